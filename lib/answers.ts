@@ -1,0 +1,65 @@
+// What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
+
+/** How a call ended: with a value, read off `self` if it is a member function, or with an error. */
+export type Answer =
+  | { readonly ok: true; readonly value: unknown; readonly self?: object }
+  | { readonly ok: false; readonly error: unknown }
+
+type Waiting = ((answer: Answer) => void)[]
+
+const NOTHING: Answer = { ok: true, value: undefined }
+
+export class Answers {
+  readonly #settled = new Map<number, Answer>()
+  readonly #waiting = new Map<number, Waiting>()
+  /** The settled ones in the order of the frames their replies are in. */
+  #sent: { frame: number; id: number }[] = []
+
+  get size(): number {
+    return this.#settled.size + this.#waiting.size
+  }
+
+  /** The call is under way: calls on its answer are to wait. */
+  begin(id: number): void {
+    this.#waiting.set(id, [])
+  }
+
+  /** The reply is in `frame`; the calls that wait for it run now, in order. */
+  settle(id: number, answer: Answer, frame: number): void {
+    // Nothing can be built on a primitive, so none is kept.
+    if (
+      !answer.ok ||
+      (typeof answer.value === 'object' && answer.value !== null) ||
+      typeof answer.value === 'function'
+    ) {
+      this.#settled.set(id, answer)
+      this.#sent.push({ frame, id })
+    }
+    const waiting = this.#waiting.get(id)
+    if (!waiting) return
+    this.#waiting.delete(id)
+    for (const use of waiting) use(answer)
+  }
+
+  /** Uses an answer: now if it is there, else in the order of these calls when it is. */
+  use(id: number, use: (answer: Answer) => void): void {
+    const waiting = this.#waiting.get(id)
+    if (waiting) waiting.push(use)
+    else use(this.#settled.get(id) ?? NOTHING)
+  }
+
+  /** The peer has received that many of our frames: what their replies said it no longer asks for by call. */
+  acknowledged(frames: number): void {
+    const sent = this.#sent
+    if (sent.length === 0 || sent[0]!.frame > frames) return
+    let count = 0
+    while (count < sent.length && sent[count]!.frame <= frames) this.#settled.delete(sent[count++]!.id)
+    sent.splice(0, count)
+  }
+
+  clear(): void {
+    this.#settled.clear()
+    this.#waiting.clear()
+    this.#sent = []
+  }
+}

@@ -1,0 +1,112 @@
+// How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
+import type { Boxing } from './box.js'
+import { ProtocolError } from './errors.js'
+import { errorClass, errorName } from './registry.js'
+
+interface BoxedError {
+  class: string
+  name: string
+  message: string
+  /** Present where the sender's `exposeStacks` is on. */
+  stack?: string
+  code?: unknown
+  cause?: unknown
+  errors?: unknown
+  fields?: Record<string, unknown>
+  /** Names of fields that are not data, and stayed home. */
+  omitted?: string[]
+}
+
+/** Fields that have a place of their own. */
+const OWN_PLACE = ['code', 'cause', 'errors'] as const
+/** Names that never come in as fields of an error. */
+const NEVER = new Set(
+  '__proto__ constructor prototype then toString toJSON stack name message omitted'.split(' ')
+)
+
+export function boxError(error: Error, boxing: Boxing, depth: number): BoxedError {
+  const boxed: BoxedError = {
+    class: errorName(error),
+    name: String(error.name),
+    message: String(error.message)
+  }
+  const omitted: string[] = []
+  const fields: Record<string, unknown> = {}
+  for (const key of OWN_PLACE) {
+    const value = key in error ? (error as BoxedError)[key] : undefined
+    if (value === undefined || boxed.class === 'DOMException') continue
+    const data = boxing.data([key], value, depth + 1)
+    if (data) boxed[key] = data.boxed
+    else omitted.push(key)
+  }
+  for (const key of Object.keys(error)) {
+    if (NEVER.has(key) || (OWN_PLACE as readonly string[]).includes(key)) continue
+    const data = boxing.data(['fields', key], (error as unknown as Record<string, unknown>)[key], depth + 2)
+    if (data) fields[key] = data.boxed
+    else omitted.push(key)
+  }
+  if (Object.keys(fields).length > 0) boxed.fields = fields
+  if (omitted.length > 0) boxed.omitted = omitted
+  if (boxing.giver.boxing.exposeStacks && typeof error.stack === 'string') boxed.stack = error.stack
+  return boxed
+}
+
+/** The error without what may lead back to it: `fill` adds that. No constructor of a user's is run. */
+export function makeError(boxed: unknown): Error {
+  const { class: type, message, name } = (boxed ?? {}) as BoxedError
+  if (typeof type !== 'string' || typeof message !== 'string' || typeof name !== 'string') {
+    throw new ProtocolError('an error without a class, a name or a message')
+  }
+  if (type === 'DOMException') return new DOMException(message, name)
+  const error = withoutStack(() => Reflect.construct(Error, [message], errorClass(type)) as Error)
+  if (error.name !== name) define(error, 'name', name)
+  define(error, 'stack', `${name}: ${message}`)
+  return error
+}
+
+/** The frames at which an error is made from the wire mean nothing to anybody. */
+function withoutStack<T>(make: () => T): T {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+/** Gives an error from `makeError` its fields. */
+export function fillError(error: Error, { code, cause, errors, fields, omitted, stack }: BoxedError): Error {
+  if (code !== undefined) define(error, 'code', code, true)
+  if (cause !== undefined) define(error, 'cause', cause)
+  if (errors !== undefined) define(error, 'errors', errors)
+  for (const [key, value] of Object.entries(fields ?? {}))
+    if (!NEVER.has(key)) define(error, key, value, true)
+  if (omitted !== undefined) define(error, 'omitted', omitted)
+  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${stack}`)
+  return error
+}
+
+function define(error: Error, key: string, value: unknown, enumerable = false): void {
+  Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true })
+}
+
+/** Frames the stack of the other side below the local one. */
+const REMOTE = '\n  --- on the other side ---\n'
+const NODE_FRAME = /\n\s+at process\.processTicksAndRejections .*/
+
+/**
+ * Makes the stack of an error that crossed name the one who awaits it, above the remote stack, if that came along. To
+ * be called where the awaiting function is V8's async caller; `below` is the function to leave out with all above it.
+ */
+export function localizeStack(error: Error, below: (...args: never[]) => unknown): void {
+  const remote = error.stack?.split(REMOTE)[1]
+  const local: { stack?: string } = {}
+  Error.captureStackTrace?.(local, below)
+  const frames = local.stack?.replace(/^.*/, '').replace(NODE_FRAME, '') ?? ''
+  define(
+    error,
+    'stack',
+    `${error.name}: ${error.message}${frames}${remote === undefined ? '' : REMOTE + remote}`
+  )
+}

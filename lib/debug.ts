@@ -1,0 +1,27 @@
+// `NETREF_DEBUG=1`: one readable line for each message that crosses.
+
+import { formatPath } from './netref.js'
+import { Op, type Path } from './protocol.js'
+
+const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
+
+/** A message in one line: `call 5 root.add [1,2]`. */
+export function formatMessage(message: unknown): string {
+  if (!Array.isArray(message)) return JSON.stringify(message)
+  const [op, ...rest] = message as [number, ...unknown[]]
+  const name = names.get(op) ?? `op ${op}`
+  if (op < Op.call || op > Op.keys) return [name, ...rest.map(part => JSON.stringify(part))].join(' ')
+  const [id, target, path, ...operand] = rest as [number, number, Path, ...unknown[]]
+  const from = target === 0 ? 'root' : target > 0 ? `#${target}` : `answer${target}`
+  return [name, id, from + formatPath(path), ...operand.map(part => JSON.stringify(part))].join(' ')
+}
+
+const enabled = Boolean(globalThis.process?.env?.NETREF_DEBUG)
+
+/** Set when `NETREF_DEBUG` was, at the start of the process. */
+export const debug: ((direction: '→' | '←', message: unknown) => void) | undefined = enabled
+  ? (direction, message) => {
+      const line = formatMessage(message)
+      console.error(`netref ${direction} ${line.length > 200 ? `${line.slice(0, 199)}…` : line}`)
+    }
+  : undefined

@@ -1,0 +1,118 @@
+// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for.
+
+/** Why a session ends, by code. */
+export const REASONS = {
+  closed: 'this side or the peer called `close()`',
+  'server-closed': 'the server is closing',
+  unreachable: 'the first connection did not come about; `cause` says why',
+  'connection-lost': 'the socket broke while the session was in use',
+  version: 'the peer speaks another version of the protocol',
+  protocol: 'the peer sent something that is not of the protocol',
+  limit: 'the peer sent a frame larger or deeper than `limits` allow',
+  'service-failed': 'the service could not be made when the session began',
+  internal: 'a fault in netref itself; `cause` is the exception'
+} as const
+
+export type ReasonCode = keyof typeof REASONS
+export const isReasonCode = (code: unknown): code is ReasonCode =>
+  typeof code === 'string' && Object.hasOwn(REASONS, code)
+
+/** Why a session ended: `conn.closed`, `onDisconnect` and rejected calls say the same. */
+export interface Reason {
+  readonly code: ReasonCode
+  readonly message: string
+  readonly cause?: unknown
+}
+
+/** Why a call was refused before or after it ran, without an exception of the handler's own. */
+export type RefusalCode = 'not-exposed' | 'not-callable' | 'released' | 'unsendable' | 'unreadable' | 'limit'
+
+/**
+ * What netref itself has to say about a call: every error of netref's own has a `code`.
+ *
+ * @example
+ * try { await root.secret() } catch (error) { if (error.code === 'not-exposed') … }
+ */
+export class NetrefError extends Error {
+  override name = 'NetrefError'
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The member does not exist for this peer (`not-exposed`), or cannot be called (`not-callable`). */
+export class ExposureError extends NetrefError {
+  override name = 'ExposureError'
+}
+
+/** The netref was released: by `Netref.release`, `using`, or the end of its session. */
+export class ReleasedError extends NetrefError {
+  override name = 'ReleasedError'
+}
+
+/** A limit of `limits` that one call can answer for was reached. */
+export class LimitError extends NetrefError {
+  override name = 'LimitError'
+}
+
+/** The session ended before the call was answered. `code` is the reason's. */
+export class SessionEndedError extends NetrefError {
+  override name = 'SessionEndedError'
+  readonly reason: Reason
+
+  constructor(reason: Reason, call?: string) {
+    const message = `the session has ended (${reason.code}): ${reason.message}`
+    super(
+      reason.code,
+      call === undefined ? message : `${call}: ${message}`,
+      reason.cause === undefined ? undefined : { cause: reason.cause }
+    )
+    this.reason = reason
+  }
+}
+
+/** A value that cannot travel: its message names the path in the arguments, what was found there, and the cure. */
+export class UnsendableError extends TypeError {
+  override name = 'UnsendableError'
+  readonly code = 'unsendable'
+}
+
+/** A frame that is not of the protocol. It ends the session; nothing above the session ever sees it. */
+export class ProtocolError extends Error {
+  override name = 'ProtocolError'
+  readonly code: 'protocol' | 'limit' | 'version'
+
+  constructor(message: string, code: 'protocol' | 'limit' | 'version' = 'protocol') {
+    super(message)
+    this.code = code
+  }
+}
+
+const refusals: Record<RefusalCode, (message: string) => Error> = {
+  'not-exposed': message => new ExposureError('not-exposed', message),
+  'not-callable': message => new ExposureError('not-callable', message),
+  released: message => new ReleasedError('released', message),
+  unsendable: message => new UnsendableError(message),
+  unreadable: message => new NetrefError('unreadable', message),
+  limit: message => new LimitError('limit', message)
+}
+
+/** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
+export function refusalError(code: RefusalCode, call: string, message: string): Error {
+  return refusals[code](`${call}: ${message}`)
+}
+
+export function isRefusalCode(code: unknown): code is RefusalCode {
+  return typeof code === 'string' && Object.hasOwn(refusals, code)
+}
+
+/** Thrown at home to refuse one call; the session answers it with a `refused` message. */
+export class Refusal {
+  constructor(
+    readonly code: RefusalCode,
+    readonly message: string
+  ) {}
+}

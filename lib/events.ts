@@ -1,0 +1,33 @@
+// Events of a connection, a session and a server: `on` returns the function that takes the listener off.
+
+/** Told of failures nobody awaits. */
+export type Report = (error: unknown) => void
+
+/** `Events` gives what is told at each event. */
+export class Emitter<Events extends object> {
+  readonly #listeners = new Map<keyof Events, Set<(told: never) => void>>()
+
+  constructor(private readonly report: Report) {}
+
+  on<E extends keyof Events>(name: E, listener: (told: Events[E]) => void): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners.add(listener))
+    return () => void listeners.delete(listener)
+  }
+
+  /** Calls the listeners; one that throws is reported and does not keep the others from being told. */
+  emit<E extends keyof Events>(name: E, told: Events[E]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])])
+      attempt(() => listener(told as never), this.report)
+  }
+}
+
+/** Runs a hook of a user's: what it throws, or what its promise rejects with, is reported. */
+export function attempt(hook: () => unknown, report: Report): void {
+  try {
+    const result = hook()
+    if (result instanceof Promise) result.catch(report)
+  } catch (error) {
+    report(error)
+  }
+}

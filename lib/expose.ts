@@ -1,0 +1,87 @@
+// How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
+import { travelOf } from './values.js'
+
+export interface ExposeOptions {
+  /**
+   * Names, and symbols, that may be read and called.
+   *
+   * @default its public members, looked up live: those that do not start with `_`
+   */
+  readonly read?: Iterable<PropertyKey>
+  /**
+   * Names that may be set and deleted, if they may be read, too.
+   *
+   * @default none
+   */
+  readonly write?: Iterable<PropertyKey>
+  /** Told once per session when its peer has let go of the last netref to the object, or the session ended. */
+  readonly released?: () => void
+}
+
+/** What `expose()` said of one object. */
+export interface Grant {
+  /** Undefined: the public members. */
+  readonly read: ReadonlySet<PropertyKey> | undefined
+  readonly write: ReadonlySet<PropertyKey>
+  readonly released: (() => void) | undefined
+}
+
+const grants = new WeakMap<object, Grant>()
+/** Whether an object that would travel by value was ever exposed: until then no value needs to be looked up. */
+let valuesExposed = false
+
+/**
+ * Hands an object over by reference, with these members, in every session; a second call replaces the first. For
+ * other rights to the same thing hand out another object.
+ *
+ * @returns the object itself
+ * @throws TypeError when there is nothing to expose: a primitive
+ * @example
+ * await conn.root.line_counter(expose(file), console.log)
+ * await conn.root.edit(expose(doc, { read: ['title', 'text'], write: ['text'] }))
+ */
+export function expose<T extends object>(object: T, { read, write = [], released }: ExposeOptions = {}): T {
+  if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
+    throw new TypeError(`expose: ${String(object)} is not an object`)
+  }
+  const names = (keys: Iterable<PropertyKey>) =>
+    new Set([...keys].map(key => (typeof key === 'number' ? String(key) : key)))
+  grants.set(object, { read: read && names(read), write: names(write), released })
+  if (typeof object === 'object' && travelOf(object).as !== 'reference') valuesExposed = true
+  return object
+}
+
+/** What `expose()` said of this object, if it did. */
+export const grantOf = (object: object): Grant | undefined => grants.get(object)
+
+/** Whether an object that might travel by value goes by reference. */
+export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
+
+const marked = new WeakSet<object>()
+
+type Exposable = (
+  target: unknown,
+  context: ClassMethodDecoratorContext | ClassGetterDecoratorContext | ClassAccessorDecoratorContext
+) => void
+
+/**
+ * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix.
+ *
+ * @example
+ * class Clock extends Service {
+ *   @exposed now() { return new Date() }
+ * }
+ */
+export const exposed: Exposable = (target, context) => {
+  const { kind, name } = context
+  if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || context.private) {
+    throw new TypeError(
+      `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
+    )
+  }
+  marked.add(kind === 'accessor' ? (target as { get: object }).get : (target as object))
+}
+
+/** Whether this very descriptor came from `@exposed`. */
+export const isMarked = (descriptor: PropertyDescriptor): boolean =>
+  marked.has(descriptor.get ?? (typeof descriptor.value === 'function' ? descriptor.value : exposed))

@@ -1,0 +1,24 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+export { callSession } from './call-context.js'
+export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
+export {
+  ExposureError,
+  LimitError,
+  NetrefError,
+  type Reason,
+  type ReasonCode,
+  ReleasedError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
+export { type ExposeOptions, expose, exposed } from './expose.js'
+export type { ExposureOptions } from './exposure.js'
+export type { CommonOptions, ErrorContext, Limits } from './options.js'
+export { Netref } from './reflect.js'
+export { registerError, registerType, type TypeOptions } from './registry.js'
+export { type ServeOptions, Server, type ServerEvents, serve } from './serve.js'
+export { Service, type ServiceSource } from './service.js'
+export { Session, type SessionEvents, type SessionStats } from './session.js'
+export type { MemoryTransport } from './transports/memory.js'
+export type { SocketOptions } from './transports/websocket.js'
+export type * from './types.js'

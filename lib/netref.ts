@@ -1,0 +1,326 @@
+// Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
+// one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
+import { localizeStack } from './boxed-error.js'
+import { keysOf, type Name, Op, type OperationCode, type Path, toKey, toName } from './protocol.js'
+import type { Import } from './tables.js'
+import { describe } from './values.js'
+
+/** What a session does for its netrefs. */
+export interface Requester {
+  /** Sends one operation and returns what will come of it. It never throws: what goes wrong rejects the result. */
+  request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown): Result
+  /** An operation on a copy that arrived as a result, by the rules for values. */
+  operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown
+  /** Gives the receipts of a netref back; later use of it rejects. */
+  release(ref: Ref): void
+  /** Told of a failed result that nobody has awaited or chained on so far. */
+  unobserved(result: Result): void
+}
+
+const STATE = Symbol('netref')
+const NOWHERE: Path = []
+const JSON_NAME = 'toJSON'
+
+/** The prototype of every netref. `util.inspect` looks for its hook on the target, and calls it on the proxy. */
+const prototype: object = Object.freeze(
+  Object.defineProperty(Object.create(null), Symbol.for('nodejs.util.inspect.custom'), {
+    value(this: { [STATE]?: Handler }) {
+      return this[STATE]?.toString() ?? '[Netref]'
+    }
+  })
+)
+const blankObject = Object.freeze(Object.create(prototype))
+/** A bound class can be constructed, and has no `prototype` that a proxy would have to admit to. */
+const blankFunction = Object.setPrototypeOf(class {}.bind(null), prototype)
+for (const name of Reflect.ownKeys(blankFunction)) delete blankFunction[name]
+Object.freeze(blankFunction)
+
+/** What stands behind a proxy: a reference, a path from one, or a result that is still to come. */
+export abstract class Handler implements ProxyHandler<object> {
+  /** What requests through this proxy start from, and the path from there. */
+  abstract readonly base: Ref | Result
+  abstract readonly path: Path
+  /** How errors name it: `root.files`. */
+  abstract readonly label: string
+  /** The members of the proxy that are local, if `name` is one of them. */
+  protected abstract local(name: string | symbol): unknown
+
+  get(_target: object, name: string | symbol): unknown {
+    if (name === STATE) return this
+    if (typeof name === 'symbol') return this.#symbol(name)
+    if (name === JSON_NAME) return () => this.toString()
+    return this.local(name) ?? (name === 'then' ? undefined : stepTo(this.base, extend(this.path, name)))
+  }
+
+  #symbol(name: symbol): unknown {
+    if (name === Symbol.toPrimitive) return () => this.toString()
+    if (name === Symbol.toStringTag) return 'Netref'
+    return this.local(name)
+  }
+
+  apply(_target: object, _this: unknown, args: unknown[]): object {
+    return this.base.request(Op.call, this.path, args).proxy
+  }
+
+  construct(_target: object, args: unknown[]): object {
+    return this.base.request(Op.construct, this.path, args).proxy
+  }
+
+  set(_target: object, name: string | symbol): never {
+    throw this.#silent(`await Netref.set(ref, ${describe(name)}, value)`)
+  }
+  defineProperty(_target: object, name: string | symbol): never {
+    throw this.#silent(`await Netref.set(ref, ${describe(name)}, value)`)
+  }
+  deleteProperty(_target: object, name: string | symbol): never {
+    throw this.#silent(`await Netref.delete(ref, ${describe(name)})`)
+  }
+  setPrototypeOf(): never {
+    throw this.#silent('an operation of the remote object')
+  }
+  preventExtensions(): never {
+    throw this.#silent('an operation of the remote object')
+  }
+  #silent(cure: string): TypeError {
+    return new TypeError(
+      `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${cure}\``
+    )
+  }
+
+  toString(): string {
+    return `[Netref ${this.label}]`
+  }
+}
+
+/** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
+export class Ref extends Handler implements Import<object> {
+  readonly path = NOWHERE
+  readonly #proxy: WeakRef<object>
+  receipts = 1
+
+  constructor(
+    readonly session: Requester,
+    readonly id: number,
+    readonly name: string,
+    callable: boolean
+  ) {
+    super()
+    this.#proxy = new WeakRef(new Proxy(callable ? blankFunction : blankObject, this))
+  }
+
+  /** The netref, while it lives; who makes a Ref has to take hold of it at once. */
+  get proxy(): object {
+    return this.#proxy.deref()!
+  }
+
+  get base(): this {
+    return this
+  }
+  get label(): string {
+    return this.id === 0 ? this.name : `${this.name || 'netref'}#${this.id}`
+  }
+  get released(): boolean {
+    return this.receipts === 0
+  }
+
+  request(op: OperationCode, path: Path, operand?: unknown): Result {
+    return this.session.request(op, this, path, operand)
+  }
+
+  protected local(name: string | symbol): unknown {
+    return name === Symbol.dispose ? () => this.session.release(this) : undefined
+  }
+}
+
+/** A path from a reference or a result: awaited it reads, called it calls. */
+class Step extends Handler {
+  readonly proxy: object = new Proxy(blankFunction, this)
+
+  constructor(
+    readonly base: Ref | Result,
+    readonly path: Path
+  ) {
+    super()
+  }
+
+  get label(): string {
+    return `${this.base.label}${formatPath(this.path)}`
+  }
+
+  protected local(name: string | symbol): unknown {
+    if (name !== 'then') return undefined
+    return (done: Done, failed: Failed) => this.base.request(Op.get, this.path).settled().then(done, failed)
+  }
+}
+
+export const stepTo = (base: Ref | Result, path: Path): object => new Step(base, path).proxy
+
+type Done = (value: unknown) => unknown
+type Failed = (error: unknown) => unknown
+
+/** What will come of a request. Until it has come, requests on it go to its home along with it. */
+export class Result extends Handler {
+  readonly path = NOWHERE
+  readonly proxy: object = new Proxy(blankFunction, this)
+  /** The number of the call; 0 when it was never sent. */
+  id = 0
+  observed = false
+  #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
+  #value: unknown
+  /** Set when the error came from the other side, until the first who awaits it gave it a local stack. */
+  #foreign = false
+  #arrival: Promise<void> | undefined
+  #arrived: (() => void) | undefined
+  /** What was asked; let go when the answer is there. */
+  #asked: { op: OperationCode; base: Ref | Result; path: Path; operand: unknown } | undefined
+  #label = ''
+
+  constructor(
+    readonly session: Requester,
+    op: OperationCode,
+    base: Ref | Result,
+    path: Path,
+    operand: unknown
+  ) {
+    super()
+    this.#asked = { op, base, path, operand }
+  }
+
+  get base(): this {
+    return this
+  }
+
+  /** The call as its caller wrote it: `root.open("x")`. */
+  get label(): string {
+    if (!this.#asked) return this.#label
+    const { op, base, path, operand } = this.#asked
+    return formatCall(op, base.label + formatPath(path), operand)
+  }
+
+  get error(): unknown {
+    return this.#value
+  }
+
+  fulfil(value: unknown): void {
+    this.#state = 'fulfilled'
+    this.#settle(value)
+  }
+
+  reject(error: unknown, foreign: boolean): void {
+    this.#state = 'rejected'
+    this.#foreign = foreign
+    this.#settle(error)
+    if (!this.observed) this.session.unobserved(this)
+  }
+
+  #settle(value: unknown): void {
+    this.#label = this.#state === 'rejected' ? this.label : 'result'
+    this.#value = value
+    this.#asked = undefined
+    this.#arrived?.()
+  }
+
+  /** An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error. */
+  async settled(): Promise<unknown> {
+    this.observed = true
+    if (this.#state === 'pending') {
+      await (this.#arrival ??= new Promise(resolve => {
+        this.#arrived = resolve
+      }))
+    } else if (this.#foreign) await undefined
+    if (this.#state === 'fulfilled') return this.#value
+    if (this.#foreign && this.#value instanceof Error) localizeStack(this.#value, this.settled)
+    this.#foreign = false
+    throw this.#value
+  }
+
+  request(op: OperationCode, path: Path, operand?: unknown): Result {
+    if (this.#state === 'pending') {
+      this.observed = true
+      return this.session.request(op, this, path, operand)
+    }
+    const ref = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
+    if (ref) return ref.base.request(op, path, operand)
+    const result = new Result(this.session, op, this, path, operand)
+    if (this.#state === 'rejected') {
+      this.observed = true
+      result.reject(this.#value, false)
+      return result
+    }
+    try {
+      const value = this.session.operateLocally(op, this.#value, path, operand)
+      const forwarded = stateOf(value)
+      if (forwarded instanceof Result) return forwarded
+      result.fulfil(value)
+    } catch (error) {
+      result.reject(error, false)
+    }
+    return result
+  }
+
+  protected local(name: string | symbol): unknown {
+    switch (name) {
+      case 'then':
+        return (done: Done, failed: Failed) => this.settled().then(done, failed)
+      case 'catch':
+        return (failed: Failed) => this.settled().catch(failed)
+      case 'finally':
+        return (last: () => void) => this.settled().finally(last)
+      default:
+        return undefined
+    }
+  }
+}
+
+/** What stands behind a proxy of netref's; undefined for everything else. Sends nothing and runs nothing of a user's. */
+export function stateOf(value: unknown): Handler | undefined {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
+  return Object.getPrototypeOf(value) === prototype ? (value as { [STATE]?: Handler })[STATE] : undefined
+}
+
+export const isNetref = (value: unknown): value is object => stateOf(value) !== undefined
+
+/** An operation on a netref as it goes on to its home. */
+export function request(netref: object, op: OperationCode, names: readonly Name[], operand: unknown): object {
+  const { base, path } = stateOf(netref)!
+  return base.request(op, names.reduce<Path>(extend, path), operand).proxy
+}
+
+export function extend(path: Path, name: PropertyKey): Path {
+  const key = toKey(name)
+  if (typeof path === 'string') return [path, key]
+  return path.length === 0 && typeof key === 'string' ? key : [...path, key]
+}
+
+const WORDS: Partial<Record<OperationCode, string>> = {
+  [Op.set]: 'Netref.set',
+  [Op.has]: 'Netref.has',
+  [Op.delete]: 'Netref.delete',
+  [Op.keys]: 'Netref.keys'
+}
+
+function formatCall(op: OperationCode, target: string, operand: unknown): string {
+  if (op === Op.get) return target
+  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
+  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
+  return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
+}
+
+const formatArgs = (args: unknown[]) =>
+  args
+    .slice(0, 3)
+    .map(describe)
+    .concat(args.length > 3 ? '…' : [])
+    .join(', ')
+
+/** A path as a person writes it: `.files["a b"]`. */
+export function formatPath(path: Path): string {
+  return keysOf(path)
+    .map(toName)
+    .map(name => {
+      if (typeof name === 'symbol') return `[${String(name)}]`
+      if (/^\d+$/.test(name)) return `[${name}]`
+      return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
+    })
+    .join('')
+}

@@ -1,0 +1,92 @@
+// Options that both ends of a session have, and their defaults.
+import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
+import type { Session } from './session.js'
+
+/** What a peer may make this side hold or read. */
+export interface Limits {
+  /**
+   * The JSON of one frame, in characters.
+   *
+   * @default 4 MiB
+   */
+  readonly jsonBytes: number
+  /**
+   * One frame with the bytes that go beside the JSON, in bytes.
+   *
+   * @default 16 MiB
+   */
+  readonly frameBytes: number
+  /**
+   * How deep a value may be nested.
+   *
+   * @default 200
+   */
+  readonly depth: number
+}
+
+export const DEFAULT_LIMITS: Limits = { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200 }
+
+/** Where a failure that nobody awaits came from. */
+export interface ErrorContext {
+  readonly session: Session | undefined
+  /** The call that failed, as its caller wrote it, e.g. `root.notify("x")`. */
+  readonly call?: string
+}
+
+export interface CommonOptions extends ExposureOptions {
+  /** Limits on what the peer may send. Those not named keep their defaults. */
+  readonly limits?: Partial<Limits>
+  /**
+   * Sends the stacks of errors along; the other side frames them under its own.
+   *
+   * @default false
+   */
+  readonly exposeStacks?: boolean
+  /**
+   * Told of failures nobody awaits: of a hook or a listener, and of a call that was neither awaited nor chained on.
+   *
+   * @default one line by `console.error`
+   */
+  readonly onError?: (error: unknown, context: ErrorContext) => void
+}
+
+/** The common options, filled in. */
+export interface Settings {
+  readonly exposure: Exposure
+  readonly limits: Limits
+  readonly exposeStacks: boolean
+  readonly onError: (error: unknown, context: ErrorContext) => void
+}
+
+/** @throws TypeError or RangeError naming the option that cannot be meant. */
+export function settingsOf(options: CommonOptions): Settings {
+  const { limits, exposeStacks = false, onError = logError, ...rest } = options
+  const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
+    ...NO_EXPOSURE,
+    ...defined(rest)
+  }
+  if (typeof exposedPrefix !== 'string' || exposedPrefix === '') {
+    throw new TypeError(
+      'exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members'
+    )
+  }
+  for (const [name, limit] of Object.entries(limits ?? {})) {
+    if (!(name in DEFAULT_LIMITS)) throw new TypeError(`limits.${name}: there is no such limit`)
+    if (!Number.isSafeInteger(limit) || limit < 1)
+      throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
+  }
+  return {
+    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs },
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    exposeStacks,
+    onError
+  }
+}
+
+/** An option given as undefined is as good as not given. */
+const defined = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+
+function logError(error: unknown, { call }: ErrorContext): void {
+  console.error(`netref: ${call ? `${call} failed and nobody awaited it: ` : ''}${error}`)
+}

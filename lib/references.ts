@@ -1,0 +1,102 @@
+// The references of a session: what is given out, what is received, and what is given back.
+import type { Given, Giver, ReferenceKind } from './box.js'
+import { ProtocolError, Refusal } from './errors.js'
+import { attempt, type Report } from './events.js'
+import { grantOf } from './expose.js'
+import { Ref, type Requester, stateOf } from './netref.js'
+import { formatRelease } from './protocol.js'
+import { type Export, ExportTable, ImportTable } from './tables.js'
+import type { Taker } from './unbox.js'
+import { className, functionName } from './values.js'
+
+/** Netrefs nobody holds any more, told by the collector. */
+const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))
+
+export class References implements Giver, Taker {
+  readonly exports = new ExportTable()
+  readonly imports = new ImportTable<object, Ref>()
+  /** Ids and receipts to be given back at the end of the tick. */
+  #freed: number[] = []
+
+  constructor(
+    private readonly session: Requester,
+    readonly boxing: Giver['boxing'],
+    private readonly rootRef: Ref,
+    private readonly report: Report
+  ) {}
+
+  give(object: object, self: object | undefined): Given {
+    const ref = stateOf(object)
+    if (ref instanceof Ref && ref.session === this.session) return ['h', ref.id]
+    const { id } = this.exports.give(object, self)
+    if (ref) return [typeof object === 'function' ? 'f' : 'o', [id, (ref as Ref).name]]
+    return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
+  }
+
+  takeBack([kind, data]: Given): void {
+    if (kind !== 'h') this.#gone(this.exports.release((data as [number])[0], 1))
+  }
+
+  take(kind: ReferenceKind, data: unknown): unknown {
+    if (kind === 'h') return this.#own(data)
+    const [id, name] = (Array.isArray(data) ? data : []) as [unknown, unknown]
+    if (!Number.isSafeInteger(id) || (id as number) < 0 || typeof name !== 'string') {
+      throw new ProtocolError('a reference without an id and a name')
+    }
+    if (id === 0) return this.rootRef.proxy
+    const known = this.imports.receive(id as number)
+    if (known) return known
+    const ref = new Ref(this.session, id as number, name, kind === 'f')
+    const { proxy } = ref
+    this.imports.add(ref)
+    collected.register(proxy, ref)
+    return proxy
+  }
+
+  /** One of our own that came home. */
+  #own(id: unknown): unknown {
+    if (!Number.isSafeInteger(id)) throw new ProtocolError('a reference home without an id')
+    const entry = this.exports.get(id as number)
+    if (entry) return entry.object
+    throw new Refusal('released', `an argument refers to #${id}, which was released`)
+  }
+
+  /**
+   * Gives the receipts of a netref back, once.
+   *
+   * @returns whether there is something to tell the peer that was not there before
+   */
+  release(ref: Ref): boolean {
+    const receipts = this.imports.release(ref)
+    if (receipts === 0) return false
+    this.#freed.push(ref.id, receipts)
+    return this.#freed.length === 2
+  }
+
+  /** The peer gives receipts back. */
+  released(idsAndReceipts: readonly number[]): void {
+    for (let i = 0; i < idsAndReceipts.length; i += 2) {
+      this.#gone(this.exports.release(idsAndReceipts[i]!, idsAndReceipts[i + 1]!))
+    }
+  }
+
+  /** The message with all that was freed since the last one. */
+  trailing(): string | undefined {
+    if (this.#freed.length === 0) return undefined
+    const freed = this.#freed
+    this.#freed = []
+    return formatRelease(freed)
+  }
+
+  /** The session ended: nothing is held any more, on either side. */
+  clear(): void {
+    this.imports.clear()
+    this.#freed = []
+    for (const entry of this.exports.clear()) this.#gone(entry)
+  }
+
+  #gone(entry: Export | undefined): void {
+    const released = entry && entry.self === undefined ? grantOf(entry.object)?.released : undefined
+    if (released) attempt(released, this.report)
+  }
+}

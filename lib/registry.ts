@@ -1,0 +1,138 @@
+// What travels by value besides plain data: superjson's leaves, registered types, and the classes of errors.
+import { SuperJSON } from 'superjson'
+import {
+  ExposureError,
+  LimitError,
+  NetrefError,
+  ReleasedError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
+
+/** What superjson takes for JSON; values are walked by netref itself before and after. */
+type Json = Parameters<SuperJSON['deserialize']>[0]['json']
+
+// biome-ignore lint/suspicious/noExplicitAny: a class is registered whatever its constructor takes.
+export type Class<T = unknown> = abstract new (...args: any[]) => T
+
+const superjson = new SuperJSON()
+const typeNames = new Map<object, string>()
+const errorNames = new Map<object, string>()
+const errorClasses = new Map<string, Class<Error>>()
+
+export interface TypeOptions<T, W> {
+  /** The name both sides know the class by. A name already taken throws. */
+  readonly name: string
+  /** What is sent for an instance: any value netref carries, references and bytes included. */
+  readonly encode: (instance: T) => W
+  /** The instance that stands for what arrived. If it throws, the call that carried the value rejects. */
+  readonly decode: (sent: W) => T
+}
+
+/**
+ * Lets the instances of a class travel by value. Both sides must register it, under the same name.
+ * Instances of its subclasses go on travelling by reference.
+ *
+ * @throws TypeError when the name or the class is registered already.
+ * @example
+ * registerType(Point, { name: 'Point', encode: p => [p.x, p.y], decode: ([x, y]) => new Point(x, y) })
+ */
+export function registerType<T extends object, W>(
+  type: Class<T>,
+  { name, encode, decode }: TypeOptions<T, W>
+): void {
+  if (superjson.customTransformerRegistry.findByName(name))
+    throw new TypeError(`registerType: "${name}" is taken`)
+  if (typeNames.has(type.prototype)) throw new TypeError(`registerType: ${type.name} is registered already`)
+  typeNames.set(type.prototype, name)
+  superjson.registerCustom(
+    {
+      isApplicable: (value): value is T => Object.getPrototypeOf(value) === type.prototype,
+      serialize: encode as (value: T) => never,
+      deserialize: decode as (sent: never) => T
+    },
+    name
+  )
+}
+
+/**
+ * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registered the class too.
+ * The constructor is not run there; name, message, code, cause and own fields that are data are carried over.
+ *
+ * @throws TypeError when the name or the class is registered already.
+ * @example
+ * registerError(NotFound)
+ */
+export function registerError(type: Class<Error>, { name = type.name }: { name?: string } = {}): void {
+  if (!(type.prototype instanceof Error) && type !== Error)
+    throw new TypeError(`registerError: ${type.name} is not an Error`)
+  if (errorClasses.has(name)) throw new TypeError(`registerError: "${name}" is taken`)
+  if (errorNames.has(type.prototype)) throw new TypeError(`registerError: ${type.name} is registered already`)
+  errorClasses.set(name, type)
+  errorNames.set(type.prototype, name)
+}
+
+for (const type of [
+  Error,
+  TypeError,
+  RangeError,
+  SyntaxError,
+  ReferenceError,
+  EvalError,
+  URIError,
+  AggregateError
+]) {
+  registerError(type)
+}
+for (const type of [
+  NetrefError,
+  ExposureError,
+  ReleasedError,
+  LimitError,
+  SessionEndedError,
+  UnsendableError
+]) {
+  registerError(type as Class<Error>)
+}
+registerError(DOMException)
+
+export const typeName = (prototype: object): string | undefined => typeNames.get(prototype)
+export const encodeType = (name: string, instance: unknown): unknown =>
+  superjson.customTransformerRegistry.findByName(name)!.serialize(instance)
+
+/** @throws when the type is not registered here, or its `decode` does. */
+export function decodeType(name: string, sent: unknown): unknown {
+  const type = superjson.customTransformerRegistry.findByName(name)
+  if (!type) throw new TypeError(`a value of type "${name}", which is not registered here (registerType)`)
+  return type.deserialize(sent as Json)
+}
+
+/** The name of the nearest class of an error that both sides may know. */
+export function errorName(error: Error): string {
+  let prototype: object = Object.getPrototypeOf(error)
+  while (!errorNames.has(prototype)) prototype = Object.getPrototypeOf(prototype)
+  return errorNames.get(prototype)!
+}
+export const errorClass = (name: string): Class<Error> => errorClasses.get(name) ?? Error
+
+/** The superjson types of a single value, the only ones taken from a peer. */
+const LEAVES = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])
+export const isLeaf = (kind: string): boolean => LEAVES.has(kind)
+
+/** A leaf's superjson type and its JSON. */
+export function encodeLeaf(leaf: unknown): [kind: string, json: unknown] {
+  // superjson takes an invalid Date for no Date at all.
+  if (leaf instanceof Date && Number.isNaN(leaf.getTime())) return ['Date', 'invalid']
+  const { json, meta } = superjson.serialize(leaf)
+  return [(meta!.values as [string])[0], json]
+}
+
+/** @throws when the JSON is not of that kind of leaf. */
+export function decodeLeaf(kind: string, json: unknown): unknown {
+  if (kind === 'undefined') return undefined
+  if (typeof json !== 'string') throw new TypeError(`a ${kind} that is not written as a string`)
+  return superjson.deserialize(
+    { json: json as Json, meta: { values: [kind as 'Date'], v: 1 } },
+    { inPlace: true }
+  )
+}

@@ -1,0 +1,140 @@
+// `serve`: a WebSocket server with a session for each client.
+import type { AddressInfo } from 'node:net'
+import { WebSocketServer } from 'ws'
+import { NetrefError } from './errors.js'
+import { Emitter } from './events.js'
+import { type CommonOptions, type Settings, settingsOf } from './options.js'
+import { rootMaker, type ServiceSource } from './service.js'
+import { Session } from './session.js'
+import { WebSocketTransport } from './transports/websocket.js'
+import { refuse } from './values.js'
+
+export interface ServeOptions extends CommonOptions {
+  /**
+   * The address to listen at. Anything but a loopback address lets other machines in.
+   *
+   * @default '127.0.0.1'
+   */
+  readonly host?: string
+  /**
+   * The port to listen at; 0 takes any free one, see `server.url`.
+   *
+   * @default 18861
+   */
+  readonly port?: number
+  /** The path of the URL to serve at; every other is answered with 400. @default any */
+  readonly path?: string
+  /** An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. */
+  readonly server?: object
+  /** How many connections may wait to be accepted. @default 511 */
+  readonly backlog?: number
+}
+
+export interface ServerEvents {
+  /** A client has come, and its session has begun. */
+  session: Session
+  /** The server has closed. */
+  closed: undefined
+}
+
+/** What `serve` made: it listens until it is closed. */
+export class Server {
+  /** The sessions that go on at present. */
+  readonly sessions: ReadonlySet<Session>
+  readonly #sessions = new Set<Session>()
+  readonly #sockets: WebSocketServer
+  readonly #events: Emitter<ServerEvents>
+  #closing: Promise<void> | undefined
+
+  /** @internal */
+  constructor(sockets: WebSocketServer, makeRoot: (session: Session) => object, settings: Settings) {
+    this.sessions = this.#sessions
+    this.#sockets = sockets
+    this.#events = new Emitter(error => settings.onError(error, { session: undefined }))
+    const onBegin = (session: Session) => {
+      this.#sessions.add(session)
+      session.on('closed', () => this.#sessions.delete(session))
+      this.#events.emit('session', session)
+    }
+    sockets.on('connection', (socket, request) => {
+      const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
+      new Session(new WebSocketTransport(socket, peer), { ...settings, initiates: false, makeRoot, onBegin })
+    })
+  }
+
+  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. */
+  get url(): string {
+    const { address, port, family } = this.#sockets.address() as AddressInfo
+    const host =
+      address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
+    const { server, path } = this.#sockets.options
+    const secure = server !== undefined && server !== null && 'setSecureContext' in server
+    return `${secure ? 'wss' : 'ws'}://${host}:${port}${path ?? ''}`
+  }
+
+  /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
+  on<E extends keyof ServerEvents>(name: E, listener: (told: ServerEvents[E]) => void): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** Stops listening and ends every session, telling its client `server-closed`. Resolves when all sockets are closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
+    for (const session of this.#sessions)
+      session.end({ code: 'server-closed', message: 'the server is closing' })
+    for (const socket of this.#sockets.clients) socket.close(1001)
+    await stopped
+    this.#events.emit('closed', undefined)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+refuse(Server, 'it belongs to this side alone')
+
+/**
+ * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
+ * object (all sessions share it), or a function `session => object`.
+ *
+ * @returns the server, once it listens
+ * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options
+ * @example
+ * const server = await serve(Calculator, { port: 0 })
+ * console.log(`listening at ${server.url}`)
+ */
+export async function serve<T extends object>(
+  service: ServiceSource<T>,
+  options: ServeOptions = {}
+): Promise<Server> {
+  const { host = '127.0.0.1', port = 18861, server, path, backlog } = options
+  const settings = settingsOf(options)
+  const makeRoot = rootMaker(service)
+  const where = server ? { server: server as never } : { host, port, backlog }
+  const sockets = new WebSocketServer({
+    ...where,
+    path,
+    perMessageDeflate: false,
+    maxPayload: settings.limits.frameBytes
+  })
+  if (!server) {
+    await new Promise<void>((listening, failed) => {
+      sockets.once('listening', listening)
+      sockets.once('error', (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port)))
+    })
+  }
+  return new Server(sockets, makeRoot, settings)
+}
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
+  const code = cause.code ?? 'listen'
+  const why =
+    code === 'EADDRINUSE' ? 'the port is in use: choose another, or 0 for any free one' : cause.message
+  return new NetrefError(code, `cannot listen at ${host}:${port}: ${why}`, { cause })
+}

@@ -1,0 +1,50 @@
+// What a side offers: the base class of services, and how the root of a session is made of what `serve` was given.
+import type { Reason } from './errors.js'
+import type { Session } from './session.js'
+
+/**
+ * Base class of services given as a class: each session gets an instance of its own as its root. Its `exposed_*`
+ * members, and those marked `@exposed`, are what the peer may use; the hooks below never are.
+ *
+ * @example
+ * class Calculator extends Service {
+ *   exposed_add(a: number, b: number) { return a + b }
+ * }
+ */
+export abstract class Service {
+  /** Called when a session has begun, before its first call. `session.root` is the peer's root. */
+  onConnect?(session: Session): void
+  /** Called once when the session has ended. */
+  onDisconnect?(session: Session, reason: Reason): void
+}
+
+/** A class that extends Service, an object shared by all sessions, or a function that makes one for a session. */
+export type ServiceSource<T extends object = object> = (new () => T) | T | ((session: Session) => T)
+
+/**
+ * How to make the root of a session.
+ *
+ * @throws TypeError for a class that does not extend Service, and for what is no object.
+ */
+export function rootMaker(source: ServiceSource): (session: Session) => object {
+  if (typeof source === 'object' && source !== null) return () => source
+  if (typeof source !== 'function')
+    throw new TypeError(`a service is a class, an object or a function, not ${String(source)}`)
+  if (source.prototype instanceof Service) return () => new (source as new () => object)()
+  if (/^class\b/.test(Function.prototype.toString.call(source))) {
+    throw new TypeError(
+      `${source.name || 'the class'} does not extend Service: extend it, or serve \`() => new ${source.name || 'It'}()\``
+    )
+  }
+  return session => {
+    const root: unknown = (source as (session: Session) => unknown)(session)
+    if (
+      (typeof root !== 'object' && typeof root !== 'function') ||
+      root === null ||
+      root instanceof Promise
+    ) {
+      throw new TypeError('a service function must return an object, and at once')
+    }
+    return root
+  }
+}

@@ -1,0 +1,321 @@
+// Two peers joined: calls out and their results, and whose turn it is for each message that comes in.
+// Everything here is synchronous: messages in, messages out. Sockets and timers are the link's business.
+import { boxArguments, boxValue, type Payload } from './box.js'
+import { Callee } from './callee.js'
+import {
+  NetrefError,
+  ProtocolError,
+  type Reason,
+  Refusal,
+  ReleasedError,
+  refusalError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
+import { attempt, Emitter } from './events.js'
+import { NO_EXPOSURE, operate } from './exposure.js'
+import { Link, type LinkListener } from './link.js'
+import { Ref, type Requester, Result } from './netref.js'
+import type { Settings } from './options.js'
+import {
+  formatHello,
+  formatOperation,
+  formatPing,
+  keysOf,
+  type Message,
+  Op,
+  type OperationCode,
+  type Path,
+  parseMessage,
+  type Reply,
+  toName,
+  VERSION
+} from './protocol.js'
+import { References } from './references.js'
+import { Service } from './service.js'
+import type { Transport } from './transport.js'
+import type { Netref } from './types.js'
+import { unbox } from './unbox.js'
+import { refuse } from './values.js'
+
+export interface SessionStats {
+  /** Own objects the peer holds. */
+  readonly exports: number
+  /** Netrefs held here. */
+  readonly imports: number
+  /** Calls that wait for their answer. */
+  readonly pending: number
+  readonly framesIn: number
+  readonly framesOut: number
+  /** Bytes of frames; of text frames, characters. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+export interface SessionSetup extends Settings {
+  /** Whether this end says hello first. */
+  readonly initiates: boolean
+  /** Makes what this end offers, once the peer has said hello. */
+  readonly makeRoot: (session: Session) => object
+  /** Told when the session has begun: both hellos are said. */
+  readonly onBegin?: (session: Session) => void
+}
+
+export interface SessionEvents {
+  /** The session has ended. */
+  closed: Reason
+}
+
+const NO_BYTES: readonly Uint8Array[] = []
+
+/** One end of a session. Both ends are alike: either may call the other at any time. */
+export class Session<Root extends object = object> implements Requester, LinkListener {
+  /** Resolves, with the reason, when the session has ended. It never rejects. */
+  readonly closed: Promise<Reason>
+  /** The root of the peer. */
+  readonly root: Netref<Root>
+  readonly #rootRef: Ref
+  readonly #link: Link
+  readonly #events: Emitter<SessionEvents>
+  readonly #references: References
+  readonly #callee: Callee
+  readonly #pending = new Map<number, Result>()
+  /** The number of our last call. */
+  #last = 0
+  /** What this end offers; set when the peer has said hello. */
+  #offer: object | undefined
+  #ended: Reason | undefined
+  #close!: (reason: Reason) => void
+
+  /** @internal */
+  constructor(
+    transport: Transport,
+    private readonly setup: SessionSetup
+  ) {
+    const { limits, exposeStacks, exposure } = setup
+    const report = (error: unknown) => this.#report(error)
+    this.closed = new Promise(resolve => {
+      this.#close = resolve
+    })
+    this.#rootRef = new Ref(this, 0, 'root', false)
+    this.root = this.#rootRef.proxy as Netref<Root>
+    this.#events = new Emitter(report)
+    this.#link = new Link(transport, this, limits)
+    this.#references = new References(this, { ...limits, exposeStacks }, this.#rootRef, report)
+    this.#callee = new Callee(this, this.#references, this.#link, exposure)
+    if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
+    this.#link.start()
+  }
+
+  /** Calls `listener` at the event: `closed`, with the reason. @returns what takes the listener off again */
+  on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  get stats(): SessionStats {
+    const { framesIn, framesOut, bytesIn, bytesOut } = this.#link
+    const { exports, imports } = this.#references
+    return {
+      exports: exports.size,
+      imports: imports.size,
+      pending: this.#pending.size,
+      framesIn,
+      framesOut,
+      bytesIn,
+      bytesOut
+    }
+  }
+
+  /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
+  async ping(): Promise<number> {
+    const began = performance.now()
+    if (this.#ended) throw new SessionEndedError(this.#ended, 'ping()')
+    const result = new Result(this, Op.get, this.#rootRef, 'ping()', undefined)
+    this.#send(result, formatPing)
+    await result.settled()
+    return performance.now() - began
+  }
+
+  /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
+  async close(): Promise<void> {
+    this.end({ code: 'closed', message: 'closed by this side' })
+    await this.#link.gone
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  // Calls out.
+
+  /** @internal */
+  request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown): Result {
+    const result = new Result(this, op, base, path, operand)
+    let payload: Payload | undefined
+    try {
+      if (this.#ended) throw new SessionEndedError(this.#ended)
+      if (base instanceof Ref && base.released)
+        throw new ReleasedError('released', `${base.label} was released`)
+      if (op === Op.call || op === Op.construct)
+        payload = boxArguments(operand as unknown[], this.#references)
+      else if (op === Op.set) payload = boxValue(operand, 'value', this.#references)
+      const target = base instanceof Ref ? base.id : -base.id
+      this.#send(result, id => formatOperation(op, id, target, path, payload?.json), payload?.bytes)
+    } catch (error) {
+      for (const given of payload?.given ?? []) this.#references.takeBack(given)
+      const ours = error instanceof UnsendableError || error instanceof NetrefError
+      if (ours) error.message = `${result.label}: ${error.message}`
+      result.reject(error, ours)
+    }
+    return result
+  }
+
+  /** @throws LimitError for more than the peer takes */
+  #send(result: Result, format: (id: number) => string, bytes = NO_BYTES): void {
+    this.#link.push(format(this.#last + 1), bytes)
+    result.id = ++this.#last
+    this.#pending.set(result.id, result)
+  }
+
+  /** @internal */
+  operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown {
+    return operate(op, value, keysOf(path).map(toName), operand, NO_EXPOSURE).value
+  }
+
+  /** @internal */
+  release(ref: Ref): void {
+    if (ref !== this.#rootRef && this.#references.release(ref) && !this.#ended) this.#link.atEndOfTick()
+  }
+
+  /** @internal */
+  unobserved(result: Result): void {
+    setTimeout(() => {
+      if (!result.observed) this.#report(result.error, result.label)
+    })
+  }
+
+  #report(error: unknown, call?: string): void {
+    const { onError } = this.setup
+    try {
+      onError(error, call === undefined ? { session: this } : { session: this, call })
+    } catch (failure) {
+      console.error('netref: onError itself failed:', failure)
+    }
+  }
+
+  // Messages in.
+
+  /** @internal Acts on the messages of a frame. Never throws. */
+  receive(messages: readonly unknown[], bytes: ReadonlyMap<number, readonly Uint8Array[]>): void {
+    try {
+      for (let i = 0; i < messages.length && !this.#ended; i++) {
+        this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
+      }
+    } catch (error) {
+      if (error instanceof ProtocolError)
+        this.end({ code: error.code, message: `the peer sent ${error.message}` })
+      else this.end({ code: 'internal', message: 'a fault in netref itself', cause: error })
+    }
+  }
+
+  #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
+    if ((message[0] === Op.hello) === (this.#offer !== undefined))
+      throw new ProtocolError('its hello out of turn')
+    switch (message[0]) {
+      case Op.hello:
+        return this.#begin(message[1], message[2])
+      case Op.result:
+      case Op.error:
+        return this.#settle(message, bytes)
+      case Op.refused: {
+        const result = this.#answered(message[1])
+        return result.reject(refusalError(message[2], result.label, message[3]), true)
+      }
+      case Op.release:
+        return this.#references.released(message.slice(1))
+      case Op.ping:
+        this.#callee.count(message[1])
+        return this.#callee.reply(message[1], { value: undefined })
+      default:
+        return this.#callee.receive(message, bytes)
+    }
+  }
+
+  #begin(version: number, limits: { jsonBytes: number; frameBytes: number }): void {
+    if (version !== VERSION) {
+      throw new ProtocolError(
+        `version ${version} of the protocol, and this side speaks ${VERSION}`,
+        'version'
+      )
+    }
+    this.#link.peer = limits
+    try {
+      this.#offer = this.setup.makeRoot(this)
+      this.#references.exports.root = this.#offer
+    } catch (error) {
+      this.#report(error)
+      return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
+    }
+    if (!this.setup.initiates) this.#link.push(formatHello(this.setup.limits), NO_BYTES)
+    this.setup.onBegin?.(this)
+    const offer = this.#offer
+    if (offer instanceof Service)
+      attempt(
+        () => offer.onConnect?.(this),
+        error => this.#report(error)
+      )
+  }
+
+  #answered(id: number): Result {
+    const result = this.#pending.get(id)
+    if (!result) throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
+    this.#pending.delete(id)
+    return result
+  }
+
+  #settle([op, id, json, groups]: Reply, bytes: readonly Uint8Array[]): void {
+    const result = this.#answered(id)
+    try {
+      const value = unbox(json, groups, bytes, this.#references)
+      if (op === Op.result) result.fulfil(value)
+      else result.reject(value, true)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      result.reject(refusalError(error.code, result.label, error.message), true)
+    }
+  }
+
+  // The end.
+
+  /** @internal */
+  acknowledged(frames: number): void {
+    this.#callee.answers.acknowledged(frames)
+  }
+
+  /** @internal */
+  trailing(): string | undefined {
+    return this.#references.trailing()
+  }
+
+  /** @internal Ends the session, for the first reason given. */
+  end(reason: Reason): void {
+    if (this.#ended) return
+    this.#ended = reason
+    this.#link.close(reason)
+    for (const result of this.#pending.values())
+      result.reject(new SessionEndedError(reason, result.label), true)
+    this.#pending.clear()
+    this.#callee.end()
+    this.#references.clear()
+    const offer = this.#offer
+    if (offer instanceof Service)
+      attempt(
+        () => offer.onDisconnect?.(this, reason),
+        error => this.#report(error)
+      )
+    this.#close(reason)
+    this.#events.emit('closed', reason)
+  }
+}
+
+refuse(Session, 'it belongs to this side alone')

@@ -1,0 +1,130 @@
+// The two tables of a session: own objects given out, by id, and netrefs received, by id.
+import { ProtocolError } from './errors.js'
+
+/** One of our objects that the peer may hold. */
+export interface Export {
+  readonly id: number
+  readonly object: object
+  /** The object a member function is bound to. */
+  readonly self: object | undefined
+  /** How often it was sent and not yet given back. The peer holds it while this is above zero. */
+  receipts: number
+}
+
+/** Own objects given out. A member function is known by (object, function), anything else by itself. */
+export class ExportTable {
+  readonly #byId = new Map<number, Export>()
+  readonly #byObject = new Map<object, Export>()
+  readonly #members = new Map<object, Map<object, Export>>()
+  #nextId = 1
+  #root: Export | undefined
+
+  /** Of the objects given out; the root, which was never given, does not count. */
+  get size(): number {
+    return this.#byId.size
+  }
+
+  set root(object: object) {
+    this.#root = { id: 0, object, self: undefined, receipts: 1 }
+  }
+
+  /** Gives an object once more: one receipt. */
+  give(object: object, self: object | undefined): Export {
+    if (object === this.#root?.object) return this.#root
+    const family = self === undefined ? this.#byObject : this.#familyOf(self)
+    let entry = family.get(object)
+    if (!entry) {
+      entry = { id: this.#nextId++, object, self, receipts: 0 }
+      family.set(object, entry)
+      this.#byId.set(entry.id, entry)
+    }
+    entry.receipts++
+    return entry
+  }
+
+  /** The member functions of an object that were given. */
+  #familyOf(self: object): Map<object, Export> {
+    let family = this.#members.get(self)
+    if (!family) this.#members.set(self, (family = new Map()))
+    return family
+  }
+
+  /** @returns undefined for one that was released. @throws ProtocolError for an id that was never given. */
+  get(id: number): Export | undefined {
+    if (id === 0) return this.#root
+    if (!(id > 0 && id < this.#nextId)) throw new ProtocolError(`the reference ${id}, which was never given`)
+    return this.#byId.get(id)
+  }
+
+  /**
+   * Takes receipts back. @returns the entry when that was the last one, and it is gone now.
+   * @throws ProtocolError for more receipts than were given.
+   */
+  release(id: number, receipts: number): Export | undefined {
+    const entry = this.get(id)
+    if (id === 0) return undefined
+    if (!entry || entry.receipts < receipts) throw new ProtocolError(`more receipts of ${id} than were given`)
+    entry.receipts -= receipts
+    if (entry.receipts > 0) return undefined
+    this.#byId.delete(id)
+    const { object, self } = entry
+    if (self === undefined) this.#byObject.delete(object)
+    else {
+      const family = this.#members.get(self)!
+      family.delete(object)
+      if (family.size === 0) this.#members.delete(self)
+    }
+    return entry
+  }
+
+  /** Empties the table. @returns what was in it. */
+  clear(): Export[] {
+    const entries = [...this.#byId.values()]
+    this.#byId.clear()
+    this.#byObject.clear()
+    this.#members.clear()
+    return entries
+  }
+}
+
+/** What the import table keeps of a netref: it must not keep the netref itself. */
+export interface Import<T extends object> {
+  readonly id: number
+  /** Arrivals of this reference that are to be given back with this very netref. */
+  receipts: number
+  /** The netref, while it lives. */
+  readonly proxy: T | undefined
+}
+
+/** Netrefs received, while they live. */
+export class ImportTable<T extends object, I extends Import<T>> {
+  readonly #byId = new Map<number, I>()
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  /** The netref for an id, if one lives: one receipt more. */
+  receive(id: number): T | undefined {
+    const entry = this.#byId.get(id)
+    const proxy = entry?.proxy
+    if (entry && proxy) entry.receipts++
+    return proxy
+  }
+
+  add(entry: I): void {
+    this.#byId.set(entry.id, entry)
+  }
+
+  /** @returns how many receipts are to be given back: all of this netref's, once. */
+  release(entry: I): number {
+    const { receipts } = entry
+    entry.receipts = 0
+    if (this.#byId.get(entry.id) === entry) this.#byId.delete(entry.id)
+    return receipts
+  }
+
+  clear(): void {
+    this.#byId.clear()
+  }
+}

@@ -1,0 +1,19 @@
+// What carries frames. A transport delivers whole frames in order, and may die.
+import type { Reason } from './errors.js'
+
+export interface Transport {
+  /** Begins delivery to `link`. Called once, before anything else. */
+  start(link: TransportListener): void
+  /** Sends a frame. Called only between `opened` and `closed`. */
+  send(frame: string | Uint8Array): void
+  /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
+  close(reason: Reason): void
+}
+
+/** What a transport tells the link above it. */
+export interface TransportListener {
+  opened(): void
+  received(frame: string | Uint8Array): void
+  /** The last word of a transport: it is gone, for what the other end said or for what befell it. */
+  closed(reason: Reason): void
+}

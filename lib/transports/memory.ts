@@ -1,0 +1,81 @@
+// Two transports in one process, joined: for a user's own tests, and for ours.
+import type { Reason } from '../errors.js'
+import type { Transport, TransportListener } from '../transport.js'
+
+/** One end of a pair. What it sends arrives at the other end in a microtask, unless it is held back. */
+export class MemoryTransport implements Transport {
+  #other!: MemoryTransport
+  #listener: TransportListener | undefined
+  /** Frames on the way to the other end, and at last the reason it closed for. */
+  #underWay: (string | Uint8Array | Reason)[] = []
+  #held = false
+  #scheduled = false
+  #closed = false
+
+  private constructor() {}
+
+  static pair(): [MemoryTransport, MemoryTransport] {
+    const [a, b] = [new MemoryTransport(), new MemoryTransport()]
+    a.#other = b
+    b.#other = a
+    return [a, b]
+  }
+
+  /** Frames sent and not yet arrived. */
+  get held(): number {
+    return this.#underWay.length
+  }
+
+  start(listener: TransportListener): void {
+    this.#listener = listener
+    queueMicrotask(() => {
+      if (!this.#closed) listener.opened()
+    })
+  }
+
+  send(frame: string | Uint8Array): void {
+    this.#underWay.push(frame)
+    this.#schedule()
+  }
+
+  close(reason: Reason): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#underWay.push(reason)
+    this.#schedule()
+    queueMicrotask(() => this.#listener?.closed(reason))
+  }
+
+  /** Holds back what this end sends from now on. */
+  hold(): void {
+    this.#held = true
+  }
+
+  /** Lets go what was held back: the first `frames` of it, or all, and what comes after. */
+  letGo(frames?: number): void {
+    if (frames === undefined) {
+      this.#held = false
+      this.#schedule()
+    } else for (let i = 0; i < frames; i++) this.#deliver()
+  }
+
+  #schedule(): void {
+    if (this.#held || this.#scheduled || this.#underWay.length === 0) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      while (!this.#held && this.#underWay.length > 0) this.#deliver()
+    })
+  }
+
+  #deliver(): void {
+    const next = this.#underWay.shift()
+    const other = this.#other
+    if (next === undefined || other.#closed) return
+    if (typeof next === 'string' || next instanceof Uint8Array) other.#listener?.received(next)
+    else {
+      other.#closed = true
+      other.#listener?.closed(next)
+    }
+  }
+}

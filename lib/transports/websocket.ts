@@ -1,0 +1,118 @@
+// Frames over a WebSocket of the package `ws`.
+import type { RawData, WebSocket } from 'ws'
+import { isReasonCode, type Reason, type ReasonCode } from '../errors.js'
+import type { Transport, TransportListener } from '../transport.js'
+
+/** What a WebSocket allows for the text of a close, in bytes. */
+const CLOSE_TEXT = 123
+const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
+  closed: 1000,
+  'server-closed': 1001,
+  protocol: 1002,
+  limit: 1009,
+  'service-failed': 1011,
+  internal: 1011
+}
+/** For every other reason: the range left to applications. */
+const CLOSE_CODE = 4000
+
+/** Options of the socket of a client in Node, as `ws` and TLS take them. */
+export interface SocketOptions {
+  /** Headers of the request that opens the socket. */
+  readonly headers?: Readonly<Record<string, string | string[]>>
+  /** The `Origin` header. */
+  readonly origin?: string
+  /** An `http.Agent` or `https.Agent`, e.g. of a proxy. */
+  readonly agent?: object
+  /** How long the handshake may take, in ms. @default no limit */
+  readonly handshakeTimeout?: number
+  /** Certificates to trust, in PEM. */
+  readonly ca?: string | Uint8Array | (string | Uint8Array)[]
+  /** The client's own certificate and its key, in PEM. */
+  readonly cert?: string | Uint8Array
+  readonly key?: string | Uint8Array
+  readonly passphrase?: string
+  /** The name the server's certificate has to carry. */
+  readonly servername?: string
+  /** @default true */
+  readonly rejectUnauthorized?: boolean
+}
+
+/** How long the other end may take to close its end, in ms. */
+const CLOSE_WITHIN = 2000
+
+export class WebSocketTransport implements Transport {
+  #error: Error | undefined
+  #wasOpen = false
+
+  constructor(
+    private readonly socket: WebSocket,
+    /** What the other end is called in reasons: the address, for a client. */
+    private readonly peer: string
+  ) {}
+
+  start(listener: TransportListener): void {
+    const { socket } = this
+    socket.on('message', (data: RawData, isBinary: boolean) => {
+      listener.received(isBinary ? (data as Buffer) : String(data))
+    })
+    socket.on('error', error => {
+      this.#error ??= error
+    })
+    socket.on('close', (code, text) => listener.closed(this.#reason(code, String(text))))
+    const opened = () => {
+      this.#wasOpen = true
+      listener.opened()
+    }
+    if (socket.readyState === socket.OPEN) opened()
+    else socket.on('open', opened)
+  }
+
+  send(frame: string | Uint8Array): void {
+    this.socket.send(frame)
+  }
+
+  close({ code, message }: Reason): void {
+    const { socket } = this
+    socket.close(CLOSE_CODES[code] ?? CLOSE_CODE, cut(`${code}: ${message}`))
+    const timer = setTimeout(() => socket.terminate(), CLOSE_WITHIN)
+    timer.unref()
+    socket.once('close', () => clearTimeout(timer))
+  }
+
+  /** Why the socket closed: what the other end said, else what befell the socket. */
+  #reason(closeCode: number, text: string): Reason {
+    const { peer } = this
+    const cause = this.#error
+    if (!this.#wasOpen)
+      return { code: 'unreachable', message: `cannot reach ${peer}: ${describeCause(cause)}`, cause }
+    const [code, said = ''] = text.split(/: (.*)/s)
+    if (isReasonCode(code)) return { code, message: `${peer} ended the session: ${said}` }
+    if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
+      const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+      return {
+        code: tooLarge ? 'limit' : 'protocol',
+        message: `${peer} sent what is no frame: ${cause.message}`,
+        cause
+      }
+    }
+    if (closeCode === 1009) return { code: 'limit', message: `${peer} refused a frame as too large` }
+    const why = cause?.message ?? (text || `close code ${closeCode}`)
+    return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}`, cause }
+  }
+}
+
+/** Node gives an AggregateError without a message where a name has several addresses. */
+const describeCause = (cause: (Error & { code?: string; errors?: Error[] }) | undefined) =>
+  cause?.message || cause?.errors?.map(({ message }) => message).join(', ') || cause?.code || 'no answer'
+
+/** Cut to what a close may say, on a character boundary. */
+function cut(text: string): string {
+  const bytes = Buffer.from(text)
+  return bytes.length <= CLOSE_TEXT
+    ? text
+    : bytes
+        .subarray(0, CLOSE_TEXT)
+        .toString()
+        .replace(/\uFFFD+$/, '')
+}

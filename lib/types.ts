@@ -1,0 +1,270 @@
+/**
+ * The types of remote things; nothing here exists at run time.
+ *
+ * A type is always written from its *home's* view: `Netref<TextFile>` names the class as its author wrote it,
+ * and what follows says what the *peer*, who holds the netref, may do with it. Two mappings do the work:
+ *
+ *     Sendable<T>   what one side may pass where the other takes a T
+ *     Unboxed<T>    what one side holds once the other's T has arrived
+ *
+ * A call maps its arguments by the first and its result by the second, a callback the other way round. Both
+ * follow the table of values; what types cannot see is left to the run time, and the README lists it.
+ */
+
+// biome-ignore lint/suspicious/noExplicitAny: "a function, whatever it takes" can only be matched with any
+type Any = any
+type IsAny<T> = 0 extends 1 & T ? true : false
+type AnyFunction = (...args: Any) => Any
+type AnyClass = abstract new (...args: Any) => Any
+
+declare const stand: unique symbol
+declare const home: unique symbol
+declare const what: unique symbol
+
+/* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
+
+/** Every netref, path and pending result is one: something that stands for a T at home. */
+export interface Reach<out T> {
+  readonly [stand]: T
+}
+
+/**
+ * A netref, its members left out. Only netrefs have this brand; paths and pending results, which must be awaited
+ * before they are sent, do not. Parameters ask for this and not for `Netref<T>`: a second call signature, beside
+ * that of the local function, would leave an arrow function's parameters without types.
+ */
+export interface Reference<out T> extends Reach<T>, Releasable {
+  readonly [home]: T
+}
+
+/** `using ref = …` releases it, like `Netref.release(ref)`. Empty where `lib` knows no `Symbol.dispose`. */
+type Releasable = SymbolConstructor extends { readonly dispose: infer Dispose extends PropertyKey }
+  ? { [K in Dispose]: () => void }
+  : object
+
+/** A proxy for a T whose home is the other side. Not thenable; all it shows are T's members. */
+export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON'>
+
+/** The result of a call: a promise and a path in one, so that it can be used before it is there. */
+export type Pending<T> = Promise<Unboxed<Awaited<T>>> &
+  Reach<Target<Awaited<T>>> &
+  Beyond<Unboxed<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'>
+
+/** A member named but not touched yet: awaiting it reads it, calling it calls it. */
+export type Path<T> = PromiseLike<Unboxed<Awaited<T>>> &
+  Reach<Target<Awaited<T>>> &
+  Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'>
+
+/** The T behind a netref, path or pending result; any other type is itself. */
+export type Target<N> = N extends Reach<infer T> ? T : N
+
+/* ---- What home shows to the peer ---- */
+
+/** T's members by the names the peer uses: those with the prefix, without it; if there are none, the public ones. */
+type Face<T> = [keyof Prefixed<T>] extends [never]
+  ? { [K in keyof T as K extends NeverExposed | symbol | `_${string}` ? never : K]: T[K] }
+  : Prefixed<T>
+type Prefixed<T> = {
+  [K in keyof T as K extends `exposed_${infer Name}` ? Exclude<Name, NeverExposed> : never]: T[K]
+}
+/** The ways to the class, and the hooks of a service. */
+type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
+
+/** The names that `Netref.get(ref, name)` and its kin know for a T; `then` too, which a path cannot say. */
+export type Key<T> = IsAny<T> extends true ? string : keyof Face<T>
+/** What has such a name, as home sees it: reading gives a `Path<Member<T, K>>`, writing takes a `Sendable` of it. */
+export type Member<T, K extends Key<T>> =
+  IsAny<T> extends true ? Any : K extends keyof Face<T> ? Face<T>[K] : never
+
+/** What can be done with a T at home, except by the names that are the proxy's `Own`. */
+type Remote<T, Own> =
+  IsAny<T> extends true
+    ? Untyped
+    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Step<Face<T>[K]> }
+type Untyped = (new (
+  ...args: Any[]
+) => Pending<Any>) &
+  ((...args: Any[]) => Pending<Any>) & { readonly [name: string]: Any }
+
+/**
+ * What lies past a thing that arrives as U: past a netref, all of the above; past a copy, what home lets a path
+ * walk: the own members of an object or array, and none of a Date, a Map or a string. Past a union, what all of
+ * it has, so nothing past what may be undefined: await that first.
+ */
+type Beyond<U, Own> =
+  IsAny<U> extends true
+    ? Untyped
+    : [U] extends [Reference<infer T>]
+      ? Remote<T, Own>
+      : [U] extends [readonly unknown[]]
+        ? { readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]-?: Step<U[K]> }
+        : [U] extends [Leaf | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
+          ? unknown
+          : [U] extends [object]
+            ? { readonly [K in keyof U as Exclude<K, Own | symbol>]-?: Step<U[K]> }
+            : unknown
+
+/** One member further, unless nothing could ever come of it. */
+type Step<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>
+type Outcome<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
+
+/**
+ * Up to four overloads: `infer` repeats the first where there are fewer, and an intersection drops repeated
+ * signatures. Type parameters are lost, only their constraints are seen.
+ */
+type Callable<T> = [T] extends [
+  {
+    (...args: infer A1): infer R1
+    (...args: infer A2): infer R2
+    (...args: infer A3): infer R3
+    (...args: infer A4): infer R4
+  }
+]
+  ? Call<A1, R1> & Call<A2, R2> & Call<A3, R3> & Call<A4, R4> & NoFunctionNames<T>
+  : unknown
+type Call<A extends readonly unknown[], R> = (...args: SendableAll<A>) => Pending<R>
+
+/** What a class makes is an instance, so a reference even if it has no methods. */
+type Newable<T> = [T] extends [new (...args: infer A) => infer I]
+  ? (new (...args: SendableAll<A>) => Pending<I extends Leaf ? I : Reference<I>>) & NoFunctionNames<T>
+  : unknown
+
+/** To TypeScript whatever can be called has a `name`, `length`, `bind`…; these would be remote, and are refused. */
+type NoFunctionNames<T> = {
+  readonly [K in Exclude<keyof CallableFunction, keyof Face<T> | symbol | 'toString'>]: unknown
+}
+
+/* ---- Values, on either side ---- */
+
+/**
+ * Classes that `registerType` was told about, whose instances travel by value. Say so on both sides:
+ *
+ *     declare module 'netref' { interface Registered { money: Money } }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: users add to it
+export interface Registered {}
+type Registration = Registered[keyof Registered]
+
+/** In place of what never travels: nothing is one, so using it does not compile, and its name says why. */
+export interface CannotBeSent<out What> {
+  readonly [what]: What
+}
+
+type Primitive = string | number | boolean | bigint | null | undefined
+/** Where there is no global URL, one more Date. */
+type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
+/** Built-ins that are copied whole, as nothing inside falls under a rule of its own. */
+type Atom = Date | RegExp | WebUrl | ArrayBuffer
+type Leaf = Atom | ArrayBufferView | Error | Registration | CannotBeSent<unknown>
+
+/** Built-ins that travel by value, though a subclass does not: one is known by the members it adds. */
+type Basic = Atom | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
+type BasicKey =
+  | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
+  | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
+
+/**
+ * Iterators and promises are refused only until they can travel as what they are. A Map would pass for a WeakMap
+ * but for its size.
+ */
+type Unsendable =
+  | symbol
+  | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
+  | PromiseLike<Any>
+  | ({ next(...args: Any): Any } & ({ [Symbol.iterator](): Any } | { [Symbol.asyncIterator](): Any }))
+type Refused<T> =
+  IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
+
+/** Whatever has behaviour. One method is enough, as types do not tell an instance from a plain object. */
+type StaysHome<T> = T extends AnyFunction | AnyClass
+  ? true
+  : T extends ArrayBufferView | Error | Registration | CannotBeSent<unknown>
+    ? false
+    : T extends Basic
+      ? [keyof T] extends [BasicKey]
+        ? false
+        : true
+      : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
+        ? true
+        : false
+/** Not so a netref, which is data although it may be called. */
+type IsMethod<V> =
+  IsAny<V> extends true ? never : V extends Reference<Any> ? never : V extends AnyFunction ? true : never
+
+/**
+ * What the receiver holds when home's T has arrived, as a result or as a callback's argument: netrefs to what has
+ * behaviour, and copies of the rest, the receiver's own, so nothing in them is readonly. A netref that comes home
+ * is the original, but which one it is no type can know: it stays a `Netref`.
+ */
+export type Unboxed<T> =
+  IsAny<T> extends true
+    ? T
+    : T extends Primitive
+      ? T
+      : T extends Reference<infer X>
+        ? Netref<X>
+        : T extends Unsendable
+          ? CannotBeSent<T>
+          : StaysHome<T> extends true
+            ? Netref<T>
+            : UnboxedData<T>
+/** Lists have a line of their own, as only arrays named by `[]` may be recursive. */
+type UnboxedData<T> = T extends Leaf
+  ? T
+  : T extends ReadonlyMap<infer K, infer V>
+    ? Map<Unboxed<K>, Unboxed<V>>
+    : T extends ReadonlySet<infer V>
+      ? Set<Unboxed<V>>
+      : IsList<T> extends true
+        ? Unboxed<Item<T>>[]
+        : T extends object
+          ? { -readonly [K in keyof T]: Unboxed<T[K]> }
+          : T
+type UnboxedAll<A extends readonly unknown[]> = { [I in keyof A]: Unboxed<A[I]> }
+
+/**
+ * What the sender may pass where home takes a T: of data the like; for a `Netref<X>` an X of its own, or a netref
+ * to one; and the same where home says X and overlooks that it gets a netref, since it travels all the same.
+ */
+export type Sendable<T> =
+  IsAny<T> extends true
+    ? T
+    : T extends Primitive
+      ? T
+      : T extends Reference<infer X>
+        ? Referable<X>
+        : T extends Unsendable
+          ? CannotBeSent<T>
+          : StaysHome<T> extends true
+            ? Referable<T>
+            : SendableData<T>
+type SendableData<T> = T extends Leaf
+  ? T
+  : T extends ReadonlyMap<infer K, infer V>
+    ? ReadonlyMap<Sendable<K>, Sendable<V>>
+    : T extends ReadonlySet<infer V>
+      ? ReadonlySet<Sendable<V>>
+      : IsList<T> extends true
+        ? readonly Sendable<Item<T>>[]
+        : T extends object
+          ? { readonly [K in keyof T]: Sendable<T[K]> }
+          : T
+type SendableAll<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
+
+/** An array, not a tuple. */
+type IsList<T> = T extends readonly unknown[] ? (Item<T>[] extends T ? true : false) : false
+type Item<T> = T extends readonly (infer E)[] ? E : never
+
+/** An X whose home is the sender, who therefore writes its type; only a function's is put in the sender's words. */
+type Referable<X> =
+  | ((unknown extends X ? object : X extends AnyFunction ? Callback<X> : X) & NotPending)
+  | Reference<X>
+interface NotPending {
+  readonly then?: CannotBeSent<'a path or a pending result: await it first'>
+}
+
+/** The sender's function gets what arrives there, and may answer late, or anything where nothing is expected. */
+type Callback<F> = F extends (...args: infer A) => infer R
+  ? (...args: UnboxedAll<A>) => void extends Awaited<R> ? unknown : Answer<Sendable<Awaited<R>>>
+  : F
+type Answer<R> = R | PromiseLike<R>

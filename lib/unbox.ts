@@ -1,0 +1,155 @@
+// JSON and bytes → values: what `box` made on the other side, or what somebody who means harm made up.
+//
+// Every place is looked up in the raw JSON before anything is revived, so that no path can lead through a value into
+// an object of this side. Structure that is not of the protocol throws a ProtocolError; a value that this side cannot
+// make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
+import type { Place, ReferenceKind } from './box.js'
+import { fillError, makeError } from './boxed-error.js'
+import { ProtocolError, Refusal } from './errors.js'
+import type { Groups, Kind } from './protocol.js'
+import { decodeLeaf, decodeType, isLeaf } from './registry.js'
+import { BYTES } from './values.js'
+
+/** What unboxing needs of the session it is for. */
+export interface Taker {
+  /**
+   * The object a reference stands for: a netref for 'o' and 'f', the original for 'h'.
+   *
+   * @throws Refusal when it was released, ProtocolError when it was never given.
+   */
+  take(kind: ReferenceKind, data: unknown): unknown
+}
+
+type Container = Record<string | number, unknown>
+type Slot = {
+  readonly kind: Kind
+  readonly at: Container
+  readonly key: string | number
+  readonly raw: unknown
+}
+
+export function unbox(
+  json: unknown,
+  groups: Groups | undefined,
+  bytes: readonly Uint8Array[],
+  taker: Taker
+): unknown {
+  if (groups === undefined) return json
+  const holder: Container = [json] as unknown as Container
+  const slots: Slot[] = []
+  for (const [kind, ...places] of groups) {
+    for (const place of places) slots.push({ kind, ...find(holder, place as Place) })
+  }
+  const shells = new Map<unknown, object>()
+  if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, shells)
+  let refusal: unknown
+  for (const { kind, at, key, raw } of slots) {
+    try {
+      const value = (at[key] = revive(kind, raw, bytes, taker, shells))
+      if (key === 'then' && typeof value === 'function')
+        throw new Refusal('unreadable', 'a received copy with a `then`')
+    } catch (error) {
+      // The references behind a bad value arrived all the same: they are taken, so that they can be given back.
+      if (error instanceof ProtocolError) throw error
+      refusal ??=
+        error instanceof Refusal ? error : new Refusal('unreadable', `cannot read ${String(kind)}: ${error}`)
+    }
+  }
+  if (refusal !== undefined) throw refusal
+  return holder[0]
+}
+
+function find(holder: Container, place: Place): Omit<Slot, 'kind'> {
+  let at = holder
+  let key: string | number = 0
+  for (const next of place) {
+    at = at[key] as Container
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, next))
+      throw new ProtocolError('a path to nowhere')
+    key = next
+  }
+  return { at, key, raw: at[key] }
+}
+
+/** Puts ancestors where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
+function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unknown, object>): void {
+  for (const { kind, raw } of slots) {
+    if (kind === 'm') shells.set(raw, new Map())
+    if (kind === 's') shells.set(raw, new Set())
+    if (kind === 'e') shells.set(raw, makeError(raw))
+  }
+  const closed: [Slot, unknown][] = []
+  for (const slot of slots) {
+    if (slot.kind !== 'c') continue
+    if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+    const { raw } = find(holder, slot.raw)
+    if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
+    closed.push([slot, shells.get(raw) ?? raw])
+  }
+  for (const [{ at, key, raw }, ancestor] of closed) {
+    at[key] = ancestor
+    shells.set(raw, ancestor as object)
+  }
+}
+
+function revive(
+  kind: Kind,
+  raw: unknown,
+  bytes: readonly Uint8Array[],
+  taker: Taker,
+  shells: ReadonlyMap<unknown, object>
+): unknown {
+  if (typeof kind !== 'string') return decodeType(kind[1], Array.isArray(raw) ? raw[0] : undefined)
+  switch (kind) {
+    case 'o':
+    case 'f':
+    case 'h':
+      return taker.take(kind, raw)
+    case 'm':
+      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw)
+    case 's':
+      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw)
+    case 'e':
+      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw as Parameters<typeof fillError>[1])
+    case 'b':
+      return reviveBytes(raw, bytes)
+    case 'c':
+      return shells.get(raw)
+    default:
+      if (!isLeaf(kind)) throw new ProtocolError(`the unknown kind ${JSON.stringify(kind)}`)
+      return decodeLeaf(kind, raw)
+  }
+}
+
+function fillMap(map: Map<unknown, unknown>, entries: unknown): Map<unknown, unknown> {
+  if (!Array.isArray(entries) || !entries.every(entry => Array.isArray(entry) && entry.length === 2)) {
+    throw new ProtocolError('a Map that is not a list of entries')
+  }
+  for (const [key, value] of entries) map.set(key, value)
+  return map
+}
+
+function fillSet(set: Set<unknown>, members: unknown): Set<unknown> {
+  if (!Array.isArray(members)) throw new ProtocolError('a Set that is not a list')
+  for (const member of members) set.add(member)
+  return set
+}
+
+/** A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. */
+function reviveBytes(raw: unknown, bytes: readonly Uint8Array[]): unknown {
+  const [index, type] = (Array.isArray(raw) ? raw : []) as [unknown, unknown]
+  const range = bytes[index as number]
+  if (!Number.isSafeInteger(index) || range === undefined || typeof type !== 'string') {
+    throw new ProtocolError('bytes that are not in the frame')
+  }
+  const Bytes = BYTES.get(type)
+  if (!Bytes) throw new TypeError(`this runtime has no ${type}`)
+  const size = (Bytes as unknown as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1
+  if (range.byteLength % size !== 0) throw new ProtocolError(`${range.byteLength} bytes for a ${type}`)
+  const shared =
+    type !== 'ArrayBuffer' && range.byteLength * 2 >= range.buffer.byteLength && range.byteOffset % 8 === 0
+  const { buffer, byteOffset, byteLength } = shared ? range : new Uint8Array(range)
+  if (type === 'ArrayBuffer') return buffer
+  if (type === 'Buffer') return Buffer.from(buffer, byteOffset, byteLength)
+  return new Bytes(buffer as ArrayBuffer, byteOffset, byteLength / size)
+}

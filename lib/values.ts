@@ -1,0 +1,132 @@
+// How a value travels: the design's table of values, as one look at its prototype.
+import { typeName } from './registry.js'
+
+/** `reference` is what is left: functions and every other object stay home. */
+export type Travel =
+  | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'leaf' | 'reference' }
+  | { readonly as: 'bytes'; readonly type: string }
+  | { readonly as: 'registered'; readonly type: string }
+  | { readonly as: 'refused'; readonly what: string; readonly cure: string }
+
+const RECORD: Travel = { as: 'record' }
+const ERROR: Travel = { as: 'error' }
+const REFERENCE: Travel = { as: 'reference' }
+const LEAF: Travel = { as: 'leaf' }
+
+type BytesClass = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView
+const global = globalThis as unknown as Record<string, (abstract new () => object) | undefined>
+
+/** Classes whose instances are bytes, by name; those this runtime lacks are absent. */
+export const BYTES: ReadonlyMap<string, BytesClass> = new Map(
+  (
+    'ArrayBuffer DataView Buffer Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array ' +
+    'Uint32Array Float16Array Float32Array Float64Array BigInt64Array BigUint64Array'
+  )
+    .split(' ')
+    .flatMap(name => (global[name] ? [[name, global[name] as unknown as BytesClass] as const] : []))
+)
+
+const byPrototype = new Map<object | null, Travel>([
+  [null, RECORD],
+  [Object.prototype, RECORD],
+  [Array.prototype, { as: 'array' }],
+  [Map.prototype, { as: 'map' }],
+  [Set.prototype, { as: 'set' }],
+  [Error.prototype, ERROR],
+  [Date.prototype, LEAF],
+  [RegExp.prototype, LEAF],
+  [URL.prototype, LEAF],
+  ...[...BYTES].map(([type, { prototype }]): [object, Travel] => [prototype, { as: 'bytes', type }])
+])
+
+const refused = (what: string, cure: string): Travel => ({ as: 'refused', what, cure })
+const LATER =
+  'it has a flow of its own, which this version does not carry: collect it first, or hand over a function'
+
+/** Objects that never travel, whatever class they are of. */
+const refusedObjects = new Map<unknown, Travel>(
+  ['globalThis', 'process', 'window', 'document', 'self', 'global']
+    .filter(name => global[name])
+    .map(name => [
+      global[name],
+      refused(`\`${name}\``, 'hand over an object with just the members the peer needs')
+    ])
+)
+
+/** Classes whose instances, those of subclasses too, never travel. */
+const refusedClasses: [abstract new (...args: never[]) => object, Travel][] = []
+
+/** @internal Declares that instances of a class never travel. */
+export function refuse(type: abstract new (...args: never[]) => object, cure: string): void {
+  refusedClasses.push([type, refused(`a ${type.name}`, cure)])
+}
+
+for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {
+  if (global[name]) refuse(global[name], 'it has no meaning outside this process: send what it holds')
+}
+const PROMISE = refused('a promise', 'await it first')
+for (const name of ['ReadableStream', 'WritableStream', 'TransformStream', 'AbortSignal']) {
+  if (global[name]) refuse(global[name], LATER)
+}
+
+/** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
+export function travelOf(object: object): Travel {
+  const prototype = Object.getPrototypeOf(object)
+  const known = byPrototype.get(prototype)
+  if (known) return known
+  const type = typeName(prototype)
+  if (type) return { as: 'registered', type }
+  if (object instanceof Error) return ERROR
+  const special = refusedObjects.get(object) ?? refusedClasses.find(([type]) => object instanceof type)?.[1]
+  if (special) return special
+  if (isThenable(object)) return PROMISE
+  if (isIterator(object)) return refused('an iterator', LATER)
+  return REFERENCE
+}
+
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+  typeof (value as { then?: unknown }).then === 'function'
+
+const isIterator = (object: object): boolean =>
+  (Symbol.iterator in object || Symbol.asyncIterator in object) &&
+  typeof (object as { next?: unknown }).next === 'function'
+
+/** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return value.length > 24
+        ? `${JSON.stringify(value.slice(0, 20)).slice(0, -1)}…"`
+        : JSON.stringify(value)
+    case 'symbol':
+      return String(value)
+    case 'bigint':
+      return `${value}n`
+    case 'function':
+      return 'ƒ'
+    case 'object':
+      return value === null ? 'null' : Array.isArray(value) ? '[…]' : describeObject(value)
+    default:
+      return Object.is(value, -0) ? '-0' : String(value)
+  }
+}
+
+function describeObject(object: object): string {
+  const name = className(object)
+  return name ? `${name} {…}` : '{…}'
+}
+
+/** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
+export function className(object: object): string {
+  const prototype = Object.getPrototypeOf(object)
+  if (prototype === Object.prototype || prototype === null) return ''
+  const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
+  return typeof type === 'function' ? functionName(type) : ''
+}
+
+/** A function's own name, read without running a getter of the user's. */
+export function functionName(fn: object): string {
+  const name = Object.getOwnPropertyDescriptor(fn, 'name')?.value
+  return typeof name === 'string' ? name : ''
+}

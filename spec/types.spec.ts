@@ -1,0 +1,848 @@
+// Claims about types, which `tsc --noEmit` checks. None of the code runs: `compiles` never calls it. A line
+// under `@ts-expect-error` must not compile, and a claim that is no longer true fails the build either way.
+// biome-ignore-all lint/suspicious/noExplicitAny: that `any` stays what it is, is among the claims
+import t from 'tap'
+import type {
+  CannotBeSent,
+  Key,
+  Member,
+  Netref,
+  Path,
+  Pending,
+  Reach,
+  Reference,
+  Sendable,
+  Target,
+  Unboxed
+} from '../lib/types.js'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+/** `same<A, B>(true)` compiles only if A and B are the same type. */
+type Same = <A, B>(equal: Equal<A, B>) => void
+declare const same: Same
+declare const connect: <T>(url: string) => { root: Netref<T> }
+
+let claims = 0
+const compiles = (_claim: string, _code: (...given: never[]) => unknown) => claims++
+
+class Service {
+  onConnect?(session: object): void
+  onDisconnect?(session: object, reason: object): void
+}
+
+class TextFile {
+  path = 'a'
+  readonly size = 1
+  private secret = 's'
+  protected guarded = 'g'
+  _internal = 'i'
+  readonly [Symbol.toStringTag] = 'TextFile'
+  static open(path: string) {
+    return new TextFile(path)
+  }
+  constructor(path?: string) {
+    this.path = path ?? this.secret + this.guarded
+  }
+  get lastLine() {
+    return 'z'
+  }
+  readlines() {
+    return ['a', 'b']
+  }
+  async first(count = 1, ...more: number[]) {
+    return `${count}${more}`
+  }
+  rename(to: string): this {
+    this.path = to
+    return this
+  }
+  copyTo(other: TextFile) {
+    return other
+  }
+}
+
+class LineCounter extends Service {
+  exposed_version = '1'
+  hidden = 1
+  async exposed_line_counter(file: Netref<TextFile>, noisy: Netref<(line: string) => void>) {
+    const lines = await file.readlines()
+    for (const line of lines) await noisy(line)
+    return lines.length
+  }
+  exposed_open(path: string) {
+    return new TextFile(path)
+  }
+  get exposed_files() {
+    return [new TextFile()]
+  }
+  secret() {}
+}
+
+compiles('the line counter of the design', async () => {
+  const { root } = connect<LineCounter>('ws://localhost:18861')
+  const count = await root.line_counter(new TextFile('testfile.txt'), line => {
+    same<typeof line, string>(true)
+    console.log('Noisy:', line)
+  })
+  same<typeof count, number>(true)
+  same<typeof root, Netref<LineCounter>>(true)
+  // @ts-expect-error a file is missing
+  root.line_counter(line => line)
+  // @ts-expect-error a number is not a file
+  root.line_counter(1, () => {})
+  // @ts-expect-error a line is a string
+  root.line_counter(new TextFile(), (line: number) => line)
+})
+
+compiles(
+  'exposed_ members are shown without the prefix, and then nothing else',
+  async (ref: Netref<LineCounter>) => {
+    same<Key<LineCounter>, 'version' | 'line_counter' | 'open' | 'files'>(true)
+    same<string, Awaited<typeof ref.version>>(true)
+    // @ts-expect-error
+    ref.exposed_version
+    // @ts-expect-error
+    ref.hidden
+    // @ts-expect-error
+    ref.secret()
+    // @ts-expect-error
+    ref.onConnect
+  }
+)
+
+compiles('without exposed_ members the public ones are shown', async (ref: Netref<TextFile>) => {
+  same<Key<TextFile>, 'path' | 'size' | 'lastLine' | 'readlines' | 'first' | 'rename' | 'copyTo'>(true)
+  same<Awaited<typeof ref.lastLine>, string>(true)
+  // @ts-expect-error private
+  ref.secret
+  // @ts-expect-error protected
+  ref.guarded
+  // @ts-expect-error private by convention
+  ref._internal
+  // @ts-expect-error a symbol
+  ref[Symbol.toStringTag]
+})
+
+compiles('hooks are shown under no name', () => {
+  same<Key<Service>, never>(true)
+  same<Key<{ exposed_onConnect(): void; exposed_prototype: 1; exposed_a: 1 }>, 'a'>(true)
+})
+
+compiles('members that a promise or a proxy has itself are shown only where they are remote', async () => {
+  type Odd = {
+    then: number
+    catch: number
+    finally: number
+    toJSON: number
+    map: number
+    a(): void
+    self: Odd
+  }
+  const ref = {} as Netref<Odd>
+  same<Awaited<typeof ref>, Netref<Odd>>(true)
+  same<keyof typeof ref & string, 'catch' | 'finally' | 'map' | 'a' | 'self'>(true)
+  same<typeof ref.catch, Path<number>>(true)
+  same<typeof ref.self.catch, Path<number>>(true)
+  same<Pending<Odd>['catch'], Promise<Netref<Odd>>['catch']>(true)
+  same<Key<Odd>, keyof Odd>(true)
+  // @ts-expect-error only Netref.get reaches it
+  ref.then
+})
+
+compiles('a method can be called, and read', async (ref: Netref<TextFile>) => {
+  same<ReturnType<typeof ref.readlines>, Pending<string[]>>(true)
+  same<Awaited<typeof ref.readlines>, Netref<() => string[]>>(true)
+  const readlines = await ref.readlines
+  same<Awaited<ReturnType<typeof readlines>>, string[]>(true)
+  ref.readlines.then(read => read())
+  // @ts-expect-error a path has no more of a promise than then
+  ref.readlines.catch
+  // @ts-expect-error a property is not a method
+  ref.path()
+  // @ts-expect-error Netref.set writes
+  ref.path = 'b'
+})
+
+compiles('optional and rest parameters', async (ref: Netref<TextFile>) => {
+  same<string, Awaited<ReturnType<typeof ref.first>>>(true)
+  ref.first()
+  ref.first(1)
+  ref.first(1, 2, 3)
+  ref.first(undefined, 2)
+  // @ts-expect-error
+  ref.first(1, '2')
+  // @ts-expect-error
+  ref.readlines(1)
+})
+
+compiles('this is the type of the object', async (ref: Netref<TextFile>) => {
+  same<Awaited<ReturnType<typeof ref.rename>>, Netref<TextFile>>(true)
+  const lines: string[] = await ref.rename('b').rename('c').readlines()
+  return lines
+})
+
+class Point {
+  constructor(
+    public x: number,
+    public y = 0
+  ) {}
+}
+abstract class Shape {
+  abstract area(): number
+}
+
+compiles(
+  'classes can be constructed',
+  async (ref: Netref<{ Point: typeof Point; File: typeof TextFile }>) => {
+    const file = await new ref.File('a')
+    same<typeof file, Netref<TextFile>>(true)
+    const lines: string[] = await new ref.File().readlines()
+    const opened: Netref<TextFile> = await ref.File.open('a')
+    const File = await ref.File
+    same<typeof File, Netref<typeof TextFile>>(true)
+    same<Awaited<InstanceType<typeof File>>, Netref<TextFile>>(true)
+    const point = await new ref.Point(1)
+    same<typeof point, Netref<Point>>(true)
+    // @ts-expect-error
+    new ref.Point('1')
+    // @ts-expect-error a class is not called
+    ref.Point(1)
+    return { lines, opened }
+  }
+)
+
+type Named = (() => void) & { bind(port: number): string }
+compiles(
+  'what functions have in TypeScript, a netref to one has only if it is remote',
+  async (ref: Netref<Host>) => {
+    same<typeof ref.maker.name, unknown>(true)
+    const named = {} as Netref<Named>
+    same<Awaited<ReturnType<typeof named.bind>>, string>(true)
+    // @ts-expect-error
+    ref.open.call(null, 'a')
+    // @ts-expect-error
+    ref.open.bind(null)
+    // @ts-expect-error
+    const length: number = ref.open.length
+    return length
+  }
+)
+
+compiles('abstract classes cannot', (ref: Netref<{ Shape: typeof Shape }>) => {
+  // @ts-expect-error
+  new ref.Shape()
+})
+
+type Config = { name: string; deep: { value: number; list: { id: number }[] }; maybe?: { a: 1 }; _id: 2 }
+class Host {
+  config: Config = { name: '', deep: { value: 1, list: [] }, _id: 2 }
+  pair: [number, TextFile] = [1, new TextFile()]
+  when = new Date()
+  names = new Map<string, TextFile>()
+  open(_path: string) {
+    return new TextFile()
+  }
+  async list() {
+    return [new TextFile()]
+  }
+  find(path: string): TextFile | undefined {
+    return path ? new TextFile() : undefined
+  }
+  async copy() {
+    return this.config
+  }
+  maker() {
+    return (path: string) => new TextFile(path)
+  }
+}
+
+compiles('data is a path further', async (ref: Netref<Host>) => {
+  const value: number = await ref.config.deep.value
+  const id: number = await ref.config.deep.list[0].id
+  const own: 2 = await ref.config._id
+  same<Awaited<typeof ref.config>, Config>(true)
+  same<(typeof ref.pair)[0], Path<number>>(true)
+  const lines: string[] = await ref.pair[1].readlines()
+  // @ts-expect-error
+  ref.config.nothing
+  // @ts-expect-error it may be undefined: await it first
+  ref.config.maybe.a
+  // @ts-expect-error past a Date there is no path
+  ref.when.getTime
+  // @ts-expect-error nor past a string
+  ref.config.name.length
+  // @ts-expect-error nor past a Map
+  ref.names.size
+  // @ts-expect-error the methods of an array are not its own
+  ref.config.deep.list.map
+  return { value, id, own, lines }
+})
+
+compiles('a result is a promise', async (ref: Netref<Host>) => {
+  const file: Promise<Netref<TextFile>> = ref.open('a')
+  const [a, b] = await Promise.all([ref.open('a'), ref.list()])
+  same<typeof a, Netref<TextFile>>(true)
+  same<typeof b, Netref<TextFile>[]>(true)
+  const first = await Promise.race([ref.config.name, ref.open('a').path])
+  same<typeof first, string>(true)
+  const [settled] = await Promise.allSettled([ref.open('a')])
+  if (settled.status === 'fulfilled') same<typeof settled.value, Netref<TextFile>>(true)
+  ref
+    .open('a')
+    .then(it => it.path)
+    .catch(() => '')
+    .finally(() => {})
+  return file
+})
+
+compiles('and a path', async (ref: Netref<Host>) => {
+  same<string, Awaited<ReturnType<ReturnType<typeof ref.open>['first']>>>(true)
+  const length: number = await ref.list().length
+  const lines: string[] = await ref.list()[0].readlines()
+  const value: number = await ref.copy().deep.value
+  const made: Netref<TextFile> = await ref.maker()('a')
+  const path: string = await ref.maker()('a').rename('b').path
+  // @ts-expect-error there may be no file: await it first
+  ref.find('a').path
+  return { length, lines, value, made, path }
+})
+
+class Shifty {
+  later = Promise.resolve({ n: 1 })
+  optional?(n: number): string
+  either(): TextFile | Host {
+    return new TextFile()
+  }
+  some(): TextFile | string {
+    return ''
+  }
+  entries() {
+    return { file: new TextFile(), at: new Date(0), deep: { failed: new Failure() } }
+  }
+}
+compiles('promises, optional members and unions', async (ref: Netref<Shifty>) => {
+  same<Awaited<typeof ref.later>, { n: number }>(true)
+  const n: number = await ref.later.n
+  same<Awaited<typeof ref.optional>, Netref<(n: number) => string> | undefined>(true)
+  const optional = await ref.optional
+  if (optional) same<Awaited<ReturnType<typeof optional>>, string>(true)
+  const either = await ref.either()
+  same<typeof either, Netref<TextFile> | Netref<Host>>(true)
+  const some = await ref.some()
+  if (typeof some !== 'string') same<typeof some, Netref<TextFile>>(true)
+  const entries = await ref.entries()
+  same<typeof entries, { file: Netref<TextFile>; at: Date; deep: { failed: Failure } }>(true)
+  const shared = {} as Netref<TextFile | { path: 1 }>
+  same<Awaited<typeof shared.path>, string | 1>(true)
+  // @ts-expect-error it may be missing: read it first
+  ref.optional(1)
+  // @ts-expect-error not all of the union have it
+  ref.either().readlines()
+  return n
+})
+
+compiles('a netref can be disposed of', async (host: Netref<Host>) => {
+  using file = await host.open('a')
+  same<ReturnType<(typeof file)[typeof Symbol.dispose]>, void>(true)
+})
+
+type Plain = { s: string; n: number | null; when: Date; tags: readonly string[]; sub?: { big: bigint } }
+class Failure extends Error {
+  code = 'E'
+}
+class Registry extends Map<string, number> {
+  total() {
+    return 1
+  }
+}
+class Tomorrow extends Date {
+  isNear() {
+    return true
+  }
+}
+
+compiles('data arrives as a copy', () => {
+  same<Unboxed<string | 1 | true | null | undefined | 1n>, string | 1 | true | null | undefined | 1n>(true)
+  same<Unboxed<Date | RegExp | URL>, Date | RegExp | URL>(true)
+  same<Unboxed<Error | Failure>, Error | Failure>(true)
+  same<Unboxed<ArrayBuffer | DataView | Float64Array>, ArrayBuffer | DataView | Float64Array>(true)
+  same<Unboxed<Uint8Array | Buffer>, Uint8Array | Buffer>(true)
+  same<Unboxed<Plain>['sub'], { big: bigint } | undefined>(true)
+  same<Unboxed<Plain>['tags'], string[]>(true)
+  same<Unboxed<boolean>, boolean>(true)
+  same<Unboxed<void>, void>(true)
+})
+
+compiles('what has behaviour arrives as a netref, at any depth', () => {
+  same<Unboxed<() => void>, Netref<() => void>>(true)
+  same<Unboxed<TextFile>, Netref<TextFile>>(true)
+  same<Unboxed<typeof TextFile>, Netref<typeof TextFile>>(true)
+  same<Unboxed<typeof Shape>, Netref<typeof Shape>>(true)
+  same<Unboxed<TextFile | null>, Netref<TextFile> | null>(true)
+  same<Unboxed<TextFile[]>, Netref<TextFile>[]>(true)
+  same<Unboxed<[number, TextFile, ...string[]]>, [number, Netref<TextFile>, ...string[]]>(true)
+  same<Unboxed<Map<string, TextFile>>, Map<string, Netref<TextFile>>>(true)
+  same<Unboxed<Set<() => 1>>, Set<Netref<() => 1>>>(true)
+  same<Unboxed<{ a: { file?: TextFile } }>, { a: { file?: Netref<TextFile> } }>(true)
+  same<Unboxed<Record<string, TextFile>>, Record<string, Netref<TextFile>>>(true)
+  same<Unboxed<Registry>, Netref<Registry>>(true)
+  same<Unboxed<Tomorrow>, Netref<Tomorrow>>(true)
+})
+
+compiles('a copy is the receiver’s own: nothing in it is readonly', () => {
+  same<Unboxed<readonly string[]>, string[]>(true)
+  same<Unboxed<readonly [1, TextFile]>, [1, Netref<TextFile>]>(true)
+  same<Unboxed<{ readonly a: 1 }>, { a: 1 }>(true)
+  same<Unboxed<ReadonlyMap<1, 2> | ReadonlySet<3>>, Map<1, 2> | Set<3>>(true)
+})
+
+compiles('a netref stays one, and only once', () => {
+  same<Unboxed<Netref<TextFile>>, Netref<TextFile>>(true)
+  same<Unboxed<Netref<TextFile>[]>, Netref<TextFile>[]>(true)
+  same<Unboxed<Unboxed<Host>>, Unboxed<Host>>(true)
+  same<Unboxed<{ log: Netref<(line: string) => void>; n: 1 }>, { log: Netref<(line: string) => void>; n: 1 }>(
+    true
+  )
+})
+
+compiles(
+  'any, unknown and never stay what they are',
+  async (ref: Netref<{ a: any; u: unknown; n(): never }>) => {
+    same<Unboxed<any>, any>(true)
+    same<Unboxed<unknown>, unknown>(true)
+    same<Unboxed<never>, never>(true)
+    same<Unboxed<{ a: any; n: 1 }>, { a: any; n: 1 }>(true)
+    same<Sendable<any>, any>(true)
+    same<Sendable<unknown>, unknown>(true)
+    same<Sendable<never>, never>(true)
+    same<Unboxed<object>, object>(true)
+    same<Sendable<object>, object>(true)
+    same<Awaited<typeof ref.a>, any>(true)
+    same<Awaited<typeof ref.u>, unknown>(true)
+    same<Awaited<ReturnType<typeof ref.n>>, never>(true)
+  }
+)
+
+compiles('a netref of any shows everything', async (ref: Netref<any>) => {
+  const anything = await ref.a.b(1).c
+  same<typeof anything, any>(true)
+  await new ref.Counter(1)
+  await ref(1)
+  ref(1).then(value => value)
+  connect<any>('').root.a.b(() => {})
+})
+
+type Tree = { value: number; children: Tree[]; parent?: Tree }
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
+interface Node {
+  parent: Node | null
+  children(): Node[]
+  visit(visitor: Netref<(node: Node) => void>): void
+}
+type Thunk = () => Thunk
+
+compiles(
+  'recursive types',
+  async (ref: Netref<{ tree: Tree; node: Node; json(value: Json): Json; thunk: Thunk }>) => {
+    const tree: Tree = await ref.tree
+    const value: number = await ref.tree.children[0].children[0].value
+    const json: Json = await ref.json({ a: [1, 'b', { c: null }] })
+    const node: Netref<Node> = await ref.node.children()[0].children()[0]!
+    node.visit(visited => {
+      same<typeof visited, Netref<Node>>(true)
+    })
+    const thunk: Netref<Thunk> = await ref.thunk()()()
+    // @ts-expect-error
+    ref.json({ a: new Date() })
+    return { tree, value, json, thunk }
+  }
+)
+
+class Sloppy {
+  plain(_value: Plain) {}
+  netref(_file: Netref<TextFile>) {}
+  file(_file: TextFile) {}
+  maybe(_file?: TextFile | null) {}
+  callback(_callback: (file: TextFile, count: number) => string) {}
+  options(_options: { verbose?: boolean; log: Netref<(line: string) => void>; file: TextFile }) {}
+  handlers(_handlers: { log(line: string): void; done?: () => void }) {}
+  list(_list: TextFile[], _pair: [string, TextFile]) {}
+  map(_map: Map<string, TextFile>, _set: Set<() => void>) {}
+  make(_make: Netref<typeof TextFile>) {}
+  any(_any: any) {}
+  unknown(_unknown: unknown) {}
+  reference(_reference: Netref<unknown>) {}
+}
+
+compiles('for a Netref<X> an own X or a netref of one may be passed, for an X too', (ref: Netref<Sloppy>) => {
+  const file = new TextFile()
+  const remote = {} as Netref<TextFile>
+  ref.netref(file)
+  ref.netref(remote)
+  ref.file(file)
+  ref.file(remote)
+  ref.maybe()
+  ref.maybe(null)
+  ref.maybe(remote)
+  ref.list([file, remote] as const, ['a', remote])
+  ref.map(new Map([['a', remote]]), new Set([() => {}]))
+  ref.make(TextFile)
+  ref.make({} as Netref<typeof TextFile>)
+  ref.plain({ s: '', n: null, when: new Date(), tags: ['a'] as const })
+  ref.options({ log: line => line.toUpperCase(), file })
+  ref.options({ log: {} as Netref<(line: string) => void>, file: remote, verbose: true })
+  ref.reference(file)
+  ref.reference(remote)
+  ref.reference(() => {})
+  ref.handlers({ log: line => line.toUpperCase(), async done() {} })
+  ref.callback({} as Netref<(file: Netref<TextFile>) => string>)
+  ref.callback({} as Netref<(file: TextFile, count: number) => string>)
+  ref.any(file)
+  ref.unknown(file)
+  // @ts-expect-error
+  ref.handlers({ log: line => line.nothing() })
+  // @ts-expect-error
+  ref.netref({})
+  // @ts-expect-error
+  ref.file({} as Netref<Host>)
+  // @ts-expect-error
+  ref.list(['a'], ['a', file])
+  // @ts-expect-error
+  ref.plain({ s: '', n: null, when: 'today', tags: [] })
+  // @ts-expect-error
+  ref.options({ log: line => line.nothing(), file })
+  // @ts-expect-error data is no reference
+  ref.reference(1)
+})
+
+compiles(
+  'a path or a pending result must be awaited before it is sent',
+  (ref: Netref<Sloppy>, host: Netref<Host>) => {
+    // @ts-expect-error
+    ref.netref(host.open('a'))
+    // @ts-expect-error
+    ref.file(host.pair[1])
+    // @ts-expect-error
+    ref.callback({} as Path<(file: Netref<TextFile>) => string>)
+    // @ts-expect-error
+    ref.plain({ s: host.config.name, n: null, when: new Date(), tags: [] })
+    // @ts-expect-error
+    ref.reference(host.config)
+    // @ts-expect-error
+    ref.list([host.open('a')], ['a', new TextFile()])
+  }
+)
+
+class AsyncFile {
+  async read() {
+    return ''
+  }
+}
+compiles(
+  'also where its methods would do',
+  (ref: Netref<{ use(file: AsyncFile): void; make(): AsyncFile }>) => {
+    ref.use(new AsyncFile())
+    // @ts-expect-error
+    ref.use(ref.make())
+  }
+)
+
+class Watcher {
+  watch(_changed: Netref<(file: Netref<TextFile>, lines: string[], data: { at: Date }) => void>) {}
+  sort(_compare: Netref<(a: string, b: string) => number>) {}
+  pick(_choose: Netref<(path: string) => TextFile>) {}
+  sloppy(_changed: (file: TextFile, by?: number) => void) {}
+  late(_later: Netref<() => Promise<string>>) {}
+  done(_done?: Netref<() => void> | null) {}
+  all(..._listeners: Netref<(line: string) => void>[]) {}
+  sink(_sink: Netref<{ write(chunk: string): void; end?(): void }>) {}
+  nested(_outer: Netref<(inner: Netref<(n: number) => string>) => void>) {}
+}
+
+compiles('callbacks: parameters are inferred, as they arrive at the sender', (ref: Netref<Watcher>) => {
+  ref.watch((file, lines, data) => {
+    same<typeof file, Netref<TextFile>>(true)
+    same<typeof lines, string[]>(true)
+    same<typeof data, { at: Date }>(true)
+  })
+  ref.sloppy((file, by) => {
+    same<typeof file, Netref<TextFile>>(true)
+    same<typeof by, number | undefined>(true)
+  })
+  ref.all(
+    line => line.toUpperCase(),
+    async line => line.length
+  )
+  ref.sink({ write: chunk => chunk.length, end() {} })
+  ref.nested(async inner => {
+    same<Awaited<ReturnType<typeof inner>>, string>(true)
+    // @ts-expect-error
+    inner('1')
+  })
+  // @ts-expect-error
+  ref.all(line => line.nothing())
+  // @ts-expect-error a callback may take less, not more
+  ref.done((more: string) => more)
+})
+
+compiles('callbacks: any answer where none is expected, and a late one anywhere', (ref: Netref<Watcher>) => {
+  ref.watch(() => 1)
+  ref.watch(async () => {})
+  ref.done(() => Symbol())
+  ref.done()
+  ref.done(null)
+  ref.sort((a, b) => a.length - b.length)
+  ref.sort(async (a, b) => a.length - b.length)
+  ref.pick(path => new TextFile(path))
+  ref.pick(async path => new TextFile(path))
+  ref.pick(() => ({}) as Netref<TextFile>)
+  ref.late(() => 'at once')
+  ref.late(async () => 'later')
+  // @ts-expect-error
+  ref.sort((a, b) => a + b)
+  // @ts-expect-error
+  ref.pick(() => 'a')
+})
+
+compiles('what the service does with a callback', async (choose: Netref<(path: string) => TextFile>) => {
+  const lines: string[] = await choose('a').readlines()
+  // @ts-expect-error
+  choose(1)
+  return lines
+})
+
+class Bad {
+  symbol(_tag: symbol) {}
+  nested(_value: { user: { tag: symbol }; list: WeakMap<object, string>[] }) {}
+  weak(_map: WeakMap<object, string>, _set: WeakSet<object>) {}
+  promise(_promise: Promise<number>) {}
+  text(_text: string) {}
+  iterator(_items: Generator<number>) {}
+  giveSymbol() {
+    return Symbol()
+  }
+  async giveWeakMap() {
+    return new WeakMap<object, string>()
+  }
+  *giveIterator() {
+    yield 1
+  }
+  giveNested() {
+    return { tag: Symbol(), n: 1 }
+  }
+  tag = Symbol()
+}
+
+compiles('what can never be sent does not compile', async (ref: Netref<Bad>) => {
+  same<Parameters<typeof ref.symbol>, [_tag: CannotBeSent<symbol>]>(true)
+  // @ts-expect-error
+  ref.symbol(Symbol())
+  // @ts-expect-error
+  ref.text(Symbol())
+  // @ts-expect-error
+  ref.nested({ user: { tag: Symbol() }, list: [] })
+  ref.nested({ user: { tag: {} as CannotBeSent<symbol> }, list: [] })
+  // @ts-expect-error
+  ref.nested({ user: { tag: {} as CannotBeSent<symbol> }, list: [new WeakMap()] })
+  // @ts-expect-error
+  ref.weak(new WeakMap(), {} as never)
+  // @ts-expect-error
+  ref.weak({} as never, new WeakSet())
+  // @ts-expect-error
+  ref.giveSymbol()
+  // @ts-expect-error
+  ref.giveWeakMap()
+  same<typeof ref.tag, CannotBeSent<symbol>>(true)
+  same<Awaited<ReturnType<typeof ref.giveNested>>, { tag: CannotBeSent<symbol>; n: number }>(true)
+})
+
+compiles('nor what only a later version can send', (ref: Netref<Bad>) => {
+  // @ts-expect-error
+  ref.promise(Promise.resolve(1))
+  // @ts-expect-error
+  ref.iterator([1].values())
+  // @ts-expect-error
+  ref.giveIterator()
+})
+
+interface Overloaded {
+  get(key: string): number
+  get(key: number, deep: boolean): TextFile
+  get(key: Date): null
+}
+
+compiles('overloads: up to four', async (ref: Netref<Overloaded>) => {
+  same<number, Awaited<ReturnType<typeof ref.get>> extends never ? 1 : number>(true)
+  const a: number = await ref.get('a')
+  const b: Netref<TextFile> = await ref.get(1, true)
+  const c: null = await ref.get(new Date())
+  // @ts-expect-error
+  ref.get(true)
+  return { a, b, c }
+})
+
+compiles('lost: the first ones of more than four', (ref: Netref<Many>) => {
+  ref.f(5)
+  ref.f(2)
+  // @ts-expect-error the first of five
+  ref.f(1)
+})
+interface Many {
+  f(a: 1): void
+  f(a: 2): void
+  f(a: 3): void
+  f(a: 4): void
+  f(a: 5): void
+}
+
+compiles(
+  'lost: an overloaded callback is asked for its last signature only',
+  (ref: Netref<{ on(f: Overloaded['get']): void }>) => {
+    ref.on(key => {
+      same<typeof key, Date>(true)
+      return null
+    })
+  }
+)
+
+compiles(
+  'lost: type parameters; the constraint remains',
+  async (
+    ref: Netref<{
+      echo<T>(value: T): T
+      id<T extends { id: string }>(value: T): T
+      map<T, U>(list: T[], f: Netref<(item: T) => U>): U[]
+    }>
+  ) => {
+    const echoed = await ref.echo(1)
+    same<typeof echoed, unknown>(true)
+    const one = await ref.id({ id: 'a' })
+    same<typeof one, { id: string }>(true)
+    // @ts-expect-error
+    ref.id({})
+    const mapped = await ref.map([1, 2], item => {
+      same<typeof item, unknown>(true)
+      return 'a'
+    })
+    same<typeof mapped, unknown[]>(true)
+  }
+)
+
+class Relay<T, D extends object> {
+  constructor(readonly topic: Netref<(item: T) => void>) {}
+  publish(item: T, netref: Netref<D>) {
+    // @ts-expect-error lost: within generic code, T is not known to be sendable as itself
+    this.topic(item)
+    const handle: Reference<D> = netref
+    return handle
+  }
+}
+compiles(
+  'lost only inside: from outside the class is like any other',
+  (ref: Netref<Relay<string, TextFile>>) => {
+    ref.topic('a')
+    ref.publish('a', new TextFile())
+  }
+)
+
+compiles('kept: the type parameters of a class that is named', async (ref: Netref<Box<TextFile>>) => {
+  const file: Netref<TextFile> = await ref.get()
+  const lines: string[] = await ref.get().readlines()
+  ref.put(new TextFile())
+  return { file, lines }
+})
+class Box<T> {
+  constructor(private value: T) {}
+  get() {
+    return this.value
+  }
+  put(value: T) {
+    this.value = value
+  }
+}
+
+compiles('types behind netrefs, paths and results', () => {
+  same<Target<Netref<TextFile>>, TextFile>(true)
+  same<Target<Path<Config>>, Config>(true)
+  same<Target<Pending<TextFile>>, TextFile>(true)
+  same<Target<Pending<Promise<Netref<TextFile>>>>, TextFile>(true)
+  same<Target<string>, string>(true)
+})
+
+declare const helpers: {
+  get<T, K extends Key<T>>(ref: Reach<T>, key: K): Path<Member<T, K>>
+  set<T, K extends Key<T>>(ref: Reach<T>, key: K, value: Sendable<Member<T, K>>): Promise<void>
+  keys<T>(ref: Reach<T>): Promise<Key<T>[]>
+  is(value: unknown): value is Netref<unknown>
+  release(ref: Reference<unknown>): void
+}
+compiles(
+  'helpers infer T from whatever stands for it',
+  async (host: Netref<Host>, counter: Netref<LineCounter>) => {
+    const version: string = await helpers.get(counter, 'version')
+    const value: number = await helpers.get(host.config, 'deep').value
+    const path: string = await helpers.get(host.open('a'), 'path')
+    await helpers.set(host.config, 'name', 'b')
+    await helpers.set(host.pair, 1, new TextFile())
+    const keys: ('version' | 'line_counter' | 'open' | 'files')[] = await helpers.keys(counter)
+    helpers.release(host)
+    const something: unknown = await host.open('a')
+    if (helpers.is(something)) helpers.release(something)
+    await helpers.get({} as Netref<any>, 'anything').more
+    // @ts-expect-error
+    helpers.get(counter, 'exposed_version')
+    // @ts-expect-error
+    helpers.set(host.config, 'name', 1)
+    // @ts-expect-error there is no netref yet to release
+    helpers.release(host.config)
+    return { version, value, path, keys }
+  }
+)
+
+compiles('is() tells a netref from data', (found: Netref<TextFile> | { path: string }) => {
+  if (helpers.is(found)) same<typeof found, Netref<TextFile>>(true)
+  else same<typeof found, { path: string }>(true)
+})
+
+compiles('a result passes through async functions', async (ref: Netref<Host>) => {
+  const open = async () => ref.open('a')
+  const read = async () => ref.config.name
+  same<ReturnType<typeof open>, Promise<Netref<TextFile>>>(true)
+  same<ReturnType<typeof read>, Promise<string>>(true)
+})
+
+compiles('netrefs are covariant', (file: Netref<TextFile>) => {
+  const some: Netref<unknown> = file
+  const less: Netref<{ readlines(): string[] }> = file
+  // @ts-expect-error
+  const other: Netref<Host> = file
+  return { some, less, other }
+})
+
+class Money {
+  constructor(readonly cents: number) {}
+  add(other: Money) {
+    return new Money(this.cents + other.cents)
+  }
+}
+declare module '../lib/types.js' {
+  interface Registered {
+    money: Money
+  }
+}
+compiles('registered classes travel by value', async (ref: Netref<{ pay(amount: Money): Money[] }>) => {
+  same<Unboxed<{ price: Money }>, { price: Money }>(true)
+  const [change] = await ref.pay(new Money(1))
+  same<typeof change, Money | undefined>(false)
+  same<typeof change, Money>(true)
+})
+
+compiles('only the run time knows: a class without methods looks like data', () => {
+  same<Unboxed<Point>, { x: number; y: number }>(true)
+  same<Key<{ exposed_a: 1; b: 2; c(): void }>, 'a'>(true)
+  same<Unboxed<{ n: number; f(): void }>, Netref<{ n: number; f(): void }>>(true)
+})
+
+t.test('types.spec.ts loads; tsc --noEmit is what checks its claims', async t => {
+  t.ok(claims > 0, `${claims} claims, none of which can be seen at run time`)
+})
