@@ -15,10 +15,6 @@ export class Answers {
   /** The settled ones in the order of the frames their replies are in. */
   #sent: { frame: number; id: number }[] = []
 
-  get size(): number {
-    return this.#settled.size + this.#waiting.size
-  }
-
   /** The call is under way: calls on its answer are to wait. */
   begin(id: number): void {
     this.#waiting.set(id, [])

@@ -3,16 +3,16 @@
 //   payload  json                what is plain JSON as it stands
 //            json,[group, …]     a group is [kind, path, path, …]; at each path stands a placeholder with the data
 //
-// Kinds: 'o' an object, 'f' a function, 'h' one of the receiver's own; 'm' Map, 's' Set, 'e' Error, 'b' bytes, 'c' a
-// cycle back to an ancestor, ['custom', name] a registered type, else a leaf of superjson's. Groups stand in the order
-// in which they are to be applied: what is inside a container before the container.
+// Kinds: 'o' an object, 'f' a function, 'h' one of the receiver's own; 'm' Map, 's' Set, 'e' Error; 'b' the next range of
+// the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a registered type; else a leaf of
+// superjson's. Groups stand in the order in which they are to be applied: what is inside a container before it.
 import { boxError } from './boxed-error.js'
 import { UnsendableError } from './errors.js'
 import { isExposed } from './expose.js'
 import { isNetref, Ref, stateOf } from './netref.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
-import { type Travel, travelOf } from './values.js'
+import { LATER, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
 export type Place = readonly (string | number)[]
@@ -39,7 +39,10 @@ export type Given = readonly [kind: ReferenceKind, data: unknown]
 
 const plain = (value: unknown): Payload => ({ json: JSON.stringify(value), bytes: NOTHING, given: NOTHING })
 const NOTHING: readonly never[] = []
-const TOO_DEEP = Symbol('nested deeper than the limit')
+/** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
+const ENDLESS = Symbol('endless')
+/** Containers after which a walk seems to have no end. What is shared at every level is finite, but not in practice. */
+const LONG_WALK = 100_000
 
 /**
  * What crosses for the arguments of a call.
@@ -47,7 +50,7 @@ const TOO_DEEP = Symbol('nested deeper than the limit')
  * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
  */
 export function boxArguments(args: unknown[], giver: Giver): Payload {
-  for (const arg of args) if (!isPlainPrimitive(arg)) return box(args, 'args', giver)
+  for (const arg of args) if (!isPlainPrimitive(arg)) return new Boxing('args', giver).whole(args)
   return plain(args)
 }
 
@@ -57,17 +60,7 @@ export function boxArguments(args: unknown[], giver: Giver): Payload {
  * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
  */
 export function boxValue(value: unknown, name: string, giver: Giver, self?: object): Payload {
-  return isPlainPrimitive(value) ? plain(value) : box(value, name, giver, self)
-}
-
-function box(value: unknown, name: string, giver: Giver, self?: object): Payload {
-  try {
-    return new Boxing(name, giver).whole(value, self)
-  } catch (error) {
-    // The walk got too deep: in a second one, which remembers where it came by, a cycle shows.
-    if (error !== TOO_DEEP) throw error
-    return new Boxing(name, giver, new Map()).whole(value, self)
-  }
+  return isPlainPrimitive(value) ? plain(value) : new Boxing(name, giver).whole(value, self)
 }
 
 function isPlainPrimitive(value: unknown): boolean {
@@ -88,14 +81,15 @@ export class Boxing {
   readonly #groups: [Kind, ...Place[]][] = []
   readonly #given: Given[] = []
   readonly #place: (string | number)[] = []
+  #containers = 0
   /** Set while fields of an error are boxed: references stay home there. */
   #dataOnly = false
 
   constructor(
     private readonly name: string,
     readonly giver: Giver,
-    /** Where the containers around the present place stand; kept on the second walk only. */
-    private readonly ancestors?: Map<object, Place>
+    /** Where each container was met first; kept on the second walk only. */
+    private readonly met?: Map<object, Place>
   ) {}
 
   whole(value: unknown, self?: object): Payload {
@@ -104,13 +98,14 @@ export class Boxing {
       const groups = this.#groups.length > 0 ? `,${JSON.stringify(this.#groups)}` : ''
       return { json: json + groups, bytes: this.#bytes, given: this.#given }
     } catch (error) {
-      this.#takeBack(0)
-      throw error
+      try {
+        if (error === ENDLESS) return new Boxing(this.name, this.giver, new Map()).whole(value, self)
+        throw error
+      } finally {
+        // Not before the second walk, so that what is given in both was never taken back altogether.
+        for (const given of this.#given) this.giver.takeBack(given)
+      }
     }
-  }
-
-  #takeBack(from: number): void {
-    for (const given of this.#given.splice(from)) this.giver.takeBack(given)
   }
 
   box(value: unknown, depth: number, self?: object): unknown {
@@ -141,23 +136,24 @@ export class Boxing {
 
   /** Boxes what stands at `place` below the present one if it is data through and through; else leaves no trace. */
   data(place: Place, value: unknown, depth: number): { boxed: unknown } | undefined {
-    const lengths = this.#groups.map(group => group.length)
-    const [here, bytes, given, outer] = [
+    const [here, bytes, groups, outer] = [
       this.#place.length,
       this.#bytes.length,
-      this.#given.length,
+      this.#groups.length,
       this.#dataOnly
     ]
+    const marks = this.#groups.at(-1)?.length
+    const met = this.met?.size
     this.#dataOnly = true
     this.#place.push(...place)
     try {
       return { boxed: this.box(value, depth) }
     } catch (error) {
-      if (error === TOO_DEEP) throw error
-      this.#groups.length = lengths.length
-      for (const [i, group] of this.#groups.entries()) group.length = lengths[i]
+      if (error === ENDLESS) throw error
       this.#bytes.length = bytes
-      this.#takeBack(given)
+      this.#groups.length = groups
+      if (marks) this.#groups[groups - 1]!.length = marks
+      for (const object of [...(this.met?.keys() ?? [])].slice(met)) this.met!.delete(object)
       return undefined
     } finally {
       this.#place.length = here
@@ -206,34 +202,25 @@ export class Boxing {
       case 'reference':
         return this.#reference(object)
     }
-    return this.ancestors
-      ? this.#onceOnly(object, travel, depth, this.ancestors)
-      : this.#container(object, travel, depth)
+    return this.met ? this.#onceOnly(object, travel, depth, this.met) : this.#container(object, travel, depth)
   }
 
-  /** A container on the second walk: one that stands inside itself is a cycle. */
-  #onceOnly(object: object, travel: Travel, depth: number, ancestors: Map<object, Place>): unknown {
-    const ancestor = ancestors.get(object)
-    if (ancestor) {
-      if (travel.as === 'registered')
-        throw this.refusal('part of itself', 'a registered type cannot hold itself')
-      return this.#mark('c', ancestor)
-    }
-    ancestors.set(object, this.#place.slice())
-    try {
-      return this.#container(object, travel, depth)
-    } finally {
-      ancestors.delete(object)
-    }
+  /** A container on the second walk, which sends each once. An instance of a registered type is there when decoded only. */
+  #onceOnly(object: object, travel: Travel, depth: number, met: Map<object, Place>): unknown {
+    const first = met.get(object)
+    const registered = travel.as === 'registered'
+    if (first && registered) throw this.refusal('part of itself', 'a registered type cannot hold itself')
+    if (first) return this.#mark('c', first)
+    met.set(object, this.#place.slice())
+    const boxed = this.#container(object, travel, depth)
+    if (registered) met.delete(object)
+    return boxed
   }
 
   #container(object: object, travel: Travel, depth: number): unknown {
     const limit = this.giver.boxing.depth
-    if (depth >= limit) {
-      if (this.ancestors)
-        throw this.refusal(`nested deeper than ${limit}`, 'send it in parts, or expose() it')
-      throw TOO_DEEP
-    }
+    if (!this.met && (depth >= limit || ++this.#containers > LONG_WALK)) throw ENDLESS
+    if (depth >= limit) throw this.refusal(`nested deeper than ${limit}`, 'send it in parts, or expose() it')
     switch (travel.as) {
       case 'record':
         return this.#record(object as Record<string, unknown>, depth)
@@ -262,6 +249,8 @@ export class Boxing {
   /** A copy made in one step, so that accessors and proxies are read once; then boxed in place. */
   #record(object: Record<string, unknown>, depth: number): unknown {
     const copy = { ...object }
+    if (Symbol.iterator in copy || Symbol.asyncIterator in copy)
+      throw this.refusal('an iterable object', LATER)
     for (const key of Object.keys(copy)) {
       const item = copy[key]
       if (isPlainPrimitive(item)) continue
@@ -292,7 +281,7 @@ export class Boxing {
         ? new Uint8Array(source)
         : new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
     )
-    return this.#mark('b', [this.#bytes.length - 1, type])
+    return this.#mark('b', type)
   }
 
   /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */

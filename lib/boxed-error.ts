@@ -2,6 +2,7 @@
 import type { Boxing } from './box.js'
 import { ProtocolError } from './errors.js'
 import { errorClass, errorName } from './registry.js'
+import { travelOf } from './values.js'
 
 interface BoxedError {
   class: string
@@ -19,10 +20,9 @@ interface BoxedError {
 
 /** Fields that have a place of their own. */
 const OWN_PLACE = ['code', 'cause', 'errors'] as const
-/** Names that never come in as fields of an error. */
-const NEVER = new Set(
-  '__proto__ constructor prototype then toString toJSON stack name message omitted'.split(' ')
-)
+const ELSEWHERE = new Set<string>(['name', 'message', 'stack', ...OWN_PLACE])
+/** Names that never come in as fields of an error: they would mean something to the language. */
+const NEVER = new Set(['__proto__', 'constructor', 'prototype', 'then', 'toString', 'toJSON'])
 
 export function boxError(error: Error, boxing: Boxing, depth: number): BoxedError {
   const boxed: BoxedError = {
@@ -34,14 +34,17 @@ export function boxError(error: Error, boxing: Boxing, depth: number): BoxedErro
   const fields: Record<string, unknown> = {}
   for (const key of OWN_PLACE) {
     const value = key in error ? (error as BoxedError)[key] : undefined
-    if (value === undefined || boxed.class === 'DOMException') continue
+    // The code of a DOMException comes of its name.
+    if (value === undefined || (key === 'code' && boxed.class === 'DOMException')) continue
     const data = boxing.data([key], value, depth + 1)
     if (data) boxed[key] = data.boxed
     else omitted.push(key)
   }
   for (const key of Object.keys(error)) {
-    if (NEVER.has(key) || (OWN_PLACE as readonly string[]).includes(key)) continue
-    const data = boxing.data(['fields', key], (error as unknown as Record<string, unknown>)[key], depth + 2)
+    if (ELSEWHERE.has(key)) continue
+    const data = NEVER.has(key)
+      ? undefined
+      : boxing.data(['fields', key], (error as unknown as Record<string, unknown>)[key], depth + 2)
     if (data) fields[key] = data.boxed
     else omitted.push(key)
   }
@@ -57,8 +60,11 @@ export function makeError(boxed: unknown): Error {
   if (typeof type !== 'string' || typeof message !== 'string' || typeof name !== 'string') {
     throw new ProtocolError('an error without a class, a name or a message')
   }
-  if (type === 'DOMException') return new DOMException(message, name)
-  const error = withoutStack(() => Reflect.construct(Error, [message], errorClass(type)) as Error)
+  const error = withoutStack<Error>(() =>
+    type === 'DOMException'
+      ? new DOMException(message, name)
+      : Reflect.construct(Error, [message], errorClass(type))
+  )
   if (error.name !== name) define(error, 'name', name)
   define(error, 'stack', `${name}: ${message}`)
   return error
@@ -76,13 +82,17 @@ function withoutStack<T>(make: () => T): T {
 }
 
 /** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, { code, cause, errors, fields, omitted, stack }: BoxedError): Error {
+export function fillError(error: Error, boxed: unknown): Error {
+  const { code, cause, errors, fields = {}, omitted, stack } = boxed as BoxedError
+  if (travelOf(Object(fields)).as !== 'record')
+    throw new ProtocolError('an error whose fields are not a record')
   if (code !== undefined) define(error, 'code', code, true)
   if (cause !== undefined) define(error, 'cause', cause)
   if (errors !== undefined) define(error, 'errors', errors)
-  for (const [key, value] of Object.entries(fields ?? {}))
-    if (!NEVER.has(key)) define(error, key, value, true)
-  if (omitted !== undefined) define(error, 'omitted', omitted)
+  for (const [key, value] of Object.entries(fields)) {
+    if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, value, true)
+  }
+  if (omitted !== undefined) define(error, 'omitted', omitted, true)
   if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${stack}`)
   return error
 }

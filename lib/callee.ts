@@ -2,6 +2,7 @@
 import { type Answer, Answers } from './answers.js'
 import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
+import type { Channel } from './caller.js'
 import { LimitError, ProtocolError, Refusal, UnsendableError } from './errors.js'
 import { type Exposure, type Outcome, operate } from './exposure.js'
 import { formatRefused, formatReply, keysOf, Op, type Operation, toName } from './protocol.js'
@@ -10,24 +11,19 @@ import type { Session } from './session.js'
 import { unbox } from './unbox.js'
 import { isThenable } from './values.js'
 
-/** How replies leave. */
-export interface ReplyChannel {
-  /** The number of the frame the next message will be in. */
-  readonly nextFrame: number
-  /** @throws LimitError for more than the peer takes; nothing is sent then. */
-  push(message: string, bytes: readonly Uint8Array[]): void
-}
-
 export class Callee {
   readonly answers = new Answers()
   /** The number of the peer's last call. */
   #last = 0
   #ended = false
+  /** Calls whose turn it is, as what they waited for has settled; by id. */
+  #ready: { readonly id: number; readonly act: () => void }[] = []
+  #settling = false
 
   constructor(
     private readonly session: Session,
     private readonly references: References,
-    private readonly channel: ReplyChannel,
+    private readonly channel: Channel,
     private readonly exposure: Exposure
   ) {}
 
@@ -51,32 +47,42 @@ export class Callee {
     }
     if (target < 0) {
       if (-target >= id) throw new ProtocolError(`call ${id} on the answer of call ${-target}`)
-      this.answers.use(-target, answer => {
-        if (refusal !== undefined) this.fail(id, refusal)
-        else if (!answer.ok) this.fail(id, answer.error)
-        else this.#carryOut(id, () => operate(op, answer.value, names, operand, this.exposure, answer))
-      })
+      this.answers.begin(id)
+      this.answers.use(-target, answer =>
+        this.#inTurn(id, () => {
+          if (refusal !== undefined) this.fail(id, refusal)
+          else if (!answer.ok) this.fail(id, answer.error)
+          else {
+            const { value, self } = answer
+            this.#carryOut(id, () => operate(op, value, names, operand, this.exposure, { self }), true)
+          }
+        })
+      )
       return
     }
     const entry = this.references.exports.get(target)
     if (refusal !== undefined) this.fail(id, refusal)
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else {
-      const holder = { self: entry.self, isRoot: target === 0 }
-      this.#carryOut(id, () => operate(op, entry.object, names, operand, this.exposure, holder))
+      const { object, self } = entry
+      const origin = { self, isRoot: target === 0, held: true }
+      this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
     }
   }
 
-  #carryOut(id: number, operation: () => Outcome): void {
+  /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
+  #carryOut(id: number, operation: () => Outcome, begun = false): void {
     let outcome: Outcome
+    let later: Promise<unknown> | undefined
     try {
       outcome = startCall(this.session, operation)
-      if (!isThenable(outcome.value)) return this.reply(id, outcome)
+      if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)
     }
-    this.answers.begin(id)
-    Promise.resolve(outcome.value).then(
+    if (!later) return this.reply(id, outcome)
+    if (!begun) this.answers.begin(id)
+    later.then(
       value => this.reply(id, { value }),
       error => this.fail(id, error)
     )
@@ -86,44 +92,67 @@ export class Callee {
   reply(id: number, outcome: Outcome): void {
     if (this.#ended) return
     const { value, self } = outcome
+    let frame: number
     try {
       const payload = value === undefined ? undefined : boxValue(value, 'result', this.references, self)
-      this.#push(formatReply(Op.result, id, payload?.json), payload)
+      frame = this.#push(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
-      return this.fail(
-        id,
-        error instanceof UnsendableError ? new Refusal('unsendable', error.message) : error
-      )
+      return this.fail(id, refusalOf(error) ?? error)
     }
-    this.#settle(id, { ok: true, value, self })
+    this.#settle(id, { ok: true, value, self }, frame)
   }
 
-  /** Answers with an error, or with a refusal. */
+  /** Answers with an error, or with a refusal. Never throws. */
   fail(id: number, error: unknown): void {
     if (this.#ended) return
-    if (error instanceof Refusal) this.channel.push(formatRefused(id, error.code, error.message), [])
-    else {
-      try {
+    let frame: number
+    try {
+      if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
+      else {
         const payload = boxValue(error, 'error', this.references)
-        this.#push(formatReply(Op.error, id, payload.json), payload)
-      } catch (failure) {
-        return this.fail(id, unsendableError(failure))
+        frame = this.#push(formatReply(Op.error, id, payload.json), payload)
       }
+    } catch (failure) {
+      if (error instanceof Refusal) {
+        const message = 'the other side takes no answer, not even a refusal'
+        return this.session.end({ code: 'limit', message, cause: failure })
+      }
+      const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
+      return this.fail(id, refusalOf(failure) ?? unsendable)
     }
-    this.#settle(id, { ok: false, error })
+    this.#settle(id, { ok: false, error }, frame)
   }
 
-  #push(message: string, payload: Payload | undefined): void {
+  #push(message: string, payload?: Payload): number {
     try {
-      this.channel.push(message, payload?.bytes ?? [])
+      return this.channel.push(message, payload?.bytes ?? [])
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
       throw error
     }
   }
 
-  #settle(id: number, answer: Answer): void {
-    this.answers.settle(id, answer, this.channel.nextFrame)
+  /** Calls that wait for an answer run once all of them are known, however long their chain is: in a loop. */
+  #settle(id: number, answer: Answer, frame: number): void {
+    const outermost = !this.#settling
+    this.#settling = true
+    this.answers.settle(id, answer, frame)
+    if (!outermost) return
+    for (let i = 0; i < this.#ready.length; i++) this.#ready[i]!.act()
+    this.#ready = []
+    this.#settling = false
+  }
+
+  /** While answers settle, calls on them run in the order they came in, whichever answer each of them waited for. */
+  #inTurn(id: number, act: () => void): void {
+    if (!this.#settling) return act()
+    let [from, to] = [0, this.#ready.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (this.#ready[middle]!.id < id) from = middle + 1
+      else to = middle
+    }
+    this.#ready.splice(from, 0, { id, act })
   }
 
   end(): void {
@@ -132,11 +161,8 @@ export class Callee {
   }
 }
 
-/** What is said instead of an error or a value that cannot be sent. */
-function unsendableError(failure: unknown): Refusal {
+/** What is said where a value or an error cannot be sent. */
+function refusalOf(failure: unknown): Refusal | undefined {
   if (failure instanceof LimitError) return new Refusal('limit', failure.message)
-  return new Refusal(
-    'unsendable',
-    `it failed with what cannot be sent: ${failure instanceof Error ? failure.message : '?'}`
-  )
+  return failure instanceof UnsendableError ? new Refusal('unsendable', failure.message) : undefined
 }

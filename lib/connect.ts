@@ -1,12 +1,12 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 import { WebSocket } from 'ws'
 import type { Reason } from './errors.js'
-import { type CommonOptions, settingsOf } from './options.js'
+import { type CommonOptions, type SocketOptions, settingsOf } from './options.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionStats } from './session.js'
 import type { Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
-import { type SocketOptions, WebSocketTransport } from './transports/websocket.js'
+import { WebSocketTransport } from './transports/websocket.js'
 import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
@@ -82,7 +82,10 @@ class Nothing extends Service {}
  * await using conn = connect<Calculator>('ws://localhost:18861')
  * console.log(await conn.root.add(1, 2))
  */
-export function connect<T>(url: string | URL, options: ConnectOptions = {}): Connection<T> {
+export function connect<T>(
+  url: string | { readonly href: string },
+  options: ConnectOptions = {}
+): Connection<T> {
   const address = parseAddress(url)
   const { limits } = settingsOf(options)
   const socket = new WebSocket(address, {
@@ -93,8 +96,8 @@ export function connect<T>(url: string | URL, options: ConnectOptions = {}): Con
   return new Connection(new WebSocketTransport(socket, address), options)
 }
 
-function parseAddress(url: string | URL): string {
-  const text = String(url)
+function parseAddress(url: string | { readonly href: string }): string {
+  const text = typeof url === 'string' ? url : url.href
   const { protocol } = URL.canParse(text) ? new URL(text) : { protocol: '' }
   if (/^(ws|http)s?:$/.test(protocol)) return text
   throw new TypeError(

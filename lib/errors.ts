@@ -80,6 +80,12 @@ export class UnsendableError extends TypeError {
   readonly code = 'unsendable'
 }
 
+/** Why a session ends that cannot go on for this error. */
+export function reasonOf(error: unknown): Reason {
+  if (error instanceof ProtocolError) return { code: error.code, message: `it received ${error.message}` }
+  return { code: 'internal', message: 'a fault in netref itself', cause: error }
+}
+
 /** A frame that is not of the protocol. It ends the session; nothing above the session ever sees it. */
 export class ProtocolError extends Error {
   override name = 'ProtocolError'

@@ -1,4 +1,5 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
+import { isNetref } from './netref.js'
 import { travelOf } from './values.js'
 
 export interface ExposeOptions {
@@ -35,7 +36,7 @@ let valuesExposed = false
  * other rights to the same thing hand out another object.
  *
  * @returns the object itself
- * @throws TypeError when there is nothing to expose: a primitive
+ * @throws TypeError for a primitive, and for a netref, which its home exposes
  * @example
  * await conn.root.line_counter(expose(file), console.log)
  * await conn.root.edit(expose(doc, { read: ['title', 'text'], write: ['text'] }))
@@ -44,11 +45,15 @@ export function expose<T extends object>(object: T, { read, write = [], released
   if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
     throw new TypeError(`expose: ${String(object)} is not an object`)
   }
-  const names = (keys: Iterable<PropertyKey>) =>
-    new Set([...keys].map(key => (typeof key === 'number' ? String(key) : key)))
-  grants.set(object, { read: read && names(read), write: names(write), released })
+  if (isNetref(object)) throw new TypeError(`expose: ${String(object)} is remote: its home exposes it`)
+  grants.set(object, { read: read && namesOf('read', read), write: namesOf('write', write), released })
   if (typeof object === 'object' && travelOf(object).as !== 'reference') valuesExposed = true
   return object
+}
+
+function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
+  if (typeof keys === 'string') throw new TypeError(`expose: ${option} is a list of names: ['${keys}']`)
+  return new Set([...keys].map(key => (typeof key === 'number' ? String(key) : key)))
 }
 
 /** What `expose()` said of this object, if it did. */
@@ -65,7 +70,8 @@ type Exposable = (
 ) => void
 
 /**
- * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix.
+ * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix. What overrides it in a
+ * subclass is exposed as well. Of several decorators it is written first.
  *
  * @example
  * class Clock extends Service {
@@ -83,5 +89,5 @@ export const exposed: Exposable = (target, context) => {
 }
 
 /** Whether this very descriptor came from `@exposed`. */
-export const isMarked = (descriptor: PropertyDescriptor): boolean =>
-  marked.has(descriptor.get ?? (typeof descriptor.value === 'function' ? descriptor.value : exposed))
+export const isMarked = ({ get, value }: PropertyDescriptor): boolean =>
+  get ? marked.has(get) : typeof value === 'function' && marked.has(value)

@@ -5,7 +5,7 @@ import { grantOf, isMarked } from './expose.js'
 import { isNetref, request } from './netref.js'
 import { type Name, Op, type OperationCode } from './protocol.js'
 import { Service } from './service.js'
-import { describe, isThenable, travelOf } from './values.js'
+import { describe, isThenable, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
 export interface ExposureOptions {
@@ -50,13 +50,26 @@ export interface Outcome {
   readonly self?: object
 }
 
+/** What the peer starts from, besides the target. */
+export interface Origin {
+  /** The peer holds the target by reference: it is no copy, whatever it looks like. */
+  readonly held?: boolean
+  /** The target is the root. */
+  readonly isRoot?: boolean
+  /** The object that a member function, the target, belongs to. */
+  readonly self?: object
+}
+
+type Members = Record<Name, unknown>
+
+/** The ways to classes and prototypes. */
 const NEVER = new Set<Name>(['__proto__', 'constructor', 'prototype'])
 const HOOKS = new Set<Name>(['onConnect', 'onDisconnect'])
+const INSIDE: Origin = {}
 
 /**
- * Carries out one operation of a peer. `target` is what the peer holds: an object handed over, an answer of ours, or
- * (`isRoot`) the root; `self` is the object a member function belongs to. On a netref the rest of the path goes on to
- * its home.
+ * Carries out one operation of a peer on `target`: an object handed over, an answer of ours, or the root. From a
+ * netref on, the rest of the path goes to its home.
  *
  * @throws Refusal when the peer may not, or there is nothing there.
  */
@@ -66,52 +79,45 @@ export function operate(
   path: readonly Name[],
   operand: unknown,
   exposure: Exposure,
-  { isRoot = false, self }: { isRoot?: boolean; self?: object } = {}
+  origin: Origin = INSIDE
 ): Outcome {
+  const steps = op === Op.keys ? path.length : Math.max(path.length - 1, 0)
   let holder = target
-  let atRoot = isRoot
-  const last = path.length - 1
-  for (let i = 0; i < last; i++) {
+  let from = origin
+  for (let i = 0; ; i++) {
     if (isNetref(holder)) return { value: request(holder, op, path.slice(i), operand) }
-    holder = read(holder, path[i]!, exposure, atRoot)
-    atRoot = false
+    if (i === steps) break
+    holder = read(holder, path[i]!, exposure, from)
+    from = INSIDE
   }
-  if (isNetref(holder)) return { value: request(holder, op, path.slice(Math.max(last, 0)), operand) }
-  const name = path[last]
-  if (op === Op.keys) {
-    if (name === undefined) return { value: list(holder, exposure, atRoot) }
-    const value = read(holder, name, exposure, atRoot)
-    return { value: isNetref(value) ? request(value, op, [], operand) : list(value, exposure, false) }
-  }
-  if (name === undefined) return itself(op, target, operand, self)
-  const object = within(holder, name)
-  const member = memberOf(object, name, exposure, atRoot, op === Op.set)
+  if (op === Op.keys) return { value: list(holder, exposure, from) }
+  const name = path[steps]
+  if (name === undefined) return itself(op, holder, operand, origin.self)
+  const object = within(holder, name, from)
+  const member = memberOf(object, name, exposure, from, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
   if (member === undefined) throw notExposed(name)
   switch (op) {
     case Op.get:
-      return result((object as Record<Name, unknown>)[member], object)
+      return outcome(object[member], object)
     case Op.call:
-      return { value: call(object as Record<Name, unknown>, member, name, operand as unknown[]) }
+      return { value: call(object[member], object, describe(name), operand as unknown[]) }
     case Op.construct:
-      return {
-        value: construct((object as Record<Name, unknown>)[member], String(name), operand as unknown[])
-      }
+      return { value: construct(object[member], describe(name), operand as unknown[]) }
     case Op.set:
     case Op.delete:
       return { value: write(op, object, member, name, operand, exposure) }
   }
 }
 
-const result = (value: unknown, self: object): Outcome =>
+const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
 
 /** An operation on the target itself. */
 function itself(op: OperationCode, target: unknown, operand: unknown, self: object | undefined): Outcome {
   switch (op) {
     case Op.call:
-      if (typeof target !== 'function') throw notCallable('it')
-      return { value: Reflect.apply(target, self, operand as unknown[]) }
+      return { value: call(target, self, 'it', operand as unknown[]) }
     case Op.construct:
       return { value: construct(target, 'it', operand as unknown[]) }
     default:
@@ -119,17 +125,16 @@ function itself(op: OperationCode, target: unknown, operand: unknown, self: obje
   }
 }
 
-function call(object: Record<Name, unknown>, member: Name, name: Name, args: unknown[]): unknown {
-  const fn = object[member]
+function call(fn: unknown, self: object | undefined, what: string, args: unknown[]): unknown {
   if (isNetref(fn)) return request(fn, Op.call, [], args)
-  if (typeof fn !== 'function') throw notCallable(describe(name))
-  return Reflect.apply(fn, object, args)
+  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what} is not a function`)
+  return Reflect.apply(fn, self, args)
 }
 
-function construct(type: unknown, name: string, args: unknown[]): unknown {
+function construct(type: unknown, what: string, args: unknown[]): unknown {
   if (isNetref(type)) return request(type, Op.construct, [], args)
   if (typeof type !== 'function' || type.prototype === undefined)
-    throw new Refusal('not-callable', `${name} is not a class`)
+    throw new Refusal('not-callable', `${what} is not a class`)
   return Reflect.construct(type, args)
 }
 
@@ -150,71 +155,106 @@ function write(
 }
 
 /** A step on the way: what stands at `name`. Getters run once. */
-function read(holder: unknown, name: Name, exposure: Exposure, isRoot: boolean): unknown {
-  const object = within(holder, name)
-  const member = memberOf(object, name, exposure, isRoot, false)
+function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, name, from)
+  const member = memberOf(object, name, exposure, from, false)
   if (member === undefined) throw notExposed(name)
-  return (object as Record<Name, unknown>)[member]
+  return object[member]
 }
 
-/** The object that a path goes on in. Past a copied value it does not: the copy is the caller's, who can await it. */
-function within(holder: unknown, name: Name): object {
-  const what = isThenable(holder) ? 'a promise' : byValue(holder)
-  if (what)
-    throw new Refusal(
-      'not-exposed',
-      `${describe(name)} is read off ${what}, which is sent as a copy: await it first`
-    )
-  return holder as object
+/**
+ * The object that a path goes on in. It ends at a value that is sent as a copy, as the copy is the caller's, who can
+ * await it; and at what is never sent: a path is no way into what a peer could not be given.
+ */
+function within(holder: unknown, name: Name, { held }: Origin): Members {
+  if (held) return holder as Members
+  const end = endAt(holder)
+  if (end === undefined) return holder as Members
+  throw new Refusal('not-exposed', `${describe(name)} is read off ${end}`)
 }
 
-function byValue(holder: unknown): string | undefined {
-  if (typeof holder === 'function') return undefined
-  if (typeof holder !== 'object' || holder === null) return describe(holder)
-  if (grantOf(holder)) return undefined
-  const { as } = travelOf(holder)
-  return as === 'record' || as === 'array' || as === 'reference' || as === 'refused'
-    ? undefined
-    : describe(holder)
+/** Why a path ends at a value, and the cure; undefined when it goes on. */
+function endAt(value: unknown): string | undefined {
+  const isObject = typeof value === 'object' && value !== null
+  if (isObject && grantOf(value)) return undefined
+  if (isThenable(value)) return 'a promise: await it first'
+  if (typeof value === 'function') return undefined
+  const travel = isObject ? travelOf(value) : LEAF
+  switch (travel.as) {
+    case 'record':
+    case 'array':
+    case 'reference':
+      return undefined
+    case 'refused':
+      return `${travel.what}, which is never sent: ${travel.cure}`
+    default:
+      return `${describe(value)}, which is sent as a copy: await it first`
+  }
 }
 
-/** The rules, in the order of the design: the property that stands for `name`, or undefined. */
+const LEAF: Travel = { as: 'leaf' }
+const REFERENCE: Travel = { as: 'reference' }
+
+/**
+ * The rules, in the order of the design: the property that stands for `name`, or undefined. With `create` it need not
+ * be there.
+ */
 function memberOf(
   object: object,
   name: Name,
   exposure: Exposure,
-  isRoot: boolean,
+  { isRoot }: Origin,
   create: boolean
 ): Name | undefined {
-  if (NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)) return undefined
+  if (isReserved(object, name)) return undefined
   if (typeof name === 'string') {
     const prefixed = exposure.exposedPrefix + name
-    if (prefixed in object && !isEverybodys(object, prefixed)) return prefixed
+    if (prefixed in object && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
+      return prefixed
   }
   const present = name in object
   if (present && isDecorated(object, name)) return name
   const grant = grantOf(object)
   if (grant?.read) return grant.read.has(name) && (present || create) ? name : undefined
-  if (typeof name === 'symbol' || (present ? isEverybodys(object, name) : !create)) return undefined
-  if (typeof object === 'function' && name in Function.prototype) return undefined
-  if (grant) return name.startsWith('_') ? undefined : name
-  const { as } = typeof object === 'function' ? { as: 'reference' } : travelOf(object)
-  if (as === 'record' && isRoot && isOwnFunction(object, name) && !name.startsWith('_')) return name
-  if (as === 'record' && !isRoot)
+  if (typeof name === 'symbol' || isEverybodys(object, name) || !(present || create)) return undefined
+  const isPublic = !name.startsWith('_')
+  if (grant) return isPublic ? name : undefined
+  const { as } = typeof object === 'function' ? REFERENCE : travelOf(object)
+  if (isRoot) {
+    if (as === 'record' && isPublic && isOwnFunction(object, name)) return name
+  } else if (as === 'record') {
     return Object.prototype.propertyIsEnumerable.call(object, name) ? name : undefined
-  if (as === 'array') return present && (name === 'length' || isIndex(name)) ? name : undefined
-  return exposure.allowPublicAttrs && !name.startsWith('_') ? name : undefined
+  } else if (as === 'array') {
+    return present && (name === 'length' || isIndex(name)) ? name : undefined
+  }
+  return exposure.allowPublicAttrs && isPublic ? name : undefined
 }
+
+const isReserved = (object: object, name: Name) =>
+  NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)
 
 const isIndex = (name: string) => String(Number(name) >>> 0) === name
 const isOwnFunction = (object: object, name: string) =>
   typeof Object.getOwnPropertyDescriptor(object, name)?.value === 'function'
 
-/** Whether the property is found on `Object.prototype` (of whatever realm). */
+/**
+ * Whether it is no property of this object's kind, but of all: found on `Object.prototype` (of whatever realm), of a
+ * function's a name of `Function.prototype`, or one that a class has from `Object` itself, whose functions reflect.
+ */
 function isEverybodys(object: object, name: Name): boolean {
+  if (typeof object === 'function') {
+    return name in Function.prototype || (name in Object && whereIs(object, name) === Object)
+  }
+  if (!(name in Object.prototype)) return false
+  const at = whereIs(object, name)
+  return at !== null && at !== object && Object.getPrototypeOf(at) === null
+}
+
+/** The object or ancestor that has the property. */
+function whereIs(object: object, name: Name): object | null {
   let at: object | null = object
   while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at)
-  return at !== null && at !== object && Object.getPrototypeOf(at) === null
+  return at
 }
 
 /** Whether `@exposed` stands on the member, here or where an ancestor declares it: an override stays exposed. */
@@ -227,13 +267,13 @@ function isDecorated(object: object, name: Name): boolean {
 }
 
 /** The names a peer may use, as it would write them. */
-function list(holder: unknown, exposure: Exposure, isRoot: boolean): string[] {
-  const object = within(holder, 'keys')
+function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
+  const object = within(holder, 'keys', from)
   const names = new Set<string>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     for (const property of Object.getOwnPropertyNames(at)) {
       for (const name of namesOf(property, exposure.exposedPrefix)) {
-        if (memberOf(object, name, exposure, isRoot, false) !== undefined) names.add(name)
+        if (memberOf(object, name, exposure, from, false) !== undefined) names.add(name)
       }
     }
   }
@@ -248,4 +288,3 @@ const notExposed = (name: Name) =>
     'not-exposed',
     `${describe(name)} is not exposed, or does not exist: at its home, prefix it with exposed_, mark it @exposed or expose() its object`
   )
-const notCallable = (what: string) => new Refusal('not-callable', `${what} is not a function`)

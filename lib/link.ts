@@ -3,7 +3,7 @@
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
 // acted on nothing leaves, so that all it causes at once goes as one.
 import { debug } from './debug.js'
-import { LimitError, ProtocolError, type Reason } from './errors.js'
+import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import { formatFrame, type PeerLimits, parseFrame } from './protocol.js'
 import type { Transport, TransportListener } from './transport.js'
 
@@ -13,19 +13,17 @@ export interface LinkListener {
   receive(messages: readonly unknown[], bytes: ReadonlyMap<number, readonly Uint8Array[]>): void
   /** The peer has received that many of our frames. */
   acknowledged(frames: number): void
-  /** A message to go along at the end of a tick, if there is one. */
+  /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
   end(reason: Reason): void
-}
-
-export interface LinkLimits extends PeerLimits {
-  readonly depth: number
 }
 
 /** How long the count of received frames waits for a frame to ride on, in ms. */
 const ACKNOWLEDGE_AFTER = 250
 /** Room in a frame for its count and brackets. */
 const ENVELOPE = 32
+/** Room for a range of bytes beyond its own: alignment, and its size in the JSON. */
+const PADDING = 24
 
 /** Runs at the end of the tick: after all that is under way, before anything new is read. */
 const atEndOfTick: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
@@ -46,7 +44,10 @@ export class Link implements TransportListener {
   #tickOpen = false
   /** The count of frames the peer was told last. */
   #counted = 0
+  /** The count of our frames that the peer told last. */
+  #acknowledged = 0
   #timer: ReturnType<typeof setTimeout> | undefined
+  #closing: Reason | undefined
   #gone: (() => void) | undefined
   /** Resolves when the transport is gone. */
   readonly gone = new Promise<void>(resolve => {
@@ -56,18 +57,13 @@ export class Link implements TransportListener {
   constructor(
     private readonly transport: Transport,
     private readonly listener: LinkListener,
-    private readonly limits: LinkLimits
+    private readonly limits: PeerLimits
   ) {
     this.peer = limits
   }
 
   start(): void {
     this.transport.start(this)
-  }
-
-  /** The number of the frame that the next message will be in. */
-  get nextFrame(): number {
-    return this.framesOut + 1
   }
 
   /** What waits to leave, in bytes. */
@@ -78,30 +74,31 @@ export class Link implements TransportListener {
   /**
    * Sends a message, already JSON, with the bytes that belong to it. They are copied unless they leave at once.
    *
+   * @returns the number of the frame the message is in
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
-  push(message: string, bytes: readonly Uint8Array[]): void {
-    const size = bytes.reduce((sum, range) => sum + range.byteLength + 8, 0)
+  push(message: string, bytes: readonly Uint8Array[]): number {
+    const size = bytes.reduce((sum, range) => sum + range.byteLength + PADDING, 0)
     const { jsonBytes, frameBytes } = this.peer
-    if (message.length + ENVELOPE > jsonBytes)
-      throw tooLarge(`${message.length} characters of JSON`, 'jsonBytes', jsonBytes)
-    if (message.length + ENVELOPE + size > frameBytes)
-      throw tooLarge(`${size} bytes`, 'frameBytes', frameBytes)
-    if (
-      this.#jsonSize + message.length + ENVELOPE > jsonBytes ||
-      this.buffered + message.length + size + ENVELOPE > frameBytes
-    ) {
-      this.#flush()
-    }
+    const json = message.length + ENVELOPE
+    if (json > jsonBytes) throw tooLarge(`${json} characters of JSON`, 'jsonBytes', jsonBytes)
+    if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
+    if (this.#jsonSize + json > jsonBytes || this.buffered + json + size > frameBytes) this.#flush()
     const atOnce = this.#open && !this.#corked && !this.#tickOpen
-    this.#jsonSize += message.length + 1
-    this.#byteSize += size
     if (bytes.length > 0) {
       this.#bytes.set(this.#outbox.length, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
+      this.#byteSize += size
     }
-    this.#outbox.push(message)
+    this.#append(message)
+    const frame = this.framesOut + 1
     if (atOnce) this.#flush()
     if (!this.#corked) this.atEndOfTick()
+    return frame
+  }
+
+  #append(message: string): void {
+    this.#outbox.push(message)
+    this.#jsonSize += message.length + 1
   }
 
   /** Sees to it that what waits leaves at the end of this tick. */
@@ -114,17 +111,22 @@ export class Link implements TransportListener {
     })
   }
 
-  /** Sends what waits, then closes. */
+  /** Sends what waits, then closes. What was called before the transport is open waits for that. */
   close(reason: Reason): void {
+    clearTimeout(this.#timer)
+    this.#closing = reason
+    const waitsToOpen = !this.#open && this.framesOut === 0 && this.#outbox.length > 1
+    if (waitsToOpen) return
     if (this.#open) this.#flushAll()
     this.#open = false
-    clearTimeout(this.#timer)
     this.transport.close(reason)
   }
 
   opened(): void {
     this.#open = true
-    this.#flush()
+    this.#flushAll()
+    this.atEndOfTick()
+    if (this.#closing) this.close(this.#closing)
   }
 
   received(data: string | Uint8Array): void {
@@ -132,7 +134,10 @@ export class Link implements TransportListener {
     this.bytesIn += data.length
     try {
       const { received, messages, bytes } = parseFrame(data, this.limits)
-      if (received > this.framesOut) throw new ProtocolError('a count of frames that were never sent')
+      if (received > this.framesOut || received < this.#acknowledged) {
+        throw new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
+      }
+      this.#acknowledged = received
       if (debug) for (const message of messages) debug('←', message)
       this.#corked = true
       this.listener.receive(messages, bytes)
@@ -140,8 +145,7 @@ export class Link implements TransportListener {
       this.listener.acknowledged(received)
       if (messages.length > 0) this.#owe()
     } catch (error) {
-      const { code, message } = error as ProtocolError
-      this.listener.end({ code, message: `the peer sent ${message}` })
+      this.listener.end(reasonOf(error))
     } finally {
       this.#corked = false
       if (this.#outbox.length > 0 && !this.#tickOpen) {
@@ -159,10 +163,9 @@ export class Link implements TransportListener {
   }
 
   #flushAll(): void {
-    const trailing = this.listener.trailing()
-    if (trailing !== undefined) {
-      this.#outbox.push(trailing)
-      this.#jsonSize += trailing.length + 1
+    for (let message = this.listener.trailing(); message !== undefined; message = this.listener.trailing()) {
+      if (this.#jsonSize + message.length + ENVELOPE > this.peer.jsonBytes) this.#flush()
+      this.#append(message)
     }
     if (this.#outbox.length > 0) this.#flush()
   }

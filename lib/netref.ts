@@ -1,7 +1,7 @@
 // Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
-import { localizeStack } from './boxed-error.js'
 import { keysOf, type Name, Op, type OperationCode, type Path, toKey, toName } from './protocol.js'
+import type { Result } from './result.js'
 import type { Import } from './tables.js'
 import { describe } from './values.js'
 
@@ -17,8 +17,11 @@ export interface Requester {
   unobserved(result: Result): void
 }
 
+export type Done = (value: unknown) => unknown
+export type Failed = (error: unknown) => unknown
+
 const STATE = Symbol('netref')
-const NOWHERE: Path = []
+export const NOWHERE: Path = []
 const JSON_NAME = 'toJSON'
 
 /** The prototype of every netref. `util.inspect` looks for its hook on the target, and calls it on the proxy. */
@@ -31,7 +34,7 @@ const prototype: object = Object.freeze(
 )
 const blankObject = Object.freeze(Object.create(prototype))
 /** A bound class can be constructed, and has no `prototype` that a proxy would have to admit to. */
-const blankFunction = Object.setPrototypeOf(class {}.bind(null), prototype)
+export const blankFunction = Object.setPrototypeOf(class {}.bind(null), prototype)
 for (const name of Reflect.ownKeys(blankFunction)) delete blankFunction[name]
 Object.freeze(blankFunction)
 
@@ -135,12 +138,15 @@ export class Ref extends Handler implements Import<object> {
 /** A path from a reference or a result: awaited it reads, called it calls. */
 class Step extends Handler {
   readonly proxy: object = new Proxy(blankFunction, this)
+  /** Keeps the netref it starts from alive, and so the object at its home: a Ref does not hold its proxy. */
+  protected readonly origin: object
 
   constructor(
     readonly base: Ref | Result,
     readonly path: Path
   ) {
     super()
+    this.origin = base.proxy
   }
 
   get label(): string {
@@ -154,123 +160,6 @@ class Step extends Handler {
 }
 
 export const stepTo = (base: Ref | Result, path: Path): object => new Step(base, path).proxy
-
-type Done = (value: unknown) => unknown
-type Failed = (error: unknown) => unknown
-
-/** What will come of a request. Until it has come, requests on it go to its home along with it. */
-export class Result extends Handler {
-  readonly path = NOWHERE
-  readonly proxy: object = new Proxy(blankFunction, this)
-  /** The number of the call; 0 when it was never sent. */
-  id = 0
-  observed = false
-  #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
-  #value: unknown
-  /** Set when the error came from the other side, until the first who awaits it gave it a local stack. */
-  #foreign = false
-  #arrival: Promise<void> | undefined
-  #arrived: (() => void) | undefined
-  /** What was asked; let go when the answer is there. */
-  #asked: { op: OperationCode; base: Ref | Result; path: Path; operand: unknown } | undefined
-  #label = ''
-
-  constructor(
-    readonly session: Requester,
-    op: OperationCode,
-    base: Ref | Result,
-    path: Path,
-    operand: unknown
-  ) {
-    super()
-    this.#asked = { op, base, path, operand }
-  }
-
-  get base(): this {
-    return this
-  }
-
-  /** The call as its caller wrote it: `root.open("x")`. */
-  get label(): string {
-    if (!this.#asked) return this.#label
-    const { op, base, path, operand } = this.#asked
-    return formatCall(op, base.label + formatPath(path), operand)
-  }
-
-  get error(): unknown {
-    return this.#value
-  }
-
-  fulfil(value: unknown): void {
-    this.#state = 'fulfilled'
-    this.#settle(value)
-  }
-
-  reject(error: unknown, foreign: boolean): void {
-    this.#state = 'rejected'
-    this.#foreign = foreign
-    this.#settle(error)
-    if (!this.observed) this.session.unobserved(this)
-  }
-
-  #settle(value: unknown): void {
-    this.#label = this.#state === 'rejected' ? this.label : 'result'
-    this.#value = value
-    this.#asked = undefined
-    this.#arrived?.()
-  }
-
-  /** An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error. */
-  async settled(): Promise<unknown> {
-    this.observed = true
-    if (this.#state === 'pending') {
-      await (this.#arrival ??= new Promise(resolve => {
-        this.#arrived = resolve
-      }))
-    } else if (this.#foreign) await undefined
-    if (this.#state === 'fulfilled') return this.#value
-    if (this.#foreign && this.#value instanceof Error) localizeStack(this.#value, this.settled)
-    this.#foreign = false
-    throw this.#value
-  }
-
-  request(op: OperationCode, path: Path, operand?: unknown): Result {
-    if (this.#state === 'pending') {
-      this.observed = true
-      return this.session.request(op, this, path, operand)
-    }
-    const ref = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
-    if (ref) return ref.base.request(op, path, operand)
-    const result = new Result(this.session, op, this, path, operand)
-    if (this.#state === 'rejected') {
-      this.observed = true
-      result.reject(this.#value, false)
-      return result
-    }
-    try {
-      const value = this.session.operateLocally(op, this.#value, path, operand)
-      const forwarded = stateOf(value)
-      if (forwarded instanceof Result) return forwarded
-      result.fulfil(value)
-    } catch (error) {
-      result.reject(error, false)
-    }
-    return result
-  }
-
-  protected local(name: string | symbol): unknown {
-    switch (name) {
-      case 'then':
-        return (done: Done, failed: Failed) => this.settled().then(done, failed)
-      case 'catch':
-        return (failed: Failed) => this.settled().catch(failed)
-      case 'finally':
-        return (last: () => void) => this.settled().finally(last)
-      default:
-        return undefined
-    }
-  }
-}
 
 /** What stands behind a proxy of netref's; undefined for everything else. Sends nothing and runs nothing of a user's. */
 export function stateOf(value: unknown): Handler | undefined {
@@ -291,27 +180,6 @@ export function extend(path: Path, name: PropertyKey): Path {
   if (typeof path === 'string') return [path, key]
   return path.length === 0 && typeof key === 'string' ? key : [...path, key]
 }
-
-const WORDS: Partial<Record<OperationCode, string>> = {
-  [Op.set]: 'Netref.set',
-  [Op.has]: 'Netref.has',
-  [Op.delete]: 'Netref.delete',
-  [Op.keys]: 'Netref.keys'
-}
-
-function formatCall(op: OperationCode, target: string, operand: unknown): string {
-  if (op === Op.get) return target
-  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
-  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
-  return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
-}
-
-const formatArgs = (args: unknown[]) =>
-  args
-    .slice(0, 3)
-    .map(describe)
-    .concat(args.length > 3 ? '…' : [])
-    .join(', ')
 
 /** A path as a person writes it: `.files["a b"]`. */
 export function formatPath(path: Path): string {

@@ -50,6 +50,28 @@ export interface CommonOptions extends ExposureOptions {
   readonly onError?: (error: unknown, context: ErrorContext) => void
 }
 
+/** Options of the socket of a client in Node, as `ws` and TLS take them. */
+export interface SocketOptions {
+  /** Headers of the request that opens the socket. */
+  readonly headers?: Readonly<Record<string, string | string[]>>
+  /** The `Origin` header. */
+  readonly origin?: string
+  /** An `http.Agent` or `https.Agent`, e.g. of a proxy. */
+  readonly agent?: object
+  /** How long the handshake may take, in ms. @default no limit */
+  readonly handshakeTimeout?: number
+  /** Certificates to trust, in PEM. */
+  readonly ca?: string | Uint8Array | (string | Uint8Array)[]
+  /** The client's own certificate and its key, in PEM. */
+  readonly cert?: string | Uint8Array
+  readonly key?: string | Uint8Array
+  readonly passphrase?: string
+  /** The name the server's certificate has to carry. */
+  readonly servername?: string
+  /** @default true */
+  readonly rejectUnauthorized?: boolean
+}
+
 /** The common options, filled in. */
 export interface Settings {
   readonly exposure: Exposure

@@ -49,6 +49,7 @@ export type Groups = readonly Group[]
 export interface PeerLimits {
   readonly jsonBytes: number
   readonly frameBytes: number
+  readonly depth: number
 }
 
 export type Operation =
@@ -93,6 +94,8 @@ export interface Frame {
 }
 
 const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
+/** All empty ranges: a frame could claim millions of them at two characters each. */
+const EMPTY = new Uint8Array()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const encoder = new TextEncoder()
 const aligned = (length: number) => (length + 7) & ~7
@@ -125,7 +128,7 @@ export function formatFrame(
 export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: number; depth: number }): Frame {
   const text = typeof data === 'string' ? data : headerOf(data)
   if (text.length > limits.jsonBytes)
-    throw new ProtocolError(`a frame of more than ${limits.jsonBytes} bytes of JSON`, 'limit')
+    throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
   let frame: unknown
   try {
     frame = JSON.parse(text)
@@ -146,8 +149,8 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
 }
 
 function headerOf(data: Uint8Array): string {
-  const length = data.byteLength < 8 ? -1 : jsonLength(data)
-  if (length < 0 || 8 + length > data.byteLength) throw new ProtocolError('a binary frame whose header lies')
+  const length = jsonLength(data)
+  if (8 + length > data.byteLength) throw new ProtocolError('a binary frame whose header lies')
   try {
     return decoder.decode(data.subarray(8, 8 + length))
   } catch {
@@ -155,24 +158,28 @@ function headerOf(data: Uint8Array): string {
   }
 }
 
-const jsonLength = (data: Uint8Array) => new DataView(data.buffer, data.byteOffset).getUint32(0)
+function jsonLength(data: Uint8Array): number {
+  if (data.byteLength < 8) throw new ProtocolError('a binary frame without a header')
+  return new DataView(data.buffer, data.byteOffset).getUint32(0)
+}
 
 function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<number, Uint8Array[]> {
   const bytes = new Map<number, Uint8Array[]>()
   let start = 8 + aligned(jsonLength(data))
   if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
   for (const entry of sizes) {
-    if (!Array.isArray(entry) || !entry.every(isCount) || entry[0] >= messages || bytes.has(entry[0])) {
+    if (!Array.isArray(entry) || !entry.every(isCount) || !(entry[0] < messages) || bytes.has(entry[0])) {
       throw new ProtocolError('a binary frame with bad sizes')
     }
     const ranges: Uint8Array[] = []
     for (const size of entry.slice(1)) {
       if (start + size > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
-      ranges.push(data.subarray(start, start + size))
+      ranges.push(size === 0 ? EMPTY : data.subarray(start, start + size))
       start += aligned(size)
     }
     bytes.set(entry[0], ranges)
   }
+  if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
   return bytes
 }
 
@@ -197,7 +204,8 @@ export function formatOperation(
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
 
-export const formatHello = (limits: PeerLimits): string => JSON.stringify([Op.hello, VERSION, limits])
+export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits): string =>
+  JSON.stringify([Op.hello, VERSION, { jsonBytes, frameBytes, depth }])
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>
   `[${Op.release},${idsAndReceipts.join(',')}]`
@@ -219,7 +227,7 @@ function wellFormed(m: unknown[]): boolean {
   switch (m[0]) {
     case Op.call:
     case Op.construct:
-      return isOperation(m, 6) && Array.isArray(m[4]) && isGroups(m[5])
+      return isOperation(m, 6) && isArguments(m[4], m[5])
     case Op.set:
       return isOperation(m, 6) && m.length >= 5 && isGroups(m[5])
     case Op.get:
@@ -249,11 +257,17 @@ const isGroups = (g: unknown) => g === undefined || (Array.isArray(g) && g.every
 const isGroup = (g: unknown) =>
   Array.isArray(g) &&
   (typeof g[0] === 'string' || isCustom(g[0])) &&
-  g.every((path, i) => i === 0 || isGroupPath(path))
+  g.every((place, i) => i === 0 || isPlace(place))
+/** Arguments are a list, whatever stands in it. */
+const isArguments = (args: unknown, groups: unknown) =>
+  Array.isArray(args) &&
+  isGroups(groups) &&
+  !(groups as Groups | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
 const isCustom = (kind: unknown) =>
   Array.isArray(kind) && kind.length === 2 && kind[0] === 'custom' && typeof kind[1] === 'string'
-const isGroupPath = (path: unknown) =>
-  Array.isArray(path) && path.every(key => typeof key === 'string' || isCount(key))
+/** Whether this is a place in a value: what leads to it from the top. */
+export const isPlace = (place: unknown): place is (string | number)[] =>
+  Array.isArray(place) && place.every(key => typeof key === 'string' || isCount(key))
 
 const isOperation = (m: unknown[], length: number) =>
   m.length <= length && isId(m[1]) && Number.isSafeInteger(m[2]) && isPath(m[3])
@@ -263,12 +277,11 @@ const isKey = (key: unknown) =>
   (Array.isArray(key) &&
     key.length === 2 &&
     typeof key[1] === 'string' &&
-    (key[0] === 'for' ||
-      (key[0] === 'well-known' && typeof Symbol[key[1] as keyof typeof Symbol] === 'symbol')))
+    (key[0] === 'for' || key[0] === 'well-known'))
 
 function isLimits(limits: unknown): limits is PeerLimits {
-  const { jsonBytes, frameBytes } = (limits ?? {}) as Partial<PeerLimits>
-  return isCount(jsonBytes) && isCount(frameBytes)
+  const { jsonBytes, frameBytes, depth } = (limits ?? {}) as Partial<PeerLimits>
+  return isCount(jsonBytes) && isCount(frameBytes) && isCount(depth)
 }
 
 /** The wire form of a member's name. @throws TypeError for a symbol that is neither well-known nor of `Symbol.for`. */
@@ -283,10 +296,12 @@ export function toKey(name: PropertyKey): Key {
   throw new TypeError(`${String(name)} is known to this process alone: use a name, or a symbol of Symbol.for`)
 }
 
-/** The name a key stands for. */
+/** The name a key stands for. A well-known symbol that is not known here is a name that nothing has. */
 export function toName(key: Key): Name {
   if (typeof key === 'string') return key
-  return key[0] === 'for' ? Symbol.for(key[1]) : (Symbol[key[1] as keyof typeof Symbol] as unknown as symbol)
+  if (key[0] === 'for') return Symbol.for(key[1])
+  const known: unknown = Symbol[key[1] as keyof typeof Symbol]
+  return typeof known === 'symbol' ? known : Symbol(key[1])
 }
 
 /** The keys of a path, as a list. */

@@ -12,6 +12,9 @@ import { className, functionName } from './values.js'
 /** Netrefs nobody holds any more, told by the collector. */
 const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))
 
+/** How many references one message gives back, at most. */
+const RELEASES = 4096
+
 export class References implements Giver, Taker {
   readonly exports = new ExportTable()
   readonly imports = new ImportTable<object, Ref>()
@@ -20,7 +23,7 @@ export class References implements Giver, Taker {
 
   constructor(
     private readonly session: Requester,
-    readonly boxing: Giver['boxing'],
+    public boxing: Giver['boxing'],
     private readonly rootRef: Ref,
     private readonly report: Report
   ) {}
@@ -28,7 +31,8 @@ export class References implements Giver, Taker {
   give(object: object, self: object | undefined): Given {
     const ref = stateOf(object)
     if (ref instanceof Ref && ref.session === this.session) return ['h', ref.id]
-    const { id } = this.exports.give(object, self)
+    // A netref's `this` is at its home: it is the same wherever it is found.
+    const { id } = this.exports.give(object, ref ? undefined : self)
     if (ref) return [typeof object === 'function' ? 'f' : 'o', [id, (ref as Ref).name]]
     return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
   }
@@ -58,7 +62,7 @@ export class References implements Giver, Taker {
     if (!Number.isSafeInteger(id)) throw new ProtocolError('a reference home without an id')
     const entry = this.exports.get(id as number)
     if (entry) return entry.object
-    throw new Refusal('released', `an argument refers to #${id}, which was released`)
+    throw new Refusal('released', `it refers to #${id}, which was released`)
   }
 
   /**
@@ -80,12 +84,10 @@ export class References implements Giver, Taker {
     }
   }
 
-  /** The message with all that was freed since the last one. */
+  /** A message with what was freed since the last one; to be asked for until there is none. */
   trailing(): string | undefined {
     if (this.#freed.length === 0) return undefined
-    const freed = this.#freed
-    this.#freed = []
-    return formatRelease(freed)
+    return formatRelease(this.#freed.splice(0, 2 * RELEASES))
   }
 
   /** The session ended: nothing is held any more, on either side. */

@@ -3,15 +3,17 @@ import { extend, type Handler, Ref, stateOf, stepTo } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
 import type { Key, Member, Netref as NetrefOf, Path, Reach, Reference, Sendable } from './types.js'
+import { describe } from './values.js'
 
 function handlerOf(netref: unknown, what: string): Handler {
   const state = stateOf(netref)
   if (state) return state
   throw new TypeError(
-    `Netref.${what}: ${typeof netref === 'function' ? 'a local function' : String(netref)} is not a netref`
+    `Netref.${what}: ${typeof netref === 'function' ? 'a local function' : describe(netref)} is not a netref`
   )
 }
 
+/** Sends one operation. Never throws: what goes wrong rejects what it returns. */
 function operation(
   op: OperationCode,
   what: string,
@@ -19,8 +21,12 @@ function operation(
   keys: PropertyKey[],
   operand?: unknown
 ): object {
-  const { base, path } = handlerOf(netref, what)
-  return base.request(op, keys.reduce(extend, path), operand).proxy
+  try {
+    const { base, path } = handlerOf(netref, what)
+    return base.request(op, keys.reduce(extend, path), operand).proxy
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
@@ -50,8 +56,10 @@ export const Netref = {
   },
 
   /**
-   * A member by any name, also one that has a local meaning (`then`, `toJSON`), or a symbol.
+   * A member by any name, also one that has a local meaning (`then`, `toJSON`), or a symbol. A path like any other:
+   * nothing is sent before it is awaited or called.
    *
+   * @throws TypeError for what is no netref, or a symbol that only this process knows
    * @example
    * await Netref.get(ref, 'then')
    */
@@ -85,7 +93,7 @@ export const Netref = {
     return operation(Op.keys, 'keys', netref, []) as Promise<Key<T>[]>
   },
 
-  /** The session a netref belongs to. */
+  /** The session a netref belongs to. @throws TypeError for what is no netref */
   session(netref: Reach<unknown>): Session {
     const { base } = handlerOf(netref, 'session')
     return base.session as Session

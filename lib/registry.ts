@@ -8,15 +8,14 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-
-/** What superjson takes for JSON; values are walked by netref itself before and after. */
-type Json = Parameters<SuperJSON['deserialize']>[0]['json']
+import { declareType, isValue } from './values.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a class is registered whatever its constructor takes.
 export type Class<T = unknown> = abstract new (...args: any[]) => T
 
 const superjson = new SuperJSON()
-const typeNames = new Map<object, string>()
+/** Not superjson's custom transformers: it would ask each of them about each leaf, and finds `constructor` registered. */
+const types = new Map<string, TypeOptions<unknown, unknown>>()
 const errorNames = new Map<object, string>()
 const errorClasses = new Map<string, Class<Error>>()
 
@@ -33,26 +32,16 @@ export interface TypeOptions<T, W> {
  * Lets the instances of a class travel by value. Both sides must register it, under the same name.
  * Instances of its subclasses go on travelling by reference.
  *
- * @throws TypeError when the name or the class is registered already.
+ * @throws TypeError when the name is taken, or the class travels by value already.
  * @example
  * registerType(Point, { name: 'Point', encode: p => [p.x, p.y], decode: ([x, y]) => new Point(x, y) })
  */
-export function registerType<T extends object, W>(
-  type: Class<T>,
-  { name, encode, decode }: TypeOptions<T, W>
-): void {
-  if (superjson.customTransformerRegistry.findByName(name))
-    throw new TypeError(`registerType: "${name}" is taken`)
-  if (typeNames.has(type.prototype)) throw new TypeError(`registerType: ${type.name} is registered already`)
-  typeNames.set(type.prototype, name)
-  superjson.registerCustom(
-    {
-      isApplicable: (value): value is T => Object.getPrototypeOf(value) === type.prototype,
-      serialize: encode as (value: T) => never,
-      deserialize: decode as (sent: never) => T
-    },
-    name
-  )
+export function registerType<T extends object, W>(type: Class<T>, options: TypeOptions<T, W>): void {
+  const { name } = options
+  if (types.has(name)) throw new TypeError(`registerType: "${name}" is taken`)
+  if (isValue(type.prototype)) throw new TypeError(`registerType: ${type.name} travels by value already`)
+  types.set(name, options as TypeOptions<unknown, unknown>)
+  declareType(type.prototype, name)
 }
 
 /**
@@ -96,15 +85,14 @@ for (const type of [
 }
 registerError(DOMException)
 
-export const typeName = (prototype: object): string | undefined => typeNames.get(prototype)
-export const encodeType = (name: string, instance: unknown): unknown =>
-  superjson.customTransformerRegistry.findByName(name)!.serialize(instance)
+/** What is sent for an instance of a registered type. */
+export const encodeType = (name: string, instance: unknown): unknown => types.get(name)!.encode(instance)
 
 /** @throws when the type is not registered here, or its `decode` does. */
 export function decodeType(name: string, sent: unknown): unknown {
-  const type = superjson.customTransformerRegistry.findByName(name)
+  const type = types.get(name)
   if (!type) throw new TypeError(`a value of type "${name}", which is not registered here (registerType)`)
-  return type.deserialize(sent as Json)
+  return type.decode(sent)
 }
 
 /** The name of the nearest class of an error that both sides may know. */
@@ -131,8 +119,5 @@ export function encodeLeaf(leaf: unknown): [kind: string, json: unknown] {
 export function decodeLeaf(kind: string, json: unknown): unknown {
   if (kind === 'undefined') return undefined
   if (typeof json !== 'string') throw new TypeError(`a ${kind} that is not written as a string`)
-  return superjson.deserialize(
-    { json: json as Json, meta: { values: [kind as 'Date'], v: 1 } },
-    { inPlace: true }
-  )
+  return superjson.deserialize({ json, meta: { values: [kind as 'Date'], v: 1 } }, { inPlace: true })
 }

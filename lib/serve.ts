@@ -1,7 +1,7 @@
 // `serve`: a WebSocket server with a session for each client.
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { NetrefError } from './errors.js'
+import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { type CommonOptions, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
@@ -42,6 +42,8 @@ export class Server {
   /** The sessions that go on at present. */
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<Session>()
+  /** All that have a socket, also those whose client has not said hello. */
+  readonly #connected = new Set<Session>()
   readonly #sockets: WebSocketServer
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
@@ -58,7 +60,10 @@ export class Server {
     }
     sockets.on('connection', (socket, request) => {
       const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
-      new Session(new WebSocketTransport(socket, peer), { ...settings, initiates: false, makeRoot, onBegin })
+      const transport = new WebSocketTransport(socket, peer)
+      const session = new Session(transport, { ...settings, initiates: false, makeRoot, onBegin })
+      this.#connected.add(session)
+      session.on('closed', () => this.#connected.delete(session))
     })
   }
 
@@ -85,9 +90,8 @@ export class Server {
 
   async #close(): Promise<void> {
     const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
-    for (const session of this.#sessions)
-      session.end({ code: 'server-closed', message: 'the server is closing' })
-    for (const socket of this.#sockets.clients) socket.close(1001)
+    const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
+    for (const session of this.#connected) session.end(reason)
     await stopped
     this.#events.emit('closed', undefined)
   }
@@ -133,8 +137,7 @@ export async function serve<T extends object>(
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
-  const code = cause.code ?? 'listen'
-  const why =
-    code === 'EADDRINUSE' ? 'the port is in use: choose another, or 0 for any free one' : cause.message
-  return new NetrefError(code, `cannot listen at ${host}:${port}: ${why}`, { cause })
+  const inUse = cause.code === 'EADDRINUSE'
+  const why = inUse ? 'the port is in use: choose another, or 0 for any free one' : cause.message
+  return new NetrefError(String(cause.code), `cannot listen at ${host}:${port}: ${why}`, { cause })
 }

@@ -1,6 +1,7 @@
 // What a side offers: the base class of services, and how the root of a session is made of what `serve` was given.
 import type { Reason } from './errors.js'
 import type { Session } from './session.js'
+import { describe, isThenable } from './values.js'
 
 /**
  * Base class of services given as a class: each session gets an instance of its own as its root. Its `exposed_*`
@@ -27,9 +28,10 @@ export type ServiceSource<T extends object = object> = (new () => T) | T | ((ses
  * @throws TypeError for a class that does not extend Service, and for what is no object.
  */
 export function rootMaker(source: ServiceSource): (session: Session) => object {
-  if (typeof source === 'object' && source !== null) return () => source
-  if (typeof source !== 'function')
-    throw new TypeError(`a service is a class, an object or a function, not ${String(source)}`)
+  if (typeof source === 'object' && source !== null && !isThenable(source)) return () => source
+  if (typeof source !== 'function') {
+    throw new TypeError(`a service is a class, an object or a function, not ${describe(source)}`)
+  }
   if (source.prototype instanceof Service) return () => new (source as new () => object)()
   if (/^class\b/.test(Function.prototype.toString.call(source))) {
     throw new TypeError(
@@ -38,13 +40,8 @@ export function rootMaker(source: ServiceSource): (session: Session) => object {
   }
   return session => {
     const root: unknown = (source as (session: Session) => unknown)(session)
-    if (
-      (typeof root !== 'object' && typeof root !== 'function') ||
-      root === null ||
-      root instanceof Promise
-    ) {
-      throw new TypeError('a service function must return an object, and at once')
-    }
-    return root
+    if (isThenable(root)) root.then(undefined, () => {})
+    else if ((typeof root === 'object' && root !== null) || typeof root === 'function') return root
+    throw new TypeError(`a service function must return an object, and at once, not ${describe(root)}`)
   }
 }

@@ -1,41 +1,30 @@
-// Two peers joined: calls out and their results, and whose turn it is for each message that comes in.
-// Everything here is synchronous: messages in, messages out. Sockets and timers are the link's business.
-import { boxArguments, boxValue, type Payload } from './box.js'
+// Two peers joined: how a session begins, whose turn it is for each message, and how it ends.
+// Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
 import { Callee } from './callee.js'
-import {
-  NetrefError,
-  ProtocolError,
-  type Reason,
-  Refusal,
-  ReleasedError,
-  refusalError,
-  SessionEndedError,
-  UnsendableError
-} from './errors.js'
+import { Caller } from './caller.js'
+import { ProtocolError, type Reason, reasonOf } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { NO_EXPOSURE, operate } from './exposure.js'
-import { Link, type LinkListener } from './link.js'
-import { Ref, type Requester, Result } from './netref.js'
+import { Link } from './link.js'
+import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
   formatHello,
-  formatOperation,
-  formatPing,
   keysOf,
   type Message,
   Op,
   type OperationCode,
   type Path,
+  type PeerLimits,
   parseMessage,
-  type Reply,
   toName,
   VERSION
 } from './protocol.js'
 import { References } from './references.js'
+import type { Result } from './result.js'
 import { Service } from './service.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
-import { unbox } from './unbox.js'
 import { refuse } from './values.js'
 
 export interface SessionStats {
@@ -68,8 +57,11 @@ export interface SessionEvents {
 
 const NO_BYTES: readonly Uint8Array[] = []
 
-/** One end of a session. Both ends are alike: either may call the other at any time. */
-export class Session<Root extends object = object> implements Requester, LinkListener {
+/**
+ * One end of a session. Both ends are alike: either may call the other at any time. What is marked internal makes it
+ * the listener of its link and what its netrefs make requests of, and is no part of the types that users see.
+ */
+export class Session<Root extends object = object> {
   /** Resolves, with the reason, when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
   /** The root of the peer. */
@@ -78,10 +70,8 @@ export class Session<Root extends object = object> implements Requester, LinkLis
   readonly #link: Link
   readonly #events: Emitter<SessionEvents>
   readonly #references: References
+  readonly #caller: Caller
   readonly #callee: Callee
-  readonly #pending = new Map<number, Result>()
-  /** The number of our last call. */
-  #last = 0
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
@@ -102,6 +92,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
     this.#events = new Emitter(report)
     this.#link = new Link(transport, this, limits)
     this.#references = new References(this, { ...limits, exposeStacks }, this.#rootRef, report)
+    this.#caller = new Caller(this, this.#references, this.#link)
     this.#callee = new Callee(this, this.#references, this.#link, exposure)
     if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
     this.#link.start()
@@ -118,7 +109,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
     return {
       exports: exports.size,
       imports: imports.size,
-      pending: this.#pending.size,
+      pending: this.#caller.pending,
       framesIn,
       framesOut,
       bytesIn,
@@ -129,16 +120,13 @@ export class Session<Root extends object = object> implements Requester, LinkLis
   /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
   async ping(): Promise<number> {
     const began = performance.now()
-    if (this.#ended) throw new SessionEndedError(this.#ended, 'ping()')
-    const result = new Result(this, Op.get, this.#rootRef, 'ping()', undefined)
-    this.#send(result, formatPing)
-    await result.settled()
+    await this.#caller.ping(this.#rootRef)
     return performance.now() - began
   }
 
   /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
   async close(): Promise<void> {
-    this.end({ code: 'closed', message: 'closed by this side' })
+    this.end({ code: 'closed', message: 'close() was called' })
     await this.#link.gone
   }
 
@@ -146,35 +134,11 @@ export class Session<Root extends object = object> implements Requester, LinkLis
     await this.close()
   }
 
-  // Calls out.
+  // What netrefs ask for.
 
   /** @internal */
   request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown): Result {
-    const result = new Result(this, op, base, path, operand)
-    let payload: Payload | undefined
-    try {
-      if (this.#ended) throw new SessionEndedError(this.#ended)
-      if (base instanceof Ref && base.released)
-        throw new ReleasedError('released', `${base.label} was released`)
-      if (op === Op.call || op === Op.construct)
-        payload = boxArguments(operand as unknown[], this.#references)
-      else if (op === Op.set) payload = boxValue(operand, 'value', this.#references)
-      const target = base instanceof Ref ? base.id : -base.id
-      this.#send(result, id => formatOperation(op, id, target, path, payload?.json), payload?.bytes)
-    } catch (error) {
-      for (const given of payload?.given ?? []) this.#references.takeBack(given)
-      const ours = error instanceof UnsendableError || error instanceof NetrefError
-      if (ours) error.message = `${result.label}: ${error.message}`
-      result.reject(error, ours)
-    }
-    return result
-  }
-
-  /** @throws LimitError for more than the peer takes */
-  #send(result: Result, format: (id: number) => string, bytes = NO_BYTES): void {
-    this.#link.push(format(this.#last + 1), bytes)
-    result.id = ++this.#last
-    this.#pending.set(result.id, result)
+    return this.#caller.request(op, base, path, operand)
   }
 
   /** @internal */
@@ -212,9 +176,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
         this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
       }
     } catch (error) {
-      if (error instanceof ProtocolError)
-        this.end({ code: error.code, message: `the peer sent ${error.message}` })
-      else this.end({ code: 'internal', message: 'a fault in netref itself', cause: error })
+      this.end(reasonOf(error))
     }
   }
 
@@ -226,11 +188,9 @@ export class Session<Root extends object = object> implements Requester, LinkLis
         return this.#begin(message[1], message[2])
       case Op.result:
       case Op.error:
-        return this.#settle(message, bytes)
-      case Op.refused: {
-        const result = this.#answered(message[1])
-        return result.reject(refusalError(message[2], result.label, message[3]), true)
-      }
+        return this.#caller.settle(message, bytes)
+      case Op.refused:
+        return this.#caller.refuse(message[1], message[2], message[3])
       case Op.release:
         return this.#references.released(message.slice(1))
       case Op.ping:
@@ -241,7 +201,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
     }
   }
 
-  #begin(version: number, limits: { jsonBytes: number; frameBytes: number }): void {
+  #begin(version: number, limits: PeerLimits): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
@@ -249,6 +209,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
       )
     }
     this.#link.peer = limits
+    this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer
@@ -264,25 +225,6 @@ export class Session<Root extends object = object> implements Requester, LinkLis
         () => offer.onConnect?.(this),
         error => this.#report(error)
       )
-  }
-
-  #answered(id: number): Result {
-    const result = this.#pending.get(id)
-    if (!result) throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
-    this.#pending.delete(id)
-    return result
-  }
-
-  #settle([op, id, json, groups]: Reply, bytes: readonly Uint8Array[]): void {
-    const result = this.#answered(id)
-    try {
-      const value = unbox(json, groups, bytes, this.#references)
-      if (op === Op.result) result.fulfil(value)
-      else result.reject(value, true)
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      result.reject(refusalError(error.code, result.label, error.message), true)
-    }
   }
 
   // The end.
@@ -302,9 +244,7 @@ export class Session<Root extends object = object> implements Requester, LinkLis
     if (this.#ended) return
     this.#ended = reason
     this.#link.close(reason)
-    for (const result of this.#pending.values())
-      result.reject(new SessionEndedError(reason, result.label), true)
-    this.#pending.clear()
+    this.#caller.end(reason)
     this.#callee.end()
     this.#references.clear()
     const offer = this.#offer

@@ -6,9 +6,9 @@
 import type { Place, ReferenceKind } from './box.js'
 import { fillError, makeError } from './boxed-error.js'
 import { ProtocolError, Refusal } from './errors.js'
-import type { Groups, Kind } from './protocol.js'
+import { type Groups, isPlace, type Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
-import { BYTES } from './values.js'
+import { BYTES, describe } from './values.js'
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {
@@ -21,7 +21,8 @@ export interface Taker {
 }
 
 type Container = Record<string | number, unknown>
-type Slot = {
+/** A place that stands for something else: where it is, and what the JSON has there. */
+interface Slot {
   readonly kind: Kind
   readonly at: Container
   readonly key: string | number
@@ -42,64 +43,79 @@ export function unbox(
   }
   const shells = new Map<unknown, object>()
   if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, shells)
-  let refusal: unknown
+  const ranges = bytes.values()
+  let refusal: Refusal | undefined
   for (const { kind, at, key, raw } of slots) {
+    if (kind === 'c') continue
+    // Else a short list of places could have a long value read over and over.
+    if (at[key] !== raw) throw new ProtocolError('two values at one place')
+    let value: unknown
     try {
-      const value = (at[key] = revive(kind, raw, bytes, taker, shells))
+      value = revive(kind, raw, ranges, taker, shells)
       if (key === 'then' && typeof value === 'function')
         throw new Refusal('unreadable', 'a received copy with a `then`')
     } catch (error) {
       // The references behind a bad value arrived all the same: they are taken, so that they can be given back.
       if (error instanceof ProtocolError) throw error
-      refusal ??=
-        error instanceof Refusal ? error : new Refusal('unreadable', `cannot read ${String(kind)}: ${error}`)
+      refusal ??= error instanceof Refusal ? error : unreadable(kind, error)
     }
+    at[key] = value
   }
-  if (refusal !== undefined) throw refusal
+  if (refusal) throw refusal
   return holder[0]
 }
+
+/** `error` may come from a user's `decode`: it may be anything. */
+function unreadable(kind: Kind, error: unknown): Refusal {
+  const why = error instanceof Error ? error.message : describe(error)
+  return new Refusal('unreadable', `cannot read a ${typeof kind === 'string' ? kind : kind[1]}: ${why}`)
+}
+
+const isEnumerable = Object.prototype.propertyIsEnumerable
 
 function find(holder: Container, place: Place): Omit<Slot, 'kind'> {
   let at = holder
   let key: string | number = 0
   for (const next of place) {
     at = at[key] as Container
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, next))
+    // Enumerable: nothing but items and members, not the length of an array.
+    if (typeof at !== 'object' || at === null || !isEnumerable.call(at, next))
       throw new ProtocolError('a path to nowhere')
     key = next
   }
   return { at, key, raw: at[key] }
 }
 
-/** Puts ancestors where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
+/** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
 function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unknown, object>): void {
   for (const { kind, raw } of slots) {
     if (kind === 'm') shells.set(raw, new Map())
     if (kind === 's') shells.set(raw, new Set())
     if (kind === 'e') shells.set(raw, makeError(raw))
   }
-  const closed: [Slot, unknown][] = []
+  const closed: [Slot, object][] = []
   for (const slot of slots) {
     if (slot.kind !== 'c') continue
-    if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+    if (!isPlace(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
     const { raw } = find(holder, slot.raw)
     if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
     closed.push([slot, shells.get(raw) ?? raw])
   }
-  for (const [{ at, key, raw }, ancestor] of closed) {
-    at[key] = ancestor
-    shells.set(raw, ancestor as object)
-  }
+  // Only when all are found: no path leads through what was put in.
+  for (const [{ at, key }, container] of closed) at[key] = container
 }
 
 function revive(
   kind: Kind,
   raw: unknown,
-  bytes: readonly Uint8Array[],
+  ranges: Iterator<Uint8Array>,
   taker: Taker,
   shells: ReadonlyMap<unknown, object>
 ): unknown {
-  if (typeof kind !== 'string') return decodeType(kind[1], Array.isArray(raw) ? raw[0] : undefined)
+  if (typeof kind !== 'string') {
+    if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(kind[1])} that is not in a list`)
+    return decodeType(kind[1], raw[0])
+  }
   switch (kind) {
     case 'o':
     case 'f':
@@ -110,11 +126,9 @@ function revive(
     case 's':
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw)
     case 'e':
-      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw as Parameters<typeof fillError>[1])
+      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
     case 'b':
-      return reviveBytes(raw, bytes)
-    case 'c':
-      return shells.get(raw)
+      return reviveBytes(raw, ranges.next().value)
     default:
       if (!isLeaf(kind)) throw new ProtocolError(`the unknown kind ${JSON.stringify(kind)}`)
       return decodeLeaf(kind, raw)
@@ -136,18 +150,15 @@ function fillSet(set: Set<unknown>, members: unknown): Set<unknown> {
 }
 
 /** A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. */
-function reviveBytes(raw: unknown, bytes: readonly Uint8Array[]): unknown {
-  const [index, type] = (Array.isArray(raw) ? raw : []) as [unknown, unknown]
-  const range = bytes[index as number]
-  if (!Number.isSafeInteger(index) || range === undefined || typeof type !== 'string') {
+function reviveBytes(type: unknown, range: Uint8Array | undefined): unknown {
+  if (range === undefined || typeof type !== 'string')
     throw new ProtocolError('bytes that are not in the frame')
-  }
   const Bytes = BYTES.get(type)
   if (!Bytes) throw new TypeError(`this runtime has no ${type}`)
   const size = (Bytes as unknown as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1
   if (range.byteLength % size !== 0) throw new ProtocolError(`${range.byteLength} bytes for a ${type}`)
   const shared =
-    type !== 'ArrayBuffer' && range.byteLength * 2 >= range.buffer.byteLength && range.byteOffset % 8 === 0
+    type !== 'ArrayBuffer' && range.byteLength * 2 > range.buffer.byteLength && range.byteOffset % 8 === 0
   const { buffer, byteOffset, byteLength } = shared ? range : new Uint8Array(range)
   if (type === 'ArrayBuffer') return buffer
   if (type === 'Buffer') return Buffer.from(buffer, byteOffset, byteLength)

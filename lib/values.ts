@@ -1,5 +1,4 @@
 // How a value travels: the design's table of values, as one look at its prototype.
-import { typeName } from './registry.js'
 
 /** `reference` is what is left: functions and every other object stay home. */
 export type Travel =
@@ -39,13 +38,21 @@ const byPrototype = new Map<object | null, Travel>([
   ...[...BYTES].map(([type, { prototype }]): [object, Travel] => [prototype, { as: 'bytes', type }])
 ])
 
+/** Whether instances of the class with this prototype travel by value. */
+export const isValue = (prototype: object): boolean => byPrototype.has(prototype)
+
+/** Declares that instances of the class with this prototype travel as the registered type of that name. */
+export function declareType(prototype: object, type: string): void {
+  byPrototype.set(prototype, { as: 'registered', type })
+}
+
 const refused = (what: string, cure: string): Travel => ({ as: 'refused', what, cure })
-const LATER =
+export const LATER =
   'it has a flow of its own, which this version does not carry: collect it first, or hand over a function'
 
 /** Objects that never travel, whatever class they are of. */
 const refusedObjects = new Map<unknown, Travel>(
-  ['globalThis', 'process', 'window', 'document', 'self', 'global']
+  ['global', 'self', 'window', 'document', 'process', 'globalThis']
     .filter(name => global[name])
     .map(name => [
       global[name],
@@ -71,11 +78,8 @@ for (const name of ['ReadableStream', 'WritableStream', 'TransformStream', 'Abor
 
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
 export function travelOf(object: object): Travel {
-  const prototype = Object.getPrototypeOf(object)
-  const known = byPrototype.get(prototype)
+  const known = byPrototype.get(Object.getPrototypeOf(object))
   if (known) return known
-  const type = typeName(prototype)
-  if (type) return { as: 'registered', type }
   if (object instanceof Error) return ERROR
   const special = refusedObjects.get(object) ?? refusedClasses.find(([type]) => object instanceof type)?.[1]
   if (special) return special

@@ -75,7 +75,7 @@ export class MemoryTransport implements Transport {
     if (typeof next === 'string' || next instanceof Uint8Array) other.#listener?.received(next)
     else {
       other.#closed = true
-      other.#listener?.closed(next)
+      other.#listener?.closed({ ...next, message: `the other end ended the session: ${next.message}` })
     }
   }
 }

@@ -16,28 +16,6 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
 /** For every other reason: the range left to applications. */
 const CLOSE_CODE = 4000
 
-/** Options of the socket of a client in Node, as `ws` and TLS take them. */
-export interface SocketOptions {
-  /** Headers of the request that opens the socket. */
-  readonly headers?: Readonly<Record<string, string | string[]>>
-  /** The `Origin` header. */
-  readonly origin?: string
-  /** An `http.Agent` or `https.Agent`, e.g. of a proxy. */
-  readonly agent?: object
-  /** How long the handshake may take, in ms. @default no limit */
-  readonly handshakeTimeout?: number
-  /** Certificates to trust, in PEM. */
-  readonly ca?: string | Uint8Array | (string | Uint8Array)[]
-  /** The client's own certificate and its key, in PEM. */
-  readonly cert?: string | Uint8Array
-  readonly key?: string | Uint8Array
-  readonly passphrase?: string
-  /** The name the server's certificate has to carry. */
-  readonly servername?: string
-  /** @default true */
-  readonly rejectUnauthorized?: boolean
-}
-
 /** How long the other end may take to close its end, in ms. */
 const CLOSE_WITHIN = 2000
 
@@ -84,8 +62,10 @@ export class WebSocketTransport implements Transport {
   #reason(closeCode: number, text: string): Reason {
     const { peer } = this
     const cause = this.#error
-    if (!this.#wasOpen)
-      return { code: 'unreachable', message: `cannot reach ${peer}: ${describeCause(cause)}`, cause }
+    if (!this.#wasOpen) {
+      // A socket that was never open always says why.
+      return { code: 'unreachable', message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
+    }
     const [code, said = ''] = text.split(/: (.*)/s)
     if (isReasonCode(code)) return { code, message: `${peer} ended the session: ${said}` }
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
@@ -103,8 +83,8 @@ export class WebSocketTransport implements Transport {
 }
 
 /** Node gives an AggregateError without a message where a name has several addresses. */
-const describeCause = (cause: (Error & { code?: string; errors?: Error[] }) | undefined) =>
-  cause?.message || cause?.errors?.map(({ message }) => message).join(', ') || cause?.code || 'no answer'
+const describeCause = (cause: Error & { errors?: Error[] }) =>
+  cause.message || cause.errors?.map(({ message }) => message).join(', ')
 
 /** Cut to what a close may say, on a character boundary. */
 function cut(text: string): string {

@@ -1,0 +1,17 @@
+// The service: it counts the lines of a file that it does not have, and says them to somebody who is not here.
+import { type Netref, Service } from 'netref'
+import type { TextFile } from './text-file.js'
+
+/** How much is read, and then said, at a time: in characters. */
+const PART = 16_384
+
+export class LineCounter extends Service {
+  async exposed_line_counter(file: Netref<TextFile>, noisy: Netref<(line: string) => void>) {
+    for (let count = 0; ; ) {
+      const lines = await file.readlines(PART) // runs in the client, on the client's file
+      if (lines.length === 0) return count
+      await Promise.all(lines.map(line => noisy(line))) // runs in the client; calls made in one go keep their order
+      count += lines.length
+    }
+  }
+}

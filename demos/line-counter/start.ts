@@ -1,0 +1,26 @@
+// `npm start`: the server and the client, each in a process of its own. All that netref does is in those two.
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const processes: ChildProcess[] = []
+
+function run(program: string, ...args: string[]): ChildProcess {
+  const child = fork(fileURLToPath(new URL(program, import.meta.url)), args)
+  processes.push(child)
+  return child
+}
+
+const server = run('server.ts', '--port', '0')
+server.once('message', url => {
+  const client = run('client.ts', '--url', String(url), ...process.argv.slice(2))
+  client.once('exit', code => end(code ?? 1))
+})
+server.once('exit', code => end(code ?? 1))
+
+/** Ends with the code of whoever ended first. The server would also notice by itself that this process is gone. */
+function end(code: number): void {
+  process.exitCode ??= code
+  for (const child of processes) child.kill()
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(130))

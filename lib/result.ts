@@ -1,0 +1,179 @@
+// What comes of a request: a promise and a path in one, so that it can be used before it is there.
+import { localizeStack } from './boxed-error.js'
+import { Refusal, refusalError } from './errors.js'
+import {
+  blankFunction,
+  type Done,
+  type Failed,
+  formatPath,
+  Handler,
+  NOWHERE,
+  type Ref,
+  type Requester,
+  stateOf
+} from './netref.js'
+import { Op, type OperationCode, type Path } from './protocol.js'
+import { describe } from './values.js'
+
+/** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
+interface Asked {
+  readonly op: OperationCode
+  readonly base: Ref | Result
+  readonly origin: object
+  readonly path: Path
+  readonly operand: unknown
+}
+
+/** What will come of a request. Until it has come, requests on it go to its home along with it. */
+export class Result extends Handler {
+  readonly path = NOWHERE
+  readonly proxy: object = new Proxy(blankFunction, this)
+  /** The number of the call; 0 when it was never sent. */
+  id = 0
+  /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
+  observed = false
+  #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
+  #value: unknown
+  /** The error says nothing of who asked, until the first who awaits it gives it a local stack. */
+  #stackless = false
+  #arrival: Promise<void> | undefined
+  #arrived: (() => void) | undefined
+  /** Let go when the answer is there. */
+  #asked: Asked | undefined
+  /** Whether requests were sent that build on it: errors of theirs name it. */
+  #chained = false
+  #label = 'result'
+
+  constructor(
+    readonly session: Requester,
+    op: OperationCode,
+    base: Ref | Result,
+    path: Path,
+    operand: unknown
+  ) {
+    super()
+    this.#asked = { op, base, origin: base.proxy, path, operand }
+  }
+
+  get base(): this {
+    return this
+  }
+
+  /** The call as its caller wrote it: `root.open("x")`. Not kept for one that is there and was not built on before. */
+  get label(): string {
+    if (!this.#asked) return this.#label
+    const { op, base, path, operand } = this.#asked
+    return formatCall(op, base.label + formatPath(path), operand)
+  }
+
+  get error(): unknown {
+    return this.#value
+  }
+
+  fulfil(value: unknown): void {
+    this.#settle('fulfilled', value)
+  }
+
+  /** `stackless` says that the error's stack names nobody on this side so far. */
+  reject(error: unknown, stackless: boolean): void {
+    this.#stackless = stackless
+    this.#settle('rejected', error)
+    if (!this.observed) this.session.unobserved(this)
+  }
+
+  #settle(state: 'fulfilled' | 'rejected', value: unknown): void {
+    if (state === 'rejected' || this.#chained) this.#label = this.label
+    this.#state = state
+    this.#value = value
+    this.#asked = undefined
+    this.#arrived?.()
+  }
+
+  /** An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error. */
+  async settled(): Promise<unknown> {
+    this.observed = true
+    if (this.#state === 'pending') {
+      await (this.#arrival ??= new Promise(resolve => {
+        this.#arrived = resolve
+      }))
+    } else if (this.#stackless) await undefined
+    if (this.#state === 'fulfilled') return this.#value
+    if (this.#stackless && this.#value instanceof Error) localizeStack(this.#value, this.settled)
+    this.#stackless = false
+    throw this.#value
+  }
+
+  request(op: OperationCode, path: Path, operand?: unknown): Result {
+    if (this.#state === 'pending') {
+      this.observed = this.#chained = true
+      return this.session.request(op, this, path, operand)
+    }
+    const ref = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
+    return ref ? ref.base.request(op, path, operand) : this.#requestHere(op, path, operand)
+  }
+
+  /** A request on a copy, on an object of this side that came home, or on an error. */
+  #requestHere(op: OperationCode, path: Path, operand: unknown): Result {
+    const result = new Result(this.session, op, this, path, operand)
+    if (this.#state === 'rejected') {
+      this.observed = true
+      result.reject(this.#value, this.#stackless)
+      return result
+    }
+    try {
+      const value = this.session.operateLocally(op, this.#value, path, operand)
+      const forwarded = stateOf(value)
+      if (forwarded instanceof Result) return forwarded
+      result.fulfil(value)
+      // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
+      if (value instanceof Promise) value.catch(error => result.reject(error, false))
+    } catch (error) {
+      if (error instanceof Refusal) result.reject(refusalError(error.code, result.label, error.message), true)
+      else result.reject(error, false)
+    }
+    return result
+  }
+
+  protected local(name: string | symbol): unknown {
+    switch (name) {
+      case 'then':
+        return (done: Done, failed: Failed) => this.settled().then(done, failed)
+      case 'catch':
+        return (failed: Failed) => this.settled().catch(failed)
+      case 'finally':
+        return (last: () => void) => this.settled().finally(last)
+      default:
+        return undefined
+    }
+  }
+}
+
+const WORDS: Partial<Record<OperationCode, string>> = {
+  [Op.set]: 'Netref.set',
+  [Op.has]: 'Netref.has',
+  [Op.delete]: 'Netref.delete',
+  [Op.keys]: 'Netref.keys'
+}
+
+function formatCall(op: OperationCode, target: string, operand: unknown): string {
+  if (op === Op.get) return target
+  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
+  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
+  return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
+}
+
+const formatArgs = (args: unknown[]) =>
+  args
+    .slice(0, 3)
+    .map(inWords)
+    .concat(args.length > 3 ? '…' : [])
+    .join(', ')
+
+/** A look at a user's Proxy may throw; a label never does. */
+function inWords(value: unknown): string {
+  try {
+    return describe(value)
+  } catch {
+    return '{…}'
+  }
+}

@@ -1,0 +1,341 @@
+// The demos as a user meets them: programs, each in a process of its own; and their services, over a real socket.
+import { type SpawnOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import * as netref from '../lib/index.js'
+import { overSocket, rejection } from './helpers.js'
+
+// tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
+const { LineCounter } = await t.mockImport<typeof import('../demos/line-counter/line-counter.js')>(
+  '../demos/line-counter/line-counter.js',
+  { netref }
+)
+const { TextFile } = await t.mockImport<typeof import('../demos/line-counter/text-file.js')>(
+  '../demos/line-counter/text-file.js',
+  { netref }
+)
+const { Tour, THING } = await t.mockImport<typeof import('../demos/tour/tour.js')>('../demos/tour/tour.js', {
+  netref
+})
+
+const START = 'line-counter/start.ts'
+const SERVER = 'line-counter/server.ts'
+const CLIENT = 'line-counter/client.ts'
+
+const inDemos = (path: string) => fileURLToPath(new URL(`../demos/${path}`, import.meta.url))
+const POEM = readFileSync(inDemos('line-counter/testfile.txt'), 'utf8').trimEnd().split('\n')
+
+/** A program that runs, and what it has said so far. */
+class Program {
+  stdout = ''
+  stderr = ''
+  readonly pid: number
+  /** Resolves when neither the program nor a child of its, which has its output, is left. */
+  readonly ended: Promise<{ code: number | null; signal: string | null }>
+  readonly #heard: (() => void)[] = []
+
+  constructor(t: Test, command: string, args: string[], options: SpawnOptions = {}) {
+    // What tsx makes of lib/ has lines of its own, which would only blur the coverage of these specs.
+    const env = { ...process.env, NO_COLOR: '', _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+    const child = spawn(command, args, { ...options, env, stdio: 'pipe' })
+    this.pid = child.pid!
+    t.teardown(() => child.kill('SIGKILL'))
+    child.stdout!.setEncoding('utf8').on('data', text => {
+      this.stdout += text
+      for (const heard of this.#heard.splice(0)) heard()
+    })
+    child.stderr!.setEncoding('utf8').on('data', text => {
+      this.stderr += text
+    })
+    this.ended = once(child, 'close').then(([code, signal]) => {
+      for (const heard of this.#heard.splice(0)) heard()
+      return { code, signal }
+    })
+  }
+
+  /** Waits until the program says something on stdout. */
+  async says(what: RegExp): Promise<RegExpMatchArray> {
+    for (;;) {
+      const match = this.stdout.match(what)
+      if (match) return match
+      const ended = await Promise.race([this.ended, new Promise<void>(heard => this.#heard.push(heard))])
+      if (ended && !what.test(this.stdout)) throw new Error(`it ended without ${what}: ${this.stderr}`)
+    }
+  }
+
+  /** The processes that said who they are. */
+  get pids(): number[] {
+    return [...this.stdout.matchAll(/process (\d+)/g)].map(([, pid]) => Number(pid))
+  }
+}
+
+const demo = (t: Test, program: string, ...args: string[]) =>
+  new Program(t, process.execPath, ['--import', 'tsx', inDemos(program), ...args])
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Asserts that a program fails with one line that says why. */
+async function fails(t: Test, why: string | RegExp, program: Program): Promise<void> {
+  const { code } = await program.ended
+  t.equal(code, 1)
+  t.match(program.stderr, why)
+  t.match(program.stderr, /^Error: .*\n$/, 'one line, and no stack')
+}
+
+const linesFile = (t: Test, lines: number) => {
+  const path = join(t.testdir(), 'long.txt')
+  writeFileSync(path, 'One line is like the other.\n'.repeat(lines))
+  return path
+}
+
+t.test('npm start: two processes, the lines of the file and their count', async t => {
+  const start = new Program(t, 'npm', ['start'])
+  t.same(await start.ended, { code: 0, signal: null })
+  const said = start.stdout.split('\n')
+  t.same(
+    said.filter(line => line.startsWith('Noisy: ')),
+    POEM.map(line => `Noisy: ${line}`)
+  )
+  t.equal(said.at(-2), 'The server counted 10 lines.')
+  t.equal(new Set(start.pids).size, 2)
+  t.notOk(start.stdout.includes('\x1b'), 'colours are for terminals')
+})
+
+t.test('a long file: a progress bar instead of the lines', async t => {
+  const start = demo(t, START, linesFile(t, 50_000))
+  t.same(await start.ended, { code: 0, signal: null })
+  t.equal(start.stderr, '')
+  t.notMatch(start.stdout, 'Noisy')
+  const percents = [...start.stdout.matchAll(/^ *(\d+) % +\d+ lines$/gm)].map(([, percent]) =>
+    Number(percent)
+  )
+  t.same(percents, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+  t.match(start.stdout, /^100 % +50000 lines\n\nThe server counted 50000 lines\.\n$/m)
+})
+
+t.test('the bar on a terminal is drawn a few times a second, over itself', async t => {
+  const terminal = ['--import', 'tsx', '--import', 'data:text/javascript,process.stdout.isTTY = true']
+  const began = performance.now()
+  const start = new Program(t, process.execPath, [...terminal, inDemos(START), linesFile(t, 50_000)])
+  t.same(await start.ended, { code: 0, signal: null })
+  const [bars, end] = start.stdout
+    .replaceAll(/\x1b\[\d+m/g, '')
+    .split('\n')
+    .slice(-4) as [string, string]
+  const drawn = bars.split('\r').slice(1)
+  for (const bar of drawn) t.match(bar, /^[█░]{30} +\d+ % +\d+ lines$/)
+  t.ok(drawn.length <= 2 + (performance.now() - began) / 150, `drawn ${drawn.length} times`)
+  t.match(drawn.at(-1), /^█{30} 100 % +50000 lines$/)
+  t.equal(end, '')
+  t.match(start.stdout, '\x1b[1m50000\x1b[0m', 'with quiet colours')
+})
+
+t.test('two terminals: a server, and clients that come and go', async t => {
+  const server = demo(t, SERVER, '--port', '0')
+  const [, url] = await server.says(/listens at (ws:\S+)/)
+  const short = join(t.testdir({ 'short.txt': 'one\r\ntwo\n\nlast, without an end' }), 'short.txt')
+  const clients = [demo(t, CLIENT, '--url', url!), demo(t, CLIENT, short, '--url', url!)] as const
+  for (const client of clients) t.same(await client.ended, { code: 0, signal: null }, client.stderr)
+  t.match(clients[0].stdout, 'The server counted 10 lines.')
+  t.match(clients[1].stdout, '\nNoisy: one\nNoisy: two\nNoisy: \nNoisy: last, without an end\n\n')
+  t.match(clients[1].stdout, 'The server counted 4 lines.')
+  process.kill(server.pid, 'SIGINT')
+  t.same(await server.ended, { code: 0, signal: null }, 'Ctrl-C ends the server')
+  t.equal(server.stderr, '')
+})
+
+t.test('what goes wrong is said in one line', async t => {
+  const busy = createServer().listen(0, '127.0.0.1')
+  await once(busy, 'listening')
+  const { port } = busy.address() as AddressInfo
+  await Promise.all([
+    fails(t, 'cannot read nowhere.txt: no such file', demo(t, START, 'nowhere.txt')),
+    fails(t, 'cannot read lib: it is a directory', demo(t, CLIENT, 'lib'))
+  ])
+  await Promise.all([
+    fails(t, `cannot listen at 127.0.0.1:${port}: the port is in use`, demo(t, SERVER, '--port', `${port}`)),
+    fails(t, /--prot/, demo(t, SERVER, '--prot', '1'))
+  ])
+  busy.close()
+  await once(busy, 'close')
+  const nobody = `ws://127.0.0.1:${port}`
+  await fails(
+    t,
+    new RegExp(`cannot reach ${nobody}: .* Is the server running`),
+    demo(t, CLIENT, '--url', nobody)
+  )
+})
+
+t.test('a server that goes while it counts', async t => {
+  const server = demo(t, SERVER, '--port', '0')
+  const [, url] = await server.says(/listens at (ws:\S+)/)
+  const client = demo(t, CLIENT, linesFile(t, 1_000_000), '--url', url!)
+  await client.says(/10 %/)
+  process.kill(server.pid, 'SIGTERM')
+  await fails(t, 'ended the session: the server is closing', client)
+  t.same(await server.ended, { code: 0, signal: null })
+})
+
+t.test('Ctrl-C leaves no process behind', async t => {
+  const file = linesFile(t, 1_000_000)
+  const args = ['--import', 'tsx', inDemos(START), file]
+  // A terminal sends the signal to all its processes, `kill` to one.
+  for (const [detached, name] of [[true, 'of a terminal'] as const, [false, 'of kill'] as const]) {
+    const start = new Program(t, process.execPath, args, { detached })
+    await start.says(/10 %/)
+    t.same(start.pids.map(isAlive), [true, true])
+    process.kill(detached ? -start.pid : start.pid, 'SIGINT')
+    t.same(await start.ended, { code: 130, signal: null }, name)
+    t.same(start.pids.map(isAlive), [false, false])
+    t.equal(start.stderr, '')
+  }
+  const start = new Program(t, process.execPath, args)
+  await start.says(/10 %/)
+  process.kill(start.pid, 'SIGKILL')
+  await start.ended
+  t.pass('even when it had no chance to say so')
+})
+
+t.test('npm run demo:tour', async t => {
+  const tour = new Program(t, 'npm', ['run', 'demo:tour'])
+  t.same(await tour.ended, { code: 0, signal: null })
+  for (const line of [
+    /root\.sum\(1, 2\) +→ 3$/m,
+    /root\.sum\(1\.1, 2\.2\) +→ 3\.3000000000000003$/m,
+    /root\.quadratic\(2, -4, 0\) +→ \[ 2, 0 \]$/m,
+    /root\.quadratic\(1, 0, 1\) +→ RangeError: no real roots/,
+    /root\.remote_repr\(arthur\) +→ \{ name: 'Arthur', data: \{ age: 42, sex: 'M' \} \}$/m,
+    /await later +→ 30$/m,
+    /→ 500 times the same/,
+    /framesOut +→ [12] frames? more$/m,
+    /framesIn +→ [12] frames? more$/m,
+    /→ the server let go of `hear`$/m,
+    /→ the server noticed: closed$/m,
+    /heard +→ \[ 'tea at four', 'with scones', 'tea at five' \]$/m
+  ]) {
+    t.match(tour.stdout, line)
+  }
+})
+
+t.test('TextFile reads on from where it was', async t => {
+  const path = join(t.testdir({ 'file.txt': '1\n22\n333\n4444\n' }), 'file.txt')
+  const file = await TextFile.open(path)
+  t.equal(file.size, 14)
+  t.equal(await file.isLongerThan(2), true)
+  t.same(await file.readlines(3), ['1', '22'])
+  t.equal(await file.isLongerThan(2), false)
+  t.same(await file.readlines(), ['333', '4444'])
+  t.same(await file.readlines(), [])
+})
+
+t.test('the line counter keeps the order of the lines, many in flight', t => {
+  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
+  const said: string[] = []
+  return overSocket(
+    t,
+    LineCounter,
+    async conn => {
+      const file = await TextFile.open(join(t.testdir({ file: lines.join('\n') }), 'file'))
+      const { framesIn } = conn.stats
+      t.equal(await conn.root.line_counter(file, line => said.push(line)), 5000)
+      t.same(said, lines)
+      t.ok(conn.stats.framesIn - framesIn < 50, 'the calls travelled together')
+    },
+    { client: { allowPublicAttrs: true } }
+  )
+})
+
+t.test('the tour: calls', t =>
+  overSocket(t, Tour, async ({ root }) => {
+    t.equal(await root.sum(1, 2), 3)
+    t.equal(await root.sum(1.1, 2.2), 1.1 + 2.2)
+    const time = await root.get_time()
+    t.ok(time instanceof Date && Math.abs(Date.now() - time.getTime()) < 60_000)
+    t.equal(await root.addtogether('x', 'y', 'z'), 'xyz')
+    t.equal(await root.addtogether(), '')
+    t.same(await root.connect_server({ message: 'hi' }), { message: 'the server heard: hi' })
+  })
+)
+
+t.test('the tour: an error and its class', t =>
+  overSocket(t, Tour, async ({ root }) => {
+    t.same(await root.quadratic(2, -4, 0), [2, 0])
+    const error = await rejection(root.quadratic(1, 0, 1))
+    t.ok(error instanceof RangeError)
+    t.equal(error.message, 'no real roots: the discriminant is -4')
+  })
+)
+
+t.test('the tour: data', t =>
+  overSocket(t, Tour, async ({ root }) => {
+    const arthur = { name: 'Arthur', data: { age: 42, sex: 'M' } }
+    t.equal(await root.remote_repr(arthur), "{ name: 'Arthur', data: { age: 42, sex: 'M' } }")
+    t.same(await root.lengths('hi', 27, [1, 2, 3], { Rigel: 0.12 }), [2, null, 3, 1])
+    for (let i = 0; i < 500; i++) {
+      const thing = await root.getObj()
+      if (i === 0) t.strictSame(thing, THING)
+      if (!(await root.sendObj(thing))) t.fail(`the ${i + 1}th time`)
+    }
+    t.equal(await root.sendObj({ ...THING, name: 'Betelgeuse' }), false)
+  })
+)
+
+t.test('the tour: waited for at once, later, and all together', t =>
+  overSocket(t, Tour, async conn => {
+    const { root } = conn
+    t.equal(await root.ServiceA.Add({ X: 10, Y: 20 }), 30)
+    const later = root.ServiceA.Add({ X: 10, Y: 20 })
+    t.equal(await root.sum(1, 2), 3)
+    t.equal(await later, 30)
+    const before = conn.stats
+    const sums = await Promise.all(Array.from({ length: 100 }, (_, i) => root.sum(i, i)))
+    t.equal(sums[99], 198)
+    t.ok(conn.stats.framesOut - before.framesOut <= 2)
+    t.ok(conn.stats.framesIn - before.framesIn <= 2)
+  })
+)
+
+t.test('the tour: a subscription lasts until its holder lets go, or is gone', t =>
+  overSocket(t, Tour, async (conn, server) => {
+    const heard: string[] = []
+    const subscribe = async () => {
+      const reader = netref.connect<InstanceType<typeof Tour>>(server.url)
+      const hear = (news: string) => heard.push(news)
+      const released = new Promise<void>(resolve => netref.expose(hear, { released: resolve }))
+      return { reader, released, subscription: await reader.root.subscribe(hear) }
+    }
+
+    const first = await subscribe()
+    t.equal(await conn.root.publish('one'), 1)
+    t.same(heard, ['one'])
+    netref.Netref.release(first.subscription)
+    await first.released
+    t.equal(await conn.root.publish('nobody hears'), 0)
+    await first.reader.close()
+
+    const second = await subscribe()
+    await second.subscription.cancel()
+    await second.released
+    t.equal(await conn.root.publish('nobody hears'), 0)
+    await second.reader.close()
+
+    const third = await subscribe()
+    t.equal(await conn.root.publish('two'), 1)
+    const served = [...server.sessions].at(-1)!
+    await third.reader.close()
+    t.match(await served.closed, { code: 'closed' })
+    await third.released
+    t.equal(await conn.root.publish('nobody hears'), 0)
+    t.same(heard, ['one', 'two'])
+  })
+)

@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { CHILD_ENV } from './helpers.js'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+const JAVASCRIPT = `
+import { connect, Service, serve } from 'netref'
+class Calculator extends Service {
+  exposed_add(a, b) { return a + b }
+}
+const server = await serve(Calculator, { port: 0 })
+const conn = connect(server.url)
+console.log(await conn.root.add(1, 2))
+await conn.close()
+await server.close()
+`
+
+const TYPESCRIPT = `
+import { connect, expose, exposed, Netref, pair, registerType, Service, serve, type Reason } from 'netref'
+class Calculator extends Service {
+  exposed_add(a: number, b: number) { return a + b }
+  @exposed each(items: number[], use: Netref<(item: number) => void>) { for (const item of items) use(item) }
+  override onDisconnect(_session: unknown, reason: Reason) { reason.code.toUpperCase() }
+}
+export async function main(): Promise<number> {
+  await using server = await serve(Calculator, { port: 0 })
+  await using conn = connect<Calculator>(server.url, { headers: { a: 'b' }, ca: 'pem' })
+  registerType(Date, { name: 'D', encode: d => d.getTime(), decode: n => new Date(n) })
+  await using joined = pair(Calculator)
+  // @ts-expect-error: the prefix is not part of the name
+  joined.root.exposed_add(1, 2)
+  // @ts-expect-error: a symbol cannot be sent
+  conn.root.add(Symbol('a'), 2)
+  expose({ a: 1 }, { read: ['a'] })
+  return await conn.root.add(1, 2)
+}
+`
+
+t.test(
+  'packed, installed into an empty folder, it runs in JavaScript and compiles in TypeScript',
+  async t => {
+    const dir = await mkdtemp(join(tmpdir(), 'netref-package-'))
+    t.teardown(() => rm(dir, { recursive: true }))
+    const npm = (cwd: string, ...args: string[]) => run('npm', args, { cwd, env: CHILD_ENV })
+    await npm(root, 'pack', '--pack-destination', dir, '--loglevel', 'error')
+    const [tarball] = await readdir(dir)
+    await writeFile(join(dir, 'package.json'), '{ "private": true, "type": "module" }')
+    await npm(
+      dir,
+      'install',
+      `./${tarball}`,
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel',
+      'error'
+    )
+    const installed = await readdir(join(dir, 'node_modules'))
+    t.same(
+      installed.filter(name => !name.startsWith('.')),
+      ['copy-anything', 'netref', 'superjson', 'ws'],
+      'with ws, superjson, and what superjson needs'
+    )
+    t.same((await readdir(join(dir, 'node_modules/netref'))).sort(), [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist',
+      'package.json'
+    ])
+
+    await writeFile(join(dir, 'app.js'), JAVASCRIPT)
+    const { stdout, stderr } = await run(process.execPath, ['app.js'], { cwd: dir, env: CHILD_ENV })
+    t.equal(stdout, '3\n')
+    t.equal(stderr, '')
+
+    await writeFile(join(dir, 'app.ts'), TYPESCRIPT)
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const options =
+      '--noEmit --strict --module nodenext --target es2022 --lib es2022,dom,esnext.disposable'.split(
+        ' '
+      )
+    const compiled = await run(process.execPath, [tsc, ...options, 'app.ts'], {
+      cwd: dir,
+      env: CHILD_ENV
+    }).catch(error => error)
+    t.equal(compiled.stdout, '', 'without skipLibCheck, and without any @types')
+  }
+)

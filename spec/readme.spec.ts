@@ -1,0 +1,50 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { CHILD_ENV } from './helpers.js'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
+
+/** What a block says it prints: `console.log(…) // → text`. */
+const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
+
+t.test('every block of the README compiles, runs, and prints what it says', async t => {
+  const [server, client, ...rest] = blocks
+  const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
+  for (const [i, code] of rest.entries()) files[`block-${i + 1}.ts`] = code
+  const dir = t.testdir({
+    ...files,
+    'tsconfig.json': JSON.stringify({
+      extends: join(root, 'tsconfig.json'),
+      compilerOptions: { paths: { netref: [join(root, 'lib/index.ts')] } },
+      files: Object.keys(files),
+      include: []
+    })
+  })
+  const options = { cwd: root, env: { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') } }
+  const tsx = (file: string) => ['--import', 'tsx', join(dir, file)]
+  const compiled = run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', dir], options)
+
+  const serving = spawn(process.execPath, tsx('server.ts'), options)
+  t.teardown(() => serving.kill())
+  const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
+  const url = /listening at (\S+)/.exec(String(line))![1]!
+  writeFileSync(join(dir, 'client.ts'), client!.replace('ws://localhost:18861', url))
+  const { stdout } = await run(process.execPath, tsx('client.ts'), options)
+  t.equal(stdout, 'Noisy: one\nNoisy: two\nNoisy: three\n3\n')
+
+  for (const [i, code] of rest.entries()) {
+    const { stdout, stderr } = await run(process.execPath, tsx(`block-${i + 1}.ts`), options)
+    t.same(stdout.trim().split('\n'), promised(code), `block ${i + 1} prints what it says`)
+    t.equal(stderr, '')
+  }
+  const errors = await compiled.catch(error => error)
+  t.equal(errors.stdout, '', 'all of them compile')
+})
