@@ -15,6 +15,11 @@ export class Answers {
   /** The settled ones in the order of the frames their replies are in. */
   #sent: { frame: number; id: number }[] = []
 
+  /** Calls under way, and answers that the peer has not counted. */
+  get size(): number {
+    return this.#waiting.size + this.#settled.size
+  }
+
   /** The call is under way: calls on its answer are to wait. */
   begin(id: number): void {
     this.#waiting.set(id, [])

@@ -12,7 +12,7 @@ import { isExposed } from './expose.js'
 import { isNetref, Ref, stateOf } from './netref.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
-import { LATER, type Travel, travelOf } from './values.js'
+import { className, LATER, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
 export type Place = readonly (string | number)[]
@@ -146,19 +146,19 @@ export class Boxing {
     const met = this.met?.size
     this.#dataOnly = true
     this.#place.push(...place)
+    let data: { boxed: unknown } | undefined
     try {
-      return { boxed: this.box(value, depth) }
+      data = { boxed: this.box(value, depth) }
     } catch (error) {
       if (error === ENDLESS) throw error
       this.#bytes.length = bytes
       this.#groups.length = groups
       if (marks) this.#groups[groups - 1]!.length = marks
-      for (const object of [...(this.met?.keys() ?? [])].slice(met)) this.met!.delete(object)
-      return undefined
-    } finally {
-      this.#place.length = here
-      this.#dataOnly = outer
+      if (this.met) for (const object of [...this.met.keys()].slice(met)) this.met.delete(object)
     }
+    this.#place.length = here
+    this.#dataOnly = outer
+    return data
   }
 
   refusal(what: string, cure: string): UnsendableError {
@@ -194,6 +194,7 @@ export class Boxing {
     const travel = travelOf(object)
     switch (travel.as) {
       case 'leaf':
+        this.#plainOnly(object)
         return this.#leaf(object)
       case 'bytes':
         return this.#range(object as ArrayBuffer | ArrayBufferView, travel.type)
@@ -227,12 +228,14 @@ export class Boxing {
       case 'array':
         return this.#array(object as unknown[], depth)
       case 'map': {
+        this.#plainOnly(object)
         const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
           this.inside(i, entry, depth + 1)
         )
         return this.#mark('m', entries)
       }
       case 'set': {
+        this.#plainOnly(object)
         const members = [...(object as Set<unknown>)].map((member, i) => this.inside(i, member, depth + 1))
         return this.#mark('s', members)
       }
@@ -273,6 +276,16 @@ export class Boxing {
       if (!isPlainPrimitive(copy[i])) copy[i] = this.inside(i, copy[i], depth + 1)
     }
     return copy
+  }
+
+  /** What a built-in carries beside its value would vanish silently. */
+  #plainOnly(object: object): void {
+    const [extra] = Object.keys(object)
+    if (extra === undefined) return
+    throw this.refusal(
+      `a ${className(object)} with the key "${extra}"`,
+      'send that beside it, or expose() it'
+    )
   }
 
   #range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {

@@ -84,7 +84,7 @@ function withoutStack<T>(make: () => T): T {
 /** Gives an error from `makeError` its fields. */
 export function fillError(error: Error, boxed: unknown): Error {
   const { code, cause, errors, fields = {}, omitted, stack } = boxed as BoxedError
-  if (travelOf(Object(fields)).as !== 'record')
+  if (typeof fields !== 'object' || fields === null || travelOf(fields).as !== 'record')
     throw new ProtocolError('an error whose fields are not a record')
   if (code !== undefined) define(error, 'code', code, true)
   if (cause !== undefined) define(error, 'cause', cause)

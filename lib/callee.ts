@@ -5,7 +5,9 @@ import { startCall } from './call-context.js'
 import type { Channel } from './caller.js'
 import { LimitError, ProtocolError, Refusal, UnsendableError } from './errors.js'
 import { type Exposure, type Outcome, operate } from './exposure.js'
+import type { Limits } from './options.js'
 import { formatRefused, formatReply, keysOf, Op, type Operation, toName } from './protocol.js'
+import { Rate } from './rate.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
 import { unbox } from './unbox.js'
@@ -20,12 +22,17 @@ export class Callee {
   #ready: { readonly id: number; readonly act: () => void }[] = []
   #settling = false
 
+  readonly #rate: Rate
+
   constructor(
     private readonly session: Session,
     private readonly references: References,
     private readonly channel: Channel,
-    private readonly exposure: Exposure
-  ) {}
+    private readonly exposure: Exposure,
+    private readonly limits: Limits
+  ) {
+    this.#rate = new Rate(limits.callsPerSecond)
+  }
 
   /** Counts a call of the peer's. @throws ProtocolError when its number is not the next one */
   count(id: number): void {
@@ -45,6 +52,8 @@ export class Callee {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
+    const excess = this.#beyondLimits()
+    if (excess) return this.fail(id, excess, false)
     if (target < 0) {
       if (-target >= id) throw new ProtocolError(`call ${id} on the answer of call ${-target}`)
       this.answers.begin(id)
@@ -68,6 +77,22 @@ export class Callee {
       const origin = { self, isRoot: target === 0, held: true }
       this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
     }
+  }
+
+  /** What a call is refused for that is one too many. */
+  #beyondLimits(): Refusal | undefined {
+    const { pendingCalls, callsPerSecond } = this.limits
+    if (this.answers.size >= pendingCalls) {
+      return new Refusal(
+        'limit',
+        `${pendingCalls} calls are under way (limits.pendingCalls): wait for some of them`
+      )
+    }
+    if (this.#rate.allows()) return undefined
+    return new Refusal(
+      'limit',
+      `more than ${callsPerSecond} calls in a second (limits.callsPerSecond): call less often`
+    )
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
@@ -102,8 +127,8 @@ export class Callee {
     this.#settle(id, { ok: true, value, self }, frame)
   }
 
-  /** Answers with an error, or with a refusal. Never throws. */
-  fail(id: number, error: unknown): void {
+  /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
+  fail(id: number, error: unknown, kept = true): void {
     if (this.#ended) return
     let frame: number
     try {
@@ -120,12 +145,12 @@ export class Callee {
       const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
       return this.fail(id, refusalOf(failure) ?? unsendable)
     }
-    this.#settle(id, { ok: false, error }, frame)
+    if (kept) this.#settle(id, { ok: false, error }, frame)
   }
 
   #push(message: string, payload?: Payload): number {
     try {
-      return this.channel.push(message, payload?.bytes ?? [])
+      return this.channel.reply(message, payload?.bytes ?? [])
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
       throw error

@@ -24,6 +24,8 @@ export interface Channel {
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
   push(message: string, bytes: readonly Uint8Array[]): number
+  /** The same for what is owed to the peer: it is not read from while it leaves too much of that unread. */
+  reply(message: string, bytes: readonly Uint8Array[]): number
 }
 
 export class Caller {

@@ -1,7 +1,7 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 import { WebSocket } from 'ws'
 import type { Reason } from './errors.js'
-import { type CommonOptions, type SocketOptions, settingsOf } from './options.js'
+import { type CommonOptions, maxPayload, type Settings, type SocketOptions, settingsOf } from './options.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionStats } from './session.js'
 import type { Transport } from './transport.js'
@@ -24,13 +24,11 @@ export class Connection<T> {
   /** This end of the session. */
   readonly session: Session
 
-  /** @internal */
-  constructor(transport: Transport, { service = Nothing, ...options }: ConnectOptions) {
-    this.session = new Session(transport, {
-      ...settingsOf(options),
-      initiates: true,
-      makeRoot: rootMaker(service)
-    })
+  /** @internal `open` makes the transport, when it is known that the options can be meant. */
+  constructor(open: (settings: Settings) => Transport, { service = Nothing, ...options }: ConnectOptions) {
+    const settings = settingsOf(options)
+    const makeRoot = rootMaker(service)
+    this.session = new Session(open(settings), { ...settings, initiates: true, makeRoot })
   }
 
   /** What the server offers. */
@@ -87,13 +85,11 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const address = parseAddress(url)
-  const { limits } = settingsOf(options)
-  const socket = new WebSocket(address, {
-    perMessageDeflate: false,
-    maxPayload: limits.frameBytes,
-    ...(options as object)
-  })
-  return new Connection(new WebSocketTransport(socket, address), options)
+  const open = ({ limits }: Settings) => {
+    const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits) }
+    return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
+  }
+  return new Connection(open, options)
 }
 
 function parseAddress(url: string | { readonly href: string }): string {
@@ -124,7 +120,7 @@ export class Pair<T> extends Connection<T> {
     const transports = MemoryTransport.pair()
     const makeRoot = rootMaker(service)
     const settings = settingsOf(serving)
-    super(transports[0], options)
+    super(() => transports[0], options)
     this.served = new Session(transports[1], { ...settings, initiates: false, makeRoot })
     this.transports = transports
   }

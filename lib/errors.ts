@@ -8,7 +8,8 @@ export const REASONS = {
   'connection-lost': 'the socket broke while the session was in use',
   version: 'the peer speaks another version of the protocol',
   protocol: 'the peer sent something that is not of the protocol',
-  limit: 'the peer sent a frame larger or deeper than `limits` allow',
+  limit: 'the peer went beyond a limit of `limits` that no single call can answer for',
+  'peer-not-reading': 'the peer asked and asked, and read no replies',
   'service-failed': 'the service could not be made when the session began',
   internal: 'a fault in netref itself; `cause` is the exception'
 } as const

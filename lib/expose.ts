@@ -1,5 +1,6 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
 import { isNetref } from './netref.js'
+import { knowSymbol } from './protocol.js'
 import { travelOf } from './values.js'
 
 export interface ExposeOptions {
@@ -53,7 +54,9 @@ export function expose<T extends object>(object: T, { read, write = [], released
 
 function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
   if (typeof keys === 'string') throw new TypeError(`expose: ${option} is a list of names: ['${keys}']`)
-  return new Set([...keys].map(key => (typeof key === 'number' ? String(key) : key)))
+  const names = [...keys].map(key => (typeof key === 'number' ? String(key) : key))
+  names.forEach(knowSymbol)
+  return new Set(names)
 }
 
 /** What `expose()` said of this object, if it did. */
@@ -85,6 +88,7 @@ export const exposed: Exposable = (target, context) => {
       `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
     )
   }
+  knowSymbol(name)
   marked.add(kind === 'accessor' ? (target as { get: object }).get : (target as object))
 }
 

@@ -101,9 +101,9 @@ export function operate(
     case Op.get:
       return outcome(object[member], object)
     case Op.call:
-      return { value: call(object[member], object, describe(name), operand as unknown[]) }
+      return { value: call(object[member], object, name, operand as unknown[]) }
     case Op.construct:
-      return { value: construct(object[member], describe(name), operand as unknown[]) }
+      return { value: construct(object[member], name, operand as unknown[]) }
     case Op.set:
     case Op.delete:
       return { value: write(op, object, member, name, operand, exposure) }
@@ -113,28 +113,30 @@ export function operate(
 const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
 
+const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
+
 /** An operation on the target itself. */
 function itself(op: OperationCode, target: unknown, operand: unknown, self: object | undefined): Outcome {
   switch (op) {
     case Op.call:
-      return { value: call(target, self, 'it', operand as unknown[]) }
+      return { value: call(target, self, undefined, operand as unknown[]) }
     case Op.construct:
-      return { value: construct(target, 'it', operand as unknown[]) }
+      return { value: construct(target, undefined, operand as unknown[]) }
     default:
       throw new Refusal('not-exposed', 'it takes the name of a member')
   }
 }
 
-function call(fn: unknown, self: object | undefined, what: string, args: unknown[]): unknown {
+function call(fn: unknown, self: object | undefined, name: Name | undefined, args: unknown[]): unknown {
   if (isNetref(fn)) return request(fn, Op.call, [], args)
-  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what} is not a function`)
+  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
   return Reflect.apply(fn, self, args)
 }
 
-function construct(type: unknown, what: string, args: unknown[]): unknown {
+function construct(type: unknown, name: Name | undefined, args: unknown[]): unknown {
   if (isNetref(type)) return request(type, Op.construct, [], args)
   if (typeof type !== 'function' || type.prototype === undefined)
-    throw new Refusal('not-callable', `${what} is not a class`)
+    throw new Refusal('not-callable', `${what(name)} is not a class`)
   return Reflect.construct(type, args)
 }
 

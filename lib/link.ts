@@ -1,16 +1,23 @@
 // Frames: when messages leave, how many frames came and went, and that the other side learns of it.
 //
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
-// acted on nothing leaves, so that all it causes at once goes as one.
+// acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
+// more; a peer that asks and does not read the replies is not read from, until it does.
 import { debug } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
-import { formatFrame, type PeerLimits, parseFrame } from './protocol.js'
+import type { Limits } from './options.js'
+import { ENVELOPE, Outbox, sizeOf } from './outbox.js'
+import { type Frame, type PeerLimits, parseFrame } from './protocol.js'
 import type { Transport, TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */
 export interface LinkListener {
-  /** Acts on the messages of a frame, in order. Never throws. */
-  receive(messages: readonly unknown[], bytes: ReadonlyMap<number, readonly Uint8Array[]>): void
+  /**
+   * Acts on the messages of a frame, in order, beginning with number `from`, until the link is paused. Never throws.
+   *
+   * @returns the number of the first message not acted on
+   */
+  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number): number
   /** The peer has received that many of our frames. */
   acknowledged(frames: number): void
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
@@ -20,10 +27,8 @@ export interface LinkListener {
 
 /** How long the count of received frames waits for a frame to ride on, in ms. */
 const ACKNOWLEDGE_AFTER = 250
-/** Room in a frame for its count and brackets. */
-const ENVELOPE = 32
-/** Room for a range of bytes beyond its own: alignment, and its size in the JSON. */
-const PADDING = 24
+/** What a transport is given to carry at a time, in bytes; a single frame may be more. */
+const ENOUGH = 1 << 20
 
 /** Runs at the end of the tick: after all that is under way, before anything new is read. */
 const atEndOfTick: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
@@ -35,18 +40,26 @@ export class Link implements TransportListener {
   framesOut = 0
   bytesIn = 0
   bytesOut = 0
-  #outbox: string[] = []
-  #bytes = new Map<number, readonly Uint8Array[]>()
-  #jsonSize = 0
-  #byteSize = 0
+  readonly #outbox = new Outbox()
+  /** Frames that wait for the transport to open, or to have room, with the bytes of replies in them. */
+  readonly #sealed: { frame: string | Uint8Array; owed: number }[] = []
+  /** Frames that wait for the peer to read its replies, the first of them acted on up to `#stalledAt`. */
+  readonly #stalled: Frame[] = []
+  #stalledAt = 0
   #open = false
+  #full = false
   #corked = false
   #tickOpen = false
+  /** Bytes of replies that the transport has not been given yet, and those of them in the outbox. */
+  #owed = 0
+  #owedInOutbox = 0
+  #paused = false
+  #pauseTimer: ReturnType<typeof setTimeout> | undefined
   /** The count of frames the peer was told last. */
   #counted = 0
   /** The count of our frames that the peer told last. */
   #acknowledged = 0
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #countTimer: ReturnType<typeof setTimeout> | undefined
   #closing: Reason | undefined
   #gone: (() => void) | undefined
   /** Resolves when the transport is gone. */
@@ -57,7 +70,7 @@ export class Link implements TransportListener {
   constructor(
     private readonly transport: Transport,
     private readonly listener: LinkListener,
-    private readonly limits: PeerLimits
+    private readonly limits: Limits
   ) {
     this.peer = limits
   }
@@ -66,9 +79,9 @@ export class Link implements TransportListener {
     this.transport.start(this)
   }
 
-  /** What waits to leave, in bytes. */
-  get buffered(): number {
-    return this.#jsonSize + this.#byteSize
+  /** Whether the peer owes it to itself to read first: nothing more of it is acted on. */
+  get paused(): boolean {
+    return this.#paused
   }
 
   /**
@@ -78,27 +91,31 @@ export class Link implements TransportListener {
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
   push(message: string, bytes: readonly Uint8Array[]): number {
-    const size = bytes.reduce((sum, range) => sum + range.byteLength + PADDING, 0)
+    const size = sizeOf(bytes)
     const { jsonBytes, frameBytes } = this.peer
     const json = message.length + ENVELOPE
     if (json > jsonBytes) throw tooLarge(`${json} characters of JSON`, 'jsonBytes', jsonBytes)
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
-    if (this.#jsonSize + json > jsonBytes || this.buffered + json + size > frameBytes) this.#flush()
-    const atOnce = this.#open && !this.#corked && !this.#tickOpen
-    if (bytes.length > 0) {
-      this.#bytes.set(this.#outbox.length, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
-      this.#byteSize += size
-    }
-    this.#append(message)
+    this.#takeTrailing()
+    if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
+    const atOnce = this.#ready && !this.#corked && !this.#tickOpen
+    this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
     const frame = this.framesOut + 1
-    if (atOnce) this.#flush()
+    if (atOnce) this.#seal()
     if (!this.#corked) this.atEndOfTick()
     return frame
   }
 
-  #append(message: string): void {
-    this.#outbox.push(message)
-    this.#jsonSize += message.length + 1
+  /** Sends a reply: as `push` does, but what piles up of them pauses the peer. */
+  reply(message: string, bytes: readonly Uint8Array[]): number {
+    const frame = this.push(message, bytes)
+    if (frame > this.framesOut) {
+      const size = message.length + sizeOf(bytes)
+      this.#owedInOutbox += size
+      this.#owed += size
+      if (this.#owed > this.limits.bufferedBytes && !this.#paused) this.#pause()
+    }
+    return frame
   }
 
   /** Sees to it that what waits leaves at the end of this tick. */
@@ -107,24 +124,25 @@ export class Link implements TransportListener {
     this.#tickOpen = true
     atEndOfTick(() => {
       this.#tickOpen = false
-      this.#flushAll()
+      this.#flush()
     })
   }
 
   /** Sends what waits, then closes. What was called before the transport is open waits for that. */
   close(reason: Reason): void {
-    clearTimeout(this.#timer)
+    const neverOpen = !this.#open && !this.#closing && this.framesOut === 0
     this.#closing = reason
-    const waitsToOpen = !this.#open && this.framesOut === 0 && this.#outbox.length > 1
-    if (waitsToOpen) return
-    if (this.#open) this.#flushAll()
+    this.#stopTimers()
+    if (neverOpen && this.#outbox.length > 1) return
+    this.#full = false
+    if (this.#open) this.#flush()
     this.#open = false
     this.transport.close(reason)
   }
 
   opened(): void {
     this.#open = true
-    this.#flushAll()
+    this.#flush()
     this.atEndOfTick()
     if (this.#closing) this.close(this.#closing)
   }
@@ -133,64 +151,125 @@ export class Link implements TransportListener {
     this.framesIn++
     this.bytesIn += data.length
     try {
-      const { received, messages, bytes } = parseFrame(data, this.limits)
-      if (received > this.framesOut || received < this.#acknowledged) {
-        throw new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
-      }
-      this.#acknowledged = received
-      if (debug) for (const message of messages) debug('←', message)
-      this.#corked = true
-      this.listener.receive(messages, bytes)
-      // Only now: messages of this very frame may build on answers that its count says have arrived.
-      this.listener.acknowledged(received)
-      if (messages.length > 0) this.#owe()
+      const frame = parseFrame(data, this.limits)
+      if (debug) for (const message of frame.messages) debug('←', message)
+      this.#stalled.push(frame)
+      if (!this.#paused) this.#act()
     } catch (error) {
       this.listener.end(reasonOf(error))
-    } finally {
-      this.#corked = false
-      if (this.#outbox.length > 0 && !this.#tickOpen) {
-        this.#flush()
-        this.atEndOfTick()
-      }
     }
   }
 
   closed(reason: Reason): void {
     this.#open = false
-    clearTimeout(this.#timer)
+    this.#stopTimers()
     this.listener.end(reason)
     this.#gone?.()
   }
 
-  #flushAll(): void {
-    for (let message = this.listener.trailing(); message !== undefined; message = this.listener.trailing()) {
-      if (this.#jsonSize + message.length + ENVELOPE > this.peer.jsonBytes) this.#flush()
-      this.#append(message)
+  /** Acts on the frames that have come, as long as the peer reads its replies. */
+  #act(): void {
+    this.#corked = true
+    for (let frame = this.#stalled[0]; frame && !this.#paused; frame = this.#stalled[0]) {
+      const { received, messages, bytes } = frame
+      if (received > this.framesOut || received < this.#acknowledged) {
+        throw new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
+      }
+      this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt)
+      if (this.#stalledAt < messages.length) break
+      this.#stalledAt = 0
+      this.#stalled.shift()
+      // Only now: messages of this very frame may build on answers that its count says have arrived.
+      this.#acknowledged = received
+      this.listener.acknowledged(received)
+      if (messages.length > 0) this.#owe()
     }
-    if (this.#outbox.length > 0) this.#flush()
+    this.#corked = false
+    if (this.#outbox.empty || this.#tickOpen) return
+    this.#flush()
+    this.atEndOfTick()
   }
 
+  /** Sends what waits, if the transport takes it. */
   #flush(): void {
-    if (!this.#open) return
+    this.#takeTrailing()
+    while (this.#ready && this.#sealed.length > 0) this.#send(this.#sealed.shift()!)
+    if (this.#ready && !this.#outbox.empty) this.#seal()
+  }
+
+  /** What is to go along goes before what is sent after it. */
+  #takeTrailing(): void {
+    for (let message = this.listener.trailing(); message !== undefined; message = this.listener.trailing()) {
+      if (!this.#outbox.fits(message, 0, this.peer)) this.#seal()
+      this.#outbox.add(message, [])
+    }
+  }
+
+  get #ready(): boolean {
+    return this.#open && !this.#full
+  }
+
+  #seal(): void {
     if (debug) for (const message of this.#outbox) debug('→', JSON.parse(message))
-    const frame = formatFrame(this.framesIn, this.#outbox, this.#bytes)
-    this.#outbox = []
-    if (this.#bytes.size > 0) this.#bytes = new Map()
-    this.#jsonSize = this.#byteSize = 0
-    this.#counted = this.framesIn
+    const received = this.framesIn - this.#stalled.length
+    const sealed = { frame: this.#outbox.seal(received), owed: this.#owedInOutbox }
+    this.#owedInOutbox = 0
+    this.#counted = received
     this.framesOut++
-    this.bytesOut += frame.length
-    this.transport.send(frame)
+    this.bytesOut += sealed.frame.length
+    if (this.#ready && this.#sealed.length === 0) this.#send(sealed)
+    else this.#sealed.push(sealed)
+  }
+
+  #send({ frame, owed }: { frame: string | Uint8Array; owed: number }): void {
+    this.#owed -= owed
+    this.#full = this.transport.buffered + frame.length > ENOUGH
+    if (this.#full) this.transport.send(frame, () => this.#drained())
+    else this.transport.send(frame)
+  }
+
+  /** The transport has room again. */
+  #drained(): void {
+    this.#full = false
+    if (!this.#open) return
+    this.#flush()
+    if (this.#paused && this.#owed <= this.limits.bufferedBytes / 2) this.#resume()
+  }
+
+  #pause(): void {
+    this.#paused = true
+    this.transport.pause()
+    this.#pauseTimer = setTimeout(() => {
+      const message = `it was sent no replies for ${this.limits.pauseMs} ms, for the other side read none`
+      this.listener.end({ code: 'peer-not-reading', message })
+    }, this.limits.pauseMs)
+    this.#pauseTimer.unref?.()
+  }
+
+  #resume(): void {
+    this.#paused = false
+    clearTimeout(this.#pauseTimer)
+    try {
+      this.#act()
+    } catch (error) {
+      this.listener.end(reasonOf(error))
+    }
+    if (!this.#paused) this.transport.resume()
   }
 
   /** The peer is owed a count: it goes with the next frame, or alone when none comes soon. */
   #owe(): void {
-    if (this.#timer !== undefined) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      if (this.#open && this.framesIn > this.#counted) this.#flush()
+    if (this.#countTimer !== undefined) return
+    this.#countTimer = setTimeout(() => {
+      this.#countTimer = undefined
+      if (this.#ready && this.framesIn - this.#stalled.length > this.#counted) this.#seal()
     }, ACKNOWLEDGE_AFTER)
-    this.#timer.unref?.()
+    this.#countTimer.unref?.()
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#countTimer)
+    clearTimeout(this.#pauseTimer)
   }
 }
 

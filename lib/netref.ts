@@ -172,7 +172,7 @@ export const isNetref = (value: unknown): value is object => stateOf(value) !== 
 /** An operation on a netref as it goes on to its home. */
 export function request(netref: object, op: OperationCode, names: readonly Name[], operand: unknown): object {
   const { base, path } = stateOf(netref)!
-  return base.request(op, names.reduce<Path>(extend, path), operand).proxy
+  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand).proxy
 }
 
 export function extend(path: Path, name: PropertyKey): Path {

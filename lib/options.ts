@@ -1,5 +1,6 @@
 // Options that both ends of a session have, and their defaults.
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
+import { LEAST_FRAME } from './protocol.js'
 import type { Session } from './session.js'
 
 /** What a peer may make this side hold or read. */
@@ -22,9 +23,79 @@ export interface Limits {
    * @default 200
    */
   readonly depth: number
+  /**
+   * Own objects that the peer may hold. A call that would make one more rejects.
+   *
+   * @default 1 000 000
+   */
+  readonly exports: number
+  /**
+   * Netrefs that the peer may make this side hold. A call that would bring one more rejects.
+   *
+   * @default 1 000 000
+   */
+  readonly imports: number
+  /**
+   * Calls of the peer that are under way or whose answers it has not counted. One more rejects.
+   *
+   * @default 100 000
+   */
+  readonly pendingCalls: number
+  /**
+   * Calls of the peer in a second. One more rejects.
+   *
+   * @default Infinity
+   */
+  readonly callsPerSecond: number
+  /**
+   * Bytes of replies that the peer has not read. It is not read from while there are more.
+   *
+   * @default 16 MiB
+   */
+  readonly bufferedBytes: number
+  /**
+   * How long the peer may go without reading its replies when there are too many, in ms.
+   *
+   * @default 30 000
+   */
+  readonly pauseMs: number
+  /**
+   * Digits of a bigint that arrives. A call that brings more rejects.
+   *
+   * @default 10 000
+   */
+  readonly bigintDigits: number
+  /**
+   * Sessions a server has at a time. One more client is refused, with HTTP 503.
+   *
+   * @default 10 000
+   */
+  readonly sessions: number
+  /**
+   * How long a client of a server may take to say hello, in ms.
+   *
+   * @default 10 000
+   */
+  readonly helloMs: number
 }
 
-export const DEFAULT_LIMITS: Limits = { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200 }
+/** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
+export const maxPayload = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
+
+export const DEFAULT_LIMITS: Limits = {
+  jsonBytes: 4 << 20,
+  frameBytes: 16 << 20,
+  depth: 200,
+  exports: 1_000_000,
+  imports: 1_000_000,
+  pendingCalls: 100_000,
+  callsPerSecond: Number.POSITIVE_INFINITY,
+  bufferedBytes: 16 << 20,
+  pauseMs: 30_000,
+  bigintDigits: 10_000,
+  sessions: 10_000,
+  helloMs: 10_000
+}
 
 /** Where a failure that nobody awaits came from. */
 export interface ErrorContext {
@@ -94,7 +165,13 @@ export function settingsOf(options: CommonOptions): Settings {
   }
   for (const [name, limit] of Object.entries(limits ?? {})) {
     if (!(name in DEFAULT_LIMITS)) throw new TypeError(`limits.${name}: there is no such limit`)
-    if (!Number.isSafeInteger(limit) || limit < 1)
+    if (limit! < LEAST_FRAME && (name === 'jsonBytes' || name === 'frameBytes')) {
+      throw new RangeError(
+        `limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`
+      )
+    }
+    const unlimited = name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY
+    if (!unlimited && (!Number.isSafeInteger(limit) || limit < 1))
       throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
   }
   return {

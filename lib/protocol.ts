@@ -86,6 +86,9 @@ export type Message =
   | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
   | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
 
+/** What each side has to take, in bytes: no hello may say less. */
+export const LEAST_FRAME = 1024
+
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
 export interface Frame {
   readonly received: number
@@ -281,14 +284,34 @@ const isKey = (key: unknown) =>
 
 function isLimits(limits: unknown): limits is PeerLimits {
   const { jsonBytes, frameBytes, depth } = (limits ?? {}) as Partial<PeerLimits>
-  return isCount(jsonBytes) && isCount(frameBytes) && isCount(depth)
+  return (
+    isCount(depth) &&
+    isCount(jsonBytes) &&
+    isCount(frameBytes) &&
+    Math.min(jsonBytes, frameBytes) >= LEAST_FRAME
+  )
+}
+
+/**
+ * Symbols of `Symbol.for` that are a name here, by key. What a peer says is looked up here alone: no engine lets go of
+ * a symbol that was once asked for by key.
+ */
+const symbols = new Map<string, symbol>()
+
+/** Lets a symbol of `Symbol.for` be the name of a member, for a peer too. */
+export function knowSymbol(name: PropertyKey): void {
+  const key = typeof name === 'symbol' ? Symbol.keyFor(name) : undefined
+  if (key !== undefined) symbols.set(key, name as symbol)
 }
 
 /** The wire form of a member's name. @throws TypeError for a symbol that is neither well-known nor of `Symbol.for`. */
 export function toKey(name: PropertyKey): Key {
   if (typeof name !== 'symbol') return String(name)
   const key = Symbol.keyFor(name)
-  if (key !== undefined) return ['for', key]
+  if (key !== undefined) {
+    knowSymbol(name)
+    return ['for', key]
+  }
   const known = Object.getOwnPropertyNames(Symbol).find(
     known => Symbol[known as keyof typeof Symbol] === name
   )
@@ -296,11 +319,10 @@ export function toKey(name: PropertyKey): Key {
   throw new TypeError(`${String(name)} is known to this process alone: use a name, or a symbol of Symbol.for`)
 }
 
-/** The name a key stands for. A well-known symbol that is not known here is a name that nothing has. */
+/** The name a key stands for. A symbol that is not known here is a name that nothing has. */
 export function toName(key: Key): Name {
   if (typeof key === 'string') return key
-  if (key[0] === 'for') return Symbol.for(key[1])
-  const known: unknown = Symbol[key[1] as keyof typeof Symbol]
+  const known: unknown = key[0] === 'for' ? symbols.get(key[1]) : Symbol[key[1] as keyof typeof Symbol]
   return typeof known === 'symbol' ? known : Symbol(key[1])
 }
 

@@ -4,6 +4,7 @@ import { ProtocolError, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
 import { Ref, type Requester, stateOf } from './netref.js'
+import type { Limits } from './options.js'
 import { formatRelease } from './protocol.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
@@ -14,9 +15,11 @@ const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))
 
 /** How many references one message gives back, at most. */
 const RELEASES = 4096
+/** How much of a peer's name for a netref is kept, to tell of it. */
+const NAME_LENGTH = 60
 
 export class References implements Giver, Taker {
-  readonly exports = new ExportTable()
+  readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
@@ -24,9 +27,14 @@ export class References implements Giver, Taker {
   constructor(
     private readonly session: Requester,
     public boxing: Giver['boxing'],
+    readonly limits: Limits,
     private readonly rootRef: Ref,
+    /** Told that there is something to give back, at the end of the tick. */
+    private readonly freeing: () => void,
     private readonly report: Report
-  ) {}
+  ) {
+    this.exports = new ExportTable(limits.exports)
+  }
 
   give(object: object, self: object | undefined): Given {
     const ref = stateOf(object)
@@ -38,7 +46,8 @@ export class References implements Giver, Taker {
   }
 
   takeBack([kind, data]: Given): void {
-    if (kind !== 'h') this.#gone(this.exports.release((data as [number])[0], 1))
+    // The peer has not seen it: it is not told of as released.
+    if (kind !== 'h') this.exports.release((data as [number])[0], 1)
   }
 
   take(kind: ReferenceKind, data: unknown): unknown {
@@ -50,7 +59,11 @@ export class References implements Giver, Taker {
     if (id === 0) return this.rootRef.proxy
     const known = this.imports.receive(id as number)
     if (known) return known
-    const ref = new Ref(this.session, id as number, name, kind === 'f')
+    if (this.imports.size >= this.limits.imports) {
+      this.#free(id as number, 1)
+      throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
+    }
+    const ref = new Ref(this.session, id as number, name.slice(0, NAME_LENGTH), kind === 'f')
     const { proxy } = ref
     this.imports.add(ref)
     collected.register(proxy, ref)
@@ -65,16 +78,15 @@ export class References implements Giver, Taker {
     throw new Refusal('released', `it refers to #${id}, which was released`)
   }
 
-  /**
-   * Gives the receipts of a netref back, once.
-   *
-   * @returns whether there is something to tell the peer that was not there before
-   */
-  release(ref: Ref): boolean {
+  /** Gives the receipts of a netref back, once. */
+  release(ref: Ref): void {
     const receipts = this.imports.release(ref)
-    if (receipts === 0) return false
-    this.#freed.push(ref.id, receipts)
-    return this.#freed.length === 2
+    if (receipts > 0) this.#free(ref.id, receipts)
+  }
+
+  #free(id: number, receipts: number): void {
+    this.#freed.push(id, receipts)
+    this.freeing()
   }
 
   /** The peer gives receipts back. */
@@ -98,7 +110,7 @@ export class References implements Giver, Taker {
   }
 
   #gone(entry: Export | undefined): void {
-    const released = entry && entry.self === undefined ? grantOf(entry.object)?.released : undefined
+    const released = entry && grantOf(entry.object)?.released
     if (released) attempt(released, this.report)
   }
 }

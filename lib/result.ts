@@ -63,7 +63,7 @@ export class Result extends Handler {
   get label(): string {
     if (!this.#asked) return this.#label
     const { op, base, path, operand } = this.#asked
-    return formatCall(op, base.label + formatPath(path), operand)
+    return formatCall(op, ending(base.label) + formatPath(path), operand)
   }
 
   get error(): unknown {
@@ -108,8 +108,8 @@ export class Result extends Handler {
       this.observed = this.#chained = true
       return this.session.request(op, this, path, operand)
     }
-    const ref = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
-    return ref ? ref.base.request(op, path, operand) : this.#requestHere(op, path, operand)
+    const there = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
+    return there ? there.base.request(op, path, operand) : this.#requestHere(op, path, operand)
   }
 
   /** A request on a copy, on an object of this side that came home, or on an error. */
@@ -122,8 +122,6 @@ export class Result extends Handler {
     }
     try {
       const value = this.session.operateLocally(op, this.#value, path, operand)
-      const forwarded = stateOf(value)
-      if (forwarded instanceof Result) return forwarded
       result.fulfil(value)
       // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
       if (value instanceof Promise) value.catch(error => result.reject(error, false))
@@ -147,6 +145,9 @@ export class Result extends Handler {
     }
   }
 }
+
+/** Of a long chain the end says enough. */
+const ending = (label: string) => (label.length <= 200 ? label : `…${label.slice(-100)}`)
 
 const WORDS: Partial<Record<OperationCode, string>> = {
   [Op.set]: 'Netref.set',

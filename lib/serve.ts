@@ -3,9 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
-import { type CommonOptions, type Settings, settingsOf } from './options.js'
+import { type CommonOptions, maxPayload, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
+import type { Transport } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { refuse } from './values.js'
 
@@ -53,17 +54,28 @@ export class Server {
     this.sessions = this.#sessions
     this.#sockets = sockets
     this.#events = new Emitter(error => settings.onError(error, { session: undefined }))
-    const onBegin = (session: Session) => {
-      this.#sessions.add(session)
-      session.on('closed', () => this.#sessions.delete(session))
-      this.#events.emit('session', session)
-    }
     sockets.on('connection', (socket, request) => {
       const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
-      const transport = new WebSocketTransport(socket, peer)
-      const session = new Session(transport, { ...settings, initiates: false, makeRoot, onBegin })
-      this.#connected.add(session)
-      session.on('closed', () => this.#connected.delete(session))
+      this.#accept(new WebSocketTransport(socket, peer), makeRoot, settings)
+    })
+  }
+
+  /** A client is a session once it has said hello; until then it is only connected. */
+  #accept(transport: Transport, makeRoot: (session: Session) => object, settings: Settings): void {
+    const onBegin = (session: Session) => {
+      clearTimeout(hello)
+      this.#sessions.add(session)
+      this.#events.emit('session', session)
+    }
+    const session = new Session(transport, { ...settings, initiates: false, makeRoot, onBegin })
+    const { helloMs } = settings.limits
+    const late: Reason = { code: 'limit', message: `it received no hello within ${helloMs} ms` }
+    const hello = setTimeout(() => session.end(late), helloMs)
+    this.#connected.add(session)
+    session.on('closed', () => {
+      clearTimeout(hello)
+      this.#connected.delete(session)
+      this.#sessions.delete(session)
     })
   }
 
@@ -120,12 +132,16 @@ export async function serve<T extends object>(
   const { host = '127.0.0.1', port = 18861, server, path, backlog } = options
   const settings = settingsOf(options)
   const makeRoot = rootMaker(service)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new RangeError(`serve: port ${String(port)} is not a whole number from 0 to 65535`)
+  }
   const where = server ? { server: server as never } : { host, port, backlog }
-  const sockets = new WebSocketServer({
+  const sockets: WebSocketServer = new WebSocketServer({
     ...where,
     path,
     perMessageDeflate: false,
-    maxPayload: settings.limits.frameBytes
+    maxPayload: maxPayload(settings.limits),
+    verifyClient: (_client, verified) => verified(sockets.clients.size < settings.limits.sessions, 503)
   })
   if (!server) {
     await new Promise<void>((listening, failed) => {

@@ -4,11 +4,12 @@ import { Callee } from './callee.js'
 import { Caller } from './caller.js'
 import { ProtocolError, type Reason, reasonOf } from './errors.js'
 import { attempt, Emitter } from './events.js'
-import { NO_EXPOSURE, operate } from './exposure.js'
+import { operate } from './exposure.js'
 import { Link } from './link.js'
 import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
+  type Frame,
   formatHello,
   keysOf,
   type Message,
@@ -72,6 +73,8 @@ export class Session<Root extends object = object> {
   readonly #references: References
   readonly #caller: Caller
   readonly #callee: Callee
+  /** Whether the peer has said hello. */
+  #greeted = false
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
@@ -84,6 +87,7 @@ export class Session<Root extends object = object> {
   ) {
     const { limits, exposeStacks, exposure } = setup
     const report = (error: unknown) => this.#report(error)
+    const freeing = () => this.#link.atEndOfTick()
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
@@ -91,9 +95,16 @@ export class Session<Root extends object = object> {
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
     this.#link = new Link(transport, this, limits)
-    this.#references = new References(this, { ...limits, exposeStacks }, this.#rootRef, report)
+    this.#references = new References(
+      this,
+      { ...limits, exposeStacks },
+      limits,
+      this.#rootRef,
+      freeing,
+      report
+    )
     this.#caller = new Caller(this, this.#references, this.#link)
-    this.#callee = new Callee(this, this.#references, this.#link, exposure)
+    this.#callee = new Callee(this, this.#references, this.#link, exposure, limits)
     if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
     this.#link.start()
   }
@@ -143,12 +154,12 @@ export class Session<Root extends object = object> {
 
   /** @internal */
   operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown {
-    return operate(op, value, keysOf(path).map(toName), operand, NO_EXPOSURE).value
+    return operate(op, value, keysOf(path).map(toName), operand, this.setup.exposure).value
   }
 
   /** @internal */
   release(ref: Ref): void {
-    if (ref !== this.#rootRef && this.#references.release(ref) && !this.#ended) this.#link.atEndOfTick()
+    if (ref !== this.#rootRef) this.#references.release(ref)
   }
 
   /** @internal */
@@ -169,20 +180,22 @@ export class Session<Root extends object = object> {
 
   // Messages in.
 
-  /** @internal Acts on the messages of a frame. Never throws. */
-  receive(messages: readonly unknown[], bytes: ReadonlyMap<number, readonly Uint8Array[]>): void {
+  /** @internal Acts on the messages of a frame, from one on, until the link is paused. Never throws. */
+  receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0): number {
+    let i = from
     try {
-      for (let i = 0; i < messages.length && !this.#ended; i++) {
+      while (i < messages.length && !this.#ended && !this.#link.paused) {
         this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
+        i++
       }
     } catch (error) {
       this.end(reasonOf(error))
     }
+    return i
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
-    if ((message[0] === Op.hello) === (this.#offer !== undefined))
-      throw new ProtocolError('its hello out of turn')
+    if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
         return this.#begin(message[1], message[2])
@@ -208,7 +221,9 @@ export class Session<Root extends object = object> {
         'version'
       )
     }
+    this.#greeted = true
     this.#link.peer = limits
+    if (!this.setup.initiates) this.#link.push(formatHello(this.setup.limits), NO_BYTES)
     this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
@@ -217,7 +232,6 @@ export class Session<Root extends object = object> {
       this.#report(error)
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
-    if (!this.setup.initiates) this.#link.push(formatHello(this.setup.limits), NO_BYTES)
     this.setup.onBegin?.(this)
     const offer = this.#offer
     if (offer instanceof Service)

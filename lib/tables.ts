@@ -1,5 +1,5 @@
 // The two tables of a session: own objects given out, by id, and netrefs received, by id.
-import { ProtocolError } from './errors.js'
+import { LimitError, ProtocolError } from './errors.js'
 
 /** One of our objects that the peer may hold. */
 export interface Export {
@@ -19,6 +19,8 @@ export class ExportTable {
   #nextId = 1
   #root: Export | undefined
 
+  constructor(private readonly limit: number) {}
+
   /** Of the objects given out; the root, which was never given, does not count. */
   get size(): number {
     return this.#byId.size
@@ -28,12 +30,16 @@ export class ExportTable {
     this.#root = { id: 0, object, self: undefined, receipts: 1 }
   }
 
-  /** Gives an object once more: one receipt. */
+  /** Gives an object once more: one receipt. @throws LimitError when there are too many */
   give(object: object, self: object | undefined): Export {
     if (object === this.#root?.object) return this.#root
     const family = self === undefined ? this.#byObject : this.#familyOf(self)
     let entry = family.get(object)
     if (!entry) {
+      if (this.size >= this.limit) {
+        const message = `the other side holds ${this.limit} references (limits.exports): let it release some`
+        throw new LimitError('limit', message)
+      }
       entry = { id: this.#nextId++, object, self, receipts: 0 }
       family.set(object, entry)
       this.#byId.set(entry.id, entry)

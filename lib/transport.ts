@@ -4,8 +4,13 @@ import type { Reason } from './errors.js'
 export interface Transport {
   /** Begins delivery to `link`. Called once, before anything else. */
   start(link: TransportListener): void
-  /** Sends a frame. Called only between `opened` and `closed`. */
-  send(frame: string | Uint8Array): void
+  /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
+  send(frame: string | Uint8Array, sent?: () => void): void
+  /** Bytes that were sent and have not left this process. */
+  readonly buffered: number
+  /** Stops reading from the other end, which is slowed down by that, and goes on. */
+  pause(): void
+  resume(): void
   /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
   close(reason: Reason): void
 }

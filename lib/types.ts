@@ -71,10 +71,13 @@ type Prefixed<T> = {
 type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
 
 /** The names that `Netref.get(ref, name)` and its kin know for a T; `then` too, which a path cannot say. */
-export type Key<T> = IsAny<T> extends true ? string : keyof Face<T>
+export type Key<T> = unknown extends T ? PropertyKey : keyof Face<T>
 /** What has such a name, as home sees it: reading gives a `Path<Member<T, K>>`, writing takes a `Sendable` of it. */
-export type Member<T, K extends Key<T>> =
-  IsAny<T> extends true ? Any : K extends keyof Face<T> ? Face<T>[K] : never
+export type Member<T, K extends Key<T>> = unknown extends T
+  ? Any
+  : K extends keyof Face<T>
+    ? Face<T>[K]
+    : never
 
 /** What can be done with a T at home, except by the names that are the proxy's `Own`. */
 type Remote<T, Own> =

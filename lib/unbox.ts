@@ -18,6 +18,7 @@ export interface Taker {
    * @throws Refusal when it was released, ProtocolError when it was never given.
    */
   take(kind: ReferenceKind, data: unknown): unknown
+  readonly limits: { readonly bigintDigits: number }
 }
 
 type Container = Record<string | number, unknown>
@@ -130,9 +131,16 @@ function revive(
     case 'b':
       return reviveBytes(raw, ranges.next().value)
     default:
+      if (kind === 'bigint') checkDigits(raw, taker.limits.bigintDigits)
       if (!isLeaf(kind)) throw new ProtocolError(`the unknown kind ${JSON.stringify(kind)}`)
       return decodeLeaf(kind, raw)
   }
+}
+
+/** The time to read a bigint grows faster than its length. */
+function checkDigits(raw: unknown, most: number): void {
+  if (typeof raw !== 'string' || raw.length <= most) return
+  throw new Refusal('limit', `a bigint of more than ${most} digits (limits.bigintDigits)`)
 }
 
 function fillMap(map: Map<unknown, unknown>, entries: unknown): Map<unknown, unknown> {

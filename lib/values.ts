@@ -65,7 +65,7 @@ const refusedClasses: [abstract new (...args: never[]) => object, Travel][] = []
 
 /** @internal Declares that instances of a class never travel. */
 export function refuse(type: abstract new (...args: never[]) => object, cure: string): void {
-  refusedClasses.push([type, refused(`a ${type.name}`, cure)])
+  refusedClasses.push([type, refused(`${/^[AEIOU]/.test(type.name) ? 'an' : 'a'} ${type.name}`, cure)])
 }
 
 for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {

@@ -5,17 +5,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
+import { TextFile } from '../demos/line-counter/text-file.js'
 import * as netref from '../lib/index.js'
 import { overSocket, rejection } from './helpers.js'
 
 // tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
 const { LineCounter } = await t.mockImport<typeof import('../demos/line-counter/line-counter.js')>(
   '../demos/line-counter/line-counter.js',
-  { netref }
-)
-const { TextFile } = await t.mockImport<typeof import('../demos/line-counter/text-file.js')>(
-  '../demos/line-counter/text-file.js',
   { netref }
 )
 const { Tour, THING } = await t.mockImport<typeof import('../demos/tour/tour.js')>('../demos/tour/tour.js', {
@@ -128,10 +126,7 @@ t.test('the bar on a terminal is drawn a few times a second, over itself', async
   const began = performance.now()
   const start = new Program(t, process.execPath, [...terminal, inDemos(START), linesFile(t, 50_000)])
   t.same(await start.ended, { code: 0, signal: null })
-  const [bars, end] = start.stdout
-    .replaceAll(/\x1b\[\d+m/g, '')
-    .split('\n')
-    .slice(-4) as [string, string]
+  const [bars, end] = stripVTControlCharacters(start.stdout).split('\n').slice(-4) as [string, string]
   const drawn = bars.split('\r').slice(1)
   for (const bar of drawn) t.match(bar, /^[█░]{30} +\d+ % +\d+ lines$/)
   t.ok(drawn.length <= 2 + (performance.now() - began) / 150, `drawn ${drawn.length} times`)
@@ -236,6 +231,8 @@ t.test('TextFile reads on from where it was', async t => {
   t.equal(await file.isLongerThan(2), false)
   t.same(await file.readlines(), ['333', '4444'])
   t.same(await file.readlines(), [])
+  t.match(await rejection(TextFile.open('nowhere.txt')), { message: 'cannot read nowhere.txt: no such file' })
+  t.match(await rejection(TextFile.open('lib')), { message: 'cannot read lib: it is a directory' })
 })
 
 t.test('the line counter keeps the order of the lines, many in flight', t => {

@@ -86,6 +86,9 @@ async function unreachable(t: Test, ref: Untyped, name: PropertyKey, where: stri
   t.equal(await has(ref, name), false)
 }
 
+const noneOf = (t: Test, ref: Untyped, names: PropertyKey[], where: string) =>
+  Promise.all(names.map(name => unreachable(t, ref, name, where)))
+
 const CLASSES = ['__proto__', 'constructor', 'prototype']
 const EVERY_OBJECTS = [
   'valueOf',
@@ -155,10 +158,9 @@ t.test('never, by any rule', async t => {
     () => new Told(),
     GENEROUS,
     async (t, root) => {
-      for (const place of places)
-        for (const name of CLASSES) await unreachable(t, at(root, ...place), name, `root.${place.join('.')}`)
-      for (const name of ['onConnect', 'onDisconnect']) await unreachable(t, root, name, 'root')
-      for (const name of CLASSES) await unreachable(t, root.get(), name, 'an answer')
+      for (const place of places) await noneOf(t, at(root, ...place), CLASSES, `root.${place.join('.')}`)
+      await noneOf(t, root, ['onConnect', 'onDisconnect'], 'root')
+      await noneOf(t, root.get(), CLASSES, 'an answer')
       const [thing, fn, made] = [await root.get(), await root.fn, await new root.class()]
       for (const name of CLASSES) {
         await unreachable(t, thing, name, 'a netref')
@@ -175,11 +177,14 @@ t.test('never, by any rule', async t => {
     GENEROUS,
     async (t, root) => {
       for (const place of objects)
-        for (const name of [...EVERY_OBJECTS, ...SYMBOLS])
-          await unreachable(t, at(root, ...place), name, `root.${place.join('.')}`)
+        await noneOf(t, at(root, ...place), [...EVERY_OBJECTS, ...SYMBOLS], `root.${place.join('.')}`)
       for (const place of functions)
-        for (const name of [...EVERY_OBJECTS, ...EVERY_FUNCTIONS, ...SYMBOLS])
-          await unreachable(t, at(root, ...place), name, `root.${place.join('.')}`)
+        await noneOf(
+          t,
+          at(root, ...place),
+          [...EVERY_OBJECTS, ...EVERY_FUNCTIONS, ...SYMBOLS],
+          `root.${place.join('.')}`
+        )
       // A class that extends Object inherits its functions, which reflect: `getPrototypeOf` leads to any class.
       for (const name of ['getPrototypeOf', 'getOwnPropertyDescriptor', 'defineProperty', 'assign'])
         await refused(t, get(root.reflecting, name)(), name)
@@ -1546,13 +1551,18 @@ t.test('callSession()', async t => {
 t.test('answers', async t => {
   await t.test('calls on answers still to come run in the order they were made', async t => {
     const order: string[] = []
+    let gate: Promise<void> | undefined
+    let open = () => {}
+    const close = () => {
+      gate = new Promise(resolve => (open = resolve))
+    }
     class Node extends Service {
       constructor(readonly path = '') {
         super()
       }
       async exposed_later(name: string) {
         order.push(this.path + name)
-        await null
+        await gate
         return new Node(this.path + name)
       }
       exposed_now(name: string) {
@@ -1566,13 +1576,17 @@ t.test('answers', async t => {
         throw new RangeError('from the handler')
       }
     }
-    await overMemory(t, Node, async ({ root }) => {
+    await overMemory(t, Node, async ({ root, session }) => {
       t.equal(await root.later('a').now('b').later('c').later('d').now('e').path(), 'abcde')
       order.length = 0
+      close()
       const a = root.later('a')
       const b = a.now('b')
       const d = a.now('c')
       const last = [b.now('d'), d.now('e'), a.now('f'), b.later('g').now('h')]
+      await session.ping()
+      t.same(order, ['a'], 'all others wait')
+      open()
       await Promise.all(last)
       t.same(order, ['a', 'ab', 'ac', 'abd', 'ace', 'af', 'abg', 'abgh'])
       const failed = root.fails() as unknown as typeof a
@@ -1580,9 +1594,13 @@ t.test('answers', async t => {
         { name: 'RangeError', message: 'from the handler' },
         { name: 'RangeError' }
       ])
+      close()
       let long = root.later('') as unknown as Untyped
       for (let i = 0; i < 5000; i++) long = long.now('')
-      t.equal(await long.path(), '', 'however long the chain')
+      const path = long.path()
+      await session.ping()
+      open()
+      t.equal(await path, '', 'however long the chain')
     })
   })
 
@@ -1624,6 +1642,9 @@ t.test('answers', async t => {
       exposed_large() {
         return 'x'.repeat(2000)
       }
+      exposed_both() {
+        return [() => {}, 'x'.repeat(2000)]
+      }
       exposed_take(_: unknown) {
         return 'taken'
       }
@@ -1661,6 +1682,7 @@ t.test('answers', async t => {
         t.match(await rejection(root.throws('hostile')), { name: 'Symbol(s)', message: 'e' })
         await fails(t, 'limit', root.throws('large'), 'what is thrown')
         await fails(t, 'limit', root.large(), 'a result')
+        await fails(t, 'limit', root.both(), 'a result with a reference, which is taken back')
         t.equal(await root.throws('undefined').catch((error: unknown) => error), undefined)
         t.equal(await root.throws('text').catch((error: unknown) => error), 'text')
         await fails(t, 'unreadable', root.take(new Odd()), 'an argument')

@@ -57,10 +57,9 @@ export async function overMemory<T extends object>(
   use: (pair: Pair<T>) => Promise<void>,
   options: PairOptions = {}
 ): Promise<void> {
-  const joined = pair(service, options)
+  await using joined = pair(service, options)
   await use(joined)
   await assertClean(t, joined.session, joined.served)
-  await joined.close()
 }
 
 /** A session over a real socket: `use` it; when that is done both ends must be clean. */
@@ -73,12 +72,10 @@ export async function overSocket<T extends object>(
     server: serving = {}
   }: { client?: Parameters<typeof connect>[1]; server?: ServeOptions } = {}
 ): Promise<void> {
-  const server = await serve(service, { port: 0, ...serving })
-  const conn = connect<T>(server.url, client)
+  await using server = await serve(service, { port: 0, ...serving })
+  await using conn = connect<T>(server.url, client)
   await use(conn, server)
   await assertClean(t, conn.session, ...server.sessions)
-  await conn.close()
-  await server.close()
 }
 
 /** What a promise rejects with; if it resolves, an error that says so. */

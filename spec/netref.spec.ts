@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { format, inspect, isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { expose, Netref, Service } from '../lib/index.js'
-import { overMemory, overSocket, rejection } from './helpers.js'
+import { overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
 const { get, set, delete: remove, keys }: Loose = Netref
@@ -384,30 +384,36 @@ t.test('bad arguments reject, and say where; they never throw', t =>
   })
 )
 
-t.test('a path keeps its netref alive, and so does a pending call', async t => {
+t.test('paths and pending calls keep their netref and their arguments alive', async t => {
   let released = 0
-  let answer: (value: number) => void = () => {}
+  const waiting: ((value: number) => void)[] = []
+  const slow = () => new Promise<number>(resolve => waiting.push(resolve))
   class Lender extends Service {
     exposed_lend() {
-      const lent = {
-        slow: () => new Promise<number>(resolve => (answer = resolve)),
-        part: expose({ fast: () => 1 })
-      }
-      return expose(lent, { released: () => released++ })
+      return expose({ slow, part: expose({ fast: () => 1 }) }, { released: () => released++ })
+    }
+    exposed_slow(_argument: unknown) {
+      return slow()
     }
   }
   await overMemory(t, Lender, async conn => {
     const root: Loose = conn.root
-    const call = await (async () => [(await root.lend()).slow()])()
-    const path = await (async () => [(await root.lend()).part])()
+    const lend = () => root.lend()
+    const calls = [
+      await (async () => [(await lend()).slow()])(),
+      [lend().slow()],
+      await (async () => [root.slow(await lend())])()
+    ]
+    const paths = await (async () => [(await lend()).part])()
+    await until(() => waiting.length === 3)
     await collect()
     await conn.ping()
     t.equal(released, 0)
-    t.equal(await path[0].fast(), 1)
-    answer(2)
-    t.equal(await call[0], 2)
-    call.length = path.length = 0
-    await collect(() => released === 2)
+    t.equal(await paths[0].fast(), 1)
+    for (const [i, answer] of waiting.entries()) answer(i)
+    t.same((await Promise.all(calls.flat())).sort(), [0, 1, 2])
+    calls.length = paths.length = 0
+    await collect(() => released === 4)
   })
-  t.equal(released, 2)
+  t.equal(released, 4)
 })

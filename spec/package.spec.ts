@@ -84,9 +84,7 @@ t.test(
     await writeFile(join(dir, 'app.ts'), TYPESCRIPT)
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     const options =
-      '--noEmit --strict --module nodenext --target es2022 --lib es2022,dom,esnext.disposable'.split(
-        ' '
-      )
+      '--noEmit --strict --module nodenext --target es2022 --lib es2022,dom,esnext.disposable'.split(' ')
     const compiled = await run(process.execPath, [tsc, ...options, 'app.ts'], {
       cwd: dir,
       env: CHILD_ENV

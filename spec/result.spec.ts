@@ -1,6 +1,14 @@
 import { runInThisContext } from 'node:vm'
 import t from 'tap'
-import { type ErrorContext, Netref, pair, registerError, Service, type Session } from '../lib/index.js'
+import {
+  callSession,
+  type ErrorContext,
+  Netref,
+  pair,
+  registerError,
+  Service,
+  type Session
+} from '../lib/index.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
@@ -45,6 +53,7 @@ class Chain extends Service {
     return {
       list: [1, { deep: 'x' }],
       fn: () => 'called',
+      broken: () => throwRemotely('x'),
       who: {
         name: 'I',
         is() {
@@ -155,7 +164,7 @@ t.test('one that has arrived goes on from what arrived: a netref by its id, a co
     const before = out.length
     t.equal(await data.list[1].deep, 'x')
     t.equal(await data.list.length, 2)
-    t.same(await Netref.keys(data), ['list', 'fn', 'who'])
+    t.same(await Netref.keys(data), ['list', 'fn', 'broken', 'who'])
     t.equal(await Netref.has(data, 'list'), true)
     t.equal(out.length, before, 'a copy is read here')
     t.equal(await data.fn(), 'called', 'a netref in it is called there')
@@ -221,6 +230,13 @@ t.test('a result that arrives between two uses of it: both find it', t =>
 t.test('calls nest fifty deep, back and forth; each side may call the other', t => {
   const sessions: Session[] = []
   class Deep extends Service {
+    session: Session | undefined
+    override onConnect(session: Session) {
+      this.session = session
+    }
+    exposed_isServed() {
+      return callSession() === this.session
+    }
     exposed_down(n: number, up: Loose) {
       return n === 0 ? 'bottom' : up(n - 1)
     }
@@ -237,6 +253,7 @@ t.test('calls nest fifty deep, back and forth; each side may call the other', t 
     t,
     Deep,
     async conn => {
+      t.equal(await (conn.root as Loose).isServed(), true, 'a handler is told who calls')
       const up = (n: number): unknown => (n === 0 ? 'bottom' : (conn.root as Loose).down(n - 1, up))
       t.equal(await up(50), 'bottom', 'by callbacks')
       sessions.push(conn.session, conn.session)
@@ -301,6 +318,12 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
             next()
             await failed.x.y()
           },
+          async aNetrefInACopy() {
+            const data = root.data()
+            await data
+            next()
+            await data.broken()
+          },
           async aCopy() {
             const data = root.data()
             await data
@@ -327,6 +350,10 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
         async function all() {
           await Promise.all([root.echo(1), root.fail('x')])
         }
+        async function allOfPaths() {
+          return await Promise.all([root.start().length, root.no.such])
+        }
+        t.match((await rejection(allOfPaths())).stack, /at async allOfPaths \(/)
         t.match((await rejection(all())).stack, /at async Promise\.all \(index 1\)\n +at async all \(/)
       },
       { serving: { exposeStacks }, onError: () => {} }
@@ -442,8 +469,10 @@ t.test('an answer is kept at home until its count has come, and not longer', asy
     async conn => {
       const root: Loose = conn.root
       await Promise.all([root.copy(), root.late(), root.fail().catch(() => {})])
+      conn.transports[0].hold()
       await collect()
       t.same(there(), [true, true, true])
+      conn.transports[0].letGo()
       await conn.ping()
       await collect(() => !there().includes(true))
     }

@@ -39,7 +39,7 @@ export async function collect(holds?: () => boolean): Promise<void> {
   let rounds = 0
   await until(() => {
     gc()
-    return holds ? holds() : ++rounds > 5
+    return holds ? holds() : ++rounds > 2
   })
   await quiet()
 }

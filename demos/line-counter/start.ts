@@ -2,6 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
+/** The code of a program that a signal ended. */
+const INTERRUPTED = 130
 const processes: ChildProcess[] = []
 
 function run(program: string, ...args: string[]): ChildProcess {
@@ -13,9 +15,9 @@ function run(program: string, ...args: string[]): ChildProcess {
 const server = run('server.ts', '--port', '0')
 server.once('message', url => {
   const client = run('client.ts', '--url', String(url), ...process.argv.slice(2))
-  client.once('exit', code => end(code ?? 1))
+  client.once('exit', code => end(code ?? INTERRUPTED))
 })
-server.once('exit', code => end(code ?? 1))
+server.once('exit', () => end(1))
 
 /** Ends with the code of whoever ended first. The server would also notice by itself that this process is gone. */
 function end(code: number): void {
@@ -23,4 +25,4 @@ function end(code: number): void {
   for (const child of processes) child.kill()
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(INTERRUPTED))

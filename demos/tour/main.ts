@@ -65,8 +65,8 @@ await main(async () => {
   await show('Netref.release(subscription)', dropped)
   await show("await root.publish('no scones')", root.publish('no scones'))
 
-  await reader.root.subscribe(hear)
-  await show('await reader.root.subscribe(hear)')
+  using _held = await reader.root.subscribe(hear) // what nobody holds may be collected, and so let go
+  await show('using held = await reader.root.subscribe(hear)')
   await show("await root.publish('tea at five')", root.publish('tea at five'))
   const [, served] = server.sessions
   await reader.close()

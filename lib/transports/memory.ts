@@ -2,15 +2,23 @@
 import type { Reason } from '../errors.js'
 import type { Transport, TransportListener } from '../transport.js'
 
+interface UnderWay {
+  readonly what: string | Uint8Array | Reason
+  readonly sent: (() => void) | undefined
+}
+
 /** One end of a pair. What it sends arrives at the other end in a microtask, unless it is held back. */
 export class MemoryTransport implements Transport {
   #other!: MemoryTransport
   #listener: TransportListener | undefined
-  /** Frames on the way to the other end, and at last the reason it closed for. */
-  #underWay: (string | Uint8Array | Reason)[] = []
+  /** Frames on the way to the other end, and at last the reason this end closed for. */
+  #underWay: UnderWay[] = []
   #held = false
+  #paused = false
   #scheduled = false
   #closed = false
+  /** Bytes under way. */
+  buffered = 0
 
   private constructor() {}
 
@@ -33,17 +41,27 @@ export class MemoryTransport implements Transport {
     })
   }
 
-  send(frame: string | Uint8Array): void {
-    this.#underWay.push(frame)
+  send(frame: string | Uint8Array, sent?: () => void): void {
+    this.buffered += frame.length
+    this.#underWay.push({ what: frame, sent })
     this.#schedule()
   }
 
   close(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
-    this.#underWay.push(reason)
+    this.#underWay.push({ what: reason, sent: undefined })
     this.#schedule()
     queueMicrotask(() => this.#listener?.closed(reason))
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#other.#schedule()
   }
 
   /** Holds back what this end sends from now on. */
@@ -60,11 +78,11 @@ export class MemoryTransport implements Transport {
   }
 
   #schedule(): void {
-    if (this.#held || this.#scheduled || this.#underWay.length === 0) return
+    if (this.#scheduled) return
     this.#scheduled = true
     queueMicrotask(() => {
       this.#scheduled = false
-      while (!this.#held && this.#underWay.length > 0) this.#deliver()
+      while (!this.#held && !this.#other.#paused && this.#underWay.length > 0) this.#deliver()
     })
   }
 
@@ -72,10 +90,14 @@ export class MemoryTransport implements Transport {
     const next = this.#underWay.shift()
     const other = this.#other
     if (next === undefined || other.#closed) return
-    if (typeof next === 'string' || next instanceof Uint8Array) other.#listener?.received(next)
-    else {
+    const { what, sent } = next
+    if (typeof what === 'string' || what instanceof Uint8Array) {
+      this.buffered -= what.length
+      other.#listener?.received(what)
+      sent?.()
+    } else {
       other.#closed = true
-      other.#listener?.closed({ ...next, message: `the other end ended the session: ${next.message}` })
+      other.#listener?.closed({ ...what, message: `the other end ended the session: ${what.message}` })
     }
   }
 }

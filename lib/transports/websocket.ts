@@ -46,8 +46,20 @@ export class WebSocketTransport implements Transport {
     else socket.on('open', opened)
   }
 
-  send(frame: string | Uint8Array): void {
-    this.socket.send(frame)
+  send(frame: string | Uint8Array, sent?: () => void): void {
+    this.socket.send(frame, sent)
+  }
+
+  get buffered(): number {
+    return this.socket.bufferedAmount
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
   }
 
   close({ code, message }: Reason): void {

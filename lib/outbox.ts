@@ -1,0 +1,53 @@
+// Messages that wait to leave together, as one frame.
+import { formatFrame, type PeerLimits } from './protocol.js'
+
+/** Room in a frame for its count and brackets. */
+export const ENVELOPE = 32
+/** Room for a range of bytes beyond its own: alignment, and its size in the JSON. */
+const PADDING = 24
+
+export const sizeOf = (bytes: readonly Uint8Array[]): number =>
+  bytes.reduce((sum, range) => sum + range.byteLength + PADDING, 0)
+
+export class Outbox {
+  #messages: string[] = []
+  #bytes = new Map<number, readonly Uint8Array[]>()
+  #jsonSize = 0
+  #byteSize = 0
+
+  get length(): number {
+    return this.#messages.length
+  }
+  get empty(): boolean {
+    return this.#messages.length === 0
+  }
+
+  /** Whether a message still fits into the same frame. */
+  fits(message: string, byteSize: number, { jsonBytes, frameBytes }: PeerLimits): boolean {
+    const json = this.#jsonSize + message.length + ENVELOPE
+    return this.empty || (json <= jsonBytes && json + this.#byteSize + byteSize <= frameBytes)
+  }
+
+  /** Adds a message, with the bytes that belong to it: its own from now on. */
+  add(message: string, bytes: readonly Uint8Array[]): void {
+    if (bytes.length > 0) {
+      this.#bytes.set(this.#messages.length, bytes)
+      this.#byteSize += sizeOf(bytes)
+    }
+    this.#messages.push(message)
+    this.#jsonSize += message.length + 1
+  }
+
+  /** The frame with all that waits, which does not wait any more. */
+  seal(received: number): string | Uint8Array {
+    const frame = formatFrame(received, this.#messages, this.#bytes)
+    this.#messages = []
+    if (this.#bytes.size > 0) this.#bytes = new Map()
+    this.#jsonSize = this.#byteSize = 0
+    return frame
+  }
+
+  [Symbol.iterator](): Iterator<string> {
+    return this.#messages[Symbol.iterator]()
+  }
+}
