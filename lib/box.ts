@@ -305,12 +305,13 @@ export class Boxing {
 
 const isIndex = (key: string) => String(Number(key) >>> 0) === key
 
-/** A place as a person writes it: `args[0].user["first name"]`. */
+/** A place as a person writes it, without the middle of a long one: `args[0].user["first name"]`. */
 export function formatPlace(name: string, place: Place): string {
-  return place.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`
-    return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)
-      ? `${text}.${key}`
-      : `${text}[${JSON.stringify(key)}]`
-  }, name)
+  const text = place.reduce<string>((text, key) => text + formatStep(key), name)
+  return text.length <= 200 ? text : `${text.slice(0, 100)}…${text.slice(-60)}`
+}
+
+function formatStep(key: string | number): string {
+  if (typeof key === 'number') return `[${key}]`
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }

@@ -131,19 +131,15 @@ export class Callee {
   fail(id: number, error: unknown, kept = true): void {
     if (this.#ended) return
     let frame: number
-    try {
-      if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
-      else {
+    if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
+    else {
+      try {
         const payload = boxValue(error, 'error', this.references)
         frame = this.#push(formatReply(Op.error, id, payload.json), payload)
+      } catch (failure) {
+        const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
+        return this.fail(id, refusalOf(failure) ?? unsendable, kept)
       }
-    } catch (failure) {
-      if (error instanceof Refusal) {
-        const message = 'the other side takes no answer, not even a refusal'
-        return this.session.end({ code: 'limit', message, cause: failure })
-      }
-      const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
-      return this.fail(id, refusalOf(failure) ?? unsendable)
     }
     if (kept) this.#settle(id, { ok: false, error }, frame)
   }
@@ -152,7 +148,8 @@ export class Callee {
     try {
       return this.channel.reply(message, payload?.bytes ?? [])
     } catch (error) {
-      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      // A message without a payload always fits.
+      for (const given of payload!.given) this.references.takeBack(given)
       throw error
     }
   }

@@ -85,29 +85,32 @@ export class Caller {
     this.#pending.set(result.id, result)
   }
 
-  /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one */
+  /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one, or none at all */
   settle([op, id, json, groups]: Reply, bytes: readonly Uint8Array[]): void {
-    const result = this.#answered(id)
+    const result = this.#waiting(id)
+    let value: unknown
     try {
-      const value = unbox(json, groups, bytes, this.references)
-      if (op === Op.result) result.fulfil(value)
-      else result.reject(value, true)
+      value = unbox(json, groups, bytes, this.references)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      result.reject(refusalError(error.code, result.label, error.message), true)
+      return this.refuse(id, error.code, error.message)
     }
+    this.#pending.delete(id)
+    if (op === Op.result) result.fulfil(value)
+    else result.reject(value, true)
   }
 
   /** The peer refused. @throws ProtocolError for a reply to a call that does not wait for one */
   refuse(id: number, code: RefusalCode, text: string): void {
-    const result = this.#answered(id)
+    const result = this.#waiting(id)
+    this.#pending.delete(id)
     result.reject(refusalError(code, result.label, text), true)
   }
 
-  #answered(id: number): Result {
+  /** The call waits until its reply is read: a reply that is none ends the session, and the call with it. */
+  #waiting(id: number): Result {
     const result = this.#pending.get(id)
     if (!result) throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
-    this.#pending.delete(id)
     return result
   }
 

@@ -16,12 +16,14 @@ export function formatMessage(message: unknown): string {
   return [name, id, from + formatPath(path), ...operand.map(part => JSON.stringify(part))].join(' ')
 }
 
-const enabled = Boolean(globalThis.process?.env?.NETREF_DEBUG)
+/** Tells of a message that crosses. */
+export type Trace = (direction: '→' | '←', message: unknown) => void
 
-/** Set when `NETREF_DEBUG` was, at the start of the process. */
-export const debug: ((direction: '→' | '←', message: unknown) => void) | undefined = enabled
-  ? (direction, message) => {
-      const line = formatMessage(message)
-      console.error(`netref ${direction} ${line.length > 200 ? `${line.slice(0, 199)}…` : line}`)
-    }
-  : undefined
+/** What tells of messages, where `NETREF_DEBUG` is set when a session begins. */
+export function tracer(): Trace | undefined {
+  if (!globalThis.process?.env?.NETREF_DEBUG) return undefined
+  return (direction, message) => {
+    const line = formatMessage(message)
+    console.error(`netref ${direction} ${line.length > 200 ? `${line.slice(0, 199)}…` : line}`)
+  }
+}

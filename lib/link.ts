@@ -3,7 +3,7 @@
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
 // acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
 // more; a peer that asks and does not read the replies is not read from, until it does.
-import { debug } from './debug.js'
+import { tracer } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import type { Limits } from './options.js'
 import { ENVELOPE, Outbox, sizeOf } from './outbox.js'
@@ -31,6 +31,7 @@ const ACKNOWLEDGE_AFTER = 250
 const ENOUGH = 1 << 20
 
 /** Runs at the end of the tick: after all that is under way, before anything new is read. */
+/* c8 ignore next: the second is for browsers. */
 const atEndOfTick: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
 
 export class Link implements TransportListener {
@@ -40,6 +41,7 @@ export class Link implements TransportListener {
   framesOut = 0
   bytesIn = 0
   bytesOut = 0
+  readonly #trace = tracer()
   readonly #outbox = new Outbox()
   /** Frames that wait for the transport to open, or to have room, with the bytes of replies in them. */
   readonly #sealed: { frame: string | Uint8Array; owed: number }[] = []
@@ -152,12 +154,12 @@ export class Link implements TransportListener {
     this.bytesIn += data.length
     try {
       const frame = parseFrame(data, this.limits)
-      if (debug) for (const message of frame.messages) debug('←', message)
+      if (this.#trace) for (const message of frame.messages) this.#trace('←', message)
       this.#stalled.push(frame)
-      if (!this.#paused) this.#act()
     } catch (error) {
-      this.listener.end(reasonOf(error))
+      return this.listener.end(reasonOf(error))
     }
+    if (!this.#paused) this.#act()
   }
 
   closed(reason: Reason): void {
@@ -173,7 +175,9 @@ export class Link implements TransportListener {
     for (let frame = this.#stalled[0]; frame && !this.#paused; frame = this.#stalled[0]) {
       const { received, messages, bytes } = frame
       if (received > this.framesOut || received < this.#acknowledged) {
-        throw new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
+        const error = new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
+        this.listener.end(reasonOf(error))
+        break
       }
       this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt)
       if (this.#stalledAt < messages.length) break
@@ -210,7 +214,7 @@ export class Link implements TransportListener {
   }
 
   #seal(): void {
-    if (debug) for (const message of this.#outbox) debug('→', JSON.parse(message))
+    if (this.#trace) for (const message of this.#outbox) this.#trace('→', JSON.parse(message))
     const received = this.framesIn - this.#stalled.length
     const sealed = { frame: this.#outbox.seal(received), owed: this.#owedInOutbox }
     this.#owedInOutbox = 0
@@ -231,7 +235,6 @@ export class Link implements TransportListener {
   /** The transport has room again. */
   #drained(): void {
     this.#full = false
-    if (!this.#open) return
     this.#flush()
     if (this.#paused && this.#owed <= this.limits.bufferedBytes / 2) this.#resume()
   }
@@ -243,17 +246,12 @@ export class Link implements TransportListener {
       const message = `it was sent no replies for ${this.limits.pauseMs} ms, for the other side read none`
       this.listener.end({ code: 'peer-not-reading', message })
     }, this.limits.pauseMs)
-    this.#pauseTimer.unref?.()
   }
 
   #resume(): void {
     this.#paused = false
     clearTimeout(this.#pauseTimer)
-    try {
-      this.#act()
-    } catch (error) {
-      this.listener.end(reasonOf(error))
-    }
+    this.#act()
     if (!this.#paused) this.transport.resume()
   }
 

@@ -153,7 +153,7 @@ export interface Settings {
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits, exposeStacks = false, onError = logError, ...rest } = options
+  const { limits = {}, exposeStacks = false, onError = logError, ...rest } = options
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
     ...NO_EXPOSURE,
     ...defined(rest)
@@ -163,22 +163,24 @@ export function settingsOf(options: CommonOptions): Settings {
       'exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members'
     )
   }
-  for (const [name, limit] of Object.entries(limits ?? {})) {
-    if (!(name in DEFAULT_LIMITS)) throw new TypeError(`limits.${name}: there is no such limit`)
-    if (limit! < LEAST_FRAME && (name === 'jsonBytes' || name === 'frameBytes')) {
-      throw new RangeError(
-        `limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`
-      )
-    }
-    const unlimited = name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY
-    if (!unlimited && (!Number.isSafeInteger(limit) || limit < 1))
-      throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
-  }
+  const given = defined(limits)
+  for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs },
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
     onError
+  }
+}
+
+function checkLimit(name: string, limit: number): void {
+  if (!(name in DEFAULT_LIMITS)) throw new TypeError(`limits.${name}: there is no such limit`)
+  if (name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY) return
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
+  }
+  if ((name === 'jsonBytes' || name === 'frameBytes') && limit < LEAST_FRAME) {
+    throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)
   }
 }
 

@@ -87,7 +87,9 @@ export type Message =
   | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
 
 /** What each side has to take, in bytes: no hello may say less. */
-export const LEAST_FRAME = 1024
+export const LEAST_FRAME = 4096
+/** How much a refusal says, in characters: it fits into the least frame, however they are escaped. */
+const REFUSAL_TEXT = 600
 
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
 export interface Frame {
@@ -213,7 +215,7 @@ export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>
   `[${Op.release},${idsAndReceipts.join(',')}]`
 export const formatRefused = (id: number, code: RefusalCode, text: string): string =>
-  JSON.stringify([Op.refused, id, code, text])
+  JSON.stringify([Op.refused, id, code, text.slice(0, REFUSAL_TEXT)])
 
 /** A reply; without a payload it is `undefined`. */
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {

@@ -73,6 +73,10 @@ t.test('a port in use is one readable error', async t => {
   const nowhere = await rejection(serve(Calculator, { port: 0, host: '203.0.113.1' }))
   t.match(nowhere, { code: 'EADDRNOTAVAIL', message: /^cannot listen at 203\.0\.113\.1:0: / })
   await t.rejects(
+    serve(Calculator, { port: 70_000 }),
+    /serve: port 70000 is not a whole number from 0 to 65535/
+  )
+  await t.rejects(
     serve('a service' as never),
     /a service is a class, an object or a function, not "a service"/
   )
@@ -134,6 +138,14 @@ t.test('closing sends what was called; also when the socket was not open yet', a
   await server.close()
 })
 
+t.test('what was called before the socket is open may be more than a frame takes', t =>
+  overSocket(t, Calculator, async conn => {
+    const texts = [1, 2, 3, 4].map(i => String(i).repeat(2 << 20))
+    const echoes = texts.map(text => conn.root.echo(text))
+    t.ok((await Promise.all(echoes)).every((text, i) => text === texts[i]))
+  })
+)
+
 t.test('a socket that breaks ends the session on both ends, and every pending call with it', async t => {
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
@@ -150,7 +162,10 @@ t.test('a socket that breaks ends the session on both ends, and every pending ca
   t.match(await rejection((session!.root as Netref<{ x(): void }>).x()), { code: 'not-exposed' })
   await conn.ping()
   socket.destroy()
-  t.match(await rejection(pending), { code: 'connection-lost', message: /^root\.never\(\): .*was lost/ })
+  t.match(await rejection(pending), {
+    code: 'connection-lost',
+    message: /^root\.never\(\): .*was lost: close code 1006/
+  })
   t.match(await session!.closed, {
     code: 'connection-lost',
     message: /^the connection to the client at 127\.0\.0\.1:\d+ was lost/
@@ -162,20 +177,20 @@ t.test('a socket that breaks ends the session on both ends, and every pending ca
 })
 
 t.test('a frame too large for the server ends that session with `limit`, on both ends', async t => {
-  const server = await serve(Calculator, { port: 0, limits: { frameBytes: 2000, jsonBytes: 1900 } })
+  const server = await serve(Calculator, { port: 0, limits: { frameBytes: 5000, jsonBytes: 4900 } })
   const conn = connect<Calculator>(server.url)
   const served = new Promise<Reason>(resolve =>
     server.on('session', session => void session.closed.then(resolve))
   )
   await conn.ping()
   t.match(
-    await rejection(conn.root.echo('x'.repeat(1950))),
+    await rejection(conn.root.echo('x'.repeat(4950))),
     { code: 'limit' },
     'who knows the limit refuses the call'
   )
   const socket = new WebSocket(server.url)
   await once(socket, 'open')
-  socket.send('x'.repeat(6000))
+  socket.send('x'.repeat(20_000))
   const [code] = await once(socket, 'close')
   t.equal(code, 1009)
   t.equal(await conn.root.add(1, 2), 3, 'and the others are served')

@@ -1633,17 +1633,17 @@ t.test('answers', async t => {
           symbol: Symbol('s'),
           undefined,
           getter: Object.create(Error.prototype, Object.getOwnPropertyDescriptors(throwing)),
-          large: 'x'.repeat(2000),
+          large: 'x'.repeat(6000),
           text: 'text',
           hostile: Object.assign(new Error('e'), { name: Symbol('s') })
         }
         throw thrown[what]
       }
       exposed_large() {
-        return 'x'.repeat(2000)
+        return 'x'.repeat(6000)
       }
       exposed_both() {
-        return [() => {}, 'x'.repeat(2000)]
+        return [() => {}, 'x'.repeat(6000)]
       }
       exposed_take(_: unknown) {
         return 'taken'
@@ -1691,7 +1691,7 @@ t.test('answers', async t => {
           t.match(await rejection(get(root, name)()), { name: 'RangeError' }, name)
         t.equal(await root.take(1), 'taken', 'and the session goes on')
       },
-      { limits: { jsonBytes: 1500 } }
+      { limits: { jsonBytes: 5000 } }
     )
   })
 

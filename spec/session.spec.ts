@@ -1,7 +1,20 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { callSession, expose, Netref, pair, type Reason, Service, SessionEndedError } from '../lib/index.js'
+import { formatMessage } from '../lib/debug.js'
+import { reasonOf } from '../lib/errors.js'
+import {
+  callSession,
+  expose,
+  Netref,
+  pair,
+  type Reason,
+  Service,
+  Session,
+  SessionEndedError
+} from '../lib/index.js'
+import { settingsOf } from '../lib/options.js'
+import { MemoryTransport } from '../lib/transports/memory.js'
 import { CHILD_ENV, overMemory, overSocket, rejection, until } from './helpers.js'
 
 class Peer extends Service {
@@ -187,29 +200,55 @@ t.test('a client offers a service of its own; hooks are called, and what they th
   t.same(errors, ['from onConnect', 'from onDisconnect', 'from a listener'])
 })
 
-t.test(
-  'what fails with nobody waiting is said by console.error, in a line; and onError may fail itself',
-  async t => {
-    const said = t.capture(console, 'error', () => {})
-    const quiet = pair(Peer)
-    void quiet.root.fail('unheard')
-    await until(() => said().length > 0)
-    const loud = pair(Peer, {
-      onError() {
-        throw new Error('onError is broken')
-      }
-    })
-    void loud.root.fail('unheard')
-    await until(() => said().length > 1 || true)
-    const lines: unknown[][] = []
-    await until(() => {
-      lines.push(...said().map(call => call.args))
-      return lines.length > 0
-    })
-    t.match(String(lines[0]), /onError itself failed/)
-    await Promise.all([quiet.close(), loud.close()])
+t.test('what fails with nobody waiting is told by console.error; and onError may fail itself', async t => {
+  const said: string[] = []
+  t.capture(console, 'error', (...args: unknown[]) => void said.push(args.join(' ')))
+  class Hooked extends Peer {
+    override onConnect() {
+      throw new Error('from a hook')
+    }
   }
-)
+  const quiet = pair(Hooked)
+  void quiet.root.fail('unheard')
+  await until(() => said.length === 2)
+  t.same(said, [
+    'netref: Error: from a hook',
+    'netref: root.fail("unheard") failed and nobody awaited it: RangeError: unheard'
+  ])
+  const onError = () => {
+    throw new Error('onError is broken')
+  }
+  const loud = pair(Peer, { onError })
+  void loud.root.fail('unheard')
+  await until(() => said.length === 3)
+  t.equal(said[2], 'netref: onError itself failed: Error: onError is broken')
+  await Promise.all([quiet.close(), loud.close()])
+})
+
+t.test('by hand: a released target is refused, a reply that cannot be read ends the session', async t => {
+  const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200}'
+  const [ours, theirs] = MemoryTransport.pair()
+  const frames: string[] = []
+  const served = new Session(theirs, { ...settingsOf({}), initiates: false, makeRoot: () => new Peer() })
+  ours.start({ opened() {}, received: frame => void frames.push(String(frame)), closed() {} })
+  ours.send(`[0,[[0,1,${limits}],[1,1,0,"open",[]],[13,1,1],[1,2,1,"lines",[]]]]`)
+  await until(() => frames.length > 0)
+  t.match(frames[0], '[12,2,"released","#1 was released"]')
+  const gone = (served.root as Netref<{ x(): void }>).x()
+  ours.send('[1,[[12,1,"released","#7 was released"]]]')
+  t.match(await rejection(gone), {
+    name: 'ReleasedError',
+    code: 'released',
+    message: 'root.x(): #7 was released'
+  })
+  const asked = (served.root as Netref<{ x(): void }>).x()
+  ours.send('[1,[[10,2,5,[["nothing known",[]]]]]]')
+  t.match(await rejection(asked), {
+    code: 'protocol',
+    message: /it received the unknown kind "nothing known"/
+  })
+  t.match(await served.closed, { code: 'protocol' })
+})
 
 t.test('the end of a session: every pending call on both ends rejects with the reason', async t => {
   const conn = pair(Peer, { service: Peer })
@@ -320,7 +359,12 @@ t.test('many releases go in messages that fit', t =>
 t.test('options that cannot be meant are refused by name', t => {
   t.throws(() => pair(Peer, { limits: { depth: 0 } }), /limits\.depth: 0 is not a positive whole number/)
   t.throws(() => pair(Peer, { limits: { width: 1 } as object }), /limits\.width: there is no such limit/)
+  t.throws(() => pair(Peer, { limits: { jsonBytes: 100 } }), /limits\.jsonBytes: 100 is less than 4096/)
+  t.throws(() => pair(Peer, { limits: { callsPerSecond: Number.NaN } }), /callsPerSecond: NaN/)
   t.throws(() => pair(Peer, { exposedPrefix: '' }), /exposedPrefix/)
+  t.doesNotThrow(() =>
+    pair(Peer, { limits: { depth: undefined, callsPerSecond: Infinity } as object }).close()
+  )
   t.doesNotThrow(() => pair(Peer, { exposedPrefix: undefined }).close())
   t.end()
 })
@@ -368,15 +412,22 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   t.ok(lines.every(line => line.startsWith('netref ') && line.length <= 210))
 
   process.env.NETREF_DEBUG = '1'
-  t.teardown(() => delete process.env.NETREF_DEBUG)
   const said = t.capture(console, 'error', () => {})
-  const { debug, formatMessage } = await t.mockImport<typeof import('../lib/debug.js')>('../lib/debug.js')
-  debug!('→', [1, 7, -6, ['a', ['for', 'b']], []])
-  debug!('←', [10, 7, 'x'.repeat(500)])
-  const [call, long] = said().map(({ args }) => String(args[0]))
-  t.equal(call, 'netref → call 7 answer-6.a[Symbol(b)] []')
-  t.equal(long!.length, 209)
+  await overMemory(t, Peer, async conn => {
+    await conn.root.text(500)
+  })
+  delete process.env.NETREF_DEBUG
+  const told = said().map(({ args }) => String(args[0]))
+  t.ok(told.includes('netref → call 1 root.text [500]'))
+  t.ok(told.some(line => line.startsWith('netref ← result 1 "xxx') && line.length === 209))
+  t.equal(formatMessage([1, 7, -6, ['a', ['for', 'b']], []]), 'call 7 answer-6.a[Symbol(b)] []')
+  t.equal(formatMessage([4, 8, 3, 'x', 1]), 'set 8 #3.x 1')
   t.equal(formatMessage([99, 1]), 'op 99 1')
   t.equal(formatMessage({ not: 'a message' }), '{"not":"a message"}')
-  t.equal(formatMessage([4, 8, 3, 'x', 1]), 'set 8 #3.x 1')
+})
+
+t.test('a fault in netref itself ends the session as such', t => {
+  const cause = new Error('never seen')
+  t.same(reasonOf(cause), { code: 'internal', message: 'a fault in netref itself', cause })
+  t.end()
 })

@@ -89,8 +89,8 @@ export class WebSocketTransport implements Transport {
       }
     }
     if (closeCode === 1009) return { code: 'limit', message: `${peer} refused a frame as too large` }
-    const why = cause?.message ?? (text || `close code ${closeCode}`)
-    return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}`, cause }
+    const why = text || `close code ${closeCode}`
+    return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}` }
   }
 }
 

@@ -1,0 +1,264 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
+import { overMemory, overSocket, rejection, until } from './helpers.js'
+
+class Store extends Service {
+  held: unknown[] = []
+  exposed_make(count: number) {
+    return Array.from({ length: count }, () => expose({ use: () => true }))
+  }
+  exposed_keep(...items: unknown[]) {
+    this.held.push(...items)
+    return this.held.length
+  }
+  exposed_drop() {
+    this.held = []
+  }
+  exposed_never() {
+    return new Promise<never>(() => {})
+  }
+  exposed_add(a: number, b: number) {
+    return a + b
+  }
+  exposed_text(length: number) {
+    return 'x'.repeat(length)
+  }
+  exposed_double(value: bigint) {
+    return value * 2n
+  }
+}
+
+t.test('exports: a call that would hand out too many rejects, and hands out none', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const refs = (await conn.root.make(10)) as unknown as Netref<object>[]
+      const error = await rejection(conn.root.make(1))
+      t.match(error, { name: 'LimitError', code: 'limit' })
+      t.match(error.message, /^root\.make\(1\): the other side holds 10 references \(limits\.exports\)/)
+      t.equal(conn.served.stats.exports, 10)
+      for (const ref of refs) Netref.release(ref)
+      t.equal((await conn.root.make(5)).length, 5, 'with some released there is room again')
+    },
+    { serving: { limits: { exports: 10 } } }
+  )
+)
+
+t.test('exports: our own arguments count, too', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      t.match(
+        await rejection(
+          conn.root.keep(
+            () => 1,
+            () => 2,
+            () => 3
+          )
+        ),
+        { code: 'limit', message: /^root\.keep\(/ }
+      )
+      t.equal(conn.stats.exports, 0)
+      t.equal(
+        await conn.root.keep(
+          () => 1,
+          () => 2
+        ),
+        2
+      )
+      await conn.root.drop()
+    },
+    { limits: { exports: 2 } }
+  )
+)
+
+t.test('imports: a call that would bring too many rejects, and they go back', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      t.equal(
+        await conn.root.keep(
+          () => 1,
+          () => 2
+        ),
+        2
+      )
+      const error = await rejection(
+        conn.root.keep(
+          () => 3,
+          () => 4
+        )
+      )
+      t.match(error, {
+        code: 'limit',
+        message: /^root\.keep\(ƒ, ƒ\): 2 netrefs are held \(limits\.imports\)/
+      })
+      await conn.ping()
+      t.equal(conn.stats.exports, 2, 'what was not taken was given back')
+      await conn.root.drop()
+    },
+    { serving: { limits: { imports: 2 } } }
+  )
+)
+
+t.test('imports: a result that would bring too many rejects here', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      t.match(await rejection(conn.root.make(3)), {
+        code: 'limit',
+        message: /^root\.make\(3\): 2 netrefs are held/
+      })
+      await until(() => conn.served.stats.exports === 0 || conn.stats.imports === 0)
+    },
+    { limits: { imports: 2 } }
+  )
+)
+
+t.test('pendingCalls: one too many rejects, those under way go on', async t => {
+  const conn = pair(Store, { serving: { limits: { pendingCalls: 3 } } })
+  const waiting = [1, 2, 3].map(() => rejection(conn.root.never()))
+  const error = await rejection(conn.root.never())
+  t.match(error, { code: 'limit' })
+  t.match(error.message, /^root\.never\(\): 3 calls are under way \(limits\.pendingCalls\)/)
+  t.equal(conn.stats.pending, 3)
+  await conn.close()
+  for (const error of await Promise.all(waiting)) t.match(error, { code: 'closed' })
+})
+
+t.test('callsPerSecond: one too many rejects', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const calls = Array.from({ length: 8 }, (_, i) =>
+        conn.root.add(i, 0).catch((error: Error) => error.message)
+      )
+      const results = await Promise.all(calls)
+      t.same(results.slice(0, 5), [0, 1, 2, 3, 4])
+      t.match(results[7], /more than 5 calls in a second \(limits\.callsPerSecond\)/)
+      let sum = 0
+      while (sum === 0) sum = await conn.root.add(1, 1).catch(() => 0)
+      t.equal(sum, 2, 'and with time there is room again')
+      while ((await conn.ping().catch(() => -1)) < 0);
+    },
+    { serving: { limits: { callsPerSecond: 5 } } }
+  )
+)
+
+t.test('bigintDigits: a bigint of more rejects that call', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      t.equal(await conn.root.double(21n), 42n)
+      const error = await rejection(conn.root.double(10n ** 30n))
+      t.match(error, { code: 'limit', message: /a bigint of more than 20 digits \(limits\.bigintDigits\)/ })
+    },
+    { serving: { limits: { bigintDigits: 20 } } }
+  )
+)
+
+t.test('sessions: one client too many is refused with 503, and may come when another has gone', t =>
+  overSocket(
+    t,
+    Store,
+    async (conn, server) => {
+      t.equal(await conn.root.add(1, 2), 3)
+      const second = connect<Store>(server.url)
+      t.match(await second.closed, { code: 'unreachable', message: /503/ })
+      await conn.ping()
+    },
+    { server: { limits: { sessions: 1 } } }
+  )
+)
+
+t.test('helloMs: a socket that says nothing is closed, and was never a session', async t => {
+  await using server = await serve(Store, { port: 0, limits: { helloMs: 50 } })
+  const socket = new WebSocket(server.url)
+  const [code, text] = (await once(socket, 'close')) as [number, Buffer]
+  t.equal(code, 1009)
+  t.match(String(text), 'limit: it received no hello within 50 ms')
+  t.equal(server.sessions.size, 0)
+})
+
+t.test('bufferedBytes: a peer that does not read is not read from; when it does, all is answered', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const [, server] = conn.transports
+      await conn.ping()
+      server.hold()
+      const calls = Array.from({ length: 40 }, (_, i) => conn.root.text(200_000 + i))
+      await until(() => server.held > 0)
+      const before = conn.served.stats
+      const more = Array.from({ length: 40 }, (_, i) => conn.root.text(300_000 + i))
+      await until(() => conn.transports[0].held > 0)
+      t.equal(conn.served.stats.framesIn, before.framesIn, 'nothing more is read')
+      t.ok(server.buffered < 4 << 20, 'and what waits for the peer is bounded')
+      server.letGo()
+      const texts = await Promise.all([...calls, ...more])
+      t.same(
+        texts.map(text => text.length),
+        [...calls.map((_, i) => 200_000 + i), ...more.map((_, i) => 300_000 + i)]
+      )
+    },
+    { serving: { limits: { bufferedBytes: 1 << 20 } } }
+  )
+)
+
+t.test('pauseMs: a peer that goes on not reading loses its session, on both ends', async t => {
+  const conn = pair(Store, { serving: { limits: { bufferedBytes: 1 << 16, pauseMs: 50 } } })
+  const [, server] = conn.transports
+  await conn.ping()
+  server.hold()
+  const calls = Array.from({ length: 30 }, () => rejection(conn.root.text(100_000)))
+  t.match(await conn.served.closed, { code: 'peer-not-reading', message: /it was sent no replies for 50 ms/ })
+  server.letGo()
+  for (const error of await Promise.all(calls)) t.match(String(error), /peer-not-reading|it resolved/)
+  t.match(await conn.closed, { code: 'peer-not-reading' })
+})
+
+t.test('a client that asks and never reads does not grow the server, nor slow the others', async t => {
+  const web = http.createServer().listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const server = await serve(Store, { server: web, limits: { bufferedBytes: 1 << 20, pauseMs: 60_000 } })
+  const url = `ws://127.0.0.1:${(web.address() as AddressInfo).port}`
+  const greedy = new WebSocket(url)
+  await once(greedy, 'open')
+  const reasons: Reason[] = []
+  server.on('session', session => void session.closed.then(reason => reasons.push(reason)))
+  greedy.pause()
+  greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200}]]]')
+  for (let i = 1; i <= 400; i++) greedy.send(`[0,[[1,${i},0,"text",[1000000]]]]`)
+  await until(() => server.sessions.size === 1)
+  const [session] = server.sessions
+  await until(() => session!.stats.bytesOut > 1 << 20)
+  const good = connect<Store>(url)
+  for (let i = 0; i < 200; i++) t.equal(await good.root.add(i, 1), i + 1)
+  t.ok(session!.stats.bytesOut < 20 << 20, `of 400 MB asked for, ${session!.stats.bytesOut} bytes were made`)
+  const { bytesOut } = session!.stats
+  greedy.resume()
+  let read = 0
+  greedy.on('message', (data: Buffer) => {
+    read += data.length
+    if (read > 400e6) greedy.close()
+  })
+  await until(() => session!.stats.bytesOut > bytesOut)
+  await once(greedy, 'close')
+  t.ok(read > 400e6, 'when it reads, it gets all of it')
+  await good.close()
+  await server.close()
+  web.close()
+  t.equal(server.sessions.size, 0)
+  t.equal(reasons.length, 2)
+})
