@@ -30,9 +30,11 @@ const ACKNOWLEDGE_AFTER = 250
 /** What a transport is given to carry at a time, in bytes; a single frame may be more. */
 const ENOUGH = 1 << 20
 
-/** Runs at the end of the tick: after all that is under way, before anything new is read. */
 /* c8 ignore next: the second is for browsers. */
-const atEndOfTick: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
+const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
+
+/** Runs at the end of the tick: when all is done that is under way, promises included, before anything new is read. */
+const atEndOfTick = (run: () => void) => queueMicrotask(() => afterMicrotasks(run))
 
 export class Link implements TransportListener {
   /** What the peer takes; until its hello has come, what is usual. */
@@ -179,6 +181,8 @@ export class Link implements TransportListener {
         this.listener.end(reasonOf(error))
         break
       }
+      // Much that came in one go causes much that can leave in one go: also what its promises cause.
+      if (messages.length > 1) this.atEndOfTick()
       this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt)
       if (this.#stalledAt < messages.length) break
       this.#stalledAt = 0

@@ -134,6 +134,7 @@ t.test('a call is sent when it is made, once, awaited or not; a read is sent at 
   overMemory(t, Shelf, async conn => {
     const root: Loose = conn.root
     await conn.ping()
+    await quiet()
     const [out] = wiretap(conn)
     const call = root.counter.next()
     t.equal(out.length, 1, 'before it is awaited')
@@ -294,6 +295,7 @@ t.test('what cannot fail visibly is not offered: it throws, and names the cure',
     const root: Loose = conn.root
     const netref = await root.odd()
     const pending = root.adder(1)
+    await quiet()
     const [out] = wiretap(conn)
     for (const it of [root, netref, root.config.name, pending]) {
       const throws = (act: () => unknown, cure: string) => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { formatMessage } from '../lib/debug.js'
@@ -373,6 +374,7 @@ t.test('frames can be held back and let go; what is pending then settles in orde
   overMemory(t, Peer, async conn => {
     const [client] = conn.transports
     await conn.ping()
+    await turn()
     client.hold()
     const settled: number[] = []
     const calls = [1, 2, 3].map(async i => settled.push(await conn.root.add(i, 0)))

@@ -20,9 +20,9 @@ export function wiretap({ transports }: Pair<Loose>): [out: Crossed[], back: Cro
   const [out, back] = transports.map(transport => {
     const log: Crossed[] = []
     const send = transport.send.bind(transport)
-    transport.send = frame => {
+    transport.send = (frame, sent) => {
       log.push(...(parseFrame(frame, NO_LIMITS).messages as Crossed[]))
-      send(frame)
+      send(frame, sent)
     }
     return log
   })
