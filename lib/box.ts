@@ -9,10 +9,11 @@
 import { boxError } from './boxed-error.js'
 import { UnsendableError } from './errors.js'
 import { isExposed } from './expose.js'
+import { className, formatPlace } from './labels.js'
 import { isNetref, Ref, stateOf } from './netref.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
-import { className, LATER, type Travel, travelOf } from './values.js'
+import { isIndex, LATER, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
 export type Place = readonly (string | number)[]
@@ -301,17 +302,4 @@ export class Boxing {
   #registered(object: object, type: string, depth: number): unknown {
     return this.#mark(['custom', type], [this.inside(0, encodeType(type, object), depth + 1)])
   }
-}
-
-const isIndex = (key: string) => String(Number(key) >>> 0) === key
-
-/** A place as a person writes it, without the middle of a long one: `args[0].user["first name"]`. */
-export function formatPlace(name: string, place: Place): string {
-  const text = place.reduce<string>((text, key) => text + formatStep(key), name)
-  return text.length <= 200 ? text : `${text.slice(0, 100)}…${text.slice(-60)}`
-}
-
-function formatStep(key: string | number): string {
-  if (typeof key === 'number') return `[${key}]`
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }

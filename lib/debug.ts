@@ -1,6 +1,6 @@
 // `NETREF_DEBUG=1`: one readable line for each message that crosses.
 
-import { formatPath } from './netref.js'
+import { formatPath } from './labels.js'
 import { Op, type Path } from './protocol.js'
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))

@@ -2,10 +2,11 @@
 // home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
 import { grantOf, isMarked } from './expose.js'
+import { describe } from './labels.js'
 import { isNetref, request } from './netref.js'
 import { type Name, Op, type OperationCode } from './protocol.js'
 import { Service } from './service.js'
-import { describe, isThenable, type Travel, travelOf } from './values.js'
+import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
 export interface ExposureOptions {
@@ -235,7 +236,6 @@ function memberOf(
 const isReserved = (object: object, name: Name) =>
   NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)
 
-const isIndex = (name: string) => String(Number(name) >>> 0) === name
 const isOwnFunction = (object: object, name: string) =>
   typeof Object.getOwnPropertyDescriptor(object, name)?.value === 'function'
 

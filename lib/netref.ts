@@ -1,9 +1,10 @@
 // Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
-import { keysOf, type Name, Op, type OperationCode, type Path, toKey, toName } from './protocol.js'
+
+import { describe, formatPath } from './labels.js'
+import { keysOf, type Name, Op, type OperationCode, type Path, toKey } from './protocol.js'
 import type { Result } from './result.js'
 import type { Import } from './tables.js'
-import { describe } from './values.js'
 
 /** What a session does for its netrefs. */
 export interface Requester {
@@ -179,16 +180,4 @@ export function extend(path: Path, name: PropertyKey): Path {
   const key = toKey(name)
   if (typeof path === 'string') return [path, key]
   return path.length === 0 && typeof key === 'string' ? key : [...path, key]
-}
-
-/** A path as a person writes it: `.files["a b"]`. */
-export function formatPath(path: Path): string {
-  return keysOf(path)
-    .map(toName)
-    .map(name => {
-      if (typeof name === 'symbol') return `[${String(name)}]`
-      if (/^\d+$/.test(name)) return `[${name}]`
-      return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
-    })
-    .join('')
 }

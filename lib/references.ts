@@ -3,12 +3,12 @@ import type { Given, Giver, ReferenceKind } from './box.js'
 import { ProtocolError, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
+import { className, functionName } from './labels.js'
 import { Ref, type Requester, stateOf } from './netref.js'
 import type { Limits } from './options.js'
 import { formatRelease } from './protocol.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
-import { className, functionName } from './values.js'
 
 /** Netrefs nobody holds any more, told by the collector. */
 const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))

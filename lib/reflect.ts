@@ -1,9 +1,10 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
+
+import { describe } from './labels.js'
 import { extend, type Handler, Ref, stateOf, stepTo } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
 import type { Key, Member, Netref as NetrefOf, Path, Reach, Reference, Sendable } from './types.js'
-import { describe } from './values.js'
 
 function handlerOf(netref: unknown, what: string): Handler {
   const state = stateOf(netref)

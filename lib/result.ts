@@ -1,19 +1,18 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
 import { Refusal, refusalError } from './errors.js'
+import { ending, formatCall, formatPath } from './labels.js'
 import {
   blankFunction,
   type Done,
   type Failed,
-  formatPath,
   Handler,
   NOWHERE,
   type Ref,
   type Requester,
   stateOf
 } from './netref.js'
-import { Op, type OperationCode, type Path } from './protocol.js'
-import { describe } from './values.js'
+import type { OperationCode, Path } from './protocol.js'
 
 /** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
 interface Asked {
@@ -143,38 +142,5 @@ export class Result extends Handler {
       default:
         return undefined
     }
-  }
-}
-
-/** Of a long chain the end says enough. */
-const ending = (label: string) => (label.length <= 200 ? label : `…${label.slice(-100)}`)
-
-const WORDS: Partial<Record<OperationCode, string>> = {
-  [Op.set]: 'Netref.set',
-  [Op.has]: 'Netref.has',
-  [Op.delete]: 'Netref.delete',
-  [Op.keys]: 'Netref.keys'
-}
-
-function formatCall(op: OperationCode, target: string, operand: unknown): string {
-  if (op === Op.get) return target
-  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
-  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
-  return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
-}
-
-const formatArgs = (args: unknown[]) =>
-  args
-    .slice(0, 3)
-    .map(inWords)
-    .concat(args.length > 3 ? '…' : [])
-    .join(', ')
-
-/** A look at a user's Proxy may throw; a label never does. */
-function inWords(value: unknown): string {
-  try {
-    return describe(value)
-  } catch {
-    return '{…}'
   }
 }

@@ -1,7 +1,8 @@
 // What a side offers: the base class of services, and how the root of a session is made of what `serve` was given.
 import type { Reason } from './errors.js'
+import { describe } from './labels.js'
 import type { Session } from './session.js'
-import { describe, isThenable } from './values.js'
+import { isThenable } from './values.js'
 
 /**
  * Base class of services given as a class: each session gets an instance of its own as its root. Its `exposed_*`

@@ -6,9 +6,10 @@
 import type { Place, ReferenceKind } from './box.js'
 import { fillError, makeError } from './boxed-error.js'
 import { ProtocolError, Refusal } from './errors.js'
+import { describe } from './labels.js'
 import { type Groups, isPlace, type Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
-import { BYTES, describe } from './values.js'
+import { BYTES } from './values.js'
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {

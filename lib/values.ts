@@ -96,41 +96,5 @@ const isIterator = (object: object): boolean =>
   (Symbol.iterator in object || Symbol.asyncIterator in object) &&
   typeof (object as { next?: unknown }).next === 'function'
 
-/** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
-export function describe(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return value.length > 24
-        ? `${JSON.stringify(value.slice(0, 20)).slice(0, -1)}…"`
-        : JSON.stringify(value)
-    case 'symbol':
-      return String(value)
-    case 'bigint':
-      return `${value}n`
-    case 'function':
-      return 'ƒ'
-    case 'object':
-      return value === null ? 'null' : Array.isArray(value) ? '[…]' : describeObject(value)
-    default:
-      return Object.is(value, -0) ? '-0' : String(value)
-  }
-}
-
-function describeObject(object: object): string {
-  const name = className(object)
-  return name ? `${name} {…}` : '{…}'
-}
-
-/** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
-export function className(object: object): string {
-  const prototype = Object.getPrototypeOf(object)
-  if (prototype === Object.prototype || prototype === null) return ''
-  const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
-  return typeof type === 'function' ? functionName(type) : ''
-}
-
-/** A function's own name, read without running a getter of the user's. */
-export function functionName(fn: object): string {
-  const name = Object.getOwnPropertyDescriptor(fn, 'name')?.value
-  return typeof name === 'string' ? name : ''
-}
+/** Whether a name is that of an item of an array. */
+export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name

@@ -17,7 +17,7 @@ import {
   Session,
   UnsendableError
 } from '../lib/index.js'
-import { className, describe, functionName } from '../lib/values.js'
+import { className, describe, functionName } from '../lib/labels.js'
 import { overMemory, rejection } from './helpers.js'
 
 /** What the service got last; the tests let go of it. */

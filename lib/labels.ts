@@ -1,0 +1,95 @@
+// How errors name things: values, classes, paths and calls, as a person would write them.
+import { keysOf, Op, type OperationCode, type Path, toName } from './protocol.js'
+
+/** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return value.length > 24
+        ? `${JSON.stringify(value.slice(0, 20)).slice(0, -1)}…"`
+        : JSON.stringify(value)
+    case 'symbol':
+      return String(value)
+    case 'bigint':
+      return `${value}n`
+    case 'function':
+      return 'ƒ'
+    case 'object':
+      return value === null ? 'null' : Array.isArray(value) ? '[…]' : describeObject(value)
+    default:
+      return Object.is(value, -0) ? '-0' : String(value)
+  }
+}
+
+function describeObject(object: object): string {
+  const name = className(object)
+  return name ? `${name} {…}` : '{…}'
+}
+
+/** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
+export function className(object: object): string {
+  const prototype = Object.getPrototypeOf(object)
+  if (prototype === Object.prototype || prototype === null) return ''
+  const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
+  return typeof type === 'function' ? functionName(type) : ''
+}
+
+/** A function's own name, read without running a getter of the user's. */
+export function functionName(fn: object): string {
+  const name = Object.getOwnPropertyDescriptor(fn, 'name')?.value
+  return typeof name === 'string' ? name : ''
+}
+
+/** A member's step in a path: `.name`, `[0]`, `["first name"]`. */
+function formatStep(name: string | number): string {
+  if (typeof name === 'number' || /^\d+$/.test(name)) return `[${name}]`
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
+}
+
+/** The path of an operation: `.files["a b"]`. */
+export function formatPath(path: Path): string {
+  return keysOf(path)
+    .map(toName)
+    .map(name => (typeof name === 'symbol' ? `[${String(name)}]` : formatStep(name)))
+    .join('')
+}
+
+/** A place in a value, without the middle of a long one: `args[0].user["first name"]`. */
+export function formatPlace(name: string, place: readonly (string | number)[]): string {
+  const text = place.reduce<string>((text, key) => text + formatStep(key), name)
+  return text.length <= 200 ? text : `${text.slice(0, 100)}…${text.slice(-60)}`
+}
+
+/** Of a long chain the end says enough. */
+export const ending = (label: string) => (label.length <= 200 ? label : `…${label.slice(-100)}`)
+
+const WORDS: Partial<Record<OperationCode, string>> = {
+  [Op.set]: 'Netref.set',
+  [Op.has]: 'Netref.has',
+  [Op.delete]: 'Netref.delete',
+  [Op.keys]: 'Netref.keys'
+}
+
+/** A call as its caller wrote it: `root.open("x")`. */
+export function formatCall(op: OperationCode, target: string, operand: unknown): string {
+  if (op === Op.get) return target
+  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
+  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
+  return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
+}
+
+const formatArgs = (args: unknown[]) =>
+  args
+    .slice(0, 3)
+    .map(inWords)
+    .concat(args.length > 3 ? '…' : [])
+    .join(', ')
+
+/** A look at a user's Proxy may throw; a label never does. */
+function inWords(value: unknown): string {
+  try {
+    return describe(value)
+  } catch {
+    return '{…}'
+  }
+}
