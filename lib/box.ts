@@ -13,7 +13,7 @@ import { className, formatPlace } from './labels.js'
 import { isNetref, Ref, stateOf } from './netref.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
-import { isIndex, LATER, type Travel, travelOf } from './values.js'
+import { isIndex, LATER, silence, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
 export type Place = readonly (string | number)[]
@@ -135,8 +135,8 @@ export class Boxing {
     return boxed
   }
 
-  /** Boxes what stands at `place` below the present one if it is data through and through; else leaves no trace. */
-  data(place: Place, value: unknown, depth: number): { boxed: unknown } | undefined {
+  /** Boxes what `read` finds at `place` below the present one if it is data through and through; else leaves no trace. */
+  data(place: Place, read: () => unknown, depth: number): { boxed: unknown } | undefined {
     const [here, bytes, groups, outer] = [
       this.#place.length,
       this.#bytes.length,
@@ -149,7 +149,7 @@ export class Boxing {
     this.#place.push(...place)
     let data: { boxed: unknown } | undefined
     try {
-      data = { boxed: this.box(value, depth) }
+      data = { boxed: this.box(read(), depth) }
     } catch (error) {
       if (error === ENDLESS) throw error
       this.#bytes.length = bytes
@@ -200,6 +200,7 @@ export class Boxing {
       case 'bytes':
         return this.#range(object as ArrayBuffer | ArrayBufferView, travel.type)
       case 'refused':
+        silence(object)
         throw this.refusal(travel.what, travel.cure)
       case 'reference':
         return this.#reference(object)

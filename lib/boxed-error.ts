@@ -24,27 +24,34 @@ const ELSEWHERE = new Set<string>(['name', 'message', 'stack', ...OWN_PLACE])
 /** Names that never come in as fields of an error: they would mean something to the language. */
 const NEVER = new Set(['__proto__', 'constructor', 'prototype', 'then', 'toString', 'toJSON'])
 
+/** What an error says of itself, whatever its author made of that. */
+function text(error: Error, key: 'name' | 'message'): string {
+  try {
+    return String(error[key])
+  } catch {
+    return ''
+  }
+}
+
 export function boxError(error: Error, boxing: Boxing, depth: number): BoxedError {
   const boxed: BoxedError = {
     class: errorName(error),
-    name: String(error.name),
-    message: String(error.message)
+    name: text(error, 'name'),
+    message: text(error, 'message')
   }
   const omitted: string[] = []
   const fields: Record<string, unknown> = {}
+  const own = error as unknown as Record<string, unknown>
   for (const key of OWN_PLACE) {
-    const value = key in error ? (error as BoxedError)[key] : undefined
     // The code of a DOMException comes of its name.
-    if (value === undefined || (key === 'code' && boxed.class === 'DOMException')) continue
-    const data = boxing.data([key], value, depth + 1)
+    if (!(key in error) || (key === 'code' && boxed.class === 'DOMException')) continue
+    const data = boxing.data([key], () => own[key], depth + 1)
     if (data) boxed[key] = data.boxed
     else omitted.push(key)
   }
   for (const key of Object.keys(error)) {
     if (ELSEWHERE.has(key)) continue
-    const data = NEVER.has(key)
-      ? undefined
-      : boxing.data(['fields', key], (error as unknown as Record<string, unknown>)[key], depth + 2)
+    const data = NEVER.has(key) ? undefined : boxing.data(['fields', key], () => own[key], depth + 2)
     if (data) fields[key] = data.boxed
     else omitted.push(key)
   }

@@ -10,6 +10,7 @@ import { formatRefused, formatReply, keysOf, Op, type Operation, toName } from '
 import { Rate } from './rate.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
+import { Turns } from './turns.js'
 import { unbox } from './unbox.js'
 import { isThenable } from './values.js'
 
@@ -18,8 +19,8 @@ export class Callee {
   /** The number of the peer's last call. */
   #last = 0
   #ended = false
-  /** Calls whose turn it is, as what they waited for has settled; by id. */
-  #ready: { readonly id: number; readonly act: () => void }[] = []
+  /** Calls whose turn it is, as what they waited for has settled. */
+  readonly #ready = new Turns()
   #settling = false
 
   readonly #rate: Rate
@@ -160,21 +161,14 @@ export class Callee {
     this.#settling = true
     this.answers.settle(id, answer, frame)
     if (!outermost) return
-    for (let i = 0; i < this.#ready.length; i++) this.#ready[i]!.act()
-    this.#ready = []
+    for (let act = this.#ready.next(); act && !this.#ended; act = this.#ready.next()) act()
     this.#settling = false
   }
 
   /** While answers settle, calls on them run in the order they came in, whichever answer each of them waited for. */
   #inTurn(id: number, act: () => void): void {
-    if (!this.#settling) return act()
-    let [from, to] = [0, this.#ready.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (this.#ready[middle]!.id < id) from = middle + 1
-      else to = middle
-    }
-    this.#ready.splice(from, 0, { id, act })
+    if (this.#settling) this.#ready.add(id, act)
+    else act()
   }
 
   end(): void {

@@ -16,7 +16,7 @@ export interface ConnectOptions extends CommonOptions, SocketOptions {
    *
    * @default a service that offers nothing
    */
-  readonly service?: ServiceSource
+  readonly service?: ServiceSource | undefined
 }
 
 /** A client's hold on a session: calls made before the socket is open wait for it. */
@@ -86,14 +86,14 @@ export function connect<T>(
 ): Connection<T> {
   const address = parseAddress(url)
   const open = ({ limits }: Settings) => {
-    const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits) }
+    const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
     return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
   }
   return new Connection(open, options)
 }
 
 function parseAddress(url: string | { readonly href: string }): string {
-  const text = typeof url === 'string' ? url : url.href
+  const text = String(typeof url === 'object' ? url?.href : url)
   const { protocol } = URL.canParse(text) ? new URL(text) : { protocol: '' }
   if (/^(ws|http)s?:$/.test(protocol)) return text
   throw new TypeError(
@@ -103,9 +103,9 @@ function parseAddress(url: string | { readonly href: string }): string {
 
 export interface PairOptions extends CommonOptions {
   /** What the client end offers. */
-  readonly service?: ServiceSource
+  readonly service?: ServiceSource | undefined
   /** Options of the serving end. */
-  readonly serving?: CommonOptions
+  readonly serving?: CommonOptions | undefined
 }
 
 /** A connection to a service in the same process. */

@@ -49,7 +49,7 @@ export class ExposureError extends NetrefError {
   override name = 'ExposureError'
 }
 
-/** The netref was released: by `Netref.release`, `using`, or the end of its session. */
+/** The netref was released, by `Netref.release` or `using`. */
 export class ReleasedError extends NetrefError {
   override name = 'ReleasedError'
 }

@@ -11,8 +11,10 @@ export class Emitter<Events extends object> {
 
   on<E extends keyof Events>(name: E, listener: (told: Events[E]) => void): () => void {
     const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(listener))
-    return () => void listeners.delete(listener)
+    // One of its own, so that the same listener put on twice is taken off once at a time.
+    const listening = (told: Events[E]) => listener(told)
+    this.#listeners.set(name, listeners.add(listening))
+    return () => void listeners.delete(listening)
   }
 
   /** Calls the listeners; one that throws is reported and does not keep the others from being told. */

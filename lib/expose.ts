@@ -9,15 +9,15 @@ export interface ExposeOptions {
    *
    * @default its public members, looked up live: those that do not start with `_`
    */
-  readonly read?: Iterable<PropertyKey>
+  readonly read?: Iterable<PropertyKey> | undefined
   /**
    * Names that may be set and deleted, if they may be read, too.
    *
    * @default none
    */
-  readonly write?: Iterable<PropertyKey>
+  readonly write?: Iterable<PropertyKey> | undefined
   /** Told once per session when its peer has let go of the last netref to the object, or the session ended. */
-  readonly released?: () => void
+  readonly released?: (() => void) | undefined
 }
 
 /** What `expose()` said of one object. */

@@ -15,25 +15,25 @@ export interface ExposureOptions {
    *
    * @default 'exposed_'
    */
-  readonly exposedPrefix?: string
+  readonly exposedPrefix?: string | undefined
   /**
    * Members that do not start with `_`, of every object the peer holds, may be read and called.
    *
    * @default false
    */
-  readonly allowPublicAttrs?: boolean
+  readonly allowPublicAttrs?: boolean | undefined
   /**
    * Members the peer may read may be set as well.
    *
    * @default false
    */
-  readonly allowSetAttrs?: boolean
+  readonly allowSetAttrs?: boolean | undefined
   /**
    * Members the peer may read may be deleted as well.
    *
    * @default false
    */
-  readonly allowDeleteAttrs?: boolean
+  readonly allowDeleteAttrs?: boolean | undefined
 }
 
 export type Exposure = Required<ExposureOptions>
@@ -48,17 +48,17 @@ export const NO_EXPOSURE: Exposure = {
 /** What an operation yields: a value, and the object it was read off where it is a function. */
 export interface Outcome {
   readonly value: unknown
-  readonly self?: object
+  readonly self?: object | undefined
 }
 
 /** What the peer starts from, besides the target. */
 export interface Origin {
   /** The peer holds the target by reference: it is no copy, whatever it looks like. */
-  readonly held?: boolean
+  readonly held?: boolean | undefined
   /** The target is the root. */
-  readonly isRoot?: boolean
+  readonly isRoot?: boolean | undefined
   /** The object that a member function, the target, belongs to. */
-  readonly self?: object
+  readonly self?: object | undefined
 }
 
 type Members = Record<Name, unknown>
@@ -274,16 +274,15 @@ function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
   const names = new Set<string>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     for (const property of Object.getOwnPropertyNames(at)) {
-      for (const name of namesOf(property, exposure.exposedPrefix)) {
-        if (memberOf(object, name, exposure, from, false) !== undefined) names.add(name)
-      }
+      const name = nameOf(property, exposure.exposedPrefix)
+      if (memberOf(object, name, exposure, from, false) !== undefined) names.add(name)
     }
   }
   return [...names]
 }
 
-const namesOf = (property: string, prefix: string) =>
-  property.startsWith(prefix) ? [property.slice(prefix.length), property] : [property]
+const nameOf = (property: string, prefix: string) =>
+  property.startsWith(prefix) ? property.slice(prefix.length) : property
 
 const notExposed = (name: Name) =>
   new Refusal(

@@ -83,7 +83,7 @@ export class Link implements TransportListener {
     this.transport.start(this)
   }
 
-  /** Whether the peer owes it to itself to read first: nothing more of it is acted on. */
+  /** Nothing more of the peer is acted on until it reads its replies. */
   get paused(): boolean {
     return this.#paused
   }

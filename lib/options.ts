@@ -101,46 +101,46 @@ export const DEFAULT_LIMITS: Limits = {
 export interface ErrorContext {
   readonly session: Session | undefined
   /** The call that failed, as its caller wrote it, e.g. `root.notify("x")`. */
-  readonly call?: string
+  readonly call?: string | undefined
 }
 
 export interface CommonOptions extends ExposureOptions {
-  /** Limits on what the peer may send. Those not named keep their defaults. */
-  readonly limits?: Partial<Limits>
+  /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
+  readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
   /**
    * Sends the stacks of errors along; the other side frames them under its own.
    *
    * @default false
    */
-  readonly exposeStacks?: boolean
+  readonly exposeStacks?: boolean | undefined
   /**
    * Told of failures nobody awaits: of a hook or a listener, and of a call that was neither awaited nor chained on.
    *
    * @default one line by `console.error`
    */
-  readonly onError?: (error: unknown, context: ErrorContext) => void
+  readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
 }
 
 /** Options of the socket of a client in Node, as `ws` and TLS take them. */
 export interface SocketOptions {
   /** Headers of the request that opens the socket. */
-  readonly headers?: Readonly<Record<string, string | string[]>>
+  readonly headers?: Readonly<Record<string, string | string[]>> | undefined
   /** The `Origin` header. */
-  readonly origin?: string
+  readonly origin?: string | undefined
   /** An `http.Agent` or `https.Agent`, e.g. of a proxy. */
-  readonly agent?: object
-  /** How long the handshake may take, in ms. @default no limit */
-  readonly handshakeTimeout?: number
+  readonly agent?: object | undefined
+  /** How long the handshake may take, in ms. @default 10 000 */
+  readonly handshakeTimeout?: number | undefined
   /** Certificates to trust, in PEM. */
-  readonly ca?: string | Uint8Array | (string | Uint8Array)[]
+  readonly ca?: string | Uint8Array | (string | Uint8Array)[] | undefined
   /** The client's own certificate and its key, in PEM. */
-  readonly cert?: string | Uint8Array
-  readonly key?: string | Uint8Array
-  readonly passphrase?: string
+  readonly cert?: string | Uint8Array | undefined
+  readonly key?: string | Uint8Array | undefined
+  readonly passphrase?: string | undefined
   /** The name the server's certificate has to carry. */
-  readonly servername?: string
+  readonly servername?: string | undefined
   /** @default true */
-  readonly rejectUnauthorized?: boolean
+  readonly rejectUnauthorized?: boolean | undefined
 }
 
 /** The common options, filled in. */
@@ -169,7 +169,13 @@ export function settingsOf(options: CommonOptions): Settings {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
-    onError
+    onError: (error, context) => {
+      try {
+        onError(error, context)
+      } catch (failure) {
+        console.error('netref: onError itself failed:', failure)
+      }
+    }
   }
 }
 
@@ -189,5 +195,8 @@ const defined = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 
 function logError(error: unknown, { call }: ErrorContext): void {
-  console.error(`netref: ${call ? `${call} failed and nobody awaited it: ` : ''}${error}`)
+  const text = String(error)
+  console.error(
+    `netref: ${call ? `${call} failed and nobody awaited it: ${text.replace(`${call}: `, '')}` : text}`
+  )
 }

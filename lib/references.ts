@@ -1,5 +1,6 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
+import { EFFORT } from './effort.js'
 import { ProtocolError, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
@@ -7,6 +8,7 @@ import { className, functionName } from './labels.js'
 import { Ref, type Requester, stateOf } from './netref.js'
 import type { Limits } from './options.js'
 import { formatRelease } from './protocol.js'
+import { Rate } from './rate.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
 
@@ -21,8 +23,11 @@ const NAME_LENGTH = 60
 export class References implements Giver, Taker {
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
+  readonly effort = new Rate(EFFORT.perSecond, EFFORT.burst)
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
+  /** Whether the session has ended. A user's code may end it in the midst of boxing: nothing is kept from then on. */
+  #ended = false
 
   constructor(
     private readonly session: Requester,
@@ -41,13 +46,14 @@ export class References implements Giver, Taker {
     if (ref instanceof Ref && ref.session === this.session) return ['h', ref.id]
     // A netref's `this` is at its home: it is the same wherever it is found.
     const { id } = this.exports.give(object, ref ? undefined : self)
+    if (this.#ended) this.exports.release(id, 1)
     if (ref) return [typeof object === 'function' ? 'f' : 'o', [id, (ref as Ref).name]]
     return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
   }
 
   takeBack([kind, data]: Given): void {
     // The peer has not seen it: it is not told of as released.
-    if (kind !== 'h') this.exports.release((data as [number])[0], 1)
+    if (kind !== 'h' && !this.#ended) this.exports.release((data as [number])[0], 1)
   }
 
   take(kind: ReferenceKind, data: unknown): unknown {
@@ -65,8 +71,9 @@ export class References implements Giver, Taker {
     }
     const ref = new Ref(this.session, id as number, name.slice(0, NAME_LENGTH), kind === 'f')
     const { proxy } = ref
+    if (this.#ended) return proxy
     this.imports.add(ref)
-    collected.register(proxy, ref)
+    collected.register(proxy, ref, ref)
     return proxy
   }
 
@@ -80,11 +87,13 @@ export class References implements Giver, Taker {
 
   /** Gives the receipts of a netref back, once. */
   release(ref: Ref): void {
+    collected.unregister(ref)
     const receipts = this.imports.release(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
   }
 
   #free(id: number, receipts: number): void {
+    if (this.#ended) return
     this.#freed.push(id, receipts)
     this.freeing()
   }
@@ -104,6 +113,9 @@ export class References implements Giver, Taker {
 
   /** The session ended: nothing is held any more, on either side. */
   clear(): void {
+    this.#ended = true
+    // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
+    for (const ref of this.imports) collected.unregister(ref)
     this.imports.clear()
     this.#freed = []
     for (const entry of this.exports.clear()) this.#gone(entry)

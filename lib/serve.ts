@@ -1,8 +1,8 @@
 // `serve`: a WebSocket server with a session for each client.
-import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
+import { describe } from './labels.js'
 import { type CommonOptions, maxPayload, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
@@ -16,19 +16,19 @@ export interface ServeOptions extends CommonOptions {
    *
    * @default '127.0.0.1'
    */
-  readonly host?: string
+  readonly host?: string | undefined
   /**
    * The port to listen at; 0 takes any free one, see `server.url`.
    *
    * @default 18861
    */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The path of the URL to serve at; every other is answered with 400. @default any */
-  readonly path?: string
+  readonly path?: string | undefined
   /** An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. */
-  readonly server?: object
+  readonly server?: object | undefined
   /** How many connections may wait to be accepted. @default 511 */
-  readonly backlog?: number
+  readonly backlog?: number | undefined
 }
 
 export interface ServerEvents {
@@ -53,7 +53,9 @@ export class Server {
   constructor(sockets: WebSocketServer, makeRoot: (session: Session) => object, settings: Settings) {
     this.sessions = this.#sessions
     this.#sockets = sockets
-    this.#events = new Emitter(error => settings.onError(error, { session: undefined }))
+    const report = (error: unknown) => settings.onError(error, { session: undefined })
+    this.#events = new Emitter(report)
+    sockets.on('error', report)
     sockets.on('connection', (socket, request) => {
       const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
       this.#accept(new WebSocketTransport(socket, peer), makeRoot, settings)
@@ -79,9 +81,13 @@ export class Server {
     })
   }
 
-  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. */
+  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
   get url(): string {
-    const { address, port, family } = this.#sockets.address() as AddressInfo
+    const where = this.#sockets.address()
+    if (where === null || typeof where === 'string') {
+      throw new NetrefError('not-listening', 'server.url: the server listens at no port')
+    }
+    const { address, port, family } = where
     const host =
       address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
     const { server, path } = this.#sockets.options
@@ -133,7 +139,7 @@ export async function serve<T extends object>(
   const settings = settingsOf(options)
   const makeRoot = rootMaker(service)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new RangeError(`serve: port ${String(port)} is not a whole number from 0 to 65535`)
+    throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
   }
   const where = server ? { server: server as never } : { host, port, backlog }
   const sockets: WebSocketServer = new WebSocketServer({
@@ -145,8 +151,12 @@ export async function serve<T extends object>(
   })
   if (!server) {
     await new Promise<void>((listening, failed) => {
-      sockets.once('listening', listening)
-      sockets.once('error', (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port)))
+      const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
+      sockets.once('error', fail)
+      sockets.once('listening', () => {
+        sockets.off('error', fail)
+        listening()
+      })
     })
   }
   return new Server(sockets, makeRoot, settings)

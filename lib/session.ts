@@ -2,7 +2,7 @@
 // Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
-import { ProtocolError, type Reason, reasonOf } from './errors.js'
+import { ProtocolError, type Reason, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
 import { Link } from './link.js'
@@ -73,11 +73,15 @@ export class Session<Root extends object = object> {
   readonly #references: References
   readonly #caller: Caller
   readonly #callee: Callee
+  /** Whether the service was told of the session. */
+  #connected = false
   /** Whether the peer has said hello. */
   #greeted = false
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
+  /** Whether this side asked for the end. */
+  #closing = false
   #close!: (reason: Reason) => void
 
   /** @internal */
@@ -137,6 +141,7 @@ export class Session<Root extends object = object> {
 
   /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
   async close(): Promise<void> {
+    this.#closing = !this.#ended
     this.end({ code: 'closed', message: 'close() was called' })
     await this.#link.gone
   }
@@ -165,17 +170,14 @@ export class Session<Root extends object = object> {
   /** @internal */
   unobserved(result: Result): void {
     setTimeout(() => {
-      if (!result.observed) this.#report(result.error, result.label)
+      // That a call was cut off is no news to who closed the session.
+      const cutOff = result.error instanceof SessionEndedError && this.#closing
+      if (!result.observed && !cutOff) this.#report(result.error, result.label)
     })
   }
 
   #report(error: unknown, call?: string): void {
-    const { onError } = this.setup
-    try {
-      onError(error, call === undefined ? { session: this } : { session: this, call })
-    } catch (failure) {
-      console.error('netref: onError itself failed:', failure)
-    }
+    this.setup.onError(error, call === undefined ? { session: this } : { session: this, call })
   }
 
   // Messages in.
@@ -232,13 +234,19 @@ export class Session<Root extends object = object> {
       this.#report(error)
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
-    this.setup.onBegin?.(this)
-    const offer = this.#offer
-    if (offer instanceof Service)
-      attempt(
-        () => offer.onConnect?.(this),
-        error => this.#report(error)
-      )
+    // The service, and whoever is told that the session begins, may have ended it.
+    if (!this.#ended) this.setup.onBegin?.(this)
+    if (!this.#ended) this.#hook(service => service.onConnect?.(this))
+  }
+
+  #hook(call: (service: Service) => unknown): void {
+    this.#connected = true
+    const service = this.#offer
+    if (!(service instanceof Service)) return
+    attempt(
+      () => call(service),
+      error => this.#report(error)
+    )
   }
 
   // The end.
@@ -261,12 +269,7 @@ export class Session<Root extends object = object> {
     this.#caller.end(reason)
     this.#callee.end()
     this.#references.clear()
-    const offer = this.#offer
-    if (offer instanceof Service)
-      attempt(
-        () => offer.onDisconnect?.(this, reason),
-        error => this.#report(error)
-      )
+    if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
     this.#close(reason)
     this.#events.emit('closed', reason)
   }

@@ -5,8 +5,8 @@ import { LimitError, ProtocolError } from './errors.js'
 export interface Export {
   readonly id: number
   readonly object: object
-  /** The object a member function is bound to. */
-  readonly self: object | undefined
+  /** The object a member function is bound to; not there for anything else, as a reference is to weigh little. */
+  readonly self?: object
   /** How often it was sent and not yet given back. The peer holds it while this is above zero. */
   receipts: number
 }
@@ -27,24 +27,33 @@ export class ExportTable {
   }
 
   set root(object: object) {
-    this.#root = { id: 0, object, self: undefined, receipts: 1 }
+    this.#root = { id: 0, object, receipts: 1 }
   }
 
-  /** Gives an object once more: one receipt. @throws LimitError when there are too many */
+  /** @internal What is in the table, for those who check it. */
+  [Symbol.iterator](): Iterator<Readonly<Export>> {
+    return this.#byId.values()
+  }
+
+  /** Gives an object once more: one receipt. @throws LimitError when there are too many; nothing is kept then */
   give(object: object, self: object | undefined): Export {
     if (object === this.#root?.object) return this.#root
-    const family = self === undefined ? this.#byObject : this.#familyOf(self)
-    let entry = family.get(object)
-    if (!entry) {
-      if (this.size >= this.limit) {
-        const message = `the other side holds ${this.limit} references (limits.exports): let it release some`
-        throw new LimitError('limit', message)
-      }
-      entry = { id: this.#nextId++, object, self, receipts: 0 }
-      family.set(object, entry)
-      this.#byId.set(entry.id, entry)
-    }
+    const family = self === undefined ? this.#byObject : this.#members.get(self)
+    const entry = family?.get(object) ?? this.#add(object, self)
     entry.receipts++
+    return entry
+  }
+
+  #add(object: object, self: object | undefined): Export {
+    if (this.size >= this.limit) {
+      const message = `the other side holds ${this.limit} references (limits.exports): let it release some`
+      throw new LimitError('limit', message)
+    }
+    const id = this.#nextId++
+    const entry = self === undefined ? { id, object, receipts: 0 } : { id, object, self, receipts: 0 }
+    this.#byId.set(id, entry)
+    if (self === undefined) this.#byObject.set(object, entry)
+    else this.#familyOf(self).set(object, entry)
     return entry
   }
 
@@ -108,6 +117,11 @@ export class ImportTable<T extends object, I extends Import<T>> {
 
   get size(): number {
     return this.#byId.size
+  }
+
+  /** @internal What is in the table, for those who check it. */
+  [Symbol.iterator](): Iterator<Readonly<I>> {
+    return this.#byId.values()
   }
 
   /** The netref for an id, if one lives: one receipt more. */

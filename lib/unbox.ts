@@ -5,6 +5,7 @@
 // make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
 import type { Place, ReferenceKind } from './box.js'
 import { fillError, makeError } from './boxed-error.js'
+import { costOf } from './effort.js'
 import { ProtocolError, Refusal } from './errors.js'
 import { describe } from './labels.js'
 import { type Groups, isPlace, type Kind } from './protocol.js'
@@ -19,6 +20,8 @@ export interface Taker {
    * @throws Refusal when it was released, ProtocolError when it was never given.
    */
   take(kind: ReferenceKind, data: unknown): unknown
+  /** How long reading may take: whether it may cost that much more. */
+  readonly effort: { allows(cost: number): boolean }
   readonly limits: { readonly bigintDigits: number }
 }
 
@@ -41,7 +44,7 @@ export function unbox(
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
-    for (const place of places) slots.push({ kind, ...find(holder, place as Place) })
+    for (const place of places) slots.push(find(kind, holder, place as Place))
   }
   const shells = new Map<unknown, object>()
   if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, shells)
@@ -51,13 +54,14 @@ export function unbox(
     if (kind === 'c') continue
     // Else a short list of places could have a long value read over and over.
     if (at[key] !== raw) throw new ProtocolError('two values at one place')
+    // The references behind a bad value arrived all the same: they are taken, so that they can be given back.
+    if (refusal && !isReference(kind)) continue
     let value: unknown
     try {
       value = revive(kind, raw, ranges, taker, shells)
       if (key === 'then' && typeof value === 'function')
         throw new Refusal('unreadable', 'a received copy with a `then`')
     } catch (error) {
-      // The references behind a bad value arrived all the same: they are taken, so that they can be given back.
       if (error instanceof ProtocolError) throw error
       refusal ??= error instanceof Refusal ? error : unreadable(kind, error)
     }
@@ -67,6 +71,8 @@ export function unbox(
   return holder[0]
 }
 
+const isReference = (kind: Kind): kind is ReferenceKind => kind === 'o' || kind === 'f' || kind === 'h'
+
 /** `error` may come from a user's `decode`: it may be anything. */
 function unreadable(kind: Kind, error: unknown): Refusal {
   const why = error instanceof Error ? error.message : describe(error)
@@ -75,7 +81,7 @@ function unreadable(kind: Kind, error: unknown): Refusal {
 
 const isEnumerable = Object.prototype.propertyIsEnumerable
 
-function find(holder: Container, place: Place): Omit<Slot, 'kind'> {
+function find(kind: Kind, holder: Container, place: Place): Slot {
   let at = holder
   let key: string | number = 0
   for (const next of place) {
@@ -85,7 +91,7 @@ function find(holder: Container, place: Place): Omit<Slot, 'kind'> {
       throw new ProtocolError('a path to nowhere')
     key = next
   }
-  return { at, key, raw: at[key] }
+  return { kind, at, key, raw: at[key] }
 }
 
 /** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
@@ -96,10 +102,14 @@ function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unkn
     if (kind === 'e') shells.set(raw, makeError(raw))
   }
   const closed: [Slot, object][] = []
+  const known = new Set<unknown>()
   for (const slot of slots) {
     if (slot.kind !== 'c') continue
     if (!isPlace(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
-    const { raw } = find(holder, slot.raw)
+    // Else a short list of places could have a long way gone over and over.
+    if (known.has(slot.raw)) throw new ProtocolError('two values at one place')
+    known.add(slot.raw)
+    const { raw } = find('c', holder, slot.raw)
     if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
     closed.push([slot, shells.get(raw) ?? raw])
   }
@@ -118,11 +128,8 @@ function revive(
     if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(kind[1])} that is not in a list`)
     return decodeType(kind[1], raw[0])
   }
+  if (isReference(kind)) return taker.take(kind, raw)
   switch (kind) {
-    case 'o':
-    case 'f':
-    case 'h':
-      return taker.take(kind, raw)
     case 'm':
       return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw)
     case 's':
@@ -132,16 +139,21 @@ function revive(
     case 'b':
       return reviveBytes(raw, ranges.next().value)
     default:
-      if (kind === 'bigint') checkDigits(raw, taker.limits.bigintDigits)
       if (!isLeaf(kind)) throw new ProtocolError(`the unknown kind ${JSON.stringify(kind)}`)
+      if (typeof raw === 'string') checkEffort(kind, raw, taker)
       return decodeLeaf(kind, raw)
   }
 }
 
-/** The time to read a bigint grows faster than its length. */
-function checkDigits(raw: unknown, most: number): void {
-  if (typeof raw !== 'string' || raw.length <= most) return
-  throw new Refusal('limit', `a bigint of more than ${most} digits (limits.bigintDigits)`)
+/** Some texts of a few characters take a thousand times as long to read as others. */
+function checkEffort(kind: string, text: string, { effort, limits: { bigintDigits } }: Taker): void {
+  if (kind === 'bigint' && text.length > bigintDigits)
+    throw new Refusal('limit', `a bigint of more than ${bigintDigits} digits (limits.bigintDigits)`)
+  if (!effort.allows(costOf(kind, text)))
+    throw new Refusal(
+      'limit',
+      `a ${kind} that takes too long to read, alone or with others: send fewer at a time`
+    )
 }
 
 function fillMap(map: Map<unknown, unknown>, entries: unknown): Map<unknown, unknown> {

@@ -98,3 +98,8 @@ const isIterator = (object: object): boolean =>
 
 /** Whether a name is that of an item of an array. */
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name
+
+/** Nobody may ever hear of a promise that is refused: if it fails, the refusal was enough. */
+export function silence(refused: object): void {
+  if (refused instanceof Promise) refused.catch(() => {})
+}

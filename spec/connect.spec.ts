@@ -239,6 +239,34 @@ t.test('what a server says at the end is read for what it is', async t => {
 /** The TCP socket of a WebSocket of `ws`, to write to past all framing. */
 const socketOf = (socket: WebSocket) => (socket as unknown as { _socket: net.Socket })._socket
 
+t.test('a socket that never opens is given up', async t => {
+  const silent = net.createServer(() => {}).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const conn = connect<Calculator>(`ws://127.0.0.1:${(silent.address() as net.AddressInfo).port}`, {
+    handshakeTimeout: 50
+  })
+  const called = rejection(conn.root.add(1, 2))
+  await conn.close()
+  t.match(await called, { code: 'closed' })
+  silent.close()
+})
+
+t.test('errors of a server of the user are told, and the server has no url until it listens', async t => {
+  const errors: unknown[] = []
+  const web = http.createServer()
+  const handled: unknown[] = []
+  web.on('error', error => handled.push(error))
+  const server = await serve(Calculator, { server: web, onError: error => void errors.push(error) })
+  t.throws(() => server.url, { code: 'not-listening' })
+  await using other = await serve(Calculator, { port: 0 })
+  web.listen(Number(new URL(other.url).port), '127.0.0.1')
+  await until(() => errors.length === 1 && handled.length === 1)
+  t.match(errors, [{ code: 'EADDRINUSE' }])
+  await server.close()
+  t.throws(() => connect(undefined as never), /"undefined" is not a ws:\/\/ or wss:\/\/ address/)
+  await t.rejects(serve(Calculator, { port: '18861' as never }), /serve: port "18861" is not a whole number/)
+})
+
 t.test('a client that never closes its end is cut off', { timeout: 10_000 }, async t => {
   const server = await serve(Calculator, { port: 0 })
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')

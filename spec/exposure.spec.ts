@@ -1632,7 +1632,7 @@ t.test('answers', async t => {
         const thrown: Record<string, unknown> = {
           symbol: Symbol('s'),
           undefined,
-          getter: Object.create(Error.prototype, Object.getOwnPropertyDescriptors(throwing)),
+          getter: throwing,
           large: 'x'.repeat(6000),
           text: 'text',
           hostile: Object.assign(new Error('e'), { name: Symbol('s') })

@@ -295,6 +295,7 @@ const taker = {
     if (data === 3) throw new Refusal('released', 'gone')
     throw new ProtocolError('a reference that was never given')
   },
+  effort: { allows: () => true },
   limits: { bigintDigits: 100 }
 }
 const take = (json: unknown, groups: Groups, bytes: Uint8Array[] = []) => unbox(json, groups, bytes, taker)

@@ -6,13 +6,15 @@ import { formatMessage } from '../lib/debug.js'
 import { reasonOf } from '../lib/errors.js'
 import {
   callSession,
+  connect,
   expose,
   Netref,
   pair,
   type Reason,
   Service,
   Session,
-  SessionEndedError
+  SessionEndedError,
+  serve
 } from '../lib/index.js'
 import { settingsOf } from '../lib/options.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
@@ -250,6 +252,106 @@ t.test('by hand: a released target is refused, a reply that cannot be read ends 
   })
   t.match(await served.closed, { code: 'protocol' })
 })
+
+t.test(
+  'a session that ends while it begins leaves nothing, and hooks come in order or not at all',
+  async t => {
+    const told: string[] = []
+    class Hooked extends Service {
+      override onConnect() {
+        told.push('connect')
+      }
+      override onDisconnect() {
+        told.push('disconnect')
+      }
+      exposed_chain(session: unknown) {
+        return expose({ bye: () => void conn.served.close(), a: () => told.push('a'), session })
+      }
+    }
+    const closing = await serve(
+      session => {
+        void session.close()
+        return new Hooked()
+      },
+      { port: 0 }
+    )
+    t.match(await connect(closing.url).closed, { code: 'closed' })
+    t.equal(closing.sessions.size, 0)
+    closing.on('session', () => t.fail('it never began'))
+    await closing.close()
+
+    const refusing = await serve(Hooked, { port: 0 })
+    refusing.on('session', session => void session.close())
+    t.match(await connect(refusing.url).closed, { code: 'closed' })
+    await refusing.close()
+    t.same(told, [], 'a service that was not told of the session is not told of its end')
+
+    const conn = pair(Hooked)
+    const chain = conn.root.chain(1)
+    const calls = [chain.bye(), chain.a(), chain.a()].map(call => rejection(call as PromiseLike<unknown>))
+    await Promise.all(calls)
+    t.same(told, ['connect', 'disconnect'], 'what waited is not acted on after the end')
+  }
+)
+
+t.test('a promise inside a value is refused, and its failure is nobody’s', t =>
+  overMemory(t, { user: () => ({ profile: Promise.reject(new Error('db down')) }) }, async conn => {
+    const error = await rejection(conn.root.user())
+    t.match(
+      error.message,
+      /^root\.user\(\): result\.profile is a promise, which cannot be sent: await it first/
+    )
+    await turn()
+  })
+)
+
+t.test('an error arrives whatever its author made of it', t =>
+  overMemory(
+    t,
+    {
+      fail() {
+        const error = Object.assign(new RangeError('as it was'), { extra: 1 })
+        for (const key of ['detail', 'cause']) {
+          Object.defineProperty(error, key, {
+            enumerable: true,
+            get: () => {
+              throw new Error('from a getter')
+            }
+          })
+        }
+        throw error
+      },
+      odd() {
+        throw Object.assign(new Error('x'), { message: Object.create(null) })
+      }
+    },
+    async conn => {
+      const error = await rejection(conn.root.fail())
+      t.match(error, { name: 'RangeError', message: 'as it was', extra: 1, omitted: ['cause', 'detail'] })
+      t.match(await rejection(conn.root.odd()), { name: 'Error', message: '' })
+    }
+  )
+)
+
+t.test(
+  'who closes is not told of calls that were cut off by that; the same listener twice is two',
+  async t => {
+    const errors: unknown[] = []
+    const conn = pair(Peer, { onError: error => errors.push(error) })
+    await conn.ping()
+    void conn.root.never()
+    const told: Reason[] = []
+    const listener = (reason: Reason) => told.push(reason)
+    const off = conn.on('closed', listener)
+    conn.on('closed', listener)
+    off()
+    await conn.close()
+    await turn()
+    await turn()
+    t.same(errors, [])
+    t.equal(told.length, 1)
+  }
+)
 
 t.test('the end of a session: every pending call on both ends rejects with the reason', async t => {
   const conn = pair(Peer, { service: Peer })

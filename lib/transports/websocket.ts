@@ -16,8 +16,9 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
 /** For every other reason: the range left to applications. */
 const CLOSE_CODE = 4000
 
-/** How long the other end may take to close its end, in ms. */
+/** How long the other end may take to close its end, in ms, from when all was sent; and how long that may take. */
 const CLOSE_WITHIN = 2000
+const DRAIN_WITHIN = 30_000
 
 export class WebSocketTransport implements Transport {
   #error: Error | undefined
@@ -65,9 +66,12 @@ export class WebSocketTransport implements Transport {
   close({ code, message }: Reason): void {
     const { socket } = this
     socket.close(CLOSE_CODES[code] ?? CLOSE_CODE, cut(`${code}: ${message}`))
-    const timer = setTimeout(() => socket.terminate(), CLOSE_WITHIN)
+    const deadline = performance.now() + DRAIN_WITHIN
+    const timer = setInterval(() => {
+      if (this.buffered === 0 || performance.now() > deadline) socket.terminate()
+    }, CLOSE_WITHIN)
     timer.unref()
-    socket.once('close', () => clearTimeout(timer))
+    socket.once('close', () => clearInterval(timer))
   }
 
   /** Why the socket closed: what the other end said, else what befell the socket. */
