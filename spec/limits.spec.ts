@@ -262,3 +262,26 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   t.equal(server.sessions.size, 0)
   t.equal(reasons.length, 2)
 })
+
+t.test('what takes long to read rejects that call: a RegExp, a Date, a URL', t =>
+  overMemory(t, { take: (_value: unknown) => 'taken' }, async conn => {
+    const { take } = conn.root
+    const set = '[\\p{L}--[a-z]]'
+    for (const cheap of [
+      /a(b)\1\d\p{L}/u,
+      new RegExp(set, 'v'),
+      new URL('http://xn--mnchen-3ya.de'),
+      new Date(0)
+    ]) {
+      t.equal(await take(cheap), 'taken')
+    }
+    const strings = '\\p{RGI_Emoji}'.repeat(9)
+    for (const dear of [new RegExp(strings, 'v'), new RegExp('x'.repeat(20_000))]) {
+      const error = await rejection(take(dear))
+      t.match(error, { code: 'limit', message: /a regexp that takes too long to read/ })
+    }
+    const long = new Date(0)
+    long.toISOString = () => '1970-01-01T00:00:00.000Z'.padEnd(100)
+    t.match(await rejection(take(long)), { code: /limit|unsendable/ })
+  })
+)

@@ -15,7 +15,7 @@ const SECONDS = Number(values.seconds)
 const CLIENTS = 6
 const SLOTS = 64
 /** Of how much the line through the samples may rise from its first to its last, in bytes. */
-const GROWTH = 256 * 1024
+const GROWTH = 512 * 1024
 /** Errors that are part of the use: of what was done badly on purpose, and of sessions that ended under others. */
 const EXPECTED = new Set([
   'ours',

@@ -1,0 +1,369 @@
+// A peer that means harm, by the hundred thousand: whatever it sends, its session goes on or ends with a reason, and
+// nothing else happens. NETREF_FUZZ says how many inputs, NETREF_FUZZ_SEED which ones.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import t from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { REASONS } from '../lib/errors.js'
+import { connect, pair, type Reason, SessionEndedError } from '../lib/index.js'
+import { settingsOf } from '../lib/options.js'
+import { Session } from '../lib/session.js'
+import { MemoryTransport } from '../lib/transports/memory.js'
+import { prototypes, unchanged, World } from './fixtures/world.js'
+import { BadPeer, type Input, input, SOUND } from './grammar.js'
+import { assertClean, CHILD_ENV, rejection } from './helpers.js'
+import type { Loose } from './wire.js'
+
+const COUNT = Number(process.env.NETREF_FUZZ ?? 100_000)
+const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
+/** Inputs to a run: each run begins a session, and another one whenever that has ended. */
+const INPUTS = 20
+const HELLO: Input = { ...SOUND, messages: [[0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200 }]] }
+
+t.setTimeout(0)
+t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
+const before = prototypes()
+const faults: unknown[] = []
+process.on('unhandledRejection', fault => faults.push(fault))
+
+interface Script {
+  /** Whether it says hello first. */
+  readonly polite: boolean
+  /** What the other side lets it do. */
+  readonly rights: number
+  /** Which end is fuzzed: the one that speaks first, or the other. */
+  readonly initiates: boolean
+  readonly inputs: readonly Input[]
+}
+const script: fc.Arbitrary<Script> = fc.record({
+  polite: fc.integer({ min: 0, max: 19 }).map(n => n > 0),
+  rights: fc.nat(7),
+  initiates: fc.boolean(),
+  inputs: fc.array(input, { minLength: INPUTS, maxLength: INPUTS })
+})
+
+/** Runs as many scripts as make up that many inputs. */
+async function fuzz(inputs: number, run: (script: Script) => Promise<void>, path: number): Promise<void> {
+  const numRuns = Math.max(Math.round(inputs / INPUTS), 1)
+  await fc.assert(fc.asyncProperty(script, run), { numRuns, seed: SEED + path })
+}
+
+/** What became of sessions, by code. */
+class Tally {
+  readonly codes: Record<string, number> = {}
+  /** Counts an ended session. @throws when it did not end as it should */
+  ended({ code, message, cause }: Reason, { exports, imports, pending }: Session['stats']): void {
+    this.codes[code] = (this.codes[code] ?? 0) + 1
+    if (!Object.hasOwn(REASONS, code) || code === 'internal' || !message)
+      throw new Error(`it ended with ${code}: ${message}`, { cause })
+    if (exports || imports || pending) throw new Error(`it holds ${exports}, ${imports}, ${pending}`)
+  }
+}
+
+t.test('through the link of a session, over memory', async t => {
+  const tally = new Tally()
+  const heard = new Map<unknown, number>()
+  await using bystander = pair(World)
+  let runs = 0
+  let inputs = 0
+
+  const join = ({ polite, rights, initiates }: Script) => {
+    const [ours, its] = MemoryTransport.pair()
+    const peer = new BadPeer(heard)
+    ours.start({ opened() {}, received: frame => peer.hear(frame), closed() {} })
+    // What is sent arrives within `send`, so that what is thrown past the session is thrown here.
+    ours.hold()
+    its.hold()
+    const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
+    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, onError() {} }
+    const session = new Session(its, { ...settingsOf(options), initiates, makeRoot: () => new World() })
+    const root = session.root as Loose
+    const calls: PromiseLike<unknown>[] = []
+    let ended: Reason | undefined
+    session.on('closed', reason => {
+      ended = reason
+    })
+    const send = async (frame: string | Uint8Array) => {
+      ours.send(frame)
+      ours.letGo(1)
+      await undefined
+      its.letGo(its.held)
+    }
+    return {
+      async begin() {
+        await undefined
+        its.letGo(its.held)
+        if (polite) await send(peer.frame(HELLO))
+        if (initiates)
+          calls.push(
+            root.open(() => 1),
+            root.open(1).lines()
+          )
+      },
+      send: (input: Input) => send(peer.frame(input)),
+      get ended() {
+        return ended !== undefined
+      },
+      async end() {
+        void session.close()
+        tally.ended(await session.closed, session.stats)
+        await Promise.allSettled(calls)
+      }
+    }
+  }
+
+  await fuzz(
+    COUNT * 0.9,
+    async script => {
+      let session = join(script)
+      await session.begin()
+      for (const input of script.inputs) {
+        if (session.ended) {
+          await session.end()
+          session = join(script)
+          await session.begin()
+        }
+        inputs++
+        await session.send(input)
+      }
+      await session.end()
+      // Timers and the collector have their turn.
+      await turn()
+      if (++runs % 50 === 0 && (await (bystander.root as Loose).echo(runs)) !== runs)
+        throw new Error('another session is not served')
+      if (runs % 10 === 0 && !unchanged(before)) throw new Error('a prototype has changed')
+    },
+    0
+  )
+  t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
+  t.ok(inputs >= COUNT * 0.9 - INPUTS)
+  t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
+  t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
+  await assertClean(t, bystander.session, bystander.served)
+})
+
+/** One end of an open socket that speaks badly: an input at a time, each when the one before has been acted on. */
+class BadSocket {
+  readonly #peer: BadPeer
+  readonly closed: Promise<void>
+  #acted: (() => void) | undefined
+
+  constructor(
+    private readonly socket: WebSocket,
+    heard: Map<unknown, number>
+  ) {
+    this.#peer = new BadPeer(heard)
+    socket.on('error', () => {})
+    socket.on('message', (data, isBinary) => this.#peer.hear(isBinary ? (data as Buffer) : String(data)))
+    socket.on('pong', () => this.#acted?.())
+    this.closed = new Promise<void>(resolve => socket.on('close', () => resolve())).then(() =>
+      this.#acted?.()
+    )
+  }
+
+  get open() {
+    return this.socket.readyState === WebSocket.OPEN
+  }
+
+  /** What lies beneath the frames. */
+  get bytes(): Socket {
+    return (this.socket as Loose)._socket
+  }
+
+  /** Says one thing, and waits until the other end has acted on it. */
+  async say(input: Input): Promise<void> {
+    if (!this.open) return
+    this.socket.send(this.#peer.frame(input))
+    await this.#settled()
+  }
+
+  async #settled(): Promise<void> {
+    const acted = new Promise<void>(resolve => {
+      this.#acted = resolve
+    })
+    this.socket.ping()
+    await acted
+  }
+
+  async end(rudely: boolean): Promise<void> {
+    if (rudely) this.socket.terminate()
+    else this.socket.close()
+    await this.closed
+  }
+}
+
+/** Bytes that are no frames of a WebSocket, or odd ones. */
+const noise = fc.oneof(
+  fc.uint8Array({ minLength: 2, maxLength: 40 }),
+  fc
+    .tuple(
+      fc.constantFrom(0x80, 0x81, 0x82, 0x88, 0x89, 0x01, 0x83, 0xc1, 0xf2),
+      fc.nat(255),
+      fc.uint8Array()
+    )
+    .map(([head, length, rest]) => Uint8Array.of(head, length, ...rest))
+)
+
+t.test('over sockets, to a server in another process', async t => {
+  const program = fileURLToPath(new URL('./fixtures/hostile-server.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--import', 'tsx', program], {
+    env: CHILD_ENV,
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = once(child, 'exit')
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const { value: url } = await lines.next()
+  const heard = new Map<unknown, number>()
+  const bystander = connect(url)
+  let inputs = 0
+
+  const join = async ({ polite }: Script) => {
+    const socket = new WebSocket(url, { perMessageDeflate: false })
+    const bad = new BadSocket(socket, heard)
+    await once(socket, 'open')
+    if (polite) await bad.say(HELLO)
+    return bad
+  }
+  const run = async (script: Script) => {
+    let bad = await join(script)
+    for (const [i, input] of script.inputs.entries()) {
+      if (!bad.open) {
+        await bad.closed
+        bad = await join({ ...script, polite: true })
+      }
+      inputs++
+      await bad.say(input)
+      if (i % 7 === 0 && (await (bystander.root as Loose).echo(i)) !== i)
+        throw new Error('nobody else is served')
+    }
+    await bad.end(script.initiates)
+  }
+  // Four at a time.
+  const quarter = COUNT / 40
+  await Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path)))
+  await fc.assert(
+    fc.asyncProperty(noise, fc.boolean(), async (bytes, rudely) => {
+      const bad = await join({ polite: true } as Script)
+      bad.bytes.write(bytes)
+      bad.bytes.end()
+      await bad.end(rudely)
+    }),
+    { numRuns: 200, seed: SEED }
+  )
+  t.equal(await (bystander.root as Loose).echo(5), 5, 'another session is still served')
+  t.same([bystander.stats.pending, child.exitCode], [0, null])
+  child.stdin.end()
+  const report = JSON.parse((await lines.next()).value)
+  t.comment(
+    `${inputs} inputs; ended: ${JSON.stringify(report.reasons)}; heard: ${JSON.stringify([...heard])}`
+  )
+  t.ok(inputs >= 4 * quarter - 4 * INPUTS)
+  t.match(report, { left: 1, faults: [], unchanged: true })
+  t.match(await bystander.closed, { code: 'server-closed' })
+  t.same(await ended, [0, null], 'the process ended when it was told to')
+})
+
+t.test('a server that means harm, to our client', async t => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
+  await once(sockets, 'listening')
+  const url = `ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`
+  const heard = new Map<unknown, number>()
+  const tally = new Tally()
+  const failures: Record<string, number> = {}
+  let inputs = 0
+
+  /** A client that makes calls of all kinds, and what comes of it when `serve` is done. */
+  const visit = async (serve: (bad: BadSocket) => Promise<void>) => {
+    const served = once(sockets, 'connection').then(([socket]) => serve(new BadSocket(socket, heard)))
+    const conn = connect(url, { service: World, onError() {} })
+    const root = conn.root as Loose
+    const first = root.open(new World())
+    const calls = [
+      first,
+      first.lines().first(() => 1),
+      root.a.b,
+      new root.C(new Map([[1, () => 2]])),
+      conn.ping()
+    ]
+    const settled = calls.map(call =>
+      Promise.resolve(call).catch(error => {
+        if (!(error instanceof SessionEndedError)) return
+        if (error.code !== (error.reason.code as string) || !error.message.includes(error.code)) throw error
+        failures[error.code] = (failures[error.code] ?? 0) + 1
+      })
+    )
+    await served
+    const reason = await conn.closed
+    await Promise.all(settled)
+    tally.ended(reason, conn.stats)
+    const late = await rejection(root.late())
+    if (late.code !== reason.code) throw late
+  }
+  await fuzz(
+    COUNT / 40,
+    async ({ inputs: [...left], polite, initiates }) => {
+      while (left.length > 0)
+        await visit(async bad => {
+          if (polite) await bad.say(HELLO)
+          while (left.length > 0 && bad.open) {
+            inputs++
+            await bad.say(left.shift()!)
+          }
+          await bad.end(initiates)
+        })
+    },
+    5
+  )
+  await fc.assert(
+    fc.asyncProperty(noise, fc.boolean(), (bytes, rudely) =>
+      visit(async bad => {
+        await bad.say(HELLO)
+        bad.bytes.write(bytes)
+        bad.bytes.end()
+        await bad.end(rudely)
+      })
+    ),
+    { numRuns: 200, seed: SEED }
+  )
+  t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; calls: ${JSON.stringify(failures)}`)
+  t.ok(inputs >= COUNT / 40 - INPUTS)
+  t.ok(failures.protocol! > 0 && failures['connection-lost']! > 0)
+  sockets.close()
+  await once(sockets, 'close')
+
+  const bare = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end(answers.shift()!))
+  })
+  const answers = [
+    '',
+    'x',
+    'HTTP/1.1 200 OK\r\n\r\n',
+    'HTTP/1.1 101 Switching Protocols\r\n\r\n',
+    '\0'.repeat(99)
+  ]
+  bare.listen(0, '127.0.0.1')
+  await once(bare, 'listening')
+  while (answers.length > 0) {
+    const conn = connect(`ws://127.0.0.1:${(bare.address() as AddressInfo).port}`)
+    t.match(
+      await rejection((conn.root as Loose).echo(1)),
+      { code: 'unreachable' },
+      'what is no server at all'
+    )
+    await conn.close()
+  }
+  bare.close()
+  await once(bare, 'close')
+})
+
+t.test('nothing else has happened', async t => {
+  t.same(faults, [], 'no rejection went unhandled')
+  t.ok(unchanged(before), 'every prototype is as it was')
+})
