@@ -47,3 +47,22 @@ function costOfURL(text: string): number {
   if (!/^[\0-\x7f]*$/.test(text)) return Number.POSITIVE_INFINITY
   return 30 + text.length / 10 + (/xn--/i.test(text) ? text.length ** 2 / 10_000 : 0)
 }
+
+/** How many keys are looked up to learn how long it takes, how often, and what is not usual any more, in ms. */
+const SAMPLE = 32
+const TRIES = 4
+const UNUSUAL = SAMPLE * 0.005
+
+/**
+ * What it has cost to add so many keys. Numbers can be chosen so that all of them collide, in each engine others: it
+ * shows in how long they take to find. The shortest of some tries counts, as much else takes time.
+ */
+export function costOfKeys(count: number, find: (index: number) => void): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let tries = 0; tries < TRIES && least > UNUSUAL; tries++) {
+    const began = performance.now()
+    for (let i = 0; i < SAMPLE; i++) find(Math.floor(Math.random() * count))
+    least = Math.min(least, performance.now() - began)
+  }
+  return least > UNUSUAL ? ((least / SAMPLE) * 20_000 * count) / 2 : 0
+}

@@ -5,7 +5,7 @@
 // make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
 import type { Place, ReferenceKind } from './box.js'
 import { fillError, makeError } from './boxed-error.js'
-import { costOf } from './effort.js'
+import { costOf, costOfKeys } from './effort.js'
 import { ProtocolError, Refusal } from './errors.js'
 import { describe } from './labels.js'
 import { type Groups, isPlace, type Kind } from './protocol.js'
@@ -131,9 +131,9 @@ function revive(
   if (isReference(kind)) return taker.take(kind, raw)
   switch (kind) {
     case 'm':
-      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw)
+      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, taker)
     case 's':
-      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw)
+      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
     case 'e':
       return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
     case 'b':
@@ -156,18 +156,29 @@ function checkEffort(kind: string, text: string, { effort, limits: { bigintDigit
     )
 }
 
-function fillMap(map: Map<unknown, unknown>, entries: unknown): Map<unknown, unknown> {
+function fillMap(map: Map<unknown, unknown>, entries: unknown, taker: Taker): Map<unknown, unknown> {
   if (!Array.isArray(entries) || !entries.every(entry => Array.isArray(entry) && entry.length === 2)) {
     throw new ProtocolError('a Map that is not a list of entries')
   }
-  for (const [key, value] of entries) map.set(key, value)
+  const add = (i: number) => map.set(entries[i][0], entries[i][1])
+  addAll(entries.length, add, i => map.has(entries[i][0]), taker)
   return map
 }
 
-function fillSet(set: Set<unknown>, members: unknown): Set<unknown> {
+function fillSet(set: Set<unknown>, members: unknown, taker: Taker): Set<unknown> {
   if (!Array.isArray(members)) throw new ProtocolError('a Set that is not a list')
-  for (const member of members) set.add(member)
+  const add = (i: number) => set.add(members[i])
+  addAll(members.length, add, i => set.has(members[i]), taker)
   return set
+}
+
+/** Adds keys one by one, and from time to time sees whether that goes as it should. */
+function addAll(count: number, add: (i: number) => void, find: (i: number) => void, { effort }: Taker): void {
+  for (let i = 0; i < count; ) {
+    add(i++)
+    if (i >= 1024 && (i & (i - 1)) === 0 && !effort.allows(costOfKeys(i, find)))
+      throw new Refusal('limit', 'keys of a Map or Set that take too long to find')
+  }
 }
 
 /** A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. */

@@ -17,7 +17,7 @@ import { MemoryTransport } from '../lib/transports/memory.js'
 import { prototypes, unchanged, World } from './fixtures/world.js'
 import { BadPeer, type Input, input, SOUND } from './grammar.js'
 import { assertClean, CHILD_ENV, rejection } from './helpers.js'
-import type { Loose } from './wire.js'
+import { collect, type Loose } from './wire.js'
 
 const COUNT = Number(process.env.NETREF_FUZZ ?? 100_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
@@ -361,6 +361,19 @@ t.test('a server that means harm, to our client', async t => {
   }
   bare.close()
   await once(bare, 'close')
+})
+
+t.test('a session that has ended is let go, and the service that holds its netrefs', async t => {
+  const ended = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const conn = pair(World)
+      await (conn.root as Loose).keep(() => 1, new World())
+      await conn.close()
+      return new WeakRef(conn.served)
+    })
+  )
+  await collect(() => ended.every(session => session.deref() === undefined))
+  t.pass('nothing keeps them')
 })
 
 t.test('nothing else has happened', async t => {

@@ -1,3 +1,4 @@
+/* c8 ignore start: this checks, and is not what is checked: branches that no run took this time are no fault. */
 // Three parties in a line, A–B–C, that hand things to each other while every frame between them waits to be let go;
 // and what has to hold of their tables, after every step.
 import { setImmediate as turn } from 'node:timers/promises'
