@@ -54,6 +54,8 @@ export class Caller {
       if (base instanceof Ref && base.released)
         throw new ReleasedError('released', `${base.label} was released`)
       payload = this.#box(op, operand)
+      // An accessor of a user's may have ended the session in the midst.
+      if (this.#ended) throw new SessionEndedError(this.#ended)
       const target = base instanceof Ref ? base.id : -base.id
       const message = formatOperation(op, this.#last + 1, target, path, payload?.json)
       this.#send(result, message, payload?.bytes ?? [])

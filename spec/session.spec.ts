@@ -294,6 +294,20 @@ t.test(
   }
 )
 
+t.test('an accessor of an argument that ends the session rejects its own call', async t => {
+  const conn = pair(Peer)
+  await conn.ping()
+  const odd = {
+    a: () => 1,
+    get b() {
+      void conn.close()
+      return 2
+    }
+  }
+  t.match(await rejection(conn.root.note(odd)), { code: 'closed' })
+  t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
+})
+
 t.test('a promise inside a value is refused, and its failure is nobody’s', t =>
   overMemory(t, { user: () => ({ profile: Promise.reject(new Error('db down')) }) }, async conn => {
     const error = await rejection(conn.root.user())
