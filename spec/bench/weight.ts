@@ -9,7 +9,6 @@ declare const gc: () => void
 
 const COUNT = 100_000
 const AT_A_TIME = 10_000
-/** Bytes of heap. */
 /** In bytes. What is left is nothing but for the noise of a heap of a process that runs: 3 are 300 kB in all. */
 const TARGETS = { holder: 300, home: 130, left: 3 }
 
