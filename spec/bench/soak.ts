@@ -1,6 +1,6 @@
 // Random use over real sockets for minutes: calls, callbacks, references, errors, bytes, three parties, sessions that
 // come and go. `npm run soak` ends with code 1 when the heap grows, an answer is wrong, or a table is not empty at last.
-// It takes 5 minutes, or what `-- --seconds 10` says. Nothing is optimized meanwhile: optimized code lies in the heap, too,
+// It takes 5 minutes, or what `-- --seconds 10` says. Nothing is compiled meanwhile: machine code lies in the heap, too,
 // and there comes to be more of it for as long as one cares to look.
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
