@@ -11,8 +11,9 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
+import type { Path } from './names.js'
 import { Ref, type Requester } from './netref.js'
-import { formatOperation, formatPing, Op, type OperationCode, type Path, type Reply } from './protocol.js'
+import { formatOperation, formatPing, Op, type OperationCode, type Reply } from './protocol.js'
 import type { References } from './references.js'
 import { Result } from './result.js'
 import { unbox } from './unbox.js'

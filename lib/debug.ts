@@ -1,7 +1,8 @@
 // `NETREF_DEBUG=1`: one readable line for each message that crosses.
 
 import { formatPath } from './labels.js'
-import { Op, type Path } from './protocol.js'
+import type { Path } from './names.js'
+import { Op } from './protocol.js'
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
 

@@ -1,6 +1,7 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
+
+import { knowSymbol } from './names.js'
 import { isNetref } from './netref.js'
-import { knowSymbol } from './protocol.js'
 import { travelOf } from './values.js'
 
 export interface ExposeOptions {

@@ -3,8 +3,9 @@
 import { Refusal } from './errors.js'
 import { grantOf, isMarked } from './expose.js'
 import { describe } from './labels.js'
+import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
-import { type Name, Op, type OperationCode } from './protocol.js'
+import { Op, type OperationCode } from './protocol.js'
 import { Service } from './service.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 

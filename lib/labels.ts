@@ -1,5 +1,6 @@
 // How errors name things: values, classes, paths and calls, as a person would write them.
-import { keysOf, Op, type OperationCode, type Path, toName } from './protocol.js'
+import { keysOf, type Path, toName } from './names.js'
+import { Op, type OperationCode } from './protocol.js'
 
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
 export function describe(value: unknown): string {

@@ -5,9 +5,10 @@
 // more; a peer that asks and does not read the replies is not read from, until it does.
 import { tracer } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
+import { type Frame, parseFrame } from './frame.js'
 import type { Limits } from './options.js'
 import { ENVELOPE, Outbox, sizeOf } from './outbox.js'
-import { type Frame, type PeerLimits, parseFrame } from './protocol.js'
+import type { PeerLimits } from './protocol.js'
 import type { Transport, TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */

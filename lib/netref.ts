@@ -2,7 +2,8 @@
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
 
 import { describe, formatPath } from './labels.js'
-import { keysOf, type Name, Op, type OperationCode, type Path, toKey } from './protocol.js'
+import { keysOf, type Name, type Path, toKey } from './names.js'
+import { Op, type OperationCode } from './protocol.js'
 import type { Result } from './result.js'
 import type { Import } from './tables.js'
 

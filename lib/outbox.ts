@@ -1,5 +1,6 @@
 // Messages that wait to leave together, as one frame.
-import { formatFrame, type PeerLimits } from './protocol.js'
+import { formatFrame } from './frame.js'
+import type { PeerLimits } from './protocol.js'
 
 /** Room in a frame for its count and brackets. */
 export const ENVELOPE = 32

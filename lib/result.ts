@@ -2,6 +2,7 @@
 import { localizeStack } from './boxed-error.js'
 import { Refusal, refusalError } from './errors.js'
 import { ending, formatCall, formatPath } from './labels.js'
+import type { Path } from './names.js'
 import {
   blankFunction,
   type Done,
@@ -12,7 +13,7 @@ import {
   type Requester,
   stateOf
 } from './netref.js'
-import type { OperationCode, Path } from './protocol.js'
+import type { OperationCode } from './protocol.js'
 
 /** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
 interface Asked {

@@ -5,20 +5,18 @@ import { Caller } from './caller.js'
 import { ProtocolError, type Reason, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
+import type { Frame } from './frame.js'
 import { Link } from './link.js'
+import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
-  type Frame,
   formatHello,
-  keysOf,
   type Message,
   Op,
   type OperationCode,
-  type Path,
   type PeerLimits,
   parseMessage,
-  toName,
   VERSION
 } from './protocol.js'
 import { References } from './references.js'

@@ -1,7 +1,8 @@
 /* c8 ignore start: this checks, and is not what is checked: branches that no run took this time are no fault. */
 // What a peer may say, and what it may say badly: inputs for fuzzing, grown from the grammar in lib/protocol.ts.
 import fc, { type Arbitrary } from 'fast-check'
-import { Op, parseFrame, parseMessage } from '../lib/protocol.js'
+import { parseFrame } from '../lib/frame.js'
+import { Op, parseMessage } from '../lib/protocol.js'
 import type { Loose } from './wire.js'
 
 /**

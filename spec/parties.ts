@@ -3,9 +3,10 @@
 // and what has to hold of their tables, after every step.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Given } from '../lib/box.js'
+import { parseFrame } from '../lib/frame.js'
 import { expose, Netref, type Pair, pair } from '../lib/index.js'
 import { Ref, stateOf } from '../lib/netref.js'
-import { Op, parseFrame } from '../lib/protocol.js'
+import { Op } from '../lib/protocol.js'
 import { References } from '../lib/references.js'
 import type { MemoryTransport } from '../lib/transports/memory.js'
 import { finalize, kill, watch } from './collector.js'

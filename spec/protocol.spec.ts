@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { ProtocolError, Refusal } from '../lib/errors.js'
+import { formatFrame, parseFrame } from '../lib/frame.js'
 import { registerType, Service } from '../lib/index.js'
+import { keysOf, toKey, toName } from '../lib/names.js'
 import {
-  formatFrame,
   formatHello,
   formatOperation,
   formatPing,
@@ -11,12 +12,8 @@ import {
   formatRelease,
   formatReply,
   type Groups,
-  keysOf,
   Op,
-  parseFrame,
   parseMessage,
-  toKey,
-  toName,
   VERSION
 } from '../lib/protocol.js'
 import { ExportTable, ImportTable } from '../lib/tables.js'

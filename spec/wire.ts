@@ -1,7 +1,7 @@
 // For specs that look at what crosses, and at when the collector has run.
 import { setImmediate as turn } from 'node:timers/promises'
+import { parseFrame } from '../lib/frame.js'
 import type { Pair } from '../lib/index.js'
-import { parseFrame } from '../lib/protocol.js'
 import { until } from './helpers.js'
 
 declare const gc: () => void

@@ -1,0 +1,115 @@
+// What a transport carries: the messages of one tick, and the only parser of that.
+//
+// A frame is JSON text, or a binary frame where bytes ride beside the JSON:
+//   text    [received, [message, …]]
+//   binary  u32 length of the JSON, big-endian, then 4 zero bytes | the JSON, padded to 8 | bytes, padded to 8 | …
+//           with JSON [received, [message, …], [[index of the message, byteLength, …], …]]
+// `received` counts the frames this side has received.
+import { ProtocolError } from './errors.js'
+import { isCount } from './protocol.js'
+
+/** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
+export interface Frame {
+  readonly received: number
+  readonly messages: readonly unknown[]
+  readonly bytes: ReadonlyMap<number, readonly Uint8Array[]>
+}
+
+const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
+/** All empty ranges: a frame could claim millions of them at two characters each. */
+const EMPTY = new Uint8Array()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+const encoder = new TextEncoder()
+const aligned = (length: number) => (length + 7) & ~7
+
+/** The messages of one frame, already JSON, as what the transport carries. `bytes[i]` belongs to `messages[i]`. */
+export function formatFrame(
+  received: number,
+  messages: readonly string[],
+  bytes: ReadonlyMap<number, readonly Uint8Array[]>
+): string | Uint8Array {
+  const text = `[${received},[${messages.join(',')}]`
+  if (bytes.size === 0) return `${text}]`
+  const sizes = [...bytes].map(([index, ranges]) => [index, ...ranges.map(range => range.byteLength)])
+  const json = encoder.encode(`${text},${JSON.stringify(sizes)}]`)
+  const ranges = [...bytes.values()].flat()
+  const frame = new Uint8Array(
+    ranges.reduce((sum, range) => sum + aligned(range.byteLength), 8 + aligned(json.length))
+  )
+  new DataView(frame.buffer).setUint32(0, json.length)
+  frame.set(json, 8)
+  let offset = 8 + aligned(json.length)
+  for (const range of ranges) {
+    frame.set(range, offset)
+    offset += aligned(range.byteLength)
+  }
+  return frame
+}
+
+/** @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`. */
+export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: number; depth: number }): Frame {
+  const text = typeof data === 'string' ? data : headerOf(data)
+  if (text.length > limits.jsonBytes)
+    throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
+  let frame: unknown
+  try {
+    frame = JSON.parse(text)
+  } catch {
+    throw new ProtocolError('a frame that is not JSON')
+  }
+  // Five levels are the frame's own: frame, messages, message, groups, group.
+  if (text.length > 2 * limits.depth && isDeeper(frame, limits.depth + 5)) {
+    throw new ProtocolError(`a frame nested deeper than ${limits.depth}`, 'limit')
+  }
+  if (!Array.isArray(frame) || !isCount(frame[0]) || !Array.isArray(frame[1]) || frame.length > 3) {
+    throw new ProtocolError('a frame that is not [received, messages]')
+  }
+  if (typeof data !== 'string')
+    return { received: frame[0], messages: frame[1], bytes: rangesOf(data, frame[2], frame[1].length) }
+  if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
+  return { received: frame[0], messages: frame[1], bytes: NO_BYTES }
+}
+
+function headerOf(data: Uint8Array): string {
+  const length = jsonLength(data)
+  if (8 + length > data.byteLength) throw new ProtocolError('a binary frame whose header lies')
+  try {
+    return decoder.decode(data.subarray(8, 8 + length))
+  } catch {
+    throw new ProtocolError('a binary frame whose JSON is not UTF-8')
+  }
+}
+
+function jsonLength(data: Uint8Array): number {
+  if (data.byteLength < 8) throw new ProtocolError('a binary frame without a header')
+  return new DataView(data.buffer, data.byteOffset).getUint32(0)
+}
+
+function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<number, Uint8Array[]> {
+  const bytes = new Map<number, Uint8Array[]>()
+  let start = 8 + aligned(jsonLength(data))
+  if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
+  for (const entry of sizes) {
+    if (!Array.isArray(entry) || !entry.every(isCount) || !(entry[0] < messages) || bytes.has(entry[0])) {
+      throw new ProtocolError('a binary frame with bad sizes')
+    }
+    const ranges: Uint8Array[] = []
+    for (const size of entry.slice(1)) {
+      if (start + size > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
+      ranges.push(size === 0 ? EMPTY : data.subarray(start, start + size))
+      start += aligned(size)
+    }
+    bytes.set(entry[0], ranges)
+  }
+  if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
+  return bytes
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  for (const item of Array.isArray(value) ? value : Object.values(value)) {
+    if (typeof item === 'object' && item !== null && isDeeper(item, levels - 1)) return true
+  }
+  return false
+}
