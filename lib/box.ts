@@ -4,26 +4,30 @@
 //            json,[group, …]     a group is [kind, path, path, …]; at each path stands a placeholder with the data
 //
 // Kinds: 'o' an object, 'f' a function, 'h' one of the receiver's own; 'm' Map, 's' Set, 'e' Error; 'b' the next range of
-// the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a registered type; else a leaf of
-// superjson's. Groups stand in the order in which they are to be applied: what is inside a container before it.
+// the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a registered type; of what has a flow
+// of its own 'i' an iterator, 'r' a stream to read, 'w' one to write, 'd' both, 'p' a promise, 'a' an abort signal; else a
+// leaf of superjson's. Groups stand in the order in which they are to be applied: what is inside a container before it.
 import { boxError } from './boxed-error.js'
 import { UnsendableError } from './errors.js'
 import { isExposed } from './expose.js'
 import { className, formatPlace } from './labels.js'
-import { isNetref, Ref, stateOf } from './netref.js'
+import { isNetref, stateOf } from './netref.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
-import { isIndex, LATER, silence, type Travel, travelOf } from './values.js'
+import { endsOf, isLocked } from './streams.js'
+import { type FlowKind, isIndex, isIterable, silence, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
 export type Place = readonly (string | number)[]
 
-export type ReferenceKind = 'o' | 'f' | 'h'
+export type ReferenceKind = 'o' | 'f' | 'h' | FlowKind
 
 /** What boxing needs of the session it is for. */
 export interface Giver {
   /** The wire form of a reference to `object`; `self` is the object a member function belongs to. */
   give(object: object, self: object | undefined): Given
+  /** The same for one with a flow of its own. */
+  giveFlow(object: object, kind: FlowKind): Given
   /** Takes back one giving of a reference that was not sent after all. */
   takeBack(given: Given): void
   /** What the peer takes at most, and whether stacks of errors go along. */
@@ -33,12 +37,19 @@ export interface Giver {
 /** A value ready to cross: its JSON with its groups, the bytes that go beside, and the references given in it. */
 export interface Payload {
   readonly json: string
+  /** Whether groups follow in `json`. */
+  readonly grouped: boolean
   readonly bytes: readonly Uint8Array[]
   readonly given: readonly Given[]
 }
 export type Given = readonly [kind: ReferenceKind, data: unknown]
 
-const plain = (value: unknown): Payload => ({ json: JSON.stringify(value), bytes: NOTHING, given: NOTHING })
+const plain = (value: unknown): Payload => ({
+  json: JSON.stringify(value),
+  grouped: false,
+  bytes: NOTHING,
+  given: NOTHING
+})
 const NOTHING: readonly never[] = []
 /** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
 const ENDLESS = Symbol('endless')
@@ -96,8 +107,9 @@ export class Boxing {
   whole(value: unknown, self?: object): Payload {
     try {
       const json = JSON.stringify(this.box(value, 0, self))
-      const groups = this.#groups.length > 0 ? `,${JSON.stringify(this.#groups)}` : ''
-      return { json: json + groups, bytes: this.#bytes, given: this.#given }
+      const grouped = this.#groups.length > 0
+      const groups = grouped ? `,${JSON.stringify(this.#groups)}` : ''
+      return { json: json + groups, grouped, bytes: this.#bytes, given: this.#given }
     } catch (error) {
       try {
         if (error === ENDLESS) return new Boxing(this.name, this.giver, new Map()).whole(value, self)
@@ -183,9 +195,10 @@ export class Boxing {
   #reference(object: object, self?: object): unknown {
     if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
     const state = stateOf(object)
-    if (state && !(state instanceof Ref)) throw this.refusal('remote and not here yet', 'await it first')
-    if (state?.released) throw this.refusal('a released netref', 'send it before it is released')
-    const given = this.giver.give(object, self)
+    const ref = state?.ref
+    if (state && !ref) throw this.refusal('remote and not here yet', 'await it first')
+    if (ref?.released) throw this.refusal('a released netref', 'send it before it is released')
+    const given = this.giver.give(ref?.proxy ?? object, self)
     this.#given.push(given)
     return this.#mark(given[0], given[1])
   }
@@ -200,12 +213,42 @@ export class Boxing {
       case 'bytes':
         return this.#range(object as ArrayBuffer | ArrayBufferView, travel.type)
       case 'refused':
-        silence(object)
         throw this.refusal(travel.what, travel.cure)
+      case 'flow':
+        return this.#flow(object, travel.kind, depth)
+      case 'pair':
+        return this.#pair(object, depth)
       case 'reference':
         return this.#reference(object)
     }
     return this.met ? this.#onceOnly(object, travel, depth, this.met) : this.#container(object, travel, depth)
+  }
+
+  #flow(object: object, kind: FlowKind, depth: number): unknown {
+    if (kind === 'p') silence(object)
+    if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
+    if (isLocked(object))
+      throw this.refusal('a stream that is locked', 'send it once, before it is read or written')
+    const given = this.giver.giveFlow(object, kind)
+    this.#given.push(given)
+    const [made, data] = given
+    if (made === 'a' && (object as AbortSignal).aborted) {
+      const { reason } = object as AbortSignal
+      const boxed = this.data([3], () => reason, depth + 1)?.boxed ?? null
+      return this.#mark('a', [...(data as unknown[]), 1, boxed])
+    }
+    return this.#mark(made, data)
+  }
+
+  #pair(object: object, depth: number): unknown {
+    const { readable, writable } = endsOf(object)
+    const flow = (key: number, end: object, kind: FlowKind) => {
+      this.#place.push(key)
+      const boxed = this.#flow(end, kind, depth + 1)
+      this.#place.pop()
+      return boxed
+    }
+    return this.#mark('d', [flow(0, readable, 'r'), flow(1, writable, 'w')])
   }
 
   /** A container on the second walk, which sends each once. An instance of a registered type is there when decoded only. */
@@ -254,12 +297,11 @@ export class Boxing {
   /** A copy made in one step, so that accessors and proxies are read once; then boxed in place. */
   #record(object: Record<string, unknown>, depth: number): unknown {
     const copy = { ...object }
-    if (Symbol.iterator in copy || Symbol.asyncIterator in copy)
-      throw this.refusal('an iterable object', LATER)
+    if (isIterable(copy)) return this.#flow(object, 'i', depth)
+    if (typeof copy.then === 'function') return this.#flow(object, 'p', depth)
     for (const key of Object.keys(copy)) {
       const item = copy[key]
       if (isPlainPrimitive(item)) continue
-      if (typeof item === 'function' && key === 'then') throw this.refusal('a promise', 'await it first')
       copy[key] = this.inside(key, item, depth + 1, object)
     }
     return copy

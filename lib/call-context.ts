@@ -1,7 +1,15 @@
 // Who calls: known in the synchronous start of a handler.
 import type { Session } from './session.js'
 
-let current: Session | undefined
+/** Who carries out calls. */
+interface Carrier {
+  readonly session: Session
+  signalOf(call: number): AbortSignal
+}
+
+/** Who starts a call at present, and which. */
+let carrier: Carrier | undefined
+let call = 0
 
 /**
  * The session whose peer makes the call that is being started: for services shared by several sessions. Ask before
@@ -15,17 +23,36 @@ let current: Session | undefined
  * }
  */
 export function callSession(): Session {
-  if (current) return current
+  if (carrier) return carrier.session
   throw new Error('callSession(): no call is being started; ask before the first `await` of a handler')
 }
 
-/** Runs the start of a handler for a session. */
-export function startCall<T>(session: Session, run: () => T): T {
-  const outer = current
-  current = session
+/**
+ * A signal for the call that is being started: it aborts, with the caller's reason, when the caller waits no longer
+ * (`Netref.with(fn, { signal, timeout })`), and with a `SessionEndedError` when the session ends. Ask before the first
+ * `await`.
+ *
+ * @throws Error outside the start of a call
+ * @example
+ * async exposed_search(text: string) {
+ *   const signal = callSignal()
+ *   return (await fetch(address(text), { signal })).json()
+ * }
+ */
+export function callSignal(): AbortSignal {
+  if (carrier) return carrier.signalOf(call)
+  throw new Error('callSignal(): no call is being started; ask before the first `await` of a handler')
+}
+
+/** Runs the start of a handler. */
+export function startCall<T>(by: Carrier, id: number, run: () => T): T {
+  const [outer, outerCall] = [carrier, call]
+  carrier = by
+  call = id
   try {
     return run()
   } finally {
-    current = outer
+    carrier = outer
+    call = outerCall
   }
 }

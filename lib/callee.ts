@@ -3,14 +3,24 @@ import { type Answer, Answers } from './answers.js'
 import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
 import type { Channel } from './caller.js'
-import { LimitError, ProtocolError, Refusal, UnsendableError } from './errors.js'
+import {
+  LimitError,
+  ProtocolError,
+  type Reason,
+  Refusal,
+  refusalError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
 import { type Exposure, type Outcome, operate } from './exposure.js'
-import { keysOf, toName } from './names.js'
+import { formatPath } from './labels.js'
+import { keysOf, type Path, toName } from './names.js'
 import type { Limits } from './options.js'
-import { formatRefused, formatReply, Op, type Operation } from './protocol.js'
+import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { Rate } from './rate.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
+import type { ArrivedSignal } from './settling.js'
 import { Turns } from './turns.js'
 import { unbox } from './unbox.js'
 import { isThenable } from './values.js'
@@ -23,15 +33,26 @@ export class Callee {
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
   #settling = false
-
+  /** How many calls came that build on an answer. */
+  #order = 0
+  /** Those of them that still wait for it. */
+  readonly #waiting = new Set<number>()
+  /** Calls under way that nobody waits for, in words. */
+  readonly #oneWays = new Map<number, string>()
+  #lastOneWay = 0
+  /** What aborts calls under way, where they asked. */
+  readonly #signals = new Map<number, AbortController>()
+  /** Signals that came with calls under way. */
+  readonly #held = new Map<number, readonly ArrivedSignal[]>()
   readonly #rate: Rate
 
   constructor(
-    private readonly session: Session,
+    readonly session: Session,
     private readonly references: References,
     private readonly channel: Channel,
     private readonly exposure: Exposure,
-    private readonly limits: Limits
+    private readonly limits: Limits,
+    private readonly report: (error: unknown, call: string) => void
   ) {
     this.#rate = new Rate(limits.callsPerSecond)
   }
@@ -43,8 +64,10 @@ export class Callee {
 
   /** Acts on one operation. @throws ProtocolError when it is not of the protocol */
   receive(message: Operation, bytes: readonly Uint8Array[]): void {
-    const [op, id, target, path] = message
-    this.count(id)
+    const [op, , target, path] = message
+    const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
+    if (id > 0) this.count(id)
+    const { flows, exports } = this.references
     const names = keysOf(path).map(toName)
     let operand: unknown
     let refusal: unknown
@@ -54,14 +77,19 @@ export class Callee {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
-    const excess = this.#beyondLimits()
+    this.#hold(id, flows.takeFresh())
+    const excess = this.#beyondLimits(id)
     if (excess) return this.fail(id, excess, false)
     if (target < 0) {
-      if (-target >= id) throw new ProtocolError(`call ${id} on the answer of call ${-target}`)
+      if (-target > this.#last || -target === id)
+        throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
       this.answers.begin(id)
+      this.#waiting.add(id)
+      const order = ++this.#order
       this.answers.use(-target, answer =>
-        this.#inTurn(id, () => {
-          if (refusal !== undefined) this.fail(id, refusal)
+        this.#inTurn(order, () => {
+          if (!this.#waiting.delete(id)) this.fail(id, new DOMException('it was given up', 'AbortError'))
+          else if (refusal !== undefined) this.fail(id, refusal)
           else if (!answer.ok) this.fail(id, answer.error)
           else {
             const { value, self } = answer
@@ -71,20 +99,56 @@ export class Callee {
       )
       return
     }
-    const entry = this.references.exports.get(target)
+    const entry = exports.get(target)
     if (refusal !== undefined) this.fail(id, refusal)
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
-    else {
+    else if (op === Op.drive) {
+      this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }))
+    } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true }
       this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
     }
   }
 
+  /** A call without an answer has a number of its own, below zero. */
+  #countOneWay(target: Target, path: Path): number {
+    const id = --this.#lastOneWay
+    this.#oneWays.set(id, `${target === 0 ? 'root' : `#${target}`}${formatPath(path)}()`)
+    return id
+  }
+
+  /** The caller waits no longer. @throws ProtocolError for a call that was not made */
+  cancel(id: number, reason: unknown): void {
+    if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
+    if (!this.#waiting.delete(id)) this.#signals.get(id)?.abort(reason)
+  }
+
+  /** A signal for a call that is under way. */
+  signalOf(id: number): AbortSignal {
+    let controller = this.#signals.get(id)
+    if (!controller) this.#signals.set(id, (controller = new AbortController()))
+    return controller.signal
+  }
+
+  /** Signals that came with a call are held until it is over. */
+  #hold(id: number, signals: readonly ArrivedSignal[] | undefined): void {
+    if (signals) this.#held.set(id, signals)
+  }
+
+  /** The call is over. */
+  #letGo(id: number): void {
+    if (this.#signals.size > 0) this.#signals.delete(id)
+    if (this.#held.size === 0) return
+    this.references.flows.letGo(this.#held.get(id))
+    this.#held.delete(id)
+  }
+
   /** What a call is refused for that is one too many. */
-  #beyondLimits(): Refusal | undefined {
+  #beyondLimits(id: number): Refusal | undefined {
     const { pendingCalls, callsPerSecond } = this.limits
-    if (this.answers.size >= pendingCalls) {
+    const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
+    if (others >= pendingCalls) {
       return new Refusal(
         'limit',
         `${pendingCalls} calls are under way (limits.pendingCalls): wait for some of them`
@@ -102,7 +166,7 @@ export class Callee {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
-      outcome = startCall(this.session, operation)
+      outcome = startCall(this, id, operation)
       if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)
@@ -118,6 +182,8 @@ export class Callee {
   /** Answers with a value, and lets the calls run that wait for it. */
   reply(id: number, outcome: Outcome): void {
     if (this.#ended) return
+    this.#letGo(id)
+    if (id < 0) return this.#endOneWay(id)
     const { value, self } = outcome
     let frame: number
     try {
@@ -132,6 +198,12 @@ export class Callee {
   /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
   fail(id: number, error: unknown, kept = true): void {
     if (this.#ended) return
+    this.#letGo(id)
+    if (id < 0) {
+      const call = this.#oneWays.get(id)!
+      this.report(error instanceof Refusal ? refusalError(error.code, call, error.message) : error, call)
+      return this.#endOneWay(id)
+    }
     let frame: number
     if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
     else {
@@ -144,6 +216,12 @@ export class Callee {
       }
     }
     if (kept) this.#settle(id, { ok: false, error }, frame)
+  }
+
+  /** Calls without an answer may have to wait for others; none waits for them. */
+  #endOneWay(id: number): void {
+    this.#oneWays.delete(id)
+    this.answers.forget(id)
   }
 
   #push(message: string, payload?: Payload): number {
@@ -167,14 +245,18 @@ export class Callee {
   }
 
   /** While answers settle, calls on them run in the order they came in, whichever answer each of them waited for. */
-  #inTurn(id: number, act: () => void): void {
-    if (this.#settling) this.#ready.add(id, act)
+  #inTurn(order: number, act: () => void): void {
+    if (this.#settling) this.#ready.add(order, act)
     else act()
   }
 
-  end(): void {
+  end(reason: Reason): void {
     this.#ended = true
     this.answers.clear()
+    this.#oneWays.clear()
+    const error = new SessionEndedError(reason)
+    for (const controller of this.#signals.values()) controller.abort(error)
+    this.#signals.clear()
   }
 }
 

@@ -1,5 +1,6 @@
 // Calls out: what is asked of the peer, and what comes of it.
 import { boxArguments, boxValue, type Payload } from './box.js'
+import { type CallOptions, watch } from './call-options.js'
 import {
   NetrefError,
   ProtocolError,
@@ -13,7 +14,7 @@ import {
 } from './errors.js'
 import type { Path } from './names.js'
 import { Ref, type Requester } from './netref.js'
-import { formatOperation, formatPing, Op, type OperationCode, type Reply } from './protocol.js'
+import { formatCancel, formatOperation, formatPing, Op, type OperationCode, type Reply } from './protocol.js'
 import type { References } from './references.js'
 import { Result } from './result.js'
 import { unbox } from './unbox.js'
@@ -27,10 +28,20 @@ export interface Channel {
   push(message: string, bytes: readonly Uint8Array[]): number
   /** The same for what is owed to the peer: it is not read from while it leaves too much of that unread. */
   reply(message: string, bytes: readonly Uint8Array[]): number
+  /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
+  room(): Promise<void> | undefined
+}
+
+/** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
+interface Watched {
+  readonly options: CallOptions
+  readonly stop: () => void
 }
 
 export class Caller {
-  readonly #pending = new Map<number, Result>()
+  /** Undefined for a call that is not waited for any more: its answer comes all the same. */
+  readonly #pending = new Map<number, Result | undefined>()
+  readonly #watched = new Map<number, Watched>()
   /** The number of our last call. */
   #last = 0
   #ended: Reason | undefined
@@ -38,7 +49,9 @@ export class Caller {
   constructor(
     private readonly session: Requester,
     private readonly references: References,
-    private readonly channel: Channel
+    private readonly channel: Channel,
+    /** Told of a value that came as the answer to a call with options. */
+    private readonly adopt: (value: unknown, options: CallOptions) => void
   ) {}
 
   /** Calls that wait for their answer. */
@@ -47,8 +60,18 @@ export class Caller {
   }
 
   /** Sends one operation. Never throws: what goes wrong rejects the result. */
-  request(op: OperationCode, base: Ref | Result, path: Path, operand: unknown): Result {
-    const result = new Result(this.session, op, base, path, operand)
+  request(
+    op: OperationCode,
+    base: Ref | Result,
+    path: Path,
+    operand: unknown,
+    options?: CallOptions
+  ): Result {
+    const result = new Result(this.session, op, base, path, operand, options)
+    if (options?.signal?.aborted) {
+      result.reject(options.signal.reason, false)
+      return result
+    }
     let payload: Payload | undefined
     try {
       if (this.#ended) throw new SessionEndedError(this.#ended)
@@ -58,8 +81,11 @@ export class Caller {
       // An accessor of a user's may have ended the session in the midst.
       if (this.#ended) throw new SessionEndedError(this.#ended)
       const target = base instanceof Ref ? base.id : -base.id
-      const message = formatOperation(op, this.#last + 1, target, path, payload?.json)
+      const id = op === Op.oneway ? 0 : this.#last + 1
+      const message = formatOperation(op, id, target, path, payload?.json)
+      if (op === Op.oneway) return this.#sendOneWay(result, message, payload?.bytes ?? [])
       this.#send(result, message, payload?.bytes ?? [])
+      if (options) this.#watch(result, options)
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
       const ours = error instanceof UnsendableError || error instanceof NetrefError
@@ -70,8 +96,62 @@ export class Caller {
   }
 
   #box(op: OperationCode, operand: unknown): Payload | undefined {
-    if (op === Op.call || op === Op.construct) return boxArguments(operand as unknown[], this.references)
-    return op === Op.set ? boxValue(operand, 'value', this.references) : undefined
+    switch (op) {
+      case Op.call:
+      case Op.construct:
+      case Op.oneway:
+        return boxArguments(operand as unknown[], this.references)
+      case Op.set:
+      case Op.drive:
+        return boxValue(operand, 'value', this.references)
+      default:
+        return undefined
+    }
+  }
+
+  #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): Result {
+    this.channel.push(message, bytes)
+    const room = this.channel.room()
+    if (!room) result.fulfil(undefined)
+    else
+      void room.then(() => {
+        if (this.#ended) result.reject(new SessionEndedError(this.#ended, result.label), true)
+        else result.fulfil(undefined)
+      })
+    return result
+  }
+
+  #watch(result: Result, options: CallOptions): void {
+    const { id } = result
+    const stop = watch(
+      options,
+      () => result.label,
+      reason => this.#abandon(id, result, reason)
+    )
+    this.#watched.set(id, { options, stop })
+  }
+
+  #unwatch(id: number): Watched | undefined {
+    if (this.#watched.size === 0) return undefined
+    const watched = this.#watched.get(id)
+    watched?.stop()
+    this.#watched.delete(id)
+    return watched
+  }
+
+  /** Waits no more for an answer, and tells the call's home. */
+  #abandon(id: number, result: Result, reason: unknown): void {
+    this.#unwatch(id)
+    this.#pending.set(id, undefined)
+    let payload: Payload | undefined
+    try {
+      payload = boxValue(reason, 'reason', this.references)
+    } catch {
+      // A reason that cannot travel is told as none.
+    }
+    if (this.#ended) return
+    this.channel.push(formatCancel(id, payload?.json), payload?.bytes ?? [])
+    result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
   }
 
   /** Asks for a sign of life. @throws SessionEndedError */
@@ -99,21 +179,25 @@ export class Caller {
       return this.refuse(id, error.code, error.message)
     }
     this.#pending.delete(id)
-    if (op === Op.result) result.fulfil(value)
-    else result.reject(value, true)
+    const watched = this.#unwatch(id)
+    if (watched) this.adopt(value, watched.options)
+    if (op === Op.result) result?.fulfil(value)
+    else result?.reject(value, true)
   }
 
   /** The peer refused. @throws ProtocolError for a reply to a call that does not wait for one */
   refuse(id: number, code: RefusalCode, text: string): void {
     const result = this.#waiting(id)
     this.#pending.delete(id)
-    result.reject(refusalError(code, result.label, text), true)
+    this.#unwatch(id)
+    result?.reject(refusalError(code, result.label, text), true)
   }
 
   /** The call waits until its reply is read: a reply that is none ends the session, and the call with it. */
-  #waiting(id: number): Result {
+  #waiting(id: number): Result | undefined {
     const result = this.#pending.get(id)
-    if (!result) throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
+    if (!result && !this.#pending.has(id))
+      throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
     return result
   }
 
@@ -122,6 +206,8 @@ export class Caller {
     this.#ended = reason
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
-    for (const result of waiting) result.reject(new SessionEndedError(reason, result.label), true)
+    for (const { stop } of this.#watched.values()) stop()
+    this.#watched.clear()
+    for (const result of waiting) result?.reject(new SessionEndedError(reason, result.label), true)
   }
 }

@@ -83,7 +83,7 @@ export function operate(
   exposure: Exposure,
   origin: Origin = INSIDE
 ): Outcome {
-  const steps = op === Op.keys ? path.length : Math.max(path.length - 1, 0)
+  const steps = WHOLE.has(op) ? path.length : Math.max(path.length - 1, 0)
   let holder = target
   let from = origin
   for (let i = 0; ; i++) {
@@ -93,6 +93,8 @@ export function operate(
     from = INSIDE
   }
   if (op === Op.keys) return { value: list(holder, exposure, from) }
+  if (op === Op.obtain) return { value: copy(holder, exposure, from) }
+  if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
   if (name === undefined) return itself(op, holder, operand, origin.self)
   const object = within(holder, name, from)
@@ -103,14 +105,20 @@ export function operate(
     case Op.get:
       return outcome(object[member], object)
     case Op.call:
+    case Op.oneway:
       return { value: call(object[member], object, name, operand as unknown[]) }
     case Op.construct:
       return { value: construct(object[member], name, operand as unknown[]) }
     case Op.set:
     case Op.delete:
       return { value: write(op, object, member, name, operand, exposure) }
+    default:
+      throw new Refusal('not-exposed', 'it is no iterator or stream')
   }
 }
+
+/** What is asked of a thing as a whole, not of a member. */
+const WHOLE = new Set<OperationCode>([Op.keys, Op.obtain, Op.iterate])
 
 const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
@@ -121,6 +129,7 @@ const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(n
 function itself(op: OperationCode, target: unknown, operand: unknown, self: object | undefined): Outcome {
   switch (op) {
     case Op.call:
+    case Op.oneway:
       return { value: call(target, self, undefined, operand as unknown[]) }
     case Op.construct:
       return { value: construct(target, undefined, operand as unknown[]) }
@@ -189,6 +198,9 @@ function endAt(value: unknown): string | undefined {
     case 'array':
     case 'reference':
       return undefined
+    case 'flow':
+    case 'pair':
+      return `${describe(value)}, which has a flow of its own: await it first`
     case 'refused':
       return `${travel.what}, which is never sent: ${travel.cure}`
     default:
@@ -281,6 +293,38 @@ function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
   }
   return [...names]
 }
+
+/** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
+function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, 'obtain', from)
+  if (isExposedCollection(object)) {
+    if (Array.isArray(object)) return [...object]
+    return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
+  }
+  const data: Record<string, unknown> = {}
+  for (const name of list(holder, exposure, from)) {
+    const value = object[memberOf(object, name, exposure, from, false)!]
+    if (typeof value !== 'function' || isNetref(value)) data[name] = value
+  }
+  return data
+}
+
+/** An iterator over an exposed array, Map or Set, or over an object whose own iterator is exposed. */
+function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, Symbol.asyncIterator, from)
+  for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
+    const allowed =
+      name in object && (isExposedCollection(object) || memberOf(object, name, exposure, from, false))
+    if (allowed) return call(object[name], object, name, [])
+  }
+  throw notExposed(Symbol.asyncIterator)
+}
+
+/** Whether this is an array, Map or Set that was exposed as a whole, not by a list of names. */
+const isExposedCollection = (object: object): boolean =>
+  (Array.isArray(object) || object instanceof Map || object instanceof Set) &&
+  grantOf(object) !== undefined &&
+  grantOf(object)!.read === undefined
 
 const nameOf = (property: string, prefix: string) =>
   property.startsWith(prefix) ? property.slice(prefix.length) : property

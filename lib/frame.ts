@@ -13,6 +13,8 @@ export interface Frame {
   readonly received: number
   readonly messages: readonly unknown[]
   readonly bytes: ReadonlyMap<number, readonly Uint8Array[]>
+  /** In bytes; of a text frame, in characters. */
+  readonly size: number
 }
 
 const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
@@ -65,9 +67,14 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
     throw new ProtocolError('a frame that is not [received, messages]')
   }
   if (typeof data !== 'string')
-    return { received: frame[0], messages: frame[1], bytes: rangesOf(data, frame[2], frame[1].length) }
+    return {
+      received: frame[0],
+      messages: frame[1],
+      bytes: rangesOf(data, frame[2], frame[1].length),
+      size: data.length
+    }
   if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
-  return { received: frame[0], messages: frame[1], bytes: NO_BYTES }
+  return { received: frame[0], messages: frame[1], bytes: NO_BYTES, size: data.length }
 }
 
 function headerOf(data: Uint8Array): string {

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-export { callSession } from './call-context.js'
+export { callSession, callSignal } from './call-context.js'
 export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
 export {
   ExposureError,

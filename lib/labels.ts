@@ -68,14 +68,24 @@ const WORDS: Partial<Record<OperationCode, string>> = {
   [Op.set]: 'Netref.set',
   [Op.has]: 'Netref.has',
   [Op.delete]: 'Netref.delete',
-  [Op.keys]: 'Netref.keys'
+  [Op.keys]: 'Netref.keys',
+  [Op.obtain]: 'Netref.obtain'
 }
 
 /** A call as its caller wrote it: `root.open("x")`. */
 export function formatCall(op: OperationCode, target: string, operand: unknown): string {
-  if (op === Op.get) return target
-  if (op === Op.call) return `${target}(${formatArgs(operand as unknown[])})`
-  if (op === Op.construct) return `new ${target}(${formatArgs(operand as unknown[])})`
+  switch (op) {
+    case Op.get:
+    case Op.iterate:
+    case Op.drive:
+      return target
+    case Op.call:
+      return `${target}(${formatArgs(operand as unknown[])})`
+    case Op.construct:
+      return `new ${target}(${formatArgs(operand as unknown[])})`
+    case Op.oneway:
+      return `Netref.oneway(${target})(${formatArgs(operand as unknown[])})`
+  }
   return op === Op.set ? `${WORDS[op]}(${target}, ${formatArgs([operand])})` : `${WORDS[op]}(${target})`
 }
 

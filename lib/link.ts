@@ -14,11 +14,12 @@ import type { Transport, TransportListener } from './transport.js'
 /** What a link delivers to: the session above it. */
 export interface LinkListener {
   /**
-   * Acts on the messages of a frame, in order, beginning with number `from`, until the link is paused. Never throws.
+   * Acts on the messages of a frame of that size, in order, beginning with number `from`, until the link is paused.
+   * Never throws.
    *
    * @returns the number of the first message not acted on
    */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number): number
+  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number
   /** The peer has received that many of our frames. */
   acknowledged(frames: number): void
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
@@ -66,6 +67,8 @@ export class Link implements TransportListener {
   #acknowledged = 0
   #countTimer: ReturnType<typeof setTimeout> | undefined
   #closing: Reason | undefined
+  #room: Promise<void> | undefined
+  #roomy: (() => void) | undefined
   #gone: (() => void) | undefined
   /** Resolves when the transport is gone. */
   readonly gone = new Promise<void>(resolve => {
@@ -82,6 +85,11 @@ export class Link implements TransportListener {
 
   start(): void {
     this.transport.start(this)
+  }
+
+  /** Bytes that wait to leave, here and in the transport. */
+  get buffered(): number {
+    return this.#sealed.reduce((sum, { frame }) => sum + frame.length, this.transport.buffered)
   }
 
   /** Nothing more of the peer is acted on until it reads its replies. */
@@ -123,6 +131,25 @@ export class Link implements TransportListener {
     return frame
   }
 
+  /** Ends the frame that is being filled: what is sent from now on goes in another one. */
+  cut(): void {
+    if (!this.#outbox.empty) this.#seal()
+  }
+
+  /** Resolves when all that was sent has been given to the transport; undefined when it has been. */
+  room(): Promise<void> | undefined {
+    if (this.#ready || this.#closing) return undefined
+    this.#room ??= new Promise(resolve => {
+      this.#roomy = resolve
+    })
+    return this.#room
+  }
+
+  #tellOfRoom(): void {
+    this.#room = undefined
+    this.#roomy?.()
+  }
+
   /** Sees to it that what waits leaves at the end of this tick. */
   atEndOfTick(): void {
     if (this.#tickOpen) return
@@ -138,6 +165,7 @@ export class Link implements TransportListener {
     const neverOpen = !this.#open && !this.#closing && this.framesOut === 0
     this.#closing = reason
     this.#stopTimers()
+    this.#tellOfRoom()
     if (neverOpen && this.#outbox.length > 1) return
     this.#full = false
     if (this.#open) this.#flush()
@@ -148,6 +176,7 @@ export class Link implements TransportListener {
   opened(): void {
     this.#open = true
     this.#flush()
+    if (this.#ready) this.#tellOfRoom()
     this.atEndOfTick()
     if (this.#closing) this.close(this.#closing)
   }
@@ -176,7 +205,7 @@ export class Link implements TransportListener {
   #act(): void {
     this.#corked = true
     for (let frame = this.#stalled[0]; frame && !this.#paused; frame = this.#stalled[0]) {
-      const { received, messages, bytes } = frame
+      const { received, messages, bytes, size } = frame
       if (received > this.framesOut || received < this.#acknowledged) {
         const error = new ProtocolError(`a count of ${received} frames, of ${this.framesOut} sent`)
         this.listener.end(reasonOf(error))
@@ -184,7 +213,7 @@ export class Link implements TransportListener {
       }
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
       if (messages.length > 1) this.atEndOfTick()
-      this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt)
+      this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt, size)
       if (this.#stalledAt < messages.length) break
       this.#stalledAt = 0
       this.#stalled.shift()
@@ -241,6 +270,7 @@ export class Link implements TransportListener {
   #drained(): void {
     this.#full = false
     this.#flush()
+    if (this.#ready) this.#tellOfRoom()
     if (this.#paused && this.#owed <= this.limits.bufferedBytes / 2) this.#resume()
   }
 

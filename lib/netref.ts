@@ -1,6 +1,8 @@
 // Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
 
+import type { CallOptions } from './call-options.js'
+import { iterateLater, iterateNetref } from './iterate.js'
 import { describe, formatPath } from './labels.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
@@ -10,7 +12,7 @@ import type { Import } from './tables.js'
 /** What a session does for its netrefs. */
 export interface Requester {
   /** Sends one operation and returns what will come of it. It never throws: what goes wrong rejects the result. */
-  request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown): Result
+  request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown, options?: CallOptions): Result
   /** An operation on a copy that arrived as a result, by the rules for values. */
   operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown
   /** Gives the receipts of a netref back; later use of it rejects. */
@@ -47,6 +49,18 @@ export abstract class Handler implements ProxyHandler<object> {
   abstract readonly path: Path
   /** How errors name it: `root.files`. */
   abstract readonly label: string
+  /** What holds for every request through this proxy. */
+  get options(): CallOptions | undefined {
+    return undefined
+  }
+  /** The reference this stands for, if that has arrived: what is sent in its place. */
+  get ref(): Ref | undefined {
+    return undefined
+  }
+  /** A path further on. */
+  step(path: Path): object {
+    return new Step(this.base, path).proxy
+  }
   /** The members of the proxy that are local, if `name` is one of them. */
   protected abstract local(name: string | symbol): unknown
 
@@ -54,7 +68,7 @@ export abstract class Handler implements ProxyHandler<object> {
     if (name === STATE) return this
     if (typeof name === 'symbol') return this.#symbol(name)
     if (name === JSON_NAME) return () => this.toString()
-    return this.local(name) ?? (name === 'then' ? undefined : stepTo(this.base, extend(this.path, name)))
+    return this.local(name) ?? (name === 'then' ? undefined : this.step(extend(this.path, name)))
   }
 
   #symbol(name: symbol): unknown {
@@ -64,11 +78,11 @@ export abstract class Handler implements ProxyHandler<object> {
   }
 
   apply(_target: object, _this: unknown, args: unknown[]): object {
-    return this.base.request(Op.call, this.path, args).proxy
+    return this.base.request(Op.call, this.path, args, this.options).proxy
   }
 
   construct(_target: object, args: unknown[]): object {
-    return this.base.request(Op.construct, this.path, args).proxy
+    return this.base.request(Op.construct, this.path, args, this.options).proxy
   }
 
   set(_target: object, name: string | symbol): never {
@@ -128,40 +142,89 @@ export class Ref extends Handler implements Import<object> {
     return this.receipts === 0
   }
 
-  request(op: OperationCode, path: Path, operand?: unknown): Result {
-    return this.session.request(op, this, path, operand)
+  override get ref(): this {
+    return this
+  }
+
+  request(op: OperationCode, path: Path, operand?: unknown, options?: CallOptions): Result {
+    return this.session.request(op, this, path, operand, options)
   }
 
   protected local(name: string | symbol): unknown {
-    return name === Symbol.dispose ? () => this.session.release(this) : undefined
+    if (name === Symbol.dispose) return () => this.session.release(this)
+    return name === Symbol.asyncIterator ? () => iterateNetref(this) : undefined
   }
 }
 
 /** A path from a reference or a result: awaited it reads, called it calls. */
 class Step extends Handler {
-  readonly proxy: object = new Proxy(blankFunction, this)
+  readonly proxy: object
   /** Keeps the netref it starts from alive, and so the object at its home: a Ref does not hold its proxy. */
   protected readonly origin: object
 
   constructor(
     readonly base: Ref | Result,
-    readonly path: Path
+    readonly path: Path,
+    blank = blankFunction
   ) {
     super()
     this.origin = base.proxy
+    this.proxy = new Proxy(blank, this)
   }
 
   get label(): string {
     return `${this.base.label}${formatPath(this.path)}`
   }
 
+  protected read(): Promise<unknown> {
+    return this.base.request(Op.get, this.path, undefined, this.options).settled()
+  }
+
   protected local(name: string | symbol): unknown {
+    if (name === Symbol.asyncIterator) return () => iterateLater(() => this.read(), this.options)
     if (name !== 'then') return undefined
-    return (done: Done, failed: Failed) => this.base.request(Op.get, this.path).settled().then(done, failed)
+    return (done: Done, failed: Failed) => this.read().then(done, failed)
   }
 }
 
-export const stepTo = (base: Ref | Result, path: Path): object => new Step(base, path).proxy
+/** A netref, path or result with options for all that is asked through it: `Netref.with`. */
+class View extends Step {
+  readonly #options: CallOptions
+
+  constructor(base: Ref | Result, path: Path, options: CallOptions) {
+    super(base, path, path.length === 0 && typeof base.ref?.proxy === 'object' ? blankObject : blankFunction)
+    this.#options = options
+  }
+
+  override get options(): CallOptions {
+    return this.#options
+  }
+
+  override get ref(): Ref | undefined {
+    return this.path.length === 0 ? this.base.ref : undefined
+  }
+
+  override step(path: Path): object {
+    return new View(this.base, path, this.#options).proxy
+  }
+
+  protected override read(): Promise<unknown> {
+    return this.path.length === 0 ? (this.base as Result).settled() : super.read()
+  }
+
+  /** Without a path it is what it is a view of: a netref is not thenable. */
+  protected override local(name: string | symbol): unknown {
+    const { ref } = this
+    if (!ref) return super.local(name)
+    if (name === Symbol.asyncIterator) return () => iterateNetref(ref, this.#options)
+    return undefined
+  }
+}
+
+/** A view with these options beside those the proxy has already. */
+export function viewOf(state: Handler, options: CallOptions): object {
+  return new View(state.base, state.path, { ...state.options, ...options }).proxy
+}
 
 /** What stands behind a proxy of netref's; undefined for everything else. Sends nothing and runs nothing of a user's. */
 export function stateOf(value: unknown): Handler | undefined {
@@ -173,8 +236,8 @@ export const isNetref = (value: unknown): value is object => stateOf(value) !== 
 
 /** An operation on a netref as it goes on to its home. */
 export function request(netref: object, op: OperationCode, names: readonly Name[], operand: unknown): object {
-  const { base, path } = stateOf(netref)!
-  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand).proxy
+  const { base, path, options } = stateOf(netref)!
+  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand, options).proxy
 }
 
 export function extend(path: Path, name: PropertyKey): Path {

@@ -18,7 +18,15 @@ export const Op = {
   result: 10,
   error: 11,
   refused: 12,
-  release: 13
+  release: 13,
+  oneway: 14,
+  obtain: 15,
+  iterate: 16,
+  drive: 17,
+  cancel: 18,
+  pull: 19,
+  items: 20,
+  ended: 21
 } as const
 
 /**
@@ -49,12 +57,35 @@ export type Operation =
       groups?: Groups
     ]
   | readonly [
-      op: typeof Op.get | typeof Op.has | typeof Op.delete | typeof Op.keys,
+      op:
+        | typeof Op.get
+        | typeof Op.has
+        | typeof Op.delete
+        | typeof Op.keys
+        | typeof Op.obtain
+        | typeof Op.iterate,
       id: number,
       target: Target,
       path: Path
     ]
-  | readonly [op: typeof Op.set, id: number, target: Target, path: Path, value: unknown, groups?: Groups]
+  | readonly [
+      op: typeof Op.set | typeof Op.drive,
+      id: number,
+      target: Target,
+      path: Path,
+      value: unknown,
+      groups?: Groups
+    ]
+  | OneWay
+/** A call without a number, for no answer comes of it. */
+export type OneWay = readonly [
+  op: typeof Op.oneway,
+  none: 0,
+  target: Target,
+  path: Path,
+  args: unknown[],
+  groups?: Groups
+]
 export type OperationCode = Operation[0]
 
 /** The value, or the error, that a call ended with; without a value it is `undefined`. */
@@ -72,6 +103,18 @@ export type Message =
   | Reply
   | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
   | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
+  | Cancel
+  | Flowing
+/** The call is not waited for any more: its caller's signal aborted, for that reason, or its time is over. */
+export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Groups]
+/** What crosses for a reference with a flow of its own. */
+export type Flowing =
+  /** So many items of the receiver's iterator have been read; with `window` reading begins: so many may be ahead. */
+  | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
+  /** The next items of the sender's iterator; with `ask` a `pull` is due when the last of them has been read. */
+  | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Groups]
+  /** How the sender's iterator ended, its promise settled (`ok`: 1 well, 0 with an error), or its signal aborted. */
+  | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Groups]
 
 /** What each side has to take, in bytes: no hello may say less. */
 export const LEAST_FRAME = 4096
@@ -98,6 +141,16 @@ export const formatRelease = (idsAndReceipts: readonly number[]): string =>
 export const formatRefused = (id: number, code: RefusalCode, text: string): string =>
   JSON.stringify([Op.refused, id, code, text.slice(0, REFUSAL_TEXT)])
 
+export const formatCancel = (id: number, reason?: string): string =>
+  reason === undefined ? `[${Op.cancel},${id}]` : `[${Op.cancel},${id},${reason}]`
+export const formatPull = (id: number, read: number, window?: number): string =>
+  window === undefined ? `[${Op.pull},${id},${read}]` : `[${Op.pull},${id},${read},${window}]`
+/** `items` is JSON: a list, with its groups. */
+export const formatItems = (id: number, ask: boolean, items: string): string =>
+  `[${Op.items},${id},${ask ? 1 : 0},${items}]`
+export const formatEnded = (id: number, ok: boolean, payload?: string): string =>
+  payload === undefined ? `[${Op.ended},${id},${ok ? 1 : 0}]` : `[${Op.ended},${id},${ok ? 1 : 0},${payload}]`
+
 /** A reply; without a payload it is `undefined`. */
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {
   return payload === undefined ? `[${op},${id}]` : `[${op},${id},${payload}]`
@@ -114,12 +167,17 @@ function wellFormed(m: unknown[]): boolean {
     case Op.call:
     case Op.construct:
       return isOperation(m, 6) && isArguments(m[4], m[5])
+    case Op.oneway:
+      return isOperation(m, 6, m[1] === 0) && isArguments(m[4], m[5])
     case Op.set:
+    case Op.drive:
       return isOperation(m, 6) && m.length >= 5 && isGroups(m[5])
     case Op.get:
     case Op.has:
     case Op.delete:
     case Op.keys:
+    case Op.obtain:
+    case Op.iterate:
       return isOperation(m, 4)
     case Op.result:
     case Op.error:
@@ -128,6 +186,14 @@ function wellFormed(m: unknown[]): boolean {
       return m.length === 4 && isId(m[1]) && isRefusalCode(m[2]) && typeof m[3] === 'string'
     case Op.release:
       return m.length % 2 === 1 && m.every(isCount)
+    case Op.cancel:
+      return m.length <= 4 && isId(m[1]) && isGroups(m[3])
+    case Op.pull:
+      return m.length <= 4 && isId(m[1]) && isCount(m[2]) && (m.length < 4 || isId(m[3]))
+    case Op.items:
+      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isArguments(m[3], m[4])
+    case Op.ended:
+      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4])
     case Op.ping:
       return m.length === 2 && isId(m[1])
     case Op.hello:
@@ -139,6 +205,7 @@ function wellFormed(m: unknown[]): boolean {
 
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
+const isFlag = (n: unknown) => n === 0 || n === 1
 const isGroups = (g: unknown) => g === undefined || (Array.isArray(g) && g.every(isGroup))
 const isGroup = (g: unknown) =>
   Array.isArray(g) &&
@@ -155,8 +222,8 @@ const isCustom = (kind: unknown) =>
 export const isPlace = (place: unknown): place is (string | number)[] =>
   Array.isArray(place) && place.every(key => typeof key === 'string' || isCount(key))
 
-const isOperation = (m: unknown[], length: number) =>
-  m.length <= length && isId(m[1]) && Number.isSafeInteger(m[2]) && isPath(m[3])
+const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
+  m.length <= length && hasId && Number.isSafeInteger(m[2]) && isPath(m[3])
 const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isKey))
 const isKey = (key: unknown) =>
   typeof key === 'string' ||

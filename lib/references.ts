@@ -1,9 +1,10 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
 import { EFFORT } from './effort.js'
-import { ProtocolError, Refusal } from './errors.js'
+import { ProtocolError, type Reason, Refusal, ReleasedError } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
+import { type FlowChannel, Flows, refBehind } from './flows.js'
 import { className, functionName } from './labels.js'
 import { Ref, type Requester, stateOf } from './netref.js'
 import type { Limits } from './options.js'
@@ -11,18 +12,30 @@ import { formatRelease } from './protocol.js'
 import { Rate } from './rate.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
+import type { FlowKind } from './values.js'
 
 /** Netrefs nobody holds any more, told by the collector. */
 const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))
 
 /** How many references one message gives back, at most. */
 const RELEASES = 4096
+/** What references with a flow are called. */
+const FLOWS: Record<FlowKind, string> = {
+  i: 'iterator',
+  r: 'stream',
+  w: 'stream',
+  p: 'promise',
+  a: 'signal'
+}
+const isFlow = (kind: ReferenceKind): kind is FlowKind => Object.hasOwn(FLOWS, kind)
+
 /** How much of a peer's name for a netref is kept, to tell of it. */
 const NAME_LENGTH = 60
 
 export class References implements Giver, Taker {
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
+  readonly flows: Flows
   readonly effort = new Rate(EFFORT.perSecond, EFFORT.burst)
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
@@ -36,9 +49,11 @@ export class References implements Giver, Taker {
     private readonly rootRef: Ref,
     /** Told that there is something to give back, at the end of the tick. */
     private readonly freeing: () => void,
-    private readonly report: Report
+    private readonly report: Report,
+    channel: FlowChannel
   ) {
     this.exports = new ExportTable(limits.exports)
+    this.flows = new Flows(channel, this, session, report, limits.bufferedBytes)
   }
 
   give(object: object, self: object | undefined): Given {
@@ -51,9 +66,21 @@ export class References implements Giver, Taker {
     return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
   }
 
+  giveFlow(object: object, kind: FlowKind): Given {
+    // A stream is read and written where it has got to: the original is locked.
+    const ref = kind === 'r' || kind === 'w' ? undefined : refBehind(object)
+    if (ref?.session === this.session && !ref.released) return ['h', ref.id]
+    const { id } = this.exports.give(object, undefined)
+    const told = this.flows.give(kind, id, object)
+    if (this.#ended) this.#gone(this.exports.release(id, 1))
+    return [kind, [id, FLOWS[kind], ...told]]
+  }
+
   takeBack([kind, data]: Given): void {
+    if (kind === 'h' || this.#ended) return
     // The peer has not seen it: it is not told of as released.
-    if (kind !== 'h' && !this.#ended) this.exports.release((data as [number])[0], 1)
+    const entry = this.exports.release((data as [number])[0], 1)
+    if (entry) this.flows.undo(entry.id)
   }
 
   take(kind: ReferenceKind, data: unknown): unknown {
@@ -62,14 +89,19 @@ export class References implements Giver, Taker {
     if (!Number.isSafeInteger(id) || (id as number) < 0 || typeof name !== 'string') {
       throw new ProtocolError('a reference without an id and a name')
     }
-    if (id === 0) return this.rootRef.proxy
-    const known = this.imports.receive(id as number)
+    if (isFlow(kind)) return this.flows.take(kind, this.#netref(id as number, name, false), data as unknown[])
+    return id === 0 ? this.rootRef.proxy : this.#netref(id as number, name, kind === 'f')
+  }
+
+  #netref(id: number, name: string, callable: boolean): object {
+    if (id === 0) throw new ProtocolError('a root with a flow')
+    const known = this.imports.receive(id)
     if (known) return known
     if (this.imports.size >= this.limits.imports) {
-      this.#free(id as number, 1)
+      this.#free(id, 1)
       throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
     }
-    const ref = new Ref(this.session, id as number, name.slice(0, NAME_LENGTH), kind === 'f')
+    const ref = new Ref(this.session, id, name.slice(0, NAME_LENGTH), callable)
     const { proxy } = ref
     if (this.#ended) return proxy
     this.imports.add(ref)
@@ -89,6 +121,7 @@ export class References implements Giver, Taker {
   release(ref: Ref): void {
     collected.unregister(ref)
     const receipts = this.imports.release(ref)
+    this.flows.released(ref, new ReleasedError('released', `${ref.label} was released`))
     if (receipts > 0) this.#free(ref.id, receipts)
   }
 
@@ -112,8 +145,9 @@ export class References implements Giver, Taker {
   }
 
   /** The session ended: nothing is held any more, on either side. */
-  clear(): void {
+  clear(reason: Reason): void {
     this.#ended = true
+    this.flows.end(reason)
     // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
     for (const ref of this.imports) collected.unregister(ref)
     this.imports.clear()
@@ -122,6 +156,7 @@ export class References implements Giver, Taker {
   }
 
   #gone(entry: Export | undefined): void {
+    if (entry) this.flows.gone(entry.id)
     const released = entry && grantOf(entry.object)?.released
     if (released) attempt(released, this.report)
   }

@@ -1,10 +1,12 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
 
+import { type CallOptions, checkCallOptions } from './call-options.js'
+import { refBehind } from './flows.js'
 import { describe } from './labels.js'
-import { extend, type Handler, Ref, stateOf, stepTo } from './netref.js'
+import { extend, type Handler, stateOf, viewOf } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
-import type { Key, Member, Netref as NetrefOf, Path, Reach, Reference, Sendable } from './types.js'
+import type { Key, Member, Netref as NetrefOf, Obtained, Path, Reach, Reference, Sendable } from './types.js'
 
 function handlerOf(netref: unknown, what: string): Handler {
   const state = stateOf(netref)
@@ -23,8 +25,8 @@ function operation(
   operand?: unknown
 ): object {
   try {
-    const { base, path } = handlerOf(netref, what)
-    return base.request(op, keys.reduce(extend, path), operand).proxy
+    const { base, path, options } = handlerOf(netref, what)
+    return base.request(op, keys.reduce(extend, path), operand, options).proxy
   } catch (error) {
     return Promise.reject(error)
   }
@@ -37,23 +39,23 @@ export type Netref<T> = NetrefOf<T>
 export const Netref = {
   /** Whether a value is a netref that has arrived; sends nothing. */
   is(value: unknown): value is NetrefOf<unknown> {
-    return stateOf(value) instanceof Ref
+    return stateOf(value)?.ref !== undefined
   },
 
   /**
    * Lets go of the remote object now, not when the collector finds that nobody holds the netref. Later use of it
-   * rejects with `released`; a second release does nothing, and neither does one of a root.
+   * rejects with `released`; a second release does nothing, and neither does one of a root. An iterator, promise or
+   * signal of the other side can be let go of, too.
    *
    * @throws TypeError for what is no netref, or has not arrived
    * @example
    * const file = await conn.root.open('notes.txt')
    * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
    */
-  release(netref: Reference<unknown>): void {
-    const state = handlerOf(netref, 'release')
-    if (!(state instanceof Ref))
-      throw new TypeError(`Netref.release: ${state.label} is not here yet: await it first`)
-    state.session.release(state)
+  release(netref: Reference<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | AbortSignal): void {
+    const ref = refBehind(netref) ?? handlerOf(netref, 'release').ref
+    if (!ref) throw new TypeError(`Netref.release: ${stateOf(netref)!.label} is not here yet: await it first`)
+    ref.session.release(ref)
   },
 
   /**
@@ -65,8 +67,8 @@ export const Netref = {
    * await Netref.get(ref, 'then')
    */
   get<T, K extends Key<T>>(netref: Reach<T>, key: K): Path<Member<T, K>> {
-    const { base, path } = handlerOf(netref, 'get')
-    return stepTo(base, extend(path, key)) as Path<Member<T, K>>
+    const state = handlerOf(netref, 'get')
+    return state.step(extend(state.path, key)) as Path<Member<T, K>>
   },
 
   /**
@@ -92,6 +94,47 @@ export const Netref = {
   /** The names of the members this peer may use. */
   keys<T>(netref: Reach<T>): Promise<Key<T>[]> {
     return operation(Op.keys, 'keys', netref, []) as Promise<Key<T>[]>
+  },
+
+  /**
+   * A copy of the data of a remote object that this peer may read: a plain object without the methods, or an array,
+   * Map or Set if that is what it is. Getters run once; references inside stay references.
+   *
+   * @example
+   * const { title, author } = await Netref.obtain(book)
+   */
+  obtain<T>(netref: Reach<T>): Promise<Obtained<T>> {
+    return operation(Op.obtain, 'obtain', netref, []) as Promise<Obtained<T>>
+  },
+
+  /**
+   * The same netref, path or result, with options that hold for every call made through it and its members. Sends
+   * nothing; sent as a value it is what it was made of.
+   *
+   * @throws TypeError for what is no netref, and for options that cannot be meant
+   * @example
+   * const found = await Netref.with(root.search, { timeout: 1000, signal })('words')
+   */
+  with<R extends Reach<unknown>>(netref: R, options: CallOptions): R {
+    const state = handlerOf(netref, 'with')
+    checkCallOptions(options)
+    return viewOf(state, options) as R
+  },
+
+  /**
+   * The remote function, called without an answer: what it returns or throws is not told here; a failure reaches its
+   * home's `onError`. The promise resolves when there is room to send more, so that a loop that awaits it is paced.
+   *
+   * @throws TypeError for what is no netref
+   * @example
+   * const log = Netref.oneway(conn.root.log)
+   * for (const line of lines) await log(line)
+   */
+  oneway<A extends unknown[]>(
+    netref: Reach<unknown> & ((...args: A) => unknown)
+  ): (...args: A) => Promise<void> {
+    handlerOf(netref, 'oneway')
+    return (...args) => operation(Op.oneway, 'oneway', netref, [], args) as Promise<void>
   },
 
   /** The session a netref belongs to. @throws TypeError for what is no netref */

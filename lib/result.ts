@@ -1,6 +1,8 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
+import type { CallOptions } from './call-options.js'
 import { Refusal, refusalError } from './errors.js'
+import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
 import type { Path } from './names.js'
 import {
@@ -22,6 +24,7 @@ interface Asked {
   readonly origin: object
   readonly path: Path
   readonly operand: unknown
+  readonly options: CallOptions | undefined
 }
 
 /** What will come of a request. Until it has come, requests on it go to its home along with it. */
@@ -49,10 +52,11 @@ export class Result extends Handler {
     op: OperationCode,
     base: Ref | Result,
     path: Path,
-    operand: unknown
+    operand: unknown,
+    options?: CallOptions
   ) {
     super()
-    this.#asked = { op, base, origin: base.proxy, path, operand }
+    this.#asked = { op, base, origin: base.proxy, path, operand, options }
   }
 
   get base(): this {
@@ -103,13 +107,13 @@ export class Result extends Handler {
     throw this.#value
   }
 
-  request(op: OperationCode, path: Path, operand?: unknown): Result {
+  request(op: OperationCode, path: Path, operand?: unknown, options?: CallOptions): Result {
     if (this.#state === 'pending') {
       this.observed = this.#chained = true
-      return this.session.request(op, this, path, operand)
+      return this.session.request(op, this, path, operand, options)
     }
     const there = this.#state === 'fulfilled' ? stateOf(this.#value) : undefined
-    return there ? there.base.request(op, path, operand) : this.#requestHere(op, path, operand)
+    return there ? there.base.request(op, path, operand, options) : this.#requestHere(op, path, operand)
   }
 
   /** A request on a copy, on an object of this side that came home, or on an error. */
@@ -140,6 +144,8 @@ export class Result extends Handler {
         return (failed: Failed) => this.settled().catch(failed)
       case 'finally':
         return (last: () => void) => this.settled().finally(last)
+      case Symbol.asyncIterator:
+        return () => iterateLater(() => this.settled(), this.#asked?.options)
       default:
         return undefined
     }

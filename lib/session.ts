@@ -1,8 +1,9 @@
 // Two peers joined: how a session begins, whose turn it is for each message, and how it ends.
 // Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
+import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
-import { ProtocolError, type Reason, reasonOf, SessionEndedError } from './errors.js'
+import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
@@ -11,6 +12,7 @@ import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
+  type Cancel,
   formatHello,
   type Message,
   Op,
@@ -24,6 +26,7 @@ import type { Result } from './result.js'
 import { Service } from './service.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
+import { unbox } from './unbox.js'
 import { refuse } from './values.js'
 
 export interface SessionStats {
@@ -38,6 +41,8 @@ export interface SessionStats {
   /** Bytes of frames; of text frames, characters. */
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Bytes that wait here: to be sent, or, as items of iterators and streams, to be read. */
+  readonly buffered: number
 }
 
 export interface SessionSetup extends Settings {
@@ -80,6 +85,7 @@ export class Session<Root extends object = object> {
   #ended: Reason | undefined
   /** Whether this side asked for the end. */
   #closing = false
+  #unaccounted = 0
   #close!: (reason: Reason) => void
 
   /** @internal */
@@ -103,10 +109,14 @@ export class Session<Root extends object = object> {
       limits,
       this.#rootRef,
       freeing,
-      report
+      report,
+      this.#link
     )
-    this.#caller = new Caller(this, this.#references, this.#link)
-    this.#callee = new Callee(this, this.#references, this.#link, exposure, limits)
+    const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
+    this.#caller = new Caller(this, this.#references, this.#link, adopt)
+    this.#callee = new Callee(this, this.#references, this.#link, exposure, limits, (error, call) =>
+      this.#report(error, call)
+    )
     if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
     this.#link.start()
   }
@@ -126,7 +136,8 @@ export class Session<Root extends object = object> {
       framesIn,
       framesOut,
       bytesIn,
-      bytesOut
+      bytesOut,
+      buffered: this.#link.buffered + this.#references.flows.buffered
     }
   }
 
@@ -151,8 +162,14 @@ export class Session<Root extends object = object> {
   // What netrefs ask for.
 
   /** @internal */
-  request(op: OperationCode, base: Ref | Result, path: Path, operand?: unknown): Result {
-    return this.#caller.request(op, base, path, operand)
+  request(
+    op: OperationCode,
+    base: Ref | Result,
+    path: Path,
+    operand?: unknown,
+    options?: CallOptions
+  ): Result {
+    return this.#caller.request(op, base, path, operand, options)
   }
 
   /** @internal */
@@ -181,8 +198,9 @@ export class Session<Root extends object = object> {
   // Messages in.
 
   /** @internal Acts on the messages of a frame, from one on, until the link is paused. Never throws. */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0): number {
+  receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0, size = 0): number {
     let i = from
+    this.#unaccounted = size
     try {
       while (i < messages.length && !this.#ended && !this.#link.paused) {
         this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
@@ -192,6 +210,13 @@ export class Session<Root extends object = object> {
       this.end(reasonOf(error))
     }
     return i
+  }
+
+  /** The size of the frame that is being acted on, once. */
+  #takeSize(): number {
+    const size = this.#unaccounted
+    this.#unaccounted = 0
+    return size
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
@@ -206,12 +231,28 @@ export class Session<Root extends object = object> {
         return this.#caller.refuse(message[1], message[2], message[3])
       case Op.release:
         return this.#references.released(message.slice(1))
+      case Op.cancel:
+        return this.#cancel(message, bytes)
+      case Op.pull:
+      case Op.items:
+      case Op.ended:
+        return this.#references.flows.receive(message, bytes, message[0] === Op.items ? this.#takeSize() : 0)
       case Op.ping:
         this.#callee.count(message[1])
         return this.#callee.reply(message[1], { value: undefined })
       default:
         return this.#callee.receive(message, bytes)
     }
+  }
+
+  #cancel([, id, json, groups]: Cancel, bytes: readonly Uint8Array[]): void {
+    let reason: unknown
+    try {
+      reason = unbox(json, groups, bytes, this.#references)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+    }
+    this.#callee.cancel(id, reason)
   }
 
   #begin(version: number, limits: PeerLimits): void {
@@ -256,7 +297,7 @@ export class Session<Root extends object = object> {
 
   /** @internal */
   trailing(): string | undefined {
-    return this.#references.trailing()
+    return this.#references.flows.trailing() ?? this.#references.trailing()
   }
 
   /** @internal Ends the session, for the first reason given. */
@@ -265,8 +306,8 @@ export class Session<Root extends object = object> {
     this.#ended = reason
     this.#link.close(reason)
     this.#caller.end(reason)
-    this.#callee.end()
-    this.#references.clear()
+    this.#callee.end(reason)
+    this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
     this.#close(reason)
     this.#events.emit('closed', reason)

@@ -43,17 +43,32 @@ type Releasable = SymbolConstructor extends { readonly dispose: infer Dispose ex
   : object
 
 /** A proxy for a T whose home is the other side. Not thenable; all it shows are T's members. */
-export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON'>
+export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON'> & Walk<T>
 
 /** The result of a call: a promise and a path in one, so that it can be used before it is there. */
 export type Pending<T> = Promise<Unboxed<Awaited<T>>> &
   Reach<Target<Awaited<T>>> &
-  Beyond<Unboxed<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'>
+  Beyond<Unboxed<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'> &
+  Walk<Awaited<T>>
 
 /** A member named but not touched yet: awaiting it reads it, calling it calls it. */
 export type Path<T> = PromiseLike<Unboxed<Awaited<T>>> &
   Reach<Target<Awaited<T>>> &
-  Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'>
+  Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'> &
+  Walk<Awaited<T>>
+
+/** `for await` walks what is an iterator or iterable at home; whether it may is for its home to say. */
+type Walk<T> =
+  IsAny<T> extends true
+    ? unknown
+    : T extends string
+      ? unknown
+      : T extends { [Symbol.asyncIterator](): { next(...args: Any): PromiseLike<Yielded<infer Y>> } }
+        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<Y>> }
+        : T extends { [Symbol.iterator](): { next(...args: Any): Yielded<infer Y> } }
+          ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<Awaited<Y>>> }
+          : unknown
+type Yielded<Y> = { done?: false | undefined; value: Y } | { done: true; value: Any }
 
 /** The T behind a netref, path or pending result; any other type is itself. */
 export type Target<N> = N extends Reach<infer T> ? T : N
@@ -101,7 +116,7 @@ type Beyond<U, Own> =
       ? Remote<T, Own>
       : [U] extends [readonly unknown[]]
         ? { readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]-?: Step<U[K]> }
-        : [U] extends [Leaf | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
+        : [U] extends [Leaf | Flow | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
           ? unknown
           : [U] extends [object]
             ? { readonly [K in keyof U as Exclude<K, Own | symbol>]-?: Step<U[K]> }
@@ -166,15 +181,77 @@ type BasicKey =
   | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
   | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
 
-/**
- * Iterators and promises are refused only until they can travel as what they are. A Map would pass for a WeakMap
- * but for its size.
- */
-type Unsendable =
-  | symbol
-  | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
-  | PromiseLike<Any>
-  | ({ next(...args: Any): Any } & ({ [Symbol.iterator](): Any } | { [Symbol.asyncIterator](): Any }))
+/** A Map would pass for a WeakMap but for its size. */
+type Unsendable = symbol | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
+
+/** What has a flow of its own; by their members, as not every `lib` knows the classes. */
+type Flow = PromiseLike<Any> | Steps | WebFlow | NodeStream
+type Steps = { next(...args: Any): Any } & ({ [Symbol.iterator](): Any } | { [Symbol.asyncIterator](): Any })
+/** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more. */
+type Bare = { [Symbol.asyncIterator](): Any } | { [Symbol.iterator](): Any }
+type IsBare<T> = [T] extends [Bare]
+  ? [keyof T] extends [typeof Symbol.iterator | typeof Symbol.asyncIterator]
+    ? true
+    : false
+  : false
+type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
+type WebWritable = { readonly locked: boolean; getWriter(): Any }
+type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
+type Signal = { readonly aborted: boolean; throwIfAborted(): void }
+type WebFlow = WebReadable | WebWritable | WebPair | Signal
+type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
+type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
+type NodeStream = NodeReadable | NodeWritable
+type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } } ? S : never
+
+type HasFlow<T> = T extends PromiseLike<Any> | Steps | WebFlow | NodeStream ? true : IsBare<T>
+
+/** What stands on the other side for what has a flow here. */
+type Flowing<T> =
+  T extends PromiseLike<infer V>
+    ? Promise<Unboxed<Awaited<V>>>
+    : T extends WebFlow
+      ? T
+      : T extends NodeReadable & NodeWritable
+        ? Web<'TransformStream'>
+        : T extends NodeReadable
+          ? Web<'ReadableStream'>
+          : T extends NodeWritable
+            ? Web<'WritableStream'>
+            : T extends { [Symbol.asyncIterator](): infer I } | { [Symbol.iterator](): infer I }
+              ? Stepping<I>
+              : never
+type Stepping<I> =
+  I extends Iterator<infer Y, infer R, infer N>
+    ? AsyncGenerator<Unboxed<Awaited<Y>>, Unboxed<R>, N>
+    : I extends AsyncIterator<infer Y, infer R, infer N>
+      ? AsyncGenerator<Unboxed<Y>, Unboxed<R>, N>
+      : never
+
+/** What may be passed where home takes something with a flow. */
+type Flowable<T> =
+  T extends PromiseLike<infer V>
+    ? PromiseLike<Sendable<Awaited<V>>>
+    : T extends WebReadable
+      ? T | NodeReadable
+      : T extends WebWritable
+        ? T | NodeWritable
+        : T extends WebPair
+          ? T | (NodeReadable & NodeWritable)
+          : T extends Signal | NodeStream
+            ? T
+            : T extends { [Symbol.asyncIterator](): { next(...args: Any): PromiseLike<Yielded<infer Y>> } }
+              ? AsyncIterable<Sendable<Y>> | IterableIterator<Sendable<Y>>
+              : T extends { [Symbol.iterator](): { next(...args: Any): Yielded<infer Y> } }
+                ? IterableIterator<Sendable<Y>> | (IsBare<T> extends true ? Iterable<Sendable<Y>> : never)
+                : never
+
+/** What `Netref.obtain` brings of a T: what is data of what home shows. */
+export type Obtained<T> = T extends readonly unknown[] | ReadonlyMap<Any, Any> | ReadonlySet<Any>
+  ? UnboxedData<T>
+  : {
+      -readonly [K in keyof Face<T> as Face<T>[K] extends AnyFunction ? never : K]: Unboxed<Face<T>[K]>
+    }
 type Refused<T> =
   IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
 
@@ -208,9 +285,11 @@ export type Unboxed<T> =
         ? Netref<X>
         : T extends Unsendable
           ? CannotBeSent<T>
-          : StaysHome<T> extends true
-            ? Netref<T>
-            : UnboxedData<T>
+          : HasFlow<T> extends true
+            ? Flowing<T>
+            : StaysHome<T> extends true
+              ? Netref<T>
+              : UnboxedData<T>
 /** Lists have a line of their own, as only arrays named by `[]` may be recursive. */
 type UnboxedData<T> = T extends Leaf
   ? T
@@ -238,9 +317,11 @@ export type Sendable<T> =
         ? Referable<X>
         : T extends Unsendable
           ? CannotBeSent<T>
-          : StaysHome<T> extends true
-            ? Referable<T>
-            : SendableData<T>
+          : HasFlow<T> extends true
+            ? Flowable<T>
+            : StaysHome<T> extends true
+              ? Referable<T>
+              : SendableData<T>
 type SendableData<T> = T extends Leaf
   ? T
   : T extends ReadonlyMap<infer K, infer V>

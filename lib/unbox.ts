@@ -10,6 +10,7 @@ import { ProtocolError, Refusal } from './errors.js'
 import { describe } from './labels.js'
 import { type Groups, isPlace, type Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
+import { transformOf } from './streams.js'
 import { BYTES } from './values.js'
 
 /** What unboxing needs of the session it is for. */
@@ -71,7 +72,8 @@ export function unbox(
   return holder[0]
 }
 
-const isReference = (kind: Kind): kind is ReferenceKind => kind === 'o' || kind === 'f' || kind === 'h'
+const REFERENCES = new Set<unknown>(['o', 'f', 'h', 'i', 'r', 'w', 'p', 'a'])
+const isReference = (kind: Kind): kind is ReferenceKind => REFERENCES.has(kind)
 
 /** `error` may come from a user's `decode`: it may be anything. */
 function unreadable(kind: Kind, error: unknown): Refusal {
@@ -136,6 +138,8 @@ function revive(
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
     case 'e':
       return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
+    case 'd':
+      return transformOf(raw)
     case 'b':
       return reviveBytes(raw, ranges.next().value)
     default:

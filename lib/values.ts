@@ -2,10 +2,15 @@
 
 /** `reference` is what is left: functions and every other object stay home. */
 export type Travel =
+  | { readonly as: 'flow'; readonly kind: FlowKind }
+  | { readonly as: 'pair' }
   | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'leaf' | 'reference' }
   | { readonly as: 'bytes'; readonly type: string }
   | { readonly as: 'registered'; readonly type: string }
   | { readonly as: 'refused'; readonly what: string; readonly cure: string }
+
+/** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
+export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
 
 const RECORD: Travel = { as: 'record' }
 const ERROR: Travel = { as: 'error' }
@@ -47,9 +52,6 @@ export function declareType(prototype: object, type: string): void {
 }
 
 const refused = (what: string, cure: string): Travel => ({ as: 'refused', what, cure })
-export const LATER =
-  'it has a flow of its own, which this version does not carry: collect it first, or hand over a function'
-
 /** Objects that never travel, whatever class they are of. */
 const refusedObjects = new Map<unknown, Travel>(
   ['global', 'self', 'window', 'document', 'process', 'globalThis']
@@ -71,10 +73,13 @@ export function refuse(type: abstract new (...args: never[]) => object, cure: st
 for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {
   if (global[name]) refuse(global[name], 'it has no meaning outside this process: send what it holds')
 }
-const PROMISE = refused('a promise', 'await it first')
-for (const name of ['ReadableStream', 'WritableStream', 'TransformStream', 'AbortSignal']) {
-  if (global[name]) refuse(global[name], LATER)
-}
+
+const PAIR: Travel = { as: 'pair' }
+const ITERATOR: Travel = { as: 'flow', kind: 'i' }
+const READABLE: Travel = { as: 'flow', kind: 'r' }
+const WRITABLE: Travel = { as: 'flow', kind: 'w' }
+const PROMISE: Travel = { as: 'flow', kind: 'p' }
+const SIGNAL: Travel = { as: 'flow', kind: 'a' }
 
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
 export function travelOf(object: object): Travel {
@@ -84,9 +89,27 @@ export function travelOf(object: object): Travel {
   const special = refusedObjects.get(object) ?? refusedClasses.find(([type]) => object instanceof type)?.[1]
   if (special) return special
   if (isThenable(object)) return PROMISE
-  if (isIterator(object)) return refused('an iterator', LATER)
-  return REFERENCE
+  return streamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
+
+function streamOf(object: object): Travel | undefined {
+  if (object instanceof AbortSignal) return SIGNAL
+  if (object instanceof ReadableStream) return READABLE
+  if (object instanceof WritableStream) return WRITABLE
+  if (object instanceof TransformStream) return PAIR
+  // Streams of Node's, which are known by this in its own code, too.
+  if ('_readableState' in object) return '_writableState' in object ? PAIR : READABLE
+  return '_writableState' in object ? WRITABLE : undefined
+}
+
+/** Whether a record is an iterator, or makes one: its functions say so. An observer's `next` takes a value. */
+export function isIterable(record: Readonly<Record<PropertyKey, unknown>>): boolean {
+  if (Symbol.iterator in record || Symbol.asyncIterator in record) return true
+  const { next } = record
+  if (typeof next !== 'function' || next.length > 0) return false
+  return Object.keys(record).every(key => typeof record[key] !== 'function' || STEPS.has(key))
+}
+const STEPS = new Set(['next', 'return', 'throw'])
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') &&

@@ -558,33 +558,14 @@ t.test(
         ['a WeakRef', () => new WeakRef({})],
         ['a FinalizationRegistry', () => new FinalizationRegistry(() => {})],
         ['a SharedArrayBuffer', () => new SharedArrayBuffer(8)],
-        ['a promise', () => new Promise(() => {})],
         [
-          'a promise',
-          () =>
-            new (class Later {
-              then() {}
-            })()
+          'a stream that is locked',
+          () => {
+            const stream = new ReadableStream()
+            stream.getReader()
+            return stream
+          }
         ],
-        ['a promise', () => ({ then() {} })],
-        ['an iterator', () => [1].values()],
-        ['an iterator', () => (function* () {})()],
-        ['an iterator', () => (async function* () {})()],
-        ['an iterable object', () => ({ *[Symbol.iterator]() {} })],
-        ['an iterable object', () => ({ async *[Symbol.asyncIterator]() {} })],
-        [
-          'an iterable object',
-          () => ({
-            next() {},
-            [Symbol.iterator]() {
-              return this
-            }
-          })
-        ],
-        ['a ReadableStream', () => new ReadableStream()],
-        ['a WritableStream', () => new WritableStream()],
-        ['a TransformStream', () => new TransformStream()],
-        ['an AbortSignal', () => AbortSignal.abort()],
         ['`globalThis`', () => globalThis],
         ['`process`', () => process],
         ['a Session', () => conn.session],
@@ -623,7 +604,6 @@ t.test(
           )
 
           gift = around(make())
-          if (place === '' && what === 'a promise') continue
           const refused = await rejection(root.give())
           t.ok(refused instanceof UnsendableError)
           t.match(refused.message, new RegExp(`^root\\.give\\(\\): result${literal(place)} is (${what})`))

@@ -308,17 +308,6 @@ t.test('an accessor of an argument that ends the session rejects its own call', 
   t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
 })
 
-t.test('a promise inside a value is refused, and its failure is nobody’s', t =>
-  overMemory(t, { user: () => ({ profile: Promise.reject(new Error('db down')) }) }, async conn => {
-    const error = await rejection(conn.root.user())
-    t.match(
-      error.message,
-      /^root\.user\(\): result\.profile is a promise, which cannot be sent: await it first/
-    )
-    await turn()
-  })
-)
-
 t.test('an error arrives whatever its author made of it', t =>
   overMemory(
     t,

@@ -656,15 +656,6 @@ compiles('what can never be sent does not compile', async (ref: Netref<Bad>) => 
   same<Awaited<ReturnType<typeof ref.giveNested>>, { tag: CannotBeSent<symbol>; n: number }>(true)
 })
 
-compiles('nor what only a later version can send', (ref: Netref<Bad>) => {
-  // @ts-expect-error
-  ref.promise(Promise.resolve(1))
-  // @ts-expect-error
-  ref.iterator([1].values())
-  // @ts-expect-error
-  ref.giveIterator()
-})
-
 interface Overloaded {
   get(key: string): number
   get(key: number, deep: boolean): TextFile

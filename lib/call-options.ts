@@ -1,0 +1,57 @@
+// What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
+import { describe } from './labels.js'
+
+/** What holds for the calls made through `Netref.with(ref, options)`. */
+export interface CallOptions {
+  /** When it aborts, the call rejects with its reason, here at once, and its home is told (`callSignal()`). */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * How long to wait for the answer, in ms: then the call rejects with a `TimeoutError`, and its home is told.
+   *
+   * @default no limit: liveness is the link's business
+   */
+  readonly timeout?: number | undefined
+  /**
+   * How many items the producer of an iterator or stream that is the result may be ahead of its reader.
+   *
+   * @default 1024, and no more than 64 KiB, or what the line carries in a round trip
+   */
+  readonly window?: number | undefined
+}
+
+/** @throws TypeError for options that cannot be meant, naming them */
+export function checkCallOptions(options: CallOptions): void {
+  const { signal, timeout, window } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrong('signal', 'an AbortSignal', signal)
+  if (timeout !== undefined && !(timeout >= 0 && timeout <= LONGEST))
+    throw wrong('timeout', `a time in ms, of up to ${LONGEST}`, timeout)
+  if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
+    throw wrong('window', 'a whole number above 0', window)
+}
+
+/** A timer cannot be set for longer. */
+const LONGEST = 2 ** 31 - 1
+
+const wrong = (name: string, meant: string, value: unknown) =>
+  new TypeError(`Netref.with: \`${name}\` is ${meant}, not ${describe(value)}`)
+
+/**
+ * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first.
+ *
+ * @returns what takes that back
+ */
+export function watch(
+  { signal, timeout }: CallOptions,
+  label: () => string,
+  stop: (reason: unknown) => void
+): () => void {
+  const aborted = () => stop(signal!.reason)
+  signal?.addEventListener('abort', aborted, { once: true })
+  const late = () => stop(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'))
+  const timer = timeout === undefined ? undefined : setTimeout(late, timeout)
+  return () => {
+    signal?.removeEventListener('abort', aborted)
+    clearTimeout(timer)
+  }
+}

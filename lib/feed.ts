@@ -1,0 +1,73 @@
+// What one writes and another reads, one by one: an iterator made of what is put into it.
+
+interface Waiting {
+  resolve(step: IteratorResult<unknown>): void
+  reject(error: unknown): void
+}
+
+/** An iterator whose items are put in by hand. */
+export class Feed implements AsyncIterableIterator<unknown> {
+  #chunk:
+    | { readonly value: unknown; readonly taken: () => void; readonly lost: (error: unknown) => void }
+    | undefined
+  #reader: Waiting | undefined
+  #end: { readonly failed: boolean; readonly error?: unknown } | undefined;
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** Resolves when it was taken. To be called again only then. */
+  put(value: unknown): Promise<void> {
+    if (this.#end) return this.#end.failed ? Promise.reject(this.#end.error) : Promise.resolve()
+    const reader = this.#reader
+    this.#reader = undefined
+    if (reader) {
+      reader.resolve({ done: false, value })
+      return Promise.resolve()
+    }
+    return new Promise((taken, lost) => {
+      this.#chunk = { value, taken, lost }
+    })
+  }
+
+  close(): void {
+    this.#finish({ failed: false })
+  }
+
+  /** Readers and writers get the error. */
+  fail(error: unknown): void {
+    this.#finish({ failed: true, error })
+  }
+
+  #finish(end: { failed: boolean; error?: unknown }): void {
+    if (this.#end) return
+    this.#end = end
+    if (end.failed) this.#chunk?.lost(end.error)
+    const reader = this.#reader
+    this.#reader = undefined
+    if (!reader) return
+    if (end.failed) reader.reject(end.error)
+    else reader.resolve({ done: true, value: undefined })
+  }
+
+  next(): Promise<IteratorResult<unknown>> {
+    const chunk = this.#chunk
+    this.#chunk = undefined
+    if (chunk && !this.#end?.failed) {
+      chunk.taken()
+      return Promise.resolve({ done: false, value: chunk.value })
+    }
+    if (this.#end?.failed) return Promise.reject(this.#end.error)
+    if (this.#end) return Promise.resolve({ done: true, value: undefined })
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject }
+    })
+  }
+
+  /** The reader has had enough: so writers fail. */
+  return(): Promise<IteratorResult<unknown>> {
+    this.fail(new DOMException('the other side takes no more', 'AbortError'))
+    return Promise.resolve({ done: true, value: undefined })
+  }
+}

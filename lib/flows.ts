@@ -1,0 +1,254 @@
+// References with a flow of their own: iterators, streams, promises and abort signals. Each is a reference like any
+// other, in the same two tables; here is what crosses for it beyond calls, and what stands for it on either side.
+import { boxValue, type Giver, type Payload } from './box.js'
+import type { CallOptions } from './call-options.js'
+import type { Channel } from './caller.js'
+import { type Reason, Refusal, refusalError, SessionEndedError, UnsendableError } from './errors.js'
+import type { Report } from './events.js'
+import { Inflow, RemoteIterator } from './inflow.js'
+import { type Ref, type Requester, stateOf } from './netref.js'
+import { Outflow, openIterator, type Source } from './outflow.js'
+import { type Flowing, formatEnded, Op } from './protocol.js'
+import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
+import { ArrivedWritable, HomeWritable, openReadable, readableOf } from './streams.js'
+import { type Taker, unbox } from './unbox.js'
+import type { FlowKind } from './values.js'
+
+/** What stands at home behind a reference with a flow. */
+export interface HomeFlow {
+  /** Carries out what its holder asks for. @throws Refusal for what it does not offer */
+  drive?(method: string, value: unknown): unknown
+  /** So many items have been read; with `window`, reading begins. */
+  pull?(read: number, window: number | undefined): void
+  /** The peer has let go of it, or the session has ended. */
+  end(): void
+  /** It was not sent after all: it is as it was. */
+  undo?(): void
+}
+
+/** What stands here for a reference with a flow. */
+export interface ArrivedFlow {
+  readonly ref: Ref
+  /** What the user has of it. */
+  readonly facade: object
+  /** @throws ProtocolError where it has no items */
+  items(items: unknown[], ask: boolean, size: number): void
+  ended(ok: boolean, value: unknown): void
+  /** It was released, or the session has ended: nothing more will come. */
+  lost(reason: Error): void
+}
+
+/** How what flows leaves. */
+export interface FlowChannel extends Channel {
+  /** What was sent leaves as a frame of its own, which ends here. */
+  cut(): void
+  /** Sees to it that what waits leaves at the end of this tick. */
+  atEndOfTick(): void
+}
+
+/** What a flow asks of its session. */
+export interface FlowPort {
+  readonly channel: FlowChannel
+  readonly references: Giver & Taker
+  readonly session: Requester
+  readonly report: Report
+  /** The most that may wait here to be read, in bytes; and how much does. */
+  readonly bufferedBytes: number
+  buffered: number
+}
+
+/** Netrefs behind what stands for remote things: as long as one is held, so is the other. */
+const netrefs = new WeakMap<object, object>()
+
+/** The reference that an iterator, promise or signal stands for, if its home is elsewhere. */
+export function refBehind(object: object): Ref | undefined {
+  const netref = netrefs.get(object)
+  return netref && stateOf(netref)?.ref
+}
+
+const NOTHING: readonly unknown[] = []
+
+export class Flows implements FlowPort {
+  readonly #home = new Map<number, HomeFlow>()
+  readonly #arrived = new Map<number, ArrivedFlow>()
+  /** Signals that came in the message that is being read. */
+  #fresh: ArrivedSignal[] = []
+  /** Those that have items to send at the end of the tick. */
+  readonly #waiting = new Set<Outflow>()
+  buffered = 0
+
+  constructor(
+    readonly channel: FlowChannel,
+    readonly references: Giver & Taker,
+    readonly session: Requester,
+    readonly report: Report,
+    readonly bufferedBytes: number
+  ) {}
+
+  // At home.
+
+  /** An object of ours was given, as number `id`. @returns what is told of it beside that */
+  give(kind: FlowKind, id: number, object: object): readonly unknown[] {
+    if (this.#home.has(id)) return NOTHING
+    if (kind !== 'r') {
+      this.#home.set(id, this.#makeHome(kind, id, object))
+      return NOTHING
+    }
+    const { source, bytes, restore } = openReadable(object)
+    this.#home.set(
+      id,
+      this.#outflow(id, () => source, restore)
+    )
+    return [bytes ? 1 : 0]
+  }
+
+  #outflow(id: number, open: () => Source, restore?: () => void): Outflow {
+    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
+    return new Outflow(id, open, this, this.#waiting, tell, restore)
+  }
+
+  #makeHome(kind: Exclude<FlowKind, 'r'>, id: number, object: object): HomeFlow {
+    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
+    switch (kind) {
+      case 'i':
+        return this.#outflow(id, openIterator(object))
+      case 'w':
+        return new HomeWritable(object)
+      case 'p':
+        return new HomePromise(object as PromiseLike<unknown>, tell)
+      case 'a':
+        return new HomeSignal(object as AbortSignal, tell)
+    }
+  }
+
+  /** Says how a flow ended. What cannot be sent is told as an error; never throws. */
+  #tell(id: number, ok: boolean, value: unknown): void {
+    let payload: Payload | undefined
+    try {
+      if (value !== undefined) payload = boxValue(value, ok ? 'result' : 'error', this.references)
+      this.channel.push(formatEnded(id, ok, payload?.json), payload?.bytes ?? [])
+    } catch (error) {
+      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      this.#tell(id, false, new UnsendableError(error instanceof Error ? error.message : String(error)))
+    }
+  }
+
+  /** A reference was not sent after all, and nothing else of it was. */
+  undo(id: number): void {
+    this.#home.get(id)?.undo?.()
+    this.#home.delete(id)
+  }
+
+  /** The peer has let go of a reference of ours. */
+  gone(id: number): void {
+    const flow = this.#home.get(id)
+    this.#home.delete(id)
+    flow?.end()
+  }
+
+  /** @throws Refusal when there is no flow, or it does not offer that */
+  drive(id: number, method: string, value: unknown): unknown {
+    const flow = this.#home.get(id)
+    if (flow?.drive) return flow.drive(method, value)
+    throw new Refusal('not-exposed', 'it is no iterator or stream')
+  }
+
+  /** Items that are to be sent before anything else is; to be asked for until there are none. */
+  trailing(): string | undefined {
+    for (const flow of this.#waiting) {
+      this.#waiting.delete(flow)
+      const message = flow.takeItems()
+      if (message !== undefined) return message
+    }
+    return undefined
+  }
+
+  // What has arrived.
+
+  /** What stands for a reference with a flow that has arrived. */
+  take(kind: FlowKind, netref: object, data: readonly unknown[]): object {
+    const ref = stateOf(netref)!.ref!
+    let flow = this.#arrived.get(ref.id)
+    if (flow?.ref !== ref) {
+      flow = this.#makeArrived(kind, ref, data)
+      this.#arrived.set(ref.id, flow)
+    }
+    const { facade } = flow
+    netrefs.set(facade, netref)
+    if (flow instanceof ArrivedSignal) {
+      flow.hold()
+      this.#fresh.push(flow)
+    }
+    return facade
+  }
+
+  #makeArrived(kind: FlowKind, ref: Ref, data: readonly unknown[]): ArrivedFlow {
+    switch (kind) {
+      case 'i':
+        return new Inflow(ref, this, inflow => new RemoteIterator(inflow))
+      case 'r':
+        return new Inflow(ref, this, inflow => readableOf(inflow, data[2] === 1))
+      case 'w':
+        return new ArrivedWritable(ref)
+      case 'p':
+        return new ArrivedPromise(ref)
+      case 'a':
+        return new ArrivedSignal(ref, data)
+    }
+  }
+
+  /** The signals that came since this was asked for last: to be held until their call is over. */
+  takeFresh(): readonly ArrivedSignal[] | undefined {
+    if (this.#fresh.length === 0) return undefined
+    const fresh = this.#fresh
+    this.#fresh = []
+    return fresh
+  }
+
+  /** A value came as the answer to a call with options. */
+  adopt(value: unknown, options: CallOptions): void {
+    const ref = typeof value === 'object' && value !== null ? refBehind(value) : undefined
+    const flow = ref && this.#arrived.get(ref.id)
+    if (flow instanceof Inflow) flow.use(options)
+  }
+
+  /** A netref was released here. */
+  released(ref: Ref, reason: Error): void {
+    const flow = this.#arrived.get(ref.id)
+    if (flow?.ref !== ref) return
+    this.#arrived.delete(ref.id)
+    flow.lost(reason)
+  }
+
+  /** @throws ProtocolError when the message does not go with what it is about */
+  receive(message: Flowing, bytes: readonly Uint8Array[], size: number): void {
+    const [op, id] = message
+    if (op === Op.pull) return this.#home.get(id)?.pull?.(message[2], message[3])
+    const flow = this.#arrived.get(id)
+    let value: unknown
+    try {
+      value = unbox(message[3], message[4], bytes, this.references)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      return flow?.ended(false, refusalError(error.code, flow.ref.label, error.message))
+    } finally {
+      this.letGo(this.takeFresh())
+    }
+    if (op === Op.items) flow?.items(value as unknown[], message[2] === 1, size)
+    else flow?.ended(message[2] === 1, value)
+  }
+
+  /** Their call is over. */
+  letGo(signals: readonly ArrivedSignal[] | undefined): void {
+    for (const signal of signals ?? []) signal.letGo()
+  }
+
+  /** The session has ended. What stands at home ends as its references are given up. */
+  end(reason: Reason): void {
+    const error = new SessionEndedError(reason)
+    const arrived = [...this.#arrived.values()]
+    this.#arrived.clear()
+    this.#waiting.clear()
+    for (const flow of arrived) flow.lost(error)
+  }
+}

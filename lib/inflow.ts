@@ -1,0 +1,218 @@
+// An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
+import type { CallOptions } from './call-options.js'
+import { LimitError, ReleasedError } from './errors.js'
+import type { ArrivedFlow, FlowPort } from './flows.js'
+import type { Ref } from './netref.js'
+import { formatPull, Op } from './protocol.js'
+
+type Step = IteratorResult<unknown>
+
+/** Items that came together, `next` of them read. */
+interface Batch {
+  readonly items: readonly unknown[]
+  next: number
+  readonly ask: boolean
+  readonly size: number
+}
+
+interface Reader {
+  resolve(step: Step): void
+  reject(error: unknown): void
+}
+
+const WINDOW = 1024
+const NOTHING: readonly Uint8Array[] = []
+
+export class Inflow implements ArrivedFlow {
+  readonly #weak: WeakRef<object>
+  /** What the user has of it is held while somebody waits for an item. */
+  protected held: object | undefined
+  readonly #batches: Batch[] = []
+  readonly #readers: Reader[] = []
+  #end: { readonly ok: boolean; readonly value: unknown } | undefined
+  /** Whether items were asked for, so that they come ahead of their readers. */
+  #open = false
+  #over = false
+  #count = 0
+  #window = WINDOW
+  #unlisten: (() => void) | undefined
+
+  constructor(
+    readonly ref: Ref,
+    private readonly port: FlowPort,
+    makeFacade: (inflow: Inflow) => object
+  ) {
+    this.#weak = new WeakRef(makeFacade(this))
+  }
+
+  get facade(): object {
+    return this.#weak.deref()!
+  }
+
+  get opened(): boolean {
+    return this.#open
+  }
+
+  /** The options of the call it is the result of hold for it. */
+  use({ window, signal }: CallOptions): void {
+    if (window !== undefined) this.#window = window
+    if (!signal) return
+    const aborted = () => this.fail(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    this.#unlisten = () => signal.removeEventListener('abort', aborted)
+  }
+
+  /** The next item, which is asked for if need be. */
+  read(): Promise<Step> {
+    if (this.#batches.length > 0) return Promise.resolve(this.#take())
+    if (this.#over || this.#end) return this.#atEnd()
+    if (!this.#open) {
+      this.#open = true
+      this.port.channel.push(formatPull(this.ref.id, 0, this.#window), NOTHING)
+    }
+    this.held = this.facade
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+  }
+
+  #take(): Step {
+    const batch = this.#batches[0]!
+    const value = batch.items[batch.next++]
+    this.#count++
+    if (batch.next === batch.items.length) {
+      this.#batches.shift()
+      this.port.buffered -= batch.size
+      if (batch.ask) this.port.channel.push(formatPull(this.ref.id, this.#count), NOTHING)
+    }
+    return { done: false, value }
+  }
+
+  /** Told once how it ended; later it is just over. */
+  #atEnd(): Promise<Step> {
+    const { ok, value } = this.#end ?? { ok: true, value: undefined }
+    this.#end = undefined
+    this.finish()
+    return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
+  }
+
+  items(items: unknown[], ask: boolean, size: number): void {
+    if (this.#over || this.#end || items.length === 0) return
+    this.#batches.push({ items, next: 0, ask, size })
+    this.port.buffered += size
+    while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
+    if (this.#readers.length === 0) this.held = undefined
+    if (this.port.buffered > this.port.bufferedBytes) {
+      const message = `${this.ref.label}: more than ${this.port.bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
+      this.fail(new LimitError('limit', message))
+    }
+  }
+
+  ended(ok: boolean, value: unknown): void {
+    if (this.#over || this.#end) return
+    this.#end = { ok, value }
+    if (this.#readers.length > 0) this.#tellReaders()
+  }
+
+  #tellReaders(): void {
+    for (const { resolve, reject } of this.#readers.splice(0)) this.#atEnd().then(resolve, reject)
+    this.held = undefined
+  }
+
+  /** Nothing more comes: what came before may still be read. */
+  lost(reason: Error): void {
+    this.ended(false, reason)
+    if (reason instanceof ReleasedError) this.#drop()
+  }
+
+  /** It ends here and now, whatever was still to come; its home is told. */
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#drop()
+    this.#end = { ok: false, value: error }
+    if (this.#readers.length > 0) this.#tellReaders()
+    else this.#release()
+  }
+
+  /** It is over: its home may let go of it. */
+  finish(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#drop()
+    this.#release()
+  }
+
+  #drop(): void {
+    for (const { size } of this.#batches.splice(0)) this.port.buffered -= size
+  }
+
+  #release(): void {
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    this.port.session.release(this.ref)
+  }
+
+  /** Does at home what the iterator's own methods do, one step at a time. */
+  async drive(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
+    if (method === 'next' && (this.#over || this.#end)) return this.#atEnd()
+    const gone = this.#over || this.#end !== undefined
+    if (method !== 'next') {
+      this.#drop()
+      this.#end = undefined
+    }
+    if (gone) {
+      this.finish()
+      if (method === 'throw') throw value
+      return { done: true, value }
+    }
+    // What is still on its way is not read any more.
+    if (method === 'return') this.#end = { ok: true, value: undefined }
+    let over = true
+    try {
+      const step = (await this.ref.request(Op.drive, method, value).settled()) as Step
+      over = method === 'return' || step.done === true
+      return step
+    } finally {
+      if (over) this.finish()
+    }
+  }
+}
+
+/**
+ * An iterator whose home is the other side. `for await` reads ahead; `next(value)` and `throw(error)`, called by hand
+ * before anything was read ahead, go to a generator one by one, and it runs no further.
+ */
+export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown> {
+  readonly #inflow: Inflow
+  /** Whether the next step may read ahead. */
+  #ahead = false
+
+  constructor(inflow: Inflow) {
+    this.#inflow = inflow
+  }
+
+  [Symbol.asyncIterator](): this {
+    this.#ahead = true
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return(undefined)
+  }
+
+  next(value?: unknown): Promise<Step> {
+    if (value === undefined && this.#ahead) return this.#inflow.read()
+    if (this.#inflow.opened) {
+      const message = 'next(value): items were read ahead of it; pass a value from the second next() on'
+      return Promise.reject(new TypeError(message))
+    }
+    this.#ahead = true
+    return this.#inflow.drive('next', value)
+  }
+
+  return(value: unknown): Promise<Step> {
+    return this.#inflow.drive('return', value)
+  }
+
+  throw(error: unknown): Promise<Step> {
+    return this.#inflow.drive('throw', error)
+  }
+}

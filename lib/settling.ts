@@ -1,0 +1,138 @@
+// Promises and abort signals: what happens once, told to the other side when it does.
+import { ProtocolError } from './errors.js'
+import type { ArrivedFlow, HomeFlow } from './flows.js'
+import type { Ref } from './netref.js'
+
+/** Says to the other side what happened. */
+type Tell = (ok: boolean, value: unknown) => void
+
+/** A promise of this side, which the peer waits for. */
+export class HomePromise implements HomeFlow {
+  #tell: Tell | undefined
+
+  constructor(promise: PromiseLike<unknown>, tell: Tell) {
+    this.#tell = tell
+    Promise.resolve(promise).then(
+      value => this.#tell?.(true, value),
+      error => this.#tell?.(false, error)
+    )
+  }
+
+  end(): void {
+    this.#tell = undefined
+  }
+
+  undo(): void {
+    this.end()
+  }
+}
+
+/** A signal of this side, which the peer listens to. */
+export class HomeSignal implements HomeFlow {
+  readonly #aborted: () => void
+
+  constructor(
+    private readonly signal: AbortSignal,
+    tell: Tell
+  ) {
+    this.#aborted = () => tell(false, signal.reason)
+    signal.addEventListener('abort', this.#aborted, { once: true })
+  }
+
+  end(): void {
+    this.signal.removeEventListener('abort', this.#aborted)
+  }
+
+  undo(): void {
+    this.end()
+  }
+}
+
+abstract class Once implements ArrivedFlow {
+  abstract readonly facade: object
+  abstract ended(ok: boolean, value: unknown): void
+
+  constructor(readonly ref: Ref) {}
+
+  items(): void {
+    throw new ProtocolError('items of what has none')
+  }
+
+  lost(reason: Error): void {
+    this.ended(false, reason)
+  }
+}
+
+/** A promise of the peer's. It is held until it settles, then by whoever holds it. */
+export class ArrivedPromise extends Once {
+  readonly #weak: WeakRef<Promise<unknown>>
+  #waiting:
+    | { promise: Promise<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
+    | undefined
+
+  constructor(ref: Ref) {
+    super(ref)
+    let settle!: { resolve(value: unknown): void; reject(error: unknown): void }
+    const promise = new Promise<unknown>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    // A failure nobody handles here was somebody else's to handle.
+    promise.catch(() => {})
+    this.#weak = new WeakRef(promise)
+    this.#waiting = { promise, ...settle }
+  }
+
+  get facade(): object {
+    return this.#weak.deref()!
+  }
+
+  ended(ok: boolean, value: unknown): void {
+    if (ok) this.#waiting?.resolve(value)
+    else this.#waiting?.reject(value)
+    this.#waiting = undefined
+  }
+}
+
+/** As long as somebody holds a signal, what aborts it is there. */
+const controllers = new WeakMap<AbortSignal, AbortController>()
+
+/** A signal of the peer's. It is held while a call that it came with is under way, then by whoever holds it. */
+export class ArrivedSignal extends Once {
+  readonly #weak: WeakRef<AbortSignal>
+  #held: AbortSignal | undefined
+  #calls = 0
+
+  constructor(ref: Ref, [, , aborted, reason]: readonly unknown[]) {
+    super(ref)
+    const controller = new AbortController()
+    this.#held = controller.signal
+    this.#weak = new WeakRef(controller.signal)
+    controllers.set(controller.signal, controller)
+    if (aborted === 1) controller.abort(reason)
+  }
+
+  get facade(): object {
+    return this.#weak.deref()!
+  }
+
+  ended(_ok: boolean, reason: unknown): void {
+    const signal = this.#weak.deref()
+    if (signal) controllers.get(signal)!.abort(reason)
+  }
+
+  /** A call came with it. */
+  hold(): void {
+    this.#held = this.#weak.deref()
+    this.#calls++
+  }
+
+  /** That call is over. */
+  letGo(): void {
+    if (--this.#calls === 0) this.#held = undefined
+  }
+
+  /** Whether a call holds it. */
+  get held(): boolean {
+    return this.#held !== undefined
+  }
+}
