@@ -54,7 +54,7 @@ export class Callee {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
-    const excess = this.#beyondLimits()
+    const excess = this.#beyondLimits(names.length)
     if (excess) return this.fail(id, excess, false)
     if (target < 0) {
       if (-target >= id) throw new ProtocolError(`call ${id} on the answer of call ${-target}`)
@@ -82,8 +82,9 @@ export class Callee {
   }
 
   /** What a call is refused for that is one too many. */
-  #beyondLimits(): Refusal | undefined {
-    const { pendingCalls, callsPerSecond } = this.limits
+  #beyondLimits(steps: number): Refusal | undefined {
+    const { depth, pendingCalls, callsPerSecond } = this.limits
+    if (steps > depth) return new Refusal('limit', `a path of more than ${depth} names (limits.depth)`)
     if (this.answers.size >= pendingCalls) {
       return new Refusal(
         'limit',
