@@ -78,7 +78,7 @@ export class Callee {
       refusal = error
     }
     this.#hold(id, flows.takeFresh())
-    const excess = this.#beyondLimits(id)
+    const excess = this.#beyondLimits(id, names.length)
     if (excess) return this.fail(id, excess, false)
     if (target < 0) {
       if (-target > this.#last || -target === id)
@@ -145,8 +145,9 @@ export class Callee {
   }
 
   /** What a call is refused for that is one too many. */
-  #beyondLimits(id: number): Refusal | undefined {
-    const { pendingCalls, callsPerSecond } = this.limits
+  #beyondLimits(id: number, steps: number): Refusal | undefined {
+    const { depth, pendingCalls, callsPerSecond } = this.limits
+    if (steps > depth) return new Refusal('limit', `a path of more than ${depth} names (limits.depth)`)
     const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
     if (others >= pendingCalls) {
       return new Refusal(

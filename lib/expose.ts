@@ -67,6 +67,7 @@ export const grantOf = (object: object): Grant | undefined => grants.get(object)
 export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
 
 const marked = new WeakSet<object>()
+const markedNames = new Set<PropertyKey>()
 
 type Exposable = (
   target: unknown,
@@ -90,8 +91,12 @@ export const exposed: Exposable = (target, context) => {
     )
   }
   knowSymbol(name)
+  markedNames.add(name)
   marked.add(kind === 'accessor' ? (target as { get: object }).get : (target as object))
 }
+
+/** Whether `@exposed` stands on a member of that name anywhere: no other name needs to be looked up for that. */
+export const isMarkedName = (name: PropertyKey): boolean => markedNames.has(name)
 
 /** Whether this very descriptor came from `@exposed`. */
 export const isMarked = ({ get, value }: PropertyDescriptor): boolean =>

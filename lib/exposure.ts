@@ -1,7 +1,7 @@
 // The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
 // home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { grantOf, isMarked } from './expose.js'
+import { grantOf, isMarked, isMarkedName } from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
@@ -213,7 +213,8 @@ const REFERENCE: Travel = { as: 'reference' }
 
 /**
  * The rules, in the order of the design: the property that stands for `name`, or undefined. With `create` it need not
- * be there.
+ * be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
+ * is missing.
  */
 function memberOf(
   object: object,
@@ -222,35 +223,41 @@ function memberOf(
   { isRoot }: Origin,
   create: boolean
 ): Name | undefined {
-  if (isReserved(object, name)) return undefined
+  const reserved = isReserved(object, name)
   if (typeof name === 'string') {
     const prefixed = exposure.exposedPrefix + name
-    if (prefixed in object && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
+    if (prefixed in object && !reserved && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
       return prefixed
   }
-  const present = name in object
-  if (present && isDecorated(object, name)) return name
+  if (reserved) return undefined
+  if (isMarkedName(name) && isDecorated(object, name)) return name
   const grant = grantOf(object)
-  if (grant?.read) return grant.read.has(name) && (present || create) ? name : undefined
-  if (typeof name === 'symbol' || isEverybodys(object, name) || !(present || create)) return undefined
+  if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
+  if (typeof name === 'symbol') return undefined
   const isPublic = !name.startsWith('_')
-  if (grant) return isPublic ? name : undefined
-  const { as } = typeof object === 'function' ? REFERENCE : travelOf(object)
+  const { as } = grant || typeof object === 'function' ? REFERENCE : travelOf(object)
   if (isRoot) {
     if (as === 'record' && isPublic && isOwnFunction(object, name)) return name
   } else if (as === 'record') {
     return Object.prototype.propertyIsEnumerable.call(object, name) ? name : undefined
   } else if (as === 'array') {
-    return present && (name === 'length' || isIndex(name)) ? name : undefined
+    return (name === 'length' || isIndex(name)) && name in object ? name : undefined
   }
-  return exposure.allowPublicAttrs && isPublic ? name : undefined
+  if (!isPublic || !(grant || exposure.allowPublicAttrs)) return undefined
+  return (create || name in object) && !isEverybodys(object, name) ? name : undefined
 }
 
 const isReserved = (object: object, name: Name) =>
   NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)
 
-const isOwnFunction = (object: object, name: string) =>
-  typeof Object.getOwnPropertyDescriptor(object, name)?.value === 'function'
+const isOwnFunction = (object: object, name: string) => typeof propertyOf(object, name)?.value === 'function'
+
+/** A property's descriptor, which takes a while to make: one is made where there is no such property, too. */
+function propertyOf(object: object, name: Name): PropertyDescriptor | undefined {
+  const found = Object.getOwnPropertyDescriptor(object, name)
+  if (!found) Object.getOwnPropertyDescriptor(NO_EXPOSURE, 'exposedPrefix')
+  return found
+}
 
 /**
  * Whether it is no property of this object's kind, but of all: found on `Object.prototype` (of whatever realm), of a
@@ -275,7 +282,7 @@ function whereIs(object: object, name: Name): object | null {
 /** Whether `@exposed` stands on the member, here or where an ancestor declares it: an override stays exposed. */
 function isDecorated(object: object, name: Name): boolean {
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    const descriptor = Object.getOwnPropertyDescriptor(at, name)
+    const descriptor = propertyOf(at, name)
     if (descriptor && isMarked(descriptor)) return true
   }
   return false

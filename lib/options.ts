@@ -18,7 +18,7 @@ export interface Limits {
    */
   readonly frameBytes: number
   /**
-   * How deep a value may be nested.
+   * How deep a value may be nested, and how many names a path may have. A call with a longer path rejects.
    *
    * @default 200
    */

@@ -16,6 +16,9 @@ class Echo extends Service {
   exposed_echo(value: unknown) {
     return typeof value
   }
+  exposed_same(value: unknown) {
+    return value
+  }
 }
 
 const call = (args: string, groups: string) => `[0,[[1,1,0,"echo",[${args}],[${groups}]]]]`
@@ -74,6 +77,14 @@ const worst: Record<string, () => string | Uint8Array> = {
     }
     return call(value, `["m",${places}]`)
   },
+  'an object of many names': () => call(`{${times(350_000, i => `"${i.toString(36)}":[]`)}}`, ''),
+  'round and round': () =>
+    `[0,[[1,1,0,"same",[{"a":[0]}],[["c",[0,"a"]]]],[2,2,-1,[${times(1_000_000, () => '"a"')}]]]]`,
+  'an Error with many fields': () =>
+    call(
+      `{"class":"Error","name":"","message":"","fields":{${times(250_000, i => `"${i.toString(36)}":0`)}}}`,
+      '["e",[0]]'
+    ),
   'a million arguments': () =>
     call(
       times(1_000_000, () => 0),
@@ -232,5 +243,5 @@ t.test('what is not exposed takes as long to refuse as what is missing', async t
   for (let round = 0; round < 500; round++)
     for (const name of names) least.set(name, Math.min(least.get(name)!, lookUp(name)))
   const times = [...least.values()]
-  t.ok(Math.max(...times) < 2 * Math.min(...times), `${JSON.stringify([...least])} ms for 100`)
+  t.ok(Math.max(...times) < 1.2 * Math.min(...times), `${JSON.stringify([...least])} ms for 100`)
 })
