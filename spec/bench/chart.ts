@@ -12,6 +12,8 @@ const HEAD = 34
 const BETWEEN = 18
 const TOP = 56
 
+const NOTE = '“frame per tick” is by hand, too; comlink has a worker thread for a server.'
+
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .title { font-size: 15px; font-weight: 600 }
@@ -44,7 +46,7 @@ export function chart(rows: readonly Row[], names: readonly string[], occasion: 
 <style>${STYLE}
 </style>
 ${text(0, 18, `How fast, as a ratio to ${BASELINE}: a WebSocket echo written by hand`, 'title')}
-${text(0, 37, `${occasion}. Longer is better.`, 'note')}
+${text(0, 37, `Longer is better. ${occasion}. ${NOTE}`, 'note')}
 ${placed.join('\n')}
 </svg>
 `
