@@ -68,7 +68,7 @@ export class Callee {
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
     const { flows, exports } = this.references
-    const names = keysOf(path).map(toName)
+    const keys = keysOf(path)
     let operand: unknown
     let refusal: unknown
     try {
@@ -78,8 +78,9 @@ export class Callee {
       refusal = error
     }
     this.#hold(id, flows.takeFresh())
-    const excess = this.#beyondLimits(id, names.length)
+    const excess = this.#beyondLimits(id, keys.length)
     if (excess) return this.fail(id, excess, false)
+    const names = keys.map(toName)
     if (target < 0) {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
