@@ -5,6 +5,7 @@ export const REASONS = {
   closed: 'this side or the peer called `close()`',
   'server-closed': 'the server is closing',
   unreachable: 'the first connection did not come about; `cause` says why',
+  unauthorized: 'the server did not let the client in (`authenticate`, or an origin)',
   'connection-lost': 'the socket broke while the session was in use',
   version: 'the peer speaks another version of the protocol',
   protocol: 'the peer sent something that is not of the protocol',
