@@ -1,6 +1,5 @@
-import { once } from 'node:events'
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import { type ServeOptions, type Server, serve } from '../lib/index.js'
 import { overSocket, rejection } from './helpers.js'
@@ -12,14 +11,14 @@ async function knock(
   server: Server,
   headers: Record<string, string>
 ): Promise<{ status: number; text: string }> {
-  const { port, pathname } = new URL(server.url)
+  const { hostname, port, pathname } = new URL(server.url.replace('localhost', '127.0.0.1'))
   const handshake = {
     connection: 'Upgrade',
     upgrade: 'websocket',
     'sec-websocket-version': '13',
     'sec-websocket-key': Buffer.from('0123456789abcdef').toString('base64')
   }
-  const request = http.get({ host: '127.0.0.1', port, path: pathname, headers: { ...handshake, ...headers } })
+  const request = http.get({ host: hostname, port, path: pathname, headers: { ...handshake, ...headers } })
   const answer = new Promise<{ status: number; text: string }>((resolve, reject) => {
     request.on('error', reject)
     request.on('upgrade', (response, socket) => {
@@ -197,14 +196,7 @@ t.test('what cannot be meant is said by name', async t => {
   ]) {
     await t.rejects(serve(service, { port: 0, allowedOrigins: [origin] }), TypeError, String(origin))
   }
-  for (const host of [
-    'https://rpc.example',
-    'rpc.example:80',
-    'rpc.example/a',
-    '',
-    '*.example',
-    undefined as never
-  ]) {
+  for (const host of ['https://rpc.example', 'rpc.example:80', 'rpc.example/a', '', '*.example']) {
     await t.rejects(
       serve(service, { port: 0, allowedHosts: [host] }),
       /^allowedHosts: ".*" is not/,
@@ -213,23 +205,19 @@ t.test('what cannot be meant is said by name', async t => {
   }
 })
 
+const outward = Object.values(networkInterfaces())
+  .flat()
+  .find(at => at && at.family === 'IPv4' && !at.internal)?.address
+
 t.test(
-  'at an address of this machine that others see, the names are not known: any Host may ask',
+  'at an address that other machines see, any Host may ask, unless allowedHosts says which',
+  { skip: outward === undefined && 'this machine has no address but the loopback one' },
   async t => {
-    // A request that came to an address of the network, as far as the server can tell.
-    const web = http.createServer().listen(0, '127.0.0.1')
-    await once(web, 'listening')
-    web.prependListener('upgrade', message => {
-      Object.defineProperty(message.socket, 'localAddress', { value: '192.0.2.1' })
-    })
-    const server = await serve(service, { server: web })
-    const { port } = web.address() as AddressInfo
-    t.match(
-      await knock(server, { host: `box.example:${port}`, origin: `http://box.example:${port}` }),
-      LET_IN
-    )
-    t.match(await knock(server, { host: 'box.example', origin: 'https://evil.example' }), FOREIGN)
-    await server.close()
-    web.close()
+    const seen = { host: outward }
+    const page = { host: 'box.example', origin: 'http://box.example' }
+    t.match(await answers(seen, page), LET_IN)
+    t.match(await answers(seen, { ...page, origin: 'http://evil.example' }), FOREIGN)
+    t.match(await answers({ ...seen, allowedHosts: ['box.example'] }, page), LET_IN)
+    t.match(await answers({ ...seen, allowedHosts: ['rpc.example'] }, page), MISNAMED)
   }
 )
