@@ -105,11 +105,14 @@ export class Arriving extends Wrapped implements TransportListener {
   }
 
   start(listener: TransportListener): void {
-    this.#listener = listener
     listener.opened()
-    for (const frame of this.#kept.splice(0)) listener.received(frame)
-    if (this.#over) listener.closed(this.#over)
-    else this.inner.resume()
+    // A session is begun before it is told of frames.
+    queueMicrotask(() => {
+      this.#listener = listener
+      if (this.#kept.length > 0) this.inner.resume()
+      for (const frame of this.#kept.splice(0)) listener.received(frame)
+      if (this.#over) listener.closed(this.#over)
+    })
   }
 
   /** A server's socket is open from the first. */
