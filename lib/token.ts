@@ -94,6 +94,7 @@ export class Arriving extends Wrapped implements TransportListener {
   #heard: ((token: string | undefined) => void) | undefined
   #listener: TransportListener | undefined
   readonly #kept: (string | Uint8Array)[] = []
+  #turnedAway = false
   #over: Reason | undefined
 
   constructor(inner: Transport) {
@@ -115,12 +116,22 @@ export class Arriving extends Wrapped implements TransportListener {
     })
   }
 
+  /** Who is turned away is read from again, for its end: nothing more of it is kept. */
+  override close(reason: Reason): void {
+    if (!this.#listener) {
+      this.#turnedAway = true
+      this.inner.resume()
+    }
+    this.inner.close(reason)
+  }
+
   /** A server's socket is open from the first. */
   opened(): void {}
 
   received(frame: string | Uint8Array): void {
     if (this.#heard && this.#isToken(frame)) return
     if (this.#listener) return this.#listener.received(frame)
+    if (this.#turnedAway) return
     this.#kept.push(frame)
     this.inner.pause()
   }
