@@ -82,6 +82,26 @@ export class UnsendableError extends TypeError {
   readonly code = 'unsendable'
 }
 
+/** One thing that is wrong with the arguments of a call. */
+export interface Issue {
+  /** What the schema says of it. */
+  readonly message: string
+  /** Where it is: the index of the argument, and what leads on from there. */
+  readonly path: readonly (string | number)[]
+}
+
+/** The arguments of a call are not what its schema takes: the method was not run. */
+export class ArgumentsError extends TypeError {
+  override name = 'ArgumentsError'
+  readonly code = 'invalid-arguments'
+  readonly issues: readonly Issue[]
+
+  constructor(message: string, issues: readonly Issue[]) {
+    super(message)
+    this.issues = issues
+  }
+}
+
 /** Why a session ends that cannot go on for this error. */
 export function reasonOf(error: unknown): Reason {
   if (error instanceof ProtocolError) return { code: error.code, message: `it received ${error.message}` }

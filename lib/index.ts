@@ -3,7 +3,9 @@ export type { Authenticate, Verdict } from './admission.js'
 export { callSession, callSignal } from './call-context.js'
 export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
 export {
+  ArgumentsError,
   ExposureError,
+  type Issue,
   LimitError,
   NetrefError,
   type Reason,
@@ -12,12 +14,14 @@ export {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-export { type ExposeOptions, expose, exposed } from './expose.js'
+export { type ExposedOptions, type ExposeOptions, expose, exposed } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
 export type { CommonOptions, ErrorContext, Limits, SocketOptions } from './options.js'
 export type { OriginOptions } from './origins.js'
+export type { PeerCall } from './policy.js'
 export { Netref } from './reflect.js'
 export { registerError, registerType, type TypeOptions } from './registry.js'
+export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 export { type ServeOptions, Server, type ServerEvents, serve } from './serve.js'
 export { Service, type ServiceSource } from './service.js'
 export { Session, type SessionEvents, type SessionStats } from './session.js'

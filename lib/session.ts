@@ -196,6 +196,11 @@ export class Session<Root extends object = object, Identity = unknown> {
     })
   }
 
+  /** @internal Told of a failure nobody awaits. */
+  report(error: unknown): void {
+    this.#report(error)
+  }
+
   #report(error: unknown, call?: string): void {
     this.setup.onError(error, call === undefined ? { session: this } : { session: this, call })
   }
