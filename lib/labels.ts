@@ -94,8 +94,8 @@ const formatArgs = (args: unknown[]) =>
     .concat(args.length > 3 ? '…' : [])
     .join(', ')
 
-/** A look at a user's Proxy may throw; a label never does. */
-function inWords(value: unknown): string {
+/** As `describe`, and never throws: a look at a user's Proxy may. */
+export function inWords(value: unknown): string {
   try {
     return describe(value)
   } catch {

@@ -2,7 +2,7 @@
 import { callSession } from './call-context.js'
 import type { Rule } from './expose.js'
 import type { operate } from './exposure.js'
-import { describe, formatCall, formatNames } from './labels.js'
+import { formatCall, formatNames, inWords } from './labels.js'
 import type { CommonOptions } from './options.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
@@ -23,10 +23,13 @@ export function permits(rule: Rule): boolean {
   }
 }
 
+type Kind = { [K in keyof typeof Op]: (typeof Op)[K] extends OperationCode ? K : never }[keyof typeof Op]
+const KINDS = new Map(Object.entries(Op).map(([kind, op]) => [op as number, kind as Kind]))
+
 /** What a peer asks for, before it is done. As a string it is the call as one would write it. */
 export class PeerCall {
   constructor(
-    readonly kind: keyof typeof Op,
+    readonly kind: Kind,
     /** What the peer starts from: the root, an object it holds, or the result of a call of its. */
     readonly target: unknown,
     /** The names from there on, as the peer says them. */
@@ -37,15 +40,13 @@ export class PeerCall {
   ) {}
 
   toString(): string {
-    const target = this.isRoot ? 'root' : describe(this.target)
+    const target = this.isRoot ? 'root' : inWords(this.target)
     const operand = this.kind === 'set' ? this.args[0] : this.args
-    return formatCall(Op[this.kind] as OperationCode, target + formatNames(this.path), operand)
+    return formatCall(Op[this.kind], target + formatNames(this.path), operand)
   }
 }
 
 type Before = NonNullable<CommonOptions['before']>
-
-const KINDS = new Map(Object.entries(Op).map(([kind, op]) => [op as number, kind as keyof typeof Op]))
 
 /** `operate` for a peer: with `before`, if there is one. */
 export function policed(
@@ -65,7 +66,8 @@ export function policed(
 }
 
 function argsOf(op: OperationCode, operand: unknown): readonly unknown[] {
-  return Array.isArray(operand) && op !== Op.set ? operand : op === Op.set ? [operand] : []
+  if (op === Op.set) return [operand]
+  return Array.isArray(operand) ? operand : []
 }
 
 function ask(before: Before, session: Session, call: PeerCall): void {

@@ -67,7 +67,7 @@ export function checkArguments(schema: StandardSchema, name: Name | undefined, a
     )
   }
   if (result.issues) {
-    const issues = result.issues.slice(0, TOLD).map(issueOf)
+    const issues = [...result.issues].slice(0, TOLD).map(issueOf)
     const told = issues.map(({ path, message }) => `${formatPlace('args', path)}: ${message}`)
     throw new ArgumentsError(`${labelOf(name, args)}: ${told.slice(0, SHOWN).join('; ')}`, issues)
   }
@@ -78,9 +78,9 @@ export function checkArguments(schema: StandardSchema, name: Name | undefined, a
 const labelOf = (name: Name | undefined, args: unknown[]) =>
   formatCall(Op.call, name === undefined ? 'it' : String(name), args)
 
-/** An issue as it crosses: plain data. */
+/** An issue as it crosses: plain data, where a library has lists of its own. */
 function issueOf({ message, path = [] }: StandardIssue): Issue {
-  const keys = path.map(step => (typeof step === 'object' ? step.key : step))
+  const keys = Array.from(path, step => (typeof step === 'object' ? step.key : step))
   return {
     message: message.slice(0, 500),
     path: keys.map(key => (typeof key === 'symbol' ? String(key) : key))
