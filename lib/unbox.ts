@@ -177,7 +177,12 @@ function fillSet(set: Set<unknown>, members: unknown, taker: Taker): Set<unknown
 }
 
 /** Adds keys one by one, and from time to time sees whether that goes as it should. */
-function addAll(count: number, add: (i: number) => void, find: (i: number) => void, { effort }: Taker): void {
+function addAll(
+  count: number,
+  add: (i: number) => void,
+  find: (i: number) => boolean,
+  { effort }: Taker
+): void {
   for (let i = 0; i < count; ) {
     add(i++)
     if (i >= 256 && (i & (i - 1)) === 0 && !effort.allows(costOfKeys(i, find)))
