@@ -3,7 +3,14 @@
 import { boxValue, type Giver, type Payload } from './box.js'
 import type { CallOptions } from './call-options.js'
 import type { Channel } from './caller.js'
-import { type Reason, Refusal, refusalError, SessionEndedError, UnsendableError } from './errors.js'
+import {
+  type Reason,
+  Refusal,
+  ReleasedError,
+  refusalError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
 import type { Report } from './events.js'
 import { Inflow, RemoteIterator } from './inflow.js'
 import { type Ref, type Requester, stateOf } from './netref.js'
@@ -213,11 +220,11 @@ export class Flows implements FlowPort {
   }
 
   /** A netref was released here. */
-  released(ref: Ref, reason: Error): void {
+  released(ref: Ref): void {
     const flow = this.#arrived.get(ref.id)
     if (flow?.ref !== ref) return
     this.#arrived.delete(ref.id)
-    flow.lost(reason)
+    flow.lost(new ReleasedError('released', `${ref.label} was released`))
   }
 
   /** @throws ProtocolError when the message does not go with what it is about */

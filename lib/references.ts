@@ -1,7 +1,7 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
 import { EFFORT } from './effort.js'
-import { ProtocolError, type Reason, Refusal, ReleasedError } from './errors.js'
+import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
 import { type FlowChannel, Flows, refBehind } from './flows.js'
@@ -121,7 +121,7 @@ export class References implements Giver, Taker {
   release(ref: Ref): void {
     collected.unregister(ref)
     const receipts = this.imports.release(ref)
-    this.flows.released(ref, new ReleasedError('released', `${ref.label} was released`))
+    this.flows.released(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
   }
 
