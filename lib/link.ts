@@ -29,6 +29,8 @@ export interface LinkListener {
 
 /** How long the count of received frames waits for a frame to ride on, in ms. */
 const ACKNOWLEDGE_AFTER = 250
+/** Bytes that are worth a frame, so that they are copied once and not twice. */
+const LARGE = 1 << 16
 /** What a transport is given to carry at a time, in bytes; a single frame may be more. */
 const ENOUGH = 1 << 20
 
@@ -111,7 +113,7 @@ export class Link implements TransportListener {
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
-    const atOnce = this.#ready && !this.#corked && !this.#tickOpen
+    const atOnce = this.#ready && (size > LARGE || (!this.#corked && !this.#tickOpen))
     this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
     const frame = this.framesOut + 1
     if (atOnce) this.#seal()
