@@ -16,6 +16,7 @@ import { type Exposure, type Outcome, operate } from './exposure.js'
 import { formatPath } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import type { Limits } from './options.js'
+import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { Rate } from './rate.js'
 import type { References } from './references.js'
@@ -45,6 +46,7 @@ export class Callee {
   /** Signals that came with calls under way. */
   readonly #held = new Map<number, readonly ArrivedSignal[]>()
   readonly #rate: Rate
+  readonly #operate: typeof operate
 
   constructor(
     readonly session: Session,
@@ -54,6 +56,7 @@ export class Callee {
     private readonly limits: Limits,
     private readonly report: (error: unknown, call: string) => void
   ) {
+    this.#operate = policed(operate, session, exposure.before)
     this.#rate = new Rate(limits.callsPerSecond)
   }
 
@@ -94,7 +97,7 @@ export class Callee {
           else if (!answer.ok) this.fail(id, answer.error)
           else {
             const { value, self } = answer
-            this.#carryOut(id, () => operate(op, value, names, operand, this.exposure, { self }), true)
+            this.#carryOut(id, () => this.#operate(op, value, names, operand, this.exposure, { self }), true)
           }
         })
       )
@@ -108,7 +111,7 @@ export class Callee {
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true }
-      this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
+      this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin))
     }
   }
 

@@ -4,6 +4,7 @@ import type { Reason } from './errors.js'
 import { type CommonOptions, maxPayload, type Settings, type SocketOptions, settingsOf } from './options.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionStats } from './session.js'
+import { Introducing, type Token } from './token.js'
 import type { Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
 import { WebSocketTransport } from './transports/websocket.js'
@@ -11,6 +12,12 @@ import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
 export interface ConnectOptions extends CommonOptions, SocketOptions {
+  /**
+   * What the client shows who it is by, in browsers, too: sent when the socket is open, before all else, and never in
+   * the URL. `authenticate` asks for it by `await request.token()`. A function is asked for each socket; if it fails, the
+   * server is `unreachable`.
+   */
+  readonly token?: Token | undefined
   /**
    * What the server finds at `session.root`, to call at any time.
    *
@@ -85,9 +92,12 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const address = parseAddress(url)
+  const { token } = options
   const open = ({ limits }: Settings) => {
     const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
-    return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
+    const socket = new WebSocket(address, { ...defaults, ...(options as object) })
+    const transport = new WebSocketTransport(socket, address)
+    return token === undefined ? transport : new Introducing(transport, token, address)
   }
   return new Connection(open, options)
 }
@@ -104,6 +114,8 @@ function parseAddress(url: string | { readonly href: string }): string {
 export interface PairOptions extends CommonOptions {
   /** What the client end offers. */
   readonly service?: ServiceSource | undefined
+  /** Who the client is, for the serving end: `session.identity`. */
+  readonly identity?: unknown
   /** Options of the serving end. */
   readonly serving?: CommonOptions | undefined
 }
@@ -116,12 +128,12 @@ export class Pair<T> extends Connection<T> {
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
-  constructor(service: ServiceSource, { serving = {}, ...options }: PairOptions) {
+  constructor(service: ServiceSource, { identity, serving = {}, ...options }: PairOptions) {
     const transports = MemoryTransport.pair()
     const makeRoot = rootMaker(service)
     const settings = settingsOf(serving)
     super(() => transports[0], options)
-    this.served = new Session(transports[1], { ...settings, initiates: false, makeRoot })
+    this.served = new Session(transports[1], { ...settings, initiates: false, identity, makeRoot })
     this.transports = transports
   }
 }

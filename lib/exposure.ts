@@ -1,11 +1,22 @@
 // The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
 // home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { grantOf, isMarked, isMarkedName } from './expose.js'
+import {
+  type ExposedOptions,
+  grantOf,
+  inheritRule,
+  isMarkedName,
+  isRuledName,
+  markOf,
+  ruleOf
+} from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
+import type { CommonOptions } from './options.js'
+import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
+import { checkArguments } from './schema.js'
 import { Service } from './service.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
@@ -37,7 +48,8 @@ export interface ExposureOptions {
   readonly allowDeleteAttrs?: boolean | undefined
 }
 
-export type Exposure = Required<ExposureOptions>
+/** The options, filled in, and the hook that goes with them. */
+export type Exposure = Required<ExposureOptions> & Pick<CommonOptions, 'before'>
 
 export const NO_EXPOSURE: Exposure = {
   exposedPrefix: 'exposed_',
@@ -141,7 +153,10 @@ function itself(op: OperationCode, target: unknown, operand: unknown, self: obje
 function call(fn: unknown, self: object | undefined, name: Name | undefined, args: unknown[]): unknown {
   if (isNetref(fn)) return request(fn, Op.call, [], args)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
-  return Reflect.apply(fn, self, args)
+  const rule = ruleOf(fn)
+  if (!rule) return Reflect.apply(fn, self, args)
+  if (!permits(rule)) throw notExposed(name ?? 'it')
+  return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
 }
 
 function construct(type: unknown, name: Name | undefined, args: unknown[]): unknown {
@@ -211,12 +226,26 @@ function endAt(value: unknown): string | undefined {
 const LEAF: Travel = { as: 'leaf' }
 const REFERENCE: Travel = { as: 'reference' }
 
+/** The property that stands for `name`, if this peer may use it. */
+function memberOf(
+  object: object,
+  name: Name,
+  exposure: Exposure,
+  from: Origin,
+  create: boolean
+): Name | undefined {
+  const member = findMember(object, name, exposure, from, create)
+  if (member === undefined || !isRuledName(member)) return member
+  const mark = markOn(object, member)
+  return mark && !permits(mark) ? undefined : member
+}
+
 /**
- * The rules, in the order of the design: the property that stands for `name`, or undefined. With `create` it need not
- * be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
+ * The rules for any peer, in the order of the design: the property that stands for `name`, or undefined. With `create`
+ * it need not be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
  * is missing.
  */
-function memberOf(
+function findMember(
   object: object,
   name: Name,
   exposure: Exposure,
@@ -230,7 +259,7 @@ function memberOf(
       return prefixed
   }
   if (reserved) return undefined
-  if (isMarkedName(name) && isDecorated(object, name)) return name
+  if (isMarkedName(name) && markOn(object, name)) return name
   const grant = grantOf(object)
   if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
   if (typeof name === 'symbol') return undefined
@@ -279,13 +308,19 @@ function whereIs(object: object, name: Name): object | null {
   return at
 }
 
-/** Whether `@exposed` stands on the member, here or where an ancestor declares it: an override stays exposed. */
-function isDecorated(object: object, name: Name): boolean {
+/** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
+function markOn(object: object, name: Name): ExposedOptions | undefined {
+  let override: unknown
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     const descriptor = propertyOf(at, name)
-    if (descriptor && isMarked(descriptor)) return true
+    const mark = descriptor && markOf(descriptor)
+    if (mark) {
+      if (typeof override === 'function' && isRuledName(name)) inheritRule(override, mark)
+      return mark
+    }
+    override ??= descriptor?.value
   }
-  return false
+  return undefined
 }
 
 /** The names a peer may use, as it would write them. */

@@ -1,5 +1,6 @@
 // Options that both ends of a session have, and their defaults.
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
+import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
 import type { Session } from './session.js'
 
@@ -108,6 +109,15 @@ export interface CommonOptions extends ExposureOptions {
   /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
   readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
   /**
+   * Decides on, or takes down, all that the peer asks for: told of each call, read and the like before it is done, and
+   * at once. What it throws, the peer gets, and nothing is done.
+   *
+   * @default everything that is exposed may be done
+   * @example
+   * before(call, session) { audit.write(`${session.identity}: ${call}`) }
+   */
+  before?(call: PeerCall, session: Session): void
+  /**
    * Sends the stacks of errors along; the other side frames them under its own.
    *
    * @default false
@@ -153,7 +163,7 @@ export interface Settings {
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, exposeStacks = false, onError = logError, ...rest } = options
+  const { limits = {}, before, exposeStacks = false, onError = logError, ...rest } = options
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
     ...NO_EXPOSURE,
     ...defined(rest)
@@ -166,7 +176,7 @@ export function settingsOf(options: CommonOptions): Settings {
   const given = defined(limits)
   for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
   return {
-    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs },
+    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, before },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
     onError: (error, context) => {

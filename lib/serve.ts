@@ -1,35 +1,14 @@
 // `serve`: a WebSocket server with a session for each client.
-import { WebSocketServer } from 'ws'
-import { NetrefError, type Reason } from './errors.js'
+import { Entrance, type EntranceOptions } from './entrance.js'
+import type { Reason } from './errors.js'
 import { Emitter } from './events.js'
-import { describe } from './labels.js'
-import { type CommonOptions, maxPayload, type Settings, settingsOf } from './options.js'
+import { type CommonOptions, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import type { Transport } from './transport.js'
-import { WebSocketTransport } from './transports/websocket.js'
 import { refuse } from './values.js'
 
-export interface ServeOptions extends CommonOptions {
-  /**
-   * The address to listen at. Anything but a loopback address lets other machines in.
-   *
-   * @default '127.0.0.1'
-   */
-  readonly host?: string | undefined
-  /**
-   * The port to listen at; 0 takes any free one, see `server.url`.
-   *
-   * @default 18861
-   */
-  readonly port?: number | undefined
-  /** The path of the URL to serve at; every other is answered with 400. @default any */
-  readonly path?: string | undefined
-  /** An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. */
-  readonly server?: object | undefined
-  /** How many connections may wait to be accepted. @default 511 */
-  readonly backlog?: number | undefined
-}
+export interface ServeOptions<Identity = unknown> extends CommonOptions, EntranceOptions<Identity> {}
 
 export interface ServerEvents {
   /** A client has come, and its session has begun. */
@@ -45,31 +24,38 @@ export class Server {
   readonly #sessions = new Set<Session>()
   /** All that have a socket, also those whose client has not said hello. */
   readonly #connected = new Set<Session>()
-  readonly #sockets: WebSocketServer
+  readonly #entrance: Entrance
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
 
   /** @internal */
-  constructor(sockets: WebSocketServer, makeRoot: (session: Session) => object, settings: Settings) {
+  constructor(
+    entrance: Entrance,
+    private readonly makeRoot: (session: Session) => object,
+    private readonly settings: Settings
+  ) {
     this.sessions = this.#sessions
-    this.#sockets = sockets
-    const report = (error: unknown) => settings.onError(error, { session: undefined })
-    this.#events = new Emitter(report)
-    sockets.on('error', report)
-    sockets.on('connection', (socket, request) => {
-      const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
-      this.#accept(new WebSocketTransport(socket, peer), makeRoot, settings)
-    })
+    this.#entrance = entrance
+    this.#events = new Emitter(this.#report)
   }
 
+  /** @internal */
+  open(): Promise<void> {
+    const letIn = (transport: Transport, identity: unknown) => this.#accept(transport, identity)
+    return this.#entrance.open(letIn, this.#report)
+  }
+
+  readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
+
   /** A client is a session once it has said hello; until then it is only connected. */
-  #accept(transport: Transport, makeRoot: (session: Session) => object, settings: Settings): void {
+  #accept(transport: Transport, identity: unknown): void {
+    const { makeRoot, settings } = this
     const onBegin = (session: Session) => {
       clearTimeout(hello)
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const session = new Session(transport, { ...settings, initiates: false, makeRoot, onBegin })
+    const session = new Session(transport, { ...settings, initiates: false, identity, makeRoot, onBegin })
     const { helloMs } = settings.limits
     const late: Reason = { code: 'limit', message: `it received no hello within ${helloMs} ms` }
     const hello = setTimeout(() => session.end(late), helloMs)
@@ -83,16 +69,7 @@ export class Server {
 
   /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
   get url(): string {
-    const where = this.#sockets.address()
-    if (where === null || typeof where === 'string') {
-      throw new NetrefError('not-listening', 'server.url: the server listens at no port')
-    }
-    const { address, port, family } = where
-    const host =
-      address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
-    const { server, path } = this.#sockets.options
-    const secure = server !== undefined && server !== null && 'setSecureContext' in server
-    return `${secure ? 'wss' : 'ws'}://${host}:${port}${path ?? ''}`
+    return this.#entrance.url
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
@@ -107,7 +84,7 @@ export class Server {
   }
 
   async #close(): Promise<void> {
-    const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
+    const stopped = this.#entrance.close()
     const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
     for (const session of this.#connected) session.end(reason)
     await stopped
@@ -131,39 +108,12 @@ refuse(Server, 'it belongs to this side alone')
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
  */
-export async function serve<T extends object>(
-  service: ServiceSource<T>,
-  options: ServeOptions = {}
+export async function serve<T extends object, Identity = unknown>(
+  service: ServiceSource<T, Identity>,
+  options: ServeOptions<Identity> = {}
 ): Promise<Server> {
-  const { host = '127.0.0.1', port = 18861, server, path, backlog } = options
   const settings = settingsOf(options)
-  const makeRoot = rootMaker(service)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
-  }
-  const where = server ? { server: server as never } : { host, port, backlog }
-  const sockets: WebSocketServer = new WebSocketServer({
-    ...where,
-    path,
-    perMessageDeflate: false,
-    maxPayload: maxPayload(settings.limits),
-    verifyClient: (_client, verified) => verified(sockets.clients.size < settings.limits.sessions, 503)
-  })
-  if (!server) {
-    await new Promise<void>((listening, failed) => {
-      const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
-      sockets.once('error', fail)
-      sockets.once('listening', () => {
-        sockets.off('error', fail)
-        listening()
-      })
-    })
-  }
-  return new Server(sockets, makeRoot, settings)
-}
-
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
-  const inUse = cause.code === 'EADDRINUSE'
-  const why = inUse ? 'the port is in use: choose another, or 0 for any free one' : cause.message
-  return new NetrefError(String(cause.code), `cannot listen at ${host}:${port}: ${why}`, { cause })
+  const server = new Server(new Entrance(options, settings.limits), rootMaker(service), settings)
+  await server.open()
+  return server
 }
