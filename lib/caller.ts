@@ -178,6 +178,7 @@ export class Caller {
       if (!(error instanceof Refusal)) throw error
       return this.refuse(id, error.code, error.message)
     }
+    this.references.flows.letGo(this.references.flows.takeFresh())
     this.#pending.delete(id)
     const watched = this.#unwatch(id)
     if (watched) this.adopt(value, watched.options)

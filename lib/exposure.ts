@@ -357,9 +357,15 @@ function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
     const allowed =
       name in object && (isExposedCollection(object) || memberOf(object, name, exposure, from, false))
-    if (allowed) return call(object[name], object, name, [])
+    if (allowed) return asIterable(call(object[name], object, name, []))
   }
   throw notExposed(Symbol.asyncIterator)
+}
+
+/** An iterator of a class of its own travels as one, too: that it was made by `Symbol.iterator` says what it is. */
+function asIterable(made: unknown): unknown {
+  const isObject = typeof made === 'object' && made !== null && !isNetref(made)
+  return isObject && travelOf(made).as === 'reference' ? { [Symbol.asyncIterator]: () => made } : made
 }
 
 /** Whether this is an array, Map or Set that was exposed as a whole, not by a list of names. */

@@ -133,9 +133,9 @@ export class Link implements TransportListener {
     return frame
   }
 
-  /** Ends the frame that is being filled: what is sent from now on goes in another one. */
-  cut(): void {
-    if (!this.#outbox.empty) this.#seal()
+  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  cut(size: number, most: number): void {
+    if (!this.#outbox.fits('', size, { jsonBytes: most, frameBytes: most })) this.#seal()
   }
 
   /** Resolves when all that was sent has been given to the transport; undefined when it has been. */
