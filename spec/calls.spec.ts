@@ -955,7 +955,7 @@ t.test('a hostile end of a call: of one never made, or with what cannot be read'
   const released = await say(`[${Op.cancel},1,"x",[["Date",[]]]]`)
   t.equal(await released.root.echo(2), 2, 'of an answered call it is nothing')
   waiting.length = 0
-  const unreadable = await say(`[${Op.cancel},2,"x",[["Date",[]]]]`)
+  const unreadable = await say(`[${Op.cancel},2,["x"],[[["custom","NoSuchType"],[]]]]`)
   t.equal(waiting[0]?.signal.aborted, true, 'a reason that cannot be read is none')
   t.match(waiting[0]?.signal.reason, { name: 'AbortError' })
   for (const conn of [never, unknown, released, unreadable]) {
