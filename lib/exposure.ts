@@ -1,5 +1,6 @@
-// The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
-// home object. Refused and missing are the same to the peer.
+// The choke point: decides every get, set, delete, has, keys, call, construct, obtain and iterate by a peer; nothing
+// else touches a home object. Refused and missing are the same to the peer.
+import { callSignal } from './call-context.js'
 import { Refusal } from './errors.js'
 import {
   type ExposedOptions,
@@ -72,6 +73,8 @@ export interface Origin {
   readonly isRoot?: boolean | undefined
   /** The object that a member function, the target, belongs to. */
   readonly self?: object | undefined
+  /** It is a call of a peer's that is being started, which its caller may give up. */
+  readonly called?: boolean | undefined
 }
 
 type Members = Record<Name, unknown>
@@ -99,7 +102,7 @@ export function operate(
   let holder = target
   let from = origin
   for (let i = 0; ; i++) {
-    if (isNetref(holder)) return { value: request(holder, op, path.slice(i), operand) }
+    if (isNetref(holder)) return { value: passOn(holder, op, path.slice(i), operand, origin) }
     if (i === steps) break
     holder = read(holder, path[i]!, exposure, from)
     from = INSIDE
@@ -108,7 +111,7 @@ export function operate(
   if (op === Op.obtain) return { value: copy(holder, exposure, from) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
-  if (name === undefined) return itself(op, holder, operand, origin.self)
+  if (name === undefined) return itself(op, holder, operand, origin)
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, from, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
@@ -118,9 +121,9 @@ export function operate(
       return outcome(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[]) }
+      return { value: call(object[member], object, name, operand as unknown[], origin) }
     case Op.construct:
-      return { value: construct(object[member], name, operand as unknown[]) }
+      return { value: construct(object[member], name, operand as unknown[], origin) }
     case Op.set:
     case Op.delete:
       return { value: write(op, object, member, name, operand, exposure) }
@@ -138,20 +141,35 @@ const outcome = (value: unknown, self: object): Outcome =>
 const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
-function itself(op: OperationCode, target: unknown, operand: unknown, self: object | undefined): Outcome {
+function itself(op: OperationCode, target: unknown, operand: unknown, origin: Origin): Outcome {
   switch (op) {
     case Op.call:
     case Op.oneway:
-      return { value: call(target, self, undefined, operand as unknown[]) }
+      return { value: call(target, origin.self, undefined, operand as unknown[], origin) }
     case Op.construct:
-      return { value: construct(target, undefined, operand as unknown[]) }
+      return { value: construct(target, undefined, operand as unknown[], origin) }
     default:
       throw new Refusal('not-exposed', 'it takes the name of a member')
   }
 }
 
-function call(fn: unknown, self: object | undefined, name: Name | undefined, args: unknown[]): unknown {
-  if (isNetref(fn)) return request(fn, Op.call, [], args)
+/** The home of a netref does it, and learns of it when the caller gives up. */
+const passOn = (
+  netref: object,
+  op: OperationCode,
+  path: readonly Name[],
+  operand: unknown,
+  { called }: Origin
+): unknown => request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+
+function call(
+  fn: unknown,
+  self: object | undefined,
+  name: Name | undefined,
+  args: unknown[],
+  origin: Origin
+): unknown {
+  if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
@@ -159,8 +177,8 @@ function call(fn: unknown, self: object | undefined, name: Name | undefined, arg
   return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
 }
 
-function construct(type: unknown, name: Name | undefined, args: unknown[]): unknown {
-  if (isNetref(type)) return request(type, Op.construct, [], args)
+function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
+  if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
   if (typeof type !== 'function' || type.prototype === undefined)
     throw new Refusal('not-callable', `${what(name)} is not a class`)
   return Reflect.construct(type, args)
@@ -339,7 +357,7 @@ function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
 /** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
 function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, 'obtain', from)
-  if (isExposedCollection(object)) {
+  if (isCollection(object, from)) {
     if (Array.isArray(object)) return [...object]
     return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
   }
@@ -356,8 +374,8 @@ function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
     const allowed =
-      name in object && (isExposedCollection(object) || memberOf(object, name, exposure, from, false))
-    if (allowed) return asIterable(call(object[name], object, name, []))
+      name in object && (isCollection(object, from) || memberOf(object, name, exposure, from, false))
+    if (allowed) return asIterable(call(object[name], object, name, [], from))
   }
   throw notExposed(Symbol.asyncIterator)
 }
@@ -368,11 +386,12 @@ function asIterable(made: unknown): unknown {
   return isObject && travelOf(made).as === 'reference' ? { [Symbol.asyncIterator]: () => made } : made
 }
 
-/** Whether this is an array, Map or Set that was exposed as a whole, not by a list of names. */
-const isExposedCollection = (object: object): boolean =>
-  (Array.isArray(object) || object instanceof Map || object instanceof Set) &&
-  grantOf(object) !== undefined &&
-  grantOf(object)!.read === undefined
+/** Whether all items may be read: of an array, Map or Set exposed without a list of names, or an array that is data. */
+function isCollection(object: object, { held }: Origin): boolean {
+  const grant = grantOf(object)
+  if (!grant) return !held && travelOf(object).as === 'array'
+  return !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
+}
 
 const nameOf = (property: string, prefix: string) =>
   property.startsWith(prefix) ? property.slice(prefix.length) : property

@@ -33,6 +33,8 @@ const ACKNOWLEDGE_AFTER = 250
 const LARGE = 1 << 16
 /** What a transport is given to carry at a time, in bytes; a single frame may be more. */
 const ENOUGH = 1 << 20
+/** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
+const MUCH = 64 << 10
 
 /* c8 ignore next: the second is for browsers. */
 const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
@@ -138,9 +140,9 @@ export class Link implements TransportListener {
     if (!this.#outbox.fits('', size, { jsonBytes: most, frameBytes: most })) this.#seal()
   }
 
-  /** Resolves when all that was sent has been given to the transport; undefined when it has been. */
+  /** Resolves when all that was sent has been given to the transport; undefined when most of it has been. */
   room(): Promise<void> | undefined {
-    if (this.#ready || this.#closing) return undefined
+    if (this.#closing || (this.#ready && this.#outbox.size < MUCH)) return undefined
     this.#room ??= new Promise(resolve => {
       this.#roomy = resolve
     })
@@ -178,7 +180,6 @@ export class Link implements TransportListener {
   opened(): void {
     this.#open = true
     this.#flush()
-    if (this.#ready) this.#tellOfRoom()
     this.atEndOfTick()
     if (this.#closing) this.close(this.#closing)
   }
@@ -235,6 +236,7 @@ export class Link implements TransportListener {
     this.#takeTrailing()
     while (this.#ready && this.#sealed.length > 0) this.#send(this.#sealed.shift()!)
     if (this.#ready && !this.#outbox.empty) this.#seal()
+    if (this.#ready) this.#tellOfRoom()
   }
 
   /** What is to go along goes before what is sent after it. */
@@ -272,7 +274,6 @@ export class Link implements TransportListener {
   #drained(): void {
     this.#full = false
     this.#flush()
-    if (this.#ready) this.#tellOfRoom()
     if (this.#paused && this.#owed <= this.limits.bufferedBytes / 2) this.#resume()
   }
 

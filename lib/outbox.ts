@@ -19,6 +19,10 @@ export class Outbox {
   get length(): number {
     return this.#messages.length
   }
+  /** Of all of it, about. */
+  get size(): number {
+    return this.#jsonSize + this.#byteSize
+  }
   get empty(): boolean {
     return this.#messages.length === 0
   }

@@ -262,6 +262,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
     }
+    const { flows } = this.#references
+    flows.letGo(flows.takeFresh())
     this.#callee.cancel(id, reason)
   }
 
