@@ -9,7 +9,7 @@ import { type Frame, parseFrame } from './frame.js'
 import type { Limits } from './options.js'
 import { ENVELOPE, Outbox, sizeOf } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
-import type { Transport, TransportListener } from './transport.js'
+import { ROOM, type Transport, type TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */
 export interface LinkListener {
@@ -29,8 +29,6 @@ export interface LinkListener {
 
 /** How long the count of received frames waits for a frame to ride on, in ms. */
 const ACKNOWLEDGE_AFTER = 250
-/** What a transport is given to carry at a time, in bytes; a single frame may be more. */
-const ENOUGH = 1 << 20
 
 /* c8 ignore next: the second is for browsers. */
 const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
@@ -261,8 +259,8 @@ export class Link implements TransportListener {
 
   #send({ frame, owed }: { frame: string | Uint8Array; owed: number }): void {
     this.#owed -= owed
-    this.#full = this.transport.buffered + frame.length > ENOUGH
-    if (this.#full) this.transport.send(frame, () => this.#drained())
+    this.#full = this.transport.buffered + frame.length > ROOM
+    if (this.#full || this.#paused) this.transport.send(frame, () => this.#drained())
     else this.transport.send(frame)
   }
 
