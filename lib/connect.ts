@@ -73,7 +73,7 @@ export class Connection<T> {
   }
 }
 
-refuse(Connection, 'it belongs to this side alone')
+refuse(Connection, 'it belongs to this side alone', { name: 'Connection' })
 
 /** What a client offers that offers nothing. */
 class Nothing extends Service {}

@@ -3,7 +3,7 @@
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
 // acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
 // more; a peer that asks and does not read the replies is not read from, until it does.
-import { tracer } from './debug.js'
+import { formatMessage, type Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import { type Frame, parseFrame } from './frame.js'
 import type { Limits } from './options.js'
@@ -43,7 +43,6 @@ export class Link implements TransportListener {
   framesOut = 0
   bytesIn = 0
   bytesOut = 0
-  readonly #trace = tracer()
   readonly #outbox = new Outbox()
   /** Frames that wait for the transport to open, or to have room, with the bytes of replies in them. */
   readonly #sealed: { frame: string | Uint8Array; owed: number }[] = []
@@ -76,7 +75,8 @@ export class Link implements TransportListener {
   constructor(
     private readonly transport: Transport,
     private readonly listener: LinkListener,
-    private readonly limits: Limits
+    private readonly limits: Limits,
+    private readonly trace?: Trace
   ) {
     this.peer = limits
   }
@@ -184,7 +184,7 @@ export class Link implements TransportListener {
     this.bytesIn += data.length
     try {
       const frame = parseFrame(data, this.limits)
-      if (this.#trace) for (const message of frame.messages) this.#trace('←', message)
+      if (this.trace) for (const message of frame.messages) this.trace('←', formatMessage(message))
       this.#stalled.push(frame)
     } catch (error) {
       return this.listener.end(reasonOf(error))
@@ -246,7 +246,7 @@ export class Link implements TransportListener {
   }
 
   #seal(): void {
-    if (this.#trace) for (const message of this.#outbox) this.#trace('→', JSON.parse(message))
+    if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
     const received = this.framesIn - this.#stalled.length
     const sealed = { frame: this.#outbox.seal(received), owed: this.#owedInOutbox }
     this.#owedInOutbox = 0

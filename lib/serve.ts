@@ -111,7 +111,7 @@ export class Server {
   }
 }
 
-refuse(Server, 'it belongs to this side alone')
+refuse(Server, 'it belongs to this side alone', { name: 'Server' })
 
 /**
  * Serves a service over WebSocket, or over what `endpoint` names: a class that extends `Service` (each session gets an

@@ -187,7 +187,12 @@ for (const [name, join] of Object.entries(transports)) {
     const parts = Array.from({ length: 60 }, (_, i) => new Uint8Array(100_000).fill(i))
     const echoed = await Promise.all(parts.map(part => conn.root.echo(part)))
     t.ok(echoed.every((part, i) => Buffer.compare(part as Uint8Array, parts[i]!) === 0))
-    t.equal(await conn.root.echo('and more'), 'and more')
+    const later: PromiseLike<unknown>[] = []
+    for (const part of parts) {
+      later.push(conn.root.echo(part))
+      await turn() // Each in a frame of its own.
+    }
+    t.equal((await Promise.all(later)).length, parts.length)
     await assertClean(t, conn.session, served)
     await conn.close()
     await close()
@@ -324,6 +329,7 @@ t.test('what serves at a port may begin after the client, and goes on when it ha
   const { port1, port2 } = new MessageChannel()
   port2.on('message', () => {}) // Somebody else listens there: the first offer is lost.
   const conn = connect<Sums>(port1)
+  port1.postMessage({ netref: 'serving' }) // It may serve there, too: that is none of the server's business.
   const three = conn.root.add(1, 2)
   await turn()
   const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
@@ -532,5 +538,21 @@ t.test('a page: it is told little, and cannot be slowed down', async t => {
   send(9_000)
   t.match(await ended, { code: 'limit' })
   t.ok(received < 900_000 + (1 << 20) + 200)
+
+  const lastAccepted = once(sockets, 'connection')
+  const last = new BrowserSocketTransport(pageSocket(url), url, 100)
+  let sent = 0
+  const gone = new Promise<Reason>(resolve =>
+    last.start({
+      opened: () => last.send('x'.repeat(64 << 20), () => sent++),
+      received() {},
+      closed: resolve
+    })
+  )
+  const [unread] = (await lastAccepted) as [WebSocket]
+  unread.pause()
+  unread.terminate()
+  t.match(await gone, { code: 'connection-lost' })
+  t.equal(sent, 0, 'what was not sent is not said to be')
   sockets.close()
 })

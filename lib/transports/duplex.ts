@@ -94,6 +94,7 @@ export class DuplexTransport implements Transport {
     this.#input.resume()
     const deadline = performance.now() + DRAIN_WITHIN
     const timer = setInterval(() => {
+      /* c8 ignore next: to send nothing for so long takes half a minute. */
       if (this.buffered === 0 || performance.now() > deadline) this.#destroy()
     }, CLOSE_WITHIN)
     this.#input.once('close', () => clearInterval(timer))

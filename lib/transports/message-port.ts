@@ -146,7 +146,7 @@ export class MessagePortTransport implements Transport {
   #receive(message: unknown): void {
     if (typeof message === 'string' || isFrame(message)) return this.#take(message)
     if (message === null) return this.#opened()
-    if (typeof message === 'number' && message > 0 && message <= this.buffered) return this.#drained(message)
+    if (typeof message === 'number' && message >= 0 && message <= this.buffered) return this.#drained(message)
     const { end } = Object(message) as { end?: unknown }
     const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
     this.#end(parseFarewell(String(end), PEER) ?? wrong)
@@ -167,7 +167,6 @@ export class MessagePortTransport implements Transport {
   }
 
   #tell(): void {
-    if (this.#closed || this.#taken === 0) return
     this.#port!.postMessage(this.#taken)
     this.#taken = 0
   }

@@ -40,7 +40,6 @@ export class BrowserSocketTransport implements Transport {
     const { socket } = this
     socket.binaryType = 'arraybuffer'
     socket.addEventListener('open', () => {
-      if (this.#closed) return
       this.#wasOpen = true
       listener.opened()
     })
