@@ -13,16 +13,16 @@ const FILES: Record<string, readonly [file: string, type: string]> = {
   '/page.js': ['page/page.js', 'text/javascript'],
   '/view.js': ['page/view.js', 'text/javascript'],
   '/page-file.js': ['page/page-file.js', 'text/javascript'],
-  '/netref.js': ['../../dist/browser.js', 'text/javascript'],
-  '/browser.js.map': ['../../dist/browser.js.map', 'application/json']
+  '/netref.js': ['../../dist/browser.js', 'text/javascript']
 }
 
 /** Nothing but what is served here may run, and nothing of it may evaluate text. */
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
 
-/** Serves the page and its sessions. */
+/** Serves the page and its sessions; `netref` is the file of what the page loads of it. */
 export async function serveWeb(
-  port: number
+  port: number,
+  netref?: string
 ): Promise<{ server: Server; url: string; close(): Promise<void> }> {
   const sockets = new Map<string, Socket>()
   const web = createServer(async (request, response) => {
@@ -37,7 +37,7 @@ export async function serveWeb(
       response.writeHead(404).end('not found')
       return
     }
-    const body = await readFile(new URL(file, import.meta.url))
+    const body = await readFile((pathname === '/netref.js' && netref) || new URL(file, import.meta.url))
     response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': POLICY })
     response.end(body)
   })

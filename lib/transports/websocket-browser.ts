@@ -46,6 +46,10 @@ export class BrowserSocketTransport implements Transport {
     socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
       if (!this.#closed) this.#receive(typeof data === 'string' ? data : new Uint8Array(data))
     })
+    // What a policy of the page forbids, Chromium does not close.
+    socket.addEventListener('error', () => {
+      if (!this.#wasOpen) this.#end(this.#reason(0, ''))
+    })
     socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => {
       this.#end(this.#reason(code, reason))
     })

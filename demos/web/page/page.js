@@ -7,24 +7,6 @@ const element = id => document.getElementById(id)
 const tab = crypto.randomUUID?.() ?? String(Math.random())
 const name = `tab ${tab.slice(0, 4)}`
 const view = new View(() => conn)
-let conn = join()
-
-/** A session with the server; this tab is told of the others for as long as it lasts. */
-function join() {
-  const conn = connect(new URL(`/rpc?tab=${tab}`, location.href.replace(/^http/, 'ws')), {
-    allowPublicAttrs: true,
-    trace: (direction, line) => view.message(direction, line)
-  })
-  conn.root.join(name, new Visitor()).then(
-    () => view.status(`connected as ${name}`, 'on'),
-    error => view.status(error.reason?.message ?? error.message, 'off')
-  )
-  conn.closed.then(reason => {
-    view.status(`the session has ended: ${reason.message}`, 'off')
-    view.tabs([])
-  })
-  return conn
-}
 
 /** What the server and, by way of it, the other tabs have of this one. */
 class Visitor {
@@ -44,6 +26,24 @@ class Visitor {
   }
 }
 
+/** A session with the server; this tab is told of the others for as long as it lasts. */
+function join() {
+  const conn = connect(new URL(`/rpc?tab=${tab}`, location.href.replace(/^http/, 'ws')), {
+    allowPublicAttrs: true,
+    trace: (direction, line) => view.message(direction, line)
+  })
+  conn.root.join(name, new Visitor()).then(
+    () => view.status(`connected as ${name}`, 'on'),
+    error => view.status(error.reason?.message ?? error.message, 'off')
+  )
+  conn.closed.then(reason => {
+    view.status(`the session has ended: ${reason.message}`, 'off')
+    view.tabs([])
+  })
+  return conn
+}
+
+let conn = join()
 let counting = false
 
 async function count(file) {

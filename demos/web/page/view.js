@@ -22,7 +22,7 @@ export class View {
       this.#draw()
       requestAnimationFrame(draw)
     }
-    draw()
+    requestAnimationFrame(draw)
   }
 
   say(line) {
