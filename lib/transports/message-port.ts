@@ -139,7 +139,7 @@ export class MessagePortTransport implements Transport {
     onMessage(port, message => {
       if (!this.#closed) this.#receive(message)
     })
-    // Firefox and Safari do not tell of a port whose other end is gone.
+    // Node tells of a port whose other end is gone. Browsers do not: there silence tells.
     on(port, 'close', () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` }))
   }
 
