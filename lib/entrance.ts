@@ -9,7 +9,7 @@ import { describe } from './labels.js'
 import { type Limits, maxPayload } from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
 import { Arriving } from './token.js'
-import type { Transport } from './transport.js'
+import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
 
@@ -47,13 +47,10 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions {
   readonly authenticate?: Authenticate<Identity> | undefined
 }
 
-/** Told of a client that was let in. */
-export type LetIn = (transport: Transport, identity: unknown) => void
-
 /** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
 const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
 
-export class Entrance {
+export class Entrance implements Listener {
   readonly #server: Server
   readonly #isOwn: boolean
   readonly #sockets: WebSocketServer

@@ -3,13 +3,13 @@
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
 // acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
 // more; a peer that asks and does not read the replies is not read from, until it does.
-import { tracer } from './debug.js'
+import { formatMessage, type Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import { type Frame, parseFrame } from './frame.js'
 import type { Limits } from './options.js'
 import { ENVELOPE, Outbox, sizeOf } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
-import type { Transport, TransportListener } from './transport.js'
+import { ROOM, type Transport, type TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */
 export interface LinkListener {
@@ -31,8 +31,6 @@ export interface LinkListener {
 const ACKNOWLEDGE_AFTER = 250
 /** Bytes that are worth a frame, so that they are copied once and not twice. */
 const LARGE = 1 << 16
-/** What a transport is given to carry at a time, in bytes; a single frame may be more. */
-const ENOUGH = 1 << 20
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
 
@@ -49,7 +47,6 @@ export class Link implements TransportListener {
   framesOut = 0
   bytesIn = 0
   bytesOut = 0
-  readonly #trace = tracer()
   readonly #outbox = new Outbox()
   /** Frames that wait for the transport to open, or to have room, with the bytes of replies in them. */
   readonly #sealed: { frame: string | Uint8Array; owed: number }[] = []
@@ -82,7 +79,8 @@ export class Link implements TransportListener {
   constructor(
     private readonly transport: Transport,
     private readonly listener: LinkListener,
-    private readonly limits: Limits
+    private readonly limits: Limits,
+    private readonly trace?: Trace
   ) {
     this.peer = limits
   }
@@ -189,7 +187,7 @@ export class Link implements TransportListener {
     this.bytesIn += data.length
     try {
       const frame = parseFrame(data, this.limits)
-      if (this.#trace) for (const message of frame.messages) this.#trace('←', message)
+      if (this.trace) for (const message of frame.messages) this.trace('←', formatMessage(message))
       this.#stalled.push(frame)
     } catch (error) {
       return this.listener.end(reasonOf(error))
@@ -252,7 +250,7 @@ export class Link implements TransportListener {
   }
 
   #seal(): void {
-    if (this.#trace) for (const message of this.#outbox) this.#trace('→', JSON.parse(message))
+    if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
     const received = this.framesIn - this.#stalled.length
     const sealed = { frame: this.#outbox.seal(received), owed: this.#owedInOutbox }
     this.#owedInOutbox = 0
@@ -265,8 +263,8 @@ export class Link implements TransportListener {
 
   #send({ frame, owed }: { frame: string | Uint8Array; owed: number }): void {
     this.#owed -= owed
-    this.#full = this.transport.buffered + frame.length > ENOUGH
-    if (this.#full) this.transport.send(frame, () => this.#drained())
+    this.#full = this.transport.buffered + frame.length > ROOM
+    if (this.#full || this.#paused) this.transport.send(frame, () => this.#drained())
     else this.transport.send(frame)
   }
 

@@ -1,4 +1,6 @@
 // Options that both ends of a session have, and their defaults.
+import { type Trace, tracer } from './debug.js'
+import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
@@ -129,6 +131,12 @@ export interface CommonOptions extends ExposureOptions {
    * @default one line by `console.error`
    */
   readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
+  /**
+   * Told of each message that crosses, as one line: `call 5 root.add [1,2]`.
+   *
+   * @default what prints it, where the environment sets `NETREF_DEBUG`
+   */
+  readonly trace?: Trace | undefined
 }
 
 /** Options of the socket of a client in Node, as `ws` and TLS take them. */
@@ -159,11 +167,12 @@ export interface Settings {
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
+  readonly trace: Trace | undefined
 }
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, before, exposeStacks = false, onError = logError, ...rest } = options
+  const { limits = {}, before, exposeStacks = false, onError = logError, trace = tracer(), ...rest } = options
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
     ...NO_EXPOSURE,
     ...defined(rest)
@@ -175,17 +184,19 @@ export function settingsOf(options: CommonOptions): Settings {
   }
   const given = defined(limits)
   for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
+  const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
+    try {
+      onError(error, context)
+    } catch (failure) {
+      console.error('netref: onError itself failed:', failure)
+    }
+  }
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, before },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
-    onError: (error, context) => {
-      try {
-        onError(error, context)
-      } catch (failure) {
-        console.error('netref: onError itself failed:', failure)
-      }
-    }
+    trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
+    onError: report
   }
 }
 

@@ -1,14 +1,21 @@
-// `serve`: a WebSocket server with a session for each client.
-import { Entrance, type EntranceOptions } from './entrance.js'
-import type { Reason } from './errors.js'
+// `serve`: a server with a session for each client.
+import { listen, type ServedEndpoint } from './endpoints.js'
+import type { EntranceOptions } from './entrance.js'
+import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { type CommonOptions, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
-import type { Transport } from './transport.js'
+import type { Listener, Transport } from './transport.js'
 import { refuse } from './values.js'
 
-export interface ServeOptions<Identity = unknown> extends CommonOptions, EntranceOptions<Identity> {}
+export interface ServeOptions<Identity = unknown> extends CommonOptions, EntranceOptions<Identity> {
+  /**
+   * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
+   * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`.
+   */
+  readonly endpoint?: ServedEndpoint | undefined
+}
 
 export interface ServerEvents {
   /** A client has come, and its session has begun. */
@@ -22,27 +29,27 @@ export class Server {
   /** The sessions that go on at present. */
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<Session>()
-  /** All that have a socket, also those whose client has not said hello. */
+  /** All that are connected, also those whose client has not said hello. */
   readonly #connected = new Set<Session>()
-  readonly #entrance: Entrance
+  readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
 
   /** @internal */
   constructor(
-    entrance: Entrance,
+    listener: Listener,
     private readonly makeRoot: (session: Session) => object,
     private readonly settings: Settings
   ) {
     this.sessions = this.#sessions
-    this.#entrance = entrance
+    this.#listener = listener
     this.#events = new Emitter(this.#report)
   }
 
   /** @internal */
   open(): Promise<void> {
     const letIn = (transport: Transport, identity: unknown) => this.#accept(transport, identity)
-    return this.#entrance.open(letIn, this.#report)
+    return this.#listener.open(letIn, this.#report)
   }
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
@@ -56,7 +63,7 @@ export class Server {
       this.#events.emit('session', session)
     }
     const session = new Session(transport, { ...settings, initiates: false, identity, makeRoot, onBegin })
-    const { helloMs } = settings.limits
+    const { helloMs, sessions } = settings.limits
     const late: Reason = { code: 'limit', message: `it received no hello within ${helloMs} ms` }
     const hello = setTimeout(() => session.end(late), helloMs)
     this.#connected.add(session)
@@ -65,11 +72,16 @@ export class Server {
       this.#connected.delete(session)
       this.#sessions.delete(session)
     })
+    if (this.#connected.size > sessions) {
+      session.end({ code: 'limit', message: `the server has ${sessions} sessions already` })
+    }
   }
 
-  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
+  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when it listens at no port */
   get url(): string {
-    return this.#entrance.url
+    const { url } = this.#listener
+    if (url !== undefined) return url
+    throw new NetrefError('not-listening', 'server.url: the server listens at no port')
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
@@ -77,17 +89,20 @@ export class Server {
     return this.#events.on(name, listener)
   }
 
-  /** Stops listening and ends every session, telling its client `server-closed`. Resolves when all sockets are closed. */
+  /** Stops listening and ends every session, telling its client `server-closed`. Resolves when all of them are gone. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
   }
 
   async #close(): Promise<void> {
-    const stopped = this.#entrance.close()
+    const stopped = this.#listener.close()
     const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
-    for (const session of this.#connected) session.end(reason)
-    await stopped
+    const gone = [...this.#connected].map(session => {
+      session.end(reason)
+      return session.close()
+    })
+    await Promise.all([stopped, ...gone])
     this.#events.emit('closed', undefined)
   }
 
@@ -96,24 +111,26 @@ export class Server {
   }
 }
 
-refuse(Server, 'it belongs to this side alone')
+refuse(Server, 'it belongs to this side alone', { name: 'Server' })
 
 /**
- * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
- * object (all sessions share it), or a function `session => object`.
+ * Serves a service over WebSocket, or over what `endpoint` names: a class that extends `Service` (each session gets an
+ * instance of its own), an object (all sessions share it), or a function `session => object`.
  *
  * @returns the server, once it listens
  * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options
  * @example
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
+ * @example
+ * await serve(Calculator, { endpoint: parentPort }) // in a worker of Node; in one of a page it is `self`
  */
 export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
   const settings = settingsOf(options)
-  const server = new Server(new Entrance(options, settings.limits), rootMaker(service), settings)
+  const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server
 }

@@ -45,6 +45,22 @@ export interface SessionStats {
   readonly buffered: number
 }
 
+/** One of the entries of a table. */
+export interface TableEntry {
+  readonly id: number
+  /** The own object, or the netref. */
+  readonly object: object
+  /** How often the reference has crossed and was not given back. */
+  readonly receipts: number
+}
+
+export interface Tables {
+  /** Own objects the peer holds. */
+  readonly exports: TableEntry[]
+  /** Netrefs held here. */
+  readonly imports: TableEntry[]
+}
+
 export interface SessionSetup extends Settings {
   /** Whether this end says hello first. */
   readonly initiates: boolean
@@ -60,6 +76,9 @@ export interface SessionEvents {
   /** The session has ended. */
   closed: Reason
 }
+
+const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
+  entry.object !== undefined
 
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -107,7 +126,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#rootRef = new Ref(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
-    this.#link = new Link(transport, this, limits)
+    this.#link = new Link(transport, this, limits, setup.trace)
     this.#references = new References(
       this,
       { ...limits, exposeStacks },
@@ -143,6 +162,18 @@ export class Session<Root extends object = object, Identity = unknown> {
       bytesIn,
       bytesOut,
       buffered: this.#link.buffered + this.#references.flows.buffered
+    }
+  }
+
+  /** What is in the two tables at present, for tools that show it. */
+  get tables(): Tables {
+    const { exports, imports } = this.#references
+    return {
+      exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
+      // The collector may have taken a netref, and not told yet.
+      imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(
+        isHeld
+      )
     }
   }
 
@@ -326,4 +357,4 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 }
 
-refuse(Session, 'it belongs to this side alone')
+refuse(Session, 'it belongs to this side alone', { name: 'Session' })

@@ -1,5 +1,9 @@
 // What carries frames. A transport delivers whole frames in order, and may die.
 import type { Reason } from './errors.js'
+import type { Report } from './events.js'
+
+/** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
+export const ROOM = 1 << 20
 
 export interface Transport {
   /** Begins delivery to `link`. Called once, before anything else. */
@@ -21,4 +25,17 @@ export interface TransportListener {
   received(frame: string | Uint8Array): void
   /** The last word of a transport: it is gone, for what the other end said or for what befell it. */
   closed(reason: Reason): void
+}
+
+/** Told of a client that was let in, and who it is. */
+export type LetIn = (transport: Transport, identity: unknown) => void
+
+/** What brings clients to a server. */
+export interface Listener {
+  /** Where clients connect to; undefined where that has no address. */
+  readonly url: string | undefined
+  /** Lets clients in from now on. Called once. */
+  open(letIn: LetIn, report: Report): Promise<void>
+  /** Lets nobody in any more. Resolves when what it listened at is free. */
+  close(): Promise<void>
 }

@@ -1,10 +1,9 @@
 // Frames over a WebSocket of the package `ws`.
 import type { RawData, WebSocket } from 'ws'
-import { isReasonCode, type Reason, type ReasonCode } from '../errors.js'
+import type { Reason, ReasonCode } from '../errors.js'
+import { formatFarewell, parseFarewell } from '../farewell.js'
 import type { Transport, TransportListener } from '../transport.js'
 
-/** What a WebSocket allows for the text of a close, in bytes. */
-const CLOSE_TEXT = 123
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   closed: 1000,
   'server-closed': 1001,
@@ -64,9 +63,9 @@ export class WebSocketTransport implements Transport {
     this.socket.resume()
   }
 
-  close({ code, message }: Reason): void {
+  close(reason: Reason): void {
     const { socket } = this
-    socket.close(CLOSE_CODES[code] ?? CLOSE_CODE, cut(`${code}: ${message}`))
+    socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
     const deadline = performance.now() + DRAIN_WITHIN
     const timer = setInterval(() => {
       if (this.buffered === 0 || performance.now() > deadline) socket.terminate()
@@ -84,8 +83,8 @@ export class WebSocketTransport implements Transport {
       const code = /response: 40[13]$/.test(cause!.message) ? 'unauthorized' : 'unreachable'
       return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
     }
-    const [code, said = ''] = text.split(/: (.*)/s)
-    if (isReasonCode(code)) return { code, message: `${peer} ended the session: ${said}` }
+    const told = parseFarewell(text, peer)
+    if (told) return told
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
       const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
       return {
@@ -103,14 +102,3 @@ export class WebSocketTransport implements Transport {
 /** Node gives an AggregateError without a message where a name has several addresses. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>
   cause.message || cause.errors?.map(({ message }) => message).join(', ')
-
-/** Cut to what a close may say, on a character boundary. */
-function cut(text: string): string {
-  const bytes = Buffer.from(text)
-  return bytes.length <= CLOSE_TEXT
-    ? text
-    : bytes
-        .subarray(0, CLOSE_TEXT)
-        .toString()
-        .replace(/\uFFFD+$/, '')
-}
