@@ -10,10 +10,10 @@
  * A call maps its arguments by the first and its result by the second, a callback the other way round. Both
  * follow the table of values; what types cannot see is left to the run time, and the README lists it.
  */
+import type { Flow, Flowable, Flowing, HasFlow, IsAny, Walk } from './flow-types.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: "a function, whatever it takes" can only be matched with any
 type Any = any
-type IsAny<T> = 0 extends 1 & T ? true : false
 type AnyFunction = (...args: Any) => Any
 type AnyClass = abstract new (...args: Any) => Any
 
@@ -56,19 +56,6 @@ export type Path<T> = PromiseLike<Unboxed<Awaited<T>>> &
   Reach<Target<Awaited<T>>> &
   Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'> &
   Walk<Awaited<T>>
-
-/** `for await` walks what is an iterator or iterable at home; whether it may is for its home to say. */
-type Walk<T> =
-  IsAny<T> extends true
-    ? unknown
-    : T extends string
-      ? unknown
-      : T extends { [Symbol.asyncIterator](): { next(...args: Any): PromiseLike<Yielded<infer Y>> } }
-        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<Y>> }
-        : T extends { [Symbol.iterator](): { next(...args: Any): Yielded<infer Y> } }
-          ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<Awaited<Y>>> }
-          : unknown
-type Yielded<Y> = { done?: false | undefined; value: Y } | { done: true; value: Any }
 
 /** The T behind a netref, path or pending result; any other type is itself. */
 export type Target<N> = N extends Reach<infer T> ? T : N
@@ -184,74 +171,25 @@ type BasicKey =
 /** A Map would pass for a WeakMap but for its size. */
 type Unsendable = symbol | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
 
-/** What has a flow of its own; by their members, as not every `lib` knows the classes. */
-type Flow = PromiseLike<Any> | Steps | WebFlow | NodeStream
-type Steps = { next(...args: Any): Any } & ({ [Symbol.iterator](): Any } | { [Symbol.asyncIterator](): Any })
-/** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more. */
-type Bare = { [Symbol.asyncIterator](): Any } | { [Symbol.iterator](): Any }
-type IsBare<T> = [T] extends [Bare]
-  ? [keyof T] extends [typeof Symbol.iterator | typeof Symbol.asyncIterator]
-    ? true
-    : false
-  : false
-type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
-type WebWritable = { readonly locked: boolean; getWriter(): Any }
-type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
-type Signal = { readonly aborted: boolean; throwIfAborted(): void }
-type WebFlow = WebReadable | WebWritable | WebPair | Signal
-type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
-type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
-type NodeStream = NodeReadable | NodeWritable
-type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } } ? S : never
-
-type HasFlow<T> = T extends PromiseLike<Any> | Steps | WebFlow | NodeStream ? true : IsBare<T>
-
-/** What stands on the other side for what has a flow here. */
-type Flowing<T> =
-  T extends PromiseLike<infer V>
-    ? Promise<Unboxed<Awaited<V>>>
-    : T extends WebFlow
-      ? T
-      : T extends NodeReadable & NodeWritable
-        ? Web<'TransformStream'>
-        : T extends NodeReadable
-          ? Web<'ReadableStream'>
-          : T extends NodeWritable
-            ? Web<'WritableStream'>
-            : T extends { [Symbol.asyncIterator](): infer I } | { [Symbol.iterator](): infer I }
-              ? Stepping<I>
-              : never
-type Stepping<I> =
-  I extends Iterator<infer Y, infer R, infer N>
-    ? AsyncGenerator<Unboxed<Awaited<Y>>, Unboxed<R>, N>
-    : I extends AsyncIterator<infer Y, infer R, infer N>
-      ? AsyncGenerator<Unboxed<Y>, Unboxed<R>, N>
-      : never
-
-/** What may be passed where home takes something with a flow. */
-type Flowable<T> =
-  T extends PromiseLike<infer V>
-    ? PromiseLike<Sendable<Awaited<V>>>
-    : T extends WebReadable
-      ? T | NodeReadable
-      : T extends WebWritable
-        ? T | NodeWritable
-        : T extends WebPair
-          ? T | (NodeReadable & NodeWritable)
-          : T extends Signal | NodeStream
-            ? T
-            : T extends { [Symbol.asyncIterator](): { next(...args: Any): PromiseLike<Yielded<infer Y>> } }
-              ? AsyncIterable<Sendable<Y>> | IterableIterator<Sendable<Y>>
-              : T extends { [Symbol.iterator](): { next(...args: Any): Yielded<infer Y> } }
-                ? IterableIterator<Sendable<Y>> | (IsBare<T> extends true ? Iterable<Sendable<Y>> : never)
-                : never
-
 /** What `Netref.obtain` brings of a T: what is data of what home shows. */
-export type Obtained<T> = T extends readonly unknown[] | ReadonlyMap<Any, Any> | ReadonlySet<Any>
-  ? UnboxedData<T>
-  : {
-      -readonly [K in keyof Face<T> as Face<T>[K] extends AnyFunction ? never : K]: Unboxed<Face<T>[K]>
-    }
+export type Obtained<T> =
+  IsAny<T> extends true
+    ? Any
+    : T extends readonly unknown[] | ReadonlyMap<Any, Any> | ReadonlySet<Any>
+      ? UnboxedData<T>
+      : [StaysHome<T>, keyof Prefixed<T>] extends [false, never]
+        ? UnboxedData<T>
+        : { -readonly [K in keyof Face<T> as IsData<Face<T>[K], K>]: Unboxed<Face<T>[K]> }
+/** Functions and classes stay home, but not those of others, which are netrefs here, too. */
+type IsData<V, K> =
+  IsAny<V> extends true
+    ? K
+    : NonNullable<V> extends Reference<Any>
+      ? K
+      : NonNullable<V> extends AnyFunction | AnyClass
+        ? never
+        : K
+
 type Refused<T> =
   IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
 

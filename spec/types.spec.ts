@@ -6,11 +6,17 @@ import t from 'tap'
 import * as v from 'valibot'
 import { z } from 'zod'
 import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
+
+import type { createReadStream } from 'node:fs'
+import type { Duplex, Readable, Writable } from 'node:stream'
+import t from 'tap'
+import type { Netref as Helpers } from '../lib/reflect.js'
 import type {
   CannotBeSent,
   Key,
   Member,
   Netref,
+  Obtained,
   Path,
   Pending,
   Reach,
@@ -954,6 +960,313 @@ compiles('what authenticate returns is the identity that a service function find
   serve(session => session.identity.roles, { authenticate })
   // @ts-expect-error a user is not a name
   serve((session: Session<object, User>) => session, { authenticate: () => 'ada' })
+interface Flows {
+  counting(): Generator<number, string, boolean>
+  files(): AsyncGenerator<TextFile>
+  records(): IterableIterator<{ file: TextFile; when: Date }>
+  steps(): Iterator<number>
+  later(): AsyncIterator<TextFile>
+  some(): Iterable<TextFile>
+  someLater(): AsyncIterable<TextFile>
+  maybe(): AsyncIterable<string> | undefined
+  bytes(): ReadableStream<Uint8Array>
+  sink(): WritableStream<string>
+  pair(): TransformStream<string, number>
+  readable(): Readable
+  writable(): Writable
+  duplex(): Duplex
+  promised(): Promise<{ later: Promise<TextFile>; lines: AsyncIterable<string> }>
+  signal(): AbortSignal
+  list(): number[]
+  map(): Map<string, TextFile>
+  text(): string
+  record(): { n: number }
+  registry(): Registry
+}
+type Arrived<K extends keyof Flows> = Awaited<ReturnType<Netref<Flows>[K]>>
+
+compiles('what has a flow arrives as the same kind of thing', () => {
+  same<Arrived<'counting'>, AsyncGenerator<number, string, boolean>>(true)
+  same<Arrived<'files'>, AsyncGenerator<Netref<TextFile>, any, any>>(true)
+  same<Arrived<'records'>, AsyncGenerator<{ file: Netref<TextFile>; when: Date }, any, any>>(true)
+  same<Arrived<'steps'>, AsyncGenerator<number, any, any>>(true)
+  same<Arrived<'later'>, AsyncGenerator<Netref<TextFile>, any, any>>(true)
+  same<Arrived<'some'>, Iterable<Netref<TextFile>> | AsyncIterable<Netref<TextFile>>>(true)
+  same<Arrived<'someLater'>, AsyncIterable<Netref<TextFile>>>(true)
+  same<Arrived<'maybe'>, AsyncIterable<string> | undefined>(true)
+  same<Arrived<'bytes'>, ReadableStream<Uint8Array>>(true)
+  same<Arrived<'sink'>, WritableStream<string>>(true)
+  same<Arrived<'pair'>, TransformStream<string, number>>(true)
+  same<Arrived<'readable'>, ReadableStream>(true)
+  same<Arrived<'writable'>, WritableStream>(true)
+  same<Arrived<'duplex'>, TransformStream>(true)
+  same<Arrived<'signal'>, AbortSignal>(true)
+  same<Arrived<'promised'>, { later: Promise<Netref<TextFile>>; lines: AsyncIterable<string> }>(true)
+  same<Unboxed<{ at: Promise<Date>[] }>, { at: Promise<Date>[] }>(true)
+  same<Unboxed<Map<string, AbortSignal>>, Map<string, AbortSignal>>(true)
+  same<Unboxed<AsyncGenerator<string>>, AsyncGenerator<string, any, any>>(true)
+})
+
+compiles('for await walks a result before it is there', async (ref: Netref<Flows>) => {
+  for await (const n of ref.counting()) same<typeof n, number>(true)
+  for await (const file of ref.files()) same<typeof file, Netref<TextFile>>(true)
+  for await (const { file, when } of ref.records()) {
+    same<typeof file, Netref<TextFile>>(true)
+    same<typeof when, Date>(true)
+  }
+  for await (const n of ref.steps()) same<typeof n, number>(true)
+  for await (const file of ref.later()) same<typeof file, Netref<TextFile>>(true)
+  for await (const file of ref.some()) same<typeof file, Netref<TextFile>>(true)
+  for await (const file of await ref.some()) same<typeof file, Netref<TextFile>>(true)
+  for await (const file of await ref.someLater()) same<typeof file, Netref<TextFile>>(true)
+  for await (const chunk of ref.bytes()) same<typeof chunk, Uint8Array>(true)
+  for await (const chunk of await ref.bytes()) same<typeof chunk, Uint8Array>(true)
+  for await (const n of ref.list()) same<typeof n, number>(true)
+  for await (const entry of ref.map()) same<typeof entry, [string, Netref<TextFile>]>(true)
+  for await (const line of ref.promised().lines) same<typeof line, string>(true)
+  for await (const entry of await ref.registry()) same<typeof entry, [string, number]>(true)
+  // @ts-expect-error a text is walked where it is
+  for await (const letter of ref.text()) same<typeof letter, string>(true)
+  // @ts-expect-error data is no iterable
+  for await (const nothing of ref.record()) same<typeof nothing, never>(true)
+  // @ts-expect-error there may be none: await it first
+  for await (const line of ref.maybe()) same<typeof line, string>(true)
+  // @ts-expect-error it is waited for
+  for (const n of await ref.counting()) same<typeof n, number>(true)
+  // @ts-expect-error past what has a flow there is no path
+  ref.bytes().locked
+  // @ts-expect-error
+  ref.counting().next()
+})
+
+interface Takes {
+  lines(lines: AsyncIterable<string>): void
+  atOnce(lines: Iterable<string>): void
+  entries(entries: Iterable<[string, number]>): void
+  generator(lines: AsyncGenerator<string>): void
+  steps(lines: AsyncIterator<string>): void
+  files(files: AsyncIterable<Netref<TextFile>>): void
+  bytes(bytes: ReadableStream<Uint8Array>): void
+  sink(sink: WritableStream<string>): void
+  pair(pair: TransformStream<string, number>): void
+  node(stream: Readable): void
+  later(n: Promise<number>): void
+  signal(signal?: AbortSignal | null): void
+  nested(value: { file: Promise<TextFile>; signal: AbortSignal; lines: AsyncIterable<string> }): void
+  each(use: Netref<(lines: AsyncIterable<string>, signal: AbortSignal) => AsyncIterable<number>>): void
+}
+declare const a: {
+  strings: {
+    generator(): Generator<string>
+    later(): AsyncGenerator<string>
+    iterable: AsyncIterable<string>
+  }
+  steps: AsyncIterator<string>
+  numbers(): AsyncGenerator<number>
+  file: ReturnType<typeof createReadStream>
+  readable: ReadableStream<string>
+  web: ReadableStream<Uint8Array>
+  sink: WritableStream<string>
+  writable: Writable
+  duplex: Duplex
+  pair: TransformStream<string, number>
+}
+
+compiles(
+  'what has a flow may be passed as any thing that arrives as what is asked for',
+  (ref: Netref<Takes>) => {
+    ref.lines(a.strings.later())
+    ref.lines(a.strings.generator())
+    ref.lines(a.strings.iterable)
+    ref.lines(a.readable)
+    ref.lines(a.file)
+    ref.lines({
+      async *[Symbol.asyncIterator]() {
+        yield 'a'
+      }
+    })
+    // @ts-expect-error a list goes by value
+    ref.lines(['a'])
+    // @ts-expect-error
+    ref.lines(a.numbers())
+    // @ts-expect-error an iterator that cannot be walked itself
+    ref.lines(a.steps)
+    // @ts-expect-error
+    ref.lines('a')
+    ref.atOnce(['a'])
+    ref.atOnce(['a'] as const)
+    ref.atOnce(new Set(['a']))
+    ref.entries(new Map([['a', 1]]))
+    // @ts-expect-error what arrives of a generator has to be waited for
+    ref.atOnce(a.strings.generator())
+    // @ts-expect-error
+    ref.atOnce([1])
+    ref.generator(a.strings.later())
+    ref.generator(a.strings.generator())
+    // @ts-expect-error a stream arrives as one, and has no next()
+    ref.generator(a.readable)
+    ref.steps(a.steps)
+    ref.steps(a.strings.later())
+    // @ts-expect-error
+    ref.steps(a.numbers())
+    ref.files({} as AsyncGenerator<TextFile>)
+    ref.files({} as AsyncGenerator<Netref<TextFile>>)
+    // @ts-expect-error
+    ref.files(a.numbers())
+    ref.bytes(a.web)
+    ref.bytes(a.file)
+    // @ts-expect-error
+    ref.bytes(a.sink)
+    ref.sink(a.sink)
+    ref.sink(a.writable)
+    // @ts-expect-error
+    ref.sink(a.readable)
+    ref.pair(a.pair)
+    ref.pair(a.duplex)
+    ref.node(a.file)
+    ref.later(Promise.resolve(1))
+    // @ts-expect-error
+    ref.later(Promise.resolve('1'))
+    // @ts-expect-error
+    ref.later(1)
+    ref.signal()
+    ref.signal(null)
+    ref.signal(AbortSignal.timeout(1))
+    // @ts-expect-error the signal, not what aborts it
+    ref.signal(new AbortController())
+    ref.nested({
+      file: Promise.resolve(new TextFile()),
+      signal: new AbortController().signal,
+      lines: a.strings.later()
+    })
+    // @ts-expect-error
+    ref.nested({ file: Promise.resolve(new Date()), signal: AbortSignal.abort(), lines: a.strings.later() })
+  }
+)
+
+compiles('callbacks take and give what has a flow', (ref: Netref<Takes>) => {
+  ref.each(async function* (lines, signal) {
+    same<typeof lines, AsyncIterable<string>>(true)
+    same<typeof signal, AbortSignal>(true)
+    for await (const line of lines) yield line.length
+  })
+  ref.each(() => a.numbers())
+  ref.each(async () => a.numbers())
+  // @ts-expect-error
+  ref.each(lines => lines)
+})
+
+compiles('home’s own signature is what it works with', () => {
+  class Counter extends Service {
+    async exposed_count(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
+      let count = 0
+      for await (const line of lines) {
+        await noisy(line)
+        count++
+      }
+      return count
+    }
+    async *exposed_upTo(n: number) {
+      for (let i = 0; i < n; i++) yield i
+    }
+  }
+  return async (ref: Netref<Counter>) => {
+    same<number, Awaited<ReturnType<typeof ref.count>>>(true)
+    await ref.count(a.strings.later(), line => {
+      same<typeof line, string>(true)
+    })
+    for await (const n of ref.upTo(3)) same<typeof n, number>(true)
+  }
+})
+
+compiles(
+  'Netref.with keeps the type',
+  async (netref: typeof Helpers, host: Netref<Host>, flows: Netref<Flows>) => {
+    const signal = AbortSignal.timeout(1)
+    const view = netref.with(host, { signal, timeout: 5 })
+    same<typeof view, Netref<Host>>(true)
+    const open = netref.with(host.open, { timeout: 5 })
+    same<Awaited<ReturnType<typeof open>>, Netref<TextFile>>(true)
+    same<typeof open, typeof host.open>(true)
+    for await (const n of netref.with(flows.counting, { window: 5 })()) same<typeof n, number>(true)
+    for await (const n of netref.with(flows.counting(), { window: 5 })) same<typeof n, number>(true)
+    await netref.with(netref.with(host, {}), {}).open('a').readlines()
+    // @ts-expect-error
+    netref.with(host, { timeout: '5' })
+    // @ts-expect-error
+    netref.with(host, { deadline: 5 })
+    // @ts-expect-error
+    netref.with(host, { signal: new AbortController() })
+    // @ts-expect-error
+    netref.with(new TextFile(), {})
+    // @ts-expect-error
+    open(5)
+  }
+)
+
+compiles(
+  'Netref.oneway takes what the function takes, and gives nothing',
+  async (netref: typeof Helpers, watcher: Netref<Watcher>, file: Netref<TextFile>, any: Netref<any>) => {
+    const rename = netref.oneway(file.rename)
+    same<typeof rename, (to: string) => Promise<void>>(true)
+    await netref.oneway(file.first)(1, 2, 3)
+    await netref.oneway({} as Netref<(line: string) => number>)('a')
+    await netref.oneway(netref.with(file.rename, { signal: AbortSignal.abort() }))('a')
+    netref.oneway(watcher.sloppy)((other, by) => {
+      same<typeof other, Netref<TextFile>>(true)
+      same<typeof by, number | undefined>(true)
+    })
+    await netref.oneway(any.anything)(1, 'a')
+    // @ts-expect-error
+    rename(1)
+    // @ts-expect-error
+    netref.oneway(file.path)
+    // @ts-expect-error a function of this side
+    netref.oneway((line: string) => line)
+  }
+)
+
+compiles(
+  'Netref.obtain brings the data of what home shows',
+  async (netref: typeof Helpers, host: Netref<Host>, counter: Netref<LineCounter>) => {
+    const copy = await netref.obtain(host)
+    same<keyof typeof copy, 'config' | 'pair' | 'when' | 'names'>(true)
+    same<typeof copy.pair, [number, Netref<TextFile>]>(true)
+    same<typeof copy.names, Map<string, Netref<TextFile>>>(true)
+    copy.when = new Date()
+    same<Obtained<LineCounter>, { version: string; files: Netref<TextFile>[] }>(true)
+    same<Awaited<ReturnType<typeof netref.obtain<LineCounter>>>, Obtained<LineCounter>>(true)
+    const { version } = await netref.obtain(counter)
+    same<typeof version, string>(true)
+    same<Obtained<TextFile>, { path: string; size: 1; lastLine: string }>(true)
+    const list = await netref.obtain({} as Reference<TextFile[]>)
+    same<typeof list, Netref<TextFile>[]>(true)
+    same<Obtained<Map<string, TextFile>>, Map<string, Netref<TextFile>>>(true)
+    same<Obtained<Set<number>>, Set<number>>(true)
+    same<Obtained<any>, any>(true)
+    const config = await netref.obtain(host.config)
+    same<typeof config, Config>(true)
+    const opened = await netref.obtain(host.open('a'))
+    same<typeof opened.path, string>(true)
+    type Fields = { f?: () => void; C: typeof TextFile; log: Netref<() => void>; any: any; n?: number }
+    same<Obtained<Fields>, { log: Netref<() => void>; any: any; n?: number }>(true)
+    // @ts-expect-error methods stay home
+    copy.open
+    // @ts-expect-error
+    netref.obtain(new TextFile())
+  }
+)
+
+compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
+  netref.release(flows)
+  netref.release(AbortSignal.abort())
+  netref.release(Promise.resolve(1))
+  // @ts-expect-error
+  netref.release('text')
+})
+
+compiles('lost: chunks of streams are typed as home has them', () => {
+  same<Unboxed<ReadableStream<TextFile>>, ReadableStream<TextFile>>(true)
 })
 
 t.test('types.spec.ts loads; tsc --noEmit is what checks its claims', async t => {

@@ -1,0 +1,120 @@
+/**
+ * The types of what has a flow of its own: promises, iterators, streams, abort signals. They are told by their
+ * members, as not every `lib` knows the classes. Nothing here exists at run time.
+ */
+import type { Sendable, Unboxed } from './types.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: "whatever it yields" can only be matched with any
+type Any = any
+export type IsAny<T> = 0 extends 1 & T ? true : false
+
+/** What arrives as the same kind of thing. */
+export type Flow = PromiseLike<Any> | Stepping | WebFlow | NodeStream
+export type HasFlow<T> = T extends Flow ? true : T extends Steps ? IsOnlySteps<T> : IsBare<T>
+
+/* ---- Iterators ---- */
+
+/** An object with `next` that can be walked; and one with nothing but the methods of an iterator. */
+type Stepping = { next(...args: Any): Any } & (Walkable | WalkableLater)
+type Steps = { next(...args: Any): IteratorResult<Any, Any> | PromiseLike<IteratorResult<Any, Any>> }
+type IsOnlySteps<T> = [keyof T] extends ['next' | 'return' | 'throw'] ? true : false
+type Walkable = { [Symbol.iterator](): Any }
+type WalkableLater = { [Symbol.asyncIterator](): Any }
+/** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more: it may be anything that can be walked. */
+type IsBare<T> = [T] extends [Walkable | WalkableLater]
+  ? [keyof T] extends [typeof Symbol.iterator | typeof Symbol.asyncIterator]
+    ? true
+    : false
+  : false
+
+/** What walking a T yields, before it travels; never for what cannot be walked. */
+type Item<T> = T extends { [Symbol.asyncIterator](): AsyncIterator<infer Y, Any, Any> }
+  ? Y
+  : T extends { [Symbol.iterator](): Iterator<infer Y, Any, Any> }
+    ? Awaited<Y>
+    : never
+
+/** `for await` walks what is an iterator or iterable at home; whether it may is for its home to say. */
+export type Walk<T> =
+  IsAny<T> extends true
+    ? unknown
+    : T extends string
+      ? unknown
+      : T extends Walkable | WalkableLater | AsyncIterator<Any, Any, Any> | Iterator<Any, Any, Any>
+        ? {
+            [Symbol.asyncIterator](): AsyncIterableIterator<
+              Unboxed<T extends Walkable | WalkableLater ? Item<T> : Stepped<T>>
+            >
+          }
+        : unknown
+type Stepped<T> =
+  T extends Iterator<infer Y, Any, Any> ? Awaited<Y> : T extends AsyncIterator<infer Y, Any, Any> ? Y : never
+
+/** An iterator as it arrives: every step of it is waited for. */
+type ArrivedSteps<T> =
+  T extends Iterator<infer Y, infer R, infer N>
+    ? AsyncGenerator<Unboxed<Awaited<Y>>, Unboxed<R>, N>
+    : T extends AsyncIterator<infer Y, infer R, infer N>
+      ? AsyncGenerator<Unboxed<Y>, Unboxed<R>, N>
+      : never
+
+/* ---- Streams and signals ---- */
+
+type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
+type WebWritable = { readonly locked: boolean; getWriter(): Any }
+type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
+type Signal = { readonly aborted: boolean; throwIfAborted(): void }
+type WebFlow = WebReadable | WebWritable | WebPair | Signal
+type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
+type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
+type NodeStream = NodeReadable | NodeWritable
+/** A class of the web's, where there is one. */
+type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } } ? S : never
+
+/* ---- On either side ---- */
+
+/** What stands on the other side for what has a flow here. */
+export type Flowing<T> =
+  T extends PromiseLike<infer V>
+    ? Promise<Unboxed<Awaited<V>>>
+    : T extends WebFlow
+      ? T
+      : T extends NodeReadable & NodeWritable
+        ? Web<'TransformStream'>
+        : T extends NodeReadable
+          ? Web<'ReadableStream'>
+          : T extends NodeWritable
+            ? Web<'WritableStream'>
+            : T extends { next(...args: Any): Any }
+              ? ArrivedSteps<T>
+              : T extends WalkableLater
+                ? AsyncIterable<Unboxed<Item<T>>>
+                : Iterable<Unboxed<Item<T>>> | AsyncIterable<Unboxed<Item<T>>>
+
+/** What may be passed where home takes something with a flow. */
+export type Flowable<T> =
+  T extends PromiseLike<infer V>
+    ? PromiseLike<Sendable<Awaited<V>>>
+    : T extends WebReadable
+      ? T | NodeReadable
+      : T extends WebWritable
+        ? T | NodeWritable
+        : T extends WebPair
+          ? T | (NodeReadable & NodeWritable)
+          : T extends Signal | NodeStream
+            ? T
+            : T extends { next(...args: Any): Any }
+              ? SendableSteps<Stepped<T>, T>
+              : T extends WalkableLater
+                ? AsyncIterable<Sendable<Item<T>>> | IterableIterator<Sendable<Item<T>>>
+                : SendableItems<Item<T>>
+/** An iterator of either kind: both arrive as one that is waited for. Without a way to be walked it is a plain object. */
+type SendableSteps<Y, T> =
+  | AsyncIterableIterator<Sendable<Y>>
+  | IterableIterator<Sendable<Y>>
+  | (T extends Walkable | WalkableLater ? never : AsyncIterator<Sendable<Y>> | Iterator<Sendable<Y>>)
+/** What is walked at once at home has to be there as a whole: an iterator would have to be waited for. */
+type SendableItems<Y> =
+  | readonly Sendable<Y>[]
+  | ReadonlySet<Sendable<Y>>
+  | (Y extends readonly [infer K, infer V] ? ReadonlyMap<Sendable<K>, Sendable<V>> : never)
