@@ -1,10 +1,11 @@
 // Who calls: known in the synchronous start of a handler.
+import type { Signal } from './flow-types.js'
 import type { Session } from './session.js'
 
 /** Who carries out calls. */
 interface Carrier {
   readonly session: Session
-  signalOf(call: number): AbortSignal
+  signalOf(call: number): Signal
 }
 
 /** Who starts a call at present, and which. */
@@ -39,7 +40,7 @@ export function callSession(): Session {
  *   return (await fetch(address(text), { signal })).json()
  * }
  */
-export function callSignal(): AbortSignal {
+export function callSignal(): Signal {
   if (carrier) return carrier.signalOf(call)
   throw new Error('callSignal(): no call is being started; ask before the first `await` of a handler')
 }

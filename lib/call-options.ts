@@ -1,10 +1,11 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
+import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {
   /** When it aborts, the call rejects with its reason, here at once, and its home is told (`callSignal()`). */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Signal | undefined
   /**
    * How long to wait for the answer, in ms: then the call rejects with a `TimeoutError`, and its home is told.
    *

@@ -63,13 +63,16 @@ type ArrivedSteps<T> =
 type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
 type WebWritable = { readonly locked: boolean; getWriter(): Any }
 type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
-type Signal = { readonly aborted: boolean; throwIfAborted(): void }
-type WebFlow = WebReadable | WebWritable | WebPair | Signal
+type SignalLike = { readonly aborted: boolean; throwIfAborted(): void }
+type WebFlow = WebReadable | WebWritable | WebPair | SignalLike
 type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
 type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
 type NodeStream = NodeReadable | NodeWritable
 /** A class of the web's, where there is one. */
 type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } } ? S : never
+
+/** An AbortSignal, where there is that class. */
+export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : SignalLike
 
 /* ---- On either side ---- */
 
@@ -101,7 +104,7 @@ export type Flowable<T> =
         ? T | NodeWritable
         : T extends WebPair
           ? T | (NodeReadable & NodeWritable)
-          : T extends Signal | NodeStream
+          : T extends SignalLike | NodeStream
             ? T
             : T extends { next(...args: Any): Any }
               ? SendableSteps<Stepped<T>, T>

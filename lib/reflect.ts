@@ -1,6 +1,7 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
 
 import { type CallOptions, checkCallOptions } from './call-options.js'
+import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { describe } from './labels.js'
 import { extend, type Handler, stateOf, viewOf } from './netref.js'
@@ -64,7 +65,7 @@ export const Netref = {
    * const file = await conn.root.open('notes.txt')
    * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
    */
-  release(netref: Reference<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | AbortSignal): void {
+  release(netref: Reference<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
     const ref = refBehind(netref) ?? handlerOf(netref, 'release').ref
     if (!ref) throw new TypeError(`Netref.release: ${stateOf(netref)!.label} is not here yet: await it first`)
     ref.session.release(ref)
