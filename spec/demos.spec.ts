@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { TextFile } from '../demos/line-counter/text-file.js'
 import * as netref from '../lib/index.js'
-import { overSocket, rejection } from './helpers.js'
+import { overSocket, rejection, until } from './helpers.js'
 
 // tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
 const { LineCounter } = await t.mockImport<typeof import('../demos/line-counter/line-counter.js')>(
@@ -119,6 +119,19 @@ t.test('a long file: a progress bar instead of the lines', async t => {
   )
   t.same(percents, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
   t.match(start.stdout, /^100 % +50000 lines\n\nThe server counted 50000 lines\.\n$/m)
+})
+
+t.test('--stream: the lines as an iterator, in order, and the count after the last of them', async t => {
+  const [short, long] = [demo(t, START, '--stream'), demo(t, START, '--stream', linesFile(t, 50_000))]
+  t.same(await short.ended, { code: 0, signal: null }, short.stderr)
+  const said = short.stdout.split('\n')
+  t.same(
+    said.filter(line => line.startsWith('Noisy: ')),
+    POEM.map(line => `Noisy: ${line}`)
+  )
+  t.equal(said.at(-2), 'The server counted 10 lines.')
+  t.same(await long.ended, { code: 0, signal: null }, long.stderr)
+  t.match(long.stdout, /^100 % +50000 lines\n\nThe server counted 50000 lines\.\n$/m)
 })
 
 t.test('the bar on a terminal is drawn a few times a second, over itself', async t => {
@@ -247,6 +260,11 @@ t.test('TextFile reads on from where it was', async t => {
   t.equal(await file.isLongerThan(2), false)
   t.same(await file.readlines(), ['333', '4444'])
   t.same(await file.readlines(), [])
+  const again = await TextFile.open(path)
+  t.equal(await again.isLongerThan(1), true)
+  const lines: string[] = []
+  for await (const line of again.lines()) lines.push(line)
+  t.same(lines, ['1', '22', '333', '4444'])
   t.match(await rejection(TextFile.open('nowhere.txt')), { message: 'cannot read nowhere.txt: no such file' })
   t.match(await rejection(TextFile.open('lib')), { message: 'cannot read lib: it is a directory' })
 })
@@ -266,6 +284,31 @@ t.test('the line counter keeps the order of the lines, many in flight', t => {
     },
     { client: { allowPublicAttrs: true } }
   )
+})
+
+t.test('count_lines: an iterator of the client’s, read ahead; it needs no rights', t => {
+  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
+  const said: string[] = []
+  return overSocket(t, LineCounter, async conn => {
+    const file = await TextFile.open(join(t.testdir({ file: lines.join('\n') }), 'file'))
+    t.equal(await conn.root.count_lines(file.lines(), line => said.push(line)), 5000)
+    t.same(said, lines, 'all of them were said before the call was over')
+
+    let ended = 0
+    const endless = async function* () {
+      try {
+        for (;;) yield 'again'
+      } finally {
+        ended++
+      }
+    }
+    const call = netref.Netref.with(conn.root.count_lines, { timeout: 50 })(endless(), () => {})
+    t.match(await rejection(call), { name: 'TimeoutError' })
+    t.equal(ended, 0)
+    await conn.close()
+    t.match(await conn.closed, { code: 'closed' })
+    await until(() => ended === 1, 'the end of the session ends what is read')
+  })
 })
 
 t.test('the tour: calls', t =>

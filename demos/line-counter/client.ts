@@ -1,4 +1,5 @@
 // `npm run demo:client -- FILE --url ws://127.0.0.1:18861`: has the lines of its own file counted by the server.
+// With `--stream` the lines are handed over as an iterator, and not the file.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -14,7 +15,10 @@ const LONG = 40
 await main(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { url: { type: 'string', default: 'ws://127.0.0.1:18861' } }
+    options: {
+      url: { type: 'string', default: 'ws://127.0.0.1:18861' },
+      stream: { type: 'boolean', default: false }
+    }
   })
   const path = positionals[0] ?? relative('.', fileURLToPath(new URL('testfile.txt', import.meta.url)))
   const file = await TextFile.open(path)
@@ -25,7 +29,8 @@ await main(async () => {
 
   const progress = (await file.isLongerThan(LONG)) ? new Progress(file.size) : undefined
   const noisy = (line: string) => (progress ? progress.add(line) : console.log(dim('Noisy:'), line))
-  const count = await conn.root.line_counter(file, noisy)
+  const { root } = conn
+  const count = await (values.stream ? root.count_lines(file.lines(), noisy) : root.line_counter(file, noisy))
   progress?.end()
 
   console.log(`\nThe server counted ${bold(count)} lines.`)

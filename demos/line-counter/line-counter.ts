@@ -1,5 +1,5 @@
 // The service: it counts the lines of a file that it does not have, and says them to somebody who is not here.
-import { type Netref, Service } from 'netref'
+import { Netref, Service } from 'netref'
 import type { TextFile } from './text-file.js'
 
 /** How much is read, and then said, at a time: in characters. */
@@ -13,5 +13,16 @@ export class LineCounter extends Service {
       await Promise.all(lines.map(line => noisy(line))) // runs in the client; calls made in one go keep their order
       count += lines.length
     }
+  }
+
+  /** The same as it is written in JavaScript: lines come as they are read, and are said without an answer. */
+  async exposed_count_lines(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
+    const say = Netref.oneway(noisy)
+    let count = 0
+    for await (const line of lines) {
+      await say(line) // waits only while the connection has enough to carry
+      count++
+    }
+    return count
   }
 }

@@ -32,12 +32,17 @@ export class TextFile {
   async readlines(hint = Infinity): Promise<string[]> {
     const lines: string[] = []
     for (let size = 0; size < hint; ) {
-      const line = this.#ahead.shift() ?? (await this.#next())
+      const line = await this.#take()
       if (line === undefined) break
       lines.push(line)
       size += line.length + 1
     }
     return lines
+  }
+
+  /** The lines from here on, each read when it is wanted. */
+  async *lines(): AsyncGenerator<string> {
+    for (let line = await this.#take(); line !== undefined; line = await this.#take()) yield line
   }
 
   /** Whether there are more lines than that, found by reading ahead. */
@@ -48,6 +53,10 @@ export class TextFile {
       this.#ahead.push(line)
     }
     return true
+  }
+
+  async #take(): Promise<string | undefined> {
+    return this.#ahead.shift() ?? (await this.#next())
   }
 
   async #next(): Promise<string | undefined> {
