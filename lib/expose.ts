@@ -4,6 +4,7 @@ import { knowSymbol } from './names.js'
 import { isNetref } from './netref.js'
 import { type Checking, isSchema, type StandardSchema } from './schema.js'
 import type { Session } from './session.js'
+import type { Exposed } from './types.js'
 import { travelOf } from './values.js'
 
 export interface ExposeOptions {
@@ -45,14 +46,17 @@ let valuesExposed = false
  * await conn.root.line_counter(expose(file), console.log)
  * await conn.root.edit(expose(doc, { read: ['title', 'text'], write: ['text'] }))
  */
-export function expose<T extends object>(object: T, { read, write = [], released }: ExposeOptions = {}): T {
+export function expose<T extends object>(
+  object: T,
+  { read, write = [], released }: ExposeOptions = {}
+): T & Exposed<T> {
   if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
     throw new TypeError(`expose: ${String(object)} is not an object`)
   }
   if (isNetref(object)) throw new TypeError(`expose: ${String(object)} is remote: its home exposes it`)
   grants.set(object, { read: read && namesOf('read', read), write: namesOf('write', write), released })
   if (typeof object === 'object' && travelOf(object).as !== 'reference') valuesExposed = true
-  return object
+  return object as T & Exposed<T>
 }
 
 function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {

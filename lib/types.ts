@@ -19,6 +19,7 @@ type AnyClass = abstract new (...args: Any) => Any
 
 declare const stand: unique symbol
 declare const home: unique symbol
+declare const exposed: unique symbol
 declare const what: unique symbol
 
 /* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
@@ -35,6 +36,11 @@ export interface Reach<out T> {
  */
 export interface Reference<out T> extends Reach<T>, Releasable {
   readonly [home]: T
+}
+
+/** What `expose()` says of a T: it goes by reference, whatever it is. Home uses it as the T it is. */
+export interface Exposed<out T> {
+  readonly [exposed]: T
 }
 
 /** `using ref = …` releases it, like `Netref.release(ref)`. Empty where `lib` knows no `Symbol.dispose`. */
@@ -219,7 +225,7 @@ export type Unboxed<T> =
     ? T
     : T extends Primitive
       ? T
-      : T extends Reference<infer X>
+      : T extends Reference<infer X> | Exposed<infer X>
         ? Netref<X>
         : T extends Unsendable
           ? CannotBeSent<T>
@@ -251,7 +257,7 @@ export type Sendable<T> =
     ? T
     : T extends Primitive
       ? T
-      : T extends Reference<infer X>
+      : T extends Reference<infer X> | Exposed<infer X>
         ? Referable<X>
         : T extends Unsendable
           ? CannotBeSent<T>

@@ -10,7 +10,8 @@ import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequ
 import type { createReadStream } from 'node:fs'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import t from 'tap'
-import type { Netref as Helpers } from '../lib/reflect.js'
+import type { expose as Expose } from '../lib/expose.js'
+import { Netref as Helpers } from '../lib/reflect.js'
 import type {
   CannotBeSent,
   Key,
@@ -1256,6 +1257,37 @@ compiles(
     netref.obtain(new TextFile())
   }
 )
+
+compiles('what was exposed is a reference, whatever it is', async (expose: typeof Expose) => {
+  class Game {
+    scores = expose(new Map([['Ada', new TextFile()]]))
+    list() {
+      return expose([1, 2])
+    }
+    record = () => expose({ name: 'Ada' })
+    add(_scores: Netref<Map<string, number>>, _list: number[]) {}
+  }
+  const game = {} as Netref<Game>
+  const own: number = new Game().list().length + new Game().scores.size
+  const scores = await game.scores
+  same<typeof scores, Netref<Map<string, TextFile>>>(true)
+  const size: number = await scores.size
+  const file = await scores.get('Ada')
+  same<typeof file, Netref<TextFile> | undefined>(true)
+  for await (const [name, file] of scores) {
+    same<typeof name, string>(true)
+    same<typeof file, Netref<TextFile>>(true)
+  }
+  const list = await game.list()
+  same<typeof list, Netref<number[]>>(true)
+  const pushed: number = await list.push(3)
+  for await (const n of game.list()) same<typeof n, number>(true)
+  const copies = [await Helpers.obtain(list), await Helpers.obtain(game.list())]
+  same<typeof copies, number[][]>(true)
+  same<Awaited<ReturnType<typeof game.record>>, Netref<{ name: string }>>(true)
+  game.add(expose(new Map([['Ada', 1]])), [1])
+  return { own, size, pushed }
+})
 
 compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
   netref.release(flows)
