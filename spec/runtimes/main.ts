@@ -7,6 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { build as esbuild } from 'esbuild'
+import { build as vite } from 'vite'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -51,6 +54,8 @@ try {
   )
   await copyFile(new URL('smoke.js', import.meta.url), join(dir, 'smoke.js'))
 
+  await bundled()
+
   const here: readonly string[] = [process.execPath]
   for (const [name, { program, args = [] }] of Object.entries(RUNTIMES)) {
     const there = [join(dir, 'node_modules', program), ...args]
@@ -66,6 +71,27 @@ try {
   }
 } finally {
   await rm(dir, { recursive: true, force: true })
+}
+
+/** What bundlers make of the package for a page: nothing of Node's, and not much. */
+async function bundled(): Promise<void> {
+  const app = join(dir, 'app.js')
+  await writeFile(app, "import { connect } from 'netref'\nglobalThis.conn = connect('ws://localhost')\n")
+  const common = { bundle: true, minify: true, write: false, format: 'esm', platform: 'browser' } as const
+  const [byEsbuild] = (await esbuild({ ...common, entryPoints: [app] })).outputFiles
+  const rolled = (await vite({
+    root: dir,
+    configFile: false,
+    logLevel: 'silent',
+    build: { write: false, rollupOptions: { input: app } }
+  })) as { output: { code: string }[] }
+  for (const [name, code] of [
+    ['esbuild', byEsbuild!.text],
+    ['vite', rolled.output[0]!.code]
+  ] as const) {
+    if (/["']node:|require\(/.test(code)) throw new Error(`${name} brings modules of Node's into a page`)
+    console.log(`ok  ${name}: ${gzipSync(code, { level: 9 }).length} bytes of gzip`)
+  }
 }
 
 /** @throws when the client fails, with what it printed */
