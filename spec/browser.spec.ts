@@ -1,14 +1,17 @@
 // netref in a real browser: what a page does, what it cannot do, and how it goes away.
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { serveWeb } from '../demos/web/server.js'
-import { type Netref, type Reason, Service, type Session, serve } from '../lib/index.js'
+import { expose, type Netref, type Reason, Service, type Session, serve } from '../lib/index.js'
 import { browse, bundle, noChromium, originOf, serveFiles } from './chromium.js'
 import { assertClean, rejection, until } from './helpers.js'
 import { collect } from './wire.js'
 
-if (noChromium) t.plan(0, noChromium)
+const options = { skip: noChromium ?? false }
 
 type Callback = Netref<(...args: unknown[]) => unknown>
 
@@ -101,7 +104,7 @@ declare const gc: () => void
 // biome-ignore lint/suspicious/noExplicitAny: this program has no types of a page
 type Dom = any
 
-t.test('in Chromium', async t => {
+t.test('in Chromium', options, async t => {
   const netref = await bundle(t.testdir({}))
   await using context = await browse()
   const web = await serveFiles({
@@ -382,7 +385,7 @@ t.test('in Chromium', async t => {
   web.close()
 })
 
-t.test('npm run demo:web', async t => {
+t.test('npm run demo:web', options, async t => {
   const { server, url, close } = await serveWeb(0, await bundle(t.testdir({})))
   await using context = await browse()
   const errors: string[] = []
@@ -410,7 +413,7 @@ t.test('npm run demo:web', async t => {
   await page.waitForFunction(() => (globalThis as Dom).document.querySelector('#lines').textContent === '3')
   t.equal(await text('#said'), 'one\ntwo\nthree')
   t.equal(await text('#percent'), '100 %')
-  t.match(await text('#messages'), /call \d+ root\.line_counter/)
+  t.match(await text('#messages'), /call \d+ #2\.readlines/)
   t.ok((await page.screenshot()).length > 10_000)
 
   await page.click('#sample')
@@ -449,4 +452,56 @@ t.test('npm run demo:web', async t => {
   t.same(errors, [])
   await context.close()
   await close()
+})
+
+t.test('React: a netref as state; nothing stays of a component that is gone', options, async t => {
+  const dir = t.testdir({})
+  const app = join(dir, 'app.js')
+  await build({
+    entryPoints: [fileURLToPath(new URL('fixtures/react-app.js', import.meta.url))],
+    outfile: app,
+    bundle: true,
+    format: 'esm',
+    alias: { netref: await bundle(dir) },
+    define: { 'process.env.NODE_ENV': '"development"' }
+  })
+  const web = await serveFiles({
+    '/': '<!doctype html><title>React</title><div id="app"></div><script type="module" src="app.js"></script>',
+    '/app.js': { file: app }
+  })
+  let begun = 0
+  class Counters extends Service {
+    exposed_counter() {
+      let count = 0
+      return expose({ increment: () => ++count })
+    }
+  }
+  const server = await serve(Counters, { server: web })
+  server.on('session', () => begun++)
+  await using context = await browse()
+  const page = await context.newPage()
+  const errors: string[] = []
+  page.on('pageerror', error => errors.push(error.message))
+  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  await page.goto(originOf(web))
+
+  await page.click('button:enabled')
+  await page.click('button:enabled')
+  await page.waitForSelector('text=count 2')
+  await until(() => server.sessions.size === 1)
+  t.ok(begun >= 1, 'StrictMode runs effects twice, and one session is left')
+
+  await page.evaluate(() => netrefSpec.render(2))
+  await page.click('button:enabled')
+  await page.waitForSelector('text=count 1')
+  await until(() => server.sessions.size === 1)
+  const [session] = server.sessions
+  t.equal(session!.stats.exports, 1, 'the counter of the component that is there')
+
+  await page.evaluate(() => netrefSpec.unmount())
+  await until(() => server.sessions.size === 0)
+  t.same(errors, [], 'React has nothing to say')
+  await context.close()
+  await server.close()
+  web.close()
 })

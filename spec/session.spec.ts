@@ -546,3 +546,33 @@ t.test('a fault in netref itself ends the session as such', t => {
   t.same(reasonOf(cause), { code: 'internal', message: 'a fault in netref itself', cause })
   t.end()
 })
+
+t.test('trace tells of each message, and tables what is in them', async t => {
+  const told: string[] = []
+  const failed: unknown[] = []
+  const service = { keep: (callback: unknown) => void kept.push(callback), lend: () => () => 1 }
+  const kept: unknown[] = []
+  const conn = pair(service, {
+    trace: (direction, line) => void told.push(`${direction} ${line}`),
+    serving: {
+      trace: () => {
+        throw new Error('it fails')
+      },
+      onError: error => failed.push(error)
+    }
+  })
+  const own = () => {}
+  await conn.root.keep(own)
+  const lent = await conn.root.lend()
+  for (const line of ['→ call 1 root.keep [[1,"own"]] [["f",[0]]]', '← result 1', '→ call 2 root.lend []']) {
+    t.ok(told.includes(line), line)
+  }
+  t.equal(told.length, 6, 'two hellos, two calls, two results')
+  t.equal(failed.length, told.length, 'what fails is reported, and nothing else comes of it')
+  const { exports, imports } = conn.session.tables
+  t.match([exports.length, exports[0]], [1, { id: 1, receipts: 1 }])
+  t.equal(exports[0]!.object, own)
+  t.match([imports.length, imports[0]], [1, { id: 1, receipts: 1 }])
+  t.equal(imports[0]!.object, lent)
+  await conn.close()
+})
