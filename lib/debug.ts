@@ -15,6 +15,7 @@ const operations = new Set<number>([
   Op.has,
   Op.delete,
   Op.keys,
+  Op.describe,
   Op.oneway,
   Op.obtain,
   Op.iterate,

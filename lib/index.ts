@@ -2,6 +2,7 @@
 export type { Authenticate, Verdict } from './admission.js'
 export { callSession, callSignal } from './call-context.js'
 export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
+export type { Description } from './description.js'
 export {
   ArgumentsError,
   ExposureError,

@@ -15,6 +15,7 @@ export const Op = {
   delete: 6,
   keys: 7,
   ping: 8,
+  describe: 9,
   result: 10,
   error: 11,
   refused: 12,
@@ -62,6 +63,7 @@ export type Operation =
         | typeof Op.has
         | typeof Op.delete
         | typeof Op.keys
+        | typeof Op.describe
         | typeof Op.obtain
         | typeof Op.iterate,
       id: number,
@@ -180,6 +182,7 @@ function wellFormed(m: unknown[]): boolean {
     case Op.has:
     case Op.delete:
     case Op.keys:
+    case Op.describe:
     case Op.obtain:
     case Op.iterate:
       return isOperation(m, 4)

@@ -169,7 +169,7 @@ const message: Arbitrary<Tree> = fc.oneof(
   {
     weight: 15,
     arbitrary: fc
-      .tuple(fc.constantFrom(Op.get, Op.has, Op.delete, Op.keys), target, path)
+      .tuple(fc.constantFrom(Op.get, Op.has, Op.delete, Op.keys, Op.describe), target, path)
       .map(([op, target, path]) => [op, CALL, target, path])
   },
   { weight: 8, arbitrary: fc.tuple(target, path, value).map(([at, p, v]) => [Op.set, CALL, at, p, ...v]) },
@@ -269,7 +269,7 @@ export class BadPeer {
       const message = parseMessage(raw)
       const [op, id] = message
       this.heard.set(op, (this.heard.get(op) ?? 0) + 1)
-      if ((op >= Op.call && op <= Op.keys) || op === Op.ping) this.#asked.push(id as number)
+      if (op >= Op.call && op <= Op.describe) this.#asked.push(id as number)
       const groups =
         op === Op.result || op === Op.error ? message[3] : op === Op.call ? message[5] : undefined
       for (const [kind, ...places] of groups ?? []) {
