@@ -1,13 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import {
-  type Description,
-  type ExposureOptions,
-  expose,
-  exposed,
-  Netref,
-  Service
-} from '../lib/index.js'
+import { type Description, type ExposureOptions, expose, exposed, Netref, Service } from '../lib/index.js'
 import { parametersOf } from '../lib/parameters.js'
 import { assertClean, overMemory, overSocket, rejection } from './helpers.js'
 import type { Loose } from './wire.js'
