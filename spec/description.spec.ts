@@ -145,7 +145,7 @@ t.test('describe: false: nothing is told, and what is known by name works', asyn
 })
 
 // What is there for the taking on the way up a chain of prototypes, and names that mean something.
-const NAMES = ['a', 'b', '_c', 'exposed_a', 'exposed_d', 'toString', 'then', 'constructor', '__proto__', '0']
+const NAMES = ['a', 'b', '_c', 'exposed_a', 'exposed_d', 'toString', 'constructor', '__proto__', '0']
 const property = fc.record({
   name: fc.constantFrom(...NAMES),
   descriptor: fc.oneof(
@@ -172,7 +172,7 @@ t.test('describe, keys, has and get agree, whatever stands where and whatever th
     fc.asyncProperty(
       layers,
       fc.boolean(),
-      fc.constantFrom<object | undefined>(undefined, {}, { read: ['a', 'then'] }),
+      fc.constantFrom<object | undefined>(undefined, {}, { read: ['a', 'toString'] }),
       fc.boolean(),
       fc.constantFrom('exposed_', 'a'),
       async (of, plain, grant, allowPublicAttrs, exposedPrefix) => {
@@ -258,13 +258,13 @@ t.test('parameters as their author wrote them', async t => {
 })
 
 t.test('the source of a function that does not end makes no trouble', async t => {
-  const toString = Function.prototype.toString
+  const original = Function.prototype.toString
   const parametersOfSource = (source: string) => {
     Function.prototype.toString = () => source
     try {
       return parametersOf(() => {})
     } finally {
-      Function.prototype.toString = toString
+      Function.prototype.toString = original
     }
   }
   for (const source of ['', 'function', 'function (a', 'class {', 'class { constructor(']) {

@@ -159,6 +159,7 @@ const hello = fc.tuple(
 const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1, 1, 1, 2, 1e9)), {
   maxLength: 3
 })
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const message: Arbitrary<Tree> = fc.oneof(
   {
     weight: 40,
@@ -184,6 +185,12 @@ const message: Arbitrary<Tree> = fc.oneof(
     arbitrary: fc
       .tuple(ASKED, fc.constantFrom('not-exposed', 'released', 'limit', 'toString'))
       .map(([id, code]) => [Op.refused, id, code, 'no'])
+  },
+  {
+    weight: 5,
+    arbitrary: fc
+      .tuple(fc.constantFrom(TRACEPARENT, TRACEPARENT, 'x'), target, path, args)
+      .map(([span, target, path, args]) => [Op.traced, span, Op.call, CALL, target, path, ...args])
   },
   { weight: 5, arbitrary: receipts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
