@@ -4,9 +4,8 @@ import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type REPLEval, type REPLServer, start } from 'node:repl'
+import { type REPLServer, start } from 'node:repl'
 import { Readable } from 'node:stream'
-import { setImmediate as turn } from 'node:timers/promises'
 import { inspect, promisify } from 'node:util'
 import { type Connection, expose, Netref, type Reason, SessionEndedError } from '../index.js'
 import type { Reach } from '../types.js'
@@ -65,29 +64,27 @@ async function converse(conn: Connection<unknown>, terminal: Terminal): Promise<
 
 /** Lines that no person types: each waits until the one before has come to its end. */
 class Lines {
-  #evaluation: Promise<void> | undefined
+  #goOn = () => {}
 
   constructor(private readonly input: NodeJS.ReadableStream) {}
 
+  /** A line has come to its end, with a value or an error, when the prompt is shown again. */
   waitFor(prompt: REPLServer): void {
-    const evaluate = prompt.eval
-    Object.assign(prompt, {
-      eval: ((code, context, file, done) => {
-        this.#evaluation = new Promise(resolve => {
-          evaluate.call(prompt, code, context, file, (error, value) => {
-            done(error, value)
-            resolve()
-          })
-        })
-      }) satisfies REPLEval
-    })
+    const { displayPrompt } = prompt
+    prompt.displayPrompt = (preserveCursor?: boolean) => {
+      displayPrompt.call(prompt, preserveCursor)
+      this.#goOn()
+    }
+    prompt.on('close', () => this.#goOn())
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     for await (const line of createInterface({ input: this.input })) {
+      const ended = new Promise<void>(resolve => {
+        this.#goOn = resolve
+      })
       yield `${line}\n`
-      await turn() // by then it is being evaluated
-      await this.#evaluation
+      await ended
     }
   }
 }
