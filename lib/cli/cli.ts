@@ -46,9 +46,11 @@ async function runCommand(command: Command, argv: readonly string[], terminal: T
   return EXIT.ok
 }
 
+const NOBODY_READS = new Set<string | undefined>(['EPIPE', 'ERR_STREAM_DESTROYED'])
+
 /** Says on stderr what went wrong. @returns the exit code for it */
 async function explain(error: unknown, command: string, terminal: Terminal): Promise<number> {
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return EXIT.ok
+  if (NOBODY_READS.has((error as NodeJS.ErrnoException)?.code)) return EXIT.ok
   if (terminal.signal.aborted) return EXIT.interrupted
   const { stderr, env } = terminal
   const { red } = coloursFor(stderr, env)

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { type REPLServer, start } from 'node:repl'
 import { Readable } from 'node:stream'
 import { inspect, promisify } from 'node:util'
+import { runInContext } from 'node:vm'
 import { type Connection, expose, Netref, type Reason, SessionEndedError } from '../index.js'
 import type { Reach } from '../types.js'
 import { withServer } from './client.js'
@@ -104,23 +105,20 @@ type Completed = (error: Error | null, completion?: Completion) => void
 const PATH =
   /(?:^|[^\w$.\])])([\p{ID_Start}$_][\p{ID_Continue}$]*(?:\.[\p{ID_Start}$_][\p{ID_Continue}$]*)*)\.([\p{ID_Continue}$]*)$/u
 
+const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
+
 /** The Tab key asks the home of a netref what there is; of anything else Node knows. */
 function completeRemote(prompt: REPLServer): void {
   const local = prompt.completer as (line: string, done: Completed) => void
-  const evaluate = promisify(prompt.eval.bind(prompt)) as (
-    code: string,
-    context: object,
-    file: string
-  ) => Promise<unknown>
   const complete = async (line: string): Promise<Completion | undefined> => {
     const [, path, begun] = PATH.exec(line) ?? []
     if (path === undefined) return undefined
-    const [base, ...names] = path.split('.') as [string, ...string[]]
-    const value = await evaluate(base, prompt.context, 'completion')
+    const [base, ...steps] = path.split('.') as [string, ...string[]]
+    const value: unknown = runInContext(base, prompt.context)
     if (!Netref.is(value)) return undefined
-    const at = names.reduce<Reach<unknown>>((ref, name) => Netref.get(ref, name) as Reach<unknown>, value)
-    const members = await Netref.describe(at)
-    return [members.map(({ name }) => name).filter(name => name.startsWith(begun!)), begun!]
+    const at = steps.reduce<Reach<unknown>>((ref, name) => Netref.get(ref, name) as Reach<unknown>, value)
+    const names = (await Netref.describe(at)).map(({ name }) => name)
+    return [names.filter(name => name.startsWith(begun!) && IDENTIFIER.test(name)), begun!]
   }
   Object.assign(prompt, {
     completer(line: string, done: Completed) {
