@@ -93,7 +93,7 @@ t.test('help, version, and commands that there are not', async t => {
     const help = await netref([command, '--help'])
     t.match(help, {
       code: 0,
-      stdout: new RegExp(`^Usage {2}netref ${command} [sS]* -h, --help `),
+      stdout: new RegExp(`^Usage {2}netref ${command} [^]* -h, --help `),
       stderr: ''
     })
   }
