@@ -39,6 +39,7 @@ async function converse(conn: Connection<unknown>, terminal: Terminal): Promise<
   const { stdin, stdout, env } = terminal
   const { bold } = coloursFor(stdout, env)
   const person = stdin.isTTY === true && stdout.isTTY === true
+  const history = person ? await historyFile(env) : ''
   const lines = new Lines(stdin)
   const prompt = start({
     prompt: person ? bold('> ') : '',
@@ -50,15 +51,16 @@ async function converse(conn: Connection<unknown>, terminal: Terminal): Promise<
     writer: value => inspect(value, { colors: person && !env.NO_COLOR })
   })
   lines.waitFor(prompt)
+  const exit = once(prompt, 'exit')
   Object.assign(prompt.context, { root: conn.root, conn, Netref, expose })
   completeRemote(prompt)
-  if (person) await keepHistory(prompt, env)
+  if (history !== '') await promisify(prompt.setupHistory.bind(prompt))(history)
   let ended: Reason | undefined
   conn.closed.then(reason => {
     ended = reason
     prompt.close()
   })
-  await once(prompt, 'exit')
+  await exit
   if (ended) throw new SessionEndedError(ended)
   return EXIT.ok
 }
@@ -90,12 +92,12 @@ class Lines {
   }
 }
 
-async function keepHistory(prompt: REPLServer, env: Terminal['env']): Promise<void> {
+/** The file that keeps the lines of a person, in a folder that is there by then; none, if it is to be none. */
+async function historyFile(env: Terminal['env']): Promise<string> {
   const { NETREF_HISTORY, XDG_STATE_HOME, HOME = homedir() } = env
   const file = NETREF_HISTORY ?? join(XDG_STATE_HOME || join(HOME, '.local', 'state'), 'netref', 'history')
-  if (file === '') return
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  await promisify(prompt.setupHistory.bind(prompt))(file)
+  if (file !== '') await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  return file
 }
 
 type Completion = [names: string[], completed: string]
