@@ -7,10 +7,10 @@ import type { Terminal } from './terminal.js'
 /** Uses a session with the server at `url`; it ends when that is done, or is interrupted. */
 export async function withServer<T>(
   url: string,
-  { signal }: Pick<Terminal, 'signal'>,
+  { signal, env }: Pick<Terminal, 'signal' | 'env'>,
   use: (conn: Connection<unknown>) => Promise<T>
 ): Promise<T> {
-  const conn = open(url)
+  const conn = open(url, env.NETREF_TOKEN)
   const interrupt = () => void conn.close()
   signal.addEventListener('abort', interrupt, { once: true })
   try {
@@ -21,9 +21,9 @@ export async function withServer<T>(
   }
 }
 
-function open(url: string): Connection<unknown> {
+function open(url: string, token: string | undefined): Connection<unknown> {
   try {
-    return connect<unknown>(url)
+    return connect<unknown>(url, { token })
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message.replace('connect: ', ''))
     throw error

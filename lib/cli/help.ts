@@ -28,6 +28,8 @@ export function generalHelp(commands: readonly Command[], { stdout, env }: Termi
       ['--version', 'the version of netref']
     ]),
     '',
+    'Where a server asks for a token, it is taken from $NETREF_TOKEN.',
+    '',
     ...exitCodes(bold),
     ''
   ].join('\n')
