@@ -3,6 +3,7 @@ import { type Answer, Answers } from './answers.js'
 import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
 import type { Channel } from './caller.js'
+import { Witness } from './diagnostics.js'
 import {
   LimitError,
   ProtocolError,
@@ -22,6 +23,7 @@ import { Rate } from './rate.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
 import type { ArrivedSignal } from './settling.js'
+import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
 import { unbox } from './unbox.js'
 import { isThenable } from './values.js'
@@ -47,6 +49,7 @@ export class Callee {
   readonly #held = new Map<number, readonly ArrivedSignal[]>()
   readonly #rate: Rate
   readonly #operate: typeof operate
+  readonly #witness: Witness
 
   constructor(
     readonly session: Session,
@@ -58,6 +61,12 @@ export class Callee {
   ) {
     this.#operate = policed(operate, session, exposure.before)
     this.#rate = new Rate(limits.callsPerSecond)
+    this.#witness = new Witness(session, 'in')
+  }
+
+  /** Calls of the peer's so far, pings included. */
+  get calls(): number {
+    return this.#last - this.#lastOneWay
   }
 
   /** Counts a call of the peer's. @throws ProtocolError when its number is not the next one */
@@ -65,8 +74,8 @@ export class Callee {
     if (id !== ++this.#last) throw new ProtocolError(`call ${id} after call ${this.#last - 1}`)
   }
 
-  /** Acts on one operation. @throws ProtocolError when it is not of the protocol */
-  receive(message: Operation, bytes: readonly Uint8Array[]): void {
+  /** Acts on one operation, made in the span `parent`. @throws ProtocolError when it is not of the protocol */
+  receive(message: Operation, bytes: readonly Uint8Array[], parent?: string): void {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
@@ -83,6 +92,7 @@ export class Callee {
     this.#hold(id, flows.takeFresh())
     const excess = this.#beyondLimits(id, keys.length)
     if (excess) return this.fail(id, excess, false)
+    if (this.#witness.wanted) this.#witness.called(id, op, labelOf(target) + formatPath(path), operand)
     const names = keys.map(toName)
     if (target < 0) {
       if (-target > this.#last || -target === id)
@@ -98,7 +108,12 @@ export class Callee {
           else {
             const { value, self } = answer
             const origin = { self, called: true }
-            this.#carryOut(id, () => this.#operate(op, value, names, operand, this.exposure, origin), true)
+            this.#carryOut(
+              id,
+              () => this.#operate(op, value, names, operand, this.exposure, origin),
+              parent,
+              true
+            )
           }
         })
       )
@@ -108,11 +123,11 @@ export class Callee {
     if (refusal !== undefined) this.fail(id, refusal)
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
-      this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }))
+      this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true }
-      this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin))
+      this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin), parent)
     }
   }
 
@@ -175,11 +190,13 @@ export class Callee {
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
-  #carryOut(id: number, operation: () => Outcome, begun = false): void {
+  #carryOut(id: number, operation: () => Outcome, parent: string | undefined, begun = false): void {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
-      outcome = startCall(this, id, operation)
+      outcome = tracing
+        ? tracing.within(parent, () => startCall(this, id, operation))
+        : startCall(this, id, operation)
       if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)
@@ -196,8 +213,11 @@ export class Callee {
   reply(id: number, outcome: Outcome): void {
     if (this.#ended) return
     this.#letGo(id)
-    if (id < 0) return void this.#oneWays.delete(id)
     const { value, self } = outcome
+    if (id < 0) {
+      this.#witness.replied(id, true, value)
+      return void this.#oneWays.delete(id)
+    }
     let frame: number
     try {
       const payload = value === undefined ? undefined : boxValue(value, 'result', this.references, self)
@@ -205,6 +225,7 @@ export class Callee {
     } catch (error) {
       return this.fail(id, refusalOf(error) ?? error)
     }
+    this.#witness.replied(id, true, value)
     this.#settle(id, { ok: true, value, self }, frame)
   }
 
@@ -215,6 +236,7 @@ export class Callee {
     if (id < 0) {
       const call = this.#labelOf(id)
       this.report(error instanceof Refusal ? refusalError(error.code, call, error.message) : error, call)
+      this.#witness.replied(id, false, error)
       return void this.#oneWays.delete(id)
     }
     let frame: number
@@ -228,6 +250,7 @@ export class Callee {
         return this.fail(id, refusalOf(failure) ?? unsendable, kept)
       }
     }
+    this.#witness.replied(id, false, error)
     if (kept) this.#settle(id, { ok: false, error }, frame)
   }
 
@@ -259,6 +282,7 @@ export class Callee {
 
   end(reason: Reason): void {
     this.#ended = new SessionEndedError(reason)
+    this.#witness.end()
     this.answers.clear()
     this.#waiting.clear()
     this.#oneWays.clear()
@@ -267,6 +291,10 @@ export class Callee {
     this.#held.clear()
   }
 }
+
+/** What a call is made on, as far as this side names it. */
+const labelOf = (target: number) =>
+  target === 0 ? 'root' : target > 0 ? `#${target}` : `answer of call ${-target}`
 
 /** What is said where a value or an error cannot be sent. */
 function refusalOf(failure: unknown): Refusal | undefined {

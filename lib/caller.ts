@@ -1,6 +1,7 @@
 // Calls out: what is asked of the peer, and what comes of it.
 import { boxArguments, boxValue, type Payload } from './box.js'
 import { type CallOptions, watch } from './call-options.js'
+import { Witness } from './diagnostics.js'
 import {
   NetrefError,
   ProtocolError,
@@ -12,11 +13,22 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
+import { formatPath } from './labels.js'
 import type { Path } from './names.js'
-import { Ref, type Requester } from './netref.js'
-import { formatCancel, formatOperation, formatPing, Op, type OperationCode, type Reply } from './protocol.js'
+import { Ref } from './netref.js'
+import {
+  formatCancel,
+  formatOperation,
+  formatPing,
+  formatTraced,
+  Op,
+  type OperationCode,
+  type Reply
+} from './protocol.js'
 import type { References } from './references.js'
 import { Result } from './result.js'
+import type { Session } from './session.js'
+import { tracing } from './tracing.js'
 import { unbox } from './unbox.js'
 
 /** How messages leave. */
@@ -44,15 +56,24 @@ export class Caller {
   readonly #watched = new Map<number, Watched>()
   /** The number of our last call. */
   #last = 0
+  #oneWays = 0
   #ended: Reason | undefined
+  readonly #witness: Witness
 
   constructor(
-    private readonly session: Requester,
+    private readonly session: Session,
     private readonly references: References,
     private readonly channel: Channel,
     /** Told of a value that came as the answer to a call with options. */
     private readonly adopt: (value: unknown, options: CallOptions) => void
-  ) {}
+  ) {
+    this.#witness = new Witness(session, 'out')
+  }
+
+  /** Calls made so far, pings included. */
+  get calls(): number {
+    return this.#last + this.#oneWays
+  }
 
   /** Calls that wait for their answer. */
   get pending(): number {
@@ -82,10 +103,13 @@ export class Caller {
       if (this.#ended) throw new SessionEndedError(this.#ended)
       const target = base instanceof Ref ? base.id : -base.id
       const id = op === Op.oneway ? 0 : this.#last + 1
-      const message = formatOperation(op, id, target, path, payload?.json)
-      if (op === Op.oneway) return this.#sendOneWay(result, message, payload?.bytes ?? [])
-      this.#send(result, message, payload?.bytes ?? [])
-      if (options) this.#watch(result, options)
+      const span = tracing?.current()
+      const plain = formatOperation(op, id, target, path, payload?.json)
+      const message = span === undefined ? plain : formatTraced(span, plain)
+      if (op === Op.oneway) this.#sendOneWay(result, message, payload?.bytes ?? [])
+      else this.#send(result, message, payload?.bytes ?? [])
+      if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
+      if (options && id > 0) this.#watch(result, options)
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
       const ours = error instanceof UnsendableError || error instanceof NetrefError
@@ -109,8 +133,9 @@ export class Caller {
     }
   }
 
-  #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): Result {
+  #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): void {
     this.channel.push(message, bytes)
+    this.#oneWays++
     const room = this.channel.room()
     if (!room) result.fulfil(undefined)
     else
@@ -118,7 +143,6 @@ export class Caller {
         if (this.#ended) result.reject(new SessionEndedError(this.#ended, result.label), true)
         else result.fulfil(undefined)
       })
-    return result
   }
 
   #watch(result: Result, options: CallOptions): void {
@@ -146,6 +170,7 @@ export class Caller {
     this.#unwatch(id)
     this.#pending.set(id, undefined)
     result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
+    this.#witness.replied(id, false, reason)
     let payload: Payload | undefined
     try {
       payload = boxValue(reason, 'reason', this.references)
@@ -191,6 +216,7 @@ export class Caller {
     if (watched) this.adopt(value, watched.options)
     if (op === Op.result) result?.fulfil(value)
     else result?.reject(value, true)
+    this.#witness.replied(id, op === Op.result, value)
   }
 
   /** The peer refused. @throws ProtocolError for a reply to a call that does not wait for one */
@@ -198,7 +224,10 @@ export class Caller {
     const result = this.#waiting(id)
     this.#pending.delete(id)
     this.#unwatch(id)
-    result?.reject(refusalError(code, result.label, text), true)
+    if (!result) return
+    const error = refusalError(code, result.label, text)
+    result.reject(error, true)
+    this.#witness.replied(id, false, error)
   }
 
   /** The call waits until its reply is read: a reply that is none ends the session, and the call with it. */
@@ -216,6 +245,11 @@ export class Caller {
     this.#pending.clear()
     for (const { stop } of this.#watched.values()) stop()
     this.#watched.clear()
-    for (const result of waiting) result?.reject(new SessionEndedError(reason, result.label), true)
+    for (const result of waiting) {
+      if (!result) continue
+      const error = new SessionEndedError(reason, result.label)
+      result.reject(error, true)
+      this.#witness.replied(result.id, false, error)
+    }
   }
 }

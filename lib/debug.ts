@@ -2,31 +2,17 @@
 
 import { formatPath } from './labels.js'
 import type { Path } from './names.js'
-import { Op } from './protocol.js'
+import { OPERATIONS, Op } from './protocol.js'
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
-
-/** What is done to a target; anything else is told part by part. */
-const operations = new Set<number>([
-  Op.call,
-  Op.get,
-  Op.construct,
-  Op.set,
-  Op.has,
-  Op.delete,
-  Op.keys,
-  Op.oneway,
-  Op.obtain,
-  Op.iterate,
-  Op.drive
-])
 
 /** A message in one line: `call 5 root.add [1,2]`. */
 export function formatMessage(message: unknown): string {
   if (!Array.isArray(message)) return JSON.stringify(message)
   const [op, ...rest] = message as [number, ...unknown[]]
+  if (op === Op.traced) return `${formatMessage(rest.slice(1))} in ${rest[0]}`
   const name = names.get(op) ?? `op ${op}`
-  if (!operations.has(op)) return [name, ...rest.map(part => JSON.stringify(part))].join(' ')
+  if (!OPERATIONS.has(op)) return [name, ...rest.map(part => JSON.stringify(part))].join(' ')
   const [id, target, path, ...operand] = rest as [number, number, Path, ...unknown[]]
   const from = target === 0 ? 'root' : target > 0 ? `#${target}` : `answer${target}`
   return [name, id, from + formatPath(path), ...operand.map(part => JSON.stringify(part))].join(' ')

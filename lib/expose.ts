@@ -20,6 +20,8 @@ export interface ExposeOptions {
    * @default none
    */
   readonly write?: Iterable<PropertyKey> | undefined
+  /** What its members are for, by name: `Netref.describe` tells it. @default nothing is said */
+  readonly help?: Readonly<Record<string, string>> | undefined
   /** Told once per session when its peer has let go of the last netref to the object, or the session ended. */
   readonly released?: (() => void) | undefined
 }
@@ -29,6 +31,7 @@ export interface Grant {
   /** Undefined: the public members. */
   readonly read: ReadonlySet<PropertyKey> | undefined
   readonly write: ReadonlySet<PropertyKey>
+  readonly help: ReadonlyMap<string, string>
   readonly released: (() => void) | undefined
 }
 
@@ -48,13 +51,18 @@ let valuesExposed = false
  */
 export function expose<T extends object>(
   object: T,
-  { read, write = [], released }: ExposeOptions = {}
+  { read, write = [], help = {}, released }: ExposeOptions = {}
 ): T & Exposed<T> {
   if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
     throw new TypeError(`expose: ${String(object)} is not an object`)
   }
   if (isNetref(object)) throw new TypeError(`expose: ${String(object)} is remote: its home exposes it`)
-  grants.set(object, { read: read && namesOf('read', read), write: namesOf('write', write), released })
+  grants.set(object, {
+    read: read && namesOf('read', read),
+    write: namesOf('write', write),
+    help: new Map(Object.entries(help)),
+    released
+  })
   if (typeof object === 'object' && travelOf(object).as !== 'reference') valuesExposed = true
   return object as T & Exposed<T>
 }
@@ -83,6 +91,8 @@ export interface ExposedOptions {
   if?(session: Session): boolean
   /** What its list of arguments has to be: any Standard Schema. The method is given what the schema makes of them. */
   readonly schema?: StandardSchema | undefined
+  /** What it is for: `Netref.describe` tells it. @default nothing is said */
+  readonly help?: string | undefined
 }
 
 /** What holds for the use of a member. */
@@ -116,7 +126,7 @@ type Exposable = (target: unknown, context: ExposableContext) => void
  * class Clock extends Service {
  *   @exposed now() { return new Date() }
  *   @exposed(z.tuple([z.date()])) alarm(at: Date) { … }
- *   @exposed({ if: session => session.identity === 'ada' }) stop() { … }
+ *   @exposed({ if: session => session.identity === 'ada', help: 'Stops the clock' }) stop() { … }
  * }
  */
 export function exposed(target: unknown, context: ExposableContext): void

@@ -1,6 +1,7 @@
 // The choke point: decides every get, set, delete, has, keys, call, construct, obtain and iterate by a peer; nothing
 // else touches a home object. Refused and missing are the same to the peer.
 import { callSignal } from './call-context.js'
+import { type Description, describeMember } from './description.js'
 import { Refusal } from './errors.js'
 import {
   type ExposedOptions,
@@ -47,6 +48,12 @@ export interface ExposureOptions {
    * @default false
    */
   readonly allowDeleteAttrs?: boolean | undefined
+  /**
+   * The peer may ask what there is, by `Netref.describe` and `Netref.keys`. What it knows the name of it can use anyway.
+   *
+   * @default true
+   */
+  readonly describe?: boolean | undefined
 }
 
 /** The options, filled in, and the hook that goes with them. */
@@ -56,7 +63,8 @@ export const NO_EXPOSURE: Exposure = {
   exposedPrefix: 'exposed_',
   allowPublicAttrs: false,
   allowSetAttrs: false,
-  allowDeleteAttrs: false
+  allowDeleteAttrs: false,
+  describe: true
 }
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
@@ -107,7 +115,7 @@ export function operate(
     holder = read(holder, path[i]!, exposure, from)
     from = INSIDE
   }
-  if (op === Op.keys) return { value: list(holder, exposure, from) }
+  if (op === Op.keys || op === Op.describe) return { value: list(op, holder, exposure, from) }
   if (op === Op.obtain) return { value: copy(holder, exposure, from) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
@@ -133,7 +141,7 @@ export function operate(
 }
 
 /** What is asked of a thing as a whole, not of a member. */
-const WHOLE = new Set<OperationCode>([Op.keys, Op.obtain, Op.iterate])
+const WHOLE = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
 
 const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
@@ -341,17 +349,39 @@ function markOn(object: object, name: Name): ExposedOptions | undefined {
   return undefined
 }
 
-/** The names a peer may use, as it would write them. */
-function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
+/** The members a peer may use: their names as it would write them, or a description of each. */
+function list(
+  op: typeof Op.keys | typeof Op.describe,
+  holder: unknown,
+  exposure: Exposure,
+  from: Origin
+): string[] | Description[] {
+  if (!exposure.describe)
+    throw new Refusal('not-exposed', 'what there is is not told: its home has `describe: false`')
   const object = within(holder, 'keys', from)
-  const names = new Set<string>()
+  const members = membersOf(object, exposure, from)
+  if (op === Op.keys) return [...members.keys()]
+  return [...members].map(([name, member]) => {
+    const at = whereIs(object, member)
+    const descriptor = at === null ? undefined : Object.getOwnPropertyDescriptor(at, member)
+    return describeMember(name, descriptor, helpOf(object, member, name))
+  })
+}
+
+/** The members a peer may use, by the names it would write. */
+function membersOf(object: object, exposure: Exposure, from: Origin): Map<string, Name> {
+  const members = new Map<string, Name>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     for (const property of Object.getOwnPropertyNames(at)) {
-      const name = nameOf(property, exposure.exposedPrefix)
-      if (memberOf(object, name, exposure, from, false) !== undefined) names.add(name)
+      for (const name of namesOf(property, exposure.exposedPrefix)) {
+        const member = memberOf(object, name, exposure, from, false)
+        if (member === undefined) continue
+        members.set(name, member)
+        break
+      }
     }
   }
-  return [...names]
+  return members
 }
 
 /** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
@@ -362,8 +392,8 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
     return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
   }
   const data: Record<string, unknown> = {}
-  for (const name of list(holder, exposure, from)) {
-    const value = object[memberOf(object, name, exposure, from, false)!]
+  for (const [name, member] of membersOf(object, exposure, from)) {
+    const value = object[member]
     if (typeof value !== 'function' || isNetref(value)) data[name] = value
   }
   return data
@@ -393,8 +423,17 @@ function isCollection(object: object, { held }: Origin): boolean {
   return !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
 }
 
-const nameOf = (property: string, prefix: string) =>
-  property.startsWith(prefix) ? property.slice(prefix.length) : property
+/** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */
+function helpOf(object: object, member: Name, name: string): string | undefined {
+  const said = markOn(object, member)?.help ?? grantOf(object)?.help.get(name)
+  if (said !== undefined || !(object instanceof Service)) return said
+  const { help = {} } = object.constructor as typeof Service
+  return Object.hasOwn(help, name) ? help[name] : undefined
+}
+
+/** What a peer may call a property: of two names it is told the first that is one for it. */
+const namesOf = (property: string, prefix: string) =>
+  property.startsWith(prefix) ? [property.slice(prefix.length), property] : [property]
 
 const notExposed = (name: Name) =>
   new Refusal(

@@ -2,6 +2,8 @@
 export type { Authenticate, Verdict } from './admission.js'
 export { callSession, callSignal } from './call-context.js'
 export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
+export type { Description } from './description.js'
+export type { CallEvent, Diagnostics, ReplyEvent } from './diagnostics.js'
 export {
   ArgumentsError,
   ExposureError,
@@ -16,6 +18,7 @@ export {
 } from './errors.js'
 export { type ExposedOptions, type ExposeOptions, expose, exposed } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
+export type { ServerMetrics } from './metrics.js'
 export type { CommonOptions, ErrorContext, Limits, SocketOptions } from './options.js'
 export type { OriginOptions } from './origins.js'
 export type { PeerCall } from './policy.js'

@@ -67,6 +67,7 @@ const WORDS: Partial<Record<OperationCode, string>> = {
   [Op.has]: 'Netref.has',
   [Op.delete]: 'Netref.delete',
   [Op.keys]: 'Netref.keys',
+  [Op.describe]: 'Netref.describe',
   [Op.obtain]: 'Netref.obtain'
 }
 

@@ -173,7 +173,7 @@ export interface Settings {
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
   const { limits = {}, before, exposeStacks = false, onError = logError, trace = tracer(), ...rest } = options
-  const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
+  const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe } = {
     ...NO_EXPOSURE,
     ...defined(rest)
   }
@@ -192,7 +192,7 @@ export function settingsOf(options: CommonOptions): Settings {
     }
   }
   return {
-    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, before },
+    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe, before },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
     trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),

@@ -1,6 +1,7 @@
 // The closed union of messages, and the only parser of one. The first message of a side's first frame is its hello.
 import { isRefusalCode, ProtocolError, type RefusalCode } from './errors.js'
 import type { Path } from './names.js'
+import { isTraceparent } from './tracing.js'
 
 /** Version of the protocol: both sides must speak the same. */
 export const VERSION = 1
@@ -15,6 +16,7 @@ export const Op = {
   delete: 6,
   keys: 7,
   ping: 8,
+  describe: 9,
   result: 10,
   error: 11,
   refused: 12,
@@ -26,7 +28,8 @@ export const Op = {
   cancel: 18,
   pull: 19,
   items: 20,
-  ended: 21
+  ended: 21,
+  traced: 30
 } as const
 
 /**
@@ -62,6 +65,7 @@ export type Operation =
         | typeof Op.has
         | typeof Op.delete
         | typeof Op.keys
+        | typeof Op.describe
         | typeof Op.obtain
         | typeof Op.iterate,
       id: number,
@@ -88,6 +92,9 @@ export type OneWay = readonly [
 ]
 export type OperationCode = Operation[0]
 
+/** An operation, after the span that it was made in. */
+export type Traced = readonly [op: typeof Op.traced, traceparent: string, ...operation: Operation]
+
 /** The value, or the error, that a call ended with; without a value it is `undefined`. */
 export type Reply = readonly [
   op: typeof Op.result | typeof Op.error,
@@ -99,6 +106,7 @@ export type Reply = readonly [
 export type Message =
   | readonly [op: typeof Op.hello, version: number, limits: PeerLimits]
   | Operation
+  | Traced
   | readonly [op: typeof Op.ping, id: number]
   | Reply
   | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
@@ -136,6 +144,10 @@ export function formatOperation(
   const head = `[${op},${id},${target},${name}`
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
+
+/** An operation, already formatted, with the span that it is made in. */
+export const formatTraced = (traceparent: string, operation: string): string =>
+  `[${Op.traced},"${traceparent}",${operation.slice(1)}`
 
 export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits): string =>
   JSON.stringify([Op.hello, VERSION, { jsonBytes, frameBytes, depth }])
@@ -180,9 +192,12 @@ function wellFormed(m: unknown[]): boolean {
     case Op.has:
     case Op.delete:
     case Op.keys:
+    case Op.describe:
     case Op.obtain:
     case Op.iterate:
       return isOperation(m, 4)
+    case Op.traced:
+      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && wellFormed(m.slice(2))
     case Op.result:
     case Op.error:
       return m.length <= 4 && isId(m[1]) && isGroups(m[3])
@@ -207,6 +222,21 @@ function wellFormed(m: unknown[]): boolean {
   }
 }
 
+/** What is done to a target: all that is an Operation. */
+export const OPERATIONS: ReadonlySet<unknown> = new Set([
+  Op.call,
+  Op.get,
+  Op.construct,
+  Op.set,
+  Op.has,
+  Op.delete,
+  Op.keys,
+  Op.describe,
+  Op.oneway,
+  Op.obtain,
+  Op.iterate,
+  Op.drive
+])
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1

@@ -1,6 +1,7 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
 
 import { type CallOptions, checkCallOptions } from './call-options.js'
+import type { Description } from './description.js'
 import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { describe } from './labels.js'
@@ -159,6 +160,17 @@ export const Netref = {
    */
   schema<T>(): StandardSchema<NetrefOf<T>> {
     return NETREFS as StandardSchema<NetrefOf<T>>
+  },
+
+  /**
+   * The members this peer may use, one for each of `Netref.keys`: what they are, what they take, and what their home
+   * says they are for. Rejects with `not-exposed` where the home says `describe: false`.
+   *
+   * @example
+   * await Netref.describe(conn.root) // [{ name: 'add', kind: 'function', parameters: ['a', 'b'], help: 'Adds up' }]
+   */
+  describe(netref: Reach<unknown>): Promise<Description[]> {
+    return operation(Op.describe, 'describe', netref, []) as Promise<Description[]>
   },
 
   /** The session a netref belongs to. @throws TypeError for what is no netref */

@@ -3,6 +3,7 @@ import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
+import { Metrics, type ServerMetrics } from './metrics.js'
 import { type CommonOptions, type Settings, settingsOf } from './options.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
@@ -33,6 +34,7 @@ export class Server {
   readonly #connected = new Set<Session>()
   readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
+  readonly #metrics = new Metrics()
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -70,7 +72,7 @@ export class Server {
     session.on('closed', () => {
       clearTimeout(hello)
       this.#connected.delete(session)
-      this.#sessions.delete(session)
+      if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
     })
     if (this.#connected.size > sessions) {
       session.end({ code: 'limit', message: `the server has ${sessions} sessions already` })
@@ -82,6 +84,11 @@ export class Server {
     const { url } = this.#listener
     if (url !== undefined) return url
     throw new NetrefError('not-listening', 'server.url: the server listens at no port')
+  }
+
+  /** Numbers, for a dashboard: sessions, and calls, frames and bytes of all of them, summed up. */
+  get metrics(): ServerMetrics {
+    return this.#metrics.snapshot(this.#sessions)
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */

@@ -14,6 +14,8 @@ import { isThenable } from './values.js'
  * }
  */
 export abstract class Service {
+  /** What the members of a class are for, by the names the peer uses: `Netref.describe` tells it. */
+  static readonly help?: Readonly<Record<string, string>>
   /** Called when a session has begun, before its first call. `session.root` is the peer's root. */
   onConnect?(session: Session): void
   /** Called once when the session has ended. */

@@ -3,6 +3,7 @@
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
+import { closings, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
@@ -36,6 +37,9 @@ export interface SessionStats {
   readonly imports: number
   /** Calls that wait for their answer. */
   readonly pending: number
+  /** Calls, reads and the like of the peer, and of this side; pings count, too. */
+  readonly callsIn: number
+  readonly callsOut: number
   readonly framesIn: number
   readonly framesOut: number
   /** Bytes of frames; of text frames, characters. */
@@ -157,6 +161,8 @@ export class Session<Root extends object = object, Identity = unknown> {
       exports: exports.size,
       imports: imports.size,
       pending: this.#caller.pending,
+      callsIn: this.#callee.calls,
+      callsOut: this.#caller.calls,
       framesIn,
       framesOut,
       bytesIn,
@@ -278,6 +284,10 @@ export class Session<Root extends object = object, Identity = unknown> {
       case Op.items:
       case Op.ended:
         return this.#references.flows.receive(message, bytes, message[0] === Op.items ? this.#takeSize() : 0)
+      case Op.traced: {
+        const [, parent, ...operation] = message
+        return this.#callee.receive(operation, bytes, parent)
+      }
       case Op.ping:
         this.#callee.count(message[1])
         return this.#callee.reply(message[1], { value: undefined })
@@ -317,6 +327,7 @@ export class Session<Root extends object = object, Identity = unknown> {
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
     // The service, and whoever is told that the session begins, may have ended it.
+    if (!this.#ended && sessions.hasSubscribers) sessions.publish({ session: this })
     if (!this.#ended) this.setup.onBegin?.(this)
     if (!this.#ended) this.#hook(service => service.onConnect?.(this))
   }
@@ -352,6 +363,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
+    if (this.#greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
     this.#close(reason)
     this.#events.emit('closed', reason)
   }

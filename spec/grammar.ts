@@ -159,6 +159,7 @@ const hello = fc.tuple(
 const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1, 1, 1, 2, 1e9)), {
   maxLength: 3
 })
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const message: Arbitrary<Tree> = fc.oneof(
   {
     weight: 40,
@@ -169,7 +170,7 @@ const message: Arbitrary<Tree> = fc.oneof(
   {
     weight: 15,
     arbitrary: fc
-      .tuple(fc.constantFrom(Op.get, Op.has, Op.delete, Op.keys), target, path)
+      .tuple(fc.constantFrom(Op.get, Op.has, Op.delete, Op.keys, Op.describe), target, path)
       .map(([op, target, path]) => [op, CALL, target, path])
   },
   { weight: 8, arbitrary: fc.tuple(target, path, value).map(([at, p, v]) => [Op.set, CALL, at, p, ...v]) },
@@ -184,6 +185,12 @@ const message: Arbitrary<Tree> = fc.oneof(
     arbitrary: fc
       .tuple(ASKED, fc.constantFrom('not-exposed', 'released', 'limit', 'toString'))
       .map(([id, code]) => [Op.refused, id, code, 'no'])
+  },
+  {
+    weight: 5,
+    arbitrary: fc
+      .tuple(fc.constantFrom(TRACEPARENT, TRACEPARENT, 'x'), target, path, args)
+      .map(([span, target, path, args]) => [Op.traced, span, Op.call, CALL, target, path, ...args])
   },
   { weight: 5, arbitrary: receipts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
@@ -269,7 +276,7 @@ export class BadPeer {
       const message = parseMessage(raw)
       const [op, id] = message
       this.heard.set(op, (this.heard.get(op) ?? 0) + 1)
-      if ((op >= Op.call && op <= Op.keys) || op === Op.ping) this.#asked.push(id as number)
+      if (op >= Op.call && op <= Op.describe) this.#asked.push(id as number)
       const groups =
         op === Op.result || op === Op.error ? message[3] : op === Op.call ? message[5] : undefined
       for (const [kind, ...places] of groups ?? []) {

@@ -99,6 +99,11 @@ t.test(
     t.equal(stdout, '3\n')
     t.equal(stderr, '')
 
+    const help = await run('npx', ['netref', '--help'], { cwd: dir, env: CHILD_ENV })
+    t.match(help.stdout, /^Objects of another program[\s\S]* {2}call URL path \[json…\] /)
+    const nobody = run('npx', ['netref', 'call', 'ws://127.0.0.1:1', 'add'], { cwd: dir, env: CHILD_ENV })
+    t.match(await nobody.catch(error => error), { code: 3, stderr: /^Error: cannot reach ws:/m })
+
     await writeFile(join(dir, 'app.ts'), TYPESCRIPT)
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     for (const lib of ['es2022,dom,esnext.disposable', 'es2022,esnext.disposable']) {

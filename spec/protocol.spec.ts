@@ -55,7 +55,7 @@ t.test('every message is read back as it was written', async t => {
     ...[Op.drive, 1, 2, 'next', null],
     [['undefined', []]]
   ])
-  for (const op of [Op.get, Op.has, Op.delete, Op.keys, Op.obtain, Op.iterate] as const) {
+  for (const op of [Op.get, Op.has, Op.delete, Op.keys, Op.describe, Op.obtain, Op.iterate] as const) {
     t.same(parse(formatOperation(op, 1, 2, [])), [op, 1, 2, []])
   }
   for (const op of [Op.result, Op.error] as const) {

@@ -15,6 +15,41 @@ const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => c
 /** What a block says it prints: `console.log(…) // → text`. */
 const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
 
+/** The commands of the command line, and what they say. */
+const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, text]) =>
+  text!.split(/^\$ /m).slice(1)
+)
+
+t.test('the command line does what the README shows', async t => {
+  const [, service] = /^```js\n(.*?)^```$/ms.exec(readme)!
+  const dir = t.testdir({
+    'calculator.js': service!,
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: { allowJs: true, paths: { netref: [join(root, 'lib/index.ts')] } },
+      include: ['*']
+    })
+  })
+  const env = { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') }
+  const netref = `${process.execPath} --import ${import.meta.resolve('tsx')} ${join(root, 'lib/cli/main.ts')}`
+  const [serve, ...others] = sessions
+  t.equal(serve, 'npx netref serve calculator.js\nlistening at ws://127.0.0.1:18861\n')
+  const [, ...program] = netref.split(' ')
+  const serving = spawn(process.execPath, [...program, 'serve', 'calculator.js', '--port', '0'], {
+    cwd: dir,
+    env
+  })
+  t.teardown(() => serving.kill())
+  serving.stderr.pipe(process.stderr)
+  const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
+  const url = /listening at (\S+)/.exec(String(line))![1]!
+  for (const session of others) {
+    const [command, ...said] = session.replaceAll('ws://localhost:18861', url).split('\n')
+    const shell = `${command!.replace('npx netref', netref)} 2>&1`
+    const { stdout } = await run('sh', ['-c', shell], { cwd: dir, env }).catch(error => error)
+    t.equal(stdout, said.join('\n'), command)
+  }
+})
+
 t.test('every block of the README compiles, runs, and prints what it says', async t => {
   const [server, client, ...rest] = blocks
   const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }

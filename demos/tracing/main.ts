@@ -1,0 +1,14 @@
+// `npm run demo:tracing`: one trace of OpenTelemetry, over the wire and back.
+import { connect, serve } from 'netref'
+import { bold, main } from '../terminal.js'
+import { Forecast } from './forecast.js'
+import { exporter, inSpan, tree } from './spans.js'
+
+await main(async () => {
+  await using server = await serve(Forecast, { port: 0 })
+  await using conn = connect<Forecast>(server.url)
+  const measure = (city: string) => inSpan(`client: measure ${city}`, () => city.length)
+  await inSpan('client: ask', () => conn.root.forecast(['Rome', 'Oslo'], measure))
+  console.log(`${bold('One trace, both ways over the wire')}\n`)
+  for (const line of tree(exporter.getFinishedSpans())) console.log(`  ${line}`)
+})

@@ -1,0 +1,69 @@
+// `netref call`: one call, with JSON in and JSON out.
+import { expose, NetrefError, SessionEndedError } from '../index.js'
+import { withMember, withServer } from './client.js'
+import { type Command, EXIT, parse, UsageError } from './command.js'
+import { formatJSON, readArguments } from './json.js'
+import { follow, parsePath } from './path.js'
+import { print, type Terminal } from './terminal.js'
+
+type Remote = (...args: unknown[]) => Promise<unknown>
+
+export const call: Command = {
+  name: 'call',
+  usage: 'URL path [json…]',
+  summary: 'Calls a function, or reads what is none, and prints what comes of it as JSON',
+  details: [
+    'Arguments are JSON: netref call URL add 1 2, netref call URL greet \'"Ada"\'.',
+    '-          is an argument too: JSON from stdin.',
+    '--on-NAME  is an argument too: a function. Each call of it is a line of JSON, {"NAME": [arguments]}.',
+    'What can be iterated over is printed item by item, as a line of JSON each.'
+  ].join('\n'),
+  options: {
+    follow: {
+      type: 'boolean',
+      short: 'f',
+      help: 'stay when the call is answered, for the calls of --on-NAME'
+    }
+  },
+  async run(argv, terminal) {
+    const { words, values } = parse(argv, call, true)
+    const [url, path, ...rest] = words
+    if (!url || !('argument' in url)) throw new UsageError('URL is missing')
+    if (!path || !('argument' in path)) throw new UsageError('path is missing')
+    const names = parsePath(path.argument)
+    const hear = (name: string) =>
+      expose((...args: unknown[]) => print(terminal, formatJSON({ [name]: args })!))
+    const args = await readArguments(rest, terminal, hear)
+    return withServer(url.argument, terminal, async conn => {
+      const member = follow(conn.root, names)
+      await show(await withMember(conn, names, () => callOrRead(member, args)), terminal)
+      if (!values.follow) return EXIT.ok
+      const reason = await conn.closed
+      if (terminal.signal.aborted) return EXIT.ok
+      throw new SessionEndedError(reason)
+    })
+  }
+}
+
+/** What is no function is read, if there is nothing to call it with. */
+async function callOrRead(member: unknown, args: unknown[]): Promise<unknown> {
+  try {
+    return await (member as Remote)(...args)
+  } catch (error) {
+    const readable = error instanceof NetrefError && error.code === 'not-callable' && args.length === 0
+    if (!readable) throw error
+    return await (member as PromiseLike<unknown>)
+  }
+}
+
+async function show(value: unknown, terminal: Terminal): Promise<void> {
+  if (isIterable(value)) {
+    for await (const item of value) await print(terminal, formatJSON(item) ?? 'null')
+  } else {
+    const json = formatJSON(value, terminal.stdout.isTTY ? 2 : 0)
+    if (json !== undefined) await print(terminal, json)
+  }
+}
+
+const isIterable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof (value as Partial<AsyncIterable<unknown>> | undefined)?.[Symbol.asyncIterator] === 'function'

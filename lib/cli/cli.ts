@@ -1,0 +1,75 @@
+// `netref COMMAND …`: finds the command, and says what went wrong.
+import { NetrefError, SessionEndedError } from '../index.js'
+import { bench } from './bench.js'
+import { call } from './call.js'
+import { type Command, EXIT, UsageError } from './command.js'
+import { generalHelp, helpOf } from './help.js'
+import { formatJSON } from './json.js'
+import { ls } from './ls.js'
+import { nearest } from './path.js'
+import { ping } from './ping.js'
+import { repl } from './repl.js'
+import { serve } from './serve.js'
+import { coloursFor, print, type Terminal, write } from './terminal.js'
+
+const COMMANDS: readonly Command[] = [serve, ls, call, repl, ping, bench]
+
+/** Runs a command line. @returns the exit code. Never throws. */
+export async function run(argv: readonly string[], terminal: Terminal, version: string): Promise<number> {
+  const [name = '', ...rest] = argv
+  // Who does not read on, as in `netref call … | head`, has enough: what is written says so itself.
+  terminal.stdout.on('error', () => {})
+  try {
+    if (name === '--version') await print(terminal, version)
+    else if (name === '--help' || name === '-h') await write(terminal.stdout, generalHelp(COMMANDS, terminal))
+    else return await runCommand(commandFor(name), rest, terminal)
+    return EXIT.ok
+  } catch (error) {
+    return await explain(error, name, terminal)
+  }
+}
+
+function commandFor(name: string): Command {
+  const command = COMMANDS.find(command => command.name === name)
+  if (command) return command
+  const names = COMMANDS.map(({ name }) => name)
+  if (name === '') throw new UsageError(`a command is missing: ${names.join(', ')}`)
+  const [meant] = nearest(name, names)
+  throw new UsageError(`there is no command ${name}: ${meant ? `did you mean ${meant}?` : names.join(', ')}`)
+}
+
+async function runCommand(command: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
+  const end = argv.indexOf('--')
+  const asked = (end < 0 ? argv : argv.slice(0, end)).some(arg => arg === '--help' || arg === '-h')
+  if (!asked) return command.run(argv, terminal)
+  await write(terminal.stdout, helpOf(command, terminal))
+  return EXIT.ok
+}
+
+const NOBODY_READS = new Set<string | undefined>(['EPIPE', 'ERR_STREAM_DESTROYED'])
+
+/** Says on stderr what went wrong. @returns the exit code for it */
+async function explain(error: unknown, command: string, terminal: Terminal): Promise<number> {
+  if (NOBODY_READS.has((error as NodeJS.ErrnoException)?.code)) return EXIT.ok
+  if (terminal.signal.aborted) return EXIT.interrupted
+  const { stderr, env } = terminal
+  const { red } = coloursFor(stderr, env)
+  if (error instanceof UsageError) {
+    const program = [
+      'netref',
+      ...COMMANDS.filter(({ name }) => name === command).map(({ name }) => name)
+    ].join(' ')
+    await write(stderr, `${red(`${program}:`)} ${error.message}\nSee ${program} --help\n`)
+    return EXIT.usage
+  }
+  const ended = error instanceof SessionEndedError
+  const [what, why] = ended ? ['Error', error.reason.message] : messageOf(error)
+  await write(stderr, `${red(`${what}:`)} ${why}\n`)
+  return ended ? EXIT.session : EXIT.failed
+}
+
+/** An error of the service's is told with its class; what netref itself says needs none. */
+function messageOf(error: unknown): [what: string, why: string] {
+  if (!(error instanceof Error)) return ['Error', `it failed with ${formatJSON(error)}`]
+  return [error instanceof NetrefError ? 'Error' : error.name, error.message]
+}

@@ -1,0 +1,97 @@
+// A command: what it is called with, what its help says, and how its arguments are read.
+import { parseArgs } from 'node:util'
+import type { Terminal } from './terminal.js'
+
+export interface Option {
+  readonly type: 'string' | 'boolean'
+  readonly short?: string
+  /** How the help calls its value. */
+  readonly value?: string
+  readonly help: string
+}
+
+export interface Command {
+  readonly name: string
+  /** What comes after the name. */
+  readonly usage: string
+  readonly summary: string
+  readonly details?: string
+  readonly options: Readonly<Record<string, Option>>
+  /** @returns the exit code @throws what is said on stderr */
+  run(argv: readonly string[], terminal: Terminal): Promise<number>
+}
+
+export const EXIT = { ok: 0, failed: 1, usage: 2, session: 3, interrupted: 130 } as const
+
+/** It was not called as it is meant to be. */
+export class UsageError extends Error {}
+
+/** A word of the command line: an argument, or an option that has a say in the order of arguments. */
+export type Word = { readonly argument: string } | { readonly callback: string }
+
+export interface Parsed {
+  readonly words: readonly Word[]
+  readonly values: Readonly<Record<string, string | boolean | undefined>>
+}
+
+const CALLBACK = /^on-(.+)$/
+const NEGATIVE = /^-\d/
+
+/**
+ * Reads the arguments of a command. Negative numbers are arguments; with `callbacks`, `--on-name` stands among them.
+ *
+ * @throws UsageError for an option that it does not have, or that lacks its value
+ */
+export function parse(
+  argv: readonly string[],
+  { options }: Pick<Command, 'options'>,
+  callbacks = false
+): Parsed {
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true
+  })
+  const values: Record<string, string | boolean | undefined> = {}
+  const words: Word[] = []
+  let number = -1
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push({ argument: token.value })
+    if (token.kind !== 'option' || token.index === number) continue
+    const { name, rawName, value, index } = token
+    const option = Object.hasOwn(options, name) ? options[name] : undefined
+    const [, callback] = (callbacks && CALLBACK.exec(name)) || []
+    if (NEGATIVE.test(argv[index]!)) {
+      number = index
+      words.push({ argument: argv[index]! })
+    } else if (callback !== undefined && value === undefined) words.push({ callback })
+    else if (!option) throw new UsageError(`there is no option ${rawName}`)
+    else if (option.type === 'string' && !value)
+      throw new UsageError(`${rawName} takes a value: ${option.value}`)
+    else if (option.type === 'boolean' && value !== undefined)
+      throw new UsageError(`${rawName} takes no value`)
+    else values[name] = value ?? true
+  }
+  return { words, values }
+}
+
+/** The arguments, if there are as many as it takes: all of `names`, but for those in brackets. */
+export function argumentsOf({ words }: Parsed, ...names: string[]): string[] {
+  const given = words.map(word => ('argument' in word ? word.argument : ''))
+  const missing = names.slice(given.length).find(name => !name.startsWith('['))
+  if (missing) throw new UsageError(`${missing} is missing`)
+  const extra = given[names.length]
+  if (extra !== undefined) throw new UsageError(`${extra} is one argument too many`)
+  return given
+}
+
+/** A number that an option gives. @throws UsageError for what is none, or none from `least` on */
+export function numberOf(parsed: Parsed, option: string, otherwise: number, least = 0): number {
+  const text = parsed.values[option]
+  if (text === undefined) return otherwise
+  const number = Number(text)
+  if (Number.isFinite(number) && number >= least) return number
+  throw new UsageError(`--${option} ${text}: that is not a number from ${least} on`)
+}

@@ -1,0 +1,66 @@
+// Values as JSON: arguments in, results out.
+import { text } from 'node:stream/consumers'
+import { UsageError, type Word } from './command.js'
+import type { Terminal } from './terminal.js'
+
+/**
+ * The arguments of a call: each is JSON, `-` is what stdin has to say, and for a callback `callbackFor` makes one.
+ *
+ * @throws UsageError for what is no JSON
+ */
+export async function readArguments(
+  words: readonly Word[],
+  { stdin }: Pick<Terminal, 'stdin'>,
+  callbackFor: (name: string) => unknown
+): Promise<unknown[]> {
+  const fromStdin = words.filter(word => 'argument' in word && word.argument === '-')
+  if (fromStdin.length > 1) throw new UsageError('stdin can be one argument only: - stands there twice')
+  const args: unknown[] = []
+  for (const [i, word] of words.entries()) {
+    if ('callback' in word) args.push(callbackFor(word.callback))
+    else if (word.argument === '-') args.push(parseJSON(await text(stdin), 'what stdin says'))
+    else args.push(parseJSON(word.argument, `argument ${i + 1}`))
+  }
+  return args
+}
+
+function parseJSON(source: string, what: string): unknown {
+  try {
+    return JSON.parse(source)
+  } catch (error) {
+    const { message } = error as Error
+    const [, position] = /at position (\d+)/.exec(message) ?? []
+    const lines = [`${what} is not JSON: ${message}`]
+    if (position !== undefined && !source.includes('\n'))
+      lines.push(`  ${source}`, `  ${' '.repeat(Number(position))}^`)
+    if (/^[\w ./:-]+$/.test(source)) lines.push(`A string takes quotes: '${JSON.stringify(source)}'`)
+    throw new UsageError(lines.join('\n'))
+  }
+}
+
+/**
+ * A value as JSON; undefined for undefined. What JSON has no form for is text (a bigint, NaN, a RegExp, bytes in
+ * base64, a netref), a list (a Set), or an object (an Error, a Map; one with other keys than strings is a list of pairs).
+ */
+export function formatJSON(value: unknown, indent = 0): string | undefined {
+  function replace(this: Record<string, unknown>, key: string, asJSON: unknown): unknown {
+    // A Buffer has been asked for its JSON by now, which is of no use.
+    return ArrayBuffer.isView(this[key]) ? base64(this[key]) : plain(asJSON)
+  }
+  return JSON.stringify(value, replace, indent)
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
+  if (value instanceof Set) return [...value]
+  if (value instanceof Map) {
+    return [...value.keys()].every(key => typeof key === 'string') ? Object.fromEntries(value) : [...value]
+  }
+  if (value instanceof RegExp) return String(value)
+  if (value instanceof Error) return { ...value, name: value.name, message: value.message }
+  return value instanceof ArrayBuffer ? base64(new Uint8Array(value)) : value
+}
+
+const base64 = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('base64')

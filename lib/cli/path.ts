@@ -1,0 +1,65 @@
+// Where something is: paths from the root, and what is said when there is nothing.
+import { type Description, Netref } from '../index.js'
+import type { Reach } from '../types.js'
+import { UsageError } from './command.js'
+
+const STEP = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y
+
+/** The names in a path: `files[0]["first name"].read`. @throws UsageError for what is none */
+export function parsePath(path: string): string[] {
+  const names: string[] = []
+  STEP.lastIndex = 0
+  while (STEP.lastIndex < path.length) {
+    const at = STEP.lastIndex
+    const [, name, key] = STEP.exec(path) ?? []
+    if (name === undefined && key === undefined) {
+      throw new UsageError(`${path} is not a path, such as files[0].read: see character ${at + 1}`)
+    }
+    names.push(name ?? String(JSON.parse(key!)))
+  }
+  return names
+}
+
+/** What stands at a path. Nothing is sent. */
+export const follow = (root: Reach<unknown>, names: readonly string[]): Reach<unknown> =>
+  names.reduce((at, name) => Netref.get(at, name) as Reach<unknown>, root)
+
+/** The first name on the way that is not there, with the members that are; undefined if all are, or nobody tells. */
+export async function missing(
+  root: Reach<unknown>,
+  names: readonly string[]
+): Promise<{ name: string; at: string; members: readonly Description[] } | undefined> {
+  for (const [i, name] of names.entries()) {
+    const members = await Netref.describe(follow(root, names.slice(0, i))).catch(() => undefined)
+    if (!members) return undefined
+    if (!members.some(member => member.name === name)) {
+      return { name, at: ['root', ...names.slice(0, i)].join('.'), members }
+    }
+  }
+  return undefined
+}
+
+/** What may have been meant: at most three, the nearest first. */
+export function nearest(name: string, names: readonly string[]): string[] {
+  const most = Math.max(1, Math.floor(name.length / 3))
+  return names
+    .map(other => ({ other, far: distance(name.toLowerCase(), other.toLowerCase()) }))
+    .filter(({ other, far }) => far <= most || (name.length > 1 && other.startsWith(name)))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, 3)
+    .map(({ other }) => other)
+}
+
+/** How many letters have to be put in, left out or changed. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let k = 1; k <= b.length; k++) {
+      const changed = row[k - 1]! + (a[i - 1] === b[k - 1] ? 0 : 1)
+      next.push(Math.min(row[k]! + 1, next[k - 1]! + 1, changed))
+    }
+    row = next
+  }
+  return row[b.length]!
+}

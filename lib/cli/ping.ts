@@ -1,0 +1,51 @@
+// `netref ping`: how long it takes there and back.
+import { setTimeout as delay } from 'node:timers/promises'
+import { withServer } from './client.js'
+import { argumentsOf, type Command, EXIT, numberOf, parse } from './command.js'
+import { print } from './terminal.js'
+
+export const ping: Command = {
+  name: 'ping',
+  usage: 'URL',
+  summary: 'Shows round-trip times, as ping does',
+  options: {
+    count: { type: 'string', short: 'c', value: 'N', help: 'stop after so many (default: at Ctrl-C)' },
+    interval: { type: 'string', short: 'i', value: 'SECONDS', help: 'wait so long between two (default: 1)' }
+  },
+  async run(argv, terminal) {
+    const parsed = parse(argv, ping)
+    const [url] = argumentsOf(parsed, 'URL')
+    const count = numberOf(parsed, 'count', Number.POSITIVE_INFINITY, 1)
+    const interval = numberOf(parsed, 'interval', 1) * 1000
+    const { signal } = terminal
+    const times: number[] = []
+    await withServer(url!, terminal, async conn => {
+      await conn.ping() // the socket opens meanwhile
+      await print(terminal, `PING ${url}`)
+      while (!signal.aborted) {
+        const ms = await conn.ping().catch(unless(signal))
+        if (ms === undefined) break
+        times.push(ms)
+        await print(terminal, `seq=${times.length} time=${ms.toFixed(3)} ms`)
+        if (times.length >= count) break
+        await delay(interval, undefined, { signal }).catch(unless(signal))
+      }
+    }).catch(unless(signal))
+    if (times.length > 0) await print(terminal, `\n--- ${url} ping statistics ---\n${statistics(times)}`)
+    return EXIT.ok
+  }
+}
+
+/** An interruption is no failure. */
+const unless = (signal: AbortSignal) => (error: unknown) => {
+  if (!signal.aborted) throw error
+  return undefined
+}
+
+function statistics(times: readonly number[]): string {
+  const count = times.length
+  const average = times.reduce((sum, ms) => sum + ms, 0) / count
+  const deviation = Math.sqrt(times.reduce((sum, ms) => sum + (ms - average) ** 2, 0) / count)
+  const numbers = [Math.min(...times), average, Math.max(...times), deviation]
+  return `${count} round trips\nrtt min/avg/max/mdev = ${numbers.map(ms => ms.toFixed(3)).join('/')} ms`
+}

@@ -1,0 +1,102 @@
+// `netref serve`: a service from a file.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Service, type ServiceSource, serve as serveSource } from '../index.js'
+import { argumentsOf, type Command, EXIT, numberOf, parse, UsageError } from './command.js'
+import { print, type Terminal } from './terminal.js'
+
+export const serve: Command = {
+  name: 'serve',
+  usage: 'FILE',
+  summary: 'Serves what a module exports: its default export, or its only service',
+  details: [
+    'The module is loaded by this Node. For TypeScript that it does not understand, give it a loader:',
+    '  NODE_OPTIONS="--import tsx" netref serve calculator.ts'
+  ].join('\n'),
+  options: {
+    port: {
+      type: 'string',
+      short: 'p',
+      value: 'PORT',
+      help: 'where to listen; 0 for any free port (default: 18861)'
+    },
+    host: {
+      type: 'string',
+      value: 'HOST',
+      help: 'the address to listen at (default: 127.0.0.1, this machine only)'
+    },
+    watch: { type: 'boolean', short: 'w', help: 'start anew when the file, or what it imports, has changed' }
+  },
+  async run(argv, terminal) {
+    const parsed = parse(argv, serve)
+    const [file] = argumentsOf(parsed, 'FILE')
+    const port = numberOf(parsed, 'port', 18861)
+    if (parsed.values.watch) return watch(argv, terminal)
+    const source = serviceOf(await load(file!), file!)
+    const { host } = parsed.values as { host?: string }
+    const server = await serveSource(source, { port, host })
+    await print(terminal, `listening at ${server.url}`)
+    const { signal } = terminal
+    if (!signal.aborted) await once(signal, 'abort')
+    await server.close()
+    return EXIT.ok
+  }
+}
+
+/** The same without `--watch`, in a process that Node starts again and again. */
+async function watch(
+  argv: readonly string[],
+  { program, signal, stdout, stderr, env }: Terminal
+): Promise<number> {
+  const rest = argv.filter(arg => arg !== '--watch' && arg !== '-w')
+  const child = spawn(
+    process.execPath,
+    ['--watch', '--watch-preserve-output', ...program, 'serve', ...rest],
+    {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe']
+    }
+  )
+  child.stdout.pipe(stdout, { end: false })
+  child.stderr.pipe(stderr, { end: false })
+  const stop = () => child.kill()
+  signal.addEventListener('abort', stop)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return signal.aborted ? EXIT.ok : (code ?? EXIT.failed)
+}
+
+async function load(file: string): Promise<Record<string, unknown>> {
+  const path = resolve(file)
+  await access(path).catch(() => {
+    throw new UsageError(`there is no file ${file}`)
+  })
+  try {
+    return await import(pathToFileURL(path).href)
+  } catch (error) {
+    if (!/\.[cm]?tsx?$/.test(path)) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    const cure = `NODE_OPTIONS="--import tsx" netref serve ${file}`
+    throw new Error(
+      `${file} cannot be loaded: ${why}\nIf this Node does not understand it, give it a loader: ${cure}`
+    )
+  }
+}
+
+const isService = (value: unknown) => typeof value === 'function' && value.prototype instanceof Service
+const isSource = (value: unknown) =>
+  typeof value === 'function' || (typeof value === 'object' && value !== null)
+
+/** The default export, else the only service, else the only thing that can be served. */
+function serviceOf(module: Record<string, unknown>, file: string): ServiceSource {
+  if (isSource(module.default)) return module.default as ServiceSource
+  for (const fits of [isService, isSource]) {
+    const found = Object.keys(module).filter(name => fits(module[name]))
+    if (found.length === 1) return module[found[0]!] as ServiceSource
+    if (found.length > 1)
+      throw new UsageError(`${file} exports ${found.join(', ')}: make one its default export`)
+  }
+  throw new UsageError(`${file} exports no service: a class that extends Service, an object or a function`)
+}
