@@ -51,19 +51,19 @@ export class Admission {
   ): Promise<{ transport: Transport; identity: Identity } | undefined> {
     const message = `it was not let in within ${withinMs} ms`
     const late = setTimeout(() => this.refuse(UNAVAILABLE, { code: 'limit', message }), withinMs)
+    let identity: Verdict<Identity>
+    let status = UNAUTHORIZED
     try {
-      const identity = await authenticate(request)
-      if (identity === undefined || identity === null || identity === false) this.refuse(UNAUTHORIZED)
-      const transport = this.open()
-      return transport && { transport, identity: identity as Identity }
+      identity = await authenticate(request)
     } catch (error) {
-      const status = statusOf(error)
-      if (status === undefined) report(error)
-      this.refuse(status ?? UNAUTHORIZED)
-      return undefined
-    } finally {
-      clearTimeout(late)
+      const meant = statusOf(error)
+      if (meant === undefined) report(error)
+      else status = meant
     }
+    clearTimeout(late)
+    if (identity === undefined || identity === null || identity === false) this.refuse(status)
+    const transport = this.open()
+    return transport && { transport, identity: identity as Identity }
   }
 
   /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */

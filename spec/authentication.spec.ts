@@ -58,15 +58,22 @@ function deferred<T = void>() {
   return { promise, resolve }
 }
 
-/** Everything that a server of netref's says in answer to a raw request. */
-async function rawAnswer(server: Server, headers = ''): Promise<string> {
+const messageOf = ({ message }: UpgradeRequest) => message as http.IncomingMessage
+
+/** Sends a raw request to upgrade. */
+function knock(server: Server): net.Socket {
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
   const key = Buffer.from('0123456789abcdef').toString('base64')
   socket.write(
-    `GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${headers}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
+    `GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
   )
+  return socket
+}
+
+/** Everything that a server of netref's says in answer to one. */
+async function rawAnswer(server: Server): Promise<string> {
   let answer = ''
-  for await (const part of socket.setEncoding('utf8')) answer += part
+  for await (const part of knock(server).setEncoding('utf8')) answer += part
   return answer
 }
 
@@ -106,8 +113,11 @@ t.test('authenticate sees the request: headers, cookies, query, address', async 
   )
   t.ok(seen!.message instanceof http.IncomingMessage, 'for the middleware of others')
   t.equal(begun[0]!.identity, USERS.ada)
+  await using bare = connect<Admin>(server.url)
+  t.equal(await bare.root.name(), 'Ada')
+  t.same({ ...seen!.cookies }, {})
   t.equal(conn.session.identity, undefined)
-  await assertClean(t, conn.session, ...begun)
+  await assertClean(t, conn.session, bare.session, ...begun)
 })
 
 t.test('different users find different objects', async t => {
@@ -331,6 +341,15 @@ t.test('authenticate that does not decide is given up', async t => {
     code: 'limit',
     message: /it was not let in within 100 ms/
   })
+  let give: (token: string) => void = () => {}
+  const slow = connect<Guest>(open.url, {
+    token: () =>
+      new Promise<string>(resolve => {
+        give = resolve
+      })
+  })
+  t.match(await slow.closed, { code: 'limit' })
+  give('ada')
   const silent = new WebSocket(open.url)
   const [code, text] = await once(silent, 'close')
   t.same([code, String(text)], [1009, 'limit: it was not let in within 100 ms'])
@@ -358,14 +377,12 @@ t.test('who waits at the door counts, and may leave', async t => {
     },
     { limits: { sessions: 2 } }
   )
-  const gone = net.connect(Number(new URL(server.url).port), '127.0.0.1')
-  gone.write(
-    'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n'
-  )
+  const gone = knock(server)
   const conn = connect<Guest>(server.url)
   await until(() => waiting.length === 2)
   t.match(await connect(server.url).closed, { code: 'unreachable', message: /503/ })
   gone.resetAndDestroy()
+  await once(gone, 'close')
   decided.resolve(USERS.bob!)
   t.equal(await conn.root.name(), 'Bob')
   t.equal(begun.length, 1)
@@ -451,4 +468,37 @@ t.test('who leaves while it is decided is heard out: what was sent before still 
   await closed
   await until(() => notes.length === 1)
   t.same(notes, ['kept'])
+})
+
+t.test('who leaves while it is decided is not missed', async t => {
+  const decided = deferred<User>()
+  const asked: UpgradeRequest[] = []
+  const { server, begun } = await serveUsers(t, async request => {
+    asked.push(request)
+    if (request.query.has('token')) await request.token()
+    return request.query.has('good') ? decided.promise : undefined
+  })
+  const heard = new WebSocket(`${server.url}?token&good`)
+  await once(heard, 'open')
+  const left = deferred()
+  messageOf(asked[0]!).socket.once('close', left.resolve)
+  heard.send('{"token":"ada"}')
+  heard.close()
+  await left.promise
+  decided.resolve(USERS.ada!)
+  // The answer to a request whose client is gone has nowhere to go.
+  const answer = deferred<undefined>()
+  const { server: slow } = await serveUsers(t, request => {
+    asked.push(request)
+    return answer.promise
+  })
+  const gone = knock(slow)
+  await until(() => asked.length === 2)
+  gone.resetAndDestroy()
+  await once(gone, 'close')
+  const closed = deferred()
+  messageOf(asked[1]!).socket.once('close', closed.resolve)
+  answer.resolve(undefined)
+  await closed.promise
+  t.equal(begun.length, 0)
 })
