@@ -99,6 +99,8 @@ export class Boxing {
   readonly #given: Given[] = []
   readonly #place: (string | number)[] = []
   #containers = 0
+  /** Streams that were given in this walk. */
+  #streams: Set<object> | undefined
   /** Set while fields of an error are boxed: references stay home there. */
   #dataOnly = false
 
@@ -237,6 +239,7 @@ export class Boxing {
     this.#unlocked(object)
     const given = this.giver.giveFlow(object, kind)
     this.#given.push(given)
+    if (isStream(given)) this.#note(object)
     const [made, data] = given
     if (made === 'a' && (object as AbortSignal).aborted) {
       const { reason } = object as AbortSignal
@@ -246,14 +249,22 @@ export class Boxing {
     return this.#mark(made, data)
   }
 
+  /** A stream that is met twice may be in a cycle: the second walk, which meets each container once, knows. */
   #unlocked(stream: object): void {
-    if (isLocked(stream))
-      throw this.refusal('a stream that is locked', 'send it once, before it is read or written')
+    if (!isLocked(stream)) return
+    if (!this.met && this.#streams?.has(stream)) throw ENDLESS
+    throw this.refusal('a stream that is locked', 'send it once, before it is read or written')
+  }
+
+  #note(stream: object): void {
+    this.#streams ??= new Set()
+    this.#streams.add(stream)
   }
 
   #pair(object: object, depth: number): unknown {
     this.#unlocked(object)
     const { readable, writable } = endsOf(object)
+    this.#note(object)
     const flow = (key: number, end: object, kind: FlowKind) => {
       this.#place.push(key)
       const boxed = this.#flow(end, kind, depth + 1)

@@ -12,7 +12,7 @@ interface Batch {
   readonly items: readonly unknown[]
   next: number
   readonly ask: boolean
-  readonly size: number
+  size: number
 }
 
 interface Reader {
@@ -133,6 +133,11 @@ export class Inflow implements ArrivedFlow {
     if (reason instanceof ReleasedError) {
       this.#drop()
       this.#end = undefined
+    }
+    // They are no business of a session that has ended.
+    for (const batch of this.#batches) {
+      this.port.buffered -= batch.size
+      batch.size = 0
     }
     this.ended(false, reason)
   }

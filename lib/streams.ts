@@ -165,6 +165,8 @@ function own(chunk: unknown, inflow: Inflow): Uint8Array<ArrayBuffer> {
 export class HomeWritable implements HomeFlow {
   readonly #sink: Sink
   #piped = false
+  /** Nothing is to be written any more, or it was aborted. */
+  #over = false
 
   constructor(stream: object) {
     this.#sink = stream instanceof WritableStream ? openWritable(stream) : openNodeWritable(stream)
@@ -173,9 +175,8 @@ export class HomeWritable implements HomeFlow {
   async drive(method: string, given: unknown): Promise<void> {
     if (method === 'pipe' && isReadable(given) && !this.#piped) return this.#pipe(given)
     if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
-    this.#piped = true
     // At once, also while a chunk is being written.
-    await this.#sink.abort(given)
+    await this.#abort(given)
   }
 
   async #pipe(source: AsyncIterable<unknown>): Promise<void> {
@@ -183,16 +184,20 @@ export class HomeWritable implements HomeFlow {
     try {
       for await (const chunk of source) await this.#sink.write(chunk)
     } catch (error) {
-      await this.#sink.abort(error)
+      await this.#abort(error)
       throw error
     }
+    this.#over = true
     await this.#sink.close()
   }
 
   end(reason: Error = new DOMException('the other side has let go of it', 'AbortError')): void {
-    if (this.#piped) return
-    this.#piped = true
-    this.#sink.abort(reason).catch(() => {})
+    if (!this.#over) this.#abort(reason).catch(() => {})
+  }
+
+  #abort(reason: unknown): Promise<void> {
+    this.#piped = this.#over = true
+    return this.#sink.abort(reason)
   }
 
   undo(): void {

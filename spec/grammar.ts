@@ -7,7 +7,8 @@ import type { Loose } from './wire.js'
 
 /**
  * JSON in which `{ $, n }` stands for a number that only a going session knows: `call`, the next call; `answer`, an
- * earlier one as a target; `given`, an id it gave; `asked`, a call it waits for; `mine`, a reference of ours.
+ * earlier one as a target, `made`, by its number; `given`, an id it gave; `asked`, a call it waits for; `mine`, a
+ * reference of ours; `flow`, one of ours with a flow that was given before.
  */
 type Tree = unknown
 interface Mutation {
@@ -45,7 +46,7 @@ const odd: Arbitrary<Tree> = fc.oneof(
 )
 
 const NAMES =
-  'echo echo echo keep tell ask never later fail make list map self hold drop text field __proto__ constructor prototype toString then ' +
+  'echo echo echo numbers numbers open signal promise walk write keep tell ask never later fail make list map self hold drop text field __proto__ constructor prototype toString then ' +
   'length 0 1 name call apply bind caller arguments onConnect onDisconnect exposed_echo _hidden valueOf hasOwnProperty __defineGetter__ ' +
   'toJSON polluted'
 const name: Arbitrary<Tree> = fc.oneof(
@@ -87,6 +88,21 @@ const readable = of(
   ['e', error({ class: 'DOMException', code: 5 }), error({ cause: 1, errors: [1], omitted: 5, stack: 'at' })],
   ['o', [{ $: 'mine', n: 0 }, 'Thing'], [{ $: 'mine', n: 3 }, ''], [0, 'root'], [2 ** 40, '']],
   ['f', [{ $: 'mine', n: 0 }, 'fn'], [{ $: 'mine', n: 1 }, 'x'.repeat(99)]],
+  ['i', [{ $: 'mine', n: 0 }, 'iterator'], [{ $: 'flow', n: 0 }, 'iterator']],
+  [
+    'r',
+    [{ $: 'mine', n: 0 }, 'stream', 0],
+    [{ $: 'mine', n: 0 }, 'stream', 1],
+    [{ $: 'flow', n: 1 }, 'stream', 1]
+  ],
+  ['w', [{ $: 'mine', n: 0 }, 'stream'], [{ $: 'flow', n: 2 }, 'stream']],
+  ['p', [{ $: 'mine', n: 0 }, 'promise'], [{ $: 'flow', n: 0 }, 'promise']],
+  [
+    'a',
+    [{ $: 'mine', n: 0 }, 'signal'],
+    [{ $: 'mine', n: 0 }, 'signal', 1, 'why'],
+    [{ $: 'flow', n: 1 }, 'signal', 1]
+  ],
   ['h', { $: 'given', n: 0 }, { $: 'given', n: 4 }, 0]
 )
 const unreadable = of(
@@ -98,7 +114,11 @@ const unreadable = of(
   ['c', [0], [], [1, 'a'], [0, 0], ['__proto__'], 5],
   ['o', [1], [-1, 'x'], ['1', ''], [2 ** 53, '']],
   ['f', [0.5, 'x'], {}],
-  ['h', -1, 2 ** 40, '1']
+  ['h', -1, 2 ** 40, '1'],
+  ['i', [0, ''], [-1, 'x'], 5],
+  ['r', [1, 'stream', 5], {}],
+  ['a', [2 ** 53, '', 1]],
+  ['d', [], [1, 2], 'x', {}]
 )
 const special = fc.oneof({ weight: 20, arbitrary: readable }, { weight: 1, arbitrary: unreadable })
 interface Boxed {
@@ -160,7 +180,39 @@ const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1,
   maxLength: 3
 })
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+/** What was given of the flows there, and what was given here as one. */
+const FLOW = fc.oneof(
+  { weight: 9, arbitrary: live('given') },
+  { weight: 1, arbitrary: fc.constantFrom(...numbers) }
+)
+const MINE = fc.oneof(
+  { weight: 9, arbitrary: live('flow', 'mine') },
+  { weight: 1, arbitrary: fc.constantFrom(...numbers) }
+)
+const COUNTS = fc.constantFrom<Tree>(0, 1, 5, 1024, 2 ** 40, -1)
+const flowing: Arbitrary<Tree> = fc.oneof(
+  fc
+    .tuple(FLOW, COUNTS, fc.option(COUNTS))
+    .map(([id, n, w]) => (w === null ? [Op.pull, id, n] : [Op.pull, id, n, w])),
+  fc.tuple(MINE, fc.constantFrom(0, 1, 1, 2), args).map(([id, ask, a]) => [Op.items, id, ask, ...a]),
+  fc.tuple(MINE, fc.constantFrom(0, 1, 2), value).map(([id, ok, v]) => [Op.ended, id, ok, ...v]),
+  fc
+    .tuple(
+      FLOW,
+      fc.constantFrom('next', 'return', 'throw', 'pipe', 'abort', 'then', '__proto__', ['next']),
+      value
+    )
+    .map(([id, method, v]) => [Op.drive, CALL, id, method, ...v]),
+  fc
+    .tuple(fc.constantFrom(Op.obtain, Op.iterate), target, path)
+    .map(([op, target, path]) => [op, CALL, target, path]),
+  fc
+    .tuple(fc.constantFrom(0, 0, 0, 5), target, path, args)
+    .map(([no, at, p, a]) => [Op.oneway, no, at, p, ...a]),
+  fc.tuple(live('made'), value).map(([id, v]) => [Op.cancel, id, ...v])
+)
 const message: Arbitrary<Tree> = fc.oneof(
+  { weight: 25, arbitrary: flowing },
   {
     weight: 40,
     arbitrary: fc
@@ -276,12 +328,26 @@ export class BadPeer {
       const message = parseMessage(raw)
       const [op, id] = message
       this.heard.set(op, (this.heard.get(op) ?? 0) + 1)
-      if (op >= Op.call && op <= Op.describe) this.#asked.push(id as number)
+      const asks =
+        (op >= Op.call && op <= Op.keys) || op === Op.describe || (op >= Op.obtain && op <= Op.drive)
+      if (asks || op === Op.ping) this.#asked.push(id as number)
       const groups =
-        op === Op.result || op === Op.error ? message[3] : op === Op.call ? message[5] : undefined
+        op === Op.result || op === Op.error
+          ? message[3]
+          : op === Op.call || op === Op.drive
+            ? message[5]
+            : op === Op.items || op === Op.ended
+              ? message[4]
+              : undefined
       for (const [kind, ...places] of groups ?? []) {
-        if (kind !== 'o' && kind !== 'f') continue
-        const top = op === Op.call ? message[4] : (message[2] as unknown)
+        if (typeof kind !== 'string' || !'ofirwpa'.includes(kind)) continue
+        const top = (
+          op === Op.call || op === Op.drive
+            ? message[4]
+            : op === Op.items || op === Op.ended
+              ? message[3]
+              : message[2]
+        ) as unknown
         for (const place of places) this.#given.push(place.reduce<Loose>((at, key) => at[key], top)[0])
       }
     }
@@ -320,6 +386,10 @@ export class BadPeer {
         return ++this.#calls
       case 'answer':
         return Math.min(n + 1 - this.#calls, 0)
+      case 'made':
+        return Math.max(this.#calls - n, 1)
+      case 'flow':
+        return Math.max(this.#mine - n, 1)
       case 'given':
         return this.#given.at(-1 - n) ?? 0
       case 'asked':

@@ -1,4 +1,6 @@
 // What all specs share: sessions that must end clean, and a wait for what is to come.
+import { Agent } from 'node:http'
+import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import {
@@ -29,7 +31,8 @@ export async function until(holds: () => boolean, what = String(holds)): Promise
 /** For programs that specs start: they are compiled by another tool, whose coverage does not merge with tap's. */
 export const CHILD_ENV = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
 
-const idle = ({ stats }: Session) => stats.exports === 0 && stats.imports === 0 && stats.pending === 0
+const idle = ({ stats }: Session) =>
+  stats.exports === 0 && stats.imports === 0 && stats.pending === 0 && stats.buffered === 0
 
 /** Asserts that nothing is held and nothing pending on either end once the collector has run. */
 export async function assertClean(t: Test, ...sessions: Session[]): Promise<void> {
@@ -41,10 +44,10 @@ export async function assertClean(t: Test, ...sessions: Session[]): Promise<void
     await turn()
   }
   for (const session of sessions) {
-    const { exports, imports, pending } = session.stats
+    const { exports, imports, pending, buffered } = session.stats
     t.same(
-      { exports, imports, pending },
-      { exports: 0, imports: 0, pending: 0 },
+      { exports, imports, pending, buffered },
+      { exports: 0, imports: 0, pending: 0, buffered: 0 },
       'both tables are empty, nothing pends'
     )
   }
@@ -86,4 +89,54 @@ export async function rejection(promise: PromiseLike<unknown>): Promise<Error & 
     error => error
   )
   return error as Error & Record<string, unknown>
+}
+
+/** A session, whatever it goes over. */
+export interface Joined {
+  /** The root of the serving end. */
+  // biome-ignore lint/suspicious/noExplicitAny: specs of what happens, not of types
+  readonly root: any
+  readonly ours: Session
+  readonly theirs: Session
+  /** Breaks what carries the session. */
+  die(): void
+}
+
+/** Over memory, then over a real socket: `use` it; when that is done both ends must be clean. */
+export async function both(
+  t: Test,
+  service: () => object,
+  use: (joined: Joined, t: Test) => Promise<void>,
+  { serving = {}, ...client }: PairOptions = {}
+): Promise<void> {
+  await t.test('over memory', t =>
+    overMemory(
+      t,
+      service(),
+      async ({ root, session, served, transports: [, transport] }) => {
+        const die = () => transport.close({ code: 'connection-lost', message: 'it broke' })
+        await use({ root, ours: session, theirs: served, die }, t)
+      },
+      { serving, ...client }
+    )
+  )
+  await t.test('over a socket', async t => {
+    const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
+    const open = agent.createConnection.bind(agent)
+    let socket: Socket
+    agent.createConnection = (...args) => {
+      socket = open(...args)
+      return socket
+    }
+    await overSocket(
+      t,
+      service(),
+      async (conn, server) => {
+        await conn.ping()
+        const [theirs] = server.sessions
+        await use({ root: conn.root, ours: conn.session, theirs: theirs!, die: () => socket.destroy() }, t)
+      },
+      { client: { ...client, agent }, server: serving }
+    )
+  })
 }

@@ -2,11 +2,9 @@
 // under `@ts-expect-error` must not compile, and a claim that is no longer true fails the build either way.
 // biome-ignore-all lint/suspicious/noExplicitAny: that `any` stays what it is, is among the claims
 
-
 import type { createReadStream } from 'node:fs'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { type } from 'arktype'
-import t from 'tap'
 import t from 'tap'
 import * as v from 'valibot'
 import { z } from 'zod'
@@ -962,6 +960,8 @@ compiles('what authenticate returns is the identity that a service function find
   serve(session => session.identity.roles, { authenticate })
   // @ts-expect-error a user is not a name
   serve((session: Session<object, User>) => session, { authenticate: () => 'ada' })
+})
+
 interface Flows {
   counting(): Generator<number, string, boolean>
   files(): AsyncGenerator<TextFile>
