@@ -92,6 +92,13 @@ function isPlainPrimitive(value: unknown): value is string | number | boolean | 
   }
 }
 
+/** The JSON of groups; that of a reference by itself, which most are, is known. */
+function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
+  const [[kind, place, other]] = groups as [[Kind, Place, Place?]]
+  const alone = groups.length === 1 && place.length === 0 && other === undefined
+  return alone && typeof kind === 'string' ? `[["${kind}",[]]]` : JSON.stringify(groups)
+}
+
 /** One walk over one value. */
 export class Boxing {
   readonly #bytes: Uint8Array[] = []
@@ -115,7 +122,7 @@ export class Boxing {
     try {
       const json = JSON.stringify(this.box(value, 0, self))
       const grouped = this.#groups.length > 0
-      const groups = grouped ? `,${JSON.stringify(this.#groups)}` : ''
+      const groups = grouped ? `,${formatGroups(this.#groups)}` : ''
       return { json: json + groups, grouped, bytes: this.#bytes, given: this.#given }
     } catch (error) {
       try {

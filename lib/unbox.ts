@@ -42,6 +42,10 @@ export function unbox(
   taker: Taker
 ): unknown {
   if (groups === undefined) return json
+  const [first] = groups
+  // A reference by itself, as most are that come as an answer.
+  if (groups.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReference(first[0]))
+    return taker.take(first[0], json)
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
