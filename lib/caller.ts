@@ -26,6 +26,8 @@ export interface Channel {
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
   push(message: string, bytes: readonly Uint8Array[]): number
+  /** The same for a call, of which no more may wait for a peer that is away than a limit says. */
+  call(message: string, bytes: readonly Uint8Array[]): number
   /** The same for what is owed to the peer: it is not read from while it leaves too much of that unread. */
   reply(message: string, bytes: readonly Uint8Array[]): number
   /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
@@ -110,7 +112,7 @@ export class Caller {
   }
 
   #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): Result {
-    this.channel.push(message, bytes)
+    this.channel.call(message, bytes)
     const room = this.channel.room()
     if (!room) result.fulfil(undefined)
     else
@@ -163,7 +165,7 @@ export class Caller {
   }
 
   #send(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    this.channel.push(message, bytes)
+    this.channel.call(message, bytes)
     result.id = ++this.#last
     this.#pending.set(result.id, result)
   }

@@ -1,22 +1,37 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 import { WebSocket } from 'ws'
 import type { Reason } from './errors.js'
-import { type CommonOptions, maxPayload, type Settings, type SocketOptions, settingsOf } from './options.js'
+import type { LinkState } from './link.js'
+import {
+  type CommonOptions,
+  type LivenessOptions,
+  livenessOf,
+  maxPayload,
+  type SocketOptions,
+  settingsOf
+} from './options.js'
+import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
-import { Session, type SessionEvents, type SessionStats } from './session.js'
+import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
 import type { Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
-export interface ConnectOptions extends CommonOptions, SocketOptions {
+export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOptions {
   /**
    * What the server finds at `session.root`, to call at any time.
    *
    * @default a service that offers nothing
    */
   readonly service?: ServiceSource | undefined
+  /**
+   * How another socket is looked for when the one in use is lost; `false` ends the session with its socket.
+   *
+   * @default { delay: 100, maxDelay: 10_000, initial: false }
+   */
+  readonly reconnect?: ReconnectOptions | false | undefined
 }
 
 /** A client's hold on a session: calls made before the socket is open wait for it. */
@@ -24,16 +39,19 @@ export class Connection<T> {
   /** This end of the session. */
   readonly session: Session
 
-  /** @internal `open` makes the transport, when it is known that the options can be meant. */
-  constructor(open: (settings: Settings) => Transport, { service = Nothing, ...options }: ConnectOptions) {
-    const settings = settingsOf(options)
-    const makeRoot = rootMaker(service)
-    this.session = new Session(open(settings), { ...settings, initiates: true, makeRoot })
+  /** @internal */
+  constructor(transport: Transport, setup: Omit<SessionSetup, 'initiates'>) {
+    this.session = new Session(transport, { ...setup, initiates: true })
   }
 
   /** What the server offers. */
   get root(): Netref<T> {
     return this.session.root as Netref<T>
+  }
+
+  /** Whether there is a socket: `interrupted` is a session that looks for its next one. */
+  get state(): LinkState {
+    return this.session.state
   }
 
   /** Resolves, with the reason, when the session has ended. It never rejects. */
@@ -46,7 +64,11 @@ export class Connection<T> {
     return this.session.stats
   }
 
-  /** Calls `listener` at the event: `closed`, with the reason. @returns what takes the listener off again */
+  /**
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   *
+   * @returns what takes the listener off again
+   */
   on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
     return this.session.on(name, listener)
   }
@@ -85,11 +107,16 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const address = parseAddress(url)
-  const open = ({ limits }: Settings) => {
+  const { service = Nothing, reconnect = {}, ...others } = options
+  const settings = { ...settingsOf(others), ...livenessOf(others) }
+  const open = () => {
+    const { limits } = settings
     const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
     return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
   }
-  return new Connection(open, options)
+  const recovery = reconnect === false ? undefined : new Reconnect(open, reconnect)
+  const makeRoot = rootMaker(service)
+  return new Connection(open(), { ...settings, makeRoot, recovery })
 }
 
 function parseAddress(url: string | { readonly href: string }): string {
@@ -116,11 +143,11 @@ export class Pair<T> extends Connection<T> {
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
-  constructor(service: ServiceSource, { serving = {}, ...options }: PairOptions) {
+  constructor(source: ServiceSource, { serving = {}, service = Nothing, ...options }: PairOptions) {
     const transports = MemoryTransport.pair()
-    const makeRoot = rootMaker(service)
+    const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
-    super(() => transports[0], options)
+    super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
     this.served = new Session(transports[1], { ...settings, initiates: false, makeRoot })
     this.transports = transports
   }

@@ -26,6 +26,8 @@ export function formatMessage(message: unknown): string {
   if (!Array.isArray(message)) return JSON.stringify(message)
   const [op, ...rest] = message as [number, ...unknown[]]
   const name = names.get(op) ?? `op ${op}`
+  // What comes third in a hello would let whoever reads it take the session over.
+  if (op === Op.hello) rest.length = Math.min(rest.length, 2)
   if (!operations.has(op)) return [name, ...rest.map(part => JSON.stringify(part))].join(' ')
   const [id, target, path, ...operand] = rest as [number, number, Path, ...unknown[]]
   const from = target === 0 ? 'root' : target > 0 ? `#${target}` : `answer${target}`

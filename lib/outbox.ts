@@ -22,6 +22,10 @@ export class Outbox {
   get empty(): boolean {
     return this.#messages.length === 0
   }
+  /** All that waits, in bytes; of text, characters. */
+  get size(): number {
+    return this.#jsonSize + this.#byteSize
+  }
 
   /** Whether a message still fits into the same frame. */
   fits(message: string, byteSize: number, { jsonBytes, frameBytes }: PeerLimits): boolean {

@@ -96,8 +96,11 @@ export type Reply = readonly [
   groups?: Groups
 ]
 
+/** A server that would resume the session says with what token. */
+export type Hello = readonly [op: typeof Op.hello, version: number, limits: PeerLimits, token?: string]
+
 export type Message =
-  | readonly [op: typeof Op.hello, version: number, limits: PeerLimits]
+  | Hello
   | Operation
   | readonly [op: typeof Op.ping, id: number]
   | Reply
@@ -133,8 +136,10 @@ export function formatOperation(
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
 
-export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits): string =>
-  JSON.stringify([Op.hello, VERSION, { jsonBytes, frameBytes, depth }])
+export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits, token?: string): string => {
+  const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth }]
+  return JSON.stringify(token === undefined ? hello : [...hello, token])
+}
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>
   `[${Op.release},${idsAndReceipts.join(',')}]`
@@ -197,12 +202,15 @@ function wellFormed(m: unknown[]): boolean {
     case Op.ping:
       return m.length === 2 && isId(m[1])
     case Op.hello:
-      return m.length === 3 && isId(m[1]) && isLimits(m[2])
+      return m.length <= 4 && isId(m[1]) && isLimits(m[2]) && (m.length < 4 || isToken(m[3]))
     default:
       return false
   }
 }
 
+/** What proves that a socket is of a session: nothing that could be read as more. */
+export const isToken = (token: unknown): token is string =>
+  typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1

@@ -2,15 +2,27 @@
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
+import { formatResumption, type Resumption } from './frame.js'
 import { describe } from './labels.js'
-import { type CommonOptions, maxPayload, type Settings, settingsOf } from './options.js'
+import {
+  type CommonOptions,
+  checkMs,
+  type Liveness,
+  type LivenessOptions,
+  livenessOf,
+  maxPayload,
+  type Settings,
+  settingsOf
+} from './options.js'
+import { type Destination, Reception } from './reception.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
-import type { Transport } from './transport.js'
+import { Tickets } from './tickets.js'
+import { DEAF, type Transport } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { refuse } from './values.js'
 
-export interface ServeOptions extends CommonOptions {
+export interface ServeOptions extends CommonOptions, LivenessOptions {
   /**
    * The address to listen at. Anything but a loopback address lets other machines in.
    *
@@ -29,6 +41,13 @@ export interface ServeOptions extends CommonOptions {
   readonly server?: object | undefined
   /** How many connections may wait to be accepted. @default 511 */
   readonly backlog?: number | undefined
+  /**
+   * How long a session whose socket is lost waits for its client to come back on another one, in ms. Until then it
+   * keeps what the client holds and what is to be sent; then it ends, with `connection-lost`. 0 ends it at once.
+   *
+   * @default 30 000
+   */
+  readonly resumeWindow?: number | undefined
 }
 
 export interface ServerEvents {
@@ -43,42 +62,72 @@ export class Server {
   /** The sessions that go on at present. */
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<Session>()
-  /** All that have a socket, also those whose client has not said hello. */
-  readonly #connected = new Set<Session>()
+  /** Sockets that have not said what they want. */
+  readonly #arriving = new Set<Reception>()
+  /** All sessions, also those whose client's hello is not read yet. */
+  readonly #all = new Set<Session>()
+  readonly #tickets: Tickets | undefined
   readonly #sockets: WebSocketServer
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
 
   /** @internal */
-  constructor(sockets: WebSocketServer, makeRoot: (session: Session) => object, settings: Settings) {
+  constructor(
+    sockets: WebSocketServer,
+    private readonly makeRoot: (session: Session) => object,
+    private readonly settings: Settings & Liveness,
+    resumeWindow: number
+  ) {
     this.sessions = this.#sessions
     this.#sockets = sockets
+    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow) : undefined
     const report = (error: unknown) => settings.onError(error, { session: undefined })
     this.#events = new Emitter(report)
     sockets.on('error', report)
-    sockets.on('connection', (socket, request) => {
-      const peer = `the client at ${request.socket.remoteAddress}:${request.socket.remotePort}`
-      this.#accept(new WebSocketTransport(socket, peer), makeRoot, settings)
+    const destination: Destination = {
+      begin: (transport, first) => this.#begin(transport, first),
+      resume: (transport, resumption) => this.#resume(transport, resumption)
+    }
+    sockets.on('connection', (socket, { socket: stream }) => {
+      const peer = `the client at ${stream.remoteAddress}:${stream.remotePort}`
+      const transport = new WebSocketTransport(socket, peer, stream)
+      const left = (reception: Reception) => this.#arriving.delete(reception)
+      this.#arriving.add(new Reception(transport, destination, settings.limits.helloMs, left))
     })
   }
 
-  /** A client is a session once it has said hello; until then it is only connected. */
-  #accept(transport: Transport, makeRoot: (session: Session) => object, settings: Settings): void {
+  #begin(transport: Transport, first: string | Uint8Array): void {
+    const recovery = this.#tickets?.issue()
     const onBegin = (session: Session) => {
-      clearTimeout(hello)
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const session = new Session(transport, { ...settings, initiates: false, makeRoot, onBegin })
-    const { helloMs } = settings.limits
-    const late: Reason = { code: 'limit', message: `it received no hello within ${helloMs} ms` }
-    const hello = setTimeout(() => session.end(late), helloMs)
-    this.#connected.add(session)
+    const { settings, makeRoot } = this
+    const setup = { ...settings, initiates: false, makeRoot, onBegin, recovery }
+    const session = new Session(transport, setup)
+    if (recovery) recovery.session = session
+    this.#all.add(session)
     session.on('closed', () => {
-      clearTimeout(hello)
-      this.#connected.delete(session)
+      recovery?.forget()
+      this.#all.delete(session)
       this.#sessions.delete(session)
     })
+    session.link.received(first)
+  }
+
+  #resume(transport: Transport, { token, received }: Resumption): void {
+    const ticket = this.#tickets?.take(token)
+    if (!ticket) {
+      const message = 'this server does not know the session: it has ended, or was of a server before'
+      transport.start(DEAF)
+      return transport.close({ code: 'session-lost', message })
+    }
+    const { link } = ticket.session
+    link.carryOn(
+      transport,
+      received,
+      formatResumption('resumed', { token: ticket.token, received: link.framesIn })
+    )
   }
 
   /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
@@ -109,7 +158,8 @@ export class Server {
   async #close(): Promise<void> {
     const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
     const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
-    for (const session of this.#connected) session.end(reason)
+    for (const arriving of this.#arriving) arriving.end(reason)
+    for (const session of this.#all) session.end(reason)
     await stopped
     this.#events.emit('closed', undefined)
   }
@@ -135,8 +185,8 @@ export async function serve<T extends object>(
   service: ServiceSource<T>,
   options: ServeOptions = {}
 ): Promise<Server> {
-  const { host = '127.0.0.1', port = 18861, server, path, backlog } = options
-  const settings = settingsOf(options)
+  const { host = '127.0.0.1', port = 18861, server, path, backlog, resumeWindow = 30_000 } = options
+  const settings = { ...settingsOf(options), ...livenessOf(options) }
   const makeRoot = rootMaker(service)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
@@ -159,7 +209,7 @@ export async function serve<T extends object>(
       })
     })
   }
-  return new Server(sockets, makeRoot, settings)
+  return new Server(sockets, makeRoot, settings, checkMs('resumeWindow', resumeWindow))
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {

@@ -7,17 +7,17 @@ import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
-import { Link } from './link.js'
+import { Link, type LinkSetup, type LinkState } from './link.js'
 import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
   type Cancel,
   formatHello,
+  type Hello,
   type Message,
   Op,
   type OperationCode,
-  type PeerLimits,
   parseMessage,
   VERSION
 } from './protocol.js'
@@ -45,7 +45,7 @@ export interface SessionStats {
   readonly buffered: number
 }
 
-export interface SessionSetup extends Settings {
+export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
   readonly initiates: boolean
   /** Makes what this end offers, once the peer has said hello. */
@@ -55,6 +55,10 @@ export interface SessionSetup extends Settings {
 }
 
 export interface SessionEvents {
+  /** The transport is lost, and the session waits for another one. */
+  interrupted: Reason
+  /** Another transport carries the session on: nothing is lost. */
+  resumed: undefined
   /** The session has ended. */
   closed: Reason
 }
@@ -71,7 +75,8 @@ export class Session<Root extends object = object> {
   /** The root of the peer. */
   readonly root: Netref<Root>
   readonly #rootRef: Ref
-  readonly #link: Link
+  /** @internal */
+  readonly link: Link
   readonly #events: Emitter<SessionEvents>
   readonly #references: References
   readonly #caller: Caller
@@ -95,14 +100,14 @@ export class Session<Root extends object = object> {
   ) {
     const { limits, exposeStacks, exposure } = setup
     const report = (error: unknown) => this.#report(error)
-    const freeing = () => this.#link.atEndOfTick()
+    const freeing = () => this.link.atEndOfTick()
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
     this.#rootRef = new Ref(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
-    this.#link = new Link(transport, this, limits)
+    this.link = new Link(transport, this, setup)
     this.#references = new References(
       this,
       { ...limits, exposeStacks },
@@ -110,34 +115,43 @@ export class Session<Root extends object = object> {
       this.#rootRef,
       freeing,
       report,
-      this.#link
+      this.link
     )
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
-    this.#caller = new Caller(this, this.#references, this.#link, adopt)
-    this.#callee = new Callee(this, this.#references, this.#link, exposure, limits, (error, call) =>
+    this.#caller = new Caller(this, this.#references, this.link, adopt)
+    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
-    if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
-    this.#link.start()
+    if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
+    this.link.start()
   }
 
-  /** Calls `listener` at the event: `closed`, with the reason. @returns what takes the listener off again */
+  /** Whether there is a transport: `interrupted` is a session that waits for its next one. */
+  get state(): LinkState {
+    return this.link.state
+  }
+
+  /**
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   *
+   * @returns what takes the listener off again
+   */
   on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 
   get stats(): SessionStats {
-    const { framesIn, framesOut, bytesIn, bytesOut } = this.#link
+    const { framesIn, bytesIn, sender } = this.link
     const { exports, imports } = this.#references
     return {
       exports: exports.size,
       imports: imports.size,
       pending: this.#caller.pending,
       framesIn,
-      framesOut,
+      framesOut: sender.frames,
       bytesIn,
-      bytesOut,
-      buffered: this.#link.buffered + this.#references.flows.buffered
+      bytesOut: sender.bytes,
+      buffered: sender.buffered + this.#references.flows.buffered
     }
   }
 
@@ -152,7 +166,7 @@ export class Session<Root extends object = object> {
   async close(): Promise<void> {
     this.#closing = !this.#ended
     this.end({ code: 'closed', message: 'close() was called' })
-    await this.#link.gone
+    await this.link.gone
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -202,7 +216,7 @@ export class Session<Root extends object = object> {
     let i = from
     this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && !this.#link.paused) {
+      while (i < messages.length && !this.#ended && !this.link.paused) {
         this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
         i++
       }
@@ -223,7 +237,7 @@ export class Session<Root extends object = object> {
     if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
-        return this.#begin(message[1], message[2])
+        return this.#begin(message)
       case Op.result:
       case Op.error:
         return this.#caller.settle(message, bytes)
@@ -255,7 +269,7 @@ export class Session<Root extends object = object> {
     this.#callee.cancel(id, reason)
   }
 
-  #begin(version: number, limits: PeerLimits): void {
+  #begin([, version, limits, token]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
@@ -263,8 +277,11 @@ export class Session<Root extends object = object> {
       )
     }
     this.#greeted = true
-    this.#link.peer = limits
-    if (!this.setup.initiates) this.#link.push(formatHello(this.setup.limits), NO_BYTES)
+    const { initiates, recovery } = this.setup
+    this.link.sender.peer = limits
+    if (!initiates) this.link.push(formatHello(this.setup.limits, recovery?.token), NO_BYTES)
+    else if (recovery && token !== undefined) recovery.token = token
+    else this.link.sender.kept.stop()
     this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
@@ -288,8 +305,6 @@ export class Session<Root extends object = object> {
     )
   }
 
-  // The end.
-
   /** @internal */
   acknowledged(frames: number): void {
     this.#callee.answers.acknowledged(frames)
@@ -300,11 +315,23 @@ export class Session<Root extends object = object> {
     return this.#references.flows.trailing() ?? this.#references.trailing()
   }
 
+  /** @internal */
+  interrupted(reason: Reason): void {
+    this.#events.emit('interrupted', reason)
+  }
+
+  /** @internal */
+  resumed(): void {
+    this.#events.emit('resumed', undefined)
+  }
+
+  // The end.
+
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return
     this.#ended = reason
-    this.#link.close(reason)
+    this.link.close(reason)
     this.#caller.end(reason)
     this.#callee.end(reason)
     this.#references.clear(reason)

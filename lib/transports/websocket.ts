@@ -1,6 +1,8 @@
 // Frames over a WebSocket of the package `ws`.
-import type { RawData, WebSocket } from 'ws'
+import type { Socket } from 'node:net'
+import { type RawData, WebSocket } from 'ws'
 import { isReasonCode, type Reason, type ReasonCode } from '../errors.js'
+import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
 
 /** What a WebSocket allows for the text of a close, in bytes. */
@@ -21,30 +23,51 @@ const CLOSE_WITHIN = 2000
 const DRAIN_WITHIN = 30_000
 
 export class WebSocketTransport implements Transport {
+  #listener!: TransportListener
+  #started = false
   #error: Error | undefined
   #wasOpen = false
+  /** What the frames come through, where it is known. */
+  #stream: Socket | undefined
 
   constructor(
     private readonly socket: WebSocket,
     /** What the other end is called in reasons: the address, for a client. */
-    private readonly peer: string
-  ) {}
+    private readonly peer: string,
+    stream?: Socket
+  ) {
+    this.#stream = stream
+  }
 
   start(listener: TransportListener): void {
+    this.#listener = listener
+    if (!this.#started) this.#begin()
+    if (this.socket.readyState === WebSocket.OPEN) this.#opened()
+  }
+
+  #begin(): void {
+    this.#started = true
     const { socket } = this
+    socket.on('upgrade', response => {
+      this.#stream = response.socket
+    })
+    socket.on('open', () => this.#opened())
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      listener.received(isBinary ? (data as Buffer) : String(data))
+      this.#listener.received(isBinary ? (data as Buffer) : String(data))
     })
     socket.on('error', error => {
       this.#error ??= error
     })
-    socket.on('close', (code, text) => listener.closed(this.#reason(code, String(text))))
-    const opened = () => {
-      this.#wasOpen = true
-      listener.opened()
-    }
-    if (socket.readyState === socket.OPEN) opened()
-    else socket.on('open', opened)
+    socket.on('close', (code, text) => this.#listener.closed(this.#reason(code, String(text))))
+  }
+
+  #opened(): void {
+    this.#wasOpen = true
+    this.#listener.opened()
+  }
+
+  get arrived(): number {
+    return this.#stream?.bytesRead ?? 0
   }
 
   send(frame: string | Uint8Array, sent?: () => void): void {
@@ -63,10 +86,12 @@ export class WebSocketTransport implements Transport {
     this.socket.resume()
   }
 
-  close({ code, message }: Reason): void {
+  close(reason: Reason): void {
     const { socket } = this
+    const { code, message } = reason
     socket.close(CLOSE_CODES[code] ?? CLOSE_CODE, cut(`${code}: ${message}`))
-    const deadline = performance.now() + DRAIN_WITHIN
+    // What was lost takes no more.
+    const deadline = performance.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
     const timer = setInterval(() => {
       if (this.buffered === 0 || performance.now() > deadline) socket.terminate()
     }, CLOSE_WITHIN)
