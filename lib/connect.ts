@@ -114,7 +114,7 @@ export function connect<T>(
     const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
     return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
   }
-  const recovery = reconnect === false ? undefined : new Reconnect(open, reconnect)
+  const recovery = reconnect === false ? undefined : new Reconnect(open, settings.heartbeat, reconnect)
   const makeRoot = rootMaker(service)
   return new Connection(open(), { ...settings, makeRoot, recovery })
 }

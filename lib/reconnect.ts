@@ -22,7 +22,7 @@ export interface ReconnectOptions {
   readonly initial?: boolean | undefined
 }
 
-/** How long a try may take, in ms. */
+/** How long a try may take at most, in ms. */
 const TRY = 10_000
 
 export class Reconnect implements Recovery {
@@ -31,6 +31,7 @@ export class Reconnect implements Recovery {
   readonly #maxDelay: number
   readonly #signal: AbortSignal | undefined
   readonly #initial: boolean
+  readonly #patience: number
   #tries = 0
   #link: Link | undefined
   /** What carries the try that is under way. */
@@ -39,12 +40,15 @@ export class Reconnect implements Recovery {
 
   constructor(
     private readonly open: () => Transport,
+    /** How long silence may last before it means something, in ms; 0 for ever. */
+    heartbeat: number,
     { delay = 100, maxDelay = 10_000, signal, initial = false }: ReconnectOptions
   ) {
     this.#delay = checkMs('reconnect.delay', delay)
     this.#maxDelay = checkMs('reconnect.maxDelay', maxDelay)
     this.#signal = signal
     this.#initial = initial
+    this.#patience = Math.min(heartbeat || TRY, TRY)
   }
 
   lost(link: Link): boolean {
@@ -82,7 +86,7 @@ export class Reconnect implements Recovery {
     if (this.token === undefined) return link.start(transport)
     const { token } = this
     this.#trying = transport
-    this.#timer = setTimeout(() => this.#again(), TRY)
+    this.#timer = setTimeout(() => this.#again(), this.#patience)
     transport.start({
       opened: () => transport.send(formatResumption('resume', { token, received: link.framesIn })),
       received: frame => this.#answered(link, transport, frame),
