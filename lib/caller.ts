@@ -165,7 +165,7 @@ export class Caller {
   }
 
   #send(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    this.channel.call(message, bytes)
+    result.frame = this.channel.call(message, bytes)
     result.id = ++this.#last
     this.#pending.set(result.id, result)
   }
@@ -203,13 +203,15 @@ export class Caller {
     return result
   }
 
-  /** The session has ended: every call that waits rejects, and so does every later one. */
-  end(reason: Reason): void {
+  /** The session has ended when so many frames had left: every call that waits rejects, and so does every later one. */
+  end(reason: Reason, framesSent: number): void {
     this.#ended = reason
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
     for (const { stop } of this.#watched.values()) stop()
     this.#watched.clear()
-    for (const result of waiting) result?.reject(new SessionEndedError(reason, result.label), true)
+    for (const result of waiting) {
+      result?.reject(new SessionEndedError(reason, result.label, result.frame <= framesSent), true)
+    }
   }
 }

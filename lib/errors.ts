@@ -64,8 +64,10 @@ export class LimitError extends NetrefError {
 export class SessionEndedError extends NetrefError {
   override name = 'SessionEndedError'
   readonly reason: Reason
+  /** Whether the call had left this side, so that the other one may have carried it out; `false` says it did not run. */
+  readonly mayHaveRun: boolean
 
-  constructor(reason: Reason, call?: string) {
+  constructor(reason: Reason, call?: string, mayHaveRun = false) {
     const message = `the session has ended (${reason.code}): ${reason.message}`
     super(
       reason.code,
@@ -73,6 +75,7 @@ export class SessionEndedError extends NetrefError {
       reason.cause === undefined ? undefined : { cause: reason.cause }
     )
     this.reason = reason
+    this.mayHaveRun = mayHaveRun
   }
 }
 

@@ -33,6 +33,8 @@ export class Result extends Handler {
   readonly proxy: object = new Proxy(blankFunction, this)
   /** The number of the call; 0 when it was never sent. */
   id = 0
+  /** The number of the frame it is in. */
+  frame = 0
   /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
   observed = false
   #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'

@@ -332,7 +332,7 @@ export class Session<Root extends object = object> {
     if (this.#ended) return
     this.#ended = reason
     this.link.close(reason)
-    this.#caller.end(reason)
+    this.#caller.end(reason, this.link.sender.kept.sent)
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))

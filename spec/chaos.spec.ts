@@ -50,6 +50,9 @@ class Works extends Service {
   exposed_make(number: number) {
     return new Item(number)
   }
+  async *exposed_items(count: number) {
+    for (let i = 0; i < count; i++) yield i
+  }
   exposed_number(item: Netref<Item> | Item) {
     return item instanceof Item ? item.number : -1
   }
@@ -99,6 +102,13 @@ t.test(`${CUTS} connections die, and every call, callback and reference is right
         if (number % 2) Netref.release(item)
       }
     }
+    const items = async () => {
+      while (going()) {
+        let count = 0
+        for await (const item of await root.items(30)) if (item !== count++) t.fail('an item out of order')
+        if (count !== 30) t.fail('an item was lost')
+      }
+    }
     const bytes = async () => {
       while (going()) {
         const sent = new Uint8Array(next() * 60_000).fill(counts.bytes++)
@@ -106,7 +116,7 @@ t.test(`${CUTS} connections die, and every call, callback and reference is right
         if (back.length !== sent.length || back.at(-1) !== sent.at(-1)) t.fail('bytes were changed')
       }
     }
-    await Promise.all([one(), many(), callbacks(), references(), bytes()])
+    await Promise.all([one(), many(), callbacks(), references(), items(), bytes()])
     for (const who of ['one', 'many'] as const)
       t.ok(Works.ledger.isWhole(`${name} ${who}`, counts[who]), `${name}: ${counts[who]} calls, ${who}`)
     t.ok(heard.isWhole(name, counts.told), `${name}: ${counts.told} callbacks`)
