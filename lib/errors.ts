@@ -3,7 +3,7 @@
 /** Why a session ends, by code. */
 export const REASONS = {
   closed: 'this side or the peer called `close()`',
-  'server-closed': 'the server is closing',
+  'server-closed': 'the server is going away',
   unreachable: 'the first connection did not come about; `cause` says why',
   'connection-lost': 'the socket broke, and no other one came to carry the session on',
   'session-lost': 'another socket came too late: the server knows the session no more',

@@ -97,6 +97,7 @@ export class Server {
   }
 
   #begin(transport: Transport, first: string | Uint8Array): void {
+    if (this.#closing) return turnAway(transport, GOING)
     const recovery = this.#tickets?.issue()
     const onBegin = (session: Session) => {
       this.#sessions.add(session)
@@ -119,8 +120,7 @@ export class Server {
     const ticket = this.#tickets?.take(token)
     if (!ticket) {
       const message = 'this server does not know the session: it has ended, or was of a server before'
-      transport.start(DEAF)
-      return transport.close({ code: 'session-lost', message })
+      return turnAway(transport, { code: 'session-lost', message })
     }
     const { link } = ticket.session
     link.carryOn(
@@ -149,17 +149,26 @@ export class Server {
     return this.#events.on(name, listener)
   }
 
-  /** Stops listening and ends every session, telling its client `server-closed`. Resolves when all sockets are closed. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /**
+   * Takes no new sessions, lets calls finish that are under way, then stops listening and ends every session: its
+   * client is told `server-closed`. Resolves when all sockets are closed.
+   *
+   * @param options.drain how long calls may take to finish, in ms; 0 by default
+   * @example
+   * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
+   */
+  close({ drain = 0 }: { readonly drain?: number | undefined } = {}): Promise<void> {
+    this.#closing ??= this.#close(checkMs('drain', drain))
     return this.#closing
   }
 
-  async #close(): Promise<void> {
+  async #close(drain: number): Promise<void> {
+    for (const end = Date.now() + drain; Date.now() < end && [...this.#all].some(({ busy }) => busy); ) {
+      await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    }
     const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
-    const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
-    for (const arriving of this.#arriving) arriving.end(reason)
-    for (const session of this.#all) session.end(reason)
+    for (const arriving of this.#arriving) arriving.end(GOING)
+    for (const session of this.#all) session.end(GOING)
     await stopped
     this.#events.emit('closed', undefined)
   }
@@ -167,6 +176,15 @@ export class Server {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+const GOING: Reason = { code: 'server-closed', message: 'the server is going away' }
+/** How often it is looked whether calls are still under way, in ms. */
+const LOOK_AGAIN = 20
+
+function turnAway(transport: Transport, reason: Reason): void {
+  transport.start(DEAF)
+  transport.close(reason)
 }
 
 refuse(Server, 'it belongs to this side alone')
@@ -186,6 +204,7 @@ export async function serve<T extends object>(
   options: ServeOptions = {}
 ): Promise<Server> {
   const { host = '127.0.0.1', port = 18861, server, path, backlog, resumeWindow = 30_000 } = options
+  const window = checkMs('resumeWindow', resumeWindow)
   const settings = { ...settingsOf(options), ...livenessOf(options) }
   const makeRoot = rootMaker(service)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -209,7 +228,7 @@ export async function serve<T extends object>(
       })
     })
   }
-  return new Server(sockets, makeRoot, settings, checkMs('resumeWindow', resumeWindow))
+  return new Server(sockets, makeRoot, settings, window)
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {

@@ -327,6 +327,11 @@ export class Session<Root extends object = object> {
 
   // The end.
 
+  /** @internal Whether calls of the peer are under way. */
+  get busy(): boolean {
+    return this.#callee.answers.underWay > 0
+  }
+
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return

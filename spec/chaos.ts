@@ -32,6 +32,7 @@ export class Chaos {
   cuts = 0
   readonly #server = net.createServer(client => this.#join(client))
   readonly #sockets = new Set<Socket>()
+  readonly #swallowed = new WeakSet<Socket>()
   #most = 0
 
   private constructor(
@@ -57,6 +58,11 @@ export class Chaos {
   rage(cuts: number): void {
     this.#most = this.cuts + cuts
     this.cutAll()
+  }
+
+  /** Swallows what the connections there are should carry, and closes none. */
+  swallow(): void {
+    for (const socket of this.#sockets) this.#swallowed.add(socket)
   }
 
   /** Cuts all connections there are. */
@@ -99,6 +105,7 @@ export class Chaos {
     let left = plan?.after ?? Number.POSITIVE_INFINITY
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
+        if (this.#swallowed.has(from)) continue
         if (chunk.length <= left) {
           left -= chunk.length
           to.write(chunk)

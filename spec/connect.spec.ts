@@ -42,7 +42,7 @@ t.test('a server listens at loopback, tells its url, and counts its sessions', a
   await Promise.all([server.close(), server.close(), closed])
   t.match(await second.closed, {
     code: 'server-closed',
-    message: /^ws:.* ended the session: the server is closing$/
+    message: /^ws:.* ended the session: the server is going away$/
   })
   t.match(await rejection(second.root.add(1, 1)), { code: 'server-closed' })
   t.equal(server.sessions.size, 0)

@@ -177,7 +177,7 @@ t.test('a server that goes while it counts', async t => {
   const client = demo(t, CLIENT, linesFile(t, 1_000_000), '--url', url!)
   await client.says(/10 %/)
   process.kill(server.pid, 'SIGTERM')
-  await fails(t, 'ended the session: the server is closing', client)
+  await fails(t, 'ended the session: the server is going away', client)
   t.same(await server.ended, { code: 0, signal: null })
 })
 
