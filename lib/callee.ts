@@ -63,7 +63,7 @@ export class Callee {
   }
 
   /** Acts on one operation. @throws ProtocolError when it is not of the protocol */
-  receive(message: Operation, bytes: readonly Uint8Array[]): void {
+  receive(message: Operation, bytes: readonly Uint8Array[], again = false): void {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
@@ -83,6 +83,7 @@ export class Callee {
     if (target < 0) {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
+      if (again) throw new ProtocolError('a call made again on an answer')
       this.answers.begin(id)
       this.#waiting.add(id)
       const order = ++this.#order
@@ -106,7 +107,7 @@ export class Callee {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }))
     } else {
       const { object, self } = entry
-      const origin = { self, isRoot: target === 0, held: true }
+      const origin = { self, isRoot: target === 0, held: true, again }
       this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
     }
   }

@@ -14,7 +14,16 @@ import {
 } from './errors.js'
 import type { Path } from './names.js'
 import { Ref, type Requester } from './netref.js'
-import { formatCancel, formatOperation, formatPing, Op, type OperationCode, type Reply } from './protocol.js'
+import {
+  formatAgain,
+  formatCancel,
+  formatOperation,
+  formatPing,
+  Op,
+  type OperationCode,
+  REPEATABLE,
+  type Reply
+} from './protocol.js'
 import type { References } from './references.js'
 import { Result } from './result.js'
 import { unbox } from './unbox.js'
@@ -33,6 +42,20 @@ export interface Channel {
   /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
   room(): Promise<void> | undefined
 }
+
+/** What is kept of what a call was given. */
+export interface Repeatable extends Pick<Payload, 'bytes' | 'given'> {
+  readonly json?: string
+}
+
+/** What asks, and does nothing: it may be asked twice. */
+const READS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
+
+/** What only reads is given nothing. */
+const NOTHING_GIVEN: Repeatable = { bytes: [], given: [] }
+
+/** What is of this side, and has no flow that has begun: it can be handed over again. */
+const isOurs = (kind: string) => kind === 'o' || kind === 'f'
 
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
 interface Watched {
@@ -53,7 +76,9 @@ export class Caller {
     private readonly references: References,
     private readonly channel: Channel,
     /** Told of a value that came as the answer to a call with options. */
-    private readonly adopt: (value: unknown, options: CallOptions) => void
+    private readonly adopt: (value: unknown, options: CallOptions) => void,
+    /** Whether calls may have to be made again, in another session. */
+    private readonly repeats: boolean
   ) {}
 
   /** Calls that wait for their answer. */
@@ -87,6 +112,7 @@ export class Caller {
       const message = formatOperation(op, id, target, path, payload?.json)
       if (op === Op.oneway) return this.#sendOneWay(result, message, payload?.bytes ?? [])
       this.#send(result, message, payload?.bytes ?? [])
+      if (this.repeats) result.payload = payload ?? NOTHING_GIVEN
       if (options) this.#watch(result, options)
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
@@ -203,15 +229,44 @@ export class Caller {
     return result
   }
 
-  /** The session has ended when so many frames had left: every call that waits rejects, and so does every later one. */
-  end(reason: Reason, framesSent: number): void {
+  /**
+   * Makes a call again that waited for its answer in a session that has ended.
+   *
+   * @returns whether it can: it was asked of the root, and all it was given can be given again
+   */
+  repeat(result: Result, mayHaveRun: boolean): boolean {
+    const { op, base, path, operand, options } = result.asked!
+    const isAsked = base instanceof Ref && base.id === 0 && (READS.has(op) || REPEATABLE.has(op))
+    const { payload } = result
+    if (!isAsked || !payload || payload.given.some(([kind]) => !isOurs(kind))) return false
+    // What was given by value is what it was then; what was given by reference has other numbers now.
+    const boxed = payload.given.length + payload.bytes.length > 0 ? this.#box(op, operand)! : payload
+    const again = mayHaveRun && !READS.has(op)
+    const message = formatOperation(op, this.#last + 1, 0, path, boxed.json)
+    result.session = this.session
+    result.payload = boxed
+    result.frame = this.channel.push(again ? formatAgain(message) : message, boxed.bytes)
+    result.id = ++this.#last
+    this.#pending.set(result.id, result)
+    if (options) this.#watch(result, options)
+    return true
+  }
+
+  /**
+   * The session has ended when so many frames had left: every call that waits rejects, and so does every later one,
+   * but for those that a successor makes again.
+   */
+  end(reason: Reason, framesSent: number, successor?: Caller): void {
     this.#ended = reason
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
     for (const { stop } of this.#watched.values()) stop()
     this.#watched.clear()
     for (const result of waiting) {
-      result?.reject(new SessionEndedError(reason, result.label, result.frame <= framesSent), true)
+      if (!result) continue
+      const mayHaveRun = result.frame <= framesSent
+      if (successor?.repeat(result, mayHaveRun)) continue
+      result.reject(new SessionEndedError(reason, result.label, mayHaveRun), true)
     }
   }
 }

@@ -1,6 +1,7 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 import { WebSocket } from 'ws'
-import type { Reason } from './errors.js'
+import type { Reason, ReasonCode } from './errors.js'
+import { Emitter } from './events.js'
 import type { LinkState } from './link.js'
 import {
   type CommonOptions,
@@ -13,7 +14,7 @@ import {
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
-import type { Transport } from './transport.js'
+import { NOWHERE, type Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import type { Netref } from './types.js'
@@ -32,16 +33,69 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    * @default { delay: 100, maxDelay: 10_000, initial: false }
    */
   readonly reconnect?: ReconnectOptions | false | undefined
+  /**
+   * Makes a new session where the one before cannot be resumed: `root` is the new one's then, and `renewed` is told.
+   * Netrefs of the old session stay dead. Calls on the root that were pending are sent again if they had not left, if
+   * they only read, or if their home marks them `@idempotent`; all others reject with `may-have-run`.
+   *
+   * @default false
+   */
+  readonly renew?: boolean | undefined
 }
+
+export interface ConnectionEvents extends SessionEvents {
+  /** A new session has begun, as the one before was lost; `root` is the new one's. */
+  renewed: undefined
+}
+
+/** Why a session ends that another one can take the place of. */
+const RENEWABLE = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
 
 /** A client's hold on a session: calls made before the socket is open wait for it. */
 export class Connection<T> {
-  /** This end of the session. */
-  readonly session: Session
+  /** Resolves, with the reason, when the session has ended, and no other one takes its place. It never rejects. */
+  readonly closed: Promise<Reason>
+  readonly #events: Emitter<ConnectionEvents>
+  #session: Session
+  #close!: (reason: Reason) => void
 
   /** @internal */
-  constructor(transport: Transport, setup: Omit<SessionSetup, 'initiates'>) {
-    this.session = new Session(transport, { ...setup, initiates: true })
+  constructor(
+    transport: Transport,
+    private readonly setup: Omit<SessionSetup, 'initiates'>,
+    /** What finds a socket for the next session. */
+    private readonly renewal?: Reconnect
+  ) {
+    this.#events = new Emitter(error => setup.onError(error, { session: this.#session }))
+    this.closed = new Promise(resolve => {
+      this.#close = resolve
+    })
+    this.#session = this.#join(transport, () => {})
+  }
+
+  #join(transport: Transport, onBegin: () => void): Session {
+    const successor = this.renewal && ((reason: Reason) => this.#succeed(reason))
+    const session = new Session(transport, { ...this.setup, initiates: true, onBegin, successor })
+    session.on('interrupted', reason => this.#events.emit('interrupted', reason))
+    session.on('resumed', () => this.#events.emit('resumed', undefined))
+    session.on('closed', reason => {
+      if (session !== this.#session) return
+      this.#close(reason)
+      this.#events.emit('closed', reason)
+    })
+    return session
+  }
+
+  /** The session that takes the place of the one that ends. */
+  #succeed({ code }: Reason): Session | undefined {
+    if (!RENEWABLE.has(code) || !this.renewal!.renew()) return undefined
+    this.#session = this.#join(NOWHERE, () => this.#events.emit('renewed', undefined))
+    return this.#session
+  }
+
+  /** This end of the session; of the present one, where sessions are renewed. */
+  get session(): Session {
+    return this.#session
   }
 
   /** What the server offers. */
@@ -54,23 +108,18 @@ export class Connection<T> {
     return this.session.state
   }
 
-  /** Resolves, with the reason, when the session has ended. It never rejects. */
-  get closed(): Promise<Reason> {
-    return this.session.closed
-  }
-
   /** Numbers: references held, calls pending, frames and bytes each way. */
   get stats(): SessionStats {
     return this.session.stats
   }
 
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed` and `renewed`.
    *
    * @returns what takes the listener off again
    */
-  on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
-    return this.session.on(name, listener)
+  on<E extends keyof ConnectionEvents>(name: E, listener: (told: ConnectionEvents[E]) => void): () => void {
+    return this.#events.on(name, listener)
   }
 
   /** Asks the server for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
@@ -107,7 +156,7 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const address = parseAddress(url)
-  const { service = Nothing, reconnect = {}, ...others } = options
+  const { service = Nothing, reconnect = {}, renew = false, ...others } = options
   const settings = { ...settingsOf(others), ...livenessOf(others) }
   const open = () => {
     const { limits } = settings
@@ -116,7 +165,8 @@ export function connect<T>(
   }
   const recovery = reconnect === false ? undefined : new Reconnect(open, settings.heartbeat, reconnect)
   const makeRoot = rootMaker(service)
-  return new Connection(open(), { ...settings, makeRoot, recovery })
+  if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
+  return new Connection(open(), { ...settings, makeRoot, recovery }, renew ? recovery : undefined)
 }
 
 function parseAddress(url: string | { readonly href: string }): string {

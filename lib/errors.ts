@@ -27,7 +27,14 @@ export interface Reason {
 }
 
 /** Why a call was refused before or after it ran, without an exception of the handler's own. */
-export type RefusalCode = 'not-exposed' | 'not-callable' | 'released' | 'unsendable' | 'unreadable' | 'limit'
+export type RefusalCode =
+  | 'not-exposed'
+  | 'not-callable'
+  | 'released'
+  | 'unsendable'
+  | 'unreadable'
+  | 'limit'
+  | 'may-have-run'
 
 /**
  * What netref itself has to say about a call: every error of netref's own has a `code`.
@@ -79,6 +86,12 @@ export class SessionEndedError extends NetrefError {
   }
 }
 
+/** The call was sent again in a new session, and not run, as it may have run in the one before: it is not `@idempotent`. */
+export class MayHaveRunError extends NetrefError {
+  override name = 'MayHaveRunError'
+  readonly mayHaveRun = true
+}
+
 /** A value that cannot travel: its message names the path in the arguments, what was found there, and the cure. */
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'
@@ -108,7 +121,8 @@ const refusals: Record<RefusalCode, (message: string) => Error> = {
   released: message => new ReleasedError('released', message),
   unsendable: message => new UnsendableError(message),
   unreadable: message => new NetrefError('unreadable', message),
-  limit: message => new LimitError('limit', message)
+  limit: message => new LimitError('limit', message),
+  'may-have-run': message => new MayHaveRunError('may-have-run', message)
 }
 
 /** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */

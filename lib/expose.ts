@@ -93,6 +93,27 @@ export const exposed: Exposable = (target, context) => {
   marked.add(kind === 'accessor' ? (target as { get: object }).get : (target as object))
 }
 
+const idempotents = new WeakSet<object>()
+
+/**
+ * Marks a method that may be carried out twice and does the same as if once: a client that renews its session makes
+ * calls of it again whose answers were lost with the session before.
+ *
+ * @example
+ * class Store extends Service {
+ *   @exposed @idempotent put(key: string, value: string) { this.values.set(key, value) }
+ * }
+ */
+export function idempotent(
+  method: (...args: never) => unknown,
+  { kind, name }: ClassMethodDecoratorContext
+): void {
+  if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: it goes on methods`)
+  idempotents.add(method)
+}
+
+export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotents.has(fn)
+
 /** Whether this very descriptor came from `@exposed`. */
 export const isMarked = ({ get, value }: PropertyDescriptor): boolean =>
   get ? marked.has(get) : typeof value === 'function' && marked.has(value)

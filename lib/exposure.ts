@@ -1,7 +1,7 @@
 // The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
 // home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { grantOf, isMarked } from './expose.js'
+import { grantOf, isIdempotent, isMarked } from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
@@ -60,6 +60,8 @@ export interface Origin {
   readonly isRoot?: boolean | undefined
   /** The object that a member function, the target, belongs to. */
   readonly self?: object | undefined
+  /** Whether the operation may have been carried out before. */
+  readonly again?: boolean | undefined
 }
 
 type Members = Record<Name, unknown>
@@ -87,7 +89,10 @@ export function operate(
   let holder = target
   let from = origin
   for (let i = 0; ; i++) {
-    if (isNetref(holder)) return { value: request(holder, op, path.slice(i), operand) }
+    if (isNetref(holder)) {
+      if (origin.again) throw mayHaveRun(path.at(-1))
+      return { value: request(holder, op, path.slice(i), operand) }
+    }
     if (i === steps) break
     holder = read(holder, path[i]!, exposure, from)
     from = INSIDE
@@ -96,17 +101,19 @@ export function operate(
   if (op === Op.obtain) return { value: copy(holder, exposure, from) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
+  if (name === undefined && origin.again) throw mayHaveRun(name)
   if (name === undefined) return itself(op, holder, operand, origin.self)
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, from, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
   if (member === undefined) throw notExposed(name)
+  if (origin.again && op !== Op.call) throw mayHaveRun(name)
   switch (op) {
     case Op.get:
       return outcome(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[]) }
+      return { value: call(object[member], object, name, operand as unknown[], origin.again) }
     case Op.construct:
       return { value: construct(object[member], name, operand as unknown[]) }
     case Op.set:
@@ -123,6 +130,12 @@ const WHOLE = new Set<OperationCode>([Op.keys, Op.obtain, Op.iterate])
 const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
 
+const mayHaveRun = (name: Name | undefined) =>
+  new Refusal(
+    'may-have-run',
+    `${what(name)} may have run before the session was lost, and is not @idempotent`
+  )
+
 const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
@@ -138,7 +151,14 @@ function itself(op: OperationCode, target: unknown, operand: unknown, self: obje
   }
 }
 
-function call(fn: unknown, self: object | undefined, name: Name | undefined, args: unknown[]): unknown {
+function call(
+  fn: unknown,
+  self: object | undefined,
+  name: Name | undefined,
+  args: unknown[],
+  again = false
+): unknown {
+  if (again && !isIdempotent(fn)) throw mayHaveRun(name)
   if (isNetref(fn)) return request(fn, Op.call, [], args)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
   return Reflect.apply(fn, self, args)

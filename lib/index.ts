@@ -1,9 +1,18 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export { callSession, callSignal } from './call-context.js'
-export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectOptions,
+  connect,
+  Pair,
+  type PairOptions,
+  pair
+} from './connect.js'
 export {
   ExposureError,
   LimitError,
+  MayHaveRunError,
   NetrefError,
   type Reason,
   type ReasonCode,
@@ -11,7 +20,7 @@ export {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-export { type ExposeOptions, expose, exposed } from './expose.js'
+export { type ExposeOptions, expose, exposed, idempotent } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
 export type { LinkState } from './link.js'
 export type { CommonOptions, ErrorContext, Limits, LivenessOptions, SocketOptions } from './options.js'

@@ -26,7 +26,8 @@ export const Op = {
   cancel: 18,
   pull: 19,
   items: 20,
-  ended: 21
+  ended: 21,
+  again: 22
 } as const
 
 /**
@@ -99,9 +100,13 @@ export type Reply = readonly [
 /** A server that would resume the session says with what token. */
 export type Hello = readonly [op: typeof Op.hello, version: number, limits: PeerLimits, token?: string]
 
+/** An operation that may have been carried out before, in a session that was lost. */
+export type Again = readonly [op: typeof Op.again, ...operation: Operation]
+
 export type Message =
   | Hello
   | Operation
+  | Again
   | readonly [op: typeof Op.ping, id: number]
   | Reply
   | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
@@ -136,6 +141,7 @@ export function formatOperation(
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
 
+export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
 export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits, token?: string): string => {
   const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth }]
   return JSON.stringify(token === undefined ? hello : [...hello, token])
@@ -160,6 +166,9 @@ export const formatEnded = (id: number, ok: boolean, payload?: string): string =
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {
   return payload === undefined ? `[${op},${id}]` : `[${op},${id},${payload}]`
 }
+
+/** What may be carried out again, if its home says so. */
+export const REPEATABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
 
 /** @throws ProtocolError when `raw` is not one of the messages above. */
 export function parseMessage(raw: unknown): Message {
@@ -201,6 +210,8 @@ function wellFormed(m: unknown[]): boolean {
       return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4])
     case Op.ping:
       return m.length === 2 && isId(m[1])
+    case Op.again:
+      return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
     case Op.hello:
       return m.length <= 4 && isId(m[1]) && isLimits(m[2]) && (m.length < 4 || isToken(m[3]))
     default:

@@ -26,11 +26,11 @@ export interface ReconnectOptions {
 const TRY = 10_000
 
 export class Reconnect implements Recovery {
-  token: string | undefined
+  #token: string | undefined
   readonly #delay: number
   readonly #maxDelay: number
   readonly #signal: AbortSignal | undefined
-  readonly #initial: boolean
+  #initial: boolean
   readonly #patience: number
   #tries = 0
   #link: Link | undefined
@@ -51,6 +51,23 @@ export class Reconnect implements Recovery {
     this.#patience = Math.min(heartbeat || TRY, TRY)
   }
 
+  get token(): string | undefined {
+    return this.#token
+  }
+
+  /** Told where a connection has come about. */
+  set token(token: string | undefined) {
+    this.#token = token
+    this.#tries = 0
+  }
+
+  /** Looks for a socket for a new session from now on. @returns whether it may */
+  renew(): boolean {
+    this.#token = undefined
+    this.#initial = true
+    return !this.#signal?.aborted
+  }
+
   lost(link: Link): boolean {
     const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
     if (hopeless || this.#signal?.aborted) return false
@@ -67,7 +84,6 @@ export class Reconnect implements Recovery {
   stop(): void {
     clearTimeout(this.#timer)
     this.#giveUp()
-    this.#tries = 0
     this.#link = undefined
     this.#signal?.removeEventListener('abort', this.#aborted)
     page.removeEventListener?.('online', this.#nudged)

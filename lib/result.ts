@@ -1,6 +1,7 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
 import type { CallOptions } from './call-options.js'
+import type { Repeatable } from './caller.js'
 import { Refusal, refusalError } from './errors.js'
 import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
@@ -35,6 +36,8 @@ export class Result extends Handler {
   id = 0
   /** The number of the frame it is in. */
   frame = 0
+  /** What was sent of its operand, where it may have to be sent again. */
+  payload: Repeatable | undefined
   /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
   observed = false
   #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
@@ -50,7 +53,7 @@ export class Result extends Handler {
   #label = 'result'
 
   constructor(
-    readonly session: Requester,
+    public session: Requester,
     op: OperationCode,
     base: Ref | Result,
     path: Path,
@@ -72,6 +75,10 @@ export class Result extends Handler {
     return formatCall(op, ending(base.label) + formatPath(path), operand)
   }
 
+  get asked(): Asked | undefined {
+    return this.#asked
+  }
+
   get error(): unknown {
     return this.#value
   }
@@ -91,7 +98,7 @@ export class Result extends Handler {
     if (state === 'rejected' || this.#chained) this.#label = this.label
     this.#state = state
     this.#value = value
-    this.#asked = undefined
+    this.#asked = this.payload = undefined
     this.#arrived?.()
   }
 

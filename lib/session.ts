@@ -17,6 +17,7 @@ import {
   type Hello,
   type Message,
   Op,
+  type Operation,
   type OperationCode,
   parseMessage,
   VERSION
@@ -51,7 +52,9 @@ export interface SessionSetup extends Settings, LinkSetup {
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
-  readonly onBegin?: (session: Session) => void
+  readonly onBegin?: ((session: Session) => void) | undefined
+  /** The session that takes the place of one that ends for this reason, and makes its calls again. */
+  readonly successor?: ((reason: Reason) => Session | undefined) | undefined
 }
 
 export interface SessionEvents {
@@ -118,7 +121,7 @@ export class Session<Root extends object = object> {
       this.link
     )
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
-    this.#caller = new Caller(this, this.#references, this.link, adopt)
+    this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
@@ -254,6 +257,8 @@ export class Session<Root extends object = object> {
       case Op.ping:
         this.#callee.count(message[1])
         return this.#callee.reply(message[1], { value: undefined })
+      case Op.again:
+        return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, true)
       default:
         return this.#callee.receive(message, bytes)
     }
@@ -280,8 +285,8 @@ export class Session<Root extends object = object> {
     const { initiates, recovery } = this.setup
     this.link.sender.peer = limits
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery?.token), NO_BYTES)
-    else if (recovery && token !== undefined) recovery.token = token
-    else this.link.sender.kept.stop()
+    else if (recovery) recovery.token = token
+    if (initiates && token === undefined) this.link.sender.kept.stop()
     this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
@@ -337,7 +342,8 @@ export class Session<Root extends object = object> {
     if (this.#ended) return
     this.#ended = reason
     this.link.close(reason)
-    this.#caller.end(reason, this.link.sender.kept.sent)
+    const successor = this.setup.successor?.(reason)
+    this.#caller.end(reason, this.link.sender.kept.sent, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))

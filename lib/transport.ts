@@ -28,5 +28,15 @@ export interface TransportListener {
   closed(reason: Reason): void
 }
 
+/** Where a link begins that is to look for its first transport by itself. */
+export const NOWHERE: Transport = {
+  start: listener => listener.closed({ code: 'unreachable', message: 'no connection was tried yet' }),
+  send() {},
+  buffered: 0,
+  pause() {},
+  resume() {},
+  close() {}
+}
+
 /** For a transport that was given up: nothing of it is heard any more. */
 export const DEAF: TransportListener = { opened() {}, received() {}, closed() {} }

@@ -9,6 +9,8 @@ import {
   type ConnectOptions,
   connect,
   expose,
+  exposed,
+  idempotent,
   type Netref,
   type Reason,
   type ServeOptions,
@@ -72,7 +74,7 @@ t.test('calls, references and callbacks go on over another socket, and both ends
     const told: string[] = []
     const [session] = sessions
     for (const [who, side] of [
-      ['client', conn],
+      ['client', conn.session],
       ['server', session!]
     ] as const) {
       side.on('interrupted', ({ code }) => told.push(`${who} ${code}`))
@@ -440,4 +442,86 @@ t.test('kill -STOP for less than the window: nothing is noticed but time', async
   t.equal(await conn.root.count(), 3)
   t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
   await conn.close()
+})
+
+class Store extends Service {
+  static values: string[] = []
+  static go: () => void = () => {}
+  @exposed @idempotent put(value: string) {
+    Store.values.push(value)
+    return new Promise<string>(resolve => {
+      Store.go = () => resolve(value)
+    })
+  }
+  @exposed append(value: string) {
+    Store.values.push(value)
+    return new Promise<void>(() => {})
+  }
+  @exposed watch(listener: Netref<(value: string) => void>) {
+    return listener('watched')
+  }
+  @exposed open() {
+    return expose({ name: () => 'thing', wait: () => new Promise<void>(() => {}) })
+  }
+  @exposed use(thing: object) {
+    return thing
+  }
+  @exposed get size() {
+    return new Promise<number>(resolve => {
+      if (Store.values.includes('size')) resolve(Store.values.length)
+    })
+  }
+}
+
+t.test('renew: another session takes the place of one that is lost, and makes its calls again', async t => {
+  const first = await serve(Store, { port: 0, resumeWindow: 0 })
+  const port = Number(new URL(first.url).port)
+  const conn = connect<Store>(first.url, { renew: true, reconnect: SOON })
+  const told: string[] = []
+  for (const event of ['interrupted', 'resumed', 'renewed', 'closed'] as const)
+    conn.on(event, () => told.push(event))
+  const { root } = conn
+  const thing = await root.open()
+  const put = root.put('a')
+  const given = { text: 'b' }
+  const append = rejection(root.append('b'))
+  const chained = rejection(root.open().wait())
+  const held = rejection(thing.wait())
+  const withOld = rejection(root.use(thing).then(() => new Promise(() => {})))
+  const size = Promise.resolve(root.size)
+  await conn.ping()
+  given.text = 'changed'
+  const pinged = rejection(conn.ping())
+  await first.close()
+  t.match(await pinged, { code: 'server-closed' }, 'who asks for a sign of life asks this session')
+  const again = conn.root
+  t.not(again, root)
+  t.equal(conn.state, 'connecting')
+  Store.values.push('size')
+  const second = await serve(Store, { port })
+  await until(() => told.includes('renewed'))
+  for (const error of [await chained, await held])
+    t.match(error, { name: 'SessionEndedError', code: 'server-closed', mayHaveRun: true })
+  t.match(await append, {
+    name: 'MayHaveRunError',
+    code: 'may-have-run',
+    mayHaveRun: true,
+    message: 'root.append("b"): "append" may have run before the session was lost, and is not @idempotent'
+  })
+  await until(() => Store.values.filter(value => value === 'a').length === 2)
+  Store.go()
+  t.equal(await put, 'a', 'what is idempotent has run again')
+  t.equal(await size, Store.values.length, 'what only reads has been read again')
+  t.equal(Store.values.filter(value => value === 'b').length, 1)
+  t.equal(await conn.root.watch(value => value.toUpperCase()), 'WATCHED')
+  t.match(await rejection(thing.name()), { code: 'server-closed' }, 'old netrefs stay dead')
+  t.match(await rejection(root.put('c')), { code: 'server-closed' })
+  t.same(told, ['renewed'])
+  void withOld
+  await assertClean(t, conn.session, ...second.sessions)
+  await conn.close()
+  t.match(await conn.closed, { code: 'closed' })
+  t.same(told, ['renewed', 'closed'])
+  await second.close()
+  t.throws(() => connect('ws://localhost', { renew: true, reconnect: false }), /`renew` needs `reconnect`/)
 })
