@@ -50,10 +50,12 @@ export class Heartbeat {
     // This side slept, or had no time: it has not listened, and what it heard before says nothing.
     const slept = now - this.#turned > this.interval
     this.#turned = now
-    const alive = this.heard || pulse.paused || pulse.arrived !== this.#arrived
+    const heard = this.heard || pulse.paused
+    // A frame that takes so long keeps whoever sends it from hearing of us, too, unless it is asked.
+    const halfway = !heard && pulse.arrived !== this.#arrived
     this.heard = false
     this.#arrived = pulse.arrived
-    this.#silent = slept ? 1 : alive ? 0 : this.#silent + 1
+    this.#silent = slept || halfway ? 1 : heard ? 0 : this.#silent + 1
     if (this.#silent === 1) pulse.ask()
     else if (this.#silent > TURNS) pulse.lost((this.#silent * this.interval) / TURNS)
   }
