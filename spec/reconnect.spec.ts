@@ -20,7 +20,7 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
   const window = new EventTarget()
   const document = new Page()
   const added: string[] = []
-  t.intercept(globalThis, 'document', { value: document })
+  t.intercept(globalThis as object, 'document' as never, { value: document })
   for (const name of ['addEventListener', 'removeEventListener'] as const) {
     t.intercept(
       globalThis,
