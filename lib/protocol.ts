@@ -97,8 +97,14 @@ export type Reply = readonly [
   groups?: Groups
 ]
 
-/** A server that would resume the session says with what token. */
-export type Hello = readonly [op: typeof Op.hello, version: number, limits: PeerLimits, token?: string]
+/** A server that would resume the session says with what token, and how long after a loss, in ms. */
+export type Hello = readonly [
+  op: typeof Op.hello,
+  version: number,
+  limits: PeerLimits,
+  token?: string,
+  goodFor?: number
+]
 
 /** An operation that may have been carried out before, in a session that was lost. */
 export type Again = readonly [op: typeof Op.again, ...operation: Operation]
@@ -142,9 +148,12 @@ export function formatOperation(
 }
 
 export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
-export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits, token?: string): string => {
+export const formatHello = (
+  { jsonBytes, frameBytes, depth }: PeerLimits,
+  { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
+): string => {
   const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth }]
-  return JSON.stringify(token === undefined ? hello : [...hello, token])
+  return JSON.stringify(token === undefined ? hello : [...hello, token, goodFor])
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>
@@ -213,15 +222,15 @@ function wellFormed(m: unknown[]): boolean {
     case Op.again:
       return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
     case Op.hello:
-      return m.length <= 4 && isId(m[1]) && isLimits(m[2]) && (m.length < 4 || isToken(m[3]))
+      return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
     default:
       return false
   }
 }
 
 /** What proves that a socket is of a session: nothing that could be read as more. */
-export const isToken = (token: unknown): token is string =>
-  typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
+const isResumable = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
+const isToken = (token: unknown): token is string => typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1

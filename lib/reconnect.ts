@@ -26,6 +26,7 @@ export interface ReconnectOptions {
 const TRY = 10_000
 
 export class Reconnect implements Recovery {
+  goodFor = 0
   #token: string | undefined
   readonly #delay: number
   readonly #maxDelay: number
@@ -33,6 +34,8 @@ export class Reconnect implements Recovery {
   #initial: boolean
   readonly #patience: number
   #tries = 0
+  /** When the socket was lost. */
+  #lost = 0
   #link: Link | undefined
   /** What carries the try that is under way. */
   #trying: Transport | undefined
@@ -73,6 +76,7 @@ export class Reconnect implements Recovery {
     if (hopeless || this.#signal?.aborted) return false
     if (!this.#link) {
       this.#link = link
+      this.#lost = Date.now()
       this.#signal?.addEventListener('abort', this.#aborted)
       page.addEventListener?.('online', this.#nudged)
       page.document?.addEventListener('visibilitychange', this.#nudged)
@@ -108,8 +112,10 @@ export class Reconnect implements Recovery {
       received: frame => this.#answered(link, transport, frame),
       closed: reason => {
         this.#trying = undefined
-        if (isLoss(reason)) this.#wait()
-        else link.end(reason)
+        // Later nobody would know the session: what its calls wait for will not come.
+        const tooLate = Date.now() > this.#lost + this.goodFor
+        if (isLoss(reason) && !tooLate) this.#wait()
+        else link.end(isLoss(reason) ? { ...reason, code: 'connection-lost' } : reason)
       }
     })
   }

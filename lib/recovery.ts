@@ -6,6 +6,8 @@ import type { Link } from './link.js'
 export interface Recovery {
   /** What proves that a socket is of this session: a server tells it, a client is told it. */
   token: string | undefined
+  /** For how long after its socket was lost a session may be carried on, in ms: the server says so. */
+  goodFor: number
   /** The transport is lost. @returns whether another one is awaited; where none comes, `link.end` is called */
   lost(link: Link): boolean
   /** No other transport is awaited any more: one has come, or the session has ended. */

@@ -80,7 +80,7 @@ export class Server {
   ) {
     this.sessions = this.#sessions
     this.#sockets = sockets
-    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow) : undefined
+    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow, settings.heartbeat) : undefined
     const report = (error: unknown) => settings.onError(error, { session: undefined })
     this.#events = new Emitter(report)
     sockets.on('error', report)

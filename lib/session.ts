@@ -274,7 +274,7 @@ export class Session<Root extends object = object> {
     this.#callee.cancel(id, reason)
   }
 
-  #begin([, version, limits, token]: Hello): void {
+  #begin([, version, limits, token, goodFor = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
@@ -284,8 +284,8 @@ export class Session<Root extends object = object> {
     this.#greeted = true
     const { initiates, recovery } = this.setup
     this.link.sender.peer = limits
-    if (!initiates) this.link.push(formatHello(this.setup.limits, recovery?.token), NO_BYTES)
-    else if (recovery) recovery.token = token
+    if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
+    else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
     this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {

@@ -13,13 +13,17 @@ export class Tickets {
 
   constructor(
     /** How long a session waits for another socket, in ms. */
-    private readonly window: number
+    private readonly window: number,
+    /** How long it may take the server to learn of a loss, in ms. */
+    private readonly heartbeat: number
   ) {}
 
   /** A ticket for a session to come. */
   issue(): Ticket {
     const id = String(++this.#last)
-    const ticket = new Ticket(id, this.window, () => this.#tickets.delete(id))
+    const ticket = new Ticket(id, this.window, this.window + 2 * this.heartbeat, () =>
+      this.#tickets.delete(id)
+    )
     this.#tickets.set(id, ticket)
     return ticket
   }
@@ -43,6 +47,7 @@ export class Ticket implements Recovery {
   constructor(
     private readonly id: string,
     private readonly window: number,
+    readonly goodFor: number,
     /** Told when the session has ended. */
     readonly forget: () => void
   ) {}
