@@ -248,6 +248,20 @@ t.test('a server that keeps nothing, a client that looks for nothing, a search t
   )
 })
 
+t.test('a server that is gone for good: the client gives up when nobody would know the session', async t => {
+  const server = await serve(Works, { port: 0, resumeWindow: 30, heartbeat: 10 })
+  const chaos = await Chaos.before(server.url, 1)
+  const conn = connect<Works>(chaos.url, { reconnect: SOON })
+  const pending = rejection(conn.root.later())
+  await conn.ping()
+  await chaos.close()
+  const lost = performance.now()
+  t.match(await pending, { code: 'connection-lost', mayHaveRun: true, message: /ECONNREFUSED/ })
+  t.ok(performance.now() - lost >= 45, 'not before')
+  await conn.close()
+  await server.close()
+})
+
 t.test('closing while interrupted ends it at once; the server drops it with its window', t =>
   throughProxy(
     t,
