@@ -44,12 +44,7 @@ export interface Payload {
 }
 export type Given = readonly [kind: ReferenceKind, data: unknown]
 
-const plain = (value: unknown): Payload => ({
-  json: JSON.stringify(value),
-  grouped: false,
-  bytes: NOTHING,
-  given: NOTHING
-})
+const plain = (json: string): Payload => ({ json, grouped: false, bytes: NOTHING, given: NOTHING })
 const NOTHING: readonly never[] = []
 /** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
 const ENDLESS = Symbol('endless')
@@ -62,8 +57,12 @@ const LONG_WALK = 100_000
  * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
  */
 export function boxArguments(args: unknown[], giver: Giver): Payload {
-  for (const arg of args) if (!isPlainPrimitive(arg)) return new Boxing('args', giver).whole(args)
-  return plain(args)
+  let list = ''
+  for (const arg of args) {
+    if (!isPlainPrimitive(arg)) return new Boxing('args', giver).whole(args)
+    list += list === '' ? toJSON(arg) : `,${toJSON(arg)}`
+  }
+  return plain(`[${list}]`)
 }
 
 /**
@@ -72,10 +71,14 @@ export function boxArguments(args: unknown[], giver: Giver): Payload {
  * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
  */
 export function boxValue(value: unknown, name: string, giver: Giver, self?: object): Payload {
-  return isPlainPrimitive(value) ? plain(value) : new Boxing(name, giver).whole(value, self)
+  return isPlainPrimitive(value) ? plain(toJSON(value)) : new Boxing(name, giver).whole(value, self)
 }
 
-function isPlainPrimitive(value: unknown): boolean {
+/** The JSON of a plain primitive. */
+const toJSON = (value: string | number | boolean | null): string =>
+  typeof value === 'string' ? JSON.stringify(value) : String(value)
+
+function isPlainPrimitive(value: unknown): value is string | number | boolean | null {
   switch (typeof value) {
     case 'number':
       return value - value === 0 && (value !== 0 || 1 / value > 0)

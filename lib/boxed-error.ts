@@ -1,7 +1,9 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 import type { Boxing } from './box.js'
-import { ProtocolError } from './errors.js'
+import { costOfFields } from './effort.js'
+import { ProtocolError, Refusal } from './errors.js'
 import { errorClass, errorName } from './registry.js'
+import type { Taker } from './unbox.js'
 import { travelOf } from './values.js'
 
 interface BoxedError {
@@ -89,10 +91,12 @@ function withoutStack<T>(make: () => T): T {
 }
 
 /** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, boxed: unknown): Error {
+export function fillError(error: Error, boxed: unknown, { effort }: Taker): Error {
   const { code, cause, errors, fields = {}, omitted, stack } = boxed as BoxedError
   if (typeof fields !== 'object' || fields === null || travelOf(fields).as !== 'record')
     throw new ProtocolError('an error whose fields are not a record')
+  if (!effort.allows(costOfFields(fields)))
+    throw new Refusal('limit', 'an error of so many fields that it takes too long to read')
   if (code !== undefined) define(error, 'code', code, true)
   if (cause !== undefined) define(error, 'cause', cause)
   if (errors !== undefined) define(error, 'errors', errors)

@@ -16,6 +16,7 @@ import { type Exposure, type Outcome, operate } from './exposure.js'
 import { formatPath } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import type { Limits } from './options.js'
+import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { Rate } from './rate.js'
 import type { References } from './references.js'
@@ -45,6 +46,7 @@ export class Callee {
   /** Signals that came with calls under way. */
   readonly #held = new Map<number, readonly ArrivedSignal[]>()
   readonly #rate: Rate
+  readonly #operate: typeof operate
 
   constructor(
     readonly session: Session,
@@ -54,6 +56,7 @@ export class Callee {
     private readonly limits: Limits,
     private readonly report: (error: unknown, call: string) => void
   ) {
+    this.#operate = policed(operate, session, exposure.before)
     this.#rate = new Rate(limits.callsPerSecond)
   }
 
@@ -68,7 +71,7 @@ export class Callee {
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
     const { flows, exports } = this.references
-    const names = keysOf(path).map(toName)
+    const keys = keysOf(path)
     let operand: unknown
     let refusal: unknown
     try {
@@ -78,8 +81,9 @@ export class Callee {
       refusal = error
     }
     this.#hold(id, flows.takeFresh())
-    const excess = this.#beyondLimits(id)
+    const excess = this.#beyondLimits(id, keys.length)
     if (excess) return this.fail(id, excess, false)
+    const names = keys.map(toName)
     if (target < 0) {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
@@ -94,7 +98,7 @@ export class Callee {
           else if (!answer.ok) this.fail(id, answer.error)
           else {
             const { value, self } = answer
-            this.#carryOut(id, () => operate(op, value, names, operand, this.exposure, { self }), true)
+            this.#carryOut(id, () => this.#operate(op, value, names, operand, this.exposure, { self }), true)
           }
         })
       )
@@ -108,7 +112,7 @@ export class Callee {
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true, again }
-      this.#carryOut(id, () => operate(op, object, names, operand, this.exposure, origin))
+      this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin))
     }
   }
 
@@ -146,8 +150,9 @@ export class Callee {
   }
 
   /** What a call is refused for that is one too many. */
-  #beyondLimits(id: number): Refusal | undefined {
-    const { pendingCalls, callsPerSecond } = this.limits
+  #beyondLimits(id: number, steps: number): Refusal | undefined {
+    const { depth, pendingCalls, callsPerSecond } = this.limits
+    if (steps > depth) return new Refusal('limit', `a path of more than ${depth} names (limits.depth)`)
     const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
     if (others >= pendingCalls) {
       return new Refusal(

@@ -14,6 +14,7 @@ import {
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
+import { Introducing, type Token } from './token.js'
 import { NOWHERE, type Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
 import { WebSocketTransport } from './transports/websocket.js'
@@ -21,6 +22,12 @@ import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
 export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOptions {
+  /**
+   * What the client shows who it is by, in browsers, too: sent when the socket is open, before all else, and never in
+   * the URL. `authenticate` asks for it by `await request.token()`. A function is asked for each socket; if it fails, the
+   * server is `unreachable`.
+   */
+  readonly token?: Token | undefined
   /**
    * What the server finds at `session.root`, to call at any time.
    *
@@ -156,12 +163,14 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const address = parseAddress(url)
-  const { service = Nothing, reconnect = {}, renew = false, ...others } = options
+  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
   const settings = { ...settingsOf(others), ...livenessOf(others) }
   const open = () => {
     const { limits } = settings
     const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
-    return new WebSocketTransport(new WebSocket(address, { ...defaults, ...(options as object) }), address)
+    const socket = new WebSocket(address, { ...defaults, ...(options as object) })
+    const transport = new WebSocketTransport(socket, address)
+    return token === undefined ? transport : new Introducing(transport, token, address)
   }
   const recovery = reconnect === false ? undefined : new Reconnect(open, settings.heartbeat, reconnect)
   const makeRoot = rootMaker(service)
@@ -181,6 +190,8 @@ function parseAddress(url: string | { readonly href: string }): string {
 export interface PairOptions extends CommonOptions {
   /** What the client end offers. */
   readonly service?: ServiceSource | undefined
+  /** Who the client is, for the serving end: `session.identity`. */
+  readonly identity?: unknown
   /** Options of the serving end. */
   readonly serving?: CommonOptions | undefined
 }
@@ -193,12 +204,12 @@ export class Pair<T> extends Connection<T> {
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
-  constructor(source: ServiceSource, { serving = {}, service = Nothing, ...options }: PairOptions) {
+  constructor(source: ServiceSource, { identity, serving = {}, service = Nothing, ...options }: PairOptions) {
     const transports = MemoryTransport.pair()
     const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
     super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
-    this.served = new Session(transports[1], { ...settings, initiates: false, makeRoot })
+    this.served = new Session(transports[1], { ...settings, initiates: false, identity, makeRoot })
     this.transports = transports
   }
 }

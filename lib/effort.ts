@@ -48,21 +48,34 @@ function costOfURL(text: string): number {
   return 30 + text.length / 10 + (/xn--/i.test(text) ? text.length ** 2 / 10_000 : 0)
 }
 
-/** How many keys are looked up to learn how long it takes, how often, and what is not usual any more, in ms. */
+/** So many fields an error may have that nobody counts. */
+const FEW_FIELDS = 100
+
+/** What it costs to read an error with those fields: a name that an object did not have before is dear. */
+export function costOfFields(fields: object): number {
+  const count = Object.keys(fields).length
+  return count <= FEW_FIELDS ? 0 : count * 40
+}
+
+/** How many keys are looked up to learn how long it takes, and how often. */
 const SAMPLE = 32
 const TRIES = 4
-const UNUSUAL = SAMPLE * 0.005
+/** What is not usual any more for a key, in ms: of many keys some are not in the cache of the processor. */
+const unusual = (count: number) => Math.min(0.0004 + count * 3e-7, 0.005)
 
 /**
  * What it has cost to add so many keys. Numbers can be chosen so that all of them collide, in each engine others: it
  * shows in how long they take to find. The shortest of some tries counts, as much else takes time.
  */
-export function costOfKeys(count: number, find: (index: number) => void): number {
+export function costOfKeys(count: number, find: (index: number) => boolean): number {
+  const most = SAMPLE * unusual(count)
   let least = Number.POSITIVE_INFINITY
-  for (let tries = 0; tries < TRIES && least > UNUSUAL; tries++) {
+  // Counted, so that no compiler takes the search for idle.
+  let found = 0
+  for (let tries = 0; tries < TRIES && least > most; tries++) {
     const began = performance.now()
-    for (let i = 0; i < SAMPLE; i++) find(Math.floor(Math.random() * count))
+    for (let i = 0; i < SAMPLE; i++) if (find(Math.floor(Math.random() * count))) found++
     least = Math.min(least, performance.now() - began)
   }
-  return least > UNUSUAL ? ((least / SAMPLE) * 20_000 * count) / 2 : 0
+  return found > 0 && least > most ? ((least / SAMPLE) * 20_000 * count) / 2 : 0
 }

@@ -5,6 +5,7 @@ export const REASONS = {
   closed: 'this side or the peer called `close()`',
   'server-closed': 'the server is going away',
   unreachable: 'the first connection did not come about; `cause` says why',
+  unauthorized: 'the server did not let the client in (`authenticate`, or an origin)',
   'connection-lost': 'the socket broke, and no other one came to carry the session on',
   'session-lost': 'another socket came too late: the server knows the session no more',
   version: 'the peer speaks another version of the protocol',
@@ -96,6 +97,26 @@ export class MayHaveRunError extends NetrefError {
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'
   readonly code = 'unsendable'
+}
+
+/** One thing that is wrong with the arguments of a call. */
+export interface Issue {
+  /** What the schema says of it. */
+  readonly message: string
+  /** Where it is: the index of the argument, and what leads on from there. */
+  readonly path: readonly (string | number)[]
+}
+
+/** The arguments of a call are not what its schema takes: the method was not run. */
+export class ArgumentsError extends TypeError {
+  override name = 'ArgumentsError'
+  readonly code = 'invalid-arguments'
+  readonly issues: readonly Issue[]
+
+  constructor(message: string, issues: readonly Issue[]) {
+    super(message)
+    this.issues = issues
+  }
 }
 
 /** Why a session ends that cannot go on for this error. */

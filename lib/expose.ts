@@ -2,6 +2,8 @@
 
 import { knowSymbol } from './names.js'
 import { isNetref } from './netref.js'
+import { type Checking, isSchema, type StandardSchema } from './schema.js'
+import type { Session } from './session.js'
 import { travelOf } from './values.js'
 
 export interface ExposeOptions {
@@ -66,31 +68,85 @@ export const grantOf = (object: object): Grant | undefined => grants.get(object)
 /** Whether an object that might travel by value goes by reference. */
 export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
 
-const marked = new WeakSet<object>()
+/** What `@exposed` says of a member besides that it is exposed. */
+export interface ExposedOptions {
+  /**
+   * Whether the peer of a session may use it. For others it does not exist; so it is for all if this throws, which is
+   * reported, and `Netref.keys` agrees.
+   *
+   * @default every peer may
+   */
+  if?(session: Session): boolean
+  /** What its list of arguments has to be: any Standard Schema. The method is given what the schema makes of them. */
+  readonly schema?: StandardSchema | undefined
+}
 
-type Exposable = (
-  target: unknown,
-  context: ClassMethodDecoratorContext | ClassGetterDecoratorContext | ClassAccessorDecoratorContext
-) => void
+/** What holds for the use of a member. */
+export type Rule = Pick<ExposedOptions, 'if' | 'schema'>
+
+const marks = new WeakMap<object, ExposedOptions>()
+const markedNames = new Set<PropertyKey>()
+/** Rules by the function they are about: they go with it, however a peer comes to call it. */
+const rules = new WeakMap<object, Rule>()
+const ruledNames = new Set<PropertyKey>()
+
+/** Whether a member of that name is under a rule anywhere: for no other name one needs to be looked up. */
+export const isRuledName = (name: PropertyKey): boolean => ruledNames.has(name)
+/** The rule that holds for a function. */
+export const ruleOf = (fn: object): Rule | undefined => (ruledNames.size === 0 ? undefined : rules.get(fn))
+/** Puts a function under the rule of the member it overrides. */
+export const inheritRule = (fn: object, rule: Rule): void => void rules.set(fn, rule)
+
+type ExposableContext =
+  | ClassMethodDecoratorContext
+  | ClassGetterDecoratorContext
+  | ClassAccessorDecoratorContext
+type Exposable = (target: unknown, context: ExposableContext) => void
 
 /**
  * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix. What overrides it in a
- * subclass is exposed as well. Of several decorators it is written first.
+ * subclass is exposed as well, under the same rules. Of several decorators it is written first.
  *
+ * @throws TypeError where it cannot stand
  * @example
  * class Clock extends Service {
  *   @exposed now() { return new Date() }
+ *   @exposed(z.tuple([z.date()])) alarm(at: Date) { … }
+ *   @exposed({ if: session => session.identity === 'ada' }) stop() { … }
  * }
  */
-export const exposed: Exposable = (target, context) => {
-  const { kind, name } = context
-  if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || context.private) {
+export function exposed(target: unknown, context: ExposableContext): void
+export function exposed<S extends StandardSchema>(schema: S): Checking<S>
+export function exposed<S extends StandardSchema>(
+  options: ExposedOptions & { readonly schema: S }
+): Checking<S>
+export function exposed(options: ExposedOptions & { readonly schema?: undefined }): Exposable
+export function exposed(first: unknown, context?: ExposableContext): unknown {
+  if (context !== undefined) return mark(first, context, {})
+  const options = isSchema(first) ? { schema: first } : (first as ExposedOptions)
+  return (target: unknown, context: ExposableContext) => mark(target, context, options)
+}
+
+function mark(
+  target: unknown,
+  { kind, name, private: hidden }: ExposableContext,
+  options: ExposedOptions
+): void {
+  if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || hidden) {
     throw new TypeError(
       `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
     )
   }
+  if (options.schema && kind !== 'method') {
+    throw new TypeError(`@exposed ${String(name)}: a schema is for the arguments of a method`)
+  }
   knowSymbol(name)
-  marked.add(kind === 'accessor' ? (target as { get: object }).get : (target as object))
+  const member = kind === 'accessor' ? (target as { get: object }).get : (target as object)
+  markedNames.add(name)
+  marks.set(member, options)
+  if (!options.if && !options.schema) return
+  ruledNames.add(name)
+  if (kind === 'method') rules.set(member, options)
 }
 
 const idempotents = new WeakSet<object>()
@@ -114,6 +170,9 @@ export function idempotent(
 
 export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotents.has(fn)
 
-/** Whether this very descriptor came from `@exposed`. */
-export const isMarked = ({ get, value }: PropertyDescriptor): boolean =>
-  get ? marked.has(get) : typeof value === 'function' && marked.has(value)
+/** Whether `@exposed` stands on a member of that name anywhere: no other name needs to be looked up for that. */
+export const isMarkedName = (name: PropertyKey): boolean => markedNames.has(name)
+
+/** What `@exposed` said of this very descriptor, if it came from there. */
+export const markOf = ({ get, value }: PropertyDescriptor): ExposedOptions | undefined =>
+  get ? marks.get(get) : typeof value === 'function' ? marks.get(value) : undefined

@@ -1,11 +1,23 @@
 // The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
 // home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { grantOf, isIdempotent, isMarked } from './expose.js'
+import {
+  type ExposedOptions,
+  grantOf,
+  inheritRule,
+  isIdempotent,
+  isMarkedName,
+  isRuledName,
+  markOf,
+  ruleOf
+} from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
+import type { CommonOptions } from './options.js'
+import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
+import { checkArguments } from './schema.js'
 import { Service } from './service.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
@@ -37,7 +49,8 @@ export interface ExposureOptions {
   readonly allowDeleteAttrs?: boolean | undefined
 }
 
-export type Exposure = Required<ExposureOptions>
+/** The options, filled in, and the hook that goes with them. */
+export type Exposure = Required<ExposureOptions> & Pick<CommonOptions, 'before'>
 
 export const NO_EXPOSURE: Exposure = {
   exposedPrefix: 'exposed_',
@@ -161,7 +174,10 @@ function call(
   if (again && !isIdempotent(fn)) throw mayHaveRun(name)
   if (isNetref(fn)) return request(fn, Op.call, [], args)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
-  return Reflect.apply(fn, self, args)
+  const rule = ruleOf(fn)
+  if (!rule) return Reflect.apply(fn, self, args)
+  if (!permits(rule)) throw notExposed(name ?? 'it')
+  return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
 }
 
 function construct(type: unknown, name: Name | undefined, args: unknown[]): unknown {
@@ -231,46 +247,67 @@ function endAt(value: unknown): string | undefined {
 const LEAF: Travel = { as: 'leaf' }
 const REFERENCE: Travel = { as: 'reference' }
 
-/**
- * The rules, in the order of the design: the property that stands for `name`, or undefined. With `create` it need not
- * be there.
- */
+/** The property that stands for `name`, if this peer may use it. */
 function memberOf(
+  object: object,
+  name: Name,
+  exposure: Exposure,
+  from: Origin,
+  create: boolean
+): Name | undefined {
+  const member = findMember(object, name, exposure, from, create)
+  if (member === undefined || !isRuledName(member)) return member
+  const mark = markOn(object, member)
+  return mark && !permits(mark) ? undefined : member
+}
+
+/**
+ * The rules for any peer, in the order of the design: the property that stands for `name`, or undefined. With `create`
+ * it need not be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
+ * is missing.
+ */
+function findMember(
   object: object,
   name: Name,
   exposure: Exposure,
   { isRoot }: Origin,
   create: boolean
 ): Name | undefined {
-  if (isReserved(object, name)) return undefined
+  const reserved = isReserved(object, name)
   if (typeof name === 'string') {
     const prefixed = exposure.exposedPrefix + name
-    if (prefixed in object && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
+    if (prefixed in object && !reserved && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
       return prefixed
   }
-  const present = name in object
-  if (present && isDecorated(object, name)) return name
+  if (reserved) return undefined
+  if (isMarkedName(name) && markOn(object, name)) return name
   const grant = grantOf(object)
-  if (grant?.read) return grant.read.has(name) && (present || create) ? name : undefined
-  if (typeof name === 'symbol' || isEverybodys(object, name) || !(present || create)) return undefined
+  if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
+  if (typeof name === 'symbol') return undefined
   const isPublic = !name.startsWith('_')
-  if (grant) return isPublic ? name : undefined
-  const { as } = typeof object === 'function' ? REFERENCE : travelOf(object)
+  const { as } = grant || typeof object === 'function' ? REFERENCE : travelOf(object)
   if (isRoot) {
     if (as === 'record' && isPublic && isOwnFunction(object, name)) return name
   } else if (as === 'record') {
     return Object.prototype.propertyIsEnumerable.call(object, name) ? name : undefined
   } else if (as === 'array') {
-    return present && (name === 'length' || isIndex(name)) ? name : undefined
+    return (name === 'length' || isIndex(name)) && name in object ? name : undefined
   }
-  return exposure.allowPublicAttrs && isPublic ? name : undefined
+  if (!isPublic || !(grant || exposure.allowPublicAttrs)) return undefined
+  return (create || name in object) && !isEverybodys(object, name) ? name : undefined
 }
 
 const isReserved = (object: object, name: Name) =>
   NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)
 
-const isOwnFunction = (object: object, name: string) =>
-  typeof Object.getOwnPropertyDescriptor(object, name)?.value === 'function'
+const isOwnFunction = (object: object, name: string) => typeof propertyOf(object, name)?.value === 'function'
+
+/** A property's descriptor, which takes a while to make: one is made where there is no such property, too. */
+function propertyOf(object: object, name: Name): PropertyDescriptor | undefined {
+  const found = Object.getOwnPropertyDescriptor(object, name)
+  if (!found) Object.getOwnPropertyDescriptor(NO_EXPOSURE, 'exposedPrefix')
+  return found
+}
 
 /**
  * Whether it is no property of this object's kind, but of all: found on `Object.prototype` (of whatever realm), of a
@@ -292,13 +329,19 @@ function whereIs(object: object, name: Name): object | null {
   return at
 }
 
-/** Whether `@exposed` stands on the member, here or where an ancestor declares it: an override stays exposed. */
-function isDecorated(object: object, name: Name): boolean {
+/** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
+function markOn(object: object, name: Name): ExposedOptions | undefined {
+  let override: unknown
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    const descriptor = Object.getOwnPropertyDescriptor(at, name)
-    if (descriptor && isMarked(descriptor)) return true
+    const descriptor = propertyOf(at, name)
+    const mark = descriptor && markOf(descriptor)
+    if (mark) {
+      if (typeof override === 'function' && isRuledName(name)) inheritRule(override, mark)
+      return mark
+    }
+    override ??= descriptor?.value
   }
-  return false
+  return undefined
 }
 
 /** The names a peer may use, as it would write them. */

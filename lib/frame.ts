@@ -86,15 +86,15 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
   const text = typeof data === 'string' ? data : headerOf(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
+  // Five levels are the frame's own: frame, messages, message, groups, group.
+  if (text.length > 2 * limits.depth && isDeeper(text, limits.depth + 5)) {
+    throw new ProtocolError(`a frame nested deeper than ${limits.depth}`, 'limit')
+  }
   let frame: unknown
   try {
     frame = JSON.parse(text)
   } catch {
     throw new ProtocolError('a frame that is not JSON')
-  }
-  // Five levels are the frame's own: frame, messages, message, groups, group.
-  if (text.length > 2 * limits.depth && isDeeper(frame, limits.depth + 5)) {
-    throw new ProtocolError(`a frame nested deeper than ${limits.depth}`, 'limit')
   }
   if (!Array.isArray(frame) || !isCount(frame[0]) || frame.length > 3) throw new ProtocolError(NO_FRAME)
   const [received, messages, sizes] = frame
@@ -156,11 +156,29 @@ function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<numbe
   return bytes
 }
 
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  if (levels === 0) return true
-  for (const item of Array.isArray(value) ? value : Object.values(value)) {
-    if (typeof item === 'object' && item !== null && isDeeper(item, levels - 1)) return true
+/** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
+function isDeeper(json: string, levels: number): boolean {
+  let level = 0
+  for (let i = 0; i < json.length; i++) {
+    const char = json.charCodeAt(i)
+    if (char === QUOTE) {
+      i = endOfString(json, i)
+      if (i === -1) return false
+    } else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
+      if (++level > levels) return true
+    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) level--
   }
   return false
+}
+
+const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
+
+/** The place of the quote that ends the string that begins at `start`; -1 when none does. */
+function endOfString(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
+    let escapes = end
+    while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--
+    if ((end - escapes) % 2 === 0) return end
+  }
+  return -1
 }

@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+export type { Authenticate, Verdict } from './admission.js'
 export { callSession, callSignal } from './call-context.js'
 export {
   Connection,
@@ -10,7 +11,9 @@ export {
   pair
 } from './connect.js'
 export {
+  ArgumentsError,
   ExposureError,
+  type Issue,
   LimitError,
   MayHaveRunError,
   NetrefError,
@@ -20,15 +23,20 @@ export {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-export { type ExposeOptions, expose, exposed, idempotent } from './expose.js'
+export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
 export type { LinkState } from './link.js'
 export type { CommonOptions, ErrorContext, Limits, LivenessOptions, SocketOptions } from './options.js'
+export type { OriginOptions } from './origins.js'
+export type { PeerCall } from './policy.js'
 export type { ReconnectOptions } from './reconnect.js'
 export { Netref } from './reflect.js'
 export { registerError, registerType, type TypeOptions } from './registry.js'
+export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
 export { type ServeOptions, Server, type ServerEvents, serve } from './serve.js'
 export { Service, type ServiceSource } from './service.js'
 export { Session, type SessionEvents, type SessionStats } from './session.js'
+export type { Token } from './token.js'
 export type { MemoryTransport } from './transports/memory.js'
 export type * from './types.js'
+export type { PeerCertificate, UpgradeRequest } from './upgrade-request.js'

@@ -1,5 +1,5 @@
 // How errors name things: values, classes, paths and calls, as a person would write them.
-import { keysOf, type Path, toName } from './names.js'
+import { keysOf, type Name, type Path, toName } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
 
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
@@ -48,12 +48,10 @@ function formatStep(name: string | number): string {
 }
 
 /** The path of an operation: `.files["a b"]`. */
-export function formatPath(path: Path): string {
-  return keysOf(path)
-    .map(toName)
-    .map(name => (typeof name === 'symbol' ? `[${String(name)}]` : formatStep(name)))
-    .join('')
-}
+export const formatPath = (path: Path): string => formatNames(keysOf(path).map(toName))
+
+export const formatNames = (names: readonly Name[]): string =>
+  names.map(name => (typeof name === 'symbol' ? `[${String(name)}]` : formatStep(name))).join('')
 
 /** A place in a value, without the middle of a long one: `args[0].user["first name"]`. */
 export function formatPlace(name: string, place: readonly (string | number)[]): string {
@@ -96,8 +94,8 @@ const formatArgs = (args: unknown[]) =>
     .concat(args.length > 3 ? '…' : [])
     .join(', ')
 
-/** A look at a user's Proxy may throw; a label never does. */
-function inWords(value: unknown): string {
+/** As `describe`, and never throws: a look at a user's Proxy may. */
+export function inWords(value: unknown): string {
   try {
     return describe(value)
   } catch {

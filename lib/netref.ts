@@ -114,7 +114,7 @@ export abstract class Handler implements ProxyHandler<object> {
 /** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
 export class Ref extends Handler implements Import<object> {
   readonly path = NOWHERE
-  readonly #proxy: WeakRef<object>
+  readonly #proxy: { deref(): object | undefined }
   receipts = 1
 
   constructor(
@@ -124,7 +124,9 @@ export class Ref extends Handler implements Import<object> {
     callable: boolean
   ) {
     super()
-    this.#proxy = new WeakRef(new Proxy(callable ? blankFunction : blankObject, this))
+    const proxy = new Proxy(callable ? blankFunction : blankObject, this)
+    // The root lives as long as its session.
+    this.#proxy = id === 0 ? { deref: () => proxy } : new WeakRef(proxy)
   }
 
   /** The netref, while it lives; who makes a Ref has to take hold of it at once. */

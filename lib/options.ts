@@ -1,6 +1,7 @@
 // Options that both ends of a session have, and their defaults.
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import { describe } from './labels.js'
+import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
 import type { Session } from './session.js'
 
@@ -19,7 +20,7 @@ export interface Limits {
    */
   readonly frameBytes: number
   /**
-   * How deep a value may be nested.
+   * How deep a value may be nested, and how many names a path may have. A call with a longer path rejects.
    *
    * @default 200
    */
@@ -109,6 +110,15 @@ export interface CommonOptions extends ExposureOptions {
   /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
   readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
   /**
+   * Decides on, or takes down, all that the peer asks for: told of each call, read and the like before it is done, and
+   * at once. What it throws, the peer gets, and nothing is done.
+   *
+   * @default everything that is exposed may be done
+   * @example
+   * before(call, session) { audit.write(`${session.identity}: ${call}`) }
+   */
+  before?(call: PeerCall, session: Session): void
+  /**
    * Sends the stacks of errors along; the other side frames them under its own.
    *
    * @default false
@@ -178,7 +188,7 @@ export interface Settings {
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, exposeStacks = false, onError = logError, ...rest } = options
+  const { limits = {}, before, exposeStacks = false, onError = logError, ...rest } = options
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
     ...NO_EXPOSURE,
     ...defined(rest)
@@ -191,7 +201,7 @@ export function settingsOf(options: CommonOptions): Settings {
   const given = defined(limits)
   for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
   return {
-    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs },
+    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, before },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
     onError: (error, context) => {

@@ -135,6 +135,9 @@ export const LEAST_FRAME = 4096
 /** How much a refusal says, in characters: it fits into the least frame, however they are escaped. */
 const REFUSAL_TEXT = 600
 
+/** A name that is its own JSON between quotes. */
+const PLAIN_NAME = /^[\w$]+$/
+
 /** A message as it crosses, already JSON. `payload` is what the codec made of the arguments or the value. */
 export function formatOperation(
   op: OperationCode,
@@ -143,7 +146,8 @@ export function formatOperation(
   path: Path,
   payload?: string
 ): string {
-  const head = `[${op},${id},${target},${JSON.stringify(path)}`
+  const name = typeof path === 'string' && PLAIN_NAME.test(path) ? `"${path}"` : JSON.stringify(path)
+  const head = `[${op},${id},${target},${name}`
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
 

@@ -6,9 +6,9 @@ import { DEAF, type Transport, type TransportListener } from './transport.js'
 /** Where a socket goes on to. */
 export interface Destination {
   /** It begins a session, with this frame. */
-  begin(transport: Transport, first: string | Uint8Array): void
+  begin(first: string | Uint8Array): void
   /** It is to carry one on. */
-  resume(transport: Transport, resumption: Resumption): void
+  resume(resumption: Resumption): void
 }
 
 export class Reception implements TransportListener {
@@ -34,8 +34,8 @@ export class Reception implements TransportListener {
   received(first: string | Uint8Array): void {
     this.closed()
     const resumption = parseResumption('resume', first)
-    if (resumption) this.destination.resume(this.transport, resumption)
-    else this.destination.begin(this.transport, first)
+    if (resumption) this.destination.resume(resumption)
+    else this.destination.begin(first)
   }
 
   closed(): void {

@@ -5,6 +5,7 @@ import { refBehind } from './flows.js'
 import { describe } from './labels.js'
 import { extend, type Handler, stateOf, viewOf } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
+import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
 import type { Key, Member, Netref as NetrefOf, Obtained, Path, Reach, Reference, Sendable } from './types.js'
 
@@ -29,6 +30,17 @@ function operation(
     return base.request(op, keys.reduce(extend, path), operand, options).proxy
   } catch (error) {
     return Promise.reject(error)
+  }
+}
+
+const NETREFS: StandardSchema<unknown> = {
+  '~standard': {
+    version: 1,
+    vendor: 'netref',
+    validate: value =>
+      stateOf(value)?.ref !== undefined
+        ? { value }
+        : { issues: [{ message: `expected a netref, received ${describe(value)}` }] }
   }
 }
 
@@ -135,6 +147,17 @@ export const Netref = {
   ): (...args: A) => Promise<void> {
     handlerOf(netref, 'oneway')
     return (...args) => operation(Op.oneway, 'oneway', netref, [], args) as Promise<void>
+  },
+
+  /**
+   * A Standard Schema that takes netrefs, and nothing else: for one argument of a list, in a library that takes schemas
+   * of others. Where it takes functions, `Netref.is` does the same.
+   *
+   * @example
+   * @exposed(type(['string', Netref.schema<Listener>()])) subscribe(topic: string, listener: Netref<Listener>) { … }
+   */
+  schema<T>(): StandardSchema<NetrefOf<T>> {
+    return NETREFS as StandardSchema<NetrefOf<T>>
   },
 
   /** The session a netref belongs to. @throws TypeError for what is no netref */

@@ -1,6 +1,7 @@
 // What travels by value besides plain data: superjson's leaves, registered types, and the classes of errors.
 import { SuperJSON } from 'superjson'
 import {
+  ArgumentsError,
   ExposureError,
   LimitError,
   NetrefError,
@@ -79,7 +80,8 @@ for (const type of [
   ReleasedError,
   LimitError,
   SessionEndedError,
-  UnsendableError
+  UnsendableError,
+  ArgumentsError
 ]) {
   registerError(type as Class<Error>)
 }

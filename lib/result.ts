@@ -44,8 +44,8 @@ export class Result extends Handler {
   #value: unknown
   /** The error says nothing of who asked, until the first who awaits it gives it a local stack. */
   #stackless = false
-  #arrival: Promise<void> | undefined
-  #arrived: (() => void) | undefined
+  /** Those who await it, while it is pending. */
+  #waiting: ((value: unknown) => void)[] | undefined
   /** Let go when the answer is there. */
   #asked: Asked | undefined
   /** Whether requests were sent that build on it: errors of theirs name it. */
@@ -99,19 +99,36 @@ export class Result extends Handler {
     this.#state = state
     this.#value = value
     this.#asked = this.payload = undefined
-    this.#arrived?.()
+    const waiting = this.#waiting
+    if (!waiting) return
+    this.#waiting = undefined
+    for (const arrive of waiting) arrive(this.#outcome())
   }
 
-  /** An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error. */
-  async settled(): Promise<unknown> {
+  /** What came of it, to be awaited: each who does has a promise of its own. */
+  settled(): Promise<unknown> {
     this.observed = true
-    if (this.#state === 'pending') {
-      await (this.#arrival ??= new Promise(resolve => {
-        this.#arrived = resolve
-      }))
-    } else if (this.#stackless) await undefined
-    if (this.#state === 'fulfilled') return this.#value
-    if (this.#stackless && this.#value instanceof Error) localizeStack(this.#value, this.settled)
+    if (this.#state !== 'pending') return Promise.resolve(this.#outcome())
+    return new Promise(arrive => {
+      if (this.#waiting) this.#waiting.push(arrive)
+      else this.#waiting = [arrive]
+    })
+  }
+
+  #outcome(): unknown {
+    return this.#state === 'fulfilled' ? this.#value : this.#failed()
+  }
+
+  /**
+   * An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error: once it is
+   * known who awaits this very promise, which is another microtask later.
+   */
+  async #failed(): Promise<never> {
+    if (this.#stackless) {
+      await undefined
+      await undefined
+    }
+    if (this.#stackless && this.#value instanceof Error) localizeStack(this.#value, this.#failed)
     this.#stackless = false
     throw this.#value
   }

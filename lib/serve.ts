@@ -1,46 +1,29 @@
 // `serve`: a WebSocket server with a session for each client.
-import { WebSocketServer } from 'ws'
-import { NetrefError, type Reason } from './errors.js'
+import { isDeepStrictEqual } from 'node:util'
+import { Entrance, type EntranceOptions } from './entrance.js'
+import type { Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { formatResumption, type Resumption } from './frame.js'
-import { describe } from './labels.js'
 import {
   type CommonOptions,
   checkMs,
   type Liveness,
   type LivenessOptions,
   livenessOf,
-  maxPayload,
   type Settings,
   settingsOf
 } from './options.js'
-import { type Destination, Reception } from './reception.js'
+import { Reception } from './reception.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import { Tickets } from './tickets.js'
 import { DEAF, type Transport } from './transport.js'
-import { WebSocketTransport } from './transports/websocket.js'
 import { refuse } from './values.js'
 
-export interface ServeOptions extends CommonOptions, LivenessOptions {
-  /**
-   * The address to listen at. Anything but a loopback address lets other machines in.
-   *
-   * @default '127.0.0.1'
-   */
-  readonly host?: string | undefined
-  /**
-   * The port to listen at; 0 takes any free one, see `server.url`.
-   *
-   * @default 18861
-   */
-  readonly port?: number | undefined
-  /** The path of the URL to serve at; every other is answered with 400. @default any */
-  readonly path?: string | undefined
-  /** An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. */
-  readonly server?: object | undefined
-  /** How many connections may wait to be accepted. @default 511 */
-  readonly backlog?: number | undefined
+export interface ServeOptions<Identity = unknown>
+  extends CommonOptions,
+    LivenessOptions,
+    EntranceOptions<Identity> {
   /**
    * How long a session whose socket is lost waits for its client to come back on another one, in ms. Until then it
    * keeps what the client holds and what is to be sent; then it ends, with `connection-lost`. 0 ends it at once.
@@ -48,7 +31,16 @@ export interface ServeOptions extends CommonOptions, LivenessOptions {
    * @default 30 000
    */
   readonly resumeWindow?: number | undefined
+  /**
+   * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
+   * somebody else is told `unauthorized`, and the session goes on waiting.
+   *
+   * @default deep equality
+   */
+  readonly sameIdentity?: ((began: Identity, comes: Identity) => boolean) | undefined
 }
+
+type Resuming = Required<Pick<ServeOptions, 'resumeWindow' | 'sameIdentity'>>
 
 export interface ServerEvents {
   /** A client has come, and its session has begun. */
@@ -67,44 +59,51 @@ export class Server {
   /** All sessions, also those whose client's hello is not read yet. */
   readonly #all = new Set<Session>()
   readonly #tickets: Tickets | undefined
-  readonly #sockets: WebSocketServer
+  readonly #entrance: Entrance
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
 
   /** @internal */
   constructor(
-    sockets: WebSocketServer,
+    entrance: Entrance,
     private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings & Liveness,
-    resumeWindow: number
+    private readonly settings: Settings & Liveness & Resuming
   ) {
+    const { resumeWindow, heartbeat } = settings
+    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow, heartbeat) : undefined
     this.sessions = this.#sessions
-    this.#sockets = sockets
-    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow, settings.heartbeat) : undefined
-    const report = (error: unknown) => settings.onError(error, { session: undefined })
-    this.#events = new Emitter(report)
-    sockets.on('error', report)
-    const destination: Destination = {
-      begin: (transport, first) => this.#begin(transport, first),
-      resume: (transport, resumption) => this.#resume(transport, resumption)
-    }
-    sockets.on('connection', (socket, { socket: stream }) => {
-      const peer = `the client at ${stream.remoteAddress}:${stream.remotePort}`
-      const transport = new WebSocketTransport(socket, peer, stream)
-      const left = (reception: Reception) => this.#arriving.delete(reception)
-      this.#arriving.add(new Reception(transport, destination, settings.limits.helloMs, left))
-    })
+    this.#entrance = entrance
+    this.#events = new Emitter(this.#report)
   }
 
-  #begin(transport: Transport, first: string | Uint8Array): void {
+  /** @internal */
+  open(): Promise<void> {
+    const letIn = (transport: Transport, identity: unknown) => this.#accept(transport, identity)
+    return this.#entrance.open(letIn, this.#report)
+  }
+
+  readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
+
+  #accept(transport: Transport, identity: unknown): void {
+    const destination = {
+      begin: (first: string | Uint8Array) => this.#begin(transport, identity, first),
+      resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
+    }
+    const left = (reception: Reception) => this.#arriving.delete(reception)
+    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, left))
+  }
+
+  /** A client is a session once it has said hello. */
+  #begin(transport: Transport, identity: unknown, first: string | Uint8Array): void {
     if (this.#closing) return turnAway(transport, GOING)
+    const { settings, makeRoot } = this
+    if (this.#all.size >= settings.limits.sessions) this.#makeRoom()
     const recovery = this.#tickets?.issue()
     const onBegin = (session: Session) => {
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const { settings, makeRoot } = this
-    const setup = { ...settings, initiates: false, makeRoot, onBegin, recovery }
+    const setup = { ...settings, initiates: false, identity, makeRoot, onBegin, recovery }
     const session = new Session(transport, setup)
     if (recovery) recovery.session = session
     this.#all.add(session)
@@ -116,32 +115,41 @@ export class Server {
     session.link.received(first)
   }
 
-  #resume(transport: Transport, { token, received }: Resumption): void {
+  /** Whoever comes has more to do than who may come back: the session that was interrupted first ends. */
+  #makeRoom(): void {
+    const { sessions } = this.settings.limits
+    const message = `another client came, and there may be ${sessions} sessions (limits.sessions)`
+    for (const session of this.#all) {
+      if (session.state === 'interrupted') return session.end({ code: 'limit', message })
+    }
+  }
+
+  #resume(transport: Transport, identity: unknown, { token, received }: Resumption): void {
     const ticket = this.#tickets?.take(token)
     if (!ticket) {
       const message = 'this server does not know the session: it has ended, or was of a server before'
       return turnAway(transport, { code: 'session-lost', message })
     }
-    const { link } = ticket.session
-    link.carryOn(
-      transport,
-      received,
-      formatResumption('resumed', { token: ticket.token, received: link.framesIn })
-    )
+    const { session } = ticket
+    if (!this.#isSame(session.identity, identity)) {
+      return turnAway(transport, { code: 'unauthorized', message: 'the session is somebody else’s' })
+    }
+    const answer = { token: ticket.token, received: session.link.framesIn }
+    session.link.carryOn(transport, received, formatResumption('resumed', answer))
+  }
+
+  #isSame(began: unknown, comes: unknown): boolean {
+    try {
+      return this.settings.sameIdentity(began, comes)
+    } catch (error) {
+      this.#report(error)
+      return false
+    }
   }
 
   /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
   get url(): string {
-    const where = this.#sockets.address()
-    if (where === null || typeof where === 'string') {
-      throw new NetrefError('not-listening', 'server.url: the server listens at no port')
-    }
-    const { address, port, family } = where
-    const host =
-      address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
-    const { server, path } = this.#sockets.options
-    const secure = server !== undefined && server !== null && 'setSecureContext' in server
-    return `${secure ? 'wss' : 'ws'}://${host}:${port}${path ?? ''}`
+    return this.#entrance.url
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
@@ -166,7 +174,7 @@ export class Server {
     for (const end = Date.now() + drain; Date.now() < end && [...this.#all].some(({ busy }) => busy); ) {
       await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
     }
-    const stopped = new Promise<void>(resolve => this.#sockets.close(() => resolve()))
+    const stopped = this.#entrance.close()
     for (const arriving of this.#arriving) arriving.end(GOING)
     for (const session of this.#all) session.end(GOING)
     await stopped
@@ -199,40 +207,15 @@ refuse(Server, 'it belongs to this side alone')
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
  */
-export async function serve<T extends object>(
-  service: ServiceSource<T>,
-  options: ServeOptions = {}
+export async function serve<T extends object, Identity = unknown>(
+  service: ServiceSource<T, Identity>,
+  options: ServeOptions<Identity> = {}
 ): Promise<Server> {
-  const { host = '127.0.0.1', port = 18861, server, path, backlog, resumeWindow = 30_000 } = options
-  const window = checkMs('resumeWindow', resumeWindow)
-  const settings = { ...settingsOf(options), ...livenessOf(options) }
-  const makeRoot = rootMaker(service)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
-  }
-  const where = server ? { server: server as never } : { host, port, backlog }
-  const sockets: WebSocketServer = new WebSocketServer({
-    ...where,
-    path,
-    perMessageDeflate: false,
-    maxPayload: maxPayload(settings.limits),
-    verifyClient: (_client, verified) => verified(sockets.clients.size < settings.limits.sessions, 503)
-  })
-  if (!server) {
-    await new Promise<void>((listening, failed) => {
-      const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
-      sockets.once('error', fail)
-      sockets.once('listening', () => {
-        sockets.off('error', fail)
-        listening()
-      })
-    })
-  }
-  return new Server(sockets, makeRoot, settings, window)
-}
-
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
-  const inUse = cause.code === 'EADDRINUSE'
-  const why = inUse ? 'the port is in use: choose another, or 0 for any free one' : cause.message
-  return new NetrefError(String(cause.code), `cannot listen at ${host}:${port}: ${why}`, { cause })
+  const { resumeWindow = 30_000, sameIdentity = isDeepStrictEqual } = options
+  checkMs('resumeWindow', resumeWindow)
+  const resuming = { resumeWindow, sameIdentity: sameIdentity as Resuming['sameIdentity'] }
+  const settings = { ...settingsOf(options), ...livenessOf(options), ...resuming }
+  const server = new Server(new Entrance(options, settings.limits), rootMaker(service), settings)
+  await server.open()
+  return server
 }

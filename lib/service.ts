@@ -21,14 +21,17 @@ export abstract class Service {
 }
 
 /** A class that extends Service, an object shared by all sessions, or a function that makes one for a session. */
-export type ServiceSource<T extends object = object> = (new () => T) | T | ((session: Session) => T)
+export type ServiceSource<T extends object = object, Identity = unknown> =
+  | (new () => T)
+  | T
+  | ((session: Session<object, Identity>) => T)
 
 /**
  * How to make the root of a session.
  *
  * @throws TypeError for a class that does not extend Service, and for what is no object.
  */
-export function rootMaker(source: ServiceSource): (session: Session) => object {
+export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (session: Session) => object {
   if (typeof source === 'object' && source !== null && !isThenable(source)) return () => source
   if (typeof source !== 'function') {
     throw new TypeError(`a service is a class, an object or a function, not ${describe(source)}`)

@@ -49,6 +49,8 @@ export interface SessionStats {
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
   readonly initiates: boolean
+  /** Who the peer is, as `authenticate` found. */
+  readonly identity?: unknown
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
@@ -72,11 +74,13 @@ const NO_BYTES: readonly Uint8Array[] = []
  * One end of a session. Both ends are alike: either may call the other at any time. What is marked internal makes it
  * the listener of its link and what its netrefs make requests of, and is no part of the types that users see.
  */
-export class Session<Root extends object = object> {
+export class Session<Root extends object = object, Identity = unknown> {
   /** Resolves, with the reason, when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
   /** The root of the peer. */
   readonly root: Netref<Root>
+  /** Who the peer is: what `authenticate` returned for it; undefined at a client, and where nobody was asked. */
+  readonly identity: Identity
   readonly #rootRef: Ref
   /** @internal */
   readonly link: Link
@@ -107,6 +111,7 @@ export class Session<Root extends object = object> {
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
+    this.identity = setup.identity as Identity
     this.#rootRef = new Ref(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
@@ -206,6 +211,11 @@ export class Session<Root extends object = object> {
       const cutOff = result.error instanceof SessionEndedError && this.#closing
       if (!result.observed && !cutOff) this.#report(result.error, result.label)
     })
+  }
+
+  /** @internal Told of a failure nobody awaits. */
+  report(error: unknown): void {
+    this.#report(error)
   }
 
   #report(error: unknown, call?: string): void {

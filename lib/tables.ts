@@ -15,7 +15,8 @@ export interface Export {
 export class ExportTable {
   readonly #byId = new Map<number, Export>()
   readonly #byObject = new Map<object, Export>()
-  readonly #members = new Map<object, Map<object, Export>>()
+  /** Member functions by the object they belong to: a lone one as it is, as most are, and a Map weighs a lot. */
+  readonly #members = new Map<object, Export | Map<object, Export>>()
   #nextId = 1
   #root: Export | undefined
 
@@ -38,10 +39,16 @@ export class ExportTable {
   /** Gives an object once more: one receipt. @throws LimitError when there are too many; nothing is kept then */
   give(object: object, self: object | undefined): Export {
     if (object === this.#root?.object) return this.#root
-    const family = self === undefined ? this.#byObject : this.#members.get(self)
-    const entry = family?.get(object) ?? this.#add(object, self)
+    const entry = this.#find(object, self) ?? this.#add(object, self)
     entry.receipts++
     return entry
+  }
+
+  #find(object: object, self: object | undefined): Export | undefined {
+    if (self === undefined) return this.#byObject.get(object)
+    const members = this.#members.get(self)
+    if (members instanceof Map) return members.get(object)
+    return members?.object === object ? members : undefined
   }
 
   #add(object: object, self: object | undefined): Export {
@@ -53,15 +60,18 @@ export class ExportTable {
     const entry = self === undefined ? { id, object, receipts: 0 } : { id, object, self, receipts: 0 }
     this.#byId.set(id, entry)
     if (self === undefined) this.#byObject.set(object, entry)
-    else this.#familyOf(self).set(object, entry)
+    else this.#addMember(entry, self)
     return entry
   }
 
-  /** The member functions of an object that were given. */
-  #familyOf(self: object): Map<object, Export> {
-    let family = this.#members.get(self)
-    if (!family) this.#members.set(self, (family = new Map()))
-    return family
+  #addMember(entry: Export, self: object): void {
+    const members = this.#members.get(self)
+    if (members === undefined) this.#members.set(self, entry)
+    else if (members instanceof Map) members.set(entry.object, entry)
+    else {
+      const both = [members, entry].map(member => [member.object, member] as const)
+      this.#members.set(self, new Map(both))
+    }
   }
 
   /** @returns undefined for one that was released. @throws ProtocolError for an id that was never given. */
@@ -85,9 +95,9 @@ export class ExportTable {
     const { object, self } = entry
     if (self === undefined) this.#byObject.delete(object)
     else {
-      const family = this.#members.get(self)!
-      family.delete(object)
-      if (family.size === 0) this.#members.delete(self)
+      const members = this.#members.get(self)
+      if (members instanceof Map) members.delete(object)
+      if (!(members instanceof Map) || members.size === 0) this.#members.delete(self)
     }
     return entry
   }

@@ -137,7 +137,7 @@ function revive(
     case 's':
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
     case 'e':
-      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
+      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, taker)
     case 'd':
       return transformOf(raw)
     case 'b':
@@ -177,10 +177,15 @@ function fillSet(set: Set<unknown>, members: unknown, taker: Taker): Set<unknown
 }
 
 /** Adds keys one by one, and from time to time sees whether that goes as it should. */
-function addAll(count: number, add: (i: number) => void, find: (i: number) => void, { effort }: Taker): void {
+function addAll(
+  count: number,
+  add: (i: number) => void,
+  find: (i: number) => boolean,
+  { effort }: Taker
+): void {
   for (let i = 0; i < count; ) {
     add(i++)
-    if (i >= 1024 && (i & (i - 1)) === 0 && !effort.allows(costOfKeys(i, find)))
+    if (i >= 256 && (i & (i - 1)) === 0 && !effort.allows(costOfKeys(i, find)))
       throw new Refusal('limit', 'keys of a Map or Set that take too long to find')
   }
 }

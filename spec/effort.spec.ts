@@ -16,6 +16,9 @@ class Echo extends Service {
   exposed_echo(value: unknown) {
     return typeof value
   }
+  exposed_same(value: unknown) {
+    return value
+  }
 }
 
 const call = (args: string, groups: string) => `[0,[[1,1,0,"echo",[${args}],[${groups}]]]]`
@@ -74,6 +77,14 @@ const worst: Record<string, () => string | Uint8Array> = {
     }
     return call(value, `["m",${places}]`)
   },
+  'an object of many names': () => call(`{${times(350_000, i => `"${i.toString(36)}":[]`)}}`, ''),
+  'round and round': () =>
+    `[0,[[1,1,0,"same",[{"a":[0]}],[["c",[0,"a"]]]],[2,2,-1,[${times(500_000, () => '"a"')}]]]]`,
+  'an Error with many fields': () =>
+    call(
+      `{"class":"Error","name":"","message":"","fields":{${times(250_000, i => `"${i.toString(36)}":0`)}}}`,
+      '["e",[0]]'
+    ),
   'a million arguments': () =>
     call(
       times(1_000_000, () => 0),
@@ -104,7 +115,7 @@ const long: Record<string, () => string | Uint8Array> = {
   'invalid URLs': () => many(15_000, 'URL', '""'),
   RegExps: () => many(15_000, 'regexp', '"//"'),
   Maps: () => many(15_000, 'm', '[]'),
-  Errors: () => many(4500, 'e', '{"class":"Error","name":"","message":""}'),
+  Errors: () => many(3500, 'e', '{"class":"Error","name":"","message":""}'),
   references: () => many(15_000, 'o', '[1,""]'),
   'a Map': () => call(`[${times(20_000, i => `[${i},0]`)}]`, '["m",[0]]'),
   objects: () => call(`[${times(75_000, () => '{}')}]`, ''),
@@ -112,6 +123,14 @@ const long: Record<string, () => string | Uint8Array> = {
   pings: () => messages(20_000, id => `[8,${id}]`),
   releases: () => messages(25_000, () => '[13,0,1]'),
   'a long release': () => `[0,[[13,${times(50_000, () => '0,1')}]]]`
+}
+
+/** What it takes, in ms of the processor: others use the machine, too. */
+function timed(run: () => void): number {
+  const before = process.cpuUsage()
+  run()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
 }
 
 /** What a session takes for a frame, in ms, and what it says to it. */
@@ -130,9 +149,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
   ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200}]]]')
   ours.send(frame)
   ours.letGo(1)
-  const began = performance.now()
-  ours.letGo(1)
-  const took = performance.now() - began
+  const took = timed(() => ours.letGo(1))
   await session.close()
   return { took, said: said.slice(1) }
 }
@@ -145,9 +162,10 @@ for (const [name, cases] of Object.entries({ worst, long })) {
       let [whole, parsing] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
       // A busy machine takes longer now and then; what is wrong always does.
       for (let tries = 0; tries < 60 && !(whole - parsing <= MOST); tries++) {
-        const began = performance.now()
-        JSON.parse(json)
-        parsing = Math.min(parsing, performance.now() - began)
+        parsing = Math.min(
+          parsing,
+          timed(() => JSON.parse(json))
+        )
         whole = Math.min(whole, (await act(frame)).took)
       }
       t.ok(json.length <= FRAME && whole - parsing <= MOST, `${what}: ${(whole - parsing).toFixed()} ms`)
@@ -236,5 +254,5 @@ t.test('what is not exposed takes as long to refuse as what is missing', async t
   for (let round = 0; round < 500; round++)
     for (const name of names) least.set(name, Math.min(least.get(name)!, lookUp(name)))
   const times = [...least.values()]
-  t.ok(Math.max(...times) < 2 * Math.min(...times), `${JSON.stringify([...least])} ms for 100`)
+  t.ok(Math.max(...times) < 1.2 * Math.min(...times), `${JSON.stringify([...least])} ms for 100`)
 })

@@ -358,7 +358,7 @@ function mutate(tree: Tree[], { at, how, put }: Mutation): void {
   if (!place) return
   const [holder, key] = place
   const old = holder[key]
-  if (how === 'replace') holder[key] = put
+  if (how === 'replace') holder[key] = structuredClone(put)
   else if (how === 'wrap') holder[key] = [old]
   else if (!Array.isArray(holder)) delete holder[key]
   else if (how === 'delete') holder.splice(Number(key), 1)

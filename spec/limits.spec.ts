@@ -49,6 +49,29 @@ t.test('exports: a call that would hand out too many rejects, and hands out none
   )
 )
 
+t.test('depth: a path of too many names rejects, also round and round what has one name', t =>
+  overMemory(
+    t,
+    class extends Service {
+      exposed_round() {
+        const round: { on?: object } = {}
+        round.on = round
+        return round
+      }
+    },
+    async conn => {
+      const steps = (count: number) =>
+        // biome-ignore lint/suspicious/noExplicitAny: the path is as long as it is.
+        Array.from({ length: count }).reduce((path: any) => path.on, conn.root.round())
+      t.equal(typeof (await steps(20)), 'object')
+      const error = await rejection(steps(21) as PromiseLike<unknown>)
+      t.match(error, { name: 'LimitError', code: 'limit' })
+      t.match(error.message, /a path of more than 20 names \(limits\.depth\)$/)
+    },
+    { serving: { limits: { depth: 20 } } }
+  )
+)
+
 t.test('exports: our own arguments count, too', t =>
   overMemory(
     t,

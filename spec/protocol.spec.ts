@@ -252,6 +252,10 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
   t.ok(parseFrame(`[0,[${nested(8)}]]`, small))
   hostile(t, 'deep', () => parseFrame(`[0,[${nested(9)}]]`, small), 'limit')
   hostile(t, 'deep in an object', () => parseFrame(`[0,[{"a":${nested(8)}}]]`, small), 'limit')
+  hostile(t, 'deep behind a string', () => parseFrame(`[0,["\\"\\\\",${nested(9)}]]`, small), 'limit')
+  hostile(t, 'a string without an end', () => parseFrame(`[0,["${'['.repeat(50)}\\"]]`, small))
+  for (const text of ['[[[[[[[[[[[[', '"[[[[[[[[[[[[', '\\"[[[[[[[[[[[[', '[[[[[[[[[[[["\\\\'])
+    t.same(parseFrame(JSON.stringify([0, [text, [text]]]), small).messages, [text, [text]], 'deep in words')
   hostile(t, 'very deep', () => parseFrame(`[0,[${nested(500_000)}]]`, LIMITS), 'limit')
 
   const frame = formatFrame(

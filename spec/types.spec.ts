@@ -1,7 +1,11 @@
 // Claims about types, which `tsc --noEmit` checks. None of the code runs: `compiles` never calls it. A line
 // under `@ts-expect-error` must not compile, and a claim that is no longer true fails the build either way.
 // biome-ignore-all lint/suspicious/noExplicitAny: that `any` stays what it is, is among the claims
+import { type } from 'arktype'
 import t from 'tap'
+import * as v from 'valibot'
+import { z } from 'zod'
+import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
 import type {
   CannotBeSent,
   Key,
@@ -832,6 +836,124 @@ compiles('only the run time knows: a class without methods looks like data', () 
   same<Unboxed<Point>, { x: number; y: number }>(true)
   same<Key<{ exposed_a: 1; b: 2; c(): void }>, 'a'>(true)
   same<Unboxed<{ n: number; f(): void }>, Netref<{ n: number; f(): void }>>(true)
+})
+
+type Line = (line: string) => void
+const listener = z.custom<Netref<Line>>(NetrefHelpers.is)
+
+compiles(
+  'a method and its schema agree: it takes what the schema gives, and callers send what that takes',
+  () => {
+    class Agreeing {
+      @exposed(z.tuple([z.number(), z.string()])) both(a: number, b: string) {
+        return [a, b]
+      }
+      @exposed(z.tuple([z.string(), z.number().optional()])) optional(a: string, b?: number) {
+        return [a, b]
+      }
+      @exposed(z.tuple([z.string(), z.number().default(3)])) filledIn(a: string, b = 1) {
+        return [a, b]
+      }
+      @exposed(z.tuple([z.coerce.number()])) coerced(a: number) {
+        return a
+      }
+      @exposed(z.tuple([z.string()]).rest(z.number())) rest(a: string, ...b: number[]) {
+        return [a, b]
+      }
+      @exposed(z.tuple([listener])) async listen(to: Netref<Line>) {
+        return to('a')
+      }
+      @exposed(v.tuple([v.object({ name: v.string() })])) valibot(a: { name: string }) {
+        return a
+      }
+      @exposed(type(['string', NetrefHelpers.schema<Line>()])) arktype(a: string, b: Netref<Line>) {
+        return [a, b]
+      }
+      @exposed({ schema: z.tuple([z.number()]), if: ({ identity }) => identity === 'ada' }) options(
+        a: number
+      ) {
+        return a
+      }
+      @exposed({ if: (session: Session<object, { admin: boolean }>) => session.identity.admin }) get some() {
+        return 1
+      }
+    }
+    class Disagreeing {
+      // @ts-expect-error
+      @exposed(z.tuple([z.number(), z.string()])) otherTypes(a: string, b: string) {
+        return [a, b]
+      }
+      // @ts-expect-error
+      @exposed(z.tuple([z.number()])) more(a: number, b: string) {
+        return [a, b]
+      }
+      // @ts-expect-error a call without arguments would compile, and be refused
+      @exposed(z.tuple([z.number()])) fewer() {
+        return 1
+      }
+      // @ts-expect-error so would a call with a string
+      @exposed(z.tuple([z.number()])) wider(a: unknown) {
+        return a
+      }
+      // @ts-expect-error callers would send a number, which the schema does not take
+      @exposed(z.tuple([z.string().transform(Number)])) transformed(a: number) {
+        return a
+      }
+      // @ts-expect-error the method would be given a number
+      @exposed(z.tuple([z.string().transform(Number)])) untransformed(a: string) {
+        return a
+      }
+      // @ts-expect-error
+      @exposed(z.tuple([z.string().nullable()])) nullable(a: string) {
+        return a
+      }
+      // @ts-expect-error
+      @exposed(z.tuple([listener])) listen(to: Netref<(n: number) => void>) {
+        return to
+      }
+      // @ts-expect-error
+      @exposed(v.tuple([v.number()])) valibot(a: string) {
+        return a
+      }
+      // @ts-expect-error
+      @exposed(type(['number'])) arktype(a: string) {
+        return a
+      }
+      // @ts-expect-error
+      @exposed({ schema: z.tuple([z.number()]) }) options(a: string) {
+        return a
+      }
+      // @ts-expect-error a schema of no list
+      @exposed(z.object({ a: z.number() })) noList(a: { a: number }) {
+        return a
+      }
+      // @ts-expect-error a getter has no arguments
+      @exposed(z.tuple([z.number()])) get size() {
+        return 1
+      }
+      // @ts-expect-error
+      @exposed({ if: 'ada' }) condition() {}
+    }
+    return { Agreeing, Disagreeing }
+  }
+)
+
+compiles('what authenticate returns is the identity that a service function finds', () => {
+  interface User {
+    admin: boolean
+  }
+  const authenticate = async (request: UpgradeRequest): Promise<User | undefined> =>
+    request.cookies.sid === 'a' ? { admin: true } : undefined
+  serve(session => (session.identity.admin ? { a: 1 } : { b: 1 }), { authenticate })
+  serve((session: Session<object, User>) => ({ admin: session.identity.admin }), {
+    authenticate: request => request.headers.sid === 'a' && { admin: true }
+  })
+  // @ts-expect-error nobody was asked
+  serve(session => ({ admin: session.identity.admin }))
+  // @ts-expect-error it is no list of roles
+  serve(session => session.identity.roles, { authenticate })
+  // @ts-expect-error a user is not a name
+  serve((session: Session<object, User>) => session, { authenticate: () => 'ada' })
 })
 
 t.test('types.spec.ts loads; tsc --noEmit is what checks its claims', async t => {

@@ -12,6 +12,7 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   'server-closed': 1001,
   protocol: 1002,
   limit: 1009,
+  unauthorized: 3000,
   'service-failed': 1011,
   internal: 1011
 }
@@ -105,7 +106,8 @@ export class WebSocketTransport implements Transport {
     const cause = this.#error
     if (!this.#wasOpen) {
       // A socket that was never open always says why.
-      return { code: 'unreachable', message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
+      const code = /response: 40[13]$/.test(cause!.message) ? 'unauthorized' : 'unreachable'
+      return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
     }
     const [code, said = ''] = text.split(/: (.*)/s)
     if (isReasonCode(code)) return { code, message: `${peer} ended the session: ${said}` }

@@ -34,7 +34,8 @@ class Shelf extends Service {
   static readonly items: Record<string, unknown[]> = {
     objects: Array.from({ length: COUNT }, () => new Item()),
     functions: Array.from({ length: COUNT }, () => () => 'hello'),
-    'exposed objects': Array.from({ length: COUNT }, () => expose({ hello: () => 'hello' }))
+    'exposed objects': Array.from({ length: COUNT }, () => expose({ hello: () => 'hello' })),
+    'member functions': Array.from({ length: COUNT }, () => ({ hello: () => 'hello' }))
   }
   exposed_some(kind: string, from: number) {
     return Shelf.items[kind]!.slice(from, from + AT_A_TIME)
@@ -70,7 +71,8 @@ async function measure(root: Remote, kind: string): Promise<{ live: Heap; left: 
   const before = await heaps()
   let refs = new Array<object>(COUNT)
   for (let from = 0; from < COUNT; from += AT_A_TIME) {
-    for (const [i, ref] of (await root.some(kind, from)).entries()) refs[from + i] = ref
+    for (const [i, item] of (await root.some(kind, from)).entries())
+      refs[from + i] = Netref.is(item) ? item : (item as { hello: object }).hello
   }
   const live = await heaps()
   for (let i = 0; i < COUNT; i += 2) Netref.release(refs[i] as never)

@@ -1,0 +1,98 @@
+// Who may come in: one client at the door, from its request until it is let in or refused.
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Reason } from './errors.js'
+import type { Report } from './events.js'
+import type { Arriving } from './token.js'
+import type { Transport } from './transport.js'
+import type { UpgradeRequest } from './upgrade-request.js'
+
+/** What `authenticate` may say: an identity, or that there is none. */
+export type Verdict<Identity> = Identity | undefined | null | false
+
+/**
+ * Says who a client is, or that it is nobody: by `undefined`, `null`, `false`, or by throwing. The client is told
+ * nothing but the HTTP status: 401, or the `status` of the error thrown. An error without one is reported, too.
+ */
+export type Authenticate<Identity = unknown> = (
+  request: UpgradeRequest
+) => Verdict<Identity> | PromiseLike<Verdict<Identity>>
+
+const UNAUTHORIZED = 401
+const UNAVAILABLE = 503
+
+export class Admission {
+  /** The socket, where it was opened to hear the token. */
+  #arriving: Arriving | undefined
+  #over = false
+
+  constructor(
+    private readonly socket: Duplex,
+    private readonly openSocket: () => Arriving | undefined
+  ) {
+    socket.on('error', ignore)
+  }
+
+  /** Opens the socket, whatever comes of it. Undefined when the client is gone, or its request is not well formed. */
+  open(): Arriving | undefined {
+    if (this.#over) return undefined
+    this.socket.off('error', ignore)
+    this.#arriving ??= this.openSocket()
+    return this.#arriving
+  }
+
+  /** Asks who the client is, and waits no longer than that. @returns undefined when it was refused */
+  async decide<Identity>(
+    authenticate: Authenticate<Identity>,
+    request: UpgradeRequest,
+    withinMs: number,
+    report: Report
+  ): Promise<{ transport: Transport; identity: Identity } | undefined> {
+    const message = `it was not let in within ${withinMs} ms`
+    const late = setTimeout(() => this.refuse(UNAVAILABLE, { code: 'limit', message }), withinMs)
+    try {
+      const identity = await authenticate(request)
+      if (identity === undefined || identity === null || identity === false) this.refuse(UNAUTHORIZED)
+      const transport = this.open()
+      return transport && { transport, identity: identity as Identity }
+    } catch (error) {
+      const status = statusOf(error)
+      if (status === undefined) report(error)
+      this.refuse(status ?? UNAUTHORIZED)
+      return undefined
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */
+  refuse(status: number, reason: Reason = NOT_LET_IN): void {
+    if (this.#over) return
+    this.#over = true
+    if (this.#arriving) this.#arriving.close(reason)
+    else refuse(this.socket, status)
+  }
+}
+
+const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
+/** A client at the door may leave. */
+const ignore = () => {}
+
+/** The HTTP status that an error asks for, as those of web frameworks do. */
+function statusOf(error: unknown): number | undefined {
+  const { status } = (error ?? {}) as { status?: unknown }
+  return typeof status === 'number' && status >= 400 && status in STATUS_CODES ? status : undefined
+}
+
+/** Answers a request to upgrade with an HTTP error. */
+export function refuse(socket: Duplex, status: number, why = STATUS_CODES[status]!): void {
+  const body = `${why}\n`
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`
+  ]
+  socket.once('finish', () => socket.destroy())
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}

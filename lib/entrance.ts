@@ -1,0 +1,227 @@
+// Where clients come in: a path of an http server, its own or one that serves other things too.
+import http, { type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import { Admission, type Authenticate, refuse } from './admission.js'
+import { NetrefError } from './errors.js'
+import type { Report } from './events.js'
+import { describe } from './labels.js'
+import { type Limits, maxPayload } from './options.js'
+import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
+import { Arriving } from './token.js'
+import type { Transport } from './transport.js'
+import { WebSocketTransport } from './transports/websocket.js'
+import { UpgradeRequest } from './upgrade-request.js'
+
+export interface EntranceOptions<Identity = unknown> extends OriginOptions {
+  /**
+   * The address to listen at. Anything but a loopback address lets other machines in.
+   *
+   * @default '127.0.0.1'
+   */
+  readonly host?: string | undefined
+  /**
+   * The port to listen at; 0 takes any free one, see `server.url`.
+   *
+   * @default 18861
+   */
+  readonly port?: number | undefined
+  /** The path of the URL to serve at. Services with different paths may share one `server`. @default any */
+  readonly path?: string | undefined
+  /**
+   * An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. Requests
+   * to upgrade at other paths are left to its other handlers, and answered with 404 where there are none.
+   */
+  readonly server?: object | undefined
+  /** How many connections may wait to be accepted. @default 511 */
+  readonly backlog?: number | undefined
+  /**
+   * Says who a client is, from the request that opens its socket; `session.identity` is what it returns. `undefined`,
+   * `null`, `false`, or an error refuse the client with HTTP 401, an error with a `status` with that one; nothing else is
+   * told. No session exists before.
+   *
+   * @default everybody is let in, as nobody
+   * @example
+   * authenticate: async request => sessions.get(request.cookies.sid)
+   */
+  readonly authenticate?: Authenticate<Identity> | undefined
+}
+
+/** Told of a client that was let in. */
+export type LetIn = (transport: Transport, identity: unknown) => void
+
+/** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
+const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
+
+export class Entrance {
+  readonly #server: Server
+  readonly #isOwn: boolean
+  readonly #sockets: WebSocketServer
+  readonly #policy: OriginPolicy
+  /** Clients that wait to be let in: those with a socket not yet open, and those whose token is awaited. */
+  readonly #atDoor = new Set<Admission>()
+  readonly #inPorch = new Set<Admission>()
+  #letIn: LetIn | undefined
+  #report: Report | undefined
+
+  /** @throws TypeError or RangeError naming the option that cannot be meant */
+  constructor(
+    private readonly options: EntranceOptions,
+    private readonly limits: Limits
+  ) {
+    const { port = 18861, server } = options
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
+    }
+    checkPath(options.path)
+    this.#isOwn = server === undefined
+    this.#server = this.#isOwn ? http.createServer(upgradeRequired) : checkServer(server)
+    this.#policy = originPolicy(options)
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: maxPayload(limits)
+    })
+  }
+
+  /** Lets clients in from now on. Resolves when the server listens, if that is its own. */
+  async open(letIn: LetIn, report: Report): Promise<void> {
+    this.#letIn = letIn
+    this.#report = report
+    if (this.#isOwn) await this.#listen()
+    addEntrance(this.#server, this.options.path ?? '', this)
+    this.#server.on('error', report)
+  }
+
+  #listen(): Promise<void> {
+    const { host = '127.0.0.1', port = 18861, backlog } = this.options
+    return new Promise((listening, failed) => {
+      const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
+      this.#server.once('error', fail)
+      this.#server.listen({ host, port, backlog }, () => {
+        this.#server.off('error', fail)
+        listening()
+      })
+    })
+  }
+
+  /** @throws NetrefError when the server does not listen */
+  get url(): string {
+    const where = this.#server.address()
+    if (where === null || typeof where === 'string') {
+      throw new NetrefError('not-listening', 'server.url: the server listens at no port')
+    }
+    const { address, port, family } = where
+    const host =
+      address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
+    const secure = 'setSecureContext' in this.#server
+    return `${secure ? 'wss' : 'ws'}://${host}:${port}${this.options.path ?? ''}`
+  }
+
+  /** Nobody comes in any more; a server of its own stops listening. Resolves when all sockets are closed. */
+  async close(): Promise<void> {
+    removeEntrance(this.#server, this.options.path ?? '')
+    for (const admission of [...this.#atDoor, ...this.#inPorch]) {
+      admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is going away' })
+    }
+    const closed = [new Promise<void>(resolve => this.#sockets.close(() => resolve()))]
+    if (this.#isOwn) {
+      closed.push(new Promise(resolve => this.#server.close(() => resolve())))
+      this.#server.closeAllConnections()
+    }
+    await Promise.all(closed)
+    this.#server.off('error', this.#report!)
+  }
+
+  /** @internal A request to upgrade, at this entrance's path. */
+  async receive(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { authenticate, trustProxy = false } = this.options
+    const admission = new Admission(socket, () => {
+      if (this.#atDoor.delete(admission)) this.#inPorch.add(admission)
+      return this.#upgrade(message, socket, head)
+    })
+    const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
+    const complaint = this.#policy(request)
+    if (complaint !== undefined) return refuse(socket, FORBIDDEN, complaint)
+    if (this.#sockets.clients.size + this.#atDoor.size >= this.limits.sessions) {
+      return refuse(socket, UNAVAILABLE)
+    }
+    if (!authenticate) {
+      const transport = admission.open()
+      if (transport) this.#letIn!(transport, undefined)
+      return
+    }
+    this.#atDoor.add(admission)
+    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, this.#report!)
+    this.#atDoor.delete(admission)
+    this.#inPorch.delete(admission)
+    if (visitor) this.#letIn!(visitor.transport, visitor.identity)
+  }
+
+  /** Opens the socket; a request that is not well formed is refused by `ws`. */
+  #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Arriving | undefined {
+    let arriving: Arriving | undefined
+    this.#sockets.handleUpgrade(message, socket, head, opened => {
+      const { remoteAddress, remotePort } = message.socket
+      const peer = `the client at ${remoteAddress}:${remotePort}`
+      arriving = new Arriving(new WebSocketTransport(opened, peer, message.socket))
+    })
+    return arriving
+  }
+}
+
+const FORBIDDEN = 403
+const NOT_FOUND = 404
+const UNAVAILABLE = 503
+
+const upgradeRequired: http.RequestListener = (_request, response) => {
+  response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')
+}
+
+function addEntrance(server: Server, path: string, entrance: Entrance): void {
+  let entrances = entrancesOf.get(server)
+  if (!entrances) {
+    entrances = new Map()
+    entrancesOf.set(server, entrances)
+    server.on('upgrade', direct)
+  }
+  if (entrances.has(path)) {
+    throw new TypeError(`serve: ${path ? `path "${path}"` : 'any path'} of that server is served already`)
+  }
+  entrances.set(path, entrance)
+}
+
+function removeEntrance(server: Server, path: string): void {
+  const entrances = entrancesOf.get(server)!
+  entrances.delete(path)
+  if (entrances.size > 0) return
+  entrancesOf.delete(server)
+  server.off('upgrade', direct)
+}
+
+/** Brings a request to upgrade to the entrance at its path. What is for no entrance may be for another's handler. */
+function direct(this: Server, message: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const entrances = entrancesOf.get(this)!
+  const entrance = entrances.get(message.url!.split('?', 1)[0]!) ?? entrances.get('')
+  if (entrance) void entrance.receive(message, socket, head)
+  else if (this.listenerCount('upgrade') === 1) refuse(socket, NOT_FOUND)
+}
+
+function checkPath(path: string | undefined): void {
+  if (path === undefined || /^\/[^?#\s]*$/.test(path)) return
+  throw new TypeError(`serve: path ${describe(path)} does not begin with "/", or has a query`)
+}
+
+function checkServer(server: unknown): Server {
+  const { on, address } = (server ?? {}) as Partial<Server>
+  if (typeof on === 'function' && typeof address === 'function') return server as Server
+  throw new TypeError(
+    'serve: `server` is not an http server: of Express and Hono it is what listening returns, of Fastify its `server`'
+  )
+}
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
+  const inUse = cause.code === 'EADDRINUSE'
+  const why = inUse ? 'the port is in use: choose another, or 0 for any free one' : cause.message
+  return new NetrefError(String(cause.code), `cannot listen at ${host}:${port}: ${why}`, { cause })
+}

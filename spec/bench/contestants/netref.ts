@@ -1,0 +1,94 @@
+// netref, as its README says to use it.
+import type { Netref as Remote } from '../../../lib/index.js'
+import { type Client, type Contestant, Counter, each, Node, sumOf, type TextFile } from './contestant.js'
+
+/** Another build of netref may stand in for this one: `--against`. */
+const built = process.env.NETREF_BUILD ?? '../../../lib/index.js'
+const { connect, expose, Netref, Service, serve } = (await import(
+  built
+)) as typeof import('../../../lib/index.js')
+
+/** The sizes to which the growth rows go are beyond the usual limits. */
+const limits = { exports: 2_000_000, imports: 2_000_000, pendingCalls: 200_000 }
+
+class Bench extends Service {
+  #held: unknown[] = []
+
+  exposed_add(a: number, b: number) {
+    return a + b
+  }
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_callBack(count: number, atOnce: number, callback: Remote<(i: number) => number>) {
+    return sumOf(count, atOnce, i => callback(i))
+  }
+  async exposed_countLines(file: Remote<TextFile>, atOnce: number, noisy: Remote<(line: string) => void>) {
+    const lines = await file.readlines()
+    await each(lines.length, atOnce, i => noisy(lines[i]!))
+    return lines.length
+  }
+  exposed_makeCounter() {
+    return new Counter()
+  }
+  exposed_node() {
+    return new Node(0)
+  }
+  exposed_counters(count: number) {
+    return Array.from({ length: count }, () => new Counter())
+  }
+  exposed_hold(objects: unknown[]) {
+    this.#held.push(...objects)
+  }
+  exposed_never() {
+    return new Promise(() => {})
+  }
+}
+
+/** How many references cross at a time. */
+const PART = 10_000
+
+export const netref: Contestant = {
+  async serve() {
+    const { url } = await serve(Bench, { port: 0, allowPublicAttrs: true, limits, onError: () => {} })
+    return url
+  },
+
+  async connect(address): Promise<Client> {
+    const conn = connect<Bench>(address, { allowPublicAttrs: true, limits, onError: () => {} })
+    const { root } = conn
+    const held: unknown[] = []
+    const pending: unknown[] = []
+    return {
+      add: (a, b) => root.add(a, b),
+      callBack: (count, atOnce, callback) => root.callBack(count, atOnce, callback),
+      countLines: (file, atOnce, noisy) => root.countLines(file, atOnce, noisy),
+      echo: <T>(value: T) => root.echo(value) as Promise<T>,
+      echoBytes: bytes => root.echo(bytes) as Promise<Uint8Array>,
+      echoRich: <T>(value: T) => root.echo(value) as Promise<T>,
+      async useCounter() {
+        const counter = await root.makeCounter()
+        const count = await counter.increment()
+        Netref.release(counter)
+        return count
+      },
+      chain(length) {
+        let node = root.node()
+        for (let i = 0; i < length; i++) node = node.next()
+        return node.value()
+      },
+      async hold(what, count) {
+        for (let left = count; left > 0; left -= PART) {
+          const part = Math.min(left, PART)
+          if (what === 'imports') held.push(...(await root.counters(part)))
+          else await root.hold(Array.from({ length: part }, () => expose(new Counter())))
+        }
+      },
+      async leavePending(count) {
+        for (let i = 0; i < count; i++) pending.push(root.never())
+        await conn.ping()
+      },
+      close: () => conn.close()
+    }
+  }
+}

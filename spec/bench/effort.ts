@@ -1,0 +1,379 @@
+// How long a frame may keep a process busy that was made to: the worst ones that fit into `limits`, as a peer who means
+// harm would write them. `npm run effort` prints for each what `JSON.parse` alone takes, what the session takes, replies
+// and all, and the difference; it ends with code 1 where that is above 50 ms. `npm run effort -- Map` does those alone
+// whose name has `Map` in it.
+import { setImmediate as turn } from 'node:timers/promises'
+import { expose, Service } from 'netref'
+import { settingsOf } from '../../lib/options.js'
+import { Session } from '../../lib/session.js'
+import { MemoryTransport } from '../../lib/transports/memory.js'
+
+declare const gc: () => void
+
+/** Beyond what JSON.parse takes, in ms. */
+const MOST = 50
+const FRAME = 4 << 20
+const DEPTH = 200
+/** The least of some runs counts, and of more where it seems too long. */
+const RUNS = [3, 8] as const
+const HELLO = `[0,[[0,1,{"jsonBytes":${FRAME},"frameBytes":${4 * FRAME},"depth":${DEPTH}}]]]`
+
+type Bytes = string | Uint8Array
+/** A frame to be measured, or some to be sent before it and then that. */
+type Frames = Bytes | [...before: Bytes[], frame: Bytes]
+
+class Home extends Service {
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_drop() {}
+  exposed_fail() {
+    throw new Error('on purpose')
+  }
+  async exposed_later() {}
+  exposed_each(fn: (i: number) => unknown) {
+    fn(0)
+  }
+  exposed_object = expose(() => {})
+}
+
+// What frames are made of.
+
+/** As many items as there is room for, with what is to stand before and after them. */
+function fill(item: (i: number) => string, room = FRAME): string {
+  const items: string[] = []
+  for (let i = 0, size = 100; ; i++) {
+    const next = item(i)
+    size += next.length + 1
+    if (size > room) return items.join()
+    items.push(next)
+  }
+}
+const times = (count: number, item: (i: number) => unknown) =>
+  Array.from({ length: count }, (_, i) => item(i)).join()
+const call = (args: string, groups: string, name = 'drop') => `[0,[[1,1,0,"${name}",[${args}],[${groups}]]]]`
+/** As many messages as there is room for; ids count from 1, or from what was sent before. */
+const messages = (message: (id: number) => string, from = 1) => `[0,[${fill(i => message(i + from))}]]`
+/** A list of as many values of a kind as there is room for. */
+function values(kind: string, value: (i: number) => string, most = Number.POSITIVE_INFINITY): string {
+  let count = 0
+  for (let size = 200; size < FRAME && count < most; count++)
+    size += value(count).length + `${count}`.length + 6
+  return call(`[${times(count - 1, value)}]`, `["${kind}",${times(count - 1, i => `[0,${i}]`)}]`)
+}
+const nested = (depth: number, inner = '') => '['.repeat(depth) + inner + ']'.repeat(depth)
+const binary = (json: string, bytes = 0) => {
+  const text = Buffer.from(json)
+  const header = Buffer.alloc(8)
+  header.writeUInt32BE(text.length)
+  return Buffer.concat([header, text, Buffer.alloc(-text.length & 7), Buffer.alloc(bytes)])
+}
+/** As many values as there is room for that are each so many bytes. */
+const ranges = (type: string, size: number, count = 150_000) => {
+  const json = call(`[${times(count, () => `"${type}"`)}]`, `["b",${times(count, i => `[0,${i}]`)}]`)
+  return binary(`${json.slice(0, -1)},[[0${`,${size}`.repeat(count)}]]]`, 8 * size * count)
+}
+const chinese = (length: number) =>
+  String.fromCodePoint(...Array.from({ length }, (_, i) => 0x4e00 + ((i * 7) % 20_000)))
+/** The first numbers that V8 keeps in one place of a Map: its hash of them ends in as many zeros. */
+function* colliding(bits = 15) {
+  for (let n = 0; ; n++) {
+    let hash = (~n + (n << 15)) | 0
+    hash ^= hash >>> 12
+    hash = (hash + (hash << 2)) | 0
+    hash ^= hash >>> 4
+    hash = Math.imul(hash, 2057)
+    if (((hash ^ (hash >>> 16)) & ((1 << bits) - 1)) === 0) yield n
+  }
+}
+const take = (count: number, numbers: Iterator<number>) =>
+  Array.from({ length: count }, () => numbers.next().value as number)
+/** A Map's entries in Maps, or the like: a list in a list, with the groups that make each of them one. */
+function chain(kind: string, depth: number, wrap: (inner: string) => string, step: string): string {
+  let value = '[]'
+  const places = ['[0]']
+  for (let i = 1; i < depth; i++) {
+    value = wrap(value)
+    places.unshift(`[0${step.repeat(i)}]`)
+  }
+  return call(value, `["${kind}",${places}]`)
+}
+const cyclic = `[0,[[1,1,0,"echo",[{"a":[0]}],[["c",[0,"a"]]]]]]`
+
+const cases: Record<string, () => Frames> = {
+  // Values
+  'one string': () => call(`"${'x'.repeat(FRAME - 100)}"`, ''),
+  numbers: () =>
+    call(
+      fill(() => '0'),
+      ''
+    ),
+  objects: () => call(`[${fill(() => '{}')}]`, ''),
+  'objects of one member': () => call(`[${fill(() => '{"a":0}')}]`, ''),
+  'an object of many members': () => call(`{${fill(i => `"${i.toString(36)}":[]`)}}`, ''),
+  'an object of array indices': () => call(`{${fill(i => `"${i * 4099}":[]`)}}`, ''),
+  'one key over and over': () => call(`{${fill(() => '"a":[]')}}`, ''),
+  'nothing but nesting': () => call(nested(FRAME / 2 - 100), ''),
+  'as deep as may be': () =>
+    call(
+      fill(() => nested(DEPTH - 1)),
+      ''
+    ),
+  // Groups and places
+  'groups of nothing': () =>
+    call(
+      '',
+      fill(() => '["o"]')
+    ),
+  'groups of a long kind': () => call('', `["${'x'.repeat(FRAME - 100)}",[0]]`),
+  places: () => call('0', `["Date",${fill(() => '[0]')}]`),
+  'one path': () => call('0', `["Date",[${fill(() => '0')}]]`),
+  'deep places': () =>
+    call(
+      nested(DEPTH - 2),
+      fill(() => `["o",[${Array(DEPTH - 3).fill(0)}]]`, FRAME - 1000)
+    ),
+  'deep places by long names': () => {
+    const name = 'x'.repeat(100)
+    const place = `[0${`,"${name}"`.repeat(DEPTH - 5)}]`
+    return call(
+      `${`{"${name}":`.repeat(DEPTH - 5)}0${'}'.repeat(DEPTH - 5)}`,
+      `["undefined",${fill(() => place, FRAME - 30_000)}]`
+    )
+  },
+  'deep places that differ': () => {
+    const count = 8000
+    const stem = Array(DEPTH - 5)
+      .fill(0)
+      .join()
+    return call(
+      nested(DEPTH - 6, `[${times(count, () => 0)}]`),
+      `["undefined",${times(count, i => `[${stem},${i}]`)}]`
+    )
+  },
+  'cycles to a deep place': () =>
+    call(
+      `${nested(190, '[]')},[${times(9000, () => `[${Array(190).fill(0)}]`)}]`,
+      `["c",${times(9000, i => `[1,${i}]`)}]`
+    ),
+  'a cycle a place': () => values('c', () => '[0]'),
+  // Leaves
+  undefineds: () => values('undefined', () => '0'),
+  'numbers that are none': () => values('number', () => '"NaN"'),
+  Dates: () => values('Date', () => '"0"'),
+  'Dates by local time': () => values('Date', () => '"Thu, 01 Jan 1970 00:00:00"'),
+  'Dates with comments': () => values('Date', () => '"(((((((((((((((((((((((((((((((((((())))"'),
+  bigints: () => values('bigint', () => '"1"'),
+  'bigints at the limit': () => values('bigint', () => `"${'9'.repeat(10_000)}"`),
+  'bigints of a thousand digits': () => values('bigint', () => `"${'9'.repeat(1000)}"`),
+  'bigints that are none': () => values('bigint', () => '"x"'),
+  URLs: () => values('URL', () => '"a:"'),
+  'URLs of a host': () => values('URL', () => '"http://a"'),
+  'URLs of a number': () => values('URL', () => '"http://0xffffffff"'),
+  'URLs in other letters': () => values('URL', () => '"http://xn--bcher-kva"'),
+  'URLs of a long host': () => values('URL', () => `"http://${'a.'.repeat(120)}a"`),
+  'URLs that are none': () => values('URL', () => '""'),
+  'a URL of dots': () => call(`"http://a/${'a/../'.repeat(800_000)}"`, '["URL",[0]]'),
+  'a URL of letters to be escaped': () => call(`"http://a/${' '.repeat(FRAME - 200)}"`, '["URL",[0]]'),
+  'hosts in other letters': () => values('URL', () => `"${new URL(`http://${chinese(9000)}`).href}"`),
+  RegExps: () => values('regexp', () => '"//"'),
+  'RegExps that differ': () => values('regexp', i => `"/${i.toString(36)}/"`),
+  'RegExps of groups': () => values('regexp', () => `"/${'()'.repeat(4000)}/"`),
+  'RegExps of names': () =>
+    values('regexp', () => `"/${times(900, i => `(?<a${i}>)`).replaceAll(',', '')}/"`),
+  'RegExps of classes': () => values('regexp', () => `"/${'[^a]'.repeat(2400)}/i"`),
+  'RegExps of classes of Unicode': () => values('regexp', () => `"/${'[^a]'.repeat(2400)}/iu"`),
+  'RegExps of one class of Unicode': () => values('regexp', i => `"/[^${i.toString(36)}]/iu"`),
+  'RegExps of ranges': () => values('regexp', i => `"/[${String.fromCharCode(0x100 + (i % 999))}-\uffff]/i"`),
+  'RegExps of many ranges': () => values('regexp', () => `"/[${'a-zA-Z0-9'.repeat(1000)}]/iu"`),
+  'RegExps of properties': () => values('regexp', () => '"/\\\\p{L}/u"'),
+  'RegExps of repeats': () => values('regexp', () => `"/${'(?:'.repeat(1000)}a${'){9}'.repeat(1000)}/"`),
+  'RegExps of back references': () => values('regexp', () => `"/${'(\\\\2'.repeat(500)}/"`),
+  'RegExps of a `v` class': () => values('regexp', () => `"/[${'[a-z]--'.repeat(500)}[b]]/v"`),
+  'RegExps of emoji': () => values('regexp', () => '"/\\\\p{RGI_Emoji}/v"'),
+  'a long RegExp': () => call(`"/${'(?:a|'.repeat(800_000)}/"`, '["regexp",[0]]'),
+  // Containers
+  'Maps of nothing': () => values('m', () => '[]'),
+  'Sets of nothing': () => values('s', () => '[]'),
+  'Maps of one': () => values('m', () => '[[0,0]]'),
+  'a Map': () => call(`[${fill(i => `[${i},0]`)}]`, '["m",[0]]'),
+  'a Map of equal keys': () => call(`[${fill(() => '[0,0]')}]`, '["m",[0]]'),
+  'a Map of strings': () => call(`[${fill(i => `["${i}",0]`)}]`, '["m",[0]]'),
+  'a Map of long strings': () =>
+    call(`[${fill(i => `["${String(i).padStart(1000, 'x')}",0]`)}]`, '["m",[0]]'),
+  'a Map of fractions': () => call(`[${fill(i => `[${i}.5,0]`)}]`, '["m",[0]]'),
+  'a Map of lists': () => call(`[${fill(() => '[[],0]')}]`, '["m",[0]]'),
+  'a Map of keys that collide': () =>
+    call(`[${take(100_000, colliding(13)).map(n => `[${n},0]`)}]`, '["m",[0]]'),
+  'Maps of keys that collide': () => {
+    const map = `[${take(1023, colliding()).map(n => `[${n},0]`)}]`
+    return values('m', () => map)
+  },
+  'Sets of keys that collide': () => {
+    const set = `[${take(1023, colliding())}]`
+    return values('s', () => set)
+  },
+  'Sets of few that collide': () => {
+    const set = `[${take(200, colliding())}]`
+    return values('s', () => set)
+  },
+  'a Set': () => call(`[${fill(i => `${i}`)}]`, '["s",[0]]'),
+  'a Set of one': () => call(`[${fill(() => '0')}]`, '["s",[0]]'),
+  'a Set of strings of digits': () => call(`[${fill(i => `"${i * 4099}"`)}]`, '["s",[0]]'),
+  'a Set of bigints that collide': () =>
+    values('bigint', i => `"${(BigInt(i + 1) << 64n) + 1n}"`).replace(/\]\]\]\]$/, ',["s",[0]]]]]]'),
+  'Maps in Maps': () => chain('m', 95, inner => `[[0,${inner}]]`, ',0,1'),
+  'Sets in Sets': () => chain('s', 190, inner => `[${inner}]`, ',0'),
+  'a Map that is none at its end': () => call(`[${fill(() => '[1,1]')},1]`, '["m",[0]]'),
+  Errors: () => values('e', () => '{"class":"Error","name":"","message":""}'),
+  'Errors with causes': () =>
+    values(
+      'e',
+      () => '{"class":"Error","name":"E","message":"m","code":1,"cause":1,"errors":1,"omitted":[],"stack":""}'
+    ),
+  'Errors of a DOM': () => values('e', () => '{"class":"DOMException","name":"","message":""}'),
+  'an Error with many fields': () =>
+    call(`{"class":"Error","name":"E","message":"m","fields":{${fill(i => `"a${i}":0`)}}}`, '["e",[0]]'),
+  'an Error with fields of digits': () =>
+    call(
+      `{"class":"Error","name":"E","message":"m","fields":{${fill(i => `"${i * 4099}":0`)}}}`,
+      '["e",[0]]'
+    ),
+  'registered types that are none': () =>
+    call(`[${times(250_000, () => '[]')}]`, `[["custom","x"],${times(250_000, i => `[0,${i}]`)}]`),
+  // References and bytes
+  references: () => values('o', i => `[${i + 1},""]`),
+  'references to functions': () => values('f', i => `[${i + 1},""]`),
+  'one reference over and over': () => values('o', () => '[1,""]'),
+  'references to the root': () => values('o', () => '[0,""]'),
+  'references home': () => values('h', () => '0'),
+  'references home that are gone': () => [
+    '[0,[[2,1,0,"object"]]]',
+    '[2,[[13,1,1]]]',
+    values('h', () => '1').replace('[0,[[1,1', '[2,[[1,2')
+  ],
+  'no bytes': () => binary(`[0,[],[[0${',0'.repeat(FRAME / 2 - 100)}]]]`),
+  'empty ranges': () => ranges('DataView', 0),
+  ranges: () => ranges('DataView', 1),
+  buffers: () => ranges('ArrayBuffer', 1),
+  'messages with bytes': () => {
+    const count = 65_000
+    const json = `[0,[${times(count, i => `[1,${i + 1},0,"drop",["Buffer"],[["b",[0]]]]`)}]`
+    return binary(`${json},[${times(count, i => `[${i},1]`)}]]`, 8 * count)
+  },
+  'JSON in other letters': () => binary(call(`"${'語'.repeat((FRAME - 100) / 3)}"`, '')),
+  // Paths
+  'one name': () => `[0,[[2,1,0,"${'x'.repeat(FRAME - 100)}"]]]`,
+  names: () => `[0,[[2,1,0,[${fill(() => '"a"')}]]]]`,
+  symbols: () => `[0,[[2,1,0,[${fill(i => `["for","${i}"]`)}]]]]`,
+  'well-known symbols': () => `[0,[[2,1,0,[${fill(() => '["well-known","iterator"]')}]]]]`,
+  'one symbol': () => `[0,[[2,1,0,[["for","${'x'.repeat(FRAME - 100)}"]]]]]`,
+  'round and round a cycle': () => [cyclic, `[0,[[2,2,-1,[${fill(() => '"a"')}]]]]`],
+  // Messages
+  'messages that are none': () => messages(() => '0'),
+  pings: () => messages(id => `[8,${id}]`),
+  'releases of nothing': () => messages(() => '[13]'),
+  releases: () => messages(() => '[13,0,1]'),
+  'a long release': () => `[0,[[13,${fill(() => '0,1')}]]]`,
+  calls: () => messages(id => `[1,${id},0,"drop",[]]`),
+  'calls with a value': () => messages(id => `[1,${id},0,"echo",[0]]`),
+  'calls with a list': () => messages(id => `[1,${id},0,"echo",[[]]]`),
+  'calls with a RegExp': () => messages(id => `[1,${id},0,"drop",["//"],[["regexp",[0]]]]`),
+  'calls that fail': () => messages(id => `[1,${id},0,"fail",[]]`),
+  'calls that end later': () => messages(id => `[1,${id},0,"later",[]]`),
+  'calls of a missing member': () => messages(id => `[1,${id},0,"x",[]]`),
+  'calls of a reference of theirs': () => messages(id => `[1,${id},0,"echo",[[${id},""]],[["o",[0]]]]`),
+  'reads of a missing member': () => messages(id => `[2,${id},0,"x"]`),
+  'reads of a hidden member': () => messages(id => `[2,${id},0,"constructor"]`),
+  'reads of the root': () => messages(id => `[2,${id},0,[]]`),
+  'reads of a function': () => messages(id => `[2,${id},0,"drop"]`),
+  'reads of an object': () => messages(id => `[2,${id},0,"object"]`),
+  'reads of long names': () => messages(id => `[2,${id},0,"${'x'.repeat(200)}"]`),
+  writes: () => messages(id => `[4,${id},0,"drop",0]`),
+  asks: () => messages(id => `[5,${id},0,"drop"]`),
+  deletes: () => messages(id => `[6,${id},0,"drop"]`),
+  'lists of members': () => messages(id => `[7,${id},0,[]]`),
+  constructions: () => messages(id => `[3,${id},0,"drop",[]]`),
+  'reads of an answer': () => [`[0,[[1,1,0,"echo",[{"a":0}]]]]`, messages(id => `[2,${id},-1,"a"]`, 2)],
+  'calls of references that are gone': () => [
+    `[0,[[2,1,0,"object"]]]`,
+    '[2,[[13,1,1]]]',
+    messages(id => `[1,${id},1,"x",[]]`, 2).replace('[0', '[2')
+  ],
+  'reads of a long answer': () => [
+    `[0,[[1,1,0,"echo",[{"a":[${times(2000, () => 0)}]}]]]]`,
+    messages(id => `[2,${id},-1,"a"]`, 2)
+  ],
+  'reads of a large answer': () => [
+    `[0,[[1,1,0,"echo",[{"a":[${fill(() => '0', FRAME - 1000)}]}]]]]`,
+    `[0,[${times(3, i => `[2,${i + 2},-1,"a"]`)}]]`
+  ],
+  'calls on answers that wait': () =>
+    `[0,[[1,1,0,"later",[]],${fill(i => `[2,${i + 2},-${i + 1},"a"]`, FRAME - 100)}]]`,
+  'long ways round a cycle': () => [cyclic, messages(id => `[2,${id},-1,[${times(DEPTH, () => '"a"')}]]`, 2)],
+  'an answer shared at every level': () => {
+    // Each level twice: 2 ** 90 when written out.
+    const depth = 90
+    let value = '[]'
+    for (let i = 0; i < depth; i++) value = `[${value},[0${',0'.repeat(depth - i)}]]`
+    const places = times(depth, i => `[0${',0'.repeat(i)},1]`)
+    return call(value, `["c",${places}]`, 'echo')
+  }
+}
+
+// How they are measured.
+
+/** What `act` takes until nothing is left to do, in ms of the processor: others use the machine, too. */
+async function cost(act: () => void): Promise<number> {
+  gc()
+  const before = process.cpuUsage()
+  act()
+  await turn()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+/** What a session takes for the last of some frames. */
+async function read(frames: readonly Bytes[]): Promise<number> {
+  const [ours, its] = MemoryTransport.pair()
+  ours.start({ opened() {}, received() {}, closed() {} })
+  const settings = settingsOf({ onError() {} })
+  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Home() })
+  await undefined
+  for (const frame of [HELLO, ...frames.slice(0, -1)]) {
+    ours.send(frame)
+    await turn()
+  }
+  ours.hold()
+  ours.send(frames.at(-1)!)
+  const took = await cost(() => ours.letGo(1))
+  await session.close()
+  return took
+}
+
+function jsonOf(frame: Bytes): string {
+  if (typeof frame === 'string') return frame
+  const length = new DataView(frame.buffer, frame.byteOffset).getUint32(0)
+  return new TextDecoder().decode(frame.subarray(8, 8 + length))
+}
+
+let fine = true
+const [few, many] = RUNS
+console.log(`${'frame'.padEnd(36)} JSON.parse  session  difference, in ms`)
+for (const [name, make] of Object.entries(cases)) {
+  if (!name.includes(process.argv[2] ?? '')) continue
+  const made = make()
+  const frames = Array.isArray(made) ? made : [made]
+  const json = jsonOf(frames.at(-1)!)
+  if (json.length > FRAME) throw new Error(`${name}: ${json.length} characters`)
+  let [parsing, whole] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+  for (let i = 0; i < few || (i < many && whole - parsing > MOST); i++) {
+    parsing = Math.min(parsing, await cost(() => JSON.parse(json)))
+    whole = Math.min(whole, await read(frames))
+  }
+  const over = whole - parsing > MOST
+  fine &&= !over
+  const figures = [parsing, whole, whole - parsing].map(ms => ms.toFixed().padStart(9))
+  console.log(`${name.padEnd(36)}${figures.join('')}${over ? '  TOO LONG' : ''}`)
+}
+if (!fine) process.exitCode = 1

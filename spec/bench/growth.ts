@@ -1,0 +1,75 @@
+// Whether a call costs more the more there is: references, calls under way, sessions. What is found is an exponent: the
+// slope of the cost over the number, both as logarithms. 0 is no growth at all, 1 a cost in proportion.
+import { start, stop } from './rounds.js'
+import type { Entrant } from './side.js'
+
+const KINDS = {
+  'netrefs held here': { what: 'imports', most: 1_000_000 },
+  'own objects handed out': { what: 'exports', most: 1_000_000 },
+  'calls under way': { what: 'pending', most: 100_000 },
+  sessions: { what: 'sessions', most: 5_000 }
+} as const
+
+const AT_ONCE = 100
+/** The least of some tries: what else the machine does only ever adds. */
+const TRIES = 3
+
+export interface Growth {
+  readonly kind: string
+  /** How many there are, and what a call costs then, in µs. */
+  readonly points: readonly { readonly count: number; readonly cost: number }[]
+  readonly exponent: number
+}
+
+/** Measures a contestant with 1, 10, 100, … of each kind, up to `most`. */
+export async function growth(
+  entrant: Entrant,
+  ms: number,
+  most: number,
+  progress: (text: string) => void
+): Promise<Growth[]> {
+  const all: Growth[] = []
+  for (const [kind, { what, most: usual }] of Object.entries(KINDS)) {
+    const running = await start(entrant)
+    const { client } = running
+    const cost = async () => {
+      const rate = await client.ask({ do: 'rate', work: 'add', atOnce: AT_ONCE, ms })
+      return 1e6 / (rate as number)
+    }
+    try {
+      await cost()
+      const points: { count: number; cost: number }[] = []
+      for (const count of sizes(Math.min(most, usual))) {
+        progress(`growth: ${count} ${kind}`)
+        if (what === 'sessions') await client.ask({ do: 'sessions', count })
+        else await client.ask({ do: 'hold', what, count: count - (points.at(-1)?.count ?? 0) })
+        const costs: number[] = []
+        for (let i = 0; i < TRIES; i++) costs.push(await cost())
+        points.push({ count, cost: Math.min(...costs) })
+      }
+      all.push({
+        kind,
+        points,
+        exponent: slope(points.map(({ count, cost }) => [Math.log(count), Math.log(cost)]))
+      })
+    } finally {
+      stop(running)
+    }
+  }
+  return all
+}
+
+/** 1, 10, 100, … and the end. */
+function sizes(most: number): number[] {
+  const sizes: number[] = []
+  for (let size = 1; size < most; size *= 10) sizes.push(size)
+  return [...sizes, most]
+}
+
+/** Of the line of least squares. */
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+  const [x, y] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))]
+  const rise = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0)
+  return rise / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0)
+}
