@@ -262,6 +262,59 @@ t.test('a server that is gone for good: the client gives up when nobody would kn
   await server.close()
 })
 
+t.test('who carries a session on is who began it', async t => {
+  const errors: unknown[] = []
+  for (const [sameIdentity, code] of [
+    [undefined, 'unauthorized'],
+    [(a: { org: string }, b: { org: string }) => a.org === b.org, undefined],
+    [
+      () => {
+        throw new Error('no idea')
+      },
+      'unauthorized'
+    ]
+  ] as const) {
+    let visits = 0
+    const server = await serve(Works, {
+      port: 0,
+      authenticate: async request => ({ org: 'acme', name: await request.token() }),
+      sameIdentity,
+      onError: error => errors.push(error)
+    })
+    const chaos = await Chaos.before(server.url, 1)
+    const conn = connect<Works>(chaos.url, { reconnect: SOON, token: () => `visit ${++visits}` })
+    t.equal(await conn.root.count(), 1)
+    chaos.cutAll()
+    await until(() => conn.state !== 'open')
+    if (code === undefined) t.equal(await conn.root.count(), 2)
+    else {
+      t.match(await rejection(conn.root.count()), { code, message: /the session is somebody else’s/ })
+      t.equal(server.sessions.size, 1, 'it goes on waiting for the one who began it')
+    }
+    await conn.close()
+    await server.close()
+    await chaos.close()
+  }
+  t.match(errors, [{ message: 'no idea' }])
+})
+
+t.test('a client that comes has more rights to a place than one that may come back', async t => {
+  const server = await serve(Works, { port: 0, limits: { sessions: 2 } })
+  const chaos = await Chaos.before(server.url, 1)
+  const [first, second] = [1, 2].map(() => connect<Works>(chaos.url, { reconnect: { delay: 300 } }))
+  await first!.ping()
+  await second!.ping()
+  chaos.cutAll()
+  await until(() => [...server.sessions].every(({ state }) => state === 'interrupted'))
+  const third = connect<Works>(server.url)
+  await third.ping()
+  t.match(await first!.closed, { code: 'session-lost' })
+  t.equal(await second!.root.count(), 1)
+  for (const conn of [first!, second!, third]) await conn.close()
+  await server.close()
+  await chaos.close()
+})
+
 t.test('closing while interrupted ends it at once; the server drops it with its window', t =>
   throughProxy(
     t,
