@@ -176,6 +176,12 @@ const message: Arbitrary<Tree> = fc.oneof(
   },
   { weight: 8, arbitrary: fc.tuple(target, path, value).map(([at, p, v]) => [Op.set, CALL, at, p, ...v]) },
   {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom<Tree>(Op.call, Op.call, Op.construct, Op.get, Op.again), target, path, args)
+      .map(([op, target, path, args]) => [Op.again, op, CALL, target, path, ...args])
+  },
+  {
     weight: 5,
     arbitrary: fc
       .tuple(fc.constantFrom(Op.result, Op.error), ASKED, value)
