@@ -1,4 +1,5 @@
 // What the demos share: a program that fails does so in one line, and colours are for terminals only.
+import { inspect } from 'node:util'
 import type { Reason } from 'netref'
 
 const { stdout, env } = process
@@ -25,4 +26,21 @@ function explain(error: unknown): string {
   const { message, reason } = error as Error & { reason?: Reason }
   if (reason?.code === 'unreachable') return `${reason.message}. Is the server running (npm run demo:server)?`
   return reason?.message ?? message
+}
+
+/** A line of the transcript: the code, and what came of it. */
+export async function show(code: string, result?: unknown): Promise<void> {
+  if (result === undefined) return console.log(`  ${code}`)
+  const value = await result
+  const shown = typeof value === 'string' ? value : inspect(value)
+  console.log(`  ${code.padEnd(58)} ${dim('→')} ${green(shown.replaceAll('\n', '\n    '))}`)
+}
+
+/** What a call rejects with. */
+export async function failure(call: Promise<unknown>): Promise<string> {
+  const error = await call.then(
+    () => new Error('it did not fail'),
+    error => error
+  )
+  return `${error.constructor.name}: ${error.message}`
 }

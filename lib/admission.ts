@@ -21,6 +21,7 @@ export type Authenticate<Identity = unknown> = (
 const UNAUTHORIZED = 401
 const UNAVAILABLE = 503
 
+/** @internal One client at the door. */
 export class Admission {
   /** The socket, where it was opened to hear the token. */
   #arriving: Arriving | undefined
@@ -84,7 +85,7 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' && status >= 400 && status in STATUS_CODES ? status : undefined
 }
 
-/** Answers a request to upgrade with an HTTP error. */
+/** @internal Answers a request to upgrade with an HTTP error. */
 export function refuse(socket: Duplex, status: number, why = STATUS_CODES[status]!): void {
   const body = `${why}\n`
   const head = [

@@ -54,11 +54,6 @@ export class Answers {
     else use(this.#settled.get(id) ?? NOTHING)
   }
 
-  /** No answer is kept of this one, and nothing waits for it. */
-  forget(id: number): void {
-    this.#waiting.delete(id)
-  }
-
   /** The peer has received that many of our frames: what their replies said it no longer asks for by call. */
   acknowledged(frames: number): void {
     const sent = this.#sent

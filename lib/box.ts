@@ -45,6 +45,8 @@ export interface Payload {
 export type Given = readonly [kind: ReferenceKind, data: unknown]
 
 const plain = (json: string): Payload => ({ json, grouped: false, bytes: NOTHING, given: NOTHING })
+const isStream = ([kind]: Given): boolean => kind === 'r' || kind === 'w'
+
 const NOTHING: readonly never[] = []
 /** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
 const ENDLESS = Symbol('endless')
@@ -52,14 +54,14 @@ const ENDLESS = Symbol('endless')
 const LONG_WALK = 100_000
 
 /**
- * What crosses for the arguments of a call.
+ * What crosses for the arguments of a call, or a list of that name.
  *
  * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
  */
-export function boxArguments(args: unknown[], giver: Giver): Payload {
+export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payload {
   let list = ''
   for (const arg of args) {
-    if (!isPlainPrimitive(arg)) return new Boxing('args', giver).whole(args)
+    if (!isPlainPrimitive(arg)) return new Boxing(name, giver).whole(args)
     list += list === '' ? toJSON(arg) : `,${toJSON(arg)}`
   }
   return plain(`[${list}]`)
@@ -115,11 +117,13 @@ export class Boxing {
       return { json: json + groups, grouped, bytes: this.#bytes, given: this.#given }
     } catch (error) {
       try {
-        if (error === ENDLESS) return new Boxing(this.name, this.giver, new Map()).whole(value, self)
-        throw error
+        if (error !== ENDLESS) throw error
+        // A stream is locked while it is given.
+        for (const given of this.#given) if (isStream(given)) this.giver.takeBack(given)
+        return new Boxing(this.name, this.giver, new Map()).whole(value, self)
       } finally {
         // Not before the second walk, so that what is given in both was never taken back altogether.
-        for (const given of this.#given) this.giver.takeBack(given)
+        for (const given of this.#given) if (error !== ENDLESS || !isStream(given)) this.giver.takeBack(given)
       }
     }
   }
@@ -230,20 +234,25 @@ export class Boxing {
   #flow(object: object, kind: FlowKind, depth: number): unknown {
     if (kind === 'p') silence(object)
     if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
-    if (isLocked(object))
-      throw this.refusal('a stream that is locked', 'send it once, before it is read or written')
+    this.#unlocked(object)
     const given = this.giver.giveFlow(object, kind)
     this.#given.push(given)
     const [made, data] = given
     if (made === 'a' && (object as AbortSignal).aborted) {
       const { reason } = object as AbortSignal
-      const boxed = this.data([3], () => reason, depth + 1)?.boxed ?? null
-      return this.#mark('a', [...(data as unknown[]), 1, boxed])
+      const sent = this.data([3], () => reason, depth + 1)
+      return this.#mark('a', [...(data as unknown[]), 1, ...(sent ? [sent.boxed] : [])])
     }
     return this.#mark(made, data)
   }
 
+  #unlocked(stream: object): void {
+    if (isLocked(stream))
+      throw this.refusal('a stream that is locked', 'send it once, before it is read or written')
+  }
+
   #pair(object: object, depth: number): unknown {
+    this.#unlocked(object)
     const { readable, writable } = endsOf(object)
     const flow = (key: number, end: object, kind: FlowKind) => {
       this.#place.push(key)

@@ -24,7 +24,7 @@ export function checkCallOptions(options: CallOptions): void {
   const { signal, timeout, window } = options
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrong('signal', 'an AbortSignal', signal)
-  if (timeout !== undefined && !(timeout >= 0 && timeout <= LONGEST))
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST))
     throw wrong('timeout', `a time in ms, of up to ${LONGEST}`, timeout)
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
     throw wrong('window', 'a whole number above 0', window)

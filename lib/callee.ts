@@ -30,7 +30,7 @@ export class Callee {
   readonly answers = new Answers()
   /** The number of the peer's last call. */
   #last = 0
-  #ended = false
+  #ended: SessionEndedError | undefined
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
   #settling = false
@@ -38,8 +38,8 @@ export class Callee {
   #order = 0
   /** Those of them that still wait for it. */
   readonly #waiting = new Set<number>()
-  /** Calls under way that nobody waits for, in words. */
-  readonly #oneWays = new Map<number, string>()
+  /** Calls under way that nobody waits for: of what. */
+  readonly #oneWays = new Map<number, readonly [Target, Path]>()
   #lastOneWay = 0
   /** What aborts calls under way, where they asked. */
   readonly #signals = new Map<number, AbortController>()
@@ -88,7 +88,7 @@ export class Callee {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
       if (again) throw new ProtocolError('a call made again on an answer')
-      this.answers.begin(id)
+      if (id > 0) this.answers.begin(id)
       this.#waiting.add(id)
       const order = ++this.#order
       this.answers.use(-target, answer =>
@@ -98,7 +98,8 @@ export class Callee {
           else if (!answer.ok) this.fail(id, answer.error)
           else {
             const { value, self } = answer
-            this.#carryOut(id, () => this.#operate(op, value, names, operand, this.exposure, { self }), true)
+            const origin = { self, called: true }
+            this.#carryOut(id, () => this.#operate(op, value, names, operand, this.exposure, origin), true)
           }
         })
       )
@@ -111,7 +112,7 @@ export class Callee {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }))
     } else {
       const { object, self } = entry
-      const origin = { self, isRoot: target === 0, held: true, again }
+      const origin = { self, isRoot: target === 0, held: true, called: true, again }
       this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin))
     }
   }
@@ -119,8 +120,14 @@ export class Callee {
   /** A call without an answer has a number of its own, below zero. */
   #countOneWay(target: Target, path: Path): number {
     const id = --this.#lastOneWay
-    this.#oneWays.set(id, `${target === 0 ? 'root' : `#${target}`}${formatPath(path)}()`)
+    this.#oneWays.set(id, [target, path])
     return id
+  }
+
+  #labelOf(oneWay: number): string {
+    const [target, path] = this.#oneWays.get(oneWay)!
+    const of = target === 0 ? 'root' : target < 0 ? 'result' : `#${target}`
+    return `${of}${formatPath(path)}()`
   }
 
   /** The caller waits no longer. @throws ProtocolError for a call that was not made */
@@ -131,6 +138,7 @@ export class Callee {
 
   /** A signal for a call that is under way. */
   signalOf(id: number): AbortSignal {
+    if (this.#ended) return AbortSignal.abort(this.#ended)
     let controller = this.#signals.get(id)
     if (!controller) this.#signals.set(id, (controller = new AbortController()))
     return controller.signal
@@ -178,7 +186,7 @@ export class Callee {
       return this.fail(id, error)
     }
     if (!later) return this.reply(id, outcome)
-    if (!begun) this.answers.begin(id)
+    if (!begun && id > 0) this.answers.begin(id)
     later.then(
       value => this.reply(id, { value }),
       error => this.fail(id, error)
@@ -189,7 +197,7 @@ export class Callee {
   reply(id: number, outcome: Outcome): void {
     if (this.#ended) return
     this.#letGo(id)
-    if (id < 0) return this.#endOneWay(id)
+    if (id < 0) return void this.#oneWays.delete(id)
     const { value, self } = outcome
     let frame: number
     try {
@@ -206,9 +214,9 @@ export class Callee {
     if (this.#ended) return
     this.#letGo(id)
     if (id < 0) {
-      const call = this.#oneWays.get(id)!
+      const call = this.#labelOf(id)
       this.report(error instanceof Refusal ? refusalError(error.code, call, error.message) : error, call)
-      return this.#endOneWay(id)
+      return void this.#oneWays.delete(id)
     }
     let frame: number
     if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
@@ -222,12 +230,6 @@ export class Callee {
       }
     }
     if (kept) this.#settle(id, { ok: false, error }, frame)
-  }
-
-  /** Calls without an answer may have to wait for others; none waits for them. */
-  #endOneWay(id: number): void {
-    this.#oneWays.delete(id)
-    this.answers.forget(id)
   }
 
   #push(message: string, payload?: Payload): number {
@@ -257,12 +259,13 @@ export class Callee {
   }
 
   end(reason: Reason): void {
-    this.#ended = true
+    this.#ended = new SessionEndedError(reason)
     this.answers.clear()
+    this.#waiting.clear()
     this.#oneWays.clear()
-    const error = new SessionEndedError(reason)
-    for (const controller of this.#signals.values()) controller.abort(error)
+    for (const controller of this.#signals.values()) controller.abort(this.#ended)
     this.#signals.clear()
+    this.#held.clear()
   }
 }
 

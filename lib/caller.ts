@@ -157,6 +157,8 @@ export class Caller {
       reason => this.#abandon(id, result, reason)
     )
     this.#watched.set(id, { options, stop })
+    // An accessor of a user's may have aborted it in the midst.
+    if (options.signal?.aborted) this.#abandon(id, result, options.signal.reason)
   }
 
   #unwatch(id: number): Watched | undefined {
@@ -171,15 +173,17 @@ export class Caller {
   #abandon(id: number, result: Result, reason: unknown): void {
     this.#unwatch(id)
     this.#pending.set(id, undefined)
+    result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
     let payload: Payload | undefined
     try {
       payload = boxValue(reason, 'reason', this.references)
+      // An accessor of the reason's may have ended the session in the midst.
+      if (!this.#ended) this.channel.push(formatCancel(id, payload.json), payload.bytes)
     } catch {
       // A reason that cannot travel is told as none.
+      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      if (!this.#ended) this.channel.push(formatCancel(id), [])
     }
-    if (this.#ended) return
-    this.channel.push(formatCancel(id, payload?.json), payload?.bytes ?? [])
-    result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
   }
 
   /** Asks for a sign of life. @throws SessionEndedError */
@@ -199,13 +203,17 @@ export class Caller {
   /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one, or none at all */
   settle([op, id, json, groups]: Reply, bytes: readonly Uint8Array[]): void {
     const result = this.#waiting(id)
+    const { flows } = this.references
     let value: unknown
     try {
       value = unbox(json, groups, bytes, this.references)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       return this.refuse(id, error.code, error.message)
+    } finally {
+      flows.letGo(flows.takeFresh())
     }
+    this.references.flows.letGo(this.references.flows.takeFresh())
     this.#pending.delete(id)
     const watched = this.#unwatch(id)
     if (watched) this.adopt(value, watched.options)

@@ -1,5 +1,6 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
-import { WebSocket } from 'ws'
+import type { Endpoint } from './endpoint.js'
+import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
 import type { LinkState } from './link.js'
@@ -7,17 +8,17 @@ import {
   type CommonOptions,
   type LivenessOptions,
   livenessOf,
-  maxPayload,
+  type Settings,
   type SocketOptions,
   settingsOf
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
+import { Relay } from './relay.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
 import { Introducing, type Token } from './token.js'
 import { NOWHERE, type Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
-import { WebSocketTransport } from './transports/websocket.js'
 import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
@@ -144,42 +145,55 @@ export class Connection<T> {
   }
 }
 
-refuse(Connection, 'it belongs to this side alone')
+refuse(Connection, 'it belongs to this side alone', { name: 'Connection' })
 
 /** What a client offers that offers nothing. */
 class Nothing extends Service {}
 
 /**
- * Connects to a server. Returns at once: `root` can be used before the socket is open. Where the server cannot be
- * reached, every call rejects with the address and the cause, and `closed` resolves with the reason `unreachable`.
+ * Connects to a server: by its address, or over a Worker, a MessagePort or a stream of bytes that it serves. Returns at
+ * once: `root` can be used before the socket is open. Where the server cannot be reached, every call rejects with the
+ * address and the cause, and `closed` resolves with the reason `unreachable`.
  *
- * @throws TypeError when `url` is not a `ws://` or `wss://` address, or an option cannot be meant
+ * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant
  * @example
  * await using conn = connect<Calculator>('ws://localhost:18861')
  * console.log(await conn.root.add(1, 2))
+ * @example
+ * const worker = connect<Calculator>(new Worker('./calculator.js', { type: 'module' }))
  */
 export function connect<T>(
-  url: string | { readonly href: string },
+  to: string | { readonly href: string } | Endpoint,
   options: ConnectOptions = {}
 ): Connection<T> {
-  const address = parseAddress(url)
+  const endpoint = Object(to) === to && !('href' in (to as object)) ? (to as Endpoint) : parseAddress(to)
   const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
-  const settings = { ...settingsOf(others), ...livenessOf(others) }
-  const open = () => {
-    const { limits } = settings
-    const defaults = { perMessageDeflate: false, maxPayload: maxPayload(limits), handshakeTimeout: 10_000 }
-    const socket = new WebSocket(address, { ...defaults, ...(options as object) })
-    const transport = new WebSocketTransport(socket, address)
-    return token === undefined ? transport : new Introducing(transport, token, address)
-  }
-  const recovery = reconnect === false ? undefined : new Reconnect(open, settings.heartbeat, reconnect)
+  const settings = settingsOf(others)
   const makeRoot = rootMaker(service)
+  if (typeof endpoint !== 'string') return over(made => open(endpoint, options, made), options)
+  const { heartbeat } = livenessOf(others)
+  const openOne = () => {
+    const transport = open(endpoint, options, settings)
+    return new Relay(token === undefined ? transport : new Introducing(transport, token, endpoint))
+  }
+  const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
-  return new Connection(open(), { ...settings, makeRoot, recovery }, renew ? recovery : undefined)
+  const setup = { ...settings, heartbeat, makeRoot, recovery }
+  return new Connection(openOne(), setup, renew ? recovery : undefined)
 }
 
-function parseAddress(url: string | { readonly href: string }): string {
-  const text = String(typeof url === 'object' ? url?.href : url)
+/** @internal A connection over one transport, which ends with it. */
+export function over<T>(
+  open: (settings: Settings) => Transport,
+  { service = Nothing, ...options }: ConnectOptions
+): Connection<T> {
+  const settings = settingsOf(options)
+  const makeRoot = rootMaker(service)
+  return new Connection(open(settings), { ...settings, makeRoot })
+}
+
+function parseAddress(url: unknown): string {
+  const text = String((url as { href?: unknown } | null)?.href ?? url)
   const { protocol } = URL.canParse(text) ? new URL(text) : { protocol: '' }
   if (/^(ws|http)s?:$/.test(protocol)) return text
   throw new TypeError(

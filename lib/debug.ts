@@ -34,14 +34,13 @@ export function formatMessage(message: unknown): string {
   return [name, id, from + formatPath(path), ...operand.map(part => JSON.stringify(part))].join(' ')
 }
 
-/** Tells of a message that crosses. */
-export type Trace = (direction: '→' | '←', message: unknown) => void
+/** Told of a message that crosses: to the other side or from there. */
+export type Trace = (direction: '→' | '←', message: string) => void
 
-/** What tells of messages, where `NETREF_DEBUG` is set when a session begins. */
+/** What prints messages, where `NETREF_DEBUG` is set when a session begins. */
 export function tracer(): Trace | undefined {
   if (!globalThis.process?.env?.NETREF_DEBUG) return undefined
-  return (direction, message) => {
-    const line = formatMessage(message)
+  return (direction, line) => {
     console.error(`netref ${direction} ${line.length > 200 ? `${line.slice(0, 199)}…` : line}`)
   }
 }

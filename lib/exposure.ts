@@ -1,5 +1,6 @@
-// The choke point: decides every get, set, delete, has, keys, call and construct by a peer; nothing else touches a
-// home object. Refused and missing are the same to the peer.
+// The choke point: decides every get, set, delete, has, keys, call, construct, obtain and iterate by a peer; nothing
+// else touches a home object. Refused and missing are the same to the peer.
+import { callSignal } from './call-context.js'
 import { Refusal } from './errors.js'
 import {
   type ExposedOptions,
@@ -73,6 +74,8 @@ export interface Origin {
   readonly isRoot?: boolean | undefined
   /** The object that a member function, the target, belongs to. */
   readonly self?: object | undefined
+  /** It is a call of a peer's that is being started, which its caller may give up. */
+  readonly called?: boolean | undefined
   /** Whether the operation may have been carried out before. */
   readonly again?: boolean | undefined
 }
@@ -102,10 +105,7 @@ export function operate(
   let holder = target
   let from = origin
   for (let i = 0; ; i++) {
-    if (isNetref(holder)) {
-      if (origin.again) throw mayHaveRun(path.at(-1))
-      return { value: request(holder, op, path.slice(i), operand) }
-    }
+    if (isNetref(holder)) return { value: passOn(holder, op, path.slice(i), operand, origin) }
     if (i === steps) break
     holder = read(holder, path[i]!, exposure, from)
     from = INSIDE
@@ -114,21 +114,20 @@ export function operate(
   if (op === Op.obtain) return { value: copy(holder, exposure, from) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
-  if (name === undefined && origin.again) throw mayHaveRun(name)
-  if (name === undefined) return itself(op, holder, operand, origin.self)
+  if (origin.again && op !== Op.call) throw mayHaveRun(name)
+  if (name === undefined) return itself(op, holder, operand, origin)
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, from, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
   if (member === undefined) throw notExposed(name)
-  if (origin.again && op !== Op.call) throw mayHaveRun(name)
   switch (op) {
     case Op.get:
       return outcome(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[], origin.again) }
+      return { value: call(object[member], object, name, operand as unknown[], origin) }
     case Op.construct:
-      return { value: construct(object[member], name, operand as unknown[]) }
+      return { value: construct(object[member], name, operand as unknown[], origin) }
     case Op.set:
     case Op.delete:
       return { value: write(op, object, member, name, operand, exposure) }
@@ -152,16 +151,28 @@ const mayHaveRun = (name: Name | undefined) =>
 const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
-function itself(op: OperationCode, target: unknown, operand: unknown, self: object | undefined): Outcome {
+function itself(op: OperationCode, target: unknown, operand: unknown, origin: Origin): Outcome {
   switch (op) {
     case Op.call:
     case Op.oneway:
-      return { value: call(target, self, undefined, operand as unknown[]) }
+      return { value: call(target, origin.self, undefined, operand as unknown[], origin) }
     case Op.construct:
-      return { value: construct(target, undefined, operand as unknown[]) }
+      return { value: construct(target, undefined, operand as unknown[], origin) }
     default:
       throw new Refusal('not-exposed', 'it takes the name of a member')
   }
+}
+
+/** The home of a netref does it, and learns of it when the caller gives up. */
+const passOn = (
+  netref: object,
+  op: OperationCode,
+  path: readonly Name[],
+  operand: unknown,
+  { called, again }: Origin
+): unknown => {
+  if (again) throw mayHaveRun(path.at(-1))
+  return request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
 }
 
 function call(
@@ -169,10 +180,10 @@ function call(
   self: object | undefined,
   name: Name | undefined,
   args: unknown[],
-  again = false
+  origin: Origin
 ): unknown {
-  if (again && !isIdempotent(fn)) throw mayHaveRun(name)
-  if (isNetref(fn)) return request(fn, Op.call, [], args)
+  if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
+  if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
@@ -180,8 +191,8 @@ function call(
   return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
 }
 
-function construct(type: unknown, name: Name | undefined, args: unknown[]): unknown {
-  if (isNetref(type)) return request(type, Op.construct, [], args)
+function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
+  if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
   if (typeof type !== 'function' || type.prototype === undefined)
     throw new Refusal('not-callable', `${what(name)} is not a class`)
   return Reflect.construct(type, args)
@@ -360,7 +371,7 @@ function list(holder: unknown, exposure: Exposure, from: Origin): string[] {
 /** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
 function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, 'obtain', from)
-  if (isExposedCollection(object)) {
+  if (isCollection(object, from)) {
     if (Array.isArray(object)) return [...object]
     return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
   }
@@ -377,17 +388,24 @@ function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
     const allowed =
-      name in object && (isExposedCollection(object) || memberOf(object, name, exposure, from, false))
-    if (allowed) return call(object[name], object, name, [])
+      name in object && (isCollection(object, from) || memberOf(object, name, exposure, from, false))
+    if (allowed) return asIterable(call(object[name], object, name, [], from))
   }
   throw notExposed(Symbol.asyncIterator)
 }
 
-/** Whether this is an array, Map or Set that was exposed as a whole, not by a list of names. */
-const isExposedCollection = (object: object): boolean =>
-  (Array.isArray(object) || object instanceof Map || object instanceof Set) &&
-  grantOf(object) !== undefined &&
-  grantOf(object)!.read === undefined
+/** An iterator of a class of its own travels as one, too: that it was made by `Symbol.iterator` says what it is. */
+function asIterable(made: unknown): unknown {
+  const isObject = typeof made === 'object' && made !== null && !isNetref(made)
+  return isObject && travelOf(made).as === 'reference' ? { [Symbol.asyncIterator]: () => made } : made
+}
+
+/** Whether all items may be read: of an array, Map or Set exposed without a list of names, or an array that is data. */
+function isCollection(object: object, { held }: Origin): boolean {
+  const grant = grantOf(object)
+  if (!grant) return !held && travelOf(object).as === 'array'
+  return !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
+}
 
 const nameOf = (property: string, prefix: string) =>
   property.startsWith(prefix) ? property.slice(prefix.length) : property

@@ -8,23 +8,30 @@ interface Waiting {
 /** An iterator whose items are put in by hand. */
 export class Feed implements AsyncIterableIterator<unknown> {
   #chunk:
-    | { readonly value: unknown; readonly taken: () => void; readonly lost: (error: unknown) => void }
+    | {
+        readonly value: unknown
+        readonly taken: (wanted: boolean) => void
+        readonly lost: (error: unknown) => void
+      }
     | undefined
   #reader: Waiting | undefined
-  #end: { readonly failed: boolean; readonly error?: unknown } | undefined;
+  #end: { readonly failed: boolean; readonly error?: unknown } | undefined
+  /** Its reader has had enough. */
+  #unwanted = false;
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  /** Resolves when it was taken. To be called again only then. */
-  put(value: unknown): Promise<void> {
-    if (this.#end) return this.#end.failed ? Promise.reject(this.#end.error) : Promise.resolve()
+  /** Resolves when it was taken, or with `false` when nothing more is. To be called again only then. */
+  put(value: unknown): Promise<boolean> {
+    if (this.#end?.failed) return Promise.reject(this.#end.error)
+    if (this.#unwanted) return Promise.resolve(false)
     const reader = this.#reader
     this.#reader = undefined
     if (reader) {
       reader.resolve({ done: false, value })
-      return Promise.resolve()
+      return Promise.resolve(true)
     }
     return new Promise((taken, lost) => {
       this.#chunk = { value, taken, lost }
@@ -55,7 +62,7 @@ export class Feed implements AsyncIterableIterator<unknown> {
     const chunk = this.#chunk
     this.#chunk = undefined
     if (chunk && !this.#end?.failed) {
-      chunk.taken()
+      chunk.taken(true)
       return Promise.resolve({ done: false, value: chunk.value })
     }
     if (this.#end?.failed) return Promise.reject(this.#end.error)
@@ -65,9 +72,11 @@ export class Feed implements AsyncIterableIterator<unknown> {
     })
   }
 
-  /** The reader has had enough: so writers fail. */
+  /** The reader has had enough. */
   return(): Promise<IteratorResult<unknown>> {
-    this.fail(new DOMException('the other side takes no more', 'AbortError'))
+    this.#unwanted = true
+    this.#chunk?.taken(false)
+    this.close()
     return Promise.resolve({ done: true, value: undefined })
   }
 }

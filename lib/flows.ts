@@ -3,12 +3,22 @@
 import { boxValue, type Giver, type Payload } from './box.js'
 import type { CallOptions } from './call-options.js'
 import type { Channel } from './caller.js'
-import { type Reason, Refusal, refusalError, SessionEndedError, UnsendableError } from './errors.js'
+import {
+  LimitError,
+  ProtocolError,
+  type Reason,
+  Refusal,
+  ReleasedError,
+  refusalError,
+  SessionEndedError,
+  UnsendableError
+} from './errors.js'
 import type { Report } from './events.js'
 import { Inflow, RemoteIterator } from './inflow.js'
+import { describe } from './labels.js'
 import { type Ref, type Requester, stateOf } from './netref.js'
-import { Outflow, openIterator, type Source } from './outflow.js'
-import { type Flowing, formatEnded, Op } from './protocol.js'
+import { type Origin, Outflow, originOf } from './outflow.js'
+import { type Flowing, formatEnded, Op, type PeerLimits } from './protocol.js'
 import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
 import { ArrivedWritable, HomeWritable, openReadable, readableOf } from './streams.js'
 import { type Taker, unbox } from './unbox.js'
@@ -20,8 +30,10 @@ export interface HomeFlow {
   drive?(method: string, value: unknown): unknown
   /** So many items have been read; with `window`, reading begins. */
   pull?(read: number, window: number | undefined): void
-  /** The peer has let go of it, or the session has ended. */
-  end(): void
+  /** A reference to it was let go of, and another one is held or on its way: what was told once is told that one. */
+  again?(): void
+  /** The peer has let go of it, or the session has ended: then `reason` says so. */
+  end(reason?: Error): void
   /** It was not sent after all: it is as it was. */
   undo?(): void
 }
@@ -40,16 +52,23 @@ export interface ArrivedFlow {
 
 /** How what flows leaves. */
 export interface FlowChannel extends Channel {
-  /** What was sent leaves as a frame of its own, which ends here. */
-  cut(): void
+  readonly peer: PeerLimits
+  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  cut(size: number, most: number): void
   /** Sees to it that what waits leaves at the end of this tick. */
   atEndOfTick(): void
+}
+
+/** What knows what the peer holds. */
+export interface Holder {
+  /** @throws ProtocolError for what was never given */
+  holds(id: number): boolean
 }
 
 /** What a flow asks of its session. */
 export interface FlowPort {
   readonly channel: FlowChannel
-  readonly references: Giver & Taker
+  readonly references: Giver & Taker & Holder
   readonly session: Requester
   readonly report: Report
   /** The most that may wait here to be read, in bytes; and how much does. */
@@ -57,8 +76,9 @@ export interface FlowPort {
   buffered: number
 }
 
-/** Netrefs behind what stands for remote things: as long as one is held, so is the other. */
+/** Netrefs behind what stands for remote things, and the other way: as long as one is held, so is the other. */
 const netrefs = new WeakMap<object, object>()
+const facades = new WeakMap<object, object>()
 
 /** The reference that an iterator, promise or signal stands for, if its home is elsewhere. */
 export function refBehind(object: object): Ref | undefined {
@@ -67,6 +87,7 @@ export function refBehind(object: object): Ref | undefined {
 }
 
 const NOTHING: readonly unknown[] = []
+const NO_BYTES: readonly Uint8Array[] = []
 
 export class Flows implements FlowPort {
   readonly #home = new Map<number, HomeFlow>()
@@ -76,10 +97,11 @@ export class Flows implements FlowPort {
   /** Those that have items to send at the end of the tick. */
   readonly #waiting = new Set<Outflow>()
   buffered = 0
+  #ended: Error | undefined
 
   constructor(
     readonly channel: FlowChannel,
-    readonly references: Giver & Taker,
+    readonly references: Giver & Taker & Holder,
     readonly session: Requester,
     readonly report: Report,
     readonly bufferedBytes: number
@@ -94,24 +116,21 @@ export class Flows implements FlowPort {
       this.#home.set(id, this.#makeHome(kind, id, object))
       return NOTHING
     }
-    const { source, bytes, restore } = openReadable(object)
-    this.#home.set(
-      id,
-      this.#outflow(id, () => source, restore)
-    )
-    return [bytes ? 1 : 0]
+    const opened = openReadable(object, () => this.channel.peer.frameBytes)
+    this.#home.set(id, this.#outflow(id, opened))
+    return [opened.bytes ? 1 : 0]
   }
 
-  #outflow(id: number, open: () => Source, restore?: () => void): Outflow {
+  #outflow(id: number, origin: Origin): Outflow {
     const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
-    return new Outflow(id, open, this, this.#waiting, tell, restore)
+    return new Outflow(id, origin, this, this.#waiting, tell)
   }
 
   #makeHome(kind: Exclude<FlowKind, 'r'>, id: number, object: object): HomeFlow {
     const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
     switch (kind) {
       case 'i':
-        return this.#outflow(id, openIterator(object))
+        return this.#outflow(id, originOf(object))
       case 'w':
         return new HomeWritable(object)
       case 'p':
@@ -129,7 +148,12 @@ export class Flows implements FlowPort {
       this.channel.push(formatEnded(id, ok, payload?.json), payload?.bytes ?? [])
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
-      this.#tell(id, false, new UnsendableError(error instanceof Error ? error.message : String(error)))
+      const ours = error instanceof UnsendableError || error instanceof LimitError
+      const why = ours ? error : new UnsendableError(`it ended with what cannot be sent: ${describe(error)}`)
+      // Where not even that can be sent, it is told that it failed, and not why.
+      if (value instanceof UnsendableError || value instanceof LimitError)
+        this.channel.push(formatEnded(id, false), NO_BYTES)
+      else this.#tell(id, false, why)
     }
   }
 
@@ -139,11 +163,16 @@ export class Flows implements FlowPort {
     this.#home.delete(id)
   }
 
-  /** The peer has let go of a reference of ours. */
+  /** The peer has let go of a reference of ours, but for what it was sent since. */
+  again(id: number): void {
+    this.#home.get(id)?.again?.()
+  }
+
+  /** The peer has let go of a reference of ours, or the session has ended. */
   gone(id: number): void {
     const flow = this.#home.get(id)
     this.#home.delete(id)
-    flow?.end()
+    flow?.end(this.#ended)
   }
 
   /** @throws Refusal when there is no flow, or it does not offer that */
@@ -172,9 +201,11 @@ export class Flows implements FlowPort {
     if (flow?.ref !== ref) {
       flow = this.#makeArrived(kind, ref, data)
       this.#arrived.set(ref.id, flow)
+      facades.set(netref, flow.facade)
+      netrefs.set(flow.facade, netref)
+      if (this.#ended) flow.lost(this.#ended)
     }
     const { facade } = flow
-    netrefs.set(facade, netref)
     if (flow instanceof ArrivedSignal) {
       flow.hold()
       this.#fresh.push(flow)
@@ -213,17 +244,17 @@ export class Flows implements FlowPort {
   }
 
   /** A netref was released here. */
-  released(ref: Ref, reason: Error): void {
+  released(ref: Ref): void {
     const flow = this.#arrived.get(ref.id)
     if (flow?.ref !== ref) return
     this.#arrived.delete(ref.id)
-    flow.lost(reason)
+    flow.lost(new ReleasedError('released', `${ref.label} was released`))
   }
 
   /** @throws ProtocolError when the message does not go with what it is about */
   receive(message: Flowing, bytes: readonly Uint8Array[], size: number): void {
     const [op, id] = message
-    if (op === Op.pull) return this.#home.get(id)?.pull?.(message[2], message[3])
+    if (op === Op.pull) return this.#pull(id, message[2], message[3])
     const flow = this.#arrived.get(id)
     let value: unknown
     try {
@@ -238,6 +269,12 @@ export class Flows implements FlowPort {
     else flow?.ended(message[2] === 1, value)
   }
 
+  #pull(id: number, read: number, window: number | undefined): void {
+    const flow = this.#home.get(id)
+    if (flow?.pull) flow.pull(read, window)
+    else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
+  }
+
   /** Their call is over. */
   letGo(signals: readonly ArrivedSignal[] | undefined): void {
     for (const signal of signals ?? []) signal.letGo()
@@ -246,6 +283,7 @@ export class Flows implements FlowPort {
   /** The session has ended. What stands at home ends as its references are given up. */
   end(reason: Reason): void {
     const error = new SessionEndedError(reason)
+    this.#ended = error
     const arrived = [...this.#arrived.values()]
     this.#arrived.clear()
     this.#waiting.clear()

@@ -33,6 +33,10 @@ export class Inflow implements ArrivedFlow {
   /** Whether items were asked for, so that they come ahead of their readers. */
   #open = false
   #over = false
+  /** Its home was told that it may let go of it. */
+  #released = false
+  /** What is on its way is not for anybody: the iterator goes on from elsewhere. */
+  #deaf = false
   #count = 0
   #window = WINDOW
   #unlisten: (() => void) | undefined
@@ -57,6 +61,7 @@ export class Inflow implements ArrivedFlow {
   use({ window, signal }: CallOptions): void {
     if (window !== undefined) this.#window = window
     if (!signal) return
+    this.#unlisten?.()
     const aborted = () => this.fail(signal.reason)
     signal.addEventListener('abort', aborted, { once: true })
     this.#unlisten = () => signal.removeEventListener('abort', aborted)
@@ -66,12 +71,16 @@ export class Inflow implements ArrivedFlow {
   read(): Promise<Step> {
     if (this.#batches.length > 0) return Promise.resolve(this.#take())
     if (this.#over || this.#end) return this.#atEnd()
-    if (!this.#open) {
-      this.#open = true
-      this.port.channel.push(formatPull(this.ref.id, 0, this.#window), NOTHING)
-    }
+    this.#begin()
     this.held = this.facade
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+  }
+
+  #begin(): void {
+    if (this.#open) return
+    this.#open = true
+    this.#count = 0
+    this.port.channel.push(formatPull(this.ref.id, 0, this.#window), NOTHING)
   }
 
   #take(): Step {
@@ -90,12 +99,12 @@ export class Inflow implements ArrivedFlow {
   #atEnd(): Promise<Step> {
     const { ok, value } = this.#end ?? { ok: true, value: undefined }
     this.#end = undefined
-    this.finish()
+    this.#finish()
     return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
   }
 
   items(items: unknown[], ask: boolean, size: number): void {
-    if (this.#over || this.#end || items.length === 0) return
+    if (this.#over || this.#end || this.#deaf || items.length === 0) return
     this.#batches.push({ items, next: 0, ask, size })
     this.port.buffered += size
     while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
@@ -107,7 +116,7 @@ export class Inflow implements ArrivedFlow {
   }
 
   ended(ok: boolean, value: unknown): void {
-    if (this.#over || this.#end) return
+    if (this.#over || this.#end || this.#deaf) return
     this.#end = { ok, value }
     if (this.#readers.length > 0) this.#tellReaders()
   }
@@ -117,10 +126,15 @@ export class Inflow implements ArrivedFlow {
     this.held = undefined
   }
 
-  /** Nothing more comes: what came before may still be read. */
+  /** Nothing more comes. What came before may still be read, unless it was released. */
   lost(reason: Error): void {
+    if (this.#released) return
+    this.#unlisten?.()
+    if (reason instanceof ReleasedError) {
+      this.#drop()
+      this.#end = undefined
+    }
     this.ended(false, reason)
-    if (reason instanceof ReleasedError) this.#drop()
   }
 
   /** It ends here and now, whatever was still to come; its home is told. */
@@ -133,11 +147,12 @@ export class Inflow implements ArrivedFlow {
   }
 
   /** It is over: its home may let go of it. */
-  finish(): void {
+  #finish(): void {
     if (this.#over) return
     this.#over = true
     this.#drop()
     this.#release()
+    if (this.#readers.length > 0) this.#tellReaders()
   }
 
   #drop(): void {
@@ -145,33 +160,55 @@ export class Inflow implements ArrivedFlow {
   }
 
   #release(): void {
+    this.#released = true
     this.#unlisten?.()
-    this.#unlisten = undefined
     this.port.session.release(this.ref)
   }
 
   /** Does at home what the iterator's own methods do, one step at a time. */
-  async drive(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
-    if (method === 'next' && (this.#over || this.#end)) return this.#atEnd()
+  drive(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
     const gone = this.#over || this.#end !== undefined
-    if (method !== 'next') {
-      this.#drop()
-      this.#end = undefined
+    if (method === 'next') return gone ? this.#atEnd() : this.#ask(method, value)
+    this.#drop()
+    if (method === 'return') return this.#return(value, gone)
+    this.#end = undefined
+    if (!gone) return this.#throw(value)
+    this.#finish()
+    return Promise.reject(value)
+  }
+
+  async #return(value: unknown, gone: boolean): Promise<Step> {
+    this.#end = { ok: true, value: undefined }
+    for (const { resolve } of this.#readers.splice(0)) resolve({ done: true, value: undefined })
+    this.held = undefined
+    try {
+      return gone ? { done: true, value } : await this.#ask('return', value)
+    } finally {
+      this.#finish()
     }
-    if (gone) {
-      this.finish()
-      if (method === 'throw') throw value
-      return { done: true, value }
+  }
+
+  /** A generator that goes on goes on from there: what was read ahead of it is dropped. */
+  async #throw(error: unknown): Promise<Step> {
+    this.#deaf = true
+    try {
+      return await this.#ask('throw', error)
+    } finally {
+      this.#deaf = this.#open = false
+      if (this.#readers.length > 0 && !this.#over) this.#begin()
     }
-    // What is still on its way is not read any more.
-    if (method === 'return') this.#end = { ok: true, value: undefined }
+  }
+
+  /** An iterator that fails is over, but not where it was never asked, as what it was to be given cannot be sent. */
+  async #ask(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
+    const result = this.ref.request(Op.drive, method, value)
     let over = true
     try {
-      const step = (await this.ref.request(Op.drive, method, value).settled()) as Step
-      over = method === 'return' || step.done === true
+      const step = (await result.settled()) as Step
+      over = step.done === true
       return step
     } finally {
-      if (over) this.finish()
+      if (over && result.id > 0) this.#finish()
     }
   }
 }

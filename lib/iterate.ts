@@ -4,11 +4,10 @@ import { type Ref, stateOf } from './netref.js'
 import { Op } from './protocol.js'
 
 type Step = IteratorResult<unknown>
-type Steps = AsyncIterator<unknown> | Iterator<unknown>
 
 /** Walks a remote collection, or an object whose iterator is exposed: its home hands over an iterator. */
 export function iterateNetref(ref: Ref, options?: CallOptions): AsyncIterableIterator<unknown> {
-  return new Walk(() => ref.request(Op.iterate, [], undefined, options).settled(), options)
+  return new Walk(() => ref.request(Op.iterate, [], undefined, options).settled(), options, ref.proxy)
 }
 
 /** Walks what a result or a member turns out to be: a remote iterator, a stream, a netref, or a copied collection. */
@@ -20,12 +19,14 @@ export function iterateLater(
 }
 
 class Walk implements AsyncIterableIterator<unknown> {
-  #steps: Steps | undefined
-  #begun: Promise<Steps> | undefined
+  #steps: AsyncIterator<unknown> | undefined
+  #begun: Promise<AsyncIterator<unknown>> | undefined
 
   constructor(
     private readonly read: () => Promise<unknown>,
-    private readonly options: CallOptions | undefined
+    private readonly options: CallOptions | undefined,
+    /** The netref that is walked, kept alive until that has begun. */
+    protected origin?: object
   ) {}
 
   [Symbol.asyncIterator](): this {
@@ -33,7 +34,7 @@ class Walk implements AsyncIterableIterator<unknown> {
   }
 
   next(): Promise<Step> {
-    if (this.#steps) return this.#steps.next() as Promise<Step>
+    if (this.#steps) return this.#steps.next()
     return this.#begin().then(steps => steps.next())
   }
 
@@ -42,23 +43,27 @@ class Walk implements AsyncIterableIterator<unknown> {
     return (await steps.return?.(value)) ?? { done: true, value }
   }
 
-  #begin(): Promise<Steps> {
+  #begin(): Promise<AsyncIterator<unknown>> {
     this.#begun ??= this.read().then(found => {
-      const steps = stepsOf(found, this.options)
-      // What is walked here is a copy: each step of it is there at once.
-      if (Symbol.asyncIterator in steps) this.#steps = steps
-      return steps
+      this.origin = undefined
+      this.#steps = stepsOf(found, this.options)
+      return this.#steps
     })
     return this.#begun
   }
 }
 
-function stepsOf(found: unknown, options: CallOptions | undefined): Steps {
+function stepsOf(found: unknown, options: CallOptions | undefined): AsyncIterator<unknown> {
   const ref = stateOf(found)?.ref
   if (ref) return iterateNetref(ref, options)
   if (typeof found === 'object' && found !== null) {
     if (Symbol.asyncIterator in found) return (found as AsyncIterable<unknown>)[Symbol.asyncIterator]()
-    if (Symbol.iterator in found) return (found as Iterable<unknown>)[Symbol.iterator]()
+    if (Symbol.iterator in found) return stepsOfCopy(found as Iterable<unknown>)
   }
   throw new TypeError('for await: what came is nothing to iterate over')
+}
+
+/** As `for await` does it: a promise in a copied list is waited for. */
+async function* stepsOfCopy(found: Iterable<unknown>): AsyncGenerator<unknown> {
+  yield* found
 }

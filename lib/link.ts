@@ -2,12 +2,13 @@
 //
 // A frame is kept until the other side has counted it, and sent again on the next transport: each takes effect once and
 // in order, whatever died whenever. A peer that asks and does not read the replies is not read from, until it does.
-import { tracer } from './debug.js'
+import { formatMessage, type Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import { type Frame, parseFrame } from './frame.js'
 import { Heartbeat, type Pulse } from './heartbeat.js'
 import type { Limits } from './options.js'
 import { sizeOf } from './outbox.js'
+import type { PeerLimits } from './protocol.js'
 import { isLoss, type Recovery } from './recovery.js'
 import { Sender, type Source } from './sender.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
@@ -38,6 +39,8 @@ export interface LinkSetup {
   readonly heartbeat?: number | undefined
   /** Without it the session ends with its transport. */
   readonly recovery?: Recovery | undefined
+  /** Told of each message that crosses. */
+  readonly trace: Trace | undefined
 }
 
 export type LinkState = 'connecting' | 'open' | 'interrupted' | 'closed'
@@ -52,7 +55,7 @@ export class Link implements TransportListener, Source, Pulse {
   framesIn = 0
   bytesIn = 0
   readonly sender: Sender
-  readonly #trace = tracer()
+  readonly #trace: Trace | undefined
   readonly #limits: Limits
   readonly #recovery: Recovery | undefined
   readonly #heartbeat: Heartbeat
@@ -78,12 +81,13 @@ export class Link implements TransportListener, Source, Pulse {
   constructor(
     private transport: Transport,
     private readonly listener: LinkListener,
-    { limits, heartbeat = 0, recovery }: LinkSetup
+    { limits, heartbeat = 0, recovery, trace }: LinkSetup
   ) {
     this.#limits = limits
     this.#recovery = recovery
+    this.#trace = trace
     this.#heartbeat = new Heartbeat(heartbeat, this)
-    this.sender = new Sender(this, limits, recovery !== undefined)
+    this.sender = new Sender(this, limits, recovery !== undefined, trace)
   }
 
   /** Begins with its transport; or with another one, where that never opened. */
@@ -126,8 +130,8 @@ export class Link implements TransportListener, Source, Pulse {
     return this.sender.push(message, bytes, sizeOf(bytes), 0)
   }
 
-  cut(): void {
-    this.sender.cut()
+  cut(size: number, most: number): void {
+    this.sender.cut(size, most)
   }
 
   atEndOfTick(): void {
@@ -182,7 +186,7 @@ export class Link implements TransportListener, Source, Pulse {
     this.#heartbeat.heard = true
     try {
       const frame = parseFrame(data, this.#limits)
-      if (this.#trace) for (const message of frame.messages) this.#trace('←', message)
+      if (this.#trace) for (const message of frame.messages) this.#trace('←', formatMessage(message))
       this.#count(frame)
       if (frame.alone) return
       this.framesIn++
@@ -227,6 +231,10 @@ export class Link implements TransportListener, Source, Pulse {
   }
 
   // The heartbeat.
+
+  get peer(): PeerLimits {
+    return this.sender.peer
+  }
 
   /** Nothing more of the peer is acted on until it reads its replies. */
   get paused(): boolean {

@@ -62,7 +62,7 @@ export abstract class Handler implements ProxyHandler<object> {
     return new Step(this.base, path).proxy
   }
   /** The members of the proxy that are local, if `name` is one of them. */
-  protected abstract local(name: string | symbol): unknown
+  abstract local(name: string | symbol): unknown
 
   get(_target: object, name: string | symbol): unknown {
     if (name === STATE) return this
@@ -152,7 +152,7 @@ export class Ref extends Handler implements Import<object> {
     return this.session.request(op, this, path, operand, options)
   }
 
-  protected local(name: string | symbol): unknown {
+  local(name: string | symbol): unknown {
     if (name === Symbol.dispose) return () => this.session.release(this)
     return name === Symbol.asyncIterator ? () => iterateNetref(this) : undefined
   }
@@ -178,11 +178,16 @@ class Step extends Handler {
     return `${this.base.label}${formatPath(this.path)}`
   }
 
+  /** What a call builds on that is not answered yet, its options hold for as well. */
+  override get options(): CallOptions | undefined {
+    return this.base.options
+  }
+
   protected read(): Promise<unknown> {
     return this.base.request(Op.get, this.path, undefined, this.options).settled()
   }
 
-  protected local(name: string | symbol): unknown {
+  local(name: string | symbol): unknown {
     if (name === Symbol.asyncIterator) return () => iterateLater(() => this.read(), this.options)
     if (name !== 'then') return undefined
     return (done: Done, failed: Failed) => this.read().then(done, failed)
@@ -210,16 +215,15 @@ class View extends Step {
     return new View(this.base, path, this.#options).proxy
   }
 
-  protected override read(): Promise<unknown> {
-    return this.path.length === 0 ? (this.base as Result).settled() : super.read()
+  /** Without a path it is what it is a view of: a netref is not thenable, a result has all of a promise. */
+  override local(name: string | symbol): unknown {
+    const { ref, base, path } = this
+    if (name === Symbol.asyncIterator && ref) return () => iterateNetref(ref, this.#options)
+    return path.length > 0 || name === Symbol.asyncIterator ? super.local(name) : base.local(name)
   }
 
-  /** Without a path it is what it is a view of: a netref is not thenable. */
-  protected override local(name: string | symbol): unknown {
-    const { ref } = this
-    if (!ref) return super.local(name)
-    if (name === Symbol.asyncIterator) return () => iterateNetref(ref, this.#options)
-    return undefined
+  protected override read(): Promise<unknown> {
+    return this.path.length === 0 ? (this.base as Result).settled() : super.read()
   }
 }
 
@@ -237,9 +241,16 @@ export function stateOf(value: unknown): Handler | undefined {
 export const isNetref = (value: unknown): value is object => stateOf(value) !== undefined
 
 /** An operation on a netref as it goes on to its home. */
-export function request(netref: object, op: OperationCode, names: readonly Name[], operand: unknown): object {
+export function request(
+  netref: object,
+  op: OperationCode,
+  names: readonly Name[],
+  operand: unknown,
+  given?: CallOptions
+): object {
   const { base, path, options } = stateOf(netref)!
-  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand, options).proxy
+  const both = options && given ? { ...given, ...options } : (options ?? given)
+  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand, both).proxy
 }
 
 export function extend(path: Path, name: PropertyKey): Path {

@@ -1,4 +1,6 @@
 // Options that both ends of a session have, and their defaults.
+import { type Trace, tracer } from './debug.js'
+import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import { describe } from './labels.js'
 import type { PeerCall } from './policy.js'
@@ -130,6 +132,12 @@ export interface CommonOptions extends ExposureOptions {
    * @default one line by `console.error`
    */
   readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
+  /**
+   * Told of each message that crosses, as one line: `call 5 root.add [1,2]`.
+   *
+   * @default what prints it, where the environment sets `NETREF_DEBUG`
+   */
+  readonly trace?: Trace | undefined
 }
 
 /** How both ends see to it that the other one is there. */
@@ -184,11 +192,12 @@ export interface Settings {
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
+  readonly trace: Trace | undefined
 }
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, before, exposeStacks = false, onError = logError, ...rest } = options
+  const { limits = {}, before, exposeStacks = false, onError = logError, trace = tracer(), ...rest } = options
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs } = {
     ...NO_EXPOSURE,
     ...defined(rest)
@@ -200,17 +209,19 @@ export function settingsOf(options: CommonOptions): Settings {
   }
   const given = defined(limits)
   for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
+  const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
+    try {
+      onError(error, context)
+    } catch (failure) {
+      console.error('netref: onError itself failed:', failure)
+    }
+  }
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, before },
     limits: { ...DEFAULT_LIMITS, ...given },
     exposeStacks,
-    onError: (error, context) => {
-      try {
-        onError(error, context)
-      } catch (failure) {
-        console.error('netref: onError itself failed:', failure)
-      }
-    }
+    trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
+    onError: report
   }
 }
 

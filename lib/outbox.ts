@@ -19,16 +19,16 @@ export class Outbox {
   get length(): number {
     return this.#messages.length
   }
-  get empty(): boolean {
-    return this.#messages.length === 0
-  }
-  /** All that waits, in bytes; of text, characters. */
+  /** Of all of it, about. */
   get size(): number {
     return this.#jsonSize + this.#byteSize
   }
+  get empty(): boolean {
+    return this.#messages.length === 0
+  }
 
   /** Whether a message still fits into the same frame. */
-  fits(message: string, byteSize: number, { jsonBytes, frameBytes }: PeerLimits): boolean {
+  fits(message: string, byteSize: number, { jsonBytes, frameBytes }: Omit<PeerLimits, 'depth'>): boolean {
     const json = this.#jsonSize + message.length + ENVELOPE
     return this.empty || (json <= jsonBytes && json + this.#byteSize + byteSize <= frameBytes)
   }

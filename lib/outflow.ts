@@ -1,6 +1,8 @@
 // An iterator of this side that the other side reads: its items go in batches, as far ahead as there is credit.
 import { boxArguments } from './box.js'
+import { Refusal } from './errors.js'
 import type { FlowPort, HomeFlow } from './flows.js'
+import { describe } from './labels.js'
 import { formatItems } from './protocol.js'
 import { isThenable } from './values.js'
 
@@ -11,7 +13,21 @@ export type Source = {
   throw?(error: unknown): unknown
 }
 
-/** Items of that much JSON go together, in a frame of their own. */
+/** What is to be read. */
+export interface Origin {
+  /** The source itself, where it was there before it is read: only that is told to stop unread. */
+  readonly source: Source | undefined
+  /** What is to be read by the rules of `for await`. */
+  open(): Source
+  /** Gives a stream back unread. */
+  readonly restore?: () => void
+}
+
+/** A frame with items is no larger, but for one that is so by itself. */
+const FRAME = 16 << 10
+/** The same for one with bytes. */
+const BYTE_FRAME = 64 << 10
+/** Items of that much JSON go together. */
 const BATCH = 15 << 10
 /** How far a producer may be ahead of its reader, unless that says otherwise. */
 const WINDOW_ITEMS = 1024
@@ -20,12 +36,15 @@ const WINDOW_BYTES = 64 << 10
 const WINDOW_MOST = 1 << 20
 
 /** An iterator over what was handed over: the thing itself, unless it makes iterators. */
-export function openIterator(object: object): () => Source {
-  return () => {
-    const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown>>
-    if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
-    if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
-    return object as Source
+export function originOf(object: object): Origin {
+  const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & Source>
+  return {
+    source: typeof iterable.next === 'function' ? (object as Source) : undefined,
+    open() {
+      if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
+      if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
+      return object as Source
+    }
   }
 }
 
@@ -40,7 +59,9 @@ export class Outflow implements HomeFlow {
   #source: Source | undefined
   /** Set when there is nothing more to come of it: then its `finally` has run. */
   #ended = false
-  #busy = false
+  /** What is waited for before there can be another item. */
+  #waits: 'item' | 'room' | undefined
+  #pumping = false
   #reading = false
   /** Items that are boxed and not sent, as JSON. */
   #run: string[] = []
@@ -57,12 +78,11 @@ export class Outflow implements HomeFlow {
 
   constructor(
     private readonly id: number,
-    private readonly open: () => Source,
+    private readonly origin: Origin,
     private readonly port: FlowPort,
     /** Where it says that it has items to send at the end of the tick. */
     private readonly waiting: Set<Outflow>,
-    private readonly tell: (ok: boolean, value: unknown) => void,
-    private readonly restore?: () => void
+    private readonly tell: (ok: boolean, value: unknown) => void
   ) {}
 
   pull(read: number, window: number | undefined): void {
@@ -71,7 +91,9 @@ export class Outflow implements HomeFlow {
     this.#pump()
   }
 
+  /** It may have been read before, by one that has let go of it. */
   #begin(window: number): void {
+    if (this.#ended) return this.tell(true, undefined)
     this.#reading = true
     this.#windowItems = window
     this.#windowBytes = WINDOW_BYTES
@@ -105,86 +127,102 @@ export class Outflow implements HomeFlow {
 
   /** Takes items as long as there is room. */
   #pump(): void {
-    if (this.#busy || !this.#reading) return
-    this.#busy = true
-    try {
-      while (!this.#ended && this.#room) {
-        const step = this.#iterator.next()
-        if (isThenable(step)) {
-          step.then(this.#later, this.#failed)
-          return
-        }
-        const { value } = step as IteratorResult<unknown>
-        // As `for await` does over an iterator that is not asynchronous.
-        if (isThenable(value)) {
-          value.then(
-            value => this.#later({ done: (step as IteratorResult<unknown>).done, value }),
-            this.#failed
-          )
-          return
-        }
-        this.#take(step)
-      }
-    } catch (error) {
-      this.#fail(error)
+    if (this.#waits || this.#pumping || !this.#reading) return
+    this.#pumping = true
+    while (!this.#ended && !this.#waits && this.#room) {
+      const room = this.port.channel.room()
+      if (room) {
+        this.#waits = 'room'
+        void room.then(this.#goOn)
+      } else this.#step()
     }
-    this.#busy = false
+    this.#pumping = false
   }
 
-  readonly #later = (step: unknown): void => {
-    this.#busy = false
+  /** Takes one item, now or when it is there. */
+  #step(): void {
     try {
-      this.#take(step)
+      this.#source ??= this.origin.open()
+      const step = this.#source.next()
+      if (isThenable(step)) {
+        this.#waits = 'item'
+        step.then(this.#later, this.#failed)
+        return
+      }
+      const { done, value } = checked(step)
+      if (!isThenable(value)) return this.#take(step)
+      // As `for await` does over an iterator that is not asynchronous.
+      this.#waits = 'item'
+      value.then(
+        value => this.#later({ done, value }),
+        error => {
+          this.#failed(error)
+          this.#stop(error)
+        }
+      )
     } catch (error) {
-      this.#fail(error)
+      this.#finish(false, error)
     }
+  }
+
+  readonly #goOn = (): void => {
+    this.#waits = undefined
     this.#pump()
   }
 
+  readonly #later = (step: unknown): void => {
+    this.#take(step)
+    this.#goOn()
+  }
+
   readonly #failed = (error: unknown): void => {
-    this.#busy = false
-    this.#fail(error)
+    this.#finish(false, error)
+    this.#goOn()
   }
 
-  get #iterator(): Source {
-    this.#source ??= this.open()
-    return this.#source
-  }
-
+  /** What it failed with comes after the items before it. What cannot be sent is no fault of its own: it is stopped. */
   #take(step: unknown): void {
     if (this.#ended) return
-    if (typeof step !== 'object' || step === null)
-      throw new TypeError(`an iterator whose next() gives ${String(step)}, which is no object`)
-    const { done, value } = step as IteratorResult<unknown>
-    if (done) this.#finish(true, value)
-    else this.#item(value)
+    let item: unknown
+    try {
+      const { done, value } = checked(step)
+      if (done) return this.#finish(true, value)
+      item = value
+    } catch (error) {
+      return this.#finish(false, error)
+    }
+    try {
+      this.#item(item)
+    } catch (error) {
+      this.#finish(false, error)
+      this.#stop(error)
+    }
   }
 
-  /** Plain items go together; one with references or bytes goes by itself. */
+  /** Small plain items go together; one with references or bytes goes by itself, and so does a long one. */
   #item(value: unknown): void {
-    const { references } = this.port
-    const { json, grouped, bytes, given } = boxArguments([value], references)
+    const { references, channel } = this.port
+    const { json, grouped, bytes, given } = boxArguments([value], references, 'items')
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
-    if (grouped) {
-      this.#flush()
-      try {
-        this.#send(json, 1, size, bytes)
-      } catch (error) {
-        for (const one of given) references.takeBack(one)
-        throw error
-      }
-      if (size > BATCH) this.port.channel.cut()
-      return
-    }
-    this.#run.push(json.slice(1, -1))
-    this.#runBytes += size
-    if (this.#runBytes > BATCH) {
-      this.#flush()
-      this.port.channel.cut()
-    } else if (this.#run.length === 1) {
+    // No frame may be more than the peer takes: at the least that is a few KiB.
+    const batch = Math.min(BATCH, channel.peer.jsonBytes / 2, channel.peer.frameBytes / 2)
+    if (this.#runBytes + size > batch || grouped) this.#flush()
+    if (!grouped && size <= batch) {
+      this.#run.push(json.slice(1, -1))
+      this.#runBytes += size
+      if (this.#run.length > 1) return
       this.waiting.add(this)
-      this.port.channel.atEndOfTick()
+      return channel.atEndOfTick()
     }
+    const most = bytes.length > 0 ? BYTE_FRAME : FRAME
+    channel.cut(size, most)
+    try {
+      channel.push(formatItems(this.id, this.#count(1, size), json), bytes)
+    } catch (error) {
+      for (const one of given) references.takeBack(one)
+      throw error
+    }
+    if (size > BATCH) channel.cut(BATCH, FRAME)
   }
 
   #flush(): void {
@@ -199,11 +237,8 @@ export class Outflow implements HomeFlow {
     const size = this.#runBytes
     this.#run = []
     this.#runBytes = 0
+    this.port.channel.cut(size, FRAME)
     return formatItems(this.id, this.#count(items.length, size), `[${items.join(',')}]`)
-  }
-
-  #send(json: string, items: number, size: number, bytes: readonly Uint8Array[]): void {
-    this.port.channel.push(formatItems(this.id, this.#count(items, size), json), bytes)
   }
 
   /** Counts what is sent. @returns whether the reader is to tell when it has come so far: at each half of the window */
@@ -219,72 +254,119 @@ export class Outflow implements HomeFlow {
     return true
   }
 
-  /** What it failed with comes after the items before it; if it goes on, it is told to stop. */
-  #fail(error: unknown): void {
-    if (this.#ended) return
-    this.#finish(false, error)
-    this.#stop()
-  }
-
   #finish(ok: boolean, value: unknown): void {
+    if (this.#ended) return
     this.#ended = true
     this.#flush()
     this.tell(ok, value)
   }
 
-  #stop(reason?: unknown): void {
+  #stop(reason: unknown): void {
     // What a stream fails with, whoever made it knows.
-    const failed = (error: unknown) => this.restore ?? this.port.report(error)
+    const failed = (error: unknown) => this.origin.restore ?? this.port.report(error)
     try {
-      const stopped = this.#iterator.return?.(reason)
+      const stopped = this.#close(reason)
       if (isThenable(stopped)) stopped.then(undefined, failed)
     } catch (error) {
       failed(error)
     }
   }
 
+  /** What was not read, and only makes iterators, has nothing to close. */
+  #close(value: unknown): unknown {
+    return this.#driven?.return?.(value)
+  }
+
+  /** What is asked of it by hand goes to the iterator that was handed over. */
+  get #driven(): Source | undefined {
+    this.#source ??= this.origin.source
+    return this.#source
+  }
+
   drive(method: string, value: unknown): unknown {
     switch (method) {
       case 'next':
-        return this.#ended ? DONE : this.#driven(this.#iterator.next(value))
+        if (this.#ended) return DONE
+        this.#source ??= this.origin.source ?? this.origin.open()
+        return this.#answer(() => this.#source!.next(value))
       case 'throw':
-        this.#reading = false
-        if (this.#ended || !this.#iterator.throw) return this.#return(undefined, value)
-        return this.#driven(this.#iterator.throw(value))
+        return this.#throw(value)
       case 'return':
         return this.#return(value)
       default:
-        return undefined
+        throw new Refusal('not-exposed', 'an iterator has `next`, `return` and `throw`')
     }
   }
 
-  /** What the holder asked for by hand is its answer. */
-  #driven(step: unknown): unknown {
-    if (isThenable(step)) return step.then(step => this.#driven(step))
-    const { done = false, value } = step as IteratorResult<unknown>
+  /** What the holder asked for by hand is its answer. An iterator that fails is through. */
+  #answer(act: () => unknown): unknown {
+    const failed = (error: unknown): never => {
+      this.#ended = true
+      throw error
+    }
+    try {
+      const step = act()
+      return isThenable(step) ? step.then(step => this.#answered(step), failed) : this.#answered(step)
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #answered(step: unknown): unknown {
+    const { done = false, value } = checked(step)
     if (done) this.#ended = true
-    return { done, value }
+    return isThenable(value) ? value.then(value => ({ done, value })) : { done, value }
   }
 
-  #return(value: unknown, error?: unknown): unknown {
-    const ended = this.#ended
+  /** Nothing more is read ahead until the holder begins again. One that cannot be thrown at is closed. */
+  #throw(error: unknown): unknown {
+    this.#reading = false
+    this.#drop()
+    const source = this.#driven
+    if (!this.#ended && source?.throw) return this.#answer(() => source.throw!(error))
+    const rethrow = () => {
+      throw error
+    }
+    const closed = this.#ended ? undefined : this.#return(undefined)
+    return isThenable(closed) ? closed.then(rethrow) : rethrow()
+  }
+
+  /**
+   * An iterator in the midst of an item closes when it is through with it, which may be never: it is not waited for.
+   * A stream can be cancelled at any time.
+   */
+  #return(value: unknown): unknown {
+    const closed = { done: true, value }
+    if (this.#ended) return closed
     this.#ended = true
-    this.#run = []
-    const done = ended ? DONE : this.#iterator.return?.(value)
-    if (error !== undefined) throw error
-    return done === undefined ? { done: true, value } : this.#driven(done)
+    this.#drop()
+    if (this.#waits === 'item' && !this.origin.restore) {
+      this.#stop(value)
+      return closed
+    }
+    return this.#answer(() => this.#close(value) ?? closed)
   }
 
-  end(): void {
+  #drop(): void {
+    this.#run = []
+    this.#runBytes = 0
+  }
+
+  end(reason?: Error): void {
     this.waiting.delete(this)
     if (this.#ended) return
     this.#ended = true
-    this.#stop()
+    this.#stop(reason)
   }
 
   undo(): void {
-    this.restore?.()
+    this.origin.restore?.()
   }
 }
 
 const DONE = { done: true, value: undefined }
+
+function checked(step: unknown): IteratorResult<unknown> {
+  if (typeof step === 'object' && step !== null) return step as IteratorResult<unknown>
+  throw new TypeError(`an iterator whose next() gives ${describe(step)}, which is no object`)
+}

@@ -1,7 +1,7 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
 import { EFFORT } from './effort.js'
-import { ProtocolError, type Reason, Refusal, ReleasedError } from './errors.js'
+import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
 import { type FlowChannel, Flows, refBehind } from './flows.js'
@@ -71,7 +71,14 @@ export class References implements Giver, Taker {
     const ref = kind === 'r' || kind === 'w' ? undefined : refBehind(object)
     if (ref?.session === this.session && !ref.released) return ['h', ref.id]
     const { id } = this.exports.give(object, undefined)
-    const told = this.flows.give(kind, id, object)
+    let told: readonly unknown[]
+    try {
+      told = this.flows.give(kind, id, object)
+    } catch (error) {
+      // A stream of a class of a user's may not want to be read.
+      this.exports.release(id, 1)
+      throw error
+    }
     if (this.#ended) this.#gone(this.exports.release(id, 1))
     return [kind, [id, FLOWS[kind], ...told]]
   }
@@ -81,6 +88,10 @@ export class References implements Giver, Taker {
     // The peer has not seen it: it is not told of as released.
     const entry = this.exports.release((data as [number])[0], 1)
     if (entry) this.flows.undo(entry.id)
+  }
+
+  holds(id: number): boolean {
+    return this.exports.get(id) !== undefined
   }
 
   take(kind: ReferenceKind, data: unknown): unknown {
@@ -121,7 +132,7 @@ export class References implements Giver, Taker {
   release(ref: Ref): void {
     collected.unregister(ref)
     const receipts = this.imports.release(ref)
-    this.flows.released(ref, new ReleasedError('released', `${ref.label} was released`))
+    this.flows.released(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
   }
 
@@ -134,7 +145,10 @@ export class References implements Giver, Taker {
   /** The peer gives receipts back. */
   released(idsAndReceipts: readonly number[]): void {
     for (let i = 0; i < idsAndReceipts.length; i += 2) {
-      this.#gone(this.exports.release(idsAndReceipts[i]!, idsAndReceipts[i + 1]!))
+      const id = idsAndReceipts[i]!
+      const gone = this.exports.release(id, idsAndReceipts[i + 1]!)
+      if (gone) this.#gone(gone)
+      else this.flows.again(id)
     }
   }
 

@@ -74,7 +74,8 @@ for (const type of [
 ]) {
   registerError(type)
 }
-for (const type of [
+// By names of their own: those of classes do not outlive a minifier.
+for (const [name, type] of Object.entries({
   NetrefError,
   ExposureError,
   ReleasedError,
@@ -82,8 +83,8 @@ for (const type of [
   SessionEndedError,
   UnsendableError,
   ArgumentsError
-]) {
-  registerError(type as Class<Error>)
+})) {
+  registerError(type as Class<Error>, { name })
 }
 registerError(DOMException)
 

@@ -16,7 +16,7 @@ import {
   type Requester,
   stateOf
 } from './netref.js'
-import type { OperationCode } from './protocol.js'
+import { Op, type OperationCode } from './protocol.js'
 
 /** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
 interface Asked {
@@ -77,6 +77,11 @@ export class Result extends Handler {
 
   get asked(): Asked | undefined {
     return this.#asked
+  }
+
+  /** Until the answer is there, what is asked of it has the options it has itself. */
+  override get options(): CallOptions | undefined {
+    return this.#asked?.options
   }
 
   get error(): unknown {
@@ -152,7 +157,7 @@ export class Result extends Handler {
     }
     try {
       const value = this.session.operateLocally(op, this.#value, path, operand)
-      result.fulfil(value)
+      result.fulfil(op === Op.oneway ? undefined : value)
       // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
       if (value instanceof Promise) value.catch(error => result.reject(error, false))
     } catch (error) {
@@ -162,7 +167,7 @@ export class Result extends Handler {
     return result
   }
 
-  protected local(name: string | symbol): unknown {
+  local(name: string | symbol): unknown {
     switch (name) {
       case 'then':
         return (done: Done, failed: Failed) => this.settled().then(done, failed)
@@ -171,7 +176,7 @@ export class Result extends Handler {
       case 'finally':
         return (last: () => void) => this.settled().finally(last)
       case Symbol.asyncIterator:
-        return () => iterateLater(() => this.settled(), this.#asked?.options)
+        return () => iterateLater(() => this.settled(), this.options)
       default:
         return undefined
     }

@@ -3,13 +3,13 @@
 // The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
 // acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
 // more.
-import { tracer } from './debug.js'
+import { formatMessage, type Trace } from './debug.js'
 import { LimitError } from './errors.js'
 import { formatCount } from './frame.js'
 import { KeptFrames } from './kept-frames.js'
 import { ENVELOPE, Outbox } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
-import type { Transport } from './transport.js'
+import { ROOM, type Transport } from './transport.js'
 
 /** What a sender asks of its link. */
 export interface Source {
@@ -17,12 +17,16 @@ export interface Source {
   readonly acted: number
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
+  /** Whether the link waits for its peer to read. */
+  readonly paused: boolean
   /** The transport had enough to carry, and has room again. */
   drained(): void
 }
 
-/** What a transport is given to carry at a time, in bytes; a single frame may be more. */
-const ENOUGH = 1 << 20
+/** Bytes that are worth a frame, so that they are copied once and not twice. */
+const LARGE = 1 << 16
+/** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
+const MUCH = 64 << 10
 
 /* c8 ignore next: the second is for browsers. */
 const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
@@ -38,7 +42,6 @@ export class Sender {
   /** While a frame is acted on, nothing leaves. */
   corked = false
   readonly kept: KeptFrames
-  readonly #trace = tracer()
   readonly #outbox = new Outbox()
   #tickOpen = false
   /** What takes frames, if there is any; and whether it has enough of them. */
@@ -53,7 +56,8 @@ export class Sender {
     private readonly source: Source,
     /** What the peer takes. */
     public peer: PeerLimits,
-    keeps: boolean
+    keeps: boolean,
+    private readonly trace: Trace | undefined
   ) {
     this.kept = new KeptFrames(keeps)
   }
@@ -83,9 +87,9 @@ export class Sender {
     return this.kept.unsent + (this.#transport?.buffered ?? 0)
   }
 
-  /** Resolves when all that was sent has been given to a transport; undefined when it has been. */
+  /** Resolves when all that was sent has been given to a transport; undefined when most of it has been. */
   room(): Promise<void> | undefined {
-    if (this.ready) return undefined
+    if (this.ready && this.#outbox.size < MUCH) return undefined
     this.#room ??= new Promise(resolve => {
       this.#roomy = resolve
     })
@@ -107,7 +111,6 @@ export class Sender {
     this.#transport = transport
     this.#full = false
     this.flush()
-    if (this.ready) this.#tellOfRoom()
     this.atEndOfTick()
   }
 
@@ -140,7 +143,7 @@ export class Sender {
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
-    const atOnce = this.ready && !this.corked && !this.#tickOpen
+    const atOnce = this.ready && (size > LARGE || (!this.corked && !this.#tickOpen))
     this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
     this.#owedInOutbox += owed
     const frame = this.frames + 1
@@ -149,9 +152,9 @@ export class Sender {
     return frame
   }
 
-  /** Ends the frame that is being filled: what is sent from now on goes in another one. */
-  cut(): void {
-    if (!this.#outbox.empty) this.#seal()
+  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  cut(size: number, most: number): void {
+    if (!this.#outbox.fits('', size, { jsonBytes: most, frameBytes: most })) this.#seal()
   }
 
   /** Sees to it that what waits leaves at the end of this tick. */
@@ -177,6 +180,7 @@ export class Sender {
     this.#takeTrailing()
     this.#transmit()
     if (this.ready && !this.#outbox.empty) this.#seal()
+    if (this.ready) this.#tellOfRoom()
   }
 
   /** Tells the count alone, if the transport takes it. It must not overtake a message that waits, as that may build on an answer. */
@@ -197,7 +201,7 @@ export class Sender {
   }
 
   #seal(): void {
-    if (this.#trace) for (const message of this.#outbox) this.#trace('→', JSON.parse(message))
+    if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
     this.told = this.source.acted
     const frame = this.#outbox.seal(this.told)
     this.frames++
@@ -212,8 +216,8 @@ export class Sender {
   }
 
   #send(transport: Transport, frame: string | Uint8Array): void {
-    this.#full = transport.buffered + frame.length > ENOUGH
-    if (this.#full) transport.send(frame, () => this.#drained(transport))
+    this.#full = transport.buffered + frame.length > ROOM
+    if (this.#full || this.source.paused) transport.send(frame, () => this.#drained(transport))
     else transport.send(frame)
   }
 
@@ -221,7 +225,6 @@ export class Sender {
     if (transport !== this.#transport) return
     this.#full = false
     this.flush()
-    if (this.ready) this.#tellOfRoom()
     this.source.drained()
   }
 }

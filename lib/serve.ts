@@ -1,7 +1,7 @@
 // `serve`: a WebSocket server with a session for each client.
-import { isDeepStrictEqual } from 'node:util'
-import { Entrance, type EntranceOptions } from './entrance.js'
-import type { Reason } from './errors.js'
+import { listen, type ServedEndpoint } from './endpoints.js'
+import type { EntranceOptions } from './entrance.js'
+import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { formatResumption, type Resumption } from './frame.js'
 import {
@@ -14,10 +14,10 @@ import {
   settingsOf
 } from './options.js'
 import { Reception } from './reception.js'
+import { Relay } from './relay.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
-import { Tickets } from './tickets.js'
-import { DEAF, type Transport } from './transport.js'
+import { DEAF, type Listener, type Transport } from './transport.js'
 import { refuse } from './values.js'
 
 export interface ServeOptions<Identity = unknown>
@@ -25,22 +25,12 @@ export interface ServeOptions<Identity = unknown>
     LivenessOptions,
     EntranceOptions<Identity> {
   /**
-   * How long a session whose socket is lost waits for its client to come back on another one, in ms. Until then it
-   * keeps what the client holds and what is to be sent; then it ends, with `connection-lost`. 0 ends it at once.
-   *
-   * @default 30 000
+   * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
+   * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`. What is served over it
+   * ends with it: only sockets are found again.
    */
-  readonly resumeWindow?: number | undefined
-  /**
-   * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
-   * somebody else is told `unauthorized`, and the session goes on waiting.
-   *
-   * @default deep equality
-   */
-  readonly sameIdentity?: ((began: Identity, comes: Identity) => boolean) | undefined
+  readonly endpoint?: ServedEndpoint | undefined
 }
-
-type Resuming = Required<Pick<ServeOptions, 'resumeWindow' | 'sameIdentity'>>
 
 export interface ServerEvents {
   /** A client has come, and its session has begun. */
@@ -58,33 +48,31 @@ export class Server {
   readonly #arriving = new Set<Reception>()
   /** All sessions, also those whose client's hello is not read yet. */
   readonly #all = new Set<Session>()
-  readonly #tickets: Tickets | undefined
-  readonly #entrance: Entrance
+  readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
   #closing: Promise<void> | undefined
 
   /** @internal */
   constructor(
-    entrance: Entrance,
+    listener: Listener,
     private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings & Liveness & Resuming
+    private readonly settings: Settings & Liveness
   ) {
-    const { resumeWindow, heartbeat } = settings
-    this.#tickets = resumeWindow > 0 ? new Tickets(resumeWindow, heartbeat) : undefined
     this.sessions = this.#sessions
-    this.#entrance = entrance
+    this.#listener = listener
     this.#events = new Emitter(this.#report)
   }
 
   /** @internal */
   open(): Promise<void> {
     const letIn = (transport: Transport, identity: unknown) => this.#accept(transport, identity)
-    return this.#entrance.open(letIn, this.#report)
+    return this.#listener.open(letIn, this.#report)
   }
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept(transport: Transport, identity: unknown): void {
+  #accept(arriving: Transport, identity: unknown): void {
+    const transport = new Relay(arriving)
     const destination = {
       begin: (first: string | Uint8Array) => this.#begin(transport, identity, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
@@ -97,8 +85,12 @@ export class Server {
   #begin(transport: Transport, identity: unknown, first: string | Uint8Array): void {
     if (this.#closing) return turnAway(transport, GOING)
     const { settings, makeRoot } = this
-    if (this.#all.size >= settings.limits.sessions) this.#makeRoom()
-    const recovery = this.#tickets?.issue()
+    const { sessions } = settings.limits
+    if (this.#all.size >= sessions) this.#makeRoom()
+    if (this.#all.size >= sessions) {
+      return turnAway(transport, { code: 'limit', message: `the server has ${sessions} sessions already` })
+    }
+    const recovery = this.#listener.resuming?.tickets.issue()
     const onBegin = (session: Session) => {
       this.#sessions.add(session)
       this.#events.emit('session', session)
@@ -125,7 +117,7 @@ export class Server {
   }
 
   #resume(transport: Transport, identity: unknown, { token, received }: Resumption): void {
-    const ticket = this.#tickets?.take(token)
+    const ticket = this.#listener.resuming?.tickets.take(token)
     if (!ticket) {
       const message = 'this server does not know the session: it has ended, or was of a server before'
       return turnAway(transport, { code: 'session-lost', message })
@@ -140,16 +132,18 @@ export class Server {
 
   #isSame(began: unknown, comes: unknown): boolean {
     try {
-      return this.settings.sameIdentity(began, comes)
+      return this.#listener.resuming!.isSame(began, comes)
     } catch (error) {
       this.#report(error)
       return false
     }
   }
 
-  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when the server does not listen */
+  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when it listens at no port */
   get url(): string {
-    return this.#entrance.url
+    const { url } = this.#listener
+    if (url !== undefined) return url
+    throw new NetrefError('not-listening', 'server.url: the server listens at no port')
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
@@ -174,10 +168,13 @@ export class Server {
     for (const end = Date.now() + drain; Date.now() < end && [...this.#all].some(({ busy }) => busy); ) {
       await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
     }
-    const stopped = this.#entrance.close()
+    const stopped = this.#listener.close()
     for (const arriving of this.#arriving) arriving.end(GOING)
-    for (const session of this.#all) session.end(GOING)
-    await stopped
+    const gone = [...this.#all].map(session => {
+      session.end(GOING)
+      return session.close()
+    })
+    await Promise.all([stopped, ...gone])
     this.#events.emit('closed', undefined)
   }
 
@@ -195,7 +192,7 @@ function turnAway(transport: Transport, reason: Reason): void {
   transport.close(reason)
 }
 
-refuse(Server, 'it belongs to this side alone')
+refuse(Server, 'it belongs to this side alone', { name: 'Server' })
 
 /**
  * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
@@ -211,11 +208,10 @@ export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
-  const { resumeWindow = 30_000, sameIdentity = isDeepStrictEqual } = options
-  checkMs('resumeWindow', resumeWindow)
-  const resuming = { resumeWindow, sameIdentity: sameIdentity as Resuming['sameIdentity'] }
-  const settings = { ...settingsOf(options), ...livenessOf(options), ...resuming }
-  const server = new Server(new Entrance(options, settings.limits), rootMaker(service), settings)
+  // Only a socket is lost without a word.
+  const { heartbeat } = options.endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
+  const settings = { ...settingsOf(options), heartbeat }
+  const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server
 }

@@ -46,6 +46,22 @@ export interface SessionStats {
   readonly buffered: number
 }
 
+/** One of the entries of a table. */
+export interface TableEntry {
+  readonly id: number
+  /** The own object, or the netref. */
+  readonly object: object
+  /** How often the reference has crossed and was not given back. */
+  readonly receipts: number
+}
+
+export interface Tables {
+  /** Own objects the peer holds. */
+  readonly exports: TableEntry[]
+  /** Netrefs held here. */
+  readonly imports: TableEntry[]
+}
+
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
   readonly initiates: boolean
@@ -67,6 +83,9 @@ export interface SessionEvents {
   /** The session has ended. */
   closed: Reason
 }
+
+const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
+  entry.object !== undefined
 
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -160,6 +179,18 @@ export class Session<Root extends object = object, Identity = unknown> {
       bytesIn,
       bytesOut: sender.bytes,
       buffered: sender.buffered + this.#references.flows.buffered
+    }
+  }
+
+  /** What is in the two tables at present, for tools that show it. */
+  get tables(): Tables {
+    const { exports, imports } = this.#references
+    return {
+      exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
+      // The collector may have taken a netref, and not told yet.
+      imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(
+        isHeld
+      )
     }
   }
 
@@ -281,6 +312,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
     }
+    const { flows } = this.#references
+    flows.letGo(flows.takeFresh())
     this.#callee.cancel(id, reason)
   }
 
@@ -362,4 +395,4 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 }
 
-refuse(Session, 'it belongs to this side alone')
+refuse(Session, 'it belongs to this side alone', { name: 'Session' })

@@ -9,13 +9,23 @@ type Tell = (ok: boolean, value: unknown) => void
 /** A promise of this side, which the peer waits for. */
 export class HomePromise implements HomeFlow {
   #tell: Tell | undefined
+  #outcome: readonly [ok: boolean, value: unknown] | undefined
 
   constructor(promise: PromiseLike<unknown>, tell: Tell) {
     this.#tell = tell
     Promise.resolve(promise).then(
-      value => this.#tell?.(true, value),
-      error => this.#tell?.(false, error)
+      value => this.#settle(true, value),
+      error => this.#settle(false, error)
     )
+  }
+
+  #settle(ok: boolean, value: unknown): void {
+    this.#outcome = [ok, value]
+    this.#tell?.(ok, value)
+  }
+
+  again(): void {
+    if (this.#outcome) this.#tell?.(...this.#outcome)
   }
 
   end(): void {
@@ -99,13 +109,13 @@ const controllers = new WeakMap<AbortSignal, AbortController>()
 /** A signal of the peer's. It is held while a call that it came with is under way, then by whoever holds it. */
 export class ArrivedSignal extends Once {
   readonly #weak: WeakRef<AbortSignal>
-  #held: AbortSignal | undefined
+  protected held: AbortSignal | undefined
   #calls = 0
 
   constructor(ref: Ref, [, , aborted, reason]: readonly unknown[]) {
     super(ref)
     const controller = new AbortController()
-    this.#held = controller.signal
+    this.held = controller.signal
     this.#weak = new WeakRef(controller.signal)
     controllers.set(controller.signal, controller)
     if (aborted === 1) controller.abort(reason)
@@ -122,17 +132,12 @@ export class ArrivedSignal extends Once {
 
   /** A call came with it. */
   hold(): void {
-    this.#held = this.#weak.deref()
+    this.held = this.#weak.deref()
     this.#calls++
   }
 
   /** That call is over. */
   letGo(): void {
-    if (--this.#calls === 0) this.#held = undefined
-  }
-
-  /** Whether a call holds it. */
-  get held(): boolean {
-    return this.#held !== undefined
+    if (--this.#calls === 0) this.held = undefined
   }
 }

@@ -5,23 +5,29 @@ import { Feed } from './feed.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
 import type { Inflow } from './inflow.js'
 import type { Ref } from './netref.js'
-import type { Source } from './outflow.js'
+import type { Origin, Source } from './outflow.js'
 import { Op } from './protocol.js'
 
 /** Bytes of a byte stream go in pieces of that many: what else is to be sent need not wait for long. */
 const PIECE = 60 << 10
+/** Room for what goes with a piece in its frame. */
+const BESIDE = 1 << 10
 
 /** What is used of a stream of Node's; `node:stream` itself is not there in a browser. */
 export interface NodeReadable extends AsyncIterable<unknown> {
   readonly readableObjectMode: boolean
   readonly readableEncoding: string | null
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
   destroy(error?: Error): void
+  on(name: 'error', listener: (error: Error) => void): void
+  off(name: 'error', listener: (error: Error) => void): void
 }
 export interface NodeWritable {
   write(chunk: unknown, done: (error?: Error | null) => void): boolean
   end(done: () => void): void
   destroy(error?: Error): void
   on(name: 'error', listener: (error: Error) => void): void
+  off(name: 'error', listener: (error: Error) => void): void
 }
 
 /** One side of a stream of Node's that can be read and written. */
@@ -42,17 +48,25 @@ export const isLocked = (stream: object): boolean =>
   (stream as { locked?: boolean }).locked === true || sent.has(stream)
 
 /** What to read a stream with, whether it is of bytes, and how to give it back unread. */
-export interface Opened {
+export interface Opened extends Origin {
+  readonly bytes: boolean
+}
+
+/** `frameBytes` tells what the peer takes in a frame. */
+export function openReadable(stream: object, frameBytes: () => number): Opened {
+  const { source, bytes, restore } =
+    stream instanceof ReadableStream ? readerOf(stream) : readerOfNode(stream as NodeReadable | NodeEnd)
+  const read = bytes ? inPieces(source, () => Math.min(PIECE, frameBytes() - BESIDE)) : source
+  return { source: read, open: () => read, bytes, restore }
+}
+
+interface Reader {
   readonly source: Source
   readonly bytes: boolean
   readonly restore: () => void
 }
 
-export function openReadable(stream: object): Opened {
-  return stream instanceof ReadableStream ? openWeb(stream) : openNode(stream)
-}
-
-function openWeb(stream: ReadableStream<unknown>): Opened {
+function readerOf(stream: ReadableStream<unknown>): Reader {
   const bytes = isByteStream(stream)
   const reader = stream.getReader()
   const source: Source = {
@@ -62,7 +76,7 @@ function openWeb(stream: ReadableStream<unknown>): Opened {
       return { done: true, value: undefined }
     }
   }
-  return { source: bytes ? inPieces(source) : source, bytes, restore: () => reader.releaseLock() }
+  return { source, bytes, restore: () => reader.releaseLock() }
 }
 
 /** A stream does not say of itself that it is one of bytes. */
@@ -75,14 +89,17 @@ function isByteStream(stream: ReadableStream): boolean {
   }
 }
 
-function openNode(object: object): Opened {
+function readerOfNode(object: NodeReadable | NodeEnd): Reader {
   const stream = (object instanceof NodeEnd ? object.stream : object) as NodeReadable
   sent.add(stream)
+  // It may fail before it is read: its reader is told.
+  stream.on('error', ignore)
   const bytes = !stream.readableObjectMode && stream.readableEncoding === null
   let chunks: AsyncIterator<unknown> | undefined
   const source: Source = {
     next: () => {
-      chunks ??= stream[Symbol.asyncIterator]()
+      // It may be written for longer than it is read.
+      chunks ??= stream.iterator({ destroyOnReturn: false })
       return chunks.next()
     },
     return: reason => {
@@ -90,15 +107,21 @@ function openNode(object: object): Opened {
       return { done: true, value: undefined }
     }
   }
-  return { source: bytes ? inPieces(source) : source, bytes, restore: () => sent.delete(stream) }
+  const restore = () => {
+    sent.delete(stream)
+    stream.off('error', ignore)
+  }
+  return { source, bytes, restore }
 }
 
+const ignore = () => {}
+
 /** The same bytes, none of them many at a time. */
-function inPieces(source: Source): Source {
+function inPieces(source: Source, size: () => number): Source {
   let rest = new Uint8Array()
   const piece = () => {
-    const value = rest.subarray(0, PIECE)
-    rest = rest.subarray(PIECE)
+    const value = rest.subarray(0, size())
+    rest = rest.subarray(value.byteLength)
     return { done: false, value }
   }
   return {
@@ -119,7 +142,7 @@ export function readableOf(inflow: Inflow, bytes: boolean): ReadableStream {
   const source = {
     async pull(controller: ReadableByteStreamController | ReadableStreamDefaultController) {
       const { done, value } = await inflow.read()
-      if (!done) return controller.enqueue((bytes ? own(value) : value) as Uint8Array)
+      if (!done) return controller.enqueue((bytes ? own(value, inflow) : value) as Uint8Array)
       controller.close()
       if ('byobRequest' in controller) controller.byobRequest?.respond(0)
     },
@@ -131,9 +154,11 @@ export function readableOf(inflow: Inflow, bytes: boolean): ReadableStream {
 }
 
 /** A stream takes the buffer of what it is given: not the one that a whole frame is in. */
-function own(chunk: unknown): Uint8Array<ArrayBuffer> {
+function own(chunk: unknown, inflow: Inflow): Uint8Array<ArrayBuffer> {
   if (chunk instanceof Uint8Array && chunk.byteLength > 0) return new Uint8Array(chunk)
-  throw new ProtocolError('a chunk of a byte stream that is no bytes')
+  const error = new TypeError(`${inflow.ref.label}: a chunk of a byte stream that is no bytes`)
+  inflow.fail(error)
+  throw error
 }
 
 /** A stream of this side that the other side writes: it sends an iterator, which is read here. */
@@ -145,13 +170,18 @@ export class HomeWritable implements HomeFlow {
     this.#sink = stream instanceof WritableStream ? openWritable(stream) : openNodeWritable(stream)
   }
 
-  async drive(method: string, source: unknown): Promise<void> {
-    const readable = typeof source === 'object' && source !== null && Symbol.asyncIterator in source
-    if (method !== 'pipe' || !readable || this.#piped)
-      throw new Refusal('not-exposed', 'a stream to write takes one iterator')
+  async drive(method: string, given: unknown): Promise<void> {
+    if (method === 'pipe' && isReadable(given) && !this.#piped) return this.#pipe(given)
+    if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
+    this.#piped = true
+    // At once, also while a chunk is being written.
+    await this.#sink.abort(given)
+  }
+
+  async #pipe(source: AsyncIterable<unknown>): Promise<void> {
     this.#piped = true
     try {
-      for await (const chunk of source as AsyncIterable<unknown>) await this.#sink.write(chunk)
+      for await (const chunk of source) await this.#sink.write(chunk)
     } catch (error) {
       await this.#sink.abort(error)
       throw error
@@ -159,16 +189,19 @@ export class HomeWritable implements HomeFlow {
     await this.#sink.close()
   }
 
-  end(): void {
+  end(reason: Error = new DOMException('the other side has let go of it', 'AbortError')): void {
     if (this.#piped) return
     this.#piped = true
-    this.#sink.abort(new DOMException('the other side has let go of it', 'AbortError')).catch(() => {})
+    this.#sink.abort(reason).catch(() => {})
   }
 
   undo(): void {
     this.#sink.restore()
   }
 }
+
+const isReadable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
 interface Sink {
   /** Resolves when there is room for more. */
@@ -197,9 +230,10 @@ function openNodeWritable(object: object): Sink {
   const stream = (object instanceof NodeEnd ? object.stream : object) as NodeWritable
   sent.add(stream)
   let failure: Error | undefined
-  stream.on('error', error => {
+  const failed = (error: Error) => {
     failure = error
-  })
+  }
+  stream.on('error', failed)
   const settled = (act: (done: (error?: Error | null) => void) => void) =>
     new Promise<void>((resolve, reject) => {
       if (failure) reject(failure)
@@ -211,7 +245,10 @@ function openNodeWritable(object: object): Sink {
     async abort(reason) {
       stream.destroy(reason instanceof Error ? reason : undefined)
     },
-    restore: () => sent.delete(stream)
+    restore() {
+      sent.delete(stream)
+      stream.off('error', failed)
+    }
   }
 }
 
@@ -220,16 +257,22 @@ class Pipe {
   readonly #feed = new Feed()
   #controller!: WritableStreamDefaultController
   #piped: Promise<unknown> | undefined
+  #over = false
 
   constructor(private readonly ref: Ref) {}
 
   start(controller: WritableStreamDefaultController): void {
     this.#controller = controller
+    const { signal } = controller as WritableStreamDefaultController & { readonly signal: AbortSignal }
+    // What is being written then waits no longer to be taken.
+    signal.addEventListener('abort', () => this.#feed.fail(signal.reason), { once: true })
   }
 
-  write(chunk: unknown): Promise<void> {
-    this.#pipe().catch(error => this.fail(error))
-    return this.#feed.put(chunk)
+  async write(chunk: unknown): Promise<void> {
+    const piped = this.#pipe()
+    if (await this.#feed.put(chunk)) return
+    await piped
+    throw new DOMException('the other side takes no more', 'AbortError')
   }
 
   async close(): Promise<void> {
@@ -238,21 +281,36 @@ class Pipe {
   }
 
   async abort(reason: unknown): Promise<void> {
-    this.#feed.fail(reason)
-    await this.#pipe().catch(() => {})
+    try {
+      await this.ref.request(Op.drive, 'abort', reason).settled()
+    } finally {
+      this.#release()
+    }
   }
 
   #pipe(): Promise<unknown> {
-    this.#piped ??= this.ref
-      .request(Op.drive, 'pipe', this.#feed)
-      .settled()
-      .finally(() => this.ref.session.release(this.ref))
+    if (!this.#piped) {
+      this.#piped = this.ref
+        .request(Op.drive, 'pipe', this.#feed)
+        .settled()
+        .finally(() => this.#release())
+      this.#piped.catch(error => this.#fail(error))
+    }
     return this.#piped
   }
 
-  fail(error: unknown): void {
+  #release(): void {
+    this.#over = true
+    this.ref.session.release(this.ref)
+  }
+
+  #fail(error: unknown): void {
     this.#feed.fail(error)
     this.#controller.error(error)
+  }
+
+  lost(reason: Error): void {
+    if (!this.#over) this.#fail(reason)
   }
 }
 
@@ -281,7 +339,7 @@ export class ArrivedWritable implements ArrivedFlow {
   }
 
   lost(reason: Error): void {
-    this.#pipe.deref()?.fail(reason)
+    this.#pipe.deref()?.lost(reason)
   }
 }
 

@@ -47,9 +47,6 @@ abstract class Wrapped implements Transport {
 
 /** The client's end: it is open once the token is said. */
 export class Introducing extends Wrapped {
-  #listener: TransportListener | undefined
-  #isOpen = false
-
   constructor(
     inner: Transport,
     private readonly token: Token,
@@ -60,13 +57,6 @@ export class Introducing extends Wrapped {
   }
 
   start(listener: TransportListener): void {
-    const first = this.#listener === undefined
-    this.#listener = listener
-    if (first) this.#begin()
-    else if (this.#isOpen) listener.opened()
-  }
-
-  #begin(): void {
     let failed: Reason | undefined
     let over = false
     const token = this.#ask()
@@ -78,15 +68,14 @@ export class Introducing extends Wrapped {
     const say = (text: string) => {
       if (over) return
       this.inner.send(text)
-      this.#isOpen = true
-      this.#listener!.opened()
+      listener.opened()
     }
     this.inner.start({
       opened: () => void token.then(say, () => {}),
-      received: frame => this.#listener!.received(frame),
+      received: frame => listener.received(frame),
       closed: reason => {
         over = true
-        this.#listener!.closed(failed ?? reason)
+        listener.closed(failed ?? reason)
       }
     })
   }
@@ -107,8 +96,6 @@ export class Arriving extends Wrapped implements TransportListener {
   readonly token: Promise<string | undefined>
   #heard: ((token: string | undefined) => void) | undefined
   #listener: TransportListener | undefined
-  /** Whether the listener is told of frames. */
-  #begun = false
   readonly #kept: (string | Uint8Array)[] = []
   #turnedAway = false
   #over: Reason | undefined
@@ -122,22 +109,19 @@ export class Arriving extends Wrapped implements TransportListener {
   }
 
   start(listener: TransportListener): void {
-    const first = this.#listener === undefined
-    this.#listener = listener
     listener.opened()
-    if (!first) return
-    // Whoever takes it begins before it is told of frames; and may hand it on when it is told of the first.
+    // A session is begun before it is told of frames.
     queueMicrotask(() => {
-      this.#begun = true
+      this.#listener = listener
       if (this.#kept.length > 0) this.inner.resume()
-      for (const frame of this.#kept.splice(0)) this.#listener!.received(frame)
-      if (this.#over) this.#listener!.closed(this.#over)
+      for (const frame of this.#kept.splice(0)) listener.received(frame)
+      if (this.#over) listener.closed(this.#over)
     })
   }
 
   /** Who is turned away is read from again, for its end: nothing more of it is kept. */
   override close(reason: Reason): void {
-    if (!this.#begun) {
+    if (!this.#listener) {
       this.#turnedAway = true
       this.inner.resume()
     }
@@ -149,7 +133,7 @@ export class Arriving extends Wrapped implements TransportListener {
 
   received(frame: string | Uint8Array): void {
     if (this.#heard && this.#isToken(frame)) return
-    if (this.#begun) return this.#listener!.received(frame)
+    if (this.#listener) return this.#listener.received(frame)
     if (this.#turnedAway) return
     this.#kept.push(frame)
     this.inner.pause()
@@ -158,7 +142,7 @@ export class Arriving extends Wrapped implements TransportListener {
   closed(reason: Reason): void {
     this.#heard?.(undefined)
     this.#over = reason
-    if (this.#begun) this.#listener!.closed(reason)
+    this.#listener?.closed(reason)
   }
 
   #isToken(first: string | Uint8Array): boolean {

@@ -1,11 +1,13 @@
 // What carries frames. A transport delivers whole frames in order, and may die.
 import type { Reason } from './errors.js'
+import type { Report } from './events.js'
+import type { Tickets } from './tickets.js'
+
+/** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
+export const ROOM = 1 << 20
 
 export interface Transport {
-  /**
-   * Begins delivery to `listener`. Called before anything else; called again it delivers to another one from then on,
-   * which is told at once that the transport is open, if it is.
-   */
+  /** Begins delivery to `listener`. Called once, before anything else. */
   start(listener: TransportListener): void
   /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
   send(frame: string | Uint8Array, sent?: () => void): void
@@ -40,3 +42,19 @@ export const NOWHERE: Transport = {
 
 /** For a transport that was given up: nothing of it is heard any more. */
 export const DEAF: TransportListener = { opened() {}, received() {}, closed() {} }
+/** Told of a client that was let in, and who it is. */
+export type LetIn = (transport: Transport, identity: unknown) => void
+
+/** What brings clients to a server. */
+export interface Listener {
+  /** Where clients connect to; undefined where that has no address. */
+  readonly url: string | undefined
+  /** How sessions go on over another of its transports; undefined where they end with theirs. */
+  readonly resuming?:
+    | { readonly tickets: Tickets; isSame(began: unknown, comes: unknown): boolean }
+    | undefined
+  /** Lets clients in from now on. Called once. */
+  open(letIn: LetIn, report: Report): Promise<void>
+  /** Lets nobody in any more. Resolves when what it listened at is free. */
+  close(): Promise<void>
+}

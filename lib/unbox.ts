@@ -191,7 +191,9 @@ function addAll(
 }
 
 /** A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. */
-function reviveBytes(type: unknown, range: Uint8Array | undefined): unknown {
+function reviveBytes(given: unknown, range: Uint8Array | undefined): unknown {
+  /* c8 ignore next 2: where there is no Buffer, which is what Node makes of a Uint8Array. */
+  const type = given === 'Buffer' && !BYTES.has(given) ? 'Uint8Array' : given
   if (range === undefined || typeof type !== 'string')
     throw new ProtocolError('bytes that are not in the frame')
   const Bytes = BYTES.get(type)

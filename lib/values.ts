@@ -65,9 +65,13 @@ const refusedObjects = new Map<unknown, Travel>(
 /** Classes whose instances, those of subclasses too, never travel. */
 const refusedClasses: [abstract new (...args: never[]) => object, Travel][] = []
 
-/** @internal Declares that instances of a class never travel. */
-export function refuse(type: abstract new (...args: never[]) => object, cure: string): void {
-  refusedClasses.push([type, refused(`${/^[AEIOU]/.test(type.name) ? 'an' : 'a'} ${type.name}`, cure)])
+/** @internal Declares that instances of a class never travel. Its name is given where a minifier may change it. */
+export function refuse(
+  type: abstract new (...args: never[]) => object,
+  cure: string,
+  { name } = type as { name: string }
+): void {
+  refusedClasses.push([type, refused(`${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`, cure)])
 }
 
 for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {

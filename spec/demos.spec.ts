@@ -232,6 +232,22 @@ t.test('npm run demo:tour', async t => {
   }
 })
 
+t.test('npm run demo:login', async t => {
+  const login = new Program(t, 'npm', ['run', 'demo:login'])
+  t.same(await login.ended, { code: 0, signal: null })
+  for (const line of [
+    /Netref\.keys\(root\) +→ \[ 'login' \]$/m,
+    /login\('ada', 'babbage'\) +→ Error: wrong name or password$/m,
+    /framesOut +→ [12] frames more, before$/m,
+    /framesIn +→ 0 came back$/m,
+    /await inbox +→ \[ 'Tea at four\?', 'The engine works\.' \]$/m,
+    /mailbox\.write\('Noted\.'\) +→ 3$/m,
+    /mailbox\.inbox\(\) +→ ReleasedError: .*released/m
+  ]) {
+    t.match(login.stdout, line)
+  }
+})
+
 t.test('TextFile reads on from where it was', async t => {
   const path = join(t.testdir({ 'file.txt': '1\n22\n333\n4444\n' }), 'file.txt')
   const file = await TextFile.open(path)

@@ -23,15 +23,25 @@ await server.close()
 `
 
 const TYPESCRIPT = `
-import { connect, expose, exposed, Netref, pair, registerType, Service, serve, type Reason } from 'netref'
+import {
+  connect, expose, exposed, Netref, pair, registerType, Service, serve,
+  type Reason, type StandardSchema, type UpgradeRequest
+} from 'netref'
+declare const numbers: StandardSchema<[number, number]>
 class Calculator extends Service {
   exposed_add(a: number, b: number) { return a + b }
+  @exposed(numbers) sub(a: number, b: number) { return a - b }
+  @exposed({ if: session => session.identity === 'ada' }) stop() {}
   @exposed each(items: number[], use: Netref<(item: number) => void>) { for (const item of items) use(item) }
   override onDisconnect(_session: unknown, reason: Reason) { reason.code.toUpperCase() }
 }
 export async function main(): Promise<number> {
-  await using server = await serve(Calculator, { port: 0 })
-  await using conn = connect<Calculator>(server.url, { headers: { a: 'b' }, ca: 'pem' })
+  await using server = await serve(Calculator, {
+    port: 0,
+    authenticate: async (request: UpgradeRequest) => request.certificate?.subject.CN ?? await request.token(),
+    before(call, session) { console.log(session.identity + ': ' + call) }
+  })
+  await using conn = connect<Calculator>(server.url, { headers: { a: 'b' }, ca: 'pem', token: async () => 'a' })
   registerType(Date, { name: 'D', encode: d => d.getTime(), decode: n => new Date(n) })
   await using joined = pair(Calculator)
   // @ts-expect-error: the prefix is not part of the name

@@ -5,9 +5,13 @@ import { formatFrame, parseFrame } from '../lib/frame.js'
 import { registerType, Service } from '../lib/index.js'
 import { keysOf, toKey, toName } from '../lib/names.js'
 import {
+  formatCancel,
+  formatEnded,
   formatHello,
+  formatItems,
   formatOperation,
   formatPing,
+  formatPull,
   formatRefused,
   formatRelease,
   formatReply,
@@ -46,7 +50,12 @@ t.test('every message is read back as it was written', async t => {
     ...[Op.set, 1, 0, 'a', null],
     [['undefined', []]]
   ])
-  for (const op of [Op.get, Op.has, Op.delete, Op.keys] as const) {
+  t.same(parse(formatOperation(Op.oneway, 0, -2, path, '[1]')), [Op.oneway, 0, -2, path, [1]])
+  t.same(parse(formatOperation(Op.drive, 1, 2, 'next', 'null,[["undefined",[]]]')), [
+    ...[Op.drive, 1, 2, 'next', null],
+    [['undefined', []]]
+  ])
+  for (const op of [Op.get, Op.has, Op.delete, Op.keys, Op.obtain, Op.iterate] as const) {
     t.same(parse(formatOperation(op, 1, 2, [])), [op, 1, 2, []])
   }
   for (const op of [Op.result, Op.error] as const) {
@@ -58,6 +67,15 @@ t.test('every message is read back as it was written', async t => {
     ])
   }
   t.same(parse(formatPing(9)), [Op.ping, 9])
+  t.same(parse(formatCancel(4)), [Op.cancel, 4])
+  t.same(parse(formatCancel(4, '"why"')), [Op.cancel, 4, 'why'])
+  t.same(parse(formatCancel(4, '0,[["o",[]]]')), [Op.cancel, 4, 0, [['o', []]]])
+  t.same(parse(formatPull(3, 0, 1024)), [Op.pull, 3, 0, 1024])
+  t.same(parse(formatPull(3, 512)), [Op.pull, 3, 512])
+  t.same(parse(formatItems(3, true, '[1,2]')), [Op.items, 3, 1, [1, 2]])
+  t.same(parse(formatItems(3, false, '["1"],[["bigint",[0]]]')), [Op.items, 3, 0, ['1'], [['bigint', [0]]]])
+  t.same(parse(formatEnded(3, true)), [Op.ended, 3, 1])
+  t.same(parse(formatEnded(3, false, '["E"],[["e",[]]]')), [Op.ended, 3, 0, ['E'], [['e', []]]])
   t.same(parse(formatRelease([1, 2, 3, 4])), [Op.release, 1, 2, 3, 4])
   t.same(parse(formatRefused(5, 'not-exposed', '"x"')), [Op.refused, 5, 'not-exposed', '"x"'])
   t.same(
@@ -118,6 +136,60 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
       [Op.release, 0.5, 1],
       [Op.release, 1, 1, 1]
     ],
+    ...[
+      [Op.oneway, 1, 0, 'a', []],
+      [Op.oneway, 0, 0, 'a'],
+      [Op.oneway, 0, 0, 'a', {}]
+    ],
+    ...[
+      [Op.oneway, 0, 0, 'a', [], [], 1],
+      [Op.oneway, 0, 0, 'a', [], [['o', []]]]
+    ],
+    ...[
+      [Op.obtain, 1, 0],
+      [Op.obtain, 1, 0, 'a', 1],
+      [Op.iterate, 1],
+      [Op.iterate, 0, 0, 'a']
+    ],
+    ...[
+      [Op.drive, 1, 0, 'a'],
+      [Op.drive, 0, 0, 'a', 1],
+      [Op.drive, 1, 0, 'a', 1, {}],
+      [Op.drive, 1, 0, 'a', 1, [], 1]
+    ],
+    ...[[Op.cancel], [Op.cancel, 0], [Op.cancel, -1], [Op.cancel, 1, 1, 1], [Op.cancel, 1, 1, [], 1]],
+    ...[
+      [Op.pull, 1],
+      [Op.pull, 0, 0],
+      [Op.pull, 1, -1],
+      [Op.pull, 1, 0, 0],
+      [Op.pull, 1, 0, 1, 1]
+    ],
+    ...[
+      [Op.pull, 1, 0, 0.5],
+      [Op.pull, 1, 0, null],
+      [Op.pull, 1, 0.5]
+    ],
+    ...[
+      [Op.items, 1, 0],
+      [Op.items, 1, 2, []],
+      [Op.items, 1, true, []],
+      [Op.items, 0, 0, []]
+    ],
+    ...[
+      [Op.items, 1, 0, {}],
+      [Op.items, 1, 0, [], 1],
+      [Op.items, 1, 0, [], [['o', []]]],
+      [Op.items, 1, 0, [], [], 1]
+    ],
+    ...[
+      [Op.ended, 1],
+      [Op.ended, 1, 2],
+      [Op.ended, 0, 1],
+      [Op.ended, 1, '1'],
+      [Op.ended, 1, 1, 1, 1],
+      [Op.ended, 1, 1, 1, [], 1]
+    ],
     ...[[Op.hello], [Op.hello, 1], [Op.hello, 1, null], [Op.hello, 1, {}], [Op.hello, '1', LIMITS]],
     ...[
       [Op.hello, 1, { ...LIMITS, depth: -1 }],
@@ -132,7 +204,7 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
   for (const message of bad) hostile(t, JSON.stringify(message), () => parseMessage(message))
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.integer({ min: -3, max: 14 }), fc.jsonValue()), { maxLength: 7 }),
+      fc.array(fc.oneof(fc.integer({ min: -3, max: 24 }), fc.jsonValue()), { maxLength: 7 }),
       raw => {
         try {
           return parseMessage(raw) === (raw as never)

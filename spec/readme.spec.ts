@@ -19,8 +19,15 @@ t.test('every block of the README compiles, runs, and prints what it says', asyn
   const [server, client, ...rest] = blocks
   const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
   for (const [i, code] of rest.entries()) files[`block-${i + 1}.ts`] = code
+  const fixture = (name: string) => readFileSync(join(root, 'spec/fixtures', `localhost.${name}.pem`))
   const dir = t.testdir({
     ...files,
+    // One after the other, in one process: it ends only if each of them leaves nothing open.
+    'all.ts': rest
+      .map((_, i) => `console.log('── ${i + 1}')\nawait import('./block-${i + 1}.js')\n`)
+      .join(''),
+    'key.pem': fixture('key'),
+    'cert.pem': fixture('cert'),
     'tsconfig.json': JSON.stringify({
       extends: join(root, 'tsconfig.json'),
       compilerOptions: { paths: { netref: [join(root, 'lib/index.ts')] } },
@@ -40,11 +47,12 @@ t.test('every block of the README compiles, runs, and prints what it says', asyn
   const { stdout } = await run(process.execPath, tsx('client.ts'), options)
   t.equal(stdout, 'Noisy: one\nNoisy: two\nNoisy: three\n3\n')
 
+  const { stdout: printed, stderr } = await run(process.execPath, tsx('all.ts'), options)
+  const outputs = printed.split(/^── .*\n/m).slice(1)
   for (const [i, code] of rest.entries()) {
-    const { stdout, stderr } = await run(process.execPath, tsx(`block-${i + 1}.ts`), options)
-    t.same(stdout.trim().split('\n'), promised(code), `block ${i + 1} prints what it says`)
-    t.equal(stderr, '')
+    t.same(outputs[i]!.trim().split('\n'), promised(code), `block ${i + 1} prints what it says`)
   }
+  t.equal(stderr, '')
   const errors = await compiled.catch(error => error)
   t.equal(errors.stdout, '', 'all of them compile')
 })

@@ -1,7 +1,6 @@
 // `npm run demo:tour`: a server and a client, joined by a real socket, and what tutorials show of them.
-import { inspect } from 'node:util'
 import { connect, expose, Netref, serve } from 'netref'
-import { bold, dim, green, main } from '../terminal.js'
+import { bold, failure, main, show } from '../terminal.js'
 import { Tour } from './tour.js'
 
 await main(async () => {
@@ -81,21 +80,4 @@ await main(async () => {
 
 function title(text: string): void {
   console.log(`\n${bold(text)}`)
-}
-
-/** A line of the transcript: the code, and what came of it. */
-async function show(code: string, result?: unknown): Promise<void> {
-  if (result === undefined) return console.log(`  ${code}`)
-  const value = await result
-  const shown = typeof value === 'string' ? value : inspect(value)
-  console.log(`  ${code.padEnd(58)} ${dim('→')} ${green(shown.replaceAll('\n', '\n    '))}`)
-}
-
-/** What a call rejects with. */
-async function failure(call: Promise<unknown>): Promise<string> {
-  const error = await call.then(
-    () => new Error('it did not fail'),
-    error => error
-  )
-  return `${error.constructor.name}: ${error.message}`
 }

@@ -37,7 +37,7 @@ export class MemoryTransport implements Transport {
   start(listener: TransportListener): void {
     this.#listener = listener
     queueMicrotask(() => {
-      if (!this.#closed) this.#listener!.opened()
+      if (!this.#closed) listener.opened()
     })
   }
 

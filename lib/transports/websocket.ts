@@ -1,12 +1,11 @@
 // Frames over a WebSocket of the package `ws`.
 import type { Socket } from 'node:net'
-import { type RawData, WebSocket } from 'ws'
-import { isReasonCode, type Reason, type ReasonCode } from '../errors.js'
+import type { RawData, WebSocket } from 'ws'
+import type { Reason, ReasonCode } from '../errors.js'
+import { formatFarewell, parseFarewell } from '../farewell.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
 
-/** What a WebSocket allows for the text of a close, in bytes. */
-const CLOSE_TEXT = 123
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   closed: 1000,
   'server-closed': 1001,
@@ -24,51 +23,35 @@ const CLOSE_WITHIN = 2000
 const DRAIN_WITHIN = 30_000
 
 export class WebSocketTransport implements Transport {
-  #listener!: TransportListener
-  #started = false
   #error: Error | undefined
   #wasOpen = false
-  /** What the frames come through, where it is known. */
-  #stream: Socket | undefined
 
   constructor(
     private readonly socket: WebSocket,
     /** What the other end is called in reasons: the address, for a client. */
     private readonly peer: string,
-    stream?: Socket
-  ) {
-    this.#stream = stream
-  }
+    /** What the frames come through, where it is known. */
+    private stream?: Socket
+  ) {}
 
   start(listener: TransportListener): void {
-    this.#listener = listener
-    if (!this.#started) this.#begin()
-    if (this.socket.readyState === WebSocket.OPEN) this.#opened()
-  }
-
-  #begin(): void {
-    this.#started = true
     const { socket } = this
     socket.on('upgrade', response => {
-      this.#stream = response.socket
+      this.stream = response.socket
     })
-    socket.on('open', () => this.#opened())
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      this.#listener.received(isBinary ? (data as Buffer) : String(data))
+      listener.received(isBinary ? (data as Buffer) : String(data))
     })
     socket.on('error', error => {
       this.#error ??= error
     })
-    socket.on('close', (code, text) => this.#listener.closed(this.#reason(code, String(text))))
-  }
-
-  #opened(): void {
-    this.#wasOpen = true
-    this.#listener.opened()
-  }
-
-  get arrived(): number {
-    return this.#stream?.bytesRead ?? 0
+    socket.on('close', (code, text) => listener.closed(this.#reason(code, String(text))))
+    const opened = () => {
+      this.#wasOpen = true
+      listener.opened()
+    }
+    if (socket.readyState === socket.OPEN) opened()
+    else socket.on('open', opened)
   }
 
   send(frame: string | Uint8Array, sent?: () => void): void {
@@ -77,6 +60,10 @@ export class WebSocketTransport implements Transport {
 
   get buffered(): number {
     return this.socket.bufferedAmount
+  }
+
+  get arrived(): number {
+    return this.stream?.bytesRead ?? 0
   }
 
   pause(): void {
@@ -89,8 +76,7 @@ export class WebSocketTransport implements Transport {
 
   close(reason: Reason): void {
     const { socket } = this
-    const { code, message } = reason
-    socket.close(CLOSE_CODES[code] ?? CLOSE_CODE, cut(`${code}: ${message}`))
+    socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
     // What was lost takes no more.
     const deadline = performance.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
     const timer = setInterval(() => {
@@ -109,8 +95,8 @@ export class WebSocketTransport implements Transport {
       const code = /response: 40[13]$/.test(cause!.message) ? 'unauthorized' : 'unreachable'
       return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
     }
-    const [code, said = ''] = text.split(/: (.*)/s)
-    if (isReasonCode(code)) return { code, message: `${peer} ended the session: ${said}` }
+    const told = parseFarewell(text, peer)
+    if (told) return told
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
       const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
       return {
@@ -128,14 +114,3 @@ export class WebSocketTransport implements Transport {
 /** Node gives an AggregateError without a message where a name has several addresses. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>
   cause.message || cause.errors?.map(({ message }) => message).join(', ')
-
-/** Cut to what a close may say, on a character boundary. */
-function cut(text: string): string {
-  const bytes = Buffer.from(text)
-  return bytes.length <= CLOSE_TEXT
-    ? text
-    : bytes
-        .subarray(0, CLOSE_TEXT)
-        .toString()
-        .replace(/\uFFFD+$/, '')
-}

@@ -83,6 +83,7 @@ export const SCENARIOS: readonly Scenario[] = [
   rate('Date, Map, Set, bigint, undefined, echo, 16 in flight', 1, 'rich', 16),
   rate('make a reference, call it, release it, 16 in flight', 1.5, 'reference', 16),
   rate('chain of 10 references and a value', 5, 'chain'),
+  rate('stream of small items', 8, 'stream', 1, 'items a second'),
   {
     name: 'p50 of an add, 16 in flight',
     unit: 'µs',

@@ -40,6 +40,9 @@ class Bench extends Service {
   exposed_hold(objects: unknown[]) {
     this.#held.push(...objects)
   }
+  *exposed_items(count: number): IterableIterator<number> {
+    for (let i = 0; i < count; i++) yield i
+  }
   exposed_never() {
     return new Promise(() => {})
   }
@@ -76,6 +79,11 @@ export const netref: Contestant = {
         let node = root.node()
         for (let i = 0; i < length; i++) node = node.next()
         return node.value()
+      },
+      async sumItems(count) {
+        let sum = 0
+        for await (const item of root.items(count)) sum += item
+        return sum
       },
       async hold(what, count) {
         for (let left = count; left > 0; left -= PART) {

@@ -1,0 +1,36 @@
+// `npm run demo:login`: a login is a call that returns a richer object, and costs no round trip of its own.
+import { setImmediate as turn } from 'node:timers/promises'
+import { connect, Netref, serve } from 'netref'
+import { bold, failure, main, show } from '../terminal.js'
+import { Door, type Mailbox } from './login.js'
+
+await main(async () => {
+  await Door.register('ada', 'lovelace')
+  await using server = await serve(Door, { port: 0 })
+  await using conn = connect<Door>(server.url)
+  const { root } = conn
+  await conn.ping()
+
+  console.log(`\n${bold('Before the login there is nothing but the door')}`)
+  await show('await Netref.keys(root)', Netref.keys(root))
+  await show("await root.login('ada', 'babbage')", failure(root.login('ada', 'babbage')))
+
+  console.log(`\n${bold('The login, and the first call on what it returns, leave together')}`)
+  const before = conn.stats
+  const inbox = root.login('ada', 'lovelace').inbox()
+  await show("inbox = root.login('ada', 'lovelace').inbox()")
+  await turn()
+  const { framesOut, framesIn } = conn.stats
+  await show('conn.stats.framesOut', `${framesOut - before.framesOut} frames more, before`)
+  await show('conn.stats.framesIn', `${framesIn - before.framesIn} came back`)
+  await show('await inbox', inbox)
+
+  console.log(`\n${bold('What it returned is the right to use it: keep it, hand it on, give it back')}`)
+  const mailbox: Netref<Mailbox> = await root.login('ada', 'lovelace')
+  await show("mailbox = await root.login('ada', 'lovelace')")
+  await show("await mailbox.write('Noted.')", mailbox.write('Noted.'))
+  Netref.release(mailbox)
+  await show('Netref.release(mailbox)')
+  await show('await mailbox.inbox()', failure(mailbox.inbox()))
+  console.log()
+})

@@ -1,0 +1,76 @@
+// `npm run demo:web`: a page whose file the server counts. It serves the page, and the session of each tab.
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import { parseArgs } from 'node:util'
+import { type Server, serve } from 'netref'
+import { dim, main } from '../terminal.js'
+import { Tab } from './tab.js'
+
+const FILES: Record<string, readonly [file: string, type: string]> = {
+  '/': ['page/index.html', 'text/html'],
+  '/style.css': ['page/style.css', 'text/css'],
+  '/page.js': ['page/page.js', 'text/javascript'],
+  '/view.js': ['page/view.js', 'text/javascript'],
+  '/page-file.js': ['page/page-file.js', 'text/javascript'],
+  '/netref.js': ['../../dist/browser.js', 'text/javascript']
+}
+
+/** Nothing but what is served here may run, and nothing of it may evaluate text. */
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
+
+/** Serves the page and its sessions; `netref` is the file of what the page loads of it. */
+export async function serveWeb(
+  port: number,
+  netref?: string
+): Promise<{ server: Server; url: string; close(): Promise<void> }> {
+  const sockets = new Map<string, Socket>()
+  const web = createServer(async (request, response) => {
+    const { pathname, searchParams } = new URL(request.url!, 'http://localhost')
+    if (request.method === 'POST' && pathname === '/cut') {
+      sockets.get(String(searchParams.get('tab')))?.destroy()
+      response.writeHead(204).end()
+      return
+    }
+    const [file, type] = FILES[pathname] ?? []
+    if (!file) {
+      response.writeHead(404).end('not found')
+      return
+    }
+    const body = await readFile((pathname === '/netref.js' && netref) || new URL(file, import.meta.url))
+    response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': POLICY })
+    response.end(body)
+  })
+  web.on('upgrade', (request, socket) => {
+    const tab = new URL(request.url!, 'http://localhost').searchParams.get('tab')
+    if (tab) sockets.set(tab, socket as Socket)
+    socket.on('close', () => {
+      if (tab && sockets.get(tab) === socket) sockets.delete(tab)
+    })
+  })
+  const server = await serve(Tab, { server: web })
+  await new Promise<void>((listening, failed) => {
+    web.once('error', failed)
+    web.listen(port, '127.0.0.1', listening)
+  })
+  const close = async () => {
+    await server.close()
+    web.closeAllConnections()
+    await new Promise(closed => web.close(closed))
+  }
+  return { server, url: server.url.replace('ws:', 'http:'), close }
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) {
+  await main(async () => {
+    const { values } = parseArgs({ options: { port: { type: 'string', default: '18862' } } })
+    const { url, close } = await serveWeb(Number(values.port))
+    console.log(`${dim('server')}  open ${url} in a browser; in two tabs, to see them meet`)
+    for (const end of ['SIGINT', 'SIGTERM']) {
+      process.once(end, async () => {
+        await close()
+        process.exit()
+      })
+    }
+  })
+}

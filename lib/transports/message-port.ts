@@ -1,0 +1,232 @@
+// Frames over a MessagePort: to a worker, another page, an iframe, a thread. Binary frames move, they are not copied.
+//
+// Over the endpoint that a user gives, what serves says `{ netref: 'serving' }` when it begins and when it is asked,
+// `{ netref: 'connect' }`; then who asked gives a port of its own for the session, `{ netref: 'connect', port }`.
+// On that port go
+//   null                     once, from the serving side: the port was taken
+//   a string, a Uint8Array   a frame
+//   a number                 that many bytes of frames were taken: there is room for as many again
+//   { end }                  the farewell, and the last
+import type { MessagePort } from 'node:worker_threads'
+import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
+import type { Reason } from '../errors.js'
+import { formatFarewell, parseFarewell } from '../farewell.js'
+import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
+
+/** How much is taken before the other end is told, in bytes. */
+const TELL_AFTER = 1 << 16
+const PEER = 'the other end of the port'
+
+/** What goes over an endpoint that is a user's. */
+interface Notice {
+  readonly netref?: unknown
+  readonly port?: MessagePort
+}
+
+/** @returns what ends it */
+type Off = () => void
+
+/** A Worker of Node's emits; everything else is an EventTarget. */
+function on(target: object, type: string, handle: (told: unknown) => void): Off {
+  if ('addEventListener' in target) {
+    const events = target as EventTarget
+    events.addEventListener(type, handle)
+    return () => events.removeEventListener(type, handle)
+  }
+  const emitter = target as NodeJS.EventEmitter
+  emitter.on(type, handle)
+  return () => void emitter.off(type, handle)
+}
+
+function onMessage(endpoint: object, handle: (message: unknown) => void): Off {
+  if (!('addEventListener' in endpoint)) return on(endpoint, 'message', handle)
+  const off = on(endpoint, 'message', event => handle((event as { data: unknown }).data))
+  ;(endpoint as Partial<MessagePort>).start?.()
+  return off
+}
+
+const onNotice = (endpoint: object, handle: (notice: Notice) => void): Off =>
+  onMessage(endpoint, message => {
+    if (typeof message === 'object' && message !== null) handle(message)
+  })
+
+/** One end of a port that a session has to itself. */
+export class MessagePortTransport implements Transport {
+  /** Bytes of frames that the other end has not said it took. */
+  buffered = 0
+  /** Told when there is room again. */
+  #waiting: (() => void)[] = []
+  /** Bytes of frames taken that the other end has not been told of. */
+  #taken = 0
+  #paused = false
+  #listener!: TransportListener
+  #port: MessagePort | undefined
+  /** Takes off the listeners on the endpoint, then on the port. */
+  #offs: Off[] = []
+  #closed = false
+
+  private constructor(
+    private readonly open: (transport: MessagePortTransport) => void,
+    /** What the other end may send without having been told that there is room, in bytes. */
+    private readonly most: number
+  ) {}
+
+  /** At a port that the other end has offered. */
+  static accept(port: MessagePort, maxPayload: number): MessagePortTransport {
+    const take = (transport: MessagePortTransport) => {
+      transport.#listen(port)
+      port.postMessage(null)
+      transport.#listener.opened()
+    }
+    return new MessagePortTransport(take, ROOM + maxPayload)
+  }
+
+  /** Offers a port over an endpoint, to what serves there or begins to within `patience` ms. */
+  static connect(endpoint: MessageEndpoint, maxPayload: number, patience: number): MessagePortTransport {
+    return new MessagePortTransport(transport => transport.#connect(endpoint, patience), ROOM + maxPayload)
+  }
+
+  start(listener: TransportListener): void {
+    this.#listener = listener
+    this.open(this)
+  }
+
+  send(frame: string | Uint8Array, sent?: () => void): void {
+    this.buffered += frame.length
+    if (sent) this.#waiting.push(sent)
+    this.#port!.postMessage(frame, typeof frame === 'string' ? [] : [frame.buffer as ArrayBuffer])
+  }
+
+  /** There is no way to stop a port: the other end stops for want of room. */
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#tell()
+  }
+
+  close(reason: Reason): void {
+    if (this.#closed) return
+    this.#port?.postMessage({ end: formatFarewell(reason) })
+    this.#end(reason)
+  }
+
+  #connect(endpoint: MessageEndpoint, patience: number): void {
+    const fail = (why: string, cause?: unknown) =>
+      this.#end({ code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause })
+    const late = setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
+    this.#offs.push(
+      () => clearTimeout(late),
+      onNotice(endpoint, ({ netref }) => {
+        if (netref === 'serving' && !this.#port) this.#offer(endpoint)
+      }),
+      on(endpoint, 'error', error => fail('the worker failed', error)),
+      on(endpoint, 'exit', () => fail('the worker has ended'))
+    )
+    endpoint.postMessage({ netref: 'connect' }, [])
+  }
+
+  #offer(endpoint: MessageEndpoint): void {
+    const { port1, port2 } = new MessageChannel()
+    this.#listen(port1)
+    ;(endpoint as MessagePort).postMessage({ netref: 'connect', port: port2 }, [port2])
+  }
+
+  #listen(port: MessagePort): void {
+    this.#port = port
+    onMessage(port, message => {
+      if (!this.#closed) this.#receive(message)
+    })
+    // Node tells of a port whose other end is gone. Browsers do not: there silence tells.
+    on(port, 'close', () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` }))
+  }
+
+  #receive(message: unknown): void {
+    if (typeof message === 'string' || isFrame(message)) return this.#take(message)
+    if (message === null) return this.#opened()
+    if (typeof message === 'number' && message >= 0 && message <= this.buffered) return this.#drained(message)
+    const { end } = Object(message) as { end?: unknown }
+    const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
+    this.#end(parseFarewell(String(end), PEER) ?? wrong)
+  }
+
+  #opened(): void {
+    this.#forget()
+    this.#listener.opened()
+  }
+
+  #take(frame: string | Uint8Array): void {
+    this.#taken += frame.length
+    if (this.#taken > this.most) {
+      return this.#end({ code: 'limit', message: `${PEER} sent more than there was room for` })
+    }
+    this.#listener.received(frame)
+    if (!this.#paused && this.#taken >= TELL_AFTER) this.#tell()
+  }
+
+  #tell(): void {
+    this.#port!.postMessage(this.#taken)
+    this.#taken = 0
+  }
+
+  #drained(bytes: number): void {
+    this.buffered -= bytes
+    if (this.buffered >= TELL_AFTER) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const sent of waiting) sent()
+  }
+
+  #forget(): void {
+    for (const off of this.#offs) off()
+    this.#offs = []
+  }
+
+  #end(reason: Reason): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#forget()
+    this.#port?.close()
+    queueMicrotask(() => this.#listener.closed(reason))
+  }
+}
+
+/** Memory that is shared could change while it is read. */
+const isFrame = (message: unknown): message is Uint8Array =>
+  message instanceof Uint8Array && message.buffer instanceof ArrayBuffer
+
+/** Who connects over an endpoint; in a SharedWorker, over that of each page. */
+export class MessagePortListener implements Listener {
+  readonly url = undefined
+  readonly #offs: Off[] = []
+
+  constructor(
+    private readonly endpoint: MessageEndpoint | PortsEndpoint,
+    private readonly maxPayload: number
+  ) {}
+
+  async open(letIn: LetIn): Promise<void> {
+    const { endpoint } = this
+    if (!isPortsEndpoint(endpoint)) return this.#serve(endpoint, letIn)
+    const serve = (event: unknown) => this.#serve((event as { ports: MessagePort[] }).ports[0]!, letIn)
+    this.#offs.push(on(endpoint, 'connect', serve))
+  }
+
+  #serve(endpoint: MessageEndpoint, letIn: LetIn): void {
+    const say = () => endpoint.postMessage({ netref: 'serving' }, [])
+    const off = onNotice(endpoint, ({ netref, port }) => {
+      if (netref !== 'connect') return
+      if (port) letIn(MessagePortTransport.accept(port, this.maxPayload), undefined)
+      else say()
+    })
+    this.#offs.push(off)
+    say()
+  }
+
+  close(): Promise<void> {
+    for (const off of this.#offs) off()
+    return Promise.resolve()
+  }
+}

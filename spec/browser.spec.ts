@@ -1,0 +1,452 @@
+// netref in a real browser: what a page does, what it cannot do, and how it goes away.
+import type { Socket } from 'node:net'
+import type { Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { serveWeb } from '../demos/web/server.js'
+import { type Netref, type Reason, Service, type Session, serve } from '../lib/index.js'
+import { browse, bundle, noChromium, originOf, serveFiles } from './chromium.js'
+import { assertClean, rejection, until } from './helpers.js'
+import { collect } from './wire.js'
+
+if (noChromium) t.plan(0, noChromium)
+
+type Callback = Netref<(...args: unknown[]) => unknown>
+
+/** What each page offers. */
+interface Visitor {
+  never(): Promise<never>
+  double(n: number): number
+}
+
+/** What the pages here talk to. */
+class Lab extends Service {
+  kept: Callback | undefined
+  ended: Reason | undefined
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_buffer() {
+    return Buffer.from([1, 2, 3])
+  }
+  exposed_fail() {
+    throw Object.assign(new RangeError('out of range'), { code: 'E_RANGE', at: 7 })
+  }
+  exposed_keep(callback: Callback) {
+    this.kept = callback
+  }
+  exposed_lend() {
+    return () => 'lent'
+  }
+  exposed_drop() {
+    this.kept = undefined
+  }
+  exposed_call(...args: unknown[]) {
+    return this.kept!(...args)
+  }
+  exposed_never() {
+    return new Promise<never>(() => {})
+  }
+  async *exposed_count(to: number) {
+    for (let i = 1; i <= to; i++) yield i
+  }
+  async exposed_sum(stream: AsyncIterable<number>) {
+    let sum = 0
+    for await (const item of stream) sum += item
+    return sum
+  }
+  override onDisconnect(_session: Session, reason: Reason) {
+    this.ended = reason
+  }
+}
+
+const WORKER = `
+import { serve } from './netref.js'
+const service = {
+  add: (a, b) => a + b,
+  sum: bytes => bytes.reduce((sum, byte) => sum + byte, 0),
+  call: (callback, ...args) => callback(...args)
+}
+await serve(service, { endpoint: self })
+`
+const SHARED = `
+import { serve } from './netref.js'
+let pages = 0
+await serve(() => ({ add: (a, b) => a + b, page: (number => () => number)(++pages) }), { endpoint: self })
+`
+const FRAME = `
+import { serve } from './netref.js'
+addEventListener('message', ({ origin, ports }) => {
+  if (origin === location.origin) serve({ where: () => location.pathname }, { endpoint: ports[0] })
+}, { once: true })
+parent.postMessage('ready', location.origin)
+`
+
+const html = (script: string) =>
+  `<!doctype html><title>netref</title><script type="module" src="${script}"></script>`
+/** The page sets nothing up but \`connect\` and a few things for the specs to reach. */
+const PAGE = `
+import * as netref from './netref.js'
+addEventListener('securitypolicyviolation', event => netrefSpec.violations.push(event.violatedDirective))
+// The policy wants scripts of workers vouched for.
+const policy = trustedTypes.createPolicy('spec', { createScriptURL: url => url })
+const script = url => policy.createScriptURL(url)
+const workerOf = url => new Worker(script(url), { type: 'module' })
+const sharedWorkerOf = url => new SharedWorker(script(url), { type: 'module' })
+window.netrefSpec = { workerOf, sharedWorkerOf, ...netref, violations: [], url: location.origin.replace('http', 'ws') }
+`
+
+// biome-ignore lint/suspicious/noExplicitAny: what runs in a page is of the page
+declare const netrefSpec: any
+declare const gc: () => void
+// biome-ignore lint/suspicious/noExplicitAny: this program has no types of a page
+type Dom = any
+
+t.test('in Chromium', async t => {
+  const netref = await bundle(t.testdir({}))
+  await using context = await browse()
+  const web = await serveFiles({
+    '/': html('page.js'),
+    '/page.js': PAGE,
+    '/frame.html': html('frame.js'),
+    '/frame.js': FRAME,
+    '/worker.js': WORKER,
+    '/shared.js': SHARED,
+    '/netref.js': { file: netref }
+  })
+  const sockets = new Set<Socket>()
+  web.on('connection', socket => sockets.add(socket))
+  const server = await serve(Lab, { server: web })
+
+  /** A new page, and what went wrong in it. */
+  async function open(t: Test, path = '/'): Promise<Page> {
+    const page = await context.newPage()
+    page.on('pageerror', error => t.fail(error.message))
+    await page.goto(originOf(web) + path)
+    await page.waitForFunction(() => 'netrefSpec' in globalThis)
+    return page
+  }
+  /** Its session on the server, when the page has one. */
+  async function sessionOf(page: Page): Promise<Session> {
+    const begun = new Promise<Session>(resolve => server.on('session', resolve))
+    await page.evaluate(async () => {
+      const service = { never: () => new Promise(() => {}), double: (n: number) => 2 * n }
+      netrefSpec.conn = netrefSpec.connect(netrefSpec.url, { service })
+      await netrefSpec.conn.ping()
+    })
+    return begun
+  }
+
+  await t.test('a page under a strict policy: every value there and back, errors, identity', async t => {
+    const page = await open(t)
+    const globals = await page.evaluate(() => Object.keys(globalThis).length)
+    const session = await sessionOf(page)
+    const found = await page.evaluate(async () => {
+      const { root } = netrefSpec.conn
+      const cycle: Dom = { name: 'cycle' }
+      cycle.self = cycle
+      const values: Record<string, unknown> = {
+        null: null,
+        number: 1.5,
+        text: 'ü€𝄞',
+        undefined: undefined,
+        nan: Number.NaN,
+        infinity: -Infinity,
+        zero: -0,
+        bigint: 2n ** 70n,
+        date: new Date(86_400_000),
+        invalid: new Date(Number.NaN),
+        regexp: /a+/gi,
+        url: new URL('https://example.org/?q'),
+        map: new Map([['k', new Set([1])]]),
+        bytes: new Uint8Array([1, 2, 3]).subarray(1),
+        floats: new Float64Array([Math.PI]),
+        buffer: new Uint8Array([9]).buffer,
+        view: new DataView(new ArrayBuffer(2)),
+        nested: [[[{ deep: [undefined] }]]]
+      }
+      const text = (value: unknown): string => {
+        const name = Object.prototype.toString.call(value)
+        if (ArrayBuffer.isView(value))
+          return `${name} ${new Uint8Array(value.buffer, value.byteOffset, value.byteLength)}`
+        if (value instanceof ArrayBuffer) return `${name} ${new Uint8Array(value)}`
+        if (value instanceof Map || value instanceof Set) return `${name} ${[...value].map(text)}`
+        if (Array.isArray(value)) return `[${value.map(text)}]`
+        if (Object.is(value, -0)) return '-0'
+        if (name === '[object Object]')
+          return Object.entries(value as object)
+            .map(([k, v]) => `${k}:${text(v)}`)
+            .join()
+        return `${name} ${String(value)}`
+      }
+      const differing: string[] = []
+      for (const [name, value] of Object.entries(values)) {
+        const echoed = text(await root.echo(value))
+        if (echoed !== text(value)) differing.push(`${name}: ${echoed} for ${text(value)}`)
+      }
+      const back = await root.echo(cycle)
+      const fn = () => {}
+      const error = await root.fail().catch((e: unknown) => e)
+      const refused = await root.nothing().catch((e: unknown) => e)
+      return {
+        differing,
+        cycle: back.self === back,
+        identity: (await root.echo(fn)) === fn,
+        node: text(await root.buffer()),
+        error: [error instanceof RangeError, error.message, error.code, error.at],
+        refused: [refused instanceof netrefSpec.ExposureError, refused.name, refused.code],
+        unsendable: (await root.echo(globalThis).catch((e: Error) => e.message)).split(':')[1],
+        violations: netrefSpec.violations,
+        globals: Object.keys(globalThis).length
+      }
+    })
+    t.same(found, {
+      differing: [],
+      cycle: true,
+      identity: true,
+      node: '[object Uint8Array] 1,2,3',
+      error: [true, 'out of range', 'E_RANGE', 7],
+      refused: [true, 'ExposureError', 'not-exposed'],
+      unsendable: ' args[0] is `globalThis`, which cannot be sent',
+      violations: [],
+      globals
+    })
+    await page.evaluate(() => netrefSpec.conn.close())
+    t.match(await session.closed, { code: 'closed' })
+    await page.close()
+  })
+
+  await t.test('callbacks, iterators and streams', async t => {
+    const page = await open(t)
+    const session = await sessionOf(page)
+    const found = await page.evaluate(async () => {
+      const { root } = netrefSpec.conn
+      const heard: unknown[] = []
+      await root.keep((...args: unknown[]) => heard.push(args.join('')))
+      await root.call('a', 1)
+      await root.call('b', 2)
+      await root.drop()
+      const counted: number[] = []
+      for await (const i of await root.count(1000)) counted.push(i as number)
+      const stream = new ReadableStream({
+        start(controller) {
+          for (let i = 1; i <= 100; i++) controller.enqueue(i)
+          controller.close()
+        }
+      })
+      return { heard, counted: [counted.length, counted.at(-1)], sum: await root.sum(stream) }
+    })
+    t.same(found, { heard: ['a1', 'b2'], counted: [1000, 1000], sum: 5050 })
+    await page.evaluate(() => gc())
+    await until(() => session.stats.exports === 0)
+    await assertClean(t, session)
+    await page.close()
+  })
+
+  await t.test('what the page forgets is let go of by its collector', async t => {
+    const page = await open(t)
+    const session = await sessionOf(page)
+    await page.evaluate(async () => {
+      await netrefSpec.conn.root.keep(() => {})
+      netrefSpec.held = await netrefSpec.conn.root.lend()
+    })
+    t.equal(session.stats.imports, 1, 'the callback of the page')
+    t.equal(session.stats.exports, 1, 'what the page holds')
+    await page.evaluate(async () => {
+      await netrefSpec.conn.root.drop()
+      netrefSpec.held = undefined
+      gc()
+    })
+    await assertClean(t, session)
+    const empty = await page.evaluate(async () => {
+      await netrefSpec.conn.ping()
+      const { exports, imports, pending } = netrefSpec.conn.stats
+      return { exports, imports, pending }
+    })
+    t.same(empty, { exports: 0, imports: 0, pending: 0 })
+    await page.close()
+  })
+
+  await t.test('a page that is closed in the middle of a call', async t => {
+    const page = await open(t)
+    const session = await sessionOf(page)
+    await page.evaluate(() => {
+      netrefSpec.conn.root.keep(() => new Promise(() => {})).catch(() => {})
+      netrefSpec.conn.root.never().catch(() => {})
+      return netrefSpec.conn.ping()
+    })
+    const pending = rejection((session.root as Netref<Visitor>).never())
+    await page.close()
+    t.match(await pending, { code: 'connection-lost' })
+    await session.closed
+    const { exports, imports, pending: calls } = session.stats
+    t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
+  })
+
+  await t.test('a page in the background answers as before', async t => {
+    const page = await open(t)
+    const session = await sessionOf(page)
+    const front = await context.newPage()
+    await front.bringToFront()
+    const client = session.root as Netref<Visitor>
+    const doubled = await Promise.all(Array.from({ length: 100 }, (_, i) => client.double(i)))
+    t.same(
+      doubled,
+      Array.from({ length: 100 }, (_, i) => 2 * i)
+    )
+    await front.close()
+    await page.close()
+  })
+
+  await t.test('a server that is not there, and one that refuses a page', async t => {
+    const page = await open(t)
+    const reasons = await page.evaluate(async () => {
+      const conn = netrefSpec.connect(netrefSpec.url.replace(/\d+$/, '1'))
+      const reason = await conn.closed
+      const thrown = (use: () => void) => {
+        try {
+          use()
+          return ''
+        } catch (error) {
+          return String(error)
+        }
+      }
+      return [
+        reason.code,
+        thrown(() => netrefSpec.connect(netrefSpec.url, { headers: {} })),
+        thrown(() => netrefSpec.connect(globalThis))
+      ]
+    })
+    t.equal(reasons[0], 'unreachable')
+    t.match(reasons[1], /TypeError: connect: headers is not a page's to say/)
+    t.match(reasons[2], /TypeError: a window is no endpoint/)
+    await page.close()
+  })
+
+  await t.test('a Worker', async t => {
+    const page = await open(t)
+    const found = await page.evaluate(async () => {
+      const { connect, workerOf } = netrefSpec
+      const worker = workerOf('/worker.js')
+      const conn = connect(worker)
+      const bytes = new Uint8Array(1 << 20).fill(1)
+      const done = [
+        await conn.root.add(1, 2),
+        await conn.root.sum(bytes),
+        bytes.length,
+        await conn.root.call((a: number) => a + 1, 1)
+      ]
+      await conn.close()
+      return { done, failed: (await connect(workerOf('/nowhere.js')).closed).code }
+    })
+    t.same(found, { done: [3, 1 << 20, 1 << 20, 2], failed: 'unreachable' })
+    await page.close()
+  })
+
+  await t.test('a SharedWorker', async t => {
+    const page = await open(t)
+    const found = await page.evaluate(async () => {
+      const { connect, sharedWorkerOf } = netrefSpec
+      const first = connect(sharedWorkerOf('/shared.js').port)
+      const second = connect(sharedWorkerOf('/shared.js').port)
+      const done = [await first.root.add(1, 2), await first.root.page(), await second.root.page()]
+      await first.close()
+      await second.close()
+      return done
+    })
+    t.same(found, [3, 1, 2])
+    await page.close()
+  })
+
+  await t.test('an iframe, with a port of a channel', async t => {
+    const page = await open(t)
+    const found = await page.evaluate(async () => {
+      const { document, location, addEventListener } = globalThis as Dom
+      const frame = document.createElement('iframe')
+      const ready = new Promise(resolve => addEventListener('message', resolve, { once: true }))
+      frame.src = '/frame.html'
+      document.body.append(frame)
+      await ready
+      const { port1, port2 } = new MessageChannel()
+      frame.contentWindow.postMessage('netref', location.origin, [port2])
+      const conn = netrefSpec.connect(port1)
+      const where = await conn.root.where()
+      await conn.close()
+      return where
+    })
+    t.equal(found, '/frame.html')
+    await page.close()
+  })
+
+  await server.close()
+  web.closeAllConnections()
+  web.close()
+})
+
+t.test('npm run demo:web', async t => {
+  const { server, url, close } = await serveWeb(0, await bundle(t.testdir({})))
+  await using context = await browse()
+  const errors: string[] = []
+  const open = async () => {
+    const page = await context.newPage()
+    page.on('pageerror', error => errors.push(error.message))
+    page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+    await page.goto(url)
+    await page.waitForSelector('.status.on')
+    return page
+  }
+  const [page, other] = [await open(), await open()]
+  const text = (selector: string) => page.textContent(selector)
+
+  await page.setInputFiles('#pick', {
+    name: 'poem.txt',
+    mimeType: 'text/plain',
+    buffer: Buffer.from('one\ntwo\nthree')
+  })
+  await page.waitForFunction(() =>
+    (globalThis as Dom).document.querySelector('#result').textContent.includes('counted')
+  )
+  t.equal(await text('#result'), 'The server counted 3 lines in poem.txt.')
+  await page.bringToFront()
+  await page.waitForFunction(() => (globalThis as Dom).document.querySelector('#lines').textContent === '3')
+  t.equal(await text('#said'), 'one\ntwo\nthree')
+  t.equal(await text('#percent'), '100 %')
+  t.match(await text('#messages'), /call \d+ root\.line_counter/)
+  t.ok((await page.screenshot()).length > 10_000)
+
+  await page.click('#sample')
+  await page.waitForFunction(() =>
+    /200,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
+  )
+  t.equal(await text('#result'), 'The server counted 200,000 lines in sample.txt.')
+  await collect(() => [...server.sessions].every(({ stats }) => stats.imports === 1))
+  await page.waitForFunction(
+    () => (globalThis as Dom).document.querySelector('#export-count').textContent === '1'
+  )
+  t.equal(await text('#exports'), '#1 Visitor {…}', 'the server holds nothing else of the page')
+
+  await page.click('#tabs button')
+  await other.bringToFront()
+  await other.waitForFunction(() =>
+    /waves to you/.test((globalThis as Dom).document.querySelector('#waves').textContent)
+  )
+  await other.close()
+  await page.bringToFront()
+  await page.waitForFunction(() => !(globalThis as Dom).document.querySelector('#alone').hidden)
+  t.equal(server.sessions.size, 1, 'the tab that was closed has left')
+
+  for (const [width, scheme] of [
+    [1200, 'dark'],
+    [390, 'light']
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 })
+    await page.emulateMedia({ colorScheme: scheme })
+    const overflow = await page.evaluate(() => {
+      const { scrollWidth, clientWidth } = (globalThis as Dom).document.documentElement
+      return scrollWidth - clientWidth
+    })
+    t.equal(overflow, 0, `nothing sticks out at ${width} px`)
+  }
+  t.same(errors, [])
+  await context.close()
+  await close()
+})

@@ -1,0 +1,41 @@
+// What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in browser.spec.ts.
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { over } from '../lib/connect.js'
+import { listen, open } from '../lib/endpoints-browser.js'
+import { type ConnectOptions, serve } from '../lib/index.js'
+import { settingsOf } from '../lib/options.js'
+import { Server } from '../lib/serve.js'
+
+const service = { add: (a: number, b: number) => a + b }
+const settings = { ...settingsOf({}), heartbeat: 0 }
+const connect = (to: Parameters<typeof open>[0], options: ConnectOptions = {}) =>
+  over<typeof service>(made => open(to, options, made), options)
+
+t.test('an address: by the WebSocket of the page, and none of the options of Node', async t => {
+  Object.assign(globalThis, { WebSocket })
+  t.teardown(() => Reflect.deleteProperty(globalThis, 'WebSocket'))
+  await using server = await serve(service, { port: 0 })
+  await using conn = connect(server.url.replace('ws:', 'http:'))
+  t.equal(await conn.root.add(1, 2), 3)
+  t.throws(() => connect(server.url, { headers: {} }), {
+    name: 'TypeError',
+    message: "connect: headers is not a page's to say"
+  })
+})
+
+t.test('a port, in a page and in its workers', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const server = new Server(listen({ endpoint: port2 }, settings), () => service, settings)
+  await server.open()
+  const conn = connect(port1)
+  t.equal(await conn.root.add(1, 2), 3)
+  await conn.close()
+  await server.close()
+  port1.close()
+})
+
+t.test('what a page cannot do', async t => {
+  t.throws(() => connect({ readable: {}, writable: {} }), /is no endpoint: here it is a Worker/)
+  t.throws(() => listen({ port: 0 }, settings), /undefined is no endpoint: a page cannot listen at a port/)
+})

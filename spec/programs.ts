@@ -1,0 +1,8 @@
+// Programs of the system that some specs need: where one is missing they are skipped, and say why.
+import { spawnSync } from 'node:child_process'
+
+/** Why a spec that needs these programs is skipped; false when they are all there. */
+export function without(...programs: string[]): string | false {
+  const missing = programs.filter(program => spawnSync(program, ['-v']).error)
+  return missing.length > 0 && `not installed here: ${missing.join(', ')} (.ci/run installs them)`
+}

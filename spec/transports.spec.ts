@@ -1,0 +1,558 @@
+// What every transport has to do, over each of them; then what is special to some.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type MessagePort, Worker } from 'node:worker_threads'
+import { build } from 'esbuild'
+import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { type Connection, over } from '../lib/connect.js'
+import {
+  type CommonOptions,
+  type ConnectOptions,
+  connect,
+  type Netref,
+  type Reason,
+  Service,
+  type Session,
+  serve
+} from '../lib/index.js'
+import { DEFAULT_LIMITS, maxPayload } from '../lib/options.js'
+import { formatHello, formatOperation, Op } from '../lib/protocol.js'
+import { BrowserSocketTransport, type NativeSocket } from '../lib/transports/websocket-browser.js'
+import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
+
+class Echo extends Service {
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_never() {
+    return new Promise<never>(() => {})
+  }
+  exposed_call(callback: Netref<(n: number) => number>, n: number) {
+    return callback(n)
+  }
+}
+
+interface Joined {
+  readonly conn: Connection<Echo>
+  /** The serving end. */
+  readonly served: Session
+  /** Breaks what is between the two, as a failure would. */
+  sever(): void
+  /** Closes the server. */
+  close(): Promise<void>
+}
+
+interface Options {
+  readonly client?: ConnectOptions
+  readonly server?: CommonOptions
+}
+
+/** A session over the transport of that name. */
+const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>> = {
+  WebSocket: (t, options) => overSockets(t, options, (url, client) => connect(url, client)),
+
+  // `ws` has the face of a page's WebSocket, too.
+  'the WebSocket of a page': (t, options) =>
+    overSockets(t, options, (url, client) => {
+      return over(
+        ({ limits }) => new BrowserSocketTransport(pageSocket(url), url, maxPayload(limits)),
+        client
+      )
+    }),
+
+  MessagePort: async (t, { client = {}, server: serving = {} } = {}) => {
+    const { port1, port2 } = new MessageChannel()
+    const offered = offer(port2)
+    const server = await serve(Echo, { ...serving, endpoint: port2 })
+    const conn = connect<Echo>(port1, client)
+    const port = await offered
+    t.teardown(() => port1.close())
+    return joined(conn, server, () => port.close())
+  },
+
+  'a Unix socket': async (t, { client = {}, server: serving = {} } = {}) => {
+    const dir = await mkdtemp(join(tmpdir(), 'netref-')) // The name of a socket may not be long.
+    const path = join(dir, 'socket')
+    const listener = net.createServer().listen(path)
+    t.teardown(() => {
+      listener.close()
+      return rm(dir, { recursive: true })
+    })
+    const accepted = once(listener, 'connection')
+    const conn = connect<Echo>(net.connect(path), client)
+    const [socket] = (await accepted) as [net.Socket]
+    return joined(conn, await serve(Echo, { ...serving, endpoint: socket }), () => socket.destroy())
+  },
+
+  'a readable and a writable': async (_t, { client = {}, server: serving = {} } = {}) => {
+    const [up, down] = [new PassThrough(), new PassThrough()]
+    const server = await serve(Echo, { ...serving, endpoint: { readable: up, writable: down } })
+    const conn = connect<Echo>({ readable: down, writable: up }, client)
+    return joined(conn, server, () => {
+      up.destroy()
+      down.destroy()
+    })
+  },
+
+  'streams of the web': async (_t, { client = {}, server: serving = {} } = {}) => {
+    const severed = new AbortController()
+    const [up, down] = [new TransformStream(), new TransformStream()]
+    const [there, back] = [new TransformStream(), new TransformStream()]
+    for (const [from, to] of [
+      [up, there],
+      [back, down]
+    ] as const) {
+      from.readable.pipeTo(to.writable, severed).catch(() => {})
+    }
+    const server = await serve(Echo, {
+      ...serving,
+      endpoint: { readable: there.readable, writable: back.writable }
+    })
+    const conn = connect<Echo>({ readable: down.readable, writable: up.writable }, client)
+    return joined(conn, server, () => severed.abort())
+  }
+}
+
+/** In a page an error that nobody listens to is none. */
+const pageSocket = (url: string) => new WebSocket(url).on('error', () => {}) as unknown as NativeSocket
+
+/** The port that who connects gives. */
+const offer = (endpoint: MessagePort) =>
+  new Promise<MessagePort>(resolve => {
+    endpoint.on('message', ({ port }) => {
+      if (port) resolve(port)
+    })
+  })
+
+async function overSockets(
+  t: Test,
+  { client = {}, server: serving = {} }: Options = {},
+  open: (url: string, client: ConnectOptions) => Connection<Echo>
+): Promise<Joined> {
+  const web = createServer().listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  t.teardown(() => web.close())
+  const accepted = once(web, 'connection')
+  const server = await serve(Echo, { ...serving, server: web })
+  const conn = open(server.url, client)
+  const [socket] = (await accepted) as [net.Socket]
+  return joined(conn, server, () => socket.destroy())
+}
+
+async function joined(
+  conn: Connection<Echo>,
+  server: Awaited<ReturnType<typeof serve>>,
+  sever: () => void
+): Promise<Joined> {
+  await conn.ping()
+  const [served] = server.sessions
+  return { conn, served: served!, sever, close: () => server.close() }
+}
+
+for (const [name, join] of Object.entries(transports)) {
+  t.test(`over ${name}: values, bytes and callbacks, in order`, async t => {
+    const { conn, served, close } = await join(t)
+    const { root } = conn
+    const bytes = new Uint8Array([1, 2, 3])
+    const value = { list: [1, 'zwei', new Map([[1, new Set(['ü€𝄞'])]])], bytes }
+    t.same(await root.echo(value), value)
+    t.same([...bytes], [1, 2, 3], 'what was sent stays as it is')
+    const large = { text: 'ü'.repeat(1 << 20), bytes: new Uint8Array(4 << 20).fill(7) }
+    const echoed = (await root.echo(large)) as typeof large
+    t.ok(echoed.text === large.text && Buffer.compare(echoed.bytes, large.bytes) === 0)
+    t.same(await root.echo(new Uint8Array()), new Uint8Array())
+    const heard: number[] = []
+    const hear = (n: number) => heard.push(n)
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => root.call(hear, i)))
+    t.same(
+      heard,
+      Array.from({ length: 1000 }, (_, i) => i)
+    )
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: much more than there is room for, asked for at once`, async t => {
+    const { conn, served, close } = await join(t, { server: { limits: { bufferedBytes: 1 << 19 } } })
+    const parts = Array.from({ length: 60 }, (_, i) => new Uint8Array(100_000).fill(i))
+    const echoed = await Promise.all(parts.map(part => conn.root.echo(part)))
+    t.ok(echoed.every((part, i) => Buffer.compare(part as Uint8Array, parts[i]!) === 0))
+    const later: PromiseLike<unknown>[] = []
+    for (const part of parts) {
+      later.push(conn.root.echo(part))
+      await turn() // Each in a frame of its own.
+    }
+    t.equal((await Promise.all(later)).length, parts.length)
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: the client closes, having sent what was called`, async t => {
+    const { conn, served, close } = await join(t)
+    let called = 0
+    const pending = conn.root.call(() => ++called, 1)
+    const cutOff = conn.root.never()
+    await pending
+    await conn.close()
+    t.match(await rejection(cutOff), { code: 'closed' })
+    t.match(await conn.closed, { code: 'closed', message: 'close() was called' })
+    t.match(await served.closed, { code: 'closed', message: /ended the session: close\(\) was called$/ })
+    await close()
+    t.equal(called, 1)
+  })
+
+  t.test(`over ${name}: the server closes`, async t => {
+    const { conn, served, close } = await join(t)
+    const pending = conn.root.never()
+    await Promise.all([close(), rejection(pending)])
+    t.match(await conn.closed, {
+      code: 'server-closed',
+      message: /ended the session: the server is closing$/
+    })
+    t.match(await served.closed, { code: 'server-closed', message: 'the server is closing' })
+    await conn.close()
+  })
+
+  t.test(`over ${name}: what is between them breaks`, async t => {
+    const { conn, served, sever, close } = await join(t)
+    const pending = conn.root.never()
+    await conn.ping()
+    sever()
+    t.match(await rejection(pending), { code: 'connection-lost' })
+    t.match(
+      [await conn.closed, await served.closed],
+      [{ code: 'connection-lost' }, { code: 'connection-lost' }]
+    )
+    await Promise.all([conn.close(), served.close()])
+    await close()
+  })
+
+  t.test(`over ${name}: a value larger than the other end takes`, async t => {
+    const { conn, served, close } = await join(t, { server: { limits: { frameBytes: 10_000 } } })
+    t.match(await rejection(conn.root.echo(new Uint8Array(20_000))), { name: 'LimitError', code: 'limit' })
+    t.equal(await conn.root.echo(1), 1)
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+}
+
+const program = (name: string) => fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url))
+
+interface Sums {
+  add(a: number, b: number): number
+  sum(bytes: Uint8Array): number
+  exit(): void
+}
+
+t.test('a child process: its service in two lines, and its end', async t => {
+  const child = spawn(process.execPath, ['--import', 'tsx', program('stdio')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: CHILD_ENV
+  })
+  const conn = connect<Sums>({ readable: child.stdout, writable: child.stdin })
+  t.equal(await conn.root.add(1, 2), 3)
+  const exited = once(child, 'exit')
+  await conn.close()
+  t.same(await exited, [0, null], 'nothing keeps the child once its session has ended')
+
+  const other = spawn(process.execPath, ['--import', 'tsx', program('stdio')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: CHILD_ENV
+  })
+  const lost = connect<Sums>({ readable: other.stdout, writable: other.stdin })
+  t.match(await rejection(lost.root.exit()), { code: 'connection-lost' })
+})
+
+/** Bundled, for the loaders of this process are not the worker's. */
+async function thread(t: Test, workerData?: string): Promise<Worker> {
+  const outfile = join(t.testdir({}), `worker-${workerData}.mjs`)
+  await build({
+    entryPoints: [program('worker')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external'
+  })
+  return new Worker(outfile, { workerData, env: CHILD_ENV, execArgv: [] })
+}
+
+t.test('a thread: two sessions, and messages of its owner beside', async t => {
+  const worker = await thread(t)
+  await using first = connect<Sums>(worker)
+  await using second = connect<Sums>(worker)
+  worker.postMessage('something of the owner')
+  worker.postMessage({ netref: 'nothing that netref says' })
+  t.equal(await first.root.add(1, 2), 3)
+  t.equal(await second.root.sum(new Uint8Array([1, 2, 3])), 6)
+  t.equal(worker.listenerCount('message'), 0, 'nothing is left on the worker')
+  await first.close()
+  t.equal(await second.root.add(3, 4), 7)
+  const cutOff = second.root.exit()
+  t.match(await rejection(cutOff), { code: 'connection-lost', message: /the other end of the port is gone/ })
+})
+
+t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
+  t.match(await connect(await thread(t, 'fail')).closed, {
+    code: 'unreachable',
+    message: 'cannot reach the other end of the port: the worker failed',
+    cause: { message: 'it did not begin' }
+  })
+  const ending = new Worker('', { eval: true })
+  t.match(await connect(ending).closed, { message: /the worker has ended$/ })
+  const { port1, port2 } = new MessageChannel()
+  const conn = connect(port1, { handshakeTimeout: 1 })
+  t.match(await rejection((conn.root as Netref<Sums>).add(1, 2)), {
+    code: 'unreachable',
+    message: /: cannot reach the other end of the port: nothing serves there, 1 ms long$/
+  })
+  await conn.close()
+  const early = connect(port1)
+  await early.close()
+  t.match(await early.closed, { code: 'closed' })
+  port2.close()
+})
+
+t.test('what serves at a port may begin after the client, and goes on when it has left', async t => {
+  const { port1, port2 } = new MessageChannel()
+  port2.on('message', () => {}) // Somebody else listens there: the first offer is lost.
+  const conn = connect<Sums>(port1)
+  port1.postMessage({ netref: 'serving' }) // It may serve there, too: that is none of the server's business.
+  const three = conn.root.add(1, 2)
+  await turn()
+  const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
+  t.throws(() => server.url, { code: 'not-listening' })
+  t.equal(await three, 3)
+  await conn.close()
+  await using again = connect<Sums>(port1)
+  t.equal(await again.root.add(3, 4), 7)
+  await server.close()
+  t.match(await again.closed, { code: 'server-closed' })
+  port1.close()
+})
+
+t.test('`self` in a SharedWorker brings a port for each page', async t => {
+  const self = Object.assign(new EventTarget(), { onconnect: null })
+  const server = await serve(
+    { add: (a: number, b: number) => a + b },
+    { endpoint: self, limits: { sessions: 1 } }
+  )
+  const pages = [new MessageChannel(), new MessageChannel()]
+  for (const { port2 } of pages) self.dispatchEvent(Object.assign(new Event('connect'), { ports: [port2] }))
+  const [first, second] = pages.map(({ port1 }) => connect<Sums>(port1))
+  t.equal(await first!.root.add(1, 2), 3)
+  t.match(await second!.closed, { code: 'limit', message: /the server has 1 sessions already$/ })
+  t.equal(server.sessions.size, 1)
+  await first!.close()
+  await server.close()
+  for (const { port1 } of pages) port1.close()
+})
+
+t.test('a port that brings what is no frame', async t => {
+  const shared = new Uint8Array(new SharedArrayBuffer(16))
+  for (const [message, code] of [
+    [{}, 'protocol'],
+    [-1, 'protocol'],
+    [1e9, 'protocol'],
+    [shared, 'protocol'],
+    [{ end: 'farewell' }, 'protocol'],
+    [{ end: 'limit: too much' }, 'limit'],
+    ['x'.repeat(30 << 20), 'limit']
+  ] as const) {
+    const { port1, port2 } = new MessageChannel()
+    const conn = connect(port1)
+    const offered = offer(port2)
+    port2.postMessage({ netref: 'serving' })
+    const port = await offered
+    port.postMessage(null)
+    port.postMessage(message)
+    t.match(await conn.closed, { code })
+    port1.close()
+  }
+})
+
+t.test('a port gives room only to who reads; who takes more is cut off', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const limits = { bufferedBytes: 1, jsonBytes: 65_536, frameBytes: 65_536 }
+  const server = await serve(Echo, { endpoint: port2, limits })
+  const { port1: ours, port2: theirs } = new MessageChannel()
+  let replies = 0
+  ours.on('message', message => {
+    if (typeof message === 'string') replies += message.length
+  })
+  port1.postMessage({ netref: 'connect', port: theirs }, [theirs])
+  const ended = new Promise<Reason>(resolve => server.on('session', session => session.on('closed', resolve)))
+  ours.postMessage(`[0,[${formatHello(DEFAULT_LIMITS)}]]`)
+  // It asks and asks, and never says that it took a reply.
+  const text = JSON.stringify('x'.repeat(60_000))
+  const asking = setInterval(() => {
+    for (let i = 0; i < 10; i++)
+      ours.postMessage(`[0,[${formatOperation(Op.call, ++calls, 0, 'echo', `[${text}]`)}]]`)
+  })
+  let calls = 0
+  t.match(await ended, {
+    code: 'limit',
+    message: 'the other end of the port sent more than there was room for'
+  })
+  clearInterval(asking)
+  t.ok(replies < 1.2 * 2 ** 20, `${replies} characters of replies were sent`)
+  await server.close()
+  ours.close()
+  port1.close()
+})
+
+t.test('a stream may come in any parts', async t => {
+  const [up, there, down] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  up.on('data', (chunk: Buffer) => {
+    for (const byte of chunk) there.write(Buffer.of(byte))
+  })
+  const server = await serve(Echo, { endpoint: { readable: there, writable: down } })
+  await using conn = connect<Echo>({ readable: down, writable: up })
+  const value = { text: 'ü€𝄞'.repeat(100), bytes: new Uint8Array(1000).fill(7) }
+  t.same(await conn.root.echo(value), value)
+  await conn.close()
+  await server.close()
+})
+
+t.test('a stream that brings what is no frame', async t => {
+  const frame = (length: number, kind: number, body: Uint8Array = new Uint8Array()) => {
+    const header = Buffer.alloc(5)
+    header.writeUInt32BE(length)
+    header[4] = kind
+    return Buffer.concat([header, body])
+  }
+  for (const [bytes, code] of [
+    [frame(1, 3), 'protocol'],
+    [frame(100 << 20, 1), 'limit'],
+    [frame(1, 0, new Uint8Array([0xff])), 'protocol'],
+    [frame(0, 2), 'protocol'],
+    [frame(0, 0), 'protocol'],
+    [frame(11, 2, Buffer.from('limit: much')), 'limit']
+  ] as const) {
+    const [up, down] = [new PassThrough(), new PassThrough()]
+    const conn = connect({ readable: down, writable: up })
+    down.write(bytes)
+    t.match(await conn.closed, { code })
+  }
+  const [up, down] = [new PassThrough(), new PassThrough()]
+  const conn = connect<Echo>({ readable: down, writable: up })
+  await turn()
+  down.destroy(new Error('it broke'))
+  t.match(await conn.closed, {
+    code: 'connection-lost',
+    message: /: it broke$/,
+    cause: { message: 'it broke' }
+  })
+})
+
+t.test('a stream whose other end does not end is cut off', async t => {
+  const [up, down] = [new PassThrough(), new PassThrough()]
+  const conn = connect({ readable: down, writable: up })
+  await turn()
+  await conn.close()
+  t.match(await conn.closed, { code: 'closed' })
+  t.ok(up.destroyed && down.destroyed)
+})
+
+t.test('a stream that never opens, that is closed before, and one that gives text', async t => {
+  const conn = connect(net.connect('/nowhere/at/all'))
+  t.match(await conn.closed, { code: 'unreachable', message: /ENOENT/, cause: { code: 'ENOENT' } })
+  const early = connect(net.connect(1, '127.0.0.1'))
+  await early.close()
+  t.match(await early.closed, { code: 'closed' })
+  const text = new PassThrough({ encoding: 'utf8' })
+  t.throws(() => connect(text), /the stream gives text/)
+})
+
+t.test('what is no endpoint', async t => {
+  for (const nothing of [{}, null, 1, () => {}]) {
+    t.throws(() => connect(nothing as never), TypeError)
+    t.match(await rejection(serve(Echo, { endpoint: nothing as never })), {
+      name: 'TypeError',
+      message: /is no endpoint: it is the address of a server, a Worker/
+    })
+  }
+  const window = { postMessage() {} }
+  Object.assign(window, { window })
+  t.throws(() => connect(window), /a window is no endpoint: make a MessageChannel/)
+})
+
+t.test('a page: it is told little, and cannot be slowed down', async t => {
+  const nowhere = pageSocket('ws://127.0.0.1:1')
+  const lost = over(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
+  t.match(await lost.closed, {
+    code: 'unreachable',
+    message: /^cannot reach ws:\/\/x \(a page is not told why/
+  })
+
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(sockets, 'listening')
+  const url = `ws://127.0.0.1:${(sockets.address() as net.AddressInfo).port}`
+  for (const [act, reason] of [
+    [(socket: WebSocket) => socket.close(1009), { code: 'limit' }],
+    [(socket: WebSocket) => socket.close(1001), { code: 'connection-lost', message: /close code 1001$/ }],
+    [(socket: WebSocket) => socket.close(4000, 'bye'), { code: 'connection-lost', message: /bye$/ }],
+    [
+      (socket: WebSocket) => socket.send('x'.repeat(101)),
+      { code: 'limit', message: /more than there was room for/ }
+    ]
+  ] as const) {
+    const accepted = once(sockets, 'connection')
+    const conn = over(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
+    const [other] = (await accepted) as [WebSocket]
+    act(other)
+    t.match(await conn.closed, reason)
+    await conn.close()
+  }
+
+  // Two times what there is room for, but not while it was to come slowly.
+  const accepted = once(sockets, 'connection')
+  const transport = new BrowserSocketTransport(pageSocket(url), url, 100)
+  let received = 0
+  const ended = new Promise<Reason>(resolve =>
+    transport.start({ opened() {}, received: frame => void (received += frame.length), closed: resolve })
+  )
+  const [other] = (await accepted) as [WebSocket]
+  const send = (frames: number) => {
+    for (let i = 0; i < frames; i++) other.send('x'.repeat(100))
+  }
+  transport.pause()
+  send(9_000)
+  await until(() => received === 900_000)
+  transport.resume()
+  transport.pause()
+  send(9_000)
+  await until(() => received === 1_800_000)
+  send(9_000)
+  t.match(await ended, { code: 'limit' })
+  t.ok(received < 900_000 + (1 << 20) + 200)
+
+  const lastAccepted = once(sockets, 'connection')
+  const last = new BrowserSocketTransport(pageSocket(url), url, 100)
+  let sent = 0
+  const gone = new Promise<Reason>(resolve =>
+    last.start({
+      opened: () => last.send('x'.repeat(64 << 20), () => sent++),
+      received() {},
+      closed: resolve
+    })
+  )
+  const [unread] = (await lastAccepted) as [WebSocket]
+  unread.pause()
+  unread.terminate()
+  t.match(await gone, { code: 'connection-lost' })
+  t.equal(sent, 0, 'what was not sent is not said to be')
+  sockets.close()
+})
