@@ -20,6 +20,11 @@ export class Answers {
     return this.#waiting.size + this.#settled.size
   }
 
+  /** Calls under way. */
+  get underWay(): number {
+    return this.#waiting.size
+  }
+
   /** The call is under way: calls on its answer are to wait. */
   begin(id: number): void {
     this.#waiting.set(id, [])

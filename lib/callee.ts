@@ -74,8 +74,12 @@ export class Callee {
     if (id !== ++this.#last) throw new ProtocolError(`call ${id} after call ${this.#last - 1}`)
   }
 
-  /** Acts on one operation, made in the span `parent`. @throws ProtocolError when it is not of the protocol */
-  receive(message: Operation, bytes: readonly Uint8Array[], parent?: string): void {
+  /**
+   * Acts on one operation, made in the span `parent`; `again` says that it may have been carried out before.
+   *
+   * @throws ProtocolError when it is not of the protocol
+   */
+  receive(message: Operation, bytes: readonly Uint8Array[], parent?: string, again = false): void {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
@@ -97,6 +101,7 @@ export class Callee {
     if (target < 0) {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
+      if (again) throw new ProtocolError('a call made again on an answer')
       if (id > 0) this.answers.begin(id)
       this.#waiting.add(id)
       const order = ++this.#order
@@ -126,7 +131,7 @@ export class Callee {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
     } else {
       const { object, self } = entry
-      const origin = { self, isRoot: target === 0, held: true, called: true }
+      const origin = { self, isRoot: target === 0, held: true, called: true, again }
       this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin), parent)
     }
   }

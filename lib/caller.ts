@@ -17,12 +17,14 @@ import { formatPath } from './labels.js'
 import type { Path } from './names.js'
 import { Ref } from './netref.js'
 import {
+  formatAgain,
   formatCancel,
   formatOperation,
   formatPing,
   formatTraced,
   Op,
   type OperationCode,
+  REPEATABLE,
   type Reply
 } from './protocol.js'
 import type { References } from './references.js'
@@ -38,11 +40,27 @@ export interface Channel {
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
   push(message: string, bytes: readonly Uint8Array[]): number
+  /** The same for a call, of which no more may wait for a peer that is away than a limit says. */
+  call(message: string, bytes: readonly Uint8Array[]): number
   /** The same for what is owed to the peer: it is not read from while it leaves too much of that unread. */
   reply(message: string, bytes: readonly Uint8Array[]): number
   /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
   room(): Promise<void> | undefined
 }
+
+/** What is kept of what a call was given. */
+export interface Repeatable extends Pick<Payload, 'bytes' | 'given'> {
+  readonly json?: string
+}
+
+/** What asks, and does nothing: it may be asked twice. */
+const READS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
+
+/** What only reads is given nothing. */
+const NOTHING_GIVEN: Repeatable = { bytes: [], given: [] }
+
+/** What is of this side, and has no flow that has begun: it can be handed over again. */
+const isOurs = (kind: string) => kind === 'o' || kind === 'f'
 
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
 interface Watched {
@@ -65,7 +83,9 @@ export class Caller {
     private readonly references: References,
     private readonly channel: Channel,
     /** Told of a value that came as the answer to a call with options. */
-    private readonly adopt: (value: unknown, options: CallOptions) => void
+    private readonly adopt: (value: unknown, options: CallOptions) => void,
+    /** Whether calls may have to be made again, in another session. */
+    private readonly repeats: boolean
   ) {
     this.#witness = new Witness(session, 'out')
   }
@@ -108,6 +128,7 @@ export class Caller {
       const message = span === undefined ? plain : formatTraced(span, plain)
       if (op === Op.oneway) this.#sendOneWay(result, message, payload?.bytes ?? [])
       else this.#send(result, message, payload?.bytes ?? [])
+      if (this.repeats && id > 0) result.payload = payload ?? NOTHING_GIVEN
       if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
       if (options && id > 0) this.#watch(result, options)
     } catch (error) {
@@ -134,7 +155,7 @@ export class Caller {
   }
 
   #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    this.channel.push(message, bytes)
+    this.channel.call(message, bytes)
     this.#oneWays++
     const room = this.channel.room()
     if (!room) result.fulfil(undefined)
@@ -192,7 +213,7 @@ export class Caller {
   }
 
   #send(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    this.channel.push(message, bytes)
+    result.frame = this.channel.call(message, bytes)
     result.id = ++this.#last
     this.#pending.set(result.id, result)
   }
@@ -238,8 +259,34 @@ export class Caller {
     return result
   }
 
-  /** The session has ended: every call that waits rejects, and so does every later one. */
-  end(reason: Reason): void {
+  /**
+   * Makes a call again that waited for its answer in a session that has ended.
+   *
+   * @returns whether it can: it was asked of the root, and all it was given can be given again
+   */
+  repeat(result: Result, mayHaveRun: boolean): boolean {
+    const { op, base, path, operand, options } = result.asked!
+    const isAsked = base instanceof Ref && base.id === 0 && (READS.has(op) || REPEATABLE.has(op))
+    const { payload } = result
+    if (!isAsked || !payload || payload.given.some(([kind]) => !isOurs(kind))) return false
+    // What was given by value is what it was then; what was given by reference has other numbers now.
+    const boxed = payload.given.length + payload.bytes.length > 0 ? this.#box(op, operand)! : payload
+    const again = mayHaveRun && !READS.has(op)
+    const message = formatOperation(op, this.#last + 1, 0, path, boxed.json)
+    result.session = this.session
+    result.payload = boxed
+    result.frame = this.channel.push(again ? formatAgain(message) : message, boxed.bytes)
+    result.id = ++this.#last
+    this.#pending.set(result.id, result)
+    if (options) this.#watch(result, options)
+    return true
+  }
+
+  /**
+   * The session has ended when so many frames had left: every call that waits rejects, and so does every later one,
+   * but for those that a successor makes again.
+   */
+  end(reason: Reason, framesSent: number, successor?: Caller): void {
     this.#ended = reason
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
@@ -247,7 +294,9 @@ export class Caller {
     this.#watched.clear()
     for (const result of waiting) {
       if (!result) continue
-      const error = new SessionEndedError(reason, result.label)
+      const mayHaveRun = result.frame <= framesSent
+      if (successor?.repeat(result, mayHaveRun)) continue
+      const error = new SessionEndedError(reason, result.label, mayHaveRun)
       result.reject(error, true)
       this.#witness.replied(result.id, false, error)
     }

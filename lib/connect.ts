@@ -1,17 +1,28 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 import type { Endpoint } from './endpoint.js'
 import { open } from './endpoints.js'
-import type { Reason } from './errors.js'
-import { type CommonOptions, type Settings, type SocketOptions, settingsOf } from './options.js'
+import type { Reason, ReasonCode } from './errors.js'
+import { Emitter } from './events.js'
+import type { LinkState } from './link.js'
+import {
+  type CommonOptions,
+  type LivenessOptions,
+  livenessOf,
+  type Settings,
+  type SocketOptions,
+  settingsOf
+} from './options.js'
+import { Reconnect, type ReconnectOptions } from './reconnect.js'
+import { Relay } from './relay.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
-import { Session, type SessionEvents, type SessionStats } from './session.js'
+import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
 import { Introducing, type Token } from './token.js'
-import type { Transport } from './transport.js'
+import { NOWHERE, type Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
 import type { Netref } from './types.js'
 import { refuse } from './values.js'
 
-export interface ConnectOptions extends CommonOptions, SocketOptions {
+export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOptions {
   /**
    * What the client shows who it is by, in browsers, too: sent when the socket is open, before all else, and never in
    * the URL. `authenticate` asks for it by `await request.token()`. A function is asked for each socket; if it fails, the
@@ -24,18 +35,75 @@ export interface ConnectOptions extends CommonOptions, SocketOptions {
    * @default a service that offers nothing
    */
   readonly service?: ServiceSource | undefined
+  /**
+   * How another socket is looked for when the one in use is lost; `false` ends the session with its socket.
+   *
+   * @default { delay: 100, maxDelay: 10_000, initial: false }
+   */
+  readonly reconnect?: ReconnectOptions | false | undefined
+  /**
+   * Makes a new session where the one before cannot be resumed: `root` is the new one's then, and `renewed` is told.
+   * Netrefs of the old session stay dead. Calls on the root that were pending are sent again if they had not left, if
+   * they only read, or if their home marks them `@idempotent`; all others reject with `may-have-run`.
+   *
+   * @default false
+   */
+  readonly renew?: boolean | undefined
 }
+
+export interface ConnectionEvents extends SessionEvents {
+  /** A new session has begun, as the one before was lost; `root` is the new one's. */
+  renewed: undefined
+}
+
+/** Why a session ends that another one can take the place of. */
+const RENEWABLE = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
 
 /** A client's hold on a session: calls made before the socket is open wait for it. */
 export class Connection<T> {
-  /** This end of the session. */
-  readonly session: Session
+  /** Resolves, with the reason, when the session has ended, and no other one takes its place. It never rejects. */
+  readonly closed: Promise<Reason>
+  readonly #events: Emitter<ConnectionEvents>
+  #session: Session
+  #close!: (reason: Reason) => void
 
-  /** @internal `open` makes the transport, when it is known that the options can be meant. */
-  constructor(open: (settings: Settings) => Transport, { service = Nothing, ...options }: ConnectOptions) {
-    const settings = settingsOf(options)
-    const makeRoot = rootMaker(service)
-    this.session = new Session(open(settings), { ...settings, initiates: true, makeRoot })
+  /** @internal */
+  constructor(
+    transport: Transport,
+    private readonly setup: Omit<SessionSetup, 'initiates'>,
+    /** What finds a socket for the next session. */
+    private readonly renewal?: Reconnect
+  ) {
+    this.#events = new Emitter(error => setup.onError(error, { session: this.#session }))
+    this.closed = new Promise(resolve => {
+      this.#close = resolve
+    })
+    this.#session = this.#join(transport, () => {})
+  }
+
+  #join(transport: Transport, onBegin: () => void): Session {
+    const successor = this.renewal && ((reason: Reason) => this.#succeed(reason))
+    const session = new Session(transport, { ...this.setup, initiates: true, onBegin, successor })
+    session.on('interrupted', reason => this.#events.emit('interrupted', reason))
+    session.on('resumed', () => this.#events.emit('resumed', undefined))
+    session.on('closed', reason => {
+      if (session !== this.#session) return
+      this.#close(reason)
+      this.#events.emit('closed', reason)
+    })
+    return session
+  }
+
+  /** The session that takes the place of the one that ends. */
+  #succeed({ code }: Reason): Session | undefined {
+    if (!RENEWABLE.has(code) || !this.renewal!.renew()) return undefined
+    this.#session = this.#join(NOWHERE, () => this.#events.emit('renewed', undefined))
+    return this.#session
+  }
+
+  /** This end of the session; of the present one, where sessions are renewed. */
+  get session(): Session {
+    return this.#session
   }
 
   /** What the server offers. */
@@ -43,9 +111,9 @@ export class Connection<T> {
     return this.session.root as Netref<T>
   }
 
-  /** Resolves, with the reason, when the session has ended. It never rejects. */
-  get closed(): Promise<Reason> {
-    return this.session.closed
+  /** Whether there is a socket: `interrupted` is a session that looks for its next one. */
+  get state(): LinkState {
+    return this.session.state
   }
 
   /** Numbers: references held, calls pending, frames and bytes each way. */
@@ -53,9 +121,13 @@ export class Connection<T> {
     return this.session.stats
   }
 
-  /** Calls `listener` at the event: `closed`, with the reason. @returns what takes the listener off again */
-  on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
-    return this.session.on(name, listener)
+  /**
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed` and `renewed`.
+   *
+   * @returns what takes the listener off again
+   */
+  on<E extends keyof ConnectionEvents>(name: E, listener: (told: ConnectionEvents[E]) => void): () => void {
+    return this.#events.on(name, listener)
   }
 
   /** Asks the server for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
@@ -95,13 +167,29 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const endpoint = Object(to) === to && !('href' in (to as object)) ? (to as Endpoint) : parseAddress(to)
-  const { token } = options
-  const openOne = (settings: Settings) => {
+  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
+  const settings = settingsOf(others)
+  const makeRoot = rootMaker(service)
+  if (typeof endpoint !== 'string') return over(made => open(endpoint, options, made), options)
+  const { heartbeat } = livenessOf(others)
+  const openOne = () => {
     const transport = open(endpoint, options, settings)
-    if (token === undefined || typeof endpoint !== 'string') return transport
-    return new Introducing(transport, token, endpoint)
+    return new Relay(token === undefined ? transport : new Introducing(transport, token, endpoint))
   }
-  return new Connection(openOne, options)
+  const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
+  if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
+  const setup = { ...settings, heartbeat, makeRoot, recovery }
+  return new Connection(openOne(), setup, renew ? recovery : undefined)
+}
+
+/** @internal A connection over one transport, which ends with it. */
+export function over<T>(
+  open: (settings: Settings) => Transport,
+  { service = Nothing, ...options }: ConnectOptions
+): Connection<T> {
+  const settings = settingsOf(options)
+  const makeRoot = rootMaker(service)
+  return new Connection(open(settings), { ...settings, makeRoot })
 }
 
 function parseAddress(url: unknown): string {
@@ -130,11 +218,11 @@ export class Pair<T> extends Connection<T> {
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
-  constructor(service: ServiceSource, { identity, serving = {}, ...options }: PairOptions) {
+  constructor(source: ServiceSource, { identity, serving = {}, service = Nothing, ...options }: PairOptions) {
     const transports = MemoryTransport.pair()
-    const makeRoot = rootMaker(service)
+    const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
-    super(() => transports[0], options)
+    super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
     this.served = new Session(transports[1], { ...settings, initiates: false, identity, makeRoot })
     this.transports = transports
   }

@@ -12,6 +12,8 @@ export function formatMessage(message: unknown): string {
   const [op, ...rest] = message as [number, ...unknown[]]
   if (op === Op.traced) return `${formatMessage(rest.slice(1))} in ${rest[0]}`
   const name = names.get(op) ?? `op ${op}`
+  // What comes third in a hello would let whoever reads it take the session over.
+  if (op === Op.hello) rest.length = Math.min(rest.length, 2)
   if (!OPERATIONS.has(op)) return [name, ...rest.map(part => JSON.stringify(part))].join(' ')
   const [id, target, path, ...operand] = rest as [number, number, Path, ...unknown[]]
   const from = target === 0 ? 'root' : target > 0 ? `#${target}` : `answer${target}`

@@ -1,19 +1,21 @@
 // Where clients come in: a path of an http server, its own or one that serves other things too.
 import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { WebSocketServer } from 'ws'
 import { Admission, type Authenticate, refuse } from './admission.js'
 import { NetrefError } from './errors.js'
 import type { Report } from './events.js'
 import { describe } from './labels.js'
-import { type Limits, maxPayload } from './options.js'
+import { checkMs, type Limits, type LivenessOptions, livenessOf, maxPayload } from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
+import { Tickets } from './tickets.js'
 import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
 
-export interface EntranceOptions<Identity = unknown> extends OriginOptions {
+export interface EntranceOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
    * The address to listen at. Anything but a loopback address lets other machines in.
    *
@@ -45,12 +47,27 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions {
    * authenticate: async request => sessions.get(request.cookies.sid)
    */
   readonly authenticate?: Authenticate<Identity> | undefined
+  /**
+   * How long a session whose socket is lost waits for its client to come back on another one, in ms. Until then it
+   * keeps what the client holds and what is to be sent; then it ends, with `connection-lost`. 0 ends it at once.
+   *
+   * @default 30 000
+   */
+  readonly resumeWindow?: number | undefined
+  /**
+   * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
+   * somebody else is told `unauthorized`, and the session goes on waiting.
+   *
+   * @default deep equality
+   */
+  sameIdentity?(began: Identity, comes: Identity): boolean
 }
 
 /** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
 const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
 
 export class Entrance implements Listener {
+  readonly resuming: Listener['resuming']
   readonly #server: Server
   readonly #isOwn: boolean
   readonly #sockets: WebSocketServer
@@ -74,6 +91,13 @@ export class Entrance implements Listener {
     this.#isOwn = server === undefined
     this.#server = this.#isOwn ? http.createServer(upgradeRequired) : checkServer(server)
     this.#policy = originPolicy(options)
+    const { resumeWindow = 30_000, sameIdentity = isDeepStrictEqual } = options
+    if (checkMs('resumeWindow', resumeWindow) > 0) {
+      this.resuming = {
+        tickets: new Tickets(resumeWindow, livenessOf(options).heartbeat),
+        isSame: sameIdentity
+      }
+    }
     this.#sockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -119,7 +143,7 @@ export class Entrance implements Listener {
   async close(): Promise<void> {
     removeEntrance(this.#server, this.options.path ?? '')
     for (const admission of [...this.#atDoor, ...this.#inPorch]) {
-      admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is closing' })
+      admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is going away' })
     }
     const closed = [new Promise<void>(resolve => this.#sockets.close(() => resolve()))]
     if (this.#isOwn) {
@@ -160,7 +184,8 @@ export class Entrance implements Listener {
     let arriving: Arriving | undefined
     this.#sockets.handleUpgrade(message, socket, head, opened => {
       const { remoteAddress, remotePort } = message.socket
-      arriving = new Arriving(new WebSocketTransport(opened, `the client at ${remoteAddress}:${remotePort}`))
+      const peer = `the client at ${remoteAddress}:${remotePort}`
+      arriving = new Arriving(new WebSocketTransport(opened, peer, message.socket))
     })
     return arriving
   }

@@ -3,10 +3,11 @@
 /** Why a session ends, by code. */
 export const REASONS = {
   closed: 'this side or the peer called `close()`',
-  'server-closed': 'the server is closing',
+  'server-closed': 'the server is going away',
   unreachable: 'the first connection did not come about; `cause` says why',
   unauthorized: 'the server did not let the client in (`authenticate`, or an origin)',
-  'connection-lost': 'the socket broke while the session was in use',
+  'connection-lost': 'the socket broke, and no other one came to carry the session on',
+  'session-lost': 'another socket came too late: the server knows the session no more',
   version: 'the peer speaks another version of the protocol',
   protocol: 'the peer sent something that is not of the protocol',
   limit: 'the peer went beyond a limit of `limits` that no single call can answer for',
@@ -27,7 +28,14 @@ export interface Reason {
 }
 
 /** Why a call was refused before or after it ran, without an exception of the handler's own. */
-export type RefusalCode = 'not-exposed' | 'not-callable' | 'released' | 'unsendable' | 'unreadable' | 'limit'
+export type RefusalCode =
+  | 'not-exposed'
+  | 'not-callable'
+  | 'released'
+  | 'unsendable'
+  | 'unreadable'
+  | 'limit'
+  | 'may-have-run'
 
 /**
  * What netref itself has to say about a call: every error of netref's own has a `code`.
@@ -64,8 +72,10 @@ export class LimitError extends NetrefError {
 export class SessionEndedError extends NetrefError {
   override name = 'SessionEndedError'
   readonly reason: Reason
+  /** Whether the call had left this side, so that the other one may have carried it out; `false` says it did not run. */
+  readonly mayHaveRun: boolean
 
-  constructor(reason: Reason, call?: string) {
+  constructor(reason: Reason, call?: string, mayHaveRun = false) {
     const message = `the session has ended (${reason.code}): ${reason.message}`
     super(
       reason.code,
@@ -73,7 +83,14 @@ export class SessionEndedError extends NetrefError {
       reason.cause === undefined ? undefined : { cause: reason.cause }
     )
     this.reason = reason
+    this.mayHaveRun = mayHaveRun
   }
+}
+
+/** The call was sent again in a new session, and not run, as it may have run in the one before: it is not `@idempotent`. */
+export class MayHaveRunError extends NetrefError {
+  override name = 'MayHaveRunError'
+  readonly mayHaveRun = true
 }
 
 /** A value that cannot travel: its message names the path in the arguments, what was found there, and the cure. */
@@ -125,7 +142,8 @@ const refusals: Record<RefusalCode, (message: string) => Error> = {
   released: message => new ReleasedError('released', message),
   unsendable: message => new UnsendableError(message),
   unreadable: message => new NetrefError('unreadable', message),
-  limit: message => new LimitError('limit', message)
+  limit: message => new LimitError('limit', message),
+  'may-have-run': message => new MayHaveRunError('may-have-run', message)
 }
 
 /** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */

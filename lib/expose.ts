@@ -163,6 +163,27 @@ function mark(
   if (kind === 'method') rules.set(member, options)
 }
 
+const idempotents = new WeakSet<object>()
+
+/**
+ * Marks a method that may be carried out twice and does the same as if once: a client that renews its session makes
+ * calls of it again whose answers were lost with the session before.
+ *
+ * @example
+ * class Store extends Service {
+ *   @exposed @idempotent put(key: string, value: string) { this.values.set(key, value) }
+ * }
+ */
+export function idempotent(
+  method: (...args: never) => unknown,
+  { kind, name }: ClassMethodDecoratorContext
+): void {
+  if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: it goes on methods`)
+  idempotents.add(method)
+}
+
+export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotents.has(fn)
+
 /** Whether `@exposed` stands on a member of that name anywhere: no other name needs to be looked up for that. */
 export const isMarkedName = (name: PropertyKey): boolean => markedNames.has(name)
 

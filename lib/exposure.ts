@@ -7,6 +7,7 @@ import {
   type ExposedOptions,
   grantOf,
   inheritRule,
+  isIdempotent,
   isMarkedName,
   isRuledName,
   markOf,
@@ -83,6 +84,8 @@ export interface Origin {
   readonly self?: object | undefined
   /** It is a call of a peer's that is being started, which its caller may give up. */
   readonly called?: boolean | undefined
+  /** Whether the operation may have been carried out before. */
+  readonly again?: boolean | undefined
 }
 
 type Members = Record<Name, unknown>
@@ -119,6 +122,7 @@ export function operate(
   if (op === Op.obtain) return { value: copy(holder, exposure, from) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
+  if (origin.again && op !== Op.call) throw mayHaveRun(name)
   if (name === undefined) return itself(op, holder, operand, origin)
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, from, op === Op.set)
@@ -146,6 +150,12 @@ const WHOLE = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterat
 const outcome = (value: unknown, self: object): Outcome =>
   typeof value === 'function' ? { value, self } : { value }
 
+const mayHaveRun = (name: Name | undefined) =>
+  new Refusal(
+    'may-have-run',
+    `${what(name)} may have run before the session was lost, and is not @idempotent`
+  )
+
 const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
@@ -167,8 +177,11 @@ const passOn = (
   op: OperationCode,
   path: readonly Name[],
   operand: unknown,
-  { called }: Origin
-): unknown => request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+  { called, again }: Origin
+): unknown => {
+  if (again) throw mayHaveRun(path.at(-1))
+  return request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+}
 
 function call(
   fn: unknown,
@@ -177,6 +190,7 @@ function call(
   args: unknown[],
   origin: Origin
 ): unknown {
+  if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
   if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
   if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
   const rule = ruleOf(fn)

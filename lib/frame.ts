@@ -4,7 +4,11 @@
 //   text    [received, [message, …]]
 //   binary  u32 length of the JSON, big-endian, then 4 zero bytes | the JSON, padded to 8 | bytes, padded to 8 | …
 //           with JSON [received, [message, …], [[index of the message, byteLength, …], …]]
-// `received` counts the frames this side has received.
+//   alone   [received], or [received, 1], which asks for one in return
+// `received` counts the frames this side has received, those with a list of messages: the others are not counted, nor
+// sent again. On another socket for the same session the first frame each way is
+//   resume  ["resume", token, received]
+//   resumed ["resumed", the token for the next time, received]
 import { ProtocolError } from './errors.js'
 import { isCount } from './protocol.js'
 
@@ -15,14 +19,43 @@ export interface Frame {
   readonly bytes: ReadonlyMap<number, readonly Uint8Array[]>
   /** In bytes; of a text frame, in characters. */
   readonly size: number
+  /** Whether it is a count alone; and whether it asks for one. */
+  readonly alone: boolean
+  readonly asks: boolean
 }
 
+/** The first frame of a socket that carries a session on. */
+export interface Resumption {
+  /** What proves that it may. */
+  readonly token: string
+  /** The frames of the session that its sender has received. */
+  readonly received: number
+}
+
+const NO_MESSAGES: readonly unknown[] = []
 const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
 const EMPTY = new Uint8Array()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const encoder = new TextEncoder()
 const aligned = (length: number) => (length + 7) & ~7
+
+export const formatCount = (received: number, asks: boolean): string =>
+  asks ? `[${received},1]` : `[${received}]`
+
+const RESUME = /^\["(resumed?)","([\w.-]{1,64})",(\d{1,15})\]$/
+
+export const formatResumption = (what: 'resume' | 'resumed', { token, received }: Resumption): string =>
+  `["${what}","${token}",${received}]`
+
+/** What the first frame of a socket says of a session to be carried on; undefined if it is none of these. */
+export function parseResumption(
+  what: 'resume' | 'resumed',
+  data: string | Uint8Array
+): Resumption | undefined {
+  const [, said, token, received] = (typeof data === 'string' && data.match(RESUME)) || []
+  return said === what ? { token: token!, received: Number(received) } : undefined
+}
 
 /** The messages of one frame, already JSON, as what the transport carries. `bytes[i]` belongs to `messages[i]`. */
 export function formatFrame(
@@ -63,19 +96,30 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
   } catch {
     throw new ProtocolError('a frame that is not JSON')
   }
-  if (!Array.isArray(frame) || !isCount(frame[0]) || !Array.isArray(frame[1]) || frame.length > 3) {
-    throw new ProtocolError('a frame that is not [received, messages]')
-  }
-  if (typeof data !== 'string')
-    return {
-      received: frame[0],
-      messages: frame[1],
-      bytes: rangesOf(data, frame[2], frame[1].length),
-      size: data.length
+  if (!Array.isArray(frame) || !isCount(frame[0]) || frame.length > 3) throw new ProtocolError(NO_FRAME)
+  const [received, messages, sizes] = frame
+  const size = data.length
+  if (Array.isArray(messages)) {
+    if (typeof data !== 'string') {
+      return {
+        received,
+        messages,
+        bytes: rangesOf(data, sizes, messages.length),
+        size,
+        alone: false,
+        asks: false
+      }
     }
-  if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
-  return { received: frame[0], messages: frame[1], bytes: NO_BYTES, size: data.length }
+    if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
+    return { received, messages, bytes: NO_BYTES, size, alone: false, asks: false }
+  }
+  if (typeof data !== 'string' || (frame.length > 1 && (messages !== 1 || frame.length > 2))) {
+    throw new ProtocolError(NO_FRAME)
+  }
+  return { received, messages: NO_MESSAGES, bytes: NO_BYTES, size, alone: true, asks: frame.length > 1 }
 }
+
+const NO_FRAME = 'a frame that is not [received, messages]'
 
 function headerOf(data: Uint8Array): string {
   const length = jsonLength(data)

@@ -1,7 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export type { Authenticate, Verdict } from './admission.js'
 export { callSession, callSignal } from './call-context.js'
-export { Connection, type ConnectOptions, connect, Pair, type PairOptions, pair } from './connect.js'
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectOptions,
+  connect,
+  Pair,
+  type PairOptions,
+  pair
+} from './connect.js'
 export type { Description } from './description.js'
 export type { CallEvent, Diagnostics, ReplyEvent } from './diagnostics.js'
 export {
@@ -9,6 +17,7 @@ export {
   ExposureError,
   type Issue,
   LimitError,
+  MayHaveRunError,
   NetrefError,
   type Reason,
   type ReasonCode,
@@ -16,12 +25,14 @@ export {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-export { type ExposedOptions, type ExposeOptions, expose, exposed } from './expose.js'
+export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
+export type { LinkState } from './link.js'
 export type { ServerMetrics } from './metrics.js'
-export type { CommonOptions, ErrorContext, Limits, SocketOptions } from './options.js'
+export type { CommonOptions, ErrorContext, Limits, LivenessOptions, SocketOptions } from './options.js'
 export type { OriginOptions } from './origins.js'
 export type { PeerCall } from './policy.js'
+export type { ReconnectOptions } from './reconnect.js'
 export { Netref } from './reflect.js'
 export { registerError, registerType, type TypeOptions } from './registry.js'
 export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'

@@ -2,6 +2,7 @@
 import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
+import { describe } from './labels.js'
 import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
 import type { Session } from './session.js'
@@ -137,6 +138,30 @@ export interface CommonOptions extends ExposureOptions {
    * @default what prints it, where the environment sets `NETREF_DEBUG`
    */
   readonly trace?: Trace | undefined
+}
+
+/** How both ends see to it that the other one is there. */
+export interface LivenessOptions {
+  /**
+   * Where nothing comes for so long, in ms, the other side is asked whether it is alive; where nothing comes for so
+   * long again, its socket is given up. 0 never asks.
+   *
+   * @default 15 000
+   */
+  readonly heartbeat?: number | undefined
+}
+export interface Liveness {
+  readonly heartbeat: number
+}
+
+export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions): Liveness => ({
+  heartbeat: checkMs('heartbeat', heartbeat)
+})
+
+/** @throws RangeError naming the option that is no time */
+export function checkMs(name: string, ms: number): number {
+  if (typeof ms === 'number' && ms >= 0 && ms < 2 ** 31) return ms
+  throw new RangeError(`${name}: ${describe(ms)} is not a time in ms, of less than 25 days`)
 }
 
 /** Options of the socket of a client in Node, as `ws` and TLS take them. */

@@ -29,6 +29,7 @@ export const Op = {
   pull: 19,
   items: 20,
   ended: 21,
+  again: 22,
   traced: 30
 } as const
 
@@ -103,9 +104,22 @@ export type Reply = readonly [
   groups?: Groups
 ]
 
+/** A server that would resume the session says with what token, and how long after a loss, in ms. */
+export type Hello = readonly [
+  op: typeof Op.hello,
+  version: number,
+  limits: PeerLimits,
+  token?: string,
+  goodFor?: number
+]
+
+/** An operation that may have been carried out before, in a session that was lost. */
+export type Again = readonly [op: typeof Op.again, ...operation: Operation]
+
 export type Message =
-  | readonly [op: typeof Op.hello, version: number, limits: PeerLimits]
+  | Hello
   | Operation
+  | Again
   | Traced
   | readonly [op: typeof Op.ping, id: number]
   | Reply
@@ -149,8 +163,14 @@ export function formatOperation(
 export const formatTraced = (traceparent: string, operation: string): string =>
   `[${Op.traced},"${traceparent}",${operation.slice(1)}`
 
-export const formatHello = ({ jsonBytes, frameBytes, depth }: PeerLimits): string =>
-  JSON.stringify([Op.hello, VERSION, { jsonBytes, frameBytes, depth }])
+export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
+export const formatHello = (
+  { jsonBytes, frameBytes, depth }: PeerLimits,
+  { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
+): string => {
+  const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth }]
+  return JSON.stringify(token === undefined ? hello : [...hello, token, goodFor])
+}
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>
   `[${Op.release},${idsAndReceipts.join(',')}]`
@@ -171,6 +191,9 @@ export const formatEnded = (id: number, ok: boolean, payload?: string): string =
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {
   return payload === undefined ? `[${op},${id}]` : `[${op},${id},${payload}]`
 }
+
+/** What may be carried out again, if its home says so. */
+export const REPEATABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
 
 /** @throws ProtocolError when `raw` is not one of the messages above. */
 export function parseMessage(raw: unknown): Message {
@@ -215,8 +238,10 @@ function wellFormed(m: unknown[]): boolean {
       return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4])
     case Op.ping:
       return m.length === 2 && isId(m[1])
+    case Op.again:
+      return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
     case Op.hello:
-      return m.length === 3 && isId(m[1]) && isLimits(m[2])
+      return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
     default:
       return false
   }
@@ -237,6 +262,9 @@ export const OPERATIONS: ReadonlySet<unknown> = new Set([
   Op.iterate,
   Op.drive
 ])
+/** What proves that a socket is of a session: nothing that could be read as more. */
+const isResumable = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
+const isToken = (token: unknown): token is string => typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1

@@ -1,6 +1,7 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
 import type { CallOptions } from './call-options.js'
+import type { Repeatable } from './caller.js'
 import { Refusal, refusalError } from './errors.js'
 import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
@@ -33,6 +34,10 @@ export class Result extends Handler {
   readonly proxy: object = new Proxy(blankFunction, this)
   /** The number of the call; 0 when it was never sent. */
   id = 0
+  /** The number of the frame it is in. */
+  frame = 0
+  /** What was sent of its operand, where it may have to be sent again. */
+  payload: Repeatable | undefined
   /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
   observed = false
   #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
@@ -48,7 +53,7 @@ export class Result extends Handler {
   #label = 'result'
 
   constructor(
-    readonly session: Requester,
+    public session: Requester,
     op: OperationCode,
     base: Ref | Result,
     path: Path,
@@ -68,6 +73,10 @@ export class Result extends Handler {
     if (!this.#asked) return this.#label
     const { op, base, path, operand } = this.#asked
     return formatCall(op, ending(base.label) + formatPath(path), operand)
+  }
+
+  get asked(): Asked | undefined {
+    return this.#asked
   }
 
   /** Until the answer is there, what is asked of it has the options it has itself. */
@@ -94,7 +103,7 @@ export class Result extends Handler {
     if (state === 'rejected' || this.#chained) this.#label = this.label
     this.#state = state
     this.#value = value
-    this.#asked = undefined
+    this.#asked = this.payload = undefined
     const waiting = this.#waiting
     if (!waiting) return
     this.#waiting = undefined

@@ -1,19 +1,34 @@
-// `serve`: a server with a session for each client.
+// `serve`: a WebSocket server with a session for each client.
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
+import { formatResumption, type Resumption } from './frame.js'
 import { Metrics, type ServerMetrics } from './metrics.js'
-import { type CommonOptions, type Settings, settingsOf } from './options.js'
+import {
+  type CommonOptions,
+  checkMs,
+  type Liveness,
+  type LivenessOptions,
+  livenessOf,
+  type Settings,
+  settingsOf
+} from './options.js'
+import { Reception } from './reception.js'
+import { Relay } from './relay.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
-import type { Listener, Transport } from './transport.js'
+import { DEAF, type Listener, type Transport } from './transport.js'
 import { refuse } from './values.js'
 
-export interface ServeOptions<Identity = unknown> extends CommonOptions, EntranceOptions<Identity> {
+export interface ServeOptions<Identity = unknown>
+  extends CommonOptions,
+    LivenessOptions,
+    EntranceOptions<Identity> {
   /**
    * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
-   * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`.
+   * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`. What is served over it
+   * ends with it: only sockets are found again.
    */
   readonly endpoint?: ServedEndpoint | undefined
 }
@@ -30,8 +45,10 @@ export class Server {
   /** The sessions that go on at present. */
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<Session>()
-  /** All that are connected, also those whose client has not said hello. */
-  readonly #connected = new Set<Session>()
+  /** Sockets that have not said what they want. */
+  readonly #arriving = new Set<Reception>()
+  /** All sessions, also those whose client's hello is not read yet. */
+  readonly #all = new Set<Session>()
   readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
   readonly #metrics = new Metrics()
@@ -41,7 +58,7 @@ export class Server {
   constructor(
     listener: Listener,
     private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings
+    private readonly settings: Settings & Liveness
   ) {
     this.sessions = this.#sessions
     this.#listener = listener
@@ -56,26 +73,71 @@ export class Server {
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  /** A client is a session once it has said hello; until then it is only connected. */
-  #accept(transport: Transport, identity: unknown): void {
-    const { makeRoot, settings } = this
+  #accept(arriving: Transport, identity: unknown): void {
+    const transport = new Relay(arriving)
+    const destination = {
+      begin: (first: string | Uint8Array) => this.#begin(transport, identity, first),
+      resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
+    }
+    const left = (reception: Reception) => this.#arriving.delete(reception)
+    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, left))
+  }
+
+  /** A client is a session once it has said hello. */
+  #begin(transport: Transport, identity: unknown, first: string | Uint8Array): void {
+    if (this.#closing) return turnAway(transport, GOING)
+    const { settings, makeRoot } = this
+    const { sessions } = settings.limits
+    if (this.#all.size >= sessions) this.#makeRoom()
+    if (this.#all.size >= sessions) {
+      return turnAway(transport, { code: 'limit', message: `the server has ${sessions} sessions already` })
+    }
+    const recovery = this.#listener.resuming?.tickets.issue()
     const onBegin = (session: Session) => {
-      clearTimeout(hello)
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const session = new Session(transport, { ...settings, initiates: false, identity, makeRoot, onBegin })
-    const { helloMs, sessions } = settings.limits
-    const late: Reason = { code: 'limit', message: `it received no hello within ${helloMs} ms` }
-    const hello = setTimeout(() => session.end(late), helloMs)
-    this.#connected.add(session)
+    const setup = { ...settings, initiates: false, identity, makeRoot, onBegin, recovery }
+    const session = new Session(transport, setup)
+    if (recovery) recovery.session = session
+    this.#all.add(session)
     session.on('closed', () => {
-      clearTimeout(hello)
-      this.#connected.delete(session)
+      recovery?.forget()
+      this.#all.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
     })
-    if (this.#connected.size > sessions) {
-      session.end({ code: 'limit', message: `the server has ${sessions} sessions already` })
+    session.link.received(first)
+  }
+
+  /** Whoever comes has more to do than who may come back: the session that was interrupted first ends. */
+  #makeRoom(): void {
+    const { sessions } = this.settings.limits
+    const message = `another client came, and there may be ${sessions} sessions (limits.sessions)`
+    for (const session of this.#all) {
+      if (session.state === 'interrupted') return session.end({ code: 'limit', message })
+    }
+  }
+
+  #resume(transport: Transport, identity: unknown, { token, received }: Resumption): void {
+    const ticket = this.#listener.resuming?.tickets.take(token)
+    if (!ticket) {
+      const message = 'this server does not know the session: it has ended, or was of a server before'
+      return turnAway(transport, { code: 'session-lost', message })
+    }
+    const { session } = ticket
+    if (!this.#isSame(session.identity, identity)) {
+      return turnAway(transport, { code: 'unauthorized', message: 'the session is somebody else’s' })
+    }
+    const answer = { token: ticket.token, received: session.link.framesIn }
+    session.link.carryOn(transport, received, formatResumption('resumed', answer))
+  }
+
+  #isSame(began: unknown, comes: unknown): boolean {
+    try {
+      return this.#listener.resuming!.isSame(began, comes)
+    } catch (error) {
+      this.#report(error)
+      return false
     }
   }
 
@@ -96,17 +158,27 @@ export class Server {
     return this.#events.on(name, listener)
   }
 
-  /** Stops listening and ends every session, telling its client `server-closed`. Resolves when all of them are gone. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /**
+   * Takes no new sessions, lets calls finish that are under way, then stops listening and ends every session: its
+   * client is told `server-closed`. Resolves when all sockets are closed.
+   *
+   * @param options.drain how long calls may take to finish, in ms; 0 by default
+   * @example
+   * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
+   */
+  close({ drain = 0 }: { readonly drain?: number | undefined } = {}): Promise<void> {
+    this.#closing ??= this.#close(checkMs('drain', drain))
     return this.#closing
   }
 
-  async #close(): Promise<void> {
+  async #close(drain: number): Promise<void> {
+    for (const end = Date.now() + drain; Date.now() < end && [...this.#all].some(({ busy }) => busy); ) {
+      await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    }
     const stopped = this.#listener.close()
-    const reason: Reason = { code: 'server-closed', message: 'the server is closing' }
-    const gone = [...this.#connected].map(session => {
-      session.end(reason)
+    for (const arriving of this.#arriving) arriving.end(GOING)
+    const gone = [...this.#all].map(session => {
+      session.end(GOING)
       return session.close()
     })
     await Promise.all([stopped, ...gone])
@@ -118,25 +190,34 @@ export class Server {
   }
 }
 
+const GOING: Reason = { code: 'server-closed', message: 'the server is going away' }
+/** How often it is looked whether calls are still under way, in ms. */
+const LOOK_AGAIN = 20
+
+function turnAway(transport: Transport, reason: Reason): void {
+  transport.start(DEAF)
+  transport.close(reason)
+}
+
 refuse(Server, 'it belongs to this side alone', { name: 'Server' })
 
 /**
- * Serves a service over WebSocket, or over what `endpoint` names: a class that extends `Service` (each session gets an
- * instance of its own), an object (all sessions share it), or a function `session => object`.
+ * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
+ * object (all sessions share it), or a function `session => object`.
  *
  * @returns the server, once it listens
  * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options
  * @example
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
- * @example
- * await serve(Calculator, { endpoint: parentPort }) // in a worker of Node; in one of a page it is `self`
  */
 export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
-  const settings = settingsOf(options)
+  // Only a socket is lost without a word.
+  const { heartbeat } = options.endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
+  const settings = { ...settingsOf(options), heartbeat }
   const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server

@@ -8,17 +8,18 @@ import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
-import { Link } from './link.js'
+import { Link, type LinkSetup, type LinkState } from './link.js'
 import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import type { Settings } from './options.js'
 import {
   type Cancel,
   formatHello,
+  type Hello,
   type Message,
   Op,
+  type Operation,
   type OperationCode,
-  type PeerLimits,
   parseMessage,
   VERSION
 } from './protocol.js'
@@ -65,7 +66,7 @@ export interface Tables {
   readonly imports: TableEntry[]
 }
 
-export interface SessionSetup extends Settings {
+export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
   readonly initiates: boolean
   /** Who the peer is, as `authenticate` found. */
@@ -73,10 +74,16 @@ export interface SessionSetup extends Settings {
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
-  readonly onBegin?: (session: Session) => void
+  readonly onBegin?: ((session: Session) => void) | undefined
+  /** The session that takes the place of one that ends for this reason, and makes its calls again. */
+  readonly successor?: ((reason: Reason) => Session | undefined) | undefined
 }
 
 export interface SessionEvents {
+  /** The transport is lost, and the session waits for another one. */
+  interrupted: Reason
+  /** Another transport carries the session on: nothing is lost. */
+  resumed: undefined
   /** The session has ended. */
   closed: Reason
 }
@@ -98,7 +105,8 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** Who the peer is: what `authenticate` returned for it; undefined at a client, and where nobody was asked. */
   readonly identity: Identity
   readonly #rootRef: Ref
-  readonly #link: Link
+  /** @internal */
+  readonly link: Link
   readonly #events: Emitter<SessionEvents>
   readonly #references: References
   readonly #caller: Caller
@@ -122,7 +130,7 @@ export class Session<Root extends object = object, Identity = unknown> {
   ) {
     const { limits, exposeStacks, exposure } = setup
     const report = (error: unknown) => this.#report(error)
-    const freeing = () => this.#link.atEndOfTick()
+    const freeing = () => this.link.atEndOfTick()
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
@@ -130,7 +138,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#rootRef = new Ref(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
-    this.#link = new Link(transport, this, limits, setup.trace)
+    this.link = new Link(transport, this, setup)
     this.#references = new References(
       this,
       { ...limits, exposeStacks },
@@ -138,24 +146,33 @@ export class Session<Root extends object = object, Identity = unknown> {
       this.#rootRef,
       freeing,
       report,
-      this.#link
+      this.link
     )
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
-    this.#caller = new Caller(this, this.#references, this.#link, adopt)
-    this.#callee = new Callee(this, this.#references, this.#link, exposure, limits, (error, call) =>
+    this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
+    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
-    if (setup.initiates) this.#link.push(formatHello(limits), NO_BYTES)
-    this.#link.start()
+    if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
+    this.link.start()
   }
 
-  /** Calls `listener` at the event: `closed`, with the reason. @returns what takes the listener off again */
+  /** Whether there is a transport: `interrupted` is a session that waits for its next one. */
+  get state(): LinkState {
+    return this.link.state
+  }
+
+  /**
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   *
+   * @returns what takes the listener off again
+   */
   on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 
   get stats(): SessionStats {
-    const { framesIn, framesOut, bytesIn, bytesOut } = this.#link
+    const { framesIn, bytesIn, sender } = this.link
     const { exports, imports } = this.#references
     return {
       exports: exports.size,
@@ -164,10 +181,10 @@ export class Session<Root extends object = object, Identity = unknown> {
       callsIn: this.#callee.calls,
       callsOut: this.#caller.calls,
       framesIn,
-      framesOut,
+      framesOut: sender.frames,
       bytesIn,
-      bytesOut,
-      buffered: this.#link.buffered + this.#references.flows.buffered
+      bytesOut: sender.bytes,
+      buffered: sender.buffered + this.#references.flows.buffered
     }
   }
 
@@ -194,7 +211,7 @@ export class Session<Root extends object = object, Identity = unknown> {
   async close(): Promise<void> {
     this.#closing = !this.#ended
     this.end({ code: 'closed', message: 'close() was called' })
-    await this.#link.gone
+    await this.link.gone
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -249,7 +266,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     let i = from
     this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && !this.#link.paused) {
+      while (i < messages.length && !this.#ended && !this.link.paused) {
         this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
         i++
       }
@@ -270,7 +287,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
-        return this.#begin(message[1], message[2])
+        return this.#begin(message)
       case Op.result:
       case Op.error:
         return this.#caller.settle(message, bytes)
@@ -291,6 +308,8 @@ export class Session<Root extends object = object, Identity = unknown> {
       case Op.ping:
         this.#callee.count(message[1])
         return this.#callee.reply(message[1], { value: undefined })
+      case Op.again:
+        return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true)
       default:
         return this.#callee.receive(message, bytes)
     }
@@ -308,7 +327,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee.cancel(id, reason)
   }
 
-  #begin(version: number, limits: PeerLimits): void {
+  #begin([, version, limits, token, goodFor = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
@@ -316,8 +335,11 @@ export class Session<Root extends object = object, Identity = unknown> {
       )
     }
     this.#greeted = true
-    this.#link.peer = limits
-    if (!this.setup.initiates) this.#link.push(formatHello(this.setup.limits), NO_BYTES)
+    const { initiates, recovery } = this.setup
+    this.link.sender.peer = limits
+    if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
+    else if (recovery) Object.assign(recovery, { token, goodFor })
+    if (initiates && token === undefined) this.link.sender.kept.stop()
     this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
@@ -342,8 +364,6 @@ export class Session<Root extends object = object, Identity = unknown> {
     )
   }
 
-  // The end.
-
   /** @internal */
   acknowledged(frames: number): void {
     this.#callee.answers.acknowledged(frames)
@@ -354,12 +374,30 @@ export class Session<Root extends object = object, Identity = unknown> {
     return this.#references.flows.trailing() ?? this.#references.trailing()
   }
 
+  /** @internal */
+  interrupted(reason: Reason): void {
+    this.#events.emit('interrupted', reason)
+  }
+
+  /** @internal */
+  resumed(): void {
+    this.#events.emit('resumed', undefined)
+  }
+
+  // The end.
+
+  /** @internal Whether calls of the peer are under way. */
+  get busy(): boolean {
+    return this.#callee.answers.underWay > 0
+  }
+
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return
     this.#ended = reason
-    this.#link.close(reason)
-    this.#caller.end(reason)
+    this.link.close(reason)
+    const successor = this.setup.successor?.(reason)
+    this.#caller.end(reason, this.link.sender.kept.sent, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))

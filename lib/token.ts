@@ -31,6 +31,9 @@ abstract class Wrapped implements Transport {
   get buffered(): number {
     return this.inner.buffered
   }
+  get arrived(): number {
+    return this.inner.arrived ?? 0
+  }
   pause(): void {
     this.inner.pause()
   }

@@ -1,17 +1,20 @@
 // What carries frames. A transport delivers whole frames in order, and may die.
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
+import type { Tickets } from './tickets.js'
 
 /** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
 export const ROOM = 1 << 20
 
 export interface Transport {
-  /** Begins delivery to `link`. Called once, before anything else. */
-  start(link: TransportListener): void
+  /** Begins delivery to `listener`. Called once, before anything else. */
+  start(listener: TransportListener): void
   /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
   send(frame: string | Uint8Array, sent?: () => void): void
   /** Bytes that were sent and have not left this process. */
   readonly buffered: number
+  /** Bytes that have come, of frames that are not complete, too; for transports that can tell. */
+  readonly arrived?: number
   /** Stops reading from the other end, which is slowed down by that, and goes on. */
   pause(): void
   resume(): void
@@ -27,6 +30,18 @@ export interface TransportListener {
   closed(reason: Reason): void
 }
 
+/** Where a link begins that is to look for its first transport by itself. */
+export const NOWHERE: Transport = {
+  start: listener => listener.closed({ code: 'unreachable', message: 'no connection was tried yet' }),
+  send() {},
+  buffered: 0,
+  pause() {},
+  resume() {},
+  close() {}
+}
+
+/** For a transport that was given up: nothing of it is heard any more. */
+export const DEAF: TransportListener = { opened() {}, received() {}, closed() {} }
 /** Told of a client that was let in, and who it is. */
 export type LetIn = (transport: Transport, identity: unknown) => void
 
@@ -34,6 +49,10 @@ export type LetIn = (transport: Transport, identity: unknown) => void
 export interface Listener {
   /** Where clients connect to; undefined where that has no address. */
   readonly url: string | undefined
+  /** How sessions go on over another of its transports; undefined where they end with theirs. */
+  readonly resuming?:
+    | { readonly tickets: Tickets; isSame(began: unknown, comes: unknown): boolean }
+    | undefined
   /** Lets clients in from now on. Called once. */
   open(letIn: LetIn, report: Report): Promise<void>
   /** Lets nobody in any more. Resolves when what it listened at is free. */

@@ -42,7 +42,7 @@ t.test('a server listens at loopback, tells its url, and counts its sessions', a
   await Promise.all([server.close(), server.close(), closed])
   t.match(await second.closed, {
     code: 'server-closed',
-    message: /^ws:.* ended the session: the server is closing$/
+    message: /^ws:.* ended the session: the server is going away$/
   })
   t.match(await rejection(second.root.add(1, 1)), { code: 'server-closed' })
   t.equal(server.sessions.size, 0)
@@ -146,11 +146,11 @@ t.test('what was called before the socket is open may be more than a frame takes
   })
 )
 
-t.test('a socket that breaks ends the session on both ends, and every pending call with it', async t => {
+t.test('where nothing is resumed, a socket that breaks ends the session and every pending call', async t => {
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
-  const server = await serve(Calculator, { server: web })
-  const conn = connect<Calculator>(server.url)
+  const server = await serve(Calculator, { server: web, resumeWindow: 0 })
+  const conn = connect<Calculator>(server.url, { reconnect: false })
   const [socket] = (await once(web, 'connection')) as [net.Socket]
   await conn.root.add(1, 2)
   const [session] = server.sessions

@@ -109,6 +109,16 @@ t.test('npm start: two processes, the lines of the file and their count', async 
   t.notOk(start.stdout.includes('\x1b'), 'colours are for terminals')
 })
 
+t.test('--chaos: a file is counted while its socket is cut every 100 ms, and the count is right', async t => {
+  const start = demo(t, START, linesFile(t, 50_000), '--chaos')
+  t.same(await start.ended, { code: 0, signal: null })
+  t.equal(start.stderr, '')
+  const [, counted, cuts] = start.stdout.match(/counted (\d+) lines\.\nTheir socket was cut (\d+) times/)!
+  t.equal(counted, '50000')
+  t.comment(`cut ${cuts} times`)
+  t.ok(Number(cuts) >= 3)
+})
+
 t.test('a long file: a progress bar instead of the lines', async t => {
   const start = demo(t, START, linesFile(t, 50_000))
   t.same(await start.ended, { code: 0, signal: null })
@@ -190,7 +200,7 @@ t.test('a server that goes while it counts', async t => {
   const client = demo(t, CLIENT, linesFile(t, 1_000_000), '--url', url!)
   await client.says(/10 %/)
   process.kill(server.pid, 'SIGTERM')
-  await fails(t, 'ended the session: the server is closing', client)
+  await fails(t, 'ended the session: the server is going away', client)
   t.same(await server.ended, { code: 0, signal: null })
 })
 

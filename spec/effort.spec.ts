@@ -137,7 +137,11 @@ function timed(run: () => void): number {
 async function act(frame: string | Uint8Array): Promise<{ took: number; said: unknown[] }> {
   const [ours, its] = MemoryTransport.pair()
   const said: unknown[] = []
-  ours.start({ opened() {}, received: frame => said.push(...JSON.parse(frame as string)[1]), closed() {} })
+  ours.start({
+    opened() {},
+    received: frame => said.push(...(JSON.parse(frame as string)[1] ?? [])),
+    closed() {}
+  })
   const settings = settingsOf({ onError() {} })
   const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Echo() })
   await undefined

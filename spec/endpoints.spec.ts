@@ -1,15 +1,16 @@
 // What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in browser.spec.ts.
 import t from 'tap'
 import { WebSocket } from 'ws'
+import { over } from '../lib/connect.js'
 import { listen, open } from '../lib/endpoints-browser.js'
-import { Connection, type ConnectOptions, serve } from '../lib/index.js'
+import { type ConnectOptions, serve } from '../lib/index.js'
 import { settingsOf } from '../lib/options.js'
 import { Server } from '../lib/serve.js'
 
 const service = { add: (a: number, b: number) => a + b }
-const settings = settingsOf({})
+const settings = { ...settingsOf({}), heartbeat: 0 }
 const connect = (to: Parameters<typeof open>[0], options: ConnectOptions = {}) =>
-  new Connection<typeof service>(made => open(to, options, made), options)
+  over<typeof service>(made => open(to, options, made), options)
 
 t.test('an address: by the WebSocket of the page, and none of the options of Node', async t => {
   Object.assign(globalThis, { WebSocket })

@@ -358,7 +358,7 @@ t.test('pending calls reject on close, on both ends, and say why', async t => {
     const sockets: Socket[] = []
     const http = createServer().on('connection', socket => sockets.push(socket))
     await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
-    const server = await serve(home, { server: http })
+    const server = await serve(home, { server: http, resumeWindow: 0 })
     const conn = connect<World>(server.url)
     const root = conn.root as Untyped
     await root.keep(() => new Promise(() => {}))
@@ -487,7 +487,8 @@ async function rawClient(server: Server) {
   const closed = new Promise<{ code: number; text: string }>(resolve => {
     socket.on('close', (code, text) => resolve({ code, text: String(text) }))
   })
-  socket.on('message', data => frames.push(String(data)))
+  // A count alone is none.
+  socket.on('message', data => JSON.parse(String(data)).length > 1 && frames.push(String(data)))
   socket.on('error', () => {})
   await new Promise(resolve => socket.on('open', resolve))
   return {
@@ -519,7 +520,11 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   nothing: ['', /^protocol: .* not JSON/],
   'no array': ['{}', /^protocol: it received a frame that is not \[received, messages\]/],
   null: ['null', /^protocol: /],
-  'no messages': ['[1]', /^protocol: /],
+  'no messages': ['[1,{}]', /^protocol: /],
+  'a count with too much': ['[1,1,1]', /^protocol: /],
+  'a binary count': [binary(-1, '[1]'), /^protocol: /],
+  'a count alone of frames never sent': ['[7]', /^protocol: it received a count of 7 frames, of 1 sent/],
+  'a socket that would carry on what it is': ['["resume","1.x",1]', /^protocol: /],
   'a negative count': ['[-1,[]]', /^protocol: /],
   'a broken count': ['[1.5,[]]', /^protocol: /],
   'a count of frames never sent': ['[7,[]]', /^protocol: it received a count of /],
@@ -646,7 +651,7 @@ t.test('before its hello a client can say nothing, and only what this side under
 })
 
 t.test('a client that takes next to nothing ends its session, not the server', async t => {
-  const server = await serve(new World(), { port: 0 })
+  const server = await serve(new World(), { port: 0, resumeWindow: 0 })
   for (const path of ['missing', 'list', 'never', 'tell'])
     for (const room of [1, 60, 100, 160, 300]) {
       const client = await rawClient(server)
@@ -672,7 +677,7 @@ t.test('a client that takes next to nothing ends its session, not the server', a
 })
 
 t.test('what is of the protocol and means harm is refused, call by call', async t => {
-  const server = await serve(new World(), { port: 0, allowSetAttrs: true })
+  const server = await serve(new World(), { port: 0, allowSetAttrs: true, resumeWindow: 0 })
   const client = await rawClient(server)
   await client.hello()
   const bad: Record<string, [message: (id: number) => unknown[], code: string]> = {

@@ -28,6 +28,8 @@ export interface Input {
   readonly lies: readonly [header: number, end: number]
   /** Places in the text where a character is put, or one is cut. */
   readonly typos: readonly (readonly [at: number, put: string])[]
+  /** A count alone: whether it asks for one. */
+  readonly asks?: boolean
   /** Something else altogether. */
   readonly raw?: string | Uint8Array
 }
@@ -227,6 +229,12 @@ const message: Arbitrary<Tree> = fc.oneof(
   },
   { weight: 8, arbitrary: fc.tuple(target, path, value).map(([at, p, v]) => [Op.set, CALL, at, p, ...v]) },
   {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom<Tree>(Op.call, Op.call, Op.construct, Op.get, Op.again), target, path, args)
+      .map(([op, target, path, args]) => [Op.again, op, CALL, target, path, ...args])
+  },
+  {
     weight: 5,
     arbitrary: fc
       .tuple(fc.constantFrom(Op.result, Op.error), ASKED, value)
@@ -261,6 +269,16 @@ const sizes = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(0, 1, 8, 16, 2 ** 33)
 export const SOUND = { miscount: 0, mutations: [], lies: [0, 0], typos: [] } as const
 const messages = fc.array(message, { minLength: 1, maxLength: 3 })
 const lie = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 8, -8, 2 ** 31)
+
+/** What would carry on a session: mostly one that is not there. */
+export const resumption = fc
+  .tuple(
+    fc.constantFrom('resume', 'resumed', 'resume '),
+    fc.constantFrom('1', '2', '', '__proto__', '1e0', '01'),
+    fc.constantFrom('', '.', `.${'A'.repeat(22)}`, `.${'é'.repeat(22)}`, '.A.B', `.${'A'.repeat(99)}`),
+    fc.constantFrom('0', '1', '-1', '99', '0.5', '9007199254740993', '1e3', '"1"', 'null')
+  )
+  .map(([what, id, secret, count]) => `["${what}","${id}${secret}",${count}]`)
 
 /** One input; about half of them leave a session alive. */
 export const input: Arbitrary<Input> = fc.oneof(
@@ -298,6 +316,13 @@ export const input: Arbitrary<Input> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
+      .tuple(fc.boolean(), fc.constantFrom(0, 0, 0, 1, -1))
+      .map(([asks, miscount]) => ({ ...SOUND, messages: [], asks, miscount }))
+  },
+  { weight: 1, arbitrary: resumption.map(raw => ({ ...SOUND, messages: [], raw })) },
+  {
+    weight: 1,
+    arbitrary: fc
       .oneof(
         fc.array(fc.nat(0xffff), { maxLength: 40 }).map(units => String.fromCharCode(...units)),
         fc.json({ maxDepth: 4 }),
@@ -322,8 +347,8 @@ export class BadPeer {
 
   /** Learns from a frame. @throws when it is not of the protocol */
   hear(data: string | Uint8Array): void {
-    this.#frames++
-    const { messages } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000 })
+    const { messages, alone } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000 })
+    if (!alone) this.#frames++
     for (const raw of messages) {
       const message = parseMessage(raw)
       const [op, id] = message
@@ -354,8 +379,9 @@ export class BadPeer {
   }
 
   /** The frame for an input, as things stand. */
-  frame({ messages, miscount, mutations, sizes, lies, typos, raw }: Input): string | Uint8Array {
+  frame({ messages, miscount, mutations, sizes, lies, typos, asks, raw }: Input): string | Uint8Array {
     if (raw !== undefined) return raw
+    if (asks !== undefined) return JSON.stringify([this.#frames + miscount, ...(asks ? [1] : [])])
     const frame: Tree[] = [
       this.#frames + miscount,
       mutations.length > 0 ? structuredClone(messages) : messages

@@ -13,9 +13,9 @@ import { type MessagePort, Worker } from 'node:worker_threads'
 import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import { type Connection, over } from '../lib/connect.js'
 import {
   type CommonOptions,
-  Connection,
   type ConnectOptions,
   connect,
   type Netref,
@@ -63,7 +63,7 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
   // `ws` has the face of a page's WebSocket, too.
   'the WebSocket of a page': (t, options) =>
     overSockets(t, options, (url, client) => {
-      return new Connection(
+      return over(
         ({ limits }) => new BrowserSocketTransport(pageSocket(url), url, maxPayload(limits)),
         client
       )
@@ -491,7 +491,7 @@ t.test('what is no endpoint', async t => {
 
 t.test('a page: it is told little, and cannot be slowed down', async t => {
   const nowhere = pageSocket('ws://127.0.0.1:1')
-  const lost = new Connection(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
+  const lost = over(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
   t.match(await lost.closed, {
     code: 'unreachable',
     message: /^cannot reach ws:\/\/x \(a page is not told why/
@@ -510,7 +510,7 @@ t.test('a page: it is told little, and cannot be slowed down', async t => {
     ]
   ] as const) {
     const accepted = once(sockets, 'connection')
-    const conn = new Connection(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
+    const conn = over(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
     const [other] = (await accepted) as [WebSocket]
     act(other)
     t.match(await conn.closed, reason)

@@ -1,10 +1,12 @@
 // `npm run demo:client -- FILE --url ws://127.0.0.1:18861`: has the lines of its own file counted by the server.
-// With `--stream` the lines are handed over as an iterator, and not the file.
+// With `--stream` the lines are handed over as an iterator, and not the file; with `--chaos` the socket is cut every
+// 100 ms meanwhile.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { connect } from 'netref'
 import { bold, dim, main } from '../terminal.js'
+import { Cutter } from './cutter.js'
 import type { LineCounter } from './line-counter.js'
 import { Progress } from './progress.js'
 import { TextFile } from './text-file.js'
@@ -17,14 +19,21 @@ await main(async () => {
     allowPositionals: true,
     options: {
       url: { type: 'string', default: 'ws://127.0.0.1:18861' },
-      stream: { type: 'boolean', default: false }
+      stream: { type: 'boolean', default: false },
+      chaos: { type: 'boolean', default: false }
     }
   })
   const path = positionals[0] ?? relative('.', fileURLToPath(new URL('testfile.txt', import.meta.url)))
   const file = await TextFile.open(path)
 
-  await using conn = connect<LineCounter>(values.url, { allowPublicAttrs: true })
+  const cutter = values.chaos ? await Cutter.before(values.url) : undefined
+
+  await using conn = connect<LineCounter>(cutter?.url ?? values.url, {
+    allowPublicAttrs: true,
+    reconnect: { delay: 10 }
+  })
   await conn.ping()
+  cutter?.start()
   console.log(`${dim('client')}  process ${process.pid} reads ${path}\n`)
 
   const progress = (await file.isLongerThan(LONG)) ? new Progress(file.size) : undefined
@@ -32,6 +41,8 @@ await main(async () => {
   const { root } = conn
   const count = await (values.stream ? root.count_lines(file.lines(), noisy) : root.line_counter(file, noisy))
   progress?.end()
+  cutter?.stop()
 
   console.log(`\nThe server counted ${bold(count)} lines.`)
+  if (cutter) console.log(`Their socket was cut ${bold(cutter.cuts)} times.`)
 })

@@ -1,7 +1,9 @@
 // Frames over a WebSocket of the package `ws`.
+import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
 
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
@@ -27,11 +29,16 @@ export class WebSocketTransport implements Transport {
   constructor(
     private readonly socket: WebSocket,
     /** What the other end is called in reasons: the address, for a client. */
-    private readonly peer: string
+    private readonly peer: string,
+    /** What the frames come through, where it is known. */
+    private stream?: Socket
   ) {}
 
   start(listener: TransportListener): void {
     const { socket } = this
+    socket.on('upgrade', response => {
+      this.stream = response.socket
+    })
     socket.on('message', (data: RawData, isBinary: boolean) => {
       listener.received(isBinary ? (data as Buffer) : String(data))
     })
@@ -55,6 +62,10 @@ export class WebSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
+  get arrived(): number {
+    return this.stream?.bytesRead ?? 0
+  }
+
   pause(): void {
     this.socket.pause()
   }
@@ -66,7 +77,8 @@ export class WebSocketTransport implements Transport {
   close(reason: Reason): void {
     const { socket } = this
     socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
-    const deadline = performance.now() + DRAIN_WITHIN
+    // What was lost takes no more.
+    const deadline = performance.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
     const timer = setInterval(() => {
       if (this.buffered === 0 || performance.now() > deadline) socket.terminate()
     }, CLOSE_WITHIN)

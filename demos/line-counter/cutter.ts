@@ -1,0 +1,48 @@
+// `--chaos`: what stands between the client and the server, and cuts their socket again and again.
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+/** In ms. */
+const EVERY = 100
+
+export class Cutter {
+  cuts = 0
+  readonly #sockets = new Set<Socket>()
+  readonly #server = createServer(client => {
+    const server = connect(this.port, this.host)
+    for (const socket of [client, server]) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket))
+    }
+    client.pipe(server).pipe(client)
+  })
+  #timer: NodeJS.Timeout | undefined
+
+  private constructor(
+    private readonly host: string,
+    private readonly port: number
+  ) {}
+
+  static async before(url: string): Promise<Cutter> {
+    const { hostname, port } = new URL(url)
+    const cutter = new Cutter(hostname, Number(port))
+    await once(cutter.#server.listen(0, '127.0.0.1'), 'listening')
+    return cutter
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      if (this.#sockets.size > 0) this.cuts++
+      for (const socket of this.#sockets) socket.destroy()
+    }, EVERY)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#server.close()
+  }
+}

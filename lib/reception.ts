@@ -1,0 +1,52 @@
+// A socket before it belongs to a session: its first frame says whether it begins one or carries one on.
+import type { Reason } from './errors.js'
+import { parseResumption, type Resumption } from './frame.js'
+import { DEAF, type Transport, type TransportListener } from './transport.js'
+
+/** Where a socket goes on to. */
+export interface Destination {
+  /** It begins a session, with this frame. */
+  begin(first: string | Uint8Array): void
+  /** It is to carry one on. */
+  resume(resumption: Resumption): void
+}
+
+export class Reception implements TransportListener {
+  readonly #timer: ReturnType<typeof setTimeout>
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly destination: Destination,
+    /** How long it may take to say what it wants, in ms. */
+    helloMs: number,
+    /** Told when it has said so, or has gone. */
+    private readonly left: (reception: Reception) => void
+  ) {
+    this.#timer = setTimeout(
+      () => this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` }),
+      helloMs
+    )
+    transport.start(this)
+  }
+
+  opened(): void {}
+
+  received(first: string | Uint8Array): void {
+    this.closed()
+    const resumption = parseResumption('resume', first)
+    if (resumption) this.destination.resume(resumption)
+    else this.destination.begin(first)
+  }
+
+  closed(): void {
+    clearTimeout(this.#timer)
+    this.left(this)
+  }
+
+  /** Sends the socket away. */
+  end(reason: Reason): void {
+    this.transport.start(DEAF)
+    this.transport.close(reason)
+    this.closed()
+  }
+}

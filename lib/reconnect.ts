@@ -1,0 +1,165 @@
+// A client whose socket is lost looks for another one: soon at first, then less and less often.
+import type { Reason } from './errors.js'
+import { formatResumption, parseResumption } from './frame.js'
+import type { Link } from './link.js'
+import { checkMs } from './options.js'
+import { isLoss, type Recovery } from './recovery.js'
+import { DEAF, type Transport } from './transport.js'
+
+export interface ReconnectOptions {
+  /**
+   * How long the first try waits, in ms; each one after it waits twice as long as the one before, and all of them a
+   * little less or more, so that not all clients of a server come back at once.
+   *
+   * @default 100
+   */
+  readonly delay?: number | undefined
+  /** How long a try waits at most, in ms. @default 10 000 */
+  readonly maxDelay?: number | undefined
+  /** Ends the search when it aborts: the session ends with `connection-lost`. */
+  readonly signal?: AbortSignal | undefined
+  /** Whether to go on trying where not even the first connection comes about. @default false */
+  readonly initial?: boolean | undefined
+}
+
+/** How long a try may take at most, in ms. */
+const TRY = 10_000
+
+export class Reconnect implements Recovery {
+  goodFor = 0
+  #token: string | undefined
+  readonly #delay: number
+  readonly #maxDelay: number
+  readonly #signal: AbortSignal | undefined
+  #initial: boolean
+  readonly #patience: number
+  #tries = 0
+  /** When the socket was lost. */
+  #lost = 0
+  #link: Link | undefined
+  /** What carries the try that is under way. */
+  #trying: Transport | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    private readonly open: () => Transport,
+    /** How long silence may last before it means something, in ms; 0 for ever. */
+    heartbeat: number,
+    { delay = 100, maxDelay = 10_000, signal, initial = false }: ReconnectOptions
+  ) {
+    this.#delay = checkMs('reconnect.delay', delay)
+    this.#maxDelay = checkMs('reconnect.maxDelay', maxDelay)
+    this.#signal = signal
+    this.#initial = initial
+    this.#patience = Math.min(heartbeat || TRY, TRY)
+  }
+
+  get token(): string | undefined {
+    return this.#token
+  }
+
+  /** Told where a connection has come about. */
+  set token(token: string | undefined) {
+    this.#token = token
+    this.#tries = 0
+  }
+
+  /** Looks for a socket for a new session from now on. @returns whether it may */
+  renew(): boolean {
+    this.#token = undefined
+    this.#initial = true
+    return !this.#signal?.aborted
+  }
+
+  lost(link: Link): boolean {
+    const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
+    if (hopeless || this.#signal?.aborted) return false
+    if (!this.#link) {
+      this.#link = link
+      this.#lost = Date.now()
+      this.#signal?.addEventListener('abort', this.#aborted)
+      page.addEventListener?.('online', this.#nudged)
+      page.document?.addEventListener('visibilitychange', this.#nudged)
+    }
+    this.#wait()
+    return true
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#giveUp()
+    this.#link = undefined
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    page.removeEventListener?.('online', this.#nudged)
+    page.document?.removeEventListener('visibilitychange', this.#nudged)
+  }
+
+  #wait(): void {
+    const most = Math.min(this.#delay * 2 ** this.#tries++, this.#maxDelay)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#try(this.#link!), most * (0.5 + Math.random() / 2))
+  }
+
+  #try(link: Link): void {
+    const transport = this.open()
+    // Without a token there was no session yet.
+    if (this.token === undefined) return link.start(transport)
+    const { token } = this
+    this.#trying = transport
+    this.#timer = setTimeout(() => this.#again(), this.#patience)
+    transport.start({
+      opened: () => transport.send(formatResumption('resume', { token, received: link.framesIn })),
+      received: frame => this.#answered(link, transport, frame),
+      closed: reason => {
+        this.#trying = undefined
+        // Later nobody would know the session: what its calls wait for will not come.
+        const tooLate = Date.now() > this.#lost + this.goodFor
+        if (isLoss(reason) && !tooLate) this.#wait()
+        else link.end(isLoss(reason) ? { ...reason, code: 'connection-lost' } : reason)
+      }
+    })
+  }
+
+  #answered(link: Link, transport: Transport, frame: string | Uint8Array): void {
+    const resumed = parseResumption('resumed', frame)
+    if (!resumed) return link.end({ code: 'protocol', message: 'it received no answer to its token' })
+    this.token = resumed.token
+    this.#trying = undefined
+    link.carryOn(transport, resumed.received)
+  }
+
+  /** Leaves the try that is under way, and waits for the next. */
+  #again(): void {
+    this.#giveUp()
+    this.#wait()
+  }
+
+  #giveUp(): void {
+    this.#trying?.start(DEAF)
+    this.#trying?.close({ code: 'connection-lost', message: 'it took too long' })
+    this.#trying = undefined
+  }
+
+  /** The machine is on the net again, or somebody looks at the page: that is worth a try at once. */
+  readonly #nudged = () => {
+    if (page.document?.visibilityState === 'hidden') return
+    this.#tries = 0
+    this.#giveUp()
+    clearTimeout(this.#timer)
+    this.#try(this.#link!)
+  }
+
+  readonly #aborted = () => {
+    const reason: Reason = {
+      code: 'connection-lost',
+      message: 'the search for another connection was aborted'
+    }
+    this.#link!.end({ ...reason, cause: this.#signal!.reason })
+  }
+}
+
+/** What a page tells of itself; nothing of it is there in Node. */
+interface Page extends Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>> {
+  readonly document?: EventTarget & { readonly visibilityState: string }
+}
+const page = globalThis as unknown as Page

@@ -1,0 +1,18 @@
+// What becomes of a link whose transport is lost.
+import type { Reason } from './errors.js'
+import type { Link } from './link.js'
+
+/** A client looks for another transport, a server waits for it. */
+export interface Recovery {
+  /** What proves that a socket is of this session: a server tells it, a client is told it. */
+  token: string | undefined
+  /** For how long after its socket was lost a session may be carried on, in ms: the server says so. */
+  goodFor: number
+  /** The transport is lost. @returns whether another one is awaited; where none comes, `link.end` is called */
+  lost(link: Link): boolean
+  /** No other transport is awaited any more: one has come, or the session has ended. */
+  stop(): void
+}
+
+/** Whether this befell the transport alone; every other reason is the end of the session. */
+export const isLoss = ({ code }: Reason): boolean => code === 'connection-lost' || code === 'unreachable'

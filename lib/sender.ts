@@ -1,0 +1,236 @@
+// Frames out: when messages leave, and that the other side learns of what has come.
+//
+// The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
+// acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
+// more.
+import { formatMessage, type Trace } from './debug.js'
+import { LimitError } from './errors.js'
+import { formatCount } from './frame.js'
+import { KeptFrames } from './kept-frames.js'
+import { ENVELOPE, Outbox } from './outbox.js'
+import type { PeerLimits } from './protocol.js'
+import { ROOM, type Transport } from './transport.js'
+
+/** What a sender asks of its link. */
+export interface Source {
+  /** The frames of the peer that were acted on. */
+  readonly acted: number
+  /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
+  trailing(): string | undefined
+  /** Whether the link waits for its peer to read. */
+  readonly paused: boolean
+  /** The transport had enough to carry, and has room again. */
+  drained(): void
+}
+
+/** Bytes that are worth a frame, so that they are copied once and not twice. */
+const LARGE = 1 << 16
+/** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
+const MUCH = 64 << 10
+
+/* c8 ignore next: the second is for browsers. */
+const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
+
+/** Runs at the end of the tick: when all is done that is under way, promises included, before anything new is read. */
+const atEndOfTick = (run: () => void) => queueMicrotask(() => afterMicrotasks(run))
+
+export class Sender {
+  frames = 0
+  bytes = 0
+  /** The count of frames that the peer was told last. */
+  told = 0
+  /** While a frame is acted on, nothing leaves. */
+  corked = false
+  readonly kept: KeptFrames
+  readonly #outbox = new Outbox()
+  #tickOpen = false
+  /** What takes frames, if there is any; and whether it has enough of them. */
+  #transport: Transport | undefined
+  #full = false
+  /** Bytes of replies in the outbox. */
+  #owedInOutbox = 0
+  #room: Promise<void> | undefined
+  #roomy: (() => void) | undefined
+
+  constructor(
+    private readonly source: Source,
+    /** What the peer takes. */
+    public peer: PeerLimits,
+    keeps: boolean,
+    private readonly trace: Trace | undefined
+  ) {
+    this.kept = new KeptFrames(keeps)
+  }
+
+  /** Whether what is sent now leaves at once. */
+  get ready(): boolean {
+    return this.#transport !== undefined && !this.#full
+  }
+
+  /** Whether messages wait for the end of their tick, or for a transport. */
+  get waiting(): boolean {
+    return !this.#outbox.empty
+  }
+
+  /** Whether more than one message waits. */
+  get waitingForMore(): boolean {
+    return this.#outbox.length > 1
+  }
+
+  /** Bytes of replies that the transport has not been given yet. */
+  get owed(): number {
+    return this.kept.owed + this.#owedInOutbox
+  }
+
+  /** Bytes that wait to leave, here and in the transport. */
+  get buffered(): number {
+    return this.kept.unsent + (this.#transport?.buffered ?? 0)
+  }
+
+  /** Resolves when all that was sent has been given to a transport; undefined when most of it has been. */
+  room(): Promise<void> | undefined {
+    if (this.ready && this.#outbox.size < MUCH) return undefined
+    this.#room ??= new Promise(resolve => {
+      this.#roomy = resolve
+    })
+    return this.#room
+  }
+
+  #tellOfRoom(): void {
+    this.#room = undefined
+    this.#roomy?.()
+  }
+
+  /** Bytes that the peer is not known to have. */
+  get held(): number {
+    return this.kept.bytes + this.#outbox.size
+  }
+
+  /** The transport takes frames from now on: first those that are kept. */
+  open(transport: Transport): void {
+    this.#transport = transport
+    this.#full = false
+    this.flush()
+    this.atEndOfTick()
+  }
+
+  /** The transport takes no more frames; what it was given may have to be sent again. */
+  interrupt(): void {
+    this.#transport = undefined
+    this.kept.rewind()
+  }
+
+  /** Gives the transport all that waits, as the last thing. */
+  close(): void {
+    this.#full = false
+    if (this.#transport) this.flush()
+    this.#transport = undefined
+    this.kept.clear()
+    this.#tellOfRoom()
+  }
+
+  /**
+   * Sends a message, with the bytes that belong to it: they are copied unless they leave at once. So many bytes of it
+   * are owed to the peer.
+   *
+   * @returns the number of the frame the message is in
+   * @throws LimitError for more than the peer takes; nothing is sent then
+   */
+  push(message: string, bytes: readonly Uint8Array[], size: number, owed: number): number {
+    const { jsonBytes, frameBytes } = this.peer
+    const json = message.length + ENVELOPE
+    if (json > jsonBytes) throw tooLarge(`${json} characters of JSON`, 'jsonBytes', jsonBytes)
+    if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
+    this.#takeTrailing()
+    if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
+    const atOnce = this.ready && (size > LARGE || (!this.corked && !this.#tickOpen))
+    this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
+    this.#owedInOutbox += owed
+    const frame = this.frames + 1
+    if (atOnce) this.#seal()
+    if (!this.corked) this.atEndOfTick()
+    return frame
+  }
+
+  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  cut(size: number, most: number): void {
+    if (!this.#outbox.fits('', size, { jsonBytes: most, frameBytes: most })) this.#seal()
+  }
+
+  /** Sees to it that what waits leaves at the end of this tick. */
+  atEndOfTick(): void {
+    if (this.#tickOpen) return
+    this.#tickOpen = true
+    atEndOfTick(() => {
+      this.#tickOpen = false
+      this.flush()
+    })
+  }
+
+  /** A frame has been acted on: all it caused at once leaves. */
+  uncork(): void {
+    this.corked = false
+    if (this.#outbox.empty || this.#tickOpen) return
+    this.flush()
+    this.atEndOfTick()
+  }
+
+  /** Sends what waits, if the transport takes it. */
+  flush(): void {
+    this.#takeTrailing()
+    this.#transmit()
+    if (this.ready && !this.#outbox.empty) this.#seal()
+    if (this.ready) this.#tellOfRoom()
+  }
+
+  /** Tells the count alone, if the transport takes it. It must not overtake a message that waits, as that may build on an answer. */
+  tell(asks: boolean): void {
+    if (!this.ready) return
+    if (this.#outbox.empty) this.told = this.source.acted
+    const count = formatCount(this.told, asks)
+    this.bytes += count.length
+    this.#transport!.send(count)
+  }
+
+  /** What is to go along goes before what is sent after it. */
+  #takeTrailing(): void {
+    for (let message = this.source.trailing(); message !== undefined; message = this.source.trailing()) {
+      if (!this.#outbox.fits(message, 0, this.peer)) this.#seal()
+      this.#outbox.add(message, [])
+    }
+  }
+
+  #seal(): void {
+    if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
+    this.told = this.source.acted
+    const frame = this.#outbox.seal(this.told)
+    this.frames++
+    this.bytes += frame.length
+    this.kept.add(frame, this.#owedInOutbox)
+    this.#owedInOutbox = 0
+    this.#transmit()
+  }
+
+  #transmit(): void {
+    while (this.ready && this.kept.waiting) this.#send(this.#transport!, this.kept.next())
+  }
+
+  #send(transport: Transport, frame: string | Uint8Array): void {
+    this.#full = transport.buffered + frame.length > ROOM
+    if (this.#full || this.source.paused) transport.send(frame, () => this.#drained(transport))
+    else transport.send(frame)
+  }
+
+  #drained(transport: Transport): void {
+    if (transport !== this.#transport) return
+    this.#full = false
+    this.flush()
+    this.source.drained()
+  }
+}
+
+const tooLarge = (size: string, limit: string, bytes: number) =>
+  new LimitError(
+    'limit',
+    `${size} are more than the other side takes (limits.${limit}: ${bytes}): send it in parts`
+  )

@@ -1,0 +1,85 @@
+// What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Link } from './link.js'
+import type { Recovery } from './recovery.js'
+import type { Session } from './session.js'
+
+/** Of 128 bits. */
+const newSecret = () => randomBytes(16).toString('base64url')
+
+export class Tickets {
+  readonly #tickets = new Map<string, Ticket>()
+  #last = 0
+
+  constructor(
+    /** How long a session waits for another socket, in ms. */
+    private readonly window: number,
+    /** How long it may take the server to learn of a loss, in ms. */
+    private readonly heartbeat: number
+  ) {}
+
+  /** A ticket for a session to come. */
+  issue(): Ticket {
+    const id = String(++this.#last)
+    const ticket = new Ticket(id, this.window, this.window + 2 * this.heartbeat, () =>
+      this.#tickets.delete(id)
+    )
+    this.#tickets.set(id, ticket)
+    return ticket
+  }
+
+  /** Takes a token. @returns the ticket it is for, which has another token from now on */
+  take(token: string): Ticket | undefined {
+    const [id, secret = ''] = token.split('.')
+    const ticket = this.#tickets.get(id!)
+    return ticket?.take(secret) ? ticket : undefined
+  }
+}
+
+export class Ticket implements Recovery {
+  /** Set as soon as there is one. */
+  session!: Session
+  #secret = newSecret()
+  /** The one that was taken last, and how much had been received by then. */
+  #taken = { secret: '', bytesIn: 0 }
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    private readonly id: string,
+    private readonly window: number,
+    readonly goodFor: number,
+    /** Told when the session has ended. */
+    readonly forget: () => void
+  ) {}
+
+  get token(): string {
+    return `${this.id}.${this.#secret}`
+  }
+
+  /** Takes a secret, if it is the right one: then there is a new one. */
+  take(secret: string): boolean {
+    const { bytesIn } = this.session.link
+    // The answer to the one before may have been lost: it is good until something comes from who has the new one.
+    const again = same(secret, this.#taken.secret) && this.#taken.bytesIn === bytesIn
+    if (!same(secret, this.#secret) && !again) return false
+    this.#taken = { secret, bytesIn }
+    this.#secret = newSecret()
+    return true
+  }
+
+  lost(link: Link): boolean {
+    const message = `no other socket came within ${this.window} ms to carry the session on`
+    this.#timer = setTimeout(() => link.end({ code: 'connection-lost', message }), this.window)
+    return true
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+/** The time it takes tells nothing of where they differ. */
+function same(a: string, b: string): boolean {
+  const [one, other] = [Buffer.from(a), Buffer.from(b)]
+  return one.length === other.length && timingSafeEqual(one, other)
+}

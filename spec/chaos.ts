@@ -1,0 +1,136 @@
+// A TCP proxy on loopback that does to connections what networks do: at random bytes, also inside a handshake.
+import { once } from 'node:events'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Numbers from 0 to 1 that a seed decides on (mulberry32). */
+export function random(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+/** What is done to a connection; the first two it survives. */
+const FAULTS = ['delay', 'stall', 'cut', 'cut', 'cut', 'reset', 'half-close', 'black-hole'] as const
+type Fault = (typeof FAULTS)[number]
+const MILD: readonly Fault[] = ['delay', 'stall']
+
+export class Chaos {
+  /** How often each was done. */
+  readonly done: Record<Fault, number> = {
+    delay: 0,
+    stall: 0,
+    cut: 0,
+    reset: 0,
+    'half-close': 0,
+    'black-hole': 0
+  }
+  /** Connections that have died so far. */
+  cuts = 0
+  readonly #server = net.createServer(client => this.#join(client))
+  readonly #sockets = new Set<Socket>()
+  readonly #swallowed = new WeakSet<Socket>()
+  #most = 0
+
+  private constructor(
+    private readonly port: number,
+    private readonly next: () => number,
+    /** How many bytes a connection is given at most before something happens. */
+    private readonly most: number
+  ) {}
+
+  /** Stands in front of a server. It does nothing before it is told how many connections are to die. */
+  static async before(serverUrl: string, seed: number, most = 30_000): Promise<Chaos> {
+    const chaos = new Chaos(Number(new URL(serverUrl).port), random(seed), most)
+    chaos.#server.listen(0, '127.0.0.1')
+    await once(chaos.#server, 'listening')
+    return chaos
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Lets so many connections die, those there are as the first; after that all go through untouched. */
+  rage(cuts: number): void {
+    this.#most = this.cuts + cuts
+    this.cutAll()
+  }
+
+  /** Swallows what the connections there are should carry, and closes none. */
+  swallow(): void {
+    for (const socket of this.#sockets) this.#swallowed.add(socket)
+  }
+
+  /** Cuts all connections there are. */
+  cutAll(): void {
+    this.cuts += this.#sockets.size / 2
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.#server.close()
+    this.cutAll()
+    await once(this.#server, 'close')
+  }
+
+  #join(client: Socket): void {
+    const server = net.connect(this.port, '127.0.0.1')
+    // One of the two ways decides what happens; few bytes are as likely as many, so that handshakes have their share.
+    const [out, back] = this.next() < 0.5 ? [this.#plan(), undefined] : [undefined, this.#plan()]
+    for (const [from, to, plan] of [
+      [client, server, out],
+      [server, client, back]
+    ] as const) {
+      this.#sockets.add(from)
+      from.on('error', () => {})
+      from.on('close', () => {
+        this.#sockets.delete(from)
+        to.destroy()
+      })
+      void this.#carry(from, to, plan)
+    }
+  }
+
+  #plan(): { after: number; fault: Fault } | undefined {
+    if (this.cuts >= this.#most) return undefined
+    const fault = FAULTS[Math.floor(this.next() * FAULTS.length)]!
+    return { after: Math.floor(this.most ** this.next()), fault }
+  }
+
+  async #carry(from: Socket, to: Socket, plan: { after: number; fault: Fault } | undefined): Promise<void> {
+    let left = plan?.after ?? Number.POSITIVE_INFINITY
+    try {
+      for await (const chunk of from as AsyncIterable<Buffer>) {
+        if (this.#swallowed.has(from)) continue
+        if (chunk.length <= left) {
+          left -= chunk.length
+          to.write(chunk)
+          continue
+        }
+        to.write(chunk.subarray(0, left))
+        const { fault } = plan!
+        this.done[fault]++
+        if (!MILD.includes(fault)) this.cuts++
+        if (fault === 'cut') return void to.end(() => from.destroy())
+        if (fault === 'reset') return void [from, to].map(socket => socket.resetAndDestroy())
+        if (fault === 'half-close') return void to.end()
+        if (fault === 'black-hole') {
+          // What comes is swallowed, either way, and nobody is told.
+          to.pause()
+          for await (const _ of from);
+          return
+        }
+        await delay(this.next() * (fault === 'stall' ? 150 : 20))
+        to.write(chunk.subarray(left))
+        plan = this.#plan()
+        left = plan?.after ?? Number.POSITIVE_INFINITY
+      }
+    } catch {
+      // It was cut from elsewhere.
+    }
+  }
+}

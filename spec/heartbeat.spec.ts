@@ -1,0 +1,95 @@
+import { mock } from 'node:test'
+import t from 'tap'
+import { Heartbeat } from '../lib/heartbeat.js'
+
+/** A line of which it is said what comes, and when. */
+class Line {
+  paused = false
+  arrived = 0
+  readonly told: string[] = []
+  readonly heartbeat = new Heartbeat(1000, this)
+  ask() {
+    this.told.push('asked')
+  }
+  lost(ms: number) {
+    this.told.push(`lost after ${ms}`)
+  }
+}
+
+t.beforeEach(() => mock.timers.enable({ apis: ['setInterval', 'Date'] }))
+t.afterEach(() => mock.timers.reset())
+
+/** Lets time pass, a little at a time. */
+const pass = (ms: number) => {
+  for (let i = 0; i < ms / 100; i++) mock.timers.tick(100)
+}
+
+t.test(
+  'a line that is used is not asked; a silent one is asked once, and lost within two intervals',
+  async t => {
+    const line = new Line()
+    line.heartbeat.start()
+    for (let i = 0; i < 50; i++) {
+      pass(300)
+      line.heartbeat.heard = true
+    }
+    t.same(line.told, [])
+    pass(1000)
+    t.same(line.told, ['asked'])
+    line.heartbeat.heard = true
+    pass(500)
+    pass(500)
+    t.same(line.told, ['asked', 'asked'])
+    pass(900)
+    t.same(line.told, ['asked', 'asked'])
+    pass(100)
+    t.same(line.told, ['asked', 'asked', 'lost after 1500'])
+    line.heartbeat.stop()
+    pass(10_000)
+    t.equal(line.told.length, 3)
+  }
+)
+
+t.test(
+  'what is on its way in a large frame is a sign of life; and the other side hears of this one',
+  async t => {
+    const line = new Line()
+    line.heartbeat.start()
+    for (let i = 0; i < 20; i++) {
+      line.arrived += 1000
+      pass(500)
+    }
+    t.same(line.told, Array(19).fill('asked'))
+  }
+)
+
+t.test('silence says nothing where this side does not listen', async t => {
+  const line = new Line()
+  line.heartbeat.start()
+  line.paused = true
+  pass(10_000)
+  t.same(line.told, [])
+})
+
+t.test('who slept does not take that for silence, and asks at once', async t => {
+  const line = new Line()
+  line.heartbeat.start()
+  pass(400)
+  line.heartbeat.heard = true
+  const woken = Date.now() + 3_600_000
+  t.intercept(Date, 'now', { value: () => woken })
+  mock.timers.tick(100)
+  t.same(line.told, ['asked'])
+  line.heartbeat.heard = true
+  pass(500)
+  t.same(line.told, ['asked'])
+})
+
+t.test('no interval, no questions', async t => {
+  const line = new Line()
+  const silent = new Heartbeat(0, line)
+  silent.start()
+  pass(100_000)
+  t.same(line.told, [])
+  silent.stop()
+})
