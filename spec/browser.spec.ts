@@ -6,7 +6,15 @@ import { build } from 'esbuild'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { serveWeb } from '../demos/web/server.js'
-import { expose, type Netref, type Reason, Service, type Session, serve } from '../lib/index.js'
+import {
+  expose,
+  type Netref,
+  type Reason,
+  Service,
+  type Session,
+  serve,
+  type UpgradeRequest
+} from '../lib/index.js'
 import { browse, bundle, noChromium, originOf, serveFiles } from './chromium.js'
 import { assertClean, rejection, until } from './helpers.js'
 import { collect } from './wire.js'
@@ -322,6 +330,30 @@ t.test('in Chromium', options, async t => {
     t.equal(reasons[0], 'unreachable')
     t.match(reasons[1], /TypeError: connect: headers is not a page's to say/)
     t.match(reasons[2], /TypeError: a window is no endpoint/)
+    await page.close()
+  })
+
+  await t.test('a page says a token, and its cookies go along', async t => {
+    const asked: unknown[] = []
+    const authenticate = async (request: UpgradeRequest) => {
+      asked.push(request.cookies.sid)
+      const token = await request.token()
+      return token === 'of-ada' && 'ada'
+    }
+    const whoami = ({ identity }: Session) => ({ whoami: () => identity })
+    await using _members = await serve(whoami, { server: web, path: '/members', authenticate })
+    const page = await open(t)
+    const found = await page.evaluate(async () => {
+      const { connect, url } = netrefSpec
+      const dom = globalThis as Dom
+      dom.document.cookie = 'sid=of-the-user'
+      const conn = connect(`${url}/members`, { token: async () => 'of-ada' })
+      const name = await conn.root.whoami()
+      await conn.close()
+      return [name, (await connect(`${url}/members`, { token: 'a guess' }).closed).code]
+    })
+    t.same(found, ['ada', 'unauthorized'])
+    t.same(asked.splice(0), ['of-the-user', 'of-the-user'])
     await page.close()
   })
 
