@@ -113,11 +113,13 @@ t.test('ls: a table of what may be used', t =>
     const table = [
       'config           object',
       'Tally(start?)    class',
+      'max(…)           function',
       'add(a, b)        function  Adds two numbers',
       'echo(...values)  function',
       'fail(message?)   function  Always fails',
       'count(to, each)  function',
       'lines(count)     function',
+      'holes()          function',
       'later()          function',
       'now              accessor',
       'never()          function',
@@ -165,6 +167,7 @@ t.test('call: JSON in, JSON out', t =>
     await prints(t, call('count', '0', 'null'), '0\n')
     await prints(t, call('Tally.name').slice(0, 2).concat('echo', '[]'), '[]\n')
     await prints(t, call('lines', '3'), '{"line":1}\n{"line":2}\n{"line":3}\n')
+    await prints(t, call('holes'), 'null\n')
     t.match((await netref(call('now'))).stdout, /^"20\d\d-.*Z"\n$/, 'an accessor is read')
   })
 )
@@ -193,7 +196,7 @@ t.test('call: what fails is said on stderr, and by the exit code', t =>
       t,
       call('zzzzz'),
       1,
-      /^Error: root has no zzzzz that you may use: it has config, Tally, add, .*, …\n$/
+      /^Error: root has no zzzzz that you may use: it has config, Tally, max, .*, …\n$/
     )
     await fails(t, call('config', '1'), 1, /config.* is not a function/)
     await fails(t, call('refuse'), 1, /^Error: .*secret/, {})
@@ -365,6 +368,7 @@ t.test('repl: a person at a terminal, with Tab and a history', t =>
     await types('Netref.desc\t\x15', /Netref\.describe/)
     await types('held.na\t\x15', /held\.name/)
     await types('nowhere.na\t\x15', /nowhere\.na/)
+    await types('parseI\t\x15', /parseInt/)
     await until(() => read(history).includes('await root.add(1, 2)'))
     running.stdin.write('.exit\r')
     t.equal(await running.ended, 0)

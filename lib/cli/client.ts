@@ -25,8 +25,7 @@ function open(url: string, token: string | undefined): Connection<unknown> {
   try {
     return connect<unknown>(url, { token })
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message.replace('connect: ', ''))
-    throw error
+    throw new UsageError((error as Error).message.replace('connect: ', ''))
   }
 }
 

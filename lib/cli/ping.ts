@@ -23,12 +23,11 @@ export const ping: Command = {
       await conn.ping() // the socket opens meanwhile
       await print(terminal, `PING ${url}`)
       while (!signal.aborted) {
-        const ms = await conn.ping().catch(unless(signal))
-        if (ms === undefined) break
+        const ms = await conn.ping()
         times.push(ms)
         await print(terminal, `seq=${times.length} time=${ms.toFixed(3)} ms`)
         if (times.length >= count) break
-        await delay(interval, undefined, { signal }).catch(unless(signal))
+        await delay(interval, undefined, { signal })
       }
     }).catch(unless(signal))
     if (times.length > 0) await print(terminal, `\n--- ${url} ping statistics ---\n${statistics(times)}`)

@@ -64,8 +64,8 @@ async function watch(
   child.stderr.pipe(stderr, { end: false })
   const stop = () => child.kill()
   signal.addEventListener('abort', stop)
-  const [code] = (await once(child, 'close')) as [number | null]
-  return signal.aborted ? EXIT.ok : (code ?? EXIT.failed)
+  await once(child, 'close')
+  return EXIT.ok
 }
 
 async function load(file: string): Promise<Record<string, unknown>> {
@@ -77,7 +77,7 @@ async function load(file: string): Promise<Record<string, unknown>> {
     return await import(pathToFileURL(path).href)
   } catch (error) {
     if (!/\.[cm]?tsx?$/.test(path)) throw error
-    const why = error instanceof Error ? error.message : String(error)
+    const why = (error as Error).message
     const cure = `NODE_OPTIONS="--import tsx" netref serve ${file}`
     throw new Error(
       `${file} cannot be loaded: ${why}\nIf this Node does not understand it, give it a loader: ${cure}`
