@@ -63,8 +63,8 @@ export type Path<T> = PromiseLike<Unboxed<Awaited<T>>> &
   Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'> &
   Walk<Awaited<T>>
 
-/** The T behind a netref, path or pending result; any other type is itself. */
-export type Target<N> = N extends Reach<infer T> ? T : N
+/** The T behind a netref, path, pending result, or what was exposed; any other type is itself. */
+export type Target<N> = N extends Reach<infer T> | Exposed<infer T> ? T : N
 
 /* ---- What home shows to the peer ---- */
 
