@@ -1,16 +1,14 @@
 // Claims about types, which `tsc --noEmit` checks. None of the code runs: `compiles` never calls it. A line
 // under `@ts-expect-error` must not compile, and a claim that is no longer true fails the build either way.
 // biome-ignore-all lint/suspicious/noExplicitAny: that `any` stays what it is, is among the claims
+import type { createReadStream } from 'node:fs'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import { type } from 'arktype'
 import t from 'tap'
 import * as v from 'valibot'
 import { z } from 'zod'
-import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
-
-import type { createReadStream } from 'node:fs'
-import type { Duplex, Readable, Writable } from 'node:stream'
-import t from 'tap'
 import type { expose as Expose } from '../lib/expose.js'
+import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
 import { Netref as Helpers } from '../lib/reflect.js'
 import type {
   CannotBeSent,
@@ -961,6 +959,8 @@ compiles('what authenticate returns is the identity that a service function find
   serve(session => session.identity.roles, { authenticate })
   // @ts-expect-error a user is not a name
   serve((session: Session<object, User>) => session, { authenticate: () => 'ada' })
+})
+
 interface Flows {
   counting(): Generator<number, string, boolean>
   files(): AsyncGenerator<TextFile>
