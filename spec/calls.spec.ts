@@ -114,7 +114,7 @@ for (const over of overs) {
       const reason = new RangeError('changed my mind')
       stop.abort(reason)
       t.equal(await rejection(call), reason, 'here it is the reason itself')
-      await until(() => waiting[0]!.signal.aborted)
+      await until(() => waiting[0]?.signal.aborted === true)
       t.match(waiting[0]!.signal.reason, { name: 'RangeError', message: 'changed my mind' })
       await until(() => session.stats.pending === 0)
 
@@ -140,7 +140,7 @@ for (const over of overs) {
       await until(() => waiting.length === 2)
       stop.abort()
       await rejection(given)
-      await until(() => waiting[0]!.signal.aborted)
+      await until(() => waiting[0]?.signal.aborted === true)
       t.equal(waiting[1]!.signal.aborted, false, 'another call is none of its business')
       waiting[1]!.settle(1)
       t.equal(await kept, 1)
@@ -207,7 +207,7 @@ for (const over of overs) {
       const [path, deeper] = [call.a.b, call.lines()]
       for (const late of [deeper, path, call, Netref.get(call, 'then'), Netref.has(call, 'x')])
         t.equal((await rejection(late)).name, 'TimeoutError')
-      await until(() => waiting[0]!.signal.aborted)
+      await until(() => waiting[0]?.signal.aborted === true)
       await until(() => session.stats.pending === 0)
       const there = Netref.with(root.open, { timeout: 1 })()
       // The timer runs once more before the answer can be late.
@@ -855,7 +855,7 @@ t.test('a view that was passed on keeps its own options beside those of the call
     await overMemory(t, impatient, async ({ root }) => {
       t.equal((await rejection((root as Loose).go('x'))).name, 'TimeoutError')
     })
-    await until(() => waiting[0]!.signal.aborted && session.stats.pending === 0)
+    await until(() => waiting[0]?.signal.aborted === true && session.stats.pending === 0)
   })
 })
 
