@@ -52,7 +52,9 @@ export function originOf(object: object): Origin {
 interface Mark {
   readonly items: number
   readonly bytes: number
+  /** When it was sent, and how many bytes had been read by then. */
   readonly at: number
+  readonly read: number
 }
 
 export class Outflow implements HomeFlow {
@@ -74,7 +76,6 @@ export class Outflow implements HomeFlow {
   #windowItems = WINDOW_ITEMS
   #windowBytes = WINDOW_BYTES
   #roundTrip = Number.POSITIVE_INFINITY
-  #readAt = 0
 
   constructor(
     private readonly id: number,
@@ -99,24 +100,22 @@ export class Outflow implements HomeFlow {
     this.#windowBytes = WINDOW_BYTES
     for (const total of [this.#sent, this.#read, this.#marked]) total.items = total.bytes = 0
     this.#marks.length = 0
-    this.#readAt = performance.now()
   }
 
   /** The reader has come to a mark. The window follows what the line carries, as long as that is read at once. */
   #credit(read: number): void {
     let mark = this.#marks[0]
     if (!mark || mark.items > read) return
-    const now = performance.now()
-    const before = this.#read.bytes
     for (let next = this.#marks[0]; next && next.items <= read; next = this.#marks[0]) {
       mark = next
       this.#marks.shift()
     }
     this.#read = { items: mark.items, bytes: mark.bytes }
-    this.#roundTrip = Math.min(this.#roundTrip, now - mark.at)
-    const rate = (mark.bytes - before) / Math.max(now - this.#readAt, 0.01)
+    // Over a whole round trip: tidings that come in one go say nothing of the line.
+    const took = Math.max(performance.now() - mark.at, 0.01)
+    this.#roundTrip = Math.min(this.#roundTrip, took)
+    const rate = (mark.bytes - mark.read) / took
     this.#windowBytes = Math.min(WINDOW_MOST, Math.max(WINDOW_BYTES, 1.25 * rate * this.#roundTrip))
-    this.#readAt = now
   }
 
   get #room(): boolean {
@@ -250,7 +249,7 @@ export class Outflow implements HomeFlow {
       2 * (sent - this.#marked.items) >= this.#windowItems || 2 * (size - this.#marked.bytes) >= WINDOW_BYTES
     if (!due) return false
     this.#marked = { items: sent, bytes: size }
-    this.#marks.push({ items: sent, bytes: size, at: performance.now() })
+    this.#marks.push({ items: sent, bytes: size, at: performance.now(), read: this.#read.bytes })
     return true
   }
 

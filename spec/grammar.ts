@@ -216,6 +216,12 @@ const flowing: Arbitrary<Tree> = fc.oneof(
 const message: Arbitrary<Tree> = fc.oneof(
   { weight: 25, arbitrary: flowing },
   {
+    weight: 15,
+    arbitrary: fc
+      .tuple(fc.constantFrom('numbers', 'numbers', 'open', 'promise', 'walk', 'write', 'signal'), args)
+      .map(([name, args]) => [Op.call, CALL, 0, name, ...args])
+  },
+  {
     weight: 40,
     arbitrary: fc
       .tuple(fc.constantFrom(Op.call, Op.call, Op.construct), target, path, args)

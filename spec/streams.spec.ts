@@ -8,7 +8,7 @@ import { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGzip, gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { Netref, SessionEndedError } from '../lib/index.js'
+import { Netref, pair, SessionEndedError } from '../lib/index.js'
 import { ArrivedWritable } from '../lib/streams.js'
 import { both, type Joined, overMemory, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet } from './wire.js'
@@ -671,35 +671,34 @@ t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buf
 
 t.test('a peer that asks for more and reads nothing is made no more for', async t => {
   let made = 0
-  await overMemory(
-    t,
-    {
-      *bytes() {
-        for (;;) {
-          made++
-          yield 'x'.repeat(10_000)
-        }
+  const conn = pair({
+    *bytes() {
+      for (;;) {
+        made++
+        yield 'x'.repeat(10_000)
       }
-    },
-    async ({ root, transports: [ours, theirs], session, served }) => {
-      const it = (await (root as Loose).bytes())[Symbol.asyncIterator]()
-      await it.next()
-      await it.next()
-      theirs.hold()
-      const { id } = (it.ref ?? { id: 1 }) as { id: number }
-      for (let i = 0; i < 5000; i++) {
-        ours.send(`[${served.stats.framesOut - theirs.held},[[19,${id},0,1000000]]]`)
-        if (i % 100 === 0) await turn()
-      }
-      t.ok(served.stats.buffered < 2 * MIB, `${served.stats.buffered} bytes wait`)
-      t.ok(made < 300, `${made} items`)
-      theirs.letGo()
-      await served.closed.then(
-        () => {},
-        () => {}
-      )
-      await session.closed
     }
+  })
+  const { served, session } = conn
+  const [ours, theirs] = conn.transports
+  const it = (await (conn.root as Loose).bytes())[Symbol.asyncIterator]()
+  await it.next()
+  await it.next()
+  theirs.hold()
+  for (let i = 0; i < 5000; i++) {
+    ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0,1000000]]]`)
+    if (i % 100 === 0) await turn()
+  }
+  t.ok(served.stats.buffered < 2 * MIB, `${served.stats.buffered} bytes wait`)
+  t.ok(made < 300, `${made} items`)
+  theirs.letGo()
+  t.match(await session.closed, { code: 'protocol' }, 'the frames it never sent are noticed here')
+  t.match(
+    [session.stats, served.stats],
+    [
+      { exports: 0, imports: 0 },
+      { exports: 0, imports: 0 }
+    ]
   )
 })
 
