@@ -111,11 +111,18 @@ export abstract class Handler implements ProxyHandler<object> {
   }
 }
 
+/** What tells of a netref that was collected: of none any more once it was released, or the session has ended. */
+export interface Watch {
+  ref: Ref | undefined
+}
+
 /** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
 export class Ref extends Handler implements Import<object> {
   readonly path = NOWHERE
   readonly #proxy: { deref(): object | undefined }
   receipts = 1
+  /** What the collector has of it; not there for the root. */
+  watch: Watch | undefined
 
   constructor(
     readonly session: Requester,

@@ -6,7 +6,7 @@ import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
 import { type FlowChannel, Flows, refBehind } from './flows.js'
 import { className, functionName } from './labels.js'
-import { Ref, type Requester, stateOf } from './netref.js'
+import { Ref, type Requester, stateOf, type Watch } from './netref.js'
 import type { Limits } from './options.js'
 import { formatRelease } from './protocol.js'
 import { Rate } from './rate.js'
@@ -14,8 +14,8 @@ import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
 import type { FlowKind } from './values.js'
 
-/** Netrefs nobody holds any more, told by the collector. */
-const collected = new FinalizationRegistry<Ref>(ref => ref.session.release(ref))
+/** Netrefs nobody holds any more, told by the collector. To unregister one would cost each of them half as much again. */
+const collected = new FinalizationRegistry<Watch>(({ ref }) => ref?.session.release(ref))
 
 /** How many references one message gives back, at most. */
 const RELEASES = 4096
@@ -116,7 +116,7 @@ export class References implements Giver, Taker {
     const { proxy } = ref
     if (this.#ended) return proxy
     this.imports.add(ref)
-    collected.register(proxy, ref, ref)
+    collected.register(proxy, (ref.watch = { ref }))
     return proxy
   }
 
@@ -130,7 +130,7 @@ export class References implements Giver, Taker {
 
   /** Gives the receipts of a netref back, once. */
   release(ref: Ref): void {
-    collected.unregister(ref)
+    if (ref.watch) ref.watch.ref = undefined
     const receipts = this.imports.release(ref)
     this.flows.released(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
@@ -163,7 +163,7 @@ export class References implements Giver, Taker {
     this.#ended = true
     this.flows.end(reason)
     // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
-    for (const ref of this.imports) collected.unregister(ref)
+    for (const { watch } of this.imports) watch!.ref = undefined
     this.imports.clear()
     this.#freed = []
     for (const entry of this.exports.clear()) this.#gone(entry)

@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Given } from '../lib/box.js'
 import { parseFrame } from '../lib/frame.js'
 import { expose, Netref, type Pair, pair } from '../lib/index.js'
-import { Ref, stateOf } from '../lib/netref.js'
+import { Ref, stateOf, type Watch } from '../lib/netref.js'
 import { Op } from '../lib/protocol.js'
 import { References } from '../lib/references.js'
 import type { MemoryTransport } from '../lib/transports/memory.js'
@@ -406,7 +406,8 @@ export class World {
         this.things.push(new Thing(this.things.length, home, kind))
       }
     }
-    this.#unwatch = watch((proxy, ref) => {
+    this.#unwatch = watch((proxy, held) => {
+      const { ref } = held as Partial<Watch>
       const end = ref instanceof Ref && this.ends.find(end => end.session === ref.session)
       if (!end) return
       end.refs.add(ref)
