@@ -36,6 +36,8 @@ function join() {
     () => view.status(`connected as ${name}`, 'on'),
     error => view.status(error.reason?.message ?? error.message, 'off')
   )
+  conn.on('interrupted', () => view.status('cut off: looking for the server', 'off'))
+  conn.on('resumed', () => view.status(`connected as ${name}`, 'on'))
   conn.closed.then(reason => {
     view.status(`the session has ended: ${reason.message}`, 'off')
     view.tabs([])
