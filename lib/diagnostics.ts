@@ -57,6 +57,10 @@ export interface Diagnostics {
   'netref:reply': ReplyEvent
   /** A session has begun: both sides have said hello. */
   'netref:session': { readonly session: Session }
+  /** A session has lost its socket, and waits for another one. */
+  'netref:interrupted': { readonly session: Session; readonly reason: Reason }
+  /** It goes on, over another socket. */
+  'netref:resumed': { readonly session: Session }
   /** A session that had begun has ended. */
   'netref:closed': { readonly session: Session; readonly reason: Reason }
 }
@@ -75,6 +79,8 @@ const channel = (name: keyof Diagnostics): Channel => channels?.channel(name) ??
 export const calls = channel('netref:call')
 export const replies = channel('netref:reply')
 export const sessions = channel('netref:session')
+export const interruptions = channel('netref:interrupted')
+export const resumptions = channel('netref:resumed')
 export const closings = channel('netref:closed')
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))

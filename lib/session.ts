@@ -3,7 +3,7 @@
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
-import { closings, sessions } from './diagnostics.js'
+import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import { operate } from './exposure.js'
@@ -377,11 +377,13 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** @internal */
   interrupted(reason: Reason): void {
     this.#events.emit('interrupted', reason)
+    if (interruptions.hasSubscribers) interruptions.publish({ session: this, reason })
   }
 
   /** @internal */
   resumed(): void {
     this.#events.emit('resumed', undefined)
+    if (resumptions.hasSubscribers) resumptions.publish({ session: this })
   }
 
   // The end.

@@ -1,7 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { type Diagnostics, expose, Service, type Session } from '../lib/index.js'
-import { overMemory, overSocket, rejection, until } from './helpers.js'
+import { connect, type Diagnostics, expose, Service, type Session, serve } from '../lib/index.js'
+import { assertClean, overMemory, overSocket, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
 type Name = keyof Diagnostics
@@ -178,4 +180,28 @@ t.test('who subscribes in the midst is told of what is called from then on', asy
       ['in', 'out']
     )
   })
+})
+
+t.test('a session that goes on over another socket', async t => {
+  const told = listen(t, 'netref:interrupted', 'netref:resumed')
+  const sockets = new Set<Socket>()
+  const http = createServer().on('connection', socket => sockets.add(socket))
+  await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+  await using server = await serve(Home, { server: http })
+  await using conn = connect<Loose>(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`)
+  await conn.root.add(1, 1)
+  const [served] = server.sessions
+  for (const socket of sockets) socket.destroy()
+  await until(() => told.length === 4)
+  const events = (session: unknown) =>
+    told
+      .filter(([, event]) => event.session === session)
+      .map(([name, { reason }]: Loose) => [name, reason?.code])
+  const expected = [
+    ['netref:interrupted', 'connection-lost'],
+    ['netref:resumed', undefined]
+  ]
+  t.same(events(conn.session), expected)
+  t.same(events(served), expected)
+  await assertClean(t, conn.session, served!)
 })
