@@ -1247,7 +1247,7 @@ t.test(
       ],
       undefined
     )
-      await say(
+    await say(
       [
         [13, 4, 1],
         [19, 4, 0]
@@ -1286,7 +1286,7 @@ t.test('what a holder may not ask of a flow is refused', async t => {
         rejection(refBehind(flow)!.request(Op.drive, method, value).settled())
       t.match(await drive(it, 'pipe'), { code: 'not-exposed', message: /an iterator has `next`/ })
       t.match(await drive(stream, 'next'), { code: 'not-exposed' })
-    t.match(await drive(promise, 'next'), { code: 'not-exposed', message: /no iterator or stream/ })
+      t.match(await drive(promise, 'next'), { code: 'not-exposed', message: /no iterator or stream/ })
       t.match(await drive(stream, 'pipe', 5), { code: 'not-exposed' })
       t.match(await drive(stream, 'pipe', () => 1), { code: 'not-exposed' })
       const result = refBehind(stream)!.request(Op.drive, 'pipe', new Made().later(3)).settled()
