@@ -275,9 +275,8 @@ class Pipe {
 
   async write(chunk: unknown): Promise<void> {
     const piped = this.#pipe()
-    if (await this.#feed.put(chunk)) return
-    await piped
-    throw new DOMException('the other side takes no more', 'AbortError')
+    // A home that takes no more says why.
+    if (!(await this.#feed.put(chunk))) await piped
   }
 
   async close(): Promise<void> {

@@ -1193,6 +1193,126 @@ t.test(
   }
 )
 
+t.test(
+  'messages about flows that are not of the protocol end the session, those about what is gone do not',
+  async t => {
+    const service = () => ({
+      all: () => [
+        new Promise(() => {}),
+        new AbortController().signal,
+        new Made().numbers(),
+        Symbol.iterator && {}
+      ],
+      object: () => new Secret(),
+      take() {}
+    })
+    const say = async (messages: unknown[][], expected: object | undefined) => {
+      const conn = pair(service())
+      const root = conn.root as Loose
+      const mine = [Promise.resolve(1), new Made().numbers()]
+      const [, , it] = await root.all()
+      const secret = await root.object()
+      await root.take(...mine)
+      await quiet()
+      const [ours] = conn.transports
+      ours.send(JSON.stringify([conn.served.stats.framesOut, messages]))
+      // What this end sends later would be counted wrong: it is asked before.
+      await quiet()
+      await quiet()
+      const reason = await Promise.race([conn.served.closed, turn()])
+      if (expected) t.match(reason, expected, JSON.stringify(messages))
+      else t.equal(reason, undefined, JSON.stringify(messages))
+      await conn.close()
+      t.ok(it && secret)
+    }
+    const protocol = (message: RegExp) => ({ code: 'protocol', message })
+    await say([[19, 1, 0, 5]], protocol(/a pull on 1, which has no items/))
+    await say([[19, 4, 0]], protocol(/a pull on 4, which has no items/))
+    await say([[19, 99, 0, 5]], protocol(/99, which was never given/))
+    await say([[20, 1, 0, [1]]], protocol(/items of what has none/))
+    await say(
+      [
+        [20, 2, 0, [1]],
+        [21, 2, 1],
+        [21, 2, 0, 'again'],
+        [20, 2, 1, [1]],
+        [20, 2, 0, []]
+      ],
+      undefined
+    )
+    await say(
+      [
+        [21, 77, 1],
+        [20, 77, 0, [1]]
+      ],
+      undefined
+    )
+    await say(
+      [
+        [13, 4, 1],
+        [19, 4, 0]
+      ],
+      undefined
+    )
+    await say(
+      [
+        [
+          20,
+          2,
+          0,
+          ['invalid', 'x'],
+          [
+            ['Date', [0]],
+            [['custom', 'unknown'], [1]]
+          ]
+        ]
+      ],
+      protocol(/not in a list/)
+    )
+    await say([[20, 2, 0, [['x']], [[['custom', 'unknown'], [0]]]]], undefined)
+    await say([[21, 1, 1, ['x'], [[['custom', 'unknown'], []]]]], undefined)
+  }
+)
+
+t.test('what a holder may not ask of a flow is refused', async t => {
+  await overMemory(
+    t,
+    { make: () => [new Made().numbers(), new WritableStream(), Promise.resolve(1)] },
+    async ({ root, session, served }) => {
+      const [it, stream, promise] = await (root as Loose).make()
+      const { Op } = await import('../lib/protocol.js')
+      const { refBehind } = await import('../lib/flows.js')
+      const drive = (flow: object, method: string, value?: unknown) =>
+        rejection(refBehind(flow)!.request(Op.drive, method, value).settled())
+      t.match(await drive(it, 'pipe'), { code: 'not-exposed', message: /an iterator has `next`/ })
+      t.match(await drive(stream, 'next'), { code: 'not-exposed' })
+      t.match(await drive(promise, 'next'), { code: 'not-exposed', message: /no iterator or stream/ })
+      t.match(await drive(stream, 'pipe', 5), { code: 'not-exposed' })
+      t.match(await drive(stream, 'pipe', () => 1), { code: 'not-exposed' })
+      const result = refBehind(stream)!.request(Op.drive, 'pipe', new Made().later(3)).settled()
+      t.match(
+        await drive(stream, 'pipe', new Made().numbers(3)),
+        { code: 'not-exposed', message: /takes one iterator/ },
+        'twice'
+      )
+      await result
+      await it.return()
+      t.equal(served.stats.pending + session.stats.pending, 0)
+    }
+  )
+})
+
+t.test('a promise and a signal that were not sent after all are as they were', async t => {
+  await overMemory(t, { take: () => 'taken' }, async ({ root }) => {
+    const { signal } = new AbortController()
+    t.match(await rejection((root as Loose).take(Promise.resolve(1), signal, Symbol('x'))), {
+      code: 'unsendable'
+    })
+    t.equal(getEventListeners(signal, 'abort').length, 0)
+    await quiet()
+  })
+})
+
 t.test('nothing else has happened', async t => {
   t.same(faults, [])
 })
