@@ -68,8 +68,10 @@ type WebFlow = WebReadable | WebWritable | WebPair | SignalLike
 type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
 type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
 type NodeStream = NodeReadable | NodeWritable
-/** A class of the web's, where there is one. */
-type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } } ? S : never
+/** What a class of the web's makes, where there is that class. */
+export type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } }
+  ? S
+  : never
 
 /** An AbortSignal, where there is that class. */
 export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : SignalLike

@@ -1,6 +1,7 @@
 // The request a client opens its socket with, as `authenticate` sees it.
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import type { Web } from './flow-types.js'
 
 /** A certificate of TLS, as Node gives it. */
 export interface PeerCertificate {
@@ -23,7 +24,7 @@ export class UpgradeRequest {
   /** The path of the URL, without the query. */
   readonly path: string
   /** The query of the URL. It is no place for secrets: it ends up in logs. */
-  readonly query: URLSearchParams
+  readonly query: Web<'URLSearchParams'>
   /** Whether the client came by TLS. */
   readonly secure: boolean
   /** The host that was asked for, with the port if it was said. */

@@ -43,7 +43,7 @@ export async function main(): Promise<number> {
   await using server = await serve(Calculator, {
     port: 0,
     authenticate: async (request: UpgradeRequest) => request.certificate?.subject.CN ?? await request.token(),
-    before(call, session) { console.log(session.identity + ': ' + call) }
+    before(call, session) { (session.identity + ': ' + call).trim() }
   })
   await using conn = connect<Calculator>(server.url, { headers: { a: 'b' }, ca: 'pem', token: async () => 'a' })
   registerType(Date, { name: 'D', encode: d => d.getTime(), decode: n => new Date(n) })
