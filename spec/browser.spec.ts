@@ -466,7 +466,7 @@ t.test('npm run demo:web', options, async t => {
   await other.waitForFunction(() =>
     /waves to you/.test((globalThis as Dom).document.querySelector('#waves').textContent)
   )
-  await other.close()
+  await other.goto('about:blank')
   await page.bringToFront()
   await page.waitForFunction(() => !(globalThis as Dom).document.querySelector('#alone').hidden)
   t.equal(server.sessions.size, 1, 'the tab that was closed has left')

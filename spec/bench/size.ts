@@ -4,7 +4,7 @@ import { brotliCompressSync, gzipSync } from 'node:zlib'
 
 /** What it is to become, and what it may not exceed until then, in bytes of gzip. */
 const GOAL = 15_000
-const MOST = 40_000
+const MOST = 45_000
 
 const file = new URL('../../dist/browser.js', import.meta.url)
 const code = readFileSync(file)

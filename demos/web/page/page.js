@@ -94,3 +94,6 @@ setInterval(
     ),
   1000
 )
+
+// A tab that goes says so; of one that is just gone the server would wait for the return.
+addEventListener('pagehide', () => conn.close())
