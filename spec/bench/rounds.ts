@@ -3,7 +3,7 @@
 import type { Running, Scenario } from './scenarios.js'
 import type { Entrant } from './side.js'
 
-/** How long each is warmed up in each row, in ms. */
+/** How long each is warmed up in each row, at most, in ms. */
 const WARM_UP = 150
 
 /** What all are compared with. */
@@ -62,7 +62,7 @@ export async function measure(
           `${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${scenario.name}: ${contestant.entrant.name}`
         )
         try {
-          const figure = await scenario.measure(contestant, round === 0 ? WARM_UP : ms)
+          const figure = await scenario.measure(contestant, round === 0 ? Math.min(WARM_UP, 2 * ms) : ms)
           if (round > 0 && figure !== undefined) figures[s]![r]!.push(figure)
         } catch (error) {
           failures[s]![r] = (error as Error).message
