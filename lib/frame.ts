@@ -87,15 +87,15 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
   // Five levels are the frame's own: frame, messages, message, groups, group.
-  if (text.length > 2 * limits.depth && isDeeper(text, limits.depth + 5)) {
-    throw new ProtocolError(`a frame nested deeper than ${limits.depth}`, 'limit')
-  }
+  const levels = limits.depth + 5
+  if (text.length > LONG && isWrittenDeeper(text, levels)) throw tooDeep(limits.depth)
   let frame: unknown
   try {
     frame = JSON.parse(text)
   } catch {
     throw new ProtocolError('a frame that is not JSON')
   }
+  if (text.length <= LONG && text.length > 2 * levels && isDeeper(frame, levels)) throw tooDeep(limits.depth)
   if (!Array.isArray(frame) || !isCount(frame[0]) || frame.length > 3) throw new ProtocolError(NO_FRAME)
   const [received, messages, sizes] = frame
   const size = data.length
@@ -156,8 +156,21 @@ function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<numbe
   return bytes
 }
 
+const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')
+
+/** Of a longer text its depth is told before it is parsed, in characters. */
+const LONG = 3 << 19
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  if (Array.isArray(value)) return value.some(item => isDeeper(item, levels - 1))
+  for (const name in value) if (isDeeper((value as Record<string, unknown>)[name], levels - 1)) return true
+  return false
+}
+
 /** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
-function isDeeper(json: string, levels: number): boolean {
+function isWrittenDeeper(json: string, levels: number): boolean {
   let level = 0
   for (let i = 0; i < json.length; i++) {
     const char = json.charCodeAt(i)
