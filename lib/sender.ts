@@ -24,7 +24,7 @@ export interface Source {
 }
 
 /** Bytes that are worth a frame, so that they are copied once and not twice. */
-const LARGE = 1 << 16
+const LARGE = 1 << 15
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
 
