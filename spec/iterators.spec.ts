@@ -13,10 +13,10 @@ import {
   SessionEndedError,
   UnsendableError
 } from '../lib/index.js'
-import { both, overMemory, rejection, until } from './helpers.js'
+import { both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
-t.setTimeout(100_000)
+t.setTimeout(45_000)
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 
@@ -462,9 +462,60 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           t.same(await it.next(), { done: true, value: undefined })
           t.same(await it.return(1), { done: true, value: 1 })
         }
-      }
+      },
+      { resumes: false }
     )
   })
+
+t.test('a socket that breaks: what is read goes on over the next one, item by item', async t => {
+  const made: Made[] = []
+  const { agent, die } = breakable()
+  const make = () => {
+    made.push(new Made())
+    return made.at(-1)!
+  }
+  await overSocket(
+    t,
+    {
+      numbers: (most: number) => make().numbers(most),
+      later: (most: number) => make().later(most),
+      sum: async (items: AsyncIterable<number>) => {
+        let sum = 0
+        for await (const item of items) sum += item
+        return sum
+      }
+    },
+    async ({ root, session }, server) => {
+      let breaks = 0
+      session.on('resumed', () => breaks++)
+      for (const name of ['numbers', 'later'] as const) {
+        const items: number[] = []
+        for await (const n of (root as Loose)[name](20_000)) {
+          items.push(n)
+          if (n === 5000 || n === 12_000) die()
+        }
+        t.same(
+          items,
+          Array.from({ length: 20_000 }, (_, i) => i),
+          name
+        )
+      }
+      t.same(
+        made.map(({ finals }) => finals),
+        [1, 1]
+      )
+      const mine = new Made()
+      const summing = (root as Loose).sum(mine.later(5000))
+      await until(() => mine.count > 100)
+      die()
+      t.equal(await summing, (5000 * 4999) / 2, 'the other way')
+      t.equal(mine.finals, 1)
+      t.ok(breaks > 0, `${breaks} times over`)
+      t.equal(server.sessions.size, 1)
+    },
+    { client: { agent } }
+  )
+})
 
 t.test('an error in a producer comes after the items before it', t =>
   both(
@@ -942,15 +993,20 @@ t.test('a promise is held until it settles; the end of the session rejects it', 
     t.same(heard, ['kept'], 'though nobody held it but by what waits for it')
     await collect(() => session.stats.imports === 0)
   })
-  await both(t, service, async ({ root, ours, theirs, die }, t) => {
-    const { promise } = await root.later()
-    die()
-    const error = await rejection(promise)
-    t.ok(error instanceof SessionEndedError)
-    await Promise.all([ours.closed, theirs.closed])
-    settle(1)
-    await quiet()
-  })
+  await both(
+    t,
+    service,
+    async ({ root, ours, theirs, die }, t) => {
+      const { promise } = await root.later()
+      die()
+      const error = await rejection(promise)
+      t.ok(error instanceof SessionEndedError)
+      await Promise.all([ours.closed, theirs.closed])
+      settle(1)
+      await quiet()
+    },
+    { resumes: false }
+  )
 })
 
 t.test('abort signals: anywhere in the arguments, with their reason, then or before', t => {
@@ -1050,17 +1106,22 @@ t.test(
       await collect(() => served.stats.exports === 0)
       t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
     })
-    await both(t, service, async ({ root, ours, theirs, die }, t) => {
-      heard.length = 0
-      const watching = rejection(root.watch(new AbortController().signal))
-      await ours.ping()
-      die()
-      t.match(await watching, { name: 'SessionEndedError' })
-      await Promise.all([ours.closed, theirs.closed])
-      await until(() => heard.length > 0)
-      t.ok(heard[0] instanceof SessionEndedError)
-      finish()
-    })
+    await both(
+      t,
+      service,
+      async ({ root, ours, theirs, die }, t) => {
+        heard.length = 0
+        const watching = rejection(root.watch(new AbortController().signal))
+        await ours.ping()
+        die()
+        t.match(await watching, { name: 'SessionEndedError' })
+        await Promise.all([ours.closed, theirs.closed])
+        await until(() => heard.length > 0)
+        t.ok(heard[0] instanceof SessionEndedError)
+        finish()
+      },
+      { resumes: false }
+    )
   }
 )
 
