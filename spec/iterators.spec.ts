@@ -10,10 +10,11 @@ import {
   LimitError,
   Netref,
   pair,
+  registerType,
   SessionEndedError,
   UnsendableError
 } from '../lib/index.js'
-import { both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
+import { assertClean, both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
 t.setTimeout(45_000)
@@ -540,6 +541,23 @@ t.test('an error in a producer comes after the items before it', t =>
         yield* []
         throw Symbol('x')
       },
+      *largeItem() {
+        yield { fn() {}, pad: 'x'.repeat(5000) }
+      },
+      promised: (how: 'large' | 'limit' | 'getter') => ({
+        promise: {
+          large: async () => ({ fn() {}, pad: 'x'.repeat(5000) }),
+          limit: () => Promise.reject(new LimitError('limit', 'x'.repeat(5000))),
+          getter: async () => ({
+            get now() {
+              throw new RangeError('in a getter')
+            }
+          })
+        }[how]()
+      }),
+      carries() {
+        throw Object.assign(new Error('with more'), { later: Promise.resolve(1), items: three(), n: 5 })
+      },
       *large() {
         yield* []
         throw new Error('x'.repeat(5000))
@@ -572,11 +590,23 @@ t.test('an error in a producer comes after the items before it', t =>
         message: /next\(\) gives 5, which is no object/
       })
       t.match(await rejection(all(root.oddLater())), { message: /gives undefined, which is no object/ })
-      t.match(await rejection((await root.odd()).next(1)), { message: /gives 5, which is no object/ })
+      for (const name of ['odd', 'oddLater'])
+        t.match(await rejection((await root[name]()).next(1)), { message: /gives \w+, which is no object/ })
       t.match(await rejection(all(root.none())), { name: 'TypeError', message: /next is not a function/ })
       t.match(await rejection(all(root.rejected())), { message: 'of a promise' })
       t.match(await rejection(all(root.unsendable())), { code: 'unsendable' })
       t.match(await rejection(all(root.large())), { name: 'LimitError', message: /characters of JSON/ })
+      t.match(await rejection(all(root.largeItem())), { name: 'LimitError' })
+      t.match(await rejection((await root.promised('large')).promise), { name: 'LimitError' })
+      const untold = (await root.promised('limit')).promise.catch((told: unknown) => ({ told }))
+      t.same(await untold, { told: undefined }, 'that it failed, where why is too much to tell')
+      t.match(await rejection((await root.promised('getter')).promise), {
+        code: 'unsendable',
+        message: /ended with what cannot be sent: RangeError/
+      })
+      const carries = await rejection(root.carries())
+      t.equal(carries.n, 5)
+      t.notOk('later' in carries || 'items' in carries, 'errors carry data only')
       for (const name of ['returns', 'returnsLater']) {
         const breaking = async () => {
           for await (const _ of root[name]()) break
@@ -648,6 +678,11 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
       *promises() {
         yield Promise.resolve('there')
       },
+      *none() {},
+      closedLater: () => ({
+        next: async () => ({ done: false, value: 1 }),
+        return: async () => ({ done: true, value: 2 })
+      }),
       relay: (it: unknown) => it,
       *count() {
         let n = 0
@@ -710,8 +745,33 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         (await Promise.all(pending)).map(({ value }) => value),
         [1003, 1004]
       )
+      const thrown = ahead.throw(new Error('again'))
+      const next = ahead.next()
+      t.same(
+        [await thrown, await next].map(({ value }) => value),
+        [1000, 1001],
+        'who reads meanwhile, too'
+      )
       await ahead.return()
       for (let last = false; !last; ) last = (await ahead.next()).done
+
+      const none = await root.none()
+      const late = [
+        none.next('a'),
+        none.next('b'),
+        none.next(),
+        none.return('r'),
+        none.throw(new Error('late'))
+      ].map(step => step.catch((error: Error) => error.message))
+      const over = { done: true, value: undefined }
+      t.same(
+        await Promise.all(late),
+        [over, over, over, { done: true, value: 'r' }, 'late'],
+        'asked for before the end is known here'
+      )
+      const closed = await root.closedLater()
+      await closed.next()
+      t.match(await rejection(closed.throw(new Error('no throw'))), { message: 'no throw' })
     }
   )
 })
@@ -742,6 +802,76 @@ t.test('those who wait for an item when the iterator is closed are told that it 
     }
   )
 )
+
+t.test('the signal of the call that an iterator came by last is the one that aborts it', async t => {
+  const same = new Made().numbers()
+  await overMemory(t, { same: () => same }, async ({ root }) => {
+    const [first, second] = [new AbortController(), new AbortController()]
+    const it = (await Netref.with((root as Loose).same, { signal: first.signal })())[Symbol.asyncIterator]()
+    t.equal(await Netref.with((root as Loose).same, { signal: second.signal })(), it)
+    first.abort()
+    t.same(await it.next(), { done: false, value: 0 })
+    second.abort(new RangeError('why'))
+    t.match(await rejection(it.next()), { message: 'why' })
+  })
+})
+
+class Bag {
+  constructor(readonly items: number[]) {}
+  [Symbol.asyncIterator]() {
+    const left = [...this.items]
+    return { next: async () => ({ done: left.length === 0, value: left.shift() }) }
+  }
+}
+registerType(Bag, { name: 'Bag', encode: ({ items }) => items, decode: items => new Bag(items) })
+
+t.test('a copy that has an iterator without `return`', async t => {
+  await overMemory(t, { bag: () => new Bag([1, 2]) }, async ({ root }) => {
+    const bag = (root as Loose).bag
+    t.same(await all(bag()), [1, 2])
+    for await (const item of bag()) {
+      t.equal(item, 1)
+      break
+    }
+  })
+})
+
+class Ending {
+  constructor(readonly also: unknown) {}
+}
+let onEnding: (also?: unknown) => void = () => {}
+registerType(Ending, {
+  name: 'Ending',
+  encode: ({ also }) => also,
+  decode(also) {
+    onEnding(also)
+    return new Ending(also)
+  }
+})
+
+t.test('a session that ends while an iterator is boxed or unboxed: it ends, too', async t => {
+  const boxing = pair({ take() {} })
+  const mine = new Made().numbers()
+  const ends = {
+    get now() {
+      void boxing.close()
+      return 1
+    }
+  }
+  t.ok((await rejection((boxing.root as Loose).take(ends, mine))) instanceof SessionEndedError)
+  t.same(mine.next(), { done: true, value: undefined })
+  const unboxing = pair({ take() {} })
+  let arrived: Loose
+  onEnding = also => {
+    if (also) arrived = (also as Loose)[1]
+    else void unboxing.served.close()
+  }
+  const theirs = new Made().numbers()
+  const taking = rejection((unboxing.root as Loose).take(new Ending([new Ending(null), theirs])))
+  t.ok((await taking) instanceof SessionEndedError)
+  t.ok((await rejection(all(arrived))) instanceof SessionEndedError)
+  for (const { session, served } of [boxing, unboxing]) await assertClean(t, session, served)
+})
 
 t.test('yield* over a remote iterator, and what is handed on', t =>
   both(
@@ -1291,6 +1421,8 @@ t.test(
     await say([[19, 4, 0]], protocol(/a pull on 4, which has no items/))
     await say([[19, 99, 0, 5]], protocol(/99, which was never given/))
     await say([[20, 1, 0, [1]]], protocol(/items of what has none/))
+    await say([[21, 2, 1, [1, 2], [['d', []]]]], protocol(/a pair of streams that is none/))
+    await say([[21, 2, 1, 'x', [['d', []]]]], protocol(/a pair of streams that is none/))
     await say(
       [
         [20, 2, 0, [1]],

@@ -8,6 +8,7 @@ import { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGzip, gunzipSync } from 'node:zlib'
 import t from 'tap'
+import { Feed } from '../lib/feed.js'
 import { Netref, pair, SessionEndedError } from '../lib/index.js'
 import { ArrivedWritable } from '../lib/streams.js'
 import { both, breakable, type Joined, overMemory, overSocket, rejection, until } from './helpers.js'
@@ -734,6 +735,8 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
     ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0,1000000]]]`)
     if (i % 100 === 0) await turn()
   }
+  // Of what it never came to, too.
+  ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0]]]`)
   t.ok(served.stats.buffered < 2 * MIB, `${served.stats.buffered} bytes wait`)
   t.ok(made < 300, `${made} items`)
   theirs.letGo()
@@ -776,6 +779,34 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
       theirs.send = send
     }
   )
+  await overMemory(
+    t,
+    { bytes: () => source([new Uint8Array(5)], 'bytes').stream },
+    async ({ root, transports: [, theirs] }) => {
+      const reader = (await (root as Loose).bytes()).getReader()
+      const send = theirs.send.bind(theirs)
+      theirs.send = (frame, sent) =>
+        send(typeof frame === 'string' ? frame : `[2,[[20,1,0,["x"]],[21,1,1]]]`, sent)
+      theirs.hold()
+      const read = reader.read()
+      await until(() => theirs.held > 0)
+      theirs.letGo(1)
+      await reader.cancel()
+      t.same(await read, { done: true, value: undefined }, 'nor does it where it was cancelled by then')
+      theirs.send = send
+      theirs.letGo()
+    }
+  )
+})
+
+t.test('what feeds a stream tells both sides when it fails, and its reader when it ends', async t => {
+  const [failed, closed] = [new Feed(), new Feed()]
+  const waits = rejection(failed.put(1))
+  failed.fail(new RangeError('why'))
+  for (const error of [waits, rejection(failed.put(2)), rejection(failed.next())])
+    t.match(await error, { message: 'why' })
+  closed.close()
+  t.same(await closed.next(), { done: true, value: undefined })
 })
 
 t.test('nothing else has happened', async t => {
