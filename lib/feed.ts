@@ -50,7 +50,10 @@ export class Feed implements AsyncIterableIterator<unknown> {
   #finish(end: { failed: boolean; error?: unknown }): void {
     if (this.#end) return
     this.#end = end
-    if (end.failed) this.#chunk?.lost(end.error)
+    if (end.failed) {
+      this.#chunk?.lost(end.error)
+      this.#chunk = undefined
+    }
     const reader = this.#reader
     this.#reader = undefined
     if (!reader) return
@@ -61,7 +64,7 @@ export class Feed implements AsyncIterableIterator<unknown> {
   next(): Promise<IteratorResult<unknown>> {
     const chunk = this.#chunk
     this.#chunk = undefined
-    if (chunk && !this.#end?.failed) {
+    if (chunk) {
       chunk.taken(true)
       return Promise.resolve({ done: false, value: chunk.value })
     }

@@ -200,7 +200,7 @@ export class Inflow implements ArrivedFlow {
       return await this.#ask('throw', error)
     } finally {
       this.#deaf = this.#open = false
-      if (this.#readers.length > 0 && !this.#over) this.#begin()
+      if (this.#readers.length > 0) this.#begin()
     }
   }
 

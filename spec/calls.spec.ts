@@ -904,6 +904,18 @@ t.test('accessors in the midst: a signal that aborts, a session that ends', asyn
   await assertClean(t, again.session, again.served)
 })
 
+t.test('a call made again does not go through a netref: nobody knows whether it has run', async t => {
+  const conn = pair({ open: (far: unknown) => expose({ far }) })
+  const [, back] = wiretap(conn as Loose)
+  const there = await (conn.root as Loose).open(expose({ x: 1 }))
+  const [ours] = conn.transports
+  ours.send(JSON.stringify([conn.served.stats.framesOut, [[Op.again, Op.call, 2, 1, ['far', 'x'], []]]]))
+  await until(() => back.some(([op]) => op === Op.refused))
+  t.match(back.at(-1), [Op.refused, 2, 'may-have-run', /"x" may have run/])
+  t.ok(there)
+  await conn.close()
+})
+
 t.test('callSignal in a handler that ends its session has aborted already', async t => {
   let signal: AbortSignal | undefined
   const root = {

@@ -84,6 +84,13 @@ t.test('an override has the help of what it overrides, and parameters of its own
   })
 )
 
+t.test('what answers to a name and has no such property is told of as an accessor', async t => {
+  const answering = new Proxy({}, { ownKeys: () => ['ghost'], has: (_, name) => name === 'ghost' })
+  await overMemory(t, { open: () => expose(answering) }, async ({ root }: Loose) => {
+    t.same(await describe(await root.open()), [{ name: 'ghost', kind: 'accessor' }])
+  })
+})
+
 t.test('objects, functions, pending results and copies', async t => {
   const room = expose(
     { enter: (name: string) => name, topic: 'tea', _hidden: 1, far: undefined as unknown },

@@ -7,7 +7,7 @@ import type { Loose } from './wire.js'
 
 /**
  * JSON in which `{ $, n }` stands for a number that only a going session knows: `call`, the next call; `answer`, an
- * earlier one as a target, `made`, by its number; `given`, an id it gave; `asked`, a call it waits for; `mine`, a
+ * earlier one as a target, `made`, by its number; `given`, an id it gave; `walked`, the last it gave of what has items; `asked`, a call it waits for; `mine`, a
  * reference of ours; `flow`, one of ours with a flow that was given before.
  */
 type Tree = unknown
@@ -184,7 +184,8 @@ const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1,
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 /** What was given of the flows there, and what was given here as one. */
 const FLOW = fc.oneof(
-  { weight: 9, arbitrary: live('given') },
+  { weight: 6, arbitrary: live('walked') },
+  { weight: 3, arbitrary: live('given') },
   { weight: 1, arbitrary: fc.constantFrom(...numbers) }
 )
 const MINE = fc.oneof(
@@ -344,6 +345,7 @@ export class BadPeer {
   #calls = 0
   #mine = 0
   readonly #given: number[] = []
+  #walked = 0
   readonly #asked: number[] = []
 
   constructor(
@@ -379,7 +381,11 @@ export class BadPeer {
               ? message[3]
               : message[2]
         ) as unknown
-        for (const place of places) this.#given.push(place.reduce<Loose>((at, key) => at[key], top)[0])
+        for (const place of places) {
+          const given = place.reduce<Loose>((at, key) => at[key], top)[0]
+          this.#given.push(given)
+          if (kind === 'i' || kind === 'r') this.#walked = given
+        }
       }
     }
   }
@@ -422,6 +428,8 @@ export class BadPeer {
         return Math.max(this.#calls - n, 1)
       case 'flow':
         return Math.max(this.#mine - n, 1)
+      case 'walked':
+        return this.#walked
       case 'given':
         return this.#given.at(-1 - n) ?? 0
       case 'asked':

@@ -102,12 +102,29 @@ export interface Joined {
   die(): void
 }
 
+/** An agent for a client, and what breaks the socket that it opened last. */
+export function breakable(): { readonly agent: Agent; die(): void } {
+  const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
+  const open = agent.createConnection.bind(agent)
+  let socket: Socket
+  agent.createConnection = (...args) => {
+    socket = open(...args)
+    return socket
+  }
+  return { agent, die: () => socket.destroy() }
+}
+
+/** Options of both ends; with `resumes: false` a session ends when its socket breaks. */
+interface BothOptions extends PairOptions {
+  readonly resumes?: boolean
+}
+
 /** Over memory, then over a real socket: `use` it; when that is done both ends must be clean. */
 export async function both(
   t: Test,
   service: () => object,
   use: (joined: Joined, t: Test) => Promise<void>,
-  { serving = {}, ...client }: PairOptions = {}
+  { serving = {}, resumes = true, ...client }: BothOptions = {}
 ): Promise<void> {
   await t.test('over memory', t =>
     overMemory(
@@ -121,22 +138,19 @@ export async function both(
     )
   )
   await t.test('over a socket', async t => {
-    const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
-    const open = agent.createConnection.bind(agent)
-    let socket: Socket
-    agent.createConnection = (...args) => {
-      socket = open(...args)
-      return socket
-    }
+    const { agent, die } = breakable()
     await overSocket(
       t,
       service(),
       async (conn, server) => {
         await conn.ping()
         const [theirs] = server.sessions
-        await use({ root: conn.root, ours: conn.session, theirs: theirs!, die: () => socket.destroy() }, t)
+        await use({ root: conn.root, ours: conn.session, theirs: theirs!, die }, t)
       },
-      { client: { ...client, agent }, server: serving }
+      {
+        client: { ...client, agent, ...(resumes ? {} : { reconnect: false }) },
+        server: { ...serving, ...(resumes ? {} : { resumeWindow: 0 }) }
+      }
     )
   })
 }

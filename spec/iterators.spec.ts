@@ -10,13 +10,14 @@ import {
   LimitError,
   Netref,
   pair,
+  registerType,
   SessionEndedError,
   UnsendableError
 } from '../lib/index.js'
-import { both, overMemory, rejection, until } from './helpers.js'
+import { assertClean, both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
-t.setTimeout(100_000)
+t.setTimeout(45_000)
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 
@@ -462,9 +463,60 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           t.same(await it.next(), { done: true, value: undefined })
           t.same(await it.return(1), { done: true, value: 1 })
         }
-      }
+      },
+      { resumes: false }
     )
   })
+
+t.test('a socket that breaks: what is read goes on over the next one, item by item', async t => {
+  const made: Made[] = []
+  const { agent, die } = breakable()
+  const make = () => {
+    made.push(new Made())
+    return made.at(-1)!
+  }
+  await overSocket(
+    t,
+    {
+      numbers: (most: number) => make().numbers(most),
+      later: (most: number) => make().later(most),
+      sum: async (items: AsyncIterable<number>) => {
+        let sum = 0
+        for await (const item of items) sum += item
+        return sum
+      }
+    },
+    async ({ root, session }, server) => {
+      let breaks = 0
+      session.on('resumed', () => breaks++)
+      for (const name of ['numbers', 'later'] as const) {
+        const items: number[] = []
+        for await (const n of (root as Loose)[name](20_000)) {
+          items.push(n)
+          if (n === 5000 || n === 12_000) die()
+        }
+        t.same(
+          items,
+          Array.from({ length: 20_000 }, (_, i) => i),
+          name
+        )
+      }
+      t.same(
+        made.map(({ finals }) => finals),
+        [1, 1]
+      )
+      const mine = new Made()
+      const summing = (root as Loose).sum(mine.later(5000))
+      await until(() => mine.count > 100)
+      die()
+      t.equal(await summing, (5000 * 4999) / 2, 'the other way')
+      t.equal(mine.finals, 1)
+      t.ok(breaks > 0, `${breaks} times over`)
+      t.equal(server.sessions.size, 1)
+    },
+    { client: { agent } }
+  )
+})
 
 t.test('an error in a producer comes after the items before it', t =>
   both(
@@ -488,6 +540,23 @@ t.test('an error in a producer comes after the items before it', t =>
       *unsendable() {
         yield* []
         throw Symbol('x')
+      },
+      *largeItem() {
+        yield { fn() {}, pad: 'x'.repeat(5000) }
+      },
+      promised: (how: 'large' | 'limit' | 'getter') => ({
+        promise: {
+          large: async () => ({ fn() {}, pad: 'x'.repeat(5000) }),
+          limit: () => Promise.reject(new LimitError('limit', 'x'.repeat(5000))),
+          getter: async () => ({
+            get now() {
+              throw new RangeError('in a getter')
+            }
+          })
+        }[how]()
+      }),
+      carries() {
+        throw Object.assign(new Error('with more'), { later: Promise.resolve(1), items: three(), n: 5 })
       },
       *large() {
         yield* []
@@ -521,11 +590,23 @@ t.test('an error in a producer comes after the items before it', t =>
         message: /next\(\) gives 5, which is no object/
       })
       t.match(await rejection(all(root.oddLater())), { message: /gives undefined, which is no object/ })
-      t.match(await rejection((await root.odd()).next(1)), { message: /gives 5, which is no object/ })
+      for (const name of ['odd', 'oddLater'])
+        t.match(await rejection((await root[name]()).next(1)), { message: /gives \w+, which is no object/ })
       t.match(await rejection(all(root.none())), { name: 'TypeError', message: /next is not a function/ })
       t.match(await rejection(all(root.rejected())), { message: 'of a promise' })
       t.match(await rejection(all(root.unsendable())), { code: 'unsendable' })
       t.match(await rejection(all(root.large())), { name: 'LimitError', message: /characters of JSON/ })
+      t.match(await rejection(all(root.largeItem())), { name: 'LimitError' })
+      t.match(await rejection((await root.promised('large')).promise), { name: 'LimitError' })
+      const untold = (await root.promised('limit')).promise.catch((told: unknown) => ({ told }))
+      t.same(await untold, { told: undefined }, 'that it failed, where why is too much to tell')
+      t.match(await rejection((await root.promised('getter')).promise), {
+        code: 'unsendable',
+        message: /ended with what cannot be sent: RangeError/
+      })
+      const carries = await rejection(root.carries())
+      t.equal(carries.n, 5)
+      t.notOk('later' in carries || 'items' in carries, 'errors carry data only')
       for (const name of ['returns', 'returnsLater']) {
         const breaking = async () => {
           for await (const _ of root[name]()) break
@@ -597,6 +678,11 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
       *promises() {
         yield Promise.resolve('there')
       },
+      *none() {},
+      closedLater: () => ({
+        next: async () => ({ done: false, value: 1 }),
+        return: async () => ({ done: true, value: 2 })
+      }),
       relay: (it: unknown) => it,
       *count() {
         let n = 0
@@ -659,8 +745,33 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         (await Promise.all(pending)).map(({ value }) => value),
         [1003, 1004]
       )
+      const thrown = ahead.throw(new Error('again'))
+      const next = ahead.next()
+      t.same(
+        [await thrown, await next].map(({ value }) => value),
+        [1000, 1001],
+        'who reads meanwhile, too'
+      )
       await ahead.return()
       for (let last = false; !last; ) last = (await ahead.next()).done
+
+      const none = await root.none()
+      const late = [
+        none.next('a'),
+        none.next('b'),
+        none.next(),
+        none.return('r'),
+        none.throw(new Error('late'))
+      ].map(step => step.catch((error: Error) => error.message))
+      const over = { done: true, value: undefined }
+      t.same(
+        await Promise.all(late),
+        [over, over, over, { done: true, value: 'r' }, 'late'],
+        'asked for before the end is known here'
+      )
+      const closed = await root.closedLater()
+      await closed.next()
+      t.match(await rejection(closed.throw(new Error('no throw'))), { message: 'no throw' })
     }
   )
 })
@@ -691,6 +802,76 @@ t.test('those who wait for an item when the iterator is closed are told that it 
     }
   )
 )
+
+t.test('the signal of the call that an iterator came by last is the one that aborts it', async t => {
+  const same = new Made().numbers()
+  await overMemory(t, { same: () => same }, async ({ root }) => {
+    const [first, second] = [new AbortController(), new AbortController()]
+    const it = (await Netref.with((root as Loose).same, { signal: first.signal })())[Symbol.asyncIterator]()
+    t.equal(await Netref.with((root as Loose).same, { signal: second.signal })(), it)
+    first.abort()
+    t.same(await it.next(), { done: false, value: 0 })
+    second.abort(new RangeError('why'))
+    t.match(await rejection(it.next()), { message: 'why' })
+  })
+})
+
+class Bag {
+  constructor(readonly items: number[]) {}
+  [Symbol.asyncIterator]() {
+    const left = [...this.items]
+    return { next: async () => ({ done: left.length === 0, value: left.shift() }) }
+  }
+}
+registerType(Bag, { name: 'Bag', encode: ({ items }) => items, decode: items => new Bag(items) })
+
+t.test('a copy that has an iterator without `return`', async t => {
+  await overMemory(t, { bag: () => new Bag([1, 2]) }, async ({ root }) => {
+    const bag = (root as Loose).bag
+    t.same(await all(bag()), [1, 2])
+    for await (const item of bag()) {
+      t.equal(item, 1)
+      break
+    }
+  })
+})
+
+class Ending {
+  constructor(readonly also: unknown) {}
+}
+let onEnding: (also?: unknown) => void = () => {}
+registerType(Ending, {
+  name: 'Ending',
+  encode: ({ also }) => also,
+  decode(also) {
+    onEnding(also)
+    return new Ending(also)
+  }
+})
+
+t.test('a session that ends while an iterator is boxed or unboxed: it ends, too', async t => {
+  const boxing = pair({ take() {} })
+  const mine = new Made().numbers()
+  const ends = {
+    get now() {
+      void boxing.close()
+      return 1
+    }
+  }
+  t.ok((await rejection((boxing.root as Loose).take(ends, mine))) instanceof SessionEndedError)
+  t.same(mine.next(), { done: true, value: undefined })
+  const unboxing = pair({ take() {} })
+  let arrived: Loose
+  onEnding = also => {
+    if (also) arrived = (also as Loose)[1]
+    else void unboxing.served.close()
+  }
+  const theirs = new Made().numbers()
+  const taking = rejection((unboxing.root as Loose).take(new Ending([new Ending(null), theirs])))
+  t.ok((await taking) instanceof SessionEndedError)
+  t.ok((await rejection(all(arrived))) instanceof SessionEndedError)
+  for (const { session, served } of [boxing, unboxing]) await assertClean(t, session, served)
+})
 
 t.test('yield* over a remote iterator, and what is handed on', t =>
   both(
@@ -942,15 +1123,20 @@ t.test('a promise is held until it settles; the end of the session rejects it', 
     t.same(heard, ['kept'], 'though nobody held it but by what waits for it')
     await collect(() => session.stats.imports === 0)
   })
-  await both(t, service, async ({ root, ours, theirs, die }, t) => {
-    const { promise } = await root.later()
-    die()
-    const error = await rejection(promise)
-    t.ok(error instanceof SessionEndedError)
-    await Promise.all([ours.closed, theirs.closed])
-    settle(1)
-    await quiet()
-  })
+  await both(
+    t,
+    service,
+    async ({ root, ours, theirs, die }, t) => {
+      const { promise } = await root.later()
+      die()
+      const error = await rejection(promise)
+      t.ok(error instanceof SessionEndedError)
+      await Promise.all([ours.closed, theirs.closed])
+      settle(1)
+      await quiet()
+    },
+    { resumes: false }
+  )
 })
 
 t.test('abort signals: anywhere in the arguments, with their reason, then or before', t => {
@@ -1050,17 +1236,22 @@ t.test(
       await collect(() => served.stats.exports === 0)
       t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
     })
-    await both(t, service, async ({ root, ours, theirs, die }, t) => {
-      heard.length = 0
-      const watching = rejection(root.watch(new AbortController().signal))
-      await ours.ping()
-      die()
-      t.match(await watching, { name: 'SessionEndedError' })
-      await Promise.all([ours.closed, theirs.closed])
-      await until(() => heard.length > 0)
-      t.ok(heard[0] instanceof SessionEndedError)
-      finish()
-    })
+    await both(
+      t,
+      service,
+      async ({ root, ours, theirs, die }, t) => {
+        heard.length = 0
+        const watching = rejection(root.watch(new AbortController().signal))
+        await ours.ping()
+        die()
+        t.match(await watching, { name: 'SessionEndedError' })
+        await Promise.all([ours.closed, theirs.closed])
+        await until(() => heard.length > 0)
+        t.ok(heard[0] instanceof SessionEndedError)
+        finish()
+      },
+      { resumes: false }
+    )
   }
 )
 
@@ -1230,6 +1421,8 @@ t.test(
     await say([[19, 4, 0]], protocol(/a pull on 4, which has no items/))
     await say([[19, 99, 0, 5]], protocol(/99, which was never given/))
     await say([[20, 1, 0, [1]]], protocol(/items of what has none/))
+    await say([[21, 2, 1, [1, 2], [['d', []]]]], protocol(/a pair of streams that is none/))
+    await say([[21, 2, 1, 'x', [['d', []]]]], protocol(/a pair of streams that is none/))
     await say(
       [
         [20, 2, 0, [1]],

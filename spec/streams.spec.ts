@@ -8,15 +8,16 @@ import { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createGzip, gunzipSync } from 'node:zlib'
 import t from 'tap'
+import { Feed } from '../lib/feed.js'
 import { Netref, pair, SessionEndedError } from '../lib/index.js'
 import { ArrivedWritable } from '../lib/streams.js'
-import { both, type Joined, overMemory, rejection, until } from './helpers.js'
+import { both, breakable, type Joined, overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet } from './wire.js'
 
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 
-t.setTimeout(100_000)
+t.setTimeout(45_000)
 const MIB = 1 << 20
 
 /** A stream of what is in the list, that notes what became of it. */
@@ -609,9 +610,54 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           t.match(told.cancelled, [{ name: 'SessionEndedError' }])
         t.match(made[2].told.aborted, [{ name: 'SessionEndedError' }])
         t.ok(made[3].destroyed && made[4].destroyed)
-      }
+      },
+      { resumes: false }
     )
   })
+
+t.test('a socket that breaks: what is read and written goes on over the next one, byte by byte', async t => {
+  const { agent, die } = breakable()
+  const made = sink()
+  const chunk = (i: number) => new Uint8Array(10_000).fill(i)
+  await overSocket(
+    t,
+    {
+      read: () =>
+        source(
+          Array.from({ length: 500 }, (_, i) => chunk(i)),
+          'bytes'
+        ).stream,
+      write: () => made.stream
+    },
+    async ({ root, session }) => {
+      const any = root as Loose
+      let breaks = 0
+      session.on('resumed', () => breaks++)
+      const read: Buffer[] = []
+      let length = 0
+      for (const reader = (await any.read()).getReader(); ; ) {
+        const { done, value } = await reader.read()
+        if (done) break
+        read.push(Buffer.from(value))
+        if (read.length % 200 === 100) die()
+        length += value.length
+      }
+      t.equal(length, 5_000_000)
+      const expected = Buffer.concat(Array.from({ length: 500 }, (_, i) => chunk(i)))
+      t.ok(Buffer.concat(read).equals(expected))
+      const writer = (await any.write()).getWriter()
+      for (let i = 0; i < 500; i++) {
+        await writer.write(chunk(i))
+        if (i % 200 === 100) die()
+      }
+      await writer.close()
+      t.ok(Buffer.concat(made.told.chunks).equals(expected), 'and written')
+      t.equal(made.told.closed, 1)
+      t.ok(breaks > 0, `${breaks} times over`)
+    },
+    { client: { agent } }
+  )
+})
 
 t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buffered', t => {
   let made = 0
@@ -689,6 +735,8 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
     ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0,1000000]]]`)
     if (i % 100 === 0) await turn()
   }
+  // Of what it never came to, too.
+  ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0]]]`)
   t.ok(served.stats.buffered < 2 * MIB, `${served.stats.buffered} bytes wait`)
   t.ok(made < 300, `${made} items`)
   theirs.letGo()
@@ -731,6 +779,34 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
       theirs.send = send
     }
   )
+  await overMemory(
+    t,
+    { bytes: () => source([new Uint8Array(5)], 'bytes').stream },
+    async ({ root, transports: [, theirs] }) => {
+      const reader = (await (root as Loose).bytes()).getReader()
+      const send = theirs.send.bind(theirs)
+      theirs.send = (frame, sent) =>
+        send(typeof frame === 'string' ? frame : `[2,[[20,1,0,["x"]],[21,1,1]]]`, sent)
+      theirs.hold()
+      const read = reader.read()
+      await until(() => theirs.held > 0)
+      theirs.letGo(1)
+      await reader.cancel()
+      t.same(await read, { done: true, value: undefined }, 'nor does it where it was cancelled by then')
+      theirs.send = send
+      theirs.letGo()
+    }
+  )
+})
+
+t.test('what feeds a stream tells both sides when it fails, and its reader when it ends', async t => {
+  const [failed, closed] = [new Feed(), new Feed()]
+  const waits = rejection(failed.put(1))
+  failed.fail(new RangeError('why'))
+  for (const error of [waits, rejection(failed.put(2)), rejection(failed.next())])
+    t.match(await error, { message: 'why' })
+  closed.close()
+  t.same(await closed.next(), { done: true, value: undefined })
 })
 
 t.test('nothing else has happened', async t => {
