@@ -1,7 +1,7 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
 import type { Reason } from './errors.js'
-import { formatResumption, parseResumption } from './frame.js'
 import type { Signal } from './flow-types.js'
+import { formatResumption, parseResumption } from './frame.js'
 import type { Link } from './link.js'
 import { checkMs } from './options.js'
 import { isLoss, type Recovery } from './recovery.js'

@@ -142,7 +142,7 @@ async function overSockets(
   await once(web, 'listening')
   t.teardown(() => web.close())
   const accepted = once(web, 'connection')
-  const server = await serve(Echo, { ...serving, server: web })
+  const server = await serve(Echo, { ...serving, server: web, resumeWindow: 0 })
   const conn = open(server.url, client)
   const [socket] = (await accepted) as [net.Socket]
   return joined(conn, server, () => socket.destroy())
@@ -218,9 +218,9 @@ for (const [name, join] of Object.entries(transports)) {
     await Promise.all([close(), rejection(pending)])
     t.match(await conn.closed, {
       code: 'server-closed',
-      message: /ended the session: the server is closing$/
+      message: /ended the session: the server is going away$/
     })
-    t.match(await served.closed, { code: 'server-closed', message: 'the server is closing' })
+    t.match(await served.closed, { code: 'server-closed', message: 'the server is going away' })
     await conn.close()
   })
 
