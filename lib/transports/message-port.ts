@@ -113,7 +113,6 @@ export class MessagePortTransport implements Transport {
   }
 
   close(reason: Reason): void {
-    if (this.#closed) return
     this.#port?.postMessage({ end: formatFarewell(reason) })
     this.#end(reason)
   }
