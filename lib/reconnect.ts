@@ -1,5 +1,6 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
 import type { Reason } from './errors.js'
+import type { Signal } from './flow-types.js'
 import { formatResumption, parseResumption } from './frame.js'
 import type { Link } from './link.js'
 import { checkMs } from './options.js'
@@ -17,7 +18,7 @@ export interface ReconnectOptions {
   /** How long a try waits at most, in ms. @default 10 000 */
   readonly maxDelay?: number | undefined
   /** Ends the search when it aborts: the session ends with `connection-lost`. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Signal | undefined
   /** Whether to go on trying where not even the first connection comes about. @default false */
   readonly initial?: boolean | undefined
 }
@@ -30,7 +31,7 @@ export class Reconnect implements Recovery {
   #token: string | undefined
   readonly #delay: number
   readonly #maxDelay: number
-  readonly #signal: AbortSignal | undefined
+  readonly #signal: Signal | undefined
   #initial: boolean
   readonly #patience: number
   #tries = 0

@@ -1,11 +1,12 @@
 // netref in a real browser: what a page does, what it cannot do, and how it goes away.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { serveWeb } from '../demos/web/server.js'
 import {
   expose,
   type Netref,
@@ -16,8 +17,7 @@ import {
   type UpgradeRequest
 } from '../lib/index.js'
 import { browse, bundle, noChromium, originOf, serveFiles } from './chromium.js'
-import { assertClean, rejection, until } from './helpers.js'
-import { collect } from './wire.js'
+import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
 
 const options = { skip: noChromium ?? false }
 
@@ -126,7 +126,8 @@ t.test('in Chromium', options, async t => {
   })
   const sockets = new Set<Socket>()
   web.on('connection', socket => sockets.add(socket))
-  const server = await serve(Lab, { server: web })
+  // Of a tab that is closed without a word the server waits for the return.
+  const server = await serve(Lab, { server: web, resumeWindow: 500 })
 
   /** A new page, and what went wrong in it. */
   async function open(t: Test, path = '/'): Promise<Page> {
@@ -293,6 +294,32 @@ t.test('in Chromium', options, async t => {
     t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
   })
 
+  await t.test('a page that goes offline in the middle of a call, and comes back', async t => {
+    await using patient = await serve(Lab, { server: web, path: '/patient', heartbeat: 500 })
+    const page = await open(t)
+    await page.evaluate(async () => {
+      const conn = netrefSpec.connect(`${netrefSpec.url}/patient`, { heartbeat: 500 })
+      netrefSpec.conn = conn
+      netrefSpec.events = []
+      for (const name of ['interrupted', 'resumed']) conn.on(name, () => netrefSpec.events.push(name))
+      netrefSpec.heard = 0
+      await conn.root.keep(() => ++netrefSpec.heard)
+    })
+    const [session] = patient.sessions
+    await context.setOffline(true)
+    await page.waitForFunction(() => netrefSpec.events.includes('interrupted'))
+    await page.evaluate(() => {
+      netrefSpec.pending = netrefSpec.conn.root.call()
+    })
+    await context.setOffline(false)
+    const found = await page.evaluate(async () => [await netrefSpec.pending, netrefSpec.heard])
+    t.same(found, [1, 1], 'carried out once')
+    t.same(await page.evaluate(() => netrefSpec.events), ['interrupted', 'resumed'])
+    t.ok(patient.sessions.has(session!) && patient.sessions.size === 1, 'it is the same session')
+    await page.evaluate(() => netrefSpec.conn.close())
+    await page.close()
+  })
+
   await t.test('a page in the background answers as before', async t => {
     const page = await open(t)
     const session = await sessionOf(page)
@@ -418,9 +445,20 @@ t.test('in Chromium', options, async t => {
 })
 
 t.test('npm run demo:web', options, async t => {
-  const { server, url, close } = await serveWeb(0, await bundle(t.testdir({})))
-  t.teardown(close)
+  // The collector runs often, as it does where there is more to collect.
+  const collecting = 'data:text/javascript,setInterval(gc, 100).unref()'
+  const program = fileURLToPath(new URL('../demos/web/server.ts', import.meta.url))
+  const demo = spawn(
+    process.execPath,
+    ['--expose-gc', '--import', 'tsx', '--import', collecting, program, '--port', '0'],
+    { env: CHILD_ENV, stdio: ['ignore', 'pipe', 'inherit'] }
+  )
+  t.teardown(() => demo.kill('SIGKILL'))
+  const [line] = await once(demo.stdout.setEncoding('utf8'), 'data')
+  const [url] = /http:\S+/.exec(line)!
   await using context = await browse()
+  const path = await bundle(t.testdir({}))
+  await context.route('**/netref.js', route => route.fulfill({ path, contentType: 'text/javascript' }))
   const errors: string[] = []
   const open = async () => {
     const page = await context.newPage()
@@ -455,7 +493,6 @@ t.test('npm run demo:web', options, async t => {
     /20,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
   )
   t.equal(await text('#result'), 'The server counted 20,000 lines in long.txt.')
-  await collect(() => [...server.sessions].every(({ stats }) => stats.imports === 1))
   await page.waitForFunction(
     () => (globalThis as Dom).document.querySelector('#export-count').textContent === '1'
   )
@@ -469,7 +506,26 @@ t.test('npm run demo:web', options, async t => {
   await other.goto('about:blank')
   await page.bringToFront()
   await page.waitForFunction(() => !(globalThis as Dom).document.querySelector('#alone').hidden)
-  t.equal(server.sessions.size, 1, 'the tab that was closed has left')
+
+  await page.click('#sample')
+  await page.waitForFunction(
+    () => Number((globalThis as Dom).document.querySelector('#lines').textContent.replace(',', '')) > 5000
+  )
+  await page.evaluate(() => {
+    const seen: string[] = []
+    const status = (globalThis as Dom).document.querySelector('#status')
+    ;new (globalThis as Dom).MutationObserver(() => seen.push(status.className)).observe(status, {
+      attributes: true
+    })
+    ;(globalThis as Dom).seen = seen
+  })
+  await page.click('#cut')
+  await page.waitForFunction(() =>
+    /200,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
+  )
+  t.equal(await text('#result'), 'The server counted 200,000 lines in sample.txt.')
+  t.equal(await text('#lines'), '200,000', 'each line was said once, though the socket was cut')
+  t.same(await page.evaluate(() => (globalThis as Dom).seen), ['status off', 'status on'])
 
   for (const [width, scheme] of [
     [1200, 'dark'],
@@ -484,6 +540,9 @@ t.test('npm run demo:web', options, async t => {
     t.equal(overflow, 0, `nothing sticks out at ${width} px`)
   }
   t.same(errors, [])
+  const exited = once(demo, 'exit')
+  demo.kill('SIGTERM')
+  t.same(await exited, [0, null], 'it ends when it is told to')
 })
 
 t.test('React: a netref as state; nothing stays of a component that is gone', options, async t => {

@@ -19,6 +19,7 @@ import {
   type ConnectOptions,
   connect,
   type Netref,
+  pair,
   type Reason,
   Service,
   type Session,
@@ -26,6 +27,7 @@ import {
 } from '../lib/index.js'
 import { DEFAULT_LIMITS, maxPayload } from '../lib/options.js'
 import { formatHello, formatOperation, Op } from '../lib/protocol.js'
+import { WebSocketTransport } from '../lib/transports/websocket.js'
 import { BrowserSocketTransport, type NativeSocket } from '../lib/transports/websocket-browser.js'
 import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
 
@@ -142,7 +144,7 @@ async function overSockets(
   await once(web, 'listening')
   t.teardown(() => web.close())
   const accepted = once(web, 'connection')
-  const server = await serve(Echo, { ...serving, server: web })
+  const server = await serve(Echo, { ...serving, server: web, resumeWindow: 0 })
   const conn = open(server.url, client)
   const [socket] = (await accepted) as [net.Socket]
   return joined(conn, server, () => socket.destroy())
@@ -218,9 +220,9 @@ for (const [name, join] of Object.entries(transports)) {
     await Promise.all([close(), rejection(pending)])
     t.match(await conn.closed, {
       code: 'server-closed',
-      message: /ended the session: the server is closing$/
+      message: /ended the session: the server is going away$/
     })
-    t.match(await served.closed, { code: 'server-closed', message: 'the server is closing' })
+    t.match(await served.closed, { code: 'server-closed', message: 'the server is going away' })
     await conn.close()
   })
 
@@ -555,4 +557,35 @@ t.test('a page: it is told little, and cannot be slowed down', async t => {
   t.match(await gone, { code: 'connection-lost' })
   t.equal(sent, 0, 'what was not sent is not said to be')
   sockets.close()
+})
+
+t.test('a socket that was lost is not waited for, whatever is still to be sent', async t => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(sockets, 'listening')
+  const { port } = sockets.address() as net.AddressInfo
+  const accepted = once(sockets, 'connection')
+  const transport = new WebSocketTransport(new WebSocket(`ws://127.0.0.1:${port}`), 'the server')
+  const ended: Reason[] = []
+  const opened = new Promise<void>(resolve =>
+    transport.start({ opened: resolve, received() {}, closed: reason => ended.push(reason) })
+  )
+  const [unread] = (await accepted) as [WebSocket]
+  unread.pause()
+  await opened
+  transport.send(new Uint8Array(64 << 20))
+  transport.close({ code: 'connection-lost', message: 'nothing came' })
+  t.ok(transport.buffered > 1 << 20)
+  await until(() => ended.length > 0)
+  t.match(ended, [{ code: 'connection-lost' }])
+  unread.terminate()
+  sockets.close()
+})
+
+t.test('what breaks over memory breaks once', async t => {
+  const conn = pair(Echo)
+  await conn.ping()
+  const [transport] = conn.transports
+  for (const message of ['first', 'second']) transport.close({ code: 'connection-lost', message })
+  t.match(await conn.closed, { code: 'connection-lost', message: 'first' })
+  t.match(await conn.served.closed, { code: 'connection-lost', message: /: first$/ })
 })

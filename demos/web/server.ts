@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { parseArgs } from 'node:util'
-import { type Server, serve } from 'netref'
+import { serve } from 'netref'
 import { dim, main } from '../terminal.js'
 import { Tab } from './tab.js'
 
@@ -19,11 +19,8 @@ const FILES: Record<string, readonly [file: string, type: string]> = {
 /** Nothing but what is served here may run, and nothing of it may evaluate text. */
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
 
-/** Serves the page and its sessions; `netref` is the file of what the page loads of it. */
-export async function serveWeb(
-  port: number,
-  netref?: string
-): Promise<{ server: Server; url: string; close(): Promise<void> }> {
+/** Serves the page and its sessions. */
+async function serveWeb(port: number): Promise<{ url: string; close(): Promise<void> }> {
   const sockets = new Map<string, Socket>()
   const web = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url!, 'http://localhost')
@@ -37,7 +34,7 @@ export async function serveWeb(
       response.writeHead(404).end('not found')
       return
     }
-    const body = await readFile((pathname === '/netref.js' && netref) || new URL(file, import.meta.url))
+    const body = await readFile(new URL(file, import.meta.url))
     response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': POLICY })
     response.end(body)
   })
@@ -58,19 +55,17 @@ export async function serveWeb(
     web.closeAllConnections()
     await new Promise(closed => web.close(closed))
   }
-  return { server, url: server.url.replace('ws:', 'http:'), close }
+  return { url: server.url.replace('ws:', 'http:'), close }
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) {
-  await main(async () => {
-    const { values } = parseArgs({ options: { port: { type: 'string', default: '18862' } } })
-    const { url, close } = await serveWeb(Number(values.port))
-    console.log(`${dim('server')}  open ${url} in a browser; in two tabs, to see them meet`)
-    for (const end of ['SIGINT', 'SIGTERM']) {
-      process.once(end, async () => {
-        await close()
-        process.exit()
-      })
-    }
-  })
-}
+await main(async () => {
+  const { values } = parseArgs({ options: { port: { type: 'string', default: '18862' } } })
+  const { url, close } = await serveWeb(Number(values.port))
+  console.log(`${dim('server')}  open ${url} in a browser; in two tabs, to see them meet`)
+  for (const end of ['SIGINT', 'SIGTERM']) {
+    process.once(end, async () => {
+      await close()
+      process.exit()
+    })
+  }
+})

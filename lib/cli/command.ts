@@ -77,9 +77,9 @@ export function parse(
   return { words, values }
 }
 
-/** The arguments, if there are as many as it takes: all of `names`, but for those in brackets. */
+/** The arguments, none of them a callback, if there are as many as it takes: all of `names`, but for those in brackets. */
 export function argumentsOf({ words }: Parsed, ...names: string[]): string[] {
-  const given = words.map(word => ('argument' in word ? word.argument : ''))
+  const given = words.map(word => (word as { argument: string }).argument)
   const missing = names.slice(given.length).find(name => !name.startsWith('['))
   if (missing) throw new UsageError(`${missing} is missing`)
   const extra = given[names.length]

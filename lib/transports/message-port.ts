@@ -53,7 +53,7 @@ const onNotice = (endpoint: object, handle: (notice: Notice) => void): Off =>
 /** One end of a port that a session has to itself. */
 export class MessagePortTransport implements Transport {
   /** Bytes of frames that the other end has not said it took. */
-  buffered = 0
+  #untold = 0
   /** Told when there is room again. */
   #waiting: (() => void)[] = []
   /** Bytes of frames taken that the other end has not been told of. */
@@ -92,9 +92,14 @@ export class MessagePortTransport implements Transport {
   }
 
   send(frame: string | Uint8Array, sent?: () => void): void {
-    this.buffered += frame.length
+    this.#untold += frame.length
     if (sent) this.#waiting.push(sent)
     this.#port!.postMessage(frame, typeof frame === 'string' ? [] : [frame.buffer as ArrayBuffer])
+  }
+
+  /** So little as the other end does not mention counts as taken. */
+  get buffered(): number {
+    return this.#untold < TELL_AFTER ? 0 : this.#untold
   }
 
   /** There is no way to stop a port: the other end stops for want of room. */
@@ -108,7 +113,6 @@ export class MessagePortTransport implements Transport {
   }
 
   close(reason: Reason): void {
-    if (this.#closed) return
     this.#port?.postMessage({ end: formatFarewell(reason) })
     this.#end(reason)
   }
@@ -146,7 +150,7 @@ export class MessagePortTransport implements Transport {
   #receive(message: unknown): void {
     if (typeof message === 'string' || isFrame(message)) return this.#take(message)
     if (message === null) return this.#opened()
-    if (typeof message === 'number' && message >= 0 && message <= this.buffered) return this.#drained(message)
+    if (typeof message === 'number' && message >= 0 && message <= this.#untold) return this.#drained(message)
     const { end } = Object(message) as { end?: unknown }
     const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
     this.#end(parseFarewell(String(end), PEER) ?? wrong)
@@ -172,8 +176,8 @@ export class MessagePortTransport implements Transport {
   }
 
   #drained(bytes: number): void {
-    this.buffered -= bytes
-    if (this.buffered >= TELL_AFTER) return
+    this.#untold -= bytes
+    if (this.#untold >= TELL_AFTER) return
     const waiting = this.#waiting
     this.#waiting = []
     for (const sent of waiting) sent()
