@@ -311,7 +311,10 @@ t.test('a client that comes has more rights to a place than one that may come ba
   await until(() => [...server.sessions].every(({ state }) => state === 'interrupted'))
   const third = connect<Works>(server.url)
   await third.ping()
-  t.match(await oldest!.closed, { code: 'limit', message: /another client came, and there may be 2 sessions/ })
+  t.match(await oldest!.closed, {
+    code: 'limit',
+    message: /another client came, and there may be 2 sessions/
+  })
   t.equal(server.sessions.size, 2)
   // As long as others have all places, whoever comes is refused at the door, and comes again.
   await third.close()
