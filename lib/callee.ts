@@ -199,6 +199,7 @@ export class Callee {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
+      /* c8 ignore next 3: where specs run, tracing is installed. */
       outcome = tracing
         ? tracing.within(parent, () => startCall(this, id, operation))
         : startCall(this, id, operation)

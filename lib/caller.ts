@@ -126,8 +126,9 @@ export class Caller {
       const span = tracing?.current()
       const plain = formatOperation(op, id, target, path, payload?.json)
       const message = span === undefined ? plain : formatTraced(span, plain)
-      if (op === Op.oneway) this.#sendOneWay(result, message, payload?.bytes ?? [])
-      else this.#send(result, message, payload?.bytes ?? [])
+      const bytes = payload?.bytes ?? []
+      if (op === Op.oneway) this.#sendOneWay(result, message, bytes)
+      else this.#send(result, message, bytes)
       if (this.repeats && id > 0) result.payload = payload ?? NOTHING_GIVEN
       if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
       if (options && id > 0) this.#watch(result, options)

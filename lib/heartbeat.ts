@@ -8,7 +8,7 @@ export interface Pulse {
   /** Whether silence says nothing, as this side does not listen. */
   readonly paused: boolean
   /** Bytes that came so far, of frames that are not complete, too: where a transport can tell. */
-  readonly arrived: number
+  readonly arrived: number | undefined
   ask(): void
   /** Nothing has come for that many ms, and no answer either. */
   lost(ms: number): void
@@ -21,7 +21,7 @@ export class Heartbeat {
   /** Whether something came since the last turn. */
   heard = false
   #silent = 0
-  #arrived = 0
+  #arrived: number | undefined
   #turned = 0
   #timer: ReturnType<typeof setInterval> | undefined
 

@@ -139,7 +139,7 @@ export class Link implements TransportListener, Source, Pulse {
   }
 
   room(): Promise<void> | undefined {
-    return this.#closing ? undefined : this.sender.room()
+    return this.sender.room()
   }
 
   /** Sends a reply: as `push` does, but what piles up of them pauses the peer, or is too much for one that is away. */
@@ -241,8 +241,8 @@ export class Link implements TransportListener, Source, Pulse {
     return this.#paused
   }
 
-  get arrived(): number {
-    return this.transport.arrived ?? 0
+  get arrived(): number | undefined {
+    return this.transport.arrived
   }
 
   ask(): void {

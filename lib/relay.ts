@@ -34,8 +34,8 @@ export class Relay implements Transport, TransportListener {
   get buffered(): number {
     return this.inner.buffered
   }
-  get arrived(): number {
-    return this.inner.arrived ?? 0
+  get arrived(): number | undefined {
+    return this.inner.arrived
   }
   pause(): void {
     this.inner.pause()

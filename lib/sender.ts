@@ -67,11 +67,6 @@ export class Sender {
     return this.#transport !== undefined && !this.#full
   }
 
-  /** Whether messages wait for the end of their tick, or for a transport. */
-  get waiting(): boolean {
-    return !this.#outbox.empty
-  }
-
   /** Whether more than one message waits. */
   get waitingForMore(): boolean {
     return this.#outbox.length > 1

@@ -109,7 +109,7 @@ export class Server {
     session.link.received(first)
   }
 
-  /** Whoever comes has more to do than who may come back: the session that was interrupted first ends. */
+  /** Whoever comes has more to do than who may come back: the oldest session that is interrupted ends. */
   #makeRoom(): void {
     const { sessions } = this.settings.limits
     const message = `another client came, and there may be ${sessions} sessions (limits.sessions)`

@@ -31,8 +31,8 @@ abstract class Wrapped implements Transport {
   get buffered(): number {
     return this.inner.buffered
   }
-  get arrived(): number {
-    return this.inner.arrived ?? 0
+  get arrived(): number | undefined {
+    return this.inner.arrived
   }
   pause(): void {
     this.inner.pause()

@@ -14,7 +14,7 @@ export interface Transport {
   /** Bytes that were sent and have not left this process. */
   readonly buffered: number
   /** Bytes that have come, of frames that are not complete, too; for transports that can tell. */
-  readonly arrived?: number
+  readonly arrived?: number | undefined
   /** Stops reading from the other end, which is slowed down by that, and goes on. */
   pause(): void
   resume(): void
@@ -30,18 +30,20 @@ export interface TransportListener {
   closed(reason: Reason): void
 }
 
+const nothing = () => {}
+
 /** Where a link begins that is to look for its first transport by itself. */
 export const NOWHERE: Transport = {
   start: listener => listener.closed({ code: 'unreachable', message: 'no connection was tried yet' }),
-  send() {},
+  send: nothing,
   buffered: 0,
-  pause() {},
-  resume() {},
-  close() {}
+  pause: nothing,
+  resume: nothing,
+  close: nothing
 }
 
 /** For a transport that was given up: nothing of it is heard any more. */
-export const DEAF: TransportListener = { opened() {}, received() {}, closed() {} }
+export const DEAF: TransportListener = { opened: nothing, received: nothing, closed: nothing }
 /** Told of a client that was let in, and who it is. */
 export type LetIn = (transport: Transport, identity: unknown) => void
 

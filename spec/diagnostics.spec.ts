@@ -187,6 +187,7 @@ t.test('a session that goes on over another socket', async t => {
   const sockets = new Set<Socket>()
   const http = createServer().on('connection', socket => sockets.add(socket))
   await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => http.close())
   await using server = await serve(Home, { server: http })
   await using conn = connect<Loose>(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`)
   await conn.root.add(1, 1)

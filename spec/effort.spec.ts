@@ -1,4 +1,5 @@
-// How long a frame may keep a process busy that was made to: 50 ms more than `JSON.parse` takes for it.
+// How long a frame may keep a process busy that was made to: 50 ms more than `JSON.parse` takes for it, as
+// `npm run effort` measures. Here, where coverage is counted and others use the machine, three times as long.
 import t from 'tap'
 import { costOf, EFFORT } from '../lib/effort.js'
 import { NO_EXPOSURE, operate } from '../lib/exposure.js'
@@ -9,7 +10,8 @@ import { Session } from '../lib/session.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
 
 /** Beyond what JSON.parse takes, in ms. */
-const MOST = 50
+const MOST = 150
+const TRIES = 10
 const FRAME = 4 << 20
 
 class Echo extends Service {
@@ -161,7 +163,7 @@ for (const [name, cases] of Object.entries({ worst, long })) {
       const json = typeof frame === 'string' ? frame : String(frame.subarray(8)).replace(/\0+$/, '')
       let [whole, parsing] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
       // A busy machine takes longer now and then; what is wrong always does.
-      for (let tries = 0; tries < 60 && !(whole - parsing <= MOST); tries++) {
+      for (let tries = 0; tries < TRIES && !(whole - parsing <= MOST); tries++) {
         parsing = Math.min(
           parsing,
           timed(() => JSON.parse(json))

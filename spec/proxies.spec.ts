@@ -126,7 +126,10 @@ for (const { name, configure, run } of proxies) {
   t.test(`behind ${name}`, { skip: without(run[0]!, 'openssl') }, async t => {
     const { dir, ca } = await certificates(t)
     const asked: UpgradeRequest[] = []
-    const authenticate = (request: UpgradeRequest) => asked.push(request)
+    const authenticate = (request: UpgradeRequest) => {
+      asked.push(request)
+      return 'somebody'
+    }
     const trusting = await serve(Files, { port: 0, authenticate, trustProxy: true })
     t.teardown(() => trusting.close())
     const behind = Number(new URL(trusting.url).port)
@@ -174,16 +177,32 @@ for (const { name, configure, run } of proxies) {
     })
 
     await t.test(
-      'who is idle for longer than it allows is cut off, and goes on over another socket',
+      'who is idle for longer than it allows is cut off, and goes on over another socket; a heartbeat prevents it',
       async t => {
-        await using conn = open('/idle')
-        const begun = new Set(trusting.sessions)
-        t.equal(await conn.root.echo('hi'), 'hi')
-        const [served] = [...trusting.sessions].filter(session => !begun.has(session))
-        const resumed = [conn.session, served!].map(end => new Promise(told => end.on('resumed', told)))
-        await Promise.all(resumed)
-        t.equal(await conn.root.echo('still'), 'still')
-        t.ok(trusting.sessions.has(served!))
+        const told: string[] = []
+        const open = async (who: string, heartbeat?: number) => {
+          const begun = new Set(trusting.sessions)
+          const conn = connect<Files>(`wss://${host}/idle`, { ca, heartbeat })
+          t.equal(await conn.root.echo('hi'), 'hi')
+          const [served] = [...trusting.sessions].filter(session => !begun.has(session))
+          for (const [end, session] of Object.entries({ client: conn.session, server: served! })) {
+            session.on('interrupted', ({ code }) => told.push(`${who} ${end} ${code}`))
+            session.on('resumed', () => told.push(`${who} ${end} resumed`))
+            session.on('closed', ({ code }) => told.push(`${who} ${end} ${code}`))
+          }
+          return conn
+        }
+        await using beating = await open('beating', IDLE * 400)
+        await using idle = await open('idle')
+        await until(() => told.length === 4)
+        t.same(told.sort(), [
+          'idle client connection-lost',
+          'idle client resumed',
+          'idle server connection-lost',
+          'idle server resumed'
+        ])
+        t.equal(await idle.root.echo('still'), 'still')
+        t.equal(await beating.root.echo('still'), 'still')
       }
     )
 

@@ -39,7 +39,8 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
     [document, 'visibilitychange']
   ] as const) {
     const chaos = await Chaos.before(server.url, 1)
-    const conn = connect<Clock>(chaos.url, { reconnect: { delay: 1_000_000, maxDelay: 1_000_000 } })
+    const reconnect = { delay: 1_000_000, maxDelay: 1_000_000 }
+    const conn = connect<Clock>(chaos.url, { reconnect, heartbeat: 0 })
     t.equal(await conn.root.now(), 'now')
     chaos.cutAll()
     await until(() => conn.state === 'interrupted')

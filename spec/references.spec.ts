@@ -436,3 +436,13 @@ t.test(
     await conn.closed
   }
 )
+
+t.test('members of one object are references of their own, however many', t =>
+  overMemory(t, { one: () => 1, two: () => 2, three: () => 3 }, async ({ root, served }: Loose) => {
+    const members = [await root.one, await root.two, await root.three]
+    t.equal(served.stats.exports, 3)
+    t.equal(await root.three, members[2])
+    t.same(await Promise.all(members.map(member => member())), [1, 2, 3])
+    for (const member of members) Netref.release(member)
+  })
+)

@@ -11,7 +11,7 @@ import {
   expose,
   exposed,
   idempotent,
-  type Netref,
+  Netref,
   type Reason,
   type ServeOptions,
   type Server,
@@ -301,16 +301,26 @@ t.test('who carries a session on is who began it', async t => {
 t.test('a client that comes has more rights to a place than one that may come back', async t => {
   const server = await serve(Works, { port: 0, limits: { sessions: 2 } })
   const chaos = await Chaos.before(server.url, 1)
-  const [first, second] = [1, 2].map(() => connect<Works>(chaos.url, { reconnect: { delay: 300 } }))
-  await first!.ping()
-  await second!.ping()
+  const patient = { reconnect: { delay: 1000 } }
+  const first = connect<Works>(chaos.url, patient)
+  await first.ping()
+  const second = connect<Works>(chaos.url, patient)
+  await second.ping()
+  const [oldest] = server.sessions
   chaos.cutAll()
   await until(() => [...server.sessions].every(({ state }) => state === 'interrupted'))
   const third = connect<Works>(server.url)
   await third.ping()
-  t.match(await first!.closed, { code: 'session-lost' })
-  t.equal(await second!.root.count(), 1)
-  for (const conn of [first!, second!, third]) await conn.close()
+  t.match(await oldest!.closed, {
+    code: 'limit',
+    message: /another client came, and there may be 2 sessions/
+  })
+  t.equal(server.sessions.size, 2)
+  // As long as others have all places, whoever comes is refused at the door, and comes again.
+  await third.close()
+  t.match(await first.closed, { code: 'session-lost' })
+  t.equal(await second.root.count(), 1)
+  await second.close()
   await server.close()
   await chaos.close()
 })
@@ -416,6 +426,28 @@ t.test('a peer that did not read its replies, and then was gone, is answered on 
   )
 )
 
+t.test('a peer that does not read, and comes with another socket, is answered there', async t => {
+  const server = await serve(Works, { port: 0, limits: { bufferedBytes: 1 << 20 } })
+  const mute = await present(server.url, '[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9}]]]')
+  await until(() => mute.heard.length > 0)
+  const token = JSON.parse(mute.heard[0]!)[1][0][3] as string
+  const [session] = server.sessions
+  const ids = Array.from({ length: 40 }, (_, i) => i + 1)
+  mute.socket.pause()
+  mute.socket.send(`[1,[${ids.map(id => `[1,${id},0,"text",[500000]]`)}]]`)
+  await until(() => session!.link.paused)
+  const reading = await present(server.url, `["resume","${token}",1]`)
+  const answered = () => reading.heard.slice(1).flatMap(frame => JSON.parse(frame)[1] ?? [])
+  await until(() => reading.heard.length > 1 && answered().length === ids.length)
+  t.same(
+    answered().map(([, id]) => id),
+    ids
+  )
+  t.equal(session!.link.paused, false)
+  mute.socket.terminate()
+  await server.close()
+})
+
 t.test('a socket that is silent is given up, and another one carries on', async t => {
   await throughProxy(
     t,
@@ -513,12 +545,16 @@ t.test('kill -STOP for less than the window: nothing is noticed but time', async
 
 class Store extends Service {
   static values: string[] = []
+  static asked = 0
   static go: () => void = () => {}
   @exposed @idempotent put(value: string) {
     Store.values.push(value)
     return new Promise<string>(resolve => {
       Store.go = () => resolve(value)
     })
+  }
+  @exposed @idempotent ask(answer: Netref<(times: number) => string>) {
+    return ++Store.asked === 1 ? new Promise<string>(() => {}) : answer(Store.asked)
   }
   @exposed append(value: string) {
     Store.values.push(value)
@@ -550,6 +586,8 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   const { root } = conn
   const thing = await root.open()
   const put = root.put('a')
+  const { signal } = new AbortController()
+  const asked = Netref.with(root.ask, { signal })(times => `asked ${times} times`)
   const given = { text: 'b' }
   const append = rejection(root.append('b'))
   const chained = rejection(root.open().wait())
@@ -578,6 +616,7 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   await until(() => Store.values.filter(value => value === 'a').length === 2)
   Store.go()
   t.equal(await put, 'a', 'what is idempotent has run again')
+  t.equal(await asked, 'asked 2 times', 'what was given by reference is given anew')
   t.equal(await size, Store.values.length, 'what only reads has been read again')
   t.equal(Store.values.filter(value => value === 'b').length, 1)
   t.equal(await conn.root.watch(value => value.toUpperCase()), 'WATCHED')
@@ -591,4 +630,12 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   t.same(told, ['renewed', 'closed'])
   await second.close()
   t.throws(() => connect('ws://localhost', { renew: true, reconnect: false }), /`renew` needs `reconnect`/)
+
+  const third = await serve(Store, { port: 0 })
+  const abort = new AbortController()
+  const last = connect<Store>(third.url, { renew: true, reconnect: { signal: abort.signal } })
+  await last.ping()
+  abort.abort()
+  await third.close()
+  t.match(await last.closed, { code: 'server-closed' }, 'who looks for nothing any more finds nothing')
 })

@@ -302,7 +302,9 @@ t.test('an accessor of an argument that ends the session rejects its own call', 
     get b() {
       void conn.close()
       return 2
-    }
+    },
+    *c() {},
+    d: [1].values()
   }
   t.match(await rejection(conn.root.note(odd)), { code: 'closed' })
   t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
@@ -537,6 +539,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   t.equal(formatMessage([19, 3, 0, 1024]), 'pull 3 0 1024')
   t.equal(formatMessage([20, 3, 1, ['a', 'b']]), 'items 3 1 ["a","b"]')
   t.equal(formatMessage([21, 3, 0, ['E'], [['e', []]]]), 'ended 3 0 ["E"] [["e",[]]]')
+  t.equal(formatMessage([30, '00-7-7-01', 1, 7, 0, 'add', [1]]), 'call 7 root.add [1] in 00-7-7-01')
   t.equal(formatMessage([99, 1]), 'op 99 1')
   t.equal(formatMessage({ not: 'a message' }), '{"not":"a message"}')
 })

@@ -62,8 +62,8 @@ export class WebSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
-  get arrived(): number {
-    return this.stream?.bytesRead ?? 0
+  get arrived(): number | undefined {
+    return this.stream?.bytesRead
   }
 
   pause(): void {
