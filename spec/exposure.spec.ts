@@ -7,6 +7,7 @@ import {
   callSession,
   expose,
   exposed,
+  idempotent,
   Netref,
   pair,
   registerType,
@@ -444,6 +445,16 @@ t.test('by name: @exposed', async t => {
     }
     t.throws(secret, { name: 'TypeError', message: /^@exposed #size: it goes on public methods/ })
     t.throws(() => nowhere(class {}, { kind: 'class', name: 'Whole' }), { message: /^@exposed Whole: / })
+    const getter = () => {
+      class Getter {
+        // @ts-expect-error only a method is carried out again
+        @idempotent get size() {
+          return 1
+        }
+      }
+      return Getter
+    }
+    t.throws(getter, { name: 'TypeError', message: /^@idempotent size: it goes on methods/ })
   })
 })
 

@@ -760,13 +760,13 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         none.next('a'),
         none.next('b'),
         none.next(),
-        none.return('r'),
-        none.throw(new Error('late'))
+        none.throw(new Error('late')),
+        none.return('r')
       ].map(step => step.catch((error: Error) => error.message))
       const over = { done: true, value: undefined }
       t.same(
         await Promise.all(late),
-        [over, over, over, { done: true, value: 'r' }, 'late'],
+        [over, over, over, 'late', { done: true, value: 'r' }],
         'asked for before the end is known here'
       )
       const closed = await root.closedLater()
