@@ -197,7 +197,7 @@ t.test('what goes wrong is said in one line', async t => {
 t.test('a server that goes while it counts', async t => {
   const server = demo(t, SERVER, '--port', '0')
   const [, url] = await server.says(/listens at (ws:\S+)/)
-  const client = demo(t, CLIENT, linesFile(t, 1_000_000), '--url', url!)
+  const client = demo(t, CLIENT, linesFile(t, 500_000), '--url', url!)
   await client.says(/10 %/)
   process.kill(server.pid, 'SIGTERM')
   await fails(t, 'ended the session: the server is going away', client)
@@ -205,7 +205,7 @@ t.test('a server that goes while it counts', async t => {
 })
 
 t.test('Ctrl-C leaves no process behind', async t => {
-  const file = linesFile(t, 1_000_000)
+  const file = linesFile(t, 500_000)
   const args = ['--import', 'tsx', inDemos(START), file]
   // A terminal sends the signal to all its processes, `kill` to one.
   for (const [detached, name] of [[true, 'of a terminal'] as const, [false, 'of kill'] as const]) {
