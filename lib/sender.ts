@@ -115,10 +115,13 @@ export class Sender {
     this.kept.rewind()
   }
 
-  /** Gives the transport all that waits, as the last thing. */
+  /** Gives the transport all that waits, as the last thing, however much that is. */
   close(): void {
-    this.#full = false
-    if (this.#transport) this.flush()
+    while (this.#transport) {
+      this.#full = false
+      this.flush()
+      if (!this.kept.waiting && this.#outbox.empty) break
+    }
     this.#transport = undefined
     this.kept.clear()
     this.#tellOfRoom()

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
+import { mock } from 'node:test'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, expose, type Netref, pair, type Reason, Service, serve } from '../lib/index.js'
@@ -268,6 +269,8 @@ t.test('errors of a server of the user are told, and the server has no url until
 })
 
 t.test('a client that never closes its end is cut off', { timeout: 10_000 }, async t => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
   const server = await serve(Calculator, { port: 0 })
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
   const key = Buffer.from('0123456789abcdef').toString('base64')
@@ -276,10 +279,37 @@ t.test('a client that never closes its end is cut off', { timeout: 10_000 }, asy
   )
   await once(socket, 'data')
   const gone = once(socket, 'close')
-  await server.close()
+  const closed = server.close()
+  mock.timers.tick(2000)
+  await closed
   socket.end()
   await gone
   t.equal(server.sessions.size, 0)
+})
+
+t.test('a client that reads slowly is not cut off before it has all that was sent', async t => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const server = await serve({ text: (length: number) => 'x'.repeat(length) }, { port: 0 })
+  const socket = new WebSocket(server.url)
+  const heard: number[] = []
+  socket.on('message', data => heard.push(String(data).length))
+  await once(socket, 'open')
+  socket.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9}]]]')
+  await until(() => heard.length === 1)
+  const [session] = server.sessions
+  socket.pause()
+  const calls = [1, 2, 3, 4].map(id => `[1,${id},0,"text",[3500000]]`)
+  socket.send(`[1,[${calls}]]`)
+  await until(() => session!.stats.buffered > 0)
+  const closed = session!.close()
+  mock.timers.tick(2000)
+  socket.resume()
+  const [code] = await once(socket, 'close')
+  t.equal(code, 1000)
+  t.equal(heard.slice(1).filter(length => length > 3_500_000).length, 4)
+  await closed
+  await server.close()
 })
 
 t.test('long reasons are cut at a character', async t => {
