@@ -71,7 +71,7 @@ export function refuse(
   cure: string,
   { name } = type as { name: string }
 ): void {
-  refusedClasses.push([type, refused(`${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`, cure)])
+  refusedClasses.push([type, refused(`a ${name}`, cure)])
 }
 
 for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {

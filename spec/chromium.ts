@@ -17,10 +17,12 @@ const FLAGS =
   '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking ' +
   '--disable-component-update --disable-sync --js-flags=--expose-gc'
 
+/* c8 ignore start: which of the two it is depends on the machine. */
 /** Why there is no browser to test with; undefined if there is one. */
 export const noChromium = existsSync(CHROMIUM)
   ? undefined
   : `there is no ${CHROMIUM}: install Debian's package chromium, or set CHROMIUM`
+/* c8 ignore stop */
 
 /** A browser with nothing of an earlier one. `await using` closes it. */
 export async function browse(): Promise<BrowserContext & AsyncDisposable> {

@@ -693,3 +693,15 @@ t.test('the import table gives back what came with each netref, once', async t =
   table.clear()
   t.equal(table.size, 0)
 })
+
+t.test('of a long frame its depth is told by its text', async t => {
+  const limits = { jsonBytes: 1 << 22, depth: 10 }
+  const frame = (value: string) => `[0,[[1,1,0,"f",[${value}]]]]`
+  const long = JSON.stringify('[{"\\'.repeat(1 << 18))
+  t.equal(parseFrame(frame(long), limits).messages.length, 1, 'brackets in a string are none')
+  t.throws(() => parseFrame(frame(`${long},${'['.repeat(20)}${']'.repeat(20)}`), limits), {
+    message: 'a frame nested deeper than 10'
+  })
+  t.throws(() => parseFrame(`[0,["${'x'.repeat(1 << 21)}`, limits), { message: 'a frame that is not JSON' })
+  t.throws(() => parseFrame(`[0,["${'\\"'.repeat(1 << 20)}`, limits), { message: 'a frame that is not JSON' })
+})
