@@ -21,7 +21,7 @@ import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { Rate } from './rate.js'
 import type { References } from './references.js'
-import type { Key, KeyedCalls } from './results.js'
+import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
 import type { ArrivedSignal } from './settling.js'
 import { tracing } from './tracing.js'
@@ -83,7 +83,13 @@ export class Callee {
    *
    * @throws ProtocolError when it is not of the protocol
    */
-  receive(message: Operation, bytes: readonly Uint8Array[], parent?: string, again = false, key?: Key): void {
+  receive(
+    message: Operation,
+    bytes: readonly Uint8Array[],
+    parent?: string,
+    again = false,
+    key?: string
+  ): void {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
@@ -133,7 +139,7 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
-    } else if (key && this.keyed) {
+    } else if (key !== undefined && this.keyed) {
       if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
         return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
       const run = (again: boolean) => {

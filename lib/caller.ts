@@ -69,19 +69,13 @@ interface Watched {
   readonly stop: () => void
 }
 
-/** When calls with a key were first sent. */
-const firstSent = new WeakMap<Result, number>()
-
 /** A message with its key, if it is one that can have one. @throws UnsendableError for arguments that are not data */
 function keyed(result: Result, message: string, payload: Repeatable | undefined): string {
   const { op, options } = result.asked!
   if (op !== Op.call && op !== Op.construct) return message
   if (payload!.given.length + payload!.bytes.length > 0)
     throw new UnsendableError('a call with a key takes data only, neither references nor bytes')
-  const now = Date.now()
-  const first = firstSent.get(result) ?? now
-  firstSent.set(result, first)
-  return formatKeyed(options!.key!, Math.max(now - first, 0), message)
+  return formatKeyed(options!.key!, message)
 }
 
 export class Caller {

@@ -117,13 +117,8 @@ export type Hello = readonly [
 /** An operation that may have been carried out before, in a session that was lost. */
 export type Again = readonly [op: typeof Op.again, ...operation: Operation]
 
-/** A call or construction from the root that is to run once, whoever of its maker's sessions makes it; `age` in ms. */
-export type Keyed = readonly [
-  op: typeof Op.keyed,
-  key: string,
-  age: number,
-  ...operation: Operation | Again | Traced
-]
+/** A call or construction from the root that is to run once, whoever of its maker's sessions makes it. */
+export type Keyed = readonly [op: typeof Op.keyed, key: string, ...operation: Operation | Again | Traced]
 
 export type Message =
   | Hello
@@ -175,9 +170,9 @@ export const formatTraced = (traceparent: string, operation: string): string =>
 
 export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
 
-/** An operation, already formatted, with its key, and how long ago it was first sent. */
-export const formatKeyed = (key: string, age: number, operation: string): string =>
-  `[${Op.keyed},${JSON.stringify(key)},${age},${operation.slice(1)}`
+/** An operation, already formatted, with its key. */
+export const formatKeyed = (key: string, operation: string): string =>
+  `[${Op.keyed},${JSON.stringify(key)},${operation.slice(1)}`
 
 export const formatHello = (
   { jsonBytes, frameBytes, depth }: PeerLimits,
@@ -256,7 +251,7 @@ function wellFormed(m: unknown[]): boolean {
     case Op.again:
       return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
     case Op.keyed:
-      return isKey(m[1]) && isCount(m[2]) && isKeyable(m.slice(3))
+      return isKey(m[1]) && isKeyable(m.slice(2))
     case Op.hello:
       return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
     default:

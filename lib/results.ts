@@ -16,11 +16,16 @@ export interface StoredResult {
 /**
  * Where a server keeps what came of calls with a key (`results`). Names are digests of the caller's identity, the path
  * and the key. A store that outlives the process lets a server that was started anew answer, too. Servers behind one
- * address share one, and nothing gets lost sooner than it says: a call made again that is not in it runs.
+ * address share one.
  */
 export interface ResultStore {
-  /** How long after it was set last a result is there for sure, in ms. @default for ever */
-  readonly reach?: number
+  /**
+   * Whether nothing is ever lost from it: a call that is made again, and is not in it, then runs; else it rejects with
+   * `may-have-run`.
+   *
+   * @default false
+   */
+  readonly lasting?: boolean
   get(name: string): StoredResult | undefined | PromiseLike<StoredResult | undefined>
   /** Resolves when the result is kept; where it throws before a call began, the call rejects with that. */
   set(name: string, result: StoredResult): unknown
@@ -33,7 +38,6 @@ export interface ResultStore {
  * const server = await serve(Shop, { authenticate, results: new Results() })
  */
 export class Results implements ResultStore {
-  readonly #began = Date.now()
   readonly #results = new Map<string, { readonly until: number; readonly result: StoredResult }>()
 
   constructor(
@@ -42,10 +46,6 @@ export class Results implements ResultStore {
     /** How many are kept; one more call with a key rejects. */
     private readonly most = 100_000
   ) {}
-
-  get reach(): number {
-    return Math.min(this.keep, Date.now() - this.#began)
-  }
 
   get(name: string): StoredResult | undefined {
     this.#forget()
@@ -70,13 +70,6 @@ export class Results implements ResultStore {
       this.#results.delete(name)
     }
   }
-}
-
-/** What comes with an operation that has a key. */
-export interface Key {
-  readonly text: string
-  /** How long ago it was first sent, in ms. */
-  readonly age: number
 }
 
 /** What was asked under a key. */
@@ -133,9 +126,9 @@ export class KeyedCalls {
    * What comes of a call, or came of it when it was made under this key before. `run` is told whether the call may have
    * been carried out before without a trace in the store.
    */
-  async once(key: Key, asked: Asked, run: (again: boolean) => unknown): Promise<unknown> {
+  async once(key: string, asked: Asked, run: (again: boolean) => unknown): Promise<unknown> {
     const [name, request] = await Promise.all([
-      digest([this.#isKnown, this.#owner, asked.path, key.text]),
+      digest([this.#isKnown, this.#owner, asked.path, key]),
       digest(asked.operation)
     ])
     for (let other = this.#underWay.get(name); other; other = this.#underWay.get(name)) {
@@ -149,7 +142,7 @@ export class KeyedCalls {
     try {
       const stored = await this.store.get(name)
       if (stored) return this.#tell(checkSame(stored, request))
-      const vouched = this.#isKnown && key.age <= (this.store.reach ?? Number.POSITIVE_INFINITY)
+      const vouched = this.#isKnown && this.store.lasting === true
       await this.#begin(name, request)
       const settled = await settle(() => run(asked.again && !vouched))
       await this.#keep(name, request, settled)

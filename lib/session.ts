@@ -25,7 +25,7 @@ import {
 } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
-import { type Key, KeyedCalls } from './results.js'
+import { KeyedCalls } from './results.js'
 import { Service } from './service.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
@@ -286,7 +286,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     return size
   }
 
-  #dispatch(message: Message, bytes: readonly Uint8Array[], key?: Key): void {
+  #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
     if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
@@ -314,8 +314,8 @@ export class Session<Root extends object = object, Identity = unknown> {
       case Op.again:
         return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true, key)
       case Op.keyed: {
-        const [, text, age, ...keyed] = message
-        return this.#dispatch(keyed as Message, bytes, { text, age })
+        const [, name, ...keyed] = message
+        return this.#dispatch(keyed as Message, bytes, name)
       }
       default:
         return this.#callee.receive(message, bytes, undefined, false, key)

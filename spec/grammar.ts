@@ -264,14 +264,13 @@ const message: Arbitrary<Tree> = fc.oneof(
     arbitrary: fc
       .tuple(
         fc.constantFrom('k', 'k', 'other', '', 'x'.repeat(201)),
-        fc.constantFrom(0, 0, 5, 2 ** 52, -1),
         fc.constantFrom<Tree[]>([], [], [Op.again], [Op.traced, TRACEPARENT]),
         fc.constantFrom(Op.call, Op.call, Op.construct, Op.get),
         fc.constantFrom<Tree>(0, 0, 0, 7),
         path,
         args
       )
-      .map(([key, age, around, op, at, p, a]) => [Op.keyed, key, age, ...around, op, CALL, at, p, ...a])
+      .map(([key, around, op, at, p, a]) => [Op.keyed, key, ...around, op, CALL, at, p, ...a])
   },
   { weight: 5, arbitrary: receipts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
