@@ -1,6 +1,7 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
 import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
+import { isKey } from './protocol.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {
@@ -18,17 +19,27 @@ export interface CallOptions {
    * @default 1024, and no more than 64 KiB, or what the line carries in a round trip
    */
   readonly window?: number | undefined
+  /**
+   * A name for the call, of up to 200 characters, for calls and constructions from the root with data for arguments:
+   * made again under the same key, also by `renew`, the call is answered with its first outcome, and does not run twice,
+   * where the server keeps `results`.
+   *
+   * @example
+   * await Netref.with(conn.root.pay, { key: crypto.randomUUID() })(42)
+   */
+  readonly key?: string | undefined
 }
 
 /** @throws TypeError for options that cannot be meant, naming them */
 export function checkCallOptions(options: CallOptions): void {
-  const { signal, timeout, window } = options
+  const { signal, timeout, window, key } = options
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrong('signal', 'an AbortSignal', signal)
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST))
     throw wrong('timeout', `a time in ms, of up to ${LONGEST}`, timeout)
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
     throw wrong('window', 'a whole number above 0', window)
+  if (key !== undefined && !isKey(key)) throw wrong('key', 'a text of 1 to 200 characters', key)
 }
 
 /** A timer cannot be set for longer. */

@@ -21,14 +21,17 @@ import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { Rate } from './rate.js'
 import type { References } from './references.js'
+import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
 import type { ArrivedSignal } from './settling.js'
 import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
-import { unbox } from './unbox.js'
+import { isReference, unbox } from './unbox.js'
 import { isThenable } from './values.js'
 
 export class Callee {
+  /** The peer's calls with a key, where they mean something. */
+  keyed: KeyedCalls | undefined
   readonly answers = new Answers()
   /** The number of the peer's last call. */
   #last = 0
@@ -75,11 +78,18 @@ export class Callee {
   }
 
   /**
-   * Acts on one operation, made in the span `parent`; `again` says that it may have been carried out before.
+   * Acts on one operation, made in the span `parent`; `again` says that it may have been carried out
+   * before, `key` under what name it is to be carried out once.
    *
    * @throws ProtocolError when it is not of the protocol
    */
-  receive(message: Operation, bytes: readonly Uint8Array[], parent?: string, again = false): void {
+  receive(
+    message: Operation,
+    bytes: readonly Uint8Array[],
+    parent?: string,
+    again = false,
+    key?: string
+  ): void {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
@@ -129,6 +139,17 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
+    } else if (key !== undefined && this.keyed) {
+      if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
+        return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
+      const run = (again: boolean) => {
+        const origin = { isRoot: true, held: true, called: true, again }
+        const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
+        return this.#start(id, started, parent).value
+      }
+      const asked = { path: keys, operation: [op, message[4], message[5]], again }
+      const once = this.keyed.once(key, asked, run)
+      this.#carryOut(id, () => ({ value: once }), parent)
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true, again }
@@ -194,15 +215,18 @@ export class Callee {
     )
   }
 
+  #start(id: number, operation: () => Outcome, parent: string | undefined): Outcome {
+    const start = () => startCall(this, id, operation)
+    /* c8 ignore next: where specs run, tracing is installed. */
+    return tracing ? tracing.within(parent, start) : startCall(this, id, operation)
+  }
+
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
   #carryOut(id: number, operation: () => Outcome, parent: string | undefined, begun = false): void {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
-      /* c8 ignore next 3: where specs run, tracing is installed. */
-      outcome = tracing
-        ? tracing.within(parent, () => startCall(this, id, operation))
-        : startCall(this, id, operation)
+      outcome = this.#start(id, operation, parent)
       if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)

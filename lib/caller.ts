@@ -19,6 +19,7 @@ import { Ref } from './netref.js'
 import {
   formatAgain,
   formatCancel,
+  formatKeyed,
   formatOperation,
   formatPing,
   formatTraced,
@@ -66,6 +67,15 @@ const isOurs = (kind: string) => kind === 'o' || kind === 'f'
 interface Watched {
   readonly options: CallOptions
   readonly stop: () => void
+}
+
+/** A message with its key, if it is one that can have one. @throws UnsendableError for arguments that are not data */
+function keyed(result: Result, message: string, payload: Repeatable | undefined): string {
+  const { op, options } = result.asked!
+  if (op !== Op.call && op !== Op.construct) return message
+  if (payload!.given.length + payload!.bytes.length > 0)
+    throw new UnsendableError('a call with a key takes data only, neither references nor bytes')
+  return formatKeyed(options!.key!, message)
 }
 
 export class Caller {
@@ -125,7 +135,8 @@ export class Caller {
       const id = op === Op.oneway ? 0 : this.#last + 1
       const span = tracing?.current()
       const plain = formatOperation(op, id, target, path, payload?.json)
-      const message = span === undefined ? plain : formatTraced(span, plain)
+      let message = span === undefined ? plain : formatTraced(span, plain)
+      if (options?.key !== undefined && base instanceof Ref) message = keyed(result, message, payload)
       const bytes = payload?.bytes ?? []
       if (op === Op.oneway) this.#sendOneWay(result, message, bytes)
       else this.#send(result, message, bytes)
@@ -276,7 +287,9 @@ export class Caller {
     const message = formatOperation(op, this.#last + 1, 0, path, boxed.json)
     result.session = this.session
     result.payload = boxed
-    result.frame = this.channel.push(again ? formatAgain(message) : message, boxed.bytes)
+    const flagged = again ? formatAgain(message) : message
+    const sent = options?.key === undefined ? flagged : keyed(result, flagged, boxed)
+    result.frame = this.channel.push(sent, boxed.bytes)
     result.id = ++this.#last
     this.#pending.set(result.id, result)
     if (options) this.#watch(result, options)

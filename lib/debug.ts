@@ -11,6 +11,7 @@ export function formatMessage(message: unknown): string {
   if (!Array.isArray(message)) return JSON.stringify(message)
   const [op, ...rest] = message as [number, ...unknown[]]
   if (op === Op.traced) return `${formatMessage(rest.slice(1))} in ${rest[0]}`
+  if (op === Op.keyed) return `${formatMessage(rest.slice(1))} under ${JSON.stringify(rest[0])}`
   const name = names.get(op) ?? `op ${op}`
   // What comes third in a hello would let whoever reads it take the session over.
   if (op === Op.hello) rest.length = Math.min(rest.length, 2)

@@ -30,6 +30,7 @@ export const Op = {
   items: 20,
   ended: 21,
   again: 22,
+  keyed: 23,
   traced: 30
 } as const
 
@@ -116,11 +117,15 @@ export type Hello = readonly [
 /** An operation that may have been carried out before, in a session that was lost. */
 export type Again = readonly [op: typeof Op.again, ...operation: Operation]
 
+/** A call or construction from the root that is to run once, whoever of its maker's sessions makes it. */
+export type Keyed = readonly [op: typeof Op.keyed, key: string, ...operation: Operation | Again | Traced]
+
 export type Message =
   | Hello
   | Operation
   | Again
   | Traced
+  | Keyed
   | readonly [op: typeof Op.ping, id: number]
   | Reply
   | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
@@ -164,6 +169,11 @@ export const formatTraced = (traceparent: string, operation: string): string =>
   `[${Op.traced},"${traceparent}",${operation.slice(1)}`
 
 export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
+
+/** An operation, already formatted, with its key. */
+export const formatKeyed = (key: string, operation: string): string =>
+  `[${Op.keyed},${JSON.stringify(key)},${operation.slice(1)}`
+
 export const formatHello = (
   { jsonBytes, frameBytes, depth }: PeerLimits,
   { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
@@ -240,12 +250,21 @@ function wellFormed(m: unknown[]): boolean {
       return m.length === 2 && isId(m[1])
     case Op.again:
       return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
+    case Op.keyed:
+      return isKey(m[1]) && isKeyable(m.slice(2))
     case Op.hello:
       return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
     default:
       return false
   }
 }
+
+function isKeyable(m: unknown[]): boolean {
+  const [op, , target] = m[0] === Op.again ? m.slice(1) : m[0] === Op.traced ? m.slice(2) : m
+  return (op === Op.call || op === Op.construct) && target === 0 && wellFormed(m)
+}
+export const isKey = (key: unknown): key is string =>
+  typeof key === 'string' && key.length > 0 && key.length <= 200
 
 /** What is done to a target: all that is an Operation. */
 export const OPERATIONS: ReadonlySet<unknown> = new Set([
@@ -286,8 +305,8 @@ export const isPlace = (place: unknown): place is (string | number)[] =>
 
 const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
   m.length <= length && hasId && Number.isSafeInteger(m[2]) && isPath(m[3])
-const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isKey))
-const isKey = (key: unknown) =>
+const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isName))
+const isName = (key: unknown) =>
   typeof key === 'string' ||
   (Array.isArray(key) &&
     key.length === 2 &&

@@ -5,7 +5,7 @@ import type { Description } from './description.js'
 import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { describe } from './labels.js'
-import { extend, type Handler, stateOf, viewOf } from './netref.js'
+import { extend, type Handler, Ref, stateOf, viewOf } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
@@ -132,6 +132,8 @@ export const Netref = {
   with<R extends Reach<unknown>>(netref: R, options: CallOptions): R {
     const state = handlerOf(netref, 'with')
     checkCallOptions(options)
+    if (options.key !== undefined && !(state.base instanceof Ref && state.base.id === 0))
+      throw new TypeError('Netref.with: `key` is for what is called from the root, by its path')
     return viewOf(state, options) as R
   },
 

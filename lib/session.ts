@@ -25,6 +25,7 @@ import {
 } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
+import { KeyedCalls } from './results.js'
 import { Service } from './service.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
@@ -153,6 +154,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
+    if (setup.results)
+      this.#callee.keyed = new KeyedCalls(setup.results, this.identity, this.#references, report)
     if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
     this.link.start()
   }
@@ -283,7 +286,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     return size
   }
 
-  #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
+  #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
     if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
@@ -303,15 +306,19 @@ export class Session<Root extends object = object, Identity = unknown> {
         return this.#references.flows.receive(message, bytes, message[0] === Op.items ? this.#takeSize() : 0)
       case Op.traced: {
         const [, parent, ...operation] = message
-        return this.#callee.receive(operation, bytes, parent)
+        return this.#callee.receive(operation, bytes, parent, false, key)
       }
       case Op.ping:
         this.#callee.count(message[1])
         return this.#callee.reply(message[1], { value: undefined })
       case Op.again:
-        return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true)
+        return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true, key)
+      case Op.keyed: {
+        const [, name, ...keyed] = message
+        return this.#dispatch(keyed as Message, bytes, name)
+      }
       default:
-        return this.#callee.receive(message, bytes)
+        return this.#callee.receive(message, bytes, undefined, false, key)
     }
   }
 

@@ -77,7 +77,7 @@ export function unbox(
 }
 
 const REFERENCES = new Set<unknown>(['o', 'f', 'h', 'i', 'r', 'w', 'p', 'a'])
-const isReference = (kind: Kind): kind is ReferenceKind => REFERENCES.has(kind)
+export const isReference = (kind: Kind): kind is ReferenceKind => REFERENCES.has(kind)
 
 /** `error` may come from a user's `decode`: it may be anything. */
 function unreadable(kind: Kind, error: unknown): Refusal {

@@ -259,6 +259,19 @@ const message: Arbitrary<Tree> = fc.oneof(
       .tuple(fc.constantFrom(TRACEPARENT, TRACEPARENT, 'x'), target, path, args)
       .map(([span, target, path, args]) => [Op.traced, span, Op.call, CALL, target, path, ...args])
   },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom('k', 'k', 'other', '', 'x'.repeat(201)),
+        fc.constantFrom<Tree[]>([], [], [Op.again], [Op.traced, TRACEPARENT]),
+        fc.constantFrom(Op.call, Op.call, Op.construct, Op.get),
+        fc.constantFrom<Tree>(0, 0, 0, 7),
+        path,
+        args
+      )
+      .map(([key, around, op, at, p, a]) => [Op.keyed, key, ...around, op, CALL, at, p, ...a])
+  },
   { weight: 5, arbitrary: receipts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
   { weight: 1, arbitrary: fc.oneof(hello, fc.array(odd, { maxLength: 5 })) }
