@@ -1,12 +1,11 @@
 // A transport that is handed on: from who receives a client to its session, from a try to the link it is for.
 import type { Reason } from './errors.js'
-import type { Transport, TransportListener } from './transport.js'
+import type { TransportListener } from './transport.js'
+import { Wrapped } from './wrapped.js'
 
-export class Relay implements Transport, TransportListener {
+export class Relay extends Wrapped implements TransportListener {
   #listener: TransportListener | undefined
   #isOpen = false
-
-  constructor(private readonly inner: Transport) {}
 
   /** Called again it delivers to another listener, which is told at once that the transport is open, if it is. */
   start(listener: TransportListener): void {
@@ -26,24 +25,5 @@ export class Relay implements Transport, TransportListener {
   closed(reason: Reason): void {
     this.#isOpen = false
     this.#listener!.closed(reason)
-  }
-
-  send(frame: string | Uint8Array, sent?: () => void): void {
-    this.inner.send(frame, sent)
-  }
-  get buffered(): number {
-    return this.inner.buffered
-  }
-  get arrived(): number | undefined {
-    return this.inner.arrived
-  }
-  pause(): void {
-    this.inner.pause()
-  }
-  resume(): void {
-    this.inner.resume()
-  }
-  close(reason: Reason): void {
-    this.inner.close(reason)
   }
 }

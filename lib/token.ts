@@ -3,6 +3,7 @@
 import type { Reason } from './errors.js'
 import { describe } from './labels.js'
 import type { Transport, TransportListener } from './transport.js'
+import { Wrapped } from './wrapped.js'
 
 /** What a client shows who it is by; a function is asked for each socket. */
 export type Token = string | (() => string | PromiseLike<string>)
@@ -17,31 +18,6 @@ function tokenIn(first: string | Uint8Array): string | undefined {
     return typeof token === 'string' ? token : undefined
   } catch {
     return undefined
-  }
-}
-
-abstract class Wrapped implements Transport {
-  constructor(protected readonly inner: Transport) {}
-
-  abstract start(listener: TransportListener): void
-
-  send(frame: string | Uint8Array, sent?: () => void): void {
-    this.inner.send(frame, sent)
-  }
-  get buffered(): number {
-    return this.inner.buffered
-  }
-  get arrived(): number | undefined {
-    return this.inner.arrived
-  }
-  pause(): void {
-    this.inner.pause()
-  }
-  resume(): void {
-    this.inner.resume()
-  }
-  close(reason: Reason): void {
-    this.inner.close(reason)
   }
 }
 

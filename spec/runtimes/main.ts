@@ -89,7 +89,8 @@ async function bundled(): Promise<void> {
     ['esbuild', byEsbuild!.text],
     ['vite', rolled.output[0]!.code]
   ] as const) {
-    if (/\b(from|import)\s*\(?\s*["']node:|\brequire\(/.test(code)) throw new Error(`${name} brings modules of Node's into a page`)
+    if (/\b(from|import)\s*\(?\s*["']node:|\brequire\(/.test(code))
+      throw new Error(`${name} brings modules of Node's into a page`)
     console.log(`ok  ${name}: ${gzipSync(code, { level: 9 }).length} bytes of gzip`)
   }
 }
