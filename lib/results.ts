@@ -2,8 +2,7 @@
 import { boxValue, type Giver } from './box.js'
 import { LimitError, Refusal, type RefusalCode } from './errors.js'
 import { formatRefused, formatReply, type Groups, Op } from './protocol.js'
-import type { References } from './references.js'
-import { unbox } from './unbox.js'
+import { type Taker, unbox } from './unbox.js'
 
 /** What is kept of a call with a key. */
 export interface StoredResult {
@@ -112,7 +111,7 @@ export class KeyedCalls {
   constructor(
     private readonly store: ResultStore,
     identity: unknown,
-    private readonly references: References,
+    private readonly references: Giver & Taker,
     private readonly report: (error: unknown) => void
   ) {
     this.#underWay = underWayIn.get(store) ?? new Map()
@@ -137,7 +136,7 @@ export class KeyedCalls {
     }
     const told = this.#unstored.get(name)
     if (told) return outcomeOf(checkSame(told, request).settled)
-    let finish = () => {}
+    let finish!: () => void
     this.#underWay.set(name, { request, done: new Promise(resolve => (finish = resolve)) })
     try {
       const stored = await this.store.get(name)
@@ -228,7 +227,7 @@ function dataOf(value: unknown, { boxing }: Pick<Giver, 'boxing'>): string | und
       boxing,
       give: refuse,
       giveFlow: refuse,
-      takeBack() {}
+      takeBack: refuse
     })
     return bytes.length === 0 ? json : undefined
   } catch {
