@@ -264,13 +264,14 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // Messages in.
 
-  /** @internal Acts on the messages of a frame, from one on, until the link is paused. Never throws. */
+  /** @internal Acts on the messages of a frame, from one on, as long as the link may go on. Never throws. */
   receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0, size = 0): number {
+    const { values } = this.setup.limits
     let i = from
-    this.#unaccounted = size
+    if (from === 0) this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && !this.link.paused) {
-        this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
+      while (i < messages.length && !this.#ended && this.link.mayGoOn && !this.#callee.behind) {
+        this.#dispatch(parseMessage(messages[i], values), bytes.get(i) ?? NO_BYTES)
         i++
       }
     } catch (error) {

@@ -23,7 +23,8 @@ const COUNT = Number(process.env.NETREF_FUZZ ?? 100_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
 /** Inputs to a run: each run begins a session, and another one whenever that has ended. */
 const INPUTS = 20
-const HELLO: Input = { ...SOUND, messages: [[0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200 }]] }
+const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
+const HELLO: Input = { ...SOUND, messages: [[0, 1, LIMITS]] }
 
 t.setTimeout(0)
 t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
