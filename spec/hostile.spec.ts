@@ -81,7 +81,8 @@ t.test('through the link of a session, over memory', async t => {
     ours.hold()
     its.hold()
     const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
-    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, onError() {} }
+    // So few values that some inputs have more.
+    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
     const session = new Session(its, { ...settingsOf(options), initiates, makeRoot: () => new World() })
     const root = session.root as Loose
     const calls: PromiseLike<unknown>[] = []
@@ -145,6 +146,7 @@ t.test('through the link of a session, over memory', async t => {
   t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
   t.ok(inputs >= COUNT * 0.9 - INPUTS)
   t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
+  t.ok(tally.codes.limit! > inputs / 1000, 'some are too much')
   t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
   await assertClean(t, bystander.session, bystander.served)
 })
