@@ -301,9 +301,10 @@ function isGroups(groups: unknown, values: number): boolean {
   }
   return true
 }
+/** Where its places lead, and by what steps, is seen by who goes there. */
 function isGroup(g: unknown[]): boolean {
   if (typeof g[0] !== 'string' && !isCustom(g[0])) return false
-  for (let i = 1; i < g.length; i++) if (!isPlace(g[i])) return false
+  for (let i = 1; i < g.length; i++) if (!Array.isArray(g[i])) return false
   return true
 }
 /** Arguments are a list, whatever stands in it. */
@@ -313,13 +314,6 @@ const isArguments = (args: unknown, groups: unknown, values: number) =>
   !(groups as Groups | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
 const isCustom = (kind: unknown) =>
   Array.isArray(kind) && kind.length === 2 && kind[0] === 'custom' && typeof kind[1] === 'string'
-/** Whether this is a place in a value: what leads to it from the top. */
-export function isPlace(place: unknown): place is (string | number)[] {
-  if (!Array.isArray(place)) return false
-  for (const key of place) if (typeof key !== 'string' && !isCount(key)) return false
-  return true
-}
-
 const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
   m.length <= length && hasId && Number.isSafeInteger(m[2]) && isPath(m[3])
 const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isName))

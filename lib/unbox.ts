@@ -9,7 +9,7 @@ import { costOf, costOfKeys } from './effort.js'
 import { ProtocolError, Refusal, tooManyValues } from './errors.js'
 import { describe } from './labels.js'
 import type { Limits } from './options.js'
-import { type Groups, isPlace, type Kind } from './protocol.js'
+import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { BYTES } from './values.js'
@@ -97,17 +97,19 @@ function unreadable(kind: Kind, error: unknown): Refusal {
 }
 
 const isEnumerable = Object.prototype.propertyIsEnumerable
-const isMember = (at: unknown, key: string | number) =>
-  typeof at === 'object' && at !== null && isEnumerable.call(at, key)
+/** Items and members, and nothing else: not the length of a list, nor a step that is neither a number nor a name. */
+const isThere = (at: unknown, key: unknown) =>
+  Array.isArray(at)
+    ? typeof key === 'number' && at[key] !== undefined
+    : typeof at === 'object' && at !== null && typeof key === 'string' && isEnumerable.call(at, key)
 
+/** There may be two million steps in the places of a frame: nothing else has looked at them. */
 function find(kind: Kind, holder: Container, place: Place): Slot {
   let at = holder
   let key: string | number = 0
   for (const next of place) {
     at = at[key] as Container
-    // Nothing but items and members: not the length of an array.
-    if (!(Array.isArray(at) ? typeof next === 'number' && next < at.length : isMember(at, next)))
-      throw new ProtocolError('a path to nowhere')
+    if (!isThere(at, next)) throw new ProtocolError('a path to nowhere')
     key = next
   }
   return { kind, at, key, raw: at[key] }
@@ -124,7 +126,7 @@ function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unkn
   const known = new Set<unknown>()
   for (const slot of slots) {
     if (slot.kind !== 'c') continue
-    if (!isPlace(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+    if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
     // Else a short list of places could have a long way gone over and over.
     if (known.has(slot.raw)) throw new ProtocolError('two values at one place')
     known.add(slot.raw)

@@ -110,8 +110,8 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
     ...[get(1, 0, [['for', 'a', 'b']]), get(1, 0, [['other', 'a']]), get(1, 0, { length: 0 })],
     ...[call(), call({}), call('x'), call([], null), call([], {}), call([], [1]), call([], [[]])],
     ...[call([], [[1]]), call([], [[['custom']]]), call([], [[['custom', 1]]]), call([], [[['class', 'A']]])],
-    ...[call([0], [['undefined', 0]]), call([0], [['undefined', [-1]]]), call([0], [['undefined', [0.5]]])],
-    ...[call([0], [['undefined', [null]]]), call([0], [['undefined', [[0]]]]), call([], [], 1)],
+    ...[call([0], [['undefined', 0]]), call([0], [['undefined']]), call([0], [['undefined', null]])],
+    ...[call([0], [['undefined', [0]], []]), call([], [], 1)],
     ...[call([], [['undefined', []]]), call([], [['m', [0], []]])],
     ...[
       [Op.set, 1, 0, 'a'],
@@ -399,6 +399,19 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
   t.same(take([[5]], [[['custom', '__proto__'], [0]]]), [{ sent: 5 }])
   const lies: [string, unknown, unknown[], Uint8Array[]?][] = [
     ['a path to nowhere', {}, [['undefined', ['a']]]],
+    ...([-1, 0.5, 1, null, '0', '', [0]] as unknown[]).map(
+      step =>
+        [`a path by ${JSON.stringify(step)}`, [0], [['undefined', [step]]]] as [string, unknown, unknown[]]
+    ),
+    ...([0, null, ['a']] as unknown[]).map(
+      step =>
+        [`a path on by ${JSON.stringify(step)}`, { a: 0, 0: 0 }, [['undefined', [step]]]] as [
+          string,
+          unknown,
+          unknown[]
+        ]
+    ),
+    ['a cycle by a step that is none', [0, [['0']]], [['c', [1, 0]]]],
     ['a path through a string', 'text', [['undefined', [0]]]],
     ['a path through null', [null], [['undefined', [0, 'a']]]],
     ['a path to an inherited name', {}, [['undefined', ['toString']]]],
