@@ -21,8 +21,12 @@ function byMessage(run: () => void): void {
 }
 /* c8 ignore stop */
 
+/** What a socket brings comes just before an immediate: the second one comes after it. */
+const byImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
+
 /** Runs when whatever else waits has had a turn of the event loop. */
-export const inALaterTurn: (run: () => void) => void = globalThis.setImmediate ?? byMessage
+/* c8 ignore next: the second is for browsers. */
+export const inALaterTurn = typeof setImmediate === 'function' ? byImmediates : byMessage
 
 export class Slice {
   /** When it is over; undefined until the clock is looked at. */

@@ -461,7 +461,7 @@ t.test('many releases go in messages that fit', t =>
       await conn.ping()
       t.equal(conn.served.stats.exports, 0)
     },
-    { serving: { limits: { jsonBytes: 65_536 } } }
+    { serving: { limits: { jsonBytes: 4096 } } }
   )
 )
 
