@@ -396,9 +396,9 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
-  /** @internal Whether calls of the peer are under way. */
+  /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0
+    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.framesIn
   }
 
   /** @internal Ends the session, for the first reason given. */

@@ -1,7 +1,7 @@
 // What takes long to act on is acted on in slices: others have their turn meanwhile, and nothing else changes.
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { Netref, pair, Service, type Session } from '../lib/index.js'
+import { connect, Netref, pair, Service, type Session, serve } from '../lib/index.js'
 import { assertClean, both, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
@@ -249,6 +249,19 @@ t.test('close() in the midst ends it there and then', async t => {
       t.match(await ours.closed, { code: 'closed' })
     }
   )
+})
+
+t.test('a server that drains waits for what has come', async t => {
+  const server = await serve(Worker, { port: 0 })
+  await using conn = connect(server.url)
+  await conn.ping()
+  const root = conn.root as Loose
+  const [theirs] = server.sessions
+  const calls = numbers.map(i => root.work(i))
+  await until(() => theirs!.link.paused)
+  await Promise.all([server.close({ drain: 10_000 }), conn.closed])
+  t.same(await Promise.all(calls), numbers)
+  await assertClean(t, conn.session, theirs!)
 })
 
 t.test('calls that wait for an answer have their turns, too, before what comes after them', async t => {
