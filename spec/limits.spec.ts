@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
+import { Op } from '../lib/protocol.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 
 class Store extends Service {
@@ -181,6 +182,27 @@ const binary = (json: string, bytes: number) => {
   header.writeUInt32BE(json.length)
   return Buffer.concat([header, Buffer.from(json), Buffer.alloc((-json.length & 7) + bytes)])
 }
+
+t.test('an iterator of which far more items come than were asked for fails', async t => {
+  await using server = await serve(Store, { port: 0 })
+  const socket = new WebSocket(server.url)
+  const said: unknown[][] = []
+  socket.on('message', data => said.push(...(JSON.parse(String(data))[1] ?? [])))
+  await once(socket, 'open')
+  const hello = '[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":9}]'
+  socket.send(`[0,[${hello},[1,1,0,"count",[[1,"iterator"]],[["i",[0]]]]]]`)
+  await until(() => said.some(([op]) => op === Op.pull))
+  socket.send(`[0,[[20,1,0,[${members(2000)}]]]]`)
+  socket.send(`[0,[[20,1,0,[${members(3000)}]],[20,1,0,[1]],[21,1,1]]]`)
+  await until(() => said.some(([op]) => op === Op.error))
+  const [, , error, groups] = said.find(([op]) => op === Op.error)!
+  t.match(error, { class: 'LimitError', message: /^iterator#1: far more items came than were asked for$/ })
+  t.ok(groups)
+  const [session] = server.sessions
+  t.equal(session!.stats.buffered, 0)
+  socket.close()
+  await once(socket, 'close')
+})
 
 t.test('exports: our own arguments count, too', t =>
   overMemory(
