@@ -1,8 +1,7 @@
 // Frames out: when messages leave, and that the other side learns of what has come.
 //
-// The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
-// acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
-// more.
+// All messages of a tick leave as one frame at its end. What a frame causes at once leaves as one when it has been acted
+// on; of much, the first half as soon as it is there. A transport that has enough to carry is given no more.
 import { formatMessage, type Trace } from './debug.js'
 import { LimitError } from './errors.js'
 import { formatCount } from './frame.js'
@@ -15,6 +14,8 @@ import { ROOM, type Transport } from './transport.js'
 export interface Source {
   /** The frames of the peer that were acted on. */
   readonly acted: number
+  /** The frames of ours that the peer has counted. */
+  readonly counted: number
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
   /** Whether the link waits for its peer to read. */
@@ -23,27 +24,29 @@ export interface Source {
   drained(): void
 }
 
-/** Bytes that are worth a frame, so that they are copied once and not twice. */
+/** A message that is worth a frame at once: it is on its way meanwhile, and its bytes are copied once and not twice. */
 const LARGE = 1 << 15
+/** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
+const MANY = 64
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
 
 /* c8 ignore next: the second is for browsers. */
 const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
 
-/** Runs at the end of the tick: when all is done that is under way, promises included, before anything new is read. */
-const atEndOfTick = (run: () => void) => queueMicrotask(() => afterMicrotasks(run))
+const resolved = Promise.resolve()
 
 export class Sender {
   frames = 0
   bytes = 0
   /** The count of frames that the peer was told last. */
   told = 0
-  /** While a frame is acted on, nothing leaves. */
-  corked = false
   readonly kept: KeptFrames
   readonly #outbox = new Outbox()
   #tickOpen = false
+  /** While a frame is acted on, nothing leaves until there are so many messages, and then if the peer may be idle. */
+  #corked = false
+  #enough = 0
   /** What takes frames, if there is any; and whether it has enough of them. */
   #transport: Transport | undefined
   #full = false
@@ -141,12 +144,13 @@ export class Sender {
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
-    const atOnce = this.ready && (size > LARGE || (!this.corked && !this.#tickOpen))
+    const atOnce = this.ready && message.length + size > LARGE
     this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
     this.#owedInOutbox += owed
     const frame = this.frames + 1
     if (atOnce) this.#seal()
-    if (!this.corked) this.atEndOfTick()
+    if (!this.#corked) this.atEndOfTick()
+    else if (this.#outbox.length >= this.#enough && this.frames === this.source.counted) this.#seal()
     return frame
   }
 
@@ -159,18 +163,27 @@ export class Sender {
   atEndOfTick(): void {
     if (this.#tickOpen) return
     this.#tickOpen = true
-    atEndOfTick(() => {
-      this.#tickOpen = false
-      this.flush()
-    })
+    void resolved.then(this.#afterPromises)
+  }
+
+  /** The end of a tick is when all is done that is under way, promises included, before anything new is read. */
+  readonly #afterPromises = () => afterMicrotasks(this.#endTick)
+
+  readonly #endTick = () => {
+    this.#tickOpen = false
+    this.flush()
+  }
+
+  /** A frame with so many messages is going to be acted on. */
+  cork(messages: number): void {
+    this.#corked = true
+    this.#enough = Math.max(MANY, messages) / 2
   }
 
   /** A frame has been acted on: all it caused at once leaves. */
   uncork(): void {
-    this.corked = false
-    if (this.#outbox.empty || this.#tickOpen) return
-    this.flush()
-    this.atEndOfTick()
+    this.#corked = false
+    if (!this.#tickOpen && !this.#outbox.empty) this.flush()
   }
 
   /** Sends what waits, if the transport takes it. */
