@@ -6,11 +6,11 @@ import { Caller } from './caller.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
-import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
 import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
+import { operate } from './operate.js'
 import type { Settings } from './options.js'
 import {
   type Cancel,

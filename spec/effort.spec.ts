@@ -2,8 +2,9 @@
 // `npm run effort` measures. Here, where coverage is counted and others use the machine, three times as long.
 import t from 'tap'
 import { costOf, EFFORT } from '../lib/effort.js'
-import { NO_EXPOSURE, operate } from '../lib/exposure.js'
+import { NO_EXPOSURE } from '../lib/exposure.js'
 import { pair, Service } from '../lib/index.js'
+import { operate } from '../lib/operate.js'
 import { settingsOf } from '../lib/options.js'
 import { Op } from '../lib/protocol.js'
 import { Session } from '../lib/session.js'
