@@ -27,45 +27,11 @@ import { References } from './references.js'
 import type { Result } from './result.js'
 import { KeyedCalls } from './results.js'
 import { Service } from './service.js'
+import { type SessionStats, statsOf, type Tables, tablesOf } from './stats.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
 import { unbox } from './unbox.js'
 import { refuse } from './values.js'
-
-export interface SessionStats {
-  /** Own objects the peer holds. */
-  readonly exports: number
-  /** Netrefs held here. */
-  readonly imports: number
-  /** Calls that wait for their answer. */
-  readonly pending: number
-  /** Calls, reads and the like of the peer, and of this side; pings count, too. */
-  readonly callsIn: number
-  readonly callsOut: number
-  readonly framesIn: number
-  readonly framesOut: number
-  /** Bytes of frames; of text frames, characters. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** Bytes that wait here: to be sent, or, as items of iterators and streams, to be read. */
-  readonly buffered: number
-}
-
-/** One of the entries of a table. */
-export interface TableEntry {
-  readonly id: number
-  /** The own object, or the netref. */
-  readonly object: object
-  /** How often the reference has crossed and was not given back. */
-  readonly receipts: number
-}
-
-export interface Tables {
-  /** Own objects the peer holds. */
-  readonly exports: TableEntry[]
-  /** Netrefs held here. */
-  readonly imports: TableEntry[]
-}
 
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
@@ -88,9 +54,6 @@ export interface SessionEvents {
   /** The session has ended. */
   closed: Reason
 }
-
-const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
-  entry.object !== undefined
 
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -175,32 +138,12 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 
   get stats(): SessionStats {
-    const { framesIn, bytesIn, sender } = this.link
-    const { exports, imports } = this.#references
-    return {
-      exports: exports.size,
-      imports: imports.size,
-      pending: this.#caller.pending,
-      callsIn: this.#callee.calls,
-      callsOut: this.#caller.calls,
-      framesIn,
-      framesOut: sender.frames,
-      bytesIn,
-      bytesOut: sender.bytes,
-      buffered: sender.buffered + this.#references.flows.buffered
-    }
+    return statsOf(this.link, this.#references, this.#caller, this.#callee)
   }
 
   /** What is in the two tables at present, for tools that show it. */
   get tables(): Tables {
-    const { exports, imports } = this.#references
-    return {
-      exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
-      // The collector may have taken a netref, and not told yet.
-      imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(
-        isHeld
-      )
-    }
+    return tablesOf(this.#references)
   }
 
   /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
