@@ -9,14 +9,14 @@
 // sent again. On another socket for the same session the first frame each way is
 //   resume  ["resume", token, received]
 //   resumed ["resumed", the token for the next time, received]
-import { ProtocolError } from './errors.js'
-import { isCount } from './protocol.js'
+import { ProtocolError, tooManyValues } from './errors.js'
+import { isCount, type PeerLimits } from './protocol.js'
 
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
 export interface Frame {
   readonly received: number
   readonly messages: readonly unknown[]
-  readonly bytes: ReadonlyMap<number, readonly Uint8Array[]>
+  readonly bytes: { get(index: number): readonly Uint8Array[] | undefined }
   /** In bytes; of a text frame, in characters. */
   readonly size: number
   /** Whether it is a count alone; and whether it asks for one. */
@@ -33,7 +33,7 @@ export interface Resumption {
 }
 
 const NO_MESSAGES: readonly unknown[] = []
-const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
+const NO_BYTES: Frame['bytes'] = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
 const EMPTY = new Uint8Array()
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -81,8 +81,14 @@ export function formatFrame(
   return frame
 }
 
-/** @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`. */
-export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: number; depth: number }): Frame {
+/**
+ * @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`, or has
+ * more than `values` ranges for one message.
+ */
+export function parseFrame(
+  data: string | Uint8Array,
+  limits: Pick<PeerLimits, 'jsonBytes' | 'depth' | 'values'>
+): Frame {
   const text = typeof data === 'string' ? data : headerOf(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
@@ -105,7 +111,7 @@ export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: numbe
       return {
         received,
         messages,
-        bytes: rangesOf(data, sizes, messages.length),
+        bytes: new Ranges(data, sizes, messages.length, limits.values),
         size,
         alone: false,
         asks: false
@@ -137,24 +143,43 @@ function jsonLength(data: Uint8Array): number {
   return new DataView(data.buffer, data.byteOffset).getUint32(0)
 }
 
-function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<number, Uint8Array[]> {
-  const bytes = new Map<number, Uint8Array[]>()
-  let start = 8 + aligned(jsonLength(data))
-  if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
-  for (const entry of sizes) {
-    if (!Array.isArray(entry) || !entry.every(isCount) || !(entry[0] < messages) || bytes.has(entry[0])) {
-      throw new ProtocolError('a binary frame with bad sizes')
+/** The bytes of the messages of a frame. There may be many: they are cut out when they are asked for. */
+class Ranges {
+  /** Where those of a message begin, and how long they are, after its index. */
+  readonly #of = new Map<number, readonly [start: number, entry: readonly number[]]>()
+
+  constructor(
+    private readonly data: Uint8Array,
+    sizes: unknown,
+    messages: number,
+    most: number
+  ) {
+    let start = 8 + aligned(jsonLength(data))
+    if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
+    for (const entry of sizes) {
+      if (!Array.isArray(entry)) throw new ProtocolError('a binary frame with bad sizes')
+      if (entry.length - 1 > most) throw tooManyValues(most)
+      if (!entry.every(isCount) || !(entry[0] < messages) || this.#of.has(entry[0]))
+        throw new ProtocolError('a binary frame with bad sizes')
+      this.#of.set(entry[0], [start, entry])
+      for (let i = 1; i < entry.length; i++) {
+        if (start + entry[i] > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
+        start += aligned(entry[i])
+      }
     }
-    const ranges: Uint8Array[] = []
-    for (const size of entry.slice(1)) {
-      if (start + size > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
-      ranges.push(size === 0 ? EMPTY : data.subarray(start, start + size))
-      start += aligned(size)
-    }
-    bytes.set(entry[0], ranges)
+    if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
   }
-  if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
-  return bytes
+
+  get(index: number): readonly Uint8Array[] | undefined {
+    const found = this.#of.get(index)
+    if (!found) return undefined
+    let [start] = found
+    return found[1].slice(1).map(size => {
+      const range = size === 0 ? EMPTY : this.data.subarray(start, start + size)
+      start += aligned(size)
+      return range
+    })
+  }
 }
 
 const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')

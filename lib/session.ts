@@ -207,13 +207,14 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // Messages in.
 
-  /** @internal Acts on the messages of a frame, from one on, until the link is paused. Never throws. */
+  /** @internal Acts on the messages of a frame, from one on, as long as the link may go on. Never throws. */
   receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0, size = 0): number {
+    const { values } = this.setup.limits
     let i = from
-    this.#unaccounted = size
+    if (from === 0) this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && !this.link.paused) {
-        this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
+      while (i < messages.length && !this.#ended && this.link.mayGoOn && !this.#callee.behind) {
+        this.#dispatch(parseMessage(messages[i], values), bytes.get(i) ?? NO_BYTES)
         i++
       }
     } catch (error) {
@@ -338,9 +339,9 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
-  /** @internal Whether calls of the peer are under way. */
+  /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0
+    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.framesIn
   }
 
   /** @internal Ends the session, for the first reason given. */
