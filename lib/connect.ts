@@ -14,6 +14,7 @@ import {
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
+import { keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
 import { Introducing, type Token } from './token.js'
@@ -207,7 +208,7 @@ export interface PairOptions extends CommonOptions {
   /** Who the client is, for the serving end: `session.identity`. */
   readonly identity?: unknown
   /** Options of the serving end. */
-  readonly serving?: CommonOptions | undefined
+  readonly serving?: (CommonOptions & ResultOptions) | undefined
 }
 
 /** A connection to a service in the same process. */
@@ -223,7 +224,13 @@ export class Pair<T> extends Connection<T> {
     const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
     super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
-    this.served = new Session(transports[1], { ...settings, initiates: false, identity, makeRoot })
+    this.served = new Session(transports[1], {
+      ...settings,
+      initiates: false,
+      identity,
+      makeRoot,
+      keying: keyingOf(serving)
+    })
     this.transports = transports
   }
 }

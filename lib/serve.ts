@@ -16,6 +16,7 @@ import {
 } from './options.js'
 import { Reception } from './reception.js'
 import { Relay } from './relay.js'
+import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import { DEAF, type Listener, type Transport } from './transport.js'
@@ -24,6 +25,7 @@ import { refuse } from './values.js'
 export interface ServeOptions<Identity = unknown>
   extends CommonOptions,
     LivenessOptions,
+    ResultOptions,
     EntranceOptions<Identity> {
   /**
    * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
@@ -58,8 +60,10 @@ export class Server {
   constructor(
     listener: Listener,
     private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings & Liveness
+    private readonly settings: Settings & Liveness & { readonly keying?: Keying | undefined }
   ) {
+    // Said here, not beside the class, so that a page that serves nothing need not load it.
+    refuse(Server, 'it belongs to this side alone', { name: 'Server' })
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(this.#report)
@@ -199,8 +203,6 @@ function turnAway(transport: Transport, reason: Reason): void {
   transport.close(reason)
 }
 
-refuse(Server, 'it belongs to this side alone', { name: 'Server' })
-
 /**
  * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
  * object (all sessions share it), or a function `session => object`.
@@ -217,7 +219,7 @@ export async function serve<T extends object, Identity = unknown>(
 ): Promise<Server> {
   // Only a socket is lost without a word.
   const { heartbeat } = options.endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
-  const settings = { ...settingsOf(options), heartbeat }
+  const settings = { ...settingsOf(options), heartbeat, keying: keyingOf(options) }
   const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server
