@@ -1,5 +1,5 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
-import type { Endpoint } from './endpoint.js'
+import { checkEndpointOptions, type Endpoint } from './endpoint.js'
 import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
@@ -156,7 +156,8 @@ class Nothing extends Service {}
  * once: `root` can be used before the socket is open. Where the server cannot be reached, every call rejects with the
  * address and the cause, and `closed` resolves with the reason `unreachable`.
  *
- * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant
+ * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant, as those of
+ * a socket (`token`, `reconnect`, `renew`, `heartbeat`, …) over an endpoint
  * @example
  * await using conn = connect<Calculator>('ws://localhost:18861')
  * console.log(await conn.root.add(1, 2))
@@ -171,7 +172,10 @@ export function connect<T>(
   const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
   const settings = settingsOf(others)
   const makeRoot = rootMaker(service)
-  if (typeof endpoint !== 'string') return over(made => open(endpoint, options, made), options)
+  if (typeof endpoint !== 'string') {
+    checkEndpointOptions('connect', endpoint, options)
+    return over(made => open(endpoint, options, made), options)
+  }
   const { heartbeat } = livenessOf(others)
   const openOne = () => {
     const transport = open(endpoint, options, settings)

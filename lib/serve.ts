@@ -1,4 +1,5 @@
 // `serve`: a WebSocket server with a session for each client.
+import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
 import { NetrefError, type Reason } from './errors.js'
@@ -30,7 +31,7 @@ export interface ServeOptions<Identity = unknown>
   /**
    * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
    * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`. What is served over it
-   * ends with it: only sockets are found again.
+   * ends with it: only sockets are found again. It takes no options of a socket (`port`, `authenticate`, `heartbeat`, …).
    */
   readonly endpoint?: ServedEndpoint | undefined
 }
@@ -208,7 +209,8 @@ function turnAway(transport: Transport, reason: Reason): void {
  * object (all sessions share it), or a function `session => object`.
  *
  * @returns the server, once it listens
- * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options
+ * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options, and
+ * for those of a socket beside an `endpoint`
  * @example
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
@@ -217,8 +219,10 @@ export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
+  const { endpoint } = options
+  if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket is lost without a word.
-  const { heartbeat } = options.endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
+  const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
   const settings = { ...settingsOf(options), heartbeat, keying: keyingOf(options) }
   const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()

@@ -491,6 +491,49 @@ t.test('what is no endpoint', async t => {
   t.throws(() => connect(window), /a window is no endpoint: make a MessageChannel/)
 })
 
+t.test('options of a socket mean nothing over an endpoint, and are refused', async t => {
+  const { port1, port2 } = new MessageChannel()
+  t.teardown(() => port1.close())
+  const refused = (name: string) => ({
+    name: 'TypeError',
+    message: new RegExp(`\\\`${name}\\\` means nothing over an endpoint: \\w`)
+  })
+  for (const name of [
+    ...['authenticate', 'sameIdentity', 'allowedOrigins', 'allowedHosts', 'trustProxy', 'resumeWindow'],
+    ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog']
+  ]) {
+    t.match(await rejection(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
+  }
+  for (const name of [
+    ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
+    ...['passphrase', 'servername', 'rejectUnauthorized']
+  ]) {
+    t.throws(() => connect(port1, { [name]: 1 }), refused(name))
+  }
+  t.match(await rejection(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
+  t.match(await rejection(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
+    message: /^serve: `authenticate` .* give that to nobody else, or ask in the service$/
+  })
+  const duplex = new PassThrough()
+  t.throws(() => connect(duplex, { handshakeTimeout: 1 }), refused('handshakeTimeout'))
+
+  const server = await serve(Echo, {
+    endpoint: port2,
+    heartbeat: 0,
+    resumeWindow: 0,
+    authenticate: undefined
+  })
+  await using conn = connect<Echo>(port1, {
+    reconnect: false,
+    renew: false,
+    heartbeat: 0,
+    handshakeTimeout: 5000
+  })
+  t.equal(await conn.root.echo(1), 1, 'what says how it is anyway may be said')
+  await conn.close()
+  await server.close()
+})
+
 t.test('a page: it is told little, and cannot be slowed down', async t => {
   const nowhere = pageSocket('ws://127.0.0.1:1')
   const lost = over(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
