@@ -60,6 +60,21 @@ interface Options {
 
 /** A session over the transport of that name. */
 const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>> = {
+  memory: async (_t, { client = {}, server: serving = {} } = {}) => {
+    const conn = pair(Echo, { ...client, serving })
+    const { served, transports } = conn
+    await conn.ping()
+    return {
+      conn,
+      served,
+      sever: () => transports[0].close({ code: 'connection-lost', message: 'it broke' }),
+      async close() {
+        served.end({ code: 'server-closed', message: 'the server is going away' })
+        await served.closed
+      }
+    }
+  },
+
   WebSocket: (t, options) => overSockets(t, options, (url, client) => connect(url, client)),
 
   // `ws` has the face of a page's WebSocket, too.
@@ -255,6 +270,7 @@ const program = (name: string) => fileURLToPath(new URL(`fixtures/${name}.ts`, i
 interface Sums {
   add(a: number, b: number): number
   sum(bytes: Uint8Array): number
+  never(): Promise<never>
   exit(): void
 }
 
@@ -304,6 +320,18 @@ t.test('a thread: two sessions, and messages of its owner beside', async t => {
   t.equal(await second.root.add(3, 4), 7)
   const cutOff = second.root.exit()
   t.match(await rejection(cutOff), { code: 'connection-lost', message: /the other end of the port is gone/ })
+})
+
+t.test('a thread that is ended from outside, in the middle of a call', async t => {
+  const worker = await thread(t)
+  const conn = connect<Sums>(worker)
+  await conn.root.add(1, 2)
+  const pending = conn.root.never()
+  await worker.terminate()
+  t.match(await rejection(pending), { code: 'connection-lost', message: /the other end of the port is gone/ })
+  t.match(await conn.closed, { code: 'connection-lost' })
+  const { exports, imports, pending: calls } = conn.stats
+  t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
 })
 
 t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
