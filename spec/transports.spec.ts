@@ -326,9 +326,9 @@ t.test('a thread that is ended from outside, in the middle of a call', async t =
   const worker = await thread(t)
   const conn = connect<Sums>(worker)
   await conn.root.add(1, 2)
-  const pending = conn.root.never()
+  const pending = rejection(conn.root.never())
   await worker.terminate()
-  t.match(await rejection(pending), { code: 'connection-lost', message: /the other end of the port is gone/ })
+  t.match(await pending, { code: 'connection-lost', message: /the other end of the port is gone/ })
   t.match(await conn.closed, { code: 'connection-lost' })
   const { exports, imports, pending: calls } = conn.stats
   t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
@@ -394,6 +394,7 @@ t.test('a port that brings what is no frame', async t => {
   const shared = new Uint8Array(new SharedArrayBuffer(16))
   for (const [message, code] of [
     [{}, 'protocol'],
+    [{ alive: 'once more' }, 'protocol'],
     [-1, 'protocol'],
     [1e9, 'protocol'],
     [shared, 'protocol'],
@@ -407,6 +408,7 @@ t.test('a port that brings what is no frame', async t => {
     port2.postMessage({ netref: 'serving' })
     const port = await offered
     port.postMessage(null)
+    port.postMessage({ alive: 'as far as a page can tell' })
     port.postMessage(message)
     t.match(await conn.closed, { code })
     port1.close()

@@ -6,11 +6,13 @@
 //   null                     once, from the serving side: the port was taken
 //   a string, a Uint8Array   a frame
 //   a number                 that many bytes of frames were taken: there is room for as many again
+//   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
 //   { end }                  the farewell, and the last
 import type { MessagePort } from 'node:worker_threads'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { holdLifeline, watchLifeline } from '../lifeline.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
 
 /** How much is taken before the other end is told, in bytes. */
@@ -63,7 +65,9 @@ export class MessagePortTransport implements Transport {
   #port: MessagePort | undefined
   /** Takes off the listeners on the endpoint, then on the port. */
   #offs: Off[] = []
-  #closed = false
+  readonly #over = new AbortController()
+  /** Whether the other end has said what tells that it is gone. */
+  #watches = false
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
@@ -75,8 +79,10 @@ export class MessagePortTransport implements Transport {
   static accept(port: MessagePort, maxPayload: number): MessagePortTransport {
     const take = (transport: MessagePortTransport) => {
       transport.#listen(port)
-      port.postMessage(null)
-      transport.#listener.opened()
+      holdLifeline(port, transport.#over.signal, () => {
+        port.postMessage(null)
+        transport.#listener.opened()
+      })
     }
     return new MessagePortTransport(take, ROOM + maxPayload)
   }
@@ -141,24 +147,30 @@ export class MessagePortTransport implements Transport {
   #listen(port: MessagePort): void {
     this.#port = port
     onMessage(port, message => {
-      if (!this.#closed) this.#receive(message)
+      if (!this.#over.signal.aborted) this.#receive(message)
     })
-    // Node tells of a port whose other end is gone. Browsers do not: there silence tells.
-    on(port, 'close', () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` }))
+    // Node tells of a port whose other end is gone, browsers do not.
+    on(port, 'close', this.#lost)
   }
 
   #receive(message: unknown): void {
     if (typeof message === 'string' || isFrame(message)) return this.#take(message)
     if (message === null) return this.#opened()
     if (typeof message === 'number' && message >= 0 && message <= this.#untold) return this.#drained(message)
-    const { end } = Object(message) as { end?: unknown }
+    const { end, alive } = Object(message) as { end?: unknown; alive?: unknown }
+    if (typeof alive === 'string' && !this.#watches) {
+      this.#watches = true
+      return void watchLifeline(this.#port!, alive, this.#over.signal, this.#lost)
+    }
     const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
     this.#end(parseFarewell(String(end), PEER) ?? wrong)
   }
 
+  readonly #lost = () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` })
+
   #opened(): void {
     this.#forget()
-    this.#listener.opened()
+    holdLifeline(this.#port!, this.#over.signal, () => this.#listener.opened())
   }
 
   #take(frame: string | Uint8Array): void {
@@ -189,8 +201,8 @@ export class MessagePortTransport implements Transport {
   }
 
   #end(reason: Reason): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#over.signal.aborted) return
+    this.#over.abort()
     this.#forget()
     this.#port?.close()
     queueMicrotask(() => this.#listener.closed(reason))
