@@ -67,7 +67,7 @@ export class Link implements TransportListener, Source, Pulse {
   /** Bytes that had come when the count alone was told last. */
   #toldBytes = 0
   /** The count of our frames that the peer told last. */
-  #counted = 0
+  counted = 0
   #countTimer: ReturnType<typeof setTimeout> | undefined
   /** Whether there is no transport, and another one is awaited. */
   #away = false
@@ -262,10 +262,10 @@ export class Link implements TransportListener, Source, Pulse {
   /** What a frame says of the frames that went the other way. */
   #count({ received, alone, asks }: Frame): void {
     const { frames, kept } = this.sender
-    if (received > frames || received < this.#counted) {
+    if (received > frames || received < this.counted) {
       throw new ProtocolError(`a count of ${received} frames, of ${frames} sent`)
     }
-    this.#counted = received
+    this.counted = received
     kept.acknowledge(received)
     // Of a stalled peer, a frame to come will say the same when those before it have been acted on.
     if (alone && this.#stalled.length === 0) this.listener.acknowledged(received)
@@ -274,9 +274,9 @@ export class Link implements TransportListener, Source, Pulse {
 
   /** Acts on the frames that have come, as long as the peer reads its replies. */
   #act(): void {
-    this.sender.corked = true
     for (let frame = this.#stalled[0]; frame && !this.#paused; frame = this.#stalled[0]) {
       const { received, messages, bytes, size } = frame
+      this.sender.cork(messages.length)
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
       if (messages.length > 1) this.sender.atEndOfTick()
       this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt, size)

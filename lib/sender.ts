@@ -15,6 +15,8 @@ import { ROOM, type Transport } from './transport.js'
 export interface Source {
   /** The frames of the peer that were acted on. */
   readonly acted: number
+  /** The frames of ours that the peer has counted. */
+  readonly counted: number
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
   /** Whether the link waits for its peer to read. */
@@ -25,6 +27,8 @@ export interface Source {
 
 /** Bytes that are worth a frame, so that they are copied once and not twice. */
 const LARGE = 1 << 15
+/** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
+const MANY = 64
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
 
@@ -39,11 +43,12 @@ export class Sender {
   bytes = 0
   /** The count of frames that the peer was told last. */
   told = 0
-  /** While a frame is acted on, nothing leaves. */
-  corked = false
   readonly kept: KeptFrames
   readonly #outbox = new Outbox()
   #tickOpen = false
+  /** While a frame is acted on, nothing leaves until there are so many messages, and then if the peer may be idle. */
+  #corked = false
+  #enough = 0
   /** What takes frames, if there is any; and whether it has enough of them. */
   #transport: Transport | undefined
   #full = false
@@ -141,12 +146,13 @@ export class Sender {
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
-    const atOnce = this.ready && (size > LARGE || (!this.corked && !this.#tickOpen))
+    const atOnce = this.ready && (size > LARGE || (!this.#corked && !this.#tickOpen))
     this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
     this.#owedInOutbox += owed
     const frame = this.frames + 1
     if (atOnce) this.#seal()
-    if (!this.corked) this.atEndOfTick()
+    if (!this.#corked) this.atEndOfTick()
+    else if (this.#outbox.length >= this.#enough && this.frames === this.source.counted) this.#seal()
     return frame
   }
 
@@ -165,9 +171,15 @@ export class Sender {
     })
   }
 
+  /** A frame with so many messages is going to be acted on. */
+  cork(messages: number): void {
+    this.#corked = true
+    this.#enough = Math.max(MANY, messages) / 2
+  }
+
   /** A frame has been acted on: all it caused at once leaves. */
   uncork(): void {
-    this.corked = false
+    this.#corked = false
     if (this.#outbox.empty || this.#tickOpen) return
     this.flush()
     this.atEndOfTick()

@@ -5,6 +5,7 @@ import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
+import { formatSocketFrame } from './websocket-frame.js'
 
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   closed: 1000,
@@ -25,14 +26,19 @@ const DRAIN_WITHIN = 30_000
 export class WebSocketTransport implements Transport {
   #error: Error | undefined
   #wasOpen = false
+  /** What frames are written to: undefined where an extension of the socket changes them on their way. */
+  #writable: Socket | undefined
+  readonly #isClient: boolean
 
   constructor(
     private readonly socket: WebSocket,
     /** What the other end is called in reasons: the address, for a client. */
     private readonly peer: string,
-    /** What the frames come through, where it is known. */
+    /** What the frames come through; a client learns of its own. */
     private stream?: Socket
-  ) {}
+  ) {
+    this.#isClient = stream === undefined
+  }
 
   start(listener: TransportListener): void {
     const { socket } = this
@@ -48,6 +54,7 @@ export class WebSocketTransport implements Transport {
     socket.on('close', (code, text) => listener.closed(this.#reason(code, String(text))))
     const opened = () => {
       this.#wasOpen = true
+      if (socket.extensions === '') this.#writable = this.stream
       listener.opened()
     }
     if (socket.readyState === socket.OPEN) opened()
@@ -55,7 +62,17 @@ export class WebSocketTransport implements Transport {
   }
 
   send(frame: string | Uint8Array, sent?: () => void): void {
-    this.socket.send(frame, sent)
+    const { socket } = this
+    const stream = this.#writable
+    if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, sent)
+    const [piece, rest] = formatSocketFrame(frame, this.#isClient)
+    if (!rest) stream.write(piece, sent)
+    else {
+      stream.cork()
+      stream.write(piece)
+      stream.write(rest, sent)
+      stream.uncork()
+    }
   }
 
   get buffered(): number {
