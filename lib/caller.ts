@@ -32,6 +32,7 @@ import type { References } from './references.js'
 import { Result } from './result.js'
 import type { Session } from './session.js'
 import { tracing } from './tracing.js'
+import { isGivenUp } from './transfer.js'
 import { unbox } from './unbox.js'
 
 /** How messages leave. */
@@ -281,6 +282,7 @@ export class Caller {
     const isAsked = base instanceof Ref && base.id === 0 && (READS.has(op) || REPEATABLE.has(op))
     const { payload } = result
     if (!isAsked || !payload || payload.given.some(([kind]) => !isOurs(kind))) return false
+    if (payload.bytes.some(isGivenUp)) return false
     // What was given by value is what it was then; what was given by reference has other numbers now.
     const boxed = payload.given.length + payload.bytes.length > 0 ? this.#box(op, operand)! : payload
     const again = mayHaveRun && !READS.has(op)

@@ -4,6 +4,8 @@
 //   text    [received, [message, …]]
 //   binary  u32 length of the JSON, big-endian, then 4 zero bytes | the JSON, padded to 8 | bytes, padded to 8 | …
 //           with JSON [received, [message, …], [[index of the message, byteLength, …], …]]
+//   parts   a text like that of a binary frame, and beside it each range of bytes by itself: for transports that move
+//           buffers, and so need not copy them into one
 //   alone   [received], or [received, 1], which asks for one in return
 // `received` counts the frames this side has received, those with a list of messages: the others are not counted, nor
 // sent again. On another socket for the same session the first frame each way is
@@ -32,6 +34,20 @@ export interface Resumption {
   readonly received: number
 }
 
+/** A frame whose ranges of bytes are in buffers of their own. */
+export class FrameInParts {
+  /** Of the text and all ranges. */
+  readonly length: number
+  constructor(
+    readonly json: string,
+    readonly ranges: readonly Uint8Array[]
+  ) {
+    this.length = ranges.reduce((sum, { byteLength }) => sum + byteLength, json.length)
+  }
+}
+
+export type FrameData = string | Uint8Array | FrameInParts
+
 const NO_MESSAGES: readonly unknown[] = []
 const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
@@ -49,10 +65,7 @@ export const formatResumption = (what: 'resume' | 'resumed', { token, received }
   `["${what}","${token}",${received}]`
 
 /** What the first frame of a socket says of a session to be carried on; undefined if it is none of these. */
-export function parseResumption(
-  what: 'resume' | 'resumed',
-  data: string | Uint8Array
-): Resumption | undefined {
+export function parseResumption(what: 'resume' | 'resumed', data: FrameData): Resumption | undefined {
   const [, said, token, received] = (typeof data === 'string' && data.match(RESUME)) || []
   return said === what ? { token: token!, received: Number(received) } : undefined
 }
@@ -62,12 +75,26 @@ export function formatFrame(
   received: number,
   messages: readonly string[],
   bytes: ReadonlyMap<number, readonly Uint8Array[]>
-): string | Uint8Array {
+): string | Uint8Array
+export function formatFrame(
+  received: number,
+  messages: readonly string[],
+  bytes: ReadonlyMap<number, readonly Uint8Array[]>,
+  inParts: boolean
+): FrameData
+export function formatFrame(
+  received: number,
+  messages: readonly string[],
+  bytes: ReadonlyMap<number, readonly Uint8Array[]>,
+  inParts = false
+): FrameData {
   const text = `[${received},[${messages.join(',')}]`
   if (bytes.size === 0) return `${text}]`
   const sizes = [...bytes].map(([index, ranges]) => [index, ...ranges.map(range => range.byteLength)])
-  const json = encoder.encode(`${text},${JSON.stringify(sizes)}]`)
   const ranges = [...bytes.values()].flat()
+  const whole = `${text},${JSON.stringify(sizes)}]`
+  if (inParts) return new FrameInParts(whole, ranges)
+  const json = encoder.encode(whole)
   const frame = new Uint8Array(
     ranges.reduce((sum, range) => sum + aligned(range.byteLength), 8 + aligned(json.length))
   )
@@ -82,8 +109,8 @@ export function formatFrame(
 }
 
 /** @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`. */
-export function parseFrame(data: string | Uint8Array, limits: { jsonBytes: number; depth: number }): Frame {
-  const text = typeof data === 'string' ? data : headerOf(data)
+export function parseFrame(data: FrameData, limits: { jsonBytes: number; depth: number }): Frame {
+  const text = typeof data === 'string' ? data : data instanceof FrameInParts ? data.json : headerOf(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
   // Five levels are the frame's own: frame, messages, message, groups, group.
@@ -136,9 +163,13 @@ function jsonLength(data: Uint8Array): number {
   return new DataView(data.buffer, data.byteOffset).getUint32(0)
 }
 
-function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<number, Uint8Array[]> {
+function rangesOf(
+  data: Uint8Array | FrameInParts,
+  sizes: unknown,
+  messages: number
+): Map<number, Uint8Array[]> {
   const bytes = new Map<number, Uint8Array[]>()
-  let start = 8 + aligned(jsonLength(data))
+  const source = data instanceof FrameInParts ? new Parts(data.ranges) : new Slices(data)
   if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
   for (const entry of sizes) {
     if (!Array.isArray(entry) || !entry.every(isCount) || !(entry[0] < messages) || bytes.has(entry[0])) {
@@ -146,15 +177,46 @@ function rangesOf(data: Uint8Array, sizes: unknown, messages: number): Map<numbe
     }
     const ranges: Uint8Array[] = []
     for (const size of entry.slice(1)) {
-      if (start + size > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
-      ranges.push(size === 0 ? EMPTY : data.subarray(start, start + size))
-      start += aligned(size)
+      ranges.push(source.next(size))
     }
     bytes.set(entry[0], ranges)
   }
-  if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
+  if (!source.atEnd) throw new ProtocolError('a binary frame longer than it says')
   return bytes
 }
+
+/** The ranges of a binary frame, one after the other. */
+class Slices {
+  #start: number
+  constructor(private readonly data: Uint8Array) {
+    this.#start = 8 + aligned(jsonLength(data))
+  }
+  next(size: number): Uint8Array {
+    const start = this.#start
+    if (start + size > this.data.byteLength) throw new ProtocolError(SHORTER)
+    this.#start += aligned(size)
+    return size === 0 ? EMPTY : this.data.subarray(start, start + size)
+  }
+  get atEnd(): boolean {
+    return this.#start === this.data.byteLength
+  }
+}
+
+/** The same of a frame in parts. */
+class Parts {
+  #taken = 0
+  constructor(private readonly ranges: readonly Uint8Array[]) {}
+  next(size: number): Uint8Array {
+    const range = this.ranges[this.#taken++]
+    if (range?.byteLength !== size) throw new ProtocolError(SHORTER)
+    return range
+  }
+  get atEnd(): boolean {
+    return this.#taken === this.ranges.length
+  }
+}
+
+const SHORTER = 'a binary frame shorter than it says'
 
 const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')
 

@@ -4,7 +4,7 @@ import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
-import { formatResumption, type Resumption } from './frame.js'
+import { type FrameData, formatResumption, type Resumption } from './frame.js'
 import { Metrics, type ServerMetrics } from './metrics.js'
 import {
   type CommonOptions,
@@ -81,7 +81,7 @@ export class Server {
   #accept(arriving: Transport, identity: unknown): void {
     const transport = new Relay(arriving)
     const destination = {
-      begin: (first: string | Uint8Array) => this.#begin(transport, identity, first),
+      begin: (first: FrameData) => this.#begin(transport, identity, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
     const left = (reception: Reception) => this.#arriving.delete(reception)
@@ -89,7 +89,7 @@ export class Server {
   }
 
   /** A client is a session once it has said hello. */
-  #begin(transport: Transport, identity: unknown, first: string | Uint8Array): void {
+  #begin(transport: Transport, identity: unknown, first: FrameData): void {
     if (this.#closing) return turnAway(transport, GOING)
     const { settings, makeRoot } = this
     const { sessions } = settings.limits

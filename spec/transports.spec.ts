@@ -18,7 +18,7 @@ import {
   type CommonOptions,
   type ConnectOptions,
   connect,
-  type Netref,
+  Netref,
   pair,
   type Reason,
   Service,
@@ -35,6 +35,17 @@ class Echo extends Service {
   exposed_echo(value: unknown) {
     return value
   }
+  exposed_sum(...arrays: Float64Array[]) {
+    return arrays.flatMap(array => [...array]).reduce((a, b) => a + b, 0)
+  }
+  last: ArrayBuffer | undefined
+  exposed_make(length: number) {
+    this.last = new ArrayBuffer(length)
+    return Netref.transfer(this.last)
+  }
+  exposed_made() {
+    return this.last!.byteLength
+  }
   exposed_never() {
     return new Promise<never>(() => {})
   }
@@ -42,6 +53,8 @@ class Echo extends Service {
     return callback(n)
   }
 }
+
+declare const gc: () => void
 
 interface Joined {
   readonly conn: Connection<Echo>
@@ -194,6 +207,37 @@ for (const [name, join] of Object.entries(transports)) {
       heard,
       Array.from({ length: 1000 }, (_, i) => i)
     )
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: bytes that are given up are gone here, once they are sent`, async t => {
+    const { conn, served, close } = await join(t)
+    const { root } = conn
+    for (const length of [10, 100_000]) {
+      const [given, kept] = [new Float64Array(length).fill(1), new Float64Array(length).fill(1)]
+      const sum = root.sum(Netref.transfer(given), kept, kept.subarray(1))
+      t.same([given.length, given.buffer.byteLength, kept.length], [0, 0, length])
+      t.equal(await sum, 3 * length - 1)
+      t.match(await rejection(root.echo(given)), {
+        message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is gone/
+      })
+    }
+    const whole = Uint8Array.of(1, 2, 3)
+    const views = [whole.subarray(1), Netref.transfer(whole), whole]
+    t.same(
+      await root.echo(views),
+      [
+        [2, 3],
+        [1, 2, 3],
+        [1, 2, 3]
+      ].map(bytes => Uint8Array.from(bytes)),
+      'whatever else of it goes along'
+    )
+    t.equal(whole.length, 0)
+    t.equal((await root.make(1000)).byteLength, 1000)
+    t.equal(await root.made(), 0, 'what is returned, too')
     await assertClean(t, conn.session, served)
     await conn.close()
     await close()
@@ -398,6 +442,11 @@ t.test('a port that brings what is no frame', async t => {
     [-1, 'protocol'],
     [1e9, 'protocol'],
     [shared, 'protocol'],
+    [['[0,[],[]]', shared], 'protocol'],
+    [['[0,[]]'], 'protocol'],
+    [['[0,[],[]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,9]]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,8,0]]]', new Uint8Array(8)], 'protocol'],
     [{ end: 'farewell' }, 'protocol'],
     [{ end: 'limit: too much' }, 'limit'],
     ['x'.repeat(30 << 20), 'limit']
@@ -413,6 +462,31 @@ t.test('a port that brings what is no frame', async t => {
     t.match(await conn.closed, { code })
     port1.close()
   }
+})
+
+t.test('bytes that are given up move through a port: they are there once', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const limits = { frameBytes: 128 << 20 }
+  const held: Uint8Array[] = []
+  const server = await serve({ hold: (bytes: Uint8Array) => held.push(bytes) }, { endpoint: port2, limits })
+  const conn = connect<{ hold(bytes: Uint8Array): number }>(port1, { limits })
+  await conn.ping()
+  const size = 64 << 20
+  for (const [moves, copies] of [
+    [false, 1],
+    [true, 0]
+  ] as const) {
+    const bytes = new Uint8Array(size)
+    gc()
+    const { arrayBuffers } = process.memoryUsage()
+    await conn.root.hold(moves ? Netref.transfer(bytes) : bytes)
+    const more = process.memoryUsage().arrayBuffers - arrayBuffers
+    t.equal(Math.round(more / size), copies, `${more} bytes more`)
+    t.equal(held.pop()!.length, size)
+  }
+  await conn.close()
+  await server.close()
+  port1.close()
 })
 
 t.test('a port gives room only to who reads; who takes more is cut off', async t => {

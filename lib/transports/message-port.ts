@@ -4,7 +4,8 @@
 // `{ netref: 'connect' }`; then who asked gives a port of its own for the session, `{ netref: 'connect', port }`.
 // On that port go
 //   null                     once, from the serving side: the port was taken
-//   a string, a Uint8Array   a frame
+//   a string                 a frame
+//   [a string, Uint8Array…]  a frame in parts
 //   a number                 that many bytes of frames were taken: there is room for as many again
 //   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
 //   { end }                  the farewell, and the last
@@ -12,6 +13,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { FrameInParts } from '../frame.js'
 import { holdLifeline, watchLifeline } from '../lifeline.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
 
@@ -61,6 +63,7 @@ export class MessagePortTransport implements Transport {
   /** Bytes of frames taken that the other end has not been told of. */
   #taken = 0
   #paused = false
+  readonly moves = true
   #listener!: TransportListener
   #port: MessagePort | undefined
   /** Takes off the listeners on the endpoint, then on the port. */
@@ -97,10 +100,15 @@ export class MessagePortTransport implements Transport {
     this.open(this)
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
+  send(frame: string | FrameInParts, sent?: () => void): void {
     this.#untold += frame.length
     if (sent) this.#waiting.push(sent)
-    this.#port!.postMessage(frame, typeof frame === 'string' ? [] : [frame.buffer as ArrayBuffer])
+    if (typeof frame === 'string') return this.#port!.postMessage(frame)
+    const { json, ranges } = frame
+    this.#port!.postMessage(
+      [json, ...ranges],
+      ranges.map(({ buffer }) => buffer as ArrayBuffer)
+    )
   }
 
   /** So little as the other end does not mention counts as taken. */
@@ -154,7 +162,8 @@ export class MessagePortTransport implements Transport {
   }
 
   #receive(message: unknown): void {
-    if (typeof message === 'string' || isFrame(message)) return this.#take(message)
+    if (typeof message === 'string') return this.#take(message)
+    if (isFrame(message)) return this.#take(new FrameInParts(message[0], message.slice(1) as Uint8Array[]))
     if (message === null) return this.#opened()
     if (typeof message === 'number' && message >= 0 && message <= this.#untold) return this.#drained(message)
     const { end, alive } = Object(message) as { end?: unknown; alive?: unknown }
@@ -173,7 +182,7 @@ export class MessagePortTransport implements Transport {
     holdLifeline(this.#port!, this.#over.signal, () => this.#listener.opened())
   }
 
-  #take(frame: string | Uint8Array): void {
+  #take(frame: string | FrameInParts): void {
     this.#taken += frame.length
     if (this.#taken > this.most) {
       return this.#end({ code: 'limit', message: `${PEER} sent more than there was room for` })
@@ -210,8 +219,12 @@ export class MessagePortTransport implements Transport {
 }
 
 /** Memory that is shared could change while it is read. */
-const isFrame = (message: unknown): message is Uint8Array =>
-  message instanceof Uint8Array && message.buffer instanceof ArrayBuffer
+const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
+  Array.isArray(message) &&
+  message.every((part, i) =>
+    i === 0 ? typeof part === 'string' : part instanceof Uint8Array && part.buffer instanceof ArrayBuffer
+  ) &&
+  message.length > 1
 
 /** Who connects over an endpoint; in a SharedWorker, over that of each page. */
 export class MessagePortListener implements Listener {
