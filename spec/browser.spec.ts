@@ -455,8 +455,9 @@ t.test('in Chromium', options, async t => {
     const found = await page.evaluate(async () => {
       const { connect, sharedWorkerOf } = netrefSpec
       const first = connect(sharedWorkerOf('/shared.js').port)
+      const done = [await first.root.add(1, 2), await first.root.page()]
       const second = connect(sharedWorkerOf('/shared.js').port)
-      const done = [await first.root.add(1, 2), await first.root.page(), await second.root.page()]
+      done.push(await second.root.page())
       await first.close()
       await second.close()
       return done
