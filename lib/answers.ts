@@ -1,5 +1,7 @@
 // What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
 
+import { SparseMap } from './sparse-map.js'
+
 /** How a call ended: with a value, read off `self` if it is a member function, or with an error. */
 export type Answer =
   | { readonly ok: true; readonly value: unknown; readonly self?: object }
@@ -10,8 +12,8 @@ type Waiting = ((answer: Answer) => void)[]
 const NOTHING: Answer = { ok: true, value: undefined }
 
 export class Answers {
-  readonly #settled = new Map<number, Answer>()
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #settled = new SparseMap<number, Answer>()
+  readonly #waiting = new SparseMap<number, Waiting>()
   /** The settled ones in the order of the frames their replies are in. */
   #sent: { frame: number; id: number }[] = []
 

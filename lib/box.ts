@@ -159,7 +159,8 @@ export class Boxing {
   /** Boxes what stands at `key` of the present place. */
   inside(key: string | number, value: unknown, depth: number, self?: object): unknown {
     this.#place.push(key)
-    const boxed = this.box(value, depth, self)
+    const isObject = typeof value === 'object' && value !== null
+    const boxed = isObject ? this.#object(value, depth) : this.box(value, depth, self)
     this.#place.pop()
     return boxed
   }
@@ -221,6 +222,15 @@ export class Boxing {
   }
 
   #object(object: object, depth: number): unknown {
+    // What most objects are is known at a glance.
+    const prototype: unknown = Object.getPrototypeOf(object)
+    const isRecord = prototype === Object.prototype
+    if (!this.met && (isRecord || prototype === Array.prototype) && !isExposed(object)) {
+      this.#descend(depth)
+      return isRecord
+        ? this.#record(object as Record<string, unknown>, depth)
+        : this.#array(object as unknown[], depth)
+    }
     if (isNetref(object) || isExposed(object)) return this.#reference(object)
     const travel = travelOf(object)
     switch (travel.as) {
@@ -294,10 +304,15 @@ export class Boxing {
     return boxed
   }
 
-  #container(object: object, travel: Travel, depth: number): unknown {
+  /** @throws ENDLESS, or UnsendableError, where this is too deep */
+  #descend(depth: number): void {
     const limit = this.giver.boxing.depth
     if (!this.met && (depth >= limit || ++this.#containers > LONG_WALK)) throw ENDLESS
     if (depth >= limit) throw this.refusal(`nested deeper than ${limit}`, 'send it in parts, or expose() it')
+  }
+
+  #container(object: object, travel: Travel, depth: number): unknown {
+    this.#descend(depth)
     switch (travel.as) {
       case 'record':
         return this.#record(object as Record<string, unknown>, depth)

@@ -24,6 +24,7 @@ import type { References } from './references.js'
 import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
 import type { ArrivedSignal } from './settling.js'
+import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
 import { isReference, unbox } from './unbox.js'
@@ -44,12 +45,12 @@ export class Callee {
   /** Those of them that still wait for it. */
   readonly #waiting = new Set<number>()
   /** Calls under way that nobody waits for: of what. */
-  readonly #oneWays = new Map<number, readonly [Target, Path]>()
+  readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
   /** What aborts calls under way, where they asked. */
-  readonly #signals = new Map<number, AbortController>()
+  readonly #signals = new SparseMap<number, AbortController>()
   /** Signals that came with calls under way. */
-  readonly #held = new Map<number, readonly ArrivedSignal[]>()
+  readonly #held = new SparseMap<number, readonly ArrivedSignal[]>()
   readonly #rate: Rate
   readonly #operate: typeof operate
   readonly #witness: Witness

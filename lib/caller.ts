@@ -31,6 +31,7 @@ import {
 import type { References } from './references.js'
 import { Result } from './result.js'
 import type { Session } from './session.js'
+import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { unbox } from './unbox.js'
 
@@ -80,8 +81,8 @@ function keyed(result: Result, message: string, payload: Repeatable | undefined)
 
 export class Caller {
   /** Undefined for a call that is not waited for any more: its answer comes all the same. */
-  readonly #pending = new Map<number, Result | undefined>()
-  readonly #watched = new Map<number, Watched>()
+  readonly #pending = new SparseMap<number, Result | undefined>()
+  readonly #watched = new SparseMap<number, Watched>()
   /** The number of our last call. */
   #last = 0
   #oneWays = 0

@@ -1,11 +1,13 @@
 // Events of a connection, a session and a server: `on` returns the function that takes the listener off.
 
+import { SparseMap } from './sparse-map.js'
+
 /** Told of failures nobody awaits. */
 export type Report = (error: unknown) => void
 
 /** `Events` gives what is told at each event. */
 export class Emitter<Events extends object> {
-  readonly #listeners = new Map<keyof Events, Set<(told: never) => void>>()
+  readonly #listeners = new SparseMap<keyof Events, Set<(told: never) => void>>()
 
   constructor(private readonly report: Report) {}
 

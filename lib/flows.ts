@@ -20,6 +20,7 @@ import { type Ref, type Requester, stateOf } from './netref.js'
 import { type Origin, Outflow, originOf } from './outflow.js'
 import { type Flowing, formatEnded, Op, type PeerLimits } from './protocol.js'
 import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
+import { SparseMap } from './sparse-map.js'
 import { ArrivedWritable, HomeWritable, openReadable, readableOf } from './streams.js'
 import { type Taker, unbox } from './unbox.js'
 import type { FlowKind } from './values.js'
@@ -90,8 +91,8 @@ const NOTHING: readonly unknown[] = []
 const NO_BYTES: readonly Uint8Array[] = []
 
 export class Flows implements FlowPort {
-  readonly #home = new Map<number, HomeFlow>()
-  readonly #arrived = new Map<number, ArrivedFlow>()
+  readonly #home = new SparseMap<number, HomeFlow>()
+  readonly #arrived = new SparseMap<number, ArrivedFlow>()
   /** Signals that came in the message that is being read. */
   #fresh: ArrivedSignal[] = []
   /** Those that have items to send at the end of the tick. */

@@ -122,7 +122,8 @@ export function parseFrame(data: FrameData, limits: { jsonBytes: number; depth: 
   } catch {
     throw new ProtocolError('a frame that is not JSON')
   }
-  if (text.length <= LONG && text.length > 2 * levels && isDeeper(frame, levels)) throw tooDeep(limits.depth)
+  if (text.length <= LONG && text.length > 2 * levels && isObject(frame) && isDeeper(frame, levels))
+    throw tooDeep(limits.depth)
   if (!Array.isArray(frame) || !isCount(frame[0]) || frame.length > 3) throw new ProtocolError(NO_FRAME)
   const [received, messages, sizes] = frame
   const size = data.length
@@ -223,13 +224,20 @@ const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than
 /** Of a longer text its depth is told before it is parsed, in characters. */
 const LONG = 3 << 19
 
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
+function isDeeper(value: object, levels: number): boolean {
   if (levels === 0) return true
-  if (Array.isArray(value)) return value.some(item => isDeeper(item, levels - 1))
-  for (const name in value) if (isDeeper((value as Record<string, unknown>)[name], levels - 1)) return true
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++)
+      if (isObject(value[i]) && isDeeper(value[i], levels - 1)) return true
+    return false
+  }
+  for (const name in value) {
+    const item = (value as Record<string, unknown>)[name]
+    if (isObject(item) && isDeeper(item, levels - 1)) return true
+  }
   return false
 }
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
 function isWrittenDeeper(json: string, levels: number): boolean {

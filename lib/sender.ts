@@ -1,8 +1,7 @@
 // Frames out: when messages leave, and that the other side learns of what has come.
 //
-// The first message of a tick leaves at once, all others of that tick as one frame at its end. While a frame is being
-// acted on nothing leaves, so that all it causes at once goes as one. A transport that has enough to carry is given no
-// more.
+// All messages of a tick leave as one frame at its end. What a frame causes at once leaves as one when it has been acted
+// on; of much, the first half as soon as it is there. A transport that has enough to carry is given no more.
 import { formatMessage, type Trace } from './debug.js'
 import { LimitError } from './errors.js'
 import { type FrameData, formatCount } from './frame.js'
@@ -26,7 +25,7 @@ export interface Source {
   drained(): void
 }
 
-/** Bytes that are worth a frame, so that they are copied once and not twice. */
+/** A message that is worth a frame at once: it is on its way meanwhile, and its bytes are copied once and not twice. */
 const LARGE = 1 << 15
 /** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
 const MANY = 64
@@ -36,8 +35,7 @@ const MUCH = 64 << 10
 /* c8 ignore next: the second is for browsers. */
 const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
 
-/** Runs at the end of the tick: when all is done that is under way, promises included, before anything new is read. */
-const atEndOfTick = (run: () => void) => queueMicrotask(() => afterMicrotasks(run))
+const resolved = Promise.resolve()
 
 export class Sender {
   frames = 0
@@ -149,7 +147,7 @@ export class Sender {
     if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
-    const atOnce = this.ready && (size > LARGE || (!this.#corked && !this.#tickOpen))
+    const atOnce = this.ready && message.length + size > LARGE
     const owns = bytes.length > 0 && (!atOnce || this.inParts || bytes.some(isGivenUp))
     this.#outbox.add(message, owns ? ownBytes(bytes) : bytes)
     this.#owedInOutbox += owed
@@ -169,10 +167,15 @@ export class Sender {
   atEndOfTick(): void {
     if (this.#tickOpen) return
     this.#tickOpen = true
-    atEndOfTick(() => {
-      this.#tickOpen = false
-      this.flush()
-    })
+    void resolved.then(this.#afterPromises)
+  }
+
+  /** The end of a tick is when all is done that is under way, promises included, before anything new is read. */
+  readonly #afterPromises = () => afterMicrotasks(this.#endTick)
+
+  readonly #endTick = () => {
+    this.#tickOpen = false
+    this.flush()
   }
 
   /** A frame with so many messages is going to be acted on. */
@@ -184,9 +187,7 @@ export class Sender {
   /** A frame has been acted on: all it caused at once leaves. */
   uncork(): void {
     this.#corked = false
-    if (this.#outbox.empty || this.#tickOpen) return
-    this.flush()
-    this.atEndOfTick()
+    if (!this.#tickOpen && !this.#outbox.empty) this.flush()
   }
 
   /** Sends what waits, if the transport takes it. */

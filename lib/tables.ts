@@ -1,5 +1,6 @@
 // The two tables of a session: own objects given out, by id, and netrefs received, by id.
 import { LimitError, ProtocolError } from './errors.js'
+import { SparseMap } from './sparse-map.js'
 
 /** One of our objects that the peer may hold. */
 export interface Export {
@@ -13,10 +14,10 @@ export interface Export {
 
 /** Own objects given out. A member function is known by (object, function), anything else by itself. */
 export class ExportTable {
-  readonly #byId = new Map<number, Export>()
-  readonly #byObject = new Map<object, Export>()
+  readonly #byId = new SparseMap<number, Export>()
+  readonly #byObject = new SparseMap<object, Export>()
   /** Member functions by the object they belong to: a lone one as it is, as most are, and a Map weighs a lot. */
-  readonly #members = new Map<object, Export | Map<object, Export>>()
+  readonly #members = new SparseMap<object, Export | Map<object, Export>>()
   #nextId = 1
   #root: Export | undefined
 
@@ -33,7 +34,7 @@ export class ExportTable {
 
   /** @internal What is in the table, for those who check it. */
   [Symbol.iterator](): Iterator<Readonly<Export>> {
-    return this.#byId.values()
+    return this.#byId.values()[Symbol.iterator]()
   }
 
   /** Gives an object once more: one receipt. @throws LimitError when there are too many; nothing is kept then */
@@ -123,7 +124,7 @@ export interface Import<T extends object> {
 
 /** Netrefs received, while they live. */
 export class ImportTable<T extends object, I extends Import<T>> {
-  readonly #byId = new Map<number, I>()
+  readonly #byId = new SparseMap<number, I>()
 
   get size(): number {
     return this.#byId.size
@@ -131,7 +132,7 @@ export class ImportTable<T extends object, I extends Import<T>> {
 
   /** @internal What is in the table, for those who check it. */
   [Symbol.iterator](): Iterator<Readonly<I>> {
-    return this.#byId.values()
+    return this.#byId.values()[Symbol.iterator]()
   }
 
   /** The netref for an id, if one lives: one receipt more. */

@@ -741,7 +741,7 @@ t.test('one-way calls are paced when the transport is full, and reject when the 
     const text = 'x'.repeat(400_000)
     const calls = [1, 2, 3, 4].map(n => hear(text).then(() => states.push(`${n}`)))
     await quiet()
-    t.same(states, ['1'], 'what has room for more resolves')
+    t.same(states, ['1', '2'], 'what has room for more resolves')
     t.ok(session.stats.buffered > 1_000_000)
     t.same(heard, [])
     transports[0].letGo()

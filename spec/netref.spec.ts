@@ -137,6 +137,7 @@ t.test('a call is sent when it is made, once, awaited or not; a read is sent at 
     await quiet()
     const [out] = wiretap(conn)
     const call = root.counter.next()
+    await quiet()
     t.equal(out.length, 1, 'before it is awaited')
     t.same(await Promise.all([call, call, call.then((n: number) => n)]), [8, 8, 8])
     t.equal(await call, 8)

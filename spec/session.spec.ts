@@ -484,7 +484,10 @@ t.test('frames can be held back and let go; what is pending then settles in orde
     await turn()
     client.hold()
     const settled: number[] = []
-    const calls = [1, 2, 3].map(async i => settled.push(await conn.root.add(i, 0)))
+    const call = async (i: number) => settled.push(await conn.root.add(i, 0))
+    const first = call(1)
+    await turn()
+    const calls = [first, call(2), call(3)]
     await until(() => client.held === 2)
     t.equal(conn.stats.pending, 3)
     client.letGo(1)

@@ -29,6 +29,7 @@ import { DEFAULT_LIMITS, maxPayload } from '../lib/options.js'
 import { formatHello, formatOperation, Op } from '../lib/protocol.js'
 import { WebSocketTransport } from '../lib/transports/websocket.js'
 import { BrowserSocketTransport, type NativeSocket } from '../lib/transports/websocket-browser.js'
+import { formatSocketFrame, maskingFor } from '../lib/transports/websocket-frame.js'
 import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
 
 class Echo extends Service {
@@ -735,4 +736,60 @@ t.test('what breaks over memory breaks once', async t => {
   for (const message of ['first', 'second']) transport.close({ code: 'connection-lost', message })
   t.match(await conn.closed, { code: 'connection-lost', message: 'first' })
   t.match(await conn.served.closed, { code: 'connection-lost', message: /: first$/ })
+})
+
+t.test('what is written to a socket is what the WebSocket protocol makes of a frame', async t => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 1 << 20 })
+  await once(sockets, 'listening')
+  const { port } = sockets.address() as net.AddressInfo
+  const socket = net.connect(port, '127.0.0.1')
+  socket.write(
+    'GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+  )
+  const [peer] = (await once(sockets, 'connection')) as [WebSocket]
+  const lengths = [0, 1, 2, 3, 4, 5, 125, 126, 127, 16_384, 16_385, 65_535, 65_536, 70_001]
+  // More keys than are drawn at once.
+  for (const length of [...lengths, ...Array<number>(2100).fill(9)]) {
+    const text = 'é€ x'.repeat(length).slice(0, length)
+    const bytes = new Uint8Array(length).map((_, i) => i * 7)
+    for (const frame of [text, bytes, bytes.subarray(1)]) {
+      for (const masking of ['zero', 'random'] as const) {
+        for (const piece of formatSocketFrame(frame, masking)) socket.write(piece!)
+        const [data, isBinary] = (await once(peer, 'message')) as [Buffer, boolean]
+        const same = typeof frame === 'string' ? String(data) === frame : data.equals(frame)
+        if (!same || isBinary === (typeof frame === 'string')) t.fail(`${masking}, ${length}`)
+      }
+    }
+  }
+  const [head, rest] = formatSocketFrame(new Uint8Array(20_000), 'none')
+  t.same([...head], [0x82, 126, 0x4e, 0x20], 'a server does not mask')
+  t.equal(rest?.length, 20_000, 'nor copy what is large')
+  socket.destroy()
+  sockets.close()
+  await once(sockets, 'close')
+})
+
+t.test('a key to mask with is drawn where something between could read along', async t => {
+  const zero = [
+    'wss://example.org/',
+    'ws://localhost/',
+    'ws://localhost:1/',
+    'ws://127.0.0.1:80/',
+    'ws://[::1]:5/a'
+  ]
+  const random = [
+    'ws://example.org/',
+    'ws://localhost.example.org/',
+    'ws://127.0.0.1.example.org/',
+    'ws://[::2]/'
+  ]
+  t.same(
+    zero.map(maskingFor),
+    zero.map(() => 'zero')
+  )
+  t.same(
+    random.map(maskingFor),
+    random.map(() => 'random')
+  )
 })

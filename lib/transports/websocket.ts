@@ -5,7 +5,7 @@ import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
-import { formatSocketFrame } from './websocket-frame.js'
+import { formatSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
 
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   closed: 1000,
@@ -28,7 +28,7 @@ export class WebSocketTransport implements Transport {
   #wasOpen = false
   /** What frames are written to: undefined where an extension of the socket changes them on their way. */
   #writable: Socket | undefined
-  readonly #isClient: boolean
+  readonly #masking: Masking
 
   constructor(
     private readonly socket: WebSocket,
@@ -37,7 +37,7 @@ export class WebSocketTransport implements Transport {
     /** What the frames come through; a client learns of its own. */
     private stream?: Socket
   ) {
-    this.#isClient = stream === undefined
+    this.#masking = stream ? 'none' : maskingFor(socket.url)
   }
 
   start(listener: TransportListener): void {
@@ -65,7 +65,7 @@ export class WebSocketTransport implements Transport {
     const { socket } = this
     const stream = this.#writable
     if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, sent)
-    const [piece, rest] = formatSocketFrame(frame, this.#isClient)
+    const [piece, rest] = formatSocketFrame(frame, this.#masking)
     if (!rest) stream.write(piece, sent)
     else {
       stream.cork()
