@@ -17,7 +17,7 @@ import { BrowserSocketTransport, type NativeSocket } from './transports/websocke
 const PATIENCE = 10_000
 const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
-/** Options that a page may not decide on. */
+/** Options of a socket that a page may not decide on. */
 const NOT_HERE = [
   'headers',
   'origin',
@@ -27,7 +27,8 @@ const NOT_HERE = [
   'key',
   'passphrase',
   'servername',
-  'rejectUnauthorized'
+  'rejectUnauthorized',
+  'handshakeTimeout'
 ] as const
 
 /** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */

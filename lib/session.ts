@@ -25,7 +25,7 @@ import {
 } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
-import { KeyedCalls } from './results.js'
+import type { Keying } from './results.js'
 import { Service } from './service.js'
 import { type SessionStats, statsOf, type Tables, tablesOf } from './stats.js'
 import type { Transport } from './transport.js'
@@ -38,6 +38,8 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly initiates: boolean
   /** Who the peer is, as `authenticate` found. */
   readonly identity?: unknown
+  /** What makes calls with a key mean something. */
+  readonly keying?: Keying | undefined
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
@@ -117,8 +119,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
-    if (setup.results)
-      this.#callee.keyed = new KeyedCalls(setup.results, this.identity, this.#references, report)
+    this.#callee.keyed = setup.keying?.(this.identity, this.#references, report)
     if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
     this.link.start()
   }

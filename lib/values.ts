@@ -71,6 +71,7 @@ export function refuse(
   cure: string,
   { name } = type as { name: string }
 ): void {
+  if (refusedClasses.some(([known]) => known === type)) return
   refusedClasses.push([type, refused(`a ${name}`, cure)])
 }
 
