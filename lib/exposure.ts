@@ -4,12 +4,12 @@ import { callSignal } from './call-context.js'
 import { type Description, describeMember } from './description.js'
 import { Refusal } from './errors.js'
 import {
-  type ExposedOptions,
   grantOf,
   inheritRule,
   isIdempotent,
   isMarkedName,
   isRuledName,
+  type Mark,
   markOf,
   ruleOf
 } from './expose.js'
@@ -19,7 +19,6 @@ import { isNetref, request } from './netref.js'
 import type { CommonOptions } from './options.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
-import { checkArguments } from './schema.js'
 import { Service } from './service.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
@@ -196,7 +195,7 @@ function call(
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
   if (!permits(rule)) throw notExposed(name ?? 'it')
-  return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
+  return Reflect.apply(fn, self, rule.check ? rule.check(name, args) : args)
 }
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
@@ -349,7 +348,7 @@ function whereIs(object: object, name: Name): object | null {
 }
 
 /** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
-function markOn(object: object, name: Name): ExposedOptions | undefined {
+function markOn(object: object, name: Name): Mark | undefined {
   let override: unknown
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     const descriptor = propertyOf(at, name)
