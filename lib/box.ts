@@ -7,11 +7,12 @@
 // the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a registered type; of what has a flow
 // of its own 'i' an iterator, 'r' a stream to read, 'w' one to write, 'd' both, 'p' a promise, 'a' an abort signal; else a
 // leaf of superjson's. Groups stand in the order in which they are to be applied: what is inside a container before it.
-import { boxError } from './boxed-error.js'
-import { UnsendableError } from './errors.js'
+import { boxError, partsOfError } from './boxed-error.js'
+import { LimitError, UnsendableError } from './errors.js'
 import { isExposed } from './expose.js'
 import { className, formatPlace } from './labels.js'
 import { isNetref, stateOf } from './netref.js'
+import type { Limits } from './options.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
@@ -32,7 +33,7 @@ export interface Giver {
   /** Takes back one giving of a reference that was not sent after all. */
   takeBack(given: Given): void
   /** What the peer takes at most, and whether stacks of errors go along. */
-  readonly boxing: { readonly depth: number; readonly jsonBytes: number; readonly exposeStacks: boolean }
+  readonly boxing: Pick<Limits, 'depth' | 'jsonBytes' | 'values'> & { readonly exposeStacks: boolean }
 }
 
 /** A value ready to cross: its JSON with its groups, the bytes that go beside, and the references given in it. */
@@ -57,7 +58,8 @@ const LONG_WALK = 100_000
 /**
  * What crosses for the arguments of a call, or a list of that name.
  *
- * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
+ * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
+ * given then.
  */
 export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payload {
   let list = ''
@@ -71,7 +73,8 @@ export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payl
 /**
  * What crosses for one value. `name` is what errors call it; `self` is set for a member function.
  *
- * @throws UnsendableError naming the path to what cannot travel. Nothing stays given then.
+ * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
+ * given then.
  */
 export function boxValue(value: unknown, name: string, giver: Giver, self?: object): Payload {
   return isPlainPrimitive(value) ? plain(toJSON(value)) : new Boxing(name, giver).whole(value, self)
@@ -107,6 +110,8 @@ export class Boxing {
   readonly #given: Given[] = []
   readonly #place: (string | number)[] = []
   #containers = 0
+  /** Of those that are not plain JSON. */
+  #values = 0
   /** Streams that were given in this walk. */
   #streams: Set<object> | undefined
   /** Set while fields of an error are boxed: references stay home there. */
@@ -121,7 +126,9 @@ export class Boxing {
 
   whole(value: unknown, self?: object): Payload {
     try {
-      const json = JSON.stringify(this.box(value, 0, self))
+      const boxed = this.box(value, 0, self)
+      this.#countValues()
+      const json = JSON.stringify(boxed)
       const grouped = this.#groups.length > 0
       const groups = grouped ? `,${formatGroups(this.#groups)}` : ''
       return { json: json + groups, grouped, bytes: this.#bytes, given: this.#given }
@@ -136,6 +143,16 @@ export class Boxing {
         for (const given of this.#given) if (error !== ENDLESS || !isStream(given)) this.giver.takeBack(given)
       }
     }
+  }
+
+  #countValues(): void {
+    const { values } = this.giver.boxing
+    if (this.#values <= values) return
+    const why = `${this.#values} values that are not plain JSON are more than the other side takes in one message (limits.values: ${values})`
+    throw new LimitError(
+      'limit',
+      `${why}: send them in parts, or as an iterator, or raise that limit on the other side`
+    )
   }
 
   box(value: unknown, depth: number, self?: object): unknown {
@@ -175,6 +192,7 @@ export class Boxing {
     ]
     const marks = this.#groups.at(-1)?.length
     const met = this.met?.size
+    const values = this.#values
     this.#dataOnly = true
     this.#place.push(...place)
     let data: { boxed: unknown } | undefined
@@ -184,6 +202,7 @@ export class Boxing {
       if (error === ENDLESS) throw error
       this.#bytes.length = bytes
       this.#groups.length = groups
+      this.#values = values
       if (marks) this.#groups[groups - 1]!.length = marks
       if (this.met) for (const object of [...this.met.keys()].slice(met)) this.met.delete(object)
     }
@@ -200,6 +219,7 @@ export class Boxing {
 
   #mark<T>(kind: Kind, data: T): T {
     const last = this.#groups.at(-1)
+    this.#values++
     if (last && last[0] === kind) last.push(this.#place.slice())
     else this.#groups.push([kind, this.#place.slice()])
     return data
@@ -323,21 +343,29 @@ export class Boxing {
         const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
           this.inside(i, entry, depth + 1)
         )
+        this.#values += entries.length
         return this.#mark('m', entries)
       }
       case 'set': {
         this.#plainOnly(object)
         const members = [...(object as Set<unknown>)].map((member, i) => this.inside(i, member, depth + 1))
+        this.#values += members.length
         return this.#mark('s', members)
       }
       case 'error':
-        return this.#mark('e', boxError(object as Error, this, depth))
+        return this.#error(object as Error, depth)
       case 'registered':
         return this.#registered(object, travel.type, depth)
       /* c8 ignore next 2: every other way of travelling was taken before. */
       default:
         throw new Error(travel.as)
     }
+  }
+
+  #error(error: Error, depth: number): unknown {
+    const boxed = boxError(error, this, depth)
+    this.#values += partsOfError(boxed)
+    return this.#mark('e', boxed)
   }
 
   /** A copy made in one step, so that accessors and proxies are read once; then boxed in place. */

@@ -1,12 +1,9 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 import type { Boxing } from './box.js'
-import { costOfFields } from './effort.js'
-import { ProtocolError, Refusal } from './errors.js'
+import { ProtocolError } from './errors.js'
 import { errorClass, errorName } from './registry.js'
-import type { Taker } from './unbox.js'
-import { travelOf } from './values.js'
 
-interface BoxedError {
+export interface BoxedError {
   class: string
   name: string
   message: string
@@ -15,10 +12,14 @@ interface BoxedError {
   code?: unknown
   cause?: unknown
   errors?: unknown
-  fields?: Record<string, unknown>
+  /** Names and values of fields, one after the other: a list has a length that is known at once. */
+  fields?: unknown[]
   /** Names of fields that are not data, and stayed home. */
   omitted?: string[]
 }
+
+/** How many parts of it count beside itself: its class, name and message, and its fields. */
+export const partsOfError = ({ fields }: BoxedError): number => 3 + (fields?.length ?? 0) / 2
 
 /** Fields that have a place of their own. */
 const OWN_PLACE = ['code', 'cause', 'errors'] as const
@@ -42,7 +43,7 @@ export function boxError(error: Error, boxing: Boxing, depth: number): BoxedErro
     message: text(error, 'message')
   }
   const omitted: string[] = []
-  const fields: Record<string, unknown> = {}
+  const fields: unknown[] = []
   const own = error as unknown as Record<string, unknown>
   for (const key of OWN_PLACE) {
     // The code of a DOMException comes of its name.
@@ -53,11 +54,12 @@ export function boxError(error: Error, boxing: Boxing, depth: number): BoxedErro
   }
   for (const key of Object.keys(error)) {
     if (ELSEWHERE.has(key)) continue
-    const data = NEVER.has(key) ? undefined : boxing.data(['fields', key], () => own[key], depth + 2)
-    if (data) fields[key] = data.boxed
+    const place = ['fields', fields.length + 1]
+    const data = NEVER.has(key) ? undefined : boxing.data(place, () => own[key], depth + 2)
+    if (data) fields.push(key, data.boxed)
     else omitted.push(key)
   }
-  if (Object.keys(fields).length > 0) boxed.fields = fields
+  if (fields.length > 0) boxed.fields = fields
   if (omitted.length > 0) boxed.omitted = omitted
   if (boxing.giver.boxing.exposeStacks && typeof error.stack === 'string') boxed.stack = error.stack
   return boxed
@@ -91,17 +93,16 @@ function withoutStack<T>(make: () => T): T {
 }
 
 /** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, boxed: unknown, { effort }: Taker): Error {
-  const { code, cause, errors, fields = {}, omitted, stack } = boxed as BoxedError
-  if (typeof fields !== 'object' || fields === null || travelOf(fields).as !== 'record')
-    throw new ProtocolError('an error whose fields are not a record')
-  if (!effort.allows(costOfFields(fields)))
-    throw new Refusal('limit', 'an error of so many fields that it takes too long to read')
+export function fillError(error: Error, boxed: unknown): Error {
+  const { code, cause, errors, fields = [], omitted, stack } = boxed as BoxedError
+  if (!Array.isArray(fields)) throw new ProtocolError('an error whose fields are no list')
   if (code !== undefined) define(error, 'code', code, true)
   if (cause !== undefined) define(error, 'cause', cause)
   if (errors !== undefined) define(error, 'errors', errors)
-  for (const [key, value] of Object.entries(fields)) {
-    if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, value, true)
+  for (let i = 0; i < fields.length; i += 2) {
+    const key = fields[i]
+    if (typeof key !== 'string') throw new ProtocolError('a field of an error without a name')
+    if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, fields[i + 1], true)
   }
   if (omitted !== undefined) define(error, 'omitted', omitted, true)
   if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${stack}`)

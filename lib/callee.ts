@@ -13,9 +13,10 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-import { type Exposure, type Outcome, operate } from './exposure.js'
+import type { Exposure } from './exposure.js'
 import { formatPath } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
+import { type Outcome, operate } from './operate.js'
 import type { Limits } from './options.js'
 import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
@@ -24,6 +25,7 @@ import type { References } from './references.js'
 import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
 import type { ArrivedSignal } from './settling.js'
+import { inALaterTurn, Slice } from './slice.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
@@ -40,6 +42,9 @@ export class Callee {
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
   #settling = false
+  /** Whether some of them go on in a later turn of the event loop: until then no other call may start. */
+  behind = false
+  readonly #slice = new Slice()
   /** How many calls came that build on an answer. */
   #order = 0
   /** Those of them that still wait for it. */
@@ -300,8 +305,18 @@ export class Callee {
     const outermost = !this.#settling
     this.#settling = true
     this.answers.settle(id, answer, frame)
-    if (!outermost) return
-    for (let act = this.#ready.next(); act && !this.#ended; act = this.#ready.next()) act()
+    if (outermost) this.#takeTurns()
+  }
+
+  #takeTurns(): void {
+    this.behind = false
+    this.#slice.begin()
+    for (let act = this.#ready.next(); act && !this.#ended; act = this.#ready.next()) {
+      act()
+      if (this.#slice.lasts) continue
+      this.behind = true
+      return inALaterTurn(() => this.#takeTurns())
+    }
     this.#settling = false
   }
 

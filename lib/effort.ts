@@ -4,6 +4,8 @@
 /** One is about 50 ns. A burst is 20 ms; a peer that goes on and on gets a fifth of the time. */
 export const EFFORT = { burst: 400_000, perSecond: 4_000_000 }
 
+/** How a Date writes itself. Others are read by rules of old, which take longer. */
+const ISO = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 /** The longest that a Date may be written. */
 const DATE_LENGTH = 40
 /** No RegExp that a person wrote is as long. */
@@ -19,7 +21,7 @@ export function costOf(kind: string, text: string): number {
     case 'URL':
       return costOfURL(text)
     case 'Date':
-      return text.length <= DATE_LENGTH ? 0 : Number.POSITIVE_INFINITY
+      return ISO.test(text) ? 0 : text.length <= DATE_LENGTH ? 30 : Number.POSITIVE_INFINITY
     default:
       return 0
   }
@@ -33,7 +35,7 @@ function costOfRegExp(text: string): number {
   if (text.length > REGEXP_LENGTH) return Number.POSITIVE_INFINITY
   const flags = text.slice(text.lastIndexOf('/'))
   const [property, ofStrings, anyClass] = flags.includes('v') ? [20_000, 200_000, 5_000] : [3_000, 3_000, 10]
-  let cost = 20 + text.length
+  let cost = 100 + text.length
   for (const [part] of text.matchAll(/\\(?:[pP]\{(?:RGI_)?|[1-9kwWdDsS])/g)) {
     if (part.endsWith('_')) cost += ofStrings
     else if (part.endsWith('{')) cost += property
@@ -45,16 +47,7 @@ function costOfRegExp(text: string): number {
 /** It was written as ASCII, where a long name of a host in other letters takes time that grows faster than the name. */
 function costOfURL(text: string): number {
   if (!/^[\0-\x7f]*$/.test(text)) return Number.POSITIVE_INFINITY
-  return 30 + text.length / 10 + (/xn--/i.test(text) ? text.length ** 2 / 10_000 : 0)
-}
-
-/** So many fields an error may have that nobody counts. */
-const FEW_FIELDS = 100
-
-/** What it costs to read an error with those fields: a name that an object did not have before is dear. */
-export function costOfFields(fields: object): number {
-  const count = Object.keys(fields).length
-  return count <= FEW_FIELDS ? 0 : count * 40
+  return 60 + text.length / 10 + (/xn--/i.test(text) ? 60 + text.length ** 2 / 10_000 : 0)
 }
 
 /** How many keys are looked up to learn how long it takes, and how often. */
@@ -64,7 +57,7 @@ const TRIES = 4
 const unusual = (count: number) => Math.min(0.0004 + count * 3e-7, 0.005)
 
 /**
- * What it has cost to add so many keys. Numbers can be chosen so that all of them collide, in each engine others: it
+ * What it will cost to add so many keys to as many that are there. Numbers can be chosen so that all of them collide, in each engine others: it
  * shows in how long they take to find. The shortest of some tries counts, as much else takes time.
  */
 export function costOfKeys(count: number, find: (index: number) => boolean): number {
@@ -77,5 +70,5 @@ export function costOfKeys(count: number, find: (index: number) => boolean): num
     for (let i = 0; i < SAMPLE; i++) if (find(Math.floor(Math.random() * count))) found++
     least = Math.min(least, performance.now() - began)
   }
-  return found > 0 && least > most ? ((least / SAMPLE) * 20_000 * count) / 2 : 0
+  return found > 0 && least > most ? (least / SAMPLE) * 20_000 * count * 1.5 : 0
 }

@@ -136,6 +136,13 @@ export class ProtocolError extends Error {
   }
 }
 
+/** The other side was told how many it may send: there is no call that could be refused for them. */
+export const tooManyValues = (limit: number) =>
+  new ProtocolError(
+    `a message with more than ${limit} values that are not plain JSON (limits.values)`,
+    'limit'
+  )
+
 const refusals: Record<RefusalCode, (message: string) => Error> = {
   'not-exposed': message => new ExposureError('not-exposed', message),
   'not-callable': message => new ExposureError('not-callable', message),

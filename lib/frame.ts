@@ -11,14 +11,15 @@
 // sent again. On another socket for the same session the first frame each way is
 //   resume  ["resume", token, received]
 //   resumed ["resumed", the token for the next time, received]
-import { ProtocolError } from './errors.js'
-import { isCount } from './protocol.js'
+import { isDeeper, isObject, isWrittenDeeper, LONG } from './depth.js'
+import { ProtocolError, tooManyValues } from './errors.js'
+import { isCount, type PeerLimits } from './protocol.js'
 
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
 export interface Frame {
   readonly received: number
   readonly messages: readonly unknown[]
-  readonly bytes: ReadonlyMap<number, readonly Uint8Array[]>
+  readonly bytes: { get(index: number): readonly Uint8Array[] | undefined }
   /** In bytes; of a text frame, in characters. */
   readonly size: number
   /** Whether it is a count alone; and whether it asks for one. */
@@ -49,7 +50,7 @@ export class FrameInParts {
 export type FrameData = string | Uint8Array | FrameInParts
 
 const NO_MESSAGES: readonly unknown[] = []
-const NO_BYTES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
+const NO_BYTES: Frame['bytes'] = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
 const EMPTY = new Uint8Array()
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -108,8 +109,14 @@ export function formatFrame(
   return frame
 }
 
-/** @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`. */
-export function parseFrame(data: FrameData, limits: { jsonBytes: number; depth: number }): Frame {
+/**
+ * @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`, or has
+ * more than `values` ranges for one message.
+ */
+export function parseFrame(
+  data: FrameData,
+  limits: Pick<PeerLimits, 'jsonBytes' | 'depth' | 'values'>
+): Frame {
   const text = typeof data === 'string' ? data : data instanceof FrameInParts ? data.json : headerOf(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
@@ -129,10 +136,11 @@ export function parseFrame(data: FrameData, limits: { jsonBytes: number; depth: 
   const size = data.length
   if (Array.isArray(messages)) {
     if (typeof data !== 'string') {
+      const store = data instanceof FrameInParts ? new Parts(data.ranges) : new Whole(data)
       return {
         received,
         messages,
-        bytes: rangesOf(data, sizes, messages.length),
+        bytes: new Ranges(store, sizes, messages.length, limits.values),
         size,
         alone: false,
         asks: false
@@ -164,104 +172,84 @@ function jsonLength(data: Uint8Array): number {
   return new DataView(data.buffer, data.byteOffset).getUint32(0)
 }
 
-function rangesOf(
-  data: Uint8Array | FrameInParts,
-  sizes: unknown,
-  messages: number
-): Map<number, Uint8Array[]> {
-  const bytes = new Map<number, Uint8Array[]>()
-  const source = data instanceof FrameInParts ? new Parts(data.ranges) : new Slices(data)
-  if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
-  for (const entry of sizes) {
-    if (!Array.isArray(entry) || !entry.every(isCount) || !(entry[0] < messages) || bytes.has(entry[0])) {
-      throw new ProtocolError('a binary frame with bad sizes')
+/** The bytes of the messages of a frame. There may be many: they are cut out when they are asked for. */
+class Ranges {
+  /** Where those of a message begin, and how long they are, after its index. */
+  readonly #of = new Map<number, readonly [place: number, entry: readonly number[]]>()
+
+  constructor(
+    private readonly store: Store,
+    sizes: unknown,
+    messages: number,
+    most: number
+  ) {
+    let place = store.first
+    if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
+    for (const entry of sizes) {
+      if (!Array.isArray(entry)) throw new ProtocolError('a binary frame with bad sizes')
+      if (entry.length - 1 > most) throw tooManyValues(most)
+      if (!entry.every(isCount) || !(entry[0] < messages) || this.#of.has(entry[0]))
+        throw new ProtocolError('a binary frame with bad sizes')
+      this.#of.set(entry[0], [place, entry])
+      for (let i = 1; i < entry.length; i++) place = store.after(place, entry[i])
     }
-    const ranges: Uint8Array[] = []
-    for (const size of entry.slice(1)) {
-      ranges.push(source.next(size))
-    }
-    bytes.set(entry[0], ranges)
+    if (place !== store.end) throw new ProtocolError('a binary frame longer than it says')
   }
-  if (!source.atEnd) throw new ProtocolError('a binary frame longer than it says')
-  return bytes
+
+  get(index: number): readonly Uint8Array[] | undefined {
+    const found = this.#of.get(index)
+    if (!found) return undefined
+    let [place] = found
+    return found[1].slice(1).map(size => {
+      const range = size === 0 ? EMPTY : this.store.at(place, size)
+      place = this.store.after(place, size)
+      return range
+    })
+  }
 }
 
-/** The ranges of a binary frame, one after the other. */
-class Slices {
-  #start: number
+/** Where the ranges of a frame are: each at a place, and one after the other. */
+interface Store {
+  readonly first: number
+  readonly end: number
+  /** The place after a range. @throws ProtocolError where there is none of that size */
+  after(place: number, size: number): number
+  at(place: number, size: number): Uint8Array
+}
+
+/** A binary frame: places are offsets. */
+class Whole implements Store {
+  readonly first: number
+  readonly end: number
   constructor(private readonly data: Uint8Array) {
-    this.#start = 8 + aligned(jsonLength(data))
+    this.first = 8 + aligned(jsonLength(data))
+    this.end = data.byteLength
   }
-  next(size: number): Uint8Array {
-    const start = this.#start
-    if (start + size > this.data.byteLength) throw new ProtocolError(SHORTER)
-    this.#start += aligned(size)
-    return size === 0 ? EMPTY : this.data.subarray(start, start + size)
+  after(place: number, size: number): number {
+    if (place + size > this.end) throw new ProtocolError(SHORTER)
+    return place + aligned(size)
   }
-  get atEnd(): boolean {
-    return this.#start === this.data.byteLength
+  at(place: number, size: number): Uint8Array {
+    return this.data.subarray(place, place + size)
   }
 }
 
-/** The same of a frame in parts. */
-class Parts {
-  #taken = 0
-  constructor(private readonly ranges: readonly Uint8Array[]) {}
-  next(size: number): Uint8Array {
-    const range = this.ranges[this.#taken++]
-    if (range?.byteLength !== size) throw new ProtocolError(SHORTER)
-    return range
+/** A frame in parts: places are their numbers. */
+class Parts implements Store {
+  readonly first = 0
+  readonly end: number
+  constructor(private readonly ranges: readonly Uint8Array[]) {
+    this.end = ranges.length
   }
-  get atEnd(): boolean {
-    return this.#taken === this.ranges.length
+  after(place: number, size: number): number {
+    if (this.ranges[place]?.byteLength !== size) throw new ProtocolError(SHORTER)
+    return place + 1
+  }
+  at(place: number): Uint8Array {
+    return this.ranges[place]!
   }
 }
 
 const SHORTER = 'a binary frame shorter than it says'
 
 const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')
-
-/** Of a longer text its depth is told before it is parsed, in characters. */
-const LONG = 3 << 19
-
-function isDeeper(value: object, levels: number): boolean {
-  if (levels === 0) return true
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++)
-      if (isObject(value[i]) && isDeeper(value[i], levels - 1)) return true
-    return false
-  }
-  for (const name in value) {
-    const item = (value as Record<string, unknown>)[name]
-    if (isObject(item) && isDeeper(item, levels - 1)) return true
-  }
-  return false
-}
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-
-/** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
-function isWrittenDeeper(json: string, levels: number): boolean {
-  let level = 0
-  for (let i = 0; i < json.length; i++) {
-    const char = json.charCodeAt(i)
-    if (char === QUOTE) {
-      i = endOfString(json, i)
-      if (i === -1) return false
-    } else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
-      if (++level > levels) return true
-    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) level--
-  }
-  return false
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
-
-/** The place of the quote that ends the string that begins at `start`; -1 when none does. */
-function endOfString(json: string, start: number): number {
-  for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
-    let escapes = end
-    while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--
-    if ((end - escapes) % 2 === 0) return end
-  }
-  return -1
-}

@@ -28,6 +28,8 @@ export class Inflow implements ArrivedFlow {
   /** What the user has of it is held while somebody waits for an item. */
   protected held: object | undefined
   readonly #batches: Batch[] = []
+  /** Items in these. */
+  #unread = 0
   readonly #readers: Reader[] = []
   #end: { readonly ok: boolean; readonly value: unknown } | undefined
   /** Whether items were asked for, so that they come ahead of their readers. */
@@ -87,6 +89,7 @@ export class Inflow implements ArrivedFlow {
     const batch = this.#batches[0]!
     const value = batch.items[batch.next++]
     this.#count++
+    this.#unread--
     if (batch.next === batch.items.length) {
       this.#batches.shift()
       this.port.buffered -= batch.size
@@ -106,12 +109,16 @@ export class Inflow implements ArrivedFlow {
   items(items: unknown[], ask: boolean, size: number): void {
     if (this.#over || this.#end || this.#deaf || items.length === 0) return
     this.#batches.push({ items, next: 0, ask, size })
+    this.#unread += items.length
     this.port.buffered += size
     while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
     if (this.#readers.length === 0) this.held = undefined
     if (this.port.buffered > this.port.bufferedBytes) {
       const message = `${this.ref.label}: more than ${this.port.bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
       this.fail(new LimitError('limit', message))
+    } else if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
+      // Once as many are on their way where another netref has read before.
+      this.fail(new LimitError('limit', `${this.ref.label}: far more items came than were asked for`))
     }
   }
 
@@ -162,6 +169,7 @@ export class Inflow implements ArrivedFlow {
 
   #drop(): void {
     for (const { size } of this.#batches.splice(0)) this.port.buffered -= size
+    this.#unread = 0
   }
 
   #release(): void {

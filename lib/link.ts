@@ -2,6 +2,7 @@
 //
 // A frame is kept until the other side has counted it, and sent again on the next transport: each takes effect once and
 // in order, whatever died whenever. A peer that asks and does not read the replies is not read from, until it does.
+// What takes long to act on is acted on in slices, so that nobody else in the process waits for long.
 import { formatMessage, type Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import { type Frame, type FrameData, parseFrame } from './frame.js'
@@ -11,12 +12,13 @@ import { sizeOf } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
 import { isLoss, type Recovery } from './recovery.js'
 import { Sender, type Source } from './sender.js'
+import { inALaterTurn, Slice } from './slice.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */
 export interface LinkListener {
   /**
-   * Acts on the messages of a frame of that size, in order, beginning with number `from`, until the link is paused.
+   * Acts on the messages of a frame of that size, in order, beginning with number `from`, as long as `link.mayGoOn`.
    * Never throws.
    *
    * @returns the number of the first message not acted on
@@ -59,10 +61,15 @@ export class Link implements TransportListener, Source, Pulse {
   readonly #limits: Limits
   readonly #recovery: Recovery | undefined
   readonly #heartbeat: Heartbeat
-  /** Frames that wait for the peer to read its replies, the first of them acted on up to `#stalledAt`. */
-  readonly #stalled: Frame[] = []
-  #stalledAt = 0
+  /** Frames that have come and wait, the first of them acted on up to `#waitingAt`. */
+  readonly #waiting: Frame[] = []
+  #waitingAt = 0
+  /** Whether they wait for the peer to read its replies; else for their turn: `#behind` with the next slice. */
   #paused = false
+  #behind = false
+  readonly #slice = new Slice()
+  /** What the transport was lost for, where that ends the session when all that came before has been acted on. */
+  #parting: Reason | undefined
   #pauseTimer: ReturnType<typeof setTimeout> | undefined
   /** Bytes that had come when the count alone was told last. */
   #toldBytes = 0
@@ -99,6 +106,7 @@ export class Link implements TransportListener, Source, Pulse {
   /** Goes on over another transport, whose other end has received that many frames, and is first sent `greeting`. */
   carryOn(transport: Transport, received: number, greeting?: string): void {
     const { kept } = this.sender
+    if (this.#parting) return transport.close(this.#parting)
     if (!kept.mayHave(received)) {
       const reason = reasonOf(new ProtocolError(`a count of ${received} frames to go on from`))
       transport.close(reason)
@@ -145,6 +153,9 @@ export class Link implements TransportListener, Source, Pulse {
   /** Sends a reply: as `push` does, but what piles up of them pauses the peer, or is too much for one that is away. */
   reply(message: string, bytes: readonly Uint8Array[]): number {
     const size = sizeOf(bytes)
+    // Nobody is there to read it.
+    if (this.#parting) return this.sender.frames
+    this.#slice.count(message.length + size)
     const frame = this.sender.push(message, bytes, size, message.length + size)
     if (this.sender.owed > this.#limits.bufferedBytes) this.#overflow()
     return frame
@@ -158,8 +169,9 @@ export class Link implements TransportListener, Source, Pulse {
     const there = !this.#away && this.state !== 'closed'
     this.sender.close()
     this.#leave()
-    if (there) this.transport.close(reason)
-    else this.#gone!()
+    if (!there) return this.#gone!()
+    if (this.#behind) this.transport.resume()
+    this.transport.close(reason)
   }
 
   /** No transport carries the link any more, and none will. */
@@ -175,6 +187,7 @@ export class Link implements TransportListener, Source, Pulse {
     this.#away = false
     this.#heartbeat.start()
     if (this.#paused) this.#awaitReader()
+    else if (this.#behind) this.#holdBack()
     this.sender.open(this.transport)
     this.drained()
     if (this.#closing) this.close(this.#closing)
@@ -184,17 +197,19 @@ export class Link implements TransportListener, Source, Pulse {
   received(data: FrameData): void {
     this.bytesIn += data.length
     this.#heartbeat.heard = true
+    const atOnce = !this.#paused && !this.#behind
+    if (atOnce) this.#slice.begin(data.length)
     try {
       const frame = parseFrame(data, this.#limits)
       if (this.#trace) for (const message of frame.messages) this.#trace('←', formatMessage(message))
       this.#count(frame)
       if (frame.alone) return
       this.framesIn++
-      this.#stalled.push(frame)
+      this.#waiting.push(frame)
     } catch (error) {
       return this.end(reasonOf(error))
     }
-    if (!this.#paused) this.#act()
+    if (atOnce) this.#act()
     if (this.acted >= this.sender.told + COUNT_FRAMES || this.bytesIn >= this.#toldBytes + COUNT_BYTES) {
       this.#tell(false)
     }
@@ -202,16 +217,23 @@ export class Link implements TransportListener, Source, Pulse {
 
   closed(reason: Reason): void {
     this.#stop()
-    if (this.#closing || !isLoss(reason) || !this.#recovery?.lost(this)) {
-      this.#leave()
-      this.end(reason)
-      return this.#gone!()
-    }
+    const over = this.#closing || !isLoss(reason) || !this.#recovery?.lost(this)
+    if (over && (this.#closing || !this.#behind || this.#paused)) return this.#part(reason)
     this.#away = true
     this.sender.interrupt()
+    if (over) {
+      this.#parting = reason
+      return
+    }
     if (this.state === 'connecting') return
     this.state = 'interrupted'
     this.listener.interrupted(reason)
+  }
+
+  #part(reason: Reason): void {
+    this.#leave()
+    this.end(reason)
+    this.#gone!()
   }
 
   /** Tells the session that it has ended. */
@@ -236,9 +258,9 @@ export class Link implements TransportListener, Source, Pulse {
     return this.sender.peer
   }
 
-  /** Nothing more of the peer is acted on until it reads its replies. */
+  /** Nothing more is read until the peer reads its replies, or what it sent has been acted on. */
   get paused(): boolean {
-    return this.#paused
+    return this.#paused || this.#behind
   }
 
   get arrived(): number | undefined {
@@ -256,7 +278,7 @@ export class Link implements TransportListener, Source, Pulse {
   // Frames in.
 
   get acted(): number {
-    return this.framesIn - this.#stalled.length
+    return this.framesIn - this.#waiting.length
   }
 
   /** What a frame says of the frames that went the other way. */
@@ -268,26 +290,55 @@ export class Link implements TransportListener, Source, Pulse {
     this.counted = received
     kept.acknowledge(received)
     // Of a stalled peer, a frame to come will say the same when those before it have been acted on.
-    if (alone && this.#stalled.length === 0) this.listener.acknowledged(received)
+    if (alone && this.#waiting.length === 0) this.listener.acknowledged(received)
     if (asks) this.#tell(false)
   }
 
-  /** Acts on the frames that have come, as long as the peer reads its replies. */
+  /** Whether the session is to act on one more message now. */
+  get mayGoOn(): boolean {
+    return !this.#paused && this.#slice.lasts
+  }
+
+  /** Acts on the frames that have come, as long as the peer reads its replies, and for no longer than a slice. */
   #act(): void {
-    for (let frame = this.#stalled[0]; frame && !this.#paused; frame = this.#stalled[0]) {
+    for (let frame = this.#waiting[0]; frame && !this.#paused; frame = this.#waiting[0]) {
       const { received, messages, bytes, size } = frame
       this.sender.cork(messages.length)
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
       if (messages.length > 1) this.sender.atEndOfTick()
-      this.#stalledAt = this.listener.receive(messages, bytes, this.#stalledAt, size)
-      if (this.#stalledAt < messages.length) break
-      this.#stalledAt = 0
-      this.#stalled.shift()
+      this.#slice.take(size)
+      this.#waitingAt = this.listener.receive(messages, bytes, this.#waitingAt, size)
+      if (this.#waitingAt < messages.length) break
+      this.#waitingAt = 0
+      this.#waiting.shift()
       // Only now: messages of this very frame may build on answers that its count says have arrived.
       this.listener.acknowledged(received)
       if (messages.length > 0) this.#owe()
     }
     this.sender.uncork()
+    if (this.#closing) return
+    if (this.#waiting.length > 0 && !this.#paused) this.#fallBehind()
+    else if (this.#behind) this.#catchUp()
+  }
+
+  /** The rest waits for another turn of the event loop, and what is still to come for the rest. */
+  #fallBehind(): void {
+    if (!this.#behind) this.#holdBack()
+    this.#behind = true
+    inALaterTurn(() => {
+      this.#slice.begin()
+      if (!this.#closing) this.#act()
+    })
+  }
+
+  #catchUp(): void {
+    this.#behind = false
+    if (this.#parting) this.#part(this.#parting)
+    else if (!this.#paused && !this.#away) this.transport.resume()
+  }
+
+  #holdBack(): void {
+    if (!this.#away && !this.transport.unstoppable) this.transport.pause()
   }
 
   /** The peer is owed a count: it goes with the next frame, or alone when none comes soon. */
@@ -311,7 +362,11 @@ export class Link implements TransportListener, Source, Pulse {
     const { bufferedBytes } = this.#limits
     if (!this.#away) {
       if (!this.#paused) this.#awaitReader()
-    } else if (this.sender.owed > 2 * bufferedBytes) {
+      return
+    }
+    // What it sent before it went away waits for it, too.
+    this.#paused = true
+    if (this.sender.owed > 2 * bufferedBytes) {
       const message = `more replies wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
       queueMicrotask(() => this.end({ code: 'limit', message }))
     }
@@ -331,8 +386,10 @@ export class Link implements TransportListener, Source, Pulse {
     if (!this.#paused || this.sender.owed > this.#limits.bufferedBytes / 2) return
     this.#paused = false
     clearTimeout(this.#pauseTimer)
+    if (this.#behind) return
+    this.#slice.begin()
     this.#act()
-    if (!this.#paused) this.transport.resume()
+    if (!this.#paused && !this.#behind) this.transport.resume()
   }
 
   #stop(): void {

@@ -28,7 +28,11 @@ export class Outbox {
   }
 
   /** Whether a message still fits into the same frame. */
-  fits(message: string, byteSize: number, { jsonBytes, frameBytes }: Omit<PeerLimits, 'depth'>): boolean {
+  fits(
+    message: string,
+    byteSize: number,
+    { jsonBytes, frameBytes }: Pick<PeerLimits, 'jsonBytes' | 'frameBytes'>
+  ): boolean {
     const json = this.#jsonSize + message.length + ENVELOPE
     return this.empty || (json <= jsonBytes && json + this.#byteSize + byteSize <= frameBytes)
   }

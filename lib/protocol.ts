@@ -1,5 +1,5 @@
 // The closed union of messages, and the only parser of one. The first message of a side's first frame is its hello.
-import { isRefusalCode, ProtocolError, type RefusalCode } from './errors.js'
+import { isRefusalCode, ProtocolError, type RefusalCode, tooManyValues } from './errors.js'
 import type { Path } from './names.js'
 
 /** Version of the protocol: both sides must speak the same. */
@@ -38,7 +38,7 @@ export const Op = {
  * in references given the sender's. A negative target is the receiver's answer to the sender's call of that number.
  */
 export type Target = number
-/** `[kind, path, path, …]`: the values at these paths are of that kind. */
+/** `[kind, path, path, …]`: the values at these paths, one or more, are of that kind. */
 export type Group = readonly [kind: Kind, ...paths: (readonly (string | number)[])[]]
 export type Kind = string | readonly ['custom', string]
 /** Arguments or a value in plain JSON, and which places in it stand for something else. */
@@ -49,6 +49,7 @@ export interface PeerLimits {
   readonly jsonBytes: number
   readonly frameBytes: number
   readonly depth: number
+  readonly values: number
 }
 
 export type Operation =
@@ -174,10 +175,10 @@ export const formatKeyed = (key: string, operation: string): string =>
   `[${Op.keyed},${JSON.stringify(key)},${operation.slice(1)}`
 
 export const formatHello = (
-  { jsonBytes, frameBytes, depth }: PeerLimits,
+  { jsonBytes, frameBytes, depth, values }: PeerLimits,
   { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
 ): string => {
-  const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth }]
+  const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth, values }]
   return JSON.stringify(token === undefined ? hello : [...hello, token, goodFor])
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
@@ -209,22 +210,22 @@ export const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-
 export const isTraceparent = (text: unknown): text is string =>
   typeof text === 'string' && TRACEPARENT.test(text)
 
-/** @throws ProtocolError when `raw` is not one of the messages above. */
-export function parseMessage(raw: unknown): Message {
-  if (Array.isArray(raw) && wellFormed(raw)) return raw as unknown as Message
+/** @throws ProtocolError when `raw` is not one of the messages above, or has more than that many values in groups. */
+export function parseMessage(raw: unknown, values = Number.POSITIVE_INFINITY): Message {
+  if (Array.isArray(raw) && wellFormed(raw, values)) return raw as unknown as Message
   throw new ProtocolError('a message that is not of the protocol')
 }
 
-function wellFormed(m: unknown[]): boolean {
+function wellFormed(m: unknown[], values: number): boolean {
   switch (m[0]) {
     case Op.call:
     case Op.construct:
-      return isOperation(m, 6) && isArguments(m[4], m[5])
+      return isOperation(m, 6) && isArguments(m[4], m[5], values)
     case Op.oneway:
-      return isOperation(m, 6, m[1] === 0) && isArguments(m[4], m[5])
+      return isOperation(m, 6, m[1] === 0) && isArguments(m[4], m[5], values)
     case Op.set:
     case Op.drive:
-      return isOperation(m, 6) && m.length >= 5 && isGroups(m[5])
+      return isOperation(m, 6) && m.length >= 5 && isGroups(m[5], values)
     case Op.get:
     case Op.has:
     case Op.delete:
@@ -234,28 +235,28 @@ function wellFormed(m: unknown[]): boolean {
     case Op.iterate:
       return isOperation(m, 4)
     case Op.traced:
-      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && wellFormed(m.slice(2))
+      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && wellFormed(m.slice(2), values)
     case Op.result:
     case Op.error:
-      return m.length <= 4 && isId(m[1]) && isGroups(m[3])
+      return m.length <= 4 && isId(m[1]) && isGroups(m[3], values)
     case Op.refused:
       return m.length === 4 && isId(m[1]) && isRefusalCode(m[2]) && typeof m[3] === 'string'
     case Op.release:
       return m.length % 2 === 1 && m.every(isCount)
     case Op.cancel:
-      return m.length <= 4 && isId(m[1]) && isGroups(m[3])
+      return m.length <= 4 && isId(m[1]) && isGroups(m[3], values)
     case Op.pull:
       return m.length <= 4 && isId(m[1]) && isCount(m[2]) && (m.length < 4 || isId(m[3]))
     case Op.items:
-      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isArguments(m[3], m[4])
+      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isArguments(m[3], m[4], values)
     case Op.ended:
-      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4])
+      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4], values)
     case Op.ping:
       return m.length === 2 && isId(m[1])
     case Op.again:
-      return REPEATABLE.has(m[1]) && wellFormed(m.slice(1))
+      return REPEATABLE.has(m[1]) && wellFormed(m.slice(1), values)
     case Op.keyed:
-      return isKey(m[1]) && isKeyable(m.slice(2))
+      return isKey(m[1]) && isKeyable(m.slice(2), values)
     case Op.hello:
       return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
     default:
@@ -263,9 +264,9 @@ function wellFormed(m: unknown[]): boolean {
   }
 }
 
-function isKeyable(m: unknown[]): boolean {
+function isKeyable(m: unknown[], values: number): boolean {
   const [op, , target] = m[0] === Op.again ? m.slice(1) : m[0] === Op.traced ? m.slice(2) : m
-  return (op === Op.call || op === Op.construct) && target === 0 && wellFormed(m)
+  return (op === Op.call || op === Op.construct) && target === 0 && wellFormed(m, values)
 }
 export const isKey = (key: unknown): key is string =>
   typeof key === 'string' && key.length > 0 && key.length <= 200
@@ -291,22 +292,32 @@ const isToken = (token: unknown): token is string => typeof token === 'string' &
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1
-const isGroups = (g: unknown) => g === undefined || (Array.isArray(g) && g.every(isGroup))
-const isGroup = (g: unknown) =>
-  Array.isArray(g) &&
-  (typeof g[0] === 'string' || isCustom(g[0])) &&
-  g.every((place, i) => i === 0 || isPlace(place))
+/** @throws ProtocolError for more values than that: to look at them all would take long */
+function isGroups(groups: unknown, values: number): boolean {
+  if (groups === undefined) return true
+  if (!Array.isArray(groups)) return false
+  let count = 0
+  for (const group of groups) {
+    if (!Array.isArray(group) || group.length < 2) return false
+    count += group.length - 1
+    if (count > values) throw tooManyValues(values)
+    if (!isGroup(group)) return false
+  }
+  return true
+}
+/** Where its places lead, and by what steps, is seen by who goes there. */
+function isGroup(g: unknown[]): boolean {
+  if (typeof g[0] !== 'string' && !isCustom(g[0])) return false
+  for (let i = 1; i < g.length; i++) if (!Array.isArray(g[i])) return false
+  return true
+}
 /** Arguments are a list, whatever stands in it. */
-const isArguments = (args: unknown, groups: unknown) =>
+const isArguments = (args: unknown, groups: unknown, values: number) =>
   Array.isArray(args) &&
-  isGroups(groups) &&
+  isGroups(groups, values) &&
   !(groups as Groups | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
 const isCustom = (kind: unknown) =>
   Array.isArray(kind) && kind.length === 2 && kind[0] === 'custom' && typeof kind[1] === 'string'
-/** Whether this is a place in a value: what leads to it from the top. */
-export const isPlace = (place: unknown): place is (string | number)[] =>
-  Array.isArray(place) && place.every(key => typeof key === 'string' || isCount(key))
-
 const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
   m.length <= length && hasId && Number.isSafeInteger(m[2]) && isPath(m[3])
 const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isName))
@@ -318,9 +329,10 @@ const isName = (key: unknown) =>
     (key[0] === 'for' || key[0] === 'well-known'))
 
 function isLimits(limits: unknown): limits is PeerLimits {
-  const { jsonBytes, frameBytes, depth } = (limits ?? {}) as Partial<PeerLimits>
+  const { jsonBytes, frameBytes, depth, values } = (limits ?? {}) as Partial<PeerLimits>
   return (
     isCount(depth) &&
+    isCount(values) &&
     isCount(jsonBytes) &&
     isCount(frameBytes) &&
     Math.min(jsonBytes, frameBytes) >= LEAST_FRAME

@@ -17,8 +17,9 @@ import type { FlowKind } from './values.js'
 /** Netrefs nobody holds any more, told by the collector. To unregister one would cost each of them half as much again. */
 const collected = new FinalizationRegistry<Watch>(({ ref }) => ref?.session.release(ref))
 
-/** How many references one message gives back, at most. */
+/** How many references one message gives back, at most; and how long one is written, with its receipts, at most. */
 const RELEASES = 4096
+const RELEASE_LENGTH = 34
 /** What references with a flow are called. */
 const FLOWS: Record<FlowKind, string> = {
   i: 'iterator',
@@ -155,7 +156,9 @@ export class References implements Giver, Taker {
   /** A message with what was freed since the last one; to be asked for until there is none. */
   trailing(): string | undefined {
     if (this.#freed.length === 0) return undefined
-    return formatRelease(this.#freed.splice(0, 2 * RELEASES))
+    // The peer takes no less than 4 KiB: some of it is for what is around them.
+    const most = Math.floor((this.boxing.jsonBytes - 64) / RELEASE_LENGTH)
+    return formatRelease(this.#freed.splice(0, 2 * Math.min(RELEASES, most)))
   }
 
   /** The session ended: nothing is held any more, on either side. */

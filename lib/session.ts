@@ -6,11 +6,11 @@ import { Caller } from './caller.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
-import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
 import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
+import { operate } from './operate.js'
 import type { Settings } from './options.js'
 import {
   type Cancel,
@@ -27,45 +27,11 @@ import { References } from './references.js'
 import type { Result } from './result.js'
 import type { Keying } from './results.js'
 import { Service } from './service.js'
+import { type SessionStats, statsOf, type Tables, tablesOf } from './stats.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
 import { unbox } from './unbox.js'
 import { refuse } from './values.js'
-
-export interface SessionStats {
-  /** Own objects the peer holds. */
-  readonly exports: number
-  /** Netrefs held here. */
-  readonly imports: number
-  /** Calls that wait for their answer. */
-  readonly pending: number
-  /** Calls, reads and the like of the peer, and of this side; pings count, too. */
-  readonly callsIn: number
-  readonly callsOut: number
-  readonly framesIn: number
-  readonly framesOut: number
-  /** Bytes of frames; of text frames, characters. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** Bytes that wait here: to be sent, or, as items of iterators and streams, to be read. */
-  readonly buffered: number
-}
-
-/** One of the entries of a table. */
-export interface TableEntry {
-  readonly id: number
-  /** The own object, or the netref. */
-  readonly object: object
-  /** How often the reference has crossed and was not given back. */
-  readonly receipts: number
-}
-
-export interface Tables {
-  /** Own objects the peer holds. */
-  readonly exports: TableEntry[]
-  /** Netrefs held here. */
-  readonly imports: TableEntry[]
-}
 
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
@@ -90,9 +56,6 @@ export interface SessionEvents {
   /** The session has ended. */
   closed: Reason
 }
-
-const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
-  entry.object !== undefined
 
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -176,32 +139,12 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 
   get stats(): SessionStats {
-    const { framesIn, bytesIn, sender } = this.link
-    const { exports, imports } = this.#references
-    return {
-      exports: exports.size,
-      imports: imports.size,
-      pending: this.#caller.pending,
-      callsIn: this.#callee.calls,
-      callsOut: this.#caller.calls,
-      framesIn,
-      framesOut: sender.frames,
-      bytesIn,
-      bytesOut: sender.bytes,
-      buffered: sender.buffered + this.#references.flows.buffered
-    }
+    return statsOf(this.link, this.#references, this.#caller, this.#callee)
   }
 
   /** What is in the two tables at present, for tools that show it. */
   get tables(): Tables {
-    const { exports, imports } = this.#references
-    return {
-      exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
-      // The collector may have taken a netref, and not told yet.
-      imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(
-        isHeld
-      )
-    }
+    return tablesOf(this.#references)
   }
 
   /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
@@ -265,13 +208,14 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // Messages in.
 
-  /** @internal Acts on the messages of a frame, from one on, until the link is paused. Never throws. */
+  /** @internal Acts on the messages of a frame, from one on, as long as the link may go on. Never throws. */
   receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0, size = 0): number {
+    const { values } = this.setup.limits
     let i = from
-    this.#unaccounted = size
+    if (from === 0) this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && !this.link.paused) {
-        this.#dispatch(parseMessage(messages[i]), bytes.get(i) ?? NO_BYTES)
+      while (i < messages.length && !this.#ended && this.link.mayGoOn && !this.#callee.behind) {
+        this.#dispatch(parseMessage(messages[i], values), bytes.get(i) ?? NO_BYTES)
         i++
       }
     } catch (error) {
@@ -396,9 +340,9 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
-  /** @internal Whether calls of the peer are under way. */
+  /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0
+    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.framesIn
   }
 
   /** @internal Ends the session, for the first reason given. */

@@ -21,6 +21,8 @@ export interface Transport {
   /** Stops reading from the other end, which is slowed down by that, and goes on. */
   pause(): void
   resume(): void
+  /** Set where frames come all the same, and many of them are held against the other end: no pause for a moment. */
+  readonly unstoppable?: true
   /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
   close(reason: Reason): void
 }

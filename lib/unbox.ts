@@ -4,11 +4,12 @@
 // an object of this side. Structure that is not of the protocol throws a ProtocolError; a value that this side cannot
 // make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
 import type { Place, ReferenceKind } from './box.js'
-import { fillError, makeError } from './boxed-error.js'
+import { type BoxedError, fillError, makeError, partsOfError } from './boxed-error.js'
 import { costOf, costOfKeys } from './effort.js'
-import { ProtocolError, Refusal } from './errors.js'
+import { ProtocolError, Refusal, tooManyValues } from './errors.js'
 import { describe } from './labels.js'
-import { type Groups, isPlace, type Kind } from './protocol.js'
+import type { Limits } from './options.js'
+import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { BYTES } from './values.js'
@@ -23,7 +24,7 @@ export interface Taker {
   take(kind: ReferenceKind, data: unknown): unknown
   /** How long reading may take: whether it may cost that much more. */
   readonly effort: { allows(cost: number): boolean }
-  readonly limits: { readonly bigintDigits: number }
+  readonly limits: Pick<Limits, 'values' | 'bigintDigits'>
 }
 
 type Container = Record<string | number, unknown>
@@ -46,6 +47,8 @@ export function unbox(
   // A reference by itself, as most are that come as an answer.
   if (groups.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReference(first[0]))
     return taker.take(first[0], json)
+  const { values } = taker.limits
+  let count = groups.reduce((sum, { length }) => sum + length - 1, 0)
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
@@ -59,8 +62,10 @@ export function unbox(
     if (kind === 'c') continue
     // Else a short list of places could have a long value read over and over.
     if (at[key] !== raw) throw new ProtocolError('two values at one place')
-    // The references behind a bad value arrived all the same: they are taken, so that they can be given back.
-    if (refusal && !isReference(kind)) continue
+    // The references given behind a bad value arrived all the same: they are taken, so that they can be given back.
+    if (refusal && (kind === 'h' || !isReference(kind))) continue
+    count += partsOf(kind, raw)
+    if (count > values) throw tooManyValues(values)
     let value: unknown
     try {
       value = revive(kind, raw, ranges, taker, shells)
@@ -76,6 +81,12 @@ export function unbox(
   return holder[0]
 }
 
+/** What counts in a value beside itself. */
+function partsOf(kind: Kind, raw: unknown): number {
+  if (kind === 'e') return partsOfError((raw ?? {}) as BoxedError)
+  return (kind === 'm' || kind === 's') && Array.isArray(raw) ? raw.length : 0
+}
+
 const REFERENCES = new Set<unknown>(['o', 'f', 'h', 'i', 'r', 'w', 'p', 'a'])
 export const isReference = (kind: Kind): kind is ReferenceKind => REFERENCES.has(kind)
 
@@ -86,15 +97,19 @@ function unreadable(kind: Kind, error: unknown): Refusal {
 }
 
 const isEnumerable = Object.prototype.propertyIsEnumerable
+/** Items and members, and nothing else: not the length of a list, nor a step that is neither a number nor a name. */
+const isThere = (at: unknown, key: unknown) =>
+  Array.isArray(at)
+    ? typeof key === 'number' && at[key] !== undefined
+    : typeof at === 'object' && at !== null && typeof key === 'string' && isEnumerable.call(at, key)
 
+/** There may be two million steps in the places of a frame: nothing else has looked at them. */
 function find(kind: Kind, holder: Container, place: Place): Slot {
   let at = holder
   let key: string | number = 0
   for (const next of place) {
     at = at[key] as Container
-    // Enumerable: nothing but items and members, not the length of an array.
-    if (typeof at !== 'object' || at === null || !isEnumerable.call(at, next))
-      throw new ProtocolError('a path to nowhere')
+    if (!isThere(at, next)) throw new ProtocolError('a path to nowhere')
     key = next
   }
   return { kind, at, key, raw: at[key] }
@@ -111,7 +126,7 @@ function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unkn
   const known = new Set<unknown>()
   for (const slot of slots) {
     if (slot.kind !== 'c') continue
-    if (!isPlace(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+    if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
     // Else a short list of places could have a long way gone over and over.
     if (known.has(slot.raw)) throw new ProtocolError('two values at one place')
     known.add(slot.raw)
@@ -141,7 +156,7 @@ function revive(
     case 's':
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
     case 'e':
-      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, taker)
+      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
     case 'd':
       return transformOf(raw)
     case 'b':
@@ -157,7 +172,8 @@ function revive(
 function checkEffort(kind: string, text: string, { effort, limits: { bigintDigits } }: Taker): void {
   if (kind === 'bigint' && text.length > bigintDigits)
     throw new Refusal('limit', `a bigint of more than ${bigintDigits} digits (limits.bigintDigits)`)
-  if (!effort.allows(costOf(kind, text)))
+  const cost = costOf(kind, text)
+  if (cost > 0 && !effort.allows(cost))
     throw new Refusal(
       'limit',
       `a ${kind} that takes too long to read, alone or with others: send fewer at a time`

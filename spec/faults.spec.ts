@@ -478,7 +478,7 @@ fault('what was given is freed when nobody holds it', async (t, root) => {
 
 // A peer that means harm.
 
-const HELLO = [0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200 }]
+const HELLO = [0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }]
 
 /** A client that speaks no netref, just WebSocket. */
 async function rawClient(server: Server) {
@@ -636,7 +636,11 @@ t.test('before its hello a client can say nothing, and only what this side under
     ],
     'no version': [[[0, 'constructor', HELLO[2]]], 1002, /^protocol: /],
     'no limits': [[[0, 1, null]], 1002, /^protocol: /],
-    'limits that are none': [[[0, 1, { jsonBytes: '1', frameBytes: -1, depth: 0.5 }]], 1002, /^protocol: /]
+    'limits that are none': [
+      [[0, 1, { jsonBytes: '1', frameBytes: -1, depth: 0.5, values: -1 }]],
+      1002,
+      /^protocol: /
+    ]
   }
   for (const [what, [messages, code, means]] of Object.entries(bad)) {
     const client = await rawClient(server)
@@ -657,7 +661,7 @@ t.test('a client that takes next to nothing ends its session, not the server', a
       const client = await rawClient(server)
       let reason: { code: string } | undefined
       const off = server.on('session', session => void session.closed.then(told => (reason = told)))
-      client.send([0, 1, { jsonBytes: room, frameBytes: room, depth: 1 }])
+      client.send([0, 1, { jsonBytes: room, frameBytes: room, depth: 1, values: 1 }])
       await until(() => client.frames.length === 1 || client.socket.readyState > 1)
       if (client.frames.length > 0) {
         client.send([1, 1, 0, path, []], [2, 2, 0, `${path}${'x'.repeat(20)}`], [1, 3, -1, 'x', []])
@@ -712,7 +716,12 @@ t.test('what is of the protocol and means harm is refused, call by call', async 
   client.send(...cases.map(([, [message]], i) => message(i + 1)))
   const id = cases.length + 1
   const data = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}')
-  const error = { class: '__proto__', name: 'e', message: 'm', fields: { ...data, then: 1, toString: 1 } }
+  const error = {
+    class: '__proto__',
+    name: 'e',
+    message: 'm',
+    fields: [...Object.entries(data).flat(), 'then', 1, 'toString', 1]
+  }
   await until(() => client.frames.length > 1)
   client.send([1, id, 0, 'echo', [data]], [1, id + 1, 0, 'echo', [error], [['e', [0]]]])
   const replies = () =>

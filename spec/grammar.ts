@@ -86,7 +86,7 @@ const readable = of(
   [['custom', '__proto__'], [1]],
   ['m', [], [[1, 2]], [['then', 1]]],
   ['s', [], [1, 1]],
-  ['e', error({}), error({ class: '__proto__', fields: { then: 1, a: 1 } })],
+  ['e', error({}), error({ class: '__proto__', fields: ['then', 1, 'a', 1] })],
   ['e', error({ class: 'DOMException', code: 5 }), error({ cause: 1, errors: [1], omitted: 5, stack: 'at' })],
   ['o', [{ $: 'mine', n: 0 }, 'Thing'], [{ $: 'mine', n: 3 }, ''], [0, 'root'], [2 ** 40, '']],
   ['f', [{ $: 'mine', n: 0 }, 'fn'], [{ $: 'mine', n: 1 }, 'x'.repeat(99)]],
@@ -111,7 +111,7 @@ const unreadable = of(
   [['custom', 'fuzzed'], 1, {}],
   ['m', [[1, 2, 3]], [[1], 2], 5],
   ['s', {}, 'x'],
-  ['e', error({ fields: [] }), error({ name: 1 }), {}, null],
+  ['e', error({ fields: {} }), error({ fields: ['a', 1, 2] }), error({ name: 1 }), {}, null],
   ['b', 'Uint8Array', 'Float64Array', 'Buffer', 'ArrayBuffer', 'DataView', 'Function', '__proto__', 1],
   ['c', [0], [], [1, 'a'], [0, 0], ['__proto__'], 5],
   ['o', [1], [-1, 'x'], ['1', ''], [2 ** 53, '']],
@@ -175,7 +175,8 @@ const hello = fc.tuple(
   fc.record({
     jsonBytes: fc.constantFrom(1024, 1e6, 2 ** 53, -1),
     frameBytes: fc.constantFrom(1024, 1e6, 5),
-    depth: fc.constantFrom(0, 5, 200)
+    depth: fc.constantFrom(0, 5, 200),
+    values: fc.constantFrom(0, 3, 1000, -1)
   })
 )
 const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1, 1, 1, 2, 1e9)), {
@@ -368,7 +369,7 @@ export class BadPeer {
 
   /** Learns from a frame. @throws when it is not of the protocol */
   hear(data: FrameData): void {
-    const { messages, alone } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000 })
+    const { messages, alone } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000, values: 1 << 30 })
     if (!alone) this.#frames++
     for (const raw of messages) {
       const message = parseMessage(raw)

@@ -23,7 +23,8 @@ const COUNT = Number(process.env.NETREF_FUZZ ?? 100_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
 /** Inputs to a run: each run begins a session, and another one whenever that has ended. */
 const INPUTS = 20
-const HELLO: Input = { ...SOUND, messages: [[0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200 }]] }
+const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
+const HELLO: Input = { ...SOUND, messages: [[0, 1, LIMITS]] }
 
 t.setTimeout(0)
 t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
@@ -80,7 +81,8 @@ t.test('through the link of a session, over memory', async t => {
     ours.hold()
     its.hold()
     const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
-    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, onError() {} }
+    // So few values that some inputs have more.
+    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
     const session = new Session(its, { ...settingsOf(options), initiates, makeRoot: () => new World() })
     const root = session.root as Loose
     const calls: PromiseLike<unknown>[] = []
@@ -144,6 +146,7 @@ t.test('through the link of a session, over memory', async t => {
   t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
   t.ok(inputs >= COUNT * 0.9 - INPUTS)
   t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
+  t.ok(tally.codes.limit! > inputs / 1000, 'some are too much')
   t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
   await assertClean(t, bystander.session, bystander.served)
 })

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
+import { Op } from '../lib/protocol.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 
 class Store extends Service {
@@ -17,6 +18,17 @@ class Store extends Service {
   }
   exposed_drop() {
     this.held = []
+  }
+  async exposed_count(items: AsyncIterable<unknown>) {
+    let count = 0
+    for await (const _ of items) count++
+    return count
+  }
+  exposed_fail(fields: number): void {
+    throw Object.assign(
+      new Error('with fields'),
+      ...Array.from({ length: fields }, (_, i) => ({ [`f${i}`]: i }))
+    )
   }
   exposed_never() {
     return new Promise<never>(() => {})
@@ -71,6 +83,126 @@ t.test('depth: a path of too many names rejects, also round and round what has o
     { serving: { limits: { depth: 20 } } }
   )
 )
+
+/** Some values of a kind that is not plain JSON. */
+const some = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i))
+const members = (count: number) => some(count, i => i)
+
+t.test('values: a call with more that are not plain JSON rejects here, and gives nothing', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      await conn.ping()
+      const { keep } = conn.root
+      const tooMany: Record<string, unknown[]> = {
+        functions: some(11, i => () => i),
+        Dates: [some(11, i => new Date(i))],
+        'a Map and its entries': [new Map(members(10).map(i => [i, i]))],
+        'a Set and its members': [[new Set(members(5))], new Set(members(4))],
+        'Errors and what they say': [
+          [new Error('a'), new Error('b')],
+          Object.assign(new Error('c'), { a: 1, b: 2 })
+        ],
+        bytes: some(11, () => new Uint8Array(1))
+      }
+      for (const [what, args] of Object.entries(tooMany)) {
+        const error = await rejection(keep(...args))
+        t.match(error, { name: 'LimitError', code: 'limit' }, what)
+        t.match(
+          error.message,
+          /^root\.keep\(.*\): 1[1-5] values that are not plain JSON are more than the other side takes in one message \(limits\.values: 10\): send them in parts, or as an iterator, or raise that limit on the other side$/
+        )
+      }
+      t.equal(conn.stats.exports, 0)
+      t.equal(await keep(...some(10, i => () => i)), 10, 'as many as there may be')
+      const half = { fine: 1n, not: Symbol('stays home') }
+      const error = Object.assign(new Error('what stays home does not count'), { a: half, b: half, c: half })
+      t.equal(await keep(new Set(members(4)), error, members(100_000)), 13)
+      t.equal(
+        await conn.root.count(some(30, i => new Date(i)).values()),
+        30,
+        'of an iterator, each item may have so many'
+      )
+      const items = [[1], some(11, i => new Date(i))].values()
+      t.match(await rejection(conn.root.count(items)), { code: 'limit', message: /limits\.values: 10/ })
+      await conn.root.drop()
+    },
+    { serving: { limits: { values: 10 } } }
+  )
+)
+
+t.test('values: a result with more rejects, and so does an error', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      t.equal((await conn.root.make(10)).length, 10)
+      const error = await rejection(conn.root.make(11))
+      t.match(error, { name: 'LimitError', code: 'limit' })
+      t.match(error.message, /^root\.make\(11\): 11 values that are not .*limits\.values: 10/)
+      t.match(await rejection(conn.root.fail(10)), { code: 'limit', message: /limits\.values: 10/ })
+      t.match(await rejection(conn.root.fail(2)), { message: 'with fields', f0: 0, f1: 1 })
+    },
+    { limits: { values: 10 } }
+  )
+)
+
+t.test('values: who was told and sends more loses the session', async t => {
+  await using server = await serve(Store, { port: 0, limits: { values: 10 } })
+  const error = `{"class":"Error","name":"","message":"","fields":[${members(8).map(i => `"${i}",0`)}]}`
+  const tooMany = {
+    references: call(
+      `[${members(11).map(i => `[${i + 1},""]`)}]`,
+      `["o",${members(11).map(i => `[0,${i}]`)}]`
+    ),
+    'one place over and over': call('0', `["undefined",${members(11).map(() => '[0]')}]`),
+    'members of a Set': call(`[${members(10)}]`, '["s",[0]]'),
+    'entries of a Map': call(`[${members(10).map(i => `[${i},0]`)}]`, '["m",[0]]'),
+    'fields of an Error': call(error, '["e",[0]]'),
+    ranges: binary(`[0,[[1,1,0,"keep",[]]],[[0${',8'.repeat(11)}]]]`, 88)
+  }
+  for (const [what, frame] of Object.entries(tooMany)) {
+    const socket = new WebSocket(server.url)
+    await once(socket, 'open')
+    socket.send('[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":9}]]]')
+    socket.send(frame)
+    const [code, text] = (await once(socket, 'close')) as [number, Buffer]
+    t.equal(code, 1009, what)
+    t.match(
+      String(text),
+      /^limit: it received a message with more than 10 values that are not plain JSON \(limits\.values\)/
+    )
+  }
+})
+
+const call = (args: string, group: string) => `[0,[[1,1,0,"keep",[${args}],[${group}]]]]`
+const binary = (json: string, bytes: number) => {
+  const header = Buffer.alloc(8)
+  header.writeUInt32BE(json.length)
+  return Buffer.concat([header, Buffer.from(json), Buffer.alloc((-json.length & 7) + bytes)])
+}
+
+t.test('an iterator of which far more items come than were asked for fails', async t => {
+  await using server = await serve(Store, { port: 0 })
+  const socket = new WebSocket(server.url)
+  const said: unknown[][] = []
+  socket.on('message', data => said.push(...(JSON.parse(String(data))[1] ?? [])))
+  await once(socket, 'open')
+  const hello = '[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":9}]'
+  socket.send(`[0,[${hello},[1,1,0,"count",[[1,"iterator"]],[["i",[0]]]]]]`)
+  await until(() => said.some(([op]) => op === Op.pull))
+  socket.send(`[0,[[20,1,0,[${members(2000)}]]]]`)
+  socket.send(`[0,[[20,1,0,[${members(3000)}]],[20,1,0,[1]],[21,1,1]]]`)
+  await until(() => said.some(([op]) => op === Op.error))
+  const [, , error, groups] = said.find(([op]) => op === Op.error)!
+  t.match(error, { class: 'LimitError', message: /^iterator#1: far more items came than were asked for$/ })
+  t.ok(groups)
+  const [session] = server.sessions
+  t.equal(session!.stats.buffered, 0)
+  socket.close()
+  await once(socket, 'close')
+})
 
 t.test('exports: our own arguments count, too', t =>
   overMemory(
@@ -261,7 +393,7 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   const reasons: Reason[] = []
   server.on('session', session => void session.closed.then(reason => reasons.push(reason)))
   greedy.pause()
-  greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200}]]]')
+  greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":16384}]]]')
   for (let i = 1; i <= 400; i++) greedy.send(`[0,[[1,${i},0,"text",[1000000]]]]`)
   await until(() => server.sessions.size === 1)
   const [session] = server.sessions

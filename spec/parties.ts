@@ -14,7 +14,7 @@ import type { Loose } from './wire.js'
 
 declare const gc: () => void
 
-const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10 }
+const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 // The tables of a session are its own business. An end gets at them where it gives, takes back, and asks what is freed.
 const ends = new WeakMap<object, End>()

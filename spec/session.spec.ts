@@ -229,7 +229,7 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
 })
 
 t.test('by hand: a released target is refused, a reply that cannot be read ends the session', async t => {
-  const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200}'
+  const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200,"values":16384}'
   const [ours, theirs] = MemoryTransport.pair()
   const frames: string[] = []
   const served = new Session(theirs, { ...settingsOf({}), initiates: false, makeRoot: () => new Peer() })
@@ -453,14 +453,15 @@ t.test('many releases go in messages that fit', t =>
     t,
     () => ({ make: (n: number) => Array.from({ length: n }, () => expose({})) }),
     async conn => {
-      const refs = (await conn.root.make(20_000)) as unknown as Netref<object>[]
+      const made = [await conn.root.make(10_000), await conn.root.make(10_000)]
+      const refs = made.flat() as unknown as Netref<object>[]
       t.equal(conn.stats.imports, 20_000)
       for (const ref of refs) Netref.release(ref)
       t.equal(conn.stats.imports, 0)
       await conn.ping()
       t.equal(conn.served.stats.exports, 0)
     },
-    { serving: { limits: { jsonBytes: 65_536 } } }
+    { serving: { limits: { jsonBytes: 4096 } } }
   )
 )
 
@@ -512,7 +513,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   const { stderr } = await promisify(execFile)(process.execPath, args, { env })
   const lines = stderr.trim().split('\n')
   for (const line of [
-    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200}',
+    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":16384}',
     'netref → call 1 root.add [1,2]',
     'netref ← call 1 root.add [1,2]',
     'netref → result 1 3',

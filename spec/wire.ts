@@ -13,7 +13,7 @@ export type Loose = any
 /** A message as it crossed: its operation, its number, its target… */
 export type Crossed = readonly unknown[]
 
-const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10 }
+const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 /** Every message sent from now on, by the client and by the server, when it is sent. */
 export function wiretap({ transports }: Pair<Loose>): [out: Crossed[], back: Crossed[]] {

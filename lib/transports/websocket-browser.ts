@@ -20,6 +20,7 @@ const CLOSE_WITHIN = 2000
 const LOOK_EVERY = 10
 
 export class BrowserSocketTransport implements Transport {
+  readonly unstoppable = true
   #listener!: TransportListener
   #wasOpen = false
   #closed = false

@@ -1,9 +1,10 @@
 // How long a frame may keep a process busy that was made to: the worst ones that fit into `limits`, as a peer who means
-// harm would write them. `npm run effort` prints for each what `JSON.parse` alone takes, what the session takes, replies
-// and all, and the difference; it ends with code 1 where that is above 50 ms. `npm run effort -- Map` does those alone
-// whose name has `Map` in it.
+// harm would write them. `npm run effort` prints for each what `JSON.parse` alone takes, the longest that nothing else in
+// the process had its turn while the session acted on the frame, replies and all, and how much that is longer; it ends
+// with code 1 where that is above 50 ms. What the session took in all is printed last. `npm run effort -- Map` does
+// those alone whose name has `Map` in it. Not judged is what a function of the application returns by the MiB.
 import { setImmediate as turn } from 'node:timers/promises'
-import { expose, Service } from 'netref'
+import { expose, Netref, registerType, Service } from 'netref'
 import { settingsOf } from '../../lib/options.js'
 import { Session } from '../../lib/session.js'
 import { MemoryTransport } from '../../lib/transports/memory.js'
@@ -14,19 +15,31 @@ declare const gc: () => void
 const MOST = 50
 const FRAME = 4 << 20
 const DEPTH = 200
+const VALUES = 1 << 14
 /** The least of some runs counts, and of more where it seems too long. */
 const RUNS = [3, 8] as const
-const HELLO = `[0,[[0,1,{"jsonBytes":${FRAME},"frameBytes":${4 * FRAME},"depth":${DEPTH}}]]]`
+const HELLO = `[0,[[0,1,{"jsonBytes":${FRAME},"frameBytes":${4 * FRAME},"depth":${DEPTH},"values":${VALUES}}]]]`
 
 type Bytes = string | Uint8Array
 /** A frame to be measured, or some to be sent before it and then that. */
 type Frames = Bytes | [...before: Bytes[], frame: Bytes]
+
+class Point {
+  constructor(readonly at: unknown) {}
+}
+registerType(Point, { name: 'Point', encode: ({ at }) => at, decode: at => new Point(at) })
 
 class Home extends Service {
   exposed_echo(value: unknown) {
     return value
   }
   exposed_drop() {}
+  async exposed_walk(items: AsyncIterable<unknown>) {
+    for await (const _ of items);
+  }
+  override onConnect(session: Session) {
+    Promise.resolve(Netref.get(session.root as Netref<{ any: unknown }>, 'any')).catch(() => {})
+  }
   exposed_fail() {
     throw new Error('on purpose')
   }
@@ -54,12 +67,12 @@ const times = (count: number, item: (i: number) => unknown) =>
 const call = (args: string, groups: string, name = 'drop') => `[0,[[1,1,0,"${name}",[${args}],[${groups}]]]]`
 /** As many messages as there is room for; ids count from 1, or from what was sent before. */
 const messages = (message: (id: number) => string, from = 1) => `[0,[${fill(i => message(i + from))}]]`
-/** A list of as many values of a kind as there is room for. */
-function values(kind: string, value: (i: number) => string, most = Number.POSITIVE_INFINITY): string {
+/** A list of as many values of a kind as there is room for, and as there may be. */
+function values(kind: string, value: (i: number) => string, most = VALUES, name = 'drop'): string {
   let count = 0
   for (let size = 200; size < FRAME && count < most; count++)
     size += value(count).length + `${count}`.length + 6
-  return call(`[${times(count - 1, value)}]`, `["${kind}",${times(count - 1, i => `[0,${i}]`)}]`)
+  return call(`[${times(count - 1, value)}]`, `["${kind}",${times(count - 1, i => `[0,${i}]`)}]`, name)
 }
 const nested = (depth: number, inner = '') => '['.repeat(depth) + inner + ']'.repeat(depth)
 const binary = (json: string, bytes = 0) => {
@@ -69,7 +82,7 @@ const binary = (json: string, bytes = 0) => {
   return Buffer.concat([header, text, Buffer.alloc(-text.length & 7), Buffer.alloc(bytes)])
 }
 /** As many values as there is room for that are each so many bytes. */
-const ranges = (type: string, size: number, count = 150_000) => {
+const ranges = (type: string, size: number, count = VALUES) => {
   const json = call(`[${times(count, () => `"${type}"`)}]`, `["b",${times(count, i => `[0,${i}]`)}]`)
   return binary(`${json.slice(0, -1)},[[0${`,${size}`.repeat(count)}]]]`, 8 * size * count)
 }
@@ -98,8 +111,11 @@ function chain(kind: string, depth: number, wrap: (inner: string) => string, ste
   }
   return call(value, `["${kind}",${places}]`)
 }
+/** Gives an iterator as number 1, which is read at once. */
+const walked = '[0,[[1,1,0,"walk",[[1,"iterator"]],[["i",[0]]]]]]'
 const cyclic = `[0,[[1,1,0,"echo",[{"a":[0]}],[["c",[0,"a"]]]]]]`
 
+const LARGE = 'reads of a large answer'
 const cases: Record<string, () => Frames> = {
   // Values
   'one string': () => call(`"${'x'.repeat(FRAME - 100)}"`, ''),
@@ -161,6 +177,7 @@ const cases: Record<string, () => Frames> = {
   undefineds: () => values('undefined', () => '0'),
   'numbers that are none': () => values('number', () => '"NaN"'),
   Dates: () => values('Date', () => '"0"'),
+  'Dates as they are sent': () => values('Date', () => '"2020-01-01T00:00:00.000Z"'),
   'Dates by local time': () => values('Date', () => '"Thu, 01 Jan 1970 00:00:00"'),
   'Dates with comments': () => values('Date', () => '"(((((((((((((((((((((((((((((((((((())))"'),
   bigints: () => values('bigint', () => '"1"'),
@@ -192,55 +209,95 @@ const cases: Record<string, () => Frames> = {
   'RegExps of a `v` class': () => values('regexp', () => `"/[${'[a-z]--'.repeat(500)}[b]]/v"`),
   'RegExps of emoji': () => values('regexp', () => '"/\\\\p{RGI_Emoji}/v"'),
   'a long RegExp': () => call(`"/${'(?:a|'.repeat(800_000)}/"`, '["regexp",[0]]'),
+  'registered types': () => values('custom', i => `[${i}]`).replace('"custom"', '["custom","Point"]'),
+  // Sent back
+  'Dates, sent back': () => values('Date', () => '"2020-01-01T00:00:00.000Z"', VALUES, 'echo'),
+  'RegExps, sent back': () => values('regexp', () => '"/a/"', VALUES, 'echo'),
+  'Maps of nothing, sent back': () => values('m', () => '[]', VALUES, 'echo'),
+  'a Map, sent back': () => call(`[${times(VALUES - 1, i => `[${i},{}]`)}]`, '["m",[0]]', 'echo'),
+  'Errors, sent back': () =>
+    values('e', () => '{"class":"Error","name":"","message":""}', VALUES / 4, 'echo'),
+  'Errors in Errors, sent back': () => {
+    const one = '{"class":"Error","name":"","message":"","cause":{"class":"Error","name":"","message":""}}'
+    const count = VALUES / 8
+    const places = (last: string) => times(count, i => `[0,${i}${last}]`)
+    return call(`[${times(count, () => one)}]`, `["e",${places(',"cause"')},${places('')}]`, 'echo')
+  },
+  'references, sent back': () => values('o', i => `[${i + 1},""]`, VALUES, 'echo'),
+  'registered types, sent back': () =>
+    values('custom', i => `[${i}]`, VALUES, 'echo').replace('"custom"', '["custom","Point"]'),
+  'bytes, sent back': () => {
+    const frame = ranges('Uint8Array', 1).toString('latin1').replace('"drop"', '"echo"')
+    return Buffer.from(frame, 'latin1')
+  },
+  'a list, sent back': () => call(`[${fill(() => '""', 1 << 18)}]`, '', 'echo'),
+  // More than there may be
+  'more places than there may be': () => values('Date', () => '"0"', 1e6),
+  'more references than there may be': () => values('o', i => `[${i + 1},""]`, 1e6),
+  'more Maps than there may be': () => values('m', () => '[]', 1e6),
+  'more bytes than there may be': () => ranges('DataView', 1, 150_000),
+  'places, and a Map that is too much': () => {
+    const entries = fill(i => `[${i},0]`, FRAME - 700_000)
+    return call(`"0",[${entries}]`, `["undefined",${times(VALUES - 1, () => '[0]')}],["m",[1]]`)
+  },
   // Containers
   'Maps of nothing': () => values('m', () => '[]'),
   'Sets of nothing': () => values('s', () => '[]'),
-  'Maps of one': () => values('m', () => '[[0,0]]'),
-  'a Map': () => call(`[${fill(i => `[${i},0]`)}]`, '["m",[0]]'),
-  'a Map of equal keys': () => call(`[${fill(() => '[0,0]')}]`, '["m",[0]]'),
-  'a Map of strings': () => call(`[${fill(i => `["${i}",0]`)}]`, '["m",[0]]'),
+  'Maps of one': () => values('m', () => '[[0,0]]', VALUES / 2),
+  'a Map': () => call(`[${times(VALUES - 1, i => `[${i},0]`)}]`, '["m",[0]]'),
+  'a Map that is too much': () => call(`[${fill(i => `[${i},0]`)}]`, '["m",[0]]'),
+  'a Map of equal keys': () => call(`[${times(VALUES - 1, () => '[0,0]')}]`, '["m",[0]]'),
+  'a Map of strings': () => call(`[${times(VALUES - 1, i => `["${i}",0]`)}]`, '["m",[0]]'),
   'a Map of long strings': () =>
     call(`[${fill(i => `["${String(i).padStart(1000, 'x')}",0]`)}]`, '["m",[0]]'),
-  'a Map of fractions': () => call(`[${fill(i => `[${i}.5,0]`)}]`, '["m",[0]]'),
-  'a Map of lists': () => call(`[${fill(() => '[[],0]')}]`, '["m",[0]]'),
+  'a Map of fractions': () => call(`[${times(VALUES - 1, i => `[${i}.5,0]`)}]`, '["m",[0]]'),
+  'a Map of lists': () => call(`[${times(VALUES - 1, () => '[[],0]')}]`, '["m",[0]]'),
   'a Map of keys that collide': () =>
-    call(`[${take(100_000, colliding(13)).map(n => `[${n},0]`)}]`, '["m",[0]]'),
+    call(`[${take(VALUES - 1, colliding(15)).map(n => `[${n},0]`)}]`, '["m",[0]]'),
   'Maps of keys that collide': () => {
     const map = `[${take(1023, colliding()).map(n => `[${n},0]`)}]`
-    return values('m', () => map)
+    return values('m', () => map, VALUES / 1024)
   },
   'Sets of keys that collide': () => {
     const set = `[${take(1023, colliding())}]`
-    return values('s', () => set)
+    return values('s', () => set, VALUES / 1024)
   },
   'Sets of few that collide': () => {
-    const set = `[${take(200, colliding())}]`
-    return values('s', () => set)
+    const set = `[${take(255, colliding())}]`
+    return values('s', () => set, VALUES / 256)
   },
-  'a Set': () => call(`[${fill(i => `${i}`)}]`, '["s",[0]]'),
-  'a Set of one': () => call(`[${fill(() => '0')}]`, '["s",[0]]'),
-  'a Set of strings of digits': () => call(`[${fill(i => `"${i * 4099}"`)}]`, '["s",[0]]'),
+  'a Set': () => call(`[${times(VALUES - 1, i => `${i}`)}]`, '["s",[0]]'),
+  'a Set of one': () => call(`[${times(VALUES - 1, () => '0')}]`, '["s",[0]]'),
+  'a Set of strings of digits': () => call(`[${times(VALUES - 1, i => `"${i * 4099}"`)}]`, '["s",[0]]'),
   'a Set of bigints that collide': () =>
-    values('bigint', i => `"${(BigInt(i + 1) << 64n) + 1n}"`).replace(/\]\]\]\]$/, ',["s",[0]]]]]]'),
+    values('bigint', i => `"${(BigInt(i + 1) << 64n) + 1n}"`, VALUES / 2).replace(
+      /\]\]\]\]$/,
+      ',["s",[0]]]]]]'
+    ),
   'Maps in Maps': () => chain('m', 95, inner => `[[0,${inner}]]`, ',0,1'),
   'Sets in Sets': () => chain('s', 190, inner => `[${inner}]`, ',0'),
   'a Map that is none at its end': () => call(`[${fill(() => '[1,1]')},1]`, '["m",[0]]'),
-  Errors: () => values('e', () => '{"class":"Error","name":"","message":""}'),
+  Errors: () => values('e', () => '{"class":"Error","name":"","message":""}', VALUES / 4),
   'Errors with causes': () =>
     values(
       'e',
-      () => '{"class":"Error","name":"E","message":"m","code":1,"cause":1,"errors":1,"omitted":[],"stack":""}'
+      () =>
+        '{"class":"Error","name":"E","message":"m","code":1,"cause":1,"errors":1,"omitted":[],"stack":"","fields":["a",1]}',
+      VALUES / 5
     ),
-  'Errors of a DOM': () => values('e', () => '{"class":"DOMException","name":"","message":""}'),
+  'Errors of a DOM': () => values('e', () => '{"class":"DOMException","name":"","message":""}', VALUES / 4),
   'an Error with many fields': () =>
-    call(`{"class":"Error","name":"E","message":"m","fields":{${fill(i => `"a${i}":0`)}}}`, '["e",[0]]'),
+    call(
+      `{"class":"Error","name":"E","message":"m","fields":[${times(VALUES - 4, i => `"a${i}",0`)}]}`,
+      '["e",[0]]'
+    ),
   'an Error with fields of digits': () =>
     call(
-      `{"class":"Error","name":"E","message":"m","fields":{${fill(i => `"${i * 4099}":0`)}}}`,
+      `{"class":"Error","name":"E","message":"m","fields":[${times(VALUES - 4, i => `"${i * 4099}",0`)}]}`,
       '["e",[0]]'
     ),
   'registered types that are none': () =>
-    call(`[${times(250_000, () => '[]')}]`, `[["custom","x"],${times(250_000, i => `[0,${i}]`)}]`),
+    call(`[${times(VALUES, () => '[]')}]`, `[["custom","x"],${times(VALUES, i => `[0,${i}]`)}]`),
   // References and bytes
   references: () => values('o', i => `[${i + 1},""]`),
   'references to functions': () => values('f', i => `[${i + 1},""]`),
@@ -290,6 +347,30 @@ const cases: Record<string, () => Frames> = {
   'reads of an object': () => messages(id => `[2,${id},0,"object"]`),
   'reads of long names': () => messages(id => `[2,${id},0,"${'x'.repeat(200)}"]`),
   writes: () => messages(id => `[4,${id},0,"drop",0]`),
+  'one-way calls': () => messages(() => '[14,0,0,"drop",[]]'),
+  'calls in a span': () =>
+    messages(id => `[30,"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",1,${id},0,"drop",[]]`),
+  'calls with a key': () => messages(id => `[23,"k",1,${id},0,"drop",[]]`),
+  'calls made again': () => messages(id => `[22,1,${id},0,"drop",[]]`),
+  descriptions: () => messages(id => `[9,${id},0,[]]`),
+  'obtained: the root': () => messages(id => `[15,${id},0,[]]`),
+  'iterated: the root': () => messages(id => `[16,${id},0,[]]`),
+  'steps of what has none': () => messages(id => `[17,${id},0,"next"]`),
+  'steps with a value': () => messages(id => `[17,${id},0,"next",0]`),
+  'calls given up': () => `[0,[[1,1,0,"later",[]],${fill(() => '[18,1,0]', FRAME - 100)}]]`,
+  'a result of references': () =>
+    `[1,[[10,1,[${times(VALUES, i => `[${i + 1},""]`)}],[["o",${times(VALUES, i => `[${i}]`)}]]]]]`,
+  'a result of Dates': () =>
+    `[1,[[10,1,[${times(VALUES, () => '"2020-01-01T00:00:00.000Z"')}],[["Date",${times(VALUES, i => `[${i}]`)}]]]]]`,
+  'replies to nothing': () => messages(() => '[10,1]'),
+  items: () => [walked, `[1,[[20,1,0,[${fill(() => '0')}]]]]`],
+  'items one by one': () => [walked, `[1,[${fill(() => '[20,1,0,[0]]')}]]`],
+  'items of references': () => [
+    walked,
+    `[1,[[20,1,0,[${times(VALUES, i => `[${i + 2},""]`)}],[["o",${times(VALUES, i => `[${i}]`)}]]]]]`
+  ],
+  'ends of iterators': () => [walked, `[1,[${fill(() => '[21,1,1]')}]]`],
+  pulls: () => [`[0,[[2,1,0,"object"]]]`, `[1,[${fill(() => '[19,1,0]')}]]`],
   asks: () => messages(id => `[5,${id},0,"drop"]`),
   deletes: () => messages(id => `[6,${id},0,"drop"]`),
   'lists of members': () => messages(id => `[7,${id},0,[]]`),
@@ -304,7 +385,7 @@ const cases: Record<string, () => Frames> = {
     `[0,[[1,1,0,"echo",[{"a":[${times(2000, () => 0)}]}]]]]`,
     messages(id => `[2,${id},-1,"a"]`, 2)
   ],
-  'reads of a large answer': () => [
+  [LARGE]: () => [
     `[0,[[1,1,0,"echo",[{"a":[${fill(() => '0', FRAME - 1000)}]}]]]]`,
     `[0,[${times(3, i => `[2,${i + 2},-1,"a"]`)}]]`
   ],
@@ -323,9 +404,8 @@ const cases: Record<string, () => Frames> = {
 
 // How they are measured.
 
-/** What `act` takes until nothing is left to do, in ms of the processor: others use the machine, too. */
+/** What it takes until others have their turn, in ms of the processor: others use the machine, too. */
 async function cost(act: () => void): Promise<number> {
-  gc()
   const before = process.cpuUsage()
   act()
   await turn()
@@ -333,8 +413,14 @@ async function cost(act: () => void): Promise<number> {
   return (user + system) / 1000
 }
 
+interface Took {
+  /** The longest turn of the event loop. */
+  readonly turn: number
+  readonly whole: number
+}
+
 /** What a session takes for the last of some frames. */
-async function read(frames: readonly Bytes[]): Promise<number> {
+async function read(frames: readonly Bytes[]): Promise<Took> {
   const [ours, its] = MemoryTransport.pair()
   ours.start({ opened() {}, received() {}, closed() {} })
   const settings = settingsOf({ onError() {} })
@@ -346,9 +432,16 @@ async function read(frames: readonly Bytes[]): Promise<number> {
   }
   ours.hold()
   ours.send(frames.at(-1)!)
-  const took = await cost(() => ours.letGo(1))
+  gc()
+  const turns = [await cost(() => ours.letGo(1))]
+  const { link } = session
+  // The last turns are for what comes of promises, and of a session that has ended.
+  for (let last = 3; last > 0; last--) {
+    if (link.acted < link.framesIn && link.state !== 'closed') last = 3
+    turns.push(await cost(() => {}))
+  }
   await session.close()
-  return took
+  return { turn: Math.max(...turns), whole: turns.reduce((sum, took) => sum + took) }
 }
 
 function jsonOf(frame: Bytes): string {
@@ -359,21 +452,24 @@ function jsonOf(frame: Bytes): string {
 
 let fine = true
 const [few, many] = RUNS
-console.log(`${'frame'.padEnd(36)} JSON.parse  session  difference, in ms`)
+console.log(`${'frame'.padEnd(36)} JSON.parse  longest turn  difference   in all, in ms`)
 for (const [name, make] of Object.entries(cases)) {
   if (!name.includes(process.argv[2] ?? '')) continue
   const made = make()
   const frames = Array.isArray(made) ? made : [made]
   const json = jsonOf(frames.at(-1)!)
   if (json.length > FRAME) throw new Error(`${name}: ${json.length} characters`)
-  let [parsing, whole] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let i = 0; i < few || (i < many && whole - parsing > MOST); i++) {
+  let [parsing, longest, whole] = [1, 1, 1].map(() => Number.POSITIVE_INFINITY) as [number, number, number]
+  for (let i = 0; i < few || (i < many && longest - parsing > MOST); i++) {
+    gc()
     parsing = Math.min(parsing, await cost(() => JSON.parse(json)))
-    whole = Math.min(whole, await read(frames))
+    const took = await read(frames)
+    longest = Math.min(longest, took.turn)
+    whole = Math.min(whole, took.whole)
   }
-  const over = whole - parsing > MOST
+  const over = longest - parsing > MOST && name !== LARGE
   fine &&= !over
-  const figures = [parsing, whole, whole - parsing].map(ms => ms.toFixed().padStart(9))
+  const figures = [parsing, longest, longest - parsing, whole].map(ms => ms.toFixed().padStart(11))
   console.log(`${name.padEnd(36)}${figures.join('')}${over ? '  TOO LONG' : ''}`)
 }
 if (!fine) process.exitCode = 1

@@ -1,0 +1,64 @@
+// How long a side goes on with what has come before everything else in its process has a turn.
+
+/** In ms. With the longest that a single message takes, it is no more than 50 ms. */
+const SLICE = 10
+/** The clock is looked at after so many messages, or as many replies of 4 KiB. */
+const LOOK_AFTER = 16
+/** So many of these are a slice by themselves. */
+const MUCH = 64
+/** In a frame that is larger, in bytes, a single message may take long: there the clock is looked at after each. */
+const LARGE = 64 << 10
+
+/* c8 ignore start: for browsers, whose timers wait for 4 ms, and in the background for a second or a minute. */
+function byMessage(run: () => void): void {
+  const { port1, port2 } = new MessageChannel()
+  port1.addEventListener('message', () => {
+    port1.close()
+    run()
+  })
+  port1.start()
+  port2.postMessage(undefined)
+}
+/* c8 ignore stop */
+
+/** What a socket brings comes just before an immediate: the second one comes after it. */
+const byImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
+
+/** Runs when whatever else waits has had a turn of the event loop. */
+/* c8 ignore next: the second is for browsers. */
+export const inALaterTurn = typeof setImmediate === 'function' ? byImmediates : byMessage
+
+export class Slice {
+  /** When it is over; undefined until the clock is looked at. */
+  #end: number | undefined
+  /** What was done since the clock was looked at. */
+  #done = 0
+  #weight = LOOK_AFTER
+
+  /** It begins before a frame of that size, in bytes, is read. @default after that */
+  begin(frame = Number.POSITIVE_INFINITY): void {
+    this.#end = frame > LARGE ? performance.now() + SLICE : undefined
+    this.#done = 0
+  }
+
+  /** From now on it goes to messages of a frame of that size: with small ones the clock is looked at seldom. */
+  take(frame: number): void {
+    this.#weight = frame > LARGE ? LOOK_AFTER : 1
+  }
+
+  /** So many bytes of a reply were made in it. */
+  count(bytes: number): void {
+    this.#done += bytes >> 12
+  }
+
+  /** Whether there is time for one more message. */
+  get lasts(): boolean {
+    this.#done += this.#weight
+    if (this.#done < LOOK_AFTER) return true
+    const much = this.#done > MUCH
+    this.#done = 0
+    const now = performance.now()
+    this.#end ??= much ? now : now + SLICE
+    return now < this.#end
+  }
+}
