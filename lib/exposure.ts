@@ -1,7 +1,7 @@
 // The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
 // for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { type ExposedOptions, grantOf, inheritRule, isMarkedName, isRuledName, markOf } from './expose.js'
+import { grantOf, inheritRule, isMarkedName, isRuledName, type Mark, markOf } from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import type { CommonOptions } from './options.js'
@@ -193,7 +193,7 @@ export function whereIs(object: object, name: Name): object | null {
 }
 
 /** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
-function markOn(object: object, name: Name): ExposedOptions | undefined {
+function markOn(object: object, name: Name): Mark | undefined {
   let override: unknown
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     const descriptor = propertyOf(at, name)

@@ -20,7 +20,6 @@ import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
-import { checkArguments } from './schema.js'
 import { travelOf } from './values.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
@@ -132,7 +131,7 @@ function call(
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
   if (!permits(rule)) throw notExposed(name ?? 'it')
-  return Reflect.apply(fn, self, rule.schema ? checkArguments(rule.schema, name, args) : args)
+  return Reflect.apply(fn, self, rule.check ? rule.check(name, args) : args)
 }
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {

@@ -418,7 +418,7 @@ t.test('in Chromium', options, async t => {
   await t.test('a Worker', async t => {
     const page = await open(t)
     const found = await page.evaluate(async () => {
-      const { connect, workerOf } = netrefSpec
+      const { connect, Netref, workerOf } = netrefSpec
       const worker = workerOf('/worker.js')
       const conn = connect(worker)
       const bytes = new Uint8Array(1 << 20).fill(1)
@@ -426,12 +426,14 @@ t.test('in Chromium', options, async t => {
         await conn.root.add(1, 2),
         await conn.root.sum(bytes),
         bytes.length,
+        await conn.root.sum(Netref.transfer(bytes)),
+        bytes.length,
         await conn.root.call((a: number) => a + 1, 1)
       ]
       await conn.close()
       return { done, failed: (await connect(workerOf('/nowhere.js')).closed).code }
     })
-    t.same(found, { done: [3, 1 << 20, 1 << 20, 2], failed: 'unreachable' })
+    t.same(found, { done: [3, 1 << 20, 1 << 20, 1 << 20, 0, 2], failed: 'unreachable' })
     await page.close()
   })
 
