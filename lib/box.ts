@@ -16,6 +16,7 @@ import type { Limits } from './options.js'
 import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
+import { hasMoved } from './transfer.js'
 import { type FlowKind, isIndex, isIterable, silence, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
@@ -406,6 +407,8 @@ export class Boxing {
   }
 
   #range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
+    if (hasMoved(source instanceof ArrayBuffer ? source : source.buffer))
+      throw this.refusal('a buffer that was transferred', 'it is gone, send a copy before')
     this.#bytes.push(
       source instanceof ArrayBuffer
         ? new Uint8Array(source)

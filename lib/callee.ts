@@ -13,9 +13,10 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-import { type Exposure, type Outcome, operate } from './exposure.js'
+import type { Exposure } from './exposure.js'
 import { formatPath } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
+import { type Outcome, operate } from './operate.js'
 import type { Limits } from './options.js'
 import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'

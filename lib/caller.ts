@@ -167,6 +167,15 @@ export class Caller {
     }
   }
 
+  /** Undefined for what cannot be sent any more, as bytes that have moved. */
+  #boxAgain(op: OperationCode, operand: unknown): Payload | undefined {
+    try {
+      return this.#box(op, operand)
+    } catch {
+      return undefined
+    }
+  }
+
   #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): void {
     this.channel.call(message, bytes)
     this.#oneWays++
@@ -283,7 +292,8 @@ export class Caller {
     const { payload } = result
     if (!isAsked || !payload || payload.given.some(([kind]) => !isOurs(kind))) return false
     // What was given by value is what it was then; what was given by reference has other numbers now.
-    const boxed = payload.given.length + payload.bytes.length > 0 ? this.#box(op, operand)! : payload
+    const boxed = payload.given.length + payload.bytes.length > 0 ? this.#boxAgain(op, operand) : payload
+    if (!boxed) return false
     const again = mayHaveRun && !READS.has(op)
     const message = formatOperation(op, this.#last + 1, 0, path, boxed.json)
     result.session = this.session

@@ -1,5 +1,5 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
-import type { Endpoint } from './endpoint.js'
+import { checkEndpointOptions, type Endpoint } from './endpoint.js'
 import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
@@ -14,8 +14,10 @@ import {
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
+import { keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
-import { Session, type SessionEvents, type SessionSetup, type SessionStats } from './session.js'
+import { Session, type SessionEvents, type SessionSetup } from './session.js'
+import type { SessionStats } from './stats.js'
 import { Introducing, type Token } from './token.js'
 import { NOWHERE, type Transport } from './transport.js'
 import { MemoryTransport } from './transports/memory.js'
@@ -155,7 +157,8 @@ class Nothing extends Service {}
  * once: `root` can be used before the socket is open. Where the server cannot be reached, every call rejects with the
  * address and the cause, and `closed` resolves with the reason `unreachable`.
  *
- * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant
+ * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant, as those of
+ * a socket (`token`, `reconnect`, `renew`, `heartbeat`, …) over an endpoint
  * @example
  * await using conn = connect<Calculator>('ws://localhost:18861')
  * console.log(await conn.root.add(1, 2))
@@ -170,7 +173,10 @@ export function connect<T>(
   const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
   const settings = settingsOf(others)
   const makeRoot = rootMaker(service)
-  if (typeof endpoint !== 'string') return over(made => open(endpoint, options, made), options)
+  if (typeof endpoint !== 'string') {
+    checkEndpointOptions('connect', endpoint, options)
+    return over(made => open(endpoint, options, made), options)
+  }
   const { heartbeat } = livenessOf(others)
   const openOne = () => {
     const transport = open(endpoint, options, settings)
@@ -207,7 +213,7 @@ export interface PairOptions extends CommonOptions {
   /** Who the client is, for the serving end: `session.identity`. */
   readonly identity?: unknown
   /** Options of the serving end. */
-  readonly serving?: CommonOptions | undefined
+  readonly serving?: (CommonOptions & ResultOptions) | undefined
 }
 
 /** A connection to a service in the same process. */
@@ -223,7 +229,13 @@ export class Pair<T> extends Connection<T> {
     const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
     super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
-    this.served = new Session(transports[1], { ...settings, initiates: false, identity, makeRoot })
+    this.served = new Session(transports[1], {
+      ...settings,
+      initiates: false,
+      identity,
+      makeRoot,
+      keying: keyingOf(serving)
+    })
     this.transports = transports
   }
 }

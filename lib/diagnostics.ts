@@ -1,4 +1,5 @@
-// `diagnostics_channel`: what goes on, told to whoever subscribes in Node. Nothing is made for nobody.
+// `diagnostics_channel`: what goes on, told to whoever subscribes in Node. Nothing is made for nobody. A page has
+// `diagnostics-browser.ts` in its place.
 import type { Reason } from './errors.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
@@ -71,7 +72,7 @@ interface Channel {
   publish(event: object): void
 }
 
-/* c8 ignore next 3: browsers have none, and Node tells of its modules so from 20.16 on. */
+/* c8 ignore next 3: Node tells of its modules so from 20.16 on. */
 const NOBODY: Channel = { hasSubscribers: false, publish() {} }
 const channels = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
 const channel = (name: keyof Diagnostics): Channel => channels?.channel(name) ?? NOBODY

@@ -43,5 +43,31 @@ export const isPortsEndpoint = (endpoint: object): endpoint is PortsEndpoint =>
 export const isByteEndpoint = (endpoint: object): endpoint is ByteEndpoint =>
   'readable' in endpoint && 'writable' in endpoint
 
+/** Options that only who opens a socket in Node can decide on. */
+export const OF_OPENING =
+  'headers origin agent ca cert key passphrase servername rejectUnauthorized handshakeTimeout'
+
+/** Options of sockets, and what is to be done over an endpoint instead. */
+const OF_SOCKETS = {
+  'whoever holds its other end is let in: give that to nobody else, or ask in the service':
+    'authenticate sameIdentity token allowedOrigins allowedHosts trustProxy',
+  'a session ends with it: make another endpoint then': 'reconnect renew resumeWindow heartbeat',
+  'it is served there, and not at an address of its own': 'host port path server backlog',
+  'it is open already: they are for whoever opens it': OF_OPENING
+}
+
+/** @throws TypeError for an option that means nothing over an endpoint, unless it says what holds there anyway */
+export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object, options: object): void {
+  for (const [cure, names] of Object.entries(OF_SOCKETS)) {
+    for (const name of names.split(' ')) {
+      const given = (options as Record<string, unknown>)[name]
+      if (given === undefined || given === false || (given === 0 && name !== 'port')) continue
+      // A port is asked for, and has to be answered.
+      if (name === 'handshakeTimeout' && !isByteEndpoint(endpoint)) continue
+      throw new TypeError(`${call}: \`${name}\` means nothing over an endpoint: ${cure}`)
+    }
+  }
+}
+
 export const notAnEndpoint = (endpoint: unknown, what: string): TypeError =>
   new TypeError(`${describe(endpoint)} is no endpoint: ${what}`)

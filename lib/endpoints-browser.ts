@@ -5,9 +5,10 @@ import {
   isMessageEndpoint,
   isPortsEndpoint,
   notAnEndpoint,
+  OF_OPENING,
   type ServedEndpoint
 } from './endpoint.js'
-import { maxPayload, type Settings } from './options.js'
+import { maxPayload, type Settings, type SocketOptions } from './options.js'
 import type { ServeOptions } from './serve.js'
 import type { Listener, Transport } from './transport.js'
 import { MessagePortListener, MessagePortTransport } from './transports/message-port.js'
@@ -17,24 +18,11 @@ import { BrowserSocketTransport, type NativeSocket } from './transports/websocke
 const PATIENCE = 10_000
 const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
-/** Options that a page may not decide on. */
-const NOT_HERE = [
-  'headers',
-  'origin',
-  'agent',
-  'ca',
-  'cert',
-  'key',
-  'passphrase',
-  'servername',
-  'rejectUnauthorized'
-] as const
-
 /** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
 export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
   const payload = maxPayload(limits)
   if (typeof endpoint === 'string') {
-    const vain = NOT_HERE.find(name => options[name] !== undefined)
+    const vain = OF_OPENING.split(' ').find(name => options[name as keyof SocketOptions] !== undefined)
     if (vain) throw new TypeError(`connect: ${vain} is not a page's to say`)
     const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => NativeSocket }
     const address = endpoint.replace(/^http/, 'ws')

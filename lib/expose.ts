@@ -1,8 +1,8 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
 
-import { knowSymbol } from './names.js'
+import { knowSymbol, type Name } from './names.js'
 import { isNetref } from './netref.js'
-import { type Checking, isSchema, type StandardSchema } from './schema.js'
+import { type Checking, checkArguments, isSchema, type StandardSchema } from './schema.js'
 import type { Session } from './session.js'
 import type { Exposed } from './types.js'
 import { travelOf } from './values.js'
@@ -96,9 +96,14 @@ export interface ExposedOptions {
 }
 
 /** What holds for the use of a member. */
-export type Rule = Pick<ExposedOptions, 'if' | 'schema'>
+export interface Rule extends Pick<ExposedOptions, 'if'> {
+  /** The arguments as the method is to be given them. Here, so that only who writes `@exposed` loads what checks them. */
+  check?(name: Name | undefined, args: unknown[]): unknown[]
+}
+/** What `@exposed` says of a member. */
+export interface Mark extends Rule, Pick<ExposedOptions, 'help'> {}
 
-const marks = new WeakMap<object, ExposedOptions>()
+const marks = new WeakMap<object, Mark>()
 const markedNames = new Set<PropertyKey>()
 /** Rules by the function they are about: they go with it, however a peer comes to call it. */
 const rules = new WeakMap<object, Rule>()
@@ -157,10 +162,12 @@ function mark(
   knowSymbol(name)
   const member = kind === 'accessor' ? (target as { get: object }).get : (target as object)
   markedNames.add(name)
-  marks.set(member, options)
-  if (!options.if && !options.schema) return
+  const { schema } = options
+  const said: Mark = schema ? { ...options, check: (...call) => checkArguments(schema, ...call) } : options
+  marks.set(member, said)
+  if (!said.if && !said.check) return
   ruledNames.add(name)
-  if (kind === 'method') rules.set(member, options)
+  if (kind === 'method') rules.set(member, said)
 }
 
 const idempotents = new WeakSet<object>()
@@ -188,5 +195,5 @@ export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' &
 export const isMarkedName = (name: PropertyKey): boolean => markedNames.has(name)
 
 /** What `@exposed` said of this very descriptor, if it came from there. */
-export const markOf = ({ get, value }: PropertyDescriptor): ExposedOptions | undefined =>
+export const markOf = ({ get, value }: PropertyDescriptor): Mark | undefined =>
   get ? marks.get(get) : typeof value === 'function' ? marks.get(value) : undefined

@@ -19,11 +19,12 @@ import { describe } from './labels.js'
 import { type Ref, type Requester, stateOf } from './netref.js'
 import { type Origin, Outflow, originOf } from './outflow.js'
 import { type Flowing, formatEnded, Op, type PeerLimits } from './protocol.js'
+import { openReadable, readableOf } from './readable.js'
 import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
 import { SparseMap } from './sparse-map.js'
-import { ArrivedWritable, HomeWritable, openReadable, readableOf } from './streams.js'
 import { type Taker, unbox } from './unbox.js'
 import type { FlowKind } from './values.js'
+import { ArrivedWritable, HomeWritable } from './writable.js'
 
 /** What stands at home behind a reference with a flow. */
 export interface HomeFlow {

@@ -4,11 +4,14 @@
 //   text    [received, [message, …]]
 //   binary  u32 length of the JSON, big-endian, then 4 zero bytes | the JSON, padded to 8 | bytes, padded to 8 | …
 //           with JSON [received, [message, …], [[index of the message, byteLength, …], …]]
+//   parts   a text like that of a binary frame, and beside it each range of bytes by itself: for transports that move
+//           buffers, and so need not copy them into one
 //   alone   [received], or [received, 1], which asks for one in return
 // `received` counts the frames this side has received, those with a list of messages: the others are not counted, nor
 // sent again. On another socket for the same session the first frame each way is
 //   resume  ["resume", token, received]
 //   resumed ["resumed", the token for the next time, received]
+import { isDeeper, isObject, isWrittenDeeper, LONG } from './depth.js'
 import { ProtocolError, tooManyValues } from './errors.js'
 import { isCount, type PeerLimits } from './protocol.js'
 
@@ -32,6 +35,20 @@ export interface Resumption {
   readonly received: number
 }
 
+/** A frame whose ranges of bytes are in buffers of their own. */
+export class FrameInParts {
+  /** Of the text and all ranges. */
+  readonly length: number
+  constructor(
+    readonly json: string,
+    readonly ranges: readonly Uint8Array[]
+  ) {
+    this.length = ranges.reduce((sum, { byteLength }) => sum + byteLength, json.length)
+  }
+}
+
+export type FrameData = string | Uint8Array | FrameInParts
+
 const NO_MESSAGES: readonly unknown[] = []
 const NO_BYTES: Frame['bytes'] = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
@@ -49,10 +66,7 @@ export const formatResumption = (what: 'resume' | 'resumed', { token, received }
   `["${what}","${token}",${received}]`
 
 /** What the first frame of a socket says of a session to be carried on; undefined if it is none of these. */
-export function parseResumption(
-  what: 'resume' | 'resumed',
-  data: string | Uint8Array
-): Resumption | undefined {
+export function parseResumption(what: 'resume' | 'resumed', data: FrameData): Resumption | undefined {
   const [, said, token, received] = (typeof data === 'string' && data.match(RESUME)) || []
   return said === what ? { token: token!, received: Number(received) } : undefined
 }
@@ -62,12 +76,26 @@ export function formatFrame(
   received: number,
   messages: readonly string[],
   bytes: ReadonlyMap<number, readonly Uint8Array[]>
-): string | Uint8Array {
+): string | Uint8Array
+export function formatFrame(
+  received: number,
+  messages: readonly string[],
+  bytes: ReadonlyMap<number, readonly Uint8Array[]>,
+  inParts: boolean
+): FrameData
+export function formatFrame(
+  received: number,
+  messages: readonly string[],
+  bytes: ReadonlyMap<number, readonly Uint8Array[]>,
+  inParts = false
+): FrameData {
   const text = `[${received},[${messages.join(',')}]`
   if (bytes.size === 0) return `${text}]`
   const sizes = [...bytes].map(([index, ranges]) => [index, ...ranges.map(range => range.byteLength)])
-  const json = encoder.encode(`${text},${JSON.stringify(sizes)}]`)
   const ranges = [...bytes.values()].flat()
+  const whole = `${text},${JSON.stringify(sizes)}]`
+  if (inParts) return new FrameInParts(whole, ranges)
+  const json = encoder.encode(whole)
   const frame = new Uint8Array(
     ranges.reduce((sum, range) => sum + aligned(range.byteLength), 8 + aligned(json.length))
   )
@@ -86,10 +114,10 @@ export function formatFrame(
  * more than `values` ranges for one message.
  */
 export function parseFrame(
-  data: string | Uint8Array,
+  data: FrameData,
   limits: Pick<PeerLimits, 'jsonBytes' | 'depth' | 'values'>
 ): Frame {
-  const text = typeof data === 'string' ? data : headerOf(data)
+  const text = typeof data === 'string' ? data : data instanceof FrameInParts ? data.json : headerOf(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
   // Five levels are the frame's own: frame, messages, message, groups, group.
@@ -108,10 +136,11 @@ export function parseFrame(
   const size = data.length
   if (Array.isArray(messages)) {
     if (typeof data !== 'string') {
+      const store = data instanceof FrameInParts ? new Parts(data.ranges) : new Whole(data)
       return {
         received,
         messages,
-        bytes: new Ranges(data, sizes, messages.length, limits.values),
+        bytes: new Ranges(store, sizes, messages.length, limits.values),
         size,
         alone: false,
         asks: false
@@ -146,85 +175,81 @@ function jsonLength(data: Uint8Array): number {
 /** The bytes of the messages of a frame. There may be many: they are cut out when they are asked for. */
 class Ranges {
   /** Where those of a message begin, and how long they are, after its index. */
-  readonly #of = new Map<number, readonly [start: number, entry: readonly number[]]>()
+  readonly #of = new Map<number, readonly [place: number, entry: readonly number[]]>()
 
   constructor(
-    private readonly data: Uint8Array,
+    private readonly store: Store,
     sizes: unknown,
     messages: number,
     most: number
   ) {
-    let start = 8 + aligned(jsonLength(data))
+    let place = store.first
     if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
     for (const entry of sizes) {
       if (!Array.isArray(entry)) throw new ProtocolError('a binary frame with bad sizes')
       if (entry.length - 1 > most) throw tooManyValues(most)
       if (!entry.every(isCount) || !(entry[0] < messages) || this.#of.has(entry[0]))
         throw new ProtocolError('a binary frame with bad sizes')
-      this.#of.set(entry[0], [start, entry])
-      for (let i = 1; i < entry.length; i++) {
-        if (start + entry[i] > data.byteLength) throw new ProtocolError('a binary frame shorter than it says')
-        start += aligned(entry[i])
-      }
+      this.#of.set(entry[0], [place, entry])
+      for (let i = 1; i < entry.length; i++) place = store.after(place, entry[i])
     }
-    if (start !== data.byteLength) throw new ProtocolError('a binary frame longer than it says')
+    if (place !== store.end) throw new ProtocolError('a binary frame longer than it says')
   }
 
   get(index: number): readonly Uint8Array[] | undefined {
     const found = this.#of.get(index)
     if (!found) return undefined
-    let [start] = found
+    let [place] = found
     return found[1].slice(1).map(size => {
-      const range = size === 0 ? EMPTY : this.data.subarray(start, start + size)
-      start += aligned(size)
+      const range = size === 0 ? EMPTY : this.store.at(place, size)
+      place = this.store.after(place, size)
       return range
     })
   }
 }
 
+/** Where the ranges of a frame are: each at a place, and one after the other. */
+interface Store {
+  readonly first: number
+  readonly end: number
+  /** The place after a range. @throws ProtocolError where there is none of that size */
+  after(place: number, size: number): number
+  at(place: number, size: number): Uint8Array
+}
+
+/** A binary frame: places are offsets. */
+class Whole implements Store {
+  readonly first: number
+  readonly end: number
+  constructor(private readonly data: Uint8Array) {
+    this.first = 8 + aligned(jsonLength(data))
+    this.end = data.byteLength
+  }
+  after(place: number, size: number): number {
+    if (place + size > this.end) throw new ProtocolError(SHORTER)
+    return place + aligned(size)
+  }
+  at(place: number, size: number): Uint8Array {
+    return this.data.subarray(place, place + size)
+  }
+}
+
+/** A frame in parts: places are their numbers. */
+class Parts implements Store {
+  readonly first = 0
+  readonly end: number
+  constructor(private readonly ranges: readonly Uint8Array[]) {
+    this.end = ranges.length
+  }
+  after(place: number, size: number): number {
+    if (this.ranges[place]?.byteLength !== size) throw new ProtocolError(SHORTER)
+    return place + 1
+  }
+  at(place: number): Uint8Array {
+    return this.ranges[place]!
+  }
+}
+
+const SHORTER = 'a binary frame shorter than it says'
+
 const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')
-
-/** Of a longer text its depth is told before it is parsed, in characters. */
-const LONG = 3 << 19
-
-function isDeeper(value: object, levels: number): boolean {
-  if (levels === 0) return true
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++)
-      if (isObject(value[i]) && isDeeper(value[i], levels - 1)) return true
-    return false
-  }
-  for (const name in value) {
-    const item = (value as Record<string, unknown>)[name]
-    if (isObject(item) && isDeeper(item, levels - 1)) return true
-  }
-  return false
-}
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-
-/** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
-function isWrittenDeeper(json: string, levels: number): boolean {
-  let level = 0
-  for (let i = 0; i < json.length; i++) {
-    const char = json.charCodeAt(i)
-    if (char === QUOTE) {
-      i = endOfString(json, i)
-      if (i === -1) return false
-    } else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
-      if (++level > levels) return true
-    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) level--
-  }
-  return false
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
-
-/** The place of the quote that ends the string that begins at `start`; -1 when none does. */
-function endOfString(json: string, start: number): number {
-  for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
-    let escapes = end
-    while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--
-    if ((end - escapes) % 2 === 0) return end
-  }
-  return -1
-}

@@ -1,6 +1,5 @@
 // Frames on their way: which of them are still to be sent, and which are kept in case their transport dies.
-
-type FrameData = string | Uint8Array
+import type { FrameData } from './frame.js'
 
 export class KeptFrames {
   /** The very frames, in order: those to be sent, and before them those the other side is not known to have. */

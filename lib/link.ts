@@ -5,7 +5,7 @@
 // What takes long to act on is acted on in slices, so that nobody else in the process waits for long.
 import { formatMessage, type Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
-import { type Frame, parseFrame } from './frame.js'
+import { type Frame, type FrameData, parseFrame } from './frame.js'
 import { Heartbeat, type Pulse } from './heartbeat.js'
 import type { Limits } from './options.js'
 import { sizeOf } from './outbox.js'
@@ -94,7 +94,7 @@ export class Link implements TransportListener, Source, Pulse {
     this.#recovery = recovery
     this.#trace = trace
     this.#heartbeat = new Heartbeat(heartbeat, this)
-    this.sender = new Sender(this, limits, recovery !== undefined, trace)
+    this.sender = new Sender(this, limits, recovery !== undefined, trace, transport.moves === true)
   }
 
   /** Begins with its transport; or with another one, where that never opened. */
@@ -194,7 +194,7 @@ export class Link implements TransportListener, Source, Pulse {
     else if (state === 'interrupted') this.listener.resumed()
   }
 
-  received(data: string | Uint8Array): void {
+  received(data: FrameData): void {
     this.bytesIn += data.length
     this.#heartbeat.heard = true
     const atOnce = !this.#paused && !this.#behind

@@ -1,5 +1,5 @@
 // What a server has done, in numbers: its sessions added up, those that have ended, too.
-import type { SessionStats } from './session.js'
+import type { SessionStats } from './stats.js'
 
 /** A snapshot: what `session.stats` says, summed up over all sessions of a server. */
 export interface ServerMetrics extends SessionStats {

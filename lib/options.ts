@@ -5,7 +5,6 @@ import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import { describe } from './labels.js'
 import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
-import type { ResultStore } from './results.js'
 import type { Session } from './session.js'
 
 /** What a peer may make this side hold or read. */
@@ -130,14 +129,6 @@ export interface CommonOptions extends ExposureOptions {
    */
   before?(call: PeerCall, session: Session): void
   /**
-   * Where it is kept what came of the peer's calls with a key (`Netref.with(fn, { key })`): a call made again is
-   * answered with that, and does not run. A key counts for an identity and a path; without an identity (`authenticate`)
-   * that is data, for one session.
-   *
-   * @default keys mean nothing
-   */
-  readonly results?: ResultStore | undefined
-  /**
    * Sends the stacks of errors along; the other side frames them under its own.
    *
    * @default false
@@ -207,7 +198,6 @@ export interface SocketOptions {
 export interface Settings {
   readonly exposure: Exposure
   readonly limits: Limits
-  readonly results: ResultStore | undefined
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
   readonly trace: Trace | undefined
@@ -215,7 +205,7 @@ export interface Settings {
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, before, results, exposeStacks = false, ...others } = options
+  const { limits = {}, before, exposeStacks = false, ...others } = options
   const { onError = logError, trace = tracer(), ...rest } = others
   const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe } = {
     ...NO_EXPOSURE,
@@ -238,7 +228,6 @@ export function settingsOf(options: CommonOptions): Settings {
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe, before },
     limits: { ...DEFAULT_LIMITS, ...given },
-    results,
     exposeStacks,
     trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
     onError: report

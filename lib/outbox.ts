@@ -1,5 +1,5 @@
 // Messages that wait to leave together, as one frame.
-import { formatFrame } from './frame.js'
+import { type FrameData, formatFrame } from './frame.js'
 import type { PeerLimits } from './protocol.js'
 
 /** Room in a frame for its count and brackets. */
@@ -48,8 +48,8 @@ export class Outbox {
   }
 
   /** The frame with all that waits, which does not wait any more. */
-  seal(received: number): string | Uint8Array {
-    const frame = formatFrame(received, this.#messages, this.#bytes)
+  seal(received: number, inParts: boolean): FrameData {
+    const frame = formatFrame(received, this.#messages, this.#bytes, inParts)
     this.#messages = []
     if (this.#bytes.size > 0) this.#bytes = new Map()
     this.#jsonSize = this.#byteSize = 0

@@ -1,8 +1,8 @@
 // Who may do what: a rule for one member, and one hook for all that a peer asks for.
 import { callSession } from './call-context.js'
 import type { Rule } from './expose.js'
-import type { operate } from './exposure.js'
 import { formatCall, formatNames, inWords } from './labels.js'
+import type { operate } from './operate.js'
 import type { CommonOptions } from './options.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'

@@ -1,7 +1,6 @@
 // The closed union of messages, and the only parser of one. The first message of a side's first frame is its hello.
 import { isRefusalCode, ProtocolError, type RefusalCode, tooManyValues } from './errors.js'
 import type { Path } from './names.js'
-import { isTraceparent } from './tracing.js'
 
 /** Version of the protocol: both sides must speak the same. */
 export const VERSION = 1
@@ -205,6 +204,11 @@ export function formatReply(op: typeof Op.result | typeof Op.error, id: number, 
 
 /** What may be carried out again, if its home says so. */
 export const REPEATABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
+
+/** Version 00 of https://www.w3.org/TR/trace-context: trace, span and flags; an id of zeros is none. */
+export const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
+export const isTraceparent = (text: unknown): text is string =>
+  typeof text === 'string' && TRACEPARENT.test(text)
 
 /** @throws ProtocolError when `raw` is not one of the messages above, or has more than that many values in groups. */
 export function parseMessage(raw: unknown, values = Number.POSITIVE_INFINITY): Message {

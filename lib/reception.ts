@@ -1,12 +1,12 @@
 // A socket before it belongs to a session: its first frame says whether it begins one or carries one on.
 import type { Reason } from './errors.js'
-import { parseResumption, type Resumption } from './frame.js'
+import { type FrameData, parseResumption, type Resumption } from './frame.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
 
 /** Where a socket goes on to. */
 export interface Destination {
   /** It begins a session, with this frame. */
-  begin(first: string | Uint8Array): void
+  begin(first: FrameData): void
   /** It is to carry one on. */
   resume(resumption: Resumption): void
 }
@@ -31,7 +31,7 @@ export class Reception implements TransportListener {
 
   opened(): void {}
 
-  received(first: string | Uint8Array): void {
+  received(first: FrameData): void {
     this.closed()
     const resumption = parseResumption('resume', first)
     if (resumption) this.destination.resume(resumption)

@@ -1,7 +1,7 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
 import type { Reason } from './errors.js'
 import type { Signal } from './flow-types.js'
-import { formatResumption, parseResumption } from './frame.js'
+import { type FrameData, formatResumption, parseResumption } from './frame.js'
 import type { Link } from './link.js'
 import { checkMs } from './options.js'
 import { isLoss, type Recovery } from './recovery.js'
@@ -121,7 +121,7 @@ export class Reconnect implements Recovery {
     })
   }
 
-  #answered(link: Link, transport: Transport, frame: string | Uint8Array): void {
+  #answered(link: Link, transport: Transport, frame: FrameData): void {
     const resumed = parseResumption('resumed', frame)
     if (!resumed) return link.end({ code: 'protocol', message: 'it received no answer to its token' })
     this.token = resumed.token

@@ -9,6 +9,7 @@ import { extend, type Handler, Ref, stateOf, viewOf } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
+import { giveUp } from './transfer.js'
 import type { Key, Member, Netref as NetrefOf, Obtained, Path, Reach, Reference, Sendable } from './types.js'
 
 function handlerOf(netref: unknown, what: string): Handler {
@@ -173,6 +174,21 @@ export const Netref = {
    */
   describe(netref: Reach<unknown>): Promise<Description[]> {
     return operation(Op.describe, 'describe', netref, []) as Promise<Description[]>
+  },
+
+  /**
+   * Bytes that are given up: they go with the next message that they are in, and their buffer is empty here from then
+   * on. Over a port (a Worker, a thread, an iframe) they move, however many they are, and are never copied; over
+   * everything else they are sent as ever.
+   *
+   * @returns the bytes themselves
+   * @throws TypeError for what is no bytes, or a view of a part of its buffer, which would go as a whole
+   * @example
+   * const pixels = await worker.root.blur(Netref.transfer(image.data))
+   */
+  transfer<B extends ArrayBuffer | ArrayBufferView>(bytes: B): B {
+    giveUp(bytes)
+    return bytes
   },
 
   /** The session a netref belongs to. @throws TypeError for what is no netref */

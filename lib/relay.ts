@@ -1,5 +1,6 @@
 // A transport that is handed on: from who receives a client to its session, from a try to the link it is for.
 import type { Reason } from './errors.js'
+import type { FrameData } from './frame.js'
 import type { TransportListener } from './transport.js'
 import { Wrapped } from './wrapped.js'
 
@@ -19,7 +20,7 @@ export class Relay extends Wrapped implements TransportListener {
     this.#isOpen = true
     this.#listener!.opened()
   }
-  received(frame: string | Uint8Array): void {
+  received(frame: FrameData): void {
     this.#listener!.received(frame)
   }
   closed(reason: Reason): void {

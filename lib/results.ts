@@ -30,6 +30,17 @@ export interface ResultStore {
   set(name: string, result: StoredResult): unknown
 }
 
+export interface ResultOptions {
+  /**
+   * Where it is kept what came of clients' calls with a key (`Netref.with(fn, { key })`): a call made again is answered
+   * with that, and does not run. A key counts for an identity and a path; without an identity (`authenticate`) that is
+   * data, for one session.
+   *
+   * @default keys mean nothing
+   */
+  readonly results?: ResultStore | undefined
+}
+
 /**
  * Results in memory, for some time.
  *
@@ -98,6 +109,13 @@ const MOST_UNSTORED = 1000
 
 /** Calls under way, by store: sessions of one identity wait for each other. */
 const underWayIn = new WeakMap<ResultStore, Map<string, UnderWay>>()
+
+/** What a session does about calls with a key: only who serves brings the code for that. */
+export type Keying = (...session: SessionParts) => KeyedCalls
+type SessionParts = [identity: unknown, references: Giver & Taker, report: (error: unknown) => void]
+
+export const keyingOf = ({ results }: ResultOptions): Keying | undefined =>
+  results && ((...session) => new KeyedCalls(results, ...session))
 
 /** The calls with a key of one session's peer. */
 export class KeyedCalls {

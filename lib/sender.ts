@@ -4,10 +4,11 @@
 // on; of much, the first half as soon as it is there. A transport that has enough to carry is given no more.
 import { formatMessage, type Trace } from './debug.js'
 import { LimitError } from './errors.js'
-import { formatCount } from './frame.js'
+import { type FrameData, formatCount } from './frame.js'
 import { KeptFrames } from './kept-frames.js'
 import { ENVELOPE, Outbox } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
+import { isGivenUp, ownBytes } from './transfer.js'
 import { ROOM, type Transport } from './transport.js'
 
 /** What a sender asks of its link. */
@@ -60,7 +61,9 @@ export class Sender {
     /** What the peer takes. */
     public peer: PeerLimits,
     keeps: boolean,
-    private readonly trace: Trace | undefined
+    private readonly trace: Trace | undefined,
+    /** Whether frames go in parts. */
+    private readonly inParts: boolean
   ) {
     this.kept = new KeptFrames(keeps)
   }
@@ -131,8 +134,8 @@ export class Sender {
   }
 
   /**
-   * Sends a message, with the bytes that belong to it: they are copied unless they leave at once. So many bytes of it
-   * are owed to the peer.
+   * Sends a message, with the bytes that belong to it: they are copied unless they leave at once, and moved where they
+   * were given up. So many bytes of it are owed to the peer.
    *
    * @returns the number of the frame the message is in
    * @throws LimitError for more than the peer takes; nothing is sent then
@@ -145,7 +148,8 @@ export class Sender {
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
     const atOnce = this.ready && message.length + size > LARGE
-    this.#outbox.add(message, atOnce ? bytes : bytes.map(range => new Uint8Array(range)))
+    const owns = bytes.length > 0 && (!atOnce || this.inParts || bytes.some(isGivenUp))
+    this.#outbox.add(message, owns ? ownBytes(bytes) : bytes)
     this.#owedInOutbox += owed
     const frame = this.frames + 1
     if (atOnce) this.#seal()
@@ -214,7 +218,7 @@ export class Sender {
   #seal(): void {
     if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
     this.told = this.source.acted
-    const frame = this.#outbox.seal(this.told)
+    const frame = this.#outbox.seal(this.told, this.inParts)
     this.frames++
     this.bytes += frame.length
     this.kept.add(frame, this.#owedInOutbox)
@@ -226,7 +230,7 @@ export class Sender {
     while (this.ready && this.kept.waiting) this.#send(this.#transport!, this.kept.next())
   }
 
-  #send(transport: Transport, frame: string | Uint8Array): void {
+  #send(transport: Transport, frame: FrameData): void {
     this.#full = transport.buffered + frame.length > ROOM
     if (this.#full || this.source.paused) transport.send(frame, () => this.#drained(transport))
     else transport.send(frame)

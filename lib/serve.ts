@@ -1,9 +1,10 @@
 // `serve`: a WebSocket server with a session for each client.
+import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
 import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
-import { formatResumption, type Resumption } from './frame.js'
+import { type FrameData, formatResumption, type Resumption } from './frame.js'
 import { Metrics, type ServerMetrics } from './metrics.js'
 import {
   type CommonOptions,
@@ -16,6 +17,7 @@ import {
 } from './options.js'
 import { Reception } from './reception.js'
 import { Relay } from './relay.js'
+import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import { DEAF, type Listener, type Transport } from './transport.js'
@@ -24,11 +26,12 @@ import { refuse } from './values.js'
 export interface ServeOptions<Identity = unknown>
   extends CommonOptions,
     LivenessOptions,
+    ResultOptions,
     EntranceOptions<Identity> {
   /**
    * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
    * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`. What is served over it
-   * ends with it: only sockets are found again.
+   * ends with it: only sockets are found again. It takes no options of a socket (`port`, `authenticate`, `heartbeat`, …).
    */
   readonly endpoint?: ServedEndpoint | undefined
 }
@@ -58,8 +61,10 @@ export class Server {
   constructor(
     listener: Listener,
     private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings & Liveness
+    private readonly settings: Settings & Liveness & { readonly keying?: Keying | undefined }
   ) {
+    // Said here, not beside the class, so that a page that serves nothing need not load it.
+    refuse(Server, 'it belongs to this side alone', { name: 'Server' })
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(this.#report)
@@ -76,7 +81,7 @@ export class Server {
   #accept(arriving: Transport, identity: unknown): void {
     const transport = new Relay(arriving)
     const destination = {
-      begin: (first: string | Uint8Array) => this.#begin(transport, identity, first),
+      begin: (first: FrameData) => this.#begin(transport, identity, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
     const left = (reception: Reception) => this.#arriving.delete(reception)
@@ -84,7 +89,7 @@ export class Server {
   }
 
   /** A client is a session once it has said hello. */
-  #begin(transport: Transport, identity: unknown, first: string | Uint8Array): void {
+  #begin(transport: Transport, identity: unknown, first: FrameData): void {
     if (this.#closing) return turnAway(transport, GOING)
     const { settings, makeRoot } = this
     const { sessions } = settings.limits
@@ -97,7 +102,8 @@ export class Server {
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const setup = { ...settings, initiates: false, identity, makeRoot, onBegin, recovery }
+    // The settings last: so all setups are of one shape, and weigh half as much.
+    const setup = { initiates: false, identity, makeRoot, onBegin, recovery, ...settings }
     const session = new Session(transport, setup)
     if (recovery) recovery.session = session
     this.#all.add(session)
@@ -199,14 +205,13 @@ function turnAway(transport: Transport, reason: Reason): void {
   transport.close(reason)
 }
 
-refuse(Server, 'it belongs to this side alone', { name: 'Server' })
-
 /**
  * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
  * object (all sessions share it), or a function `session => object`.
  *
  * @returns the server, once it listens
- * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options
+ * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options, and
+ * for those of a socket beside an `endpoint`
  * @example
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
@@ -215,9 +220,11 @@ export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
+  const { endpoint } = options
+  if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket is lost without a word.
-  const { heartbeat } = options.endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
-  const settings = { ...settingsOf(options), heartbeat }
+  const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
+  const settings = { ...settingsOf(options), heartbeat, keying: keyingOf(options) }
   const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server

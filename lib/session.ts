@@ -6,11 +6,11 @@ import { Caller } from './caller.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
-import { operate } from './exposure.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
 import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
+import { operate } from './operate.js'
 import type { Settings } from './options.js'
 import {
   type Cancel,
@@ -25,53 +25,21 @@ import {
 } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
-import { KeyedCalls } from './results.js'
+import type { Keying } from './results.js'
 import { Service } from './service.js'
+import { type SessionStats, statsOf, type Tables, tablesOf } from './stats.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
 import { unbox } from './unbox.js'
 import { refuse } from './values.js'
-
-export interface SessionStats {
-  /** Own objects the peer holds. */
-  readonly exports: number
-  /** Netrefs held here. */
-  readonly imports: number
-  /** Calls that wait for their answer. */
-  readonly pending: number
-  /** Calls, reads and the like of the peer, and of this side; pings count, too. */
-  readonly callsIn: number
-  readonly callsOut: number
-  readonly framesIn: number
-  readonly framesOut: number
-  /** Bytes of frames; of text frames, characters. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** Bytes that wait here: to be sent, or, as items of iterators and streams, to be read. */
-  readonly buffered: number
-}
-
-/** One of the entries of a table. */
-export interface TableEntry {
-  readonly id: number
-  /** The own object, or the netref. */
-  readonly object: object
-  /** How often the reference has crossed and was not given back. */
-  readonly receipts: number
-}
-
-export interface Tables {
-  /** Own objects the peer holds. */
-  readonly exports: TableEntry[]
-  /** Netrefs held here. */
-  readonly imports: TableEntry[]
-}
 
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
   readonly initiates: boolean
   /** Who the peer is, as `authenticate` found. */
   readonly identity?: unknown
+  /** What makes calls with a key mean something. */
+  readonly keying?: Keying | undefined
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
@@ -88,9 +56,6 @@ export interface SessionEvents {
   /** The session has ended. */
   closed: Reason
 }
-
-const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
-  entry.object !== undefined
 
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -154,8 +119,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
       this.#report(error, call)
     )
-    if (setup.results)
-      this.#callee.keyed = new KeyedCalls(setup.results, this.identity, this.#references, report)
+    this.#callee.keyed = setup.keying?.(this.identity, this.#references, report)
     if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
     this.link.start()
   }
@@ -175,32 +139,12 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 
   get stats(): SessionStats {
-    const { framesIn, bytesIn, sender } = this.link
-    const { exports, imports } = this.#references
-    return {
-      exports: exports.size,
-      imports: imports.size,
-      pending: this.#caller.pending,
-      callsIn: this.#callee.calls,
-      callsOut: this.#caller.calls,
-      framesIn,
-      framesOut: sender.frames,
-      bytesIn,
-      bytesOut: sender.bytes,
-      buffered: sender.buffered + this.#references.flows.buffered
-    }
+    return statsOf(this.link, this.#references, this.#caller, this.#callee)
   }
 
   /** What is in the two tables at present, for tools that show it. */
   get tables(): Tables {
-    const { exports, imports } = this.#references
-    return {
-      exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
-      // The collector may have taken a netref, and not told yet.
-      imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(
-        isHeld
-      )
-    }
+    return tablesOf(this.#references)
   }
 
   /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
@@ -348,7 +292,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
-    this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
+    const { depth, jsonBytes, values } = limits
+    this.#references.boxing = { depth, jsonBytes, values, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer

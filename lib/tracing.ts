@@ -1,4 +1,6 @@
-// W3C trace context: a call says which span it is made in, where OpenTelemetry's API is installed.
+// W3C trace context: a call says which span it is made in, where OpenTelemetry's API is installed. A page has
+// `tracing-browser.ts` in its place.
+import { isTraceparent, TRACEPARENT } from './protocol.js'
 
 /** What carries traces across. */
 export interface Tracing {
@@ -8,13 +10,7 @@ export interface Tracing {
   within<T>(parent: string | undefined, run: () => T): T
 }
 
-/** Version 00 of https://www.w3.org/TR/trace-context: trace, span and flags; an id of zeros is none. */
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
-
-export const isTraceparent = (text: unknown): text is string =>
-  typeof text === 'string' && TRACEPARENT.test(text)
-
-/** Undefined, so that nothing is paid, where `@opentelemetry/api` is not there: it is not asked for in browsers. */
+/** Undefined, so that nothing is paid, where `@opentelemetry/api` is not there. */
 export const tracing: Tracing | undefined = load()
 
 function load(): Tracing | undefined {

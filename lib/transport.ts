@@ -1,6 +1,7 @@
 // What carries frames. A transport delivers whole frames in order, and may die.
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
+import type { FrameData } from './frame.js'
 import type { Tickets } from './tickets.js'
 
 /** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
@@ -9,8 +10,10 @@ export const ROOM = 1 << 20
 export interface Transport {
   /** Begins delivery to `listener`. Called once, before anything else. */
   start(listener: TransportListener): void
+  /** Whether it moves buffers to the other end: bytes are to be in parts then, with nobody else's hands on them. */
+  readonly moves?: boolean
   /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
-  send(frame: string | Uint8Array, sent?: () => void): void
+  send(frame: FrameData, sent?: () => void): void
   /** Bytes that were sent and have not left this process. */
   readonly buffered: number
   /** Bytes that have come, of frames that are not complete, too; for transports that can tell. */
@@ -27,7 +30,7 @@ export interface Transport {
 /** What a transport tells the link above it. */
 export interface TransportListener {
   opened(): void
-  received(frame: string | Uint8Array): void
+  received(frame: FrameData): void
   /** The last word of a transport: it is gone, for what the other end said or for what befell it. */
   closed(reason: Reason): void
 }

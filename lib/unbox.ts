@@ -220,8 +220,10 @@ function reviveBytes(given: unknown, range: Uint8Array | undefined): unknown {
   if (!Bytes) throw new TypeError(`this runtime has no ${type}`)
   const size = (Bytes as unknown as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1
   if (range.byteLength % size !== 0) throw new ProtocolError(`${range.byteLength} bytes for a ${type}`)
+  const { length } = range
+  const whole = length > 0 && length === range.buffer.byteLength
   const shared =
-    type !== 'ArrayBuffer' && range.byteLength * 2 > range.buffer.byteLength && range.byteOffset % 8 === 0
+    whole || (type !== 'ArrayBuffer' && length * 2 > range.buffer.byteLength && range.byteOffset % 8 === 0)
   const { buffer, byteOffset, byteLength } = shared ? range : new Uint8Array(range)
   if (type === 'ArrayBuffer') return buffer
   if (type === 'Buffer') return Buffer.from(buffer, byteOffset, byteLength)

@@ -1,5 +1,6 @@
 // A transport around another one: what it does not do itself, the inner one does.
 import type { Reason } from './errors.js'
+import type { FrameData } from './frame.js'
 import type { Transport, TransportListener } from './transport.js'
 
 export abstract class Wrapped implements Transport {
@@ -7,7 +8,10 @@ export abstract class Wrapped implements Transport {
 
   abstract start(listener: TransportListener): void
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
+  get moves(): boolean {
+    return this.inner.moves === true
+  }
+  send(frame: FrameData, sent?: () => void): void {
     this.inner.send(frame, sent)
   }
   get buffered(): number {

@@ -12,9 +12,9 @@ import {
   type PairOptions,
   registerError,
   registerType,
-  Server,
   Service,
   Session,
+  serve,
   UnsendableError
 } from '../lib/index.js'
 import { className, describe, functionName } from '../lib/labels.js'
@@ -550,6 +550,7 @@ t.test(
   'what cannot travel rejects its call with a TypeError that names the place, and leaves nothing behind',
   t =>
     overEcho(t, async (root, conn) => {
+      await using server = await serve(Echo, { port: 0 })
       const refusals: [string, () => unknown][] = [
         ['Symbol\\(tag\\)', () => Symbol('tag')],
         ['Symbol\\(Symbol\\.iterator\\)', () => Symbol.iterator],
@@ -570,7 +571,7 @@ t.test(
         ['`process`', () => process],
         ['a Session', () => conn.session],
         ['a Connection', () => conn],
-        ['a Server', () => Object.create(Server.prototype)]
+        ['a Server', () => server]
       ]
       const places: [string, (bad: unknown) => unknown][] = [
         ['', bad => bad],

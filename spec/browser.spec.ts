@@ -75,14 +75,20 @@ import { serve } from './netref.js'
 const service = {
   add: (a, b) => a + b,
   sum: bytes => bytes.reduce((sum, byte) => sum + byte, 0),
-  call: (callback, ...args) => callback(...args)
+  call: (callback, ...args) => callback(...args),
+  never: () => new Promise(() => {})
 }
 await serve(service, { endpoint: self })
 `
 const SHARED = `
 import { serve } from './netref.js'
 let pages = 0
-await serve(() => ({ add: (a, b) => a + b, page: (number => () => number)(++pages) }), { endpoint: self })
+const service = () => ({
+  add: (a, b) => a + b,
+  page: (number => () => number)(++pages),
+  sessions: () => server.sessions.size
+})
+const server = await serve(service, { endpoint: self })
 `
 const FRAME = `
 import { serve } from './netref.js'
@@ -335,6 +341,31 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
+  await t.test('a page that stands still, as in the background, and goes on', async t => {
+    const lab = new Lab()
+    await using patient = await serve(() => lab, { server: web, path: '/frozen', heartbeat: 200 })
+    const page = await open(t)
+    await page.evaluate(async () => {
+      const conn = netrefSpec.connect(`${netrefSpec.url}/frozen`, { heartbeat: 200 })
+      netrefSpec.conn = conn
+      netrefSpec.heard = 0
+      await conn.root.keep(() => ++netrefSpec.heard)
+    })
+    const [session] = patient.sessions
+    const devtools = await context.newCDPSession(page)
+    await devtools.send('Debugger.enable')
+    await devtools.send('Debugger.pause')
+    await until(() => session!.state === 'interrupted')
+    // It waits at the server, for the page to come back.
+    const called = lab.kept!()
+    await devtools.send('Debugger.disable')
+    t.equal(await called, 1, 'carried out once')
+    t.equal(session!.state, 'open')
+    t.same([...patient.sessions], [session], 'it is the same session')
+    await page.evaluate(() => netrefSpec.conn.close())
+    await page.close()
+  })
+
   await t.test('a server that is not there, and one that refuses a page', async t => {
     const page = await open(t)
     const reasons = await page.evaluate(async () => {
@@ -387,7 +418,7 @@ t.test('in Chromium', options, async t => {
   await t.test('a Worker', async t => {
     const page = await open(t)
     const found = await page.evaluate(async () => {
-      const { connect, workerOf } = netrefSpec
+      const { connect, Netref, workerOf } = netrefSpec
       const worker = workerOf('/worker.js')
       const conn = connect(worker)
       const bytes = new Uint8Array(1 << 20).fill(1)
@@ -395,12 +426,29 @@ t.test('in Chromium', options, async t => {
         await conn.root.add(1, 2),
         await conn.root.sum(bytes),
         bytes.length,
+        await conn.root.sum(Netref.transfer(bytes)),
+        bytes.length,
         await conn.root.call((a: number) => a + 1, 1)
       ]
       await conn.close()
       return { done, failed: (await connect(workerOf('/nowhere.js')).closed).code }
     })
-    t.same(found, { done: [3, 1 << 20, 1 << 20, 2], failed: 'unreachable' })
+    t.same(found, { done: [3, 1 << 20, 1 << 20, 1 << 20, 0, 2], failed: 'unreachable' })
+    await page.close()
+  })
+
+  await t.test('a Worker that is ended in the middle of a call', async t => {
+    const page = await open(t)
+    const found = await page.evaluate(async () => {
+      const { connect, workerOf } = netrefSpec
+      const worker = workerOf('/worker.js')
+      const conn = connect(worker)
+      await conn.root.add(1, 2)
+      const pending = conn.root.never().catch((error: Dom) => error.code)
+      worker.terminate()
+      return [await pending, (await conn.closed).code]
+    })
+    t.same(found, ['connection-lost', 'connection-lost'])
     await page.close()
   })
 
@@ -409,13 +457,24 @@ t.test('in Chromium', options, async t => {
     const found = await page.evaluate(async () => {
       const { connect, sharedWorkerOf } = netrefSpec
       const first = connect(sharedWorkerOf('/shared.js').port)
+      const done = [await first.root.add(1, 2), await first.root.page()]
       const second = connect(sharedWorkerOf('/shared.js').port)
-      const done = [await first.root.add(1, 2), await first.root.page(), await second.root.page()]
+      done.push(await second.root.page())
       await first.close()
       await second.close()
       return done
     })
     t.same(found, [3, 1, 2])
+    const join = async () => {
+      netrefSpec.shared = netrefSpec.connect(netrefSpec.sharedWorkerOf('/shared.js').port)
+      await netrefSpec.shared.ping()
+    }
+    const other = await open(t)
+    await page.evaluate(join)
+    await other.evaluate(join)
+    await page.waitForFunction(async () => (await netrefSpec.shared.root.sessions()) === 2)
+    await other.close()
+    await page.waitForFunction(async () => (await netrefSpec.shared.root.sessions()) === 1)
     await page.close()
   })
 

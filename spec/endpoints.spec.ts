@@ -18,10 +18,12 @@ t.test('an address: by the WebSocket of the page, and none of the options of Nod
   await using server = await serve(service, { port: 0 })
   await using conn = connect(server.url.replace('ws:', 'http:'))
   t.equal(await conn.root.add(1, 2), 3)
-  t.throws(() => connect(server.url, { headers: {} }), {
-    name: 'TypeError',
-    message: "connect: headers is not a page's to say"
-  })
+  for (const name of ['headers', 'handshakeTimeout']) {
+    t.throws(() => connect(server.url, { [name]: 1 }), {
+      name: 'TypeError',
+      message: `connect: ${name} is not a page's to say`
+    })
+  }
 })
 
 t.test('a port, in a page and in its workers', async t => {

@@ -1,7 +1,7 @@
 // The choke point, rule by rule in the order of the design; each in both directions.
 import t, { type Test } from 'tap'
 import { startCall } from '../lib/call-context.js'
-import { NO_EXPOSURE, operate } from '../lib/exposure.js'
+import { NO_EXPOSURE } from '../lib/exposure.js'
 import {
   type CommonOptions,
   callSession,
@@ -15,6 +15,7 @@ import {
   type Session,
   serve
 } from '../lib/index.js'
+import { operate } from '../lib/operate.js'
 import { Op } from '../lib/protocol.js'
 import { rootMaker } from '../lib/service.js'
 import { assertClean, overMemory, rejection, until } from './helpers.js'

@@ -1,7 +1,7 @@
 /* c8 ignore start: this checks, and is not what is checked: branches that no run took this time are no fault. */
 // What a peer may say, and what it may say badly: inputs for fuzzing, grown from the grammar in lib/protocol.ts.
 import fc, { type Arbitrary } from 'fast-check'
-import { parseFrame } from '../lib/frame.js'
+import { type FrameData, parseFrame } from '../lib/frame.js'
 import { Op, parseMessage } from '../lib/protocol.js'
 import type { Loose } from './wire.js'
 
@@ -368,7 +368,7 @@ export class BadPeer {
   ) {}
 
   /** Learns from a frame. @throws when it is not of the protocol */
-  hear(data: string | Uint8Array): void {
+  hear(data: FrameData): void {
     const { messages, alone } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000, values: 1 << 30 })
     if (!alone) this.#frames++
     for (const raw of messages) {

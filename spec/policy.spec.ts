@@ -1,6 +1,6 @@
 import t from 'tap'
-import { operate } from '../lib/exposure.js'
 import { expose, exposed, Netref, type PeerCall, pair, Service, type Session } from '../lib/index.js'
+import { operate } from '../lib/operate.js'
 import { policed } from '../lib/policy.js'
 import { Op } from '../lib/protocol.js'
 import { assertClean, overMemory, overSocket, rejection } from './helpers.js'

@@ -259,3 +259,19 @@ t.test('a session that has ended: releases do nothing, operations reject', async
   t.equal(is(file), true)
   t.equal(session(file), conn.session)
 })
+
+t.test('what can be given up: whole buffers', t => {
+  const { transfer }: Loose = Netref
+  for (const nothing of [1, null, undefined, {}, [], 'text', new Uint8Array(new SharedArrayBuffer(8))]) {
+    t.throws(() => transfer(nothing), {
+      name: 'TypeError',
+      message: 'Netref.transfer: it takes an ArrayBuffer or a view of one'
+    })
+  }
+  t.throws(() => transfer(new Uint8Array(8).subarray(1)), {
+    message: 'Netref.transfer: 7 of the 8 bytes of a buffer, which would go as a whole: transfer a copy'
+  })
+  const empty = new Uint8Array()
+  t.equal(transfer(empty), empty)
+  t.end()
+})

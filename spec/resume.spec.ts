@@ -562,6 +562,9 @@ class Store extends Service {
   @exposed @idempotent ask(answer: Netref<(times: number) => string>) {
     return ++Store.asked === 1 ? new Promise<string>(() => {}) : answer(Store.asked)
   }
+  @exposed @idempotent measure(_bytes: object) {
+    return new Promise<number>(() => {})
+  }
   @exposed append(value: string) {
     Store.values.push(value)
     return new Promise<void>(() => {})
@@ -600,6 +603,17 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   const held = rejection(thing.wait())
   const withOld = rejection(root.use(thing).then(() => new Promise(() => {})))
   const size = Promise.resolve(root.size)
+  const moved = rejection(root.measure(Netref.transfer(new Uint8Array(3))))
+  let reads = 0
+  const once = rejection(
+    root.measure({
+      bytes: new Uint8Array(3),
+      get name() {
+        if (++reads > 1) throw new Error('it can be read once')
+        return 'once'
+      }
+    })
+  )
   await conn.ping()
   given.text = 'changed'
   const pinged = rejection(conn.ping())
@@ -611,7 +625,7 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   Store.values.push('size')
   const second = await serve(Store, { port })
   await until(() => told.includes('renewed'))
-  for (const error of [await chained, await held])
+  for (const error of [await chained, await held, await moved, await once])
     t.match(error, { name: 'SessionEndedError', code: 'server-closed', mayHaveRun: true })
   t.match(await append, {
     name: 'MayHaveRunError',

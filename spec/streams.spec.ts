@@ -10,7 +10,7 @@ import { createGzip, gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { Feed } from '../lib/feed.js'
 import { Netref, pair, SessionEndedError } from '../lib/index.js'
-import { ArrivedWritable } from '../lib/streams.js'
+import { ArrivedWritable } from '../lib/writable.js'
 import { both, breakable, type Joined, overMemory, overSocket, rejection, until } from './helpers.js'
 import { collect, type Loose, quiet } from './wire.js'
 

@@ -18,7 +18,7 @@ import {
   type CommonOptions,
   type ConnectOptions,
   connect,
-  type Netref,
+  Netref,
   pair,
   type Reason,
   Service,
@@ -36,6 +36,17 @@ class Echo extends Service {
   exposed_echo(value: unknown) {
     return value
   }
+  exposed_sum(...arrays: Float64Array[]) {
+    return arrays.flatMap(array => [...array]).reduce((a, b) => a + b, 0)
+  }
+  last: ArrayBuffer | undefined
+  exposed_make(length: number) {
+    this.last = new ArrayBuffer(length)
+    return Netref.transfer(this.last)
+  }
+  exposed_made() {
+    return this.last!.byteLength
+  }
   exposed_never() {
     return new Promise<never>(() => {})
   }
@@ -43,6 +54,8 @@ class Echo extends Service {
     return callback(n)
   }
 }
+
+declare const gc: () => void
 
 interface Joined {
   readonly conn: Connection<Echo>
@@ -61,6 +74,21 @@ interface Options {
 
 /** A session over the transport of that name. */
 const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>> = {
+  memory: async (_t, { client = {}, server: serving = {} } = {}) => {
+    const conn = pair(Echo, { ...client, serving })
+    const { served, transports } = conn
+    await conn.ping()
+    return {
+      conn,
+      served,
+      sever: () => transports[0].close({ code: 'connection-lost', message: 'it broke' }),
+      async close() {
+        served.end({ code: 'server-closed', message: 'the server is going away' })
+        await served.closed
+      }
+    }
+  },
+
   WebSocket: (t, options) => overSockets(t, options, (url, client) => connect(url, client)),
 
   // `ws` has the face of a page's WebSocket, too.
@@ -185,6 +213,37 @@ for (const [name, join] of Object.entries(transports)) {
     await close()
   })
 
+  t.test(`over ${name}: bytes that are given up are gone here, once they are sent`, async t => {
+    const { conn, served, close } = await join(t)
+    const { root } = conn
+    for (const length of [10, 100_000]) {
+      const [given, kept] = [new Float64Array(length).fill(1), new Float64Array(length).fill(1)]
+      const sum = root.sum(Netref.transfer(given), kept, kept.subarray(1))
+      t.same([given.length, given.buffer.byteLength, kept.length], [0, 0, length])
+      t.equal(await sum, 3 * length - 1)
+      t.match(await rejection(root.echo(given)), {
+        message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is gone/
+      })
+    }
+    const whole = Uint8Array.of(1, 2, 3)
+    const views = [whole.subarray(1), Netref.transfer(whole), whole]
+    t.same(
+      await root.echo(views),
+      [
+        [2, 3],
+        [1, 2, 3],
+        [1, 2, 3]
+      ].map(bytes => Uint8Array.from(bytes)),
+      'whatever else of it goes along'
+    )
+    t.equal(whole.length, 0)
+    t.equal((await root.make(1000)).byteLength, 1000)
+    t.equal(await root.made(), 0, 'what is returned, too')
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
   t.test(`over ${name}: much more than there is room for, asked for at once`, async t => {
     const { conn, served, close } = await join(t, { server: { limits: { bufferedBytes: 1 << 19 } } })
     const parts = Array.from({ length: 60 }, (_, i) => new Uint8Array(100_000).fill(i))
@@ -256,6 +315,7 @@ const program = (name: string) => fileURLToPath(new URL(`fixtures/${name}.ts`, i
 interface Sums {
   add(a: number, b: number): number
   sum(bytes: Uint8Array): number
+  never(): Promise<never>
   exit(): void
 }
 
@@ -305,6 +365,18 @@ t.test('a thread: two sessions, and messages of its owner beside', async t => {
   t.equal(await second.root.add(3, 4), 7)
   const cutOff = second.root.exit()
   t.match(await rejection(cutOff), { code: 'connection-lost', message: /the other end of the port is gone/ })
+})
+
+t.test('a thread that is ended from outside, in the middle of a call', async t => {
+  const worker = await thread(t)
+  const conn = connect<Sums>(worker)
+  await conn.root.add(1, 2)
+  const pending = rejection(conn.root.never())
+  await worker.terminate()
+  t.match(await pending, { code: 'connection-lost', message: /the other end of the port is gone/ })
+  t.match(await conn.closed, { code: 'connection-lost' })
+  const { exports, imports, pending: calls } = conn.stats
+  t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
 })
 
 t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
@@ -367,9 +439,15 @@ t.test('a port that brings what is no frame', async t => {
   const shared = new Uint8Array(new SharedArrayBuffer(16))
   for (const [message, code] of [
     [{}, 'protocol'],
+    [{ alive: 'once more' }, 'protocol'],
     [-1, 'protocol'],
     [1e9, 'protocol'],
     [shared, 'protocol'],
+    [['[0,[],[]]', shared], 'protocol'],
+    [['[0,[]]'], 'protocol'],
+    [['[0,[],[]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,9]]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,8,0]]]', new Uint8Array(8)], 'protocol'],
     [{ end: 'farewell' }, 'protocol'],
     [{ end: 'limit: too much' }, 'limit'],
     ['x'.repeat(30 << 20), 'limit']
@@ -380,10 +458,34 @@ t.test('a port that brings what is no frame', async t => {
     port2.postMessage({ netref: 'serving' })
     const port = await offered
     port.postMessage(null)
+    port.postMessage({ alive: 'as far as a page can tell' })
     port.postMessage(message)
     t.match(await conn.closed, { code })
     port1.close()
   }
+})
+
+t.test('bytes that are given up move through a port: they are there once', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const limits = { frameBytes: 128 << 20 }
+  const held: Uint8Array[] = []
+  const server = await serve({ hold: (bytes: Uint8Array) => held.push(bytes) }, { endpoint: port2, limits })
+  const conn = connect<{ hold(bytes: Uint8Array): number }>(port1, { limits })
+  // What earlier tests left behind is gone before it is measured.
+  for (let i = 0; i < 5; i++) {
+    gc()
+    await conn.ping()
+  }
+  const size = 64 << 20
+  const bytes = new Uint8Array(size)
+  const { arrayBuffers } = process.memoryUsage()
+  await conn.root.hold(Netref.transfer(bytes))
+  const more = process.memoryUsage().arrayBuffers - arrayBuffers
+  t.ok(more < size / 2, `${more} bytes more`)
+  t.equal(held[0]!.length, size)
+  await conn.close()
+  await server.close()
+  port1.close()
 })
 
 t.test('a port gives room only to who reads; who takes more is cut off', async t => {
@@ -490,6 +592,49 @@ t.test('what is no endpoint', async t => {
   const window = { postMessage() {} }
   Object.assign(window, { window })
   t.throws(() => connect(window), /a window is no endpoint: make a MessageChannel/)
+})
+
+t.test('options of a socket mean nothing over an endpoint, and are refused', async t => {
+  const { port1, port2 } = new MessageChannel()
+  t.teardown(() => port1.close())
+  const refused = (name: string) => ({
+    name: 'TypeError',
+    message: new RegExp(`\\\`${name}\\\` means nothing over an endpoint: \\w`)
+  })
+  for (const name of [
+    ...['authenticate', 'sameIdentity', 'allowedOrigins', 'allowedHosts', 'trustProxy', 'resumeWindow'],
+    ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog']
+  ]) {
+    t.match(await rejection(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
+  }
+  for (const name of [
+    ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
+    ...['passphrase', 'servername', 'rejectUnauthorized']
+  ]) {
+    t.throws(() => connect(port1, { [name]: 1 }), refused(name))
+  }
+  t.match(await rejection(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
+  t.match(await rejection(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
+    message: /^serve: `authenticate` .* give that to nobody else, or ask in the service$/
+  })
+  const duplex = new PassThrough()
+  t.throws(() => connect(duplex, { handshakeTimeout: 1 }), refused('handshakeTimeout'))
+
+  const server = await serve(Echo, {
+    endpoint: port2,
+    heartbeat: 0,
+    resumeWindow: 0,
+    authenticate: undefined
+  })
+  await using conn = connect<Echo>(port1, {
+    reconnect: false,
+    renew: false,
+    heartbeat: 0,
+    handshakeTimeout: 5000
+  })
+  t.equal(await conn.root.echo(1), 1, 'what says how it is anyway may be said')
+  await conn.close()
+  await server.close()
 })
 
 t.test('a page: it is told little, and cannot be slowed down', async t => {

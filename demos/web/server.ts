@@ -9,6 +9,7 @@ import { Tab } from './tab.js'
 
 const FILES: Record<string, readonly [file: string, type: string]> = {
   '/': ['page/index.html', 'text/html'],
+  '/icon.svg': ['page/icon.svg', 'image/svg+xml'],
   '/style.css': ['page/style.css', 'text/css'],
   '/page.js': ['page/page.js', 'text/javascript'],
   '/view.js': ['page/view.js', 'text/javascript'],
@@ -17,7 +18,8 @@ const FILES: Record<string, readonly [file: string, type: string]> = {
 }
 
 /** Nothing but what is served here may run, and nothing of it may evaluate text. */
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
 
 /** Serves the page and its sessions. */
 async function serveWeb(port: number): Promise<{ url: string; close(): Promise<void> }> {

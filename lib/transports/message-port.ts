@@ -4,13 +4,17 @@
 // `{ netref: 'connect' }`; then who asked gives a port of its own for the session, `{ netref: 'connect', port }`.
 // On that port go
 //   null                     once, from the serving side: the port was taken
-//   a string, a Uint8Array   a frame
+//   a string                 a frame
+//   [a string, Uint8Array…]  a frame in parts
 //   a number                 that many bytes of frames were taken: there is room for as many again
+//   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
 //   { end }                  the farewell, and the last
 import type { MessagePort } from 'node:worker_threads'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { FrameInParts } from '../frame.js'
+import { holdLifeline, watchLifeline } from '../lifeline.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
 
 /** How much is taken before the other end is told, in bytes. */
@@ -59,11 +63,14 @@ export class MessagePortTransport implements Transport {
   /** Bytes of frames taken that the other end has not been told of. */
   #taken = 0
   #paused = false
+  readonly moves = true
   #listener!: TransportListener
   #port: MessagePort | undefined
   /** Takes off the listeners on the endpoint, then on the port. */
   #offs: Off[] = []
-  #closed = false
+  readonly #over = new AbortController()
+  /** Whether the other end has said what tells that it is gone. */
+  #watches = false
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
@@ -75,8 +82,10 @@ export class MessagePortTransport implements Transport {
   static accept(port: MessagePort, maxPayload: number): MessagePortTransport {
     const take = (transport: MessagePortTransport) => {
       transport.#listen(port)
-      port.postMessage(null)
-      transport.#listener.opened()
+      holdLifeline(port, transport.#over.signal, () => {
+        port.postMessage(null)
+        transport.#listener.opened()
+      })
     }
     return new MessagePortTransport(take, ROOM + maxPayload)
   }
@@ -91,10 +100,15 @@ export class MessagePortTransport implements Transport {
     this.open(this)
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
+  send(frame: string | FrameInParts, sent?: () => void): void {
     this.#untold += frame.length
     if (sent) this.#waiting.push(sent)
-    this.#port!.postMessage(frame, typeof frame === 'string' ? [] : [frame.buffer as ArrayBuffer])
+    if (typeof frame === 'string') return this.#port!.postMessage(frame)
+    const { json, ranges } = frame
+    this.#port!.postMessage(
+      [json, ...ranges],
+      ranges.map(({ buffer }) => buffer as ArrayBuffer)
+    )
   }
 
   /** So little as the other end does not mention counts as taken. */
@@ -141,27 +155,34 @@ export class MessagePortTransport implements Transport {
   #listen(port: MessagePort): void {
     this.#port = port
     onMessage(port, message => {
-      if (!this.#closed) this.#receive(message)
+      if (!this.#over.signal.aborted) this.#receive(message)
     })
-    // Node tells of a port whose other end is gone. Browsers do not: there silence tells.
-    on(port, 'close', () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` }))
+    // Node tells of a port whose other end is gone, browsers do not.
+    on(port, 'close', this.#lost)
   }
 
   #receive(message: unknown): void {
-    if (typeof message === 'string' || isFrame(message)) return this.#take(message)
+    if (typeof message === 'string') return this.#take(message)
+    if (isFrame(message)) return this.#take(new FrameInParts(message[0], message.slice(1) as Uint8Array[]))
     if (message === null) return this.#opened()
     if (typeof message === 'number' && message >= 0 && message <= this.#untold) return this.#drained(message)
-    const { end } = Object(message) as { end?: unknown }
+    const { end, alive } = Object(message) as { end?: unknown; alive?: unknown }
+    if (typeof alive === 'string' && !this.#watches) {
+      this.#watches = true
+      return void watchLifeline(this.#port!, alive, this.#over.signal, this.#lost)
+    }
     const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
     this.#end(parseFarewell(String(end), PEER) ?? wrong)
   }
 
+  readonly #lost = () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` })
+
   #opened(): void {
     this.#forget()
-    this.#listener.opened()
+    holdLifeline(this.#port!, this.#over.signal, () => this.#listener.opened())
   }
 
-  #take(frame: string | Uint8Array): void {
+  #take(frame: string | FrameInParts): void {
     this.#taken += frame.length
     if (this.#taken > this.most) {
       return this.#end({ code: 'limit', message: `${PEER} sent more than there was room for` })
@@ -189,8 +210,8 @@ export class MessagePortTransport implements Transport {
   }
 
   #end(reason: Reason): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#over.signal.aborted) return
+    this.#over.abort()
     this.#forget()
     this.#port?.close()
     queueMicrotask(() => this.#listener.closed(reason))
@@ -198,8 +219,12 @@ export class MessagePortTransport implements Transport {
 }
 
 /** Memory that is shared could change while it is read. */
-const isFrame = (message: unknown): message is Uint8Array =>
-  message instanceof Uint8Array && message.buffer instanceof ArrayBuffer
+const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
+  Array.isArray(message) &&
+  message.every((part, i) =>
+    i === 0 ? typeof part === 'string' : part instanceof Uint8Array && part.buffer instanceof ArrayBuffer
+  ) &&
+  message.length > 1
 
 /** Who connects over an endpoint; in a SharedWorker, over that of each page. */
 export class MessagePortListener implements Listener {

@@ -59,6 +59,9 @@ async function use(conn) {
   assert.deepEqual(await root.echo(value), value)
   const large = new Uint8Array(3 << 20).fill(7)
   assert.deepEqual(await root.echo(large), large)
+  const given = large.slice()
+  assert.deepEqual(await root.echo(Netref.transfer(given)), large)
+  assert.equal(given.length, 0)
   assert.deepEqual(await root.each([1, 2, 3], n => n * 2), [2, 4, 6])
   const fn = () => {}
   assert.equal(await root.echo(fn), fn)

@@ -84,7 +84,7 @@ export class View {
     )
     list(
       'imports',
-      imports.map(({ id, object }) => `#${id} ${object}`)
+      imports.map(({ object }) => String(object))
     )
     element('messages').replaceChildren(
       ...this.#messages.map(([direction, line]) => {

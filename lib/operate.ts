@@ -1,0 +1,217 @@
+// The choke point: carries out every get, set, delete, has, keys, describe, call, construct, obtain and iterate of a peer,
+// by the rules in `exposure.ts`; nothing else touches a home object.
+import { callSignal } from './call-context.js'
+import { type Description, describeMember } from './description.js'
+import { Refusal } from './errors.js'
+import { grantOf, isIdempotent, ruleOf } from './expose.js'
+import {
+  type Exposure,
+  helpOf,
+  isCollection,
+  memberOf,
+  membersOf,
+  notExposed,
+  type Origin,
+  whereIs,
+  within
+} from './exposure.js'
+import { describe } from './labels.js'
+import type { Name } from './names.js'
+import { isNetref, request } from './netref.js'
+import { permits } from './policy.js'
+import { Op, type OperationCode } from './protocol.js'
+import { travelOf } from './values.js'
+
+/** What an operation yields: a value, and the object it was read off where it is a function. */
+export interface Outcome {
+  readonly value: unknown
+  readonly self?: object | undefined
+}
+
+/**
+ * Carries out one operation of a peer on `target`: an object handed over, an answer of ours, or the root. From a
+ * netref on, the rest of the path goes to its home.
+ *
+ * @throws Refusal when the peer may not, or there is nothing there.
+ */
+export function operate(
+  op: OperationCode,
+  target: unknown,
+  path: readonly Name[],
+  operand: unknown,
+  exposure: Exposure,
+  origin: Origin = INSIDE
+): Outcome {
+  const steps = WHOLE.has(op) ? path.length : Math.max(path.length - 1, 0)
+  let holder = target
+  let from = origin
+  for (let i = 0; ; i++) {
+    if (isNetref(holder)) return { value: passOn(holder, op, path.slice(i), operand, origin) }
+    if (i === steps) break
+    holder = read(holder, path[i]!, exposure, from)
+    from = INSIDE
+  }
+  if (op === Op.keys || op === Op.describe) return { value: list(op, holder, exposure, from) }
+  if (op === Op.obtain) return { value: copy(holder, exposure, from) }
+  if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
+  const name = path[steps]
+  if (origin.again && op !== Op.call) throw mayHaveRun(name)
+  if (name === undefined) return itself(op, holder, operand, origin)
+  const object = within(holder, name, from)
+  const member = memberOf(object, name, exposure, from, op === Op.set)
+  if (op === Op.has) return { value: member !== undefined }
+  if (member === undefined) throw notExposed(name)
+  switch (op) {
+    case Op.get:
+      return outcome(object[member], object)
+    case Op.call:
+    case Op.oneway:
+      return { value: call(object[member], object, name, operand as unknown[], origin) }
+    case Op.construct:
+      return { value: construct(object[member], name, operand as unknown[], origin) }
+    case Op.set:
+    case Op.delete:
+      return { value: write(op, object, member, name, operand, exposure) }
+    default:
+      throw new Refusal('not-exposed', 'it is no iterator or stream')
+  }
+}
+
+const INSIDE: Origin = {}
+
+/** What is asked of a thing as a whole, not of a member. */
+const WHOLE = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
+
+const outcome = (value: unknown, self: object): Outcome =>
+  typeof value === 'function' ? { value, self } : { value }
+
+const mayHaveRun = (name: Name | undefined) =>
+  new Refusal(
+    'may-have-run',
+    `${what(name)} may have run before the session was lost, and is not @idempotent`
+  )
+
+const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
+
+/** An operation on the target itself. */
+function itself(op: OperationCode, target: unknown, operand: unknown, origin: Origin): Outcome {
+  switch (op) {
+    case Op.call:
+    case Op.oneway:
+      return { value: call(target, origin.self, undefined, operand as unknown[], origin) }
+    case Op.construct:
+      return { value: construct(target, undefined, operand as unknown[], origin) }
+    default:
+      throw new Refusal('not-exposed', 'it takes the name of a member')
+  }
+}
+
+/** The home of a netref does it, and learns of it when the caller gives up. */
+const passOn = (
+  netref: object,
+  op: OperationCode,
+  path: readonly Name[],
+  operand: unknown,
+  { called, again }: Origin
+): unknown => {
+  if (again) throw mayHaveRun(path.at(-1))
+  return request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+}
+
+function call(
+  fn: unknown,
+  self: object | undefined,
+  name: Name | undefined,
+  args: unknown[],
+  origin: Origin
+): unknown {
+  if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
+  if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
+  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
+  const rule = ruleOf(fn)
+  if (!rule) return Reflect.apply(fn, self, args)
+  if (!permits(rule)) throw notExposed(name ?? 'it')
+  return Reflect.apply(fn, self, rule.check ? rule.check(name, args) : args)
+}
+
+function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
+  if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
+  if (typeof type !== 'function' || type.prototype === undefined)
+    throw new Refusal('not-callable', `${what(name)} is not a class`)
+  return Reflect.construct(type, args)
+}
+
+function write(
+  op: typeof Op.set | typeof Op.delete,
+  object: object,
+  member: Name,
+  name: Name,
+  value: unknown,
+  exposure: Exposure
+): undefined {
+  const allowed = op === Op.set ? exposure.allowSetAttrs : exposure.allowDeleteAttrs
+  if (!allowed && !grantOf(object)?.write.has(name)) throw notExposed(name)
+  const done = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
+  if (!done)
+    throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)
+  return undefined
+}
+
+/** A step on the way: what stands at `name`. Getters run once. */
+function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, name, from)
+  const member = memberOf(object, name, exposure, from, false)
+  if (member === undefined) throw notExposed(name)
+  return object[member]
+}
+
+/** The members a peer may use: their names as it would write them, or a description of each. */
+function list(
+  op: typeof Op.keys | typeof Op.describe,
+  holder: unknown,
+  exposure: Exposure,
+  from: Origin
+): string[] | Description[] {
+  if (!exposure.describe)
+    throw new Refusal('not-exposed', 'what there is is not told: its home has `describe: false`')
+  const object = within(holder, 'keys', from)
+  const members = membersOf(object, exposure, from)
+  if (op === Op.keys) return [...members.keys()]
+  return [...members].map(([name, member]) => {
+    const at = whereIs(object, member)
+    const descriptor = at === null ? undefined : Object.getOwnPropertyDescriptor(at, member)
+    return describeMember(name, descriptor, helpOf(object, member, name))
+  })
+}
+
+/** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
+function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, 'obtain', from)
+  if (isCollection(object, from)) {
+    if (Array.isArray(object)) return [...object]
+    return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
+  }
+  const data: Record<string, unknown> = {}
+  for (const [name, member] of membersOf(object, exposure, from)) {
+    const value = object[member]
+    if (typeof value !== 'function' || isNetref(value)) data[name] = value
+  }
+  return data
+}
+
+/** An iterator over an exposed array, Map or Set, or over an object whose own iterator is exposed. */
+function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
+  const object = within(holder, Symbol.asyncIterator, from)
+  for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
+    const allowed =
+      name in object && (isCollection(object, from) || memberOf(object, name, exposure, from, false))
+    if (allowed) return asIterable(call(object[name], object, name, [], from))
+  }
+  throw notExposed(Symbol.asyncIterator)
+}
+
+/** An iterator of a class of its own travels as one, too: that it was made by `Symbol.iterator` says what it is. */
+function asIterable(made: unknown): unknown {
+  const isObject = typeof made === 'object' && made !== null && !isNetref(made)
+  return isObject && travelOf(made).as === 'reference' ? { [Symbol.asyncIterator]: () => made } : made
+}

@@ -1,0 +1,38 @@
+// Buffers that are given up: they move to the other side where what is between can move them, and are gone here in any
+// case.
+
+const givenUp = new WeakSet<ArrayBufferLike>()
+
+/** Says that the buffer is to move with the next message that it is in. @throws TypeError for what is no whole buffer */
+export function giveUp(bytes: ArrayBuffer | ArrayBufferView): void {
+  const buffer = bytes instanceof ArrayBuffer ? bytes : (bytes as Partial<ArrayBufferView> | null)?.buffer
+  if (!(buffer instanceof ArrayBuffer))
+    throw new TypeError('Netref.transfer: it takes an ArrayBuffer or a view of one')
+  if (bytes.byteLength !== buffer.byteLength) {
+    throw new TypeError(
+      `Netref.transfer: ${bytes.byteLength} of the ${buffer.byteLength} bytes of a buffer, which would go as a whole: transfer a copy`
+    )
+  }
+  if (buffer.byteLength > 0) givenUp.add(buffer)
+}
+
+export const isGivenUp = ({ buffer }: ArrayBufferView): boolean => givenUp.has(buffer)
+
+/** Whether what was given up has moved. */
+export const hasMoved = (buffer: ArrayBufferLike): boolean => givenUp.has(buffer) && buffer.byteLength === 0
+
+/** The same bytes, each range in a buffer of its own: what was given up moves there, all else is copied. */
+export function ownBytes(ranges: readonly Uint8Array[]): Uint8Array[] {
+  const moving = new Set<ArrayBufferLike>()
+  // Copied first: what moves is gone for a view of it that was sent beside.
+  const copies = ranges.map(range => {
+    const { buffer, byteLength } = range
+    if (!givenUp.has(buffer) || byteLength !== buffer.byteLength || moving.has(buffer))
+      return new Uint8Array(range)
+    moving.add(buffer)
+    return undefined
+  })
+  return copies.map((copy, i) => copy ?? move(ranges[i]!.buffer as ArrayBuffer))
+}
+
+const move = (buffer: ArrayBuffer) => new Uint8Array(structuredClone(buffer, { transfer: [buffer] }))

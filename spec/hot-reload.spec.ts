@@ -1,0 +1,113 @@
+// A page under development: vite swaps a component of React's while it is used, and its session goes with it.
+import { writeFile } from 'node:fs/promises'
+import type { Server as WebServer } from 'node:http'
+import { join } from 'node:path'
+import react from '@vitejs/plugin-react'
+import t from 'tap'
+import { createServer } from 'vite'
+import { expose, Service, serve } from '../lib/index.js'
+import { browse, bundle, noChromium, originOf } from './chromium.js'
+import { until } from './helpers.js'
+
+class Counters extends Service {
+  exposed_counter() {
+    let count = 0
+    return expose({ increment: () => ++count })
+  }
+}
+
+const HTML =
+  '<!doctype html><title>React</title><link rel="icon" href="data:,"><div id="app"></div>' +
+  '<script type="module" src="/main.jsx"></script>'
+const MAIN = `
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { Counter } from './counter.jsx'
+
+const page = createRoot(document.getElementById('app'))
+page.render(<StrictMode><Counter url={location.origin.replace('http', 'ws') + '/netref'} /></StrictMode>)
+window.unmount = () => page.unmount()
+`
+/** The hook is that of the README. */
+const componentOf = (version: number) => `
+import { connect } from 'netref'
+import { useEffect, useState } from 'react'
+
+function useRemote(url) {
+  const [root, setRoot] = useState()
+  useEffect(() => {
+    const conn = connect(url)
+    setRoot(conn.root)
+    return () => void conn.close()
+  }, [url])
+  return root
+}
+
+export function Counter({ url }) {
+  const root = useRemote(url)
+  const [counter, setCounter] = useState()
+  const [count, setCount] = useState(0)
+  useEffect(() => {
+    setCounter(undefined)
+    root?.counter().then(setCounter, () => {})
+  }, [root])
+  const increment = async () => setCount(await counter.increment())
+  return <button disabled={!counter} onClick={increment}>version {${version}}: count {count}</button>
+}
+`
+
+// biome-ignore lint/suspicious/noExplicitAny: this program has no types of a page
+type Dom = any
+
+t.test('vite swaps a component: no session is left behind', { skip: noChromium ?? false }, async t => {
+  const dir = t.testdir({ 'index.html': HTML, 'main.jsx': MAIN, 'counter.jsx': componentOf(1) })
+  const vite = await createServer({
+    root: dir,
+    cacheDir: join(dir, 'cache'),
+    configFile: false,
+    logLevel: 'error',
+    plugins: [react()],
+    resolve: { alias: { netref: await bundle(dir) } },
+    server: { host: '127.0.0.1', port: 0 }
+  })
+  t.teardown(() => vite.close())
+  await vite.listen()
+  const web = vite.httpServer as WebServer
+  // Beside vite's own sockets.
+  const server = await serve(Counters, { server: web, path: '/netref' })
+  let begun = 0
+  server.on('session', () => begun++)
+  await using context = await browse()
+  const page = await context.newPage()
+  const errors: string[] = []
+  page.on('pageerror', error => errors.push(error.message))
+  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  await page.goto(originOf(web))
+
+  await page.click('button:enabled', { clickCount: 2 })
+  await page.waitForSelector('text=version 1: count 2')
+  await until(() => server.sessions.size === 1)
+  await page.evaluate(() => {
+    ;(globalThis as Dom).sameWindow = true
+  })
+
+  for (const version of [2, 3, 4]) {
+    const before = begun
+    await writeFile(join(dir, 'counter.jsx'), componentOf(version))
+    await page.waitForSelector(`text=version ${version}: count 2`)
+    await until(() => begun > before && server.sessions.size === 1)
+    await page.click('button:enabled')
+    await page.waitForSelector(`text=version ${version}: count 1`)
+    await page.click('button:enabled')
+    await page.waitForSelector(`text=version ${version}: count 2`)
+    const [session] = server.sessions
+    await until(() => session!.stats.exports === 1, 'the counter of the component that is there')
+  }
+  t.ok(await page.evaluate(() => (globalThis as Dom).sameWindow), 'the page was not loaded again')
+
+  await page.evaluate(() => (globalThis as Dom).unmount())
+  await until(() => server.sessions.size === 0)
+  t.same(errors, [], 'nobody has anything to say')
+  await context.close()
+  await server.close()
+})
