@@ -17,6 +17,7 @@ import type { Kind } from './protocol.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
 import { hasMoved } from './transfer.js'
+import { KEYS_IN_ONE } from './unbox.js'
 import { type FlowKind, isIndex, isIterable, silence, type Travel, travelOf } from './values.js'
 
 /** A place in a value: what leads to it from the top. */
@@ -148,7 +149,7 @@ export class Boxing {
   #countValues(): void {
     const { values } = this.giver.boxing
     if (this.#values <= values) return
-    const why = `${this.#values} values that are not plain JSON are more than the other side takes in one message (limits.values: ${values})`
+    const why = `${Math.ceil(this.#values)} values that are not plain JSON are more than the other side takes in one message (limits.values: ${values})`
     throw new LimitError(
       'limit',
       `${why}: send them in parts, or as an iterator, or raise that limit on the other side`
@@ -343,13 +344,13 @@ export class Boxing {
         const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
           this.inside(i, entry, depth + 1)
         )
-        this.#values += entries.length
+        this.#values += entries.length / KEYS_IN_ONE
         return this.#mark('m', entries)
       }
       case 'set': {
         this.#plainOnly(object)
         const members = [...(object as Set<unknown>)].map((member, i) => this.inside(i, member, depth + 1))
-        this.#values += members.length
+        this.#values += members.length / KEYS_IN_ONE
         return this.#mark('s', members)
       }
       case 'error':

@@ -28,8 +28,9 @@ export interface Limits {
    */
   readonly depth: number
   /**
-   * How many values of one call, result or item may not be plain JSON: references, Dates, Maps and so on. Each entry of
-   * a Map, each member of a Set, and the class, the name, the message and each field of an Error are one more.
+   * How many values of one call, result or item may not be plain JSON: references, Dates, Maps and so on. Two entries of
+   * a Map, or members of a Set, are one more; and so is each of the class, the name, the message and the fields of an
+   * Error.
    *
    * @default 10 000
    */

@@ -81,10 +81,13 @@ export function unbox(
   return holder[0]
 }
 
+/** How many entries of a Map, or members of a Set, count as one value. */
+export const KEYS_IN_ONE = 2
+
 /** What counts in a value beside itself. */
 function partsOf(kind: Kind, raw: unknown): number {
   if (kind === 'e') return partsOfError((raw ?? {}) as BoxedError)
-  return (kind === 'm' || kind === 's') && Array.isArray(raw) ? raw.length : 0
+  return (kind === 'm' || kind === 's') && Array.isArray(raw) ? raw.length / KEYS_IN_ONE : 0
 }
 
 const REFERENCES = new Set<unknown>(['o', 'f', 'h', 'i', 'r', 'w', 'p', 'a'])

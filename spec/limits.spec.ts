@@ -98,8 +98,8 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
       const tooMany: Record<string, unknown[]> = {
         functions: some(11, i => () => i),
         Dates: [some(11, i => new Date(i))],
-        'a Map and its entries': [new Map(members(10).map(i => [i, i]))],
-        'a Set and its members': [[new Set(members(5))], new Set(members(4))],
+        'a Map and its entries': [new Map(members(20).map(i => [i, i]))],
+        'a Set and its members': [[new Set(members(10))], new Set(members(8))],
         'Errors and what they say': [
           [new Error('a'), new Error('b')],
           Object.assign(new Error('c'), { a: 1, b: 2 })
@@ -118,7 +118,7 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
       t.equal(await keep(...some(10, i => () => i)), 10, 'as many as there may be')
       const half = { fine: 1n, not: Symbol('stays home') }
       const error = Object.assign(new Error('what stays home does not count'), { a: half, b: half, c: half })
-      t.equal(await keep(new Set(members(4)), error, members(100_000)), 13)
+      t.equal(await keep(new Set(members(8)), error, members(100_000)), 13)
       t.equal(
         await conn.root.count(some(30, i => new Date(i)).values()),
         30,
@@ -157,8 +157,8 @@ t.test('values: who was told and sends more loses the session', async t => {
       `["o",${members(11).map(i => `[0,${i}]`)}]`
     ),
     'one place over and over': call('0', `["undefined",${members(11).map(() => '[0]')}]`),
-    'members of a Set': call(`[${members(10)}]`, '["s",[0]]'),
-    'entries of a Map': call(`[${members(10).map(i => `[${i},0]`)}]`, '["m",[0]]'),
+    'members of a Set': call(`[${members(20)}]`, '["s",[0]]'),
+    'entries of a Map': call(`[${members(20).map(i => `[${i},0]`)}]`, '["m",[0]]'),
     'fields of an Error': call(error, '["e",[0]]'),
     ranges: binary(`[0,[[1,1,0,"keep",[]]],[[0${',8'.repeat(11)}]]]`, 88)
   }
