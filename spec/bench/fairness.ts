@@ -17,7 +17,7 @@ export async function fairness(
     for (const entrant of entrants) {
       progress(`fairness: round ${round} of ${rounds}: ${entrant.name}`)
       const running = await start(entrant)
-      const greedy = entrant.start()
+      const greedy = entrant.start('client')
       try {
         await greedy.ask({ do: 'connect', address: running.address })
         await greedy.ask({ do: 'rate', work: 'add', atOnce: UNDER_WAY, ms })

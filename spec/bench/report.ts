@@ -1,11 +1,14 @@
 // What was measured, as a table in Markdown and as JSON.
 import { cpus } from 'node:os'
 import { BASELINE, median, type Row, reaches, type Series } from './rounds.js'
+import { BINDS } from './side.js'
 
-/** When and where: `2026-01-31, Node 20.1.0, 2 × AMD EPYC`. */
+/** When and where: `2026-01-31, Node 20.1.0, 2 × AMD EPYC, a core for each side`. */
 export function occasion(): string {
   const [cpu] = cpus()
-  return `${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus().length} × ${cpu?.model.trim() ?? 'unknown processor'}`
+  const machine = `${cpus().length} × ${cpu?.model.trim() ?? 'unknown processor'}`
+  const sides = BINDS ? ', a core for each side' : ''
+  return `${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${machine}${sides}`
 }
 
 export function table(rows: readonly Row[], names: readonly string[]): string {

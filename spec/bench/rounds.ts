@@ -26,7 +26,7 @@ export interface Row {
 
 /** Starts a contestant's server and client, and joins them. */
 export async function start(entrant: Entrant): Promise<Running> {
-  const [server, client] = [entrant.start(), entrant.start()]
+  const [server, client] = [entrant.start('server'), entrant.start('client')]
   const address = (await server.ask({ do: 'serve' })) as string
   await client.ask({ do: 'connect', address })
   await client.ask({ do: 'check' })

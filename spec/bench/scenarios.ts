@@ -111,7 +111,7 @@ export const SCENARIOS: readonly Scenario[] = [
     steady: true,
     async measure({ entrant, address: where }) {
       if (!URL.canParse(where)) return undefined
-      const [server, client] = [entrant.start(), entrant.start()]
+      const [server, client] = [entrant.start('server'), entrant.start('client')]
       try {
         const address = (await server.ask({ do: 'serve' })) as string
         await client.ask({ do: 'connect', address })

@@ -1,5 +1,6 @@
 // The runner's hold on a party: a process that does what it is asked, one request after the other.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { createInterface, type Interface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Request } from './party.js'
@@ -43,25 +44,35 @@ export class Side {
 /** A contestant as the runner sees it: how its processes are started. */
 export interface Entrant {
   readonly name: string
-  start(): Side
+  start(role: Role): Side
 }
 
-/** One that runs in Node. `build` is the folder of another build of netref. */
+export type Role = 'server' | 'client'
+type Command = [command: string, args: readonly string[]]
+
+/** Whether processes can be bound to a core (Linux). */
+export const BINDS = availableParallelism() > 1 && spawnSync('taskset', ['-V']).status === 0
+
+/**
+ * A command for a core of the role's own. Left alone, a system puts both sides on one core, or on two, as it happens,
+ * and ratios change by a factor of three with that.
+ */
+const bound = (role: Role, command: string, args: readonly string[]): Command =>
+  BINDS ? ['taskset', ['-c', role === 'server' ? '1' : '0', command, ...args]] : [command, args]
+
+/** One that runs in Node. `build` is the folder of another build of netref. Comlink's server is a thread of its client. */
 export const inNode = (name: string, contestant: string, build?: string): Entrant => ({
   name,
-  start() {
+  start(role) {
     const env = build === undefined ? process.env : { ...process.env, NETREF_BUILD: build }
-    return new Side(
-      name,
-      process.execPath,
-      ['--expose-gc', file('dist/spec/bench/party.js'), contestant],
-      env
-    )
+    const args = ['--expose-gc', file('dist/spec/bench/party.js'), contestant]
+    const free: Command = [process.execPath, args]
+    return new Side(name, ...(contestant === 'comlink' ? free : bound(role, ...free)), env)
   }
 })
 
 /** RPyC, with the first Python that has it. */
 export const inPython = (name: string, python: string): Entrant => ({
   name,
-  start: () => new Side(name, python, [file('contestants/rpyc_party.py')])
+  start: role => new Side(name, ...bound(role, python, [file('contestants/rpyc_party.py')]))
 })
