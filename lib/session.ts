@@ -292,7 +292,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
-    this.#references.boxing = { ...limits, exposeStacks: this.setup.exposeStacks }
+    const { depth, jsonBytes, values } = limits
+    this.#references.boxing = { depth, jsonBytes, values, exposeStacks: this.setup.exposeStacks }
     try {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer

@@ -88,21 +88,40 @@ const SIGNAL: Travel = { as: 'flow', kind: 'a' }
 
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
 export function travelOf(object: object): Travel {
-  const known = byPrototype.get(Object.getPrototypeOf(object))
+  const prototype = Object.getPrototypeOf(object)
+  const known = byPrototype.get(prototype)
   if (known) return known
-  if (object instanceof Error) return ERROR
-  const special = refusedObjects.get(object) ?? refusedClasses.find(([type]) => object instanceof type)?.[1]
+  const ofClass = travelOfClass(object, prototype)
+  if (ofClass.as === 'error' || ofClass.as === 'refused') return ofClass
+  const special = refusedObjects.get(object)
   if (special) return special
   if (isThenable(object)) return PROMISE
-  return streamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
+  if (ofClass !== REFERENCE) return ofClass
+  return nodeStreamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
-function streamOf(object: object): Travel | undefined {
+/** What the class of an object says, by its prototype: looked for once. */
+const byClass = new WeakMap<object, Travel>()
+
+function travelOfClass(object: object, prototype: object): Travel {
+  let travel = byClass.get(prototype)
+  if (!travel) {
+    travel = refusedClasses.find(([type]) => object instanceof type)?.[1] ?? builtInOf(object) ?? REFERENCE
+    byClass.set(prototype, travel)
+  }
+  return travel
+}
+
+function builtInOf(object: object): Travel | undefined {
+  if (object instanceof Error) return ERROR
   if (object instanceof AbortSignal) return SIGNAL
   if (object instanceof ReadableStream) return READABLE
   if (object instanceof WritableStream) return WRITABLE
-  if (object instanceof TransformStream) return PAIR
-  // Streams of Node's, which are known by this in its own code, too.
+  return object instanceof TransformStream ? PAIR : undefined
+}
+
+/** Streams of Node's are known by this in its own code, too. */
+function nodeStreamOf(object: object): Travel | undefined {
   if ('_readableState' in object) return '_writableState' in object ? PAIR : READABLE
   return '_writableState' in object ? WRITABLE : undefined
 }
