@@ -31,7 +31,7 @@ export interface Limits {
    * How many values of one call, result or item may not be plain JSON: references, Dates, Maps and so on. Each entry of
    * a Map, each member of a Set, and the class, the name, the message and each field of an Error are one more.
    *
-   * @default 16 384
+   * @default 10 000
    */
   readonly values: number
   /**
@@ -97,7 +97,7 @@ export const DEFAULT_LIMITS: Limits = {
   jsonBytes: 4 << 20,
   frameBytes: 16 << 20,
   depth: 200,
-  values: 1 << 14,
+  values: 10_000,
   exports: 1_000_000,
   imports: 1_000_000,
   pendingCalls: 100_000,

@@ -295,7 +295,7 @@ t.test('a client that reads slowly is not cut off before it has all that was sen
   const heard: number[] = []
   socket.on('message', data => heard.push(String(data).length))
   await once(socket, 'open')
-  socket.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":16384}]]]')
+  socket.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":10000}]]]')
   await until(() => heard.length === 1)
   const [session] = server.sessions
   socket.pause()

@@ -154,7 +154,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
   const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Echo() })
   await undefined
   ours.hold()
-  ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":16384}]]]')
+  ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}]]]')
   ours.send(frame)
   ours.letGo(1)
   let took = timed(() => ours.letGo(1))
@@ -228,7 +228,7 @@ function colliding(count: number): number[] {
 
 t.test('keys that were chosen to collide are refused before long', async t => {
   await using conn = pair(Echo)
-  const keys = colliding(8000)
+  const keys = colliding(4900)
   const entries = (keys: number[]) => new Map(keys.map(key => [key, 0]))
   t.equal(await conn.root.echo(entries(keys.map((_, i) => i))), 'object')
   t.equal(await conn.root.echo(entries(keys.map((_, i) => i * 1e10 + 0.5))), 'object')

@@ -393,7 +393,7 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   const reasons: Reason[] = []
   server.on('session', session => void session.closed.then(reason => reasons.push(reason)))
   greedy.pause()
-  greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":16384}]]]')
+  greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}]]]')
   for (let i = 1; i <= 400; i++) greedy.send(`[0,[[1,${i},0,"text",[1000000]]]]`)
   await until(() => server.sessions.size === 1)
   const [session] = server.sessions

@@ -119,7 +119,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
   const server = await serve(Works, { port: 0 })
   const first = await present(
     server.url,
-    '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":16384}],[1,1,0,"count",[]]]]'
+    '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}],[1,1,0,"count",[]]]]'
   )
   await until(() => first.heard.length > 0)
   const token = JSON.parse(first.heard[0]!)[1][0][3] as string
@@ -156,7 +156,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
 
 t.test('a count below what was counted before ends the session', async t => {
   const server = await serve(Works, { port: 0 })
-  const hello = '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":16384}]]]'
+  const hello = '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}]]]'
   const client = await present(server.url, hello)
   await until(() => client.heard.length > 0)
   const token = JSON.parse(client.heard[0]!)[1][0][3] as string
@@ -175,7 +175,7 @@ t.test('a session ends in the midst of being taken over, where its service says 
   const server = await serve(Works, { port: 0 })
   const client = await present(
     server.url,
-    '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":16384}]]]'
+    '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}]]]'
   )
   await until(() => client.heard.length > 0)
   const token = JSON.parse(client.heard[0]!)[1][0][3] as string
@@ -433,7 +433,7 @@ t.test('a peer that does not read, and comes with another socket, is answered th
   const server = await serve(Works, { port: 0, limits: { bufferedBytes: 1 << 20 } })
   const mute = await present(
     server.url,
-    '[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":16384}]]]'
+    '[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":10000}]]]'
   )
   await until(() => mute.heard.length > 0)
   const token = JSON.parse(mute.heard[0]!)[1][0][3] as string

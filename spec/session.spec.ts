@@ -229,7 +229,7 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
 })
 
 t.test('by hand: a released target is refused, a reply that cannot be read ends the session', async t => {
-  const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200,"values":16384}'
+  const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200,"values":10000}'
   const [ours, theirs] = MemoryTransport.pair()
   const frames: string[] = []
   const served = new Session(theirs, { ...settingsOf({}), initiates: false, makeRoot: () => new Peer() })
@@ -513,7 +513,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   const { stderr } = await promisify(execFile)(process.execPath, args, { env })
   const lines = stderr.trim().split('\n')
   for (const line of [
-    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":16384}',
+    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}',
     'netref → call 1 root.add [1,2]',
     'netref ← call 1 root.add [1,2]',
     'netref → result 1 3',

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { connect, Netref, pair, Service, type Session, serve } from '../lib/index.js'
+import { MemoryTransport } from '../lib/transports/memory.js'
 import { assertClean, both, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
@@ -29,10 +30,12 @@ class Worker extends Service {
   exposed_call(fn: (answer: string) => unknown) {
     this.called = rejection(Promise.resolve(fn('answer')))
   }
-  exposed_later() {
-    return new Promise<object>(resolve => {
+  later = () =>
+    new Promise<object | string>(resolve => {
       this.#settle = resolve
     })
+  exposed_later() {
+    return this.later()
   }
   exposed_settle() {
     this.#settle!({ work: (i: number) => this.exposed_work(i) })
@@ -147,6 +150,9 @@ t.test('what was sent before the other side closed is acted on before the sessio
   ours.letGo(ours.held)
   t.ok(worker.did.length < CALLS)
   t.equal(conn.served.state, 'open')
+  const [other, late] = MemoryTransport.pair()
+  late.start({ opened() {}, received() {}, closed: reason => t.match(reason, { code: 'closed' }) })
+  conn.served.link.carryOn(other, 0)
   t.match(await conn.served.closed, { code: 'closed' })
   t.same(worker.did, [...numbers, 'last'])
   t.equal(worker.disconnected, CALLS + 1, 'the end comes last')
@@ -203,7 +209,9 @@ t.test('a socket that breaks in the midst: all is acted on once, and answered ov
     async ({ root, ours, theirs, die }, t) => {
       worker.did = []
       await ours.ping()
-      const calls = numbers.map(i => root.work(i))
+      // So many that another socket comes before they are done.
+      const many = Array.from({ length: 1000 }, (_, i) => i)
+      const calls = many.map(i => root.work(i))
       await until(() => worker.did.length > 0)
       t.ok(theirs.link.acted < theirs.link.framesIn)
       die()
@@ -212,12 +220,13 @@ t.test('a socket that breaks in the midst: all is acted on once, and answered ov
         // Over memory there is no other transport.
         t.match(settled.at(-1), { status: 'rejected', reason: { code: 'connection-lost' } })
         await theirs.closed
+        t.same(worker.did, many, 'what had come is acted on')
       } else {
         t.same(
           settled.map(({ value }: Loose) => value),
-          numbers
+          many
         )
-        t.same(worker.did, numbers)
+        t.same(worker.did, many)
         t.equal(ours.stats.callsOut, theirs.stats.callsIn)
       }
     }
@@ -287,6 +296,32 @@ t.test('calls that wait for an answer have their turns, too, before what comes a
       Netref.release((await later).work)
     }
   )
+})
+
+t.test('a peer that reads again while the next slice is due', async t => {
+  const worker = new Worker()
+  await using conn = pair(worker, { serving: { limits: { bufferedBytes: 1 << 20 } } })
+  await conn.ping()
+  const root = conn.root as Loose
+  const [, its] = conn.transports
+  const settle: ((text: string) => void)[] = []
+  worker.later = () => new Promise(resolve => settle.push(resolve))
+  const texts = [1, 2].map(() => root.later())
+  await until(() => settle.length === 2)
+  its.hold()
+  const calls = numbers.map(i => root.work(i))
+  await until(() => worker.did.length > 0)
+  for (const [i, settled] of settle.entries()) settled('x'.repeat(2_000_000 + i))
+  // No more than promises have their turn.
+  for (let i = 0; i < 20; i++) await undefined
+  its.letGo()
+  t.same(await Promise.all(calls), numbers)
+  t.same(
+    (await Promise.all(texts)).map(text => text.length),
+    [2_000_000, 2_000_001]
+  )
+  await until(() => !conn.served.link.paused)
+  await assertClean(t, conn.session, conn.served)
 })
 
 t.test('a peer that does not read is waited for, in the midst as well', async t => {

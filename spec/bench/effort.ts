@@ -15,7 +15,7 @@ declare const gc: () => void
 const MOST = 50
 const FRAME = 4 << 20
 const DEPTH = 200
-const VALUES = 1 << 14
+const VALUES = 10_000
 /** The least of some runs counts, and of more where it seems too long. */
 const RUNS = [3, 8] as const
 const HELLO = `[0,[[0,1,{"jsonBytes":${FRAME},"frameBytes":${4 * FRAME},"depth":${DEPTH},"values":${VALUES}}]]]`

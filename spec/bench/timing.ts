@@ -71,7 +71,7 @@ class Peer {
     this.#ours = ours
     ours.start({ opened() {}, received: () => this.#received++, closed() {} })
     new Session(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root })
-    ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":200,"values":16384}]]]')
+    ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":200,"values":10000}]]]')
     if (of) ours.send(`[0,[[${Op.get},${++this.#last},0,"${of}"]]]`)
     this.#target = of ? 1 : 0
   }
