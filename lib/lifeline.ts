@@ -13,9 +13,8 @@ interface Port {
 
 /** Of Node's ports an event tells. */
 const locksFor = (port: object): Locks | undefined =>
+  /* c8 ignore next: the ports of specs are Node's. */
   'on' in port ? undefined : (globalThis as { navigator?: { readonly locks?: Locks } }).navigator?.locks
-
-const nameOf = (id: string) => `netref ${id}`
 
 /** How long what was said last may be on its way, in ms. */
 const LAST_WORDS = 100
@@ -26,8 +25,21 @@ const LAST_WORDS = 100
  */
 export function holdLifeline(port: Port, over: AbortSignal, goOn: () => void): void {
   const locks = locksFor(port)
-  if (!locks) return goOn()
-  /* c8 ignore start: browser.spec.ts runs it, in the browser. */
+  if (!locks) goOn()
+  /* c8 ignore next: browser.spec.ts runs it, in a browser. */ else hold(locks, port, over, goOn)
+}
+
+/** Calls `gone` when who said `{ alive: id }` is there no more. Of another origin that cannot be known. */
+export function watchLifeline(port: Port, id: string, over: AbortSignal, gone: () => void): void {
+  const locks = locksFor(port)
+  /* c8 ignore next: browser.spec.ts runs it, in a browser. */
+  if (locks) void watch(locks, id, over, gone)
+}
+
+/* c8 ignore start: browser.spec.ts runs these, in a browser. */
+const nameOf = (id: string) => `netref ${id}`
+
+function hold(locks: Locks, port: Port, over: AbortSignal, goOn: () => void): void {
   const id = String(crypto.getRandomValues(new Uint32Array(4)))
   const held = () => {
     port.postMessage({ alive: id })
@@ -37,19 +49,9 @@ export function holdLifeline(port: Port, over: AbortSignal, goOn: () => void): v
   locks.request(nameOf(id), { signal: over }, held).catch(() => {
     if (!over.aborted) goOn()
   })
-  /* c8 ignore stop */
 }
 
-/** Calls `gone` when who said `{ alive: id }` is there no more. Of another origin that cannot be known. */
-export async function watchLifeline(
-  port: Port,
-  id: string,
-  over: AbortSignal,
-  gone: () => void
-): Promise<void> {
-  const locks = locksFor(port)
-  if (!locks) return
-  /* c8 ignore start: browser.spec.ts runs it, in the browser. */
+async function watch(locks: Locks, id: string, over: AbortSignal, gone: () => void): Promise<void> {
   const name = nameOf(id)
   try {
     const { held } = await locks.query()
@@ -59,5 +61,5 @@ export async function watchLifeline(
   } catch {
     // This end was over first.
   }
-  /* c8 ignore stop */
 }
+/* c8 ignore stop */

@@ -42,6 +42,7 @@ export interface Tables {
 const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
   entry.object !== undefined
 
+/** @internal */
 export function statsOf(
   { framesIn, bytesIn, sender }: Link,
   { exports, imports, flows }: References,
@@ -62,6 +63,7 @@ export function statsOf(
   }
 }
 
+/** @internal */
 export const tablesOf = ({ exports, imports }: References): Tables => ({
   exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
   // The collector may have taken a netref, and not told yet.

@@ -169,7 +169,7 @@ export class MessagePortTransport implements Transport {
     const { end, alive } = Object(message) as { end?: unknown; alive?: unknown }
     if (typeof alive === 'string' && !this.#watches) {
       this.#watches = true
-      return void watchLifeline(this.#port!, alive, this.#over.signal, this.#lost)
+      return watchLifeline(this.#port!, alive, this.#over.signal, this.#lost)
     }
     const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
     this.#end(parseFarewell(String(end), PEER) ?? wrong)
