@@ -31,12 +31,17 @@ function load(): Tracing | undefined {
       return isTraceparent(parent) ? parent : undefined
     },
     within(parent, run) {
-      const [, traceId, spanId, flags] = TRACEPARENT.exec(parent ?? '') ?? []
       // What the socket was opened in, say, is nothing that a handler runs in.
-      if (traceId === undefined) {
+      if (parent === undefined) {
         return context.active() === ROOT_CONTEXT ? run() : context.with(ROOT_CONTEXT, run)
       }
-      const span = { traceId, spanId: spanId!, traceFlags: Number.parseInt(flags!, 16), isRemote: true }
+      const [, traceId, spanId, flags] = TRACEPARENT.exec(parent) as unknown as [
+        string,
+        string,
+        string,
+        string
+      ]
+      const span = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true }
       return context.with(trace.setSpanContext(ROOT_CONTEXT, span), run)
     }
   }
