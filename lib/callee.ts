@@ -118,24 +118,23 @@ export class Callee {
       if (-target > this.#last || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
       if (again) throw new ProtocolError('a call made again on an answer')
+      const build = (answer: Answer, begun: boolean) => {
+        if (refusal !== undefined) return this.fail(id, refusal)
+        if (!answer.ok) return this.fail(id, answer.error)
+        const { value, self } = answer
+        const origin = { self, called: true }
+        const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
+        this.#carryOut(id, operation, parent, begun)
+      }
+      const known = this.#settling ? undefined : this.answers.known(-target)
+      if (known) return build(known, false)
       if (id > 0) this.answers.begin(id)
       this.#waiting.add(id)
       const order = ++this.#order
       this.answers.use(-target, answer =>
         this.#inTurn(order, () => {
-          if (!this.#waiting.delete(id)) this.fail(id, new DOMException('it was given up', 'AbortError'))
-          else if (refusal !== undefined) this.fail(id, refusal)
-          else if (!answer.ok) this.fail(id, answer.error)
-          else {
-            const { value, self } = answer
-            const origin = { self, called: true }
-            this.#carryOut(
-              id,
-              () => this.#operate(op, value, names, operand, this.exposure, origin),
-              parent,
-              true
-            )
-          }
+          if (this.#waiting.delete(id)) build(answer, true)
+          else this.fail(id, new DOMException('it was given up', 'AbortError'))
         })
       )
       return

@@ -1,5 +1,5 @@
 // How errors name things: values, classes, paths and calls, as a person would write them.
-import { keysOf, type Name, type Path, toName } from './names.js'
+import { type Name, type Path, toName } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
 
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
@@ -27,12 +27,20 @@ function describeObject(object: object): string {
   return name ? `${name} {…}` : '{…}'
 }
 
+/** Names of classes, by their prototypes. */
+const classNames = new WeakMap<object, string>()
+
 /** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
 export function className(object: object): string {
   const prototype = Object.getPrototypeOf(object)
   if (prototype === Object.prototype || prototype === null) return ''
-  const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
-  return typeof type === 'function' ? functionName(type) : ''
+  let name = classNames.get(prototype)
+  if (name === undefined) {
+    const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
+    name = typeof type === 'function' ? functionName(type) : ''
+    classNames.set(prototype, name)
+  }
+  return name
 }
 
 /** A function's own name, read without running a getter of the user's. */
@@ -43,12 +51,14 @@ export function functionName(fn: object): string {
 
 /** A member's step in a path: `.name`, `[0]`, `["first name"]`. */
 function formatStep(name: string | number): string {
+  if (typeof name === 'string' && /^[a-zA-Z_$][\w$]*$/.test(name)) return `.${name}`
   if (typeof name === 'number' || /^\d+$/.test(name)) return `[${name}]`
   return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
 }
 
 /** The path of an operation: `.files["a b"]`. */
-export const formatPath = (path: Path): string => formatNames(keysOf(path).map(toName))
+export const formatPath = (path: Path): string =>
+  typeof path === 'string' ? formatStep(path) : formatNames(path.map(toName))
 
 export const formatNames = (names: readonly Name[]): string =>
   names.map(name => (typeof name === 'symbol' ? `[${String(name)}]` : formatStep(name))).join('')
@@ -89,11 +99,13 @@ export function formatCall(op: OperationCode, target: string, operand: unknown):
 }
 
 const formatArgs = (args: unknown[]) =>
-  args
-    .slice(0, 3)
-    .map(inWords)
-    .concat(args.length > 3 ? '…' : [])
-    .join(', ')
+  args.length === 0
+    ? ''
+    : args
+        .slice(0, 3)
+        .map(inWords)
+        .concat(args.length > 3 ? '…' : [])
+        .join(', ')
 
 /** As `describe`, and never throws: a look at a user's Proxy may. */
 export function inWords(value: unknown): string {

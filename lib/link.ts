@@ -225,6 +225,8 @@ export class Link implements TransportListener, Source, Pulse {
       this.#parting = reason
       return
     }
+    // It is owed what it may not have, again: what it sent before waits until it has that.
+    if (this.sender.owed > this.#limits.bufferedBytes) this.#paused = true
     if (this.state === 'connecting') return
     this.state = 'interrupted'
     this.listener.interrupted(reason)
