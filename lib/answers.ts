@@ -49,16 +49,14 @@ export class Answers {
     for (const use of waiting) use(answer)
   }
 
-  /** An answer that is there. */
+  /** An answer, if it is there. */
   known(id: number): Answer | undefined {
     return this.#waiting.has(id) ? undefined : (this.#settled.get(id) ?? NOTHING)
   }
 
-  /** Uses an answer: now if it is there, else in the order of these calls when it is. */
+  /** Uses an answer that is not there yet when it is, in the order of these calls. */
   use(id: number, use: (answer: Answer) => void): void {
-    const known = this.known(id)
-    if (known) use(known)
-    else this.#waiting.get(id)!.push(use)
+    this.#waiting.get(id)!.push(use)
   }
 
   /** The peer has received that many of our frames: what their replies said it no longer asks for by call. */

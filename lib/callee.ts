@@ -126,13 +126,14 @@ export class Callee {
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
         this.#carryOut(id, operation, parent, begun)
       }
-      const known = this.#settling ? undefined : this.answers.known(-target)
+      const known = this.answers.known(-target)
       if (known) return build(known, false)
       if (id > 0) this.answers.begin(id)
       this.#waiting.add(id)
       const order = ++this.#order
+      // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
       this.answers.use(-target, answer =>
-        this.#inTurn(order, () => {
+        this.#ready.add(order, () => {
           if (this.#waiting.delete(id)) build(answer, true)
           else this.fail(id, new DOMException('it was given up', 'AbortError'))
         })
@@ -317,12 +318,6 @@ export class Callee {
       return inALaterTurn(() => this.#takeTurns())
     }
     this.#settling = false
-  }
-
-  /** While answers settle, calls on them run in the order they came in, whichever answer each of them waited for. */
-  #inTurn(order: number, act: () => void): void {
-    if (this.#settling) this.#ready.add(order, act)
-    else act()
   }
 
   end(reason: Reason): void {

@@ -231,6 +231,7 @@ t.test('looking never sends and never throws', t =>
       '[Netref netref#1]': odd,
       '[Netref netref#2]': adder,
       '[Netref root.config["a b"][3].ok]': root.config['a b'][3].ok,
+      '[Netref root.größe["3D"]]': root.größe['3D'],
       '[Netref root.adder(1)]': pending,
       '[Netref result]': arrived,
       '[Netref root.fail("x")]': failed
