@@ -95,7 +95,7 @@ const scenarios = SCENARIOS.filter(({ name }) => has(values.scenario, name))
 const usual = values.check
   ? { rounds: 5, ms: 120 }
   : values.quick
-    ? { rounds: 2, ms: 25 }
+    ? { rounds: 1, ms: 40 }
     : { rounds: 5, ms: 400 }
 const plan = { ...usual, rounds: Number(values.rounds ?? usual.rounds) }
 
