@@ -310,14 +310,17 @@ export class Callee {
 
   #takeTurns(): void {
     this.behind = false
-    this.#slice.begin()
-    for (let act = this.#ready.next(); act && !this.#ended; act = this.#ready.next()) {
+    this.#slice.goOn()
+    while (this.#slice.lasts) {
+      const act = this.#ended ? undefined : this.#ready.next()
+      if (!act) {
+        this.#settling = false
+        return
+      }
       act()
-      if (this.#slice.lasts) continue
-      this.behind = true
-      return inALaterTurn(() => this.#takeTurns())
     }
-    this.#settling = false
+    this.behind = true
+    inALaterTurn(() => this.#takeTurns())
   }
 
   end(reason: Reason): void {

@@ -328,7 +328,7 @@ export class Link implements TransportListener, Source, Pulse {
     if (!this.#behind) this.#holdBack()
     this.#behind = true
     inALaterTurn(() => {
-      this.#slice.begin()
+      this.#slice.goOn()
       if (!this.#closing) this.#act()
     })
   }
@@ -389,7 +389,7 @@ export class Link implements TransportListener, Source, Pulse {
     this.#paused = false
     clearTimeout(this.#pauseTimer)
     if (this.#behind) return
-    this.#slice.begin()
+    this.#slice.goOn()
     this.#act()
     if (!this.#paused && !this.#behind) this.transport.resume()
   }

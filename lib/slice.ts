@@ -35,10 +35,16 @@ export class Slice {
   #done = 0
   #weight = LOOK_AFTER
 
-  /** It begins before a frame of that size, in bytes, is read. @default after that */
-  begin(frame = Number.POSITIVE_INFINITY): void {
+  /** It begins before a frame of that size, in bytes, is read: that takes a part of it. */
+  begin(frame: number): void {
     this.#end = frame > LARGE ? performance.now() + SLICE : undefined
     this.#done = 0
+  }
+
+  /** It begins in a later turn: something is done in it, however late it is by then. */
+  goOn(): void {
+    this.#end = performance.now() + SLICE
+    this.#done = -LOOK_AFTER
   }
 
   /** From now on it goes to messages of a frame of that size: with small ones the clock is looked at seldom. */

@@ -56,12 +56,14 @@ export class Ticket implements Recovery {
     return `${this.id}.${this.#secret}`
   }
 
-  /** Takes a secret, if it is the right one: then there is a new one. */
+  /**
+   * Takes a secret, if it is the right one: then there is a new one. The one before is good until something comes from
+   * who has the new one, as the answer to it may be lost; and the new one stays, for the two may arrive in any order.
+   */
   take(secret: string): boolean {
     const { bytesIn } = this.session.link
-    // The answer to the one before may have been lost: it is good until something comes from who has the new one.
-    const again = same(secret, this.#taken.secret) && this.#taken.bytesIn === bytesIn
-    if (!same(secret, this.#secret) && !again) return false
+    if (!same(secret, this.#secret))
+      return same(secret, this.#taken.secret) && this.#taken.bytesIn === bytesIn
     this.#taken = { secret, bytesIn }
     this.#secret = newSecret()
     return true

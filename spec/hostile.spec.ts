@@ -26,7 +26,7 @@ const INPUTS = 20
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
 const HELLO: Input = { ...SOUND, messages: [[0, 1, LIMITS]] }
 
-t.setTimeout(0)
+t.setTimeout(60_000 + COUNT * 6)
 t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
 const before = prototypes()
 const faults: unknown[] = []
