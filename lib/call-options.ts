@@ -1,7 +1,7 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
 import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
-import { isKey } from './protocol.js'
+import { isKey } from './parser.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {

@@ -13,7 +13,8 @@
 //   resumed ["resumed", the token for the next time, received]
 import { isDeeper, isObject, isWrittenDeeper, LONG } from './depth.js'
 import { ProtocolError, tooManyValues } from './errors.js'
-import { isCount, type PeerLimits } from './protocol.js'
+import { isCount } from './parser.js'
+import type { PeerLimits } from './protocol.js'
 
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
 export interface Frame {

@@ -12,6 +12,7 @@ import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import { operate } from './operate.js'
 import type { Settings } from './options.js'
+import { parseMessage } from './parser.js'
 import {
   type Cancel,
   formatHello,
@@ -20,7 +21,6 @@ import {
   Op,
   type Operation,
   type OperationCode,
-  parseMessage,
   VERSION
 } from './protocol.js'
 import { References } from './references.js'

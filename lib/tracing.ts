@@ -1,6 +1,6 @@
 // W3C trace context: a call says which span it is made in, where OpenTelemetry's API is installed. A page has
 // `tracing-browser.ts` in its place.
-import { isTraceparent, TRACEPARENT } from './protocol.js'
+import { isTraceparent, TRACEPARENT } from './parser.js'
 
 /** What carries traces across. */
 export interface Tracing {

@@ -2,7 +2,8 @@
 // What a peer may say, and what it may say badly: inputs for fuzzing, grown from the grammar in lib/protocol.ts.
 import fc, { type Arbitrary } from 'fast-check'
 import { type FrameData, parseFrame } from '../lib/frame.js'
-import { Op, parseMessage } from '../lib/protocol.js'
+import { parseMessage } from '../lib/parser.js'
+import { Op } from '../lib/protocol.js'
 import type { Loose } from './wire.js'
 
 /**

@@ -4,6 +4,7 @@ import { ProtocolError, Refusal } from '../lib/errors.js'
 import { formatFrame, parseFrame } from '../lib/frame.js'
 import { registerType, Service } from '../lib/index.js'
 import { keysOf, toKey, toName } from '../lib/names.js'
+import { parseMessage } from '../lib/parser.js'
 import {
   formatCancel,
   formatEnded,
@@ -17,7 +18,6 @@ import {
   formatReply,
   type Groups,
   Op,
-  parseMessage,
   VERSION
 } from '../lib/protocol.js'
 import { ExportTable, ImportTable } from '../lib/tables.js'

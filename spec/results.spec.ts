@@ -16,7 +16,8 @@ import {
   type StoredResult,
   serve
 } from '../lib/index.js'
-import { formatKeyed, formatTraced, parseMessage } from '../lib/protocol.js'
+import { parseMessage } from '../lib/parser.js'
+import { formatKeyed, formatTraced } from '../lib/protocol.js'
 import { Chaos } from './chaos.js'
 import { assertClean, both, overMemory, rejection, until } from './helpers.js'
 import { type Loose, wiretap } from './wire.js'
