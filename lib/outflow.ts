@@ -1,27 +1,11 @@
 // An iterator of this side that the other side reads: its items go in batches, as far ahead as there is credit.
 import { boxArguments } from './box.js'
+import { Credit } from './credit.js'
 import { Refusal } from './errors.js'
 import type { FlowPort, HomeFlow } from './flows.js'
-import { describe } from './labels.js'
 import { formatItems } from './protocol.js'
+import { checked, type Origin, type Source } from './source.js'
 import { isThenable } from './values.js'
-
-/** What is read here: of a user's, or over a stream. */
-export type Source = {
-  next(value?: unknown): unknown
-  return?(value?: unknown): unknown
-  throw?(error: unknown): unknown
-}
-
-/** What is to be read. */
-export interface Origin {
-  /** The source itself, where it was there before it is read: only that is told to stop unread. */
-  readonly source: Source | undefined
-  /** What is to be read by the rules of `for await`. */
-  open(): Source
-  /** Gives a stream back unread. */
-  readonly restore?: () => void
-}
 
 /** A frame with items is no larger, but for one that is so by itself. */
 const FRAME = 16 << 10
@@ -29,33 +13,6 @@ const FRAME = 16 << 10
 const BYTE_FRAME = 64 << 10
 /** Items of that much JSON go together. */
 const BATCH = 15 << 10
-/** How far a producer may be ahead of its reader, unless that says otherwise. */
-const WINDOW_ITEMS = 1024
-/** The same in bytes, at least and at most: between, it is what the line carries in two round trips. */
-const WINDOW_BYTES = 64 << 10
-const WINDOW_MOST = 1 << 20
-
-/** An iterator over what was handed over: the thing itself, unless it makes iterators. */
-export function originOf(object: object): Origin {
-  const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & Source>
-  return {
-    source: typeof iterable.next === 'function' ? (object as Source) : undefined,
-    open() {
-      if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
-      if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
-      return object as Source
-    }
-  }
-}
-
-/** A place in what was sent, of which the reader will tell when it gets there. */
-interface Mark {
-  readonly items: number
-  readonly bytes: number
-  /** When it was sent, and how many bytes had been read by then. */
-  readonly at: number
-  readonly read: number
-}
 
 export class Outflow implements HomeFlow {
   #source: Source | undefined
@@ -68,14 +25,7 @@ export class Outflow implements HomeFlow {
   /** Items that are boxed and not sent, as JSON. */
   #run: string[] = []
   #runBytes = 0
-  /** What was sent, and of that what was read, since reading began. */
-  #sent = { items: 0, bytes: 0 }
-  #read = { items: 0, bytes: 0 }
-  readonly #marks: Mark[] = []
-  #marked = { items: 0, bytes: 0 }
-  #windowItems = WINDOW_ITEMS
-  #windowBytes = WINDOW_BYTES
-  #roundTrip = Number.POSITIVE_INFINITY
+  readonly #credit = new Credit()
 
   constructor(
     private readonly id: number,
@@ -88,7 +38,7 @@ export class Outflow implements HomeFlow {
 
   pull(read: number, window: number | undefined): void {
     if (window !== undefined) this.#begin(window)
-    else this.#credit(read)
+    else this.#credit.read(read)
     this.#pump()
   }
 
@@ -96,39 +46,14 @@ export class Outflow implements HomeFlow {
   #begin(window: number): void {
     if (this.#ended) return this.tell(true, undefined)
     this.#reading = true
-    this.#windowItems = window
-    this.#windowBytes = WINDOW_BYTES
-    for (const total of [this.#sent, this.#read, this.#marked]) total.items = total.bytes = 0
-    this.#marks.length = 0
-  }
-
-  /** The reader has come to a mark. The window follows what the line carries, as long as that is read at once. */
-  #credit(read: number): void {
-    let mark = this.#marks[0]
-    if (!mark || mark.items > read) return
-    for (let next = this.#marks[0]; next && next.items <= read; next = this.#marks[0]) {
-      mark = next
-      this.#marks.shift()
-    }
-    this.#read = { items: mark.items, bytes: mark.bytes }
-    // Over a whole round trip: tidings that come in one go say nothing of the line.
-    const took = Math.max(performance.now() - mark.at, 0.01)
-    this.#roundTrip = Math.min(this.#roundTrip, took)
-    const rate = (mark.bytes - mark.read) / took
-    this.#windowBytes = Math.min(WINDOW_MOST, Math.max(WINDOW_BYTES, 1.25 * rate * this.#roundTrip))
-  }
-
-  get #room(): boolean {
-    const items = this.#sent.items + this.#run.length - this.#read.items
-    const bytes = this.#sent.bytes + this.#runBytes - this.#read.bytes
-    return items === 0 || (items < this.#windowItems && bytes < this.#windowBytes)
+    this.#credit.begin(window)
   }
 
   /** Takes items as long as there is room. */
   #pump(): void {
     if (this.#waits || this.#pumping || !this.#reading) return
     this.#pumping = true
-    while (!this.#ended && !this.#waits && this.#room) {
+    while (!this.#ended && !this.#waits && this.#credit.lasts(this.#run.length, this.#runBytes)) {
       const room = this.port.channel.room()
       if (room) {
         this.#waits = 'room'
@@ -216,7 +141,7 @@ export class Outflow implements HomeFlow {
     const most = bytes.length > 0 ? BYTE_FRAME : FRAME
     channel.cut(size, most)
     try {
-      channel.push(formatItems(this.id, this.#count(1, size), json), bytes)
+      channel.push(formatItems(this.id, this.#credit.spend(1, size), json), bytes)
     } catch (error) {
       for (const one of given) references.takeBack(one)
       throw error
@@ -237,20 +162,7 @@ export class Outflow implements HomeFlow {
     this.#run = []
     this.#runBytes = 0
     this.port.channel.cut(size, FRAME)
-    return formatItems(this.id, this.#count(items.length, size), `[${items.join(',')}]`)
-  }
-
-  /** Counts what is sent. @returns whether the reader is to tell when it has come so far: at each half of the window */
-  #count(items: number, bytes: number): boolean {
-    this.#sent.items += items
-    this.#sent.bytes += bytes
-    const { items: sent, bytes: size } = this.#sent
-    const due =
-      2 * (sent - this.#marked.items) >= this.#windowItems || 2 * (size - this.#marked.bytes) >= WINDOW_BYTES
-    if (!due) return false
-    this.#marked = { items: sent, bytes: size }
-    this.#marks.push({ items: sent, bytes: size, at: performance.now(), read: this.#read.bytes })
-    return true
+    return formatItems(this.id, this.#credit.spend(items.length, size), `[${items.join(',')}]`)
   }
 
   #finish(ok: boolean, value: unknown): void {
@@ -364,8 +276,3 @@ export class Outflow implements HomeFlow {
 }
 
 const DONE = { done: true, value: undefined }
-
-function checked(step: unknown): IteratorResult<unknown> {
-  if (typeof step === 'object' && step !== null) return step as IteratorResult<unknown>
-  throw new TypeError(`an iterator whose next() gives ${describe(step)}, which is no object`)
-}

@@ -1,6 +1,6 @@
 // Streams to read: opened at home, and what stands for them on the other side.
 import type { Inflow } from './inflow.js'
-import type { Origin, Source } from './outflow.js'
+import type { Origin, Source } from './source.js'
 import { NodeEnd, type NodeReadable, sent } from './streams.js'
 
 /** Bytes of a byte stream go in pieces of that many: what else is to be sent need not wait for long. */

@@ -1,0 +1,38 @@
+// What an outflow reads: something of a user's, by the rules of `for await`, or a stream.
+import { describe } from './labels.js'
+
+/** What is read here: of a user's, or over a stream. */
+export type Source = {
+  next(value?: unknown): unknown
+  return?(value?: unknown): unknown
+  throw?(error: unknown): unknown
+}
+
+/** What is to be read. */
+export interface Origin {
+  /** The source itself, where it was there before it is read: only that is told to stop unread. */
+  readonly source: Source | undefined
+  /** What is to be read by the rules of `for await`. */
+  open(): Source
+  /** Gives a stream back unread. */
+  readonly restore?: () => void
+}
+
+/** An iterator over what was handed over: the thing itself, unless it makes iterators. */
+export function originOf(object: object): Origin {
+  const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & Source>
+  return {
+    source: typeof iterable.next === 'function' ? (object as Source) : undefined,
+    open() {
+      if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
+      if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
+      return object as Source
+    }
+  }
+}
+
+/** A step as it has to be. @throws TypeError for one that is no object */
+export function checked(step: unknown): IteratorResult<unknown> {
+  if (typeof step === 'object' && step !== null) return step as IteratorResult<unknown>
+  throw new TypeError(`an iterator whose next() gives ${describe(step)}, which is no object`)
+}
