@@ -109,7 +109,7 @@ export class Reconnect implements Recovery {
     this.#trying = transport
     this.#timer = setTimeout(() => this.#again(), this.#patience)
     transport.start({
-      opened: () => transport.send(formatResumption('resume', { token, received: link.framesIn })),
+      opened: () => transport.send(formatResumption('resume', { token, received: link.receiver.frames })),
       received: frame => this.#answered(link, transport, frame),
       closed: reason => {
         this.#trying = undefined

@@ -134,7 +134,7 @@ export class Server {
     if (!this.#isSame(session.identity, identity)) {
       return turnAway(transport, { code: 'unauthorized', message: 'the session is somebody else’s' })
     }
-    const answer = { token: ticket.token, received: session.link.framesIn }
+    const answer = { token: ticket.token, received: session.link.receiver.frames }
     session.link.carryOn(transport, received, formatResumption('resumed', answer))
   }
 

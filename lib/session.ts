@@ -214,7 +214,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     let i = from
     if (from === 0) this.#unaccounted = size
     try {
-      while (i < messages.length && !this.#ended && this.link.mayGoOn && !this.#callee.behind) {
+      while (i < messages.length && !this.#ended && this.link.receiver.mayGoOn && !this.#callee.behind) {
         this.#dispatch(parseMessage(messages[i], values), bytes.get(i) ?? NO_BYTES)
         i++
       }
@@ -343,7 +343,7 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.framesIn
+    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.receiver.frames
   }
 
   /** @internal Ends the session, for the first reason given. */

@@ -44,7 +44,7 @@ const isHeld = (entry: { readonly object: object | undefined }): entry is TableE
 
 /** @internal */
 export function statsOf(
-  { framesIn, bytesIn, sender }: Link,
+  { sender, receiver }: Link,
   { exports, imports, flows }: References,
   caller: Caller,
   callee: Callee
@@ -55,9 +55,9 @@ export function statsOf(
     pending: caller.pending,
     callsIn: callee.calls,
     callsOut: caller.calls,
-    framesIn,
+    framesIn: receiver.frames,
     framesOut: sender.frames,
-    bytesIn,
+    bytesIn: receiver.bytes,
     bytesOut: sender.bytes,
     buffered: sender.buffered + flows.buffered
   }

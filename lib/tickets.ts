@@ -61,7 +61,7 @@ export class Ticket implements Recovery {
    * who has the new one, as the answer to it may be lost; and the new one stays, for the two may arrive in any order.
    */
   take(secret: string): boolean {
-    const { bytesIn } = this.session.link
+    const { bytes: bytesIn } = this.session.link.receiver
     if (!same(secret, this.#secret))
       return same(secret, this.#taken.secret) && this.#taken.bytesIn === bytesIn
     this.#taken = { secret, bytesIn }

@@ -159,7 +159,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
   ours.letGo(1)
   let took = timed(() => ours.letGo(1))
   const { link } = session
-  while (link.acted < link.framesIn && link.state !== 'closed') {
+  while (link.acted < link.receiver.frames && link.state !== 'closed') {
     const before = process.cpuUsage()
     await turn()
     took = Math.max(took, since(before))

@@ -437,7 +437,7 @@ async function read(frames: readonly Bytes[]): Promise<Took> {
   const { link } = session
   // The last turns are for what comes of promises, and of a session that has ended.
   for (let last = 3; last > 0; last--) {
-    if (link.acted < link.framesIn && link.state !== 'closed') last = 3
+    if (link.acted < link.receiver.frames && link.state !== 'closed') last = 3
     turns.push(await cost(() => {}))
   }
   await session.close()
