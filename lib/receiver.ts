@@ -117,7 +117,7 @@ export class Receiver {
       this.frames++
       this.#waiting.push(frame)
     } catch (error) {
-      return this.listener.end(reasonOf(error))
+      return this.end(reasonOf(error))
     }
     if (atOnce) this.#act()
     if (this.acted >= this.sender.told + COUNT_FRAMES || this.bytes >= this.#toldBytes + COUNT_BYTES) {

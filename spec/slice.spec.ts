@@ -1,7 +1,7 @@
 // What takes long to act on is acted on in slices: others have their turn meanwhile, and nothing else changes.
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { connect, Netref, pair, Service, type Session, serve } from '../lib/index.js'
+import { connect, Netref, type PairOptions, pair, Service, type Session, serve } from '../lib/index.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
 import { assertClean, both, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
@@ -47,6 +47,16 @@ class Worker extends Service {
 
 const numbers = Array.from({ length: CALLS }, (_, i) => i)
 
+/** A pair over memory: what the client sends waits until it is let go, so that it comes in one go. */
+async function holding(options?: PairOptions) {
+  const worker = new Worker()
+  const conn = pair(worker, options)
+  await conn.ping()
+  const [ours] = conn.transports
+  ours.hold()
+  return { worker, conn, root: conn.root as Loose, ours, [Symbol.asyncDispose]: () => conn.close() }
+}
+
 /** Counts turns of the event loop until it is told to stop. */
 function turns(): () => number {
   let [count, going] = [0, true]
@@ -84,12 +94,8 @@ t.test('others have their turn, and the order is kept', async t => {
 })
 
 t.test('a short frame is acted on at once', async t => {
-  const worker = new Worker()
-  await using conn = pair(worker)
-  await conn.ping()
-  const root = conn.root as Loose
-  const [ours] = conn.transports
-  ours.hold()
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
   const calls = Array.from({ length: 50 }, (_, i) => root.note(`${i}`))
   await turn()
   ours.letGo(ours.held)
@@ -100,12 +106,8 @@ t.test('a short frame is acted on at once', async t => {
 })
 
 t.test('a long frame is read in one turn and acted on in others', async t => {
-  const worker = new Worker()
-  await using conn = pair(worker)
-  await conn.ping()
-  const root = conn.root as Loose
-  const [ours] = conn.transports
-  ours.hold()
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
   const note = root.note('x'.repeat(4_000_000))
   await until(() => ours.held === 1)
   // To parse it takes 10 ms and more only on a busy machine: this makes sure.
@@ -136,12 +138,8 @@ t.test('a reply that is long ends a slice', async t => {
 })
 
 t.test('what was sent before the other side closed is acted on before the session ends', async t => {
-  const worker = new Worker()
-  const conn = pair(worker)
-  await conn.ping()
-  const [ours] = conn.transports
-  const root = conn.root as Loose
-  ours.hold()
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
   for (const i of numbers) void Netref.oneway(root.work)(i)
   const last = rejection(root.note('last'))
   void conn.close()
@@ -161,12 +159,8 @@ t.test('what was sent before the other side closed is acted on before the sessio
 })
 
 t.test('what is sent to a peer that has gone meanwhile waits for nobody', async t => {
-  const worker = new Worker()
-  const conn = pair(worker, { serving: { limits: { bufferedBytes: 1 << 20 } } })
-  await conn.ping()
-  const [ours] = conn.transports
-  const root = conn.root as Loose
-  ours.hold()
+  await using held = await holding({ serving: { limits: { bufferedBytes: 1 << 20 } } })
+  const { worker, conn, root, ours } = held
   const calls = numbers.flatMap(i => [rejection(root.work(i)), rejection(root.text(10_000))])
   calls.push(rejection(root.call((answer: unknown) => answer)))
   void conn.close()
@@ -183,12 +177,8 @@ t.test('what is sent to a peer that has gone meanwhile waits for nobody', async 
 })
 
 t.test('a session that ends while its peer has gone: with what was still to be acted on', async t => {
-  const worker = new Worker()
-  const conn = pair(worker)
-  await conn.ping()
-  const [ours] = conn.transports
-  const root = conn.root as Loose
-  ours.hold()
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
   const calls = numbers.map(i => rejection(root.work(i)))
   void conn.close()
   await turn()
@@ -197,6 +187,60 @@ t.test('a session that ends while its peer has gone: with what was still to be a
   t.equal(conn.served.state, 'open')
   await conn.served.close()
   t.ok(worker.did.length < CALLS)
+  await Promise.all(calls)
+  await assertClean(t, conn.session, conn.served)
+})
+
+t.test(
+  'a frame that breaks the rules ends the session when what came before it has been acted on',
+  async t => {
+    await using held = await holding()
+    const { worker, conn, root, ours } = held
+    const calls = numbers.map(i => root.work(i))
+    await turn()
+    ours.send('no frame')
+    const late = rejection(root.note('late'))
+    await turn()
+    ours.letGo(ours.held)
+    t.ok(worker.did.length < CALLS)
+    t.equal(conn.served.state, 'open')
+    t.same(await Promise.all(calls), numbers, 'and answered')
+    t.match(await conn.served.closed, { code: 'protocol' })
+    t.same(worker.did, numbers, 'what came after it is not heard')
+    t.equal(worker.disconnected, CALLS)
+    t.match(await late, { code: 'protocol' })
+    await assertClean(t, conn.session, conn.served)
+  }
+)
+
+t.test('and at once when the peer reads nothing meanwhile', async t => {
+  await using held = await holding({ serving: { limits: { bufferedBytes: 1 << 20 } } })
+  const { worker, conn, root, ours } = held
+  const [, its] = conn.transports
+  its.hold()
+  const calls = numbers.flatMap(i => [rejection(root.work(i)), rejection(root.text(10_000))])
+  await turn()
+  ours.send('no frame')
+  ours.letGo(ours.held)
+  t.equal(conn.served.state, 'open')
+  t.match(await conn.served.closed, { code: 'protocol' })
+  t.ok(worker.did.length > 0 && worker.did.length < CALLS)
+  its.letGo()
+  await Promise.all(calls)
+  await assertClean(t, conn.session, conn.served)
+})
+
+t.test('and so it does when its transport is lost meanwhile', async t => {
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
+  const [, its] = conn.transports
+  const calls = numbers.map(i => rejection(root.work(i)))
+  await turn()
+  ours.send('no frame')
+  ours.letGo(ours.held)
+  its.close({ code: 'connection-lost', message: 'it broke' })
+  t.match(await conn.served.closed, { code: 'protocol' })
+  t.same(worker.did, numbers)
   await Promise.all(calls)
   await assertClean(t, conn.session, conn.served)
 })
