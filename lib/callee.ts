@@ -20,7 +20,7 @@ import { type Outcome, operate } from './operate.js'
 import type { Limits } from './options.js'
 import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
-import { Rate } from './rate.js'
+import { type Rate, rateOf } from './rate.js'
 import type { References } from './references.js'
 import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
@@ -38,7 +38,7 @@ export class Callee {
   readonly answers = new Answers()
   /** The number of the peer's last call. */
   #last = 0
-  #ended: SessionEndedError | undefined
+  #ended: Reason | undefined
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
   #settling = false
@@ -56,7 +56,7 @@ export class Callee {
   readonly #signals = new SparseMap<number, AbortController>()
   /** Signals that came with calls under way. */
   readonly #held = new SparseMap<number, readonly ArrivedSignal[]>()
-  readonly #rate: Rate
+  readonly #rate: Rate | undefined
   readonly #operate: typeof operate
   readonly #witness: Witness
 
@@ -69,7 +69,7 @@ export class Callee {
     private readonly report: (error: unknown, call: string) => void
   ) {
     this.#operate = policed(operate, session, exposure.before)
-    this.#rate = new Rate(limits.callsPerSecond)
+    this.#rate = rateOf(limits.callsPerSecond)
     this.#witness = new Witness(session, 'in')
   }
 
@@ -184,7 +184,7 @@ export class Callee {
 
   /** A signal for a call that is under way. */
   signalOf(id: number): AbortSignal {
-    if (this.#ended) return AbortSignal.abort(this.#ended)
+    if (this.#ended) return AbortSignal.abort(new SessionEndedError(this.#ended))
     let controller = this.#signals.get(id)
     if (!controller) this.#signals.set(id, (controller = new AbortController()))
     return controller.signal
@@ -214,7 +214,7 @@ export class Callee {
         `${pendingCalls} calls are under way (limits.pendingCalls): wait for some of them`
       )
     }
-    if (this.#rate.allows()) return undefined
+    if (this.#rate?.allows() ?? true) return undefined
     return new Refusal(
       'limit',
       `more than ${callsPerSecond} calls in a second (limits.callsPerSecond): call less often`
@@ -324,12 +324,15 @@ export class Callee {
   }
 
   end(reason: Reason): void {
-    this.#ended = new SessionEndedError(reason)
+    this.#ended = reason
     this.#witness.end()
     this.answers.clear()
     this.#waiting.clear()
     this.#oneWays.clear()
-    for (const controller of this.#signals.values()) controller.abort(this.#ended)
+    if (this.#signals.size > 0) {
+      const error = new SessionEndedError(reason)
+      for (const controller of this.#signals.values()) controller.abort(error)
+    }
     this.#signals.clear()
     this.#held.clear()
   }

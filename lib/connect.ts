@@ -200,8 +200,7 @@ export function over<T>(
 
 function parseAddress(url: unknown): string {
   const text = String((url as { href?: unknown } | null)?.href ?? url)
-  const { protocol } = URL.canParse(text) ? new URL(text) : { protocol: '' }
-  if (/^(ws|http)s?:$/.test(protocol)) return text
+  if (/^\s*(ws|http)s?:/i.test(text) && URL.canParse(text)) return text
   throw new TypeError(
     `connect: "${text}" is not a ws:// or wss:// address; was "ws://${text.replace(/^\w+:\/\//, '')}" meant?`
   )

@@ -100,7 +100,7 @@ export class Flows implements FlowPort {
   /** Those that have items to send at the end of the tick. */
   readonly #waiting = new Set<Outflow>()
   buffered = 0
-  #ended: Error | undefined
+  #ended: Reason | undefined
 
   constructor(
     readonly channel: FlowChannel,
@@ -175,7 +175,7 @@ export class Flows implements FlowPort {
   gone(id: number): void {
     const flow = this.#home.get(id)
     this.#home.delete(id)
-    flow?.end(this.#ended)
+    flow?.end(this.#ended && new SessionEndedError(this.#ended))
   }
 
   /** @throws Refusal when there is no flow, or it does not offer that */
@@ -206,7 +206,7 @@ export class Flows implements FlowPort {
       this.#arrived.set(ref.id, flow)
       facades.set(netref, flow.facade)
       netrefs.set(flow.facade, netref)
-      if (this.#ended) flow.lost(this.#ended)
+      if (this.#ended) flow.lost(new SessionEndedError(this.#ended))
     }
     const { facade } = flow
     if (flow instanceof ArrivedSignal) {
@@ -285,11 +285,12 @@ export class Flows implements FlowPort {
 
   /** The session has ended. What stands at home ends as its references are given up. */
   end(reason: Reason): void {
-    const error = new SessionEndedError(reason)
-    this.#ended = error
+    this.#ended = reason
     const arrived = [...this.#arrived.values()]
     this.#arrived.clear()
     this.#waiting.clear()
+    if (arrived.length === 0) return
+    const error = new SessionEndedError(reason)
     for (const flow of arrived) flow.lost(error)
   }
 }

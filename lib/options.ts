@@ -206,12 +206,14 @@ export interface Settings {
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, before, exposeStacks = false, ...others } = options
-  const { onError = logError, trace = tracer(), ...rest } = others
-  const { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe } = {
-    ...NO_EXPOSURE,
-    ...defined(rest)
-  }
+  const { limits = {}, before, exposeStacks = false, onError = logError, trace = tracer() } = options
+  const {
+    exposedPrefix = NO_EXPOSURE.exposedPrefix,
+    allowPublicAttrs = NO_EXPOSURE.allowPublicAttrs,
+    allowSetAttrs = NO_EXPOSURE.allowSetAttrs,
+    allowDeleteAttrs = NO_EXPOSURE.allowDeleteAttrs,
+    describe = NO_EXPOSURE.describe
+  } = options
   if (typeof exposedPrefix !== 'string' || exposedPrefix === '') {
     throw new TypeError(
       'exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members'

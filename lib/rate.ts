@@ -1,5 +1,9 @@
 // How often something may happen.
 
+/** What lets through so many in a second; undefined where there may be any number. */
+export const rateOf = (perSecond: number): Rate | undefined =>
+  perSecond === Number.POSITIVE_INFINITY ? undefined : new Rate(perSecond)
+
 /** Lets through so many in a second on the long run, and no more than `burst` at once. */
 export class Rate {
   #allowance: number
@@ -14,7 +18,6 @@ export class Rate {
 
   /** Whether so many more may happen now; they are counted then. */
   allows(count = 1): boolean {
-    if (this.perSecond === Number.POSITIVE_INFINITY) return true
     const now = performance.now()
     this.#allowance = Math.min(this.burst, this.#allowance + ((now - this.#since) * this.perSecond) / 1000)
     this.#since = now

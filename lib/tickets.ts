@@ -1,11 +1,8 @@
 // What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Link } from './link.js'
 import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
-
-/** Of 128 bits. */
-const newSecret = () => randomBytes(16).toString('base64url')
 
 export class Tickets {
   readonly #tickets = new Map<string, Ticket>()
@@ -39,7 +36,7 @@ export class Tickets {
 export class Ticket implements Recovery {
   /** Set as soon as there is one. */
   session!: Session
-  #secret = newSecret()
+  #secret: string = randomUUID()
   /** The one that was taken last, and how much had been received by then. */
   #taken = { secret: '', bytesIn: 0 }
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -65,7 +62,7 @@ export class Ticket implements Recovery {
     if (!same(secret, this.#secret))
       return same(secret, this.#taken.secret) && this.#taken.bytesIn === bytesIn
     this.#taken = { secret, bytesIn }
-    this.#secret = newSecret()
+    this.#secret = randomUUID()
     return true
   }
 

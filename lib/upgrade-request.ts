@@ -23,8 +23,6 @@ export class UpgradeRequest {
   readonly headers: { readonly [name: string]: string | string[] | undefined }
   /** The path of the URL, without the query. */
   readonly path: string
-  /** The query of the URL. It is no place for secrets: it ends up in logs. */
-  readonly query: Web<'URLSearchParams'>
   /** Whether the client came by TLS. */
   readonly secure: boolean
   /** The host that was asked for, with the port if it was said. */
@@ -39,12 +37,10 @@ export class UpgradeRequest {
 
   /** @internal */
   constructor(message: IncomingMessage, trustProxy: boolean, hear: () => Promise<string | undefined>) {
-    const { headers, socket, url = '/' } = message
-    const [path = '/', query = ''] = url.split(/\?(.*)/s)
+    const { headers, socket, url } = message
     this.message = message
     this.headers = headers
-    this.path = path
-    this.query = new URLSearchParams(query)
+    this.path = url!.split('?', 1)[0]!
     this.origin = headers.origin
     const said = (name: string) => (trustProxy ? lastOf(headers[`x-forwarded-${name}`]) : undefined)
     const [proto, host, client] = [said('proto'), said('host'), said('for')]
@@ -53,6 +49,11 @@ export class UpgradeRequest {
     this.host = host ?? headers.host
     this.address = client ?? socket.remoteAddress
     this.#hear = hear
+  }
+
+  /** The query of the URL. It is no place for secrets: it ends up in logs. */
+  get query(): Web<'URLSearchParams'> {
+    return new URLSearchParams((this.message as IncomingMessage).url!.slice(this.path.length))
   }
 
   /** The cookies, by name; of several with one name the first, which is the most specific. */

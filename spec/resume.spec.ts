@@ -123,7 +123,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
   )
   await until(() => first.heard.length > 0)
   const token = JSON.parse(first.heard[0]!)[1][0][3] as string
-  t.match(token, /^\d+\.[\w-]{22}$/, '128 bits')
+  t.match(token, /^\d+\.[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/, 'a random UUID')
   const [session] = server.sessions
   for (const wrong of ['1.AAAAAAAAAAAAAAAAAAAAAA', '2.x', 'x', token.slice(0, -1), `${token}A`]) {
     const stranger = await present(server.url, `["resume","${wrong}",1]`)
