@@ -1,10 +1,10 @@
-// Two peers joined: how a session begins, whose turn it is for each message, and how it ends.
+// Two peers joined: how a session begins, what users have of it, and how it ends.
 // Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
-import { ProtocolError, type Reason, Refusal, reasonOf, SessionEndedError } from './errors.js'
+import { ProtocolError, type Reason, SessionEndedError } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
@@ -12,25 +12,15 @@ import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import { operate } from './operate.js'
 import type { Settings } from './options.js'
-import { parseMessage } from './parser.js'
-import {
-  type Cancel,
-  formatHello,
-  type Hello,
-  type Message,
-  Op,
-  type Operation,
-  type OperationCode,
-  VERSION
-} from './protocol.js'
+import { formatHello, type Hello, type OperationCode, VERSION } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
 import type { Keying } from './results.js'
 import { Service } from './service.js'
 import { type SessionStats, statsOf, type Tables, tablesOf } from './stats.js'
+import { Switchboard } from './switchboard.js'
 import type { Transport } from './transport.js'
 import type { Netref } from './types.js'
-import { unbox } from './unbox.js'
 import { refuse } from './values.js'
 
 export interface SessionSetup extends Settings, LinkSetup {
@@ -77,16 +67,14 @@ export class Session<Root extends object = object, Identity = unknown> {
   readonly #references: References
   readonly #caller: Caller
   readonly #callee: Callee
+  readonly #switchboard: Switchboard
   /** Whether the service was told of the session. */
   #connected = false
-  /** Whether the peer has said hello. */
-  #greeted = false
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
   /** Whether this side asked for the end. */
   #closing = false
-  #unaccounted = 0
   #close!: (reason: Reason) => void
 
   /** @internal */
@@ -95,7 +83,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     private readonly setup: SessionSetup
   ) {
     const { limits, exposeStacks, exposure } = setup
-    const report = (error: unknown) => this.#report(error)
+    const report = (error: unknown, call?: string) => this.report(error, call)
     const freeing = () => this.link.atEndOfTick()
     this.closed = new Promise(resolve => {
       this.#close = resolve
@@ -116,9 +104,8 @@ export class Session<Root extends object = object, Identity = unknown> {
     )
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
-    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, (error, call) =>
-      this.#report(error, call)
-    )
+    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)
+    this.#switchboard = new Switchboard(this, this.#references, this.#caller, this.#callee, limits.values)
     this.#callee.keyed = setup.keying?.(this.identity, this.#references, report)
     if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
     this.link.start()
@@ -193,100 +180,31 @@ export class Session<Root extends object = object, Identity = unknown> {
     setTimeout(() => {
       // That a call was cut off is no news to who closed the session.
       const cutOff = result.error instanceof SessionEndedError && this.#closing
-      if (!result.observed && !cutOff) this.#report(result.error, result.label)
+      if (!result.observed && !cutOff) this.report(result.error, result.label)
     })
   }
 
   /** @internal Told of a failure nobody awaits. */
-  report(error: unknown): void {
-    this.#report(error)
-  }
-
-  #report(error: unknown, call?: string): void {
+  report(error: unknown, call?: string): void {
     this.setup.onError(error, call === undefined ? { session: this } : { session: this, call })
   }
 
-  // Messages in.
+  // What its link tells.
 
-  /** @internal Acts on the messages of a frame, from one on, as long as the link may go on. Never throws. */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from = 0, size = 0): number {
-    const { values } = this.setup.limits
-    let i = from
-    if (from === 0) this.#unaccounted = size
-    try {
-      while (i < messages.length && !this.#ended && this.link.receiver.mayGoOn && !this.#callee.behind) {
-        this.#dispatch(parseMessage(messages[i], values), bytes.get(i) ?? NO_BYTES)
-        i++
-      }
-    } catch (error) {
-      this.end(reasonOf(error))
-    }
-    return i
+  /** @internal */
+  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number {
+    return this.#switchboard.receive(messages, bytes, from, size)
   }
 
-  /** The size of the frame that is being acted on, once. */
-  #takeSize(): number {
-    const size = this.#unaccounted
-    this.#unaccounted = 0
-    return size
-  }
-
-  #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
-    if ((message[0] === Op.hello) === this.#greeted) throw new ProtocolError('its hello out of turn')
-    switch (message[0]) {
-      case Op.hello:
-        return this.#begin(message)
-      case Op.result:
-      case Op.error:
-        return this.#caller.settle(message, bytes)
-      case Op.refused:
-        return this.#caller.refuse(message[1], message[2], message[3])
-      case Op.release:
-        return this.#references.released(message.slice(1))
-      case Op.cancel:
-        return this.#cancel(message, bytes)
-      case Op.pull:
-      case Op.items:
-      case Op.ended:
-        return this.#references.flows.receive(message, bytes, message[0] === Op.items ? this.#takeSize() : 0)
-      case Op.traced: {
-        const [, parent, ...operation] = message
-        return this.#callee.receive(operation, bytes, parent, false, key)
-      }
-      case Op.ping:
-        this.#callee.count(message[1])
-        return this.#callee.reply(message[1], { value: undefined })
-      case Op.again:
-        return this.#callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true, key)
-      case Op.keyed: {
-        const [, name, ...keyed] = message
-        return this.#dispatch(keyed as Message, bytes, name)
-      }
-      default:
-        return this.#callee.receive(message, bytes, undefined, false, key)
-    }
-  }
-
-  #cancel([, id, json, groups]: Cancel, bytes: readonly Uint8Array[]): void {
-    let reason: unknown
-    try {
-      reason = unbox(json, groups, bytes, this.#references)
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-    }
-    const { flows } = this.#references
-    flows.letGo(flows.takeFresh())
-    this.#callee.cancel(id, reason)
-  }
-
-  #begin([, version, limits, token, goodFor = 0]: Hello): void {
+  /** @internal The peer has said hello. @throws ProtocolError where the two do not go together */
+  begin([, version, limits, token, goodFor = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
         'version'
       )
     }
-    this.#greeted = true
+    this.#switchboard.greeted = true
     const { initiates, recovery } = this.setup
     this.link.sender.peer = limits
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
@@ -298,7 +216,7 @@ export class Session<Root extends object = object, Identity = unknown> {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer
     } catch (error) {
-      this.#report(error)
+      this.report(error)
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
     // The service, and whoever is told that the session begins, may have ended it.
@@ -313,7 +231,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (!(service instanceof Service)) return
     attempt(
       () => call(service),
-      error => this.#report(error)
+      error => this.report(error)
     )
   }
 
@@ -356,7 +274,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
-    if (this.#greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
+    if (this.#switchboard.greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
     this.#close(reason)
     this.#events.emit('closed', reason)
   }
