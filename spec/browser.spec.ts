@@ -16,7 +16,7 @@ import {
   serve,
   type UpgradeRequest
 } from '../lib/index.js'
-import { browse, bundle, noChromium, originOf, serveFiles } from './chromium.js'
+import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from './chromium.js'
 import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
 
 const options = { skip: noChromium ?? false }
@@ -521,8 +521,7 @@ t.test('npm run demo:web', options, async t => {
   const errors: string[] = []
   const open = async () => {
     const page = await context.newPage()
-    page.on('pageerror', error => errors.push(error.message))
-    page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+    errorsOf(page, errors)
     await page.goto(url)
     await page.waitForSelector('.status.on')
     return page
@@ -630,9 +629,7 @@ t.test('React: a netref as state; nothing stays of a component that is gone', op
   server.on('session', () => begun++)
   await using context = await browse()
   const page = await context.newPage()
-  const errors: string[] = []
-  page.on('pageerror', error => errors.push(error.message))
-  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  const errors = errorsOf(page)
   await page.goto(originOf(web))
 
   await page.click('button:enabled')

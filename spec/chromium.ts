@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type BrowserContext, chromium } from 'playwright-core'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import { CHILD_ENV } from './helpers.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -38,6 +38,13 @@ export async function browse(): Promise<BrowserContext & AsyncDisposable> {
       await rm(profile, { recursive: true, force: true, maxRetries: 5 })
     }
   })
+}
+
+/** What goes wrong in a page from now on: errors that nobody catches, and those on its console. */
+export function errorsOf(page: Page, errors: string[] = []): string[] {
+  page.on('pageerror', error => errors.push(error.message))
+  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  return errors
 }
 
 /** What a page loads of netref, made as it is for the package. */

@@ -6,7 +6,7 @@ import react from '@vitejs/plugin-react'
 import t from 'tap'
 import { createServer } from 'vite'
 import { expose, Service, serve } from '../lib/index.js'
-import { browse, bundle, noChromium, originOf } from './chromium.js'
+import { browse, bundle, errorsOf, noChromium, originOf } from './chromium.js'
 import { until } from './helpers.js'
 
 class Counters extends Service {
@@ -79,9 +79,7 @@ t.test('vite swaps a component: no session is left behind', { skip: noChromium ?
   server.on('session', () => begun++)
   await using context = await browse()
   const page = await context.newPage()
-  const errors: string[] = []
-  page.on('pageerror', error => errors.push(error.message))
-  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  const errors = errorsOf(page)
   await page.goto(originOf(web))
 
   await page.click('button:enabled', { clickCount: 2 })
