@@ -13,7 +13,7 @@ import type { Transport } from './transport.js'
 /** What a receiver delivers to: the session. */
 export interface Recipient {
   /**
-   * Acts on the messages of a frame of that size, in order, beginning with number `from`, as long as this `mayGoOn`.
+   * Acts on the messages of a frame of that size, in order, beginning with number `from`, as long as it `mayGoOn`.
    * Never throws.
    *
    * @returns the number of the first message not acted on

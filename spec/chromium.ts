@@ -43,6 +43,7 @@ export async function browse(): Promise<BrowserContext & AsyncDisposable> {
 /** What goes wrong in a page from now on: errors that nobody catches, and those on its console. */
 export function errorsOf(page: Page, errors: string[] = []): string[] {
   page.on('pageerror', error => errors.push(error.message))
+  /* c8 ignore next: only a page that fails says anything there. */
   page.on('console', message => message.type() === 'error' && errors.push(message.text()))
   return errors
 }
