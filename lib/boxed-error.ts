@@ -1,5 +1,5 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
-import type { Boxing } from './box.js'
+import type { Boxing } from './boxing.js'
 import { ProtocolError } from './errors.js'
 import { errorClass, errorName } from './registry.js'
 

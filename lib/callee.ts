@@ -2,17 +2,10 @@
 import { type Answer, Answers } from './answers.js'
 import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
-import type { Channel } from './caller.js'
+import { CallSignals } from './call-signals.js'
+import type { Channel } from './channel.js'
 import { Witness } from './diagnostics.js'
-import {
-  LimitError,
-  ProtocolError,
-  type Reason,
-  Refusal,
-  refusalError,
-  SessionEndedError,
-  UnsendableError
-} from './errors.js'
+import { ProtocolError, type Reason, Refusal, refusalError, refusalOf } from './errors.js'
 import type { Exposure } from './exposure.js'
 import { formatPath } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
@@ -24,8 +17,6 @@ import { type Rate, rateOf } from './rate.js'
 import type { References } from './references.js'
 import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
-import type { ArrivedSignal } from './settling.js'
-import { inALaterTurn, Slice } from './slice.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
@@ -38,13 +29,9 @@ export class Callee {
   readonly answers = new Answers()
   /** The number of the peer's last call. */
   #last = 0
-  #ended: Reason | undefined
+  #ended = false
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
-  #settling = false
-  /** Whether some of them go on in a later turn of the event loop: until then no other call may start. */
-  behind = false
-  readonly #slice = new Slice()
   /** How many calls came that build on an answer. */
   #order = 0
   /** Those of them that still wait for it. */
@@ -52,10 +39,7 @@ export class Callee {
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
-  /** What aborts calls under way, where they asked. */
-  readonly #signals = new SparseMap<number, AbortController>()
-  /** Signals that came with calls under way. */
-  readonly #held = new SparseMap<number, readonly ArrivedSignal[]>()
+  readonly #signals = new CallSignals()
   readonly #rate: Rate | undefined
   readonly #operate: typeof operate
   readonly #witness: Witness
@@ -76,6 +60,11 @@ export class Callee {
   /** Calls of the peer's so far, pings included. */
   get calls(): number {
     return this.#last - this.#lastOneWay
+  }
+
+  /** Whether calls go on in a later turn of the event loop: until then no other one may start. */
+  get behind(): boolean {
+    return this.#ready.behind
   }
 
   /** Counts a call of the peer's. @throws ProtocolError when its number is not the next one */
@@ -109,7 +98,7 @@ export class Callee {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
-    this.#hold(id, flows.takeFresh())
+    this.#signals.hold(id, flows.takeFresh())
     const excess = this.#beyondLimits(id, keys.length)
     if (excess) return this.fail(id, excess, false)
     if (this.#witness.wanted) this.#witness.called(id, op, labelOf(target) + formatPath(path), operand)
@@ -179,28 +168,18 @@ export class Callee {
   /** The caller waits no longer. @throws ProtocolError for a call that was not made */
   cancel(id: number, reason: unknown): void {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (!this.#waiting.delete(id)) this.#signals.get(id)?.abort(reason)
+    if (!this.#waiting.delete(id)) this.#signals.abort(id, reason)
   }
 
   /** A signal for a call that is under way. */
   signalOf(id: number): AbortSignal {
-    if (this.#ended) return AbortSignal.abort(new SessionEndedError(this.#ended))
-    let controller = this.#signals.get(id)
-    if (!controller) this.#signals.set(id, (controller = new AbortController()))
-    return controller.signal
-  }
-
-  /** Signals that came with a call are held until it is over. */
-  #hold(id: number, signals: readonly ArrivedSignal[] | undefined): void {
-    if (signals) this.#held.set(id, signals)
+    return this.#signals.of(id)
   }
 
   /** The call is over. */
   #letGo(id: number): void {
-    if (this.#signals.size > 0) this.#signals.delete(id)
-    if (this.#held.size === 0) return
-    this.references.flows.letGo(this.#held.get(id))
-    this.#held.delete(id)
+    const signals = this.#signals.over(id)
+    if (signals) this.references.flows.letGo(signals)
   }
 
   /** What a call is refused for that is one too many. */
@@ -300,50 +279,23 @@ export class Callee {
     }
   }
 
-  /** Calls that wait for an answer run once all of them are known, however long their chain is: in a loop. */
+  /** Calls that wait for an answer run once all of them are known. */
   #settle(id: number, answer: Answer, frame: number): void {
-    const outermost = !this.#settling
-    this.#settling = true
     this.answers.settle(id, answer, frame)
-    if (outermost) this.#takeTurns()
-  }
-
-  #takeTurns(): void {
-    this.behind = false
-    this.#slice.goOn()
-    while (this.#slice.lasts) {
-      const act = this.#ended ? undefined : this.#ready.next()
-      if (!act) {
-        this.#settling = false
-        return
-      }
-      act()
-    }
-    this.behind = true
-    inALaterTurn(() => this.#takeTurns())
+    this.#ready.take()
   }
 
   end(reason: Reason): void {
-    this.#ended = reason
+    this.#ended = true
     this.#witness.end()
+    this.#ready.clear()
     this.answers.clear()
     this.#waiting.clear()
     this.#oneWays.clear()
-    if (this.#signals.size > 0) {
-      const error = new SessionEndedError(reason)
-      for (const controller of this.#signals.values()) controller.abort(error)
-    }
-    this.#signals.clear()
-    this.#held.clear()
+    this.#signals.end(reason)
   }
 }
 
 /** What a call is made on, as far as this side names it. */
 const labelOf = (target: number) =>
   target === 0 ? 'root' : target > 0 ? `#${target}` : `answer of call ${-target}`
-
-/** What is said where a value or an error cannot be sent. */
-function refusalOf(failure: unknown): Refusal | undefined {
-  if (failure instanceof LimitError) return new Refusal('limit', failure.message)
-  return failure instanceof UnsendableError ? new Refusal('unsendable', failure.message) : undefined
-}

@@ -1,6 +1,7 @@
 // Calls out: what is asked of the peer, and what comes of it.
 import { boxArguments, boxValue, type Payload } from './box.js'
 import { type CallOptions, watch } from './call-options.js'
+import type { Channel } from './channel.js'
 import { Witness } from './diagnostics.js'
 import {
   NetrefError,
@@ -19,64 +20,25 @@ import { Ref } from './netref.js'
 import {
   formatAgain,
   formatCancel,
-  formatKeyed,
   formatOperation,
   formatPing,
   formatTraced,
   Op,
   type OperationCode,
-  REPEATABLE,
   type Reply
 } from './protocol.js'
 import type { References } from './references.js'
+import { keyed, NOTHING_GIVEN, READS, repeatable } from './repeatable.js'
 import { Result } from './result.js'
 import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { unbox } from './unbox.js'
 
-/** How messages leave. */
-export interface Channel {
-  /**
-   * @returns the number of the frame the message is in
-   * @throws LimitError for more than the peer takes; nothing is sent then
-   */
-  push(message: string, bytes: readonly Uint8Array[]): number
-  /** The same for a call, of which no more may wait for a peer that is away than a limit says. */
-  call(message: string, bytes: readonly Uint8Array[]): number
-  /** The same for what is owed to the peer: it is not read from while it leaves too much of that unread. */
-  reply(message: string, bytes: readonly Uint8Array[]): number
-  /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
-  room(): Promise<void> | undefined
-}
-
-/** What is kept of what a call was given. */
-export interface Repeatable extends Pick<Payload, 'bytes' | 'given'> {
-  readonly json?: string
-}
-
-/** What asks, and does nothing: it may be asked twice. */
-const READS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
-
-/** What only reads is given nothing. */
-const NOTHING_GIVEN: Repeatable = { bytes: [], given: [] }
-
-/** What is of this side, and has no flow that has begun: it can be handed over again. */
-const isOurs = (kind: string) => kind === 'o' || kind === 'f'
-
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
 interface Watched {
   readonly options: CallOptions
   readonly stop: () => void
-}
-
-/** A message with its key, if it is one that can have one. @throws UnsendableError for arguments that are not data */
-function keyed(result: Result, message: string, payload: Repeatable | undefined): string {
-  const { op, options } = result.asked!
-  if (op !== Op.call && op !== Op.construct) return message
-  if (payload!.given.length + payload!.bytes.length > 0)
-    throw new UnsendableError('a call with a key takes data only, neither references nor bytes')
-  return formatKeyed(options!.key!, message)
 }
 
 export class Caller {
@@ -253,7 +215,6 @@ export class Caller {
     } finally {
       flows.letGo(flows.takeFresh())
     }
-    this.references.flows.letGo(this.references.flows.takeFresh())
     this.#pending.delete(id)
     const watched = this.#unwatch(id)
     if (watched) this.adopt(value, watched.options)
@@ -287,10 +248,9 @@ export class Caller {
    * @returns whether it can: it was asked of the root, and all it was given can be given again
    */
   repeat(result: Result, mayHaveRun: boolean): boolean {
-    const { op, base, path, operand, options } = result.asked!
-    const isAsked = base instanceof Ref && base.id === 0 && (READS.has(op) || REPEATABLE.has(op))
-    const { payload } = result
-    if (!isAsked || !payload || payload.given.some(([kind]) => !isOurs(kind))) return false
+    const payload = repeatable(result)
+    if (!payload) return false
+    const { op, path, operand, options } = result.asked!
     // What was given by value is what it was then; what was given by reference has other numbers now.
     const boxed = payload.given.length + payload.bytes.length > 0 ? this.#boxAgain(op, operand) : payload
     if (!boxed) return false

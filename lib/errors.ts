@@ -169,3 +169,9 @@ export class Refusal {
     readonly message: string
   ) {}
 }
+
+/** What a call is refused with where its value or an error cannot be sent. */
+export function refusalOf(failure: unknown): Refusal | undefined {
+  if (failure instanceof LimitError) return new Refusal('limit', failure.message)
+  return failure instanceof UnsendableError ? new Refusal('unsendable', failure.message) : undefined
+}

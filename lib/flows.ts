@@ -2,7 +2,7 @@
 // other, in the same two tables; here is what crosses for it beyond calls, and what stands for it on either side.
 import { boxValue, type Giver, type Payload } from './box.js'
 import type { CallOptions } from './call-options.js'
-import type { Channel } from './caller.js'
+import type { Channel } from './channel.js'
 import {
   LimitError,
   ProtocolError,

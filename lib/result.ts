@@ -1,7 +1,6 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
 import type { CallOptions } from './call-options.js'
-import type { Repeatable } from './caller.js'
 import { Refusal, refusalError } from './errors.js'
 import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
@@ -17,6 +16,7 @@ import {
   stateOf
 } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
+import type { Repeatable } from './repeatable.js'
 
 /** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
 interface Asked {

@@ -1,4 +1,5 @@
 // What is to be done in the order of its numbers, and comes in any: a heap, as a peer decides on the order.
+import { inALaterTurn, Slice } from './slice.js'
 
 interface Turn {
   readonly id: number
@@ -8,6 +9,10 @@ interface Turn {
 export class Turns {
   /** Each is no later than those at twice its place, and one and two beyond. */
   readonly #heap: Turn[] = []
+  readonly #slice = new Slice()
+  #underWay = false
+  /** Whether the rest is done in a later turn of the event loop. */
+  behind = false
 
   add(id: number, act: () => void): void {
     const heap = this.#heap
@@ -35,5 +40,31 @@ export class Turns {
     }
     heap[at] = last
     return first!.act
+  }
+
+  /** Does all there is, and what comes meanwhile: in a loop, however much one thing leads to the next. */
+  take(): void {
+    if (this.#underWay) return
+    this.#underWay = true
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    this.behind = false
+    this.#slice.goOn()
+    while (this.#slice.lasts) {
+      const act = this.next()
+      if (!act) {
+        this.#underWay = false
+        return
+      }
+      act()
+    }
+    this.behind = true
+    inALaterTurn(() => this.#goOn())
+  }
+
+  clear(): void {
+    this.#heap.length = 0
   }
 }

@@ -150,3 +150,16 @@ export const isIndex = (name: string): boolean => String(Number(name) >>> 0) ===
 export function silence(refused: object): void {
   if (refused instanceof Promise) refused.catch(() => {})
 }
+
+/** Whether it is in JSON what it is here. */
+export function isPlainPrimitive(value: unknown): value is string | number | boolean | null {
+  switch (typeof value) {
+    case 'number':
+      return value - value === 0 && (value !== 0 || 1 / value > 0)
+    case 'string':
+    case 'boolean':
+      return true
+    default:
+      return value === null
+  }
+}

@@ -1,0 +1,48 @@
+// Signals of calls that are under way: those that abort with them, and those that came with them.
+import { type Reason, SessionEndedError } from './errors.js'
+import type { ArrivedSignal } from './settling.js'
+import { SparseMap } from './sparse-map.js'
+
+export class CallSignals {
+  /** What aborts calls, where they asked. */
+  readonly #controllers = new SparseMap<number, AbortController>()
+  /** Signals that came with calls. */
+  readonly #held = new SparseMap<number, readonly ArrivedSignal[]>()
+  #ended: Reason | undefined
+
+  /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
+  of(call: number): AbortSignal {
+    if (this.#ended) return AbortSignal.abort(new SessionEndedError(this.#ended))
+    let controller = this.#controllers.get(call)
+    if (!controller) this.#controllers.set(call, (controller = new AbortController()))
+    return controller.signal
+  }
+
+  abort(call: number, reason: unknown): void {
+    this.#controllers.get(call)?.abort(reason)
+  }
+
+  /** Signals that came with a call are held until it is over. */
+  hold(call: number, signals: readonly ArrivedSignal[] | undefined): void {
+    if (signals) this.#held.set(call, signals)
+  }
+
+  /** The call is over. @returns the signals that came with it, to be let go */
+  over(call: number): readonly ArrivedSignal[] | undefined {
+    if (this.#controllers.size > 0) this.#controllers.delete(call)
+    if (this.#held.size === 0) return undefined
+    const held = this.#held.get(call)
+    this.#held.delete(call)
+    return held
+  }
+
+  end(reason: Reason): void {
+    this.#ended = reason
+    if (this.#controllers.size > 0) {
+      const error = new SessionEndedError(reason)
+      for (const controller of this.#controllers.values()) controller.abort(error)
+    }
+    this.#controllers.clear()
+    this.#held.clear()
+  }
+}
