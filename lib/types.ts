@@ -21,6 +21,7 @@ declare const stand: unique symbol
 declare const home: unique symbol
 declare const exposed: unique symbol
 declare const what: unique symbol
+declare const untold: unique symbol
 
 /* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
 
@@ -283,10 +284,36 @@ type SendableAll<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]
 type IsList<T> = T extends readonly unknown[] ? (Item<T>[] extends T ? true : false) : false
 type Item<T> = T extends readonly (infer E)[] ? E : never
 
-/** An X whose home is the sender, who therefore writes its type; only a function's is put in the sender's words. */
+/**
+ * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or
+ * each member in the sender's words. A function alone is put in these only, a class in home's.
+ */
 type Referable<X> =
-  | ((unknown extends X ? object : X extends AnyFunction ? Callback<X> : X) & NotPending)
+  | ((unknown extends X
+      ? object
+      : X extends AnyFunction
+        ? Callback<X>
+        : X extends AnyClass
+          ? X
+          : Own<X> | Members<X>) &
+      NotPending)
   | Reference<X>
+type Members<X> = { readonly [K in keyof X]: Sendable<X[K]> }
+
+/**
+ * An X in home's words. The functions of a literal must not learn their parameters' types from these, but from
+ * `Members` alone: beside a signature with other type parameters none is learnt from. Down to the fourth level, as an
+ * object of the DOM, say, goes on without end.
+ */
+type Own<X, Deeper extends readonly unknown[] = [2, 3, 4]> = unknown extends X
+  ? X
+  : X extends Primitive | Leaf | AnyClass
+    ? X
+    : X extends AnyFunction
+      ? X & (<_ extends typeof untold>(...args: never[]) => unknown) & NotPending
+      : Deeper extends readonly [unknown, ...infer Rest]
+        ? { readonly [K in keyof X]: Own<X[K], Rest> }
+        : X
 interface NotPending {
   readonly then?: CannotBeSent<'a path or a pending result: await it first'>
 }

@@ -557,6 +557,102 @@ compiles(
   }
 )
 
+interface Handlers {
+  onFile: (file: TextFile) => void
+  onError?: (error: Error) => void
+  map?: (n: number) => number
+  hooks?: { before(file: TextFile): boolean; deep?: { after: (file: TextFile) => Promise<TextFile> } }
+  readonly list?: readonly ((file: TextFile) => void)[]
+  pair?: [name: string, done: (file: TextFile) => void]
+  format?: { kind: 'file'; of: (file: TextFile) => string } | { kind: 'number'; of: (n: number) => string }
+  lines?: (lines: AsyncIterable<TextFile>) => AsyncIterable<number>
+}
+class Handled {
+  on(_handlers: Handlers) {}
+  onNetref(_handlers: Netref<Handlers>) {}
+  options(_options?: { depth?: number; found?: (file: TextFile) => void }) {}
+  byName(_handlers: Record<string, (file: TextFile) => void>) {}
+  mixed(_handlers: { [name: string]: number | ((file: TextFile) => void) }) {}
+  making(_making: { File: typeof TextFile; make?: new (path: string) => TextFile; log: () => void }) {}
+  either(_handler: ((file: TextFile) => void) | { onFile(file: TextFile): void }) {}
+  records(_handlers: { onFile: (file: TextFile) => void }[]) {}
+  sharing(_file: { path: string; copyTo(other: TextFile): TextFile }) {}
+  answer(_make: () => { onFile: (file: TextFile) => void }) {}
+}
+
+compiles('functions in objects are callbacks, too', (ref: Netref<Handled>, file: Netref<TextFile>) => {
+  ref.on({
+    onFile: async file => {
+      same<typeof file, Netref<TextFile>>(true)
+      const path: string = await file.path
+      return path
+    },
+    onError: error => error.message,
+    map: async n => n,
+    hooks: {
+      before: async file => (await file.readlines()).length > 0,
+      deep: { after: file => file }
+    },
+    list: [file => same<typeof file, Netref<TextFile>>(true)],
+    pair: ['a', file => same<typeof file, Netref<TextFile>>(true)],
+    format: { kind: 'number', of: n => n.toFixed() },
+    async *lines(files) {
+      for await (const file of files) yield (await file.readlines()).length
+    }
+  })
+  ref.onNetref({ onFile: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.on({ onFile: {} as Netref<(file: TextFile) => void>, map: n => n })
+  ref.on({} as Netref<Handlers>)
+  ref.options()
+  ref.options({})
+  ref.options({ depth: 1, found: undefined })
+  ref.options({ found: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.byName({ a: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.mixed({ a: 1, b: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.making({ File: TextFile, make: TextFile, log() {} })
+  ref.making({ File: {} as Netref<typeof TextFile>, log() {} })
+  ref.either(file => same<typeof file, Netref<TextFile>>(true))
+  ref.either({ onFile: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.records([{ onFile: file => same<typeof file, Netref<TextFile>>(true) }])
+  ref.answer(async () => ({ onFile: file => same<typeof file, Netref<TextFile>>(true) }))
+  // @ts-expect-error
+  ref.options({ found: file => file.path.toUpperCase() })
+  // @ts-expect-error
+  ref.on({ onFile: file => file.readlines().length.toFixed() })
+  // @ts-expect-error
+  ref.on({ onFile() {}, map: n => `${n}` })
+  // @ts-expect-error
+  ref.on({ onFile() {}, map: async n => `${n}` })
+  // @ts-expect-error
+  ref.on({ onFile: (n: number) => n })
+  // @ts-expect-error
+  ref.on({ map: n => n })
+  // @ts-expect-error
+  ref.options({ fond: () => {} })
+  // @ts-expect-error
+  ref.options({ depth: 'a', found() {} })
+  // @ts-expect-error
+  ref.on({ onFile() {}, format: { kind: 'number', of: n => n.path } })
+  // @ts-expect-error
+  ref.making({ File: TextFile, make: () => {}, log() {} })
+  // @ts-expect-error await the path first
+  ref.options({ found: file.copyTo })
+})
+
+compiles('who shares a class passes an object of it, whatever its methods take', (ref: Netref<Handled>) => {
+  ref.sharing(new TextFile())
+  ref.sharing({} as Netref<TextFile>)
+})
+
+compiles(
+  'lost: so a function written in home’s words passes for one of a shared class',
+  (ref: Netref<Handled>) => {
+    ref.on({ onFile: (file: TextFile) => file.path.toUpperCase() })
+    // @ts-expect-error not so one that is given directly
+    ref.either((file: TextFile) => file.path.toUpperCase())
+  }
+)
+
 class Watcher {
   watch(_changed: Netref<(file: Netref<TextFile>, lines: string[], data: { at: Date }) => void>) {}
   sort(_compare: Netref<(a: string, b: string) => number>) {}
