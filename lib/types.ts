@@ -92,7 +92,10 @@ export type Member<T, K extends Key<T>> = unknown extends T
 type Remote<T, Own> =
   IsAny<T> extends true
     ? Untyped
-    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Step<Face<T>[K]> }
+    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Shown<T, K> }
+type Shown<T, K extends keyof Face<T>> = [T] extends [readonly unknown[]]
+  ? ArrayStep<Face<T>[K], K>
+  : Step<Face<T>[K]>
 type Untyped = (new (
   ...args: Any[]
 ) => Pending<Any>) &
@@ -115,6 +118,21 @@ type Beyond<U, Own> =
           : [U] extends [object]
             ? { readonly [K in keyof U as Exclude<K, Own | symbol>]-?: Step<U[K]> }
             : unknown
+
+/**
+ * The methods of arrays that look at once at what their callback answers: of one that is not here they would see a
+ * pending answer, which counts as true. Sorting without a callback is as ever.
+ */
+type ArrayStep<M, K> = K extends AnswerAtOnce
+  ? CannotBeSent<'a callback that is to answer at once: use a copy, await Netref.obtain(it)'>
+  : K extends 'sort' | 'toSorted'
+    ? M extends (...args: Any) => infer R
+      ? Step<() => R>
+      : never
+    : Step<M>
+type AnswerAtOnce =
+  | ('every' | 'some' | 'filter' | 'find' | 'findIndex' | 'findLast' | 'findLastIndex')
+  | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
 /** One member further, unless nothing could ever come of it. */
 type Step<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>

@@ -13,6 +13,7 @@ import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequ
 import { Netref as Helpers } from '../lib/reflect.js'
 import type {
   CannotBeSent,
+  Exposed,
   Key,
   Member,
   Netref,
@@ -1385,6 +1386,52 @@ compiles('what was exposed is a reference, whatever it is', async (expose: typeo
   game.add(expose(new Map([['Ada', 1]])), [1])
   return { own, size, pushed }
 })
+
+compiles(
+  'an array elsewhere takes no callbacks that are to answer at once',
+  async (
+    list: Netref<number[]>,
+    fixed: Netref<readonly string[]>,
+    own: Netref<List>,
+    games: Netref<Games>
+  ) => {
+    await list.forEach(n => {
+      same<typeof n, number>(true)
+    })
+    await list.sort()
+    const text: string = await list.join()
+    const at: number | undefined = await list.at(-1)
+    const where: number = await list.indexOf(3)
+    const copy = (await Helpers.obtain(list)).filter(n => n > 2)
+    const less: Netref<readonly number[]> = list
+    // @ts-expect-error
+    list.filter(n => n > 2)
+    // @ts-expect-error
+    list.find(n => n > 2)
+    // @ts-expect-error
+    list.map(async (n: number) => n)
+    // @ts-expect-error
+    list.reduce((sum, n) => sum + n)
+    // @ts-expect-error
+    list.sort((a: number, b: number) => a - b)
+    // @ts-expect-error
+    fixed.some(() => true)
+    // @ts-expect-error
+    own.every(() => true)
+    // @ts-expect-error
+    games.list().flatMap(n => [n])
+    const total: number = await own.total()
+    return { text, at, where, copy, less, total }
+  }
+)
+interface Games {
+  list(): Exposed<number[]> & number[]
+}
+class List extends Array<number> {
+  total() {
+    return 1
+  }
+}
 
 compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
   netref.release(flows)
