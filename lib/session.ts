@@ -206,7 +206,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     }
     this.#switchboard.greeted = true
     const { initiates, recovery } = this.setup
-    this.link.sender.peer = limits
+    this.link.sender.learn(limits)
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
@@ -259,18 +259,23 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
-  /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
+  /** @internal Whether calls of the peer are under way, wait for their turn, or are answered and it is away. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.receiver.frames
+    const { sender, receiver, acted, state } = this.link
+    return (
+      this.#callee.answers.underWay > 0 ||
+      acted < receiver.frames ||
+      (state === 'interrupted' && sender.waits)
+    )
   }
 
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return
     this.#ended = reason
-    this.link.close(reason)
+    const left = this.link.close(reason)
     const successor = this.setup.successor?.(reason)
-    this.#caller.end(reason, this.link.sender.kept.sent, successor ? successor.#caller : undefined)
+    this.#caller.end(reason, left, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
