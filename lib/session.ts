@@ -73,6 +73,8 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
+  /** Whether it was reported that a call came after the end. */
+  #toldLate = false
   /** Whether this side asked for the end. */
   #closing = false
   #close!: (reason: Reason) => void
@@ -178,9 +180,12 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** @internal */
   unobserved(result: Result): void {
     setTimeout(() => {
-      // That a call was cut off is no news to who closed the session.
-      const cutOff = result.error instanceof SessionEndedError && this.#closing
-      if (!result.observed && !cutOff) this.report(result.error, result.label)
+      const { error, observed, label, id } = result
+      const cutOff = error instanceof SessionEndedError
+      // That a call was cut off is no news to who closed the session; nor is it that others are, which came too late.
+      if (observed || (cutOff && (this.#closing || (id === 0 && this.#toldLate)))) return
+      this.#toldLate ||= cutOff && id === 0
+      this.report(error, label)
     })
   }
 
