@@ -304,7 +304,8 @@ type Item<T> = T extends readonly (infer E)[] ? E : never
 
 /**
  * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or
- * each member in the sender's words. A function alone is put in these only, a class in home's.
+ * each member in the sender's words; in this order, as errors tell of the last. A function alone is put in the sender's
+ * words only, a class in home's.
  */
 type Referable<X> =
   | ((unknown extends X
@@ -320,10 +321,10 @@ type Members<X> = { readonly [K in keyof X]: Sendable<X[K]> }
 
 /**
  * An X in home's words. The functions of a literal must not learn their parameters' types from these, but from
- * `Members` alone: beside a signature with other type parameters none is learnt from. Down to the fourth level, as an
- * object of the DOM, say, goes on without end.
+ * `Members` alone: beside a signature with other type parameters none is learnt from. Three objects deep, as one
+ * of the DOM, say, goes on without end: further down parameters have to be given their types.
  */
-type Own<X, Deeper extends readonly unknown[] = [2, 3, 4]> = unknown extends X
+type Own<X, Deeper extends readonly unknown[] = [1, 2, 3]> = unknown extends X
   ? X
   : X extends Primitive | Leaf | AnyClass
     ? X
