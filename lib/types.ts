@@ -11,16 +11,24 @@
  * follow the table of values; what types cannot see is left to the run time, and the README lists it.
  */
 import type { Flow, Flowable, Flowing, HasFlow, IsAny, Walk } from './flow-types.js'
-
-// biome-ignore lint/suspicious/noExplicitAny: "a function, whatever it takes" can only be matched with any
-type Any = any
-type AnyFunction = (...args: Any) => Any
-type AnyClass = abstract new (...args: Any) => Any
+import type {
+  Any,
+  AnyClass,
+  AnyFunction,
+  CannotBeSent,
+  IsData,
+  IsList,
+  Item,
+  Leaf,
+  Primitive,
+  Refused,
+  StaysHome,
+  Unsendable
+} from './kinds.js'
 
 declare const stand: unique symbol
 declare const home: unique symbol
 declare const exposed: unique symbol
-declare const what: unique symbol
 declare const untold: unique symbol
 
 /* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
@@ -173,28 +181,6 @@ type NoFunctionNames<T> = {
  */
 // biome-ignore lint/suspicious/noEmptyInterface: users add to it
 export interface Registered {}
-type Registration = Registered[keyof Registered]
-
-/** In place of what never travels: nothing is one, so using it does not compile, and its name says why. */
-export interface CannotBeSent<out What> {
-  readonly [what]: What
-}
-
-type Primitive = string | number | boolean | bigint | null | undefined
-/** Where there is no global URL, one more Date. */
-type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
-/** Built-ins that are copied whole, as nothing inside falls under a rule of its own. */
-type Atom = Date | RegExp | WebUrl | ArrayBuffer
-type Leaf = Atom | ArrayBufferView | Error | Registration | CannotBeSent<unknown>
-
-/** Built-ins that travel by value, though a subclass does not: one is known by the members it adds. */
-type Basic = Atom | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
-type BasicKey =
-  | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
-  | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
-
-/** A Map would pass for a WeakMap but for its size. */
-type Unsendable = symbol | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
 
 /** What `Netref.obtain` brings of a T: what is data of what home shows. */
 export type Obtained<T> =
@@ -205,34 +191,6 @@ export type Obtained<T> =
       : [StaysHome<T>, keyof Prefixed<T>] extends [false, never]
         ? UnboxedData<T>
         : { -readonly [K in keyof Face<T> as IsData<Face<T>[K], K>]: Unboxed<Face<T>[K]> }
-/** Functions and classes stay home, but not those of others, which are netrefs here, too. */
-type IsData<V, K> =
-  IsAny<V> extends true
-    ? K
-    : NonNullable<V> extends Reference<Any>
-      ? K
-      : NonNullable<V> extends AnyFunction | AnyClass
-        ? never
-        : K
-
-type Refused<T> =
-  IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
-
-/** Whatever has behaviour. One method is enough, as types do not tell an instance from a plain object. */
-type StaysHome<T> = T extends AnyFunction | AnyClass
-  ? true
-  : T extends ArrayBufferView | Error | Registration | CannotBeSent<unknown>
-    ? false
-    : T extends Basic
-      ? [keyof T] extends [BasicKey]
-        ? false
-        : true
-      : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
-        ? true
-        : false
-/** Not so a netref, which is data although it may be called. */
-type IsMethod<V> =
-  IsAny<V> extends true ? never : V extends Reference<Any> ? never : V extends AnyFunction ? true : never
 
 /**
  * What the receiver holds when home's T has arrived, as a result or as a callback's argument: netrefs to what has
@@ -297,10 +255,6 @@ type SendableData<T> = T extends Leaf
           ? { readonly [K in keyof T]: Sendable<T[K]> }
           : T
 type SendableAll<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
-
-/** An array, not a tuple. */
-type IsList<T> = T extends readonly unknown[] ? (Item<T>[] extends T ? true : false) : false
-type Item<T> = T extends readonly (infer E)[] ? E : never
 
 /**
  * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or

@@ -10,9 +10,9 @@ import * as v from 'valibot'
 import { z } from 'zod'
 import type { expose as Expose } from '../lib/expose.js'
 import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
+import type { CannotBeSent } from '../lib/kinds.js'
 import { Netref as Helpers } from '../lib/reflect.js'
 import type {
-  CannotBeSent,
   Exposed,
   Key,
   Member,
