@@ -26,6 +26,7 @@ export class Admission {
   /** The socket, where it was opened to hear the token. */
   #arriving: Arriving | undefined
   #over = false
+  #late: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     private readonly socket: Duplex,
@@ -50,7 +51,7 @@ export class Admission {
     report: Report
   ): Promise<{ transport: Transport; identity: Identity } | undefined> {
     const message = `it was not let in within ${withinMs} ms`
-    const late = setTimeout(() => this.refuse(UNAVAILABLE, { code: 'limit', message }), withinMs)
+    this.#late = setTimeout(() => this.refuse(UNAVAILABLE, { code: 'limit', message }), withinMs)
     let identity: Verdict<Identity>
     let status = UNAUTHORIZED
     try {
@@ -60,7 +61,7 @@ export class Admission {
       if (meant === undefined) report(error)
       else status = meant
     }
-    clearTimeout(late)
+    clearTimeout(this.#late)
     if (identity === undefined || identity === null || identity === false) this.refuse(status)
     const transport = this.open()
     return transport && { transport, identity: identity as Identity }
@@ -70,6 +71,7 @@ export class Admission {
   refuse(status: number, reason: Reason = NOT_LET_IN): void {
     if (this.#over) return
     this.#over = true
+    clearTimeout(this.#late)
     if (this.#arriving) this.#arriving.close(reason)
     else refuse(this.socket, status)
   }

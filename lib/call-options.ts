@@ -58,7 +58,7 @@ export function watch(
   label: () => string,
   stop: (reason: unknown) => void
 ): () => void {
-  const unheard = signal && (waiting.get(signal) ?? new Waiting(signal)).add(() => stop(signal.reason))
+  const unheard = signal && whenAborted(signal, () => stop(signal.reason))
   const late = () => stop(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'))
   const timer = timeout === undefined ? undefined : setTimeout(late, timeout)
   return () => {
@@ -67,7 +67,12 @@ export function watch(
   }
 }
 
-/** What is to be done when a signal aborts. Many calls may have one, and Node warns of many listeners. */
+/** Acts when the signal aborts: many may have one, and Node warns of many listeners. @returns what takes that back */
+export function whenAborted(signal: Signal, act: () => void): () => void {
+  return (waiting.get(signal) ?? new Waiting(signal)).add(act)
+}
+
+/** By their signal. */
 const waiting = new WeakMap<Signal, Waiting>()
 
 class Waiting {

@@ -1,5 +1,5 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
-import type { CallOptions } from './call-options.js'
+import { type CallOptions, whenAborted } from './call-options.js'
 import { LimitError, ReleasedError } from './errors.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import type { Ref } from './netref.js'
@@ -64,9 +64,7 @@ export class Inflow implements ArrivedFlow {
     if (window !== undefined) this.#window = window
     if (!signal) return
     this.#unlisten?.()
-    const aborted = () => this.fail(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    this.#unlisten = () => signal.removeEventListener('abort', aborted)
+    this.#unlisten = whenAborted(signal, () => this.fail(signal.reason))
   }
 
   /** The next item, which is asked for if need be. */

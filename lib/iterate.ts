@@ -43,6 +43,13 @@ class Walk implements AsyncIterableIterator<unknown> {
     return (await steps.return?.(value)) ?? { done: true, value }
   }
 
+  async throw(reason?: unknown): Promise<Step> {
+    const steps = await this.#begin()
+    if (steps.throw) return steps.throw(reason)
+    await steps.return?.()
+    throw reason
+  }
+
   #begin(): Promise<AsyncIterator<unknown>> {
     this.#begun ??= this.read().then(found => {
       this.origin = undefined

@@ -171,8 +171,6 @@ export class KeyedCalls {
   }
 
   async #begin(name: string, request: string): Promise<void> {
-    if (this.#unstored.size >= MOST_UNSTORED)
-      throw new Refusal('limit', `${MOST_UNSTORED} calls with a key gave references: make some without one`)
     try {
       await this.store.set(name, { request })
     } catch (error) {
@@ -183,8 +181,11 @@ export class KeyedCalls {
   /** The call has run, whatever becomes of this. */
   async #keep(name: string, request: string, settled: Settled): Promise<void> {
     const reply = this.#format(settled)
-    if (reply === undefined) this.#unstored.set(name, { request, settled })
-    else {
+    if (reply === undefined) {
+      this.#unstored.set(name, { request, settled })
+      // Of the oldest it is known that it has run, and no more: who asks again is told so.
+      if (this.#unstored.size > MOST_UNSTORED) this.#unstored.delete(this.#unstored.keys().next().value!)
+    } else {
       try {
         await this.store.set(name, { request, reply })
       } catch (error) {

@@ -1,4 +1,5 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
+import { whenAborted } from './call-options.js'
 import { ProtocolError } from './errors.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
 import type { Ref } from './netref.js'
@@ -39,18 +40,10 @@ export class HomePromise implements HomeFlow {
 
 /** A signal of this side, which the peer listens to. */
 export class HomeSignal implements HomeFlow {
-  readonly #aborted: () => void
+  readonly end: () => void
 
-  constructor(
-    private readonly signal: AbortSignal,
-    tell: Tell
-  ) {
-    this.#aborted = () => tell(false, signal.reason)
-    signal.addEventListener('abort', this.#aborted, { once: true })
-  }
-
-  end(): void {
-    this.signal.removeEventListener('abort', this.#aborted)
+  constructor(signal: AbortSignal, tell: Tell) {
+    this.end = whenAborted(signal, () => tell(false, signal.reason))
   }
 
   undo(): void {

@@ -1509,3 +1509,58 @@ t.test('a promise and a signal that were not sent after all are as they were', a
 t.test('nothing else has happened', async t => {
   t.same(faults, [])
 })
+
+t.test('one signal for many iterators, and as a value for many sessions: one listener', async t => {
+  const stop = new AbortController()
+  const host = {
+    async *exposed_lines() {
+      for (;;) yield 'line'
+    },
+    exposed_wait: (signal: AbortSignal) =>
+      new Promise<void>(done => signal.addEventListener('abort', () => done()))
+  }
+  const [one, other] = [pair(host), pair(host)]
+  const lines = Netref.with(one.root.lines, { signal: stop.signal })
+  const walks = await Promise.all([lines(), lines(), lines()])
+  for (const walk of walks) await walk.next()
+  const waits = [one, other].map(({ root }) => root.wait(stop.signal))
+  await Promise.all([one.ping(), other.ping()])
+  t.equal(getEventListeners(stop.signal, 'abort').length, 1)
+  stop.abort(new Error('enough'))
+  for (const walk of walks) {
+    const failed = async () => {
+      while (!(await walk.next()).done);
+    }
+    t.match(await rejection(failed()), { message: 'enough' })
+  }
+  await Promise.all(waits)
+  await assertClean(t, one.session, one.served, other.session, other.served)
+  t.equal(getEventListeners(stop.signal, 'abort').length, 0)
+  await Promise.all([one.close(), other.close()])
+})
+
+t.test('yield* of what a call gives hands on what is thrown in', t => {
+  const caught: unknown[] = []
+  const host = {
+    async *exposed_items() {
+      try {
+        yield 1
+      } catch (error) {
+        caught.push(String(error))
+        yield 2
+      }
+    },
+    exposed_list: () => [1, 2]
+  }
+  return overMemory(t, host, async ({ root }) => {
+    async function* all(items: AsyncIterable<number>) {
+      yield* items
+    }
+    const walk = all(root.items() as unknown as AsyncIterable<number>)
+    t.same(await walk.next(), { done: false, value: 1 })
+    await rejection(walk.throw(new RangeError('in')))
+    const list = all(root.list() as unknown as AsyncIterable<number>)
+    t.same(await list.next(), { done: false, value: 1 })
+    t.match(await rejection(list.throw(new RangeError('in'))), { message: 'in' })
+  })
+})

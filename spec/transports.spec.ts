@@ -382,11 +382,15 @@ t.test('a thread that is ended from outside, in the middle of a call', async t =
 t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
   t.match(await connect(await thread(t, 'fail')).closed, {
     code: 'unreachable',
-    message: 'cannot reach the other end of the port: the worker failed',
+    message: /^cannot reach the other end of the port: the worker failed: ./,
     cause: { message: 'it did not begin' }
   })
   const ending = new Worker('', { eval: true })
   t.match(await connect(ending).closed, { message: /the worker has ended$/ })
+  const pair = new MessageChannel()
+  const closing = connect(pair.port1)
+  pair.port2.close()
+  t.match(await closing.closed, { code: 'unreachable', message: /of the port: it is closed$/ })
   const { port1, port2 } = new MessageChannel()
   const conn = connect(port1, { handshakeTimeout: 1 })
   t.match(await rejection((conn.root as Netref<Sums>).add(1, 2)), {

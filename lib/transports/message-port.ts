@@ -140,7 +140,8 @@ export class MessagePortTransport implements Transport {
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),
-      on(endpoint, 'error', error => fail('the worker failed', error)),
+      on(endpoint, 'error', error => fail(`the worker failed: ${(error as Error).message}`, error)),
+      on(endpoint, 'close', () => fail('it is closed')),
       on(endpoint, 'exit', () => fail('the worker has ended'))
     )
     endpoint.postMessage({ netref: 'connect' }, [])
