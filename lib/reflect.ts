@@ -178,8 +178,8 @@ export const Netref = {
 
   /**
    * Bytes that are given up: they go with the next message that they are in, and their buffer is empty here from then
-   * on. Over a port (a Worker, a thread, an iframe) they move, however many they are, and are never copied; over
-   * everything else they are sent as ever.
+   * on. Over a port (a Worker, a thread, an iframe) they move and are never copied, as many as a frame may have
+   * (`limits.frameBytes`); over everything else they are sent as ever.
    *
    * @returns the bytes themselves
    * @throws TypeError for what is no bytes, or a view of a part of its buffer, which would go as a whole
