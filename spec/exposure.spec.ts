@@ -1191,6 +1191,7 @@ t.test('calling and constructing', async t => {
   class Root extends Service {
     exposed_Point = expose(class extends Point {}, { read: ['of'] })
     exposed_Plain = Point
+    exposed_Bound = Point.bind(null, 6)
     exposed_number = 1
     exposed_thing = new Thing()
     exposed_data = { n: 1, fn: () => 'fn', async: async () => 'async' }
@@ -1213,6 +1214,7 @@ t.test('calling and constructing', async t => {
       return this.exposed_who
     }
     exposed_generator = function* () {}
+    async *exposed_asyncGenerator(_count: number) {}
     exposed_failing() {
       throw new RangeError('from the handler')
     }
@@ -1237,6 +1239,7 @@ t.test('calling and constructing', async t => {
       const Type = await root.Point
       t.equal(typeof Type, 'function')
       t.equal(await new Type(5).x, 5)
+      t.equal(await new root.Bound().x, 6, 'a bound class is one')
       t.equal(await root.data.fn(), 'fn')
       t.equal(await root.data.async(), 'async')
       t.equal(await root.fns[0](), 'first')
@@ -1284,10 +1287,17 @@ t.test('calling and constructing', async t => {
         arrow: new root.data.fn(),
         async: new root.data.async(),
         'a netref to an arrow': new first!(),
-        'an answer': new (root.getFn())()
+        'an answer': new (root.getFn())(),
+        generator: new root.generator(),
+        'asynchronous generator': new root.asyncGenerator(),
+        'a netref to a generator': new (await root.generator)()
       }))
         await fails(t, 'not-callable', promise, `construct of ${what}`)
-      t.equal((await rejection(new root.generator())).name, 'TypeError')
+      t.match(
+        (await rejection(new root.asyncGenerator(5))).message,
+        /^new root\.asyncGenerator\(5\): "asyncGenerator" is not a class$/,
+        'no engine’s complaint, which quotes the source'
+      )
       t.equal((await rejection(root.Point(1))).name, 'TypeError', 'a class called without new')
       t.match(await rejection(root.failing()), { name: 'RangeError', message: 'from the handler' })
       t.match(await rejection(new root.Failing()), { name: 'RangeError', message: 'from the constructor' })
