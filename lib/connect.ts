@@ -4,7 +4,9 @@ import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
 import type { LinkState } from './link.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
+  COMMON_OPTIONS,
   type CommonOptions,
   type LivenessOptions,
   livenessOf,
@@ -14,7 +16,7 @@ import {
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
-import { keyingOf, type ResultOptions } from './results.js'
+import { keyingOf, type ResultOptions, SERVING_OPTIONS } from './results.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup } from './session.js'
 import type { SessionStats } from './stats.js'
@@ -51,6 +53,22 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    * @default false
    */
   readonly renew?: boolean | undefined
+}
+
+/** Those of the socket are for `ws`, TLS and HTTP, which take more than is named here. */
+export const CONNECT_OPTIONS: OptionKinds<Omit<ConnectOptions, keyof SocketOptions>> = {
+  ...COMMON_OPTIONS,
+  heartbeat: 'any',
+  token: 'a string or a function',
+  service: 'any',
+  reconnect: 'any',
+  renew: 'a boolean'
+}
+const RECONNECT_OPTIONS: OptionKinds<ReconnectOptions> = {
+  delay: 'any',
+  maxDelay: 'any',
+  signal: 'an AbortSignal',
+  initial: 'a boolean'
 }
 
 export interface ConnectionEvents extends SessionEvents {
@@ -170,13 +188,15 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const endpoint = Object(to) === to && !('href' in (to as object)) ? (to as Endpoint) : parseAddress(to)
-  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
-  const settings = settingsOf(others)
-  const makeRoot = rootMaker(service)
+  checkOptions('connect', options, CONNECT_OPTIONS, true)
   if (typeof endpoint !== 'string') {
     checkEndpointOptions('connect', endpoint, options)
     return over(made => open(endpoint, options, made), options)
   }
+  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
+  if (reconnect !== false) checkOptions('connect: `reconnect`', reconnect, RECONNECT_OPTIONS)
+  const settings = settingsOf(others)
+  const makeRoot = rootMaker(service)
   const { heartbeat } = livenessOf(others)
   const openOne = () => {
     const transport = open(endpoint, options, settings)
@@ -215,6 +235,13 @@ export interface PairOptions extends CommonOptions {
   readonly serving?: (CommonOptions & ResultOptions) | undefined
 }
 
+const PAIR_OPTIONS: OptionKinds<PairOptions> = {
+  ...COMMON_OPTIONS,
+  service: 'any',
+  identity: 'any',
+  serving: 'any'
+}
+
 /** A connection to a service in the same process. */
 export class Pair<T> extends Connection<T> {
   /** The serving end of the session. */
@@ -248,5 +275,7 @@ export class Pair<T> extends Connection<T> {
  * assert.equal(await conn.root.add(1, 2), 3)
  */
 export function pair<T extends object>(service: ServiceSource<T>, options: PairOptions = {}): Pair<T> {
+  checkOptions('pair', options, PAIR_OPTIONS)
+  checkOptions('pair: `serving`', options.serving ?? {}, SERVING_OPTIONS)
   return new Pair<T>(service, options)
 }

@@ -7,8 +7,17 @@ import { Admission, type Authenticate, refuse } from './admission.js'
 import { NetrefError } from './errors.js'
 import type { Report } from './events.js'
 import { describe } from './labels.js'
-import { checkMs, type Limits, type LivenessOptions, livenessOf, maxPayload } from './options.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
+import {
+  type CommonOptions,
+  checkMs,
+  type Limits,
+  type LivenessOptions,
+  livenessOf,
+  maxPayload
+} from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
+import { type ResultOptions, SERVING_OPTIONS } from './results.js'
 import { Tickets } from './tickets.js'
 import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'
@@ -63,6 +72,22 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   sameIdentity?(began: Identity, comes: Identity): boolean
 }
 
+const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
+  ...SERVING_OPTIONS,
+  heartbeat: 'any',
+  host: 'a string',
+  port: 'any',
+  path: 'any',
+  server: 'any',
+  backlog: 'a number',
+  authenticate: 'a function',
+  resumeWindow: 'any',
+  sameIdentity: 'a function',
+  allowedOrigins: 'any',
+  allowedHosts: 'any',
+  trustProxy: 'a boolean'
+}
+
 /** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
 const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
 
@@ -83,7 +108,14 @@ export class Entrance implements Listener {
     private readonly options: EntranceOptions,
     private readonly limits: Limits
   ) {
+    checkOptions('serve', options, OPTIONS)
     const { port = 18861, server } = options
+    const vain = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
+    if (server !== undefined && vain) {
+      throw new TypeError(
+        `serve: \`${vain}\` means nothing beside \`server\`, which listens where it was told to`
+      )
+    }
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
     }
