@@ -102,6 +102,8 @@ export class Entrance implements Listener {
   readonly #inPorch = new Set<Admission>()
   #letIn: LetIn | undefined
   #report: Report | undefined
+  /** What was refused for an origin or a host, and is reported. */
+  readonly #complaints = new Set<string>()
 
   /** @throws TypeError or RangeError naming the option that cannot be meant */
   constructor(
@@ -195,7 +197,10 @@ export class Entrance implements Listener {
     })
     const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
     const complaint = this.#policy(request)
-    if (complaint !== undefined) return refuse(socket, FORBIDDEN, complaint)
+    if (complaint !== undefined) {
+      this.#complain(complaint)
+      return refuse(socket, FORBIDDEN, complaint)
+    }
     if (this.#sockets.clients.size + this.#atDoor.size >= this.limits.sessions) {
       return refuse(socket, UNAVAILABLE)
     }
@@ -211,6 +216,15 @@ export class Entrance implements Listener {
     if (visitor) this.#letIn!(visitor.transport, visitor.identity)
   }
 
+  /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
+  #complain(complaint: string): void {
+    if (this.#complaints.has(complaint) || this.#complaints.size === MOST_COMPLAINTS) return
+    this.#complaints.add(complaint)
+    this.#report!(
+      new NetrefError('unauthorized', `a client was refused: ${complaint}; name it there to let it in`)
+    )
+  }
+
   /** Opens the socket; a request that is not well formed is refused by `ws`. */
   #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Arriving | undefined {
     let arriving: Arriving | undefined
@@ -223,6 +237,7 @@ export class Entrance implements Listener {
   }
 }
 
+const MOST_COMPLAINTS = 100
 const FORBIDDEN = 403
 const NOT_FOUND = 404
 const UNAVAILABLE = 503

@@ -109,6 +109,31 @@ t.test('an answer that is no WebSocket is said as it is', async t => {
   web.close()
 })
 
+t.test('of what a server says that is no WebSocket, a line of plain text is told', async t => {
+  const web = http.createServer((request, response) => {
+    if (request.url === '/page') response.writeHead(502, { 'content-type': 'text/html' }).end('<html>')
+    else if (request.url === '/silent')
+      response.writeHead(503, { 'content-type': 'text/plain' }).flushHeaders()
+    else {
+      response.writeHead(503, { 'content-type': 'text/plain' })
+      response.write(`too\tbusy\r\n${'.'.repeat(1000)}`)
+    }
+    if (request.url === '/silent') setImmediate(() => request.socket.destroy())
+  })
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const said = async (path: string) => {
+    const { message } = await connect(`ws://127.0.0.1:${(web.address() as net.AddressInfo).port}${path}`)
+      .closed
+    return message.replace(/^.*: /, '')
+  }
+  t.equal(await said('/page'), '502')
+  t.equal(await said('/silent'), '503')
+  t.equal(await said('/long'), `503 (too busy ${'.'.repeat(190)})`, 'and its end is not waited for')
+  web.closeAllConnections()
+  web.close()
+})
+
 t.test('an address that cannot be meant throws at once, and says what was', t => {
   t.throws(
     () => connect('localhost:18861'),
