@@ -1,4 +1,5 @@
 // The choke point, rule by rule in the order of the design; each in both directions.
+import { transformSync } from 'esbuild'
 import t, { type Test } from 'tap'
 import { startCall } from '../lib/call-context.js'
 import { NO_EXPOSURE } from '../lib/exposure.js'
@@ -418,6 +419,21 @@ t.test('by name: @exposed', async t => {
       await unreachable(t, root.Statics(), 'apply', 'a class')
     }
   )
+
+  await t.test('refused where the compiler calls it as decorators were called once', t => {
+    const compilerOptions = { experimentalDecorators: true }
+    for (const decorator of ['@exposed', '@exposed({ help: "size" })', '@idempotent']) {
+      const { code } = transformSync(`class Old { ${decorator} size() {} }`, {
+        loader: 'ts',
+        tsconfigRaw: { compilerOptions }
+      })
+      t.throws(() => new Function('exposed', 'idempotent', code)(exposed, idempotent), {
+        name: 'TypeError',
+        message: `${decorator.replace(/\(.*/, '')} size: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+      })
+    }
+    t.end()
+  })
 
   await t.test('refused where it would expose nothing', async t => {
     const nowhere = exposed as (target: unknown, context: unknown) => void
