@@ -1,5 +1,5 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
-import { checkEndpointOptions, type Endpoint } from './endpoint.js'
+import { checkEndpointOptions, type Endpoint, withoutSecrets } from './endpoint.js'
 import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
@@ -200,7 +200,9 @@ export function connect<T>(
   const { heartbeat } = livenessOf(others)
   const openOne = () => {
     const transport = open(endpoint, options, settings)
-    return new Relay(token === undefined ? transport : new Introducing(transport, token, endpoint))
+    return new Relay(
+      token === undefined ? transport : new Introducing(transport, token, withoutSecrets(endpoint))
+    )
   }
   const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
@@ -220,10 +222,12 @@ export function over<T>(
 
 function parseAddress(url: unknown): string {
   const text = String((url as { href?: unknown } | null)?.href ?? url)
-  if (/^\s*(ws|http)s?:/i.test(text) && URL.canParse(text)) return text
-  throw new TypeError(
-    `connect: "${text}" is not a ws:// or wss:// address; was "ws://${text.replace(/^\w+:\/\//, '')}" meant?`
-  )
+  const isKnown = /^\s*(ws|http)s?:/i.test(text)
+  if (isKnown && URL.canParse(text) && !text.includes('#')) return text
+  const said = withoutSecrets(text)
+  const meant = (isKnown ? said : `ws://${said.replace(/^\w+:\/\//, '')}`).replace(/#.*/s, '')
+  const hint = meant !== said && URL.canParse(meant) ? `; was "${meant}" meant?` : ''
+  throw new TypeError(`connect: "${said}" is not a ws:// or wss:// address${hint}`)
 }
 
 export interface PairOptions extends CommonOptions {

@@ -927,6 +927,8 @@ t.test('values in a few words, for errors', async t => {
     ] as [unknown, string][]),
     ...([
       [5n, '5n'],
+      [10n ** 100n, '10000000000000000000…n'],
+      [Symbol('s'.repeat(100)), `Symbol(${'s'.repeat(53)}…`],
       [() => 1, 'ƒ'],
       [null, 'null'],
       [[1], '[…]'],
@@ -940,6 +942,8 @@ t.test('values in a few words, for errors', async t => {
     ] as [unknown, string][])
   ]
   for (const [value, text] of words) t.equal(describe(value), text)
+  const Long = { [`L${'o'.repeat(100)}ng`]: class {} }[`L${'o'.repeat(100)}ng`]!
+  t.equal(describe(new Long()), `L${'o'.repeat(59)}… {…}`)
   const getter = { get: () => t.fail('a getter ran') }
   t.equal(functionName(Object.defineProperty(() => 1, 'name', getter)), '')
   t.equal(className(Object.create(Object.defineProperty({}, 'constructor', getter))), '')
