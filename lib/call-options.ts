@@ -58,12 +58,37 @@ export function watch(
   label: () => string,
   stop: (reason: unknown) => void
 ): () => void {
-  const aborted = () => stop(signal!.reason)
-  signal?.addEventListener('abort', aborted, { once: true })
+  const unheard = signal && (waiting.get(signal) ?? new Waiting(signal)).add(() => stop(signal.reason))
   const late = () => stop(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'))
   const timer = timeout === undefined ? undefined : setTimeout(late, timeout)
   return () => {
-    signal?.removeEventListener('abort', aborted)
+    unheard?.()
     clearTimeout(timer)
+  }
+}
+
+/** What is to be done when a signal aborts. Many calls may have one, and Node warns of many listeners. */
+const waiting = new WeakMap<Signal, Waiting>()
+
+class Waiting {
+  readonly #acts = new Set<() => void>()
+
+  constructor(private readonly signal: Signal) {
+    signal.addEventListener('abort', this)
+    waiting.set(signal, this)
+  }
+
+  add(act: () => void): () => void {
+    this.#acts.add(act)
+    return () => {
+      this.#acts.delete(act)
+      if (this.#acts.size > 0) return
+      waiting.delete(this.signal)
+      this.signal.removeEventListener('abort', this)
+    }
+  }
+
+  handleEvent(): void {
+    for (const act of this.#acts) act()
   }
 }

@@ -256,13 +256,17 @@ export class Caller {
     if (!boxed) return false
     const again = mayHaveRun && !READS.has(op)
     const message = formatOperation(op, this.#last + 1, 0, path, boxed.json)
-    result.session = this.session
-    result.payload = boxed
     const flagged = again ? formatAgain(message) : message
     const sent = options?.key === undefined ? flagged : keyed(result, flagged, boxed)
-    result.frame = this.channel.push(sent, boxed.bytes)
-    result.id = ++this.#last
-    this.#pending.set(result.id, result)
+    try {
+      this.#send(result, sent, boxed.bytes)
+    } catch {
+      // It is larger than what the other side is known to take.
+      for (const given of boxed.given) this.references.takeBack(given)
+      return false
+    }
+    result.session = this.session
+    result.payload = boxed
     if (options) this.#watch(result, options)
     return true
   }

@@ -27,6 +27,7 @@ export {
 } from './errors.js'
 export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './expose.js'
 export type { ExposureOptions } from './exposure.js'
+export type { CannotBeSent } from './kinds.js'
 export type { LinkState } from './link.js'
 export type { ServerMetrics } from './metrics.js'
 export type { CommonOptions, ErrorContext, Limits, LivenessOptions, SocketOptions } from './options.js'

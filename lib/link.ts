@@ -83,7 +83,7 @@ export class Link implements TransportListener, Source, Pulse {
     }
     // Who was told of that may have ended the session.
     if (this.#closing) return transport.close(this.#closing)
-    this.#recovery!.stop()
+    this.#recovery!.stop(transport)
     if (greeting !== undefined) transport.send(greeting)
     kept.acknowledge(received)
     this.start(transport)
@@ -128,18 +128,25 @@ export class Link implements TransportListener, Source, Pulse {
     return frame
   }
 
-  /** Sends what waits, then closes. What was called before the transport is open waits for that. */
-  close(reason: Reason): void {
+  /**
+   * Sends what waits, then closes. What was called before the transport is open waits for that.
+   *
+   * @returns how many frames have left, or may leave yet
+   */
+  close(reason: Reason): number {
     const first = !this.#closing
     this.#closing = reason
     this.receiver.close()
     const { transport } = this.receiver
-    if (first && this.state === 'connecting' && transport && this.sender.waitingForMore) return
+    if (first && this.state === 'connecting' && transport && this.sender.waitingForMore) {
+      return Number.POSITIVE_INFINITY
+    }
     const there = transport && this.state !== 'closed'
     this.sender.close()
     this.#leave()
     if (there) transport.close(reason)
     else this.#gone!()
+    return this.sender.kept.sent
   }
 
   /** No transport carries the link any more, and none will. */
@@ -151,6 +158,7 @@ export class Link implements TransportListener, Source, Pulse {
 
   opened(): void {
     const { state } = this
+    if (state === 'connecting') this.#recovery?.stop(this.transport)
     this.state = 'open'
     this.#heartbeat.start()
     this.receiver.open(this.transport)

@@ -74,6 +74,7 @@ export class Reconnect implements Recovery {
 
   lost(link: Link): boolean {
     const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
+    this.#trying = undefined
     if (hopeless || this.#signal?.aborted) return false
     if (!this.#link) {
       this.#link = link
@@ -86,9 +87,10 @@ export class Reconnect implements Recovery {
     return true
   }
 
-  stop(): void {
+  stop(came?: Transport): void {
     clearTimeout(this.#timer)
-    this.#giveUp()
+    if (this.#trying !== came) this.#giveUp()
+    this.#trying = undefined
     this.#link = undefined
     this.#signal?.removeEventListener('abort', this.#aborted)
     page.removeEventListener?.('online', this.#nudged)
@@ -103,20 +105,21 @@ export class Reconnect implements Recovery {
 
   #try(link: Link): void {
     const transport = this.open()
+    this.#trying = transport
     // Without a token there was no session yet.
     if (this.token === undefined) return link.start(transport)
     const { token } = this
-    this.#trying = transport
-    this.#timer = setTimeout(() => this.#again(), this.#patience)
+    this.#timer = setTimeout(() => {
+      this.#giveUp()
+      this.#again({ code: 'connection-lost', message: `no answer came within ${this.#patience} ms` })
+    }, this.#patience)
     transport.start({
       opened: () => transport.send(formatResumption('resume', { token, received: link.receiver.frames })),
       received: frame => this.#answered(link, transport, frame),
       closed: reason => {
         this.#trying = undefined
-        // Later nobody would know the session: what its calls wait for will not come.
-        const tooLate = Date.now() > this.#lost + this.goodFor
-        if (isLoss(reason) && !tooLate) this.#wait()
-        else link.end(isLoss(reason) ? { ...reason, code: 'connection-lost' } : reason)
+        if (isLoss(reason)) this.#again(reason)
+        else link.end(reason)
       }
     })
   }
@@ -125,14 +128,13 @@ export class Reconnect implements Recovery {
     const resumed = parseResumption('resumed', frame)
     if (!resumed) return link.end({ code: 'protocol', message: 'it received no answer to its token' })
     this.token = resumed.token
-    this.#trying = undefined
     link.carryOn(transport, resumed.received)
   }
 
-  /** Leaves the try that is under way, and waits for the next. */
-  #again(): void {
-    this.#giveUp()
-    this.#wait()
+  /** Waits for the next try, unless that would be too late: then nobody knows the session, and no answer will come. */
+  #again(reason: Reason): void {
+    if (Date.now() <= this.#lost + this.goodFor) this.#wait()
+    else this.#link!.end({ ...reason, code: 'connection-lost' })
   }
 
   #giveUp(): void {

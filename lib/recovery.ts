@@ -1,6 +1,7 @@
 // What becomes of a link whose transport is lost.
 import type { Reason } from './errors.js'
 import type { Link } from './link.js'
+import type { Transport } from './transport.js'
 
 /** A client looks for another transport, a server waits for it. */
 export interface Recovery {
@@ -10,8 +11,8 @@ export interface Recovery {
   goodFor: number
   /** The transport is lost. @returns whether another one is awaited; where none comes, `link.end` is called */
   lost(link: Link): boolean
-  /** No other transport is awaited any more: one has come, or the session has ended. */
-  stop(): void
+  /** No other transport is awaited any more: this one has come, or the session has ended. */
+  stop(came?: Transport): void
 }
 
 /** Whether this befell the transport alone; every other reason is the end of the session. */

@@ -7,7 +7,7 @@ import { LimitError } from './errors.js'
 import { type FrameData, formatCount } from './frame.js'
 import { KeptFrames } from './kept-frames.js'
 import { ENVELOPE, Outbox } from './outbox.js'
-import type { PeerLimits } from './protocol.js'
+import { LEAST_FRAME, type PeerLimits } from './protocol.js'
 import { isGivenUp, ownBytes } from './transfer.js'
 import { ROOM, type Transport } from './transport.js'
 
@@ -25,6 +25,8 @@ export interface Source {
   drained(): void
 }
 
+/** What every side takes. */
+const LEAST = { jsonBytes: LEAST_FRAME, frameBytes: LEAST_FRAME }
 /** A message that is worth a frame at once: it is on its way meanwhile, and its bytes are copied once and not twice. */
 const LARGE = 1 << 15
 /** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
@@ -53,12 +55,14 @@ export class Sender {
   #full = false
   /** Bytes of replies in the outbox. */
   #owedInOutbox = 0
+  /** How large a frame of more than one message may be. */
+  #most: Pick<PeerLimits, 'jsonBytes' | 'frameBytes'> = LEAST
   #room: Promise<void> | undefined
   #roomy: (() => void) | undefined
 
   constructor(
     private readonly source: Source,
-    /** What the peer takes. */
+    /** What the peer takes; what it may take, until it has said so. */
     public peer: PeerLimits,
     keeps: boolean,
     private readonly trace: Trace | undefined,
@@ -68,14 +72,24 @@ export class Sender {
     this.kept = new KeptFrames(keeps)
   }
 
+  /** The peer has said what it takes. */
+  learn(peer: PeerLimits): void {
+    this.peer = this.#most = peer
+  }
+
   /** Whether what is sent now leaves at once. */
   get ready(): boolean {
     return this.#transport !== undefined && !this.#full
   }
 
-  /** Whether more than one message waits. */
+  /** Whether there is something to be sent. */
+  get waits(): boolean {
+    return this.kept.waiting || !this.#outbox.empty
+  }
+
+  /** Whether more than one message waits, or has never left. */
   get waitingForMore(): boolean {
-    return this.#outbox.length > 1
+    return this.kept.waiting || this.#outbox.length > 1
   }
 
   /** Bytes of replies that the transport has not been given yet. */
@@ -126,7 +140,7 @@ export class Sender {
     while (this.#transport) {
       this.#full = false
       this.flush()
-      if (!this.kept.waiting && this.#outbox.empty) break
+      if (!this.waits) break
     }
     this.#transport = undefined
     this.kept.clear()
@@ -143,10 +157,10 @@ export class Sender {
   push(message: string, bytes: readonly Uint8Array[], size: number, owed: number): number {
     const { jsonBytes, frameBytes } = this.peer
     const json = message.length + ENVELOPE
-    if (json > jsonBytes) throw tooLarge(`${json} characters of JSON`, 'jsonBytes', jsonBytes)
-    if (json + size > frameBytes) throw tooLarge(`${json + size} bytes`, 'frameBytes', frameBytes)
+    if (json > jsonBytes) throw this.#tooLarge(`${json} characters of JSON`, 'jsonBytes')
+    if (json + size > frameBytes) throw this.#tooLarge(`${json + size} bytes`, 'frameBytes')
     this.#takeTrailing()
-    if (!this.#outbox.fits(message, size, this.peer)) this.#seal()
+    if (!this.#outbox.fits(message, size, this.#most)) this.#seal()
     const atOnce = this.ready && message.length + size > LARGE
     const owns = bytes.length > 0 && (!atOnce || this.inParts || bytes.some(isGivenUp))
     this.#outbox.add(message, owns ? ownBytes(bytes) : bytes)
@@ -210,7 +224,7 @@ export class Sender {
   /** What is to go along goes before what is sent after it. */
   #takeTrailing(): void {
     for (let message = this.source.trailing(); message !== undefined; message = this.source.trailing()) {
-      if (!this.#outbox.fits(message, 0, this.peer)) this.#seal()
+      if (!this.#outbox.fits(message, 0, this.#most)) this.#seal()
       this.#outbox.add(message, [])
     }
   }
@@ -242,10 +256,14 @@ export class Sender {
     this.flush()
     this.source.drained()
   }
-}
 
-const tooLarge = (size: string, limit: string, bytes: number) =>
-  new LimitError(
-    'limit',
-    `${size} are more than the other side takes (limits.${limit}: ${bytes}): send it in parts`
-  )
+  #tooLarge(size: string, limit: 'jsonBytes' | 'frameBytes'): LimitError {
+    const known = this.#most !== LEAST
+    const takes = known ? 'takes' : 'is known to take before it has answered'
+    const cure = known ? 'send it in parts' : 'await `ping()` first, or send it in parts'
+    return new LimitError(
+      'limit',
+      `${size} are more than the other side ${takes} (limits.${limit}: ${this.peer[limit]}): ${cure}`
+    )
+  }
+}

@@ -73,6 +73,8 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** What this end offers; set when the peer has said hello. */
   #offer: object | undefined
   #ended: Reason | undefined
+  /** Whether it was reported that a call came after the end. */
+  #toldLate = false
   /** Whether this side asked for the end. */
   #closing = false
   #close!: (reason: Reason) => void
@@ -178,9 +180,12 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** @internal */
   unobserved(result: Result): void {
     setTimeout(() => {
-      // That a call was cut off is no news to who closed the session.
-      const cutOff = result.error instanceof SessionEndedError && this.#closing
-      if (!result.observed && !cutOff) this.report(result.error, result.label)
+      const { error, observed, label, id } = result
+      const cutOff = error instanceof SessionEndedError
+      // That a call was cut off is no news to who closed the session; nor is it that others are, which came too late.
+      if (observed || (cutOff && (this.#closing || (id === 0 && this.#toldLate)))) return
+      this.#toldLate ||= cutOff && id === 0
+      this.report(error, label)
     })
   }
 
@@ -206,7 +211,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     }
     this.#switchboard.greeted = true
     const { initiates, recovery } = this.setup
-    this.link.sender.peer = limits
+    this.link.sender.learn(limits)
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
@@ -259,18 +264,23 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
-  /** @internal Whether calls of the peer are under way, or have come and wait for their turn. */
+  /** @internal Whether calls of the peer are under way, wait for their turn, or are answered and it is away. */
   get busy(): boolean {
-    return this.#callee.answers.underWay > 0 || this.link.acted < this.link.receiver.frames
+    const { sender, receiver, acted, state } = this.link
+    return (
+      this.#callee.answers.underWay > 0 ||
+      acted < receiver.frames ||
+      (state === 'interrupted' && sender.waits)
+    )
   }
 
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return
     this.#ended = reason
-    this.link.close(reason)
+    const left = this.link.close(reason)
     const successor = this.setup.successor?.(reason)
-    this.#caller.end(reason, this.link.sender.kept.sent, successor ? successor.#caller : undefined)
+    this.#caller.end(reason, left, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))

@@ -11,16 +11,25 @@
  * follow the table of values; what types cannot see is left to the run time, and the README lists it.
  */
 import type { Flow, Flowable, Flowing, HasFlow, IsAny, Walk } from './flow-types.js'
-
-// biome-ignore lint/suspicious/noExplicitAny: "a function, whatever it takes" can only be matched with any
-type Any = any
-type AnyFunction = (...args: Any) => Any
-type AnyClass = abstract new (...args: Any) => Any
+import type {
+  Any,
+  AnyClass,
+  AnyFunction,
+  CannotBeSent,
+  IsData,
+  IsList,
+  Item,
+  Leaf,
+  Primitive,
+  Refused,
+  StaysHome,
+  Unsendable
+} from './kinds.js'
 
 declare const stand: unique symbol
 declare const home: unique symbol
 declare const exposed: unique symbol
-declare const what: unique symbol
+declare const untold: unique symbol
 
 /* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
 
@@ -91,7 +100,10 @@ export type Member<T, K extends Key<T>> = unknown extends T
 type Remote<T, Own> =
   IsAny<T> extends true
     ? Untyped
-    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Step<Face<T>[K]> }
+    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Shown<T, K> }
+type Shown<T, K extends keyof Face<T>> = [T] extends [readonly unknown[]]
+  ? ArrayStep<Face<T>[K], K>
+  : Step<Face<T>[K]>
 type Untyped = (new (
   ...args: Any[]
 ) => Pending<Any>) &
@@ -114,6 +126,21 @@ type Beyond<U, Own> =
           : [U] extends [object]
             ? { readonly [K in keyof U as Exclude<K, Own | symbol>]-?: Step<U[K]> }
             : unknown
+
+/**
+ * The methods of arrays that look at once at what their callback answers: of one that is not here they would see a
+ * pending answer, which counts as true. Sorting without a callback is as ever.
+ */
+type ArrayStep<M, K> = K extends AnswerAtOnce
+  ? CannotBeSent<'a callback that is to answer at once: use a copy, await Netref.obtain(it)'>
+  : K extends 'sort' | 'toSorted'
+    ? M extends (...args: Any) => infer R
+      ? Step<() => R>
+      : never
+    : Step<M>
+type AnswerAtOnce =
+  | ('every' | 'some' | 'filter' | 'find' | 'findIndex' | 'findLast' | 'findLastIndex')
+  | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
 /** One member further, unless nothing could ever come of it. */
 type Step<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>
@@ -154,28 +181,6 @@ type NoFunctionNames<T> = {
  */
 // biome-ignore lint/suspicious/noEmptyInterface: users add to it
 export interface Registered {}
-type Registration = Registered[keyof Registered]
-
-/** In place of what never travels: nothing is one, so using it does not compile, and its name says why. */
-export interface CannotBeSent<out What> {
-  readonly [what]: What
-}
-
-type Primitive = string | number | boolean | bigint | null | undefined
-/** Where there is no global URL, one more Date. */
-type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
-/** Built-ins that are copied whole, as nothing inside falls under a rule of its own. */
-type Atom = Date | RegExp | WebUrl | ArrayBuffer
-type Leaf = Atom | ArrayBufferView | Error | Registration | CannotBeSent<unknown>
-
-/** Built-ins that travel by value, though a subclass does not: one is known by the members it adds. */
-type Basic = Atom | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
-type BasicKey =
-  | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
-  | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
-
-/** A Map would pass for a WeakMap but for its size. */
-type Unsendable = symbol | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
 
 /** What `Netref.obtain` brings of a T: what is data of what home shows. */
 export type Obtained<T> =
@@ -186,34 +191,6 @@ export type Obtained<T> =
       : [StaysHome<T>, keyof Prefixed<T>] extends [false, never]
         ? UnboxedData<T>
         : { -readonly [K in keyof Face<T> as IsData<Face<T>[K], K>]: Unboxed<Face<T>[K]> }
-/** Functions and classes stay home, but not those of others, which are netrefs here, too. */
-type IsData<V, K> =
-  IsAny<V> extends true
-    ? K
-    : NonNullable<V> extends Reference<Any>
-      ? K
-      : NonNullable<V> extends AnyFunction | AnyClass
-        ? never
-        : K
-
-type Refused<T> =
-  IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
-
-/** Whatever has behaviour. One method is enough, as types do not tell an instance from a plain object. */
-type StaysHome<T> = T extends AnyFunction | AnyClass
-  ? true
-  : T extends ArrayBufferView | Error | Registration | CannotBeSent<unknown>
-    ? false
-    : T extends Basic
-      ? [keyof T] extends [BasicKey]
-        ? false
-        : true
-      : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
-        ? true
-        : false
-/** Not so a netref, which is data although it may be called. */
-type IsMethod<V> =
-  IsAny<V> extends true ? never : V extends Reference<Any> ? never : V extends AnyFunction ? true : never
 
 /**
  * What the receiver holds when home's T has arrived, as a result or as a callback's argument: netrefs to what has
@@ -279,14 +256,37 @@ type SendableData<T> = T extends Leaf
           : T
 type SendableAll<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
 
-/** An array, not a tuple. */
-type IsList<T> = T extends readonly unknown[] ? (Item<T>[] extends T ? true : false) : false
-type Item<T> = T extends readonly (infer E)[] ? E : never
-
-/** An X whose home is the sender, who therefore writes its type; only a function's is put in the sender's words. */
+/**
+ * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or
+ * each member in the sender's words; in this order, as errors tell of the last. A function alone is put in the sender's
+ * words only, a class in home's.
+ */
 type Referable<X> =
-  | ((unknown extends X ? object : X extends AnyFunction ? Callback<X> : X) & NotPending)
+  | ((unknown extends X
+      ? object
+      : X extends AnyFunction
+        ? Callback<X>
+        : X extends AnyClass
+          ? X
+          : Own<X> | Members<X>) &
+      NotPending)
   | Reference<X>
+type Members<X> = { readonly [K in keyof X]: Sendable<X[K]> }
+
+/**
+ * An X in home's words. The functions of a literal must not learn their parameters' types from these, but from
+ * `Members` alone: beside a signature with other type parameters none is learnt from. Three objects deep, as one
+ * of the DOM, say, goes on without end: further down parameters have to be given their types.
+ */
+type Own<X, Deeper extends readonly unknown[] = [1, 2, 3]> = unknown extends X
+  ? X
+  : X extends Primitive | Leaf | AnyClass
+    ? X
+    : X extends AnyFunction
+      ? X & (<_ extends typeof untold>(...args: never[]) => unknown) & NotPending
+      : Deeper extends readonly [unknown, ...infer Rest]
+        ? { readonly [K in keyof X]: Own<X[K], Rest> }
+        : X
 interface NotPending {
   readonly then?: CannotBeSent<'a path or a pending result: await it first'>
 }

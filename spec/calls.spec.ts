@@ -1,5 +1,6 @@
 // What a caller may ask of single calls: to give them up, to want no answer, to have a copy of what they are made on;
 // and what their home learns of it. Over memory and over a real socket.
+import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { startCall } from '../lib/call-context.js'
 import {
@@ -925,6 +926,24 @@ t.test('a call made again does not go through a netref: nobody knows whether it 
   ])
   t.ok(there)
   await conn.close()
+})
+
+t.test('one signal for many calls: Node has nothing to warn of, and nothing is left at it', async t => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  t.teardown(() => process.off('warning', warned))
+  await overMemory(t, desk().root, async ({ root }) => {
+    const stop = new AbortController()
+    const many = Netref.with(root.wait, { signal: stop.signal })
+    const calls = Array.from({ length: 20 }, (_, i) => rejection(many(String(i))))
+    t.equal(getEventListeners(stop.signal, 'abort').length, 1)
+    stop.abort(new Error('enough'))
+    t.ok((await Promise.all(calls)).every(({ message }) => message === 'enough'))
+    t.equal(getEventListeners(stop.signal, 'abort').length, 0)
+  })
+  await new Promise(setImmediate)
+  t.same(warnings, [])
 })
 
 t.test('callSignal in a handler that ends its session has aborted already', async t => {

@@ -250,7 +250,7 @@ t.test('npm run demo:login', async t => {
   t.same(await login.ended, { code: 0, signal: null })
   for (const line of [
     /Netref\.keys\(root\) +→ \[ 'login' \]$/m,
-    /login\('ada', 'babbage'\) +→ Error: wrong name or password$/m,
+    /login\(\{ name: 'ada', password: 'babbage' \}\) +→ Error: wrong name or password$/m,
     /framesOut +→ [12] frames more, before$/m,
     /framesIn +→ 0 came back$/m,
     /await inbox +→ \[ 'Tea at four\?', 'The engine works\.' \]$/m,

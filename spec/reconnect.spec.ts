@@ -1,15 +1,88 @@
 // How a client looks for another socket: when, and what makes it hurry.
+import { once } from 'node:events'
+import net, { type AddressInfo, type Socket } from 'node:net'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, Service, serve } from '../lib/index.js'
 import { Chaos } from './chaos.js'
-import { rejection, until } from './helpers.js'
+import { assertClean, rejection, until } from './helpers.js'
 
 class Clock extends Service {
+  static paid = 0
   exposed_now() {
     return 'now'
   }
+  exposed_pay() {
+    return ++Clock.paid
+  }
+  exposed_later() {
+    return new Promise(() => {})
+  }
+  exposed_size(text: string) {
+    return text.length
+  }
 }
+
+/** A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. */
+class Door {
+  readonly waiting: Socket[] = []
+  knocks = 0
+  readonly #through = new Set<Socket>()
+  readonly #server = net.createServer(socket => this.#knock(socket))
+  is: 'open' | 'shut' | 'held' = 'open'
+
+  private constructor(private readonly target: string) {}
+
+  static async before(target: string): Promise<Door> {
+    const door = new Door(target)
+    door.#server.listen(0, '127.0.0.1')
+    await once(door.#server, 'listening')
+    return door
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  #knock(socket: Socket): void {
+    this.knocks++
+    socket.on('error', () => {})
+    if (this.is === 'shut') socket.destroy()
+    else if (this.is === 'held') this.waiting.push(socket.pause())
+    else this.#letThrough(socket)
+  }
+
+  #letThrough(socket: Socket): void {
+    const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
+    beyond.on('error', () => {})
+    for (const [from, to] of [
+      [socket, beyond],
+      [beyond, socket]
+    ] as const) {
+      this.#through.add(from.pipe(to))
+      from.on('close', () => to.destroy())
+    }
+  }
+
+  open(): void {
+    this.is = 'open'
+    for (const socket of this.waiting.splice(0)) this.#letThrough(socket)
+  }
+
+  cut(): void {
+    for (const socket of this.#through) socket.destroy()
+    this.#through.clear()
+  }
+
+  async close(): Promise<void> {
+    this.#server.close()
+    this.cut()
+    for (const socket of this.waiting) socket.destroy()
+    await once(this.#server, 'close')
+  }
+}
+
+const SOON = { delay: 1, maxDelay: 20 }
 
 /** What a browser has of its own: here it says what a spec lets it say. */
 class Page extends EventTarget {
@@ -94,4 +167,129 @@ t.test('a try that is not answered is left for the next', async t => {
   silent.close()
   for (const client of silent.clients) client.terminate()
   await server.close()
+})
+
+t.test('close() while a late first connection is under way: what was not sent is not sent later', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'shut'
+  const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+  const pay = rejection(conn.root.pay())
+  await until(() => door.knocks > 0)
+  door.is = 'held'
+  await until(() => door.waiting.length > 0)
+  const [socket] = door.waiting
+  await conn.close()
+  t.match(await pay, { code: 'closed', mayHaveRun: false })
+  const gone = once(socket!, 'close')
+  socket!.resume()
+  await gone
+  t.same([Clock.paid, server.sessions.size], [0, 0])
+  await assertClean(t, conn.session)
+  await door.close()
+  await server.close()
+})
+
+t.test('close() before the first connection is open: what was called is sent, and may have run', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const conn = connect<Clock>(server.url)
+  const pay = rejection(conn.root.pay())
+  await conn.close()
+  t.match(await pay, { code: 'closed', mayHaveRun: true })
+  await until(() => Clock.paid === 1 && server.sessions.size === 0)
+  await assertClean(t, conn.session)
+  await server.close()
+})
+
+t.test('a first connection that came late is one like any other: nothing looks for it any more', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'shut'
+  const search = new AbortController()
+  const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true, signal: search.signal } })
+  const now = conn.root.now()
+  await until(() => door.knocks > 0)
+  door.open()
+  t.equal(await now, 'now')
+  search.abort()
+  t.equal(conn.state, 'open', 'there is no search to be ended')
+  t.equal(await conn.root.now(), 'now')
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test('who is met with silence gives up when nobody would know the session any more', async t => {
+  const server = await serve(Clock, { port: 0, resumeWindow: 100, heartbeat: 50 })
+  const door = await Door.before(server.url)
+  const conn = connect<Clock>(door.url, { reconnect: SOON, heartbeat: 50 })
+  await conn.ping()
+  const call = rejection(conn.root.later())
+  door.is = 'held'
+  door.cut()
+  t.match(await call, { code: 'connection-lost', message: /no answer came within 50 ms/ })
+  await assertClean(t, conn.session)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test(
+  'renew: a call that is more than a new server is known to take rejects, and no other does',
+  async t => {
+    const limits = { jsonBytes: 64 << 20, frameBytes: 64 << 20 }
+    const first = await serve(Clock, { port: 0, limits, resumeWindow: 0 })
+    const port = Number(new URL(first.url).port)
+    const conn = connect<Clock>(first.url, { renew: true, reconnect: SOON })
+    const early = await rejection(conn.root.size('x'.repeat(5 << 20)))
+    t.match(early, {
+      name: 'LimitError',
+      message:
+        /is known to take before it has answered \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
+    })
+    await conn.ping()
+    const [large, small] = [rejection(conn.root.size('x'.repeat(5 << 20))), rejection(conn.root.size('x'))]
+    await first.close()
+    t.match(await large, { code: 'server-closed' })
+    const second = await serve(Clock, { port, limits })
+    t.match(await small, { code: 'may-have-run' }, 'the new server is asked')
+    t.equal(await conn.root.size('x'.repeat(5 << 20)), 5 << 20)
+    await assertClean(t, conn.session, ...second.sessions)
+    await conn.close()
+    await second.close()
+  }
+)
+
+t.test('a server that takes little, and many calls before it has said so', async t => {
+  const server = await serve(Clock, { port: 0, limits: { jsonBytes: 4096, frameBytes: 4096 } })
+  const conn = connect<Clock>(server.url)
+  const sizes = await Promise.all(Array.from({ length: 500 }, (_, i) => conn.root.size('x'.repeat(i))))
+  t.equal(sizes.at(-1), 499)
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await server.close()
+})
+
+t.test('a server that drains waits for who is away and has not got its answer', async t => {
+  let answer = (_: string) => {}
+  const asked = { exposed_ask: () => new Promise<string>(resolve => (answer = resolve)) }
+  const server = await serve(asked, { port: 0 })
+  const door = await Door.before(server.url)
+  const conn = connect<typeof asked>(door.url, { reconnect: SOON })
+  await conn.ping()
+  const call = (conn.root as unknown as { ask(): Promise<string> }).ask()
+  const [session] = server.sessions
+  await until(() => session!.stats.callsIn > 1)
+  door.is = 'shut'
+  door.cut()
+  await until(() => session!.state === 'interrupted')
+  answer('there')
+  const closed = server.close({ drain: 10_000 })
+  door.open()
+  t.equal(await call, 'there')
+  await closed
+  t.match(await conn.closed, { code: 'server-closed' })
+  await assertClean(t, conn.session, session!)
+  await door.close()
 })

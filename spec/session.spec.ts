@@ -18,7 +18,7 @@ import {
 } from '../lib/index.js'
 import { settingsOf } from '../lib/options.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
-import { CHILD_ENV, overMemory, overSocket, rejection, until } from './helpers.js'
+import { assertClean, CHILD_ENV, overMemory, overSocket, rejection, until } from './helpers.js'
 
 class Peer extends Service {
   calls: unknown[] = []
@@ -226,6 +226,22 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
   await until(() => said.length === 3)
   t.equal(said[2], 'netref: onError itself failed: Error: onError is broken')
   await Promise.all([quiet.close(), loud.close()])
+})
+
+t.test('a listener that outlives its client is told of once, however often it is called', async t => {
+  const told: string[] = []
+  const listeners: Netref<(n: number) => void>[] = []
+  const service = { exposed_hear: (listener: Netref<(n: number) => void>) => void listeners.push(listener) }
+  const client = pair(service, { serving: { onError: (error, { call }) => told.push(`${call}: ${error}`) } })
+  await client.root.hear(() => {})
+  await client.close()
+  for (let i = 0; i < 3; i++) void listeners[0]!(i)
+  const awaited = await rejection(listeners[0]!(3))
+  t.match(awaited, { code: 'closed' }, 'who asks is told each time')
+  await new Promise(later => setTimeout(later))
+  t.match(told, [/^netref#1\(0\): SessionEndedError: .*the session has ended \(closed\)/])
+  t.equal(told.length, 1)
+  await assertClean(t, client.session, client.served)
 })
 
 t.test('by hand: a released target is refused, a reply that cannot be read ends the session', async t => {

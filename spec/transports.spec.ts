@@ -581,6 +581,21 @@ t.test('a stream that never opens, that is closed before, and one that gives tex
   t.throws(() => connect(text), /the stream gives text/)
 })
 
+t.test('a stream that is dead from the first', async t => {
+  const destroyed = new PassThrough().destroy()
+  const over = new PassThrough().end()
+  over.resume()
+  await once(over, 'end')
+  for (const endpoint of [destroyed, over, { readable: new PassThrough(), writable: destroyed }]) {
+    const conn = connect(endpoint)
+    t.match(await rejection((conn.root as Netref<{ add(a: number, b: number): number }>).add(1, 2)), {
+      code: 'unreachable'
+    })
+    await conn.close()
+    await assertClean(t, conn.session)
+  }
+})
+
 t.test('what is no endpoint', async t => {
   for (const nothing of [{}, null, 1, () => {}]) {
     t.throws(() => connect(nothing as never), TypeError)

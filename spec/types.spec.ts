@@ -10,9 +10,10 @@ import * as v from 'valibot'
 import { z } from 'zod'
 import type { expose as Expose } from '../lib/expose.js'
 import { exposed, Netref as NetrefHelpers, type Session, serve, type UpgradeRequest } from '../lib/index.js'
+import type { CannotBeSent } from '../lib/kinds.js'
 import { Netref as Helpers } from '../lib/reflect.js'
 import type {
-  CannotBeSent,
+  Exposed,
   Key,
   Member,
   Netref,
@@ -554,6 +555,102 @@ compiles(
     ref.use(new AsyncFile())
     // @ts-expect-error
     ref.use(ref.make())
+  }
+)
+
+interface Handlers {
+  onFile: (file: TextFile) => void
+  onError?: (error: Error) => void
+  map?: (n: number) => number
+  hooks?: { before(file: TextFile): boolean; deep?: { after: (file: TextFile) => Promise<TextFile> } }
+  readonly list?: readonly ((file: TextFile) => void)[]
+  pair?: [name: string, done: (file: TextFile) => void]
+  format?: { kind: 'file'; of: (file: TextFile) => string } | { kind: 'number'; of: (n: number) => string }
+  lines?: (lines: AsyncIterable<TextFile>) => AsyncIterable<number>
+}
+class Handled {
+  on(_handlers: Handlers) {}
+  onNetref(_handlers: Netref<Handlers>) {}
+  options(_options?: { depth?: number; found?: (file: TextFile) => void }) {}
+  byName(_handlers: Record<string, (file: TextFile) => void>) {}
+  mixed(_handlers: { [name: string]: number | ((file: TextFile) => void) }) {}
+  making(_making: { File: typeof TextFile; make?: new (path: string) => TextFile; log: () => void }) {}
+  either(_handler: ((file: TextFile) => void) | { onFile(file: TextFile): void }) {}
+  records(_handlers: { onFile: (file: TextFile) => void }[]) {}
+  sharing(_file: { path: string; copyTo(other: TextFile): TextFile }) {}
+  answer(_make: () => { onFile: (file: TextFile) => void }) {}
+}
+
+compiles('functions in objects are callbacks, too', (ref: Netref<Handled>, file: Netref<TextFile>) => {
+  ref.on({
+    onFile: async file => {
+      same<typeof file, Netref<TextFile>>(true)
+      const path: string = await file.path
+      return path
+    },
+    onError: error => error.message,
+    map: async n => n,
+    hooks: {
+      before: async file => (await file.readlines()).length > 0,
+      deep: { after: file => file }
+    },
+    list: [file => same<typeof file, Netref<TextFile>>(true)],
+    pair: ['a', file => same<typeof file, Netref<TextFile>>(true)],
+    format: { kind: 'number', of: n => n.toFixed() },
+    async *lines(files) {
+      for await (const file of files) yield (await file.readlines()).length
+    }
+  })
+  ref.onNetref({ onFile: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.on({ onFile: {} as Netref<(file: TextFile) => void>, map: n => n })
+  ref.on({} as Netref<Handlers>)
+  ref.options()
+  ref.options({})
+  ref.options({ depth: 1, found: undefined })
+  ref.options({ found: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.byName({ a: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.mixed({ a: 1, b: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.making({ File: TextFile, make: TextFile, log() {} })
+  ref.making({ File: {} as Netref<typeof TextFile>, log() {} })
+  ref.either(file => same<typeof file, Netref<TextFile>>(true))
+  ref.either({ onFile: file => same<typeof file, Netref<TextFile>>(true) })
+  ref.records([{ onFile: file => same<typeof file, Netref<TextFile>>(true) }])
+  ref.answer(async () => ({ onFile: file => same<typeof file, Netref<TextFile>>(true) }))
+  // @ts-expect-error
+  ref.options({ found: file => file.path.toUpperCase() })
+  // @ts-expect-error
+  ref.on({ onFile: file => file.readlines().length.toFixed() })
+  // @ts-expect-error
+  ref.on({ onFile() {}, map: n => `${n}` })
+  // @ts-expect-error
+  ref.on({ onFile() {}, map: async n => `${n}` })
+  // @ts-expect-error
+  ref.on({ onFile: (n: number) => n })
+  // @ts-expect-error
+  ref.on({ map: n => n })
+  // @ts-expect-error
+  ref.options({ fond: () => {} })
+  // @ts-expect-error
+  ref.options({ depth: 'a', found() {} })
+  // @ts-expect-error
+  ref.on({ onFile() {}, format: { kind: 'number', of: n => n.path } })
+  // @ts-expect-error
+  ref.making({ File: TextFile, make: () => {}, log() {} })
+  // @ts-expect-error await the path first
+  ref.options({ found: file.copyTo })
+})
+
+compiles('who shares a class passes an object of it, whatever its methods take', (ref: Netref<Handled>) => {
+  ref.sharing(new TextFile())
+  ref.sharing({} as Netref<TextFile>)
+})
+
+compiles(
+  'lost: so a function written in home’s words passes for one of a shared class',
+  (ref: Netref<Handled>) => {
+    ref.on({ onFile: (file: TextFile) => file.path.toUpperCase() })
+    // @ts-expect-error not so one that is given directly
+    ref.either((file: TextFile) => file.path.toUpperCase())
   }
 )
 
@@ -1289,6 +1386,52 @@ compiles('what was exposed is a reference, whatever it is', async (expose: typeo
   game.add(expose(new Map([['Ada', 1]])), [1])
   return { own, size, pushed }
 })
+
+compiles(
+  'an array elsewhere takes no callbacks that are to answer at once',
+  async (
+    list: Netref<number[]>,
+    fixed: Netref<readonly string[]>,
+    own: Netref<List>,
+    games: Netref<Games>
+  ) => {
+    await list.forEach(n => {
+      same<typeof n, number>(true)
+    })
+    await list.sort()
+    const text: string = await list.join()
+    const at: number | undefined = await list.at(-1)
+    const where: number = await list.indexOf(3)
+    const copy = (await Helpers.obtain(list)).filter(n => n > 2)
+    const less: Netref<readonly number[]> = list
+    // @ts-expect-error
+    list.filter(n => n > 2)
+    // @ts-expect-error
+    list.find(n => n > 2)
+    // @ts-expect-error
+    list.map(async (n: number) => n)
+    // @ts-expect-error
+    list.reduce((sum, n) => sum + n)
+    // @ts-expect-error
+    list.sort((a: number, b: number) => a - b)
+    // @ts-expect-error
+    fixed.some(() => true)
+    // @ts-expect-error
+    own.every(() => true)
+    // @ts-expect-error
+    games.list().flatMap(n => [n])
+    const total: number = await own.total()
+    return { text, at, where, copy, less, total }
+  }
+)
+interface Games {
+  list(): Exposed<number[]> & number[]
+}
+class List extends Array<number> {
+  total() {
+    return 1
+  }
+}
 
 compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
   netref.release(flows)

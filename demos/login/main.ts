@@ -5,7 +5,8 @@ import { bold, failure, main, show } from '../terminal.js'
 import { Door, type Mailbox } from './login.js'
 
 await main(async () => {
-  await Door.register('ada', 'lovelace')
+  const ada = { name: 'ada', password: 'lovelace' }
+  await Door.register(ada.name, ada.password)
   await using server = await serve(Door, { port: 0 })
   await using conn = connect<Door>(server.url)
   const { root } = conn
@@ -13,12 +14,15 @@ await main(async () => {
 
   console.log(`\n${bold('Before the login there is nothing but the door')}`)
   await show('await Netref.keys(root)', Netref.keys(root))
-  await show("await root.login('ada', 'babbage')", failure(root.login('ada', 'babbage')))
+  await show(
+    "await root.login({ name: 'ada', password: 'babbage' })",
+    failure(root.login({ name: 'ada', password: 'babbage' }))
+  )
 
   console.log(`\n${bold('The login, and the first call on what it returns, leave together')}`)
   const before = conn.stats
-  const inbox = root.login('ada', 'lovelace').inbox()
-  await show("inbox = root.login('ada', 'lovelace').inbox()")
+  const inbox = root.login(ada).inbox()
+  await show('inbox = root.login(ada).inbox()')
   await turn()
   const { framesOut, framesIn } = conn.stats
   await show('conn.stats.framesOut', `${framesOut - before.framesOut} frames more, before`)
@@ -26,8 +30,8 @@ await main(async () => {
   await show('await inbox', inbox)
 
   console.log(`\n${bold('What it returned is the right to use it: keep it, hand it on, give it back')}`)
-  const mailbox: Netref<Mailbox> = await root.login('ada', 'lovelace')
-  await show("mailbox = await root.login('ada', 'lovelace')")
+  const mailbox: Netref<Mailbox> = await root.login(ada)
+  await show('mailbox = await root.login(ada)')
   await show("await mailbox.write('Noted.')", mailbox.write('Noted.'))
   Netref.release(mailbox)
   await show('Netref.release(mailbox)')

@@ -65,7 +65,9 @@ export class DuplexTransport implements Transport {
     }
     this.#input.on('end', () => this.#gone())
     this.#input.on('data', chunk => this.#receive(chunk))
-    if ((this.#output as { connecting?: boolean }).connecting) this.#output.once('connect', begin)
+    if (this.#input.destroyed || this.#input.readableEnded || this.#output.destroyed)
+      queueMicrotask(() => this.#gone())
+    else if ((this.#output as { connecting?: boolean }).connecting) this.#output.once('connect', begin)
     else queueMicrotask(begin)
   }
 
