@@ -58,15 +58,15 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
 /** Those of the socket are for `ws`, TLS and HTTP, which take more than is named here. */
 export const CONNECT_OPTIONS: OptionKinds<Omit<ConnectOptions, keyof SocketOptions>> = {
   ...COMMON_OPTIONS,
-  heartbeat: 'any',
+  heartbeat: '',
   token: 'a string or a function',
-  service: 'any',
-  reconnect: 'any',
+  service: '',
+  reconnect: '',
   renew: 'a boolean'
 }
 const RECONNECT_OPTIONS: OptionKinds<ReconnectOptions> = {
-  delay: 'any',
-  maxDelay: 'any',
+  delay: '',
+  maxDelay: '',
   signal: 'an AbortSignal',
   initial: 'a boolean'
 }
@@ -241,9 +241,9 @@ export interface PairOptions extends CommonOptions {
 
 const PAIR_OPTIONS: OptionKinds<PairOptions> = {
   ...COMMON_OPTIONS,
-  service: 'any',
-  identity: 'any',
-  serving: 'any'
+  service: '',
+  identity: '',
+  serving: ''
 }
 
 /** A connection to a service in the same process. */

@@ -74,17 +74,17 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
 
 const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
   ...SERVING_OPTIONS,
-  heartbeat: 'any',
+  heartbeat: '',
   host: 'a string',
-  port: 'any',
-  path: 'any',
-  server: 'any',
+  port: '',
+  path: '',
+  server: '',
   backlog: 'a number',
   authenticate: 'a function',
-  resumeWindow: 'any',
+  resumeWindow: '',
   sameIdentity: 'a function',
-  allowedOrigins: 'any',
-  allowedHosts: 'any',
+  allowedOrigins: '',
+  allowedHosts: '',
   trustProxy: 'a boolean'
 }
 

@@ -2,9 +2,9 @@
 // That holds above all for those that keep somebody out.
 import { describe } from './labels.js'
 
-/** What an option takes, in words that the `typeof` of it is among; `any` where who uses it says what it takes. */
+/** What an option takes, in words that the `typeof` of it is among; none where who uses it says what it takes. */
 type Kind =
-  | 'any'
+  | ''
   | 'a boolean'
   | 'a string'
   | 'a number'
@@ -24,28 +24,22 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
   checkKind(`${call} takes options:`, options, 'an object')
   for (const [name, value] of Object.entries(options as object)) {
     if (value === undefined) continue
-    const kind = Object.hasOwn(kinds, name) && kinds[name as never]
-    if (kind) {
-      checkKind(`${call}: \`${name}\` takes`, value, kind)
+    if (Object.hasOwn(kinds, name)) {
+      checkKind(`${call}: \`${name}\` takes`, value, kinds[name as never])
       continue
     }
     const meant = Object.keys(kinds).find(known => isNear(name, known))
-    if (meant) throw new TypeError(`${call}: there is no option \`${name}\`: was \`${meant}\` meant?`)
-    if (!open) throw new TypeError(`${call}: there is no option \`${name}\``)
+    if (open && !meant) continue
+    throw new TypeError(`${call}: there is no option \`${name}\`${meant ? `: was \`${meant}\` meant?` : ''}`)
   }
 }
 
 function checkKind(takes: string, value: unknown, kind: Kind): void {
   const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
-  if (kind !== 'any' && !kind.includes(type)) throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+  if (!kind || kind.includes(type)) return
+  throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
 }
 
-/** Whether two names differ at one place, in a few letters. */
-function isNear(name: string, known: string): boolean {
-  const [a, b] = [name.toLowerCase(), known.toLowerCase()]
-  const shorter = Math.min(a.length, b.length)
-  let same = 0
-  while (same < shorter && a[same] === b[same]) same++
-  for (let end = 1; same < shorter && a.at(-end) === b.at(-end); end++) same++
-  return Math.max(a.length, b.length) - same <= Math.min(2, Math.round(a.length / 3))
-}
+/** Whether two names differ at one place, in two letters at most, or one where there are few. */
+const isNear = (name: string, known: string) =>
+  (name.length > 4 ? /^(.*).{0,2}(.*)\n\1.{0,2}\2$/i : /^(.*).?(.*)\n\1.?\2$/i).test(`${name}\n${known}`)

@@ -49,10 +49,10 @@ const NETREFS: StandardSchema<unknown> = {
 }
 
 const CALL_OPTIONS: OptionKinds<CallOptions> = {
-  signal: 'any',
-  timeout: 'any',
-  window: 'any',
-  key: 'any'
+  signal: '',
+  timeout: '',
+  window: '',
+  key: ''
 }
 
 /** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
