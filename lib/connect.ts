@@ -1,10 +1,12 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
-import { checkEndpointOptions, type Endpoint } from './endpoint.js'
+import { checkEndpointOptions, type Endpoint, withoutSecrets } from './endpoint.js'
 import { open } from './endpoints.js'
 import type { Reason, ReasonCode } from './errors.js'
 import { Emitter } from './events.js'
 import type { LinkState } from './link.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
+  COMMON_OPTIONS,
   type CommonOptions,
   type LivenessOptions,
   livenessOf,
@@ -14,7 +16,7 @@ import {
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
-import { keyingOf, type ResultOptions } from './results.js'
+import { keyingOf, type ResultOptions, SERVING_OPTIONS } from './results.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup } from './session.js'
 import type { SessionStats } from './stats.js'
@@ -51,6 +53,22 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    * @default false
    */
   readonly renew?: boolean | undefined
+}
+
+/** Those of the socket are for `ws`, TLS and HTTP, which take more than is named here. */
+export const CONNECT_OPTIONS: OptionKinds<Omit<ConnectOptions, keyof SocketOptions>> = {
+  ...COMMON_OPTIONS,
+  heartbeat: '',
+  token: 'a string or a function',
+  service: '',
+  reconnect: '',
+  renew: 'a boolean'
+}
+const RECONNECT_OPTIONS: OptionKinds<ReconnectOptions> = {
+  delay: '',
+  maxDelay: '',
+  signal: 'an AbortSignal',
+  initial: 'a boolean'
 }
 
 export interface ConnectionEvents extends SessionEvents {
@@ -170,17 +188,21 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const endpoint = Object(to) === to && !('href' in (to as object)) ? (to as Endpoint) : parseAddress(to)
-  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
-  const settings = settingsOf(others)
-  const makeRoot = rootMaker(service)
+  checkOptions('connect', options, CONNECT_OPTIONS, true)
   if (typeof endpoint !== 'string') {
     checkEndpointOptions('connect', endpoint, options)
     return over(made => open(endpoint, options, made), options)
   }
+  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
+  if (reconnect !== false) checkOptions('connect: `reconnect`', reconnect, RECONNECT_OPTIONS)
+  const settings = settingsOf(others)
+  const makeRoot = rootMaker(service)
   const { heartbeat } = livenessOf(others)
   const openOne = () => {
     const transport = open(endpoint, options, settings)
-    return new Relay(token === undefined ? transport : new Introducing(transport, token, endpoint))
+    return new Relay(
+      token === undefined ? transport : new Introducing(transport, token, withoutSecrets(endpoint))
+    )
   }
   const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
@@ -200,10 +222,12 @@ export function over<T>(
 
 function parseAddress(url: unknown): string {
   const text = String((url as { href?: unknown } | null)?.href ?? url)
-  if (/^\s*(ws|http)s?:/i.test(text) && URL.canParse(text)) return text
-  throw new TypeError(
-    `connect: "${text}" is not a ws:// or wss:// address; was "ws://${text.replace(/^\w+:\/\//, '')}" meant?`
-  )
+  const isKnown = /^\s*(ws|http)s?:/i.test(text)
+  if (isKnown && URL.canParse(text) && !text.includes('#')) return text
+  const said = withoutSecrets(text)
+  const meant = (isKnown ? said : `ws://${said.replace(/^\w+:\/\//, '')}`).replace(/#.*/s, '')
+  const hint = meant !== said && URL.canParse(meant) ? `; was "${meant}" meant?` : ''
+  throw new TypeError(`connect: "${said}" is not a ws:// or wss:// address${hint}`)
 }
 
 export interface PairOptions extends CommonOptions {
@@ -213,6 +237,13 @@ export interface PairOptions extends CommonOptions {
   readonly identity?: unknown
   /** Options of the serving end. */
   readonly serving?: (CommonOptions & ResultOptions) | undefined
+}
+
+const PAIR_OPTIONS: OptionKinds<PairOptions> = {
+  ...COMMON_OPTIONS,
+  service: '',
+  identity: '',
+  serving: ''
 }
 
 /** A connection to a service in the same process. */
@@ -248,5 +279,7 @@ export class Pair<T> extends Connection<T> {
  * assert.equal(await conn.root.add(1, 2), 3)
  */
 export function pair<T extends object>(service: ServiceSource<T>, options: PairOptions = {}): Pair<T> {
+  checkOptions('pair', options, PAIR_OPTIONS)
+  checkOptions('pair: `serving`', options.serving ?? {}, SERVING_OPTIONS)
   return new Pair<T>(service, options)
 }

@@ -43,6 +43,9 @@ export const isPortsEndpoint = (endpoint: object): endpoint is PortsEndpoint =>
 export const isByteEndpoint = (endpoint: object): endpoint is ByteEndpoint =>
   'readable' in endpoint && 'writable' in endpoint
 
+/** An address as errors name it: without a name and a password. */
+export const withoutSecrets = (address: string): string => address.replace(/\/\/[^/?#\\]*@/, '//')
+
 /** Options that only who opens a socket in Node can decide on. */
 export const OF_OPENING =
   'headers origin agent ca cert key passphrase servername rejectUnauthorized handshakeTimeout'

@@ -6,7 +6,8 @@ import {
   isPortsEndpoint,
   notAnEndpoint,
   OF_OPENING,
-  type ServedEndpoint
+  type ServedEndpoint,
+  withoutSecrets
 } from './endpoint.js'
 import { maxPayload, type Settings, type SocketOptions } from './options.js'
 import type { ServeOptions } from './serve.js'
@@ -26,7 +27,7 @@ export function open(endpoint: string | Endpoint, options: ConnectOptions, { lim
     if (vain) throw new TypeError(`connect: ${vain} is not a page's to say`)
     const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => NativeSocket }
     const address = endpoint.replace(/^http/, 'ws')
-    return new BrowserSocketTransport(new WebSocket(address), address, payload)
+    return new BrowserSocketTransport(new WebSocket(address), withoutSecrets(address), payload)
   }
   if (isMessageEndpoint(endpoint)) {
     return MessagePortTransport.connect(endpoint, payload, options.handshakeTimeout ?? PATIENCE)

@@ -6,7 +6,8 @@ import {
   isByteEndpoint,
   isMessageEndpoint,
   isPortsEndpoint,
-  notAnEndpoint
+  notAnEndpoint,
+  withoutSecrets
 } from './endpoint.js'
 import { Entrance } from './entrance.js'
 import { maxPayload, type Settings } from './options.js'
@@ -27,7 +28,10 @@ export function open(endpoint: string | Endpoint, options: ConnectOptions, { lim
   const payload = maxPayload(limits)
   if (typeof endpoint === 'string') {
     const defaults = { perMessageDeflate: false, maxPayload: payload, handshakeTimeout: PATIENCE }
-    return new WebSocketTransport(new WebSocket(endpoint, { ...defaults, ...(options as object) }), endpoint)
+    return new WebSocketTransport(
+      new WebSocket(endpoint, { ...defaults, ...(options as object) }),
+      withoutSecrets(endpoint)
+    )
   }
   if (isMessageEndpoint(endpoint)) {
     return MessagePortTransport.connect(endpoint, payload, options.handshakeTimeout ?? PATIENCE)

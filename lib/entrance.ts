@@ -7,8 +7,17 @@ import { Admission, type Authenticate, refuse } from './admission.js'
 import { NetrefError } from './errors.js'
 import type { Report } from './events.js'
 import { describe } from './labels.js'
-import { checkMs, type Limits, type LivenessOptions, livenessOf, maxPayload } from './options.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
+import {
+  type CommonOptions,
+  checkMs,
+  type Limits,
+  type LivenessOptions,
+  livenessOf,
+  maxPayload
+} from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
+import { type ResultOptions, SERVING_OPTIONS } from './results.js'
 import { Tickets } from './tickets.js'
 import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'
@@ -63,6 +72,22 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   sameIdentity?(began: Identity, comes: Identity): boolean
 }
 
+const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
+  ...SERVING_OPTIONS,
+  heartbeat: '',
+  host: 'a string',
+  port: '',
+  path: '',
+  server: '',
+  backlog: 'a number',
+  authenticate: 'a function',
+  resumeWindow: '',
+  sameIdentity: 'a function',
+  allowedOrigins: '',
+  allowedHosts: '',
+  trustProxy: 'a boolean'
+}
+
 /** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
 const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
 
@@ -77,13 +102,22 @@ export class Entrance implements Listener {
   readonly #inPorch = new Set<Admission>()
   #letIn: LetIn | undefined
   #report: Report | undefined
+  /** What was refused for an origin or a host, and is reported. */
+  readonly #complaints = new Set<string>()
 
   /** @throws TypeError or RangeError naming the option that cannot be meant */
   constructor(
     private readonly options: EntranceOptions,
     private readonly limits: Limits
   ) {
+    checkOptions('serve', options, OPTIONS)
     const { port = 18861, server } = options
+    const vain = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
+    if (server !== undefined && vain) {
+      throw new TypeError(
+        `serve: \`${vain}\` means nothing beside \`server\`, which listens where it was told to`
+      )
+    }
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
     }
@@ -163,7 +197,10 @@ export class Entrance implements Listener {
     })
     const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
     const complaint = this.#policy(request)
-    if (complaint !== undefined) return refuse(socket, FORBIDDEN, complaint)
+    if (complaint !== undefined) {
+      this.#complain(complaint)
+      return refuse(socket, FORBIDDEN, complaint)
+    }
     if (this.#sockets.clients.size + this.#atDoor.size >= this.limits.sessions) {
       return refuse(socket, UNAVAILABLE)
     }
@@ -179,6 +216,15 @@ export class Entrance implements Listener {
     if (visitor) this.#letIn!(visitor.transport, visitor.identity)
   }
 
+  /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
+  #complain(complaint: string): void {
+    if (this.#complaints.has(complaint) || this.#complaints.size === MOST_COMPLAINTS) return
+    this.#complaints.add(complaint)
+    this.#report!(
+      new NetrefError('unauthorized', `a client was refused: ${complaint}; name it there to let it in`)
+    )
+  }
+
   /** Opens the socket; a request that is not well formed is refused by `ws`. */
   #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Arriving | undefined {
     let arriving: Arriving | undefined
@@ -191,6 +237,7 @@ export class Entrance implements Listener {
   }
 }
 
+const MOST_COMPLAINTS = 100
 const FORBIDDEN = 403
 const NOT_FOUND = 404
 const UNAVAILABLE = 503

@@ -146,11 +146,16 @@ export function exposed(first: unknown, context?: ExposableContext): unknown {
   return (target: unknown, context: ExposableContext) => mark(target, context, options)
 }
 
-function mark(
-  target: unknown,
-  { kind, name, private: hidden }: ExposableContext,
-  options: ExposedOptions
-): void {
+/** What a decorator stands on. @throws TypeError where TypeScript was told to call it as decorators were called once */
+function standing<C extends ExposableContext>(decorator: string, context: C): C {
+  if (typeof context === 'object') return context
+  throw new TypeError(
+    `@${decorator} ${String(context)}: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+  )
+}
+
+function mark(target: unknown, context: ExposableContext, options: ExposedOptions): void {
+  const { kind, name, private: hidden } = standing('exposed', context)
   if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || hidden) {
     throw new TypeError(
       `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
@@ -181,10 +186,8 @@ const idempotents = new WeakSet<object>()
  *   @exposed @idempotent put(key: string, value: string) { this.values.set(key, value) }
  * }
  */
-export function idempotent(
-  method: (...args: never) => unknown,
-  { kind, name }: ClassMethodDecoratorContext
-): void {
+export function idempotent(method: (...args: never) => unknown, context: ClassMethodDecoratorContext): void {
+  const { kind, name } = standing('idempotent', context)
   if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: it goes on methods`)
   idempotents.add(method)
 }

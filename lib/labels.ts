@@ -2,17 +2,21 @@
 import { type Name, type Path, toName } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
 
+/** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
+const TEXT = 24
+const NAME = 64
+const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 4)}…` : text)
+export const cutName = (name: string): string => cut(name, NAME)
+
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return value.length > 24
-        ? `${JSON.stringify(value.slice(0, 20)).slice(0, -1)}…"`
-        : JSON.stringify(value)
+      return JSON.stringify(cut(value, TEXT))
     case 'symbol':
-      return String(value)
+      return cutName(String(value))
     case 'bigint':
-      return `${value}n`
+      return `${cut(String(value), TEXT)}n`
     case 'function':
       return 'ƒ'
     case 'object':
@@ -24,7 +28,7 @@ export function describe(value: unknown): string {
 
 function describeObject(object: object): string {
   const name = className(object)
-  return name ? `${name} {…}` : '{…}'
+  return name ? `${cutName(name)} {…}` : '{…}'
 }
 
 /** Names of classes, by their prototypes. */
@@ -50,7 +54,8 @@ export function functionName(fn: object): string {
 }
 
 /** A member's step in a path: `.name`, `[0]`, `["first name"]`. */
-function formatStep(name: string | number): string {
+function formatStep(step: string | number): string {
+  const name = typeof step === 'string' ? cutName(step) : step
   if (typeof name === 'string' && /^[a-zA-Z_$][\w$]*$/.test(name)) return `.${name}`
   if (typeof name === 'number' || /^\d+$/.test(name)) return `[${name}]`
   return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
@@ -61,7 +66,7 @@ export const formatPath = (path: Path): string =>
   typeof path === 'string' ? formatStep(path) : formatNames(path.map(toName))
 
 export const formatNames = (names: readonly Name[]): string =>
-  names.map(name => (typeof name === 'symbol' ? `[${String(name)}]` : formatStep(name))).join('')
+  names.map(name => (typeof name === 'symbol' ? `[${describe(name)}]` : formatStep(name))).join('')
 
 /** A place in a value, without the middle of a long one: `args[0].user["first name"]`. */
 export function formatPlace(name: string, place: readonly (string | number)[]): string {

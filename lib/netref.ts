@@ -3,7 +3,7 @@
 
 import type { CallOptions } from './call-options.js'
 import { iterateLater, iterateNetref } from './iterate.js'
-import { describe, formatPath } from './labels.js'
+import { cutName, describe, formatPath } from './labels.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Result } from './result.js'
@@ -145,7 +145,7 @@ export class Ref extends Handler implements Import<object> {
     return this
   }
   get label(): string {
-    return this.id === 0 ? this.name : `${this.name || 'netref'}#${this.id}`
+    return this.id === 0 ? this.name : `${cutName(this.name) || 'netref'}#${this.id}`
   }
   get released(): boolean {
     return this.receipts === 0

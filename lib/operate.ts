@@ -136,10 +136,23 @@ function call(
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
   if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
-  if (typeof type !== 'function' || type.prototype === undefined)
-    throw new Refusal('not-callable', `${what(name)} is not a class`)
+  if (!isConstructor(type)) throw new Refusal('not-callable', `${what(name)} is not a class`)
   return Reflect.construct(type, args)
 }
+
+/**
+ * Whether `new` can be said to it. Nothing of it runs, and the engine's own complaint, which quotes the source, stays
+ * here: a generator has a prototype, and is no constructor all the same.
+ */
+function isConstructor(type: unknown): type is Class {
+  try {
+    Reflect.construct(Object, [], type as Class)
+    return true
+  } catch {
+    return false
+  }
+}
+type Class = new (...args: unknown[]) => unknown
 
 function write(
   op: typeof Op.set | typeof Op.delete,

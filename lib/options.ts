@@ -3,6 +3,7 @@ import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import { describe } from './labels.js'
+import type { OptionKinds } from './option-kinds.js'
 import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
 import type { Session } from './session.js'
@@ -147,6 +148,19 @@ export interface CommonOptions extends ExposureOptions {
    * @default what prints it, where the environment sets `NETREF_DEBUG`
    */
   readonly trace?: Trace | undefined
+}
+
+export const COMMON_OPTIONS: OptionKinds<CommonOptions> = {
+  exposedPrefix: 'a string',
+  allowPublicAttrs: 'a boolean',
+  allowSetAttrs: 'a boolean',
+  allowDeleteAttrs: 'a boolean',
+  describe: 'a boolean',
+  limits: 'an object',
+  before: 'a function',
+  exposeStacks: 'a boolean',
+  onError: 'a function',
+  trace: 'a function'
 }
 
 /** How both ends see to it that the other one is there. */

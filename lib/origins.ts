@@ -1,6 +1,7 @@
 // Which web pages may connect. A browser opens a WebSocket to any server for any page, with the cookies the user has
 // there, and tells only who asks: so the server has to look at `Origin`, and at `Host`, which a page whose name was
 // made to point at this machine (DNS rebinding) cannot hide.
+import { describe } from './labels.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 export interface OriginOptions {
@@ -33,8 +34,9 @@ export type OriginPolicy = (request: UpgradeRequest) => string | undefined
 
 /** @throws TypeError for what is not an origin, or not the name of a host. */
 export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOptions): OriginPolicy {
-  const origins = allowedOrigins === '*' ? undefined : new Set(allowedOrigins.map(checkOrigin))
-  const hosts = new Set(allowedHosts?.map(checkHost))
+  const origins =
+    allowedOrigins === '*' ? undefined : new Set(list('allowedOrigins', allowedOrigins).map(checkOrigin))
+  const hosts = new Set(list('allowedHosts', allowedHosts ?? []).map(checkHost))
   return request => {
     const { host, origin } = request
     if (allowedHosts || request.local) {
@@ -45,6 +47,11 @@ export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOption
       return undefined
     return `Origin ${quote(origin)} is neither the server's own nor in allowedOrigins`
   }
+}
+
+function list(option: string, given: readonly string[]): readonly string[] {
+  if (Array.isArray(given)) return given
+  throw new TypeError(`serve: \`${option}\` takes a list, such as [${describe(given)}]`)
 }
 
 const quote = (text = '') => JSON.stringify(text.slice(0, 100))

@@ -6,6 +6,7 @@ import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { describe } from './labels.js'
 import { extend, type Handler, Ref, stateOf, viewOf } from './netref.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
@@ -45,6 +46,13 @@ const NETREFS: StandardSchema<unknown> = {
         ? { value }
         : { issues: [{ message: `expected a netref, received ${describe(value)}` }] }
   }
+}
+
+const CALL_OPTIONS: OptionKinds<CallOptions> = {
+  signal: '',
+  timeout: '',
+  window: '',
+  key: ''
 }
 
 /** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
@@ -132,6 +140,7 @@ export const Netref = {
    */
   with<R extends Reach<unknown>>(netref: R, options: CallOptions): R {
     const state = handlerOf(netref, 'with')
+    checkOptions('Netref.with', options, CALL_OPTIONS)
     checkCallOptions(options)
     if (options.key !== undefined && !(state.base instanceof Ref && state.base.id === 0))
       throw new TypeError('Netref.with: `key` is for what is called from the root, by its path')

@@ -33,12 +33,15 @@ export interface TypeOptions<T, W> {
  * Lets the instances of a class travel by value. Both sides must register it, under the same name.
  * Instances of its subclasses go on travelling by reference.
  *
- * @throws TypeError when the name is taken, or the class travels by value already.
+ * @throws TypeError when the name is taken, the class travels by value already, or an option is missing.
  * @example
  * registerType(Point, { name: 'Point', encode: p => [p.x, p.y], decode: ([x, y]) => new Point(x, y) })
  */
 export function registerType<T extends object, W>(type: Class<T>, options: TypeOptions<T, W>): void {
-  const { name } = options
+  const { name, encode, decode }: Partial<TypeOptions<T, W>> = Object(options)
+  const complete = [type, encode, decode].every(given => typeof given === 'function')
+  if (!complete || typeof name !== 'string' || name === '')
+    throw new TypeError('registerType: a class goes with a `name` and the functions `encode` and `decode`')
   if (types.has(name)) throw new TypeError(`registerType: "${name}" is taken`)
   if (isValue(type.prototype)) throw new TypeError(`registerType: ${type.name} travels by value already`)
   types.set(name, options as TypeOptions<unknown, unknown>)
@@ -55,7 +58,8 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
  */
 export function registerError(type: Class<Error>, { name = type.name }: { name?: string } = {}): void {
   if (!(type.prototype instanceof Error) && type !== Error)
-    throw new TypeError(`registerError: ${type.name} is not an Error`)
+    throw new TypeError(`registerError: ${type.name || 'the class'} is not an Error`)
+  if (!name) throw new TypeError('registerError: a class without a name needs `{ name }`')
   if (errorClasses.has(name)) throw new TypeError(`registerError: "${name}" is taken`)
   if (errorNames.has(type.prototype)) throw new TypeError(`registerError: ${type.name} is registered already`)
   errorClasses.set(name, type)

@@ -1,6 +1,8 @@
 // Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
 import { boxValue, type Giver } from './box.js'
 import { LimitError, Refusal, type RefusalCode } from './errors.js'
+import type { OptionKinds } from './option-kinds.js'
+import { COMMON_OPTIONS, type CommonOptions } from './options.js'
 import { formatRefused, formatReply, type Groups, Op } from './protocol.js'
 import { type Taker, unbox } from './unbox.js'
 
@@ -39,6 +41,12 @@ export interface ResultOptions {
    * @default keys mean nothing
    */
   readonly results?: ResultStore | undefined
+}
+
+/** The options of whoever serves, over whatever that is. */
+export const SERVING_OPTIONS: OptionKinds<CommonOptions & ResultOptions> = {
+  ...COMMON_OPTIONS,
+  results: 'an object'
 }
 
 /**
@@ -114,8 +122,13 @@ const underWayIn = new WeakMap<ResultStore, Map<string, UnderWay>>()
 export type Keying = (...session: SessionParts) => KeyedCalls
 type SessionParts = [identity: unknown, references: Giver & Taker, report: (error: unknown) => void]
 
-export const keyingOf = ({ results }: ResultOptions): Keying | undefined =>
-  results && ((...session) => new KeyedCalls(results, ...session))
+/** @throws TypeError for what is no store */
+export function keyingOf({ results }: ResultOptions): Keying | undefined {
+  if (!results) return undefined
+  if (typeof results.get === 'function' && typeof results.set === 'function')
+    return (...session) => new KeyedCalls(results, ...session)
+  throw new TypeError('results: a store has `get` and `set`: `new Results()` is one')
+}
 
 /** The calls with a key of one session's peer. */
 export class KeyedCalls {

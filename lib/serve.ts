@@ -6,6 +6,7 @@ import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { type FrameData, formatResumption, type Resumption } from './frame.js'
 import { Metrics, type ServerMetrics } from './metrics.js'
+import { checkOptions } from './option-kinds.js'
 import {
   type CommonOptions,
   checkMs,
@@ -17,7 +18,7 @@ import {
 } from './options.js'
 import { Reception } from './reception.js'
 import { Relay } from './relay.js'
-import { type Keying, keyingOf, type ResultOptions } from './results.js'
+import { type Keying, keyingOf, type ResultOptions, SERVING_OPTIONS } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import { DEAF, type Listener, type Transport } from './transport.js'
@@ -220,6 +221,7 @@ export async function serve<T extends object, Identity = unknown>(
   service: ServiceSource<T, Identity>,
   options: ServeOptions<Identity> = {}
 ): Promise<Server> {
+  checkOptions('serve', options, SERVING_OPTIONS, true)
   const { endpoint } = options
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket is lost without a word.

@@ -358,6 +358,23 @@ t.test(
       t.throws(() => registerError(class NotFound extends Error {}), /"NotFound" is taken/)
       t.throws(() => registerError(NotFound, { name: 'Other' }), /NotFound is registered already/)
       t.throws(() => registerError(Home as never), /Home is not an Error/)
+      class Odd {}
+      for (const options of [
+        {},
+        { name: '', ...codec },
+        { name: 'Odd' },
+        { ...codec },
+        { name: 5, ...codec },
+        undefined
+      ])
+        t.throws(() => registerType(Odd, options as never), {
+          name: 'TypeError',
+          message: 'registerType: a class goes with a `name` and the functions `encode` and `decode`'
+        })
+      t.throws(() => registerType({} as never, { name: 'Odd', ...codec }), /: a class goes with/)
+      registerType(Odd, { name: 'Odd', encode: () => 1, decode: () => new Odd() })
+      t.throws(() => registerError(class {} as never), /^registerError: the class is not an Error$/)
+      t.throws(() => registerError(class extends Error {}), /: a class without a name needs `{ name }`$/)
 
       class Bad {
         constructor(readonly how: unknown = new Error('will not encode')) {}
@@ -910,6 +927,8 @@ t.test('values in a few words, for errors', async t => {
     ] as [unknown, string][]),
     ...([
       [5n, '5n'],
+      [10n ** 100n, '10000000000000000000…n'],
+      [Symbol('s'.repeat(100)), `Symbol(${'s'.repeat(53)}…`],
       [() => 1, 'ƒ'],
       [null, 'null'],
       [[1], '[…]'],
@@ -923,6 +942,8 @@ t.test('values in a few words, for errors', async t => {
     ] as [unknown, string][])
   ]
   for (const [value, text] of words) t.equal(describe(value), text)
+  const Long = { [`L${'o'.repeat(100)}ng`]: class {} }[`L${'o'.repeat(100)}ng`]!
+  t.equal(describe(new Long()), `L${'o'.repeat(59)}… {…}`)
   const getter = { get: () => t.fail('a getter ran') }
   t.equal(functionName(Object.defineProperty(() => 1, 'name', getter)), '')
   t.equal(className(Object.create(Object.defineProperty({}, 'constructor', getter))), '')

@@ -115,6 +115,7 @@ t.test('ls: a table of what may be used', t =>
       'Tally(start?)    class',
       'max(…)           function',
       'add(a, b)        function  Adds two numbers',
+      'tally()          function',
       'echo(...values)  function',
       'fail(message?)   function  Always fails',
       'count(to, each)  function',
@@ -168,6 +169,7 @@ t.test('call: JSON in, JSON out', t =>
     await prints(t, call('Tally.name').slice(0, 2).concat('echo', '[]'), '[]\n')
     await prints(t, call('lines', '3'), '{"line":1}\n{"line":2}\n{"line":3}\n')
     await prints(t, call('holes'), 'null\n')
+    t.match((await netref(call('tally'))).stdout, /^"\[Netref Tally#\d+\]"\n$/, 'what stays there is named')
     t.match((await netref(call('now'))).stdout, /^"20\d\d-.*Z"\n$/, 'an accessor is read')
   })
 )

@@ -101,11 +101,43 @@ t.test('a server that is not there: every call rejects with the address and the 
   t.match(await both.closed, { message: /ECONNREFUSED 127\.0\.0\.1:1, .*ECONNREFUSED 127\.0\.0\.2:1/ })
 })
 
+t.test('no message has the password of an address', async t => {
+  for (const options of [{}, { token: 'x' }, { token: () => Promise.reject(new Error('none')) }]) {
+    const { closed } = connect('ws://ann:p%40w@127.0.0.1:1/at@home', options)
+    t.match((await closed).message, /(cannot reach|no token for) ws:\/\/127\.0\.0\.1:1\/at@home: /)
+  }
+})
+
 t.test('an answer that is no WebSocket is said as it is', async t => {
   const web = http.createServer((_, response) => response.writeHead(403).end()).listen(0, '127.0.0.1')
   await once(web, 'listening')
   const conn = connect(`ws://127.0.0.1:${(web.address() as net.AddressInfo).port}`)
   t.match(await conn.closed, { code: 'unauthorized', message: /Unexpected server response: 403/ })
+  web.close()
+})
+
+t.test('of what a server says that is no WebSocket, a line of plain text is told', async t => {
+  const web = http.createServer((request, response) => {
+    if (request.url === '/page') response.writeHead(502, { 'content-type': 'text/html' }).end('<html>')
+    else if (request.url === '/silent')
+      response.writeHead(503, { 'content-type': 'text/plain' }).flushHeaders()
+    else {
+      response.writeHead(503, { 'content-type': 'text/plain' })
+      response.write(`too\tbusy\r\n${'.'.repeat(1000)}`)
+    }
+    if (request.url === '/silent') setImmediate(() => request.socket.destroy())
+  })
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const said = async (path: string) => {
+    const { message } = await connect(`ws://127.0.0.1:${(web.address() as net.AddressInfo).port}${path}`)
+      .closed
+    return message.replace(/^.*: /, '')
+  }
+  t.equal(await said('/page'), '502')
+  t.equal(await said('/silent'), '503')
+  t.equal(await said('/long'), `503 (too busy ${'.'.repeat(190)})`, 'and its end is not waited for')
+  web.closeAllConnections()
   web.close()
 })
 
@@ -116,6 +148,15 @@ t.test('an address that cannot be meant throws at once, and says what was', t =>
   )
   t.throws(() => connect('localhost'), TypeError)
   t.throws(() => connect('ftp://example.org'), /was "ws:\/\/example\.org" meant/)
+  const said = (address: string, message: string) =>
+    t.throws(() => connect(address), { name: 'TypeError', message: `connect: ${message}` })
+  said('ws://localhost:99999', '"ws://localhost:99999" is not a ws:// or wss:// address')
+  said('', '"" is not a ws:// or wss:// address')
+  said(
+    'wss://a.example/b#c',
+    '"wss://a.example/b#c" is not a ws:// or wss:// address; was "wss://a.example/b" meant?'
+  )
+  said('ws://ann:pw@x:99999/a@b', '"ws://x:99999/a@b" is not a ws:// or wss:// address')
   t.throws(() => connect('ws://localhost', { limits: { depth: -1 } }), RangeError)
   t.end()
 })

@@ -1,4 +1,5 @@
 // The choke point, rule by rule in the order of the design; each in both directions.
+import { transformSync } from 'esbuild'
 import t, { type Test } from 'tap'
 import { startCall } from '../lib/call-context.js'
 import { NO_EXPOSURE } from '../lib/exposure.js'
@@ -418,6 +419,21 @@ t.test('by name: @exposed', async t => {
       await unreachable(t, root.Statics(), 'apply', 'a class')
     }
   )
+
+  await t.test('refused where the compiler calls it as decorators were called once', t => {
+    const compilerOptions = { experimentalDecorators: true }
+    for (const decorator of ['@exposed', '@exposed({ help: "size" })', '@idempotent']) {
+      const { code } = transformSync(`class Old { ${decorator} size() {} }`, {
+        loader: 'ts',
+        tsconfigRaw: { compilerOptions }
+      })
+      t.throws(() => new Function('exposed', 'idempotent', code)(exposed, idempotent), {
+        name: 'TypeError',
+        message: `${decorator.replace(/\(.*/, '')} size: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+      })
+    }
+    t.end()
+  })
 
   await t.test('refused where it would expose nothing', async t => {
     const nowhere = exposed as (target: unknown, context: unknown) => void
@@ -1191,6 +1207,7 @@ t.test('calling and constructing', async t => {
   class Root extends Service {
     exposed_Point = expose(class extends Point {}, { read: ['of'] })
     exposed_Plain = Point
+    exposed_Bound = Point.bind(null, 6)
     exposed_number = 1
     exposed_thing = new Thing()
     exposed_data = { n: 1, fn: () => 'fn', async: async () => 'async' }
@@ -1213,6 +1230,7 @@ t.test('calling and constructing', async t => {
       return this.exposed_who
     }
     exposed_generator = function* () {}
+    async *exposed_asyncGenerator(_count: number) {}
     exposed_failing() {
       throw new RangeError('from the handler')
     }
@@ -1237,6 +1255,7 @@ t.test('calling and constructing', async t => {
       const Type = await root.Point
       t.equal(typeof Type, 'function')
       t.equal(await new Type(5).x, 5)
+      t.equal(await new root.Bound().x, 6, 'a bound class is one')
       t.equal(await root.data.fn(), 'fn')
       t.equal(await root.data.async(), 'async')
       t.equal(await root.fns[0](), 'first')
@@ -1284,10 +1303,17 @@ t.test('calling and constructing', async t => {
         arrow: new root.data.fn(),
         async: new root.data.async(),
         'a netref to an arrow': new first!(),
-        'an answer': new (root.getFn())()
+        'an answer': new (root.getFn())(),
+        generator: new root.generator(),
+        'asynchronous generator': new root.asyncGenerator(),
+        'a netref to a generator': new (await root.generator)()
       }))
         await fails(t, 'not-callable', promise, `construct of ${what}`)
-      t.equal((await rejection(new root.generator())).name, 'TypeError')
+      t.match(
+        (await rejection(new root.asyncGenerator(5))).message,
+        /^new root\.asyncGenerator\(5\): "asyncGenerator" is not a class$/,
+        'no engine’s complaint, which quotes the source'
+      )
       t.equal((await rejection(root.Point(1))).name, 'TypeError', 'a class called without new')
       t.match(await rejection(root.failing()), { name: 'RangeError', message: 'from the handler' })
       t.match(await rejection(new root.Failing()), { name: 'RangeError', message: 'from the constructor' })

@@ -336,6 +336,8 @@ t.test('errors name the call as its caller wrote it, and stay short', t =>
       t.equal(await said(root.no('x')), 'root.no("x")')
       t.equal(await said(root.no(1, -0, 2n, null)), 'root.no(1, -0, 2n, …)')
       t.equal(await said(root.no(long)), `root.no("${'x'.repeat(20)}…")`)
+      t.equal(await said(root[long].no[long]()), `root["${'x'.repeat(60)}…"].no["${'x'.repeat(60)}…"]()`)
+      t.equal(await said(get(root, Symbol.for(long))), `root[Symbol(${'x'.repeat(53)}…]`)
       t.equal(await said(root.no({ long }, [long], () => long)), 'root.no({…}, […], ƒ)')
       t.equal(await said(root.no(new Dog(), undefined, new Map())), 'root.no(Dog {…}, undefined, Map {…})')
       t.equal(await said(new root['a b'][0].No(true)), 'new root["a b"][0].No(true)')

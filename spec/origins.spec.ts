@@ -1,7 +1,7 @@
 import http from 'node:http'
 import { networkInterfaces } from 'node:os'
 import t from 'tap'
-import { type ServeOptions, type Server, serve } from '../lib/index.js'
+import { connect, type ServeOptions, type Server, serve } from '../lib/index.js'
 import { overSocket, rejection } from './helpers.js'
 
 const service = { transfer: () => 'done' }
@@ -36,7 +36,7 @@ async function knock(
 
 /** Knocks at a server with these options; the host `self` stands for its own address. */
 async function answers(options: ServeOptions, headers: Record<string, string>) {
-  await using server = await serve(service, { port: 0, ...options })
+  await using server = await serve(service, { port: 0, onError() {}, ...options })
   const { host, port } = new URL(server.url)
   const own = Object.entries(headers).map(([name, value]) => [
     name,
@@ -82,6 +82,37 @@ t.test('attack: a page of another site opens a socket with the cookies of the us
   ]) {
     t.match(await answers({}, { origin }), FOREIGN, origin)
   }
+})
+
+t.test('who runs the server is told of what is refused, once of each, and of so many', async t => {
+  const told: unknown[] = []
+  const onError = (error: unknown) => told.push(error)
+  await using server = await serve(service, { port: 0, onError })
+  const origin = 'http://localhost:5173'
+  const knocks: Record<string, string>[] = [{ origin }, { origin }, { host: 'rebound.example' }]
+  for (const headers of knocks) t.equal((await knock(server, headers)).status, 403)
+  t.match(told, [
+    {
+      name: 'NetrefError',
+      code: 'unauthorized',
+      message:
+        'a client was refused: Origin "http://localhost:5173" is neither the server\'s own nor in allowedOrigins; name it there to let it in'
+    },
+    { message: /^a client was refused: Host "rebound\.example" is not in allowedHosts; name it/ }
+  ])
+  t.equal(told.length, 2)
+  for (let i = 0; i < 120; i++) await knock(server, { origin: `http://page-${i}.example` })
+  t.equal(told.length, 100)
+})
+
+t.test('a client that is no page is told why, too', async t => {
+  await using server = await serve(service, { port: 0, onError() {} })
+  const { closed } = connect(server.url, { origin: 'http://localhost:5173' })
+  t.match(await closed, {
+    code: 'unauthorized',
+    message:
+      /response: 403 \(Origin "http:\/\/localhost:5173" is neither the server's own nor in allowedOrigins\)$/
+  })
 })
 
 t.test('attack: a page whose name was made to point at this machine', async t => {

@@ -630,7 +630,8 @@ t.test('options of a socket mean nothing over an endpoint, and are refused', asy
     ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
     ...['passphrase', 'servername', 'rejectUnauthorized']
   ]) {
-    t.throws(() => connect(port1, { [name]: 1 }), refused(name))
+    const given = { token: 'x', renew: true }[name] ?? 1
+    t.throws(() => connect(port1, { [name]: given }), refused(name))
   }
   t.match(await rejection(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
   t.match(await rejection(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {

@@ -1,5 +1,5 @@
 // `netref call`: one call, with JSON in and JSON out.
-import { expose, NetrefError, SessionEndedError } from '../index.js'
+import { ExposureError, expose, Netref, NetrefError, SessionEndedError } from '../index.js'
 import { withMember, withServer } from './client.js'
 import { type Command, EXIT, parse, UsageError } from './command.js'
 import { formatJSON, readArguments } from './json.js'
@@ -16,7 +16,7 @@ export const call: Command = {
     'Arguments are JSON: netref call URL add 1 2, netref call URL greet \'"Ada"\'.',
     '-          is an argument too: JSON from stdin.',
     '--on-NAME  is an argument too: a function. Each call of it is a line of JSON, {"NAME": [arguments]}.',
-    'What can be iterated over is printed item by item, as a line of JSON each.'
+    'What can be iterated over is printed item by item, as a line of JSON each; any other object that stays there, by name.'
   ].join('\n'),
   options: {
     follow: {
@@ -57,11 +57,23 @@ async function callOrRead(member: unknown, args: unknown[]): Promise<unknown> {
 }
 
 async function show(value: unknown, terminal: Terminal): Promise<void> {
-  if (isIterable(value)) {
-    for await (const item of value) await print(terminal, formatJSON(item) ?? 'null')
-  } else {
-    const json = formatJSON(value, terminal.stdout.isTTY ? 2 : 0)
-    if (json !== undefined) await print(terminal, json)
+  if (isIterable(value) && (await showItems(value, terminal))) return
+  const json = formatJSON(value, terminal.stdout.isTTY ? 2 : 0)
+  if (json !== undefined) await print(terminal, json)
+}
+
+/** @returns false for a netref whose home has nothing to iterate over: each looks as if it had */
+async function showItems(items: AsyncIterable<unknown>, terminal: Terminal): Promise<boolean> {
+  let begun = false
+  try {
+    for await (const item of items) {
+      begun = true
+      await print(terminal, formatJSON(item) ?? 'null')
+    }
+    return true
+  } catch (error) {
+    if (begun || !Netref.is(items) || !(error instanceof ExposureError)) throw error
+    return false
   }
 }
 

@@ -1,4 +1,5 @@
 // Frames over a WebSocket of the package `ws`.
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Reason, ReasonCode } from '../errors.js'
@@ -45,6 +46,7 @@ export class WebSocketTransport implements Transport {
     socket.on('upgrade', response => {
       this.stream = response.socket
     })
+    socket.on('unexpected-response', (_request, response) => this.#refused(response))
     socket.on('message', (data: RawData, isBinary: boolean) => {
       listener.received(isBinary ? (data as Buffer) : String(data))
     })
@@ -103,13 +105,27 @@ export class WebSocketTransport implements Transport {
     socket.once('close', () => clearInterval(timer))
   }
 
+  /** The server answered as any web server does: a few words of text may say why. */
+  #refused(response: IncomingMessage): void {
+    const answer = `Unexpected server response: ${response.statusCode}`
+    this.#error = new Error(answer)
+    const isText = response.headers['content-type']?.startsWith('text/plain')
+    const done = (part = '') => {
+      const words = isText ? wordsIn(String(part)) : ''
+      if (words) this.#error = new Error(`${answer} (${words})`)
+      this.socket.terminate()
+    }
+    response.once('data', done)
+    response.once('close', () => done())
+  }
+
   /** Why the socket closed: what the other end said, else what befell the socket. */
   #reason(closeCode: number, text: string): Reason {
     const { peer } = this
     const cause = this.#error
     if (!this.#wasOpen) {
       // A socket that was never open always says why.
-      const code = /response: 40[13]$/.test(cause!.message) ? 'unauthorized' : 'unreachable'
+      const code = /response: 40[13]\b/.test(cause!.message) ? 'unauthorized' : 'unreachable'
       return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
     }
     const told = parseFarewell(text, peer)
@@ -127,6 +143,13 @@ export class WebSocketTransport implements Transport {
     return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}` }
   }
 }
+
+/** One line of a text that is not ours. */
+const wordsIn = (text: string) =>
+  text
+    .slice(0, 200)
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
 
 /** Node gives an AggregateError without a message where a name has several addresses. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>

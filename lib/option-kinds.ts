@@ -1,0 +1,45 @@
+// Options as users give them: what is no option, or of no kind that the option may be, is refused and not passed over.
+// That holds above all for those that keep somebody out.
+import { describe } from './labels.js'
+
+/** What an option takes, in words that the `typeof` of it is among; none where who uses it says what it takes. */
+type Kind =
+  | ''
+  | 'a boolean'
+  | 'a string'
+  | 'a number'
+  | 'a function'
+  | 'a string or a function'
+  | 'an object'
+  | 'an AbortSignal'
+
+export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]: Kind }
+
+/**
+ * @param call what the options were given to, for the error
+ * @param open whether other options are passed on: only one that was likely meant to be one of these is refused then
+ * @throws TypeError naming the option, what it takes and what it is
+ */
+export function checkOptions(call: string, options: unknown, kinds: OptionKinds<object>, open = false): void {
+  checkKind(`${call} takes options:`, options, 'an object')
+  for (const [name, value] of Object.entries(options as object)) {
+    if (value === undefined) continue
+    if (Object.hasOwn(kinds, name)) {
+      checkKind(`${call}: \`${name}\` takes`, value, kinds[name as never])
+      continue
+    }
+    const meant = Object.keys(kinds).find(known => isNear(name, known))
+    if (open && !meant) continue
+    throw new TypeError(`${call}: there is no option \`${name}\`${meant ? `: was \`${meant}\` meant?` : ''}`)
+  }
+}
+
+function checkKind(takes: string, value: unknown, kind: Kind): void {
+  const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
+  if (!kind || kind.includes(type)) return
+  throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+}
+
+/** Whether two names differ at one place, in two letters at most, or one where there are few. */
+const isNear = (name: string, known: string) =>
+  (name.length > 4 ? /^(.*).{0,2}(.*)\n\1.{0,2}\2$/i : /^(.*).?(.*)\n\1.?\2$/i).test(`${name}\n${known}`)
