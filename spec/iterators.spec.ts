@@ -1550,7 +1550,8 @@ t.test('yield* of what a call gives hands on what is thrown in', t => {
         yield 2
       }
     },
-    exposed_list: () => [1, 2]
+    exposed_list: () => [1, 2],
+    exposed_stream: () => ReadableStream.from([1, 2])
   }
   return overMemory(t, host, async ({ root }) => {
     async function* all(items: AsyncIterable<number>) {
@@ -1559,8 +1560,10 @@ t.test('yield* of what a call gives hands on what is thrown in', t => {
     const walk = all(root.items() as unknown as AsyncIterable<number>)
     t.same(await walk.next(), { done: false, value: 1 })
     await rejection(walk.throw(new RangeError('in')))
-    const list = all(root.list() as unknown as AsyncIterable<number>)
-    t.same(await list.next(), { done: false, value: 1 })
-    t.match(await rejection(list.throw(new RangeError('in'))), { message: 'in' })
+    for (const items of [root.list(), root.stream()]) {
+      const list = all(items as unknown as AsyncIterable<number>)
+      t.same(await list.next(), { done: false, value: 1 })
+      t.match(await rejection(list.throw(new RangeError('in'))), { message: 'in' })
+    }
   })
 })
