@@ -30,7 +30,7 @@ const LEAST = { jsonBytes: LEAST_FRAME, frameBytes: LEAST_FRAME }
 /** A message that is worth a frame at once: it is on its way meanwhile, and its bytes are copied once and not twice. */
 const LARGE = 1 << 15
 /** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
-const MANY = 16
+const MANY = 8
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
 
