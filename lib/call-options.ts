@@ -1,4 +1,5 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
+import { whenAborted } from './aborts.js'
 import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
 import { isKey } from './parser.js'
@@ -64,36 +65,5 @@ export function watch(
   return () => {
     unheard?.()
     clearTimeout(timer)
-  }
-}
-
-/** Acts when the signal aborts: many may have one, and Node warns of many listeners. @returns what takes that back */
-export function whenAborted(signal: Signal, act: () => void): () => void {
-  return (waiting.get(signal) ?? new Waiting(signal)).add(act)
-}
-
-/** By their signal. */
-const waiting = new WeakMap<Signal, Waiting>()
-
-class Waiting {
-  readonly #acts = new Set<() => void>()
-
-  constructor(private readonly signal: Signal) {
-    signal.addEventListener('abort', this)
-    waiting.set(signal, this)
-  }
-
-  add(act: () => void): () => void {
-    this.#acts.add(act)
-    return () => {
-      this.#acts.delete(act)
-      if (this.#acts.size > 0) return
-      waiting.delete(this.signal)
-      this.signal.removeEventListener('abort', this)
-    }
-  }
-
-  handleEvent(): void {
-    for (const act of this.#acts) act()
   }
 }

@@ -161,8 +161,7 @@ export class Callee {
 
   #labelOf(oneWay: number): string {
     const [target, path] = this.#oneWays.get(oneWay)!
-    const of = target === 0 ? 'root' : target < 0 ? 'result' : `#${target}`
-    return `${of}${formatPath(path)}()`
+    return `${labelOf(target)}${formatPath(path)}()`
   }
 
   /** The caller waits no longer. @throws ProtocolError for a call that was not made */

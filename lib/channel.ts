@@ -1,5 +1,5 @@
-// What a session sends its messages through, whatever becomes of transports below.
-/** How messages leave. */
+// How the messages of a session leave, whatever becomes of the transports below.
+
 export interface Channel {
   /**
    * @returns the number of the frame the message is in

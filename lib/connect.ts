@@ -10,13 +10,14 @@ import {
   type CommonOptions,
   type LivenessOptions,
   livenessOf,
+  SERVING_OPTIONS,
   type Settings,
   type SocketOptions,
   settingsOf
 } from './options.js'
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
-import { keyingOf, type ResultOptions, SERVING_OPTIONS } from './results.js'
+import { keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, Service, type ServiceSource } from './service.js'
 import { Session, type SessionEvents, type SessionSetup } from './session.js'
 import type { SessionStats } from './stats.js'

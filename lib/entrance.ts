@@ -14,10 +14,11 @@ import {
   type Limits,
   type LivenessOptions,
   livenessOf,
-  maxPayload
+  maxPayload,
+  SERVING_OPTIONS
 } from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
-import { type ResultOptions, SERVING_OPTIONS } from './results.js'
+import type { ResultOptions } from './results.js'
 import { Tickets } from './tickets.js'
 import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'

@@ -1,5 +1,6 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
-import { type CallOptions, whenAborted } from './call-options.js'
+import { whenAborted } from './aborts.js'
+import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError } from './errors.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import type { Ref } from './netref.js'

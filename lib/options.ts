@@ -6,6 +6,7 @@ import { describe } from './labels.js'
 import type { OptionKinds } from './option-kinds.js'
 import type { PeerCall } from './policy.js'
 import { LEAST_FRAME } from './protocol.js'
+import type { ResultOptions } from './results.js'
 import type { Session } from './session.js'
 
 /** What a peer may make this side hold or read. */
@@ -161,6 +162,12 @@ export const COMMON_OPTIONS: OptionKinds<CommonOptions> = {
   exposeStacks: 'a boolean',
   onError: 'a function',
   trace: 'a function'
+}
+
+/** The options of whoever serves, over whatever that is. */
+export const SERVING_OPTIONS: OptionKinds<CommonOptions & ResultOptions> = {
+  ...COMMON_OPTIONS,
+  results: 'an object'
 }
 
 /** How both ends see to it that the other one is there. */

@@ -74,6 +74,7 @@ export class Reconnect implements Recovery {
 
   lost(link: Link): boolean {
     const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
+    // Whatever was tried, it is that which was lost.
     this.#trying = undefined
     if (hopeless || this.#signal?.aborted) return false
     if (!this.#link) {

@@ -1,8 +1,6 @@
 // Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
 import { boxValue, type Giver } from './box.js'
 import { LimitError, Refusal, type RefusalCode } from './errors.js'
-import type { OptionKinds } from './option-kinds.js'
-import { COMMON_OPTIONS, type CommonOptions } from './options.js'
 import { formatRefused, formatReply, type Groups, Op } from './protocol.js'
 import { type Taker, unbox } from './unbox.js'
 
@@ -41,12 +39,6 @@ export interface ResultOptions {
    * @default keys mean nothing
    */
   readonly results?: ResultStore | undefined
-}
-
-/** The options of whoever serves, over whatever that is. */
-export const SERVING_OPTIONS: OptionKinds<CommonOptions & ResultOptions> = {
-  ...COMMON_OPTIONS,
-  results: 'an object'
 }
 
 /**

@@ -13,12 +13,13 @@ import {
   type Liveness,
   type LivenessOptions,
   livenessOf,
+  SERVING_OPTIONS,
   type Settings,
   settingsOf
 } from './options.js'
 import { Reception } from './reception.js'
 import { Relay } from './relay.js'
-import { type Keying, keyingOf, type ResultOptions, SERVING_OPTIONS } from './results.js'
+import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import { DEAF, type Listener, type Transport } from './transport.js'

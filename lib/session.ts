@@ -182,9 +182,10 @@ export class Session<Root extends object = object, Identity = unknown> {
     setTimeout(() => {
       const { error, observed, label, id } = result
       const cutOff = error instanceof SessionEndedError
-      // That a call was cut off is no news to who closed the session; nor is it that others are, which came too late.
-      if (observed || (cutOff && (this.#closing || (id === 0 && this.#toldLate)))) return
-      this.#toldLate ||= cutOff && id === 0
+      const late = cutOff && id === 0
+      // That a call was cut off is no news to who closed the session; nor to anybody that one more came after its end.
+      if (observed || (cutOff && this.#closing) || (late && this.#toldLate)) return
+      this.#toldLate ||= late
       this.report(error, label)
     })
   }

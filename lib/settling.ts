@@ -1,5 +1,5 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
-import { whenAborted } from './call-options.js'
+import { whenAborted } from './aborts.js'
 import { ProtocolError } from './errors.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
 import type { Ref } from './netref.js'

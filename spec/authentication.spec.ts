@@ -414,17 +414,22 @@ t.test('who is heard counts once', async t => {
 })
 
 t.test('a server that closes turns away who waits', async t => {
+  // Those that keep a process alive.
+  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length
+  const before = timers()
   const asked: UpgradeRequest[] = []
-  const { server } = await serveUsers(t, async request => {
+  const decide = async (request: UpgradeRequest) => {
     asked.push(request)
     if (request.query.has('token')) await request.token()
     return new Promise<never>(() => {})
-  })
+  }
+  const { server } = await serveUsers(t, decide, { limits: { helloMs: 600_000 } })
   const [plain, heard] = [connect<Guest>(server.url), connect<Guest>(`${server.url}?token`, { token: 'ada' })]
   await until(() => asked.length === 2 && heard.stats.framesOut > 0)
   await server.close()
   t.match(await plain.closed, { code: 'unreachable', message: /503/ })
   t.match(await heard.closed, { code: 'server-closed' })
+  await until(() => timers() <= before)
 })
 
 t.test(

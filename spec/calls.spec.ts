@@ -424,8 +424,8 @@ for (const over of overs) {
         t.same(faults.map(({ error, call }) => [error.name, call]).sort(), [
           ['ExposureError', 'root.nothing()'],
           ['RangeError', '#2.fail()'],
-          ['RangeError', 'result.fail()'],
-          ['RangeError', 'result.more()'],
+          ['RangeError', 'answer of call 2.fail()'],
+          ['RangeError', 'answer of call 4.more()'],
           ['RangeError', 'root.fail()'],
           ['RangeError', 'root.failLater()']
         ])

@@ -125,7 +125,9 @@ export class WebSocketTransport implements Transport {
     const cause = this.#error
     if (!this.#wasOpen) {
       // A socket that was never open always says why.
-      const code = /response: 40[13]\b/.test(cause!.message) ? 'unauthorized' : 'unreachable'
+      const code = /^Unexpected server response: 40[13]\b/.test(cause!.message)
+        ? 'unauthorized'
+        : 'unreachable'
       return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
     }
     const told = parseFarewell(text, peer)
