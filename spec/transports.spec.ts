@@ -1,4 +1,5 @@
 // What every transport has to do, over each of them; then what is special to some.
+import { createHook } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -27,6 +28,7 @@ import {
 } from '../lib/index.js'
 import { DEFAULT_LIMITS, maxPayload } from '../lib/options.js'
 import { formatHello, formatOperation, Op } from '../lib/protocol.js'
+import { BusyPoll } from '../lib/transports/busy-poll.js'
 import { WebSocketTransport } from '../lib/transports/websocket.js'
 import { BrowserSocketTransport, type NativeSocket } from '../lib/transports/websocket-browser.js'
 import { formatSocketFrame, maskingFor } from '../lib/transports/websocket-frame.js'
@@ -810,4 +812,56 @@ t.test('a key to mask with is drawn where something between could read along', a
     random.map(maskingFor),
     random.map(() => 'random')
   )
+})
+
+/** How often is looked for a frame, which comes after so many looks or not at all. */
+async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
+  let immediates = 0
+  let turns = 0
+  const hook = createHook({
+    init(_id, type) {
+      if (type === 'Immediate') immediates++
+    }
+  }).enable()
+  poll.expect()
+  for (let more = true; more; turns++) {
+    if (immediates - turns === cameAfter) poll.came()
+    const before = immediates
+    await turn()
+    more = immediates > before + 1
+  }
+  hook.disable()
+  return immediates - turns
+}
+
+/** How many times nothing is looked for until something is. */
+async function skips(poll: BusyPoll, cameAfter?: number): Promise<number> {
+  for (let skipped = 0; ; skipped++) if ((await looks(poll, cameAfter)) > 0) return skipped
+}
+
+t.test('a frame that is expected is looked for, and ever more seldom where that is in vain', async t => {
+  const poll = new BusyPoll()
+  const vain: number[] = []
+  for (let i = 0; i < 9; i++) vain.push(await skips(poll))
+  t.same(vain, [0, 1, 3, 7, 15, 31, 63, 63, 63])
+  const there: number[] = []
+  for (let i = 0; i < 3; i++) there.push(await skips(poll, 1))
+  t.same(there, [63, 63, 63], 'what is there at once says nothing')
+  const found: number[] = []
+  for (let i = 0; i < 8; i++) found.push(await skips(poll, 5))
+  t.same(found, [63, 31, 15, 7, 3, 1, 0, 0], 'where it is found, it is looked for more often')
+
+  t.equal(await looks(poll, 5), 5, 'until it has come')
+  const whole = await looks(poll)
+  t.ok(whole > 100 && whole < 400, 'and for a while')
+  poll.came()
+  t.equal(await looks(poll), 0, 'what comes later is not what was looked for')
+
+  const busy = new BusyPoll()
+  for (let i = 0; i < 5000; i++) {
+    busy.expect()
+    await turn()
+  }
+  await skips(busy)
+  t.equal(await skips(busy), 63, 'nor is it looked for longer by who sends more meanwhile')
 })

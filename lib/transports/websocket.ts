@@ -6,6 +6,7 @@ import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
+import { BusyPoll } from './busy-poll.js'
 import { formatSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
 
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
@@ -30,6 +31,7 @@ export class WebSocketTransport implements Transport {
   /** What frames are written to: undefined where an extension of the socket changes them on their way. */
   #writable: Socket | undefined
   readonly #masking: Masking
+  readonly #poll = new BusyPoll()
 
   constructor(
     private readonly socket: WebSocket,
@@ -43,11 +45,13 @@ export class WebSocketTransport implements Transport {
 
   start(listener: TransportListener): void {
     const { socket } = this
+    this.#poll.expect()
     socket.on('upgrade', response => {
       this.stream = response.socket
     })
     socket.on('unexpected-response', (_request, response) => this.#refused(response))
     socket.on('message', (data: RawData, isBinary: boolean) => {
+      this.#poll.came()
       listener.received(isBinary ? (data as Buffer) : String(data))
     })
     socket.on('error', error => {
@@ -66,6 +70,7 @@ export class WebSocketTransport implements Transport {
   send(frame: string | Uint8Array, sent?: () => void): void {
     const { socket } = this
     const stream = this.#writable
+    this.#poll.expect()
     if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, sent)
     const [piece, rest] = formatSocketFrame(frame, this.#masking)
     if (!rest) stream.write(piece, sent)
