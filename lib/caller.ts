@@ -14,6 +14,7 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
+import { InFlight } from './in-flight.js'
 import { formatPath } from './labels.js'
 import type { Path } from './names.js'
 import { Ref } from './netref.js'
@@ -42,8 +43,9 @@ interface Watched {
 }
 
 export class Caller {
-  /** Undefined for a call that is not waited for any more: its answer comes all the same. */
-  readonly #pending = new SparseMap<number, Result | undefined>()
+  readonly #pending = new InFlight<Result>()
+  /** Calls that are not waited for any more: their answers come all the same. */
+  readonly #abandoned = new SparseMap<number, true>()
   readonly #watched = new SparseMap<number, Watched>()
   /** The number of our last call. */
   #last = 0
@@ -70,7 +72,7 @@ export class Caller {
 
   /** Calls that wait for their answer. */
   get pending(): number {
-    return this.#pending.size
+    return this.#pending.size + this.#abandoned.size
   }
 
   /** Sends one operation. Never throws: what goes wrong rejects the result. */
@@ -162,6 +164,12 @@ export class Caller {
     if (options.signal?.aborted) this.#abandon(id, result, options.signal.reason)
   }
 
+  /** The call waits for its answer no more. */
+  #over(id: number): Watched | undefined {
+    if (!this.#pending.delete(id)) this.#abandoned.delete(id)
+    return this.#unwatch(id)
+  }
+
   #unwatch(id: number): Watched | undefined {
     if (this.#watched.size === 0) return undefined
     const watched = this.#watched.get(id)
@@ -173,7 +181,8 @@ export class Caller {
   /** Waits no more for an answer, and tells the call's home. */
   #abandon(id: number, result: Result, reason: unknown): void {
     this.#unwatch(id)
-    this.#pending.set(id, undefined)
+    this.#pending.delete(id)
+    this.#abandoned.set(id, true)
     result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
     this.#witness.replied(id, false, reason)
     let payload: Payload | undefined
@@ -199,7 +208,7 @@ export class Caller {
   #send(result: Result, message: string, bytes: readonly Uint8Array[]): void {
     result.frame = this.channel.call(message, bytes)
     result.id = ++this.#last
-    this.#pending.set(result.id, result)
+    this.#pending.add(result)
   }
 
   /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one, or none at all */
@@ -215,8 +224,7 @@ export class Caller {
     } finally {
       flows.letGo(flows.takeFresh())
     }
-    this.#pending.delete(id)
-    const watched = this.#unwatch(id)
+    const watched = this.#over(id)
     if (watched) this.adopt(value, watched.options)
     if (op === Op.result) result?.fulfil(value)
     else result?.reject(value, true)
@@ -226,8 +234,7 @@ export class Caller {
   /** The peer refused. @throws ProtocolError for a reply to a call that does not wait for one */
   refuse(id: number, code: RefusalCode, text: string): void {
     const result = this.#waiting(id)
-    this.#pending.delete(id)
-    this.#unwatch(id)
+    this.#over(id)
     if (!result) return
     const error = refusalError(code, result.label, text)
     result.reject(error, true)
@@ -237,7 +244,7 @@ export class Caller {
   /** The call waits until its reply is read: a reply that is none ends the session, and the call with it. */
   #waiting(id: number): Result | undefined {
     const result = this.#pending.get(id)
-    if (!result && !this.#pending.has(id))
+    if (!result && !this.#abandoned.has(id))
       throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
     return result
   }
@@ -277,12 +284,11 @@ export class Caller {
    */
   end(reason: Reason, framesSent: number, successor?: Caller): void {
     this.#ended = reason
-    const waiting = [...this.#pending.values()]
-    this.#pending.clear()
+    const waiting = this.#pending.clear()
+    this.#abandoned.clear()
     for (const { stop } of this.#watched.values()) stop()
     this.#watched.clear()
     for (const result of waiting) {
-      if (!result) continue
       const mayHaveRun = result.frame <= framesSent
       if (successor?.repeat(result, mayHaveRun)) continue
       const error = new SessionEndedError(reason, result.label, mayHaveRun)

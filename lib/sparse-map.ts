@@ -1,7 +1,15 @@
-// A Map that weighs next to nothing until something is in it: a session has a dozen, and an idle one uses none.
+// A Map that weighs next to nothing until something is in it, as a session has a dozen and an idle one uses none; and that
+// stays light where much comes and goes. Each table that a Map of V8 has grown out of points to the next, so that once one
+// has grown old, the collector takes what was in any later one for old as well, until it next looks at all there is.
+
+/** After so many were deleted, and as many as are left, they are moved to a Map that no table points to. */
+const RENEWED_AFTER = 32
+/** To move more than that would take long. */
+const MOST_MOVED = 1000
 
 export class SparseMap<K, V> {
   #map: Map<K, V> | undefined
+  #deleted = 0
 
   get size(): number {
     return this.#map?.size ?? 0
@@ -21,7 +29,13 @@ export class SparseMap<K, V> {
   }
 
   delete(key: K): boolean {
-    return this.#map?.delete(key) ?? false
+    if (!this.#map?.delete(key)) return false
+    const { size } = this.#map
+    if (++this.#deleted > RENEWED_AFTER + size && size <= MOST_MOVED) {
+      this.#map = size > 0 ? new Map(this.#map) : undefined
+      this.#deleted = 0
+    }
+    return true
   }
 
   values(): Iterable<V> {
