@@ -35,7 +35,7 @@ export class Callee {
   /** How many calls came that build on an answer. */
   #order = 0
   /** Those of them that still wait for it. */
-  readonly #waiting = new Set<number>()
+  readonly #waiting = new SparseMap<number, true>()
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
@@ -118,7 +118,7 @@ export class Callee {
       const known = this.answers.known(-target)
       if (known) return build(known, false)
       if (id > 0) this.answers.begin(id)
-      this.#waiting.add(id)
+      this.#waiting.set(id, true)
       const order = ++this.#order
       // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
       this.answers.use(-target, answer =>

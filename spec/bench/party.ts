@@ -1,6 +1,6 @@
 // One side of a contestant, in a process of its own: `party.js NAME` does what it reads on stdin, line by line.
 import { createInterface } from 'node:readline'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Client, Contestant } from './contestants/contestant.js'
 import { CONTESTANTS, type ContestantName } from './contestants/index.js'
 import { checkDeeply, latency, rate, type WorkName } from './work.js'
@@ -10,7 +10,7 @@ declare const gc: () => void
 /** What a party is asked; it answers `{ value }` or `{ error }`. */
 export type Request =
   | { do: 'serve' }
-  | { do: 'rss' }
+  | { do: 'rss'; after: number }
   | { do: 'connect'; address: string }
   | { do: 'check' }
   | { do: 'rate'; work: WorkName; atOnce: number; ms: number }
@@ -32,6 +32,7 @@ class Party {
       case 'serve':
         return this.contestant.serve()
       case 'rss':
+        await sleep(request.after)
         for (let i = 0; i < 3; i++) {
           gc()
           await turn()

@@ -52,21 +52,27 @@ export async function measure(
 ): Promise<Row[]> {
   const figures = scenarios.map(() => running.map((): number[] => []))
   const failures = scenarios.map(() => running.map((): string | undefined => undefined))
+  const take = async (s: number, r: number, time: number, counts: boolean) => {
+    if (failures[s]![r] !== undefined) return
+    try {
+      const figure = await scenarios[s]!.measure(running[r]!, time)
+      if (counts && figure !== undefined) figures[s]![r]!.push(figure)
+    } catch (error) {
+      failures[s]![r] = (error as Error).message
+    }
+  }
+  for (const [s, { name, steady }] of scenarios.entries()) {
+    if (!steady) continue
+    progress(name)
+    await Promise.all(running.map((_, r) => take(s, r, ms, true)))
+  }
   // Round 0 warms up, and does not count.
   for (let round = 0; round <= rounds; round++) {
-    for (const [s, scenario] of scenarios.entries()) {
-      if (scenario.steady && round !== 1) continue
-      for (const [r, contestant] of running.entries()) {
-        if (failures[s]![r] !== undefined) continue
-        progress(
-          `${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${scenario.name}: ${contestant.entrant.name}`
-        )
-        try {
-          const figure = await scenario.measure(contestant, round === 0 ? Math.min(WARM_UP, 2 * ms) : ms)
-          if (round > 0 && figure !== undefined) figures[s]![r]!.push(figure)
-        } catch (error) {
-          failures[s]![r] = (error as Error).message
-        }
+    for (const [s, { name, steady }] of scenarios.entries()) {
+      if (steady) continue
+      for (const [r, { entrant }] of running.entries()) {
+        progress(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${name}: ${entrant.name}`)
+        await take(s, r, round === 0 ? Math.min(WARM_UP, 2 * ms) : ms, round > 0)
       }
     }
   }
