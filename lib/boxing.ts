@@ -249,9 +249,10 @@ export class Boxing extends Marks {
     const copy = { ...object }
     if (isIterable(copy)) return this.#flow(object, 'i', depth)
     if (typeof copy.then === 'function') return this.#flow(object, 'p', depth)
-    for (const key of Object.keys(copy)) {
+    for (const key in copy) {
       const item = copy[key]
-      if (isPlainPrimitive(item)) continue
+      // What Object.prototype may have is not copied.
+      if (isPlainPrimitive(item) || !Object.hasOwn(copy, key)) continue
       copy[key] = this.inside(key, item, depth + 1, object)
     }
     return copy

@@ -167,6 +167,15 @@ t.test('a key is data, whatever it is called, and pollutes nothing', t =>
     const holder = Object.defineProperty({}, '__proto__', { value: fn, enumerable: true })
     const kept = (await root.echo(holder)) as object
     t.equal(Object.getOwnPropertyDescriptor(kept, '__proto__')?.value, fn, 'a reference stands there, too')
+
+    const everywhere = { configurable: true, enumerable: true, value: { not: fn } }
+    Object.defineProperty(Object.prototype, 'everywhere', everywhere)
+    try {
+      const own = await root.echo({ a: 1, inner: { b: undefined } })
+      t.same([Object.keys(own), Object.keys((own as { inner: object }).inner)], [['a', 'inner'], ['b']])
+    } finally {
+      delete (Object.prototype as { everywhere?: unknown }).everywhere
+    }
   })
 )
 
