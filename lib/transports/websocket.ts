@@ -57,7 +57,10 @@ export class WebSocketTransport implements Transport {
     socket.on('error', error => {
       this.#error ??= error
     })
-    socket.on('close', (code, text) => listener.closed(this.#reason(code, String(text))))
+    socket.on('close', (code, text) => {
+      this.#poll.came()
+      listener.closed(this.#reason(code, String(text)))
+    })
     const opened = () => {
       this.#wasOpen = true
       if (socket.extensions === '') this.#writable = this.stream

@@ -4,7 +4,7 @@ import type { Running, Scenario } from './scenarios.js'
 import type { Entrant } from './side.js'
 
 /** How long each is warmed up in each row, at most, in ms. */
-const WARM_UP = 150
+const WARM_UP = 600
 
 /** What all are compared with. */
 export const BASELINE = 'raw-ws'
