@@ -251,7 +251,7 @@ export class Boxing extends Marks {
     if (typeof copy.then === 'function') return this.#flow(object, 'p', depth)
     for (const key in copy) {
       const item = copy[key]
-      // What Object.prototype may have is not copied.
+      // What Object.prototype may have is not sent.
       if (isPlainPrimitive(item) || !Object.hasOwn(copy, key)) continue
       copy[key] = this.inside(key, item, depth + 1, object)
     }

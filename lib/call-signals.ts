@@ -40,7 +40,7 @@ export class CallSignals {
     this.#ended = reason
     if (this.#controllers.size > 0) {
       const error = new SessionEndedError(reason)
-      for (const controller of this.#controllers.values()) controller.abort(error)
+      for (const controller of [...this.#controllers.values()]) controller.abort(error)
     }
     this.#controllers.clear()
     this.#held.clear()

@@ -107,7 +107,8 @@ export class Caller {
       else this.#send(result, message, bytes)
       if (this.repeats && id > 0) result.payload = payload ?? NOTHING_GIVEN
       if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
-      if (options && id > 0) this.#watch(result, options)
+      // Who was told of it may have ended the session.
+      if (options && id > 0 && !this.#ended) this.#watch(result, options)
     } catch (error) {
       for (const given of payload?.given ?? []) this.references.takeBack(given)
       const ours = error instanceof UnsendableError || error instanceof NetrefError

@@ -10,6 +10,8 @@ export class InFlight<T extends { readonly id: number }> {
   #ring: (T | undefined)[] = []
   readonly #late = new SparseMap<number, T>()
   size = 0
+  /** The largest size since it was empty. */
+  #peak = 0
 
   get(id: number): T | undefined {
     const there = this.#ring[this.#place(id)]
@@ -23,7 +25,7 @@ export class InFlight<T extends { readonly id: number }> {
     const there = this.#ring[place]
     if (there) this.#late.set(there.id, there)
     this.#ring[place] = entry
-    this.size++
+    if (++this.size > this.#peak) this.#peak = this.size
   }
 
   delete(id: number): boolean {
@@ -31,8 +33,14 @@ export class InFlight<T extends { readonly id: number }> {
     const inRing = this.#ring[place]?.id === id
     if (inRing) this.#ring[place] = undefined
     else if (!this.#late.delete(id)) return false
-    this.size--
+    if (--this.size === 0) this.#rest()
     return true
+  }
+
+  /** A ring that has become far too large is not kept. */
+  #rest(): void {
+    if (8 * this.#peak < this.#ring.length) this.#ring = []
+    this.#peak = 0
   }
 
   /** Takes all of them out, in order. */
@@ -40,7 +48,7 @@ export class InFlight<T extends { readonly id: number }> {
     const all = [...this.#late.values(), ...this.#ring.filter(entry => entry !== undefined)]
     this.#ring = []
     this.#late.clear()
-    this.size = 0
+    this.size = this.#peak = 0
     return all.sort((a, b) => a.id - b.id)
   }
 

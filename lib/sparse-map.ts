@@ -4,7 +4,7 @@
 
 /** After so many were deleted, and as many as are left, they are moved to a Map that no table points to. */
 const RENEWED_AFTER = 32
-/** To move more than that would take long. */
+/** To move more than that would take long: a map with more in it is one as V8 makes it. */
 const MOST_MOVED = 1000
 
 export class SparseMap<K, V> {
@@ -38,11 +38,13 @@ export class SparseMap<K, V> {
     return true
   }
 
+  /** What is in it now: not to be gone through while things are deleted. */
   values(): Iterable<V> {
     return this.#map?.values() ?? []
   }
 
   clear(): void {
     this.#map = undefined
+    this.#deleted = 0
   }
 }

@@ -168,6 +168,8 @@ t.test('a key is data, whatever it is called, and pollutes nothing', t =>
     const kept = (await root.echo(holder)) as object
     t.equal(Object.getOwnPropertyDescriptor(kept, '__proto__')?.value, fn, 'a reference stands there, too')
 
+    for (const none of [undefined, null, 5])
+      same(t, await root.echo({ [Symbol.iterator]: none, a: 1 }), { a: 1 }, 'nothing to iterate over')
     const everywhere = { configurable: true, enumerable: true, value: { not: fn } }
     Object.defineProperty(Object.prototype, 'everywhere', everywhere)
     try {

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { connect, type Diagnostics, expose, Service, type Session, serve } from '../lib/index.js'
+import { connect, type Diagnostics, expose, Netref, Service, type Session, serve } from '../lib/index.js'
 import { assertClean, overMemory, overSocket, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
@@ -161,6 +161,20 @@ t.test('each session is told of once it has begun, and one that never began not 
     const nowhere = connect('ws://127.0.0.1:1')
     t.match(await nowhere.closed, { code: 'unreachable' })
     t.same(told, [])
+  })
+})
+
+t.test('who is told of a call may end the session', async t => {
+  await overMemory(t, Home, async ({ root, session }: Loose) => {
+    const end = () => void session.close()
+    subscribe('netref:call', end)
+    t.teardown(() => unsubscribe('netref:call', end))
+    const control = new AbortController()
+    const error = await rejection(Netref.with(root, { signal: control.signal }).never())
+    unsubscribe('netref:call', end)
+    t.match(error, { code: 'closed' })
+    control.abort()
+    t.equal(session.stats.pending, 0, 'and the call is over')
   })
 })
 

@@ -835,33 +835,51 @@ async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
 }
 
 /** How many times nothing is looked for until something is. */
-async function skips(poll: BusyPoll, cameAfter?: number): Promise<number> {
-  for (let skipped = 0; ; skipped++) if ((await looks(poll, cameAfter)) > 0) return skipped
+async function skips(poll: () => BusyPoll, cameAfter?: number): Promise<number> {
+  for (let skipped = 0; ; skipped++) if ((await looks(poll(), cameAfter)) > 0) return skipped
+}
+
+/** One over which a frame has come soon. */
+async function quick(): Promise<() => BusyPoll> {
+  const poll = new BusyPoll()
+  await skips(() => poll, 5)
+  return () => poll
 }
 
 t.test('a frame that is expected is looked for, and ever more seldom where that is in vain', async t => {
-  const poll = new BusyPoll()
+  const poll = await quick()
+  t.equal(await looks(poll(), 5), 5, 'until it has come')
+  const whole = await looks(poll())
+  t.ok(whole > 100 && whole < 400, 'and for a while')
+  poll().came()
+  t.equal(await looks(poll()), 0, 'what comes later is not what was looked for')
   const vain: number[] = []
-  for (let i = 0; i < 9; i++) vain.push(await skips(poll))
-  t.same(vain, [0, 1, 3, 7, 15, 31, 63, 63, 63])
+  for (let i = 0; i < 4; i++) vain.push(await skips(poll))
+  t.same(vain, [0, 3, 7, 15])
   const there: number[] = []
   for (let i = 0; i < 3; i++) there.push(await skips(poll, 1))
-  t.same(there, [63, 63, 63], 'what is there at once says nothing')
+  t.same(there, [31, 31, 31], 'what is there at once says nothing')
   const found: number[] = []
-  for (let i = 0; i < 8; i++) found.push(await skips(poll, 5))
-  t.same(found, [63, 31, 15, 7, 3, 1, 0, 0], 'where it is found, it is looked for more often')
+  for (let i = 0; i < 7; i++) found.push(await skips(poll, 5))
+  t.same(found, [31, 15, 7, 3, 1, 0, 0], 'where it is found, it is looked for more often')
 
-  t.equal(await looks(poll, 5), 5, 'until it has come')
-  const whole = await looks(poll)
-  t.ok(whole > 100 && whole < 400, 'and for a while')
-  poll.came()
-  t.equal(await looks(poll), 0, 'what comes later is not what was looked for')
-
-  const busy = new BusyPoll()
-  for (let i = 0; i < 5000; i++) {
-    busy.expect()
+  const busy = await quick()
+  for (let i = 0; i < 1000; i++) {
+    busy().expect()
     await turn()
   }
   await skips(busy)
-  t.equal(await skips(busy), 63, 'nor is it looked for longer by who sends more meanwhile')
+  t.equal(await skips(busy), 31, 'nor is it looked for longer by who sends more meanwhile')
+})
+
+t.test('sockets over which nothing comes soon are taken together', async t => {
+  const poll = await quick()
+  for (let i = 0; i < 8; i++) await skips(poll)
+  const any = () => new BusyPoll()
+  for (let i = 0; i < 10; i++) await skips(any)
+  t.equal(await skips(any), 255, 'all that are new')
+  let turns = 0
+  t.equal(await skips(() => (turns++ % 2 === 0 ? poll() : any())), 255, 'and who was in vain for too long')
+  t.equal(await skips(any, 5), 255)
+  t.equal(await skips(any, 5), 127, 'until one of them is not')
 })

@@ -32,6 +32,7 @@ class Party {
       case 'serve':
         return this.contestant.serve()
       case 'rss':
+        gc()
         await sleep(request.after)
         for (let i = 0; i < 3; i++) {
           gc()
