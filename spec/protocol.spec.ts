@@ -491,6 +491,7 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
     ['a cycle that is no path', { a: 5 }, [['c', ['a']]]],
     ['a cycle with a path of objects', { a: [{ toString: 1 }] }, [['c', ['a']]]],
     ['a cycle to nowhere', { a: ['b'] }, [['c', ['a']]]],
+    ['a cycle put in twice at one place', { a: ['b'], b: {} }, [['c', ['a'], ['a']]]],
     ['a cycle to a string', { a: ['b'], b: 'text' }, [['c', ['a']]]],
     ['a cycle to null', { a: ['b'], b: null }, [['c', ['a']]]],
     ['a reference that was never given', 9, [['h', []]]]
