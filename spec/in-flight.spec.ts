@@ -45,6 +45,13 @@ t.test('what is in flight is what was added and not taken out, as in a map', asy
     )
   )
   t.same(new InFlight().clear(), [])
+
+  const inFlight = new InFlight<{ id: number }>()
+  for (const many of [1000, 1, 3, 1000]) {
+    for (let id = 1; id <= many; id++) inFlight.add({ id })
+    for (let id = many; id > 0; id--) if (!inFlight.delete(id)) t.fail('was there')
+    t.equal(inFlight.size, 0)
+  }
 })
 
 t.test('a sparse map is a map, whatever comes and goes', async t => {
@@ -76,4 +83,12 @@ t.test('a sparse map is a map, whatever comes and goes', async t => {
     })
   )
   t.same([...new SparseMap().values()], [])
+
+  const map = new SparseMap<number, string>()
+  for (const left of [0, 1]) {
+    for (let key = left; key < 100; key++) map.set(key, 'there')
+    for (let key = left; key < 100; key++) if (!map.delete(key)) t.fail('was there')
+    map.set(0, 'left')
+    t.same([...map.values()], ['left'])
+  }
 })
