@@ -11,9 +11,9 @@ import { hasMoved } from './transfer.js'
 import { KEYS_IN_ONE } from './unbox.js'
 import {
   type FlowKind,
-  isIndex,
   isIterable,
   isPlainPrimitive,
+  nameIn,
   silence,
   type Travel,
   travelOf
@@ -262,11 +262,9 @@ export class Boxing extends Marks {
     if (array.length > this.giver.boxing.jsonBytes)
       throw this.refusal('an array too long to send', 'send it in parts')
     const copy = [...array]
-    const keys = Object.keys(array)
-    if (keys.length > 0 && !isIndex(keys.at(-1)!)) {
-      const extra = keys.find(key => !isIndex(key))
+    const extra = nameIn(array)
+    if (extra !== undefined)
       throw this.refusal(`an array with the named key "${extra}"`, 'send an object, or the array without it')
-    }
     for (let i = 0; i < copy.length; i++) {
       if (!isPlainPrimitive(copy[i])) copy[i] = this.inside(i, copy[i], depth + 1)
     }

@@ -146,6 +146,14 @@ const isIterator = (object: object): boolean =>
 /** Whether a name is that of an item of an array. */
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name
 
+/** The first key of an array that is a name. Names come last, and of most arrays the last key is known. */
+export function nameIn(array: unknown[]): string | undefined {
+  const keys = Object.keys(array)
+  const last = keys.at(-1)
+  if (last === undefined || last === String(array.length - 1) || isIndex(last)) return undefined
+  return keys.find(key => !isIndex(key))
+}
+
 /** Nobody may ever hear of a promise that is refused: if it fails, the refusal was enough. */
 export function silence(refused: object): void {
   if (refused instanceof Promise) refused.catch(() => {})
