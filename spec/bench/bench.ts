@@ -1,6 +1,6 @@
 // `npm run bench`: netref beside what else one would use, in the same minutes on the same machine.
 //
-//   -- --quick               a minute instead of ten
+//   -- --quick               a minute instead of ten, without the memory of idle sessions
 //   -- --only netref,birpc   these contestants (raw-ws always takes part)
 //   -- --scenario add,chain  rows whose name has one of these in it
 //   -- --rounds 3            how often each is measured
@@ -93,7 +93,7 @@ const progress = (text: string) => {
 
 setUp()
 const taking = entrants()
-const scenarios = SCENARIOS.filter(({ name }) => has(values.scenario, name))
+const scenarios = SCENARIOS.filter(({ name, long }) => has(values.scenario, name) && !(values.quick && long))
 const usual = values.check ? SOON : values.quick ? { rounds: 1, ms: 40 } : { rounds: 5, ms: 400 }
 const plan = { ...usual, rounds: Number(values.rounds ?? usual.rounds) }
 

@@ -20,6 +20,8 @@ export interface Scenario {
   readonly target: { readonly ratio: number } | { readonly figure: number }
   /** Hardly changes from round to round, or with what else goes on: once is enough, for all at the same time. */
   readonly steady?: boolean
+  /** Takes long: left out where there is but a minute. */
+  readonly long?: boolean
   /** @returns the figure; undefined where the contestant cannot do it. It takes about that long, in ms. */
   measure(running: Running, ms: number): Promise<number | undefined>
 }
@@ -111,6 +113,7 @@ export const SCENARIOS: readonly Scenario[] = [
     better: 'less',
     target: { figure: 25 },
     steady: true,
+    long: true,
     async measure({ entrant, address: where }) {
       if (!URL.canParse(where)) return undefined
       const [server, client] = [entrant.start('server'), entrant.start('client')]
