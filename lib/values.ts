@@ -128,7 +128,7 @@ function nodeStreamOf(object: object): Travel | undefined {
 
 /** Whether a record is an iterator, or makes one: its functions say so. An observer's `next` takes a value. */
 export function isIterable(record: Readonly<Record<PropertyKey, unknown>>): boolean {
-  if (typeof (record[Symbol.iterator] ?? record[Symbol.asyncIterator]) === 'function') return true
+  if (typeof (record[Symbol.asyncIterator] ?? record[Symbol.iterator]) === 'function') return true
   const { next } = record
   if (typeof next !== 'function' || next.length > 0) return false
   return Object.keys(record).every(key => typeof record[key] !== 'function' || STEPS.has(key))

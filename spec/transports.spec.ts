@@ -4,10 +4,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import timers from 'node:timers'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, Worker } from 'node:worker_threads'
@@ -882,4 +884,19 @@ t.test('sockets over which nothing comes soon are taken together', async t => {
   t.equal(await skips(() => (turns++ % 2 === 0 ? poll() : any())), 255, 'and who was in vain for too long')
   t.equal(await skips(any, 5), 255)
   t.equal(await skips(any, 5), 127, 'until one of them is not')
+})
+
+t.test('a clock that a test has put in place is not for this', async t => {
+  const poll = await quick()
+  const real = timers.setImmediate
+  const never = (() => t.fail('it was asked')) as unknown as typeof real
+  globalThis.setImmediate = timers.setImmediate = never
+  syncBuiltinESMExports()
+  try {
+    poll().expect()
+  } finally {
+    globalThis.setImmediate = timers.setImmediate = real
+    syncBuiltinESMExports()
+  }
+  t.ok((await looks(poll())) > 100, 'it is looked for all the same')
 })

@@ -74,10 +74,9 @@ export class BusyPoll {
   }
 
   static #look(this: void, poll: BusyPoll): void {
-    poll.#due = poll.#left > 1
+    if (poll.#left > 0 && --poll.#left === 0) poll.#inVain()
+    poll.#due = poll.#left > 0
     if (poll.#due) inNextTurn(BusyPoll.#look, poll)
-    else if (poll.#left === 1) poll.#inVain()
-    if (poll.#left > 0) poll.#left--
   }
 
   #inVain(): void {

@@ -45,6 +45,7 @@ export class WebSocketTransport implements Transport {
 
   start(listener: TransportListener): void {
     const { socket } = this
+    // A client waits to be let in, a server for the first call.
     this.#poll.expect()
     socket.on('upgrade', response => {
       this.stream = response.socket
