@@ -104,7 +104,7 @@ export class Connection<T> {
 
   #join(transport: Transport, onBegin: () => void): Session {
     const successor = this.renewal && ((reason: Reason) => this.#succeed(reason))
-    const session = new Session(transport, { ...this.setup, initiates: true, onBegin, successor })
+    const session = new Session(transport, { initiates: true, onBegin, successor, ...this.setup }).start()
     session.on('interrupted', reason => this.#events.emit('interrupted', reason))
     session.on('resumed', () => this.#events.emit('resumed', undefined))
     session.on('closed', reason => {
@@ -207,7 +207,8 @@ export function connect<T>(
   }
   const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
-  const setup = { ...settings, heartbeat, makeRoot, recovery }
+  // The settings last, as everywhere: V8 makes a shape of its own for each object where more follows what is spread.
+  const setup = { heartbeat, makeRoot, recovery, ...settings }
   return new Connection(openOne(), setup, renew ? recovery : undefined)
 }
 
@@ -218,7 +219,7 @@ export function over<T>(
 ): Connection<T> {
   const settings = settingsOf(options)
   const makeRoot = rootMaker(service)
-  return new Connection(open(settings), { ...settings, makeRoot })
+  return new Connection(open(settings), { makeRoot, ...settings })
 }
 
 function parseAddress(url: unknown): string {
@@ -259,14 +260,14 @@ export class Pair<T> extends Connection<T> {
     const transports = MemoryTransport.pair()
     const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
-    super(transports[0], { ...settingsOf(options), makeRoot: rootMaker(service) })
+    super(transports[0], { makeRoot: rootMaker(service), ...settingsOf(options) })
     this.served = new Session(transports[1], {
       ...settings,
       initiates: false,
       identity,
       makeRoot,
       keying: keyingOf(serving)
-    })
+    }).start()
     this.transports = transports
   }
 }

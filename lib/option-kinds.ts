@@ -21,12 +21,13 @@ export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]:
  * @throws TypeError naming the option, what it takes and what it is
  */
 export function checkOptions(call: string, options: unknown, kinds: OptionKinds<object>, open = false): void {
-  checkKind(`${call} takes options:`, options, 'an object')
+  if (!isKind(options, 'an object')) throw wrongKind(`${call} takes options:`, options, 'an object')
   for (const [name, value] of Object.entries(options as object)) {
     if (value === undefined) continue
     if (Object.hasOwn(kinds, name)) {
-      checkKind(`${call}: \`${name}\` takes`, value, kinds[name as never])
-      continue
+      const kind: Kind = kinds[name as never]
+      if (isKind(value, kind)) continue
+      throw wrongKind(`${call}: \`${name}\` takes`, value, kind)
     }
     const meant = Object.keys(kinds).find(known => isNear(name, known))
     if (open && !meant) continue
@@ -34,11 +35,13 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
   }
 }
 
-function checkKind(takes: string, value: unknown, kind: Kind): void {
+function isKind(value: unknown, kind: Kind): boolean {
   const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
-  if (!kind || kind.includes(type)) return
-  throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+  return !kind || kind.includes(type)
 }
+
+const wrongKind = (takes: string, value: unknown, kind: Kind): TypeError =>
+  new TypeError(`${takes} ${kind}, not ${describe(value)}`)
 
 /** Whether two names differ at one place, in two letters at most, or one where there are few. */
 const isNear = (name: string, known: string) =>

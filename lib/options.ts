@@ -96,7 +96,7 @@ export interface Limits {
 /** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
 export const maxPayload = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
 
-export const DEFAULT_LIMITS: Limits = {
+export const DEFAULT_LIMITS = {
   jsonBytes: 4 << 20,
   frameBytes: 16 << 20,
   depth: 200,
@@ -110,7 +110,7 @@ export const DEFAULT_LIMITS: Limits = {
   bigintDigits: 10_000,
   sessions: 10_000,
   helloMs: 10_000
-}
+} satisfies Limits
 
 /** Where a failure that nobody awaits came from. */
 export interface ErrorContext {
@@ -240,8 +240,6 @@ export function settingsOf(options: CommonOptions): Settings {
       'exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members'
     )
   }
-  const given = defined(limits)
-  for (const [name, limit] of Object.entries(given)) checkLimit(name, limit)
   const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
     try {
       onError(error, context)
@@ -251,15 +249,26 @@ export function settingsOf(options: CommonOptions): Settings {
   }
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe, before },
-    limits: { ...DEFAULT_LIMITS, ...given },
+    limits: limitsOf(limits),
     exposeStacks,
     trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
     onError: report
   }
 }
 
+/** An option given as undefined is as good as not given. */
+function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
+  const limits = { ...DEFAULT_LIMITS }
+  for (const [name, limit] of Object.entries(given)) {
+    if (limit === undefined) continue
+    checkLimit(name, limit)
+    limits[name as keyof Limits] = limit
+  }
+  return limits
+}
+
 function checkLimit(name: string, limit: number): void {
-  if (!(name in DEFAULT_LIMITS)) throw new TypeError(`limits.${name}: there is no such limit`)
+  if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new TypeError(`limits.${name}: there is no such limit`)
   if (name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY) return
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
@@ -268,10 +277,6 @@ function checkLimit(name: string, limit: number): void {
     throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)
   }
 }
-
-/** An option given as undefined is as good as not given. */
-const defined = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 
 function logError(error: unknown, { call }: ErrorContext): void {
   const text = String(error)

@@ -37,10 +37,13 @@ export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOption
   const origins =
     allowedOrigins === '*' ? undefined : new Set(list('allowedOrigins', allowedOrigins).map(checkOrigin))
   const hosts = new Set(list('allowedHosts', allowedHosts ?? []).map(checkHost))
+  // Nearly all clients ask for a server by the same name.
+  let last: { readonly host: string | undefined; readonly name: string } | undefined
   return request => {
     const { host, origin } = request
     if (allowedHosts || request.local) {
-      const name = hostName(host)
+      if (!last || last.host !== host) last = { host, name: hostName(host) }
+      const { name } = last
       if (!isLoopbackName(name) && !hosts.has(name)) return `Host ${quote(host)} is not in allowedHosts`
     }
     if (origin === undefined || !origins || origins.has(origin) || origin === ownOrigin(request))

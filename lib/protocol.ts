@@ -196,8 +196,9 @@ export const formatHello = (
   { jsonBytes, frameBytes, depth, values }: PeerLimits,
   { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
 ): string => {
-  const hello: Hello = [Op.hello, VERSION, { jsonBytes, frameBytes, depth, values }]
-  return JSON.stringify(token === undefined ? hello : [...hello, token, goodFor])
+  const limits = `{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values}}`
+  const head = `[${Op.hello},${VERSION},${limits}`
+  return token === undefined ? `${head}]` : `${head},"${token}",${goodFor}]`
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
 export const formatRelease = (idsAndReceipts: readonly number[]): string =>

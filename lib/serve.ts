@@ -22,6 +22,7 @@ import { Relay } from './relay.js'
 import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
+import type { Ticket } from './tickets.js'
 import { DEAF, type Listener, type Transport } from './transport.js'
 import { refuse } from './values.js'
 
@@ -82,24 +83,19 @@ export class Server {
 
   #accept(arriving: Transport, identity: unknown): void {
     const transport = new Relay(arriving)
+    const ticket = this.#listener.resuming?.tickets.make()
+    const session = this.#prepare(transport, identity, ticket)
     const destination = {
-      begin: (first: FrameData) => this.#begin(transport, identity, first),
+      begin: (first: FrameData) => this.#begin(session, ticket, transport, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
     const left = (reception: Reception) => this.#arriving.delete(reception)
     this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, left))
   }
 
-  /** A client is a session once it has said hello. */
-  #begin(transport: Transport, identity: unknown, first: FrameData): void {
-    if (this.#closing) return turnAway(transport, GOING)
+  /** Makes a session while the client's hello is on its way; who carries one on has no use for it. */
+  #prepare(transport: Transport, identity: unknown, recovery: Ticket | undefined): Session {
     const { settings, makeRoot } = this
-    const { sessions } = settings.limits
-    if (this.#all.size >= sessions) this.#makeRoom()
-    if (this.#all.size >= sessions) {
-      return turnAway(transport, { code: 'limit', message: `the server has ${sessions} sessions already` })
-    }
-    const recovery = this.#listener.resuming?.tickets.issue()
     const onBegin = (session: Session) => {
       this.#sessions.add(session)
       this.#events.emit('session', session)
@@ -107,14 +103,25 @@ export class Server {
     // The settings last: so all setups are of one shape, and weigh half as much.
     const setup = { initiates: false, identity, makeRoot, onBegin, recovery, ...settings }
     const session = new Session(transport, setup)
-    if (recovery) recovery.session = session
-    this.#all.add(session)
     session.on('closed', () => {
       recovery?.forget()
       this.#all.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
     })
-    session.link.received(first)
+    return session
+  }
+
+  /** A client is a session once it has said hello. */
+  #begin(session: Session, ticket: Ticket | undefined, transport: Transport, first: FrameData): void {
+    if (this.#closing) return turnAway(transport, GOING)
+    const { sessions } = this.settings.limits
+    if (this.#all.size >= sessions) this.#makeRoom()
+    if (this.#all.size >= sessions) {
+      return turnAway(transport, { code: 'limit', message: `the server has ${sessions} sessions already` })
+    }
+    ticket?.issue(session)
+    this.#all.add(session)
+    session.start().link.received(first)
   }
 
   /** Whoever comes has more to do than who may come back: the oldest session that is interrupted ends. */
@@ -227,7 +234,7 @@ export async function serve<T extends object, Identity = unknown>(
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket is lost without a word.
   const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
-  const settings = { ...settingsOf(options), heartbeat, keying: keyingOf(options) }
+  const settings = { heartbeat, keying: keyingOf(options), ...settingsOf(options) }
   const server = new Server(listen(options, settings), rootMaker(service), settings)
   await server.open()
   return server

@@ -1,5 +1,6 @@
 // Two peers joined: how a session begins, what users have of it, and how it ends.
 // Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
+import type { Giver } from './box.js'
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
@@ -12,7 +13,7 @@ import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import { operate } from './operate.js'
 import type { Settings } from './options.js'
-import { formatHello, type Hello, type OperationCode, VERSION } from './protocol.js'
+import { formatHello, type Hello, type OperationCode, type PeerLimits, VERSION } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
 import type { Keying } from './results.js'
@@ -48,6 +49,13 @@ export interface SessionEvents {
 }
 
 const NO_BYTES: readonly Uint8Array[] = []
+
+const boxingFor = ({ depth, jsonBytes, values }: PeerLimits, exposeStacks: boolean): Giver['boxing'] => ({
+  depth,
+  jsonBytes,
+  values,
+  exposeStacks
+})
 
 /**
  * One end of a session. Both ends are alike: either may call the other at any time. What is marked internal makes it
@@ -97,7 +105,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.link = new Link(transport, this, setup)
     this.#references = new References(
       this,
-      { ...limits, exposeStacks },
+      boxingFor(limits, exposeStacks),
       limits,
       this.#rootRef,
       freeing,
@@ -109,8 +117,13 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)
     this.#switchboard = new Switchboard(this, this.#references, this.#caller, this.#callee, limits.values)
     this.#callee.keyed = setup.keying?.(this.identity, this.#references, report)
-    if (setup.initiates) this.link.push(formatHello(limits), NO_BYTES)
+  }
+
+  /** @internal Begins with its transport, by saying hello if it is to say it first. */
+  start(): this {
+    if (this.setup.initiates) this.link.push(formatHello(this.setup.limits), NO_BYTES)
     this.link.start()
+    return this
   }
 
   /** Whether there is a transport: `interrupted` is a session that waits for its next one. */
@@ -216,8 +229,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
-    const { depth, jsonBytes, values } = limits
-    this.#references.boxing = { depth, jsonBytes, values, exposeStacks: this.setup.exposeStacks }
+    this.#references.boxing = boxingFor(limits, this.setup.exposeStacks)
     try {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer

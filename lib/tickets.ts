@@ -5,7 +5,7 @@ import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
 
 export class Tickets {
-  readonly #tickets = new Map<string, Ticket>()
+  readonly #issued = new Map<string, Ticket>()
   #last = 0
 
   constructor(
@@ -15,26 +15,21 @@ export class Tickets {
     private readonly heartbeat: number
   ) {}
 
-  /** A ticket for a session to come. */
-  issue(): Ticket {
-    const id = String(++this.#last)
-    const ticket = new Ticket(id, this.window, this.window + 2 * this.heartbeat, () =>
-      this.#tickets.delete(id)
-    )
-    this.#tickets.set(id, ticket)
-    return ticket
+  /** A ticket for a session to come. It is of use once it is issued. */
+  make(): Ticket {
+    return new Ticket(String(++this.#last), this.#issued, this.window, this.window + 2 * this.heartbeat)
   }
 
   /** Takes a token. @returns the ticket it is for, which has another token from now on */
   take(token: string): Ticket | undefined {
     const [id, secret = ''] = token.split('.')
-    const ticket = this.#tickets.get(id!)
+    const ticket = this.#issued.get(id!)
     return ticket?.take(secret) ? ticket : undefined
   }
 }
 
 export class Ticket implements Recovery {
-  /** Set as soon as there is one. */
+  /** Set when it is issued. */
   session!: Session
   #secret = makeSecret()
   /** The one that was taken last, and how much had been received by then. */
@@ -43,11 +38,21 @@ export class Ticket implements Recovery {
 
   constructor(
     private readonly id: string,
+    private readonly issued: Map<string, Ticket>,
     private readonly window: number,
-    readonly goodFor: number,
-    /** Told when the session has ended. */
-    readonly forget: () => void
+    readonly goodFor: number
   ) {}
+
+  /** The session begins. */
+  issue(session: Session): void {
+    this.session = session
+    this.issued.set(this.id, this)
+  }
+
+  /** The session has ended. */
+  forget(): void {
+    this.issued.delete(this.id)
+  }
 
   get token(): string {
     return `${this.id}.${this.#secret}`

@@ -42,8 +42,9 @@ export class UpgradeRequest {
     this.headers = headers
     this.path = url!.split('?', 1)[0]!
     this.origin = headers.origin
-    const said = (name: string) => (trustProxy ? lastOf(headers[`x-forwarded-${name}`]) : undefined)
-    const [proto, host, client] = [said('proto'), said('host'), said('for')]
+    const [proto, host, client] = trustProxy
+      ? ['proto', 'host', 'for'].map(name => lastOf(headers[`x-forwarded-${name}`]))
+      : []
     this.local = (proto ?? host ?? client) === undefined && isLoopback(socket.localAddress)
     this.secure = proto === undefined ? 'encrypted' in socket : /^(https|wss)$/i.test(proto)
     this.host = host ?? headers.host

@@ -151,7 +151,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
     closed() {}
   })
   const settings = settingsOf({ onError() {} })
-  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Echo() })
+  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Echo() }).start()
   await undefined
   ours.hold()
   ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}]]]')

@@ -83,7 +83,11 @@ t.test('through the link of a session, over memory', async t => {
     const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
     // So few values that some inputs have more.
     const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
-    const session = new Session(its, { ...settingsOf(options), initiates, makeRoot: () => new World() })
+    const session = new Session(its, {
+      ...settingsOf(options),
+      initiates,
+      makeRoot: () => new World()
+    }).start()
     const root = session.root as Loose
     const calls: PromiseLike<unknown>[] = []
     let ended: Reason | undefined

@@ -248,7 +248,11 @@ t.test('by hand: a released target is refused, a reply that cannot be read ends 
   const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200,"values":10000}'
   const [ours, theirs] = MemoryTransport.pair()
   const frames: string[] = []
-  const served = new Session(theirs, { ...settingsOf({}), initiates: false, makeRoot: () => new Peer() })
+  const served = new Session(theirs, {
+    ...settingsOf({}),
+    initiates: false,
+    makeRoot: () => new Peer()
+  }).start()
   ours.start({ opened() {}, received: frame => void frames.push(String(frame)), closed() {} })
   ours.send(`[0,[[0,1,${limits}],[1,1,0,"open",[]],[13,1,1],[1,2,1,"lines",[]]]]`)
   await until(() => frames.length > 0)

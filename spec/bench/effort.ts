@@ -424,7 +424,7 @@ async function read(frames: readonly Bytes[]): Promise<Took> {
   const [ours, its] = MemoryTransport.pair()
   ours.start({ opened() {}, received() {}, closed() {} })
   const settings = settingsOf({ onError() {} })
-  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Home() })
+  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Home() }).start()
   await undefined
   for (const frame of [HELLO, ...frames.slice(0, -1)]) {
     ours.send(frame)
