@@ -149,7 +149,7 @@ export const isIndex = (name: string): boolean => String(Number(name) >>> 0) ===
 /** The first key of an array that is a name. Names come last, and of most arrays the last key is known. */
 export function nameIn(array: unknown[]): string | undefined {
   const keys = Object.keys(array)
-  const last = keys.at(-1)
+  const last = keys[keys.length - 1]
   if (last === undefined || last === String(array.length - 1) || isIndex(last)) return undefined
   return keys.find(key => !isIndex(key))
 }
