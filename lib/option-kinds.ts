@@ -35,10 +35,8 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
   }
 }
 
-function isKind(value: unknown, kind: Kind): boolean {
-  const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
-  return !kind || kind.includes(type)
-}
+const isKind = (value: unknown, kind: Kind): boolean =>
+  !kind || (value !== null && kind.includes(value instanceof AbortSignal ? 'AbortSignal' : typeof value))
 
 const wrongKind = (takes: string, value: unknown, kind: Kind): TypeError =>
   new TypeError(`${takes} ${kind}, not ${describe(value)}`)

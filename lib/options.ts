@@ -260,22 +260,21 @@ export function settingsOf(options: CommonOptions): Settings {
 function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
   const limits = { ...DEFAULT_LIMITS }
   for (const [name, limit] of Object.entries(given)) {
-    if (limit === undefined) continue
-    checkLimit(name, limit)
-    limits[name as keyof Limits] = limit
+    if (limit !== undefined) limits[checkLimit(name, limit)] = limit
   }
   return limits
 }
 
-function checkLimit(name: string, limit: number): void {
+function checkLimit(name: string, limit: number): keyof Limits {
   if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new TypeError(`limits.${name}: there is no such limit`)
-  if (name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY) return
-  if (!Number.isSafeInteger(limit) || limit < 1) {
+  const endless = name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY
+  if (!endless && (!Number.isSafeInteger(limit) || limit < 1)) {
     throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < LEAST_FRAME) {
     throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)
   }
+  return name as keyof Limits
 }
 
 function logError(error: unknown, { call }: ErrorContext): void {

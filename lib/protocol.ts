@@ -196,8 +196,7 @@ export const formatHello = (
   { jsonBytes, frameBytes, depth, values }: PeerLimits,
   { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
 ): string => {
-  const limits = `{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values}}`
-  const head = `[${Op.hello},${VERSION},${limits}`
+  const head = `[${Op.hello},${VERSION},{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values}}`
   return token === undefined ? `${head}]` : `${head},"${token}",${goodFor}]`
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
