@@ -10,9 +10,12 @@ const PADDING = 24
 export const sizeOf = (bytes: readonly Uint8Array[]): number =>
   bytes.reduce((sum, range) => sum + range.byteLength + PADDING, 0)
 
+/** Most messages have none. */
+const NO_BYTES = new Map<number, readonly Uint8Array[]>()
+
 export class Outbox {
   #messages: string[] = []
-  #bytes = new Map<number, readonly Uint8Array[]>()
+  #bytes = NO_BYTES
   #jsonSize = 0
   #byteSize = 0
 
@@ -40,6 +43,7 @@ export class Outbox {
   /** Adds a message, with the bytes that belong to it: its own from now on. */
   add(message: string, bytes: readonly Uint8Array[]): void {
     if (bytes.length > 0) {
+      if (this.#bytes === NO_BYTES) this.#bytes = new Map()
       this.#bytes.set(this.#messages.length, bytes)
       this.#byteSize += sizeOf(bytes)
     }
@@ -51,7 +55,7 @@ export class Outbox {
   seal(received: number, inParts: boolean): FrameData {
     const frame = formatFrame(received, this.#messages, this.#bytes, inParts)
     this.#messages = []
-    if (this.#bytes.size > 0) this.#bytes = new Map()
+    this.#bytes = NO_BYTES
     this.#jsonSize = this.#byteSize = 0
     return frame
   }

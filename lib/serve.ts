@@ -89,26 +89,35 @@ export class Server {
       begin: (first: FrameData) => this.#begin(session, ticket, transport, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
-    const left = (reception: Reception) => this.#arriving.delete(reception)
-    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, left))
+    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, this.#left))
   }
+
+  readonly #left = (reception: Reception) => void this.#arriving.delete(reception)
 
   /** Makes a session while the client's hello is on its way; who carries one on has no use for it. */
   #prepare(transport: Transport, identity: unknown, recovery: Ticket | undefined): Session {
     const { settings, makeRoot } = this
-    const onBegin = (session: Session) => {
-      this.#sessions.add(session)
-      this.#events.emit('session', session)
-    }
-    // The settings last: so all setups are of one shape, and weigh half as much.
-    const setup = { initiates: false, identity, makeRoot, onBegin, recovery, ...settings }
-    const session = new Session(transport, setup)
-    session.on('closed', () => {
+    const onBegin = this.#begun
+    const onEnd = (session: Session) => {
       recovery?.forget()
       this.#all.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
+    }
+    // The settings last: so all setups are of one shape, and weigh half as much.
+    return new Session(transport, {
+      initiates: false,
+      identity,
+      makeRoot,
+      onBegin,
+      onEnd,
+      recovery,
+      ...settings
     })
-    return session
+  }
+
+  readonly #begun = (session: Session) => {
+    this.#sessions.add(session)
+    this.#events.emit('session', session)
   }
 
   /** A client is a session once it has said hello. */

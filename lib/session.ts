@@ -35,6 +35,8 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
   readonly onBegin?: ((session: Session) => void) | undefined
+  /** Told, before anybody else, when it has ended, begun or not. */
+  readonly onEnd?: ((session: Session) => void) | undefined
   /** The session that takes the place of one that ends for this reason, and makes its calls again. */
   readonly successor?: ((reason: Reason) => Session | undefined) | undefined
 }
@@ -299,6 +301,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
     if (this.#switchboard.greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
     this.#close(reason)
+    this.setup.onEnd?.(this)
     this.#events.emit('closed', reason)
   }
 }
