@@ -91,7 +91,7 @@ export class Connection<T> {
   /** @internal */
   constructor(
     transport: Transport,
-    private readonly setup: Omit<SessionSetup, 'initiates'>,
+    private readonly setup: Omit<SessionSetup, 'initiates' | 'onBegin' | 'successor'>,
     /** What finds a socket for the next session. */
     private readonly renewal?: Reconnect
   ) {
@@ -207,7 +207,7 @@ export function connect<T>(
   }
   const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
-  // The settings last, as everywhere: V8 makes a shape of its own for each object where more follows what is spread.
+  // The settings last: V8 makes a shape of its own for each object where more follows what is spread.
   const setup = { heartbeat, makeRoot, recovery, ...settings }
   return new Connection(openOne(), setup, renew ? recovery : undefined)
 }

@@ -46,6 +46,12 @@ export interface ServerEvents {
   closed: undefined
 }
 
+/** A session that has not been started, and the ticket to carry it on where that can be. */
+interface Prepared {
+  readonly session: Session
+  readonly ticket: Ticket | undefined
+}
+
 /** What `serve` made: it listens until it is closed. */
 export class Server {
   /** The sessions that go on at present. */
@@ -53,7 +59,7 @@ export class Server {
   readonly #sessions = new Set<Session>()
   /** Sockets that have not said what they want. */
   readonly #arriving = new Set<Reception>()
-  /** All sessions, also those whose client's hello is not read yet. */
+  /** All sessions that were started, also those whose client's hello is not read yet. */
   readonly #all = new Set<Session>()
   readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
@@ -83,10 +89,9 @@ export class Server {
 
   #accept(arriving: Transport, identity: unknown): void {
     const transport = new Relay(arriving)
-    const ticket = this.#listener.resuming?.tickets.make()
-    const session = this.#prepare(transport, identity, ticket)
+    const prepared = this.#prepare(transport, identity)
     const destination = {
-      begin: (first: FrameData) => this.#begin(session, ticket, transport, first),
+      begin: (first: FrameData) => this.#begin(prepared, transport, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
     this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, this.#left))
@@ -94,9 +99,13 @@ export class Server {
 
   readonly #left = (reception: Reception) => void this.#arriving.delete(reception)
 
-  /** Makes a session while the client's hello is on its way; who carries one on has no use for it. */
-  #prepare(transport: Transport, identity: unknown, recovery: Ticket | undefined): Session {
+  /**
+   * Makes a session while the client's hello is on its way. Who carries one on has no use for it, and who says nothing
+   * makes it wait for nothing, for `helloMs`: it weighs less than the socket.
+   */
+  #prepare(transport: Transport, identity: unknown): Prepared {
     const { settings, makeRoot } = this
+    const recovery = this.#listener.resuming?.tickets.make()
     const onBegin = this.#begun
     const onEnd = (session: Session) => {
       recovery?.forget()
@@ -104,15 +113,8 @@ export class Server {
       if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
     }
     // The settings last: so all setups are of one shape, and weigh half as much.
-    return new Session(transport, {
-      initiates: false,
-      identity,
-      makeRoot,
-      onBegin,
-      onEnd,
-      recovery,
-      ...settings
-    })
+    const setup = { initiates: false, identity, makeRoot, onBegin, onEnd, recovery, ...settings }
+    return { session: new Session(transport, setup), ticket: recovery }
   }
 
   readonly #begun = (session: Session) => {
@@ -121,7 +123,7 @@ export class Server {
   }
 
   /** A client is a session once it has said hello. */
-  #begin(session: Session, ticket: Ticket | undefined, transport: Transport, first: FrameData): void {
+  #begin({ session, ticket }: Prepared, transport: Transport, first: FrameData): void {
     if (this.#closing) return turnAway(transport, GOING)
     const { sessions } = this.settings.limits
     if (this.#all.size >= sessions) this.#makeRoom()

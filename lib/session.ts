@@ -35,7 +35,7 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
   readonly onBegin?: ((session: Session) => void) | undefined
-  /** Told, before anybody else, when it has ended, begun or not. */
+  /** Told when it has ended, begun or not, before the listeners of `closed` are. */
   readonly onEnd?: ((session: Session) => void) | undefined
   /** The session that takes the place of one that ends for this reason, and makes its calls again. */
   readonly successor?: ((reason: Reason) => Session | undefined) | undefined
@@ -118,12 +118,16 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)
     this.#switchboard = new Switchboard(this, this.#references, this.#caller, this.#callee, limits.values)
-    this.#callee.keyed = setup.keying?.(this.identity, this.#references, report)
   }
 
-  /** @internal Begins with its transport, by saying hello if it is to say it first. */
+  /**
+   * @internal Begins with its transport, by saying hello if it is to say it first. Called once, and before the session is
+   * handed to anybody: until then nothing of a user's is run.
+   */
   start(): this {
-    if (this.setup.initiates) this.link.push(formatHello(this.setup.limits), NO_BYTES)
+    const { initiates, keying, limits } = this.setup
+    this.#callee.keyed = keying?.(this.identity, this.#references, error => this.report(error))
+    if (initiates) this.link.push(formatHello(limits), NO_BYTES)
     this.link.start()
     return this
   }

@@ -1,5 +1,7 @@
 // Calls with a key: each runs once, and is answered again with what came of it.
+import { once } from 'node:events'
 import t from 'tap'
+import { WebSocket } from 'ws'
 import { formatMessage } from '../lib/debug.js'
 import {
   connect,
@@ -303,6 +305,34 @@ t.test('its socket lost, and its session with it, the same server answers', asyn
   Shop.go('done')
   t.equal(await call, 'done')
   t.same(Shop.runs, [1, 'nothing'])
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await chaos.close()
+  await server.close()
+})
+
+t.test('an identity is read where a session begins, and not for who says nothing or comes back', async t => {
+  let reads = 0
+  const authenticate = () => ({
+    get name() {
+      reads++
+      return 'ann'
+    }
+  })
+  const options = { authenticate, sameIdentity: () => true, results: new Results() }
+  const server = await serve(Shop, { port: 0, ...options })
+  const silent = new WebSocket(server.url)
+  await once(silent, 'open')
+  const chaos = await Chaos.before(server.url, 1)
+  const conn = connect<Shop>(chaos.url, { reconnect: SOON })
+  await conn.root.nothing()
+  t.equal(reads, 1)
+  const resumed = new Promise<void>(resolve => conn.on('resumed', () => resolve()))
+  chaos.cutAll()
+  await resumed
+  await conn.root.nothing()
+  t.equal(reads, 1)
+  silent.terminate()
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()
   await chaos.close()

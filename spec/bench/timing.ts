@@ -59,6 +59,8 @@ const record = {
   fn() {}
 }
 
+const COUNT_ALONE = /^\[\d+(,1)?\]$/
+
 /** One end of a session, of which `names` are asked: of its root, or of what that has under the name `of`. */
 class Peer {
   readonly #ours: MemoryTransport
@@ -69,8 +71,16 @@ class Peer {
   constructor(root: object, of?: string) {
     const [ours, its] = MemoryTransport.pair()
     this.#ours = ours
-    ours.start({ opened() {}, received: () => this.#received++, closed() {} })
-    new Session(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root })
+    ours.start({
+      opened() {},
+      received: frame => {
+        if (!COUNT_ALONE.test(String(frame))) this.#received++
+      },
+      closed: ({ message }) => {
+        throw new Error(`a session that was asked has ended: ${message}`)
+      }
+    })
+    new Session(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root }).start()
     ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":200,"values":10000}]]]')
     if (of) ours.send(`[0,[[${Op.get},${++this.#last},0,"${of}"]]]`)
     this.#target = of ? 1 : 0
