@@ -37,14 +37,17 @@ export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOption
   const origins =
     allowedOrigins === '*' ? undefined : new Set(list('allowedOrigins', allowedOrigins).map(checkOrigin))
   const hosts = new Set(list('allowedHosts', allowedHosts ?? []).map(checkHost))
+  const isKnown = (host: string | undefined) => {
+    const name = hostName(host)
+    return isLoopbackName(name) || hosts.has(name)
+  }
   // Nearly all clients ask for a server by the same name.
-  let last: { readonly host: string | undefined; readonly name: string } | undefined
+  let last: { readonly host: string | undefined; readonly isKnown: boolean } | undefined
   return request => {
     const { host, origin } = request
-    if (allowedHosts || request.local) {
-      if (!last || last.host !== host) last = { host, name: hostName(host) }
-      const { name } = last
-      if (!isLoopbackName(name) && !hosts.has(name)) return `Host ${quote(host)} is not in allowedHosts`
+    if (!last || last.host !== host) last = { host, isKnown: isKnown(host) }
+    if (!last.isKnown && (allowedHosts || request.local)) {
+      return `Host ${quote(host)} is not in allowedHosts`
     }
     if (origin === undefined || !origins || origins.has(origin) || origin === ownOrigin(request))
       return undefined

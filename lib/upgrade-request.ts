@@ -31,8 +31,7 @@ export class UpgradeRequest {
   readonly origin: string | undefined
   /** The IP address of the client; behind a trusted proxy, the one the proxy says. */
   readonly address: string | undefined
-  /** @internal Whether it came to a loopback address, and not through a trusted proxy. */
-  readonly local: boolean
+  readonly #proxied: boolean
   readonly #hear: () => Promise<string | undefined>
 
   /** @internal */
@@ -45,11 +44,16 @@ export class UpgradeRequest {
     const [proto, host, client] = trustProxy
       ? ['proto', 'host', 'for'].map(name => lastOf(headers[`x-forwarded-${name}`]))
       : []
-    this.local = (proto ?? host ?? client) === undefined && isLoopback(socket.localAddress)
+    this.#proxied = (proto ?? host ?? client) !== undefined
     this.secure = proto === undefined ? 'encrypted' in socket : /^(https|wss)$/i.test(proto)
     this.host = host ?? headers.host
     this.address = client ?? socket.remoteAddress
     this.#hear = hear
+  }
+
+  /** @internal Whether it came to a loopback address, and not through a trusted proxy. The system has to be asked. */
+  get local(): boolean {
+    return !this.#proxied && isLoopback((this.message as IncomingMessage).socket.localAddress)
   }
 
   /** The query of the URL. It is no place for secrets: it ends up in logs. */
