@@ -70,6 +70,14 @@ function pythonWithRPyC(): string | undefined {
 const has = (list: string | undefined, name: string) =>
   list === undefined || list.split(',').some(part => part !== '' && name.includes(part))
 
+/** Ends with an error where part of a list is in no name. */
+function checkList(option: string, list: string | undefined, names: readonly string[]): void {
+  const unknown = list?.split(',').find(part => !names.some(name => has(part, name)))
+  if (unknown === undefined) return
+  console.error(`--${option}: no name has "${unknown}" in it; there are:\n  ${names.join('\n  ')}`)
+  process.exit(1)
+}
+
 function entrants(): Entrant[] {
   const only = values.check ? 'netref' : values.only
   const all = Object.keys(CONTESTANTS).map(name => inNode(name, name))
@@ -91,6 +99,8 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }
 
+checkList('only', values.only, [...Object.keys(CONTESTANTS), 'RPyC'])
+checkList('scenario', values.scenario, [...SCENARIOS.map(({ name }) => name), 'growth', 'fairness'])
 setUp()
 const taking = entrants()
 const scenarios = SCENARIOS.filter(({ name, long }) => has(values.scenario, name) && !(values.quick && long))
