@@ -262,11 +262,11 @@ export class Pair<T> extends Connection<T> {
     const settings = settingsOf(serving)
     super(transports[0], { makeRoot: rootMaker(service), ...settingsOf(options) })
     this.served = new Session(transports[1], {
-      ...settings,
       initiates: false,
       identity,
       makeRoot,
-      keying: keyingOf(serving)
+      keying: keyingOf(serving),
+      ...settings
     }).start()
     this.transports = transports
   }

@@ -21,13 +21,12 @@ export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]:
  * @throws TypeError naming the option, what it takes and what it is
  */
 export function checkOptions(call: string, options: unknown, kinds: OptionKinds<object>, open = false): void {
-  if (!isKind(options, 'an object')) throw wrongKind(`${call} takes options:`, options, 'an object')
+  checkKind(`${call} takes options:`, options, 'an object')
   for (const [name, value] of Object.entries(options as object)) {
     if (value === undefined) continue
     if (Object.hasOwn(kinds, name)) {
-      const kind: Kind = kinds[name as never]
-      if (isKind(value, kind)) continue
-      throw wrongKind(`${call}: \`${name}\` takes`, value, kind)
+      checkKind(`${call}: \`${name}\` takes`, value, kinds[name as never])
+      continue
     }
     const meant = Object.keys(kinds).find(known => isNear(name, known))
     if (open && !meant) continue
@@ -35,11 +34,11 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
   }
 }
 
-const isKind = (value: unknown, kind: Kind): boolean =>
-  !kind || (value !== null && kind.includes(value instanceof AbortSignal ? 'AbortSignal' : typeof value))
-
-const wrongKind = (takes: string, value: unknown, kind: Kind): TypeError =>
-  new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+function checkKind(takes: string, value: unknown, kind: Kind): void {
+  const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
+  if (!kind || kind.includes(type)) return
+  throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+}
 
 /** Whether two names differ at one place, in two letters at most, or one where there are few. */
 const isNear = (name: string, known: string) =>

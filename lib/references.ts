@@ -8,7 +8,7 @@ import { type FlowChannel, Flows, refBehind } from './flows.js'
 import { className, functionName } from './labels.js'
 import { Ref, type Requester, stateOf, type Watch } from './netref.js'
 import type { Limits } from './options.js'
-import { formatRelease } from './protocol.js'
+import { formatRelease, type PeerLimits } from './protocol.js'
 import { Rate } from './rate.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
@@ -34,6 +34,7 @@ const isFlow = (kind: ReferenceKind): kind is FlowKind => Object.hasOwn(FLOWS, k
 const NAME_LENGTH = 60
 
 export class References implements Giver, Taker {
+  boxing!: Giver['boxing']
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
   readonly flows: Flows
@@ -45,7 +46,7 @@ export class References implements Giver, Taker {
 
   constructor(
     private readonly session: Requester,
-    public boxing: Giver['boxing'],
+    private readonly exposeStacks: boolean,
     readonly limits: Limits,
     private readonly rootRef: Ref,
     /** Told that there is something to give back, at the end of the tick. */
@@ -55,6 +56,12 @@ export class References implements Giver, Taker {
   ) {
     this.exports = new ExportTable(limits.exports)
     this.flows = new Flows(channel, this, session, report, limits.bufferedBytes)
+    this.learn(limits)
+  }
+
+  /** The peer has said what it takes; until then it is taken to be as this side. */
+  learn({ depth, jsonBytes, values }: PeerLimits): void {
+    this.boxing = { depth, jsonBytes, values, exposeStacks: this.exposeStacks }
   }
 
   give(object: object, self: object | undefined): Given {

@@ -99,21 +99,17 @@ export class Server {
 
   readonly #left = (reception: Reception) => void this.#arriving.delete(reception)
 
-  /**
-   * Makes a session while the client's hello is on its way. Who carries one on has no use for it, and who says nothing
-   * makes it wait for nothing, for `helloMs`: it weighs less than the socket.
-   */
+  /** Makes a session while the client's hello is on its way; who carries one on, or says nothing, has no use for it. */
   #prepare(transport: Transport, identity: unknown): Prepared {
     const { settings, makeRoot } = this
     const recovery = this.#listener.resuming?.tickets.make()
-    const onBegin = this.#begun
     const onEnd = (session: Session) => {
       recovery?.forget()
       this.#all.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
     }
     // The settings last: so all setups are of one shape, and weigh half as much.
-    const setup = { initiates: false, identity, makeRoot, onBegin, onEnd, recovery, ...settings }
+    const setup = { initiates: false, identity, makeRoot, onBegin: this.#begun, onEnd, recovery, ...settings }
     return { session: new Session(transport, setup), ticket: recovery }
   }
 

@@ -1,6 +1,5 @@
 // Two peers joined: how a session begins, what users have of it, and how it ends.
 // Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
-import type { Giver } from './box.js'
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
@@ -13,7 +12,7 @@ import { keysOf, type Path, toName } from './names.js'
 import { Ref } from './netref.js'
 import { operate } from './operate.js'
 import type { Settings } from './options.js'
-import { formatHello, type Hello, type OperationCode, type PeerLimits, VERSION } from './protocol.js'
+import { formatHello, type Hello, type OperationCode, VERSION } from './protocol.js'
 import { References } from './references.js'
 import type { Result } from './result.js'
 import type { Keying } from './results.js'
@@ -51,13 +50,6 @@ export interface SessionEvents {
 }
 
 const NO_BYTES: readonly Uint8Array[] = []
-
-const boxingFor = ({ depth, jsonBytes, values }: PeerLimits, exposeStacks: boolean): Giver['boxing'] => ({
-  depth,
-  jsonBytes,
-  values,
-  exposeStacks
-})
 
 /**
  * One end of a session. Both ends are alike: either may call the other at any time. What is marked internal makes it
@@ -105,15 +97,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(report)
     this.link = new Link(transport, this, setup)
-    this.#references = new References(
-      this,
-      boxingFor(limits, exposeStacks),
-      limits,
-      this.#rootRef,
-      freeing,
-      report,
-      this.link
-    )
+    this.#references = new References(this, exposeStacks, limits, this.#rootRef, freeing, report, this.link)
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)
@@ -235,7 +219,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
     else if (recovery) Object.assign(recovery, { token, goodFor })
     if (initiates && token === undefined) this.link.sender.kept.stop()
-    this.#references.boxing = boxingFor(limits, this.setup.exposeStacks)
+    this.#references.learn(limits)
     try {
       this.#offer = this.setup.makeRoot(this)
       this.#references.exports.root = this.#offer

@@ -31,6 +31,7 @@ export class UpgradeRequest {
   readonly origin: string | undefined
   /** The IP address of the client; behind a trusted proxy, the one the proxy says. */
   readonly address: string | undefined
+  /** Whether a trusted proxy says where it came from. */
   readonly #proxied: boolean
   readonly #hear: () => Promise<string | undefined>
 

@@ -5,7 +5,8 @@
 // with code 1 where a member stands out of the noise.
 import { setImmediate as turn } from 'node:timers/promises'
 import { expose, Service } from 'netref'
-import { settingsOf } from '../../lib/options.js'
+import { parseFrame } from '../../lib/frame.js'
+import { DEFAULT_LIMITS, settingsOf } from '../../lib/options.js'
 import { Op } from '../../lib/protocol.js'
 import { Session } from '../../lib/session.js'
 import { MemoryTransport } from '../../lib/transports/memory.js'
@@ -59,8 +60,6 @@ const record = {
   fn() {}
 }
 
-const COUNT_ALONE = /^\[\d+(,1)?\]$/
-
 /** One end of a session, of which `names` are asked: of its root, or of what that has under the name `of`. */
 class Peer {
   readonly #ours: MemoryTransport
@@ -74,7 +73,7 @@ class Peer {
     ours.start({
       opened() {},
       received: frame => {
-        if (!COUNT_ALONE.test(String(frame))) this.#received++
+        if (!parseFrame(frame, DEFAULT_LIMITS).alone) this.#received++
       },
       closed: ({ message }) => {
         throw new Error(`a session that was asked has ended: ${message}`)
