@@ -2,12 +2,11 @@
 import type { Given, Giver, Payload, Place } from './box.js'
 import { boxError, partsOfError } from './boxed-error.js'
 import { isExposed } from './expose.js'
-import { className } from './labels.js'
 import { Marks } from './marks.js'
 import { isNetref, stateOf } from './netref.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
-import { hasMoved } from './transfer.js'
+import { columnsOf, type DataRecord, namesOf, TableCount } from './table.js'
 import { KEYS_IN_ONE } from './unbox.js'
 import {
   type FlowKind,
@@ -31,6 +30,9 @@ export class Boxing extends Marks {
   #containers = 0
   /** Streams that were given in this walk. */
   #streams: Set<object> | undefined
+  #tables: TableCount | undefined
+  /** Arguments are a list, whatever stands in it. */
+  #isArguments = false
   /** Set while fields of an error are boxed: references stay home there. */
   #dataOnly = false
 
@@ -41,6 +43,11 @@ export class Boxing extends Marks {
     private readonly met?: Map<object, Place>
   ) {
     super(name)
+  }
+
+  arguments(args: unknown[]): Payload {
+    this.#isArguments = true
+    return this.whole(args)
   }
 
   whole(value: unknown, self?: object): Payload {
@@ -136,10 +143,10 @@ export class Boxing extends Marks {
     const travel = travelOf(object)
     switch (travel.as) {
       case 'leaf':
-        this.#plainOnly(object)
+        this.plainOnly(object)
         return this.#leaf(object)
       case 'bytes':
-        return this.#range(object as ArrayBuffer | ArrayBufferView, travel.type)
+        return this.range(object as ArrayBuffer | ArrayBufferView, travel.type)
       case 'refused':
         throw this.refusal(travel.what, travel.cure)
       case 'flow':
@@ -215,7 +222,7 @@ export class Boxing extends Marks {
       case 'array':
         return this.#array(object as unknown[], depth)
       case 'map': {
-        this.#plainOnly(object)
+        this.plainOnly(object)
         const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
           this.inside(i, entry, depth + 1)
         )
@@ -223,7 +230,7 @@ export class Boxing extends Marks {
         return this.mark('m', entries)
       }
       case 'set': {
-        this.#plainOnly(object)
+        this.plainOnly(object)
         const members = [...(object as Set<unknown>)].map((member, i) => this.inside(i, member, depth + 1))
         this.values += members.length / KEYS_IN_ONE
         return this.mark('s', members)
@@ -265,31 +272,25 @@ export class Boxing extends Marks {
     const extra = nameIn(array)
     if (extra !== undefined)
       throw this.refusal(`an array with the named key "${extra}"`, 'send an object, or the array without it')
-    for (let i = 0; i < copy.length; i++) {
-      if (!isPlainPrimitive(copy[i])) copy[i] = this.inside(i, copy[i], depth + 1)
+    return this.#items(copy, depth)
+  }
+
+  /** Boxes a list of our own in place. `owners` are the objects that functions in it are members of. */
+  #items(items: unknown[], depth: number, owners?: readonly object[]): unknown {
+    const names = this.met || (depth === 0 && this.#isArguments) ? undefined : namesOf(items)
+    if (names && (this.#tables ??= new TableCount()).allows(items.length, names.length))
+      return this.#table(items as DataRecord[], names, depth)
+    for (let i = 0; i < items.length; i++) {
+      if (!isPlainPrimitive(items[i])) items[i] = this.inside(i, items[i], depth + 1, owners?.[i])
     }
-    return copy
+    return items
   }
 
-  /** What a built-in carries beside its value would vanish silently. */
-  #plainOnly(object: object): void {
-    const [extra] = Object.keys(object)
-    if (extra === undefined) return
-    throw this.refusal(
-      `a ${className(object)} with the key "${extra}"`,
-      'send that beside it, or expose() it'
-    )
-  }
-
-  #range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
-    if (hasMoved(source instanceof ArrayBuffer ? source : source.buffer))
-      throw this.refusal('a buffer that was transferred', 'it is gone, send a copy before')
-    this.bytes.push(
-      source instanceof ArrayBuffer
-        ? new Uint8Array(source)
-        : new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-    )
-    return this.mark('b', type)
+  #table(records: readonly DataRecord[], names: string[], depth: number): unknown {
+    this.#descend(depth + 1)
+    const columns = columnsOf(records, names)
+    if (!columns) throw this.refusal('a list of records that change while they are read', 'send a copy')
+    return this.table(names, columns, column => this.#items(column, depth + 1, records))
   }
 
   /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */

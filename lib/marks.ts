@@ -1,8 +1,9 @@
 // What stands beside the JSON of a value: the groups that say what is not plain JSON in it, its bytes and references.
 import type { Given, Payload, Place } from './box.js'
 import { LimitError, UnsendableError } from './errors.js'
-import { formatPlace } from './labels.js'
+import { className, formatPlace } from './labels.js'
 import type { Kind } from './protocol.js'
+import { hasMoved } from './transfer.js'
 
 /** The JSON of groups; that of a reference by itself, which most are, is known. */
 function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
@@ -18,6 +19,7 @@ interface Point {
   readonly groups: number
   /** Of the last group: its kind, and its places. */
   readonly marks: number | undefined
+  readonly tables: number
   readonly values: number
 }
 
@@ -29,36 +31,98 @@ export class Marks {
   /** Values that are not plain JSON; in some containers, what counts as a part of one. */
   protected values = 0
   readonly #groups: [Kind, ...Place[]][] = []
+  /** The tables that the walk is in: how far down each is, and what its columns are called. */
+  readonly #tables: [at: number, names: readonly string[]][] = []
 
   /** `name` is what errors call the value. */
   constructor(protected readonly name: string) {}
 
   /** Says of what kind the value at the present place is. @returns what stands there for it */
   protected mark<T>(kind: Kind, data: T): T {
-    const last = this.#groups.at(-1)
     this.values++
+    return this.#group(kind, data)
+  }
+
+  /** Boxes each column of records with these names at its place. A table is plain JSON, in another form. */
+  protected table(
+    names: readonly string[],
+    columns: readonly unknown[][],
+    box: (column: unknown[]) => unknown
+  ): unknown {
+    this.#tables.push([this.place.length, names])
+    const boxed = columns.map((column, i) => {
+      this.place.push(i + 1)
+      const cells = box(column)
+      this.place.pop()
+      return cells
+    })
+    this.#tables.pop()
+    return this.#group('t', [names, ...boxed])
+  }
+
+  protected range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
+    if (hasMoved(source instanceof ArrayBuffer ? source : source.buffer))
+      throw this.refusal('a buffer that was transferred', 'it is gone, send a copy before')
+    this.bytes.push(
+      source instanceof ArrayBuffer
+        ? new Uint8Array(source)
+        : new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+    )
+    return this.mark('b', type)
+  }
+
+  #group<T>(kind: Kind, data: T): T {
+    const last = this.#groups.at(-1)
     if (last && last[0] === kind) last.push(this.place.slice())
     else this.#groups.push([kind, this.place.slice()])
     return data
   }
 
+  /** The present place as a user knows it: what is in a column of a table, in a row, is there of a record. */
+  #way(): Place {
+    const way = [...this.place]
+    for (const [at, names] of [...this.#tables].reverse()) {
+      const [column, row] = way.splice(at, 2) as [number, number]
+      way.splice(at, 0, row, names[column - 1]!)
+    }
+    return way
+  }
+
   refusal(what: string, cure: string): UnsendableError {
     return new UnsendableError(
-      `${formatPlace(this.name, this.place)} is ${what}, which cannot be sent: ${cure}`
+      `${formatPlace(this.name, this.#way())} is ${what}, which cannot be sent: ${cure}`
+    )
+  }
+
+  /** What a built-in carries beside its value would vanish silently. */
+  protected plainOnly(object: object): void {
+    const [extra] = Object.keys(object)
+    if (extra === undefined) return
+    throw this.refusal(
+      `a ${className(object)} with the key "${extra}"`,
+      'send that beside it, or expose() it'
     )
   }
 
   protected point(): Point {
     const groups = this.#groups.length
     const marks = this.#groups.at(-1)?.length
-    return { place: this.place.length, bytes: this.bytes.length, groups, marks, values: this.values }
+    return {
+      place: this.place.length,
+      bytes: this.bytes.length,
+      groups,
+      marks,
+      tables: this.#tables.length,
+      values: this.values
+    }
   }
 
   /** Nothing that was marked since then is to cross. */
-  protected forget({ bytes, groups, marks, values }: Point): void {
+  protected forget({ bytes, groups, marks, tables, values }: Point): void {
     this.bytes.length = bytes
     this.#groups.length = groups
     if (marks) this.#groups[groups - 1]!.length = marks
+    this.#tables.length = tables
     this.values = values
   }
 

@@ -9,6 +9,7 @@ import {
   type PeerLimits,
   REPEATABLE
 } from './protocol.js'
+import { MOST_TABLES } from './table.js'
 
 /** Version 00 of https://www.w3.org/TR/trace-context: trace, span and flags; an id of zeros is none. */
 export const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
@@ -86,10 +87,13 @@ function isGroups(groups: unknown, values: number): boolean {
   if (groups === undefined) return true
   if (!Array.isArray(groups)) return false
   let count = 0
+  let tables = 0
   for (const group of groups) {
     if (!Array.isArray(group) || group.length < 2) return false
-    count += group.length - 1
+    if (group[0] === 't') tables += group.length - 1
+    else count += group.length - 1
     if (count > values) throw tooManyValues(values)
+    if (tables > MOST_TABLES) return false
     if (!isGroup(group)) return false
   }
   return true

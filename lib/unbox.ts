@@ -12,6 +12,7 @@ import type { Limits } from './options.js'
 import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
+import { recordsOf, TableCount } from './table.js'
 import { BYTES } from './values.js'
 
 /** What unboxing needs of the session it is for. */
@@ -48,7 +49,8 @@ export function unbox(
   if (groups.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReference(first[0]))
     return taker.take(first[0], json)
   const { values } = taker.limits
-  let count = groups.reduce((sum, { length }) => sum + length - 1, 0)
+  let count = groups.reduce((sum, { 0: kind, length }) => (kind === 't' ? sum : sum + length - 1), 0)
+  let tables: TableCount | undefined
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
@@ -68,7 +70,10 @@ export function unbox(
     if (count > values) throw tooManyValues(values)
     let value: unknown
     try {
-      value = revive(kind, raw, ranges, taker, shells)
+      value =
+        kind === 't'
+          ? recordsOf(raw, (tables ??= new TableCount()))
+          : revive(kind, raw, ranges, taker, shells)
       if (key === 'then' && typeof value === 'function')
         throw new Refusal('unreadable', 'a received copy with a `then`')
     } catch (error) {

@@ -1,6 +1,7 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { boxValue } from '../lib/box.js'
 import {
   type Connection,
   connect,
@@ -18,6 +19,8 @@ import {
   UnsendableError
 } from '../lib/index.js'
 import { className, describe, functionName } from '../lib/labels.js'
+import { settingsOf } from '../lib/options.js'
+import { TableCount } from '../lib/table.js'
 import { overMemory, rejection } from './helpers.js'
 
 /** What the service got last; the tests let go of it. */
@@ -969,4 +972,227 @@ t.test('what a built-in carries beside its value rejects, for it would vanish', 
       t.match(error.message, `args[0][0] is a ${name} with the key "extra", which cannot be sent`)
     }
   })
+)
+
+/** What crosses for data, with limits as they are. */
+const boxed = (value: unknown, limits: object = {}) => {
+  const refuse = () => {
+    throw new TypeError('a reference')
+  }
+  const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
+  return boxValue(value, 'value', { boxing, give: refuse, giveFlow: refuse, takeBack: refuse })
+}
+const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i))
+
+t.test('many records with the same names cross as a table, and arrive as records', t =>
+  overEcho(t, async (root, conn) => {
+    const point = (i: number) => ({ x: i, at: { lat: i / 7, lon: 'l' } })
+    t.equal(
+      boxed(times(12, point)).json,
+      `${JSON.stringify([
+        ['x', 'at'],
+        times(12, i => i),
+        [['lat', 'lon'], times(12, i => i / 7), times(12, () => 'l')]
+      ])},[["t",[2],[]]]`
+    )
+    const bare = (i: number): object => Object.assign(Object.create(null), { i })
+    const plain: Record<string, unknown[]> = {
+      eleven: times(11, point),
+      'one has a name more': [...times(20, point), { ...point(1), more: 1 }],
+      'one has a name less': [...times(20, point), { x: 1 }],
+      'one has them in another order': [...times(20, point), { at: point(1).at, x: 1 }],
+      'one is no record': [...times(20, point), null],
+      'no names': times(20, () => ({})),
+      '33 names': times(20, i => Object.fromEntries(times(33, n => [`n${n}`, i]))),
+      lists: times(20, i => [i]),
+      'what may be a promise': times(20, then => ({ then })),
+      'what may be an iterator': times(20, next => ({ next })),
+      'without a prototype': times(20, bare)
+    }
+    for (const [what, list] of Object.entries(plain)) {
+      t.notOk(boxed(list).grouped, `no table: ${what}`)
+      same(t, await root.echo(list), list[0] instanceof Object ? list : times(20, i => ({ i })), what)
+    }
+    const wide = times(20, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
+    t.ok(boxed(wide).grouped)
+    same(t, await root.echo(wide), wide)
+    const listed = times(20, point)
+    same(t, await root.all(...listed), listed, 'arguments are a list')
+    t.equal(await root.count(...listed), 20)
+
+    const odd = times(14, i => ({
+      '': undefined,
+      b: i,
+      'a b': -0,
+      when: new Date(i),
+      list: times(i % 3, () => Number.NaN),
+      map: new Map([[i, times(12, () => ({ deep: i, bytes: new Uint8Array([i]) }))]]),
+      error: Object.assign(new RangeError('e'), { rows: times(12, n => ({ n })) }),
+      constructor: 'data',
+      ['__proto__']: 'data',
+      toJSON: 1,
+      home: i % 2 ? new Home() : (_: unknown) => i
+    }))
+    same(t, await root.echo(odd), odd, 'whatever is in the cells')
+    const polluting = times(12, i => JSON.parse(`{"__proto__":{"polluted":${i}},"b":1}`) as object)
+    same(t, await root.echo(polluting), polluting)
+    t.notOk('polluted' in {})
+    const marked = times(12, () => ({ a: 1 }))
+    expose(marked[3]!)
+    t.equal(((await root.echo(marked)) as object[])[3], marked[3], 'what is exposed stays home')
+    const counter = { i: 12, *[Symbol.iterator]() {} }
+    const walked = (await root.echo([...times(12, i => ({ i })), counter])) as object[]
+    t.equal(walked[12], counter, 'so does an iterator in the midst')
+    Object.assign(Object.prototype, { inherited: 1 })
+    try {
+      same(
+        t,
+        await root.echo(times(12, i => ({ i }))),
+        times(12, i => ({ i })),
+        'what all inherit is not sent'
+      )
+    } finally {
+      delete (Object.prototype as { inherited?: 1 }).inherited
+    }
+
+    const members = times(12, i => ({
+      i,
+      me() {
+        return this.i
+      }
+    }))
+    use.set('members', ((them: typeof members) => Promise.all(them.map(one => one.me()))) as never)
+    const called = (root as never as { use(value: unknown, run: string): Promise<unknown> }).use(
+      members,
+      'members'
+    )
+    same(
+      t,
+      await called,
+      times(12, i => i),
+      'functions are called on their record'
+    )
+
+    const records = fc
+      .tuple(
+        fc.uniqueArray(
+          key.filter(key => key !== 'next'),
+          { minLength: 1, maxLength: 4 }
+        ),
+        fc.array(fc.tuple(value, value, leaf, fc.integer()), { minLength: 12, maxLength: 14 })
+      )
+      .map(([names, rows]) => rows.map(row => Object.fromEntries(names.map((name, i) => [name, row[i]]))))
+    const inside = fc
+      .tuple(records, records)
+      .map(([a, b]) => a.map((one, i) => ({ one, other: b[i] ?? 1, i })))
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(records, inside), async list =>
+        isDeepStrictEqual(await root.echo(list), list)
+      ),
+      { numRuns: 100 }
+    )
+    t.equal(conn.stats.imports, 0, 'nothing but originals came home')
+  })
+)
+
+t.test('in a table accessors and proxies are read once, and errors tell the place in the records', t =>
+  overEcho(t, async root => {
+    let reads = 0
+    const lazy = times(12, i => ({
+      i,
+      get read() {
+        return ++reads
+      }
+    }))
+    same(
+      t,
+      await root.echo(lazy),
+      times(12, i => ({ i, read: i + 1 }))
+    )
+    const log: string[] = []
+    const get = (target: object, key: string | symbol) => {
+      log.push(String(key))
+      return Reflect.get(target, key)
+    }
+    const proxies = times(12, i => new Proxy({ i, b: { i } }, { get }))
+    same(
+      t,
+      await root.echo(proxies),
+      times(12, i => ({ i, b: { i } }))
+    )
+    t.same(log, times(12, () => ['i', 'b']).flat())
+
+    const changing = (change: (next: Record<string, unknown>) => void) => {
+      const list: Record<string, unknown>[] = times(12, i => ({ i, b: 1 }))
+      Object.defineProperty(list[3], 'i', { get: () => change(list[5]!), enumerable: true })
+      return list
+    }
+    for (const change of [
+      (next: Record<string, unknown>) => delete next.b,
+      (next: Record<string, unknown>) => delete next.i,
+      (next: Record<string, unknown>) => Object.assign(next, { more: 1 })
+    ]) {
+      t.match(await rejection(root.echo({ list: changing(change) })), {
+        code: 'unsendable',
+        message:
+          'args[0].list is a list of records that change while they are read, which cannot be sent: send a copy'
+      })
+    }
+
+    const bad = (i: number) => ({ i, 'a b': { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
+    const where = (value: unknown) =>
+      rejection(root.echo(value)).then(({ message }) => message.split(' is ')[0])
+    t.match(await where(times(12, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
+    t.match(
+      await where({ all: [times(20, i => ({ i, list: i === 19 ? times(12, bad) : [] }))] }),
+      /: args\[0\]\.all\[0\]\[19\]\.list\[7\]\["a b"\]\.deep\[0\]$/
+    )
+    const failing = new Error('with fields that stay home')
+    Object.assign(failing, {
+      rows: times(12, i => ({ i, inner: times(12, () => ({ home: new Home() })) })),
+      fine: 1
+    })
+    const error = (await root.echo(times(12, () => ({ failing })))) as { failing: Error }[]
+    same(t, { ...error[3]!.failing }, { fine: 1, omitted: ['rows'] })
+    t.match(
+      await where(times(12, i => ({ failing, bad: bad(i) }))),
+      /: args\[0\]\[7\]\.bad\["a b"\]\.deep\[0\]$/
+    )
+  })
+)
+
+t.test('a table is as deep, and as large, as what it stands for', t =>
+  overEcho(
+    t,
+    async root => {
+      // A list of records is two levels, and the list of arguments one.
+      for (const [levels, fits] of [
+        [7, true],
+        [8, false]
+      ] as const) {
+        let list: unknown = levels % 2 ? times(12, i => ({ i })) : times(12, i => ({ i: [i] }))
+        for (let i = 0; i < Math.floor((levels - 3) / 2); i++) list = [{ list }]
+        const outcome = await root.echo(list).then(
+          found => isDeepStrictEqual(found, list),
+          (error: Error) => error.message
+        )
+        if (fits) t.equal(outcome, true)
+        else t.match(outcome, /nested deeper than 7/)
+      }
+      const count = new TableCount()
+      t.ok(count.allows((1 << 18) / 8, 4))
+      t.notOk(count.allows(1, 1), 'no more cells')
+      const many = new TableCount()
+      for (let i = 0; i < 1024; i++) many.allows(12, 1)
+      t.notOk(many.allows(12, 1), 'no more tables')
+      const lists = times(1028, () => times(12, i => ({ i })))
+      const { json } = boxed(lists)
+      t.equal(json.match(/\[\["i"\],/g)?.length, 1024)
+      t.equal(json.match(/\[\{"i":0\}/g)?.length, 4)
+      same(t, await root.echo(lists), lists, 'what is more than there may be of tables crosses as it is')
+      t.notOk(boxed(lists, { values: 1 }).given.length, 'they are not among the values that are counted')
+    },
+    { limits: { depth: 7 }, serving: { limits: { depth: 7 } } }
+  )
 )

@@ -1,0 +1,97 @@
+// Many records with the same names cross as a table: the names once, then the cells, column by column.
+//
+//   [names, column, column, …]
+//
+// A column is a list, and may cross as a table itself. It is half the text, and takes half the time to write and read.
+import { ProtocolError } from './errors.js'
+import { isExposed } from './expose.js'
+
+/** Of fewer records no table is made: the group that says so outweighs it. */
+const FEWEST = 12
+/** Beyond so many names JSON is read as fast. */
+const MOST_NAMES = 32
+/** What a message may have, so that a short text is not a lot of work. */
+export const MOST_TABLES = 1024
+const MOST_CELLS = 1 << 18
+/** A record counts as so many cells. */
+const CELLS_OF_RECORD = 4
+/** With these a record may be something else: a promise, an iterator. */
+const TELLING = new Set(['then', 'next'])
+
+export type DataRecord = Readonly<Record<string, unknown>>
+
+/** The tables of a message: how many there are, and how large. */
+export class TableCount {
+  #tables = 0
+  #cells = 0
+
+  /** Counts one more. @returns whether there may be that */
+  allows(records: number, names: number): boolean {
+    const cells = this.#cells + records * (names + CELLS_OF_RECORD)
+    if (this.#tables === MOST_TABLES || cells > MOST_CELLS) return false
+    this.#tables++
+    this.#cells = cells
+    return true
+  }
+}
+
+/** The names that all of these have, in the same order, if they are records and data alone. No accessor is run. */
+export function namesOf(items: readonly unknown[]): string[] | undefined {
+  const [first] = items
+  if (items.length < FEWEST || !isData(first)) return undefined
+  const names = Object.keys(first)
+  if (names.length === 0 || names.length > MOST_NAMES || names.some(name => TELLING.has(name)))
+    return undefined
+  return items.every(item => isData(item) && hasJust(item, names)) ? names : undefined
+}
+
+const isData = (item: unknown): item is DataRecord =>
+  typeof item === 'object' &&
+  item !== null &&
+  Object.getPrototypeOf(item) === Object.prototype &&
+  !(Symbol.iterator in item || Symbol.asyncIterator in item || isExposed(item))
+
+/** Names that are inherited are seen, too. */
+function hasJust(record: DataRecord, names: readonly string[]): boolean {
+  let i = 0
+  for (const name in record) if (name !== names[i++]) return false
+  return i === names.length
+}
+
+/** The columns of records that have these names. Each accessor is run once: undefined if that changes a record's names. */
+export function columnsOf(records: readonly DataRecord[], names: readonly string[]): unknown[][] | undefined {
+  const columns = names.map((): unknown[] => [])
+  for (const record of records) {
+    let i = 0
+    for (const name in record) {
+      if (name !== names[i]) return undefined
+      columns[i++]!.push(record[name])
+    }
+    if (i < names.length) return undefined
+  }
+  return columns
+}
+
+/** @throws ProtocolError for what is no table */
+export function recordsOf(table: unknown, count: TableCount): Record<string, unknown>[] {
+  const [names, ...columns] = Array.isArray(table) && table.length <= MOST_NAMES + 1 ? table : []
+  const length: number = columns[0]?.length
+  if (
+    !Array.isArray(names) ||
+    names.length === 0 ||
+    names.length !== columns.length ||
+    !names.every(name => typeof name === 'string' && !TELLING.has(name)) ||
+    !columns.every(column => Array.isArray(column) && column.length === length)
+  )
+    throw new ProtocolError('a table that is none')
+  if (!count.allows(length, names.length)) throw new ProtocolError('tables that are too large')
+  // An engine makes of it objects as if it had read them in JSON: of one shape, with room for just these names.
+  const blank: Record<string, unknown> = JSON.parse(`{${names.map(name => `${JSON.stringify(name)}:null`)}}`)
+  const records = new Array<Record<string, unknown>>(length)
+  for (let i = 0; i < length; i++) {
+    const record = { ...blank }
+    for (let c = 0; c < columns.length; c++) record[names[c]] = columns[c][i]
+    records[i] = record
+  }
+  return records
+}
