@@ -37,7 +37,7 @@ export class TableCount {
 
 /** The names that all of these have, in the same order, if they are records and data alone. No accessor is run. */
 export function namesOf(items: readonly unknown[]): string[] | undefined {
-  const [first] = items
+  const first = items[0]
   if (items.length < FEWEST || !isData(first)) return undefined
   const names = Object.keys(first)
   if (names.length === 0 || names.length > MOST_NAMES || names.some(name => TELLING.has(name)))
