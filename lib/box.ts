@@ -4,9 +4,10 @@
 //            json,[group, …]     a group is [kind, path, path, …]; at each path stands a placeholder with the data
 //
 // Kinds: 'o' an object, 'f' a function, 'h' one of the receiver's own; 'm' Map, 's' Set, 'e' Error; 't' a list of records,
-// as a table; 'b' the next range of the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a registered type; of what has a flow
-// of its own 'i' an iterator, 'r' a stream to read, 'w' one to write, 'd' both, 'p' a promise, 'a' an abort signal; else a
-// leaf of superjson's. Groups stand in the order in which they are to be applied: what is inside a container before it.
+// as a table; 'b' the next range of the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a
+// registered type; of what has a flow of its own 'i' an iterator, 'r' a stream to read, 'w' one to write, 'd' both, 'p' a
+// promise, 'a' an abort signal; else a leaf of superjson's. Groups stand in the order in which they are to be applied: what
+// is inside a container before it.
 import { Boxing } from './boxing.js'
 import type { Limits } from './options.js'
 import { type FlowKind, isPlainPrimitive } from './values.js'
@@ -50,7 +51,7 @@ const plain = (json: string): Payload => ({ json, grouped: false, bytes: NOTHING
 export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payload {
   let list = ''
   for (const arg of args) {
-    if (!isPlainPrimitive(arg)) return new Boxing(name, giver).arguments(args)
+    if (!isPlainPrimitive(arg)) return new Boxing(name, giver, true).whole(args)
     list += list === '' ? toJSON(arg) : `,${toJSON(arg)}`
   }
   return plain(`[${list}]`)

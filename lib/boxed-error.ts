@@ -2,6 +2,7 @@
 import type { Boxing } from './boxing.js'
 import { ProtocolError } from './errors.js'
 import { errorClass, errorName } from './registry.js'
+import type { IsRaw } from './unbox.js'
 
 export interface BoxedError {
   class: string
@@ -93,9 +94,9 @@ function withoutStack<T>(make: () => T): T {
 }
 
 /** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, boxed: unknown): Error {
+export function fillError(error: Error, boxed: unknown, isRaw: IsRaw): Error {
   const { code, cause, errors, fields = [], omitted, stack } = boxed as BoxedError
-  if (!Array.isArray(fields)) throw new ProtocolError('an error whose fields are no list')
+  if (!isRaw(fields)) throw new ProtocolError('an error whose fields are no list')
   if (code !== undefined) define(error, 'code', code, true)
   if (cause !== undefined) define(error, 'cause', cause)
   if (errors !== undefined) define(error, 'errors', errors)

@@ -6,7 +6,7 @@ import { Marks } from './marks.js'
 import { isNetref, stateOf } from './netref.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
-import { columnsOf, type DataRecord, namesOf, TableCount } from './table.js'
+import { columnsOf, type DataRecord, namesOf, savedBy, TableCount } from './table.js'
 import { KEYS_IN_ONE } from './unbox.js'
 import {
   type FlowKind,
@@ -30,24 +30,19 @@ export class Boxing extends Marks {
   #containers = 0
   /** Streams that were given in this walk. */
   #streams: Set<object> | undefined
-  #tables: TableCount | undefined
-  /** Arguments are a list, whatever stands in it. */
-  #isArguments = false
+  #tableCount: TableCount | undefined
   /** Set while fields of an error are boxed: references stay home there. */
   #dataOnly = false
 
   constructor(
     name: string,
     readonly giver: Giver,
+    /** A list of arguments crosses as a list, whatever stands in it. */
+    private readonly isArguments = false,
     /** Where each container was met first; kept on the second walk only. */
     private readonly met?: Map<object, Place>
   ) {
     super(name)
-  }
-
-  arguments(args: unknown[]): Payload {
-    this.#isArguments = true
-    return this.whole(args)
   }
 
   whole(value: unknown, self?: object): Payload {
@@ -58,7 +53,7 @@ export class Boxing extends Marks {
         if (error !== ENDLESS) throw error
         // A stream is locked while it is given.
         for (const given of this.given) if (isStream(given)) this.giver.takeBack(given)
-        return new Boxing(this.name, this.giver, new Map()).whole(value, self)
+        return new Boxing(this.name, this.giver, this.isArguments, new Map()).whole(value, self)
       } finally {
         // Not before the second walk, so that what is given in both was never taken back altogether.
         for (const given of this.given) if (error !== ENDLESS || !isStream(given)) this.giver.takeBack(given)
@@ -277,20 +272,23 @@ export class Boxing extends Marks {
 
   /** Boxes a list of our own in place. `owners` are the objects that functions in it are members of. */
   #items(items: unknown[], depth: number, owners?: readonly object[]): unknown {
-    const names = this.met || (depth === 0 && this.#isArguments) ? undefined : namesOf(items)
-    if (names && (this.#tables ??= new TableCount()).allows(items.length, names.length))
-      return this.#table(items as DataRecord[], names, depth)
+    const table = this.#table(items, depth)
+    if (table) return table
     for (let i = 0; i < items.length; i++) {
       if (!isPlainPrimitive(items[i])) items[i] = this.inside(i, items[i], depth + 1, owners?.[i])
     }
     return items
   }
 
-  #table(records: readonly DataRecord[], names: string[], depth: number): unknown {
+  /** The list as a table, where that may be and pays. The second walk makes none, as it sends what is shared once. */
+  #table(items: unknown[], depth: number): unknown[] | undefined {
+    const names = this.met || (depth === 0 && this.isArguments) ? undefined : namesOf(items)
+    if (!names || savedBy(items.length, names) < this.sizeOfMark) return undefined
+    if (!(this.#tableCount ??= new TableCount()).allows(items.length, names.length)) return undefined
     this.#descend(depth + 1)
+    const records = items as DataRecord[]
     const columns = columnsOf(records, names)
-    if (!columns) throw this.refusal('a list of records that change while they are read', 'send a copy')
-    return this.table(names, columns, column => this.#items(column, depth + 1, records))
+    return columns && this.table(names, columns, column => this.#items(column, depth + 1, records))
   }
 
   /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */

@@ -90,6 +90,8 @@ export class Callee {
     if (id > 0) this.count(id)
     const { flows, exports } = this.references
     const keys = keysOf(path)
+    // As it came: what is read of it takes its place.
+    const asked = key !== undefined && this.keyed ? JSON.stringify([op, message[4], message[5]]) : ''
     let operand: unknown
     let refusal: unknown
     try {
@@ -142,8 +144,7 @@ export class Callee {
         const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
         return this.#start(id, started, parent).value
       }
-      const asked = { path: keys, operation: [op, message[4], message[5]], again }
-      const once = this.keyed.once(key, asked, run)
+      const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
       this.#carryOut(id, () => ({ value: once }), parent)
     } else {
       const { object, self } = entry

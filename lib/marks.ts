@@ -1,4 +1,5 @@
-// What stands beside the JSON of a value: the groups that say what is not plain JSON in it, its bytes and references.
+// What a walk over a value notes: where it is, for errors, and what stands beside the JSON: the groups that say what is not
+// plain JSON in it, its bytes and references.
 import type { Given, Payload, Place } from './box.js'
 import { LimitError, UnsendableError } from './errors.js'
 import { className, formatPlace } from './labels.js'
@@ -32,7 +33,7 @@ export class Marks {
   protected values = 0
   readonly #groups: [Kind, ...Place[]][] = []
   /** The tables that the walk is in: how far down each is, and what its columns are called. */
-  readonly #tables: [at: number, names: readonly string[]][] = []
+  readonly #around: [at: number, names: readonly string[]][] = []
 
   /** `name` is what errors call the value. */
   constructor(protected readonly name: string) {}
@@ -48,15 +49,15 @@ export class Marks {
     names: readonly string[],
     columns: readonly unknown[][],
     box: (column: unknown[]) => unknown
-  ): unknown {
-    this.#tables.push([this.place.length, names])
+  ): unknown[] {
+    this.#around.push([this.place.length, names])
     const boxed = columns.map((column, i) => {
       this.place.push(i + 1)
       const cells = box(column)
       this.place.pop()
       return cells
     })
-    this.#tables.pop()
+    this.#around.pop()
     return this.#group('t', [names, ...boxed])
   }
 
@@ -71,6 +72,11 @@ export class Marks {
     return this.mark('b', type)
   }
 
+  /** About how many characters of JSON it takes to say what stands at the present place. */
+  protected get sizeOfMark(): number {
+    return this.place.reduce<number>((sum, step) => sum + (typeof step === 'string' ? step.length + 3 : 6), 8)
+  }
+
   #group<T>(kind: Kind, data: T): T {
     const last = this.#groups.at(-1)
     if (last && last[0] === kind) last.push(this.place.slice())
@@ -81,7 +87,7 @@ export class Marks {
   /** The present place as a user knows it: what is in a column of a table, in a row, is there of a record. */
   #way(): Place {
     const way = [...this.place]
-    for (const [at, names] of [...this.#tables].reverse()) {
+    for (const [at, names] of [...this.#around].reverse()) {
       const [column, row] = way.splice(at, 2) as [number, number]
       way.splice(at, 0, row, names[column - 1]!)
     }
@@ -112,7 +118,7 @@ export class Marks {
       bytes: this.bytes.length,
       groups,
       marks,
-      tables: this.#tables.length,
+      tables: this.#around.length,
       values: this.values
     }
   }
@@ -122,7 +128,7 @@ export class Marks {
     this.bytes.length = bytes
     this.#groups.length = groups
     if (marks) this.#groups[groups - 1]!.length = marks
-    this.#tables.length = tables
+    this.#around.length = tables
     this.values = values
   }
 

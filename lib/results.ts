@@ -85,7 +85,8 @@ export class Results implements ResultStore {
 /** What was asked under a key. */
 export interface Asked {
   readonly path: readonly unknown[]
-  readonly operation: readonly unknown[]
+  /** Its JSON, as it came. */
+  readonly operation: string
   /** Whether it may have been carried out before. */
   readonly again: boolean
 }
@@ -150,7 +151,7 @@ export class KeyedCalls {
    */
   async once(key: string, asked: Asked, run: (again: boolean) => unknown): Promise<unknown> {
     const [name, request] = await Promise.all([
-      digest([this.#isKnown, this.#owner, asked.path, key]),
+      digest(JSON.stringify([this.#isKnown, this.#owner, asked.path, key])),
       digest(asked.operation)
     ])
     for (let other = this.#underWay.get(name); other; other = this.#underWay.get(name)) {
@@ -259,7 +260,7 @@ function dataOf(value: unknown, { boxing }: Pick<Giver, 'boxing'>): string | und
   }
 }
 
-async function digest(what: unknown): Promise<string> {
-  const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(what)))
+async function digest(text: string): Promise<string> {
+  const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
   return Array.from(new Uint8Array(bytes), byte => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -2,19 +2,22 @@
 //
 //   [names, column, column, …]
 //
-// A column is a list, and may cross as a table itself. It is half the text, and takes half the time to write and read.
+// A column is a list, and may cross as a table itself. It is about half the text, and takes half the time to write and
+// read.
 import { ProtocolError } from './errors.js'
 import { isExposed } from './expose.js'
+import type { IsRaw } from './unbox.js'
 
-/** Of fewer records no table is made: the group that says so outweighs it. */
+/** Of fewer records no table is made: it would take longer. */
 const FEWEST = 12
 /** Beyond so many names JSON is read as fast. */
 const MOST_NAMES = 32
 /** What a message may have, so that a short text is not a lot of work. */
 export const MOST_TABLES = 1024
 const MOST_CELLS = 1 << 18
-/** A record counts as so many cells. */
+/** A record counts as so many cells, and a table as so many records, besides those it has. */
 const CELLS_OF_RECORD = 4
+const RECORDS_OF_TABLE = 8
 /** With these a record may be something else: a promise, an iterator. */
 const TELLING = new Set(['then', 'next'])
 
@@ -27,7 +30,7 @@ export class TableCount {
 
   /** Counts one more. @returns whether there may be that */
   allows(records: number, names: number): boolean {
-    const cells = this.#cells + records * (names + CELLS_OF_RECORD)
+    const cells = this.#cells + (records + RECORDS_OF_TABLE) * (names + CELLS_OF_RECORD)
     if (this.#tables === MOST_TABLES || cells > MOST_CELLS) return false
     this.#tables++
     this.#cells = cells
@@ -35,7 +38,7 @@ export class TableCount {
   }
 }
 
-/** The names that all of these have, in the same order, if they are records and data alone. No accessor is run. */
+/** The names that all of these have, in the same order, if they are records and data alone. None of it is read. */
 export function namesOf(items: readonly unknown[]): string[] | undefined {
   const first = items[0]
   if (items.length < FEWEST || !isData(first)) return undefined
@@ -58,7 +61,11 @@ function hasJust(record: DataRecord, names: readonly string[]): boolean {
   return i === names.length
 }
 
-/** The columns of records that have these names. Each accessor is run once: undefined if that changes a record's names. */
+/** How many characters of JSON a table saves. */
+export const savedBy = (records: number, names: readonly string[]): number =>
+  (records - 1) * names.reduce((sum, { length }) => sum + length + 3, 0)
+
+/** The columns of records that have these names. Undefined if reading them, which runs accessors, changes them. */
 export function columnsOf(records: readonly DataRecord[], names: readonly string[]): unknown[][] | undefined {
   const columns = names.map((): unknown[] => [])
   for (const record of records) {
@@ -73,24 +80,24 @@ export function columnsOf(records: readonly DataRecord[], names: readonly string
 }
 
 /** @throws ProtocolError for what is no table */
-export function recordsOf(table: unknown, count: TableCount): Record<string, unknown>[] {
+export function recordsOf(table: unknown, isRaw: IsRaw, count: TableCount): Record<string, unknown>[] {
   const [names, ...columns] = Array.isArray(table) && table.length <= MOST_NAMES + 1 ? table : []
+  if (!isRaw(names) || !names.every(name => typeof name === 'string' && !TELLING.has(name)))
+    throw new ProtocolError('a table without names')
   const length: number = columns[0]?.length
   if (
-    !Array.isArray(names) ||
-    names.length === 0 ||
-    names.length !== columns.length ||
-    !names.every(name => typeof name === 'string' && !TELLING.has(name)) ||
-    !columns.every(column => Array.isArray(column) && column.length === length)
+    columns.length === 0 ||
+    columns.length !== names.length ||
+    !columns.every(column => isRaw(column) && column.length === length)
   )
-    throw new ProtocolError('a table that is none')
-  if (!count.allows(length, names.length)) throw new ProtocolError('tables that are too large')
+    throw new ProtocolError('a table without the columns')
+  if (!count.allows(length, columns.length)) throw new ProtocolError('tables that are too large')
   // An engine makes of it objects as if it had read them in JSON: of one shape, with room for just these names.
   const blank: Record<string, unknown> = JSON.parse(`{${names.map(name => `${JSON.stringify(name)}:null`)}}`)
   const records = new Array<Record<string, unknown>>(length)
   for (let i = 0; i < length; i++) {
     const record = { ...blank }
-    for (let c = 0; c < columns.length; c++) record[names[c]] = columns[c][i]
+    for (let c = 0; c < columns.length; c++) record[names[c] as string] = columns[c][i]
     records[i] = record
   }
   return records

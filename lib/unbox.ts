@@ -37,6 +37,18 @@ interface Slot {
   readonly raw: unknown
 }
 
+/** Whether something is a list of the message itself, not one that was put into it: an object of this side, say. */
+export type IsRaw = (value: unknown) => value is unknown[]
+
+/** What there is of a message while its values are made. */
+interface Made {
+  /** What containers that are in cycles will be. */
+  readonly shells: Map<unknown, object>
+  readonly isRaw: IsRaw
+  readonly tables: TableCount
+  readonly ranges: Iterator<Uint8Array>
+}
+
 export function unbox(
   json: unknown,
   groups: Groups | undefined,
@@ -50,15 +62,15 @@ export function unbox(
     return taker.take(first[0], json)
   const { values } = taker.limits
   let count = groups.reduce((sum, { 0: kind, length }) => (kind === 't' ? sum : sum + length - 1), 0)
-  let tables: TableCount | undefined
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
     for (const place of places) slots.push(find(kind, holder, place as Place))
   }
-  const shells = new Map<unknown, object>()
-  if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, shells)
-  const ranges = bytes.values()
+  const lists = new Set<unknown>()
+  const isRaw = (value: unknown): value is unknown[] => Array.isArray(value) && !lists.has(value)
+  const made: Made = { shells: new Map(), isRaw, tables: new TableCount(), ranges: bytes.values() }
+  if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, made.shells)
   let refusal: Refusal | undefined
   for (const { kind, at, key, raw } of slots) {
     if (kind === 'c') continue
@@ -70,10 +82,7 @@ export function unbox(
     if (count > values) throw tooManyValues(values)
     let value: unknown
     try {
-      value =
-        kind === 't'
-          ? recordsOf(raw, (tables ??= new TableCount()))
-          : revive(kind, raw, ranges, taker, shells)
+      value = revive(kind, raw, taker, made)
       if (key === 'then' && typeof value === 'function')
         throw new Refusal('unreadable', 'a received copy with a `then`')
     } catch (error) {
@@ -81,6 +90,7 @@ export function unbox(
       refusal ??= error instanceof Refusal ? error : unreadable(kind, error)
     }
     at[key] = value
+    if (kind !== 't' && Array.isArray(value)) lists.add(value)
   }
   if (refusal) throw refusal
   return holder[0]
@@ -125,6 +135,8 @@ function find(kind: Kind, holder: Container, place: Place): Slot {
 
 /** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
 function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unknown, object>): void {
+  // Who sends cycles sends no tables, which could share their columns.
+  if (slots.some(({ kind }) => kind === 't')) throw new ProtocolError('a table beside a cycle')
   for (const { kind, raw } of slots) {
     if (kind === 'm') shells.set(raw, new Map())
     if (kind === 's') shells.set(raw, new Set())
@@ -146,13 +158,7 @@ function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unkn
   for (const [{ at, key }, container] of closed) at[key] = container
 }
 
-function revive(
-  kind: Kind,
-  raw: unknown,
-  ranges: Iterator<Uint8Array>,
-  taker: Taker,
-  shells: ReadonlyMap<unknown, object>
-): unknown {
+function revive(kind: Kind, raw: unknown, taker: Taker, { shells, isRaw, tables, ranges }: Made): unknown {
   if (typeof kind !== 'string') {
     if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(kind[1])} that is not in a list`)
     return decodeType(kind[1], raw[0])
@@ -160,11 +166,13 @@ function revive(
   if (isReference(kind)) return taker.take(kind, raw)
   switch (kind) {
     case 'm':
-      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, taker)
+      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, isRaw, taker)
     case 's':
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
     case 'e':
-      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw)
+      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, isRaw)
+    case 't':
+      return recordsOf(raw, isRaw, tables)
     case 'd':
       return transformOf(raw)
     case 'b':
@@ -188,8 +196,13 @@ function checkEffort(kind: string, text: string, { effort, limits: { bigintDigit
     )
 }
 
-function fillMap(map: Map<unknown, unknown>, entries: unknown, taker: Taker): Map<unknown, unknown> {
-  if (!Array.isArray(entries) || !entries.every(entry => Array.isArray(entry) && entry.length === 2)) {
+function fillMap(
+  map: Map<unknown, unknown>,
+  entries: unknown,
+  isRaw: IsRaw,
+  taker: Taker
+): Map<unknown, unknown> {
+  if (!Array.isArray(entries) || !entries.every(entry => isRaw(entry) && entry.length === 2)) {
     throw new ProtocolError('a Map that is not a list of entries')
   }
   const add = (i: number) => map.set(entries[i][0], entries[i][1])

@@ -151,6 +151,14 @@ const boxedAt = (place: readonly Tree[]): Arbitrary<Boxed> =>
       groups: [[kind, [...place, key]]]
     })),
     fc.tuple(special, special).map(([a, b]) => ({
+      json: [['a', 'b'], [1, a.raw], b.raw],
+      groups: [
+        [a.kind, [...place, 1, 1]],
+        [b.kind, [...place, 2]],
+        ['t', place]
+      ]
+    })),
+    fc.tuple(special, special).map(([a, b]) => ({
       json: [
         [1, a.raw],
         [b.raw, 2]

@@ -379,11 +379,11 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
   )
 })
 
-/** Takes what it is told to: 1 is an object, 2 a function, 3 was released, all else was never given. */
-const home = { 1: {}, 2: () => 2 }
+/** Takes what it is told to: 1 is an object, 2 a function, 3 was released, 4 and 5 are lists, all else was never given. */
+const home = { 1: {}, 2: () => 2, 4: ['secret', 'secret'], 5: ['of', 'ours'] }
 const taker = {
   take(_kind: string, data: unknown) {
-    if (data === 1 || data === 2) return home[data]
+    if (data === 1 || data === 2 || data === 4 || data === 5) return home[data]
     if (data === 3) throw new Refusal('released', 'gone')
     throw new ProtocolError('a reference that was never given')
   },
@@ -531,6 +531,46 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
         ['of too many cells', [names(32), ...names(32).map(() => Array(1 << 15).fill(1))]]
       ] as [string, unknown][]
     ).map(([what, table]): [string, unknown, unknown[]] => [`a table ${what}`, table, [['t', []]]]),
+    [
+      'a table beside a cycle',
+      [[['a'], [1]], [0]],
+      [
+        ['c', [1]],
+        ['t', [0]]
+      ]
+    ],
+    [
+      'a table with a column of ours',
+      [['a'], 4],
+      [
+        ['h', [1]],
+        ['t', []]
+      ]
+    ],
+    [
+      'a table with names of ours',
+      [5, [1], [2]],
+      [
+        ['h', [0]],
+        ['t', []]
+      ]
+    ],
+    [
+      'a Map with an entry of ours',
+      [4],
+      [
+        ['h', [0]],
+        ['m', []]
+      ]
+    ],
+    [
+      'an error with fields of ours',
+      error({ fields: 5 }),
+      [
+        ['h', ['fields']],
+        ['e', []]
+      ]
+    ],
     ['a table at a place twice', [[['a'], [1]]], [['t', [0], [0]]]],
     ['tables of too many records', [tall, tall], [['t', [0], [1]]]],
     [

@@ -100,6 +100,20 @@ t.test('a key that is known is answered with the first outcome', async t => {
       t.equal((await under(root.text, 'f')(70_000)).length, 70_000)
       t.equal((await under(root.text, 'f')(70_000)).length, 70_000)
       t.equal((await under(root.bytes, 'f')()).length, 3)
+      Shop.runs = []
+      const rows = Array.from({ length: 20 }, (_, id) => ({ id }))
+      for (const [value, other] of [
+        [new Map([[1, 2]]), new Map([[1, 3]])],
+        [new Set([1]), new Set([2])],
+        [5n, 6n],
+        [new Error('a'), new Error('b')],
+        [rows, rows.slice(1)]
+      ]) {
+        const alike = under(root.pay, `of ${typeof value} ${Shop.runs.length}`)
+        for (let i = 0; i < 2; i++) t.same((await alike(value)).paid, value)
+        t.match(await rejection(alike(other)), { code: 'unreadable', message: /with other arguments/ })
+      }
+      t.equal(Shop.runs.length, 5, 'arguments are told apart by what crossed')
     },
     { serving }
   )

@@ -80,7 +80,7 @@ const table = (names: number, records: number, more = '', name = 'drop') => {
   return call(`[[${times(names, i => `"n${i}${more}"`)}],${times(names, () => column)}]`, '["t",[0]]', name)
 }
 const TABLES = 1024
-const SMALL_TABLE = `[["a","b"],[${times(42, () => 1)}],[${times(42, () => 1)}]]`
+const SMALL_TABLE = `[["a","b"],[${times(34, () => 1)}],[${times(34, () => 1)}]]`
 const nested = (depth: number, inner = '') => '['.repeat(depth) + inner + ']'.repeat(depth)
 const binary = (json: string, bytes = 0) => {
   const text = Buffer.from(json)
@@ -218,19 +218,24 @@ const cases: Record<string, () => Frames> = {
   'a long RegExp': () => call(`"/${'(?:a|'.repeat(800_000)}/"`, '["regexp",[0]]'),
   'registered types': () => values('custom', i => `[${i}]`).replace('"custom"', '["custom","Point"]'),
   // Tables: as many cells as there may be
-  'a table of one name': () => table(1, CELLS / 5),
-  'a table of two names': () => table(2, CELLS / 6),
-  'a table of six names': () => table(6, CELLS / 10),
-  'a table of many names': () => table(32, CELLS / 36),
-  'a table of long names': () => table(1, CELLS / 5, 'x'.repeat(2_000_000)),
+  'a table of one name': () => table(1, CELLS / 5 - 8),
+  'a table of two names': () => table(2, CELLS / 6 - 8),
+  'a table of six names': () => table(6, CELLS / 10 - 8),
+  'a table of many names': () => table(32, CELLS / 36 - 8),
+  'a table of long names': () => table(1, CELLS / 5 - 8, 'x'.repeat(2_000_000)),
   'tables of one': () => values('t', () => '[["a"],[1]]', TABLES),
   'tables of many': () => values('t', () => SMALL_TABLE, TABLES),
-  'tables of nothing': () => values('t', () => `[[${times(32, i => `"${i}"`)}]${',[]'.repeat(32)}]`, TABLES),
+  'tables of nothing': () => values('t', () => `[[${times(24, i => `"${i}"`)}]${',[]'.repeat(24)}]`, TABLES),
   'tables in tables': () =>
     chain('t', 95, inner => `[["a"],[${inner}]]`, ',1,0').replace('[]', '[["a"],[1]]'),
+  'tables that share their names': () =>
+    call(
+      `[["${'x'.repeat(FRAME - 50_000)}"],${times(1000, () => '[[0],[]]')}]`,
+      `["c",${times(1000, i => `[0,${i + 1},0]`)}],["t",${times(1000, i => `[0,${i + 1}]`)}]`
+    ).replaceAll('[[0],[]]', '[[0,0],[]]'),
   'more tables than there may be': () => values('t', () => '[["a"],[1]]', 1e6),
   'a table that is too large': () => table(1, CELLS / 2),
-  'a table, sent back': () => table(1, CELLS / 5, '', 'echo'),
+  'a table, sent back': () => table(1, CELLS / 5 - 8, '', 'echo'),
   'a table of many names, sent back': () => table(32, 1 << 12, '', 'echo'),
   // Sent back
   'Dates, sent back': () => values('Date', () => '"2020-01-01T00:00:00.000Z"', VALUES, 'echo'),
