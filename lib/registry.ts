@@ -25,7 +25,10 @@ export interface TypeOptions<T, W> {
   readonly name: string
   /** What is sent for an instance: any value netref carries, references and bytes included. */
   readonly encode: (instance: T) => W
-  /** The instance that stands for what arrived. If it throws, the call that carried the value rejects. */
+  /**
+   * The instance that stands for what arrived, which a peer may have made up: other data, netrefs, even objects of this
+   * side. If it throws, the call that carried the value rejects.
+   */
   readonly decode: (sent: W) => T
 }
 
