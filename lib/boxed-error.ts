@@ -20,7 +20,7 @@ export interface BoxedError {
 }
 
 /** How many parts of it count beside itself: its class, name and message, and its fields. */
-export const partsOfError = ({ fields }: BoxedError): number => 3 + (fields?.length ?? 0) / 2
+export const partsOfError = (fields: readonly unknown[] = []): number => 3 + fields.length / 2
 
 /** Fields that have a place of their own. */
 const OWN_PLACE = ['code', 'cause', 'errors'] as const

@@ -242,7 +242,7 @@ export class Boxing extends Marks {
 
   #error(error: Error, depth: number): unknown {
     const boxed = boxError(error, this, depth)
-    this.values += partsOfError(boxed)
+    this.values += partsOfError(boxed.fields)
     return this.mark('e', boxed)
   }
 

@@ -2,6 +2,7 @@
 import { whenAborted } from './aborts.js'
 import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError } from './errors.js'
+import { isExposed } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import type { Ref } from './netref.js'
 import { formatPull, Op } from './protocol.js'
@@ -20,6 +21,13 @@ interface Reader {
   resolve(step: Step): void
   reject(error: unknown): void
 }
+
+/** Nothing is read of an object of this side, which the other one may have no right to read. */
+const isStep = (step: unknown): step is Step =>
+  typeof step === 'object' &&
+  step !== null &&
+  Object.getPrototypeOf(step) === Object.prototype &&
+  !isExposed(step)
 
 const WINDOW = 1024
 const NOTHING: readonly Uint8Array[] = []
@@ -216,7 +224,8 @@ export class Inflow implements ArrivedFlow {
     const result = this.ref.request(Op.drive, method, value)
     let over = true
     try {
-      const step = (await result.settled()) as Step
+      const step = await result.settled()
+      if (!isStep(step)) throw new TypeError(`${this.ref.label}: what ${method}() came to is no step`)
       over = step.done === true
       return step
     } finally {

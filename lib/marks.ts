@@ -13,6 +13,9 @@ function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
   return alone && typeof kind === 'string' ? `[["${kind}",[]]]` : JSON.stringify(groups)
 }
 
+const isSame = (one: Kind, other: Kind): boolean =>
+  typeof one === 'string' || typeof other === 'string' ? one === other : one[1] === other[1]
+
 /** A point in a walk, to go back to. */
 interface Point {
   readonly place: number
@@ -72,14 +75,14 @@ export class Marks {
     return this.mark('b', type)
   }
 
-  /** About how many characters of JSON it takes to say what stands at the present place. */
+  /** How many characters of JSON it takes to say of what kind the value at the present place is. */
   protected get sizeOfMark(): number {
-    return this.place.reduce<number>((sum, step) => sum + (typeof step === 'string' ? step.length + 3 : 6), 8)
+    return JSON.stringify(this.place).length + '["t",],'.length
   }
 
   #group<T>(kind: Kind, data: T): T {
     const last = this.#groups.at(-1)
-    if (last && last[0] === kind) last.push(this.place.slice())
+    if (last && isSame(last[0], kind)) last.push(this.place.slice())
     else this.#groups.push([kind, this.place.slice()])
     return data
   }

@@ -7,6 +7,7 @@
 import { ProtocolError } from './errors.js'
 import { isExposed } from './expose.js'
 import type { IsRaw } from './unbox.js'
+import { isIndex } from './values.js'
 
 /** Of fewer records no table is made: it would take longer. */
 const FEWEST = 12
@@ -19,7 +20,10 @@ const MOST_CELLS = 1 << 18
 const CELLS_OF_RECORD = 4
 const RECORDS_OF_TABLE = 8
 /** With these a record may be something else: a promise, an iterator. */
-const TELLING = new Set(['then', 'next'])
+const TELLING = new Set<unknown>(['then', 'next'])
+/** An index is none: an engine keeps what has some in other ways, and of many records that is a lot of memory. */
+const isColumn = (name: unknown): name is string =>
+  typeof name === 'string' && !TELLING.has(name) && !isIndex(name)
 
 export type DataRecord = Readonly<Record<string, unknown>>
 
@@ -43,8 +47,7 @@ export function namesOf(items: readonly unknown[]): string[] | undefined {
   const first = items[0]
   if (items.length < FEWEST || !isData(first)) return undefined
   const names = Object.keys(first)
-  if (names.length === 0 || names.length > MOST_NAMES || names.some(name => TELLING.has(name)))
-    return undefined
+  if (names.length === 0 || names.length > MOST_NAMES || !names.every(isColumn)) return undefined
   return items.every(item => isData(item) && hasJust(item, names)) ? names : undefined
 }
 
@@ -82,22 +85,20 @@ export function columnsOf(records: readonly DataRecord[], names: readonly string
 /** @throws ProtocolError for what is no table */
 export function recordsOf(table: unknown, isRaw: IsRaw, count: TableCount): Record<string, unknown>[] {
   const [names, ...columns] = Array.isArray(table) && table.length <= MOST_NAMES + 1 ? table : []
-  if (!isRaw(names) || !names.every(name => typeof name === 'string' && !TELLING.has(name)))
+  if (!isRaw(names) || names.length === 0 || !names.every(isColumn))
     throw new ProtocolError('a table without names')
-  const length: number = columns[0]?.length
-  if (
-    columns.length === 0 ||
-    columns.length !== names.length ||
-    !columns.every(column => isRaw(column) && column.length === length)
-  )
+  if (columns.length !== names.length || !columns.every(isRaw))
     throw new ProtocolError('a table without the columns')
+  const length: number = columns[0].length
+  if (columns.some(column => column.length !== length))
+    throw new ProtocolError('a table whose columns differ in length')
   if (!count.allows(length, columns.length)) throw new ProtocolError('tables that are too large')
   // An engine makes of it objects as if it had read them in JSON: of one shape, with room for just these names.
   const blank: Record<string, unknown> = JSON.parse(`{${names.map(name => `${JSON.stringify(name)}:null`)}}`)
   const records = new Array<Record<string, unknown>>(length)
   for (let i = 0; i < length; i++) {
     const record = { ...blank }
-    for (let c = 0; c < columns.length; c++) record[names[c] as string] = columns[c][i]
+    for (let c = 0; c < columns.length; c++) record[names[c]!] = columns[c][i]
     records[i] = record
   }
   return records

@@ -78,11 +78,12 @@ export function unbox(
     if (at[key] !== raw) throw new ProtocolError('two values at one place')
     // The references given behind a bad value arrived all the same: they are taken, so that they can be given back.
     if (refusal && (kind === 'h' || !isReference(kind))) continue
-    count += partsOf(kind, raw)
+    count += partsOf(kind, raw, isRaw)
     if (count > values) throw tooManyValues(values)
     let value: unknown
     try {
       value = revive(kind, raw, taker, made)
+      if (kind !== 't' && Array.isArray(value)) lists.add(value)
       if (key === 'then' && typeof value === 'function')
         throw new Refusal('unreadable', 'a received copy with a `then`')
     } catch (error) {
@@ -90,7 +91,6 @@ export function unbox(
       refusal ??= error instanceof Refusal ? error : unreadable(kind, error)
     }
     at[key] = value
-    if (kind !== 't' && Array.isArray(value)) lists.add(value)
   }
   if (refusal) throw refusal
   return holder[0]
@@ -100,8 +100,11 @@ export function unbox(
 export const KEYS_IN_ONE = 2
 
 /** What counts in a value beside itself. */
-function partsOf(kind: Kind, raw: unknown): number {
-  if (kind === 'e') return partsOfError((raw ?? {}) as BoxedError)
+function partsOf(kind: Kind, raw: unknown, isRaw: IsRaw): number {
+  if (kind === 'e') {
+    const { fields } = (raw ?? {}) as BoxedError
+    return partsOfError(isRaw(fields) ? fields : [])
+  }
   return (kind === 'm' || kind === 's') && Array.isArray(raw) ? raw.length / KEYS_IN_ONE : 0
 }
 

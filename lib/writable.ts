@@ -2,6 +2,7 @@
 import { ProtocolError, Refusal } from './errors.js'
 import { Feed } from './feed.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
+import { RemoteIterator } from './inflow.js'
 import type { Ref } from './netref.js'
 import { Op } from './protocol.js'
 import { NodeEnd, type NodeWritable, sent } from './streams.js'
@@ -18,7 +19,8 @@ export class HomeWritable implements HomeFlow {
   }
 
   async drive(method: string, given: unknown): Promise<void> {
-    if (method === 'pipe' && isReadable(given) && !this.#piped) return this.#pipe(given)
+    // Nothing else: it might be an object of this side, which the other one may not read.
+    if (method === 'pipe' && given instanceof RemoteIterator && !this.#piped) return this.#pipe(given)
     if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
     // At once, also while a chunk is being written.
     await this.#abort(given)
@@ -49,9 +51,6 @@ export class HomeWritable implements HomeFlow {
     this.#sink.restore()
   }
 }
-
-const isReadable = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
 interface Sink {
   /** Resolves when there is room for more. */

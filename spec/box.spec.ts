@@ -1006,6 +1006,7 @@ t.test('many records with the same names cross as a table, and arrive as records
       'no names': times(20, () => ({})),
       '33 names': times(20, i => Object.fromEntries(times(33, n => [`n${n}`, i]))),
       lists: times(20, i => [i]),
+      indices: times(20, i => ({ 7: i })),
       'what may be a promise': times(20, then => ({ then })),
       'what may be an iterator': times(20, next => ({ next })),
       'without a prototype': times(20, bare)
@@ -1017,6 +1018,8 @@ t.test('many records with the same names cross as a table, and arrive as records
     const wide = times(20, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
     t.ok(boxed(wide).grouped)
     same(t, await root.echo(wide), wide)
+    const points = times(3, i => new Point(i, 1))
+    t.equal(boxed(points).json, '[[[0,1]],[[1,1]],[[2,1]]],[[["custom","Point"],[0],[1],[2]]]')
     const listed = times(20, point)
     same(t, await root.all(...listed), listed, 'arguments are a list')
     t.equal(await root.count(...listed), 20)

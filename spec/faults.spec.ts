@@ -680,6 +680,111 @@ t.test('a client that takes next to nothing ends its session, not the server', a
   await server.close()
 })
 
+t.test('who holds an object of ours has no way to read what it may not', async t => {
+  class Vault extends Array<unknown> {
+    value = 'pin 1234'
+    done = false
+    async *[Symbol.asyncIterator]() {
+      yield this.value
+    }
+  }
+  class Bank extends Service {
+    exposed_vault() {
+      return Object.assign(new Vault(), ['pin 1', 'pin 2'])
+    }
+    exposed_pair() {
+      return new TransformStream()
+    }
+    exposed_echo(value: unknown) {
+      return value
+    }
+    async exposed_first(it: AsyncIterator<unknown>) {
+      return (await it.next()).value
+    }
+  }
+  const server = await serve(new Bank(), { port: 0, resumeWindow: 0 })
+  const home = ['h', []]
+  const tries: Record<string, unknown[][]> = {
+    'by its names': [
+      [2, 3, 1, 'value'],
+      [2, 4, 1, '0'],
+      [16, 5, 1, '']
+    ],
+    'as a column': [
+      [
+        1,
+        3,
+        0,
+        'echo',
+        [[['cell'], 1]],
+        [
+          ['h', [0, 1]],
+          ['t', [0]]
+        ]
+      ]
+    ],
+    'as names': [
+      [
+        1,
+        3,
+        0,
+        'echo',
+        [[1, [5], [6]]],
+        [
+          ['h', [0, 0]],
+          ['t', [0]]
+        ]
+      ]
+    ],
+    'as the entry of a Map': [
+      [
+        1,
+        3,
+        0,
+        'echo',
+        [[1]],
+        [
+          ['h', [0, 0]],
+          ['m', [0]]
+        ]
+      ]
+    ],
+    'as fields of an error': [
+      [
+        ...[1, 3, 0, 'echo', [{ class: 'Error', name: 'e', message: 'm', fields: 1 }]],
+        [
+          ['h', [0, 'fields']],
+          ['e', [0]]
+        ]
+      ]
+    ],
+    'as what a stream is to write': [
+      [19, 2, 0, 100],
+      [17, 3, 3, 'pipe', 1, [home]]
+    ],
+    'as a step of an iterator': [
+      [1, 3, 0, 'first', [[9, 'iterator']], [['i', [0]]]],
+      [10, 1, 1, [home]]
+    ]
+  }
+  for (const [what, messages] of Object.entries(tries)) {
+    const client = await rawClient(server)
+    await client.hello()
+    client.send([1, 1, 0, 'vault', []], [1, 2, 0, 'pair', []])
+    await until(() => client.frames.length > 1)
+    for (const message of messages) {
+      const before = client.frames.length
+      client.send(message)
+      await until(() => client.frames.length > before || client.socket.readyState > 1 || message[0] === 19)
+    }
+    t.notMatch(client.frames.join(), /pin/, what)
+    client.socket.close()
+    await client.closed
+    await until(() => server.sessions.size === 0)
+  }
+  await server.close()
+})
+
 t.test('what is of the protocol and means harm is refused, call by call', async t => {
   const server = await serve(new World(), { port: 0, allowSetAttrs: true, resumeWindow: 0 })
   const client = await rawClient(server)

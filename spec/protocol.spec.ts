@@ -380,7 +380,8 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
 })
 
 /** Takes what it is told to: 1 is an object, 2 a function, 3 was released, 4 and 5 are lists, all else was never given. */
-const home = { 1: {}, 2: () => 2, 4: ['secret', 'secret'], 5: ['of', 'ours'] }
+const untouched = new Proxy([], { get: (_, key) => t.fail(`it read ${String(key)}`) })
+const home = { 1: {}, 2: () => 2, 4: ['secret', 'secret'], 5: untouched }
 const taker = {
   take(_kind: string, data: unknown) {
     if (data === 1 || data === 2 || data === 4 || data === 5) return home[data]
@@ -520,6 +521,7 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
         ['with no names', [[]]],
         ['with no names, but a column', [[], [1]]],
         ['with a name that is none', [['a', 1], [1], [1]]],
+        ['with a name that is an index', [['a', '1000'], [1], [2]]],
         ['with a name that tells a promise', [['a', 'then'], [1], [2]]],
         ['with a name more than columns', [['a', 'b'], [1]]],
         ['with a column more than names', [['a'], [1], [1]]],

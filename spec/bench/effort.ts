@@ -225,7 +225,7 @@ const cases: Record<string, () => Frames> = {
   'a table of long names': () => table(1, CELLS / 5 - 8, 'x'.repeat(2_000_000)),
   'tables of one': () => values('t', () => '[["a"],[1]]', TABLES),
   'tables of many': () => values('t', () => SMALL_TABLE, TABLES),
-  'tables of nothing': () => values('t', () => `[[${times(24, i => `"${i}"`)}]${',[]'.repeat(24)}]`, TABLES),
+  'tables of nothing': () => values('t', () => `[[${times(24, i => `"n${i}"`)}]${',[]'.repeat(24)}]`, TABLES),
   'tables in tables': () =>
     chain('t', 95, inner => `[["a"],[${inner}]]`, ',1,0').replace('[]', '[["a"],[1]]'),
   'tables that share their names': () =>
