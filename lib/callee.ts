@@ -7,7 +7,7 @@ import type { Channel } from './channel.js'
 import { Witness } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, refusalError, refusalOf } from './errors.js'
 import type { Exposure } from './exposure.js'
-import { formatPath } from './labels.js'
+import { formatPath, labelOf } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import { type Outcome, operate } from './operate.js'
 import type { Limits } from './options.js'
@@ -295,7 +295,3 @@ export class Callee {
     this.#signals.end(reason)
   }
 }
-
-/** What a call is made on, as far as this side names it. */
-const labelOf = (target: number) =>
-  target === 0 ? 'root' : target > 0 ? `#${target}` : `answer of call ${-target}`

@@ -80,6 +80,13 @@ export const grantOf = (object: object): Grant | undefined => grants.get(object)
 /** Whether an object that might travel by value goes by reference. */
 export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
 
+/** @internal Whether it is what crosses as data, key by key, and not by reference: a plain object that was not exposed. */
+export const isPlainRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.getPrototypeOf(value) === Object.prototype &&
+  !isExposed(value)
+
 /** What `@exposed` says of a member besides that it is exposed. */
 export interface ExposedOptions {
   /**

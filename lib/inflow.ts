@@ -2,7 +2,7 @@
 import { whenAborted } from './aborts.js'
 import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError } from './errors.js'
-import { isExposed } from './expose.js'
+import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import type { Ref } from './netref.js'
 import { formatPull, Op } from './protocol.js'
@@ -21,13 +21,6 @@ interface Reader {
   resolve(step: Step): void
   reject(error: unknown): void
 }
-
-/** Nothing is read of an object of this side, which the other one may have no right to read. */
-const isStep = (step: unknown): step is Step =>
-  typeof step === 'object' &&
-  step !== null &&
-  Object.getPrototypeOf(step) === Object.prototype &&
-  !isExposed(step)
 
 const WINDOW = 1024
 const NOTHING: readonly Uint8Array[] = []
@@ -224,8 +217,9 @@ export class Inflow implements ArrivedFlow {
     const result = this.ref.request(Op.drive, method, value)
     let over = true
     try {
-      const step = await result.settled()
-      if (!isStep(step)) throw new TypeError(`${this.ref.label}: what ${method}() came to is no step`)
+      const step = (await result.settled()) as Step
+      // Of an object of this side nothing is read: the other one may have no right to.
+      if (!isPlainRecord(step)) throw new TypeError(`${this.ref.label}: what ${method}() came to is no step`)
       over = step.done === true
       return step
     } finally {

@@ -1,6 +1,6 @@
 // How errors name things: values, classes, paths and calls, as a person would write them.
 import { type Name, type Path, toName } from './names.js'
-import { Op, type OperationCode } from './protocol.js'
+import { Op, type OperationCode, type Target } from './protocol.js'
 
 /** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
 const TEXT = 24
@@ -67,6 +67,10 @@ export const formatPath = (path: Path): string =>
 
 export const formatNames = (names: readonly Name[]): string =>
   names.map(name => (typeof name === 'symbol' ? `[${describe(name)}]` : formatStep(name))).join('')
+
+/** What a call is made on, as far as this side names it. */
+export const labelOf = (target: Target) =>
+  target === 0 ? 'root' : target > 0 ? `#${target}` : `answer of call ${-target}`
 
 /** A place in a value, without the middle of a long one: `args[0].user["first name"]`. */
 export function formatPlace(name: string, place: readonly (string | number)[]): string {

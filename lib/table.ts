@@ -5,7 +5,7 @@
 // A column is a list, and may cross as a table itself. It is about half the text, and takes half the time to write and
 // read.
 import { ProtocolError } from './errors.js'
-import { isExposed } from './expose.js'
+import { isPlainRecord } from './expose.js'
 import type { IsRaw } from './unbox.js'
 import { isIndex } from './values.js'
 
@@ -52,10 +52,7 @@ export function namesOf(items: readonly unknown[]): string[] | undefined {
 }
 
 const isData = (item: unknown): item is DataRecord =>
-  typeof item === 'object' &&
-  item !== null &&
-  Object.getPrototypeOf(item) === Object.prototype &&
-  !(Symbol.iterator in item || Symbol.asyncIterator in item || isExposed(item))
+  isPlainRecord(item) && !(Symbol.iterator in item || Symbol.asyncIterator in item)
 
 /** Names that are inherited are seen, too. */
 function hasJust(record: DataRecord, names: readonly string[]): boolean {
