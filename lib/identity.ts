@@ -1,6 +1,6 @@
 // Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
 import { dataOf } from './data.js'
-import { className } from './labels.js'
+import { className, inWords } from './labels.js'
 import { DEFAULT_LIMITS } from './options.js'
 import { isPlainPrimitive, nameIn, travelOf } from './values.js'
 
@@ -18,11 +18,19 @@ export function textOf(identity: unknown): string | undefined {
   }
 }
 
-/** Whether two identities are the same value, or equal data. */
-export function sameIdentity(one: unknown, other: unknown): boolean {
+/**
+ * Whether two identities are the same value, or equal data.
+ *
+ * @throws TypeError where they are neither the same nor data, so that nobody can say
+ */
+export function equalIdentity(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
-  const text = textOf(one)
-  return text !== undefined && text === textOf(other)
+  const [text, comes] = [textOf(one), textOf(other)]
+  if (text !== undefined && comes !== undefined) return text === comes
+  const what = inWords(text === undefined ? one : other)
+  throw new TypeError(
+    `sameIdentity: ${what} is not data, and equals nothing but itself: return data from \`authenticate\`, or give \`sameIdentity\``
+  )
 }
 
 /** @throws where it is not data */
