@@ -31,14 +31,11 @@ export class Admission {
   constructor(
     private readonly socket: Duplex,
     private readonly openSocket: () => Arriving | undefined
-  ) {
-    socket.on('error', ignore)
-  }
+  ) {}
 
   /** Opens the socket, whatever comes of it. Undefined when the client is gone, or its request is not well formed. */
   open(): Arriving | undefined {
     if (this.#over) return undefined
-    this.socket.off('error', ignore)
     this.#arriving ??= this.openSocket()
     return this.#arriving
   }
@@ -78,8 +75,6 @@ export class Admission {
 }
 
 const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
-/** A client at the door may leave. */
-const ignore = () => {}
 
 /** The HTTP status that an error asks for, as those of web frameworks do. */
 function statusOf(error: unknown): number | undefined {

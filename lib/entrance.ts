@@ -271,11 +271,15 @@ function removeEntrance(server: Server, path: string): void {
 
 /** Brings a request to upgrade to the entrance at its path. What is for no entrance may be for another's handler. */
 function direct(this: Server, message: IncomingMessage, socket: Duplex, head: Buffer): void {
+  // Node removes its own error listener with the upgrade: without this one a reset ends the process.
+  socket.on('error', ignore)
   const entrances = entrancesOf.get(this)!
   const entrance = entrances.get(message.url!.split('?', 1)[0]!) ?? entrances.get('')
   if (entrance) void entrance.receive(message, socket, head)
   else if (this.listenerCount('upgrade') === 1) refuse(socket, NOT_FOUND)
 }
+
+const ignore = () => {}
 
 function checkPath(path: string | undefined): void {
   if (path === undefined || /^\/[^?#\s]*$/.test(path)) return

@@ -42,6 +42,9 @@ export class WebSocketTransport implements Transport {
     private stream?: Socket
   ) {
     this.#masking = stream ? 'none' : maskingFor(socket.url)
+    socket.on('error', error => {
+      this.#error ??= error
+    })
   }
 
   start(listener: TransportListener): void {
@@ -55,9 +58,6 @@ export class WebSocketTransport implements Transport {
     socket.on('message', (data: RawData, isBinary: boolean) => {
       this.#poll.came()
       listener.received(isBinary ? (data as Buffer) : String(data))
-    })
-    socket.on('error', error => {
-      this.#error ??= error
     })
     socket.on('close', (code, text) => {
       this.#poll.came()
