@@ -1,7 +1,6 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 import type { Boxing } from './boxing.js'
 import { ProtocolError } from './errors.js'
-import { printableLines } from './printable.js'
 import { errorClass, errorName } from './registry.js'
 import type { IsRaw } from './unbox.js'
 
@@ -79,7 +78,7 @@ export function makeError(boxed: unknown): Error {
       : Reflect.construct(Error, [message], errorClass(type))
   )
   if (error.name !== name) define(error, 'name', name)
-  define(error, 'stack', printableLines(`${name}: ${message}`))
+  define(error, 'stack', `${name}: ${message}`)
   return error
 }
 
@@ -107,7 +106,7 @@ export function fillError(error: Error, boxed: unknown, isRaw: IsRaw): Error {
     if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, fields[i + 1], true)
   }
   if (omitted !== undefined) define(error, 'omitted', omitted, true)
-  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${printableLines(stack)}`)
+  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${stack}`)
   return error
 }
 
@@ -131,6 +130,6 @@ export function localizeStack(error: Error, below: (...args: never[]) => unknown
   define(
     error,
     'stack',
-    `${printableLines(`${error.name}: ${error.message}`)}${frames}${remote === undefined ? '' : REMOTE + remote}`
+    `${error.name}: ${error.message}${frames}${remote === undefined ? '' : REMOTE + remote}`
   )
 }

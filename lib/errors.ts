@@ -1,6 +1,4 @@
-// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
-// of a peer's: it is made printable here, wherever it comes from.
-import { printable } from './printable.js'
+// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for.
 
 /** Why a session ends, by code. */
 export const REASONS = {
@@ -50,7 +48,7 @@ export class NetrefError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(printable(message), options)
+    super(message, options)
     this.code = code
   }
 }
@@ -99,10 +97,6 @@ export class MayHaveRunError extends NetrefError {
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'
   readonly code = 'unsendable'
-
-  constructor(message: string) {
-    super(printable(message))
-  }
 }
 
 /** One thing that is wrong with the arguments of a call. */
@@ -120,15 +114,9 @@ export class ArgumentsError extends TypeError {
   readonly issues: readonly Issue[]
 
   constructor(message: string, issues: readonly Issue[]) {
-    super(printable(message))
+    super(message)
     this.issues = issues
   }
-}
-
-/** A reason as it is told here: what the other side said of it is in one line, and of a bounded length. */
-export function told(reason: Reason): Reason {
-  const message = printable(reason.message)
-  return message === reason.message ? reason : { ...reason, message }
 }
 
 /** Why a session ends that cannot go on for this error. */
@@ -143,7 +131,7 @@ export class ProtocolError extends Error {
   readonly code: 'protocol' | 'limit' | 'version'
 
   constructor(message: string, code: 'protocol' | 'limit' | 'version' = 'protocol') {
-    super(printable(message))
+    super(message)
     this.code = code
   }
 }
@@ -176,14 +164,10 @@ export function isRefusalCode(code: unknown): code is RefusalCode {
 
 /** Thrown at home to refuse one call; the session answers it with a `refused` message. */
 export class Refusal {
-  readonly message: string
-
   constructor(
     readonly code: RefusalCode,
-    message: string
-  ) {
-    this.message = printable(message)
-  }
+    readonly message: string
+  ) {}
 }
 
 /** What a call is refused with where its value or an error cannot be sent. */

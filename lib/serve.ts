@@ -1,5 +1,4 @@
 // `serve`: a WebSocket server with a session for each client.
-import { decided } from './decision.js'
 import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
@@ -157,7 +156,7 @@ export class Server {
 
   #isSame(began: unknown, comes: unknown): boolean {
     try {
-      return Boolean(decided('sameIdentity', this.#listener.resuming!.isSame(began, comes)))
+      return this.#listener.resuming!.isSame(began, comes)
     } catch (error) {
       this.#report(error)
       return false
