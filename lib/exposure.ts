@@ -7,6 +7,7 @@ import type { Name } from './names.js'
 import type { CommonOptions } from './options.js'
 import { permits } from './policy.js'
 import { Service } from './service.js'
+import { silenceAll } from './unsent.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
@@ -82,6 +83,7 @@ export function within(holder: unknown, name: Name, { held }: Origin): Members {
   if (held) return holder as Members
   const end = endAt(holder)
   if (end === undefined) return holder as Members
+  silenceAll(holder)
   throw new Refusal('not-exposed', `${describe(name)} is read off ${end}`)
 }
 

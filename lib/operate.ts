@@ -20,6 +20,7 @@ import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
+import { silenceAll } from './unsent.js'
 import { travelOf } from './values.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
@@ -127,7 +128,10 @@ function call(
 ): unknown {
   if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
   if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
-  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
+  if (typeof fn !== 'function') {
+    silenceAll(fn)
+    throw new Refusal('not-callable', `${what(name)} is not a function`)
+  }
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
   if (!permits(rule)) throw notExposed(name ?? 'it')
@@ -136,7 +140,10 @@ function call(
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
   if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
-  if (!isConstructor(type)) throw new Refusal('not-callable', `${what(name)} is not a class`)
+  if (!isConstructor(type)) {
+    silenceAll(type)
+    throw new Refusal('not-callable', `${what(name)} is not a class`)
+  }
   return Reflect.construct(type, args)
 }
 
@@ -205,9 +212,14 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
     return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
   }
   const data: Record<string, unknown> = {}
-  for (const [name, member] of membersOf(object, exposure, from)) {
-    const value = object[member]
-    if (typeof value !== 'function' || isNetref(value)) data[name] = value
+  try {
+    for (const [name, member] of membersOf(object, exposure, from)) {
+      const value = object[member]
+      if (typeof value !== 'function' || isNetref(value)) data[name] = value
+    }
+  } catch (error) {
+    silenceAll(data)
+    throw error
   }
   return data
 }
