@@ -59,7 +59,7 @@ export function operate(
   if (origin.again && op !== Op.call) throw mayHaveRun(name)
   if (name === undefined) return itself(op, holder, operand, origin)
   const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, from, op === Op.set)
+  const member = memberOf(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
   if (member === undefined) throw notExposed(name)
   switch (op) {
@@ -180,7 +180,7 @@ function write(
 /** A step on the way: what stands at `name`. Getters run once. */
 function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, from, false)
+  const member = memberOf(object, name, exposure, false)
   if (member === undefined) throw notExposed(name)
   return object[member]
 }
@@ -195,7 +195,7 @@ function list(
   if (!exposure.describe)
     throw new Refusal('not-exposed', 'what there is is not told: its home has `describe: false`')
   const object = within(holder, 'keys', from)
-  const members = membersOf(object, exposure, from)
+  const members = membersOf(object, exposure)
   if (op === Op.keys) return [...members.keys()]
   return [...members].map(([name, member]) => {
     const at = whereIs(object, member)
@@ -213,7 +213,7 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
   }
   const data: Record<string, unknown> = {}
   try {
-    for (const [name, member] of membersOf(object, exposure, from)) {
+    for (const [name, member] of membersOf(object, exposure)) {
       const value = object[member]
       if (typeof value !== 'function' || isNetref(value)) data[name] = value
     }
@@ -228,8 +228,7 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
 function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
-    const allowed =
-      name in object && (isCollection(object, from) || memberOf(object, name, exposure, from, false))
+    const allowed = name in object && (isCollection(object, from) || memberOf(object, name, exposure, false))
     if (allowed) return asIterable(call(object[name], object, name, [], from))
   }
   throw notExposed(Symbol.asyncIterator)
