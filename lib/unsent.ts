@@ -1,5 +1,5 @@
-// What is not sent after all. What was lent, as arguments are, stays its owner's: only the rejections of its promises are
-// handled. What was handed over, as results are, nobody else will close: its streams are cancelled, its iterators returned.
+// Disposes of values that are discarded unsent. Arguments are lent: the caller still owns them, so only rejections of
+// their promises are handled. Results have no other owner: their streams are cancelled and their iterators returned.
 import type { Giver, Payload } from './box.js'
 import type { Report } from './events.js'
 import { isExposed } from './expose.js'
@@ -9,37 +9,37 @@ import { originOf, type Source } from './source.js'
 import { discard, endsOf, NodeEnd } from './streams.js'
 import { type FlowKind, isIterable, isThenable, silence, travelOf } from './values.js'
 
-/** What errors call what is lent. */
+/** The names of lent values in error texts. */
 const LENT: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'value'])
 
-/** Whether what errors call so stays its owner's where it is not sent. */
+/** Whether a value with this name in error texts is lent. */
 export const isLent = (name: string): boolean => LENT.has(name)
 
-/** References that were given are not sent after all, and neither is `rest`. */
+/** Takes back references that are not sent, and disposes of them and of `rest`. */
 export function unsend({ given, lent }: Pick<Payload, 'given' | 'lent'>, giver: Giver, rest?: unknown): void {
   const unsent = [given.map(one => giver.takeBack(one)), rest]
   if (lent) silenceAll(unsent)
   else giver.letGo(unsent)
 }
 
-/** The side that hands over. */
+/** The side that discards a value. */
 export interface Home {
-  /** Whether the peer holds the object all the same, or it is the peer's own: then it goes on. */
+  /** Whether the peer holds or owns the object: then it must stay open. */
   keeps(object: object): boolean
   readonly report: Report
 }
 
-/** Handles the rejections of all promises in a value that is lent and not sent. Runs no accessor; never throws. */
+/** Handles the rejections of all promises in a lent value. Runs no accessor; does not throw. */
 export function silenceAll(value: unknown): void {
   walk(value)
 }
 
-/** Lets go of a value that was to be handed over and is not sent. Runs no accessor; never throws. */
+/** Disposes of a value that is not lent. Runs no accessor; does not throw. */
 export function letGo(value: unknown, home: Home): void {
   walk(value, home)
 }
 
-/** Stops an iterator. What that comes to is let go of. */
+/** Stops an iterator, and disposes of what its `return` gives. */
 export function stop(
   source: Source | undefined,
   reason: unknown,
@@ -55,7 +55,7 @@ export function stop(
   }
 }
 
-/** One walk over all that would have crossed: without a `home` it is lent. */
+/** Visits all that would have been sent. Without a `home` the value is lent. */
 function walk(value: unknown, home?: Home): void {
   if (typeof value !== 'object' || value === null) return
   // What is added to a set while it is gone through is gone through as well.
@@ -89,7 +89,7 @@ function visit(object: object, add: (item: unknown) => void, home: Home | undefi
         add(item)
       })
     case 'error':
-      // What has a flow does not cross in an error: it stays whose it is.
+      // An error carries data only: streams in its fields are not netref's to close.
       return silenceAll(Object.values(dataOf(object, true)))
     case 'registered':
       return add(encodeType(travel.type, object))
