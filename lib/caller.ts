@@ -35,7 +35,6 @@ import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { unbox } from './unbox.js'
-import { silenceAll, unsend } from './unsent.js'
 
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
 interface Watched {
@@ -86,7 +85,6 @@ export class Caller {
   ): Result {
     const result = new Result(this.session, op, base, path, operand, options)
     if (options?.signal?.aborted) {
-      silenceAll(operand)
       result.reject(options.signal.reason, false)
       return result
     }
@@ -112,8 +110,7 @@ export class Caller {
       // Who was told of it may have ended the session.
       if (options && id > 0 && !this.#ended) this.#watch(result, options)
     } catch (error) {
-      if (payload) unsend(payload, this.references)
-      else silenceAll(operand)
+      for (const given of payload?.given ?? []) this.references.takeBack(given)
       const ours = error instanceof UnsendableError || error instanceof NetrefError
       if (ours) error.message = `${result.label}: ${error.message}`
       result.reject(error, ours)
@@ -196,7 +193,7 @@ export class Caller {
       if (!this.#ended) this.channel.push(formatCancel(id, payload.json), payload.bytes)
     } catch {
       // A reason that cannot travel is told as none.
-      if (payload) unsend(payload, this.references)
+      for (const given of payload?.given ?? []) this.references.takeBack(given)
       if (!this.#ended) this.channel.push(formatCancel(id), [])
     }
   }
@@ -273,7 +270,7 @@ export class Caller {
       this.#send(result, sent, boxed.bytes)
     } catch {
       // It is larger than what the other side is known to take.
-      unsend(boxed, this.references)
+      for (const given of boxed.given) this.references.takeBack(given)
       return false
     }
     result.session = this.session

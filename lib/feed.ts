@@ -1,5 +1,4 @@
 // What one writes and another reads, one by one: an iterator made of what is put into it.
-import { silenceAll } from './unsent.js'
 
 interface Waiting {
   resolve(step: IteratorResult<unknown>): void
@@ -26,7 +25,6 @@ export class Feed implements AsyncIterableIterator<unknown> {
 
   /** Resolves when it was taken, or with `false` when nothing more is. To be called again only then. */
   put(value: unknown): Promise<boolean> {
-    if (this.#end?.failed || this.#unwanted) silenceAll(value)
     if (this.#end?.failed) return Promise.reject(this.#end.error)
     if (this.#unwanted) return Promise.resolve(false)
     const reader = this.#reader
@@ -53,21 +51,14 @@ export class Feed implements AsyncIterableIterator<unknown> {
     if (this.#end) return
     this.#end = end
     if (end.failed) {
-      this.#dropChunk()?.lost(end.error)
+      this.#chunk?.lost(end.error)
+      this.#chunk = undefined
     }
     const reader = this.#reader
     this.#reader = undefined
     if (!reader) return
     if (end.failed) reader.reject(end.error)
     else reader.resolve({ done: true, value: undefined })
-  }
-
-  /** What nobody takes any more. */
-  #dropChunk() {
-    const chunk = this.#chunk
-    this.#chunk = undefined
-    silenceAll(chunk?.value)
-    return chunk
   }
 
   next(): Promise<IteratorResult<unknown>> {
@@ -87,7 +78,7 @@ export class Feed implements AsyncIterableIterator<unknown> {
   /** The reader has had enough. */
   return(): Promise<IteratorResult<unknown>> {
     this.#unwanted = true
-    this.#dropChunk()?.taken(false)
+    this.#chunk?.taken(false)
     this.close()
     return Promise.resolve({ done: true, value: undefined })
   }

@@ -5,7 +5,6 @@ import { Refusal } from './errors.js'
 import type { FlowPort, HomeFlow } from './flows.js'
 import { formatItems } from './protocol.js'
 import { checked, type Origin, type Source } from './source.js'
-import { silenceAll, stop, unsend } from './unsent.js'
 import { isThenable } from './values.js'
 
 /** A frame with items is no larger, but for one that is so by itself. */
@@ -107,10 +106,10 @@ export class Outflow implements HomeFlow {
 
   /** What it failed with comes after the items before it. What cannot be sent is no fault of its own: it is stopped. */
   #take(step: unknown): void {
+    if (this.#ended) return
     let item: unknown
     try {
       const { done, value } = checked(step)
-      if (this.#ended) return this.#unsent(value)
       if (done) return this.#finish(true, value)
       item = value
     } catch (error) {
@@ -127,8 +126,7 @@ export class Outflow implements HomeFlow {
   /** Small plain items go together; one with references or bytes goes by itself, and so does a long one. */
   #item(value: unknown): void {
     const { references, channel } = this.port
-    const payload = boxArguments([value], references, this.origin.lends ? 'chunks' : 'items')
-    const { json, grouped, bytes } = payload
+    const { json, grouped, bytes, given } = boxArguments([value], references, 'items')
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
     // No frame may be more than the peer takes: at the least that is a few KiB.
     const batch = Math.min(BATCH, channel.peer.jsonBytes / 2, channel.peer.frameBytes / 2)
@@ -145,7 +143,7 @@ export class Outflow implements HomeFlow {
     try {
       channel.push(formatItems(this.id, this.#credit.spend(1, size), json), bytes)
     } catch (error) {
-      unsend(payload, references)
+      for (const one of given) references.takeBack(one)
       throw error
     }
     if (size > BATCH) channel.cut(BATCH, FRAME)
@@ -168,28 +166,29 @@ export class Outflow implements HomeFlow {
   }
 
   #finish(ok: boolean, value: unknown): void {
-    if (this.#ended) return this.#unsent(value)
+    if (this.#ended) return
     this.#ended = true
     this.#flush()
     this.tell(ok, value)
   }
 
   #stop(reason: unknown): void {
-    const { references, report } = this.port
     // What a stream fails with, whoever made it knows.
-    stop(this.#driven, reason, references, this.origin.restore ? () => {} : report)
+    const failed = (error: unknown) => this.origin.restore ?? this.port.report(error)
+    try {
+      const stopped = this.#close(reason)
+      if (isThenable(stopped)) stopped.then(undefined, failed)
+    } catch (error) {
+      failed(error)
+    }
   }
 
-  /** It came too late to be sent. */
-  #unsent(value: unknown): void {
-    if (this.origin.lends) silenceAll(value)
-    else this.port.references.letGo(value)
+  /** What was not read, and only makes iterators, has nothing to close. */
+  #close(value: unknown): unknown {
+    return this.#driven?.return?.(value)
   }
 
-  /**
-   * What is asked of it by hand goes to the iterator that was handed over. What was not read, and only makes iterators, has
-   * nothing to close.
-   */
+  /** What is asked of it by hand goes to the iterator that was handed over. */
   get #driven(): Source | undefined {
     this.#source ??= this.origin.source
     return this.#source
@@ -236,12 +235,11 @@ export class Outflow implements HomeFlow {
     this.#drop()
     const source = this.#driven
     if (!this.#ended && source?.throw) return this.#answer(() => source.throw!(error))
-    const rethrow = (step: unknown) => {
-      this.#unsent(step)
+    const rethrow = () => {
       throw error
     }
     const closed = this.#ended ? undefined : this.#return(undefined)
-    return isThenable(closed) ? closed.then(rethrow) : rethrow(closed)
+    return isThenable(closed) ? closed.then(rethrow) : rethrow()
   }
 
   /**
@@ -257,7 +255,7 @@ export class Outflow implements HomeFlow {
       this.#stop(value)
       return closed
     }
-    return this.#answer(() => this.#driven?.return?.(value) ?? closed)
+    return this.#answer(() => this.#close(value) ?? closed)
   }
 
   #drop(): void {

@@ -252,8 +252,7 @@ function dataOf(value: unknown, { boxing }: Pick<Giver, 'boxing'>): string | und
       boxing,
       give: refuse,
       giveFlow: refuse,
-      takeBack: refuse,
-      letGo: refuse
+      takeBack: refuse
     })
     return bytes.length === 0 ? json : undefined
   } catch {

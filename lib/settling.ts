@@ -12,12 +12,7 @@ export class HomePromise implements HomeFlow {
   #tell: Tell | undefined
   #outcome: readonly [ok: boolean, value: unknown] | undefined
 
-  constructor(
-    promise: PromiseLike<unknown>,
-    tell: Tell,
-    /** Given what it comes to when nobody waits for that any more. */
-    private readonly unheard: (value: unknown) => void
-  ) {
+  constructor(promise: PromiseLike<unknown>, tell: Tell) {
     this.#tell = tell
     Promise.resolve(promise).then(
       value => this.#settle(true, value),
@@ -27,8 +22,7 @@ export class HomePromise implements HomeFlow {
 
   #settle(ok: boolean, value: unknown): void {
     this.#outcome = [ok, value]
-    if (this.#tell) this.#tell(ok, value)
-    else this.unheard(value)
+    this.#tell?.(ok, value)
   }
 
   again(): void {
@@ -39,9 +33,8 @@ export class HomePromise implements HomeFlow {
     this.#tell = undefined
   }
 
-  /** Who takes it back sees to what it comes to. */
   undo(): void {
-    this.#tell = () => {}
+    this.end()
   }
 }
 

@@ -100,7 +100,7 @@ export type Member<T, K extends Key<T>> = unknown extends T
 type Remote<T, Own> =
   IsAny<T> extends true
     ? Untyped
-    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]-?: Shown<T, K> }
+    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]: Shown<T, K> }
 type Shown<T, K extends keyof Face<T>> = [T] extends [readonly unknown[]]
   ? ArrayStep<Face<T>[K], K>
   : Step<Face<T>[K]>
@@ -120,11 +120,11 @@ type Beyond<U, Own> =
     : [U] extends [Reference<infer T>]
       ? Remote<T, Own>
       : [U] extends [readonly unknown[]]
-        ? { readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]-?: Step<U[K]> }
+        ? { readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]: Step<U[K]> }
         : [U] extends [Leaf | Flow | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
           ? unknown
           : [U] extends [object]
-            ? { readonly [K in keyof U as Exclude<K, Own | symbol>]-?: Step<U[K]> }
+            ? { readonly [K in keyof U as Exclude<K, Own | symbol>]: Step<U[K]> }
             : unknown
 
 /**
@@ -142,13 +142,22 @@ type AnswerAtOnce =
   | ('every' | 'some' | 'filter' | 'find' | 'findIndex' | 'findLast' | 'findLastIndex')
   | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
-/** One member further, unless nothing could ever come of it. */
-type Step<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>
+/**
+ * One member further. A member that may be missing, or null, is so here, too: types do not tell a netref, which has a
+ * path for each name, from a copy, where `?.` has to look.
+ */
+type Step<T> = unknown extends T
+  ? Path<T>
+  : [NonNullable<T>] extends [never]
+    ? Path<T>
+    : There<NonNullable<T>> | Extract<T, null | undefined>
+/** A path, unless nothing could ever come of it. */
+type There<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>
 type Outcome<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
 
 /**
  * Up to four overloads: `infer` repeats the first where there are fewer, and an intersection drops repeated
- * signatures. Type parameters are lost, only their constraints are seen.
+ * signatures. `infer` sees constraints in place of type parameters.
  */
 type Callable<T> = [T] extends [
   {
@@ -158,9 +167,31 @@ type Callable<T> = [T] extends [
     (...args: infer A4): infer R4
   }
 ]
-  ? Call<A1, R1> & Call<A2, R2> & Call<A3, R3> & Call<A4, R4> & NoFunctionNames<T>
+  ? Generic<
+      T,
+      ((...args: A1) => R1) & ((...args: A2) => R2) & ((...args: A3) => R3) & ((...args: A4) => R4),
+      R1 | R2 | R3 | R4
+    > &
+      Call<A1, R1> &
+      Call<A2, R2> &
+      Call<A3, R3> &
+      Call<A4, R4> &
+      NoFunctionNames<T>
   : unknown
 type Call<A extends readonly unknown[], R> = (...args: SendableAll<A>) => Pending<R>
+
+/**
+ * The signature of a generic function whose answer depends on a type parameter: `infer` does not see it again, and
+ * there is no way to change it. So it is kept where nothing about it has to be changed: it answers a promise of what
+ * arrives as it is.
+ */
+type Generic<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred) => void]
+  ? unknown
+  : [keyof F, R] extends [never, PromiseLike<infer V>]
+    ? [Unboxed<V>] extends [V]
+      ? F
+      : unknown
+    : unknown
 
 /** What a class makes is an instance, so a reference even if it has no methods. */
 type Newable<T> = [T] extends [new (...args: infer A) => infer I]

@@ -130,6 +130,45 @@ t.test('a path of any depth is one message; nothing is sent to look at a result'
   })
 )
 
+interface Observer {
+  next(value: number): void
+  error?(message: string): void
+  complete?: () => string
+}
+
+t.test('a member that may be missing: on a copy `?.` finds out, on a netref its home does', t => {
+  class Optional extends Service {
+    async exposed_feed(observer: Netref<Observer>) {
+      await observer.next(1)
+      await observer.error?.('no more')
+      return observer.complete?.()
+    }
+    exposed_plugin(): { name: string; stop?(): string; pause?: () => string } {
+      return expose({ name: 'a', pause: undefined } as {
+        name: string
+        stop?(): string
+        pause?: () => string
+      })
+    }
+  }
+  return overMemory(t, Optional, async conn => {
+    const seen: unknown[] = []
+    const next = (value: number) => void seen.push(value)
+    t.equal(await conn.root.feed({ next }), undefined)
+    t.equal(
+      await conn.root.feed({ next, error: message => seen.push(message), complete: () => 'done' }),
+      'done'
+    )
+    t.same(seen, [1, 1, 'no more'])
+    t.match(await rejection(conn.root.feed(expose({ next }))), { code: 'not-exposed' })
+    const plugin = await conn.root.plugin()
+    t.match(await rejection(plugin.stop!()), { code: 'not-exposed' })
+    t.equal(await Netref.has(plugin, 'stop'), false)
+    t.match(await rejection(plugin.pause!()), { code: 'not-callable' }, 'it is there, and undefined')
+    t.equal(await plugin.pause, undefined)
+  })
+})
+
 t.test('a call is sent when it is made, once, awaited or not; a read is sent at each `then`', t =>
   overMemory(t, Shelf, async conn => {
     const root: Loose = conn.root

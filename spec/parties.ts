@@ -26,9 +26,8 @@ References.prototype.give = function (object, self) {
   return given
 }
 References.prototype.takeBack = function (given) {
-  const object = takeBack.call(this, given)
+  takeBack.call(this, given)
   endOf(this)?.tookBack(given)
-  return object
 }
 References.prototype.trailing = function () {
   const end = endOf(this)
