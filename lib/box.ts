@@ -21,10 +21,15 @@ export type ReferenceKind = 'o' | 'f' | 'h' | FlowKind
 export interface Giver {
   /** The wire form of a reference to `object`; `self` is the object a member function belongs to. */
   give(object: object, self: object | undefined): Given
-  /** The same for one with a flow of its own. */
-  giveFlow(object: object, kind: FlowKind): Given
-  /** Takes back one giving of a reference that was not sent after all. */
-  takeBack(given: Given): void
+  /** The same for one with a flow of its own; `lent` is one that stays its owner's where it is not sent. */
+  giveFlow(object: object, kind: FlowKind, lent: boolean): Given
+  /**
+   * Takes back one giving of a reference that was not sent after all. @returns what it is to, where that has a flow and is
+   * given to nobody now
+   */
+  takeBack(given: Given): object | undefined
+  /** Lets go of what was to be handed over and is not sent after all. */
+  letGo(value: unknown): void
   /** What the peer takes at most, and whether stacks of errors go along. */
   readonly boxing: Pick<Limits, 'depth' | 'jsonBytes' | 'values'> & { readonly exposeStacks: boolean }
 }
@@ -36,11 +41,19 @@ export interface Payload {
   readonly grouped: boolean
   readonly bytes: readonly Uint8Array[]
   readonly given: readonly Given[]
+  /** Whether it stays its owner's where it is not sent. */
+  readonly lent: boolean
 }
 export type Given = readonly [kind: ReferenceKind, data: unknown]
 
 const NOTHING: readonly never[] = []
-const plain = (json: string): Payload => ({ json, grouped: false, bytes: NOTHING, given: NOTHING })
+const plain = (json: string): Payload => ({
+  json,
+  grouped: false,
+  bytes: NOTHING,
+  given: NOTHING,
+  lent: true
+})
 
 /**
  * What crosses for the arguments of a call, or a list of that name.

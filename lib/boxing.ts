@@ -8,15 +8,8 @@ import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
 import { columnsOf, type DataRecord, namesOf, savedBy, TableCount } from './table.js'
 import { KEYS_IN_ONE } from './unbox.js'
-import {
-  type FlowKind,
-  isIterable,
-  isPlainPrimitive,
-  nameIn,
-  silence,
-  type Travel,
-  travelOf
-} from './values.js'
+import { isLent, silenceAll, unsend } from './unsent.js'
+import { type FlowKind, isIterable, isPlainPrimitive, nameIn, type Travel, travelOf } from './values.js'
 
 /** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
 const ENDLESS = Symbol('endless')
@@ -33,6 +26,8 @@ export class Boxing extends Marks {
   #tableCount: TableCount | undefined
   /** Set while fields of an error are boxed: references stay home there. */
   #dataOnly = false
+  /** Of a walk that fails, what it was reading, in lists: what an accessor made is nowhere else. */
+  #read: unknown
 
   constructor(
     name: string,
@@ -49,16 +44,33 @@ export class Boxing extends Marks {
     try {
       return this.payload(this.box(value, 0, self), this.giver.boxing.values)
     } catch (error) {
-      try {
-        if (error !== ENDLESS) throw error
-        // A stream is locked while it is given.
-        for (const given of this.given) if (isStream(given)) this.giver.takeBack(given)
-        return new Boxing(this.name, this.giver, this.isArguments, new Map()).whole(value, self)
-      } finally {
-        // Not before the second walk, so that what is given in both was never taken back altogether.
-        for (const given of this.given) if (error !== ENDLESS || !isStream(given)) this.giver.takeBack(given)
-      }
+      if (error === ENDLESS) return this.#again(value, self)
+      this.#takeBack(this.given, value)
+      throw error
     }
+  }
+
+  /** By a walk that meets each container once. */
+  #again(value: unknown, self?: object): Payload {
+    // A stream is locked while it is given.
+    for (const given of this.given) if (isStream(given)) this.giver.takeBack(given)
+    try {
+      return new Boxing(this.name, this.giver, this.isArguments, new Map()).whole(value, self)
+    } finally {
+      // Not before the second walk, so that what is given in both was never taken back altogether.
+      this.#takeBack(this.given.filter(given => !isStream(given)))
+    }
+  }
+
+  /** What was given, or is known to this walk alone, is not sent after all; nor is `value`. */
+  #takeBack(given: readonly Given[], value?: unknown): void {
+    unsend({ given, lent: isLent(this.name) }, this.giver, [this.#read, value])
+  }
+
+  /** The walk fails. @throws the error */
+  #fail(read: unknown, error: unknown): never {
+    this.#read = [this.#read, read]
+    throw error
   }
 
   box(value: unknown, depth: number, self?: object): unknown {
@@ -95,11 +107,16 @@ export class Boxing extends Marks {
     const outer = this.#dataOnly
     this.#dataOnly = true
     this.place.push(...place)
+    const known = this.#read
     let data: { boxed: unknown } | undefined
+    let value: unknown
     try {
-      data = { boxed: this.box(read(), depth) }
+      value = read()
+      data = { boxed: this.box(value, depth) }
     } catch (error) {
       if (error === ENDLESS) throw error
+      silenceAll([value, this.#read])
+      this.#read = known
       this.forget(point)
       if (this.met) for (const object of [...this.met.keys()].slice(met)) this.met.delete(object)
     }
@@ -155,10 +172,9 @@ export class Boxing extends Marks {
   }
 
   #flow(object: object, kind: FlowKind, depth: number): unknown {
-    if (kind === 'p') silence(object)
     if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
     this.#unlocked(object)
-    const given = this.giver.giveFlow(object, kind)
+    const given = this.giver.giveFlow(object, kind, isLent(this.name))
     this.given.push(given)
     if (isStream(given)) this.#streams = (this.#streams ?? new Set()).add(object)
     const [made, data] = given
@@ -251,11 +267,15 @@ export class Boxing extends Marks {
     const copy = { ...object }
     if (isIterable(copy)) return this.#flow(object, 'i', depth)
     if (typeof copy.then === 'function') return this.#flow(object, 'p', depth)
-    for (const key in copy) {
-      const item = copy[key]
-      // What Object.prototype may have is not sent.
-      if (isPlainPrimitive(item) || !Object.hasOwn(copy, key)) continue
-      copy[key] = this.inside(key, item, depth + 1, object)
+    try {
+      for (const key in copy) {
+        const item = copy[key]
+        // What Object.prototype may have is not sent.
+        if (isPlainPrimitive(item) || !Object.hasOwn(copy, key)) continue
+        copy[key] = this.inside(key, item, depth + 1, object)
+      }
+    } catch (error) {
+      this.#fail(copy, error)
     }
     return copy
   }
@@ -288,11 +308,20 @@ export class Boxing extends Marks {
     this.#descend(depth + 1)
     const records = items as DataRecord[]
     const columns = columnsOf(records, names)
-    return columns && this.table(names, columns, column => this.#items(column, depth + 1, records))
+    try {
+      return columns && this.table(names, columns, column => this.#items(column, depth + 1, records))
+    } catch (error) {
+      this.#fail(columns, error)
+    }
   }
 
   /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */
   #registered(object: object, type: string, depth: number): unknown {
-    return this.mark(['custom', type], [this.inside(0, encodeType(type, object), depth + 1)])
+    const encoded = encodeType(type, object)
+    try {
+      return this.mark(['custom', type], [this.inside(0, encoded, depth + 1)])
+    } catch (error) {
+      this.#fail(encoded, error)
+    }
   }
 }

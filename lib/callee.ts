@@ -21,6 +21,7 @@ import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { Turns } from './turns.js'
 import { isReference, unbox } from './unbox.js'
+import { silenceAll, unsend } from './unsent.js'
 import { isThenable } from './values.js'
 
 export class Callee {
@@ -226,10 +227,11 @@ export class Callee {
 
   /** Answers with a value, and lets the calls run that wait for it. */
   reply(id: number, outcome: Outcome): void {
-    if (this.#ended) return
-    this.#letGo(id)
     const { value, self } = outcome
+    if (this.#ended) return this.references.letGo(value)
+    this.#letGo(id)
     if (id < 0) {
+      this.references.letGo(value)
       this.#witness.replied(id, true, value)
       return void this.#oneWays.delete(id)
     }
@@ -246,9 +248,10 @@ export class Callee {
 
   /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
   fail(id: number, error: unknown, kept = true): void {
-    if (this.#ended) return
+    if (this.#ended) return this.references.letGo(error)
     this.#letGo(id)
     if (id < 0) {
+      silenceAll(error)
       const call = this.#labelOf(id)
       this.report(error instanceof Refusal ? refusalError(error.code, call, error.message) : error, call)
       this.#witness.replied(id, false, error)
@@ -274,7 +277,7 @@ export class Callee {
       return this.channel.reply(message, payload?.bytes ?? [])
     } catch (error) {
       // A message without a payload always fits.
-      for (const given of payload!.given) this.references.takeBack(given)
+      unsend(payload!, this.references)
       throw error
     }
   }

@@ -35,6 +35,7 @@ import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
 import { unbox } from './unbox.js'
+import { silenceAll, unsend } from './unsent.js'
 
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
 interface Watched {
@@ -85,6 +86,7 @@ export class Caller {
   ): Result {
     const result = new Result(this.session, op, base, path, operand, options)
     if (options?.signal?.aborted) {
+      silenceAll(operand)
       result.reject(options.signal.reason, false)
       return result
     }
@@ -110,7 +112,8 @@ export class Caller {
       // Who was told of it may have ended the session.
       if (options && id > 0 && !this.#ended) this.#watch(result, options)
     } catch (error) {
-      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      if (payload) unsend(payload, this.references)
+      else silenceAll(operand)
       const ours = error instanceof UnsendableError || error instanceof NetrefError
       if (ours) error.message = `${result.label}: ${error.message}`
       result.reject(error, ours)
@@ -193,7 +196,7 @@ export class Caller {
       if (!this.#ended) this.channel.push(formatCancel(id, payload.json), payload.bytes)
     } catch {
       // A reason that cannot travel is told as none.
-      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      if (payload) unsend(payload, this.references)
       if (!this.#ended) this.channel.push(formatCancel(id), [])
     }
   }
@@ -270,7 +273,7 @@ export class Caller {
       this.#send(result, sent, boxed.bytes)
     } catch {
       // It is larger than what the other side is known to take.
-      for (const given of boxed.given) this.references.takeBack(given)
+      unsend(boxed, this.references)
       return false
     }
     result.session = this.session

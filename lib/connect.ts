@@ -18,7 +18,7 @@ import {
 import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
 import { keyingOf, type ResultOptions } from './results.js'
-import { rootMaker, Service, type ServiceSource } from './service.js'
+import { rootMaker, Service, type ServiceSource, sharedRoot } from './service.js'
 import { Session, type SessionEvents, type SessionSetup } from './session.js'
 import type { SessionStats } from './stats.js'
 import { Introducing, type Token } from './token.js'
@@ -208,7 +208,7 @@ export function connect<T>(
   const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
   if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
   // The settings last: V8 makes a shape of its own for each object where more follows what is spread.
-  const setup = { heartbeat, makeRoot, recovery, ...settings }
+  const setup = { heartbeat, shared: sharedRoot(service), makeRoot, recovery, ...settings }
   return new Connection(openOne(), setup, renew ? recovery : undefined)
 }
 
@@ -219,7 +219,7 @@ export function over<T>(
 ): Connection<T> {
   const settings = settingsOf(options)
   const makeRoot = rootMaker(service)
-  return new Connection(open(settings), { makeRoot, ...settings })
+  return new Connection(open(settings), { shared: sharedRoot(service), makeRoot, ...settings })
 }
 
 function parseAddress(url: unknown): string {
@@ -260,7 +260,11 @@ export class Pair<T> extends Connection<T> {
     const transports = MemoryTransport.pair()
     const makeRoot = rootMaker(source)
     const settings = settingsOf(serving)
-    super(transports[0], { makeRoot: rootMaker(service), ...settingsOf(options) })
+    super(transports[0], {
+      shared: sharedRoot(service),
+      makeRoot: rootMaker(service),
+      ...settingsOf(options)
+    })
     this.served = new Session(transports[1], {
       initiates: false,
       identity,

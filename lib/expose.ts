@@ -36,8 +36,23 @@ export interface Grant {
 }
 
 const grants = new WeakMap<object, Grant>()
-/** Whether an object that would travel by value was ever exposed: until then no value needs to be looked up. */
+/** Whether any object that would travel by value goes by reference: until then no value needs to be looked up. */
 let valuesExposed = false
+
+/** Of a root that was not exposed. The rules for roots hold for it, wherever a peer comes across it. */
+export const ROOT: Grant = { read: undefined, write: new Set(), help: new Map(), released: undefined }
+
+/**
+ * Makes the root of a session go by reference in every session, whatever kind of object it is: its data and private
+ * members stay here. An object that was exposed keeps its members.
+ */
+export function declareRoot<T extends object>(object: T): T {
+  if (typeof object === 'function' || isNetref(object) || grants.has(object)) return object
+  if (travelOf(object).as === 'reference') return object
+  grants.set(object, ROOT)
+  valuesExposed = true
+  return object
+}
 
 /**
  * Hands an object over by reference, with these members, in every session; a second call replaces the first. For
@@ -74,13 +89,13 @@ function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> 
   return new Set(names)
 }
 
-/** What `expose()` said of this object, if it did. */
+/** What `expose()` said of this object, if it did; `ROOT` for a root of which it said nothing. */
 export const grantOf = (object: object): Grant | undefined => grants.get(object)
 
 /** Whether an object that might travel by value goes by reference. */
 export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
 
-/** @internal Whether it is what crosses as data, key by key, and not by reference: a plain object that was not exposed. */
+/** @internal Whether it is what crosses as data, key by key: a plain object that was not exposed, and is no root. */
 export const isPlainRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' &&
   value !== null &&

@@ -1,12 +1,13 @@
 // The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
 // for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
 import { Refusal } from './errors.js'
-import { grantOf, inheritRule, isMarkedName, isRuledName, type Mark, markOf } from './expose.js'
+import { grantOf, inheritRule, isMarkedName, isRuledName, type Mark, markOf, ROOT } from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
 import type { CommonOptions } from './options.js'
 import { permits } from './policy.js'
 import { Service } from './service.js'
+import { silenceAll } from './unsent.js'
 import { isIndex, isThenable, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
@@ -82,6 +83,7 @@ export function within(holder: unknown, name: Name, { held }: Origin): Members {
   if (held) return holder as Members
   const end = endAt(holder)
   if (end === undefined) return holder as Members
+  silenceAll(holder)
   throw new Refusal('not-exposed', `${describe(name)} is read off ${end}`)
 }
 
@@ -111,14 +113,8 @@ const LEAF: Travel = { as: 'leaf' }
 const REFERENCE: Travel = { as: 'reference' }
 
 /** The property that stands for `name`, if this peer may use it. */
-export function memberOf(
-  object: object,
-  name: Name,
-  exposure: Exposure,
-  from: Origin,
-  create: boolean
-): Name | undefined {
-  const member = findMember(object, name, exposure, from, create)
+export function memberOf(object: object, name: Name, exposure: Exposure, create: boolean): Name | undefined {
+  const member = findMember(object, name, exposure, create)
   if (member === undefined || !isRuledName(member)) return member
   const mark = markOn(object, member)
   return mark && !permits(mark) ? undefined : member
@@ -129,13 +125,7 @@ export function memberOf(
  * it need not be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
  * is missing.
  */
-function findMember(
-  object: object,
-  name: Name,
-  exposure: Exposure,
-  { isRoot }: Origin,
-  create: boolean
-): Name | undefined {
+function findMember(object: object, name: Name, exposure: Exposure, create: boolean): Name | undefined {
   const reserved = isReserved(object, name)
   if (typeof name === 'string') {
     const prefixed = exposure.exposedPrefix + name
@@ -144,7 +134,9 @@ function findMember(
   }
   if (reserved) return undefined
   if (isMarkedName(name) && markOn(object, name)) return name
-  const grant = grantOf(object)
+  const known = grantOf(object)
+  const isRoot = known === ROOT
+  const grant = isRoot ? undefined : known
   if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
   if (typeof name === 'symbol') return undefined
   const isPublic = !name.startsWith('_')
@@ -208,12 +200,12 @@ function markOn(object: object, name: Name): Mark | undefined {
 }
 
 /** The members a peer may use, by the names it would write. */
-export function membersOf(object: object, exposure: Exposure, from: Origin): Map<string, Name> {
+export function membersOf(object: object, exposure: Exposure): Map<string, Name> {
   const members = new Map<string, Name>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     for (const property of Object.getOwnPropertyNames(at)) {
       for (const name of namesOf(property, exposure.exposedPrefix)) {
-        const member = memberOf(object, name, exposure, from, false)
+        const member = memberOf(object, name, exposure, false)
         if (member === undefined) continue
         members.set(name, member)
         break
@@ -227,7 +219,9 @@ export function membersOf(object: object, exposure: Exposure, from: Origin): Map
 export function isCollection(object: object, { held }: Origin): boolean {
   const grant = grantOf(object)
   if (!grant) return !held && travelOf(object).as === 'array'
-  return !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
+  return (
+    grant !== ROOT && !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
+  )
 }
 
 /** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */

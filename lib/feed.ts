@@ -1,4 +1,5 @@
 // What one writes and another reads, one by one: an iterator made of what is put into it.
+import { silenceAll } from './unsent.js'
 
 interface Waiting {
   resolve(step: IteratorResult<unknown>): void
@@ -25,6 +26,7 @@ export class Feed implements AsyncIterableIterator<unknown> {
 
   /** Resolves when it was taken, or with `false` when nothing more is. To be called again only then. */
   put(value: unknown): Promise<boolean> {
+    if (this.#end?.failed || this.#unwanted) silenceAll(value)
     if (this.#end?.failed) return Promise.reject(this.#end.error)
     if (this.#unwanted) return Promise.resolve(false)
     const reader = this.#reader
@@ -51,14 +53,21 @@ export class Feed implements AsyncIterableIterator<unknown> {
     if (this.#end) return
     this.#end = end
     if (end.failed) {
-      this.#chunk?.lost(end.error)
-      this.#chunk = undefined
+      this.#dropChunk()?.lost(end.error)
     }
     const reader = this.#reader
     this.#reader = undefined
     if (!reader) return
     if (end.failed) reader.reject(end.error)
     else reader.resolve({ done: true, value: undefined })
+  }
+
+  /** What nobody takes any more. */
+  #dropChunk() {
+    const chunk = this.#chunk
+    this.#chunk = undefined
+    silenceAll(chunk?.value)
+    return chunk
   }
 
   next(): Promise<IteratorResult<unknown>> {
@@ -78,7 +87,7 @@ export class Feed implements AsyncIterableIterator<unknown> {
   /** The reader has had enough. */
   return(): Promise<IteratorResult<unknown>> {
     this.#unwanted = true
-    this.#chunk?.taken(false)
+    this.#dropChunk()?.taken(false)
     this.close()
     return Promise.resolve({ done: true, value: undefined })
   }

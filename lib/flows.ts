@@ -24,6 +24,7 @@ import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settli
 import { type Origin, originOf } from './source.js'
 import { SparseMap } from './sparse-map.js'
 import { type Taker, unbox } from './unbox.js'
+import { type Home, silenceAll, unsend } from './unsent.js'
 import type { FlowKind } from './values.js'
 import { ArrivedWritable, HomeWritable } from './writable.js'
 
@@ -71,7 +72,7 @@ export interface Holder {
 /** What a flow asks of its session. */
 export interface FlowPort {
   readonly channel: FlowChannel
-  readonly references: Giver & Taker & Holder
+  readonly references: Giver & Taker & Holder & Home
   readonly session: Requester
   readonly report: Report
   /** The most that may wait here to be read, in bytes; and how much does. */
@@ -104,7 +105,7 @@ export class Flows implements FlowPort {
 
   constructor(
     readonly channel: FlowChannel,
-    readonly references: Giver & Taker & Holder,
+    readonly references: FlowPort['references'],
     readonly session: Requester,
     readonly report: Report,
     readonly bufferedBytes: number
@@ -112,11 +113,11 @@ export class Flows implements FlowPort {
 
   // At home.
 
-  /** An object of ours was given, as number `id`. @returns what is told of it beside that */
-  give(kind: FlowKind, id: number, object: object): readonly unknown[] {
+  /** An object of ours was given, as number `id`, or lent. @returns what is told of it beside that */
+  give(kind: FlowKind, id: number, object: object, lent: boolean): readonly unknown[] {
     if (this.#home.has(id)) return NOTHING
     if (kind !== 'r') {
-      this.#home.set(id, this.#makeHome(kind, id, object))
+      this.#home.set(id, this.#makeHome(kind, id, object, lent))
       return NOTHING
     }
     const opened = openReadable(object, () => this.channel.peer.frameBytes)
@@ -125,38 +126,40 @@ export class Flows implements FlowPort {
   }
 
   #outflow(id: number, origin: Origin): Outflow {
-    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
+    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value, false)
     return new Outflow(id, origin, this, this.#waiting, tell)
   }
 
-  #makeHome(kind: Exclude<FlowKind, 'r'>, id: number, object: object): HomeFlow {
-    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value)
+  #makeHome(kind: Exclude<FlowKind, 'r'>, id: number, object: object, lent: boolean): HomeFlow {
+    const tell = (ok: boolean, value: unknown) => this.#tell(id, ok, value, lent)
+    const unheard = lent ? silenceAll : (value: unknown) => this.references.letGo(value)
     switch (kind) {
       case 'i':
         return this.#outflow(id, originOf(object))
       case 'w':
         return new HomeWritable(object)
       case 'p':
-        return new HomePromise(object as PromiseLike<unknown>, tell)
+        return new HomePromise(object as PromiseLike<unknown>, tell, unheard)
       case 'a':
         return new HomeSignal(object as AbortSignal, tell)
     }
   }
 
   /** Says how a flow ended. What cannot be sent is told as an error; never throws. */
-  #tell(id: number, ok: boolean, value: unknown): void {
+  #tell(id: number, ok: boolean, value: unknown, lent: boolean): void {
+    const [good, bad] = lent ? ['value', 'reason'] : ['result', 'error']
     let payload: Payload | undefined
     try {
-      if (value !== undefined) payload = boxValue(value, ok ? 'result' : 'error', this.references)
+      if (value !== undefined) payload = boxValue(value, ok ? good : bad, this.references)
       this.channel.push(formatEnded(id, ok, payload?.json), payload?.bytes ?? [])
     } catch (error) {
-      for (const given of payload?.given ?? []) this.references.takeBack(given)
+      if (payload) unsend(payload, this.references)
       const ours = error instanceof UnsendableError || error instanceof LimitError
       const why = ours ? error : new UnsendableError(`it ended with what cannot be sent: ${describe(error)}`)
       // Where not even that can be sent, it is told that it failed, and not why.
       if (value instanceof UnsendableError || value instanceof LimitError)
         this.channel.push(formatEnded(id, false), NO_BYTES)
-      else this.#tell(id, false, why)
+      else this.#tell(id, false, why, lent)
     }
   }
 

@@ -6,6 +6,7 @@ import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import type { Ref } from './netref.js'
 import { formatPull, Op } from './protocol.js'
+import { silenceAll } from './unsent.js'
 
 type Step = IteratorResult<unknown>
 
@@ -181,7 +182,11 @@ export class Inflow implements ArrivedFlow {
   /** Does at home what the iterator's own methods do, one step at a time. */
   drive(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
     const gone = this.#over || this.#end !== undefined
-    if (method === 'next') return gone ? this.#atEnd() : this.#ask(method, value)
+    if (method === 'next') {
+      if (!gone) return this.#ask(method, value)
+      silenceAll(value)
+      return this.#atEnd()
+    }
     this.#drop()
     if (method === 'return') return this.#return(value, gone)
     this.#end = undefined
@@ -253,6 +258,7 @@ export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown>
   next(value?: unknown): Promise<Step> {
     if (value === undefined && this.#ahead) return this.#inflow.read()
     if (this.#inflow.opened) {
+      silenceAll(value)
       const message = 'next(value): items were read ahead of it; pass a value from the second next() on'
       return Promise.reject(new TypeError(message))
     }

@@ -5,6 +5,7 @@ import { LimitError, UnsendableError } from './errors.js'
 import { className, formatPlace } from './labels.js'
 import type { Kind } from './protocol.js'
 import { hasMoved } from './transfer.js'
+import { isLent } from './unsent.js'
 
 /** The JSON of groups; that of a reference by itself, which most are, is known. */
 function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
@@ -141,7 +142,7 @@ export class Marks {
     const json = JSON.stringify(boxed)
     const grouped = this.#groups.length > 0
     const groups = grouped ? `,${formatGroups(this.#groups)}` : ''
-    return { json: json + groups, grouped, bytes: this.bytes, given: this.given }
+    return { json: json + groups, grouped, bytes: this.bytes, given: this.given, lent: isLent(this.name) }
   }
 }
 

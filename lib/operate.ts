@@ -20,6 +20,7 @@ import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
+import { silenceAll } from './unsent.js'
 import { travelOf } from './values.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
@@ -58,7 +59,7 @@ export function operate(
   if (origin.again && op !== Op.call) throw mayHaveRun(name)
   if (name === undefined) return itself(op, holder, operand, origin)
   const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, from, op === Op.set)
+  const member = memberOf(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
   if (member === undefined) throw notExposed(name)
   switch (op) {
@@ -127,7 +128,10 @@ function call(
 ): unknown {
   if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
   if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
-  if (typeof fn !== 'function') throw new Refusal('not-callable', `${what(name)} is not a function`)
+  if (typeof fn !== 'function') {
+    silenceAll(fn)
+    throw new Refusal('not-callable', `${what(name)} is not a function`)
+  }
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
   if (!permits(rule)) throw notExposed(name ?? 'it')
@@ -136,7 +140,10 @@ function call(
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
   if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
-  if (!isConstructor(type)) throw new Refusal('not-callable', `${what(name)} is not a class`)
+  if (!isConstructor(type)) {
+    silenceAll(type)
+    throw new Refusal('not-callable', `${what(name)} is not a class`)
+  }
   return Reflect.construct(type, args)
 }
 
@@ -173,7 +180,7 @@ function write(
 /** A step on the way: what stands at `name`. Getters run once. */
 function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, from, false)
+  const member = memberOf(object, name, exposure, false)
   if (member === undefined) throw notExposed(name)
   return object[member]
 }
@@ -188,7 +195,7 @@ function list(
   if (!exposure.describe)
     throw new Refusal('not-exposed', 'what there is is not told: its home has `describe: false`')
   const object = within(holder, 'keys', from)
-  const members = membersOf(object, exposure, from)
+  const members = membersOf(object, exposure)
   if (op === Op.keys) return [...members.keys()]
   return [...members].map(([name, member]) => {
     const at = whereIs(object, member)
@@ -205,9 +212,14 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
     return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
   }
   const data: Record<string, unknown> = {}
-  for (const [name, member] of membersOf(object, exposure, from)) {
-    const value = object[member]
-    if (typeof value !== 'function' || isNetref(value)) data[name] = value
+  try {
+    for (const [name, member] of membersOf(object, exposure)) {
+      const value = object[member]
+      if (typeof value !== 'function' || isNetref(value)) data[name] = value
+    }
+  } catch (error) {
+    silenceAll(data)
+    throw error
   }
   return data
 }
@@ -216,8 +228,7 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
 function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
-    const allowed =
-      name in object && (isCollection(object, from) || memberOf(object, name, exposure, from, false))
+    const allowed = name in object && (isCollection(object, from) || memberOf(object, name, exposure, false))
     if (allowed) return asIterable(call(object[name], object, name, [], from))
   }
   throw notExposed(Symbol.asyncIterator)

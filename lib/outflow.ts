@@ -5,6 +5,7 @@ import { Refusal } from './errors.js'
 import type { FlowPort, HomeFlow } from './flows.js'
 import { formatItems } from './protocol.js'
 import { checked, type Origin, type Source } from './source.js'
+import { silenceAll, stop, unsend } from './unsent.js'
 import { isThenable } from './values.js'
 
 /** A frame with items is no larger, but for one that is so by itself. */
@@ -106,10 +107,10 @@ export class Outflow implements HomeFlow {
 
   /** What it failed with comes after the items before it. What cannot be sent is no fault of its own: it is stopped. */
   #take(step: unknown): void {
-    if (this.#ended) return
     let item: unknown
     try {
       const { done, value } = checked(step)
+      if (this.#ended) return this.#unsent(value)
       if (done) return this.#finish(true, value)
       item = value
     } catch (error) {
@@ -126,7 +127,8 @@ export class Outflow implements HomeFlow {
   /** Small plain items go together; one with references or bytes goes by itself, and so does a long one. */
   #item(value: unknown): void {
     const { references, channel } = this.port
-    const { json, grouped, bytes, given } = boxArguments([value], references, 'items')
+    const payload = boxArguments([value], references, this.origin.lends ? 'chunks' : 'items')
+    const { json, grouped, bytes } = payload
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
     // No frame may be more than the peer takes: at the least that is a few KiB.
     const batch = Math.min(BATCH, channel.peer.jsonBytes / 2, channel.peer.frameBytes / 2)
@@ -143,7 +145,7 @@ export class Outflow implements HomeFlow {
     try {
       channel.push(formatItems(this.id, this.#credit.spend(1, size), json), bytes)
     } catch (error) {
-      for (const one of given) references.takeBack(one)
+      unsend(payload, references)
       throw error
     }
     if (size > BATCH) channel.cut(BATCH, FRAME)
@@ -166,29 +168,28 @@ export class Outflow implements HomeFlow {
   }
 
   #finish(ok: boolean, value: unknown): void {
-    if (this.#ended) return
+    if (this.#ended) return this.#unsent(value)
     this.#ended = true
     this.#flush()
     this.tell(ok, value)
   }
 
   #stop(reason: unknown): void {
+    const { references, report } = this.port
     // What a stream fails with, whoever made it knows.
-    const failed = (error: unknown) => this.origin.restore ?? this.port.report(error)
-    try {
-      const stopped = this.#close(reason)
-      if (isThenable(stopped)) stopped.then(undefined, failed)
-    } catch (error) {
-      failed(error)
-    }
+    stop(this.#driven, reason, references, this.origin.restore ? () => {} : report)
   }
 
-  /** What was not read, and only makes iterators, has nothing to close. */
-  #close(value: unknown): unknown {
-    return this.#driven?.return?.(value)
+  /** It came too late to be sent. */
+  #unsent(value: unknown): void {
+    if (this.origin.lends) silenceAll(value)
+    else this.port.references.letGo(value)
   }
 
-  /** What is asked of it by hand goes to the iterator that was handed over. */
+  /**
+   * What is asked of it by hand goes to the iterator that was handed over. What was not read, and only makes iterators, has
+   * nothing to close.
+   */
   get #driven(): Source | undefined {
     this.#source ??= this.origin.source
     return this.#source
@@ -235,11 +236,12 @@ export class Outflow implements HomeFlow {
     this.#drop()
     const source = this.#driven
     if (!this.#ended && source?.throw) return this.#answer(() => source.throw!(error))
-    const rethrow = () => {
+    const rethrow = (step: unknown) => {
+      this.#unsent(step)
       throw error
     }
     const closed = this.#ended ? undefined : this.#return(undefined)
-    return isThenable(closed) ? closed.then(rethrow) : rethrow()
+    return isThenable(closed) ? closed.then(rethrow) : rethrow(closed)
   }
 
   /**
@@ -255,7 +257,7 @@ export class Outflow implements HomeFlow {
       this.#stop(value)
       return closed
     }
-    return this.#answer(() => this.#close(value) ?? closed)
+    return this.#answer(() => this.#driven?.return?.(value) ?? closed)
   }
 
   #drop(): void {

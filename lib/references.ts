@@ -12,6 +12,7 @@ import { formatRelease, type PeerLimits } from './protocol.js'
 import { Rate } from './rate.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
+import { type Home, letGo } from './unsent.js'
 import type { FlowKind } from './values.js'
 
 /** Netrefs nobody holds any more, told by the collector. To unregister one would cost each of them half as much again. */
@@ -33,7 +34,7 @@ const isFlow = (kind: ReferenceKind): kind is FlowKind => Object.hasOwn(FLOWS, k
 /** How much of a peer's name for a netref is kept, to tell of it. */
 const NAME_LENGTH = 60
 
-export class References implements Giver, Taker {
+export class References implements Giver, Taker, Home {
   boxing!: Giver['boxing']
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
@@ -51,7 +52,7 @@ export class References implements Giver, Taker {
     private readonly rootRef: Ref,
     /** Told that there is something to give back, at the end of the tick. */
     private readonly freeing: () => void,
-    private readonly report: Report,
+    readonly report: Report,
     channel: FlowChannel
   ) {
     this.exports = new ExportTable(limits.exports)
@@ -74,14 +75,14 @@ export class References implements Giver, Taker {
     return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
   }
 
-  giveFlow(object: object, kind: FlowKind): Given {
+  giveFlow(object: object, kind: FlowKind, lent: boolean): Given {
     // A stream is read and written where it has got to: the original is locked.
     const ref = kind === 'r' || kind === 'w' ? undefined : refBehind(object)
     if (ref?.session === this.session && !ref.released) return ['h', ref.id]
     const { id } = this.exports.give(object, undefined)
     let told: readonly unknown[]
     try {
-      told = this.flows.give(kind, id, object)
+      told = this.flows.give(kind, id, object, lent)
     } catch (error) {
       // A stream of a class of a user's may not want to be read.
       this.exports.release(id, 1)
@@ -91,11 +92,21 @@ export class References implements Giver, Taker {
     return [kind, [id, FLOWS[kind], ...told]]
   }
 
-  takeBack([kind, data]: Given): void {
-    if (kind === 'h' || this.#ended) return
+  takeBack([kind, data]: Given): object | undefined {
+    if (kind === 'h' || this.#ended) return undefined
     // The peer has not seen it: it is not told of as released.
     const entry = this.exports.release((data as [number])[0], 1)
-    if (entry) this.flows.undo(entry.id)
+    if (!entry) return undefined
+    this.flows.undo(entry.id)
+    return isFlow(kind) ? entry.object : undefined
+  }
+
+  letGo(value: unknown): void {
+    letGo(value, this)
+  }
+
+  keeps(object: object): boolean {
+    return this.exports.has(object) || refBehind(object)?.session === this.session
   }
 
   holds(id: number): boolean {

@@ -12,6 +12,7 @@ import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
 import { giveUp } from './transfer.js'
 import type { Key, Member, Netref as NetrefOf, Obtained, Path, Reach, Reference, Sendable } from './types.js'
+import { silenceAll } from './unsent.js'
 
 function handlerOf(netref: unknown, what: string): Handler {
   const state = stateOf(netref)
@@ -33,6 +34,7 @@ function operation(
     const { base, path, options } = handlerOf(netref, what)
     return base.request(op, keys.reduce(extend, path), operand, options).proxy
   } catch (error) {
+    silenceAll(operand)
     return Promise.reject(error)
   }
 }

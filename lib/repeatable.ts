@@ -6,12 +6,12 @@ import { formatKeyed, Op, type OperationCode, REPEATABLE } from './protocol.js'
 import type { Result } from './result.js'
 
 /** What is kept of what a call was given. */
-export interface Repeatable extends Pick<Payload, 'bytes' | 'given'> {
+export interface Repeatable extends Pick<Payload, 'bytes' | 'given' | 'lent'> {
   readonly json?: string
 }
 
 /** What only reads is given nothing. */
-export const NOTHING_GIVEN: Repeatable = { bytes: [], given: [] }
+export const NOTHING_GIVEN: Repeatable = { bytes: [], given: [], lent: true }
 
 /** What asks, and does nothing: it may be asked twice. */
 export const READS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])

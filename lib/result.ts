@@ -17,6 +17,7 @@ import {
 } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Repeatable } from './repeatable.js'
+import { silenceAll } from './unsent.js'
 
 /** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
 interface Asked {
@@ -152,17 +153,22 @@ export class Result extends Handler {
     const result = new Result(this.session, op, this, path, operand)
     if (this.#state === 'rejected') {
       this.observed = true
+      silenceAll(operand)
       result.reject(this.#value, this.#stackless)
       return result
     }
     try {
       const value = this.session.operateLocally(op, this.#value, path, operand)
+      if (op === Op.oneway) silenceAll(value)
       result.fulfil(op === Op.oneway ? undefined : value)
       // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
       if (value instanceof Promise) value.catch(error => result.reject(error, false))
     } catch (error) {
-      if (error instanceof Refusal) result.reject(refusalError(error.code, result.label, error.message), true)
-      else result.reject(error, false)
+      if (!(error instanceof Refusal)) result.reject(error, false)
+      else {
+        silenceAll(operand)
+        result.reject(refusalError(error.code, result.label, error.message), true)
+      }
     }
     return result
   }

@@ -252,7 +252,8 @@ function dataOf(value: unknown, { boxing }: Pick<Giver, 'boxing'>): string | und
       boxing,
       give: refuse,
       giveFlow: refuse,
-      takeBack: refuse
+      takeBack: refuse,
+      letGo: refuse
     })
     return bytes.length === 0 ? json : undefined
   } catch {

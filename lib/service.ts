@@ -1,5 +1,6 @@
 // What a side offers: the base class of services, and how the root of a session is made of what `serve` was given.
 import type { Reason } from './errors.js'
+import { declareRoot } from './expose.js'
 import { describe } from './labels.js'
 import type { Session } from './session.js'
 import { isThenable } from './values.js'
@@ -28,17 +29,24 @@ export type ServiceSource<T extends object = object, Identity = unknown> =
   | T
   | ((session: Session<object, Identity>) => T)
 
+/** The root of all sessions, where it is known beforehand: it may be sent before the peer has said hello. */
+export const sharedRoot = (source: ServiceSource): object | undefined =>
+  typeof source === 'object' ? source : undefined
+
 /**
  * How to make the root of a session.
  *
  * @throws TypeError for a class that does not extend Service, and for what is no object.
  */
 export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (session: Session) => object {
-  if (typeof source === 'object' && source !== null && !isThenable(source)) return () => source
+  if (typeof source === 'object' && source !== null && !isThenable(source)) {
+    declareRoot(source)
+    return () => source
+  }
   if (typeof source !== 'function') {
     throw new TypeError(`a service is a class, an object or a function, not ${describe(source)}`)
   }
-  if (source.prototype instanceof Service) return () => new (source as new () => object)()
+  if (source.prototype instanceof Service) return () => declareRoot(new (source as new () => object)())
   if (/^class\b/.test(Function.prototype.toString.call(source))) {
     throw new TypeError(
       `${source.name || 'the class'} does not extend Service: extend it, or serve \`() => new ${source.name || 'It'}()\``
@@ -47,7 +55,8 @@ export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (s
   return session => {
     const root: unknown = (source as (session: Session) => unknown)(session)
     if (isThenable(root)) root.then(undefined, () => {})
-    else if ((typeof root === 'object' && root !== null) || typeof root === 'function') return root
+    else if ((typeof root === 'object' && root !== null) || typeof root === 'function')
+      return declareRoot(root)
     throw new TypeError(`a service function must return an object, and at once, not ${describe(root)}`)
   }
 }

@@ -30,6 +30,8 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly identity?: unknown
   /** What makes calls with a key mean something. */
   readonly keying?: Keying | undefined
+  /** What this end offers, where it is known before the peer has said hello. */
+  readonly shared?: object | undefined
   /** Makes what this end offers, once the peer has said hello. */
   readonly makeRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
@@ -98,6 +100,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.#events = new Emitter(report)
     this.link = new Link(transport, this, setup)
     this.#references = new References(this, exposeStacks, limits, this.#rootRef, freeing, report, this.link)
+    if (setup.shared) this.#references.exports.root = setup.shared
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)

@@ -12,7 +12,12 @@ export class HomePromise implements HomeFlow {
   #tell: Tell | undefined
   #outcome: readonly [ok: boolean, value: unknown] | undefined
 
-  constructor(promise: PromiseLike<unknown>, tell: Tell) {
+  constructor(
+    promise: PromiseLike<unknown>,
+    tell: Tell,
+    /** Given what it comes to when nobody waits for that any more. */
+    private readonly unheard: (value: unknown) => void
+  ) {
     this.#tell = tell
     Promise.resolve(promise).then(
       value => this.#settle(true, value),
@@ -22,7 +27,8 @@ export class HomePromise implements HomeFlow {
 
   #settle(ok: boolean, value: unknown): void {
     this.#outcome = [ok, value]
-    this.#tell?.(ok, value)
+    if (this.#tell) this.#tell(ok, value)
+    else this.unheard(value)
   }
 
   again(): void {
@@ -33,8 +39,9 @@ export class HomePromise implements HomeFlow {
     this.#tell = undefined
   }
 
+  /** Who takes it back sees to what it comes to. */
   undo(): void {
-    this.end()
+    this.#tell = () => {}
   }
 }
 

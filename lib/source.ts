@@ -1,4 +1,5 @@
 // What an outflow reads: something of a user's, by the rules of `for await`, or a stream.
+import { Feed } from './feed.js'
 import { describe } from './labels.js'
 
 /** What is read here: of a user's, or over a stream. */
@@ -14,6 +15,8 @@ export interface Origin {
   readonly source: Source | undefined
   /** What is to be read by the rules of `for await`. */
   open(): Source
+  /** Whether what is read stays whose it is where it is not sent. */
+  readonly lends?: boolean
   /** Gives a stream back unread. */
   readonly restore?: () => void
 }
@@ -23,6 +26,7 @@ export function originOf(object: object): Origin {
   const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & Source>
   return {
     source: typeof iterable.next === 'function' ? (object as Source) : undefined,
+    lends: object instanceof Feed,
     open() {
       if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
       if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()

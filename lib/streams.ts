@@ -35,6 +35,21 @@ export function endsOf(pair: object): { readonly readable: object; readonly writ
 export const isLocked = (stream: object): boolean =>
   (stream as { locked?: boolean }).locked === true || sent.has(stream)
 
+/** Ends a stream that nobody has begun to read or write, and nobody will: what it fails with is nobody's business. */
+export function discard(end: object): void {
+  const stream = end instanceof NodeEnd ? end.stream : end
+  if (isLocked(stream)) return
+  if (stream instanceof ReadableStream) stream.cancel().catch(ignore)
+  else if (stream instanceof WritableStream) stream.abort().catch(ignore)
+  else {
+    const { on, destroy } = stream as NodeReadable | NodeWritable
+    on.call(stream, 'error', ignore)
+    destroy.call(stream)
+  }
+}
+
+const ignore = () => {}
+
 /** A pair of streams as the one thing it was at home. The class's own accessors ask for what it did not make. */
 export function transformOf(ends: unknown): object {
   const [readable, writable] = (Array.isArray(ends) ? ends : []) as unknown[]

@@ -45,6 +45,11 @@ export class ExportTable {
     return entry
   }
 
+  /** Whether the peer holds the object itself. */
+  has(object: object): boolean {
+    return this.#byObject.has(object)
+  }
+
   #find(object: object, self: object | undefined): Export | undefined {
     if (self === undefined) return this.#byObject.get(object)
     const members = this.#members.get(self)

@@ -154,9 +154,19 @@ export function nameIn(array: unknown[]): string | undefined {
   return keys.find(key => !isIndex(key))
 }
 
-/** Nobody may ever hear of a promise that is refused: if it fails, the refusal was enough. */
-export function silence(refused: object): void {
-  if (refused instanceof Promise) refused.catch(() => {})
+const { then } = Promise.prototype
+const ignore = () => {}
+
+/**
+ * Handles the rejection of a promise nobody may ever hear of, of whatever realm. `use` is given what it resolves to. Any
+ * other thenable is left alone: it may begin its work when it is asked.
+ */
+export function silence(promise: object, use?: (value: unknown) => void): void {
+  try {
+    Reflect.apply(then, promise, [use, ignore])
+  } catch {
+    // No promise of an engine's.
+  }
 }
 
 /** Whether it is in JSON what it is here. */

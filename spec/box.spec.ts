@@ -980,7 +980,7 @@ const boxed = (value: unknown, limits: object = {}) => {
     throw new TypeError('a reference')
   }
   const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
-  return boxValue(value, 'value', { boxing, give: refuse, giveFlow: refuse, takeBack: refuse })
+  return boxValue(value, 'value', { boxing, give: refuse, giveFlow: refuse, takeBack: refuse, letGo: refuse })
 }
 const times = <T>(count: number, make: (i: number) => T): T[] =>
   Array.from({ length: count }, (_, i) => make(i))

@@ -806,6 +806,200 @@ t.test('a plain object as root', async t => {
   )
 })
 
+/** Says the same of what it is given, wherever a root may be met: as it is, and in what is sent as a copy. */
+function* places(root: object): Generator<[where: string, sent: unknown, find: (got: Untyped) => unknown]> {
+  yield ['as it is', root, got => got]
+  yield ['in a record', { root }, got => got.root]
+  yield ['in an array', [[root]], got => got[0][0]]
+  yield [
+    'in a table',
+    Array.from({ length: 100 }, (_, i) => ({ index: i, name: 'row', root })),
+    got => got[99].root
+  ]
+  yield ['in a Map', new Map([['root', root]]), got => got.get('root')]
+  yield ['as a key of a Map', new Map([[root, 1]]), got => [...got.keys()][0]]
+  yield ['in a Set', new Set([root]), got => [...got][0]]
+  const cycle: Record<string, unknown> = { root }
+  cycle.itself = cycle
+  yield ['in a cycle', cycle, got => got.itself.root]
+}
+
+class Wrapped {
+  constructor(readonly inside: unknown) {}
+}
+registerType(Wrapped, {
+  name: 'Wrapped',
+  encode: ({ inside }) => inside,
+  decode: inside => new Wrapped(inside)
+})
+
+async function all(items: AsyncIterable<unknown>): Promise<unknown[]> {
+  const found: unknown[] = []
+  for await (const item of items) found.push(item)
+  return found
+}
+
+t.test('a root is a reference wherever it is met', async t => {
+  const SECRET = 'S3CRET'
+  const members = {
+    add: (a: number, b: number) => a + b,
+    /** The root, in all that can be sent. */
+    me(this: object, where?: string) {
+      return [...places(this)].find(([name]) => name === where)?.[1] ?? this
+    },
+    async later(this: object) {
+      return this
+    },
+    *items(this: object) {
+      yield this
+      yield [this]
+    },
+    soon(this: object) {
+      return { promise: Promise.resolve(this) }
+    },
+    fails(this: object): never {
+      throw Object.assign(new Error('on purpose', { cause: this }), { field: this, fine: 1, errors: [this] })
+    },
+    gone(this: object) {
+      return AbortSignal.abort(this)
+    },
+    tell(this: object, told: Untyped, how: string) {
+      return told([...places(this)].find(([name]) => name === how)![1])
+    },
+    wrapped(this: object) {
+      return new Wrapped(this)
+    },
+    isMe(this: object, root: unknown) {
+      return root === this
+    }
+  }
+  const secrets = { secret: SECRET, data: { secret: SECRET }, _hidden: () => SECRET }
+  const exposedMembers = Object.fromEntries(
+    Object.entries(members).map(([name, member]) => [`exposed_${name}`, member])
+  )
+  class Iterates {
+    next() {
+      return { done: false, value: SECRET }
+    }
+    [Symbol.asyncIterator]() {
+      return this
+    }
+  }
+  class Secretive extends Service {
+    secret = SECRET
+  }
+  const add = (object: object) => Object.assign(object, exposedMembers, { _hidden: () => SECRET })
+  const offers: Record<string, () => object> = {
+    'a plain object': () => ({ ...members, ...secrets }),
+    'an object without a prototype': () => Object.assign(Object.create(null), members, secrets),
+    'an object made for each session': () => () => ({ ...members, ...secrets }),
+    'a Map': () => add(new Map([['secret', SECRET]])),
+    'an array': () => add([SECRET]),
+    'an Error': () => add(new Error(SECRET)),
+    'a Date': () => add(Object.assign(new Date(0), { secret: SECRET })),
+    bytes: () => add(Object.assign(new Uint8Array(Buffer.from(SECRET)), { secret: SECRET })),
+    'a registered type': () => add(new Wrapped(SECRET)),
+    'a record that makes an iterator': () => ({
+      ...members,
+      ...secrets,
+      [Symbol.iterator]: () => [SECRET].values()
+    }),
+    'an iterator of a class': () => add(new Iterates()),
+    'a stream': () => add(new ReadableStream()),
+    'a service': () => add(new Secretive()),
+    'a service of a class': () => Secretive,
+    exposed: () => expose({ ...members, ...secrets }, { read: Object.keys(members) })
+  }
+  Object.assign(Secretive.prototype, exposedMembers)
+  for (const [name, offer] of Object.entries(offers)) {
+    const crossed: string[] = []
+    const trace = (_: unknown, message: string) => void crossed.push(message)
+    await bothWays(t, name, offer, { trace }, async (t, root) => {
+      t.equal(await root.me(), root, 'a result')
+      t.equal(await root.later(), root, 'a result that comes later')
+      t.equal(await root.soon().promise, root, 'what a promise comes to')
+      t.ok(await root.isMe(root), 'it comes home')
+      t.equal(await root.me().me().add(1, 2), 3, 'an answer not yet there')
+      t.equal((await root.wrapped()).inside, root, 'what `encode` returns')
+      for (const [where, , find] of places({})) {
+        if (where === 'as it is') continue
+        t.equal(find(await root.me(where)), root, `a result, ${where}`)
+        const told = await new Promise(resolve => root.tell(resolve, where))
+        t.equal(find(told), root, `an argument, ${where}`)
+      }
+      const items = await all(await root.items())
+      t.same([items[0] === root, (items[1] as unknown[])[0] === root], [true, true], 'items')
+      const error = await rejection(root.fails())
+      t.match(error, { fine: 1, cause: undefined, errors: undefined, omitted: ['cause', 'errors', 'field'] })
+      t.match((await root.gone()).reason, { name: 'AbortError' }, 'the reason of a signal')
+      const again = await root.me()
+      for (const member of ['secret', 'data', '_hidden']) {
+        await unreachable(t, again, member, 'a root that came back')
+        await refused(t, root.me()[member], `${member} of an answer`)
+      }
+      t.same(await keys(again), Object.keys(members))
+      t.same(await keys(root.me()), Object.keys(members))
+      t.same(
+        (await Netref.describe(root.me())).map(({ name }: { name: string }) => name),
+        Object.keys(members)
+      )
+      t.same(await Netref.obtain(root), {})
+      t.same(await Netref.obtain(root.me()), {})
+      await refused(t, all(root.me()), 'its items')
+    })
+    t.notMatch(crossed.join('\n'), SECRET, `${name}: nothing private has crossed`)
+  }
+
+  await t.test('the client’s, before the server has said hello', async t => {
+    const service = { ...members, ...secrets }
+    const take = async (root: Untyped) => {
+      t.equal(root, callSession().root, 'it is the root of the client')
+      t.equal(await root.add(1, 2), 3)
+      await unreachable(t, root, 'secret', 'the root of the client')
+    }
+    await overMemory(t, { take }, ({ root }) => (root as Untyped).take(service), { service })
+  })
+
+  await t.test('in a session that has another one', async t => {
+    const shared = { ...members, ...secrets }
+    const made: object[] = []
+    await using first = pair(shared)
+    await using second = pair(() => {
+      const root = { ...members, ...secrets, number: made.length }
+      made.push(root)
+      return root
+    })
+    await first.ping()
+    await second.ping()
+    await overMemory(t, { hand: () => [shared, made[0]] }, async ({ root }) => {
+      for (const other of (await (root as Untyped).hand()) as Untyped[]) {
+        t.equal(await other.add(1, 2), 3)
+        t.same(await keys(other), Object.keys(members))
+        for (const name of ['secret', 'data', '_hidden', 'number'])
+          await unreachable(t, other, name, 'the root of another session')
+        t.same(await Netref.obtain(other), {})
+      }
+    })
+  })
+
+  await t.test('a root in its own members', async t => {
+    const root: Record<string, unknown> = { ...members, ...secrets }
+    root.itself = root
+    root.list = [root]
+    root.find = () => ({ root })
+    await using inner = pair(root)
+    await inner.ping()
+    await overMemory(t, expose({ root, list: [root] }), async conn => {
+      const outer = conn.root as Untyped
+      for (const way of [outer.root, outer.list[0], outer.root.find().root]) {
+        t.equal(await way.add(1, 2), 3)
+        for (const name of ['secret', 'data', '_hidden', 'itself', 'list'])
+          await refused(t, way[name], `a path past the root to ${name}`)
+      }
+    })
+  })
+})
+
 t.test('plain data reached through something allowed', async t => {
   class Data extends Service {
     exposed_data = {

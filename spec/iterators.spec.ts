@@ -547,7 +547,8 @@ t.test('an error in a producer comes after the items before it', t =>
       promised: (how: 'large' | 'limit' | 'getter') => ({
         promise: {
           large: async () => ({ fn() {}, pad: 'x'.repeat(5000) }),
-          limit: () => Promise.reject(new LimitError('limit', 'x'.repeat(5000))),
+          limit: () =>
+            Promise.reject(Object.assign(new LimitError('limit', 'much'), { pad: 'x'.repeat(5000) })),
           getter: async () => ({
             get now() {
               throw new RangeError('in a getter')

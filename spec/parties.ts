@@ -26,8 +26,9 @@ References.prototype.give = function (object, self) {
   return given
 }
 References.prototype.takeBack = function (given) {
-  takeBack.call(this, given)
+  const object = takeBack.call(this, given)
   endOf(this)?.tookBack(given)
+  return object
 }
 References.prototype.trailing = function () {
   const end = endOf(this)
