@@ -26,17 +26,17 @@ const LAST_WORDS = 100
 export function holdLifeline(port: Port, over: AbortSignal, goOn: () => void): void {
   const locks = locksFor(port)
   if (!locks) goOn()
-  /* c8 ignore next: browser.spec.ts runs it, in a browser. */ else hold(locks, port, over, goOn)
+  /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */ else hold(locks, port, over, goOn)
 }
 
 /** Calls `gone` when who said `{ alive: id }` is there no more. Of another origin that cannot be known. */
 export function watchLifeline(port: Port, id: string, over: AbortSignal, gone: () => void): void {
   const locks = locksFor(port)
-  /* c8 ignore next: browser.spec.ts runs it, in a browser. */
+  /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */
   if (locks) void watch(locks, id, over, gone)
 }
 
-/* c8 ignore start: browser.spec.ts runs these, in a browser. */
+/* c8 ignore start: spec/outside/browser.spec.ts runs these, in a browser. */
 const nameOf = (id: string) => `netref ${id}`
 
 function hold(locks: Locks, port: Port, over: AbortSignal, goOn: () => void): void {

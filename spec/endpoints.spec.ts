@@ -1,4 +1,4 @@
-// What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in browser.spec.ts.
+// What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in spec/outside/browser.spec.ts.
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { over } from '../lib/connect.js'

@@ -12,10 +12,10 @@ import {
   Service,
   serve,
   type UpgradeRequest
-} from '../lib/index.js'
-import { certificates } from './certificates.js'
-import { assertClean, until } from './helpers.js'
-import { without } from './programs.js'
+} from '../../lib/index.js'
+import { certificates } from '../certificates.js'
+import { assertClean, until } from '../helpers.js'
+import { without } from '../programs.js'
 
 /** How long the proxies let a socket be idle at the path `/idle`, in seconds. */
 const IDLE = 1

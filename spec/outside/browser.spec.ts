@@ -15,9 +15,9 @@ import {
   type Session,
   serve,
   type UpgradeRequest
-} from '../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from './chromium.js'
-import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
+} from '../../lib/index.js'
+import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from '../chromium.js'
+import { assertClean, CHILD_ENV, rejection, until } from '../helpers.js'
 
 const options = { skip: noChromium ?? false }
 
@@ -506,7 +506,7 @@ t.test('in Chromium', options, async t => {
 t.test('npm run demo:web', options, async t => {
   // The collector runs often, as it does where there is more to collect.
   const collecting = 'data:text/javascript,setInterval(gc, 100).unref()'
-  const program = fileURLToPath(new URL('../demos/web/server.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../../demos/web/server.ts', import.meta.url))
   const demo = spawn(
     process.execPath,
     ['--expose-gc', '--import', 'tsx', '--import', collecting, program, '--port', '0'],
@@ -607,7 +607,7 @@ t.test('React: a netref as state; nothing stays of a component that is gone', op
   const dir = t.testdir({})
   const app = join(dir, 'app.js')
   await build({
-    entryPoints: [fileURLToPath(new URL('fixtures/react-app.js', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../fixtures/react-app.js', import.meta.url))],
     outfile: app,
     bundle: true,
     format: 'esm',

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import react from '@vitejs/plugin-react'
 import t from 'tap'
 import { createServer } from 'vite'
-import { expose, Service, serve } from '../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf } from './chromium.js'
-import { until } from './helpers.js'
+import { expose, Service, serve } from '../../lib/index.js'
+import { browse, bundle, errorsOf, noChromium, originOf } from '../chromium.js'
+import { until } from '../helpers.js'
 
 class Counters extends Service {
   exposed_counter() {
