@@ -34,8 +34,8 @@ export interface HomeFlow {
   drive?(method: string, value: unknown): unknown
   /** So many items have been read; with `window`, reading begins. */
   pull?(read: number, window: number | undefined): void
-  /** A reference to it was let go of, and another one is held or on its way: what was told once is told that one. */
-  again?(): void
+  /** Tells again how it ended, if it has: who was told that may have let go of it before another reference came. */
+  retell?(): void
   /** The peer has let go of it, or the session has ended: then `reason` says so. */
   end(reason?: Error): void
   /** It was not sent after all: it is as it was. */
@@ -78,6 +78,8 @@ export interface FlowPort {
   /** The most that may wait here to be read, in bytes; and how much does. */
   readonly bufferedBytes: number
   buffered: number
+  /** Sees to it that the flow of ours with this number tells again how it ended: once, when there is room for that. */
+  retell(id: number): void
 }
 
 /** Netrefs behind what stands for remote things, and the other way: as long as one is held, so is the other. */
@@ -90,6 +92,7 @@ export function refBehind(object: object): Ref | undefined {
   return netref && stateOf(netref)?.ref
 }
 
+const resolved = Promise.resolve()
 const NOTHING: readonly unknown[] = []
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -100,6 +103,8 @@ export class Flows implements FlowPort {
   #fresh: ArrivedSignal[] = []
   /** Those that have items to send at the end of the tick. */
   readonly #waiting = new Set<Outflow>()
+  /** Flows of ours that are to tell again how they ended. However often the peer asks for that, each does so once. */
+  readonly #retelling = new Set<number>()
   buffered = 0
   #ended: Reason | undefined
 
@@ -151,14 +156,14 @@ export class Flows implements FlowPort {
     let payload: Payload | undefined
     try {
       if (value !== undefined) payload = boxValue(value, ok ? good : bad, this.references)
-      this.channel.push(formatEnded(id, ok, payload?.json), payload?.bytes ?? [])
+      this.channel.reply(formatEnded(id, ok, payload?.json), payload?.bytes ?? [])
     } catch (error) {
       if (payload) unsend(payload, this.references)
       const ours = error instanceof UnsendableError || error instanceof LimitError
       const why = ours ? error : new UnsendableError(`it ended with what cannot be sent: ${describe(error)}`)
       // Where not even that can be sent, it is told that it failed, and not why.
       if (value instanceof UnsendableError || value instanceof LimitError)
-        this.channel.push(formatEnded(id, false), NO_BYTES)
+        this.channel.reply(formatEnded(id, false), NO_BYTES)
       else this.#tell(id, false, why, lent)
     }
   }
@@ -169,9 +174,19 @@ export class Flows implements FlowPort {
     this.#home.delete(id)
   }
 
-  /** The peer has let go of a reference of ours, but for what it was sent since. */
-  again(id: number): void {
-    this.#home.get(id)?.again?.()
+  retell(id: number): void {
+    if (!this.#home.has(id)) return
+    if (this.#retelling.size === 0) void resolved.then(this.#retell)
+    this.#retelling.add(id)
+  }
+
+  readonly #retell = (): void => {
+    for (const id of this.#retelling) {
+      const room = this.channel.room()
+      if (room) return void room.then(this.#retell)
+      this.#home.get(id)?.retell?.()
+      this.#retelling.delete(id)
+    }
   }
 
   /** The peer has let go of a reference of ours, or the session has ended. */
@@ -292,6 +307,7 @@ export class Flows implements FlowPort {
     const arrived = [...this.#arrived.values()]
     this.#arrived.clear()
     this.#waiting.clear()
+    this.#retelling.clear()
     if (arrived.length === 0) return
     const error = new SessionEndedError(reason)
     for (const flow of arrived) flow.lost(error)

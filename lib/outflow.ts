@@ -45,9 +45,13 @@ export class Outflow implements HomeFlow {
 
   /** It may have been read before, by one that has let go of it. */
   #begin(window: number): void {
-    if (this.#ended) return this.tell(true, undefined)
+    if (this.#ended) return this.port.retell(this.id)
     this.#reading = true
     this.#credit.begin(window)
+  }
+
+  retell(): void {
+    if (this.#ended) this.tell(true, undefined)
   }
 
   /** Takes items as long as there is room. */

@@ -48,7 +48,7 @@ function wellFormed(m: unknown[], values: number): boolean {
     case Op.refused:
       return m.length === 4 && isId(m[1]) && isRefusalCode(m[2]) && typeof m[3] === 'string'
     case Op.release:
-      return m.length % 2 === 1 && m.every(isCount)
+      return m.length >= 3 && m.length % 2 === 1 && m.every(isPartOfRelease)
     case Op.cancel:
       return m.length <= 4 && isId(m[1]) && isGroups(m[3], values)
     case Op.pull:
@@ -80,6 +80,8 @@ export const isKey = (key: unknown): key is string =>
 const isResumable = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
 const isToken = (token: unknown): token is string => typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
+/** Its code, then pairs of an id and of how often that was given: at least once. */
+const isPartOfRelease = (n: unknown, i: number) => (i > 0 && i % 2 === 0 ? isId(n) : isCount(n))
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1
 /** @throws ProtocolError for more values than that: to look at them all would take long */

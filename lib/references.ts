@@ -167,7 +167,7 @@ export class References implements Giver, Taker, Home {
       const id = idsAndReceipts[i]!
       const gone = this.exports.release(id, idsAndReceipts[i + 1]!)
       if (gone) this.#gone(gone)
-      else this.flows.again(id)
+      else this.flows.retell(id)
     }
   }
 

@@ -31,7 +31,7 @@ export class HomePromise implements HomeFlow {
     else this.unheard(value)
   }
 
-  again(): void {
+  retell(): void {
     if (this.#outcome) this.#tell?.(...this.#outcome)
   }
 

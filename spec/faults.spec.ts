@@ -547,6 +547,8 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a refusal of no kind': ['[1,[[12,1,"constructor",""]]]', /^protocol: /],
   'a release of what was never given': ['[1,[[13,7,1]]]', /^protocol: .*reference 7, which was never given/],
   'half a release': ['[1,[[13,7]]]', /^protocol: /],
+  'a release of nothing': ['[1,[[13]]]', /^protocol: /],
+  'a release of no receipts': ['[1,[[13,1,0]]]', /^protocol: .*not of the protocol/],
   'a negative release': ['[1,[[13,1,-1]]]', /^protocol: /],
   'a call of what was never given': [
     call(1, 7, 'add', []),

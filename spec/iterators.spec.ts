@@ -12,9 +12,12 @@ import {
   pair,
   registerType,
   SessionEndedError,
+  serve,
   UnsendableError
 } from '../lib/index.js'
+import { Op } from '../lib/protocol.js'
 import { assertClean, both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
+import { RawPeer } from './raw-peer.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
 t.setTimeout(45_000)
@@ -1566,5 +1569,95 @@ t.test('yield* of what a call gives hands on what is thrown in', t => {
       t.same(await list.next(), { done: false, value: 1 })
       t.match(await rejection(list.throw(new RangeError('in'))), { message: 'in' })
     }
+  })
+})
+
+t.test('a raw peer', async t => {
+  const COUNT = 200
+  const text = 'x'.repeat(100_000)
+  const settle: (() => void)[] = []
+  let marks = 0
+  const service = {
+    kept: Array.from({ length: COUNT }, () => Promise.resolve(text)),
+    ended: new Made().numbers(0),
+    get promises() {
+      return [...this.kept]
+    },
+    later: () =>
+      Array.from({ length: COUNT }, () => new Promise(resolve => settle.push(() => resolve(text)))),
+    mark: () => ++marks
+  }
+  const idsOf = (reply: readonly unknown[]) => (reply[2] as [id: number][]).map(([id]) => id)
+
+  t.test('that gives a promise back again and again is told of it once for each message', async t => {
+    await using server = await serve(expose(service), { port: 0 })
+    const peer = await RawPeer.open(server.url)
+    const [id] = idsOf(await peer.ask(Op.get, 0, 'promises'))
+    const told = () => peer.messages.filter(([op, of]) => op === Op.ended && of === id).length
+    for (let i = 0; i < 100; i++) await peer.ask(Op.get, 0, 'promises')
+    await until(() => told() === 1)
+    peer.messages.length = 0
+    const releases = [
+      [[Op.release, ...Array.from({ length: 60 }, () => [id, 1]).flat()]],
+      Array.from({ length: 20 }, () => [Op.release, id, 2])
+    ]
+    for (const messages of releases) {
+      peer.messages.length = 0
+      peer.send(messages)
+      await until(() => told() > 0)
+      await peer.ping()
+      t.equal(told(), 1)
+    }
+    await peer.end()
+  })
+
+  t.test('that reads the end of an iterator again and again is told of it once in each turn', async t => {
+    await using server = await serve(expose(service), { port: 0 })
+    const peer = await RawPeer.open(server.url)
+    const [id] = (await peer.ask(Op.get, 0, 'ended'))[2] as [number]
+    peer.send(Array.from({ length: 200_000 }, () => [Op.pull, id, 0, 5]))
+    await peer.ping()
+    await peer.ping()
+    const told = peer.messages.filter(([op, of]) => op === Op.ended && of === id).length
+    t.ok(told > 0 && told < 1000, `it was told ${told} times`)
+    await peer.end()
+  })
+
+  t.test('that gives many promises back is told of them as it reads', async t => {
+    await using server = await serve(expose(service), { port: 0 })
+    const peer = await RawPeer.open(server.url)
+    const ids = idsOf(await peer.ask(Op.get, 0, 'promises'))
+    await peer.ask(Op.get, 0, 'promises')
+    const told = () => peer.messages.filter(([op]) => op === Op.ended).length
+    await until(() => told() === COUNT)
+    peer.messages.length = 0
+    const [session] = server.sessions
+    peer.pause()
+    peer.send([[Op.release, ...ids.flatMap(id => [id, 1])]])
+    const { framesIn } = session!.stats
+    await until(() => session!.link.acted > framesIn)
+    await quiet()
+    const { held } = session!.link.sender
+    t.ok(held < 10 << 20, `${held} bytes are kept for it, of ${COUNT * text.length}`)
+    peer.resume()
+    await until(() => told() === COUNT)
+    await peer.end()
+  })
+
+  t.test('that does not read how its promises ended is not read from', async t => {
+    await using server = await serve(expose(service), { port: 0, limits: { bufferedBytes: 1 << 20 } })
+    const peer = await RawPeer.open(server.url)
+    await peer.call('later')
+    peer.pause()
+    for (const each of settle) each()
+    await quiet()
+    peer.send([[Op.call, ++peer.calls, 0, 'mark', []]])
+    const [session] = server.sessions
+    await until(() => session!.link.paused)
+    t.equal(marks, 0)
+    peer.resume()
+    await peer.reply(peer.calls)
+    t.equal(marks, 1)
+    await peer.end()
   })
 })

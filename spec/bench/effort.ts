@@ -364,7 +364,7 @@ const cases: Record<string, () => Frames> = {
   // Messages
   'messages that are none': () => messages(() => '0'),
   pings: () => messages(id => `[8,${id}]`),
-  'releases of nothing': () => messages(() => '[13]'),
+  'a release of nothing': () => messages(() => '[13]'),
   releases: () => messages(() => '[13,0,1]'),
   'a long release': () => `[0,[[13,${fill(() => '0,1')}]]]`,
   calls: () => messages(id => `[1,${id},0,"drop",[]]`),
