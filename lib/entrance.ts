@@ -144,18 +144,18 @@ export class Entrance implements Listener {
   async open(letIn: LetIn, report: Report): Promise<void> {
     this.#letIn = letIn
     this.#report = report
-    if (this.#isOwn) await this.#listen()
     addEntrance(this.#server, this.options.path ?? '', this)
-    this.#server.on('error', report)
+    if (this.#isOwn) await this.#listen(report)
+    else this.#server.on('error', report)
   }
 
-  #listen(): Promise<void> {
+  #listen(report: Report): Promise<void> {
     const { host = '127.0.0.1', port = 18861, backlog } = this.options
     return new Promise((listening, failed) => {
       const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
       this.#server.once('error', fail)
       this.#server.listen({ host, port, backlog }, () => {
-        this.#server.off('error', fail)
+        this.#server.off('error', fail).on('error', report)
         listening()
       })
     })
@@ -229,11 +229,16 @@ export class Entrance implements Listener {
   /** Opens the socket; a request that is not well formed is refused by `ws`. */
   #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Arriving | undefined {
     let arriving: Arriving | undefined
-    this.#sockets.handleUpgrade(message, socket, head, opened => {
-      const { remoteAddress, remotePort } = message.socket
-      const peer = `the client at ${remoteAddress}:${remotePort}`
-      arriving = new Arriving(new WebSocketTransport(opened, peer, message.socket))
-    })
+    try {
+      this.#sockets.handleUpgrade(message, socket, head, opened => {
+        const { remoteAddress, remotePort } = message.socket
+        const peer = `the client at ${remoteAddress}:${remotePort}`
+        arriving = new Arriving(new WebSocketTransport(opened, peer, message.socket))
+      })
+    } catch (cause) {
+      const why = `another \`upgrade\` listener of the server took a socket for ${message.url}`
+      this.#report!(new TypeError(`serve: ${why}; let it leave this path alone`, { cause }))
+    }
     return arriving
   }
 }

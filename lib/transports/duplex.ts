@@ -49,6 +49,15 @@ export class DuplexTransport implements Transport {
     if (this.#input.readableEncoding) {
       throw new TypeError('the stream gives text, for it has an encoding: netref needs its bytes')
     }
+    for (const stream of this.#streams) {
+      stream.on('error', error => {
+        this.#error ??= error
+      })
+    }
+  }
+
+  get #streams(): Iterable<Readable | Writable> {
+    return new Set([this.#input, this.#output])
   }
 
   start(listener: TransportListener): void {
@@ -57,12 +66,7 @@ export class DuplexTransport implements Transport {
       this.#begun = true
       if (!this.#closed) listener.opened()
     }
-    for (const stream of new Set([this.#input, this.#output])) {
-      stream.on('error', error => {
-        this.#error ??= error
-      })
-      stream.on('close', () => this.#gone())
-    }
+    for (const stream of this.#streams) stream.on('close', () => this.#gone())
     this.#input.on('end', () => this.#gone())
     this.#input.on('data', chunk => this.#receive(chunk))
     if (this.#input.destroyed || this.#input.readableEnded || this.#output.destroyed)

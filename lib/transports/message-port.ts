@@ -12,6 +12,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
+import type { Report } from '../events.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { FrameInParts } from '../frame.js'
 import { holdLifeline, watchLifeline } from '../lifeline.js'
@@ -66,8 +67,10 @@ export class MessagePortTransport implements Transport {
   readonly moves = true
   #listener!: TransportListener
   #port: MessagePort | undefined
-  /** Takes off the listeners on the endpoint, then on the port. */
+  /** Takes off the listeners on the endpoint that are for the handshake alone. */
   #offs: Off[] = []
+  /** Takes off the one that hears a worker fail: where nobody hears that, Node ends the process. */
+  #deafen: Off | undefined
   readonly #over = new AbortController()
   /** Whether the other end has said what tells that it is gone. */
   #watches = false
@@ -140,10 +143,15 @@ export class MessagePortTransport implements Transport {
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),
-      on(endpoint, 'error', error => fail(`the worker failed: ${(error as Error).message}`, error)),
       on(endpoint, 'close', () => fail('it is closed')),
       on(endpoint, 'exit', () => fail('the worker has ended'))
     )
+    this.#deafen = on(endpoint, 'error', cause => {
+      const why = `the worker failed: ${(cause as Error).message}`
+      if (this.#offs.length > 0) fail(why, cause)
+      // Of a page's worker it is the failure of one task: the worker goes on.
+      else if (!('addEventListener' in endpoint)) this.#end({ code: 'connection-lost', message: why, cause })
+    })
     endpoint.postMessage({ netref: 'connect' }, [])
   }
 
@@ -214,6 +222,7 @@ export class MessagePortTransport implements Transport {
     if (this.#over.signal.aborted) return
     this.#over.abort()
     this.#forget()
+    this.#deafen?.()
     this.#port?.close()
     queueMicrotask(() => this.#listener.closed(reason))
   }
@@ -237,9 +246,12 @@ export class MessagePortListener implements Listener {
     private readonly maxPayload: number
   ) {}
 
-  async open(letIn: LetIn): Promise<void> {
+  async open(letIn: LetIn, report: Report): Promise<void> {
     const { endpoint } = this
-    if (!isPortsEndpoint(endpoint)) return this.#serve(endpoint, letIn)
+    if (!isPortsEndpoint(endpoint)) {
+      this.#offs.push(on(endpoint, 'error', report))
+      return this.#serve(endpoint, letIn)
+    }
     const serve = (event: unknown) => this.#serve((event as { ports: MessagePort[] }).ports[0]!, letIn)
     this.#offs.push(on(endpoint, 'connect', serve))
   }
