@@ -321,6 +321,7 @@ interface Sums {
   sum(bytes: Uint8Array): number
   never(): Promise<never>
   exit(): void
+  fail(): void
 }
 
 t.test('a child process: its service in two lines, and its end', async t => {
@@ -381,6 +382,26 @@ t.test('a thread that is ended from outside, in the middle of a call', async t =
   t.match(await conn.closed, { code: 'connection-lost' })
   const { exports, imports, pending: calls } = conn.stats
   t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
+})
+
+t.test('a thread that fails ends its sessions, and not the process', async t => {
+  const conn = connect<Sums>(await thread(t))
+  await Promise.resolve(conn.root.fail()).catch(() => {})
+  const message = 'the worker failed: it failed'
+  t.match(await conn.closed, { code: 'connection-lost', message, cause: { message: 'it failed' } })
+  const endpoint = await thread(t, 'fail')
+  const told = new Promise(onError => void serve({}, { endpoint, onError }))
+  t.match(await told, { message: 'it did not begin' })
+})
+
+t.test('a task of a page’s worker that fails does not end its session', async t => {
+  const { port1, port2 } = new MessageChannel()
+  await using server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
+  await using conn = connect<Sums>(port1)
+  t.equal(await conn.root.add(1, 2), 3)
+  port1.dispatchEvent(new Event('error'))
+  t.equal(await conn.root.add(3, 4), 7)
+  t.equal(server.sessions.size, 1)
 })
 
 t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
