@@ -24,6 +24,7 @@ import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
+import { addTarget, removeTarget, type UpgradeTarget } from './upgrades.js'
 
 export interface EntranceOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
@@ -42,7 +43,8 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   readonly path?: string | undefined
   /**
    * An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. Requests
-   * to upgrade at other paths are left to its other handlers, and answered with 404 where there are none.
+   * to upgrade at other paths are left to its other handlers, and answered with 404 where there are none; those that offer
+   * another protocol than WebSocket are answered as any other request then.
    */
   readonly server?: object | undefined
   /** How many connections may wait to be accepted. @default 511 */
@@ -89,10 +91,7 @@ const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
   trustProxy: 'a boolean'
 }
 
-/** The entrances of an http server, by path; at the empty path comes in who asks for no other. */
-const entrancesOf = new WeakMap<Server, Map<string, Entrance>>()
-
-export class Entrance implements Listener {
+export class Entrance implements Listener, UpgradeTarget {
   readonly resuming: Listener['resuming']
   readonly #server: Server
   readonly #isOwn: boolean
@@ -144,7 +143,7 @@ export class Entrance implements Listener {
   async open(letIn: LetIn, report: Report): Promise<void> {
     this.#letIn = letIn
     this.#report = report
-    addEntrance(this.#server, this.options.path ?? '', this)
+    addTarget(this.#server, this.options.path ?? '', this)
     if (this.#isOwn) await this.#listen(report)
     else this.#server.on('error', report)
   }
@@ -176,7 +175,7 @@ export class Entrance implements Listener {
 
   /** Nobody comes in any more; a server of its own stops listening. Resolves when all sockets are closed. */
   async close(): Promise<void> {
-    removeEntrance(this.#server, this.options.path ?? '')
+    removeTarget(this.#server, this.options.path ?? '')
     for (const admission of [...this.#atDoor, ...this.#inPorch]) {
       admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is going away' })
     }
@@ -245,45 +244,11 @@ export class Entrance implements Listener {
 
 const MOST_COMPLAINTS = 100
 const FORBIDDEN = 403
-const NOT_FOUND = 404
 const UNAVAILABLE = 503
 
 const upgradeRequired: http.RequestListener = (_request, response) => {
   response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')
 }
-
-function addEntrance(server: Server, path: string, entrance: Entrance): void {
-  let entrances = entrancesOf.get(server)
-  if (!entrances) {
-    entrances = new Map()
-    entrancesOf.set(server, entrances)
-    server.on('upgrade', direct)
-  }
-  if (entrances.has(path)) {
-    throw new TypeError(`serve: ${path ? `path "${path}"` : 'any path'} of that server is served already`)
-  }
-  entrances.set(path, entrance)
-}
-
-function removeEntrance(server: Server, path: string): void {
-  const entrances = entrancesOf.get(server)!
-  entrances.delete(path)
-  if (entrances.size > 0) return
-  entrancesOf.delete(server)
-  server.off('upgrade', direct)
-}
-
-/** Brings a request to upgrade to the entrance at its path. What is for no entrance may be for another's handler. */
-function direct(this: Server, message: IncomingMessage, socket: Duplex, head: Buffer): void {
-  // Node removes its own error listener with the upgrade: without this one a reset ends the process.
-  socket.on('error', ignore)
-  const entrances = entrancesOf.get(this)!
-  const entrance = entrances.get(message.url!.split('?', 1)[0]!) ?? entrances.get('')
-  if (entrance) void entrance.receive(message, socket, head)
-  else if (this.listenerCount('upgrade') === 1) refuse(socket, NOT_FOUND)
-}
-
-const ignore = () => {}
 
 function checkPath(path: string | undefined): void {
   if (path === undefined || /^\/[^?#\s]*$/.test(path)) return

@@ -6,8 +6,8 @@ import type { UpgradeRequest } from './upgrade-request.js'
 
 export interface OriginOptions {
   /**
-   * Origins whose pages may connect, besides the server's own; `'*'` lets every page in, also those without an origin.
-   * What is no browser says no origin, and is let in.
+   * Origins whose pages may connect, besides the server's own; `'*'` lets every page in, and is all that lets in
+   * one with `Origin: null` (a file, a sandboxed iframe). What is no browser sends no origin, and is let in.
    *
    * @default [] only pages from the same scheme, host and port
    * @example ['https://app.example.com', 'http://localhost:5173']

@@ -1,8 +1,10 @@
 // On the web servers people have: beside their pages, beside other sockets, and several services at once.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
+import tls from 'node:tls'
 import { serve as serveHono } from '@hono/node-server'
 import express from 'express'
 import fastify from 'fastify'
@@ -55,6 +57,87 @@ const servers: Record<string, (t: Test) => Promise<WebServer>> = {
     return web
   }
 }
+
+const fixture = (name: string) => readFileSync(new URL(`fixtures/localhost.${name}.pem`, import.meta.url))
+const KEYS = { key: fixture('key'), cert: fixture('cert') }
+
+/** Asks for the page on a connection again and again, as Java's and curl's clients do: each time it offers `h2c`. */
+async function askWithH2c(t: Test, web: WebServer, times: number): Promise<string[]> {
+  const { port } = web.address() as AddressInfo
+  const secure = 'setSecureContext' in web
+  const socket = secure
+    ? tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    : net.connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  await once(socket, secure ? 'secureConnect' : 'connect')
+  const answers: string[] = []
+  for (let i = 0; i < times; i++) {
+    const body = 'x'.repeat(100_000)
+    const head = [
+      'POST /page HTTP/1.1',
+      'Host: localhost',
+      'Connection: Upgrade, HTTP2-Settings',
+      'Upgrade: h2c',
+      'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
+      'X-Name: caf\xe9',
+      `Content-Length: ${body.length}`
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, 'latin1')
+    answers.push(String((await once(socket, 'data'))[0]))
+  }
+  return answers
+}
+
+for (const scheme of ['http', 'https'] as const) {
+  t.test(`${scheme}: requests that offer another protocol go on as the requests they are`, async t => {
+    const handle: http.RequestListener = (request, response) => {
+      let size = 0
+      request.on('data', ({ length }) => {
+        size += length
+      })
+      request.on('end', () => response.end(JSON.stringify([request.rawHeaders, size])))
+    }
+    const web = scheme === 'http' ? http.createServer(handle) : https.createServer(KEYS, handle)
+    web.listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    t.teardown(() => web.close())
+    const warnings: Error[] = []
+    const warned = (warning: Error) => warnings.push(warning)
+    process.on('warning', warned)
+    t.teardown(() => process.off('warning', warned))
+    const body = (answer: string) => answer.slice(answer.indexOf('['))
+    const before = (await askWithH2c(t, web, 1)).map(body)
+    t.match(before[0], /"Upgrade","h2c".*,100000\]$/)
+    const server = await serve(Calculator, { server: web })
+    t.strictSame((await askWithH2c(t, web, 1)).map(body), before)
+    const many = await askWithH2c(t, web, 20)
+    t.ok(many.every(answer => body(answer) === before[0]))
+    t.same(warnings, [], 'no listener is left on the connection')
+    await server.close()
+    t.equal(web.listenerCount('upgrade'), 0)
+    t.strictSame((await askWithH2c(t, web, 1)).map(body), before)
+  })
+}
+
+t.test('who asks for another protocol may be for another handler of the server', async t => {
+  const web = await servers['node:http']!(t)
+  await using _ = await serve(Calculator, { server: web })
+  web.on('upgrade', (request, socket) => socket.end(`HTTP/1.1 101 ${request.headers.upgrade}\r\n\r\n`))
+  t.match(await askWithH2c(t, web, 1), ['HTTP/1.1 101 h2c'])
+})
+
+t.test('a server that is closed while such a request is answered listens no more', async t => {
+  const web = http.createServer((_, response) => {
+    void server.close()
+    response.end('the page')
+  })
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  t.teardown(() => web.close())
+  const server = await serve(Calculator, { server: web })
+  t.match(await askWithH2c(t, web, 1), [/the page$/])
+  t.equal(web.listenerCount('upgrade'), 0)
+})
 
 const urlOf = (web: WebServer, scheme = 'http') =>
   `${scheme}://127.0.0.1:${(web.address() as AddressInfo).port}`
