@@ -1,6 +1,7 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 import type { Boxing } from './boxing.js'
 import { ProtocolError } from './errors.js'
+import { printableLines } from './printable.js'
 import { errorClass, errorName } from './registry.js'
 import type { IsRaw } from './unbox.js'
 
@@ -78,7 +79,7 @@ export function makeError(boxed: unknown): Error {
       : Reflect.construct(Error, [message], errorClass(type))
   )
   if (error.name !== name) define(error, 'name', name)
-  define(error, 'stack', `${name}: ${message}`)
+  define(error, 'stack', printableLines(`${name}: ${message}`))
   return error
 }
 
@@ -106,7 +107,7 @@ export function fillError(error: Error, boxed: unknown, isRaw: IsRaw): Error {
     if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, fields[i + 1], true)
   }
   if (omitted !== undefined) define(error, 'omitted', omitted, true)
-  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${stack}`)
+  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${printableLines(stack)}`)
   return error
 }
 
@@ -130,6 +131,6 @@ export function localizeStack(error: Error, below: (...args: never[]) => unknown
   define(
     error,
     'stack',
-    `${error.name}: ${error.message}${frames}${remote === undefined ? '' : REMOTE + remote}`
+    `${printableLines(`${error.name}: ${error.message}`)}${frames}${remote === undefined ? '' : REMOTE + remote}`
   )
 }

@@ -2,16 +2,20 @@
 
 import { formatPath } from './labels.js'
 import type { Path } from './names.js'
+import { cut, printable } from './printable.js'
 import { OPERATIONS, Op } from './protocol.js'
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
 
 /** A message in one line: `call 5 root.add [1,2]`. */
-export function formatMessage(message: unknown): string {
+export const formatMessage = (message: unknown): string =>
+  printable(lineOf(message), Number.POSITIVE_INFINITY)
+
+function lineOf(message: unknown): string {
   if (!Array.isArray(message)) return JSON.stringify(message)
   const [op, ...rest] = message as [number, ...unknown[]]
-  if (op === Op.traced) return `${formatMessage(rest.slice(1))} in ${rest[0]}`
-  if (op === Op.keyed) return `${formatMessage(rest.slice(1))} under ${JSON.stringify(rest[0])}`
+  if (op === Op.traced) return `${lineOf(rest.slice(1))} in ${rest[0]}`
+  if (op === Op.keyed) return `${lineOf(rest.slice(1))} under ${JSON.stringify(rest[0])}`
   const name = names.get(op) ?? `op ${op}`
   // What comes third in a hello would let whoever reads it take the session over.
   if (op === Op.hello) rest.length = Math.min(rest.length, 2)
@@ -28,6 +32,6 @@ export type Trace = (direction: '→' | '←', message: string) => void
 export function tracer(): Trace | undefined {
   if (!globalThis.process?.env?.NETREF_DEBUG) return undefined
   return (direction, line) => {
-    console.error(`netref ${direction} ${line.length > 200 ? `${line.slice(0, 199)}…` : line}`)
+    console.error(`netref ${direction} ${cut(line, 200)}`)
   }
 }

@@ -1,11 +1,11 @@
 // Where clients come in: a path of an http server, its own or one that serves other things too.
 import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { isDeepStrictEqual } from 'node:util'
 import { WebSocketServer } from 'ws'
 import { Admission, type Authenticate, refuse } from './admission.js'
 import { NetrefError } from './errors.js'
 import type { Report } from './events.js'
+import { equalIdentity } from './identity.js'
 import { describe } from './labels.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
@@ -68,9 +68,10 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   readonly resumeWindow?: number | undefined
   /**
    * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
-   * somebody else is told `unauthorized`, and the session goes on waiting.
+   * somebody else is told `unauthorized`, and the session goes on waiting. It answers at once: for a promise, and where
+   * it throws, which is reported, nobody is the same.
    *
-   * @default deep equality
+   * @default the same value, or equal data: of an instance of a class nobody can say whether it equals another
    */
   sameIdentity?(began: Identity, comes: Identity): boolean
 }
@@ -125,7 +126,7 @@ export class Entrance implements Listener, UpgradeTarget {
     this.#isOwn = server === undefined
     this.#server = this.#isOwn ? http.createServer(upgradeRequired) : checkServer(server)
     this.#policy = originPolicy(options)
-    const { resumeWindow = 30_000, sameIdentity = isDeepStrictEqual } = options
+    const { resumeWindow = 30_000, sameIdentity = equalIdentity } = options
     if (checkMs('resumeWindow', resumeWindow) > 0) {
       this.resuming = {
         tickets: new Tickets(resumeWindow, livenessOf(options).heartbeat),

@@ -1,4 +1,6 @@
-// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for.
+// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
+// of a peer's: it is made printable here, wherever it comes from.
+import { printable } from './printable.js'
 
 /** Why a session ends, by code. */
 export const REASONS = {
@@ -48,7 +50,7 @@ export class NetrefError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(printable(message), options)
     this.code = code
   }
 }
@@ -97,6 +99,10 @@ export class MayHaveRunError extends NetrefError {
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'
   readonly code = 'unsendable'
+
+  constructor(message: string) {
+    super(printable(message))
+  }
 }
 
 /** One thing that is wrong with the arguments of a call. */
@@ -114,9 +120,15 @@ export class ArgumentsError extends TypeError {
   readonly issues: readonly Issue[]
 
   constructor(message: string, issues: readonly Issue[]) {
-    super(message)
+    super(printable(message))
     this.issues = issues
   }
+}
+
+/** A reason as it is told here: what the other side said of it is in one line, and of a bounded length. */
+export function told(reason: Reason): Reason {
+  const message = printable(reason.message)
+  return message === reason.message ? reason : { ...reason, message }
 }
 
 /** Why a session ends that cannot go on for this error. */
@@ -131,7 +143,7 @@ export class ProtocolError extends Error {
   readonly code: 'protocol' | 'limit' | 'version'
 
   constructor(message: string, code: 'protocol' | 'limit' | 'version' = 'protocol') {
-    super(message)
+    super(printable(message))
     this.code = code
   }
 }
@@ -164,10 +176,14 @@ export function isRefusalCode(code: unknown): code is RefusalCode {
 
 /** Thrown at home to refuse one call; the session answers it with a `refused` message. */
 export class Refusal {
+  readonly message: string
+
   constructor(
     readonly code: RefusalCode,
-    readonly message: string
-  ) {}
+    message: string
+  ) {
+    this.message = printable(message)
+  }
 }
 
 /** What a call is refused with where its value or an error cannot be sent. */

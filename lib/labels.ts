@@ -1,18 +1,21 @@
 // How errors name things: values, classes, paths and calls, as a person would write them.
 import { type Name, type Path, toName } from './names.js'
+import { cut, printable } from './printable.js'
 import { Op, type OperationCode, type Target } from './protocol.js'
 
 /** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
 const TEXT = 24
 const NAME = 64
-const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 4)}…` : text)
-export const cutName = (name: string): string => cut(name, NAME)
+export const cutName = (name: string): string => printable(name, NAME)
+
+/** A text between quotes. */
+export const quote = (text: string, most = NAME): string => printable(JSON.stringify(cut(text, most)))
 
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return JSON.stringify(cut(value, TEXT))
+      return quote(value, TEXT)
     case 'symbol':
       return cutName(String(value))
     case 'bigint':
@@ -55,18 +58,26 @@ export function functionName(fn: object): string {
 
 /** A member's step in a path: `.name`, `[0]`, `["first name"]`. */
 function formatStep(step: string | number): string {
-  const name = typeof step === 'string' ? cutName(step) : step
+  const name = typeof step === 'string' ? cut(step, NAME) : step
   if (typeof name === 'string' && /^[a-zA-Z_$][\w$]*$/.test(name)) return `.${name}`
   if (typeof name === 'number' || /^\d+$/.test(name)) return `[${name}]`
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? `.${name}` : `[${quote(name)}]`
 }
+
+const formatName = (name: Name) => (typeof name === 'symbol' ? `[${describe(name)}]` : formatStep(name))
+
+/** Steps one after the other, without the middle of many: a peer may name any number of them. */
+function inSteps<Step>(steps: readonly Step[], format: (step: Step) => string): string {
+  if (steps.length <= 2 * STEPS) return steps.map(format).join('')
+  return `${inSteps(steps.slice(0, STEPS), format)}…${inSteps(steps.slice(-STEPS), format)}`
+}
+const STEPS = 6
 
 /** The path of an operation: `.files["a b"]`. */
 export const formatPath = (path: Path): string =>
-  typeof path === 'string' ? formatStep(path) : formatNames(path.map(toName))
+  typeof path === 'string' ? formatStep(path) : inSteps(path, key => formatName(toName(key)))
 
-export const formatNames = (names: readonly Name[]): string =>
-  names.map(name => (typeof name === 'symbol' ? `[${describe(name)}]` : formatStep(name))).join('')
+export const formatNames = (names: readonly Name[]): string => inSteps(names, formatName)
 
 /** What a call is made on, as far as this side names it. */
 export const labelOf = (target: Target) =>

@@ -2,9 +2,10 @@
 import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
-import { describe } from './labels.js'
+import { describe, inWords } from './labels.js'
 import type { OptionKinds } from './option-kinds.js'
 import type { PeerCall } from './policy.js'
+import { printable } from './printable.js'
 import { LEAST_FRAME } from './protocol.js'
 import type { ResultOptions } from './results.js'
 import type { Session } from './session.js'
@@ -244,7 +245,7 @@ export function settingsOf(options: CommonOptions): Settings {
     try {
       onError(error, context)
     } catch (failure) {
-      console.error('netref: onError itself failed:', failure)
+      console.error(`netref: onError itself failed: ${printable(textOf(failure))}`)
     }
   }
   return {
@@ -277,9 +278,17 @@ function checkLimit(name: string, limit: number): keyof Limits {
   return name as keyof Limits
 }
 
+/** As `String`, and never throws: a peer may have had a say in what fails. */
+function textOf(error: unknown): string {
+  try {
+    return String(error)
+  } catch {
+    return inWords(error)
+  }
+}
+
 function logError(error: unknown, { call }: ErrorContext): void {
-  const text = String(error)
-  console.error(
-    `netref: ${call ? `${call} failed and nobody awaited it: ${text.replace(`${call}: `, '')}` : text}`
-  )
+  const text = textOf(error)
+  const line = call ? `${call} failed and nobody awaited it: ${text.replace(`${call}: `, '')}` : text
+  console.error(`netref: ${printable(line)}`)
 }

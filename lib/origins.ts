@@ -1,7 +1,7 @@
 // Which web pages may connect. A browser opens a WebSocket to any server for any page, with the cookies the user has
 // there, and tells only who asks: so the server has to look at `Origin`, and at `Host`, which a page whose name was
 // made to point at this machine (DNS rebinding) cannot hide.
-import { describe } from './labels.js'
+import { describe, quote } from './labels.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 export interface OriginOptions {
@@ -29,6 +29,9 @@ export interface OriginOptions {
   readonly trustProxy?: boolean | undefined
 }
 
+/** How much of a header is told. */
+const MOST = 100
+
 /** Why a request is refused; undefined when it is not. */
 export type OriginPolicy = (request: UpgradeRequest) => string | undefined
 
@@ -47,11 +50,11 @@ export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOption
     const { host, origin } = request
     if (!last || last.host !== host) last = { host, isKnown: isKnown(host) }
     if (!last.isKnown && (allowedHosts || request.local)) {
-      return `Host ${quote(host)} is not in allowedHosts`
+      return `Host ${quote(host ?? '', MOST)} is not in allowedHosts`
     }
     if (origin === undefined || !origins || origins.has(origin) || origin === ownOrigin(request))
       return undefined
-    return `Origin ${quote(origin)} is neither the server's own nor in allowedOrigins`
+    return `Origin ${quote(origin, MOST)} is neither the server's own nor in allowedOrigins`
   }
 }
 
@@ -59,8 +62,6 @@ function list(option: string, given: readonly string[]): readonly string[] {
   if (Array.isArray(given)) return given
   throw new TypeError(`serve: \`${option}\` takes a list, such as [${describe(given)}]`)
 }
-
-const quote = (text = '') => JSON.stringify(text.slice(0, 100))
 
 /** The origin of a page that this very server, or the proxy in front of it, would serve. */
 function ownOrigin({ secure, host }: UpgradeRequest): string | undefined {
@@ -85,13 +86,13 @@ function checkOrigin(text: string): string {
     : /^[a-z][a-z\d+.-]*:\/\/[^/]*$/.exec(text)?.[0]
   if (origin !== undefined) return origin
   throw new TypeError(
-    `allowedOrigins: ${quote(String(text))} is not an origin, which is a scheme, a host and a port: "https://app.example.com"`
+    `allowedOrigins: ${quote(String(text), MOST)} is not an origin, which is a scheme, a host and a port: "https://app.example.com"`
   )
 }
 
 function checkHost(text: string): string {
   if (urlOf(`http://${text}`) && !/:\d+$/.test(text)) return hostName(text)
   throw new TypeError(
-    `allowedHosts: ${quote(String(text))} is not the name of a host, without scheme and port: "rpc.example.com"`
+    `allowedHosts: ${quote(String(text), MOST)} is not the name of a host, without scheme and port: "rpc.example.com"`
   )
 }

@@ -1,22 +1,19 @@
 // Who may do what: a rule for one member, and one hook for all that a peer asks for.
 import { callSession } from './call-context.js'
+import { decided } from './decision.js'
 import type { Rule } from './expose.js'
 import { formatCall, formatNames, inWords } from './labels.js'
 import type { operate } from './operate.js'
 import type { CommonOptions } from './options.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
-import { isThenable, silence } from './values.js'
 
 /** Whether the peer whose call is being started may use what is under this rule. */
 export function permits(rule: Rule): boolean {
   if (!rule.if) return true
   const session = callSession()
   try {
-    const permitted: unknown = rule.if(session)
-    if (!isThenable(permitted)) return Boolean(permitted)
-    silence(permitted)
-    throw new TypeError('@exposed({ if }): it answered with a promise, and has to know at once')
+    return Boolean(decided('@exposed({ if })', rule.if(session)))
   } catch (error) {
     session.report(error)
     return false
@@ -46,8 +43,6 @@ export class PeerCall {
   }
 }
 
-type Before = NonNullable<CommonOptions['before']>
-
 /** `operate` for a peer: with `before`, if there is one. */
 export function policed(
   operateFor: typeof operate,
@@ -56,11 +51,8 @@ export function policed(
 ): typeof operate {
   if (!before) return operateFor
   return (op, target, path, operand, exposure, origin) => {
-    ask(
-      before,
-      session,
-      new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), origin?.isRoot === true)
-    )
+    const call = new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), origin?.isRoot === true)
+    decided('`before`', before(call, session), call)
     return operateFor(op, target, path, operand, exposure, origin)
   }
 }
@@ -68,11 +60,4 @@ export function policed(
 function argsOf(op: OperationCode, operand: unknown): readonly unknown[] {
   if (op === Op.set) return [operand]
   return Array.isArray(operand) ? operand : []
-}
-
-function ask(before: Before, session: Session, call: PeerCall): void {
-  const answer: unknown = before(call, session)
-  if (!isThenable(answer)) return
-  silence(answer)
-  throw new TypeError(`${call}: \`before\` answered with a promise, and has to decide at once`)
 }

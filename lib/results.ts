@@ -1,6 +1,9 @@
 // Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
-import { boxValue, type Giver } from './box.js'
-import { LimitError, Refusal, type RefusalCode } from './errors.js'
+import type { Giver } from './box.js'
+import { type Data, dataOf } from './data.js'
+import { LimitError, Refusal, type RefusalCode, refusalOf } from './errors.js'
+import { textOf } from './identity.js'
+import { Results } from './memory-results.js'
 import { formatRefused, formatReply, type Groups, Op } from './protocol.js'
 import { type Taker, unbox } from './unbox.js'
 
@@ -26,8 +29,12 @@ export interface ResultStore {
    */
   readonly lasting?: boolean
   get(name: string): StoredResult | undefined | PromiseLike<StoredResult | undefined>
-  /** Resolves when the result is kept; where it throws before a call began, the call rejects with that. */
-  set(name: string, result: StoredResult): unknown
+  /**
+   * Resolves when the result is kept; where it throws before a call began, the call rejects with that. `owner` is a
+   * digest of the caller's identity: a store with a bound must bound what it keeps for each owner, and must not drop
+   * what another one's calls began.
+   */
+  set(name: string, result: StoredResult, owner: string): unknown
 }
 
 export interface ResultOptions {
@@ -39,47 +46,6 @@ export interface ResultOptions {
    * @default keys mean nothing
    */
   readonly results?: ResultStore | undefined
-}
-
-/**
- * Results in memory, for some time.
- *
- * @example
- * const server = await serve(Shop, { authenticate, results: new Results() })
- */
-export class Results implements ResultStore {
-  readonly #results = new Map<string, { readonly until: number; readonly result: StoredResult }>()
-
-  constructor(
-    /** How long each is kept, in ms. */
-    private readonly keep = 300_000,
-    /** How many are kept; one more call with a key rejects. */
-    private readonly most = 100_000
-  ) {}
-
-  get(name: string): StoredResult | undefined {
-    this.#forget()
-    return this.#results.get(name)?.result
-  }
-
-  /** @throws LimitError for one more than may be kept */
-  set(name: string, result: StoredResult): void {
-    // Set anew it is the last in order, as it is kept longest.
-    if (!this.#results.delete(name) && this.#results.size >= this.most)
-      throw new LimitError(
-        'limit',
-        `${this.most} calls with a key are remembered: wait until some are forgotten`
-      )
-    this.#results.set(name, { until: Date.now() + this.keep, result })
-  }
-
-  #forget(): void {
-    const now = Date.now()
-    for (const [name, { until }] of this.#results) {
-      if (until > now) return
-      this.#results.delete(name)
-    }
-  }
 }
 
 /** What was asked under a key. */
@@ -97,6 +63,7 @@ type Settled =
 interface Told {
   readonly request: string
   readonly settled: Settled
+  readonly bytes: number
 }
 interface UnderWay {
   readonly request: string
@@ -105,8 +72,15 @@ interface UnderWay {
 
 /** The JSON of an outcome that is kept for other sessions, in characters. */
 const LONGEST_REPLY = 65_536
-/** Outcomes of a session that only it can be told again. */
-const MOST_UNSTORED = 1000
+/** How long calls of nobody in particular are known in their session, in ms, and what they take up there, in bytes. */
+const KEEP_UNKNOWN = 300_000
+const MOST_UNKNOWN = 8 << 20
+/** Outcomes of a session that only it can be told again: what they take up there, in bytes. */
+const MOST_UNSTORED = 4 << 20
+/** What such an outcome weighs at least; a reference in it; and what a character of its JSON stands for. */
+const OUTCOME = 512
+const REFERENCE = 4096
+const CHARACTER = 8
 
 /** Calls under way, by store: sessions of one identity wait for each other. */
 const underWayIn = new WeakMap<ResultStore, Map<string, UnderWay>>()
@@ -128,21 +102,23 @@ export class KeyedCalls {
   readonly #underWay: Map<string, UnderWay>
   /** What came of calls that is not data, and so is for this session alone. */
   readonly #unstored = new Map<string, Told>()
-  /** Whose keys these are. Who has no identity, or one that is not data, is somebody else in each session. */
-  readonly #owner: string
-  readonly #isKnown: boolean
+  #unstoredBytes = 0
+  readonly #store: ResultStore
+  /** Whose keys these are: a digest. */
+  readonly #owner: Promise<string>
 
   constructor(
-    private readonly store: ResultStore,
+    store: ResultStore,
     identity: unknown,
     private readonly references: Giver & Taker,
     private readonly report: (error: unknown) => void
   ) {
-    this.#underWay = underWayIn.get(store) ?? new Map()
-    underWayIn.set(store, this.#underWay)
-    const known = identity === undefined ? undefined : dataOf(identity, references)
-    this.#isKnown = known !== undefined
-    this.#owner = known ?? String(crypto.getRandomValues(new Uint32Array(4)))
+    const known = identity === undefined ? undefined : textOf(identity)
+    // Nobody else can ever ask for what came of the calls of nobody in particular: it goes with the session.
+    this.#store = known === undefined ? new Results(KEEP_UNKNOWN, MOST_UNKNOWN) : store
+    this.#owner = digest(known ?? '')
+    this.#underWay = underWayIn.get(this.#store) ?? new Map()
+    underWayIn.set(this.#store, this.#underWay)
   }
 
   /**
@@ -150,8 +126,9 @@ export class KeyedCalls {
    * been carried out before without a trace in the store.
    */
   async once(key: string, asked: Asked, run: (again: boolean) => unknown): Promise<unknown> {
+    const owner = await this.#owner
     const [name, request] = await Promise.all([
-      digest(JSON.stringify([this.#isKnown, this.#owner, asked.path, key])),
+      digest(JSON.stringify([owner, asked.path, key])),
       digest(asked.operation)
     ])
     for (let other = this.#underWay.get(name); other; other = this.#underWay.get(name)) {
@@ -163,12 +140,11 @@ export class KeyedCalls {
     let finish!: () => void
     this.#underWay.set(name, { request, done: new Promise(resolve => (finish = resolve)) })
     try {
-      const stored = await this.store.get(name)
+      const stored = await this.#store.get(name)
       if (stored) return this.#tell(checkSame(stored, request))
-      const vouched = this.#isKnown && this.store.lasting === true
-      await this.#begin(name, request)
-      const settled = await settle(() => run(asked.again && !vouched))
-      await this.#keep(name, request, settled)
+      await this.#begin(name, request, owner)
+      const settled = await settle(() => run(asked.again && this.#store.lasting !== true))
+      await this.#keep(name, request, owner, settled)
       return outcomeOf(settled)
     } finally {
       this.#underWay.delete(name)
@@ -176,38 +152,55 @@ export class KeyedCalls {
     }
   }
 
-  async #begin(name: string, request: string): Promise<void> {
+  async #begin(name: string, request: string, owner: string): Promise<void> {
     try {
-      await this.store.set(name, { request })
+      await this.#store.set(name, { request }, owner)
     } catch (error) {
       throw error instanceof LimitError ? new Refusal('limit', error.message) : error
     }
   }
 
   /** The call has run, whatever becomes of this. */
-  async #keep(name: string, request: string, settled: Settled): Promise<void> {
-    const reply = this.#format(settled)
-    if (reply === undefined) {
-      this.#unstored.set(name, { request, settled })
-      // Of the oldest it is known that it has run, and no more: who asks again is told so.
-      if (this.#unstored.size > MOST_UNSTORED) this.#unstored.delete(this.#unstored.keys().next().value!)
-    } else {
-      try {
-        await this.store.set(name, { request, reply })
-      } catch (error) {
-        this.report(error)
-      }
+  async #keep(name: string, request: string, owner: string, settled: Settled): Promise<void> {
+    const kept = this.#format(settled)
+    if (typeof kept === 'number') return this.#keepHere(name, { request, settled, bytes: kept })
+    try {
+      await this.#store.set(name, { request, reply: kept }, owner)
+    } catch (error) {
+      this.report(error)
     }
   }
 
-  /** An outcome as the reply to no call in particular; undefined where it is not data, or a lot. */
-  #format(settled: Settled): string | undefined {
+  /** Of the oldest it is known that they have run, and no more: who asks again is told so. */
+  #keepHere(name: string, told: Told): void {
+    this.#unstored.set(name, told)
+    this.#unstoredBytes += told.bytes
+    for (const [oldest, { bytes }] of this.#unstored) {
+      if (this.#unstoredBytes <= MOST_UNSTORED) return
+      this.#unstored.delete(oldest)
+      this.#unstoredBytes -= bytes
+    }
+  }
+
+  /** An outcome as the reply to no call in particular; where it is not data, or a lot, what it takes up, in bytes. */
+  #format(settled: Settled): string | number {
     if (settled.ok && settled.value === undefined) return formatReply(Op.result, 0)
     if (!settled.ok && settled.error instanceof Refusal)
       return formatRefused(0, settled.error.code, settled.error.message)
-    const json = dataOf(settled.ok ? settled.value : settled.error, this.references)
-    if (json === undefined || json.length > LONGEST_REPLY) return undefined
-    return formatReply(settled.ok ? Op.result : Op.error, 0, json)
+    let data: Data
+    try {
+      data = dataOf(settled.ok ? settled.value : settled.error, 'result', this.references.boxing)
+    } catch (error) {
+      // It is answered with what keeps it from being sent.
+      const { code, message } =
+        refusalOf(error) ?? new Refusal('unsendable', 'it failed with what cannot be sent')
+      return formatRefused(0, code, message)
+    }
+    const { json, bytes, isData } = data
+    if (isData && bytes.length === 0 && json.length <= LONGEST_REPLY)
+      return formatReply(settled.ok ? Op.result : Op.error, 0, json)
+    const beside = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    return OUTCOME + (isData ? 0 : REFERENCE) + json.length * CHARACTER + beside
   }
 
   #tell({ reply }: StoredResult): unknown {
@@ -240,25 +233,6 @@ async function settle(run: () => unknown): Promise<Settled> {
 function outcomeOf(settled: Settled): unknown {
   if (settled.ok) return settled.value
   throw settled.error
-}
-
-/** A value in JSON, if it is data through and through. */
-function dataOf(value: unknown, { boxing }: Pick<Giver, 'boxing'>): string | undefined {
-  const refuse = () => {
-    throw new TypeError('a reference')
-  }
-  try {
-    const { json, bytes } = boxValue(value, 'value', {
-      boxing,
-      give: refuse,
-      giveFlow: refuse,
-      takeBack: refuse,
-      letGo: refuse
-    })
-    return bytes.length === 0 ? json : undefined
-  } catch {
-    return undefined
-  }
 }
 
 async function digest(text: string): Promise<string> {

@@ -1,4 +1,5 @@
 // `serve`: a WebSocket server with a session for each client.
+import { decided } from './decision.js'
 import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
@@ -156,7 +157,7 @@ export class Server {
 
   #isSame(began: unknown, comes: unknown): boolean {
     try {
-      return this.#listener.resuming!.isSame(began, comes)
+      return Boolean(decided('sameIdentity', this.#listener.resuming!.isSame(began, comes)))
     } catch (error) {
       this.#report(error)
       return false

@@ -4,7 +4,7 @@ import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
-import { ProtocolError, type Reason, SessionEndedError } from './errors.js'
+import { ProtocolError, type Reason, SessionEndedError, told } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
@@ -258,6 +258,7 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   /** @internal */
   interrupted(reason: Reason): void {
+    reason = told(reason)
     this.#events.emit('interrupted', reason)
     if (interruptions.hasSubscribers) interruptions.publish({ session: this, reason })
   }
@@ -283,6 +284,7 @@ export class Session<Root extends object = object, Identity = unknown> {
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
     if (this.#ended) return
+    reason = told(reason)
     this.#ended = reason
     const left = this.link.close(reason)
     const successor = this.setup.successor?.(reason)

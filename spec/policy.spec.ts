@@ -153,7 +153,7 @@ t.test('an `if` that fails, or does not answer at once, lets nobody in, and is r
       }
       t.match(
         errors.map(({ message }) => message),
-        ['broken', /has to know at once/, /has to know at once/, /undefined \(reading 'admin'\)/]
+        ['broken', /has to decide at once/, /has to decide at once/, /undefined \(reading 'admin'\)/]
       )
     },
     { serving: { onError } }

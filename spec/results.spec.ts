@@ -1,5 +1,6 @@
 // Calls with a key: each runs once, and is answered again with what came of it.
 import { once } from 'node:events'
+import fc from 'fast-check'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { formatMessage } from '../lib/debug.js'
@@ -50,6 +51,14 @@ class Shop extends Service {
   }
   @exposed nothing() {
     Shop.runs.push('nothing')
+  }
+  @exposed symbol() {
+    Shop.runs.push('symbol')
+    return { symbol: Symbol('s') }
+  }
+  @exposed fail() {
+    Shop.runs.push('fail')
+    throw Symbol('s')
   }
   @exposed bytes() {
     return new Uint8Array(3)
@@ -198,7 +207,7 @@ t.test('of identities, and who has none', async t => {
 })
 
 t.test('limits, and stores that fail', async t => {
-  const few = new Results(1000, 1)
+  const few = new Results(1000, 1500)
   await overMemory(
     t,
     Shop,
@@ -206,7 +215,7 @@ t.test('limits, and stores that fail', async t => {
       await under(root.pay, 'a')(1)
       const error = await rejection(under(root.pay, 'b')(1))
       t.ok(error instanceof LimitError)
-      t.match(error, { code: 'limit', message: /1 calls with a key are remembered/ })
+      t.match(error, { code: 'limit', message: /calls with a key .* of this client take up 512 bytes: wait/ })
       const again = () =>
         under(
           root.pay,
@@ -217,7 +226,7 @@ t.test('limits, and stores that fail', async t => {
         )
       while (!(await again()));
     },
-    { serving: { results: few } }
+    { identity: 'ann', serving: { results: few } }
   )
   const errors: unknown[] = []
   let broken = (_: StoredResult) => false
@@ -240,14 +249,134 @@ t.test('limits, and stores that fail', async t => {
       await under(root.pay, 'a')('once')
       t.match(errors, [{ message: 'the disk is full' }])
       t.match(await rejection(under(root.pay, 'a')('once')), { code: 'may-have-run' })
-      broken = () => false
-      for (let i = 0; i < 1000; i++) Netref.release(await under(root.open, `o${i}`)(1))
-      Netref.release(await under(root.open, 'more')(1))
-      t.match(await rejection(under(root.open, 'o0')(1)), { code: 'may-have-run' }, 'the oldest is forgotten')
-      Netref.release(await under(root.open, 'o1')(1))
     },
-    { serving: { results, onError: error => errors.push(error) } }
+    { identity: 'ann', serving: { results, onError: error => errors.push(error) } }
   )
+})
+
+t.test('of what is not data the latest is kept, in bytes', async t => {
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      for (let i = 0; i < 1000; i++) Netref.release(await under(root.open, `o${i}`)(1))
+      t.match(await rejection(under(root.open, 'o0')(1)), { code: 'may-have-run' })
+      Netref.release(await under(root.open, 'o999')(1))
+      t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
+      t.match(
+        await rejection(under(root.open, 'o500')(1)),
+        { code: 'may-have-run' },
+        'a long one weighs more'
+      )
+      t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
+      await under(root.text, 'g')(600_000)
+      t.match(await rejection(under(root.text, 'g')(600_000)), { code: 'may-have-run' }, 'one is too long')
+      t.equal(Shop.runs.length, 1000)
+      for (let i = 0; i < 2; i++) {
+        t.match(await rejection(under(root.symbol, 's')()), { code: 'unsendable' })
+        t.match(await rejection(under(root.fail, 's')()), { code: 'unsendable' })
+      }
+      t.equal(Shop.runs.length, 1002, 'what cannot be sent is an outcome, too')
+    },
+    { serving: { results: new Results() } }
+  )
+})
+
+t.test('one identity leaves as much to others as it has, and nothing of anybody runs twice', async t => {
+  const results = new Results(300_000, 200_000)
+  const as = (identity: unknown, use: (root: Loose) => Promise<void>) =>
+    overMemory(t, Shop, ({ root }) => use(root), { identity, serving: { results } })
+  await as('ben', async root => void (await under(root.pay, 'rent')(1)))
+  let mine = 0
+  await as('eve', async root => {
+    for (; ; mine++) {
+      const error = await under(
+        root.pay,
+        `k${mine}`
+      )('x'.repeat(100)).then(
+        () => undefined,
+        (error: Error) => error
+      )
+      if (!error) continue
+      t.match(error, { code: 'limit' })
+      break
+    }
+    t.ok(mine > 150 && mine < 250, `${mine} calls, in half of the store`)
+    Shop.runs = []
+    t.match(await rejection(under(root.pay, 'k0')('x'.repeat(100))), { code: 'may-have-run' }, 'its oldest')
+  })
+  await as('ben', async root => void t.same(await under(root.pay, 'rent')(1), { paid: 1, at: new Date(0) }))
+  t.same(Shop.runs, [], 'none has run again')
+  await as('cid', async root => {
+    for (let i = 0; i < 30; i++) await under(root.pay, `k${i}`)(i)
+    for (let i = 0; i < 30; i++) t.equal((await under(root.pay, `k${i}`)(i)).paid, i)
+  })
+  t.equal(Shop.runs.length, 30)
+})
+
+t.test('calls of nobody in particular take nothing of the store', async t => {
+  const results = new Results(300_000, 10_000)
+  let asked = 0
+  const store: ResultStore = {
+    get(name) {
+      asked++
+      return results.get(name)
+    },
+    set: (name, result, owner) => results.set(name, result, owner)
+  }
+  const serving = { results: store }
+  for (const identity of [undefined, { can: () => true }, new Shop()]) {
+    const use = async ({ root }: Loose) => {
+      for (let i = 0; i < 200; i++) await under(root.pay, `${i}`)(i)
+      for (let i = 0; i < 200; i++) t.equal((await under(root.pay, `${i}`)(i)).paid, i)
+    }
+    await overMemory(t, Shop, use, { identity, serving })
+  }
+  t.equal(Shop.runs.length, 600)
+  t.equal(asked, 0)
+  await overMemory(t, Shop, async ({ root }) => void (await under(root.pay, 'a')(1)), {
+    identity: 'ann',
+    serving
+  })
+  t.equal(asked, 1)
+})
+
+t.test('results in memory, whatever is done to them', t => {
+  const MOST = 8192
+  const step = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(9), fc.option(fc.nat(1500)))
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), steps => {
+      const results = new Results(300_000, MOST)
+      const begun = new Map<string, Set<string>>()
+      const weightOf = (owner: string) =>
+        [...(begun.get(owner) ?? [])].reduce(
+          (sum, name) => sum + 512 + 2 * (results.get(name)!.reply?.length ?? 0),
+          0
+        )
+      for (const [owner, key, length] of steps) {
+        const name = owner + key
+        const known = results.get(name)
+        const free = MOST - [...begun.keys()].reduce((sum, owner) => sum + weightOf(owner), 0)
+        const had = weightOf(owner)
+        const others = [...begun].filter(([other]) => other !== owner).map(([other]) => weightOf(other))
+        try {
+          const result = { request: name, reply: length === null ? undefined : 'x'.repeat(length) }
+          results.set(name, known ? result : { request: name }, owner)
+          begun.set(owner, (begun.get(owner) ?? new Set()).add(name))
+        } catch (error) {
+          if (!(error instanceof LimitError) || known || had + 512 <= free - 512) throw error
+        }
+        const after = [...begun].filter(([other]) => other !== owner).map(([other]) => weightOf(other))
+        if (String(others) !== String(after))
+          throw new Error('one identity has changed what is kept of others')
+        if ([...begun.keys()].reduce((sum, owner) => sum + weightOf(owner), 0) > MOST)
+          throw new Error('more is kept than may be')
+      }
+      for (const names of begun.values())
+        for (const name of names) if (!results.get(name)) throw new Error('a call that began is forgotten')
+    })
+  )
+  t.end()
 })
 
 /** A server is lost while a call is under way there; what comes of the call at the next one. */

@@ -553,7 +553,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   delete process.env.NETREF_DEBUG
   const told = said().map(({ args }) => String(args[0]))
   t.ok(told.includes('netref → call 1 root.text [500]'))
-  t.ok(told.some(line => line.startsWith('netref ← result 1 "xxx') && line.length === 209))
+  t.ok(told.some(line => line.startsWith('netref ← result 1 "xxx') && line.length === 206))
   t.equal(formatMessage([1, 7, -6, ['a', ['for', 'b']], []]), 'call 7 answer-6.a[Symbol(b)] []')
   t.equal(formatMessage([4, 8, 3, 'x', 1]), 'set 8 #3.x 1')
   t.equal(formatMessage([14, 0, 0, 'log', ['x']]), 'oneway 0 root.log ["x"]')

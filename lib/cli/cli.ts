@@ -1,5 +1,6 @@
 // `netref COMMAND …`: finds the command, and says what went wrong.
 import { NetrefError, SessionEndedError } from '../index.js'
+import { printable, printableLines } from '../printable.js'
 import { bench } from './bench.js'
 import { call } from './call.js'
 import { type Command, EXIT, UsageError } from './command.js'
@@ -64,7 +65,7 @@ async function explain(error: unknown, command: string, terminal: Terminal): Pro
   }
   const ended = error instanceof SessionEndedError
   const [what, why] = ended ? ['Error', error.reason.message] : messageOf(error)
-  await write(stderr, `${red(`${what}:`)} ${why}\n`)
+  await write(stderr, `${red(`${printable(what)}:`)} ${printableLines(why)}\n`)
   return ended ? EXIT.session : EXIT.failed
 }
 

@@ -1,5 +1,6 @@
 // Values as JSON: arguments in, results out.
 import { text } from 'node:stream/consumers'
+import { printableLines } from '../printable.js'
 import { UsageError, type Word } from './command.js'
 import type { Terminal } from './terminal.js'
 
@@ -41,13 +42,15 @@ function parseJSON(source: string, what: string): unknown {
 /**
  * A value as JSON; undefined for undefined. What JSON has no form for is text (a bigint, NaN, a RegExp, bytes in
  * base64, a netref), a list (a Set), or an object (an Error, a Map; one with other keys than strings is a list of pairs).
+ * What a terminal would act on is escaped.
  */
 export function formatJSON(value: unknown, indent = 0): string | undefined {
   function replace(this: Record<string, unknown>, key: string, asJSON: unknown): unknown {
     // A Buffer has been asked for its JSON by now, which is of no use.
     return ArrayBuffer.isView(this[key]) ? base64(this[key]) : plain(asJSON)
   }
-  return JSON.stringify(value, replace, indent)
+  const json: string | undefined = JSON.stringify(value, replace, indent)
+  return json && printableLines(json)
 }
 
 function plain(value: unknown): unknown {

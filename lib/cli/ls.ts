@@ -1,5 +1,6 @@
 // `netref ls`: what is there.
 import { type Description, Netref } from '../index.js'
+import { printable } from '../printable.js'
 import { withMember, withServer } from './client.js'
 import { argumentsOf, type Command, EXIT, parse } from './command.js'
 import { columns } from './help.js'
@@ -23,11 +24,15 @@ export const ls: Command = {
 }
 
 const signature = ({ name, kind, parameters }: Description) =>
-  kind === 'function' || kind === 'class' ? `${name}(${(parameters ?? ['…']).join(', ')})` : name
+  printable(kind === 'function' || kind === 'class' ? `${name}(${(parameters ?? ['…']).join(', ')})` : name)
 
 function table(members: readonly Description[], { stdout, env }: Terminal): string[] {
   const { bold, dim } = coloursFor(stdout, env)
-  const rows = members.map(member => [signature(member), member.kind, member.help ?? ''])
+  const rows = members.map(member => [
+    signature(member),
+    printable(String(member.kind)),
+    printable(String(member.help ?? ''))
+  ])
   return columns(rows, '').map((line, i) => {
     const [name, kind] = rows[i] as [string, string]
     const at = line.indexOf(kind, name.length)

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream'
 import { inspect, promisify } from 'node:util'
 import { runInContext } from 'node:vm'
 import { type Connection, expose, Netref, type Reason, SessionEndedError } from '../index.js'
+import { printableLines } from '../printable.js'
 import type { Reach } from '../types.js'
 import { withServer } from './client.js'
 import { argumentsOf, type Command, EXIT, parse } from './command.js'
@@ -48,7 +49,7 @@ async function converse(conn: Connection<unknown>, terminal: Terminal): Promise<
     terminal: person,
     // Looking ahead would call what is being typed.
     preview: false,
-    writer: value => inspect(value, { colors: person && !env.NO_COLOR })
+    writer: value => shown(inspect(value, { colors: person && !env.NO_COLOR }))
   })
   lines.waitFor(prompt)
   const exit = once(prompt, 'exit')
@@ -64,6 +65,15 @@ async function converse(conn: Connection<unknown>, terminal: Terminal): Promise<
   if (ended) throw new SessionEndedError(ended)
   return EXIT.ok
 }
+
+const COLOUR = new RegExp(`(${String.fromCharCode(27)}\\[\\d+m)`)
+
+/** What Node shows of a value, with its colours, and nothing else that a terminal would act on. */
+const shown = (text: string) =>
+  text
+    .split(COLOUR)
+    .map((part, i) => (i % 2 === 1 ? part : printableLines(part)))
+    .join('')
 
 /** Lines that no person types: each waits until the one before has come to its end. */
 class Lines {

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { printable } from '../printable.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
 import { BusyPoll } from './busy-poll.js'
@@ -157,10 +158,12 @@ export class WebSocketTransport implements Transport {
 
 /** One line of a text that is not ours. */
 const wordsIn = (text: string) =>
-  text
-    .slice(0, 200)
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
+  printable(
+    text
+      .slice(0, 200)
+      .replace(/\p{Cc}+/gu, ' ')
+      .trim()
+  )
 
 /** Node gives an AggregateError without a message where a name has several addresses. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>

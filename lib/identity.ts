@@ -1,0 +1,58 @@
+// Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
+import { dataOf } from './data.js'
+import { className, inWords } from './labels.js'
+import { DEFAULT_LIMITS } from './options.js'
+import { isPlainPrimitive, nameIn, travelOf } from './values.js'
+
+const BOXING = { ...DEFAULT_LIMITS, exposeStacks: false }
+
+/**
+ * The text of an identity: neither the order of names in an object nor that of a Map or a Set matters. Undefined where
+ * it is not data through and through: an instance of a class may differ from another in what cannot be seen.
+ */
+export function textOf(identity: unknown): string | undefined {
+  try {
+    return canonical(identity, 0)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether two identities are the same value, or equal data.
+ *
+ * @throws TypeError where they are neither the same nor data, so that nobody can say
+ */
+export function equalIdentity(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  const [text, comes] = [textOf(one), textOf(other)]
+  if (text !== undefined && comes !== undefined) return text === comes
+  const what = inWords(text === undefined ? one : other)
+  throw new TypeError(
+    `sameIdentity: ${what} is not data, and equals nothing but itself: return data from \`authenticate\`, or give \`sameIdentity\``
+  )
+}
+
+/** @throws where it is not data */
+function canonical(value: unknown, depth: number): string {
+  if (depth > BOXING.depth) throw new RangeError('an identity without an end')
+  if (isPlainPrimitive(value)) return JSON.stringify(value)
+  const inner = (value: unknown) => canonical(value, depth + 1)
+  switch (typeof value === 'object' ? travelOf(value!).as : 'leaf') {
+    case 'record': {
+      const record = value as Record<string, unknown>
+      const entries = Object.keys(record).map(name => `${JSON.stringify(name)}:${inner(record[name])}`)
+      return `{${entries.sort()}}`
+    }
+    case 'array':
+      if (nameIn(value as unknown[]) === undefined) return `[${Array.from(value as unknown[], inner)}]`
+      break
+    case 'map':
+    case 'set':
+      if (Object.keys(value as object).length > 0) break
+      return `${className(value as object)}(${Array.from(value as Iterable<unknown>, inner).sort()})`
+  }
+  const { json, bytes, isData } = dataOf(value, 'identity', BOXING)
+  if (!isData) throw new TypeError('an identity that is not data')
+  return `<${json} ${JSON.stringify(bytes.map(range => Array.from(range)))}>`
+}
