@@ -10,11 +10,12 @@ import type { Exposure } from './exposure.js'
 import { formatPath, labelOf } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import { type Outcome, operate } from './operate.js'
-import type { Limits } from './options.js'
+import type { Limits, Settings } from './options.js'
 import { policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { type Rate, rateOf } from './rate.js'
 import type { References } from './references.js'
+import { refusalKind } from './refusals.js'
 import type { KeyedCalls } from './results.js'
 import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
@@ -51,7 +52,8 @@ export class Callee {
     private readonly channel: Channel,
     private readonly exposure: Exposure,
     private readonly limits: Limits,
-    private readonly report: (error: unknown, call: string) => void
+    /** Told of failures and refusals of calls that nobody waits for. */
+    private readonly told: Pick<Settings, 'onError' | 'refusals'>
   ) {
     this.#operate = policed(operate, session, exposure.before)
     this.#rate = rateOf(limits.callsPerSecond)
@@ -252,8 +254,7 @@ export class Callee {
     this.#letGo(id)
     if (id < 0) {
       silenceAll(error)
-      const call = this.#labelOf(id)
-      this.report(error instanceof Refusal ? refusalError(error.code, call, error.message) : error, call)
+      this.#tell(error, this.#labelOf(id))
       this.#witness.replied(id, false, error)
       return void this.#oneWays.delete(id)
     }
@@ -270,6 +271,16 @@ export class Callee {
     }
     this.#witness.replied(id, false, error)
     if (kept) this.#settle(id, { ok: false, error }, frame)
+  }
+
+  /** Tells of a one-way call that failed or was refused. */
+  #tell(error: unknown, call: string): void {
+    const { onError, refusals } = this.told
+    const context = { session: this.session, call }
+    const told = error instanceof Refusal ? refusalError(error.code, call, error.message) : error
+    const kind = refusalKind(error)
+    if (kind === undefined) onError(told, context)
+    else refusals.tell(kind, told, context)
   }
 
   #push(message: string, payload?: Payload): number {

@@ -109,6 +109,7 @@ export class Connection<T> {
     session.on('resumed', () => this.#events.emit('resumed', undefined))
     session.on('closed', reason => {
       if (session !== this.#session) return
+      this.setup.refusals.flush()
       this.#close(reason)
       this.#events.emit('closed', reason)
     })

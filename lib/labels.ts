@@ -127,6 +127,15 @@ const formatArgs = (args: unknown[]) =>
         .concat(args.length > 3 ? '…' : [])
         .join(', ')
 
+/** As `String`, and never throws: a peer may have had a say in what fails. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return inWords(value)
+  }
+}
+
 /** As `describe`, and never throws: a look at a user's Proxy may. */
 export function inWords(value: unknown): string {
   try {

@@ -2,11 +2,12 @@
 import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
-import { describe, inWords } from './labels.js'
+import { describe, textOf } from './labels.js'
 import type { OptionKinds } from './option-kinds.js'
 import type { PeerCall } from './policy.js'
 import { printable } from './printable.js'
 import { LEAST_FRAME } from './protocol.js'
+import { Refusals } from './refusals.js'
 import type { ResultOptions } from './results.js'
 import type { Session } from './session.js'
 
@@ -140,6 +141,8 @@ export interface CommonOptions extends ExposureOptions {
   readonly exposeStacks?: boolean | undefined
   /**
    * Told of failures nobody awaits: of a hook or a listener, and of a call that was neither awaited nor chained on.
+   * A refusal of a peer's one-way call that comes again within ten seconds is counted, and all are told as one error with
+   * the code `repeated`.
    *
    * @default one line by `console.error`
    */
@@ -223,6 +226,8 @@ export interface Settings {
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
+  /** The refusals of the peers' one-way calls: `onError` is told of them. */
+  readonly refusals: Refusals
   readonly trace: Trace | undefined
 }
 
@@ -253,7 +258,8 @@ export function settingsOf(options: CommonOptions): Settings {
     limits: limitsOf(limits),
     exposeStacks,
     trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
-    onError: report
+    onError: report,
+    refusals: new Refusals(report)
   }
 }
 
@@ -276,15 +282,6 @@ function checkLimit(name: string, limit: number): keyof Limits {
     throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)
   }
   return name as keyof Limits
-}
-
-/** As `String`, and never throws: a peer may have had a say in what fails. */
-function textOf(error: unknown): string {
-  try {
-    return String(error)
-  } catch {
-    return inWords(error)
-  }
 }
 
 function logError(error: unknown, { call }: ErrorContext): void {

@@ -6,6 +6,7 @@ import { formatCall, formatNames, inWords } from './labels.js'
 import type { operate } from './operate.js'
 import type { CommonOptions } from './options.js'
 import { Op, type OperationCode } from './protocol.js'
+import { deciding } from './refusals.js'
 import type { Session } from './session.js'
 
 /** Whether the peer whose call is being started may use what is under this rule. */
@@ -52,7 +53,7 @@ export function policed(
   if (!before) return operateFor
   return (op, target, path, operand, exposure, origin) => {
     const call = new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), origin?.isRoot === true)
-    decided('`before`', before(call, session), call)
+    deciding(() => decided('`before`', before(call, session), call))
     return operateFor(op, target, path, operand, exposure, origin)
   }
 }

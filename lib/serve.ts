@@ -205,6 +205,7 @@ export class Server {
       return session.close()
     })
     await Promise.all([stopped, ...gone])
+    this.settings.refusals.flush()
     this.#events.emit('closed', undefined)
   }
 

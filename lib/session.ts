@@ -103,7 +103,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     if (setup.shared) this.#references.exports.root = setup.shared
     const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
-    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, report)
+    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
     this.#switchboard = new Switchboard(this, this.#references, this.#caller, this.#callee, limits.values)
   }
 
