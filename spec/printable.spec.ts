@@ -195,7 +195,12 @@ t.test('who is refused at the door', async t => {
     const [, body] = Buffer.from(message, 'latin1').toString().split('\r\n\r\n')
     tame(t, body!.trim(), 'what it is told')
   }
-  t.equal(told.length, 2)
+  const nameless = await RawPeer.dial(server.url)
+  nameless.write('GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  const [answer] = await once(nameless.socket, 'data')
+  t.match(String(answer), /Host "" is not in allowedHosts/, 'who asks by no name')
+  await nameless.end()
+  t.equal(told.length, 3)
   for (const text of told) tame(t, text, 'what the server is told')
   await server.close()
 })

@@ -54,7 +54,15 @@ class Shop extends Service {
   }
   @exposed symbol() {
     Shop.runs.push('symbol')
-    return { symbol: Symbol('s') }
+    return { self: () => 1, symbol: Symbol('s') }
+  }
+  @exposed getter() {
+    Shop.runs.push('getter')
+    return {
+      get now() {
+        throw new RangeError('not now')
+      }
+    }
   }
   @exposed fail() {
     Shop.runs.push('fail')
@@ -276,7 +284,9 @@ t.test('of what is not data the latest is kept, in bytes', async t => {
         t.match(await rejection(under(root.symbol, 's')()), { code: 'unsendable' })
         t.match(await rejection(under(root.fail, 's')()), { code: 'unsendable' })
       }
-      t.equal(Shop.runs.length, 1002, 'what cannot be sent is an outcome, too')
+      t.match(await rejection(under(root.getter, 's')()), { message: 'not now' })
+      t.match(await rejection(under(root.getter, 's')()), { code: 'unsendable' })
+      t.equal(Shop.runs.length, 1003, 'what cannot be sent is an outcome, too')
     },
     { serving: { results: new Results() } }
   )
