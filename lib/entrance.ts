@@ -71,7 +71,7 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
    * somebody else is told `unauthorized`, and the session goes on waiting. It answers at once: for a promise, and where
    * it throws, which is reported, nobody is the same.
    *
-   * @default the same value, or equal data: of an instance of a class nobody can say whether it equals another
+   * @default the same value, or equal data: of an instance of a class its class and its own enumerable members
    */
   sameIdentity?(began: Identity, comes: Identity): boolean
 }

@@ -133,3 +133,45 @@ t.test('what is not data equals itself and nothing else', t => {
   }
   t.end()
 })
+
+class User {
+  constructor(
+    readonly id: number,
+    readonly roles: string[] = ['guest']
+  ) {}
+}
+class Admin extends User {}
+class Account {
+  readonly owner: User
+  constructor(id: number) {
+    this.owner = new User(id)
+  }
+}
+
+t.test('of instances of classes the class and the own enumerable members count, but for keys of calls', t => {
+  for (const make of [
+    (id: number) => new User(id),
+    (id: number) => new Admin(id),
+    (id: number) => new Account(id),
+    (id: number) => ({ user: new User(id) }),
+    (id: number) => new Map([['user', new User(id)]]),
+    (id: number) => expose(new User(id)),
+    (id: number) => Object.assign(Object.create(Object.create(null)), { id })
+  ]) {
+    t.equal(equalIdentity(make(1), make(1)), true)
+    t.equal(equalIdentity(make(1), make(2)), false)
+    t.equal(textOf(make(1)), undefined)
+  }
+  t.equal(equalIdentity(new User(1), new Admin(1)), false)
+  t.equal(equalIdentity(new User(1), { id: 1, roles: ['guest'] }), false)
+  t.equal(equalIdentity(new User(1), new User(1, ['root'])), false)
+  class Names extends Map<string, string> {
+    readonly kind = 'names'
+  }
+  t.throws(() => equalIdentity(new Names([['a', 'b']]), new Names()), /is not data/)
+  class Bound extends User {
+    readonly can = () => this.id
+  }
+  t.throws(() => equalIdentity(new Bound(1), new Bound(1)), /is not data/)
+  t.end()
+})

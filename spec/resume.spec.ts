@@ -282,6 +282,9 @@ t.test('who carries a session on is who began it', async t => {
   const noIdea = () => {
     throw new Error('no idea')
   }
+  class User {
+    constructor(readonly id: string) {}
+  }
   const sameOrg: Loose = (a: { org: string }, b: { org: string }) => a.org === b.org
   let visits = 0
   for (const [identify, sameIdentity, code, told] of [
@@ -298,6 +301,8 @@ t.test('who carries a session on is who began it', async t => {
     [acme, () => ({ then() {} }), 'unauthorized', 'sameIdentity answered with a promise'],
     [() => ({ name: 'ann', roles: new Set(['a', 'b']) }), undefined, undefined],
     [() => (visits % 2 ? { a: 1, b: new Date(0) } : { b: new Date(0), a: 1 }), undefined, undefined],
+    [() => new User('ann'), undefined, undefined],
+    [() => new User(`visitor ${visits}`), undefined, 'unauthorized'],
     [(name: string) => new Account(name), undefined, 'unauthorized', 'sameIdentity: Account {…} is not data'],
     [() => ({ load: Promise.resolve(visits) }), undefined, 'unauthorized', 'sameIdentity: {…} is not data'],
     [() => kept, undefined, undefined]
