@@ -1,23 +1,30 @@
-// What it costs to make a value of its text. V8 reads most of them as fast as it reads JSON; those that take it far
-// longer are known by their look.
+// What it costs to make a value of its text, beyond the length of that. Each message has an allowance of its own, which no
+// clock fills again.
 
-/** One is about 50 ns. A burst is 20 ms; a peer that goes on and on gets a fifth of the time. */
-export const EFFORT = { burst: 400_000, perSecond: 4_000_000 }
+/** What one message may cost. One is about 50 ns: it is 20 ms. */
+export const ALLOWANCE = 400_000
+
+/** What is left of the allowance of one message. */
+export class Effort {
+  #left = ALLOWANCE
+
+  /** Whether it may cost so much more; that is counted then. */
+  allows(cost: number): boolean {
+    this.#left -= cost
+    return this.#left >= 0
+  }
+}
 
 /** How a Date writes itself. Others are read by rules of old, which take longer. */
 const ISO = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 /** The longest that a Date may be written. */
 const DATE_LENGTH = 40
-/** No RegExp that a person wrote is as long. */
-const REGEXP_LENGTH = 10_000
 
 /** What it costs to read a leaf of that kind, written so. */
 export function costOf(kind: string, text: string): number {
   switch (kind) {
     case 'bigint':
       return text.length ** 2 / 10_000
-    case 'regexp':
-      return costOfRegExp(text)
     case 'URL':
       return costOfURL(text)
     case 'Date':
@@ -25,23 +32,6 @@ export function costOf(kind: string, text: string): number {
     default:
       return 0
   }
-}
-
-/**
- * A pattern is read when it is made: back references look at all groups around them, and a property of Unicode, or in
- * a `v` pattern whatever stands for characters, becomes a list of its hundreds or thousands of ranges or strings.
- */
-function costOfRegExp(text: string): number {
-  if (text.length > REGEXP_LENGTH) return Number.POSITIVE_INFINITY
-  const flags = text.slice(text.lastIndexOf('/'))
-  const [property, ofStrings, anyClass] = flags.includes('v') ? [20_000, 200_000, 5_000] : [3_000, 3_000, 10]
-  let cost = 100 + text.length
-  for (const [part] of text.matchAll(/\\(?:[pP]\{(?:RGI_)?|[1-9kwWdDsS])/g)) {
-    if (part.endsWith('_')) cost += ofStrings
-    else if (part.endsWith('{')) cost += property
-    else cost += /[1-9k]$/.test(part) ? 100 : anyClass
-  }
-  return cost
 }
 
 /** It was written as ASCII, where a long name of a host in other letters takes time that grows faster than the name. */

@@ -57,6 +57,8 @@ export interface ArrivedFlow {
 /** How what flows leaves. */
 export interface FlowChannel extends Channel {
   readonly peer: PeerLimits
+  /** So many values of a message of the peer's were made: that takes a while. */
+  made(values: number): void
   /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
   cut(size: number, most: number): void
   /** Sees to it that what waits leaves at the end of this tick. */

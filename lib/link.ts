@@ -116,6 +116,10 @@ export class Link implements TransportListener, Source, Pulse {
     return this.sender.room()
   }
 
+  made(values: number): void {
+    this.receiver.made(values)
+  }
+
   /** Sends a reply: as `push` does, but what piles up of them pauses the peer, or is too much for one that is away. */
   reply(message: string, bytes: readonly Uint8Array[]): number {
     const { sender, receiver } = this

@@ -6,6 +6,7 @@ import { className, formatPlace } from './labels.js'
 import type { Kind } from './protocol.js'
 import { hasMoved } from './transfer.js'
 import { isLent } from './unsent.js'
+import { weightOf } from './values.js'
 
 /** The JSON of groups; that of a reference by itself, which most are, is known. */
 function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
@@ -44,7 +45,7 @@ export class Marks {
 
   /** Says of what kind the value at the present place is. @returns what stands there for it */
   protected mark<T>(kind: Kind, data: T): T {
-    this.values++
+    this.values += weightOf(kind)
     return this.#group(kind, data)
   }
 

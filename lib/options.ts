@@ -34,7 +34,7 @@ export interface Limits {
   /**
    * How many values of one call, result or item may not be plain JSON: references, Dates, Maps and so on. Two entries of
    * a Map, or members of a Set, are one more; and so is each of the class, the name, the message and the fields of an
-   * Error.
+   * Error. An iterator or a promise counts as 2, a stream or a signal as 12.
    *
    * @default 10 000
    */
@@ -82,6 +82,13 @@ export interface Limits {
    */
   readonly bigintDigits: number
   /**
+   * Characters of all RegExps that one call, result or item may bring. More reject it. However short, a RegExp may take
+   * hours on the text that it is used on, as `/(a+)+$/` does: none is taken until this is raised, for peers that are trusted.
+   *
+   * @default 0
+   */
+  readonly regExpLength: number
+  /**
    * Sessions a server has at a time. One more client is refused, with HTTP 503.
    *
    * @default 10 000
@@ -110,6 +117,7 @@ export const DEFAULT_LIMITS = {
   bufferedBytes: 16 << 20,
   pauseMs: 30_000,
   bigintDigits: 10_000,
+  regExpLength: 0,
   sessions: 10_000,
   helloMs: 10_000
 } satisfies Limits
@@ -275,8 +283,9 @@ function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
 function checkLimit(name: string, limit: number): keyof Limits {
   if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new TypeError(`limits.${name}: there is no such limit`)
   const endless = name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY
-  if (!endless && (!Number.isSafeInteger(limit) || limit < 1)) {
-    throw new RangeError(`limits.${name}: ${limit} is not a positive whole number`)
+  const least = name === 'regExpLength' ? 0 : 1
+  if (!endless && (!Number.isSafeInteger(limit) || limit < least)) {
+    throw new RangeError(`limits.${name}: ${limit} is not a ${least === 1 ? 'positive ' : ''}whole number`)
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < LEAST_FRAME) {
     throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)

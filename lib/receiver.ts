@@ -204,6 +204,11 @@ export class Receiver {
     this.#slice.count(bytes)
   }
 
+  /** So many values of a message were made. */
+  made(values: number): void {
+    this.#slice.countValues(values)
+  }
+
   /** The peer leaves more replies unread than are kept for it. */
   overflow(): void {
     const { bufferedBytes } = this.limits

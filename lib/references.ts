@@ -1,6 +1,5 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
-import { EFFORT } from './effort.js'
 import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
@@ -9,7 +8,6 @@ import { className, functionName } from './labels.js'
 import { Ref, type Requester, stateOf, type Watch } from './netref.js'
 import type { Limits } from './options.js'
 import { formatRelease, type PeerLimits } from './protocol.js'
-import { Rate } from './rate.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
 import { type Home, letGo } from './unsent.js'
@@ -39,7 +37,6 @@ export class References implements Giver, Taker, Home {
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Ref>()
   readonly flows: Flows
-  readonly effort = new Rate(EFFORT.perSecond, EFFORT.burst)
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
   /** Whether the session has ended. A user's code may end it in the midst of boxing: nothing is kept from then on. */
@@ -53,7 +50,7 @@ export class References implements Giver, Taker, Home {
     /** Told that there is something to give back, at the end of the tick. */
     private readonly freeing: () => void,
     readonly report: Report,
-    channel: FlowChannel
+    private readonly channel: FlowChannel
   ) {
     this.exports = new ExportTable(limits.exports)
     this.flows = new Flows(channel, this, session, report, limits.bufferedBytes)
@@ -121,6 +118,10 @@ export class References implements Giver, Taker, Home {
     }
     if (isFlow(kind)) return this.flows.take(kind, this.#netref(id as number, name, false), data as unknown[])
     return id === 0 ? this.rootRef.proxy : this.#netref(id as number, name, kind === 'f')
+  }
+
+  made(values: number): void {
+    this.channel.made(values)
   }
 
   #netref(id: number, name: string, callable: boolean): object {

@@ -2,10 +2,12 @@
 
 /** In ms. With the longest that a single message takes, it is no more than 50 ms. */
 const SLICE = 10
-/** The clock is looked at after so many messages, or as many replies of 4 KiB. */
-const LOOK_AFTER = 16
-/** So many of these are a slice by themselves. */
-const MUCH = 64
+/** What a message is taken for, or a reply of 4 KiB, where a value that is not plain JSON is 1. */
+const MESSAGE = 16
+/** The clock is looked at after so much. */
+const LOOK_AFTER = 16 * MESSAGE
+/** So much is a slice by itself. */
+const MUCH = 64 * MESSAGE
 /** In a frame that is larger, in bytes, a single message may take long: there the clock is looked at after each. */
 const LARGE = 64 << 10
 
@@ -49,12 +51,17 @@ export class Slice {
 
   /** From now on it goes to messages of a frame of that size: with small ones the clock is looked at seldom. */
   take(frame: number): void {
-    this.#weight = frame > LARGE ? LOOK_AFTER : 1
+    this.#weight = frame > LARGE ? LOOK_AFTER : MESSAGE
   }
 
   /** So many bytes of a reply were made in it. */
   count(bytes: number): void {
-    this.#done += bytes >> 12
+    this.#done += (bytes >> 12) * MESSAGE
+  }
+
+  /** So many values that are not plain JSON were made in it. */
+  countValues(values: number): void {
+    this.#done += values
   }
 
   /** Whether there is time for one more message. */

@@ -5,7 +5,7 @@
 // make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
 import type { Place, ReferenceKind } from './box.js'
 import { type BoxedError, fillError, makeError, partsOfError } from './boxed-error.js'
-import { costOf, costOfKeys } from './effort.js'
+import { costOf, costOfKeys, Effort } from './effort.js'
 import { ProtocolError, Refusal, tooManyValues } from './errors.js'
 import { describe } from './labels.js'
 import type { Limits } from './options.js'
@@ -13,7 +13,7 @@ import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { recordsOf, TableCount } from './table.js'
-import { BYTES } from './values.js'
+import { BYTES, weightOf } from './values.js'
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {
@@ -23,9 +23,9 @@ export interface Taker {
    * @throws Refusal when it was released, ProtocolError when it was never given.
    */
   take(kind: ReferenceKind, data: unknown): unknown
-  /** How long reading may take: whether it may cost that much more. */
-  readonly effort: { allows(cost: number): boolean }
-  readonly limits: Pick<Limits, 'values' | 'bigintDigits'>
+  /** So many values of a message were made: that takes a while. */
+  made(values: number): void
+  readonly limits: Pick<Limits, 'values' | 'bigintDigits' | 'regExpLength'>
 }
 
 type Container = Record<string | number, unknown>
@@ -47,6 +47,9 @@ interface Made {
   readonly isRaw: IsRaw
   readonly tables: TableCount
   readonly ranges: Iterator<Uint8Array>
+  readonly effort: Effort
+  /** Characters of RegExps so far. */
+  regExps: number
 }
 
 export function unbox(
@@ -58,10 +61,16 @@ export function unbox(
   if (groups === undefined) return json
   const [first] = groups
   // A reference by itself, as most are that come as an answer.
-  if (groups.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReference(first[0]))
+  if (groups.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReference(first[0])) {
+    taker.made(weightOf(first[0]))
     return taker.take(first[0], json)
+  }
   const { values } = taker.limits
-  let count = groups.reduce((sum, { 0: kind, length }) => (kind === 't' ? sum : sum + length - 1), 0)
+  let count = groups.reduce(
+    (sum, { 0: kind, length }) => (kind === 't' ? sum : sum + (length - 1) * weightOf(kind)),
+    0
+  )
+  if (count > values) throw tooManyValues(values)
   const holder: Container = [json] as unknown as Container
   const slots: Slot[] = []
   for (const [kind, ...places] of groups) {
@@ -69,7 +78,14 @@ export function unbox(
   }
   const lists = new Set<unknown>()
   const isRaw = (value: unknown): value is unknown[] => Array.isArray(value) && !lists.has(value)
-  const made: Made = { shells: new Map(), isRaw, tables: new TableCount(), ranges: bytes.values() }
+  const made: Made = {
+    shells: new Map(),
+    isRaw,
+    tables: new TableCount(),
+    ranges: bytes.values(),
+    effort: new Effort(),
+    regExps: 0
+  }
   if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, made.shells)
   let refusal: Refusal | undefined
   for (const { kind, at, key, raw } of slots) {
@@ -92,6 +108,7 @@ export function unbox(
     }
     at[key] = value
   }
+  taker.made(count)
   if (refusal) throw refusal
   return holder[0]
 }
@@ -161,7 +178,8 @@ function closeCycles(holder: Container, slots: readonly Slot[], shells: Map<unkn
   for (const [{ at, key }, container] of closed) at[key] = container
 }
 
-function revive(kind: Kind, raw: unknown, taker: Taker, { shells, isRaw, tables, ranges }: Made): unknown {
+function revive(kind: Kind, raw: unknown, taker: Taker, made: Made): unknown {
+  const { shells, isRaw, tables, ranges, effort } = made
   if (typeof kind !== 'string') {
     if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(kind[1])} that is not in a list`)
     return decodeType(kind[1], raw[0])
@@ -169,9 +187,9 @@ function revive(kind: Kind, raw: unknown, taker: Taker, { shells, isRaw, tables,
   if (isReference(kind)) return taker.take(kind, raw)
   switch (kind) {
     case 'm':
-      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, isRaw, taker)
+      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, isRaw, effort)
     case 's':
-      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, taker)
+      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, effort)
     case 'e':
       return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, isRaw)
     case 't':
@@ -182,51 +200,61 @@ function revive(kind: Kind, raw: unknown, taker: Taker, { shells, isRaw, tables,
       return reviveBytes(raw, ranges.next().value)
     default:
       if (!isLeaf(kind)) throw new ProtocolError(`the unknown kind ${JSON.stringify(kind)}`)
-      if (typeof raw === 'string') checkEffort(kind, raw, taker)
+      if (typeof raw === 'string') checkEffort(kind, raw, taker.limits, made)
       return decodeLeaf(kind, raw)
   }
 }
 
 /** Some texts of a few characters take a thousand times as long to read as others. */
-function checkEffort(kind: string, text: string, { effort, limits: { bigintDigits } }: Taker): void {
+function checkEffort(kind: string, text: string, limits: Taker['limits'], made: Made): void {
+  const { bigintDigits } = limits
   if (kind === 'bigint' && text.length > bigintDigits)
     throw new Refusal('limit', `a bigint of more than ${bigintDigits} digits (limits.bigintDigits)`)
+  if (kind === 'regexp') return checkRegExp(text, limits, made)
   const cost = costOf(kind, text)
-  if (cost > 0 && !effort.allows(cost))
+  if (cost > 0 && !made.effort.allows(cost))
     throw new Refusal(
       'limit',
       `a ${kind} that takes too long to read, alone or with others: send fewer at a time`
     )
 }
 
+/** However short it is, a RegExp may take hours on the text that it is used on. */
+function checkRegExp(text: string, { regExpLength }: Taker['limits'], made: Made): void {
+  made.regExps += text.length
+  if (made.regExps > regExpLength)
+    throw new Refusal(
+      'limit',
+      `more than ${regExpLength} characters of RegExps (limits.regExpLength): send the source as a string, or raise that limit where it arrives`
+    )
+  // A class of such a pattern may stand for thousands of strings.
+  if (text.lastIndexOf('v') > text.lastIndexOf('/'))
+    throw new Refusal('limit', 'a RegExp with the flag `v`: send the source as a string')
+}
+
 function fillMap(
   map: Map<unknown, unknown>,
   entries: unknown,
   isRaw: IsRaw,
-  taker: Taker
+  effort: Effort
 ): Map<unknown, unknown> {
   if (!Array.isArray(entries) || !entries.every(entry => isRaw(entry) && entry.length === 2)) {
     throw new ProtocolError('a Map that is not a list of entries')
   }
   const add = (i: number) => map.set(entries[i][0], entries[i][1])
-  addAll(entries.length, add, i => map.has(entries[i][0]), taker)
+  addAll(entries.length, add, i => map.has(entries[i][0]), effort)
   return map
 }
 
-function fillSet(set: Set<unknown>, members: unknown, taker: Taker): Set<unknown> {
+function fillSet(set: Set<unknown>, members: unknown, effort: Effort): Set<unknown> {
   if (!Array.isArray(members)) throw new ProtocolError('a Set that is not a list')
   const add = (i: number) => set.add(members[i])
-  addAll(members.length, add, i => set.has(members[i]), taker)
+  addAll(members.length, add, i => set.has(members[i]), effort)
   return set
 }
 
 /** Adds keys one by one, and from time to time sees whether that goes as it should. */
-function addAll(
-  count: number,
-  add: (i: number) => void,
-  find: (i: number) => boolean,
-  { effort }: Taker
-): void {
+function addAll(count: number, add: (i: number) => void, find: (i: number) => boolean, effort: Effort): void {
   for (let i = 0; i < count; ) {
     add(i++)
     if (i >= 256 && (i & (i - 1)) === 0 && !effort.allows(costOfKeys(i, find)))

@@ -12,6 +12,17 @@ export type Travel =
 /** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
 export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
 
+/** What takes longer to make than a reference counts as so many values. */
+const WEIGHTS = new Map<unknown, number>([
+  ['i', 2],
+  ['p', 2],
+  ['r', 12],
+  ['w', 12],
+  ['a', 12]
+])
+/** How many values one of that kind counts as, among those of a message that are not plain JSON. */
+export const weightOf = (kind: unknown): number => WEIGHTS.get(kind) ?? 1
+
 const RECORD: Travel = { as: 'record' }
 const ERROR: Travel = { as: 'error' }
 const REFERENCE: Travel = { as: 'reference' }

@@ -70,8 +70,10 @@ interface Root {
 async function overEcho(
   t: Test,
   test: (root: Root, conn: Pair<Echo>) => Promise<void>,
-  options: PairOptions = {}
+  { limits, serving = {}, ...options }: PairOptions = {}
 ): Promise<void> {
+  // By default no RegExp is taken.
+  const regExpLength = 10_000
   await overMemory(
     t,
     Echo,
@@ -80,7 +82,11 @@ async function overEcho(
       arrived = gift = undefined
       use.clear()
     },
-    options
+    {
+      ...options,
+      limits: { regExpLength, ...limits },
+      serving: { ...serving, limits: { regExpLength, ...serving.limits } }
+    }
   )
 }
 

@@ -388,8 +388,8 @@ const taker = {
     if (data === 3) throw new Refusal('released', 'gone')
     throw new ProtocolError('a reference that was never given')
   },
-  effort: { allows: () => true },
-  limits: { bigintDigits: 100, values: 1_000_000 }
+  made() {},
+  limits: { bigintDigits: 100, values: 1_000_000, regExpLength: 1000 }
 }
 const take = (json: unknown, groups: Groups, bytes: Uint8Array[] = []) => unbox(json, groups, bytes, taker)
 const error = (more: object = {}) => ({ class: 'Error', name: 'Error', message: 'm', ...more })

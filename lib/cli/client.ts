@@ -23,7 +23,8 @@ export async function withServer<T>(
 
 function open(url: string, token: string | undefined): Connection<unknown> {
   try {
-    return connect<unknown>(url, { token })
+    // A RegExp is printed here, and used on no text.
+    return connect<unknown>(url, { token, limits: { regExpLength: 10_000 } })
   } catch (error) {
     throw new UsageError((error as Error).message.replace('connect: ', ''))
   }
