@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
+import { meansLater } from './http-status.js'
 import type { Arriving } from './token.js'
 import type { Transport } from './transport.js'
 import type { UpgradeRequest } from './upgrade-request.js'
@@ -11,8 +12,10 @@ import type { UpgradeRequest } from './upgrade-request.js'
 export type Verdict<Identity> = Identity | undefined | null | false
 
 /**
- * Says who a client is, or that it is nobody: by `undefined`, `null`, `false`, or by throwing. The client is told
- * nothing but the HTTP status: 401, or the `status` of the error thrown. An error without one is reported, too.
+ * Says who a client is, or that it is nobody: by `undefined`, `null`, `false`, or by an error with a `status` of 4xx.
+ * Any other error, and 408, 425 and 429, say nothing of the client: it is to come again later, and not before
+ * `retryAfter` seconds where the error has them. The client is told the status and nothing else; an error without a
+ * `status` counts as 503 and is reported.
  */
 export type Authenticate<Identity = unknown> = (
   request: UpgradeRequest
@@ -48,33 +51,41 @@ export class Admission {
     report: Report
   ): Promise<{ transport: Transport; identity: Identity } | undefined> {
     const message = `it was not let in within ${withinMs} ms`
-    this.#late = setTimeout(() => this.refuse(UNAVAILABLE, { code: 'limit', message }), withinMs)
+    this.#late = setTimeout(() => {
+      // A client that has said nothing was too slow itself.
+      const code = this.#arriving?.heard === false ? 'limit' : 'unavailable'
+      this.refuse(UNAVAILABLE, { code, message })
+    }, withinMs)
+    this.#late.unref()
     let identity: Verdict<Identity>
     let status = UNAUTHORIZED
+    let reason = NOT_LET_IN
     try {
       identity = await authenticate(request)
     } catch (error) {
       const meant = statusOf(error)
       if (meant === undefined) report(error)
-      else status = meant
+      status = meant ?? UNAVAILABLE
+      if (meansLater(status)) reason = { ...NOT_NOW, retryAfter: retryAfterOf(error) }
     }
     clearTimeout(this.#late)
-    if (identity === undefined || identity === null || identity === false) this.refuse(status)
+    if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
     const transport = this.open()
     return transport && { transport, identity: identity as Identity }
   }
 
   /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */
-  refuse(status: number, reason: Reason = NOT_LET_IN): void {
+  refuse(status: number, reason: Reason): void {
     if (this.#over) return
     this.#over = true
     clearTimeout(this.#late)
     if (this.#arriving) this.#arriving.close(reason)
-    else refuse(this.socket, status)
+    else refuse(this.socket, status, STATUS_CODES[status], reason.retryAfter)
   }
 }
 
 const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
+const NOT_NOW: Reason = { code: 'unavailable', message: 'it was not let in for now' }
 
 /** The HTTP status that an error asks for, as those of web frameworks do. */
 function statusOf(error: unknown): number | undefined {
@@ -82,8 +93,22 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' && status >= 400 && status in STATUS_CODES ? status : undefined
 }
 
-/** @internal Answers a request to upgrade with an HTTP error. */
-export function refuse(socket: Duplex, status: number, why = STATUS_CODES[status]!): void {
+const MOST_SECONDS = 1e9
+
+/** To the millisecond. */
+function retryAfterOf(error: unknown): number | undefined {
+  const { retryAfter } = (error ?? {}) as { retryAfter?: unknown }
+  const isTime = typeof retryAfter === 'number' && retryAfter >= 0 && retryAfter < MOST_SECONDS
+  return isTime ? Math.round(retryAfter * 1000) / 1000 : undefined
+}
+
+/** @internal Answers a request to upgrade with an HTTP error; `retryAfter` is in seconds. */
+export function refuse(
+  socket: Duplex,
+  status: number,
+  why = STATUS_CODES[status]!,
+  retryAfter?: number
+): void {
   const body = `${why}\n`
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
@@ -91,6 +116,7 @@ export function refuse(socket: Duplex, status: number, why = STATUS_CODES[status
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`
   ]
+  if (retryAfter !== undefined) head.push(`Retry-After: ${Math.ceil(retryAfter)}`)
   socket.once('finish', () => socket.destroy())
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

@@ -86,6 +86,7 @@ export class Connection<T> {
   readonly closed: Promise<Reason>
   readonly #events: Emitter<ConnectionEvents>
   #session: Session
+  #keepsAlive = true
   #close!: (reason: Reason) => void
 
   /** @internal */
@@ -105,6 +106,7 @@ export class Connection<T> {
   #join(transport: Transport, onBegin: () => void): Session {
     const successor = this.renewal && ((reason: Reason) => this.#succeed(reason))
     const session = new Session(transport, { initiates: true, onBegin, successor, ...this.setup }).start()
+    if (!this.#keepsAlive) session.link.unref()
     session.on('interrupted', reason => this.#events.emit('interrupted', reason))
     session.on('resumed', () => this.#events.emit('resumed', undefined))
     session.on('closed', reason => {
@@ -155,6 +157,18 @@ export class Connection<T> {
   /** Asks the server for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
   ping(): Promise<number> {
     return this.session.ping()
+  }
+
+  /**
+   * The connection keeps the process alive no more, whether it is open, or looks for a socket: as `unref()` of Node's
+   * sockets. Over an endpoint that is so for the session; a worker is its owner's to `unref()`. In a page it does nothing.
+   *
+   * @returns the connection itself
+   */
+  unref(): this {
+    this.#keepsAlive = false
+    this.session.link.unref()
+    return this
   }
 
   /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the socket is closed. */

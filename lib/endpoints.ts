@@ -1,5 +1,4 @@
 // Which transport goes with what `connect` and `serve` were given. A page has `endpoints-browser.ts` in its place.
-import { WebSocket } from 'ws'
 import type { ConnectOptions } from './connect.js'
 import {
   type Endpoint,
@@ -28,8 +27,9 @@ export function open(endpoint: string | Endpoint, options: ConnectOptions, { lim
   const payload = maxPayload(limits)
   if (typeof endpoint === 'string') {
     const defaults = { perMessageDeflate: false, maxPayload: payload, handshakeTimeout: PATIENCE }
-    return new WebSocketTransport(
-      new WebSocket(endpoint, { ...defaults, ...(options as object) }),
+    return WebSocketTransport.connect(
+      endpoint,
+      { ...defaults, ...(options as object) },
       withoutSecrets(endpoint)
     )
   }

@@ -51,8 +51,8 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   readonly backlog?: number | undefined
   /**
    * Says who a client is, from the request that opens its socket; `session.identity` is what it returns. `undefined`,
-   * `null`, `false`, or an error refuse the client with HTTP 401, an error with a `status` with that one; nothing else is
-   * told. No session exists before.
+   * `null`, `false` refuse the client with HTTP 401, an error with a `status` with that one; any other error with 503, so
+   * that it comes again. Nothing else is told. No session exists before.
    *
    * @default everybody is let in, as nobody
    * @example
@@ -68,7 +68,7 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   readonly resumeWindow?: number | undefined
   /**
    * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
-   * somebody else is told `unauthorized`, and the session goes on waiting. It answers at once: for a promise, and where
+   * somebody else is told `session-lost`, and the session goes on waiting. It answers at once: for a promise, and where
    * it throws, which is reported, nobody is the same.
    *
    * @default the same value, or equal data: of an instance of a class its class and its own enumerable members
@@ -159,6 +159,10 @@ export class Entrance implements Listener, UpgradeTarget {
         listening()
       })
     })
+  }
+
+  unref(): void {
+    if (this.#isOwn) this.#server.unref()
   }
 
   /** @throws NetrefError when the server does not listen */

@@ -8,8 +8,10 @@ export const REASONS = {
   'server-closed': 'the server is going away',
   unreachable: 'the first connection did not come about; `cause` says why',
   unauthorized: 'the server did not let the client in (`authenticate`, or an origin)',
+  unavailable:
+    'the server lets no client in at present: it is full, or `authenticate` failed or was too slow',
   'connection-lost': 'the socket broke, and no other one came to carry the session on',
-  'session-lost': 'another socket came too late: the server knows the session no more',
+  'session-lost': 'the session cannot be carried on: the server knows it no more, or another client began it',
   version: 'the peer speaks another version of the protocol',
   protocol: 'the peer sent something that is not of the protocol',
   limit: 'the peer went beyond a limit of `limits` that no single call can answer for',
@@ -27,6 +29,8 @@ export interface Reason {
   readonly code: ReasonCode
   readonly message: string
   readonly cause?: unknown
+  /** How long the server asks the client to wait before it tries again, in seconds, as HTTP's `Retry-After` does. */
+  readonly retryAfter?: number | undefined
 }
 
 /** Why a call was refused before or after it ran, without an exception of the handler's own. */

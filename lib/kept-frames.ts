@@ -70,6 +70,11 @@ export class KeptFrames {
     this.#given = 0
   }
 
+  /** The other side did not take any of the frames that there ever were. */
+  takeBack(): void {
+    this.sent = 0
+  }
+
   /** No transport will follow: what was sent need not be kept. */
   stop(): void {
     this.keeps = false

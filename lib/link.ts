@@ -10,7 +10,7 @@ import type { Limits } from './options.js'
 import { sizeOf } from './outbox.js'
 import type { PeerLimits } from './protocol.js'
 import { Receiver, type Recipient } from './receiver.js'
-import { isLoss, type Recovery } from './recovery.js'
+import { isLoss, isRefusal, type Recovery } from './recovery.js'
 import { Sender, type Source } from './sender.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
 
@@ -44,6 +44,7 @@ export class Link implements TransportListener, Source, Pulse {
   readonly #recovery: Recovery | undefined
   readonly #heartbeat: Heartbeat
   #closing: Reason | undefined
+  #keepsAlive = true
   #gone: (() => void) | undefined
   /** Resolves when the transport is gone. */
   readonly gone = new Promise<void>(resolve => {
@@ -65,6 +66,7 @@ export class Link implements TransportListener, Source, Pulse {
   /** Begins with its transport; or with another one, where that never opened. */
   start(transport = this.transport): void {
     this.transport = transport
+    if (!this.#keepsAlive) transport.unref()
     transport.start(this)
   }
 
@@ -102,6 +104,13 @@ export class Link implements TransportListener, Source, Pulse {
 
   push(message: string, bytes: readonly Uint8Array[]): number {
     return this.sender.push(message, bytes, sizeOf(bytes), 0)
+  }
+
+  /** Neither this transport nor another one, nor the search for that, keeps the process alive any more. */
+  unref(): void {
+    this.#keepsAlive = false
+    this.transport.unref()
+    this.#recovery?.unref()
   }
 
   cut(size: number, most: number): void {
@@ -180,7 +189,8 @@ export class Link implements TransportListener, Source, Pulse {
   closed(reason: Reason): void {
     this.#stop()
     const { receiver } = this
-    const over = this.#closing || receiver.parting || !isLoss(reason) || !this.#recovery?.lost(this)
+    if (isRefusal(reason) && receiver.frames === 0) this.#takeBack()
+    const over = this.#closing || receiver.parting || !isLoss(reason) || !this.#recovery?.lost(this, reason)
     if (over && (this.#closing || !receiver.behind)) return this.#part(reason)
     if (over) receiver.end(reason)
     this.sender.interrupt()
@@ -188,6 +198,12 @@ export class Link implements TransportListener, Source, Pulse {
     if (over || this.state === 'connecting') return
     this.state = 'interrupted'
     this.listener.interrupted(reason)
+  }
+
+  /** The other side did not let this one in: it is as if the transport had never opened. */
+  #takeBack(): void {
+    this.state = 'connecting'
+    this.sender.kept.takeBack()
   }
 
   #part(reason: Reason): void {

@@ -26,6 +26,7 @@ export class Reception implements TransportListener {
       () => this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` }),
       helloMs
     )
+    this.#timer.unref?.()
     transport.start(this)
   }
 
@@ -36,6 +37,10 @@ export class Reception implements TransportListener {
     const resumption = parseResumption('resume', first)
     if (resumption) this.destination.resume(resumption)
     else this.destination.begin(first)
+  }
+
+  unref(): void {
+    this.transport.unref()
   }
 
   closed(): void {

@@ -15,7 +15,7 @@ export interface ReconnectOptions {
    * @default 100
    */
   readonly delay?: number | undefined
-  /** How long a try waits at most, in ms. @default 10 000 */
+  /** How long a try waits at most, in ms, unless the server asks for longer. @default 10 000 */
   readonly maxDelay?: number | undefined
   /** Ends the search when it aborts: the session ends with `connection-lost`. */
   readonly signal?: Signal | undefined
@@ -25,6 +25,8 @@ export interface ReconnectOptions {
 
 /** How long a try may take at most, in ms. */
 const TRY = 10_000
+/** What a timer can wait, in ms. */
+const LONGEST = 2 ** 31 - 1
 
 export class Reconnect implements Recovery {
   goodFor = 0
@@ -41,6 +43,7 @@ export class Reconnect implements Recovery {
   /** What carries the try that is under way. */
   #trying: Transport | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  #keepsAlive = true
 
   constructor(
     private readonly open: () => Transport,
@@ -72,7 +75,7 @@ export class Reconnect implements Recovery {
     return !this.#signal?.aborted
   }
 
-  lost(link: Link): boolean {
+  lost(link: Link, { retryAfter }: Reason): boolean {
     const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
     // Whatever was tried, it is that which was lost.
     this.#trying = undefined
@@ -84,7 +87,7 @@ export class Reconnect implements Recovery {
       page.addEventListener?.('online', this.#nudged)
       page.document?.addEventListener('visibilitychange', this.#nudged)
     }
-    this.#wait()
+    this.#wait(retryAfter)
     return true
   }
 
@@ -98,22 +101,37 @@ export class Reconnect implements Recovery {
     page.document?.removeEventListener('visibilitychange', this.#nudged)
   }
 
-  #wait(): void {
+  /** Waits for the next try: not less than the server asked for, but not so long that it knows the session no more. */
+  #wait(retryAfter = 0): void {
     const most = Math.min(this.#delay * 2 ** this.#tries++, this.#maxDelay)
+    const asked = retryAfter * 1000 + most * (0.5 + Math.random() / 2)
+    const left = this.token === undefined ? LONGEST : this.#lost + this.goodFor - Date.now()
+    this.#in(Math.max(0, Math.min(asked, left, LONGEST)), () => this.#try(this.#link!))
+  }
+
+  #in(ms: number, act: () => void): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#try(this.#link!), most * (0.5 + Math.random() / 2))
+    this.#timer = setTimeout(act, ms)
+    if (!this.#keepsAlive) this.#timer.unref?.()
+  }
+
+  unref(): void {
+    this.#keepsAlive = false
+    this.#timer?.unref?.()
+    this.#trying?.unref()
   }
 
   #try(link: Link): void {
     const transport = this.open()
+    if (!this.#keepsAlive) transport.unref()
     this.#trying = transport
     // Without a token there was no session yet.
     if (this.token === undefined) return link.start(transport)
     const { token } = this
-    this.#timer = setTimeout(() => {
+    this.#in(this.#patience, () => {
       this.#giveUp()
       this.#again({ code: 'connection-lost', message: `no answer came within ${this.#patience} ms` })
-    }, this.#patience)
+    })
     transport.start({
       opened: () => transport.send(formatResumption('resume', { token, received: link.receiver.frames })),
       received: frame => this.#answered(link, transport, frame),
@@ -134,7 +152,7 @@ export class Reconnect implements Recovery {
 
   /** Waits for the next try, unless that would be too late: then nobody knows the session, and no answer will come. */
   #again(reason: Reason): void {
-    if (Date.now() <= this.#lost + this.goodFor) this.#wait()
+    if (Date.now() < this.#lost + this.goodFor) this.#wait(reason.retryAfter)
     else this.#link!.end({ ...reason, code: 'connection-lost' })
   }
 

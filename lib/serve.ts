@@ -65,6 +65,7 @@ export class Server {
   readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
   readonly #metrics = new Metrics()
+  #keepsAlive = true
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -90,6 +91,7 @@ export class Server {
 
   #accept(arriving: Transport, identity: unknown): void {
     const transport = new Relay(arriving)
+    if (!this.#keepsAlive) transport.unref()
     const prepared = this.#prepare(transport, identity)
     const destination = {
       begin: (first: FrameData) => this.#begin(prepared, transport, first),
@@ -125,7 +127,10 @@ export class Server {
     const { sessions } = this.settings.limits
     if (this.#all.size >= sessions) this.#makeRoom()
     if (this.#all.size >= sessions) {
-      return turnAway(transport, { code: 'limit', message: `the server has ${sessions} sessions already` })
+      return turnAway(transport, {
+        code: 'unavailable',
+        message: `the server has ${sessions} sessions already`
+      })
     }
     ticket?.issue(session)
     this.#all.add(session)
@@ -149,7 +154,7 @@ export class Server {
     }
     const { session } = ticket
     if (!this.#isSame(session.identity, identity)) {
-      return turnAway(transport, { code: 'unauthorized', message: 'the session is somebody else’s' })
+      return turnAway(transport, { code: 'session-lost', message: 'the session is somebody else’s' })
     }
     const answer = { token: ticket.token, received: session.link.receiver.frames }
     session.link.carryOn(transport, received, formatResumption('resumed', answer))
@@ -179,6 +184,20 @@ export class Server {
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
   on<E extends keyof ServerEvents>(name: E, listener: (told: ServerEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
+  }
+
+  /**
+   * The server keeps the process alive no more, and neither do its sessions, present ones and those to come. An http
+   * server that was given as `server`, and an endpoint, are their owner's to `unref()`.
+   *
+   * @returns the server itself
+   */
+  unref(): this {
+    this.#keepsAlive = false
+    this.#listener.unref()
+    for (const reception of this.#arriving) reception.unref()
+    for (const session of this.#all) session.link.unref()
+    return this
   }
 
   /**

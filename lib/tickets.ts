@@ -74,7 +74,13 @@ export class Ticket implements Recovery {
   lost(link: Link): boolean {
     const message = `no other socket came within ${this.window} ms to carry the session on`
     this.#timer = setTimeout(() => link.end({ code: 'connection-lost', message }), this.window)
+    this.unref()
     return true
+  }
+
+  /** A server that listens keeps the process alive, and a session that waits does not. */
+  unref(): void {
+    this.#timer?.unref()
   }
 
   stop(): void {

@@ -34,6 +34,7 @@ export class Introducing extends Wrapped {
 
   start(listener: TransportListener): void {
     let failed: Reason | undefined
+    let said = false
     let over = false
     const token = this.#ask()
     token.catch(cause => {
@@ -43,6 +44,7 @@ export class Introducing extends Wrapped {
     })
     const say = (text: string) => {
       if (over) return
+      said = true
       this.inner.send(text)
       listener.opened()
     }
@@ -51,7 +53,9 @@ export class Introducing extends Wrapped {
       received: frame => listener.received(frame),
       closed: reason => {
         over = true
-        listener.closed(failed ?? reason)
+        // The server did not wait for the token for so long: it may be faster the next time.
+        const slow = !said && reason.code === 'limit'
+        listener.closed(failed ?? (slow ? { ...reason, code: 'unreachable' } : reason))
       }
     })
   }
@@ -82,6 +86,11 @@ export class Arriving extends Wrapped implements TransportListener {
       this.#heard = resolve
     })
     inner.start(this)
+  }
+
+  /** Whether the client has said something. */
+  get heard(): boolean {
+    return this.#heard === undefined
   }
 
   start(listener: TransportListener): void {

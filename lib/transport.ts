@@ -25,6 +25,8 @@ export interface Transport {
   readonly unstoppable?: true
   /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
   close(reason: Reason): void
+  /** It keeps the process alive no more. */
+  unref(): void
 }
 
 /** What a transport tells the link above it. */
@@ -44,7 +46,8 @@ export const NOWHERE: Transport = {
   buffered: 0,
   pause: nothing,
   resume: nothing,
-  close: nothing
+  close: nothing,
+  unref: nothing
 }
 
 /** For a transport that was given up: nothing of it is heard any more. */
@@ -62,6 +65,8 @@ export interface Listener {
     | undefined
   /** Lets clients in from now on. Called once. */
   open(letIn: LetIn, report: Report): Promise<void>
+  /** What it listens at keeps the process alive no more, if that is its own. */
+  unref(): void
   /** Lets nobody in any more. Resolves when what it listened at is free. */
   close(): Promise<void>
 }

@@ -83,8 +83,8 @@ export class UpgradeRequest {
 
   /**
    * The token the client gave to `connect`, which it sends when its socket is open, before all else; undefined if it
-   * gave none. To ask for it opens the socket: who is refused after that is told by the session's end (`unauthorized`)
-   * and not by HTTP. Whatever else the client sends waits.
+   * gave none. To ask for it opens the socket: who is refused after that is told by the session's end (`unauthorized`
+   * or `unavailable`) and not by HTTP. Whatever else the client sends waits.
    *
    * @example
    * authenticate: async request => users.byToken(await request.token())

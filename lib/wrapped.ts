@@ -29,4 +29,7 @@ export abstract class Wrapped implements Transport {
   close(reason: Reason): void {
     this.inner.close(reason)
   }
+  unref(): void {
+    this.inner.unref()
+  }
 }

@@ -155,11 +155,11 @@ t.test('who is nobody is refused by HTTP before there is a session, and told not
       () => {
         throw fault
       },
-      '401 Unauthorized',
+      '503 Service Unavailable',
       [fault]
     ],
-    [() => Promise.reject(undefined), '401 Unauthorized', [undefined]],
-    [() => Promise.reject(Object.assign(fault, { status: 200 })), '401 Unauthorized', [fault]]
+    [() => Promise.reject(undefined), '503 Service Unavailable', [undefined]],
+    [() => Promise.reject(Object.assign(fault, { status: 200 })), '503 Service Unavailable', [fault]]
   ]
   for (const [authenticate, status, reported] of verdicts) {
     const errors: unknown[] = []
@@ -338,7 +338,7 @@ t.test('authenticate that does not decide is given up', async t => {
   t.match(await conn.closed, { code: 'unreachable', message: /503/ })
   const { server: open, begun } = await serveUsers(t, request => request.token().then(never), { limits })
   t.match(await connect<Guest>(open.url, { token: 'ada' }).closed, {
-    code: 'limit',
+    code: 'unavailable',
     message: /it was not let in within 100 ms/
   })
   let give: (token: string) => void = () => {}
@@ -348,7 +348,7 @@ t.test('authenticate that does not decide is given up', async t => {
         give = resolve
       })
   })
-  t.match(await slow.closed, { code: 'limit' })
+  t.match(await slow.closed, { code: 'unreachable', message: /it was not let in within 100 ms/ })
   give('ada')
   const silent = new WebSocket(open.url)
   const [code, text] = await once(silent, 'close')

@@ -288,23 +288,23 @@ t.test('who carries a session on is who began it', async t => {
   const sameOrg: Loose = (a: { org: string }, b: { org: string }) => a.org === b.org
   let visits = 0
   for (const [identify, sameIdentity, code, told] of [
-    [acme, undefined, 'unauthorized'],
+    [acme, undefined, 'session-lost'],
     [acme, sameOrg, undefined],
-    [acme, noIdea, 'unauthorized', 'no idea'],
+    [acme, noIdea, 'session-lost', 'no idea'],
     [
       acme,
       async () => true,
-      'unauthorized',
+      'session-lost',
       'sameIdentity answered with a promise, and has to decide at once'
     ],
-    [acme, async () => noIdea(), 'unauthorized', 'sameIdentity answered with a promise'],
-    [acme, () => ({ then() {} }), 'unauthorized', 'sameIdentity answered with a promise'],
+    [acme, async () => noIdea(), 'session-lost', 'sameIdentity answered with a promise'],
+    [acme, () => ({ then() {} }), 'session-lost', 'sameIdentity answered with a promise'],
     [() => ({ name: 'ann', roles: new Set(['a', 'b']) }), undefined, undefined],
     [() => (visits % 2 ? { a: 1, b: new Date(0) } : { b: new Date(0), a: 1 }), undefined, undefined],
     [() => new User('ann'), undefined, undefined],
-    [() => new User(`visitor ${visits}`), undefined, 'unauthorized'],
-    [(name: string) => new Account(name), undefined, 'unauthorized', 'sameIdentity: Account {…} is not data'],
-    [() => ({ load: Promise.resolve(visits) }), undefined, 'unauthorized', 'sameIdentity: {…} is not data'],
+    [() => new User(`visitor ${visits}`), undefined, 'session-lost'],
+    [(name: string) => new Account(name), undefined, 'session-lost', 'sameIdentity: Account {…} is not data'],
+    [() => ({ load: Promise.resolve(visits) }), undefined, 'session-lost', 'sameIdentity: {…} is not data'],
     [() => kept, undefined, undefined]
   ] as const) {
     errors.length = 0

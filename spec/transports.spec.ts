@@ -457,7 +457,7 @@ t.test('`self` in a SharedWorker brings a port for each page', async t => {
   for (const { port2 } of pages) self.dispatchEvent(Object.assign(new Event('connect'), { ports: [port2] }))
   const [first, second] = pages.map(({ port1 }) => connect<Sums>(port1))
   t.equal(await first!.root.add(1, 2), 3)
-  t.match(await second!.closed, { code: 'limit', message: /the server has 1 sessions already$/ })
+  t.match(await second!.closed, { code: 'unavailable', message: /the server has 1 sessions already$/ })
   t.equal(server.sessions.size, 1)
   await first!.close()
   await server.close()
@@ -704,6 +704,7 @@ t.test('a page: it is told little, and cannot be slowed down', async t => {
   ] as const) {
     const accepted = once(sockets, 'connection')
     const conn = over(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
+    t.equal(conn.unref(), conn)
     const [other] = (await accepted) as [WebSocket]
     act(other)
     t.match(await conn.closed, reason)

@@ -2,6 +2,7 @@
 //
 //   u32 length, big-endian | u8 kind | that many bytes: 0 a text frame, 1 a binary frame, 2 the farewell, and the last
 import { isUtf8 } from 'node:buffer'
+import type { Socket } from 'node:net'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import type { ByteEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
@@ -31,6 +32,8 @@ export class DuplexTransport implements Transport {
   #begun = false
   #closing: Reason | undefined
   #closed = false
+  #destroyed = false
+  #timer: ReturnType<typeof setInterval> | undefined
   #error: Error | undefined
 
   /**
@@ -98,12 +101,19 @@ export class DuplexTransport implements Transport {
     this.#write(FAREWELL, formatFarewell(reason))
     this.#output.end()
     this.#input.resume()
-    const deadline = performance.now() + DRAIN_WITHIN
-    const timer = setInterval(() => {
-      /* c8 ignore next: to send nothing for so long takes half a minute. */
-      if (this.buffered === 0 || performance.now() > deadline) this.#destroy()
+    this.#destroyWithin(DRAIN_WITHIN)
+  }
+
+  unref(): void {
+    for (const stream of [this.#input, this.#output]) (stream as Partial<Socket>).unref?.()
+  }
+
+  /** The other end is given some time to end its side, and that long to read what was sent. */
+  #destroyWithin(ms: number): void {
+    const deadline = performance.now() + ms
+    this.#timer ??= setInterval(() => {
+      if (this.buffered === 0 || performance.now() >= deadline) this.#destroy()
     }, CLOSE_WITHIN)
-    this.#input.once('close', () => clearInterval(timer))
   }
 
   #write(kind: number, body: string | Uint8Array, sent?: () => void): void {
@@ -184,12 +194,18 @@ export class DuplexTransport implements Transport {
     this.#closed = true
     this.#chunks = []
     this.#listener.closed(reason)
+    if (this.#destroyed) return
     this.#output.end(() => this.#destroy())
+    this.#destroyWithin(0)
   }
 
+  /** A stream need not tell of it. */
   #destroy(): void {
+    this.#destroyed = true
+    clearInterval(this.#timer)
     this.#input.destroy()
     this.#output.destroy()
+    queueMicrotask(() => this.#gone())
   }
 }
 
@@ -207,6 +223,10 @@ export class DuplexListener implements Listener {
 
   async open(letIn: LetIn): Promise<void> {
     letIn(this.transport, undefined)
+  }
+
+  unref(): void {
+    this.transport.unref()
   }
 
   close(): Promise<void> {

@@ -55,6 +55,9 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#listener?.closed(reason))
   }
 
+  /** There is nothing in it that keeps a process alive. */
+  unref(): void {}
+
   pause(): void {
     this.#paused = true
   }

@@ -74,6 +74,8 @@ export class MessagePortTransport implements Transport {
   readonly #over = new AbortController()
   /** Whether the other end has said what tells that it is gone. */
   #watches = false
+  #keepsAlive = true
+  #late: ReturnType<typeof setTimeout> | undefined
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
@@ -134,12 +136,19 @@ export class MessagePortTransport implements Transport {
     this.#end(reason)
   }
 
+  /** The endpoint is its owner's: a worker, say, may keep the process alive. */
+  unref(): void {
+    this.#keepsAlive = false
+    this.#late?.unref?.()
+    this.#port?.unref?.()
+  }
+
   #connect(endpoint: MessageEndpoint, patience: number): void {
     const fail = (why: string, cause?: unknown) =>
       this.#end({ code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause })
-    const late = setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
+    this.#late = setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
     this.#offs.push(
-      () => clearTimeout(late),
+      () => clearTimeout(this.#late),
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),
@@ -168,6 +177,7 @@ export class MessagePortTransport implements Transport {
     })
     // Node tells of a port whose other end is gone, browsers do not.
     on(port, 'close', this.#lost)
+    if (!this.#keepsAlive) this.unref()
   }
 
   #receive(message: unknown): void {
@@ -266,6 +276,9 @@ export class MessagePortListener implements Listener {
     this.#offs.push(off)
     say()
   }
+
+  /** The endpoint is its owner's. */
+  unref(): void {}
 
   close(): Promise<void> {
     for (const off of this.#offs) off()

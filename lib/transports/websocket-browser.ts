@@ -28,6 +28,7 @@ export class BrowserSocketTransport implements Transport {
   #waiting: (() => void)[] = []
   /** Bytes of frames that came while nothing should; undefined while they may. */
   #unasked: number | undefined
+  #late: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     private readonly socket: NativeSocket,
@@ -75,8 +76,11 @@ export class BrowserSocketTransport implements Transport {
 
   close(reason: Reason): void {
     this.socket.close(CLOSE_CODE, formatFarewell(reason))
-    setTimeout(() => this.#end(reason), CLOSE_WITHIN)
+    this.#late = setTimeout(() => this.#end(reason), CLOSE_WITHIN)
   }
+
+  /** A page is not kept by its sockets. */
+  unref(): void {}
 
   #receive(frame: string | Uint8Array): void {
     if (this.#unasked !== undefined) this.#unasked += frame.length
@@ -113,6 +117,7 @@ export class BrowserSocketTransport implements Transport {
   #end(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
+    clearTimeout(this.#late)
     this.#listener.closed(reason)
   }
 }

@@ -1,9 +1,10 @@
 // Frames over a WebSocket of the package `ws`.
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { RawData, WebSocket } from 'ws'
+import { type ClientOptions, type RawData, WebSocket } from 'ws'
 import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { meansNever } from '../http-status.js'
 import { printable } from '../printable.js'
 import { isLoss } from '../recovery.js'
 import type { Transport, TransportListener } from '../transport.js'
@@ -16,6 +17,7 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   protocol: 1002,
   limit: 1009,
   unauthorized: 3000,
+  unavailable: 1013,
   'service-failed': 1011,
   internal: 1011
 }
@@ -28,7 +30,10 @@ const DRAIN_WITHIN = 30_000
 
 export class WebSocketTransport implements Transport {
   #error: Error | undefined
+  /** What the server said in place of opening the socket. */
+  #refusal: IncomingMessage | undefined
   #wasOpen = false
+  #keepsAlive = true
   /** What frames are written to: undefined where an extension of the socket changes them on their way. */
   #writable: Socket | undefined
   readonly #masking: Masking
@@ -47,13 +52,30 @@ export class WebSocketTransport implements Transport {
     })
   }
 
+  /** A client's. Options are those of `ws`. */
+  static connect(address: string, options: ClientOptions, peer: string): WebSocketTransport {
+    const { finishRequest = (request: ClientRequest) => request.end() } = options
+    const begin = (request: ClientRequest, socket: WebSocket) => {
+      request.once('socket', stream => transport.#goThrough(stream))
+      finishRequest(request, socket)
+    }
+    const transport = new WebSocketTransport(
+      new WebSocket(address, { ...options, finishRequest: begin }),
+      peer
+    )
+    return transport
+  }
+
+  /** Known before it is open, so that waiting for a server can be left, too. */
+  #goThrough(stream: Socket): void {
+    this.stream = stream
+    if (!this.#keepsAlive) stream.unref()
+  }
+
   start(listener: TransportListener): void {
     const { socket } = this
     // A client waits to be let in, a server for the first call.
     this.#poll.expect()
-    socket.on('upgrade', response => {
-      this.stream = response.socket
-    })
     socket.on('unexpected-response', (_request, response) => this.#refused(response))
     socket.on('message', (data: RawData, isBinary: boolean) => {
       this.#poll.came()
@@ -103,6 +125,11 @@ export class WebSocketTransport implements Transport {
     this.socket.resume()
   }
 
+  unref(): void {
+    this.#keepsAlive = false
+    this.stream?.unref()
+  }
+
   close(reason: Reason): void {
     const { socket } = this
     socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
@@ -119,6 +146,7 @@ export class WebSocketTransport implements Transport {
   #refused(response: IncomingMessage): void {
     const answer = `Unexpected server response: ${response.statusCode}`
     this.#error = new Error(answer)
+    this.#refusal = response
     const isText = response.headers['content-type']?.startsWith('text/plain')
     const done = (part = '') => {
       const words = isText ? wordsIn(String(part)) : ''
@@ -134,11 +162,11 @@ export class WebSocketTransport implements Transport {
     const { peer } = this
     const cause = this.#error
     if (!this.#wasOpen) {
+      const { statusCode = 0, headers = {} } = this.#refusal ?? {}
+      const code = meansNever(statusCode) ? 'unauthorized' : 'unreachable'
+      const retryAfter = secondsIn(headers['retry-after'])
       // A socket that was never open always says why.
-      const code = /^Unexpected server response: 40[13]\b/.test(cause!.message)
-        ? 'unauthorized'
-        : 'unreachable'
-      return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause }
+      return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause, retryAfter }
     }
     const told = parseFarewell(text, peer)
     if (told) return told
@@ -164,6 +192,13 @@ const wordsIn = (text: string) =>
       .replace(/\p{Cc}+/gu, ' ')
       .trim()
   )
+
+/** What `Retry-After` says: seconds, or a date. */
+function secondsIn(header: string | undefined): number | undefined {
+  const seconds = Number(header)
+  const until = Number.isNaN(seconds) ? (Date.parse(header!) - Date.now()) / 1000 : seconds
+  return until >= 0 ? until : undefined
+}
 
 /** Node gives an AggregateError without a message where a name has several addresses. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>
