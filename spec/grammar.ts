@@ -4,7 +4,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import { type FrameData, parseFrame } from '../lib/frame.js'
 import { parseMessage } from '../lib/parser.js'
 import { Op } from '../lib/protocol.js'
-import type { Loose } from './wire.js'
+import type { Crossed, Loose } from './wire.js'
 
 /**
  * JSON in which `{ $, n }` stands for a number that only a going session knows: `call`, the next call; `answer`, an
@@ -374,6 +374,20 @@ export const input: Arbitrary<Input> = fc.oneof(
   }
 )
 
+/** The references that a message gives: of what kind, by what number. */
+function* handed(message: Crossed): Generator<[kind: string, id: number]> {
+  const [op] = message
+  const at = op === Op.call || op === Op.drive ? 4 : op === Op.items || op === Op.ended ? 3 : 2
+  if (at === 2 && op !== Op.result && op !== Op.error) return
+  for (const [kind, ...places] of (message[at + 1] ?? []) as [unknown, ...(string | number)[][]][]) {
+    if (typeof kind !== 'string' || !'ofirwpa'.includes(kind)) continue
+    for (const place of places) yield [kind, place.reduce<Loose>((at, key) => at[key], message[at])[0]]
+  }
+}
+
+/** The numbers of the references that a message gives. */
+export const givenIn = (message: Crossed): number[] => Array.from(handed(message), ([, id]) => id)
+
 /** A peer that speaks netref badly: what it knows of its session, from what it was sent. */
 export class BadPeer {
   #frames = 0
@@ -399,28 +413,9 @@ export class BadPeer {
       const asks =
         (op >= Op.call && op <= Op.keys) || op === Op.describe || (op >= Op.obtain && op <= Op.drive)
       if (asks || op === Op.ping) this.#asked.push(id as number)
-      const groups =
-        op === Op.result || op === Op.error
-          ? message[3]
-          : op === Op.call || op === Op.drive
-            ? message[5]
-            : op === Op.items || op === Op.ended
-              ? message[4]
-              : undefined
-      for (const [kind, ...places] of groups ?? []) {
-        if (typeof kind !== 'string' || !'ofirwpa'.includes(kind)) continue
-        const top = (
-          op === Op.call || op === Op.drive
-            ? message[4]
-            : op === Op.items || op === Op.ended
-              ? message[3]
-              : message[2]
-        ) as unknown
-        for (const place of places) {
-          const given = place.reduce<Loose>((at, key) => at[key], top)[0]
-          this.#given.push(given)
-          if (kind === 'i' || kind === 'r') this.#walked = given
-        }
+      for (const [kind, id] of handed(message)) {
+        this.#given.push(id)
+        if (kind === 'i' || kind === 'r') this.#walked = id
       }
     }
   }

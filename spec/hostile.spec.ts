@@ -1,26 +1,35 @@
 // A peer that means harm, by the ten thousand: whatever it sends, its session goes on or ends with a reason, and
-// nothing else happens. NETREF_FUZZ says how many inputs, NETREF_FUZZ_SEED which ones.
-import { spawn } from 'node:child_process'
+// nothing else happens. NETREF_FUZZ says how many inputs, NETREF_FUZZ_SEED which ones. An input is a frame, however large,
+// or an attempt to open a socket. NETREF_FUZZ_INPUT is one attack, as it was printed when it failed: it is made alone.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import { setImmediate as turn } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
-import t from 'tap'
+import fc, { type Arbitrary } from 'fast-check'
+import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { REASONS } from '../lib/errors.js'
-import { connect, pair, type Reason, SessionEndedError } from '../lib/index.js'
+import { connect, pair, type Reason, serve } from '../lib/index.js'
 import { settingsOf } from '../lib/options.js'
 import { Session } from '../lib/session.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
+import { type Attack, attackClient, attackOnClient, attackOnServer, attackServer } from './attacks.js'
 import { prototypes, unchanged, World } from './fixtures/world.js'
 import { BadPeer, type Input, input, SOUND } from './grammar.js'
-import { assertClean, CHILD_ENV, rejection } from './helpers.js'
+import { assertClean, rejection } from './helpers.js'
+import { type Account, Victim } from './victims.js'
 import { collect, type Loose } from './wire.js'
 
 const COUNT = Number(process.env.NETREF_FUZZ ?? 25_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
+const ALONE = process.env.NETREF_FUZZ_INPUT
+/** Which of the inputs go where. */
+const SHARES = { memory: 0.4, server: 0.25, attacksOnServer: 0.2, client: 0.05, attacksOnClient: 0.1 }
+/** Attacks that are known to succeed. */
+const OPEN = [
+  'gives up with any reason',
+  'members that are called to look at a value',
+  'asks what there is in what is large'
+]
 /** Inputs to a run: each run begins a session, and another one whenever that has ended. */
 const INPUTS = 20
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
@@ -50,8 +59,38 @@ const script: fc.Arbitrary<Script> = fc.record({
 
 /** Runs as many scripts as make up that many inputs. */
 async function fuzz(inputs: number, run: (script: Script) => Promise<void>, path: number): Promise<void> {
+  if (ALONE) return
   const numRuns = Math.max(Math.round(inputs / INPUTS), 1)
   await fc.assert(fc.asyncProperty(script, run), { numRuns, seed: SEED + path })
+}
+
+/** Makes attacks, some at a time, that are at least so many inputs. @returns how many they were, by name */
+async function besiege(
+  t: Test,
+  inputs: number,
+  attacks: Arbitrary<Attack>,
+  lanes: number,
+  make: (attack: Attack) => Promise<number>
+): Promise<Record<string, number>> {
+  const made: Record<string, number> = {}
+  let left = inputs
+  const besiegeAlong = async (lane: number) => {
+    for (let round = 0; left > 0; round++)
+      for (const attack of fc.sample(attacks, { numRuns: 50, seed: SEED + lane + lanes * round })) {
+        if (left <= 0) return
+        const count = await make(attack).catch(error => {
+          const again = `NETREF_FUZZ_INPUT='${JSON.stringify(attack)}' npm run fuzz`
+          t.comment(`NETREF_FUZZ_SEED=${SEED}; alone: ${again}`)
+          throw error
+        })
+        made[attack.name] = (made[attack.name] ?? 0) + count
+        // Those of one that sends many small frames do not take the place of all others.
+        left -= Math.min(count, INPUTS)
+      }
+  }
+  if (ALONE) await make(JSON.parse(ALONE))
+  else await Promise.all(Array.from({ length: lanes }, (_, lane) => besiegeAlong(lane)))
+  return made
 }
 
 /** What became of sessions, by code. */
@@ -125,7 +164,7 @@ t.test('through the link of a session, over memory', async t => {
   }
 
   await fuzz(
-    COUNT * 0.9,
+    COUNT * SHARES.memory,
     async script => {
       let session = join(script)
       await session.begin()
@@ -148,7 +187,8 @@ t.test('through the link of a session, over memory', async t => {
     0
   )
   t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
-  t.ok(inputs >= COUNT * 0.9 - INPUTS)
+  if (ALONE) return
+  t.ok(inputs >= COUNT * SHARES.memory - INPUTS)
   t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
   t.ok(tally.codes.limit! > inputs / 1000, 'some are too much')
   t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
@@ -217,22 +257,29 @@ const noise = fc.oneof(
     .map(([head, length, rest]) => Uint8Array.of(head, length, ...rest))
 )
 
-t.test('over sockets, to a server in another process', async t => {
-  const program = fileURLToPath(new URL('./fixtures/hostile-server.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', program], {
-    env: CHILD_ENV,
-    stdio: ['pipe', 'pipe', 'inherit']
-  })
-  t.teardown(() => child.kill('SIGKILL'))
-  const ended = once(child, 'exit')
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  const { value: url } = await lines.next()
+const MiB = 1 << 20
+/** What a process holds after all that, as many sessions as there were. */
+function assertBounded(t: Test, before: Account, after: Account): void {
+  const figures = `held ${before.held / MiB} and then ${after.held / MiB}, at most ${after.peak / MiB} MiB`
+  t.comment(`${figures}; the longest turn took ${after.turn} ms beyond JSON.parse`)
+  t.ok(after.held < before.held + 20 * MiB, 'memory is given back')
+  t.same(after.faults, [])
+}
+
+t.test('clients that mean harm, to a server in a process of 300 MB', async t => {
+  const [victim, url] = await Victim.start('hostile-server.ts')
+  t.teardown(() => victim.kill())
   const heard = new Map<unknown, number>()
-  const bystander = connect(url)
+  const bystander = connect(`${url}/world`)
+  const served = async (n: number) => {
+    if ((await (bystander.root as Loose).echo(n)) !== n) throw new Error('nobody else is served')
+  }
+  await served(1)
+  const before = await victim.account()
   let inputs = 0
 
   const join = async ({ polite }: Script) => {
-    const socket = new WebSocket(url, { perMessageDeflate: false })
+    const socket = new WebSocket(`${url}/world`, { perMessageDeflate: false })
     const bad = new BadSocket(socket, heard)
     await once(socket, 'open')
     if (polite) await bad.say(HELLO)
@@ -247,14 +294,13 @@ t.test('over sockets, to a server in another process', async t => {
       }
       inputs++
       await bad.say(input)
-      if (i % 7 === 0 && (await (bystander.root as Loose).echo(i)) !== i)
-        throw new Error('nobody else is served')
+      if (i % 7 === 0) await served(i)
     }
     await bad.end(script.initiates)
   }
   // Four at a time.
-  const quarter = COUNT / 40
-  await Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path)))
+  const quarter = (COUNT * SHARES.server) / 4
+  await victim.alive(Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path))))
   await fc.assert(
     fc.asyncProperty(noise, fc.boolean(), async (bytes, rudely) => {
       const bad = await join({ polite: true } as Script)
@@ -264,70 +310,57 @@ t.test('over sockets, to a server in another process', async t => {
     }),
     { numRuns: 200, seed: SEED }
   )
-  t.equal(await (bystander.root as Loose).echo(5), 5, 'another session is still served')
-  t.same([bystander.stats.pending, child.exitCode], [0, null])
-  child.stdin.end()
-  const report = JSON.parse((await lines.next()).value)
-  t.comment(
-    `${inputs} inputs; ended: ${JSON.stringify(report.reasons)}; heard: ${JSON.stringify([...heard])}`
+  const made = await victim.alive(
+    besiege(t, COUNT * SHARES.attacksOnServer, attackOnServer(OPEN), 4, async attack => {
+      const count = await attackServer(url, attack)
+      await served(count)
+      return count
+    })
   )
-  t.ok(inputs >= 4 * quarter - 4 * INPUTS)
+  t.comment(`${inputs} inputs; heard: ${JSON.stringify([...heard])}; attacks: ${JSON.stringify(made)}`)
+  t.ok(ALONE || inputs >= 4 * quarter - 4 * INPUTS)
+  await served(5)
+  t.equal(bystander.stats.pending, 0)
+  assertBounded(t, before, await victim.account())
+  const { report, exit } = await victim.end()
+  t.comment(`ended: ${JSON.stringify(report.reasons)}`)
   t.match(report, { left: 1, faults: [], unchanged: true })
   t.match(await bystander.closed, { code: 'server-closed' })
-  t.same(await ended, [0, null], 'the process ended when it was told to')
+  t.same(exit, [0, null], 'the process ended when it was told to')
 })
 
-t.test('a server that means harm, to our client', async t => {
+t.test('servers that mean harm, to a client in a process of 300 MB', async t => {
+  await using honest = await serve(World, { port: 0 })
+  const [victim] = await Victim.start('hostile-client.ts', honest.url)
+  t.teardown(() => victim.kill())
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
   await once(sockets, 'listening')
-  const url = `ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`
+  const { port } = sockets.address() as AddressInfo
   const heard = new Map<unknown, number>()
-  const tally = new Tally()
-  const failures: Record<string, number> = {}
+  const before = await victim.account()
   let inputs = 0
 
-  /** A client that makes calls of all kinds, and what comes of it when `serve` is done. */
-  const visit = async (serve: (bad: BadSocket) => Promise<void>) => {
-    const served = once(sockets, 'connection').then(([socket]) => serve(new BadSocket(socket, heard)))
-    const conn = connect(url, { service: World, onError() {} })
-    const root = conn.root as Loose
-    const first = root.open(new World())
-    const calls = [
-      first,
-      first.lines().first(() => 1),
-      root.a.b,
-      new root.C(new Map([[1, () => 2]])),
-      conn.ping()
-    ]
-    const settled = calls.map(call =>
-      Promise.resolve(call).catch(error => {
-        if (!(error instanceof SessionEndedError)) return
-        if (error.code !== (error.reason.code as string) || !error.message.includes(error.code)) throw error
-        failures[error.code] = (failures[error.code] ?? 0) + 1
-      })
-    )
-    await served
-    const reason = await conn.closed
-    await Promise.all(settled)
-    tally.ended(reason, conn.stats)
-    const late = await rejection(root.late())
-    if (late.code !== reason.code) throw late
+  const visit = async (host: (bad: BadSocket) => Promise<void>) => {
+    const came = once(sockets, 'connection')
+    victim.tell({ visit: `ws://127.0.0.1:${port}`, offer: '/world' })
+    const left = victim.hear()
+    const [socket] = await came
+    await host(new BadSocket(socket, heard))
+    victim.tell('leave')
+    await left
   }
-  await fuzz(
-    COUNT / 40,
-    async ({ inputs: [...left], polite, initiates }) => {
-      while (left.length > 0)
-        await visit(async bad => {
-          if (polite) await bad.say(HELLO)
-          while (left.length > 0 && bad.open) {
-            inputs++
-            await bad.say(left.shift()!)
-          }
-          await bad.end(initiates)
-        })
-    },
-    5
-  )
+  const run = async ({ inputs: [...left], polite, initiates }: Script) => {
+    while (left.length > 0)
+      await visit(async bad => {
+        if (polite) await bad.say(HELLO)
+        while (left.length > 0 && bad.open) {
+          inputs++
+          await bad.say(left.shift()!)
+        }
+        await bad.end(initiates)
+      })
+  }
+  await victim.alive(fuzz(COUNT * SHARES.client, run, 5))
   await fc.assert(
     fc.asyncProperty(noise, fc.boolean(), (bytes, rudely) =>
       visit(async bad => {
@@ -339,16 +372,30 @@ t.test('a server that means harm, to our client', async t => {
     ),
     { numRuns: 200, seed: SEED }
   )
-  t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; calls: ${JSON.stringify(failures)}`)
-  t.ok(inputs >= COUNT / 40 - INPUTS)
-  t.ok(failures.protocol! > 0 && failures['connection-lost']! > 0)
   sockets.close()
   await once(sockets, 'close')
 
-  const bare = createServer(socket => {
-    socket.on('error', () => {})
-    socket.once('data', () => socket.end(answers.shift()!))
-  })
+  const bare = createServer()
+  bare.listen(0, '127.0.0.1')
+  await once(bare, 'listening')
+  const made = await victim.alive(
+    besiege(t, COUNT * SHARES.attacksOnClient, attackOnClient(OPEN), 1, async attack => {
+      const count = await attackClient(victim, bare, attack)
+      if ((await victim.account()).sessions !== 1) throw new Error('its other session is not served')
+      return count
+    })
+  )
+  bare.close()
+  t.comment(`${inputs} inputs; heard: ${JSON.stringify([...heard])}; attacks: ${JSON.stringify(made)}`)
+  t.ok(ALONE || inputs >= COUNT * SHARES.client - INPUTS)
+  assertBounded(t, before, await victim.account())
+  const { report, exit } = await victim.end()
+  t.comment(`ended: ${JSON.stringify(report.reasons)}`)
+  t.match(report, { left: 1, faults: [], unchanged: true })
+  t.same(exit, [0, null], 'the process ended when it was told to')
+})
+
+t.test('what is no server at all is unreachable', async t => {
   const answers = [
     '',
     'x',
@@ -356,15 +403,15 @@ t.test('a server that means harm, to our client', async t => {
     'HTTP/1.1 101 Switching Protocols\r\n\r\n',
     '\0'.repeat(99)
   ]
+  const bare = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end(answers.shift()!))
+  })
   bare.listen(0, '127.0.0.1')
   await once(bare, 'listening')
   while (answers.length > 0) {
     const conn = connect(`ws://127.0.0.1:${(bare.address() as AddressInfo).port}`)
-    t.match(
-      await rejection((conn.root as Loose).echo(1)),
-      { code: 'unreachable' },
-      'what is no server at all'
-    )
+    t.match(await rejection((conn.root as Loose).echo(1)), { code: 'unreachable' })
     await conn.close()
   }
   bare.close()

@@ -1,6 +1,6 @@
 /* c8 ignore start: this is a tool of specs: each of them uses a part of it. */
-// A peer written by hand over a bare socket: it sends what no client of ours would, at any byte, and reads as it likes.
-import { randomBytes } from 'node:crypto'
+// A peer written by hand over a bare socket, as a client or as a server: it sends what no client of ours would, at any byte, and reads as it likes.
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { formatFrame, parseFrame } from '../lib/frame.js'
@@ -10,10 +10,11 @@ import type { Crossed } from './wire.js'
 const NO_LIMITS = { jsonBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 /** The hello of a side that takes all that is taken by default. */
-export const hello = (limits: object = {}): Crossed => [
+export const hello = (limits: object = {}, ...resumable: unknown[]): Crossed => [
   Op.hello,
   VERSION,
-  { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000, ...limits }
+  { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000, ...limits },
+  ...resumable
 ]
 
 /** Kinds of WebSocket frames. */
@@ -23,20 +24,33 @@ export const CLOSE = 8
 export const PING = 9
 export const PONG = 10
 
-/** The head of a client's WebSocket frame: its mask is 0, so that the payload follows as it is. */
-export function headOf(kind: number, length: number, final = true): Buffer {
-  const head = Buffer.alloc(length < 126 ? 6 : length < 65_536 ? 8 : 14)
+/** The head of a WebSocket frame: the mask of a client's is 0, so that the payload follows as it is. */
+export function headOf(kind: number, length: number, final = true, masked = true): Buffer {
+  const extra = length < 126 ? 0 : length < 65_536 ? 2 : 8
+  const head = Buffer.alloc(2 + extra + (masked ? 4 : 0))
   head[0] = (final ? 0x80 : 0) | kind
-  head[1] = 0x80 | (length < 126 ? length : length < 65_536 ? 126 : 127)
-  if (head.length === 8) head.writeUInt16BE(length, 2)
-  if (head.length === 14) head.writeBigUInt64BE(BigInt(length), 2)
+  head[1] = (masked ? 0x80 : 0) | (extra === 0 ? length : extra === 2 ? 126 : 127)
+  if (extra === 2) head.writeUInt16BE(length, 2)
+  if (extra === 8) head.writeBigUInt64BE(BigInt(length), 2)
   return head
 }
 
-/** A client's WebSocket frame. */
-export function webSocketFrame(kind: number, payload: string | Uint8Array, final = true): Buffer {
+/** A WebSocket frame. */
+export function webSocketFrame(
+  kind: number,
+  payload: string | Uint8Array,
+  final = true,
+  masked = true
+): Buffer {
   const bytes = Buffer.from(payload as Uint8Array)
-  return Buffer.concat([headOf(kind, bytes.length, final), bytes])
+  return Buffer.concat([headOf(kind, bytes.length, final, masked), bytes])
+}
+
+/** The answer to a request that opens a WebSocket. */
+export function upgradeAnswer(request: string): string {
+  const [, key = ''] = /^Sec-WebSocket-Key: (.*?)\r$/im.exec(request) ?? []
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
 }
 
 /** The request that opens a WebSocket. */
@@ -74,7 +88,7 @@ export interface Closing {
 
 /** What never comes rejects once the socket is closed. */
 export class RawPeer {
-  /** The answer to its request; with the body where it is refused. */
+  /** The head of what the other end said before it is a WebSocket: of an answer that refuses, with the body. */
   answer = ''
   /** Messages that came, where it keeps them. */
   readonly messages: Crossed[] = []
@@ -92,11 +106,13 @@ export class RawPeer {
   #size = 0
   /** So many bytes have to be there before there is more to read. */
   #needs = 0
-  #opened: (() => void) | undefined
+  #isOpen = false
+  #opened = () => {}
 
   private constructor(
     readonly socket: Socket,
-    private readonly options: RawPeerOptions
+    private readonly options: RawPeerOptions,
+    private readonly isServer = false
   ) {
     socket.setNoDelay()
     socket.on('error', () => {})
@@ -109,7 +125,7 @@ export class RawPeer {
     this.closed = new Promise(resolve => {
       socket.on('close', () => {
         this.isClosed = true
-        const why = this.#opened ? `refused: ${this.answer}` : `closed: ${Object.values(this.#closing)}`
+        const why = !this.#isOpen ? `refused: ${this.answer}` : `closed: ${Object.values(this.#closing)}`
         for (const { fail } of this.#waiting) fail(new Error(why))
         resolve(this.#closing)
       })
@@ -137,21 +153,27 @@ export class RawPeer {
     return peer
   }
 
-  /** Asks for a WebSocket, and waits until it is open. */
+  /** The server's end of a socket on which nothing is said yet. */
+  static accept(socket: Socket, options: RawPeerOptions = {}): RawPeer {
+    return new RawPeer(socket, options, true)
+  }
+
+  /** Asks for a WebSocket and waits until it is open; as a server it waits until it is asked, and answers. */
   async upgrade(): Promise<void> {
     const { path, headers } = this.options
     const open = new Promise<void>((resolve, fail) => {
       this.#opened = resolve
       this.#waiting.add({ heard() {}, fail })
     })
-    this.write(upgradeRequest(path, headers))
+    if (!this.isServer) this.write(upgradeRequest(path, headers))
     await open
+    if (this.isServer) this.write(upgradeAnswer(this.answer))
   }
 
   #read(): void {
     let data = Buffer.concat(this.#chunks, this.#size)
     for (;;) {
-      const length = this.#opened ? this.#readAnswer(data) : this.#readFrame(data)
+      const length = this.#isOpen ? this.#readFrame(data) : this.#readAnswer(data)
       if (length === 0) break
       data = data.subarray(length)
     }
@@ -163,10 +185,10 @@ export class RawPeer {
   #readAnswer(data: Buffer): number {
     const end = data.indexOf('\r\n\r\n')
     this.answer = data.toString('latin1')
-    if (end < 0 || !this.answer.startsWith('HTTP/1.1 101 ')) return 0
+    if (end < 0 || !this.answer.startsWith(this.isServer ? 'GET ' : 'HTTP/1.1 101 ')) return 0
     this.answer = this.answer.slice(0, end)
-    this.#opened!()
-    this.#opened = undefined
+    this.#isOpen = true
+    this.#opened()
     return end + 4
   }
 
@@ -174,13 +196,15 @@ export class RawPeer {
     this.#needs = 2
     if (data.length < this.#needs) return 0
     const short = data[1]! & 127
-    const start = (this.#needs = short < 126 ? 2 : short === 126 ? 4 : 10)
+    const begin = short < 126 ? 2 : short === 126 ? 4 : 10
+    const start = (this.#needs = begin + (data[1]! & 0x80 ? 4 : 0))
     if (data.length < start) return 0
     const length =
       short < 126 ? short : short === 126 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2))
     this.#needs = start + length
     if (data.length < this.#needs) return 0
-    this.#took(data[0]! & 15, data.subarray(start, start + length))
+    const payload = data.subarray(start, start + length)
+    this.#took(data[0]! & 15, start > begin ? unmask(payload, data.subarray(begin, start)) : payload)
     this.#needs = 2
     return start + length
   }
@@ -223,8 +247,12 @@ export class RawPeer {
     await Promise.race([drained, this.closed])
   }
 
+  head(kind: number, length: number, final = true): Buffer {
+    return headOf(kind, length, final, !this.isServer)
+  }
+
   webSocket(kind: number, payload: string | Uint8Array): boolean {
-    return this.write(webSocketFrame(kind, payload))
+    return this.write(webSocketFrame(kind, payload, true, !this.isServer))
   }
 
   text(text: string): boolean {
@@ -303,5 +331,6 @@ export class RawPeer {
   }
 }
 
+const unmask = (payload: Buffer, mask: Buffer) => payload.map((byte, i) => byte ^ mask[i & 3]!) as Buffer
 const textOf = (message: Crossed | string) =>
   typeof message === 'string' ? message : JSON.stringify(message)
