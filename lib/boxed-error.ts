@@ -4,6 +4,7 @@ import { ProtocolError } from './errors.js'
 import { printableLines } from './printable.js'
 import { errorClass, errorName } from './registry.js'
 import type { IsRaw } from './unbox.js'
+import { CONVERSIONS } from './values.js'
 
 export interface BoxedError {
   class: string
@@ -27,7 +28,7 @@ export const partsOfError = (fields: readonly unknown[] = []): number => 3 + fie
 const OWN_PLACE = ['code', 'cause', 'errors'] as const
 const ELSEWHERE = new Set<string>(['name', 'message', 'stack', ...OWN_PLACE])
 /** Names that never come in as fields of an error: they would mean something to the language. */
-const NEVER = new Set(['__proto__', 'constructor', 'prototype', 'then', 'toString', 'toJSON'])
+const NEVER = new Set<unknown>(['__proto__', 'constructor', 'prototype', ...CONVERSIONS])
 
 /** What an error says of itself, whatever its author made of that. */
 function text(error: Error, key: 'name' | 'message'): string {

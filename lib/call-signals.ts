@@ -19,7 +19,8 @@ export class CallSignals {
   }
 
   abort(call: number, reason: unknown): void {
-    this.#controllers.get(call)?.abort(reason)
+    // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
+    this.#controllers.get(call)?.abort(reason ?? undefined)
   }
 
   /** Signals that came with a call are held until it is over. */

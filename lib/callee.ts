@@ -6,6 +6,7 @@ import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
 import { Witness } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, refusalError, refusalOf } from './errors.js'
+import { grantOf } from './expose.js'
 import type { Exposure } from './exposure.js'
 import { formatPath, labelOf } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
@@ -139,6 +140,8 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
+    } else if (flows.has(target) && !grantOf(entry.object)) {
+      this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {
       if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
         return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))

@@ -1,6 +1,8 @@
 // Events of a connection, a session and a server: `on` returns the function that takes the listener off.
 
+import { isNetref } from './netref.js'
 import { SparseMap } from './sparse-map.js'
+import { isThenable } from './values.js'
 
 /** Told of failures nobody awaits. */
 export type Report = (error: unknown) => void
@@ -30,7 +32,8 @@ export class Emitter<Events extends object> {
 export function attempt(hook: () => unknown, report: Report): void {
   try {
     const result = hook()
-    if (result instanceof Promise) result.catch(report)
+    // A failed call of netref's is reported as such.
+    if (isThenable(result) && !isNetref(result)) Promise.resolve(result).then(undefined, report)
   } catch (error) {
     report(error)
   }

@@ -8,7 +8,7 @@ import type { CommonOptions } from './options.js'
 import { permits } from './policy.js'
 import { Service } from './service.js'
 import { silenceAll } from './unsent.js'
-import { isIndex, isThenable, type Travel, travelOf } from './values.js'
+import { isIndex, isIterable, isThenable, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
 export interface ExposureOptions {
@@ -96,18 +96,21 @@ function endAt(value: unknown): string | undefined {
   const travel = isObject ? travelOf(value) : LEAF
   switch (travel.as) {
     case 'record':
+      return isIterable(value as Members) ? flowOf(value) : undefined
     case 'array':
     case 'reference':
       return undefined
     case 'flow':
     case 'pair':
-      return `${describe(value)}, which has a flow of its own: await it first`
+      return flowOf(value)
     case 'refused':
       return `${travel.what}, which is never sent: ${travel.cure}`
     default:
       return `${describe(value)}, which is sent as a copy: await it first`
   }
 }
+
+const flowOf = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
 
 const LEAF: Travel = { as: 'leaf' }
 const REFERENCE: Travel = { as: 'reference' }

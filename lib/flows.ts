@@ -170,6 +170,11 @@ export class Flows implements FlowPort {
     }
   }
 
+  /** Whether a reference of ours was given with a flow. */
+  has(id: number): boolean {
+    return this.#home.has(id)
+  }
+
   /** A reference was not sent after all, and nothing else of it was. */
   undo(id: number): void {
     this.#home.get(id)?.undo?.()

@@ -255,11 +255,10 @@ export function settingsOf(options: CommonOptions): Settings {
     )
   }
   const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
-    try {
-      onError(error, context)
-    } catch (failure) {
-      console.error(`netref: onError itself failed: ${printable(textOf(failure))}`)
-    }
+    attempt(
+      () => onError(error, context),
+      failure => console.error(`netref: onError itself failed: ${printable(textOf(failure))}`)
+    )
   }
   return {
     exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe, before },

@@ -118,7 +118,7 @@ export class ArrivedSignal extends Once {
     this.held = controller.signal
     this.#weak = new WeakRef(controller.signal)
     controllers.set(controller.signal, controller)
-    if (aborted === 1) controller.abort(reason)
+    if (aborted === 1) controller.abort(reason ?? undefined)
   }
 
   get facade(): object {
@@ -127,7 +127,8 @@ export class ArrivedSignal extends Once {
 
   ended(_ok: boolean, reason: unknown): void {
     const signal = this.#weak.deref()
-    if (signal) controllers.get(signal)!.abort(reason)
+    // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
+    if (signal) controllers.get(signal)!.abort(reason ?? undefined)
   }
 
   /** A call came with it. */

@@ -7,7 +7,7 @@
 import { ProtocolError } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { IsRaw } from './unbox.js'
-import { isIndex } from './values.js'
+import { CONVERSIONS, isIndex } from './values.js'
 
 /** Of fewer records no table is made: it would take longer. */
 const FEWEST = 12
@@ -19,11 +19,12 @@ const MOST_CELLS = 1 << 18
 /** A record counts as so many cells, and a table as so many records, besides those it has. */
 const CELLS_OF_RECORD = 4
 const RECORDS_OF_TABLE = 8
-/** With these a record may be something else: a promise, an iterator. */
-const TELLING = new Set<unknown>(['then', 'next'])
-/** An index is none: an engine keeps what has some in other ways, and of many records that is a lot of memory. */
+/**
+ * With `next` a record may be an iterator, and what is called in a conversion is not received as a function. An index is
+ * none: an engine keeps what has some in other ways, and of many records that is a lot of memory.
+ */
 const isColumn = (name: unknown): name is string =>
-  typeof name === 'string' && !TELLING.has(name) && !isIndex(name)
+  typeof name === 'string' && name !== 'next' && !CONVERSIONS.has(name) && !isIndex(name)
 
 export type DataRecord = Readonly<Record<string, unknown>>
 

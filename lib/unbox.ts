@@ -13,7 +13,11 @@ import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { recordsOf, TableCount } from './table.js'
+<<<<<<< HEAD
 import { BYTES, weightOf } from './values.js'
+=======
+import { BYTES, CONVERSIONS } from './values.js'
+>>>>>>> 33c56c0 (What has a flow has no members; functions that a conversion would call are dropped from received copies; an absent reason of an abort is an AbortError, and async onError is caught)
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {
@@ -100,8 +104,10 @@ export function unbox(
     try {
       value = revive(kind, raw, taker, made)
       if (kind !== 't' && Array.isArray(value)) lists.add(value)
-      if (key === 'then' && typeof value === 'function')
-        throw new Refusal('unreadable', 'a received copy with a `then`')
+      if (typeof value === 'function' && CONVERSIONS.has(key)) {
+        delete at[key]
+        continue
+      }
     } catch (error) {
       if (error instanceof ProtocolError) throw error
       refusal ??= error instanceof Refusal ? error : unreadable(kind, error)

@@ -150,6 +150,12 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
   typeof (value as { then?: unknown }).then === 'function'
 
+/**
+ * Members that the language calls when somebody looks at an object. In a received copy they are never functions: a
+ * peer's code does not run because somebody awaits, prints or writes down what it sent.
+ */
+export const CONVERSIONS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
+
 const isIterator = (object: object): boolean =>
   (Symbol.iterator in object || Symbol.asyncIterator in object) &&
   typeof (object as { next?: unknown }).next === 'function'

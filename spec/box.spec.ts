@@ -296,16 +296,23 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
 
     const sly = Object.defineProperties(new Error('sly'), {
       ...Object.fromEntries(
-        ['__proto__', 'constructor', 'prototype', 'then', 'toString', 'toJSON', 'stack'].map(key => [
-          key,
-          { value: { polluted: key }, enumerable: true }
-        ])
+        ['__proto__', 'constructor', 'prototype', 'then', 'toString', 'toJSON', 'valueOf', 'stack'].map(
+          key => [key, { value: { polluted: key }, enumerable: true }]
+        )
       ),
       ['__proto__']: { value: { polluted: true }, enumerable: true }
     })
     const tame = (await root.echo(sly)) as unknown as Error & { omitted: string[] }
     t.same(Object.keys(tame), ['omitted'])
-    t.same(tame.omitted.sort(), ['__proto__', 'constructor', 'prototype', 'then', 'toJSON', 'toString'])
+    t.same(tame.omitted.sort(), [
+      '__proto__',
+      'constructor',
+      'prototype',
+      'then',
+      'toJSON',
+      'toString',
+      'valueOf'
+    ])
     t.equal(Object.getPrototypeOf(tame), Error.prototype)
     t.equal(String(tame), 'Error: sly')
 

@@ -1086,6 +1086,16 @@ t.test('plain data reached through something allowed', async t => {
     'thenable function': [() => Object.assign(() => {}, { then() {} }), 'then', /a promise: await it first/],
     WeakMap: [() => new WeakMap(), 'get', /a WeakMap, which is never sent/],
     iterator: [() => new Flowing(), 'next', /Flowing \{…\}, which has a flow of its own: await it first/],
+    'record with next': [
+      () => ({ sql: 'select', next: () => ({ done: true }) }),
+      'sql',
+      /\{…\}, which has a flow of its own: await it first/
+    ],
+    'record that iterates': [
+      () => ({ sql: 'select', *[Symbol.iterator]() {} }),
+      'sql',
+      /\{…\}, which has a flow of its own: await it first/
+    ],
     stream: [() => new ReadableStream(), 'cancel', /ReadableStream \{…\}, which has a flow of its own/],
     process: [() => process, 'exit', /`process`, which is never sent/],
     globalThis: [() => globalThis, 'eval', /`globalThis`, which is never sent/],
