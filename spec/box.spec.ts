@@ -21,6 +21,7 @@ import {
 import { className, describe, functionName } from '../lib/labels.js'
 import { settingsOf } from '../lib/options.js'
 import { TableCount } from '../lib/table.js'
+import { CONVERSIONS } from '../lib/values.js'
 import { overMemory, rejection } from './helpers.js'
 
 /** What the service got last; the tests let go of it. */
@@ -734,7 +735,7 @@ t.test('accessors and proxies are read once, and toJSON is never run', t =>
     const shown = { toJSON: never, inside: { toJSON: never } }
     const back = (await root.echo([jsonable, shown])) as unknown[]
     t.equal(back[0], jsonable)
-    same(t, back[1], shown)
+    same(t, back[1], { inside: {} }, 'a copy has none that is a function')
     same(t, await root.echo({ toJSON: 5 }), { toJSON: 5 })
   })
 )
@@ -877,21 +878,10 @@ const reference = fc.oneof(
 )
 const key = fc
   .oneof(
-    fc.constantFrom(
-      '__proto__',
-      'constructor',
-      'toString',
-      'toJSON',
-      'valueOf',
-      'length',
-      '0',
-      '',
-      'a b',
-      '\ud800'
-    ),
+    fc.constantFrom('__proto__', 'constructor', 'hasOwnProperty', 'length', '0', '', 'a b', '\ud800'),
     fc.string({ unit: 'binary', maxLength: 5 })
   )
-  .filter(key => key !== 'then')
+  .filter(key => !CONVERSIONS.has(key))
 const leaf = fc.oneof(
   { arbitrary: reference, weight: 4 },
   fc.constantFrom(null, undefined, true, Number.NaN, -0, Infinity, -Infinity),
@@ -1022,6 +1012,7 @@ t.test('many records with the same names cross as a table, and arrive as records
       indices: times(20, i => ({ 7: i })),
       'what may be a promise': times(20, then => ({ then })),
       'what may be an iterator': times(20, next => ({ next })),
+      'what a conversion would call': times(20, toJSON => ({ toJSON })),
       'without a prototype': times(20, bare)
     }
     for (const [what, list] of Object.entries(plain)) {
@@ -1051,7 +1042,6 @@ t.test('many records with the same names cross as a table, and arrive as records
       error: Object.assign(new RangeError('e'), { rows: times(12, n => ({ n })) }),
       constructor: 'data',
       ['__proto__']: 'data',
-      toJSON: 1,
       home: i % 2 ? new Home() : (_: unknown) => i
     }))
     same(t, await root.echo(odd), odd, 'whatever is in the cells')
