@@ -1,11 +1,11 @@
 // Who may come in: one client at the door, from its request until it is let in or refused.
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Arriving } from './arriving.js'
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
 import { meansLater } from './http-status.js'
-import type { Arriving } from './token.js'
-import type { Transport } from './transport.js'
+import type { Visitor } from './transport.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 /** What `authenticate` may say: an identity, or that there is none. */
@@ -49,7 +49,7 @@ export class Admission {
     request: UpgradeRequest,
     withinMs: number,
     report: Report
-  ): Promise<{ transport: Transport; identity: Identity } | undefined> {
+  ): Promise<Visitor | undefined> {
     const message = `it was not let in within ${withinMs} ms`
     this.#late = setTimeout(() => {
       // A client that has said nothing was too slow itself.
@@ -71,7 +71,7 @@ export class Admission {
     clearTimeout(this.#late)
     if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
     const transport = this.open()
-    return transport && { transport, identity: identity as Identity }
+    return transport && { transport, identity, since: transport.since }
   }
 
   /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */

@@ -3,8 +3,10 @@ import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { Admission, type Authenticate, refuse } from './admission.js'
+import { Arriving } from './arriving.js'
 import { NetrefError } from './errors.js'
 import type { Report } from './events.js'
+import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
 import { equalIdentity } from './identity.js'
 import { describe } from './labels.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
@@ -20,7 +22,6 @@ import {
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
 import type { ResultOptions } from './results.js'
 import { Tickets } from './tickets.js'
-import { Arriving } from './token.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
@@ -101,6 +102,7 @@ export class Entrance implements Listener, UpgradeTarget {
   /** Clients that wait to be let in: those with a socket not yet open, and those whose token is awaited. */
   readonly #atDoor = new Set<Admission>()
   readonly #inPorch = new Set<Admission>()
+  readonly #budget: HelloBudget
   #letIn: LetIn | undefined
   #report: Report | undefined
   /** What was refused for an origin or a host, and is reported. */
@@ -133,6 +135,7 @@ export class Entrance implements Listener, UpgradeTarget {
         isSame: sameIdentity
       }
     }
+    this.#budget = new HelloBudget(limits.helloBytes)
     this.#sockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -163,6 +166,10 @@ export class Entrance implements Listener, UpgradeTarget {
 
   unref(): void {
     if (this.#isOwn) this.#server.unref()
+  }
+
+  get deciding(): number {
+    return this.#atDoor.size + this.#inPorch.size
   }
 
   /** @throws NetrefError when the server does not listen */
@@ -211,14 +218,14 @@ export class Entrance implements Listener, UpgradeTarget {
     }
     if (!authenticate) {
       const transport = admission.open()
-      if (transport) this.#letIn!(transport, undefined)
+      if (transport) this.#letIn!({ transport, since: transport.since })
       return
     }
     this.#atDoor.add(admission)
     const visitor = await admission.decide(authenticate, request, this.limits.helloMs, this.#report!)
     this.#atDoor.delete(admission)
     this.#inPorch.delete(admission)
-    if (visitor) this.#letIn!(visitor.transport, visitor.identity)
+    if (visitor) this.#letIn!(visitor)
   }
 
   /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
@@ -237,7 +244,11 @@ export class Entrance implements Listener, UpgradeTarget {
       this.#sockets.handleUpgrade(message, socket, head, opened => {
         const { remoteAddress, remotePort } = message.socket
         const peer = `the client at ${remoteAddress}:${remotePort}`
-        arriving = new Arriving(new WebSocketTransport(opened, peer, message.socket))
+        arriving = new Arriving(
+          new WebSocketTransport(opened, peer, message.socket),
+          this.#budget,
+          UNKNOWN_BYTES + maxPayload(this.limits)
+        )
       })
     } catch (cause) {
       const why = `another \`upgrade\` listener of the server took a socket for ${message.url}`

@@ -5,6 +5,8 @@ import type { SessionStats } from './stats.js'
 export interface ServerMetrics extends SessionStats {
   /** Sessions at present. */
   readonly sessions: number
+  /** Clients that have not said hello, and those that wait for `authenticate`. */
+  readonly arriving: number
   /** Sessions so far. */
   readonly sessionsTotal: number
   /** How long the server has been there, in ms. */
@@ -35,7 +37,7 @@ export class Metrics {
     add(this.#past, { ...stats, exports: 0, imports: 0, pending: 0, buffered: 0 })
   }
 
-  snapshot(sessions: Iterable<{ readonly stats: SessionStats }>): ServerMetrics {
+  snapshot(sessions: Iterable<{ readonly stats: SessionStats }>, arriving: number): ServerMetrics {
     const sums = { ...this.#past }
     let count = 0
     for (const { stats } of sessions) {
@@ -45,6 +47,7 @@ export class Metrics {
     return {
       ...sums,
       sessions: count,
+      arriving,
       sessionsTotal: count + this.#ended,
       uptime: performance.now() - this.#began
     }

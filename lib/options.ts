@@ -95,11 +95,18 @@ export interface Limits {
    */
   readonly sessions: number
   /**
-   * How long a client of a server may take to say hello, in ms.
+   * How long a client of a server may take to say hello, in ms: and `authenticate`, to decide.
    *
    * @default 10 000
    */
   readonly helloMs: number
+  /**
+   * Bytes of all clients of a server that have not said hello, beyond 8 KiB of each. While there are more, they are read
+   * from one after the other; who sends when there are twice as many is cut off.
+   *
+   * @default 32 MiB
+   */
+  readonly helloBytes: number
 }
 
 /** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
@@ -119,7 +126,8 @@ export const DEFAULT_LIMITS = {
   bigintDigits: 10_000,
   regExpLength: 0,
   sessions: 10_000,
-  helloMs: 10_000
+  helloMs: 10_000,
+  helloBytes: 32 << 20
 } satisfies Limits
 
 /** Where a failure that nobody awaits came from. */

@@ -19,12 +19,14 @@ export class Reception implements TransportListener {
     private readonly destination: Destination,
     /** How long it may take to say what it wants, in ms. */
     helloMs: number,
+    /** Since when it could, by `performance.now()`. */
+    since: number,
     /** Told when it has said so, or has gone. */
     private readonly left: (reception: Reception) => void
   ) {
     this.#timer = setTimeout(
       () => this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` }),
-      helloMs
+      since + helloMs - performance.now()
     )
     this.#timer.unref?.()
     transport.start(this)

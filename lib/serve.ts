@@ -24,7 +24,7 @@ import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
 import type { Ticket } from './tickets.js'
-import { DEAF, type Listener, type Transport } from './transport.js'
+import { DEAF, type Listener, type Transport, type Visitor } from './transport.js'
 import { refuse } from './values.js'
 
 export interface ServeOptions<Identity = unknown>
@@ -83,13 +83,12 @@ export class Server {
 
   /** @internal */
   open(): Promise<void> {
-    const letIn = (transport: Transport, identity: unknown) => this.#accept(transport, identity)
-    return this.#listener.open(letIn, this.#report)
+    return this.#listener.open(visitor => this.#accept(visitor), this.#report)
   }
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept(arriving: Transport, identity: unknown): void {
+  #accept({ transport: arriving, identity, since = performance.now() }: Visitor): void {
     const transport = new Relay(arriving)
     if (!this.#keepsAlive) transport.unref()
     const prepared = this.#prepare(transport, identity)
@@ -97,7 +96,7 @@ export class Server {
       begin: (first: FrameData) => this.#begin(prepared, transport, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
     }
-    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, this.#left))
+    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, since, this.#left))
   }
 
   readonly #left = (reception: Reception) => void this.#arriving.delete(reception)
@@ -135,6 +134,8 @@ export class Server {
     ticket?.issue(session)
     this.#all.add(session)
     session.start().link.received(first)
+    if (!session.greeted && !session.busy)
+      session.end({ code: 'protocol', message: 'it received a frame that holds no hello' })
   }
 
   /** Whoever comes has more to do than who may come back: the oldest session that is interrupted ends. */
@@ -178,7 +179,7 @@ export class Server {
 
   /** Numbers, for a dashboard: sessions, and calls, frames and bytes of all of them, summed up. */
   get metrics(): ServerMetrics {
-    return this.#metrics.snapshot(this.#sessions)
+    return this.#metrics.snapshot(this.#sessions, this.#arriving.size + (this.#listener.deciding ?? 0))
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */

@@ -271,6 +271,11 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   // The end.
 
+  /** @internal Whether the peer has said hello, or the session has ended. */
+  get greeted(): boolean {
+    return this.#switchboard.greeted || this.#ended !== undefined
+  }
+
   /** @internal Whether calls of the peer are under way, wait for their turn, or are answered and it is away. */
   get busy(): boolean {
     const { sender, receiver, acted, state } = this.link

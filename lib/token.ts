@@ -8,10 +8,13 @@ import { Wrapped } from './wrapped.js'
 /** What a client shows who it is by; a function is asked for each socket. */
 export type Token = string | (() => string | PromiseLike<string>)
 
+/** A server reads 8 KiB before it has decided: a token has to fit in, with the head of its frame. */
+const MOST_BYTES = 8000
+
 const format = (token: string): string => JSON.stringify({ token })
 
 /** The token in what came first; undefined for a frame, which is an array or binary. */
-function tokenIn(first: string | Uint8Array): string | undefined {
+export function tokenIn(first: string | Uint8Array): string | undefined {
   if (typeof first !== 'string' || !first.startsWith('{')) return undefined
   try {
     const { token } = JSON.parse(first)
@@ -62,78 +65,12 @@ export class Introducing extends Wrapped {
 
   async #ask(): Promise<string> {
     const token: unknown = await (typeof this.token === 'function' ? this.token() : this.token)
-    if (typeof token === 'string') return format(token)
-    throw new TypeError(`a token is a string, not ${describe(token)}`)
-  }
-}
-
-/**
- * The server's end: it tells whether the client said a token, and keeps what follows until a session takes it. Then it
- * is not read from meanwhile, so what is kept is what the socket had read: one frame at most, and a buffer of small ones.
- */
-export class Arriving extends Wrapped implements TransportListener {
-  /** Resolves with the first thing the client said, if that was a token, and with undefined if it was not. */
-  readonly token: Promise<string | undefined>
-  #heard: ((token: string | undefined) => void) | undefined
-  #listener: TransportListener | undefined
-  readonly #kept: (string | Uint8Array)[] = []
-  #turnedAway = false
-  #over: Reason | undefined
-
-  constructor(inner: Transport) {
-    super(inner)
-    this.token = new Promise(resolve => {
-      this.#heard = resolve
-    })
-    inner.start(this)
-  }
-
-  /** Whether the client has said something. */
-  get heard(): boolean {
-    return this.#heard === undefined
-  }
-
-  start(listener: TransportListener): void {
-    listener.opened()
-    // A session is begun before it is told of frames.
-    queueMicrotask(() => {
-      this.#listener = listener
-      if (this.#kept.length > 0) this.inner.resume()
-      for (const frame of this.#kept.splice(0)) listener.received(frame)
-      if (this.#over) listener.closed(this.#over)
-    })
-  }
-
-  /** Who is turned away is read from again, for its end: nothing more of it is kept. */
-  override close(reason: Reason): void {
-    if (!this.#listener) {
-      this.#turnedAway = true
-      this.inner.resume()
+    if (typeof token === 'string') {
+      const text = format(token)
+      const bytes = new TextEncoder().encode(text).length
+      if (bytes <= MOST_BYTES) return text
+      throw new RangeError(`a token takes ${bytes} bytes, where ${MOST_BYTES} are the most`)
     }
-    this.inner.close(reason)
-  }
-
-  /** A server's socket is open from the first. */
-  opened(): void {}
-
-  received(frame: string | Uint8Array): void {
-    if (this.#heard && this.#isToken(frame)) return
-    if (this.#listener) return this.#listener.received(frame)
-    if (this.#turnedAway) return
-    this.#kept.push(frame)
-    this.inner.pause()
-  }
-
-  closed(reason: Reason): void {
-    this.#heard?.(undefined)
-    this.#over = reason
-    this.#listener?.closed(reason)
-  }
-
-  #isToken(first: string | Uint8Array): boolean {
-    const token = tokenIn(first)
-    this.#heard!(token)
-    this.#heard = undefined
-    return token !== undefined
+    throw new TypeError(`a token is a string, not ${describe(token)}`)
   }
 }

@@ -52,13 +52,22 @@ export const NOWHERE: Transport = {
 
 /** For a transport that was given up: nothing of it is heard any more. */
 export const DEAF: TransportListener = { opened: nothing, received: nothing, closed: nothing }
-/** Told of a client that was let in, and who it is. */
-export type LetIn = (transport: Transport, identity: unknown) => void
+/** A client that was let in. */
+export interface Visitor {
+  readonly transport: Transport
+  /** Who it is. */
+  readonly identity?: unknown
+  /** When it could begin to speak, by `performance.now()`. @default now */
+  readonly since?: number
+}
+export type LetIn = (visitor: Visitor) => void
 
 /** What brings clients to a server. */
 export interface Listener {
   /** Where clients connect to; undefined where that has no address. */
   readonly url: string | undefined
+  /** Clients that wait to be let in. @default 0 */
+  readonly deciding?: number
   /** How sessions go on over another of its transports; undefined where they end with theirs. */
   readonly resuming?:
     | { readonly tickets: Tickets; isSame(began: unknown, comes: unknown): boolean }

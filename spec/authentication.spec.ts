@@ -3,6 +3,8 @@ import http from 'node:http'
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import { Arriving } from '../lib/arriving.js'
+import { HelloBudget } from '../lib/hello-budget.js'
 import {
   type Authenticate,
   connect,
@@ -14,7 +16,6 @@ import {
   serve,
   type UpgradeRequest
 } from '../lib/index.js'
-import { Arriving } from '../lib/token.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
 import { assertClean, rejection, until } from './helpers.js'
 import { quiet } from './wire.js'
@@ -304,7 +305,11 @@ t.test('frames that come before it is decided wait, and go on in order', async t
 t.test('who sends on and on before it is decided is not read from', async t => {
   const [client, server] = MemoryTransport.pair()
   client.start({ opened() {}, received() {}, closed() {} })
-  const arriving = new Arriving(server)
+  const arriving = new Arriving(
+    Object.assign(server, { watch: () => () => {}, terminate() {} }),
+    new HelloBudget(1),
+    1
+  )
   const frames = Array.from({ length: 100 }, (_, i) => `[${i}]`)
   for (const frame of ['{"token":"ada"}', ...frames]) client.send(frame)
   t.equal(await arriving.token, 'ada')

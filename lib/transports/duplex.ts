@@ -222,7 +222,7 @@ export class DuplexListener implements Listener {
   constructor(private readonly transport: DuplexTransport) {}
 
   async open(letIn: LetIn): Promise<void> {
-    letIn(this.transport, undefined)
+    letIn({ transport: this.transport })
   }
 
   unref(): void {

@@ -270,7 +270,7 @@ export class MessagePortListener implements Listener {
     const say = () => endpoint.postMessage({ netref: 'serving' }, [])
     const off = onNotice(endpoint, ({ netref, port }) => {
       if (netref !== 'connect') return
-      if (port) letIn(MessagePortTransport.accept(port, this.maxPayload), undefined)
+      if (port) letIn({ transport: MessagePortTransport.accept(port, this.maxPayload) })
       else say()
     })
     this.#offs.push(off)

@@ -113,6 +113,19 @@ export class WebSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
+  /** Tells of each piece of raw bytes, once it is read. @returns what ends that */
+  watch(came: (bytes: number) => void): () => void {
+    const stream = this.stream!
+    const heard = ({ length }: Buffer) => came(length)
+    stream.on('data', heard)
+    return () => void stream.off('data', heard)
+  }
+
+  /** Closes at once, without a word. */
+  terminate(): void {
+    this.socket.terminate()
+  }
+
   get arrived(): number | undefined {
     return this.stream?.bytesRead
   }
