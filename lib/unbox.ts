@@ -13,11 +13,7 @@ import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { recordsOf, TableCount } from './table.js'
-<<<<<<< HEAD
-import { BYTES, weightOf } from './values.js'
-=======
-import { BYTES, CONVERSIONS } from './values.js'
->>>>>>> 33c56c0 (What has a flow has no members; functions that a conversion would call are dropped from received copies; an absent reason of an abort is an AbortError, and async onError is caught)
+import { BYTES, CONVERSIONS, weightOf } from './values.js'
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {
