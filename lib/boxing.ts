@@ -7,9 +7,16 @@ import { isNetref, stateOf } from './netref.js'
 import { encodeLeaf, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
 import { columnsOf, type DataRecord, namesOf, savedBy, TableCount } from './table.js'
-import { KEYS_IN_ONE } from './unbox.js'
 import { isLent, silenceAll, unsend } from './unsent.js'
-import { type FlowKind, isIterable, isPlainPrimitive, nameIn, type Travel, travelOf } from './values.js'
+import {
+  type FlowKind,
+  isIterable,
+  isPlainPrimitive,
+  KEYS_IN_ONE,
+  nameIn,
+  type Travel,
+  travelOf
+} from './values.js'
 
 /** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
 const ENDLESS = Symbol('endless')

@@ -12,7 +12,7 @@ import { formatPath, labelOf } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import { type Outcome, operate } from './operate.js'
 import type { Limits, Settings } from './options.js'
-import { policed } from './policy.js'
+import { askerOf, policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { type Rate, rateOf } from './rate.js'
 import type { References } from './references.js'
@@ -57,6 +57,7 @@ export class Callee {
     private readonly told: Pick<Settings, 'onError' | 'refusals'>
   ) {
     this.#operate = policed(operate, session, exposure.before)
+    references.flows.ask = askerOf(session, exposure.before)
     this.#rate = rateOf(limits.callsPerSecond)
     this.#witness = new Witness(session, 'in')
   }
@@ -139,7 +140,8 @@ export class Callee {
     if (refusal !== undefined) this.fail(id, refusal)
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
-      this.#carryOut(id, () => ({ value: flows.drive(target, path as string, operand) }), parent)
+      const { object } = entry
+      this.#carryOut(id, () => ({ value: flows.drive(target, object, path as string, operand) }), parent)
     } else if (flows.has(target) && !grantOf(entry.object)) {
       this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {

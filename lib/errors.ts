@@ -17,6 +17,7 @@ export const REASONS = {
   limit: 'the peer went beyond a limit of `limits` that no single call can answer for',
   'peer-not-reading': 'the peer asked and asked, and read no replies',
   'service-failed': 'the service could not be made when the session began',
+  'peer-failed': 'the peer ended the session for a fault of its own',
   internal: 'a fault in netref itself; `cause` is the exception'
 } as const
 

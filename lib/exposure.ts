@@ -4,11 +4,11 @@ import { Refusal } from './errors.js'
 import { grantOf, inheritRule, isMarkedName, isRuledName, type Mark, markOf, ROOT } from './expose.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
-import type { CommonOptions } from './options.js'
+import type { CommonOptions, Limits } from './options.js'
 import { permits } from './policy.js'
 import { Service } from './service.js'
 import { silenceAll } from './unsent.js'
-import { isIndex, isIterable, isThenable, type Travel, travelOf } from './values.js'
+import { isIndex, isIterable, isThenable, KEYS_IN_ONE, type Travel, travelOf } from './values.js'
 
 /** What a side lets a peer touch, beyond what its objects say themselves. */
 export interface ExposureOptions {
@@ -44,15 +44,17 @@ export interface ExposureOptions {
   readonly describe?: boolean | undefined
 }
 
-/** The options, filled in, and the hook that goes with them. */
-export type Exposure = Required<ExposureOptions> & Pick<CommonOptions, 'before'>
+/** The options, filled in, the hook that goes with them, and how much is told of an object. */
+export type Exposure = Required<ExposureOptions> &
+  Pick<CommonOptions, 'before'> & { readonly limits: Pick<Limits, 'values' | 'jsonBytes'> }
 
 export const NO_EXPOSURE: Exposure = {
   exposedPrefix: 'exposed_',
   allowPublicAttrs: false,
   allowSetAttrs: false,
   allowDeleteAttrs: false,
-  describe: true
+  describe: true,
+  limits: { values: 10_000, jsonBytes: 4 << 20 }
 }
 
 /** What the peer starts from, besides the target. */
@@ -202,15 +204,26 @@ function markOn(object: object, name: Name): Mark | undefined {
   return undefined
 }
 
-/** The members a peer may use, by the names it would write. */
+/** The own properties, of items only those that are listed: the others are known by `length`, and may be far too many. */
+function ownNames(object: object, most: number): string[] {
+  const hasItems = Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof String
+  if (!hasItems) return Object.getOwnPropertyNames(object)
+  const grant = grantOf(object)
+  const listed = grant !== ROOT && grant?.read ? [...grant.read].filter(name => typeof name === 'string') : []
+  if ((object as ArrayLike<unknown>).length > most) return [...listed, 'length']
+  return [...listed, ...Object.getOwnPropertyNames(object).filter(name => !isIndex(name))]
+}
+
+/** The members a peer may use, by the names it would write. @throws Refusal for more than `limits.values` */
 export function membersOf(object: object, exposure: Exposure): Map<string, Name> {
   const members = new Map<string, Name>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    for (const property of Object.getOwnPropertyNames(at)) {
+    for (const property of ownNames(at, exposure.limits.values)) {
       for (const name of namesOf(property, exposure.exposedPrefix)) {
         const member = memberOf(object, name, exposure, false)
         if (member === undefined) continue
         members.set(name, member)
+        if (members.size > exposure.limits.values) throw tooMuch(exposure.limits.values, 'members', 'values')
         break
       }
     }
@@ -238,6 +251,23 @@ export function helpOf(object: object, member: Name, name: string): string | und
 /** What a peer may call a property: of two names it is told the first that is one for it. */
 const namesOf = (property: string, prefix: string) =>
   property.startsWith(prefix) ? [property.slice(prefix.length), property] : [property]
+
+/** @throws Refusal for a collection that no message would hold */
+export function checkSize(
+  collection: unknown[] | Map<unknown, unknown> | Set<unknown>,
+  { limits }: Exposure
+): void {
+  const { values, jsonBytes } = limits
+  if (Array.isArray(collection)) {
+    if (collection.length > jsonBytes) throw tooMuch(jsonBytes, 'items', 'jsonBytes')
+  } else if (collection.size > KEYS_IN_ONE * values) throw tooMuch(KEYS_IN_ONE * values, 'items', 'values')
+}
+
+const tooMuch = (most: number, what: string, limit: string) =>
+  new Refusal(
+    'limit',
+    `it has more than ${most} ${what} (limits.${limit} at its home): read those that you want`
+  )
 
 export const notExposed = (name: Name) =>
   new Refusal(

@@ -18,8 +18,10 @@ export function formatFarewell({ code, message, retryAfter }: Reason): string {
 
 /** Why the other end, called `peer`, closed; undefined if that is not what the text says. */
 export function parseFarewell(text: string, peer: string): Reason | undefined {
-  const [, code, seconds, said = ''] = text.match(FAREWELL) ?? []
-  if (!isReasonCode(code)) return undefined
-  const reason = { code, message: `${peer} ended the session: ${said}` }
+  const [, told, seconds, said = ''] = text.match(FAREWELL) ?? []
+  if (!isReasonCode(told)) return undefined
+  // A fault of the peer's is none of this side.
+  const code = told === 'internal' ? 'peer-failed' : told
+  const reason = { code, message: `${peer} ended the session: ${said}` } as const
   return seconds === undefined ? reason : { ...reason, retryAfter: Number(seconds) }
 }

@@ -18,6 +18,7 @@ import { Inflow, RemoteIterator } from './inflow.js'
 import { describe } from './labels.js'
 import { type Ref, type Requester, stateOf } from './netref.js'
 import { Outflow } from './outflow.js'
+import type { Ask } from './policy.js'
 import { type Flowing, formatEnded, Op, type PeerLimits } from './protocol.js'
 import { openReadable, readableOf } from './readable.js'
 import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
@@ -69,6 +70,8 @@ export interface FlowChannel extends Channel {
 export interface Holder {
   /** @throws ProtocolError for what was never given */
   holds(id: number): boolean
+  /** The object of ours with this number, which the peer holds. */
+  objectOf(id: number): object
 }
 
 /** What a flow asks of its session. */
@@ -109,6 +112,8 @@ export class Flows implements FlowPort {
   readonly #retelling = new Set<number>()
   buffered = 0
   #ended: Reason | undefined
+  /** Asks whether the peer may do with a flow of ours what it asks for. */
+  ask: Ask | undefined
 
   constructor(
     readonly channel: FlowChannel,
@@ -204,9 +209,12 @@ export class Flows implements FlowPort {
   }
 
   /** @throws Refusal when there is no flow, or it does not offer that */
-  drive(id: number, method: string, value: unknown): unknown {
+  drive(id: number, object: object, method: string, value: unknown): unknown {
     const flow = this.#home.get(id)
-    if (flow?.drive) return flow.drive(method, value)
+    if (flow?.drive) {
+      this.ask?.('call', object, [method], value === undefined ? [] : [value])
+      return flow.drive(method, value)
+    }
     throw new Refusal('not-exposed', 'it is no iterator or stream')
   }
 
@@ -299,8 +307,16 @@ export class Flows implements FlowPort {
 
   #pull(id: number, read: number, window: number | undefined): void {
     const flow = this.#home.get(id)
-    if (flow?.pull) flow.pull(read, window)
-    else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
+    if (flow?.pull) {
+      if (window !== undefined && this.ask) {
+        try {
+          this.ask('iterate', this.references.objectOf(id), [], [])
+        } catch (error) {
+          return this.#tell(id, false, error, false)
+        }
+      }
+      flow.pull(read, window)
+    } else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
   }
 
   /** Their call is over. */

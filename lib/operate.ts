@@ -5,6 +5,7 @@ import { type Description, describeMember } from './description.js'
 import { Refusal } from './errors.js'
 import { grantOf, isIdempotent, ruleOf } from './expose.js'
 import {
+  checkSize,
   type Exposure,
   helpOf,
   isCollection,
@@ -208,8 +209,10 @@ function list(
 function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, 'obtain', from)
   if (isCollection(object, from)) {
-    if (Array.isArray(object)) return [...object]
-    return object instanceof Map ? new Map(object) : new Set(object as unknown as Set<unknown>)
+    const collection = object as unknown as unknown[] | Map<unknown, unknown> | Set<unknown>
+    checkSize(collection, exposure)
+    if (Array.isArray(collection)) return [...collection]
+    return collection instanceof Map ? new Map(collection) : new Set(collection)
   }
   const data: Record<string, unknown> = {}
   try {

@@ -268,9 +268,18 @@ export function settingsOf(options: CommonOptions): Settings {
       failure => console.error(`netref: onError itself failed: ${printable(textOf(failure))}`)
     )
   }
+  const filledIn = limitsOf(limits)
   return {
-    exposure: { exposedPrefix, allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, describe, before },
-    limits: limitsOf(limits),
+    exposure: {
+      exposedPrefix,
+      allowPublicAttrs,
+      allowSetAttrs,
+      allowDeleteAttrs,
+      describe,
+      before,
+      limits: filledIn
+    },
+    limits: filledIn,
     exposeStacks,
     trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
     onError: report,

@@ -44,6 +44,11 @@ export class PeerCall {
   }
 }
 
+function decide(before: Before, session: Session, call: PeerCall): void {
+  deciding(() => decided('`before`', before(call, session), call))
+}
+type Before = NonNullable<CommonOptions['before']>
+
 /** `operate` for a peer: with `before`, if there is one. */
 export function policed(
   operateFor: typeof operate,
@@ -52,11 +57,24 @@ export function policed(
 ): typeof operate {
   if (!before) return operateFor
   return (op, target, path, operand, exposure, origin) => {
-    const call = new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), origin?.isRoot === true)
-    deciding(() => decided('`before`', before(call, session), call))
+    const isRoot = origin?.isRoot === true
+    decide(before, session, new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), isRoot))
     return operateFor(op, target, path, operand, exposure, origin)
   }
 }
+
+/** What asks `before` for what is asked of a flow. */
+export type Ask = (
+  kind: 'call' | 'iterate',
+  target: object,
+  path: readonly string[],
+  args: readonly unknown[]
+) => void
+
+/** For what is asked of flows, if there is a `before`. */
+export const askerOf = (session: Session, before: CommonOptions['before']): Ask | undefined =>
+  before &&
+  ((kind, target, path, args) => decide(before, session, new PeerCall(kind, target, path, args, false)))
 
 function argsOf(op: OperationCode, operand: unknown): readonly unknown[] {
   if (op === Op.set) return [operand]

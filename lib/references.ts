@@ -110,6 +110,10 @@ export class References implements Giver, Taker, Home {
     return this.exports.get(id) !== undefined
   }
 
+  objectOf(id: number): object {
+    return this.exports.get(id)!.object
+  }
+
   take(kind: ReferenceKind, data: unknown): unknown {
     if (kind === 'h') return this.#own(data)
     const [id, name] = (Array.isArray(data) ? data : []) as [unknown, unknown]

@@ -13,7 +13,7 @@ import type { Groups, Kind } from './protocol.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { recordsOf, TableCount } from './table.js'
-import { BYTES, CONVERSIONS, weightOf } from './values.js'
+import { BYTES, CONVERSIONS, KEYS_IN_ONE, weightOf } from './values.js'
 
 /** What unboxing needs of the session it is for. */
 export interface Taker {
@@ -114,9 +114,6 @@ export function unbox(
   if (refusal) throw refusal
   return holder[0]
 }
-
-/** How many entries of a Map, or members of a Set, count as one value. */
-export const KEYS_IN_ONE = 2
 
 /** What counts in a value beside itself. */
 function partsOf(kind: Kind, raw: unknown, isRaw: IsRaw): number {

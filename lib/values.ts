@@ -12,6 +12,8 @@ export type Travel =
 /** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
 export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
 
+/** How many entries of a Map, or members of a Set, count as one value. */
+export const KEYS_IN_ONE = 2
 /** What takes longer to make than a reference counts as so many values. */
 const WEIGHTS = new Map<unknown, number>([
   ['i', 2],

@@ -1038,7 +1038,7 @@ t.test('plain data reached through something allowed', async t => {
         t.equal(await data.deep.list.length, 2)
         t.equal(await data.deep.fn(), 'fn')
         t.same(await keys(data), ['a', '_low', 'deep', 'method', 'name', 'length'])
-        t.same(await keys(data.deep.list), ['0', '1', 'length'])
+        t.same(await keys(data.deep.list), ['length'])
         t.equal(await has(data, 'a'), true)
       }
       for (const name of ['missing', 'toString', 'exposed_a'])
@@ -1954,4 +1954,48 @@ t.test('answers', async t => {
     for (const call of calls) t.equal((await rejection(call)).code, 'closed')
     await assertClean(t, joined.session, joined.served)
   })
+})
+
+t.test('keys, describe and obtain ask only for what may be told, and stop at the first too many', async t => {
+  class Bytes extends Uint8Array {
+    sum() {
+      return this.reduce((sum, byte) => sum + byte, 0)
+    }
+  }
+  class Text extends String {}
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`n${i}`, i]))
+  const service = {
+    bytes: () => new Bytes(20_000_000),
+    sparse: () => expose(new Array(4e9)),
+    text: () => new Text('x'.repeat(20_000_000)),
+    some: () => expose(many(10)),
+    many: () => expose(many(101)),
+    map: () => expose(new Map(Object.entries(many(201))))
+  }
+  await overMemory(
+    t,
+    service,
+    async ({ root }) => {
+      const before = process.cpuUsage()
+      const bytes = await root.bytes()
+      const told = await keys(bytes)
+      t.ok(told.includes('sum') && told.includes('length') && !told.includes('0'))
+      t.ok((await Netref.describe(bytes as never)).some(({ name }) => name === 'sum'))
+      t.ok((await keys(await root.sparse())).includes('length'))
+      t.ok((await keys(await root.text())).includes('length'))
+      const { user, system } = process.cpuUsage(before)
+      t.ok(user + system < 3_000_000, `${(user + system) / 1000} ms`)
+      t.equal((await keys(await root.some())).length, 10)
+      for (const asked of [
+        keys(await root.many()),
+        Netref.describe((await root.many()) as never),
+        Netref.obtain((await root.many()) as never),
+        Netref.obtain((await root.map()) as never),
+        Netref.obtain((await root.sparse()) as never)
+      ]) {
+        t.match(await rejection(asked as Promise<unknown>), { code: 'limit', message: /it has more than/ })
+      }
+    },
+    { serving: { allowPublicAttrs: true, limits: { values: 100 } } }
+  )
 })

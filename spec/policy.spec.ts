@@ -274,3 +274,54 @@ t.test('what before cannot decide at once is refused, and a client may have one 
   t.equal(name, '{…}.a')
   t.equal(policed(operate, {} as Session, undefined), operate, 'without it nothing is in the way')
 })
+
+t.test('before is told of what is asked of iterators and streams, and can refuse', async t => {
+  const told: string[] = []
+  let refused = ''
+  const before = (call: PeerCall) => {
+    told.push(`${call.kind} ${call}`)
+    if (call.path.at(-1) === refused || call.kind === refused) throw new RangeError('not for you')
+  }
+  const written: unknown[] = []
+  const service = {
+    *numbers() {
+      yield 1
+      yield 2
+    },
+    sink: () => new WritableStream({ write: chunk => void written.push(chunk) })
+  }
+  await overMemory(
+    t,
+    service,
+    async ({ root }) => {
+      const read = async () => {
+        for await (const _ of root.numbers());
+      }
+      await read()
+      const byHand = await root.numbers()
+      await byHand.next()
+      await byHand.return()
+      const writer = (await root.sink()).getWriter()
+      await writer.write('x')
+      await writer.close()
+      t.same(written, ['x'])
+      t.match(told, [
+        'call root.numbers()',
+        /^iterate /,
+        'call root.numbers()',
+        /^call .*\.next\(\)$/,
+        /^call .*\.return\(\)$/,
+        'call root.sink()',
+        /^call .*\.pipe\(.+\)$/
+      ])
+      refused = 'iterate'
+      t.match(await rejection(read()), { name: 'RangeError', message: 'not for you' })
+      refused = 'next'
+      t.match(await rejection((await root.numbers()).next()), { name: 'RangeError' })
+      refused = 'pipe'
+      const other = (await root.sink()).getWriter()
+      t.match(await rejection(other.write('x').then(() => other.close())), { name: 'RangeError' })
+    },
+    { serving: { before } }
+  )
+})

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { formatMessage } from '../lib/debug.js'
 import { reasonOf } from '../lib/errors.js'
+import { parseFarewell } from '../lib/farewell.js'
 import {
   callSession,
   connect,
@@ -603,4 +604,12 @@ t.test('trace tells of each message, and tables what is in them', async t => {
   t.match([imports.length, imports[0]], [1, { id: 1, receipts: 1 }])
   t.equal(imports[0]!.object, lent)
   await conn.close()
+})
+
+t.test('what a peer says when it closes is no fault of this side', async t => {
+  t.match(parseFarewell('internal: a fault in netref itself', 'it'), {
+    code: 'peer-failed',
+    message: 'it ended the session: a fault in netref itself'
+  })
+  t.equal(parseFarewell('constructor: x', 'it'), undefined)
 })
