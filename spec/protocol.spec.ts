@@ -644,16 +644,6 @@ t.test('unboxing: a value that cannot be made here refuses the call alone', asyn
       /cannot read a Date: .*not written as a string/
     ],
     ['a number that is one', 5, [['number', []]], /cannot read a number: /],
-    ['a callable then', { then: 2 }, [['f', ['then']]], /a received copy with a `then`/],
-    [
-      'a callable then in a Map',
-      [['a', { then: 2 }]],
-      [
-        ['h', [0, 1, 'then']],
-        ['m', []]
-      ],
-      /`then`/
-    ],
     ['a released one', [3, 1], [['h', [0], [1]]], /gone/],
     [
       'the first of two reasons',
