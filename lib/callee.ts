@@ -4,6 +4,7 @@ import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
 import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
+import { apart } from './contexts.js'
 import { Witness } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, refusalError, refusalOf } from './errors.js'
 import { grantOf } from './expose.js'
@@ -130,7 +131,7 @@ export class Callee {
       // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
       this.answers.use(-target, answer =>
         this.#ready.add(order, () => {
-          if (this.#waiting.delete(id)) build(answer, true)
+          if (this.#waiting.delete(id)) apart(() => build(answer, true))
           else this.fail(id, new DOMException('it was given up', 'AbortError'))
         })
       )

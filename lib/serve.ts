@@ -1,4 +1,6 @@
 // `serve`: a WebSocket server with a session for each client.
+
+import { Context } from './contexts.js'
 import { decided } from './decision.js'
 import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
@@ -65,6 +67,7 @@ export class Server {
   readonly #listener: Listener
   readonly #events: Emitter<ServerEvents>
   readonly #metrics = new Metrics()
+  readonly #context = new Context()
   #keepsAlive = true
   #closing: Promise<void> | undefined
 
@@ -91,7 +94,8 @@ export class Server {
   #accept({ transport: arriving, identity, since = performance.now() }: Visitor): void {
     const transport = new Relay(arriving)
     if (!this.#keepsAlive) transport.unref()
-    const prepared = this.#prepare(transport, identity)
+    // What `authenticate` made current, say, is nothing that calls run in.
+    const prepared = this.#context.run(() => this.#prepare(transport, identity))
     const destination = {
       begin: (first: FrameData) => this.#begin(prepared, transport, first),
       resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)

@@ -1,6 +1,7 @@
 // Whose turn it is for each message of the peer: they are acted on one after the other, and the first is its hello.
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'
+import { apart, Context } from './contexts.js'
 import { ProtocolError, Refusal, reasonOf } from './errors.js'
 import type { Frame } from './frame.js'
 import { parseMessage } from './parser.js'
@@ -15,6 +16,8 @@ export class Switchboard {
   /** Whether the peer has said hello. */
   greeted = false
   #unaccounted = 0
+  /** In which the session was made: that of a transport may be that of whoever sends, in the same process. */
+  readonly #context = new Context()
 
   constructor(
     private readonly session: Session,
@@ -31,12 +34,20 @@ export class Switchboard {
    * @returns the number of the first message not acted on
    */
   receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number {
+    if (from === 0) this.#unaccounted = size
+    return this.#context.run(() => this.#receive(messages, bytes, from))
+  }
+
+  #receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number): number {
     const { receiver } = this.session.link
     let i = from
-    if (from === 0) this.#unaccounted = size
     try {
       while (i < messages.length && receiver.mayGoOn && !this.callee.behind) {
-        this.#dispatch(parseMessage(messages[i], this.values), bytes.get(i) ?? NO_BYTES)
+        const message = parseMessage(messages[i], this.values)
+        const ranges = bytes.get(i) ?? NO_BYTES
+        // A result runs nothing of a user's at once.
+        if (message[0] === Op.result) this.#dispatch(message, ranges)
+        else apart(() => this.#dispatch(message, ranges))
         i++
       }
     } catch (error) {
