@@ -4,7 +4,7 @@ import type { Given, Payload, Place } from './box.js'
 import { LimitError, UnsendableError } from './errors.js'
 import { className, formatPlace } from './labels.js'
 import type { Kind } from './protocol.js'
-import { hasMoved } from './transfer.js'
+import { isDetached } from './transfer.js'
 import { isLent } from './unsent.js'
 import { weightOf } from './values.js'
 
@@ -67,8 +67,8 @@ export class Marks {
   }
 
   protected range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
-    if (hasMoved(source instanceof ArrayBuffer ? source : source.buffer))
-      throw this.refusal('a buffer that was transferred', 'it is gone, send a copy before')
+    if (isDetached(source instanceof ArrayBuffer ? source : source.buffer))
+      throw this.refusal('a buffer that was transferred', 'it is gone (detached), send a copy before')
     this.bytes.push(
       source instanceof ArrayBuffer
         ? new Uint8Array(source)

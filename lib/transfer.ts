@@ -18,8 +18,16 @@ export function giveUp(bytes: ArrayBuffer | ArrayBufferView): void {
 
 export const isGivenUp = ({ buffer }: ArrayBufferView): boolean => givenUp.has(buffer)
 
-/** Whether what was given up has moved. */
-export const hasMoved = (buffer: ArrayBufferLike): boolean => givenUp.has(buffer) && buffer.byteLength === 0
+/** Whether its bytes are gone, here or to another thread. (Node 20 has no `detached` to ask for.) */
+export function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
+}
 
 /** The same bytes, each range in a buffer of its own: what was given up moves there, all else is copied. */
 export function ownBytes(ranges: readonly Uint8Array[]): Uint8Array[] {
