@@ -39,6 +39,16 @@ function text(error: Error, key: 'name' | 'message'): string {
   }
 }
 
+/** The stack, where it is text: a program may make anything of stacks (`Error.prepareStackTrace`). */
+function stackOf(traced: { readonly stack?: unknown }): string {
+  try {
+    const { stack } = traced
+    return typeof stack === 'string' ? stack : ''
+  } catch {
+    return ''
+  }
+}
+
 export function boxError(error: Error, boxing: Boxing, depth: number): BoxedError {
   const boxed: BoxedError = {
     class: errorName(error),
@@ -64,7 +74,8 @@ export function boxError(error: Error, boxing: Boxing, depth: number): BoxedErro
   }
   if (fields.length > 0) boxed.fields = fields
   if (omitted.length > 0) boxed.omitted = omitted
-  if (boxing.giver.boxing.exposeStacks && typeof error.stack === 'string') boxed.stack = error.stack
+  const stack = boxing.giver.boxing.exposeStacks ? stackOf(error) : ''
+  if (stack) boxed.stack = stack
   return boxed
 }
 
@@ -75,7 +86,7 @@ export function makeError(boxed: unknown): Error {
     throw new ProtocolError('an error without a class, a name or a message')
   }
   const error = withoutStack<Error>(() =>
-    type === 'DOMException'
+    type === 'DOMException' && globalThis.DOMException
       ? new DOMException(message, name)
       : Reflect.construct(Error, [message], errorClass(type))
   )
@@ -84,14 +95,15 @@ export function makeError(boxed: unknown): Error {
   return error
 }
 
-/** The frames at which an error is made from the wire mean nothing to anybody. */
+/** The frames at which an error is made from the wire mean nothing to anybody: no stack is made of them, by nobody. */
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
+  // Not by assignment: `Error` may be frozen.
+  Reflect.set(Error, 'stackTraceLimit', undefined)
   try {
     return make()
   } finally {
-    Error.stackTraceLimit = stackTraceLimit
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
   }
 }
 
@@ -125,13 +137,14 @@ const NODE_FRAME = /\n\s+at process\.processTicksAndRejections .*/
  * be called where the awaiting function is V8's async caller; `below` is the function to leave out with all above it.
  */
 export function localizeStack(error: Error, below: (...args: never[]) => unknown): void {
-  const remote = error.stack?.split(REMOTE)[1]
+  const remote = stackOf(error).split(REMOTE)[1]
   const local: { stack?: string } = {}
   Error.captureStackTrace?.(local, below)
-  const frames = local.stack?.replace(/^.*/, '').replace(NODE_FRAME, '') ?? ''
-  define(
-    error,
-    'stack',
-    `${printableLines(`${error.name}: ${error.message}`)}${frames}${remote === undefined ? '' : REMOTE + remote}`
-  )
+  const frames = stackOf(local).replace(/^.*/, '').replace(NODE_FRAME, '')
+  const head = printableLines(`${error.name}: ${error.message}`)
+  try {
+    define(error, 'stack', `${head}${frames}${remote === undefined ? '' : REMOTE + remote}`)
+  } catch {
+    // An error made here whose stack a program's `Error.prepareStackTrace` fails to make.
+  }
 }

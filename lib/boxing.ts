@@ -4,7 +4,7 @@ import { boxError, partsOfError } from './boxed-error.js'
 import { isExposed } from './expose.js'
 import { Marks } from './marks.js'
 import { isNetref, stateOf } from './netref.js'
-import { encodeLeaf, encodeType } from './registry.js'
+import { encodeObject, encodePrimitive, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
 import { columnsOf, type DataRecord, namesOf, savedBy, TableCount } from './table.js'
 import { isLent, silenceAll, unsend } from './unsent.js'
@@ -94,7 +94,7 @@ export class Boxing extends Marks {
       case 'symbol':
         throw this.refusal(String(value), 'a symbol has no meaning outside this process: send a string')
       default:
-        return this.#leaf(value)
+        return this.#leaf(value as undefined | bigint)
     }
   }
 
@@ -132,8 +132,8 @@ export class Boxing extends Marks {
     return data
   }
 
-  #leaf(value: unknown): unknown {
-    const [kind, json] = encodeLeaf(value)
+  #leaf(value: undefined | bigint | number): unknown {
+    const [kind, json] = encodePrimitive(value)
     return this.mark(kind, json)
   }
 
@@ -163,7 +163,7 @@ export class Boxing extends Marks {
     switch (travel.as) {
       case 'leaf':
         this.plainOnly(object)
-        return this.#leaf(object)
+        return this.mark(travel.type, encodeObject(travel.type, object))
       case 'bytes':
         return this.range(object as ArrayBuffer | ArrayBufferView, travel.type)
       case 'refused':
@@ -324,7 +324,7 @@ export class Boxing extends Marks {
 
   /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */
   #registered(object: object, type: string, depth: number): unknown {
-    const encoded = encodeType(type, object)
+    const encoded = encodeType(object)
     try {
       return this.mark(['custom', type], [this.inside(0, encoded, depth + 1)])
     } catch (error) {

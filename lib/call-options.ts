@@ -3,6 +3,7 @@ import { whenAborted } from './aborts.js'
 import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
 import { isKey } from './parser.js'
+import { isA } from './realms.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {
@@ -34,8 +35,7 @@ export interface CallOptions {
 /** @throws TypeError for options that cannot be meant, naming them */
 export function checkCallOptions(options: CallOptions): void {
   const { signal, timeout, window, key } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw wrong('signal', 'an AbortSignal', signal)
+  if (signal !== undefined && !isA('AbortSignal', signal)) throw wrong('signal', 'an AbortSignal', signal)
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST))
     throw wrong('timeout', `a time in ms, of up to ${LONGEST}`, timeout)
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))

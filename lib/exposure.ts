@@ -6,6 +6,7 @@ import { describe } from './labels.js'
 import type { Name } from './names.js'
 import type { CommonOptions, Limits } from './options.js'
 import { permits } from './policy.js'
+import { builtInWith, isA } from './realms.js'
 import { Service } from './service.js'
 import { silenceAll } from './unsent.js'
 import { isIndex, isIterable, isThenable, KEYS_IN_ONE, type Travel, travelOf } from './values.js'
@@ -95,8 +96,8 @@ function endAt(value: unknown): string | undefined {
   if (isObject && grantOf(value)) return undefined
   if (isThenable(value)) return 'a promise: await it first'
   if (typeof value === 'function') return undefined
-  const travel = isObject ? travelOf(value) : LEAF
-  switch (travel.as) {
+  const travel = isObject ? travelOf(value) : undefined
+  switch (travel?.as) {
     case 'record':
       return isIterable(value as Members) ? flowOf(value) : undefined
     case 'array':
@@ -114,7 +115,6 @@ function endAt(value: unknown): string | undefined {
 
 const flowOf = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
 
-const LEAF: Travel = { as: 'leaf' }
 const REFERENCE: Travel = { as: 'reference' }
 
 /** The property that stands for `name`, if this peer may use it. */
@@ -175,12 +175,16 @@ function propertyOf(object: object, name: Name): PropertyDescriptor | undefined 
  */
 function isEverybodys(object: object, name: Name): boolean {
   if (typeof object === 'function') {
-    return name in Function.prototype || (name in Object && whereIs(object, name) === Object)
+    return name in Function.prototype || (name in Object && isObjectClass(whereIs(object, name)))
   }
   if (!(name in Object.prototype)) return false
   const at = whereIs(object, name)
   return at !== null && at !== object && Object.getPrototypeOf(at) === null
 }
+
+/** Whether it is the `Object` of some realm. */
+const isObjectClass = (type: object | null) =>
+  typeof type === 'function' && builtInWith(type.prototype) === 'Object'
 
 /** The object or ancestor that has the property. */
 export function whereIs(object: object, name: Name): object | null {
@@ -235,9 +239,7 @@ export function membersOf(object: object, exposure: Exposure): Map<string, Name>
 export function isCollection(object: object, { held }: Origin): boolean {
   const grant = grantOf(object)
   if (!grant) return !held && travelOf(object).as === 'array'
-  return (
-    grant !== ROOT && !grant.read && (Array.isArray(object) || object instanceof Map || object instanceof Set)
-  )
+  return grant !== ROOT && !grant.read && (Array.isArray(object) || isA('Map', object) || isA('Set', object))
 }
 
 /** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */

@@ -67,12 +67,12 @@ export class Marks {
   }
 
   protected range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
-    if (isDetached(source instanceof ArrayBuffer ? source : source.buffer))
+    if (isDetached(ArrayBuffer.isView(source) ? source.buffer : source))
       throw this.refusal('a buffer that was transferred', 'it is gone (detached), send a copy before')
     this.bytes.push(
-      source instanceof ArrayBuffer
-        ? new Uint8Array(source)
-        : new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+      ArrayBuffer.isView(source)
+        ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+        : new Uint8Array(source)
     )
     return this.mark('b', type)
   }

@@ -21,6 +21,7 @@ import type { Name } from './names.js'
 import { isNetref, request } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
+import { isA } from './realms.js'
 import { silenceAll } from './unsent.js'
 import { travelOf } from './values.js'
 
@@ -212,7 +213,7 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
     const collection = object as unknown as unknown[] | Map<unknown, unknown> | Set<unknown>
     checkSize(collection, exposure)
     if (Array.isArray(collection)) return [...collection]
-    return collection instanceof Map ? new Map(collection) : new Set(collection)
+    return isA('Map', collection) ? new Map(collection) : new Set(collection)
   }
   const data: Record<string, unknown> = {}
   try {

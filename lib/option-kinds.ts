@@ -1,6 +1,7 @@
 // Options as users give them: what is no option, or of no kind that the option may be, is refused and not passed over.
 // That holds above all for those that keep somebody out.
 import { describe } from './labels.js'
+import { isA } from './realms.js'
 
 /** What an option takes, in words that the `typeof` of it is among; none where who uses it says what it takes. */
 type Kind =
@@ -35,7 +36,7 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
 }
 
 function checkKind(takes: string, value: unknown, kind: Kind): void {
-  const type = value === null ? 'null' : value instanceof AbortSignal ? 'AbortSignal' : typeof value
+  const type = value === null ? 'null' : isA('AbortSignal', value) ? 'AbortSignal' : typeof value
   if (!kind || kind.includes(type)) return
   throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
 }

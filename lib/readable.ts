@@ -1,5 +1,6 @@
 // Streams to read: opened at home, and what stands for them on the other side.
 import type { Inflow } from './inflow.js'
+import { isA } from './realms.js'
 import type { Origin, Source } from './source.js'
 import { NodeEnd, type NodeReadable, sent } from './streams.js'
 
@@ -16,7 +17,9 @@ export interface Opened extends Origin {
 /** `frameBytes` tells what the peer takes in a frame. */
 export function openReadable(stream: object, frameBytes: () => number): Opened {
   const { source, bytes, restore } =
-    stream instanceof ReadableStream ? readerOf(stream) : readerOfNode(stream as NodeReadable | NodeEnd)
+    'getReader' in stream
+      ? readerOf(stream as ReadableStream)
+      : readerOfNode(stream as NodeReadable | NodeEnd)
   const read = bytes ? inPieces(source, () => Math.min(PIECE, frameBytes() - BESIDE)) : source
   return { source: read, open: () => read, bytes, restore }
 }
@@ -64,7 +67,7 @@ function readerOfNode(object: NodeReadable | NodeEnd): Reader {
       return chunks.next()
     },
     return: reason => {
-      stream.destroy(reason instanceof Error ? reason : undefined)
+      stream.destroy(isA('Error', reason) ? reason : undefined)
       return { done: true, value: undefined }
     }
   }
@@ -116,7 +119,7 @@ export function readableOf(inflow: Inflow, bytes: boolean): ReadableStream {
 
 /** A stream takes the buffer of what it is given: not the one that a whole frame is in. */
 function own(chunk: unknown, inflow: Inflow): Uint8Array<ArrayBuffer> {
-  if (chunk instanceof Uint8Array && chunk.byteLength > 0) return new Uint8Array(chunk)
+  if (isA('Uint8Array', chunk) && chunk.byteLength > 0) return new Uint8Array(chunk)
   const error = new TypeError(`${inflow.ref.label}: a chunk of a byte stream that is no bytes`)
   inflow.fail(error)
   throw error

@@ -9,7 +9,8 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-import { declareType, isValue } from './values.js'
+import { builtInWith, isA, prototypesOf } from './realms.js'
+import { declareType, isValue, type LeafType } from './values.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a class is registered whatever its constructor takes.
 export type Class<T = unknown> = abstract new (...args: any[]) => T
@@ -17,11 +18,13 @@ export type Class<T = unknown> = abstract new (...args: any[]) => T
 const superjson = new SuperJSON()
 /** Not superjson's custom transformers: it would ask each of them about each leaf, and finds `constructor` registered. */
 const types = new Map<string, TypeOptions<unknown, unknown>>()
-const errorNames = new Map<object, string>()
+/** By prototypes: an instance of a class that was replaced is encoded as was said of its own. */
+const typesOfClasses = new WeakMap<object, TypeOptions<unknown, unknown>>()
+const errorNames = new WeakMap<object, string>()
 const errorClasses = new Map<string, Class<Error>>()
 
 export interface TypeOptions<T, W> {
-  /** The name both sides know the class by. A name already taken throws. */
+  /** The name both sides know the class by. The same name again replaces the class, as a reloaded module does. */
   readonly name: string
   /** What is sent for an instance: any value netref carries, references and bytes included. */
   readonly encode: (instance: T) => W
@@ -34,9 +37,10 @@ export interface TypeOptions<T, W> {
 
 /**
  * Lets the instances of a class travel by value. Both sides must register it, under the same name.
- * Instances of its subclasses go on travelling by reference.
+ * Instances of its subclasses go on travelling by reference. A class registered under the same name before is replaced:
+ * what arrives is of the new class, and its own instances, where there still are some, travel as before.
  *
- * @throws TypeError when the name is taken, the class travels by value already, or an option is missing.
+ * @throws TypeError when the class travels by value already, under another name too, or an option is missing.
  * @example
  * registerType(Point, { name: 'Point', encode: p => [p.x, p.y], decode: ([x, y]) => new Point(x, y) })
  */
@@ -45,31 +49,45 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
   const complete = [type, encode, decode].every(given => typeof given === 'function')
   if (!complete || typeof name !== 'string' || name === '')
     throw new TypeError('registerType: a class goes with a `name` and the functions `encode` and `decode`')
-  if (types.has(name)) throw new TypeError(`registerType: "${name}" is taken`)
   if (isValue(type.prototype)) throw new TypeError(`registerType: ${type.name} travels by value already`)
-  types.set(name, options as TypeOptions<unknown, unknown>)
+  checkName('registerType', type, typesOfClasses.get(type.prototype)?.name, name)
+  const registered = { name, encode, decode } as TypeOptions<unknown, unknown>
+  types.set(name, registered)
+  typesOfClasses.set(type.prototype, registered)
   declareType(type.prototype, name)
 }
 
 /**
  * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registered the class too.
- * The constructor is not run there; name, message, code, cause and own fields that are data are carried over.
+ * The constructor is not run there; name, message, code, cause and own fields that are data are carried over. A class
+ * registered under the same name before is replaced, as a reloaded module does; built-in ones are not.
  *
- * @throws TypeError when the name or the class is registered already.
+ * @throws TypeError when the class is no error or registered under another name, or the name is that of a built-in class.
  * @example
  * registerError(NotFound)
  */
 export function registerError(type: Class<Error>, { name = type.name }: { name?: string } = {}): void {
-  if (!(type.prototype instanceof Error) && type !== Error)
+  if (!isA('Error', type.prototype))
     throw new TypeError(`registerError: ${type.name || 'the class'} is not an Error`)
   if (!name) throw new TypeError('registerError: a class without a name needs `{ name }`')
-  if (errorClasses.has(name)) throw new TypeError(`registerError: "${name}" is taken`)
-  if (errorNames.has(type.prototype)) throw new TypeError(`registerError: ${type.name} is registered already`)
+  if (builtInErrors.has(name)) throw new TypeError(`registerError: "${name}" is the name of a built-in class`)
+  checkName('registerError', type, errorNames.get(type.prototype), name)
+  setErrorClass(name, type)
+}
+
+/** @throws TypeError for a class known by another name */
+function checkName(call: string, type: Class, known: string | undefined, name: string): void {
+  if (known === undefined || known === name) return
+  throw new TypeError(`${call}: ${type.name} is registered already, as "${known}": a class has one name`)
+}
+
+function setErrorClass(name: string, type: Class<Error>): void {
   errorClasses.set(name, type)
   errorNames.set(type.prototype, name)
 }
 
-for (const type of [
+// By names of their own: those of classes do not outlive a minifier.
+for (const [name, type] of Object.entries({
   Error,
   TypeError,
   RangeError,
@@ -77,12 +95,9 @@ for (const type of [
   ReferenceError,
   EvalError,
   URIError,
-  AggregateError
-]) {
-  registerError(type)
-}
-// By names of their own: those of classes do not outlive a minifier.
-for (const [name, type] of Object.entries({
+  AggregateError,
+  // Not there in every realm.
+  DOMException: globalThis.DOMException,
   NetrefError,
   ExposureError,
   ReleasedError,
@@ -91,12 +106,14 @@ for (const [name, type] of Object.entries({
   UnsendableError,
   ArgumentsError
 })) {
-  registerError(type as Class<Error>, { name })
+  if (type) setErrorClass(name, type as Class<Error>)
 }
-registerError(DOMException)
+/** Names that no class of a program's own can have. */
+const builtInErrors: ReadonlySet<string> = new Set(errorClasses.keys())
 
 /** What is sent for an instance of a registered type. */
-export const encodeType = (name: string, instance: unknown): unknown => types.get(name)!.encode(instance)
+export const encodeType = (instance: object): unknown =>
+  typesOfClasses.get(Object.getPrototypeOf(instance))!.encode(instance)
 
 /** @throws when the type is not registered here, or its `decode` does. */
 export function decodeType(name: string, sent: unknown): unknown {
@@ -105,11 +122,13 @@ export function decodeType(name: string, sent: unknown): unknown {
   return type.decode(sent)
 }
 
-/** The name of the nearest class of an error that both sides may know. */
+/** The name of the nearest class of an error, of any realm, that both sides may know. */
 export function errorName(error: Error): string {
-  let prototype: object = Object.getPrototypeOf(error)
-  while (!errorNames.has(prototype)) prototype = Object.getPrototypeOf(prototype)
-  return errorNames.get(prototype)!
+  for (const prototype of prototypesOf(error)) {
+    const name = errorNames.get(prototype) ?? builtInWith(prototype)
+    if (errorClasses.has(name)) return name
+  }
+  return 'Error'
 }
 export const errorClass = (name: string): Class<Error> => errorClasses.get(name) ?? Error
 
@@ -117,20 +136,19 @@ export const errorClass = (name: string): Class<Error> => errorClasses.get(name)
 const LEAVES = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])
 export const isLeaf = (kind: string): boolean => LEAVES.has(kind)
 
-/** A leaf's superjson type and its JSON. */
-export function encodeLeaf(leaf: unknown): [kind: string, json: unknown] {
-  // What there may be many of; superjson does the same, in some times as long.
-  switch (typeof leaf) {
-    case 'undefined':
-      return ['undefined', null]
-    case 'bigint':
-      return ['bigint', String(leaf)]
-    case 'number':
-      return ['number', Object.is(leaf, -0) ? '-0' : String(leaf)]
-  }
-  if (leaf instanceof Date) return ['Date', Number.isNaN(leaf.getTime()) ? 'invalid' : leaf.toISOString()]
-  const { json, meta } = superjson.serialize(leaf)
-  return [(meta!.values as [string])[0], json]
+/** The superjson type of a primitive that is a leaf, and its JSON: as superjson does it, in a part of the time. */
+export function encodePrimitive(leaf: undefined | bigint | number): [kind: string, json: unknown] {
+  if (leaf === undefined) return ['undefined', null]
+  return typeof leaf === 'bigint'
+    ? ['bigint', String(leaf)]
+    : ['number', Object.is(leaf, -0) ? '-0' : String(leaf)]
+}
+
+/** The JSON of an object that is a leaf, of any realm: superjson asks for those of this one. */
+export function encodeObject(type: LeafType, leaf: object): string {
+  if (type !== 'Date') return String(leaf)
+  const date = leaf as Date
+  return Number.isNaN(date.getTime()) ? 'invalid' : date.toISOString()
 }
 
 /** @throws when the JSON is not of that kind of leaf. */

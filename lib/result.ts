@@ -16,6 +16,7 @@ import {
   stateOf
 } from './netref.js'
 import { Op, type OperationCode } from './protocol.js'
+import { isA } from './realms.js'
 import type { Repeatable } from './repeatable.js'
 import { silenceAll } from './unsent.js'
 
@@ -134,7 +135,7 @@ export class Result extends Handler {
       await undefined
       await undefined
     }
-    if (this.#stackless && this.#value instanceof Error) localizeStack(this.#value, this.#failed)
+    if (this.#stackless && isA('Error', this.#value)) localizeStack(this.#value, this.#failed)
     this.#stackless = false
     throw this.#value
   }
@@ -162,7 +163,7 @@ export class Result extends Handler {
       if (op === Op.oneway) silenceAll(value)
       result.fulfil(op === Op.oneway ? undefined : value)
       // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
-      if (value instanceof Promise) value.catch(error => result.reject(error, false))
+      if (isA('Promise', value)) value.catch(error => result.reject(error, false))
     } catch (error) {
       if (!(error instanceof Refusal)) result.reject(error, false)
       else {

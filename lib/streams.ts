@@ -28,7 +28,7 @@ export const sent = new WeakSet<object>()
 
 /** What to read and what to write of a pair of streams. */
 export function endsOf(pair: object): { readonly readable: object; readonly writable: object } {
-  if (pair instanceof TransformStream) return pair
+  if ('readable' in pair && typeof pair.readable === 'object') return pair as TransformStream
   return { readable: new NodeEnd(pair), writable: new NodeEnd(pair) }
 }
 

@@ -2,6 +2,7 @@
 // it too and it is in no URL. It is said anew on each socket.
 import type { Reason } from './errors.js'
 import { describe } from './labels.js'
+import { isA } from './realms.js'
 import type { Transport, TransportListener } from './transport.js'
 import { Wrapped } from './wrapped.js'
 
@@ -41,7 +42,7 @@ export class Introducing extends Wrapped {
     let over = false
     const token = this.#ask()
     token.catch(cause => {
-      const why = cause instanceof Error ? cause.message : String(cause)
+      const why = isA('Error', cause) ? cause.message : String(cause)
       failed = { code: 'unreachable', message: `there is no token for ${this.peer}: ${why}`, cause }
       if (!over) this.inner.close(failed)
     })

@@ -1,12 +1,13 @@
 // Buffers that are given up: they move to the other side where what is between can move them, and are gone here in any
 // case.
+import { isA } from './realms.js'
 
 const givenUp = new WeakSet<ArrayBufferLike>()
 
 /** Says that the buffer is to move with the next message that it is in. @throws TypeError for what is no whole buffer */
 export function giveUp(bytes: ArrayBuffer | ArrayBufferView): void {
-  const buffer = bytes instanceof ArrayBuffer ? bytes : (bytes as Partial<ArrayBufferView> | null)?.buffer
-  if (!(buffer instanceof ArrayBuffer))
+  const buffer = isA('ArrayBuffer', bytes) ? bytes : (bytes as Partial<ArrayBufferView> | null)?.buffer
+  if (!isA('ArrayBuffer', buffer))
     throw new TypeError('Netref.transfer: it takes an ArrayBuffer or a view of one')
   if (bytes.byteLength !== buffer.byteLength) {
     throw new TypeError(

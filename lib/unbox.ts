@@ -10,6 +10,7 @@ import { ProtocolError, Refusal, tooManyValues } from './errors.js'
 import { describe } from './labels.js'
 import type { Limits } from './options.js'
 import type { Groups, Kind } from './protocol.js'
+import { isA } from './realms.js'
 import { decodeLeaf, decodeType, isLeaf } from './registry.js'
 import { transformOf } from './streams.js'
 import { recordsOf, TableCount } from './table.js'
@@ -129,7 +130,7 @@ export const isReference = (kind: Kind): kind is ReferenceKind => REFERENCES.has
 
 /** `error` may come from a user's `decode`: it may be anything. */
 function unreadable(kind: Kind, error: unknown): Refusal {
-  const why = error instanceof Error ? error.message : describe(error)
+  const why = isA('Error', error) ? error.message : describe(error)
   return new Refusal('unreadable', `cannot read a ${typeof kind === 'string' ? kind : kind[1]}: ${why}`)
 }
 
@@ -261,7 +262,10 @@ function addAll(count: number, add: (i: number) => void, find: (i: number) => bo
   }
 }
 
-/** A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. */
+/**
+ * A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. What a
+ * transport of another realm brought is copied into this one.
+ */
 function reviveBytes(given: unknown, range: Uint8Array | undefined): unknown {
   /* c8 ignore next 2: where there is no Buffer, which is what Node makes of a Uint8Array. */
   const type = given === 'Buffer' && !BYTES.has(given) ? 'Uint8Array' : given
@@ -273,8 +277,8 @@ function reviveBytes(given: unknown, range: Uint8Array | undefined): unknown {
   if (range.byteLength % size !== 0) throw new ProtocolError(`${range.byteLength} bytes for a ${type}`)
   const { length } = range
   const whole = length > 0 && length === range.buffer.byteLength
-  const shared =
-    whole || (type !== 'ArrayBuffer' && length * 2 > range.buffer.byteLength && range.byteOffset % 8 === 0)
+  const most = type !== 'ArrayBuffer' && length * 2 > range.buffer.byteLength && range.byteOffset % 8 === 0
+  const shared = (whole || most) && range.buffer instanceof ArrayBuffer
   const { buffer, byteOffset, byteLength } = shared ? range : new Uint8Array(range)
   if (type === 'ArrayBuffer') return buffer
   if (type === 'Buffer') return Buffer.from(buffer, byteOffset, byteLength)

@@ -92,7 +92,7 @@ function visit(object: object, add: (item: unknown) => void, home: Home | undefi
       // An error carries data only: streams in its fields are not netref's to close.
       return silenceAll(Object.values(dataOf(object, true)))
     case 'registered':
-      return add(encodeType(travel.type, object))
+      return add(encodeType(object))
     case 'pair':
       return home && Object.values(endsOf(object)).forEach(discard)
     case 'flow':

@@ -1,13 +1,18 @@
 // How a value travels: the design's table of values, as one look at its prototype.
+import { builtInWith, isA, isGlobal, prototypesOf } from './realms.js'
 
 /** `reference` is what is left: functions and every other object stay home. */
 export type Travel =
   | { readonly as: 'flow'; readonly kind: FlowKind }
   | { readonly as: 'pair' }
-  | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'leaf' | 'reference' }
+  | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'reference' }
+  | { readonly as: 'leaf'; readonly type: LeafType }
   | { readonly as: 'bytes'; readonly type: string }
   | { readonly as: 'registered'; readonly type: string }
   | { readonly as: 'refused'; readonly what: string; readonly cure: string }
+
+/** What superjson calls the objects that are leaves. */
+export type LeafType = 'Date' | 'regexp' | 'URL'
 
 /** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
 export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
@@ -28,7 +33,7 @@ export const weightOf = (kind: unknown): number => WEIGHTS.get(kind) ?? 1
 const RECORD: Travel = { as: 'record' }
 const ERROR: Travel = { as: 'error' }
 const REFERENCE: Travel = { as: 'reference' }
-const LEAF: Travel = { as: 'leaf' }
+const DATE: Travel = { as: 'leaf', type: 'Date' }
 
 type BytesClass = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView
 const global = globalThis as unknown as Record<string, (abstract new () => object) | undefined>
@@ -43,39 +48,57 @@ export const BYTES: ReadonlyMap<string, BytesClass> = new Map(
     .flatMap(name => (global[name] ? [[name, global[name] as unknown as BytesClass] as const] : []))
 )
 
-const byPrototype = new Map<object | null, Travel>([
-  [null, RECORD],
-  [Object.prototype, RECORD],
-  [Array.prototype, { as: 'array' }],
-  [Map.prototype, { as: 'map' }],
-  [Set.prototype, { as: 'set' }],
-  [Error.prototype, ERROR],
-  [Date.prototype, LEAF],
-  [RegExp.prototype, LEAF],
-  [URL.prototype, LEAF],
-  ...[...BYTES].map(([type, { prototype }]): [object, Travel] => [prototype, { as: 'bytes', type }])
+/** Built-in classes whose instances travel by value; those of subclasses do not. */
+const VALUES: ReadonlyMap<string, Travel> = new Map<string, Travel>([
+  ['Object', RECORD],
+  ['Array', { as: 'array' }],
+  ['Map', { as: 'map' }],
+  ['Set', { as: 'set' }],
+  ['Error', ERROR],
+  ['Date', DATE],
+  ['RegExp', { as: 'leaf', type: 'regexp' }],
+  ['URL', { as: 'leaf', type: 'URL' }],
+  ...[...BYTES.keys()].map((type): [string, Travel] => [type, { as: 'bytes', type }])
 ])
 
-/** Whether instances of the class with this prototype travel by value. */
-export const isValue = (prototype: object): boolean => byPrototype.has(prototype)
-
-/** Declares that instances of the class with this prototype travel as the registered type of that name. */
-export function declareType(prototype: object, type: string): void {
-  byPrototype.set(prototype, { as: 'registered', type })
-}
+/** Those of this realm, by their prototypes. */
+const byPrototype = new Map<object | null, Travel>([[null, RECORD]])
+for (const [name, travel] of VALUES) if (global[name]) byPrototype.set(global[name].prototype, travel)
 
 const refused = (what: string, cure: string): Travel => ({ as: 'refused', what, cure })
+const PARTS = 'hand over an object with just the members the peer needs'
 /** Objects that never travel, whatever class they are of. */
 const refusedObjects = new Map<unknown, Travel>(
   ['global', 'self', 'window', 'document', 'process', 'globalThis']
     .filter(name => global[name])
-    .map(name => [
-      global[name],
-      refused(`\`${name}\``, 'hand over an object with just the members the peer needs')
-    ])
+    .map(name => [global[name], refused(`\`${name}\``, PARTS)])
 )
 
-/** Classes whose instances, those of subclasses too, never travel. */
+const PAIR: Travel = { as: 'pair' }
+const ITERATOR: Travel = { as: 'flow', kind: 'i' }
+const READABLE: Travel = { as: 'flow', kind: 'r' }
+const WRITABLE: Travel = { as: 'flow', kind: 'w' }
+const PROMISE: Travel = { as: 'flow', kind: 'p' }
+const SIGNAL: Travel = { as: 'flow', kind: 'a' }
+
+const LOCAL = 'it has no meaning outside this process: send what it holds'
+/** Built-in classes that say how instances travel, those of subclasses too. */
+const CLASSES: ReadonlyMap<string, Travel> = new Map([
+  ['Error', ERROR],
+  ['AbortSignal', SIGNAL],
+  ['ReadableStream', READABLE],
+  ['WritableStream', WRITABLE],
+  ['TransformStream', PAIR],
+  ...['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer'].map(
+    (name): [string, Travel] => [name, refused(`a ${name}`, LOCAL)]
+  ),
+  ...['Window', 'Document', 'WorkerGlobalScope', 'process'].map((name): [string, Travel] => [
+    name,
+    refused(`a ${name}`, PARTS)
+  ])
+])
+
+/** Classes of a program's own whose instances, those of subclasses too, never travel. */
 const refusedClasses: [abstract new (...args: never[]) => object, Travel][] = []
 
 /** @internal Declares that instances of a class never travel. Its name is given where a minifier may change it. */
@@ -88,49 +111,57 @@ export function refuse(
   refusedClasses.push([type, refused(`a ${name}`, cure)])
 }
 
-for (const name of ['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer']) {
-  if (global[name]) refuse(global[name], 'it has no meaning outside this process: send what it holds')
-}
-
-const PAIR: Travel = { as: 'pair' }
-const ITERATOR: Travel = { as: 'flow', kind: 'i' }
-const READABLE: Travel = { as: 'flow', kind: 'r' }
-const WRITABLE: Travel = { as: 'flow', kind: 'w' }
-const PROMISE: Travel = { as: 'flow', kind: 'p' }
-const SIGNAL: Travel = { as: 'flow', kind: 'a' }
-
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
 export function travelOf(object: object): Travel {
   const prototype = Object.getPrototypeOf(object)
   const known = byPrototype.get(prototype)
-  if (known) return known
-  const ofClass = travelOfClass(object, prototype)
-  if (ofClass.as === 'error' || ofClass.as === 'refused') return ofClass
-  const special = refusedObjects.get(object)
+  const special = known ?? refusedObjects.get(object)
   if (special) return special
+  const ofClass = travelOfClass(object, prototype)
+  if (ofClass !== REFERENCE && ofClass.as !== 'flow' && ofClass.as !== 'pair') return ofClass
+  if (isGlobal(object)) return refused('the global object of another realm', PARTS)
   if (isThenable(object)) return PROMISE
   if (ofClass !== REFERENCE) return ofClass
   return nodeStreamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
-/** What the class of an object says, by its prototype: looked for once. */
+/** What the class of an object says, by its prototype: looked for once, or declared. */
 const byClass = new WeakMap<object, Travel>()
 
 function travelOfClass(object: object, prototype: object): Travel {
   let travel = byClass.get(prototype)
-  if (!travel) {
-    travel = refusedClasses.find(([type]) => object instanceof type)?.[1] ?? builtInOf(object) ?? REFERENCE
-    byClass.set(prototype, travel)
-  }
+  if (!travel) byClass.set(prototype, (travel = classify(object, prototype)))
   return travel
 }
 
-function builtInOf(object: object): Travel | undefined {
-  if (object instanceof Error) return ERROR
-  if (object instanceof AbortSignal) return SIGNAL
-  if (object instanceof ReadableStream) return READABLE
-  if (object instanceof WritableStream) return WRITABLE
-  return object instanceof TransformStream ? PAIR : undefined
+function classify(object: object, prototype: object): Travel {
+  const type = refusedClasses.find(([type]) => object instanceof type)
+  if (type) return type[1]
+  const value = VALUES.get(builtInWith(prototype))
+  if (value) return value
+  for (const at of prototypesOf(object)) {
+    const travel = CLASSES.get(builtInWith(at))
+    if (travel) return travel
+  }
+  return isDateOfATest(object, prototype) ? DATE : REFERENCE
+}
+
+/** A clock of a test puts a class of its own in the place of `Date`, or says of each instance that it is a plain one. */
+function isDateOfATest(object: object, prototype: object): boolean {
+  if (!isA('Date', object)) return false
+  const said = Object.getOwnPropertyDescriptor(object, 'constructor')?.value
+  return (
+    prototype === Date.prototype || (typeof said === 'function' && builtInWith(said.prototype) === 'Date')
+  )
+}
+
+/** Whether instances of the class with this prototype travel by value without being registered. */
+export const isValue = (prototype: object): boolean =>
+  byPrototype.has(prototype) || VALUES.has(builtInWith(prototype))
+
+/** Declares that instances of the class with this prototype travel as the registered type of that name. */
+export function declareType(prototype: object, type: string): void {
+  byClass.set(prototype, { as: 'registered', type })
 }
 
 /** Streams of Node's are known by this in its own code, too. */

@@ -5,6 +5,7 @@ import type { ArrivedFlow, HomeFlow } from './flows.js'
 import { RemoteIterator } from './inflow.js'
 import type { Ref } from './netref.js'
 import { Op } from './protocol.js'
+import { isA } from './realms.js'
 import { NodeEnd, type NodeWritable, sent } from './streams.js'
 
 /** A stream of this side that the other side writes: it sends an iterator, which is read here. */
@@ -15,7 +16,7 @@ export class HomeWritable implements HomeFlow {
   #over = false
 
   constructor(stream: object) {
-    this.#sink = stream instanceof WritableStream ? openWritable(stream) : openNodeWritable(stream)
+    this.#sink = 'getWriter' in stream ? openWritable(stream as WritableStream) : openNodeWritable(stream)
   }
 
   async drive(method: string, given: unknown): Promise<void> {
@@ -92,7 +93,7 @@ function openNodeWritable(object: object): Sink {
     write: chunk => settled(done => stream.write(chunk, done)),
     close: () => settled(done => stream.end(done)),
     async abort(reason) {
-      stream.destroy(reason instanceof Error ? reason : undefined)
+      stream.destroy(isA('Error', reason) ? reason : undefined)
     },
     restore() {
       sent.delete(stream)

@@ -22,7 +22,10 @@ import { className, describe, functionName } from '../lib/labels.js'
 import { settingsOf } from '../lib/options.js'
 import { TableCount } from '../lib/table.js'
 import { CONVERSIONS } from '../lib/values.js'
-import { overMemory, rejection } from './helpers.js'
+import { overMemory, rejection, until } from './helpers.js'
+import type { Loose } from './wire.js'
+
+declare const gc: () => void
 
 /** What the service got last; the tests let go of it. */
 let arrived: unknown
@@ -357,8 +360,128 @@ t.test('stacks go along where exposeStacks says so, below the local one', t =>
   )
 )
 
+t.test('an error arrives as it was thrown, whatever the program makes of stacks', t => {
+  const makers: Record<string, typeof Error.prepareStackTrace> = {
+    'a list of frames': (_error, frames) => frames,
+    nothing: () => undefined,
+    'a number': () => 5,
+    'an object': () => ({ split: 1 }),
+    'what throws': () => {
+      throw new RangeError('no stacks today')
+    }
+  }
+  const gifts = [
+    Object.assign(new TypeError('early'), { code: 'E_EARLY' }),
+    new DOMException('gone', 'NotFoundError'),
+    new AggregateError([new Error('inner')], 'many')
+  ]
+  return overEcho(
+    t,
+    async (root, conn) => {
+      for (const [name, maker] of Object.entries(makers)) {
+        const { prepareStackTrace, stackTraceLimit } = Error
+        const errors: (Error & { code?: unknown })[] = []
+        Error.prepareStackTrace = maker
+        try {
+          for (gift of gifts) errors.push(await rejection(root.fail()))
+          gift = () => {
+            throw new NotFound('late')
+          }
+          errors.push(await rejection(root.run()))
+          errors.push(await root.echo(gifts[0]))
+          // Errors that are made at this side.
+          const loose = conn.root as Loose
+          errors.push(await rejection(loose.nothing()), await rejection(loose.echo(Symbol('s'))))
+          let end!: (value: unknown) => void
+          gift = () => new Promise(resolve => (end = resolve))
+          errors.push(await rejection(Netref.with(loose, { timeout: 1 }).run()))
+          end(0)
+        } finally {
+          Error.prepareStackTrace = prepareStackTrace
+        }
+        t.equal(Error.stackTraceLimit, stackTraceLimit)
+        t.same(
+          errors.map(({ name, message, code }) => [name, message.slice(0, 14), code]),
+          [
+            ['TypeError', 'early', 'E_EARLY'],
+            ['NotFoundError', 'gone', 8],
+            ['AggregateError', 'many', undefined],
+            ['NotFound', 'no late', undefined],
+            ['TypeError', 'early', 'E_EARLY'],
+            ['ExposureError', 'root.nothing()', 'not-exposed'],
+            ['UnsendableError', 'root.echo(Symb', 'unsendable'],
+            ['TimeoutError', 'root.run(): no', 23]
+          ],
+          name
+        )
+        t.match(errors[0]?.stack, /^TypeError: early/, 'the stack of what arrived is text all the same')
+      }
+    },
+    { serving: { exposeStacks: true } }
+  )
+})
+
 t.test(
-  'registered types: references, dates and bytes inside; a taken name throws; bad ones reject their call',
+  'a class registered under the same name again replaces the earlier one, as a reloaded module does',
+  t =>
+    overEcho(t, async root => {
+      const load = (version: number) => {
+        class Money {
+          readonly #cents: number
+          constructor(cents: number) {
+            this.#cents = cents
+          }
+          static cents = (money: Money) => money.#cents
+          readonly version = version
+        }
+        class Broke extends Error {
+          readonly version = version
+        }
+        registerType(Money, { name: 'Money', encode: Money.cents, decode: cents => new Money(cents) })
+        registerError(Broke, { name: 'Broke' })
+        return { Money, Broke }
+      }
+      const before = load(1)
+      const earlier = new before.Money(3)
+      const broke = new before.Broke('early')
+      const { Money, Broke } = load(2)
+      const back: InstanceType<typeof Money> = await root.echo(new Money(5))
+      t.ok(back instanceof Money, 'of the class that was registered last')
+      t.equal(Money.cents(back), 5)
+      t.equal(
+        Money.cents(await root.echo(earlier)),
+        3,
+        'an instance of the earlier class is encoded as it was'
+      )
+      t.ok(((await root.echo(broke)) as object) instanceof Broke)
+      gift = new Broke('late')
+      t.ok((await rejection(root.fail())) instanceof Broke)
+      registerType(Money, { name: 'Money', encode: () => 7, decode: cents => new Money(cents) })
+      t.equal(Money.cents(await root.echo(back)), 7, 'the same class with other options')
+    })
+)
+
+t.test('classes that were replaced are not kept', async t => {
+  const gone: WeakRef<object>[] = []
+  for (let i = 0; i < 3; i++) {
+    class Reloaded extends Error {}
+    registerError(Reloaded)
+    class Shape {}
+    registerType(Shape, { name: 'Shape', encode: () => 0, decode: () => new Shape() })
+    gone.push(new WeakRef(Reloaded), new WeakRef(Shape))
+  }
+  await until(() => {
+    gc()
+    return gone.slice(0, 4).every(ref => ref.deref() === undefined)
+  })
+  t.ok(
+    gone.slice(4).every(ref => ref.deref()),
+    'the last ones are'
+  )
+})
+
+t.test(
+  'registered types: references, dates and bytes inside; a second name throws; bad ones reject their call',
   t =>
     overEcho(t, async root => {
       const home = new Home()
@@ -378,13 +501,17 @@ t.test(
 
       const codec = { encode: () => 0, decode: () => new Home() as never }
       t.throws(
-        () => registerType(Home, { name: 'Point', ...codec }),
-        new TypeError('registerType: "Point" is taken')
+        () => registerType(Point, { name: 'P2', ...codec }),
+        new TypeError('registerType: Point is registered already, as "Point": a class has one name')
       )
-      t.throws(() => registerType(Point, { name: 'P2', ...codec }), /Point travels by value already/)
       t.throws(() => registerType(Map, { name: 'Map', ...codec } as never), /Map travels by value already/)
-      t.throws(() => registerError(class NotFound extends Error {}), /"NotFound" is taken/)
-      t.throws(() => registerError(NotFound, { name: 'Other' }), /NotFound is registered already/)
+      for (const name of ['TypeError', 'DOMException', 'LimitError'])
+        t.throws(() => registerError(class extends Error {}, { name }), /is the name of a built-in class/)
+      t.throws(
+        () => registerError(NotFound, { name: 'Other' }),
+        /NotFound is registered already, as "NotFound"/
+      )
+      t.throws(() => registerError(RangeError, { name: 'Other' }), /RangeError is registered already/)
       t.throws(() => registerError(Home as never), /Home is not an Error/)
       class Odd {}
       for (const options of [

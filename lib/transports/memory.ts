@@ -94,7 +94,7 @@ export class MemoryTransport implements Transport {
     const other = this.#other
     if (next === undefined || other.#closed) return
     const { what, sent } = next
-    if (typeof what === 'string' || what instanceof Uint8Array) {
+    if (typeof what === 'string' || ArrayBuffer.isView(what)) {
       this.buffered -= what.length
       other.#listener?.received(what)
       sent?.()

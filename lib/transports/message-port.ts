@@ -16,6 +16,7 @@ import type { Report } from '../events.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { FrameInParts } from '../frame.js'
 import { holdLifeline, watchLifeline } from '../lifeline.js'
+import { isA } from '../realms.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
 
 /** How much is taken before the other end is told, in bytes. */
@@ -242,7 +243,7 @@ export class MessagePortTransport implements Transport {
 const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
   Array.isArray(message) &&
   message.every((part, i) =>
-    i === 0 ? typeof part === 'string' : part instanceof Uint8Array && part.buffer instanceof ArrayBuffer
+    i === 0 ? typeof part === 'string' : isA('Uint8Array', part) && isA('ArrayBuffer', part.buffer)
   ) &&
   message.length > 1
 
