@@ -1,6 +1,8 @@
 // The server's end of a socket until its client has said hello: little of it is read before it is known who that is.
+import { clock } from './clock.js'
 import type { Reason } from './errors.js'
 import { type HelloBudget, UNKNOWN_BYTES, type Unheard } from './hello-budget.js'
+import { inMicrotask } from './ticks.js'
 import { tokenIn } from './token.js'
 import type { Transport, TransportListener } from './transport.js'
 import type { WebSocketTransport } from './transports/websocket.js'
@@ -14,7 +16,7 @@ export class Arriving extends Wrapped implements TransportListener, Unheard {
   /** Resolves with the first thing the client said, if that was a token, and with undefined if it was not. */
   readonly token: Promise<string | undefined>
   /** When the client could begin to speak. */
-  readonly since = performance.now()
+  readonly since = clock.now()
   bytes = 0
   #heard: ((token: string | undefined) => void) | undefined
   #listener: TransportListener | undefined
@@ -47,7 +49,7 @@ export class Arriving extends Wrapped implements TransportListener, Unheard {
   start(listener: TransportListener): void {
     listener.opened()
     // A session is begun before it is told of frames.
-    queueMicrotask(() => {
+    inMicrotask(() => {
       this.#listener = listener
       const kept = this.#kept.splice(0)
       this.govern()

@@ -1,5 +1,6 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
 import { whenAborted } from './aborts.js'
+import { clock } from './clock.js'
 import type { Signal } from './flow-types.js'
 import { describe } from './labels.js'
 import { isKey } from './parser.js'
@@ -61,9 +62,9 @@ export function watch(
 ): () => void {
   const unheard = signal && whenAborted(signal, () => stop(signal.reason))
   const late = () => stop(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'))
-  const timer = timeout === undefined ? undefined : setTimeout(late, timeout)
+  const timer = timeout === undefined ? undefined : clock.setTimeout(late, timeout)
   return () => {
     unheard?.()
-    clearTimeout(timer)
+    clock.clearTimeout(timer)
   }
 }

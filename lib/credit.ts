@@ -1,5 +1,7 @@
 // How far a producer may be ahead of its reader: so many items, and as many bytes as the line carries in two round trips.
 
+import { clock } from './clock.js'
+
 /** Unless the reader says otherwise. */
 const WINDOW_ITEMS = 1024
 /** In bytes, at least and at most. */
@@ -48,7 +50,7 @@ export class Credit {
     this.#readItems = mark.items
     this.#readBytes = mark.bytes
     // Over a whole round trip: tidings that come in one go say nothing of the line.
-    const took = Math.max(performance.now() - mark.at, 0.01)
+    const took = Math.max(clock.now() - mark.at, 0.01)
     this.#roundTrip = Math.min(this.#roundTrip, took)
     const rate = (mark.bytes - mark.read) / took
     this.#windowBytes = Math.min(WINDOW_MOST, Math.max(WINDOW_BYTES, 1.25 * rate * this.#roundTrip))
@@ -72,7 +74,7 @@ export class Credit {
     if (!due) return false
     this.#markedItems = sent
     this.#markedBytes = size
-    this.#marks.push({ items: sent, bytes: size, at: performance.now(), read: this.#readBytes })
+    this.#marks.push({ items: sent, bytes: size, at: clock.now(), read: this.#readBytes })
     return true
   }
 }

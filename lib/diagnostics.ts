@@ -1,5 +1,6 @@
 // `diagnostics_channel`: what goes on, told to whoever subscribes in Node. Nothing is made for nobody. A page has
 // `diagnostics-browser.ts` in its place.
+import { clock } from './clock.js'
 import type { Reason } from './errors.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Session } from './session.js'
@@ -106,7 +107,7 @@ export class Witness {
     const args = op === Op.set || op === Op.drive ? [operand] : ((operand as unknown[] | undefined) ?? [])
     const event = { session, direction, id, operation, path, args }
     this.#underWay ??= new Map()
-    if (id !== 0) this.#underWay.set(id, { event, began: performance.now() })
+    if (id !== 0) this.#underWay.set(id, { event, began: clock.now() })
     calls.publish(event)
   }
 
@@ -115,7 +116,7 @@ export class Witness {
     const call = this.#underWay?.get(id)
     if (!call) return
     this.#underWay!.delete(id)
-    const ms = performance.now() - call.began
+    const ms = clock.now() - call.began
     replies.publish({ ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms })
   }
 

@@ -1,6 +1,8 @@
 // What it costs to make a value of its text, beyond the length of that. Each message has an allowance of its own, which no
 // clock fills again.
 
+import { clock } from './clock.js'
+
 /** What one message may cost. One is about 50 ns: it is 20 ms. */
 export const ALLOWANCE = 400_000
 
@@ -56,9 +58,9 @@ export function costOfKeys(count: number, find: (index: number) => boolean): num
   // Counted, so that no compiler takes the search for idle.
   let found = 0
   for (let tries = 0; tries < TRIES && least > most; tries++) {
-    const began = performance.now()
+    const began = clock.now()
     for (let i = 0; i < SAMPLE; i++) if (find(Math.floor(Math.random() * count))) found++
-    least = Math.min(least, performance.now() - began)
+    least = Math.min(least, clock.now() - began)
   }
   return found > 0 && least > most ? (least / SAMPLE) * 20_000 * count * 1.5 : 0
 }

@@ -54,8 +54,13 @@ const NO_MESSAGES: readonly unknown[] = []
 const NO_BYTES: Frame['bytes'] = new Map()
 /** All empty ranges: a frame could claim millions of them at two characters each. */
 const EMPTY = new Uint8Array()
-const decoder = new TextDecoder('utf-8', { fatal: true })
-const encoder = new TextEncoder()
+/** Made when it is first needed, as not every realm has the class. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
+}
+const decoder = lazily(() => new TextDecoder('utf-8', { fatal: true }))
+const encoder = lazily(() => new TextEncoder())
 const aligned = (length: number) => (length + 7) & ~7
 
 export const formatCount = (received: number, asks: boolean): string =>
@@ -96,7 +101,7 @@ export function formatFrame(
   const ranges = [...bytes.values()].flat()
   const whole = `${text},${JSON.stringify(sizes)}]`
   if (inParts) return new FrameInParts(whole, ranges)
-  const json = encoder.encode(whole)
+  const json = encoder().encode(whole)
   const frame = new Uint8Array(
     ranges.reduce((sum, range) => sum + aligned(range.byteLength), 8 + aligned(json.length))
   )
@@ -161,8 +166,9 @@ const NO_FRAME = 'a frame that is not [received, messages]'
 function headerOf(data: Uint8Array): string {
   const length = jsonLength(data)
   if (8 + length > data.byteLength) throw new ProtocolError('a binary frame whose header lies')
+  const utf8 = decoder()
   try {
-    return decoder.decode(data.subarray(8, 8 + length))
+    return utf8.decode(data.subarray(8, 8 + length))
   } catch {
     throw new ProtocolError('a binary frame whose JSON is not UTF-8')
   }

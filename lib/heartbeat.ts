@@ -3,6 +3,8 @@
 // Any frame is a sign of life, so that a session that is used asks nothing. Who is asked answers as a message comes,
 // and needs no timer for that: a page in the background, whose timers hardly run, is kept alive by who asks it.
 
+import { clock, type Timer, unref } from './clock.js'
+
 /** What a heartbeat knows of the line, and does with it. */
 export interface Pulse {
   /** Whether silence says nothing, as this side does not listen. */
@@ -23,7 +25,7 @@ export class Heartbeat {
   #silent = 0
   #arrived: number | undefined
   #turned = 0
-  #timer: ReturnType<typeof setInterval> | undefined
+  #timer: Timer | undefined
 
   constructor(
     /** In ms; 0 for none. */
@@ -35,18 +37,18 @@ export class Heartbeat {
     this.stop()
     if (this.interval === 0) return
     this.heard = true
-    this.#turned = Date.now()
-    this.#timer = setInterval(() => this.#turn(), this.interval / TURNS)
-    this.#timer.unref?.()
+    this.#turned = clock.wall()
+    this.#timer = clock.setInterval(() => this.#turn(), this.interval / TURNS)
+    unref(this.#timer)
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    clock.clearInterval(this.#timer)
   }
 
   #turn(): void {
     const { pulse } = this
-    const now = Date.now()
+    const now = clock.wall()
     // This side slept, or had no time: it has not listened, and what it heard before says nothing.
     const slept = now - this.#turned > this.interval
     this.#turned = now

@@ -1,6 +1,8 @@
 // Whether who holds the other end of a port is there still. No event of a browser's tells that a worker or a page is
 // gone; but the locks that it held are free then (https://www.w3.org/TR/web-locks).
 
+import { clock } from './clock.js'
+
 /** What is used of `navigator.locks`: in a page it is there where the origin is secure. */
 interface Locks {
   request(name: string, options: { signal: AbortSignal }, held: () => unknown): Promise<unknown>
@@ -57,7 +59,7 @@ async function watch(locks: Locks, id: string, over: AbortSignal, gone: () => vo
     const { held } = await locks.query()
     if (!held.some(lock => lock.name === name)) return
     await locks.request(name, { signal: over }, () => {})
-    setTimeout(gone, LAST_WORDS)
+    clock.setTimeout(gone, LAST_WORDS)
   } catch {
     // This end was over first.
   }

@@ -1,4 +1,5 @@
 // Outcomes of calls with a key in memory, for some time: of each identity as much as leaves others as much.
+import { clock } from './clock.js'
 import { LimitError } from './errors.js'
 import type { ResultStore, StoredResult } from './results.js'
 
@@ -54,7 +55,7 @@ export class Results implements ResultStore {
     const entry = known ?? this.#begin(request, owner)
     // Set anew it is the last in order, as it is kept longest.
     if (known) this.#entries.delete(name)
-    entry.until = performance.now() + this.keep
+    entry.until = clock.now() + this.keep
     this.#entries.set(name, entry)
     this.#unreply(entry)
     if (reply === undefined || !this.#hasRoom(entry.share, reply.length * CHARACTER)) return
@@ -101,7 +102,7 @@ export class Results implements ResultStore {
   }
 
   #forget(): void {
-    const now = performance.now()
+    const now = clock.now()
     for (const [name, entry] of this.#entries) {
       if (entry.until > now) return
       this.#entries.delete(name)

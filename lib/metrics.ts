@@ -1,4 +1,5 @@
 // What a server has done, in numbers: its sessions added up, those that have ended, too.
+import { clock } from './clock.js'
 import type { SessionStats } from './stats.js'
 
 /** A snapshot: what `session.stats` says, summed up over all sessions of a server. */
@@ -16,7 +17,7 @@ export interface ServerMetrics extends SessionStats {
 type Sums = { -readonly [K in keyof SessionStats]: SessionStats[K] }
 
 export class Metrics {
-  readonly #began = performance.now()
+  readonly #began = clock.now()
   readonly #past: Sums = {
     exports: 0,
     imports: 0,
@@ -49,7 +50,7 @@ export class Metrics {
       sessions: count,
       arriving,
       sessionsTotal: count + this.#ended,
-      uptime: performance.now() - this.#began
+      uptime: clock.now() - this.#began
     }
   }
 }

@@ -1,5 +1,7 @@
 // How often something may happen.
 
+import { clock } from './clock.js'
+
 /** What lets through so many in a second; undefined where there may be any number. */
 export const rateOf = (perSecond: number): Rate | undefined =>
   perSecond === Number.POSITIVE_INFINITY ? undefined : new Rate(perSecond)
@@ -7,7 +9,7 @@ export const rateOf = (perSecond: number): Rate | undefined =>
 /** Lets through so many in a second on the long run, and no more than `burst` at once. */
 export class Rate {
   #allowance: number
-  #since = performance.now()
+  #since = clock.now()
 
   constructor(
     private readonly perSecond: number,
@@ -18,7 +20,7 @@ export class Rate {
 
   /** Whether so many more may happen now; they are counted then. */
   allows(count = 1): boolean {
-    const now = performance.now()
+    const now = clock.now()
     this.#allowance = Math.min(this.burst, this.#allowance + ((now - this.#since) * this.perSecond) / 1000)
     this.#since = now
     if (this.#allowance < count) return false

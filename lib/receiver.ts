@@ -2,12 +2,14 @@
 //
 // What takes long to act on is acted on in slices, so that nobody else in the process waits for long. A peer that asks
 // and does not read the replies is not read from, until it does. What it sent before its end is acted on before that.
+import { clock, type Timer, unref } from './clock.js'
 import { formatMessage, type Trace } from './debug.js'
 import { ProtocolError, type Reason, reasonOf } from './errors.js'
 import { type Frame, type FrameData, parseFrame } from './frame.js'
 import type { Limits } from './options.js'
 import type { Sender } from './sender.js'
-import { inALaterTurn, Slice } from './slice.js'
+import { Slice } from './slice.js'
+import { inALaterTurn, inMicrotask } from './ticks.js'
 import type { Transport } from './transport.js'
 
 /** What a receiver delivers to: the session. */
@@ -41,10 +43,10 @@ export class Receiver {
   #paused = false
   #behind = false
   readonly #slice = new Slice()
-  #pauseTimer: ReturnType<typeof setTimeout> | undefined
+  #pauseTimer: Timer | undefined
   /** Bytes that had come when the count alone was told last. */
   #toldBytes = 0
-  #countTimer: ReturnType<typeof setTimeout> | undefined
+  #countTimer: Timer | undefined
   /** What the session ends for when all that came before has been acted on: what comes after it is not heard. */
   parting: Reason | undefined
   #closed = false
@@ -185,11 +187,11 @@ export class Receiver {
   /** It goes with the next frame, or alone when none comes soon. */
   #owe(): void {
     if (this.#countTimer !== undefined) return
-    this.#countTimer = setTimeout(() => {
+    this.#countTimer = clock.setTimeout(() => {
       this.#countTimer = undefined
       if (this.acted > this.sender.told) this.tell(false)
     }, COUNT_AFTER)
-    this.#countTimer.unref?.()
+    unref(this.#countTimer)
   }
 
   tell(asks: boolean): void {
@@ -220,14 +222,14 @@ export class Receiver {
     this.#paused = true
     if (this.sender.owed > 2 * bufferedBytes) {
       const message = `more replies wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
-      queueMicrotask(() => this.listener.end({ code: 'limit', message }))
+      inMicrotask(() => this.listener.end({ code: 'limit', message }))
     }
   }
 
   #awaitReader(): void {
     this.#paused = true
     this.transport!.pause()
-    this.#pauseTimer = setTimeout(() => {
+    this.#pauseTimer = clock.setTimeout(() => {
       const message = `it was sent no replies for ${this.limits.pauseMs} ms, for the other side read none`
       this.listener.end({ code: 'peer-not-reading', message })
     }, this.limits.pauseMs)
@@ -237,7 +239,7 @@ export class Receiver {
   drained(): void {
     if (!this.#paused || this.sender.owed > this.limits.bufferedBytes / 2) return
     this.#paused = false
-    clearTimeout(this.#pauseTimer)
+    clock.clearTimeout(this.#pauseTimer)
     if (this.#behind) return
     this.#slice.goOn()
     this.#act()
@@ -245,8 +247,8 @@ export class Receiver {
   }
 
   stop(): void {
-    clearTimeout(this.#countTimer)
-    clearTimeout(this.#pauseTimer)
+    clock.clearTimeout(this.#countTimer)
+    clock.clearTimeout(this.#pauseTimer)
     this.#countTimer = undefined
   }
 }

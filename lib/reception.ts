@@ -1,4 +1,5 @@
 // A socket before it belongs to a session: its first frame says whether it begins one or carries one on.
+import { clock, type Timer, unref } from './clock.js'
 import type { Reason } from './errors.js'
 import { type FrameData, parseResumption, type Resumption } from './frame.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
@@ -12,23 +13,23 @@ export interface Destination {
 }
 
 export class Reception implements TransportListener {
-  readonly #timer: ReturnType<typeof setTimeout>
+  readonly #timer: Timer
 
   constructor(
     private readonly transport: Transport,
     private readonly destination: Destination,
     /** How long it may take to say what it wants, in ms. */
     helloMs: number,
-    /** Since when it could, by `performance.now()`. */
+    /** Since when it could, by `clock.now()`. */
     since: number,
     /** Told when it has said so, or has gone. */
     private readonly left: (reception: Reception) => void
   ) {
-    this.#timer = setTimeout(
+    this.#timer = clock.setTimeout(
       () => this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` }),
-      since + helloMs - performance.now()
+      since + helloMs - clock.now()
     )
-    this.#timer.unref?.()
+    unref(this.#timer)
     transport.start(this)
   }
 
@@ -46,7 +47,7 @@ export class Reception implements TransportListener {
   }
 
   closed(): void {
-    clearTimeout(this.#timer)
+    clock.clearTimeout(this.#timer)
     this.left(this)
   }
 

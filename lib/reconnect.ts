@@ -1,4 +1,5 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
+import { clock, type Timer, unref } from './clock.js'
 import type { Reason } from './errors.js'
 import type { Signal } from './flow-types.js'
 import { type FrameData, formatResumption, parseResumption } from './frame.js'
@@ -42,7 +43,7 @@ export class Reconnect implements Recovery {
   #link: Link | undefined
   /** What carries the try that is under way. */
   #trying: Transport | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #timer: Timer | undefined
   #keepsAlive = true
 
   constructor(
@@ -82,7 +83,7 @@ export class Reconnect implements Recovery {
     if (hopeless || this.#signal?.aborted) return false
     if (!this.#link) {
       this.#link = link
-      this.#lost = Date.now()
+      this.#lost = clock.now()
       this.#signal?.addEventListener('abort', this.#aborted)
       page.addEventListener?.('online', this.#nudged)
       page.document?.addEventListener('visibilitychange', this.#nudged)
@@ -92,7 +93,7 @@ export class Reconnect implements Recovery {
   }
 
   stop(came?: Transport): void {
-    clearTimeout(this.#timer)
+    clock.clearTimeout(this.#timer)
     if (this.#trying !== came) this.#giveUp()
     this.#trying = undefined
     this.#link = undefined
@@ -105,19 +106,19 @@ export class Reconnect implements Recovery {
   #wait(retryAfter = 0): void {
     const most = Math.min(this.#delay * 2 ** this.#tries++, this.#maxDelay)
     const asked = retryAfter * 1000 + most * (0.5 + Math.random() / 2)
-    const left = this.token === undefined ? LONGEST : this.#lost + this.goodFor - Date.now()
+    const left = this.token === undefined ? LONGEST : this.#lost + this.goodFor - clock.now()
     this.#in(Math.max(0, Math.min(asked, left, LONGEST)), () => this.#try(this.#link!))
   }
 
   #in(ms: number, act: () => void): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(act, ms)
-    if (!this.#keepsAlive) this.#timer.unref?.()
+    clock.clearTimeout(this.#timer)
+    this.#timer = clock.setTimeout(act, ms)
+    if (!this.#keepsAlive) unref(this.#timer)
   }
 
   unref(): void {
     this.#keepsAlive = false
-    this.#timer?.unref?.()
+    if (this.#timer) unref(this.#timer)
     this.#trying?.unref()
   }
 
@@ -152,7 +153,7 @@ export class Reconnect implements Recovery {
 
   /** Waits for the next try, unless that would be too late: then nobody knows the session, and no answer will come. */
   #again(reason: Reason): void {
-    if (Date.now() < this.#lost + this.goodFor) this.#wait(reason.retryAfter)
+    if (clock.now() < this.#lost + this.goodFor) this.#wait(reason.retryAfter)
     else this.#link!.end({ ...reason, code: 'connection-lost' })
   }
 
@@ -167,7 +168,7 @@ export class Reconnect implements Recovery {
     if (page.document?.visibilityState === 'hidden') return
     this.#tries = 0
     this.#giveUp()
-    clearTimeout(this.#timer)
+    clock.clearTimeout(this.#timer)
     this.#try(this.#link!)
   }
 

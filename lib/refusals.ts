@@ -1,4 +1,5 @@
 // Refusals of one-way calls: the caller does not hear of them, and a peer can cause any number.
+import { clock, type Timer, unref } from './clock.js'
 import { ArgumentsError, NetrefError, Refusal } from './errors.js'
 import { textOf } from './labels.js'
 import type { ErrorContext } from './options.js'
@@ -31,7 +32,7 @@ export function refusalKind(error: unknown): string | undefined {
 /** Reports the first refusal of a kind at once, and those of the ten seconds after it as one error with their count. */
 export class Refusals {
   readonly #kinds = new Map<string, { repeats: number; last: string }>()
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #timer: Timer | undefined
 
   constructor(private readonly report: (error: unknown, context: ErrorContext) => void) {}
 
@@ -44,15 +45,15 @@ export class Refusals {
     }
     this.#kinds.set(kind, { repeats: 0, last: '' })
     if (!this.#timer) {
-      this.#timer = setTimeout(() => this.flush(), WINDOW)
-      this.#timer.unref?.()
+      this.#timer = clock.setTimeout(() => this.flush(), WINDOW)
+      unref(this.#timer)
     }
     this.report(error, context)
   }
 
   /** Reports what was counted. */
   flush(): void {
-    clearTimeout(this.#timer)
+    clock.clearTimeout(this.#timer)
     this.#timer = undefined
     const counted = [...this.#kinds.values()]
     this.#kinds.clear()

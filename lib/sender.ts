@@ -8,6 +8,7 @@ import { type FrameData, formatCount } from './frame.js'
 import { KeptFrames } from './kept-frames.js'
 import { ENVELOPE, Outbox } from './outbox.js'
 import { LEAST_FRAME, type PeerLimits } from './protocol.js'
+import { afterMicrotasks, inMicrotask } from './ticks.js'
 import { isGivenUp, ownBytes } from './transfer.js'
 import { ROOM, type Transport } from './transport.js'
 
@@ -33,11 +34,6 @@ const LARGE = 1 << 15
 const MANY = 8
 /** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
 const MUCH = 64 << 10
-
-/* c8 ignore next: the second is for browsers. */
-const afterMicrotasks: (run: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
-
-const resolved = Promise.resolve()
 
 export class Sender {
   frames = 0
@@ -181,7 +177,7 @@ export class Sender {
   atEndOfTick(): void {
     if (this.#tickOpen) return
     this.#tickOpen = true
-    void resolved.then(this.#afterPromises)
+    inMicrotask(this.#afterPromises)
   }
 
   /** The end of a tick is when all is done that is under way, promises included, before anything new is read. */

@@ -1,5 +1,5 @@
 // `serve`: a WebSocket server with a session for each client.
-
+import { clock } from './clock.js'
 import { Context } from './contexts.js'
 import { decided } from './decision.js'
 import { checkEndpointOptions } from './endpoint.js'
@@ -91,7 +91,7 @@ export class Server {
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept({ transport: arriving, identity, since = performance.now() }: Visitor): void {
+  #accept({ transport: arriving, identity, since = clock.now() }: Visitor): void {
     const transport = new Relay(arriving)
     if (!this.#keepsAlive) transport.unref()
     // What `authenticate` made current, say, is nothing that calls run in.
@@ -219,8 +219,8 @@ export class Server {
   }
 
   async #close(drain: number): Promise<void> {
-    for (const end = Date.now() + drain; Date.now() < end && [...this.#all].some(({ busy }) => busy); ) {
-      await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    for (const end = clock.now() + drain; clock.now() < end && [...this.#all].some(({ busy }) => busy); ) {
+      await new Promise(resolve => clock.setTimeout(resolve, LOOK_AGAIN))
     }
     const stopped = this.#listener.close()
     for (const arriving of this.#arriving) arriving.end(GOING)

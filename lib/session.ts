@@ -3,6 +3,7 @@
 import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
+import { clock } from './clock.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
 import { ProtocolError, type Reason, SessionEndedError, told } from './errors.js'
 import { attempt, Emitter } from './events.js'
@@ -144,9 +145,9 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
   async ping(): Promise<number> {
-    const began = performance.now()
+    const began = clock.now()
     await this.#caller.ping(this.#rootRef)
-    return performance.now() - began
+    return clock.now() - began
   }
 
   /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
@@ -185,7 +186,7 @@ export class Session<Root extends object = object, Identity = unknown> {
 
   /** @internal */
   unobserved(result: Result): void {
-    setTimeout(() => {
+    clock.setTimeout(() => {
       const { error, observed, label, id } = result
       const cutOff = error instanceof SessionEndedError
       const late = cutOff && id === 0

@@ -1,5 +1,7 @@
 // How long a side goes on with what has come before everything else in its process has a turn.
 
+import { clock } from './clock.js'
+
 /** In ms. With the longest that a single message takes, it is no more than 50 ms. */
 const SLICE = 10
 /** What a message is taken for, or a reply of 4 KiB, where a value that is not plain JSON is 1. */
@@ -11,25 +13,6 @@ const MUCH = 64 * MESSAGE
 /** In a frame that is larger, in bytes, a single message may take long: there the clock is looked at after each. */
 const LARGE = 64 << 10
 
-/* c8 ignore start: for browsers, whose timers wait for 4 ms, and in the background for a second or a minute. */
-function byMessage(run: () => void): void {
-  const { port1, port2 } = new MessageChannel()
-  port1.addEventListener('message', () => {
-    port1.close()
-    run()
-  })
-  port1.start()
-  port2.postMessage(undefined)
-}
-/* c8 ignore stop */
-
-/** What a socket brings comes just before an immediate: the second one comes after it. */
-const byImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
-
-/** Runs when whatever else waits has had a turn of the event loop. */
-/* c8 ignore next: the second is for browsers. */
-export const inALaterTurn = typeof setImmediate === 'function' ? byImmediates : byMessage
-
 export class Slice {
   /** When it is over; undefined until the clock is looked at. */
   #end: number | undefined
@@ -39,13 +22,13 @@ export class Slice {
 
   /** It begins before a frame of that size, in bytes, is read: that takes a part of it. */
   begin(frame: number): void {
-    this.#end = frame > LARGE ? performance.now() + SLICE : undefined
+    this.#end = frame > LARGE ? clock.now() + SLICE : undefined
     this.#done = 0
   }
 
   /** It begins in a later turn: something is done in it, however late it is by then. */
   goOn(): void {
-    this.#end = performance.now() + SLICE
+    this.#end = clock.now() + SLICE
     this.#done = -LOOK_AFTER
   }
 
@@ -70,7 +53,7 @@ export class Slice {
     if (this.#done < LOOK_AFTER) return true
     const much = this.#done > MUCH
     this.#done = 0
-    const now = performance.now()
+    const now = clock.now()
     this.#end ??= much ? now : now + SLICE
     return now < this.#end
   }

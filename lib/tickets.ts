@@ -1,5 +1,6 @@
 // What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
+import { clock, type Timer, unref } from './clock.js'
 import type { Link } from './link.js'
 import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
@@ -34,7 +35,7 @@ export class Ticket implements Recovery {
   #secret = makeSecret()
   /** The one that was taken last, and how much had been received by then. */
   #taken = { secret: '', bytesIn: 0 }
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #timer: Timer | undefined
 
   constructor(
     private readonly id: string,
@@ -73,18 +74,18 @@ export class Ticket implements Recovery {
 
   lost(link: Link): boolean {
     const message = `no other socket came within ${this.window} ms to carry the session on`
-    this.#timer = setTimeout(() => link.end({ code: 'connection-lost', message }), this.window)
+    this.#timer = clock.setTimeout(() => link.end({ code: 'connection-lost', message }), this.window)
     this.unref()
     return true
   }
 
   /** A server that listens keeps the process alive, and a session that waits does not. */
   unref(): void {
-    this.#timer?.unref()
+    if (this.#timer) unref(this.#timer)
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    clock.clearTimeout(this.#timer)
   }
 }
 

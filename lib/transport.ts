@@ -57,7 +57,7 @@ export interface Visitor {
   readonly transport: Transport
   /** Who it is. */
   readonly identity?: unknown
-  /** When it could begin to speak, by `performance.now()`. @default now */
+  /** When it could begin to speak, by `clock.now()`. @default now */
   readonly since?: number
 }
 export type LetIn = (visitor: Visitor) => void

@@ -1,5 +1,6 @@
 // What is to be done in the order of its numbers, and comes in any: a heap, as a peer decides on the order.
-import { inALaterTurn, Slice } from './slice.js'
+import { Slice } from './slice.js'
+import { inALaterTurn } from './ticks.js'
 
 interface Turn {
   readonly id: number

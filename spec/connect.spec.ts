@@ -7,6 +7,7 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, expose, type Netref, pair, type Reason, Service, serve } from '../lib/index.js'
+import { setClock } from './clock.js'
 import { overSocket, rejection, until } from './helpers.js'
 
 class Calculator extends Service {
@@ -310,8 +311,7 @@ t.test('errors of a server of the user are told, and the server has no url until
 })
 
 t.test('a client that never closes its end is cut off', { timeout: 10_000 }, async t => {
-  mock.timers.enable({ apis: ['setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  setClock(t, ['setInterval'])
   const server = await serve(Calculator, { port: 0 })
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
   const key = Buffer.from('0123456789abcdef').toString('base64')
@@ -329,8 +329,7 @@ t.test('a client that never closes its end is cut off', { timeout: 10_000 }, asy
 })
 
 t.test('a client that reads slowly is not cut off before it has all that was sent', async t => {
-  mock.timers.enable({ apis: ['setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  setClock(t, ['setInterval'])
   const server = await serve({ text: (length: number) => 'x'.repeat(length) }, { port: 0 })
   const socket = new WebSocket(server.url)
   const heard: number[] = []

@@ -16,6 +16,7 @@ import {
   type Session,
   serve
 } from '../lib/index.js'
+import { setClock } from './clock.js'
 import { assertClean, overSocket, rejection, until } from './helpers.js'
 
 declare const gc: () => void
@@ -299,9 +300,8 @@ fault('64 kB do not wait for Nagle', async (t, root) => {
 fault('no call times out unless asked', async (t, root, session, home) => {
   const call = root.never()
   await session.ping()
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  setClock(t, ['setTimeout', 'setInterval'])
   mock.timers.tick(24 * 60 * 60 * 1000)
-  mock.timers.reset()
   home.resolvers[0]!('late')
   t.equal(await call, 'late')
 })

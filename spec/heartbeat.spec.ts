@@ -1,6 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
 import { Heartbeat } from '../lib/heartbeat.js'
+import { setClock } from './clock.js'
 
 /** A line of which it is said what comes, and when. */
 class Line {
@@ -16,8 +17,7 @@ class Line {
   }
 }
 
-t.beforeEach(() => mock.timers.enable({ apis: ['setInterval', 'Date'] }))
-t.afterEach(() => mock.timers.reset())
+t.beforeEach(t => setClock(t, ['setInterval', 'Date']))
 
 /** Lets time pass, a little at a time. */
 const pass = (ms: number) => {

@@ -5,6 +5,7 @@ import { connect, type ErrorContext, exposed, Netref, type PeerCall, Service, se
 import { Op } from '../lib/protocol.js'
 import { Refusals } from '../lib/refusals.js'
 import type { StandardSchema } from '../lib/schema.js'
+import { setClock } from './clock.js'
 import { assertClean } from './helpers.js'
 import { RawPeer } from './raw-peer.js'
 import type { Loose } from './wire.js'
@@ -111,8 +112,7 @@ t.test('a client counts what its server causes, until it closes', async t => {
 })
 
 t.test('what is counted is told after ten seconds', t => {
-  mock.timers.enable({ apis: ['setTimeout'] })
-  t.teardown(() => mock.timers.reset())
+  setClock(t, ['setTimeout'])
   const told: string[] = []
   const refusals = new Refusals((error, { call }) => told.push(`${call}|${error}`))
   const tell = (text: string) => refusals.tell('limit', new Error(text), { session: undefined, call: 'f()' })

@@ -3,15 +3,12 @@
 // To sleep and be woken takes longer than a quick answer does: in a virtual machine 60 µs and more. Between two looks all
 // else that has come is acted on. What was in vain is done more seldom: sockets over which answers come late, or from
 // this very core, are looked at once in 256 frames of them all.
-import { setImmediate as builtIn } from 'node:timers'
+import { setImmediate } from '../clock.js'
 
 /** About 200 µs in a process that has nothing else to do. */
 const LOOKS = 200
 /** How many times in a row, at most, nothing is looked for. */
 const MOST_SKIPPED = 255
-
-/** Taken at once: a clock that a test puts in its place has nothing to do with this. */
-const inNextTurn = builtIn
 
 /** How many times nothing is looked for before something is again. */
 class Doubt {
@@ -60,7 +57,7 @@ export class BusyPoll {
     this.#left = LOOKS
     if (this.#due) return
     this.#due = true
-    inNextTurn(BusyPoll.#look, this)
+    setImmediate(BusyPoll.#look, this)
   }
 
   /** A frame came, or none will. That it was there by the first turn says nothing of what looking brings. */
@@ -76,7 +73,7 @@ export class BusyPoll {
   static #look(this: void, poll: BusyPoll): void {
     if (poll.#left > 0 && --poll.#left === 0) poll.#inVain()
     poll.#due = poll.#left > 0
-    if (poll.#due) inNextTurn(BusyPoll.#look, poll)
+    if (poll.#due) setImmediate(BusyPoll.#look, poll)
   }
 
   #inVain(): void {

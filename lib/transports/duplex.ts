@@ -4,9 +4,11 @@
 import { isUtf8 } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Duplex, type Readable, type Writable } from 'node:stream'
+import { clock, type Timer } from '../clock.js'
 import type { ByteEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
+import { inMicrotask } from '../ticks.js'
 import type { LetIn, Listener, Transport, TransportListener } from '../transport.js'
 
 const TEXT = 0
@@ -33,7 +35,7 @@ export class DuplexTransport implements Transport {
   #closing: Reason | undefined
   #closed = false
   #destroyed = false
-  #timer: ReturnType<typeof setInterval> | undefined
+  #timer: Timer | undefined
   #error: Error | undefined
 
   /**
@@ -73,9 +75,9 @@ export class DuplexTransport implements Transport {
     this.#input.on('end', () => this.#gone())
     this.#input.on('data', chunk => this.#receive(chunk))
     if (this.#input.destroyed || this.#input.readableEnded || this.#output.destroyed)
-      queueMicrotask(() => this.#gone())
+      inMicrotask(() => this.#gone())
     else if ((this.#output as { connecting?: boolean }).connecting) this.#output.once('connect', begin)
-    else queueMicrotask(begin)
+    else inMicrotask(begin)
   }
 
   send(frame: string | Uint8Array, sent?: () => void): void {
@@ -110,9 +112,9 @@ export class DuplexTransport implements Transport {
 
   /** The other end is given some time to end its side, and that long to read what was sent. */
   #destroyWithin(ms: number): void {
-    const deadline = performance.now() + ms
-    this.#timer ??= setInterval(() => {
-      if (this.buffered === 0 || performance.now() >= deadline) this.#destroy()
+    const deadline = clock.now() + ms
+    this.#timer ??= clock.setInterval(() => {
+      if (this.buffered === 0 || clock.now() >= deadline) this.#destroy()
     }, CLOSE_WITHIN)
   }
 
@@ -133,7 +135,7 @@ export class DuplexTransport implements Transport {
       output.uncork()
     }
     this.#writing = false
-    if (this.#size > 0) queueMicrotask(() => this.#read())
+    if (this.#size > 0) inMicrotask(() => this.#read())
   }
 
   #receive(chunk: Buffer): void {
@@ -202,10 +204,10 @@ export class DuplexTransport implements Transport {
   /** A stream need not tell of it. */
   #destroy(): void {
     this.#destroyed = true
-    clearInterval(this.#timer)
+    clock.clearInterval(this.#timer)
     this.#input.destroy()
     this.#output.destroy()
-    queueMicrotask(() => this.#gone())
+    inMicrotask(() => this.#gone())
   }
 }
 

@@ -1,5 +1,6 @@
 // Two transports in one process, joined: for a user's own tests, and for ours.
 import type { Reason } from '../errors.js'
+import { inMicrotask } from '../ticks.js'
 import type { Transport, TransportListener } from '../transport.js'
 
 interface UnderWay {
@@ -36,7 +37,7 @@ export class MemoryTransport implements Transport {
 
   start(listener: TransportListener): void {
     this.#listener = listener
-    queueMicrotask(() => {
+    inMicrotask(() => {
       if (!this.#closed) listener.opened()
     })
   }
@@ -52,7 +53,7 @@ export class MemoryTransport implements Transport {
     this.#closed = true
     this.#underWay.push({ what: reason, sent: undefined })
     this.#schedule()
-    queueMicrotask(() => this.#listener?.closed(reason))
+    inMicrotask(() => this.#listener?.closed(reason))
   }
 
   /** There is nothing in it that keeps a process alive. */
@@ -83,7 +84,7 @@ export class MemoryTransport implements Transport {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    inMicrotask(() => {
       this.#scheduled = false
       while (!this.#held && !this.#other.#paused && this.#underWay.length > 0) this.#deliver()
     })

@@ -10,6 +10,7 @@
 //   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
 //   { end }                  the farewell, and the last
 import type { MessagePort } from 'node:worker_threads'
+import { clock, type Timer, unref } from '../clock.js'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import type { Report } from '../events.js'
@@ -17,6 +18,7 @@ import { formatFarewell, parseFarewell } from '../farewell.js'
 import { FrameInParts } from '../frame.js'
 import { holdLifeline, watchLifeline } from '../lifeline.js'
 import { isA } from '../realms.js'
+import { inMicrotask } from '../ticks.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
 
 /** How much is taken before the other end is told, in bytes. */
@@ -76,7 +78,7 @@ export class MessagePortTransport implements Transport {
   /** Whether the other end has said what tells that it is gone. */
   #watches = false
   #keepsAlive = true
-  #late: ReturnType<typeof setTimeout> | undefined
+  #late: Timer | undefined
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
@@ -140,16 +142,16 @@ export class MessagePortTransport implements Transport {
   /** The endpoint is its owner's: a worker, say, may keep the process alive. */
   unref(): void {
     this.#keepsAlive = false
-    this.#late?.unref?.()
+    if (this.#late) unref(this.#late)
     this.#port?.unref?.()
   }
 
   #connect(endpoint: MessageEndpoint, patience: number): void {
     const fail = (why: string, cause?: unknown) =>
       this.#end({ code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause })
-    this.#late = setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
+    this.#late = clock.setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
     this.#offs.push(
-      () => clearTimeout(this.#late),
+      () => clock.clearTimeout(this.#late),
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),
@@ -235,7 +237,7 @@ export class MessagePortTransport implements Transport {
     this.#forget()
     this.#deafen?.()
     this.#port?.close()
-    queueMicrotask(() => this.#listener.closed(reason))
+    inMicrotask(() => this.#listener.closed(reason))
   }
 }
 

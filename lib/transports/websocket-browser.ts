@@ -1,4 +1,5 @@
 // Frames over the WebSocket that a page has. It cannot be paused, and says little of why it closes.
+import { clock, type Timer } from '../clock.js'
 import type { Reason } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { ROOM, type Transport, type TransportListener } from '../transport.js'
@@ -28,7 +29,7 @@ export class BrowserSocketTransport implements Transport {
   #waiting: (() => void)[] = []
   /** Bytes of frames that came while nothing should; undefined while they may. */
   #unasked: number | undefined
-  #late: ReturnType<typeof setTimeout> | undefined
+  #late: Timer | undefined
 
   constructor(
     private readonly socket: NativeSocket,
@@ -76,7 +77,7 @@ export class BrowserSocketTransport implements Transport {
 
   close(reason: Reason): void {
     this.socket.close(CLOSE_CODE, formatFarewell(reason))
-    this.#late = setTimeout(() => this.#end(reason), CLOSE_WITHIN)
+    this.#late = clock.setTimeout(() => this.#end(reason), CLOSE_WITHIN)
   }
 
   /** A page is not kept by its sockets. */
@@ -94,7 +95,7 @@ export class BrowserSocketTransport implements Transport {
 
   #look(): void {
     if (this.#closed) return
-    if (this.buffered > ROOM / 2) return void setTimeout(() => this.#look(), LOOK_EVERY)
+    if (this.buffered > ROOM / 2) return void clock.setTimeout(() => this.#look(), LOOK_EVERY)
     const waiting = this.#waiting
     this.#waiting = []
     for (const sent of waiting) sent()
@@ -117,7 +118,7 @@ export class BrowserSocketTransport implements Transport {
   #end(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
-    clearTimeout(this.#late)
+    clock.clearTimeout(this.#late)
     this.#listener.closed(reason)
   }
 }

@@ -2,6 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, type RawData, WebSocket } from 'ws'
+import { clock, unref } from '../clock.js'
 import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { meansNever } from '../http-status.js'
@@ -147,12 +148,12 @@ export class WebSocketTransport implements Transport {
     const { socket } = this
     socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
     // What was lost takes no more.
-    const deadline = performance.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
-    const timer = setInterval(() => {
-      if (this.buffered === 0 || performance.now() > deadline) socket.terminate()
+    const deadline = clock.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
+    const timer = clock.setInterval(() => {
+      if (this.buffered === 0 || clock.now() > deadline) socket.terminate()
     }, CLOSE_WITHIN)
-    timer.unref()
-    socket.once('close', () => clearInterval(timer))
+    unref(timer)
+    socket.once('close', () => clock.clearInterval(timer))
   }
 
   /** The server answered as any web server does: a few words of text may say why. */
@@ -209,7 +210,7 @@ const wordsIn = (text: string) =>
 /** What `Retry-After` says: seconds, or a date. */
 function secondsIn(header: string | undefined): number | undefined {
   const seconds = Number(header)
-  const until = Number.isNaN(seconds) ? (Date.parse(header!) - Date.now()) / 1000 : seconds
+  const until = Number.isNaN(seconds) ? (Date.parse(header!) - clock.wall()) / 1000 : seconds
   return until >= 0 ? until : undefined
 }
 

@@ -1,0 +1,17 @@
+// The timers and clocks of a page, as they are when this is loaded. What a context lacks is missed where it is used.
+import type * as node from './clock.js'
+
+const global: Partial<typeof globalThis> = globalThis
+
+export const clock = {
+  setTimeout: global.setTimeout?.bind(global),
+  clearTimeout: global.clearTimeout?.bind(global),
+  setInterval: global.setInterval?.bind(global),
+  clearInterval: global.clearInterval?.bind(global),
+  now: global.performance?.now.bind(global.performance),
+  wall: Date.now
+} as typeof node.clock
+export const setImmediate = global.setImmediate?.bind(global) as typeof node.setImmediate
+export const nextTick = global.process?.nextTick as typeof node.nextTick
+/** Timers are numbers here; in Node, where a page's build may be loaded, too, they are not. */
+export const unref: typeof node.unref = timer => void timer.unref?.()

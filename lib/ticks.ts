@@ -1,0 +1,30 @@
+// When something is run: in a microtask, when those are done, or when whatever else waits has had its turn.
+import { clock, nextTick, setImmediate } from './clock.js'
+
+const resolved = Promise.resolve()
+
+export const inMicrotask = (run: () => void): void => void resolved.then(run)
+
+/** Runs when all promises have come to what they can come to now. */
+/* c8 ignore next: the second is for browsers. */
+export const afterMicrotasks: (run: () => void) => void = nextTick ?? inMicrotask
+
+/* c8 ignore start: for browsers, whose timers wait for 4 ms, and in the background for a second or a minute. */
+function byMessage(run: () => void): void {
+  if (typeof MessageChannel !== 'function') return void clock.setTimeout(run)
+  const { port1, port2 } = new MessageChannel()
+  port1.addEventListener('message', () => {
+    port1.close()
+    run()
+  })
+  port1.start()
+  port2.postMessage(undefined)
+}
+/* c8 ignore stop */
+
+/** What a socket brings comes just before an immediate: the second one comes after it. */
+const byImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
+
+/** Runs when whatever else waits has had a turn of the event loop. */
+/* c8 ignore next: the second is for browsers. */
+export const inALaterTurn = typeof setImmediate === 'function' ? byImmediates : byMessage
