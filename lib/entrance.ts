@@ -191,7 +191,11 @@ export class Entrance implements Listener, UpgradeTarget {
     for (const admission of [...this.#atDoor, ...this.#inPorch]) {
       admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is going away' })
     }
-    const closed = [new Promise<void>(resolve => this.#sockets.close(() => resolve()))]
+    // Not as `ws` tells of it, which a clock of a test may hold up.
+    const closed = [...this.#sockets.clients].map(
+      socket => new Promise<void>(resolve => socket.once('close', () => resolve()))
+    )
+    this.#sockets.close()
     if (this.#isOwn) {
       closed.push(new Promise(resolve => this.#server.close(() => resolve())))
       this.#server.closeAllConnections()

@@ -77,15 +77,20 @@ export class WebSocketTransport implements Transport {
     const { socket } = this
     // A client waits to be let in, a server for the first call.
     this.#poll.expect()
-    socket.on('unexpected-response', (_request, response) => this.#refused(response))
+    let over = false
+    const closed = (code: number, text: string) => {
+      if (over) return
+      over = true
+      this.#poll.came()
+      listener.closed(this.#reason(code, text))
+    }
+    // Told at once: that of a socket which was never open `ws` tells by a timer, which a test may hold up.
+    socket.on('unexpected-response', (_request, response) => this.#refused(response, () => closed(1006, '')))
     socket.on('message', (data: RawData, isBinary: boolean) => {
       this.#poll.came()
       listener.received(isBinary ? (data as Buffer) : String(data))
     })
-    socket.on('close', (code, text) => {
-      this.#poll.came()
-      listener.closed(this.#reason(code, String(text)))
-    })
+    socket.on('close', (code, text) => closed(code, String(text)))
     const opened = () => {
       this.#wasOpen = true
       if (socket.extensions === '') this.#writable = this.stream
@@ -157,7 +162,7 @@ export class WebSocketTransport implements Transport {
   }
 
   /** The server answered as any web server does: a few words of text may say why. */
-  #refused(response: IncomingMessage): void {
+  #refused(response: IncomingMessage, closed: () => void): void {
     const answer = `Unexpected server response: ${response.statusCode}`
     this.#error = new Error(answer)
     this.#refusal = response
@@ -166,6 +171,7 @@ export class WebSocketTransport implements Transport {
       const words = isText ? wordsIn(String(part)) : ''
       if (words) this.#error = new Error(`${answer} (${words})`)
       this.socket.terminate()
+      closed()
     }
     response.once('data', done)
     response.once('close', () => done())
