@@ -3,7 +3,7 @@ import type { Given, Giver, Payload, Place } from './box.js'
 import { boxError, partsOfError } from './boxed-error.js'
 import { isExposed } from './expose.js'
 import { Marks } from './marks.js'
-import { isNetref, stateOf } from './netref.js'
+import { hasArrived, isNetref, stateOf } from './netref.js'
 import { encodeObject, encodePrimitive, encodeType } from './registry.js'
 import { endsOf, isLocked } from './streams.js'
 import { columnsOf, type DataRecord, namesOf, savedBy, TableCount } from './table.js'
@@ -139,9 +139,9 @@ export class Boxing extends Marks {
 
   #reference(object: object, self?: object): unknown {
     if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
-    const state = stateOf(object)
-    const ref = state?.ref
-    if (state && !ref) throw this.refusal('remote and not here yet', 'await it first')
+    const ref = stateOf(object)?.ref
+    if (isNetref(object) && !hasArrived(object))
+      throw this.refusal('remote and not here yet', 'await it first')
     if (ref?.released) throw this.refusal('a released netref', 'send it before it is released')
     const given = this.giver.give(ref?.proxy ?? object, self)
     this.given.push(given)

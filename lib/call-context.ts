@@ -1,4 +1,5 @@
 // Who calls: known in the synchronous start of a handler.
+import { otherCopies } from './copies.js'
 import type { Signal } from './flow-types.js'
 import type { Session } from './session.js'
 
@@ -25,7 +26,7 @@ let call = 0
  */
 export function callSession(): Session {
   if (carrier) return carrier.session
-  throw new Error('callSession(): no call is being started; ask before the first `await` of a handler')
+  throw outsideOfCall('callSession')
 }
 
 /**
@@ -42,8 +43,13 @@ export function callSession(): Session {
  */
 export function callSignal(): Signal {
   if (carrier) return carrier.signalOf(call)
-  throw new Error('callSignal(): no call is being started; ask before the first `await` of a handler')
+  throw outsideOfCall('callSignal')
 }
+
+const outsideOfCall = (asked: string) =>
+  new Error(
+    `${asked}(): no call is being started${otherCopies()}; ask before the first \`await\` of a handler`
+  )
 
 /** Runs the start of a handler. */
 export function startCall<T>(by: Carrier, id: number, run: () => T): T {

@@ -181,7 +181,7 @@ export class Connection<T> {
   }
 }
 
-refuse(Connection, 'it belongs to this side alone', { name: 'Connection' })
+refuse(Connection, 'it belongs to this side alone', 'Connection')
 
 /** What a client offers that offers nothing. */
 class Nothing extends Service {}

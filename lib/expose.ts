@@ -1,5 +1,6 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
 
+import { shared } from './copies.js'
 import { knowSymbol, type Name } from './names.js'
 import { isNetref } from './netref.js'
 import { type Checking, checkArguments, isSchema, type StandardSchema } from './schema.js'
@@ -35,12 +36,17 @@ export interface Grant {
   readonly released: (() => void) | undefined
 }
 
-const grants = new WeakMap<object, Grant>()
+const grants = shared('grants/1', () => new WeakMap<object, Grant>())
 /** Whether any object that would travel by value goes by reference: until then no value needs to be looked up. */
-let valuesExposed = false
+const exposing = shared('exposing/1', () => ({ values: false }))
 
 /** Of a root that was not exposed. The rules for roots hold for it, wherever a peer comes across it. */
-export const ROOT: Grant = { read: undefined, write: new Set(), help: new Map(), released: undefined }
+export const ROOT: Grant = shared('root/1', () => ({
+  read: undefined,
+  write: new Set(),
+  help: new Map(),
+  released: undefined
+}))
 
 /**
  * Makes the root of a session go by reference in every session, whatever kind of object it is: its data and private
@@ -50,7 +56,7 @@ export function declareRoot<T extends object>(object: T): T {
   if (typeof object === 'function' || isNetref(object) || grants.has(object)) return object
   if (travelOf(object).as === 'reference') return object
   grants.set(object, ROOT)
-  valuesExposed = true
+  exposing.values = true
   return object
 }
 
@@ -78,7 +84,7 @@ export function expose<T extends object>(
     help: new Map(Object.entries(help)),
     released
   })
-  if (typeof object === 'object' && travelOf(object).as !== 'reference') valuesExposed = true
+  if (typeof object === 'object' && travelOf(object).as !== 'reference') exposing.values = true
   return object as T & Exposed<T>
 }
 
@@ -93,7 +99,7 @@ function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> 
 export const grantOf = (object: object): Grant | undefined => grants.get(object)
 
 /** Whether an object that might travel by value goes by reference. */
-export const isExposed = (object: object): boolean => valuesExposed && grants.has(object)
+export const isExposed = (object: object): boolean => exposing.values && grants.has(object)
 
 /** @internal Whether it is what crosses as data, key by key: a plain object that was not exposed, and is no root. */
 export const isPlainRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -125,11 +131,11 @@ export interface Rule extends Pick<ExposedOptions, 'if'> {
 /** What `@exposed` says of a member. */
 export interface Mark extends Rule, Pick<ExposedOptions, 'help'> {}
 
-const marks = new WeakMap<object, Mark>()
-const markedNames = new Set<PropertyKey>()
+const marks = shared('marks/1', () => new WeakMap<object, Mark>())
+const markedNames = shared('marked-names/1', () => new Set<PropertyKey>())
 /** Rules by the function they are about: they go with it, however a peer comes to call it. */
-const rules = new WeakMap<object, Rule>()
-const ruledNames = new Set<PropertyKey>()
+const rules = shared('rules/1', () => new WeakMap<object, Rule>())
+const ruledNames = shared('ruled-names/1', () => new Set<PropertyKey>())
 
 /** Whether a member of that name is under a rule anywhere: for no other name one needs to be looked up. */
 export const isRuledName = (name: PropertyKey): boolean => ruledNames.has(name)
@@ -197,7 +203,7 @@ function mark(target: unknown, context: ExposableContext, options: ExposedOption
   if (kind === 'method') rules.set(member, said)
 }
 
-const idempotents = new WeakSet<object>()
+const idempotents = shared('idempotents/1', () => new WeakSet<object>())
 
 /**
  * Marks a method that may be carried out twice and does the same as if once: a client that renews its session makes

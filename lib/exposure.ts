@@ -7,7 +7,7 @@ import type { Name } from './names.js'
 import type { CommonOptions, Limits } from './options.js'
 import { permits } from './policy.js'
 import { builtInWith, isA } from './realms.js'
-import { Service } from './service.js'
+import { isService, type Service } from './service.js'
 import { silenceAll } from './unsent.js'
 import { isIndex, isIterable, isThenable, KEYS_IN_ONE, type Travel, travelOf } from './values.js'
 
@@ -157,8 +157,7 @@ function findMember(object: object, name: Name, exposure: Exposure, create: bool
   return (create || name in object) && !isEverybodys(object, name) ? name : undefined
 }
 
-const isReserved = (object: object, name: Name) =>
-  NEVER.has(name) || (HOOKS.has(name) && object instanceof Service)
+const isReserved = (object: object, name: Name) => NEVER.has(name) || (HOOKS.has(name) && isService(object))
 
 const isOwnFunction = (object: object, name: string) => typeof propertyOf(object, name)?.value === 'function'
 
@@ -245,7 +244,7 @@ export function isCollection(object: object, { held }: Origin): boolean {
 /** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */
 export function helpOf(object: object, member: Name, name: string): string | undefined {
   const said = markOn(object, member)?.help ?? grantOf(object)?.help.get(name)
-  if (said !== undefined || !(object instanceof Service)) return said
+  if (said !== undefined || !isService(object)) return said
   const { help = {} } = object.constructor as typeof Service
   return Object.hasOwn(help, name) ? help[name] : undefined
 }

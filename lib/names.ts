@@ -1,4 +1,5 @@
 // Names of members, on the wire and here.
+import { shared } from './copies.js'
 
 /** A symbol in a path: a well-known one by its name (`asyncIterator`), or one of `Symbol.for` by its key. */
 export type SymbolKey = readonly ['well-known' | 'for', string]
@@ -12,7 +13,7 @@ export type Path = string | readonly Key[]
  * Symbols of `Symbol.for` that are a name here, by key. What a peer says is looked up here alone: no engine lets go of
  * a symbol that was once asked for by key.
  */
-const symbols = new Map<string, symbol>()
+const symbols = shared('symbols/1', () => new Map<string, symbol>())
 
 /** Lets a symbol of `Symbol.for` be the name of a member, for a peer too. */
 export function knowSymbol(name: PropertyKey): void {

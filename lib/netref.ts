@@ -2,6 +2,7 @@
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
 
 import type { CallOptions } from './call-options.js'
+import { type Copy, copyWith, introduce } from './copies.js'
 import { iterateLater, iterateNetref } from './iterate.js'
 import { cutName, describe, formatPath } from './labels.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
@@ -245,9 +246,24 @@ export function stateOf(value: unknown): Handler | undefined {
   return Object.getPrototypeOf(value) === prototype ? (value as { [STATE]?: Handler })[STATE] : undefined
 }
 
-export const isNetref = (value: unknown): value is object => stateOf(value) !== undefined
+/** The copy of netref that a value is a netref of, where it is not of this one. */
+export function copyBehind(value: unknown): Copy<typeof request> | undefined {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
+  const found = Object.getPrototypeOf(value)
+  return found === prototype || found === null ? undefined : (copyWith(found) as Copy<typeof request>)
+}
 
-/** An operation on a netref as it goes on to its home. */
+/** Whether it is a netref of any copy, a path of one, or a result. */
+export const isNetref = (value: unknown): value is object =>
+  stateOf(value) !== undefined || copyBehind(value) !== undefined
+
+/** Whether it is a netref, of any copy, that has arrived. */
+export function hasArrived(value: unknown): value is object {
+  const state = stateOf(value)
+  return state ? state.ref !== undefined : copyBehind(value)?.hasArrived(value as object) === true
+}
+
+/** An operation on a netref, of any copy, as it goes on to its home. */
 export function request(
   netref: object,
   op: OperationCode,
@@ -255,10 +271,14 @@ export function request(
   operand: unknown,
   given?: CallOptions
 ): object {
-  const { base, path, options } = stateOf(netref)!
+  const state = stateOf(netref)
+  if (!state) return copyBehind(netref)!.request(netref, op, names, operand, given)
+  const { base, path, options } = state
   const both = options && given ? { ...given, ...options } : (options ?? given)
   return base.request(op, [...keysOf(path), ...names.map(toKey)], operand, both).proxy
 }
+
+introduce(prototype, { hasArrived, request })
 
 export function extend(path: Path, name: PropertyKey): Path {
   const key = toKey(name)

@@ -1,11 +1,12 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
 
 import { type CallOptions, checkCallOptions } from './call-options.js'
+import { ofAnotherCopy } from './copies.js'
 import type { Description } from './description.js'
 import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { describe } from './labels.js'
-import { extend, type Handler, Ref, stateOf, viewOf } from './netref.js'
+import { copyBehind, extend, type Handler, hasArrived, Ref, stateOf, viewOf } from './netref.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { StandardSchema } from './schema.js'
@@ -17,6 +18,8 @@ import { silenceAll } from './unsent.js'
 function handlerOf(netref: unknown, what: string): Handler {
   const state = stateOf(netref)
   if (state) return state
+  const copy = copyBehind(netref)
+  if (copy) throw new TypeError(`Netref.${what}: the netref is ${ofAnotherCopy(copy.name)}`)
   throw new TypeError(
     `Netref.${what}: ${typeof netref === 'function' ? 'a local function' : describe(netref)} is not a netref`
   )
@@ -44,7 +47,7 @@ const NETREFS: StandardSchema<unknown> = {
     version: 1,
     vendor: 'netref',
     validate: value =>
-      stateOf(value)?.ref !== undefined
+      hasArrived(value)
         ? { value }
         : { issues: [{ message: `expected a netref, received ${describe(value)}` }] }
   }
@@ -62,9 +65,9 @@ export type Netref<T> = NetrefOf<T>
 
 /** Everything about a netref that is not a member of the remote object. */
 export const Netref = {
-  /** Whether a value is a netref that has arrived; sends nothing. */
+  /** Whether a value is a netref that has arrived, of any copy of netref; sends nothing. */
   is(value: unknown): value is NetrefOf<unknown> {
-    return stateOf(value)?.ref !== undefined
+    return hasArrived(value)
   },
 
   /**

@@ -1,5 +1,6 @@
 // What travels by value besides plain data: superjson's leaves, registered types, and the classes of errors.
 import { SuperJSON } from 'superjson'
+import { shared } from './copies.js'
 import {
   ArgumentsError,
   ExposureError,
@@ -17,11 +18,11 @@ export type Class<T = unknown> = abstract new (...args: any[]) => T
 
 const superjson = new SuperJSON()
 /** Not superjson's custom transformers: it would ask each of them about each leaf, and finds `constructor` registered. */
-const types = new Map<string, TypeOptions<unknown, unknown>>()
+const types = shared('types/1', () => new Map<string, TypeOptions<unknown, unknown>>())
 /** By prototypes: an instance of a class that was replaced is encoded as was said of its own. */
-const typesOfClasses = new WeakMap<object, TypeOptions<unknown, unknown>>()
-const errorNames = new WeakMap<object, string>()
-const errorClasses = new Map<string, Class<Error>>()
+const typesOfClasses = shared('classes/1', () => new WeakMap<object, TypeOptions<unknown, unknown>>())
+const errorNames = shared('error-names/1', () => new WeakMap<object, string>())
+const errorClasses = shared('errors/1', () => new Map<string, Class<Error>>())
 
 export interface TypeOptions<T, W> {
   /** The name both sides know the class by. The same name again replaces the class, as a reloaded module does. */
@@ -72,7 +73,8 @@ export function registerError(type: Class<Error>, { name = type.name }: { name?:
   if (!name) throw new TypeError('registerError: a class without a name needs `{ name }`')
   if (builtInErrors.has(name)) throw new TypeError(`registerError: "${name}" is the name of a built-in class`)
   checkName('registerError', type, errorNames.get(type.prototype), name)
-  setErrorClass(name, type)
+  errorClasses.set(name, type)
+  errorNames.set(type.prototype, name)
 }
 
 /** @throws TypeError for a class known by another name */
@@ -81,12 +83,8 @@ function checkName(call: string, type: Class, known: string | undefined, name: s
   throw new TypeError(`${call}: ${type.name} is registered already, as "${known}": a class has one name`)
 }
 
-function setErrorClass(name: string, type: Class<Error>): void {
-  errorClasses.set(name, type)
-  errorNames.set(type.prototype, name)
-}
-
-// By names of their own: those of classes do not outlive a minifier.
+/** Classes of the language's and of netref's own, by names that outlive a minifier: no other class can have one of them. */
+const builtInErrors = new Map<string, Class<Error>>()
 for (const [name, type] of Object.entries({
   Error,
   TypeError,
@@ -106,10 +104,10 @@ for (const [name, type] of Object.entries({
   UnsendableError,
   ArgumentsError
 })) {
-  if (type) setErrorClass(name, type as Class<Error>)
+  if (!type) continue
+  builtInErrors.set(name, type as Class<Error>)
+  errorNames.set(type.prototype, name)
 }
-/** Names that no class of a program's own can have. */
-const builtInErrors: ReadonlySet<string> = new Set(errorClasses.keys())
 
 /** What is sent for an instance of a registered type. */
 export const encodeType = (instance: object): unknown =>
@@ -126,11 +124,12 @@ export function decodeType(name: string, sent: unknown): unknown {
 export function errorName(error: Error): string {
   for (const prototype of prototypesOf(error)) {
     const name = errorNames.get(prototype) ?? builtInWith(prototype)
-    if (errorClasses.has(name)) return name
+    if (builtInErrors.has(name) || errorClasses.has(name)) return name
   }
   return 'Error'
 }
-export const errorClass = (name: string): Class<Error> => errorClasses.get(name) ?? Error
+export const errorClass = (name: string): Class<Error> =>
+  builtInErrors.get(name) ?? errorClasses.get(name) ?? Error
 
 /** The superjson types of a single value, the only ones taken from a peer. */
 const LEAVES = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])

@@ -78,7 +78,7 @@ export class Server {
     private readonly settings: Settings & Liveness & { readonly keying?: Keying | undefined }
   ) {
     // Said here, not beside the class, so that a page that serves nothing need not load it.
-    refuse(Server, 'it belongs to this side alone', { name: 'Server' })
+    refuse(Server, 'it belongs to this side alone', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(this.#report)

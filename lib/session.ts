@@ -305,4 +305,4 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 }
 
-refuse(Session, 'it belongs to this side alone', { name: 'Session' })
+refuse(Session, 'it belongs to this side alone', 'Session')

@@ -1,8 +1,9 @@
 // Buffers that are given up: they move to the other side where what is between can move them, and are gone here in any
 // case.
+import { shared } from './copies.js'
 import { isA } from './realms.js'
 
-const givenUp = new WeakSet<ArrayBufferLike>()
+const givenUp = shared('given-up/1', () => new WeakSet<ArrayBufferLike>())
 
 /** Says that the buffer is to move with the next message that it is in. @throws TypeError for what is no whole buffer */
 export function giveUp(bytes: ArrayBuffer | ArrayBufferView): void {

@@ -1,4 +1,5 @@
 // How a value travels: the design's table of values, as one look at its prototype.
+import { shared } from './copies.js'
 import { builtInWith, isA, isGlobal, prototypesOf } from './realms.js'
 
 /** `reference` is what is left: functions and every other object stay home. */
@@ -98,24 +99,26 @@ const CLASSES: ReadonlyMap<string, Travel> = new Map([
   ])
 ])
 
-/** Classes of a program's own whose instances, those of subclasses too, never travel. */
-const refusedClasses: [abstract new (...args: never[]) => object, Travel][] = []
+/** Classes of netref's own whose instances, those of subclasses too, never travel, by their prototypes. */
+const refusedClasses = shared('refused/1', () => new WeakMap<object, Travel>())
 
-/** @internal Declares that instances of a class never travel. Its name is given where a minifier may change it. */
+/** @internal Declares that instances of a class never travel. Its name is given, as a minifier may change it. */
 export function refuse(
-  type: abstract new (...args: never[]) => object,
+  { prototype }: abstract new (...args: never[]) => object,
   cure: string,
-  { name } = type as { name: string }
+  name: string
 ): void {
-  if (refusedClasses.some(([known]) => known === type)) return
-  refusedClasses.push([type, refused(`a ${name}`, cure)])
+  refusedClasses.set(prototype, refused(`a ${name}`, cure))
 }
+
+/** Classes that were registered, by their prototypes. */
+const registered = shared('registered/1', () => new WeakMap<object, Travel>())
 
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
 export function travelOf(object: object): Travel {
   const prototype = Object.getPrototypeOf(object)
   const known = byPrototype.get(prototype)
-  const special = known ?? refusedObjects.get(object)
+  const special = known ?? registered.get(prototype) ?? refusedObjects.get(object)
   if (special) return special
   const ofClass = travelOfClass(object, prototype)
   if (ofClass !== REFERENCE && ofClass.as !== 'flow' && ofClass.as !== 'pair') return ofClass
@@ -125,7 +128,7 @@ export function travelOf(object: object): Travel {
   return nodeStreamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
-/** What the class of an object says, by its prototype: looked for once, or declared. */
+/** What the class of an object says, by its prototype: looked for once. */
 const byClass = new WeakMap<object, Travel>()
 
 function travelOfClass(object: object, prototype: object): Travel {
@@ -135,12 +138,10 @@ function travelOfClass(object: object, prototype: object): Travel {
 }
 
 function classify(object: object, prototype: object): Travel {
-  const type = refusedClasses.find(([type]) => object instanceof type)
-  if (type) return type[1]
   const value = VALUES.get(builtInWith(prototype))
   if (value) return value
   for (const at of prototypesOf(object)) {
-    const travel = CLASSES.get(builtInWith(at))
+    const travel = refusedClasses.get(at) ?? CLASSES.get(builtInWith(at))
     if (travel) return travel
   }
   return isDateOfATest(object, prototype) ? DATE : REFERENCE
@@ -161,7 +162,7 @@ export const isValue = (prototype: object): boolean =>
 
 /** Declares that instances of the class with this prototype travel as the registered type of that name. */
 export function declareType(prototype: object, type: string): void {
-  byClass.set(prototype, { as: 'registered', type })
+  registered.set(prototype, { as: 'registered', type })
 }
 
 /** Streams of Node's are known by this in its own code, too. */

@@ -86,6 +86,7 @@ t.test('what is of a class of its own, or only says that it is a built-in, goes 
       'new (class extends Uint8Array {})()',
       'new (class Point { x = 1 })()',
       'new (class Date {})()',
+      'new (class { static name = 1 })()',
       'new (class Map { get [Symbol.toStringTag]() { return "Map" } })()',
       'new (class { get [Symbol.toStringTag]() { return "Error" } })()',
       'new (class URL { get [Symbol.toStringTag]() { return "URL" } })()',
@@ -261,9 +262,11 @@ const load = async (context, code) => {
   const link = async (specifier, from) => {
     const found = await import(specifier)
     const names = Object.keys(found)
-    return new vm.SyntheticModule(names, function () {
+    const module = new vm.SyntheticModule(names, function () {
       for (const name of names) this.setExport(name, found[name])
     }, { context: from.context })
+    kept.push(module)
+    return module
   }
   const module = new vm.SourceTextModule(code, { context, initializeImportMeta: meta => { meta.url = 'file:///netref.js' } })
   kept.push(context, module)
