@@ -1,5 +1,6 @@
 // What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
 
+import { Queue } from './queue.js'
 import { SparseMap } from './sparse-map.js'
 
 /** How a call ended: with a value, read off `self` if it is a member function, or with an error. */
@@ -15,7 +16,7 @@ export class Answers {
   readonly #settled = new SparseMap<number, Answer>()
   readonly #waiting = new SparseMap<number, Waiting>()
   /** The settled ones in the order of the frames their replies are in. */
-  #sent: { frame: number; id: number }[] = []
+  readonly #sent = new Queue<{ readonly frame: number; readonly id: number }>()
 
   /** Calls under way, and answers that the peer has not counted. */
   get size(): number {
@@ -61,16 +62,15 @@ export class Answers {
 
   /** The peer has received that many of our frames: what their replies said it no longer asks for by call. */
   acknowledged(frames: number): void {
-    const sent = this.#sent
-    if (sent.length === 0 || sent[0]!.frame > frames) return
-    let count = 0
-    while (count < sent.length && sent[count]!.frame <= frames) this.#settled.delete(sent[count++]!.id)
-    sent.splice(0, count)
+    for (let next = this.#sent.first; next && next.frame <= frames; next = this.#sent.first) {
+      this.#settled.delete(next.id)
+      this.#sent.shift()
+    }
   }
 
   clear(): void {
     this.#settled.clear()
     this.#waiting.clear()
-    this.#sent = []
+    this.#sent.clear()
   }
 }

@@ -12,7 +12,7 @@ import type { Exposure } from './exposure.js'
 import { formatPath, labelOf } from './labels.js'
 import { keysOf, type Path, toName } from './names.js'
 import { type Outcome, operate } from './operate.js'
-import type { Limits, Settings } from './options.js'
+import { type Limits, MOST_KEPT, type Settings } from './options.js'
 import { askerOf, policed } from './policy.js'
 import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
 import { type Rate, rateOf } from './rate.js'
@@ -26,6 +26,7 @@ import { Turns } from './turns.js'
 import { isReference, unbox } from './unbox.js'
 import { silenceAll, unsend } from './unsent.js'
 import { isThenable } from './values.js'
+import { Weights } from './weight.js'
 
 export class Callee {
   /** The peer's calls with a key, where they mean something. */
@@ -38,8 +39,9 @@ export class Callee {
   readonly #ready = new Turns()
   /** How many calls came that build on an answer. */
   #order = 0
-  /** Those of them that still wait for it. */
-  readonly #waiting = new SparseMap<number, true>()
+  /** What those of them do that still wait for it. */
+  readonly #waiting = new SparseMap<number, (answer: Answer) => void>()
+  readonly #weights = new Weights()
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
@@ -66,6 +68,11 @@ export class Callee {
   /** Calls of the peer's so far, pings included. */
   get calls(): number {
     return this.#last - this.#lastOneWay
+  }
+
+  /** About what is held for calls of the peer's that are under way, in bytes. */
+  get weight(): number {
+    return this.#weights.total
   }
 
   /** Whether calls go on in a later turn of the event loop: until then no other one may start. */
@@ -121,17 +128,20 @@ export class Callee {
         const { value, self } = answer
         const origin = { self, called: true }
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
-        this.#carryOut(id, operation, parent, begun)
+        this.#carryOut(id, operation, parent, operand, bytes, begun)
       }
       const known = this.answers.known(-target)
       if (known) return build(known, false)
       if (id > 0) this.answers.begin(id)
-      this.#waiting.set(id, true)
+      this.#waiting.set(id, answer => build(answer, true))
+      this.#weights.hold(id, operand, bytes)
       const order = ++this.#order
       // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
       this.answers.use(-target, answer =>
         this.#ready.add(order, () => {
-          if (this.#waiting.delete(id)) apart(() => build(answer, true))
+          const wanted = this.#waiting.get(id)
+          this.#waiting.delete(id)
+          if (wanted) apart(() => wanted(answer))
           else this.fail(id, new DOMException('it was given up', 'AbortError'))
         })
       )
@@ -142,7 +152,13 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       const { object } = entry
-      this.#carryOut(id, () => ({ value: flows.drive(target, object, path as string, operand) }), parent)
+      this.#carryOut(
+        id,
+        () => ({ value: flows.drive(target, object, path as string, operand) }),
+        parent,
+        operand,
+        bytes
+      )
     } else if (flows.has(target) && !grantOf(entry.object)) {
       this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {
@@ -154,11 +170,12 @@ export class Callee {
         return this.#start(id, started, parent).value
       }
       const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
-      this.#carryOut(id, () => ({ value: once }), parent)
+      this.#carryOut(id, () => ({ value: once }), parent, operand, bytes)
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true, again }
-      this.#carryOut(id, () => this.#operate(op, object, names, operand, this.exposure, origin), parent)
+      const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
+      this.#carryOut(id, operation, parent, operand, bytes)
     }
   }
 
@@ -177,7 +194,8 @@ export class Callee {
   /** The caller waits no longer. @throws ProtocolError for a call that was not made */
   cancel(id: number, reason: unknown): void {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (!this.#waiting.delete(id)) this.#signals.abort(id, reason)
+    if (this.#waiting.delete(id)) this.#weights.free(id)
+    else this.#signals.abort(id, reason)
   }
 
   /** A signal for a call that is under way. */
@@ -187,19 +205,26 @@ export class Callee {
 
   /** The call is over. */
   #letGo(id: number): void {
+    if (this.#weights.total > 0) this.#weights.free(id)
     const signals = this.#signals.over(id)
     if (signals) this.references.flows.letGo(signals)
   }
 
   /** What a call is refused for that is one too many. */
   #beyondLimits(id: number, steps: number): Refusal | undefined {
-    const { depth, pendingCalls, callsPerSecond } = this.limits
+    const { depth, pendingCalls, callsPerSecond, bufferedBytes } = this.limits
     if (steps > depth) return new Refusal('limit', `a path of more than ${depth} names (limits.depth)`)
     const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
     if (others >= pendingCalls) {
       return new Refusal(
         'limit',
         `${pendingCalls} calls are under way (limits.pendingCalls): wait for some of them`
+      )
+    }
+    if (this.weight > MOST_KEPT * bufferedBytes) {
+      return new Refusal(
+        'limit',
+        `calls under way were given more than ${MOST_KEPT * bufferedBytes} bytes (limits.bufferedBytes): wait for some of them`
       )
     }
     if (this.#rate?.allows() ?? true) return undefined
@@ -216,7 +241,14 @@ export class Callee {
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
-  #carryOut(id: number, operation: () => Outcome, parent: string | undefined, begun = false): void {
+  #carryOut(
+    id: number,
+    operation: () => Outcome,
+    parent: string | undefined,
+    operand: unknown,
+    bytes: readonly Uint8Array[],
+    begun = false
+  ): void {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
@@ -227,6 +259,7 @@ export class Callee {
     }
     if (!later) return this.reply(id, outcome)
     if (!begun && id > 0) this.answers.begin(id)
+    this.#weights.hold(id, operand, bytes)
     later.then(
       value => this.reply(id, { value }),
       error => this.fail(id, error)
@@ -265,7 +298,7 @@ export class Callee {
       return void this.#oneWays.delete(id)
     }
     let frame: number
-    if (error instanceof Refusal) frame = this.#push(formatRefused(id, error.code, error.message))
+    if (error instanceof Refusal) frame = this.channel.owe(formatRefused(id, error.code, error.message), [])
     else {
       try {
         const payload = boxValue(error, 'error', this.references)
@@ -311,6 +344,7 @@ export class Callee {
     this.#ready.clear()
     this.answers.clear()
     this.#waiting.clear()
+    this.#weights.clear()
     this.#oneWays.clear()
     this.#signals.end(reason)
   }

@@ -29,7 +29,7 @@ export function open(endpoint: string | Endpoint, options: ConnectOptions, { lim
     const defaults = { perMessageDeflate: false, maxPayload: payload, handshakeTimeout: PATIENCE }
     return WebSocketTransport.connect(
       endpoint,
-      { ...defaults, ...(options as object) },
+      { ...defaults, ...(options as object), autoPong: false },
       withoutSecrets(endpoint)
     )
   }

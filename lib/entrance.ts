@@ -138,6 +138,7 @@ export class Entrance implements Listener, UpgradeTarget {
     this.#budget = new HelloBudget(limits.helloBytes)
     this.#sockets = new WebSocketServer({
       noServer: true,
+      autoPong: false,
       perMessageDeflate: false,
       maxPayload: maxPayload(limits)
     })

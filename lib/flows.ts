@@ -170,7 +170,7 @@ export class Flows implements FlowPort {
       const why = ours ? error : new UnsendableError(`it ended with what cannot be sent: ${describe(error)}`)
       // Where not even that can be sent, it is told that it failed, and not why.
       if (value instanceof UnsendableError || value instanceof LimitError)
-        this.channel.reply(formatEnded(id, false), NO_BYTES)
+        this.channel.owe(formatEnded(id, false), NO_BYTES)
       else this.#tell(id, false, why, lent)
     }
   }

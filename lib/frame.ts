@@ -115,6 +115,26 @@ export function formatFrame(
   return frame
 }
 
+const COUNT = /^\[(\d{1,15})(?:(\])|(,1\])|,)/
+/** A longer one is no count. */
+const COUNT_LENGTH = 32
+
+/** What a frame that waits says of the frames that went the other way: read off its beginning, the rest is not looked at. */
+export function parseCount(data: FrameData): Pick<Frame, 'received' | 'alone' | 'asks'> {
+  const text = typeof data === 'string' ? data : data instanceof FrameInParts ? data.json : latin1(data)
+  const [found, received, alone, asks] = text.slice(0, COUNT_LENGTH).match(COUNT) ?? []
+  if (found === undefined) throw new ProtocolError(NO_FRAME)
+  const isAlone = found.length === text.length && typeof data === 'string'
+  return {
+    received: Number(received),
+    alone: isAlone && (alone ?? asks) !== undefined,
+    asks: isAlone && asks !== undefined
+  }
+}
+
+/** The beginning of the JSON of a binary frame. */
+const latin1 = (data: Uint8Array): string => String.fromCharCode(...data.subarray(8, 8 + COUNT_LENGTH))
+
 /**
  * @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`, or has
  * more than `values` ranges for one message.

@@ -8,9 +8,11 @@ import { clock, type Timer, unref } from './clock.js'
 /** What a heartbeat knows of the line, and does with it. */
 export interface Pulse {
   /** Whether silence says nothing, as this side does not listen. */
-  readonly paused: boolean
+  readonly stopped: boolean
   /** Bytes that came so far, of frames that are not complete, too: where a transport can tell. */
   readonly arrived: number | undefined
+  /** Falls as what was sent leaves: the other side reads then. */
+  readonly outgoing: number
   ask(): void
   /** Nothing has come for that many ms, and no answer either. */
   lost(ms: number): void
@@ -24,6 +26,7 @@ export class Heartbeat {
   heard = false
   #silent = 0
   #arrived: number | undefined
+  #outgoing = 0
   #turned = 0
   #timer: Timer | undefined
 
@@ -52,11 +55,12 @@ export class Heartbeat {
     // This side slept, or had no time: it has not listened, and what it heard before says nothing.
     const slept = now - this.#turned > this.interval
     this.#turned = now
-    const heard = this.heard || pulse.paused
+    const heard = this.heard || pulse.stopped
     // A frame that takes so long keeps whoever sends it from hearing of us, too, unless it is asked.
-    const halfway = !heard && pulse.arrived !== this.#arrived
+    const halfway = !heard && (pulse.arrived !== this.#arrived || pulse.outgoing < this.#outgoing)
     this.heard = false
     this.#arrived = pulse.arrived
+    this.#outgoing = pulse.outgoing
     this.#silent = slept || halfway ? 1 : heard ? 0 : this.#silent + 1
     if (this.#silent === 1) pulse.ask()
     else if (this.#silent > TURNS) pulse.lost((this.#silent * this.interval) / TURNS)

@@ -6,18 +6,22 @@ import type { Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import type { FrameData } from './frame.js'
 import { Heartbeat, type Pulse } from './heartbeat.js'
-import type { Limits } from './options.js'
+import { type Limits, MOST_KEPT } from './options.js'
 import { sizeOf } from './outbox.js'
+import { Patience, type Unread } from './patience.js'
 import type { PeerLimits } from './protocol.js'
 import { Receiver, type Recipient } from './receiver.js'
 import { isLoss, isRefusal, type Recovery } from './recovery.js'
 import { Sender, type Source } from './sender.js'
+import { inMicrotask } from './ticks.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
 
 /** What a link delivers to: the session above it. */
 export interface LinkListener extends Recipient {
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
+  /** About what is held for calls of the peer's that are under way, in bytes. */
+  readonly weight: number
   /** The transport was lost, and another one is awaited. */
   interrupted(reason: Reason): void
   /** Another transport carries on. */
@@ -34,15 +38,18 @@ export interface LinkSetup {
   readonly trace: Trace | undefined
 }
 
+const TOO_MANY_REPLIES = 'the other side has not read the replies it was sent before'
+
 export type LinkState = 'connecting' | 'open' | 'interrupted' | 'closed'
 
-export class Link implements TransportListener, Source, Pulse {
+export class Link implements TransportListener, Source, Pulse, Unread {
   state: LinkState = 'connecting'
   readonly sender: Sender
   readonly receiver: Receiver
   readonly #limits: Limits
   readonly #recovery: Recovery | undefined
   readonly #heartbeat: Heartbeat
+  readonly #patience: Patience
   #closing: Reason | undefined
   #keepsAlive = true
   #gone: (() => void) | undefined
@@ -59,7 +66,8 @@ export class Link implements TransportListener, Source, Pulse {
     this.#limits = limits
     this.#recovery = recovery
     this.#heartbeat = new Heartbeat(heartbeat, this)
-    this.sender = new Sender(this, limits, recovery !== undefined, trace, transport.moves === true)
+    this.#patience = new Patience(limits.pauseMs, this)
+    this.sender = new Sender(this, limits, recovery !== undefined, trace, transport.moves)
     this.receiver = new Receiver(transport, listener, this.sender, limits, trace)
   }
 
@@ -87,7 +95,7 @@ export class Link implements TransportListener, Source, Pulse {
     if (this.#closing) return transport.close(this.#closing)
     this.#recovery!.stop(transport)
     if (greeting !== undefined) transport.send(greeting)
-    kept.acknowledge(received)
+    this.sender.acknowledge(received)
     this.start(transport)
   }
 
@@ -95,9 +103,18 @@ export class Link implements TransportListener, Source, Pulse {
   call(message: string, bytes: readonly Uint8Array[]): number {
     const size = sizeOf(bytes)
     const { bufferedBytes } = this.#limits
-    if (!this.receiver.transport && this.sender.held + message.length + size > bufferedBytes) {
-      const why = `the connection is interrupted, and no more than ${bufferedBytes} bytes wait for it`
-      throw new LimitError('limit', `${why} (limits.bufferedBytes)`)
+    const left = bufferedBytes - message.length - size
+    const there = this.receiver.transport !== undefined
+    // One that is larger than what may wait goes all the same while not much does.
+    if (this.sender.held > (there ? Math.max(left, bufferedBytes / 2) : left)) {
+      if (there) this.#patience.start()
+      const why = there
+        ? 'the other side has not read or acted on what it was sent'
+        : 'the connection is interrupted'
+      throw new LimitError(
+        'limit',
+        `${why}, and no more than ${bufferedBytes} bytes wait for it (limits.bufferedBytes): wait for calls to settle`
+      )
     }
     return this.sender.push(message, bytes, size, 0)
   }
@@ -122,23 +139,50 @@ export class Link implements TransportListener, Source, Pulse {
   }
 
   room(): Promise<void> | undefined {
-    return this.sender.room()
+    const room = this.sender.room()
+    if (room && this.crowded) {
+      this.sender.ask()
+      if (this.receiver.transport) this.#patience.start()
+    }
+    return room
   }
 
   made(values: number): void {
     this.receiver.made(values)
   }
 
-  /** Sends a reply: as `push` does, but what piles up of them pauses the peer, or is too much for one that is away. */
   reply(message: string, bytes: readonly Uint8Array[]): number {
+    const { bufferedBytes } = this.#limits
+    if (this.sender.owed > MOST_KEPT * bufferedBytes) {
+      throw new LimitError('limit', `${TOO_MANY_REPLIES} (limits.bufferedBytes: ${bufferedBytes})`)
+    }
+    return this.owe(message, bytes)
+  }
+
+  owe(message: string, bytes: readonly Uint8Array[]): number {
     const { sender, receiver } = this
+    const { bufferedBytes } = this.#limits
     const size = sizeOf(bytes)
     // Nobody is there to read it.
     if (!receiver.transport && receiver.parting) return sender.frames
     receiver.replies(message.length + size)
     const frame = sender.push(message, bytes, size, message.length + size)
-    if (sender.owed > this.#limits.bufferedBytes) receiver.overflow()
+    if (sender.owed <= bufferedBytes) return frame
+    receiver.overflow()
+    if (receiver.transport) this.#patience.start()
+    else if (this.#keepsTooMuch) inMicrotask(() => this.#endAway())
     return frame
+  }
+
+  /** Whether more is kept than may be while the peer is away. */
+  get #keepsTooMuch(): boolean {
+    return this.sender.owed + this.listener.weight > MOST_KEPT * this.#limits.bufferedBytes
+  }
+
+  #endAway(): void {
+    const { bufferedBytes } = this.#limits
+    const message = `more replies and calls wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
+    this.end({ code: 'limit', message })
   }
 
   /**
@@ -176,7 +220,8 @@ export class Link implements TransportListener, Source, Pulse {
     this.#heartbeat.start()
     this.receiver.open(this.transport)
     this.sender.open(this.transport)
-    this.drained()
+    this.receiver.relieve()
+    if (this.unread) this.#patience.start()
     if (this.#closing) this.close(this.#closing)
     else if (state === 'interrupted') this.listener.resumed()
   }
@@ -198,6 +243,7 @@ export class Link implements TransportListener, Source, Pulse {
     if (over || this.state === 'connecting') return
     this.state = 'interrupted'
     this.listener.interrupted(reason)
+    if (this.#keepsTooMuch) this.#endAway()
   }
 
   /** The other side did not let this one in, or has no more than its hello: it is as if the transport had never opened. */
@@ -240,15 +286,30 @@ export class Link implements TransportListener, Source, Pulse {
     return this.receiver.counted
   }
 
-  get paused(): boolean {
-    return this.receiver.paused
+  // What the peer leaves unread.
+
+  get crowded(): boolean {
+    return this.sender.held > this.#limits.bufferedBytes / 2
   }
 
-  drained(): void {
-    this.receiver.drained()
+  get unread(): boolean {
+    return this.receiver.awaitsReader || this.crowded
+  }
+
+  get outgoing(): number {
+    return this.transport.outgoing
+  }
+
+  notRead(ms: number): void {
+    const message = `the other side has read or acknowledged nothing of what it was sent for ${ms} ms, and too much waits (limits.pauseMs)`
+    this.end({ code: 'peer-not-reading', message })
   }
 
   // The heartbeat.
+
+  get stopped(): boolean {
+    return this.receiver.stopped
+  }
 
   get arrived(): number | undefined {
     return this.transport.arrived
@@ -264,6 +325,7 @@ export class Link implements TransportListener, Source, Pulse {
 
   #stop(): void {
     this.#heartbeat.stop()
+    this.#patience.stop()
     this.receiver.stop()
   }
 }

@@ -64,13 +64,14 @@ export interface Limits {
    */
   readonly callsPerSecond: number
   /**
-   * Bytes of replies that the peer has not read. It is not read from while there are more.
+   * Bytes that are kept for the peer until it acknowledges them. A call to it that would add more rejects with a
+   * `LimitError`. While it has more replies than that to read, its calls wait; at twice as much, late replies are refused.
    *
    * @default 16 MiB
    */
   readonly bufferedBytes: number
   /**
-   * How long the peer may go without reading its replies when there are too many, in ms.
+   * How long the peer may go without reading or acknowledging anything while too much is kept for it, in ms.
    *
    * @default 30 000
    */
@@ -111,6 +112,9 @@ export interface Limits {
 
 /** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
 export const maxPayload = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
+
+/** How often `bufferedBytes` may be kept for a peer that calls and does not read, or whose calls wait. */
+export const MOST_KEPT = 2
 
 export const DEFAULT_LIMITS = {
   jsonBytes: 4 << 20,

@@ -1,16 +1,18 @@
 // Frames in: how many came, when they are acted on, and that the other side learns of it.
 //
 // What takes long to act on is acted on in slices, so that nobody else in the process waits for long. A peer that asks
-// and does not read the replies is not read from, until it does. What it sent before its end is acted on before that.
+// and does not acknowledge the replies is not acted on, until it does: its frames wait as they came, and only the count
+// at their beginning is read. What it sent before its end is acted on before that.
 import { clock, type Timer, unref } from './clock.js'
 import { formatMessage, type Trace } from './debug.js'
 import { ProtocolError, type Reason, reasonOf } from './errors.js'
-import { type Frame, type FrameData, parseFrame } from './frame.js'
-import type { Limits } from './options.js'
+import { type Frame, type FrameData, parseCount, parseFrame } from './frame.js'
+import { type Limits, maxPayload } from './options.js'
+import { Queue } from './queue.js'
 import type { Sender } from './sender.js'
 import { Slice } from './slice.js'
-import { inALaterTurn, inMicrotask } from './ticks.js'
-import type { Transport } from './transport.js'
+import { inALaterTurn } from './ticks.js'
+import { ROOM, type Transport } from './transport.js'
 
 /** What a receiver delivers to: the session. */
 export interface Recipient {
@@ -33,19 +35,27 @@ const COUNT_BYTES = 256 << 10
 
 export class Receiver {
   frames = 0
+  /** Of these, those that were acted on. */
+  acted = 0
   bytes = 0
   /** The count of our frames that the peer told last. */
   counted = 0
-  /** Frames that have come and wait, the first of them acted on up to `#waitingAt`. */
-  readonly #waiting: Frame[] = []
-  #waitingAt = 0
+  /** The frame that is being acted on, up to which message. */
+  #current: Frame | undefined
+  #actedTo = 0
+  /** Frames that have come and wait, as they came; and their bytes. */
+  readonly #waiting = new Queue<FrameData>()
+  #waitingBytes = 0
+  /** How many bytes may wait before no more are read. */
+  readonly #most: number
   /** Whether they wait for the peer to read its replies; else for their turn: `#behind` with the next slice. */
   #paused = false
   #behind = false
+  /** Whether the transport is not read from. */
+  #stopped = false
   readonly #slice = new Slice()
-  #pauseTimer: Timer | undefined
-  /** Bytes that had come when the count alone was told last. */
-  #toldBytes = 0
+  /** Bytes of frames acted on since the count alone was told. */
+  #untold = 0
   #countTimer: Timer | undefined
   /** What the session ends for when all that came before has been acted on: what comes after it is not heard. */
   parting: Reason | undefined
@@ -58,16 +68,24 @@ export class Receiver {
     private readonly sender: Sender,
     private readonly limits: Limits,
     private readonly trace: Trace | undefined
-  ) {}
-
-  /** Frames that were acted on. */
-  get acted(): number {
-    return this.frames - this.#waiting.length
+  ) {
+    // A frame of the largest has to fit, and all that a peer of the same limits keeps: its count may be at the end of that.
+    this.#most = Math.max(limits.bufferedBytes, maxPayload(limits))
   }
 
-  /** Whether nothing more is read until the peer reads its replies, or what it sent has been acted on. */
+  /** Whether nothing more is acted on until the peer reads its replies, or its turn comes. */
   get paused(): boolean {
     return this.#paused || this.#behind
+  }
+
+  /** Whether it is the peer that has to read before anything more is acted on. */
+  get awaitsReader(): boolean {
+    return this.#paused
+  }
+
+  /** Whether the transport is not read from: silence says nothing then. */
+  get stopped(): boolean {
+    return this.#stopped
   }
 
   /** Whether what came waits for nothing but its turn. */
@@ -83,21 +101,30 @@ export class Receiver {
   /** Frames come from there now. */
   open(transport: Transport): void {
     this.transport = transport
-    if (this.#paused) this.#awaitReader()
-    else if (this.#behind) this.#holdBack()
+    this.#stopped = false
+    this.#restrain()
   }
 
   /** No frames come until there is another transport. */
   interrupt(): void {
     this.transport = undefined
-    // It is owed what it may not have, again: what it sent before waits until it has that.
-    if (!this.parting && this.sender.owed > this.limits.bufferedBytes) this.#paused = true
   }
 
   /** Nothing is heard any more, or acted on. */
   close(): void {
     this.#closed = true
-    if (this.#behind) this.transport?.resume()
+    if (this.#stopped) this.transport?.resume()
+    this.#waiting.clear()
+    this.#current = undefined
+  }
+
+  /** Reads from the transport, or not. */
+  #restrain(): void {
+    const stop = this.#behind || this.#waitingBytes > this.#most
+    if (stop === this.#stopped || this.#closed) return
+    this.#stopped = stop
+    if (stop) this.transport?.pause()
+    else this.transport?.resume()
   }
 
   /** The session ends: when all that came before has been acted on, or now where that waits for the peer to read. */
@@ -109,63 +136,102 @@ export class Receiver {
   receive(data: FrameData): void {
     this.bytes += data.length
     if (this.parting || this.#closed) return
-    const atOnce = !this.#paused && !this.#behind
-    if (atOnce) this.#slice.begin(data.length)
+    const atOnce = !this.paused && !this.#current
     try {
-      const frame = parseFrame(data, this.limits)
-      if (this.trace) for (const message of frame.messages) this.trace('←', formatMessage(message))
-      this.#count(frame)
-      if (frame.alone) return
-      this.frames++
-      this.#waiting.push(frame)
+      if (atOnce) this.#receive(data)
+      else this.#keep(data)
     } catch (error) {
-      return this.end(reasonOf(error))
-    }
-    if (atOnce) this.#act()
-    if (this.acted >= this.sender.told + COUNT_FRAMES || this.bytes >= this.#toldBytes + COUNT_BYTES) {
-      this.tell(false)
+      this.end(reasonOf(error))
     }
   }
 
+  /** A frame that nothing is before. */
+  #receive(data: FrameData): void {
+    this.#slice.begin(data.length)
+    const frame = this.#parse(data)
+    this.#count(frame)
+    if (frame.alone) return this.listener.acknowledged(frame.received)
+    this.frames++
+    this.#current = frame
+    this.#act()
+  }
+
+  /** A frame that waits. */
+  #keep(data: FrameData): void {
+    const count = parseCount(data)
+    this.#count(count)
+    if (!count.alone) {
+      this.frames++
+      this.#waiting.push(data)
+      this.#waitingBytes += data.length
+      // Where reading cannot be stopped, or what was on its way comes all the same.
+      if (this.#waitingBytes > 2 * this.#most + ROOM) throw tooMuch(this.#waitingBytes)
+      this.#restrain()
+    }
+    this.relieve()
+  }
+
+  #parse(data: FrameData): Frame {
+    const frame = parseFrame(data, this.limits)
+    if (this.trace) for (const message of frame.messages) this.trace('←', formatMessage(message))
+    return frame
+  }
+
   /** What a frame says of the frames that went the other way. */
-  #count({ received, alone, asks }: Frame): void {
-    const { frames, kept } = this.sender
-    if (received > frames || received < this.counted) {
-      throw new ProtocolError(`a count of ${received} frames, of ${frames} sent`)
+  #count({ received, asks }: Pick<Frame, 'received' | 'asks'>): void {
+    const { sent } = this.sender.kept
+    if (received > sent || received < this.counted) {
+      throw new ProtocolError(`a count of ${received} frames, of ${sent} sent`)
     }
     this.counted = received
-    kept.acknowledge(received)
-    // Of a stalled peer, a frame to come will say the same when those before it have been acted on.
-    if (alone && this.#waiting.length === 0) this.listener.acknowledged(received)
+    this.sender.acknowledge(received)
     if (asks) this.tell(false)
+  }
+
+  /** The next frame that waits. A bad one ends the session. */
+  #next(): Frame | undefined {
+    const data = this.#waiting.shift()
+    if (data === undefined) return undefined
+    this.#waitingBytes -= data.length
+    try {
+      this.#current = this.#parse(data)
+    } catch (error) {
+      this.listener.end(reasonOf(error))
+    }
+    return this.#current
   }
 
   /** Acts on the frames that have come, as long as the peer reads its replies, and for no longer than a slice. */
   #act(): void {
-    for (let frame = this.#waiting[0]; frame && !this.#paused; frame = this.#waiting[0]) {
+    while (!this.#paused) {
+      const frame = this.#current ?? this.#next()
+      if (!frame) break
       const { received, messages, bytes, size } = frame
       this.sender.cork(messages.length)
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
       if (messages.length > 1) this.sender.atEndOfTick()
       this.#slice.take(size)
-      this.#waitingAt = this.listener.receive(messages, bytes, this.#waitingAt, size)
-      if (this.#waitingAt < messages.length) break
-      this.#waitingAt = 0
-      this.#waiting.shift()
+      this.#actedTo = this.listener.receive(messages, bytes, this.#actedTo, size)
+      if (this.#actedTo < messages.length) break
+      this.#actedTo = 0
+      this.#current = undefined
+      this.acted++
+      this.#untold += size
       // Only now: messages of this very frame may build on answers that its count says have arrived.
       this.listener.acknowledged(received)
       if (messages.length > 0) this.#owe()
     }
     this.sender.uncork()
     if (this.#closed) return
-    if (this.#waiting.length > 0 && !this.#paused) this.#fallBehind()
+    if (this.acted >= this.sender.told + COUNT_FRAMES || this.#untold >= COUNT_BYTES) this.tell(false)
+    if ((this.#current || this.#waiting.size > 0) && !this.#paused) this.#fallBehind()
     else if (this.#behind) this.#catchUp()
   }
 
   /** The rest waits for another turn of the event loop, and what is still to come for the rest. */
   #fallBehind(): void {
-    if (!this.#behind) this.#holdBack()
     this.#behind = true
+    this.#restrain()
     inALaterTurn(() => {
       this.#slice.goOn()
       if (!this.#closed) this.#act()
@@ -174,12 +240,8 @@ export class Receiver {
 
   #catchUp(): void {
     this.#behind = false
-    if (!this.#paused) this.transport?.resume()
+    this.#restrain()
     if (this.parting) this.listener.end(this.parting)
-  }
-
-  #holdBack(): void {
-    if (this.transport && !this.transport.unstoppable) this.transport.pause()
   }
 
   // The count that the peer is owed.
@@ -195,7 +257,7 @@ export class Receiver {
   }
 
   tell(asks: boolean): void {
-    this.#toldBytes = this.bytes
+    this.#untold = 0
     this.sender.tell(asks)
   }
 
@@ -211,44 +273,28 @@ export class Receiver {
     this.#slice.countValues(values)
   }
 
-  /** The peer leaves more replies unread than are kept for it. */
+  /** More replies wait for the peer than are to be kept for it: it is not acted on until it has read of them. */
   overflow(): void {
-    const { bufferedBytes } = this.limits
-    if (this.transport) {
-      if (!this.#paused) this.#awaitReader()
-      return
-    }
-    // What it sent before it went away waits for it, too.
+    if (this.#paused) return
     this.#paused = true
-    if (this.sender.owed > 2 * bufferedBytes) {
-      const message = `more replies wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
-      inMicrotask(() => this.listener.end({ code: 'limit', message }))
-    }
+    this.sender.ask()
   }
 
-  #awaitReader(): void {
-    this.#paused = true
-    this.transport!.pause()
-    this.#pauseTimer = clock.setTimeout(() => {
-      const message = `it was sent no replies for ${this.limits.pauseMs} ms, for the other side read none`
-      this.listener.end({ code: 'peer-not-reading', message })
-    }, this.limits.pauseMs)
-  }
-
-  /** The transport has room: a peer that has read its replies is read from again. */
-  drained(): void {
+  /** The peer has read of its replies: if that is enough, it is acted on again. */
+  relieve(): void {
     if (!this.#paused || this.sender.owed > this.limits.bufferedBytes / 2) return
     this.#paused = false
-    clock.clearTimeout(this.#pauseTimer)
     if (this.#behind) return
     this.#slice.goOn()
     this.#act()
-    if (!this.#paused && !this.#behind) this.transport?.resume()
+    this.#restrain()
   }
 
   stop(): void {
     clock.clearTimeout(this.#countTimer)
-    clock.clearTimeout(this.#pauseTimer)
     this.#countTimer = undefined
   }
 }
+
+const tooMuch = (bytes: number) =>
+  new ProtocolError(`${bytes} bytes of frames while this side could not act on them`, 'limit')

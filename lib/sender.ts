@@ -20,10 +20,8 @@ export interface Source {
   readonly counted: number
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
   trailing(): string | undefined
-  /** Whether the link waits for its peer to read. */
-  readonly paused: boolean
-  /** The transport had enough to carry, and has room again. */
-  drained(): void
+  /** Whether so much is kept for the peer that who sends more is to wait. */
+  readonly crowded: boolean
 }
 
 /** What every side takes. */
@@ -53,6 +51,9 @@ export class Sender {
   #full = false
   /** Bytes of replies in the outbox. */
   #owedInOutbox = 0
+  /** The count that is told alone, if one has not left yet; and whether another one is due then. */
+  #telling = false
+  #due: { readonly asks: boolean } | undefined
   /** How large a frame of more than one message may be. */
   #most: Pick<PeerLimits, 'jsonBytes' | 'frameBytes'> = LEAST
   #room: Promise<void> | undefined
@@ -99,7 +100,7 @@ export class Sender {
     return this.frames + this.#outbox.length > 1
   }
 
-  /** Bytes of replies that the transport has not been given yet. */
+  /** Bytes of replies that the peer has not acknowledged. */
   get owed(): number {
     return this.kept.owed + this.#owedInOutbox
   }
@@ -109,9 +110,9 @@ export class Sender {
     return this.kept.unsent + (this.#transport?.buffered ?? 0)
   }
 
-  /** Resolves when all that was sent has been given to a transport; undefined when most of it has been. */
+  /** Resolves when all that was sent has been given to a transport, and is not too much; undefined when most of it has been. */
   room(): Promise<void> | undefined {
-    if (this.ready && this.#outbox.size < MUCH) return undefined
+    if (this.ready && this.#outbox.size < MUCH && !this.source.crowded) return undefined
     this.#room ??= new Promise(resolve => {
       this.#roomy = resolve
     })
@@ -123,15 +124,24 @@ export class Sender {
     this.#roomy?.()
   }
 
-  /** Bytes that the peer is not known to have. */
+  /** Bytes that are kept for the peer. */
   get held(): number {
-    return this.kept.bytes + this.#outbox.size
+    const { bytes, keeps } = this.kept
+    const inTransport = keeps ? 0 : (this.#transport?.buffered ?? 0)
+    return bytes + inTransport + this.#outbox.size
+  }
+
+  /** The peer has that many frames. */
+  acknowledge(count: number): void {
+    this.kept.acknowledge(count)
+    if (this.#room && this.ready && !this.source.crowded) this.#tellOfRoom()
   }
 
   /** The transport takes frames from now on: first those that are kept. */
   open(transport: Transport): void {
     this.#transport = transport
-    this.#full = false
+    this.#full = this.#telling = false
+    this.#due = undefined
     this.flush()
     this.atEndOfTick()
   }
@@ -217,16 +227,41 @@ export class Sender {
     this.#takeTrailing()
     this.#transmit()
     if (this.ready && !this.#outbox.empty) this.#seal()
-    if (this.ready) this.#tellOfRoom()
+    if (this.ready && !this.source.crowded) this.#tellOfRoom()
+    this.#tellDue()
   }
 
-  /** Tells the count alone, if the transport takes it. It must not overtake a message that waits, as that may build on an answer. */
+  /** Asks the peer at the end of the tick what it has received. */
+  ask(): void {
+    this.#due = { asks: true }
+    this.atEndOfTick()
+  }
+
+  /**
+   * Tells the count alone, once the transport takes it and the one before has left: a peer that asks for many and reads none
+   * makes no queue. It must not overtake a message that waits, as that may build on an answer.
+   */
   tell(asks: boolean): void {
-    if (!this.ready) return
+    const transport = this.#transport
+    if (!this.ready || this.#telling) {
+      this.#due = { asks: asks || this.#due?.asks === true }
+      return
+    }
     if (this.#outbox.empty) this.told = this.source.acted
     const count = formatCount(this.told, asks)
     this.bytes += count.length
-    this.#transport!.send(count)
+    this.#telling = true
+    transport!.send(count, () => {
+      if (transport !== this.#transport) return
+      this.#telling = false
+      this.#tellDue()
+    })
+  }
+
+  #tellDue(): void {
+    const due = this.#due
+    this.#due = undefined
+    if (due) this.tell(due.asks)
   }
 
   /** What is to go along goes before what is sent after it. */
@@ -254,7 +289,7 @@ export class Sender {
 
   #send(transport: Transport, frame: FrameData): void {
     this.#full = transport.buffered + frame.length > ROOM
-    if (this.#full || this.source.paused) transport.send(frame, () => this.#drained(transport))
+    if (this.#full) transport.send(frame, () => this.#drained(transport))
     else transport.send(frame)
   }
 
@@ -262,7 +297,6 @@ export class Sender {
     if (transport !== this.#transport) return
     this.#full = false
     this.flush()
-    this.source.drained()
   }
 
   #tooLarge(size: string, limit: 'jsonBytes' | 'frameBytes'): LimitError {

@@ -254,6 +254,11 @@ export class Session<Root extends object = object, Identity = unknown> {
   }
 
   /** @internal */
+  get weight(): number {
+    return this.#callee.weight
+  }
+
+  /** @internal */
   trailing(): string | undefined {
     return this.#references.flows.trailing() ?? this.#references.trailing()
   }

@@ -7,22 +7,23 @@ import type { Tickets } from './tickets.js'
 /** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
 export const ROOM = 1 << 20
 
+/** All members are required, so that no transport around another one leaves one out. */
 export interface Transport {
   /** Begins delivery to `listener`. Called once, before anything else. */
   start(listener: TransportListener): void
   /** Whether it moves buffers to the other end: bytes are to be in parts then, with nobody else's hands on them. */
-  readonly moves?: boolean
+  readonly moves: boolean
   /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
   send(frame: FrameData, sent?: () => void): void
   /** Bytes that were sent and have not left this process. */
   readonly buffered: number
-  /** Bytes that have come, of frames that are not complete, too; for transports that can tell. */
-  readonly arrived?: number | undefined
-  /** Stops reading from the other end, which is slowed down by that, and goes on. */
+  /** Falls as what was sent leaves, parts of a frame, too, where a transport can tell. Nothing else is said by it. */
+  readonly outgoing: number
+  /** Bytes that have come, of frames that are not complete, too; undefined where a transport cannot tell. */
+  readonly arrived: number | undefined
+  /** Stops reading from the other end, which is slowed down by that, and goes on; where that cannot be, frames come all the same. */
   pause(): void
   resume(): void
-  /** Set where frames come all the same, and many of them are held against the other end: no pause for a moment. */
-  readonly unstoppable?: true
   /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
   close(reason: Reason): void
   /** It keeps the process alive no more. */
@@ -42,8 +43,11 @@ const nothing = () => {}
 /** Where a link begins that is to look for its first transport by itself. */
 export const NOWHERE: Transport = {
   start: listener => listener.closed({ code: 'unreachable', message: 'no connection was tried yet' }),
+  moves: false,
   send: nothing,
   buffered: 0,
+  outgoing: 0,
+  arrived: undefined,
   pause: nothing,
   resume: nothing,
   close: nothing,

@@ -9,13 +9,16 @@ export abstract class Wrapped implements Transport {
   abstract start(listener: TransportListener): void
 
   get moves(): boolean {
-    return this.inner.moves === true
+    return this.inner.moves
   }
   send(frame: FrameData, sent?: () => void): void {
     this.inner.send(frame, sent)
   }
   get buffered(): number {
     return this.inner.buffered
+  }
+  get outgoing(): number {
+    return this.inner.outgoing
   }
   get arrived(): number | undefined {
     return this.inner.arrived

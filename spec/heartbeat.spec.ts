@@ -5,8 +5,9 @@ import { setClock } from './clock.js'
 
 /** A line of which it is said what comes, and when. */
 class Line {
-  paused = false
+  stopped = false
   arrived = 0
+  outgoing = 0
   readonly told: string[] = []
   readonly heartbeat = new Heartbeat(1000, this)
   ask() {
@@ -63,10 +64,25 @@ t.test(
   }
 )
 
+t.test('a peer that reads what it is sent, however slowly, is there', async t => {
+  const line = new Line()
+  line.heartbeat.start()
+  line.outgoing = 1_000_000
+  pass(1000)
+  for (let i = 0; i < 20; i++) {
+    line.outgoing -= 1000
+    pass(500)
+  }
+  t.notMatch(line.told, /lost/)
+  line.outgoing += 1000
+  pass(5000)
+  t.match(line.told.at(-1), /lost/, 'that more is sent to it says nothing')
+})
+
 t.test('silence says nothing where this side does not listen', async t => {
   const line = new Line()
   line.heartbeat.start()
-  line.paused = true
+  line.stopped = true
   pass(10_000)
   t.same(line.told, [])
 })

@@ -1653,7 +1653,7 @@ t.test('a raw peer', async t => {
     await quiet()
     peer.send([[Op.call, ++peer.calls, 0, 'mark', []]])
     const [session] = server.sessions
-    await until(() => session!.link.paused)
+    await until(() => session!.link.receiver.paused)
     t.equal(marks, 0)
     peer.resume()
     await peer.reply(peer.calls)

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
+import { PING, RawPeer, TEXT, webSocketFrame } from './raw-peer.js'
 
 class Store extends Service {
   held: unknown[] = []
@@ -349,7 +350,7 @@ t.test('helloMs: a socket that says nothing is closed, and was never a session',
   t.equal(server.sessions.size, 0)
 })
 
-t.test('bufferedBytes: a peer that does not read is not read from; when it does, all is answered', t =>
+t.test('bufferedBytes: a peer that does not read is not acted on; when it does, all is answered', t =>
   overMemory(
     t,
     Store,
@@ -358,11 +359,11 @@ t.test('bufferedBytes: a peer that does not read is not read from; when it does,
       await conn.ping()
       server.hold()
       const calls = Array.from({ length: 40 }, (_, i) => conn.root.text(200_000 + i))
-      await until(() => server.held > 0)
+      await until(() => conn.served.link.receiver.awaitsReader)
       const before = conn.served.stats
       const more = Array.from({ length: 40 }, (_, i) => conn.root.text(300_000 + i))
-      await until(() => conn.transports[0].held > 0)
-      t.equal(conn.served.stats.framesIn, before.framesIn, 'nothing more is read')
+      await until(() => conn.served.stats.framesIn > before.framesIn)
+      t.equal(conn.served.stats.callsIn, before.callsIn, 'nothing more is acted on')
       t.ok(server.buffered < 4 << 20, 'and what waits for the peer is bounded')
       server.letGo()
       const texts = await Promise.all([...calls, ...more])
@@ -381,7 +382,10 @@ t.test('pauseMs: a peer that goes on not reading loses its session, on both ends
   await conn.ping()
   server.hold()
   const calls = Array.from({ length: 30 }, () => rejection(conn.root.text(100_000)))
-  t.match(await conn.served.closed, { code: 'peer-not-reading', message: /it was sent no replies for 50 ms/ })
+  t.match(await conn.served.closed, {
+    code: 'peer-not-reading',
+    message: /has read or acknowledged nothing of what it was sent for 50 ms/
+  })
   server.letGo()
   for (const error of await Promise.all(calls)) t.match(String(error), /peer-not-reading|it resolved/)
   t.match(await conn.closed, { code: 'peer-not-reading' })
@@ -408,8 +412,10 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   const { bytesOut } = session!.stats
   greedy.resume()
   let read = 0
+  let frames = 0
   greedy.on('message', (data: Buffer) => {
     read += data.length
+    if (data.length > 10) greedy.send(`[${++frames}]`)
     if (read > 400e6) greedy.close()
   })
   await until(() => session!.stats.bytesOut > bytesOut)
@@ -464,3 +470,192 @@ t.test('what takes long to read rejects that call: a Date, a URL', t =>
     t.match(await rejection(take(long)), { code: /limit|unsendable/ })
   })
 )
+
+const SMALL = { bufferedBytes: 1 << 16, jsonBytes: 1 << 16, frameBytes: 1 << 16 }
+
+t.test('frames that come though nothing should, as a page gets them, have a bound', async t => {
+  const conn = pair(Store, { serving: { limits: SMALL } })
+  const [ours, its] = conn.transports
+  await conn.ping()
+  its.pause = () => {}
+  its.hold()
+  const calls = Array.from({ length: 5 }, () => rejection(conn.root.text(60_000)))
+  await until(() => conn.served.link.receiver.paused)
+  // What is said of its replies is that none came.
+  for (let i = 0; i < 40; i++) ours.send(`[1,[[1,${7 + i},0,"keep",["${'x'.repeat(60_000)}"]]]]`)
+  t.match(await conn.served.closed, {
+    code: 'limit',
+    message: /bytes of frames while this side could not act on them/
+  })
+  its.letGo()
+  await Promise.all(calls)
+  t.match(await conn.closed, { code: 'limit' })
+})
+
+t.test('a peer that reads all and acknowledges nothing is answered no more, and then gone', async t => {
+  const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 20, pauseMs: 100 } })
+  const peer = await RawPeer.open(server.url, { counts: false, keeps: false })
+  await peer.ping()
+  const [session] = server.sessions
+  const ended = new Promise<Reason>(resolve => session!.on('closed', resolve))
+  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
+  t.match(await ended, {
+    code: 'peer-not-reading',
+    message: /read or acknowledged nothing of what it was sent for 100 ms/
+  })
+  t.ok(peer.bytesIn < 1.3 * 2 ** 20, `${peer.bytesIn} bytes were kept for it`)
+  t.match((await peer.closed).reason, /^peer-not-reading/)
+  await server.close()
+})
+
+t.test('a peer that acknowledges one by one is answered to the end', async t => {
+  await using server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18, pauseMs: 300 } })
+  const peer = await RawPeer.open(server.url, { keeps: false })
+  const texts = 40
+  const last = peer.reply(texts)
+  for (let i = 0; i < texts; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
+  await last
+  t.ok(peer.bytesIn > texts * 100_000)
+  await peer.end()
+})
+
+t.test('answers that come late are refused once far too much waits', async t => {
+  const answers: ((text: string) => void)[] = []
+  const later = { later: () => new Promise<string>(resolve => answers.push(resolve)) }
+  await using server = await serve(later, { port: 0, limits: { bufferedBytes: 1 << 18 } })
+  const peer = await RawPeer.open(server.url, { counts: false })
+  for (let i = 0; i < 20; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
+  await until(() => answers.length === 20)
+  for (const answer of answers) answer('x'.repeat(100_000))
+  t.match(await peer.reply(20), [Op.refused, 20, 'limit', /has not read the replies it was sent before/])
+  t.ok(peer.bytesIn < 3 * 2 ** 18, `${peer.bytesIn} bytes were kept for it`)
+  t.equal(peer.messages.filter(([op]) => op === Op.refused).length, 14)
+  await peer.end()
+})
+
+t.test('a peer that asks for counts and for pongs, and reads none, makes no queue of them', async t => {
+  await using server = await serve(Store, { port: 0 })
+  const peer = await RawPeer.open(server.url)
+  await peer.ping()
+  peer.pause()
+  const [session] = server.sessions
+  // What the machine itself holds of them may be some MiB.
+  const ask = Buffer.concat(Array.from({ length: 4000 }, () => webSocketFrame(TEXT, '[1,1]')))
+  const ping = Buffer.concat(Array.from({ length: 1000 }, () => webSocketFrame(PING, 'x'.repeat(100))))
+  for (let i = 0; i < 150; i++) {
+    peer.write(i % 2 ? ask : ping)
+    await peer.drained()
+  }
+  const { bytesIn } = session!.stats
+  t.ok(session!.link.outgoing < 1 << 16, `${session!.link.outgoing} bytes of them wait`)
+  t.ok(bytesIn > 0)
+  peer.resume()
+  await peer.end()
+})
+
+t.test('calls to a peer that does not read reject, and its session ends', async t => {
+  let callback: Netref<(text: string) => void> | undefined
+  const service = { subscribe: (listener: Netref<(text: string) => void>) => void (callback = listener) }
+  const failed: unknown[] = []
+  const server = await serve(service, {
+    port: 0,
+    limits: { bufferedBytes: 1 << 20, pauseMs: 100 },
+    onError: error => void failed.push(error)
+  })
+  const peer = await RawPeer.open(server.url, { counts: false, keeps: false })
+  await peer.ask(Op.call, 0, 'subscribe', [[1, 'listen']], [['f', [0]]])
+  const [session] = server.sessions
+  const ended = new Promise<Reason>(resolve => session!.on('closed', resolve))
+  peer.pause()
+  const calls = Array.from({ length: 30 }, () => rejection(callback!('x'.repeat(100_000))))
+  const errors = await Promise.all(calls.slice(10))
+  t.match(errors[0], {
+    name: 'LimitError',
+    message:
+      /^listen#1\("x+…"\): the other side has not read or acted on what it was sent, and no more than 1048576 bytes wait/
+  })
+  const oneWay = Netref.oneway(callback!)
+  t.match(await rejection(oneWay('x'.repeat(100_000))), { name: 'LimitError' })
+  t.ok(session!.stats.buffered <= 1 << 20, `${session!.stats.buffered} bytes wait for it`)
+  t.match(await ended, { code: 'peer-not-reading' })
+  await Promise.all(calls)
+  await peer.end()
+  await server.close()
+})
+
+t.test('one call may be larger than what may wait, where nothing does', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const text = 'x'.repeat(500_000)
+      for (let i = 0; i < 3; i++) t.equal(await conn.root.keep(text), i + 1)
+      const calls = [1, 2].map(() => conn.root.keep(text))
+      t.match(await rejection(calls[1]!), { name: 'LimitError' })
+      t.equal(await calls[0], 4)
+    },
+    { limits: { bufferedBytes: 100_000 } }
+  )
+)
+
+t.test('who awaits one-way calls is slowed down, and none rejects', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const keep = Netref.oneway(conn.root.keep)
+      for (let i = 0; i < 200; i++) await keep('x'.repeat(10_000))
+      await conn.ping()
+    },
+    { limits: { bufferedBytes: 100_000 } }
+  )
+)
+
+t.test('what calls under way were given has a bound, and is let go of with them', async t => {
+  let settle: (value: unknown) => void = () => {}
+  const service = {
+    later: () => new Promise(resolve => (settle = resolve)),
+    take: () => new Promise(() => {})
+  }
+  await using server = await serve(service, { port: 0, limits: { bufferedBytes: 1 << 20 } })
+  const values = [
+    { text: 'x'.repeat(300_000) },
+    Array.from({ length: 5000 }, () => []),
+    Array.from({ length: 30_000 }, () => 1)
+  ]
+  const open = async () => {
+    const peer = await RawPeer.open(server.url)
+    await peer.ping()
+    const session = [...server.sessions].at(-1)!
+    peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
+    return { peer, session, answer: peer.calls }
+  }
+  const fill = async (peer: RawPeer, target: number, name: string) => {
+    const ids: number[] = []
+    for (let i = 0; i < 30; i++) {
+      peer.send([[Op.call, ++peer.calls, target, name, [values[i % values.length]]]])
+      ids.push(peer.calls)
+    }
+    const refused = await peer.until(([op, , code]) => op === Op.refused && code === 'limit')
+    t.match(refused[3], /calls under way were given more than 2097152 bytes \(limits\.bufferedBytes\)/)
+    return ids
+  }
+
+  const running = await open()
+  await fill(running.peer, 0, 'take')
+  t.ok(running.session.weight < 3 * 2 ** 20, `${running.session.weight} bytes are held`)
+  await running.peer.end()
+  t.match(await running.session.closed, { code: 'limit' }, 'and not for long, once it is gone')
+
+  const { peer, session, answer } = await open()
+  const ids = await fill(peer, -answer, 'x')
+  t.ok(session.weight < 3 * 2 ** 20, `${session.weight} bytes are held`)
+  peer.send(ids.map(id => [Op.cancel, id]))
+  await until(() => session.weight === 0)
+  peer.send([[Op.call, ++peer.calls, -answer, 'x', [values[0]]]])
+  await until(() => session.weight > 0)
+  settle({ x: () => 1 })
+  await peer.reply(peer.calls)
+  t.equal(session.weight, 0)
+  await peer.end()
+})

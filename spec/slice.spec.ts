@@ -80,7 +80,7 @@ t.test('others have their turn, and the order is kept', async t => {
       const stop = turns()
       const calls = numbers.map(i => root.work(i))
       await until(() => worker.did.length > 0)
-      t.ok(theirs.link.paused, 'nothing more is read meanwhile')
+      t.ok(theirs.link.receiver.paused, 'nothing more is read meanwhile')
       // Another frame, that came meanwhile.
       const noted = root.note('after')
       t.ok(worker.did.length < CALLS)
@@ -88,7 +88,7 @@ t.test('others have their turn, and the order is kept', async t => {
       t.equal(await noted, 'after')
       t.ok(stop() > 4, 'more than one turn')
       t.same(worker.did, [...numbers, 'after'])
-      t.notOk(theirs.link.paused)
+      t.notOk(theirs.link.receiver.paused)
     }
   )
 })
@@ -289,7 +289,7 @@ t.test('close() in the midst ends it there and then', async t => {
       session = theirs
       const calls = numbers.map(i => rejection(root.work(i)))
       await until(() => worker.did.length > 0)
-      t.ok(session.link.paused)
+      t.ok(session.link.receiver.paused)
       const began = performance.now()
       await session.close()
       t.ok(performance.now() - began < 1500, 'nothing is waited for')
@@ -311,7 +311,7 @@ t.test('a server that drains waits for what has come', async t => {
   const root = conn.root as Loose
   const [theirs] = server.sessions
   const calls = numbers.map(i => root.work(i))
-  await until(() => theirs!.link.paused)
+  await until(() => theirs!.link.receiver.paused)
   await Promise.all([server.close({ drain: 10_000 }), conn.closed])
   t.same(await Promise.all(calls), numbers)
   await assertClean(t, conn.session, theirs!)
@@ -364,7 +364,7 @@ t.test('a peer that reads again while the next slice is due', async t => {
     (await Promise.all(texts)).map(text => text.length),
     [2_000_000, 2_000_001]
   )
-  await until(() => !conn.served.link.paused)
+  await until(() => !conn.served.link.receiver.paused)
   await assertClean(t, conn.session, conn.served)
 })
 
@@ -379,7 +379,7 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
   await until(() => its.held > 0 && conn.served.stats.buffered > 1 << 20)
   for (let i = 0; i < 20; i++) await turn()
   t.ok(worker.did.length < CALLS, 'no more is acted on')
-  t.ok(conn.served.link.paused)
+  t.ok(conn.served.link.receiver.paused)
   its.letGo()
   const replies = await Promise.all(calls)
   t.same(
@@ -387,6 +387,6 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
     numbers
   )
   t.same(worker.did, numbers)
-  await until(() => !conn.served.link.paused)
+  await until(() => !conn.served.link.receiver.paused)
   await assertClean(t, conn.session, conn.served)
 })

@@ -21,6 +21,8 @@ const DRAIN_WITHIN = 30_000
 const PEER = 'the other end of the stream'
 
 export class DuplexTransport implements Transport {
+  readonly moves = false
+  readonly arrived = undefined
   readonly #input: Readable
   readonly #output: Writable
   #listener!: TransportListener
@@ -86,6 +88,10 @@ export class DuplexTransport implements Transport {
 
   get buffered(): number {
     return this.#output.writableLength
+  }
+
+  get outgoing(): number {
+    return this.buffered
   }
 
   pause(): void {

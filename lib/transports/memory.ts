@@ -10,6 +10,8 @@ interface UnderWay {
 
 /** One end of a pair. What it sends arrives at the other end in a microtask, unless it is held back. */
 export class MemoryTransport implements Transport {
+  readonly moves = false
+  readonly arrived = undefined
   #other!: MemoryTransport
   #listener: TransportListener | undefined
   /** Frames on the way to the other end, and at last the reason this end closed for. */
@@ -58,6 +60,10 @@ export class MemoryTransport implements Transport {
 
   /** There is nothing in it that keeps a process alive. */
   unref(): void {}
+
+  get outgoing(): number {
+    return this.buffered
+  }
 
   pause(): void {
     this.#paused = true

@@ -68,6 +68,7 @@ export class MessagePortTransport implements Transport {
   #taken = 0
   #paused = false
   readonly moves = true
+  readonly arrived = undefined
   #listener!: TransportListener
   #port: MessagePort | undefined
   /** Takes off the listeners on the endpoint that are for the handshake alone. */
@@ -110,18 +111,25 @@ export class MessagePortTransport implements Transport {
 
   send(frame: string | FrameInParts, sent?: () => void): void {
     this.#untold += frame.length
-    if (sent) this.#waiting.push(sent)
-    if (typeof frame === 'string') return this.#port!.postMessage(frame)
-    const { json, ranges } = frame
-    this.#port!.postMessage(
-      [json, ...ranges],
-      ranges.map(({ buffer }) => buffer as ArrayBuffer)
-    )
+    if (typeof frame === 'string') this.#port!.postMessage(frame)
+    else {
+      const { json, ranges } = frame
+      this.#port!.postMessage(
+        [json, ...ranges],
+        ranges.map(({ buffer }) => buffer as ArrayBuffer)
+      )
+    }
+    if (sent && this.buffered > 0) this.#waiting.push(sent)
+    else sent?.()
   }
 
   /** So little as the other end does not mention counts as taken. */
   get buffered(): number {
     return this.#untold < TELL_AFTER ? 0 : this.#untold
+  }
+
+  get outgoing(): number {
+    return this.buffered
   }
 
   /** There is no way to stop a port: the other end stops for want of room. */

@@ -21,14 +21,13 @@ const CLOSE_WITHIN = 2000
 const LOOK_EVERY = 10
 
 export class BrowserSocketTransport implements Transport {
-  readonly unstoppable = true
+  readonly moves = false
+  readonly arrived = undefined
   #listener!: TransportListener
   #wasOpen = false
   #closed = false
   /** Told when there is room again. */
   #waiting: (() => void)[] = []
-  /** Bytes of frames that came while nothing should; undefined while they may. */
-  #unasked: number | undefined
   #late: Timer | undefined
 
   constructor(
@@ -67,13 +66,14 @@ export class BrowserSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
-  pause(): void {
-    this.#unasked ??= 0
+  get outgoing(): number {
+    return this.buffered
   }
 
-  resume(): void {
-    this.#unasked = undefined
-  }
+  /** A page cannot stop reading. */
+  pause(): void {}
+
+  resume(): void {}
 
   close(reason: Reason): void {
     this.socket.close(CLOSE_CODE, formatFarewell(reason))
@@ -84,8 +84,7 @@ export class BrowserSocketTransport implements Transport {
   unref(): void {}
 
   #receive(frame: string | Uint8Array): void {
-    if (this.#unasked !== undefined) this.#unasked += frame.length
-    if (frame.length > this.maxPayload || (this.#unasked ?? 0) > ROOM + this.maxPayload) {
+    if (frame.length > this.maxPayload) {
       const reason: Reason = { code: 'limit', message: `${this.address} sent more than there was room for` }
       this.close(reason)
       return this.#end(reason)

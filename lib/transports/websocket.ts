@@ -33,11 +33,14 @@ export class WebSocketTransport implements Transport {
   #error: Error | undefined
   /** What the server said in place of opening the socket. */
   #refusal: IncomingMessage | undefined
+  /** The last ping, while one is being answered. */
+  #pinged: Buffer | undefined
   #wasOpen = false
   #keepsAlive = true
   /** What frames are written to: undefined where an extension of the socket changes them on their way. */
   #writable: Socket | undefined
   readonly #masking: Masking
+  readonly moves = false
   readonly #poll = new BusyPoll()
 
   constructor(
@@ -50,6 +53,25 @@ export class WebSocketTransport implements Transport {
     this.#masking = stream ? 'none' : maskingFor(socket.url)
     socket.on('error', error => {
       this.#error ??= error
+    })
+    socket.on('ping', (data: Buffer) => this.#pong(data))
+  }
+
+  /** Answers the last ping, once the answer to the one before has left: who pings and reads none makes no queue. */
+  #pong(data: Buffer): void {
+    const waits = this.#pinged !== undefined
+    this.#pinged = data
+    if (!waits) this.#answerPing()
+  }
+
+  #answerPing(): void {
+    const { socket } = this
+    const data = this.#pinged
+    if (socket.readyState !== socket.OPEN) return
+    socket.pong(data, undefined, () => {
+      const later = this.#pinged
+      this.#pinged = undefined
+      if (later && later !== data) this.#pong(later)
     })
   }
 
@@ -130,6 +152,14 @@ export class WebSocketTransport implements Transport {
   /** Closes at once, without a word. */
   terminate(): void {
     this.socket.terminate()
+  }
+
+  /** A write counts as waiting until all of it has left: its handle tells of the parts. */
+  get outgoing(): number {
+    const { _handle } = (this.stream ?? {}) as {
+      readonly _handle?: { readonly writeQueueSize?: number } | null
+    }
+    return this.buffered + (_handle?.writeQueueSize ?? 0)
   }
 
   get arrived(): number | undefined {

@@ -1,0 +1,67 @@
+// What the calls under way hold: a peer decides on their arguments, and on how long they wait.
+import { isPlainRecord } from './expose.js'
+import { SparseMap } from './sparse-map.js'
+
+/** About what an entry of a list or record weighs in memory, a list or record itself, and anything with an identity, in bytes. */
+const ENTRY = 16
+const OBJECT = 64
+const REFERENCE = 512
+/** Less than that is bounded by the number of calls. */
+const LEAST = 512
+
+export class Weights {
+  readonly #of = new SparseMap<number, number>()
+  /** The sum, in bytes. */
+  total = 0
+
+  /** A call waits, or goes on: it holds its operand meanwhile. */
+  hold(id: number, operand: unknown, bytes: readonly Uint8Array[]): void {
+    const weight = weightOf(operand, bytes)
+    if (weight < LEAST) return
+    this.free(id)
+    this.#of.set(id, weight)
+    this.total += weight
+  }
+
+  /** The call is over, or does not hold it any more. */
+  free(id: number): void {
+    const weight = this.#of.get(id)
+    if (weight === undefined) return
+    this.#of.delete(id)
+    this.total -= weight
+  }
+
+  clear(): void {
+    this.#of.clear()
+    this.total = 0
+  }
+}
+
+/** What an operand weighs with the bytes beside it: about. */
+export function weightOf(operand: unknown, bytes: readonly Uint8Array[]): number {
+  let weight = 0
+  for (const { byteLength } of bytes) weight += byteLength
+  const met = new Set<object>()
+  const add = (part: unknown) => {
+    weight += ENTRY
+    if (typeof part === 'string') weight += part.length
+    else if (typeof part === 'function') weight += REFERENCE
+    else if (typeof part === 'object' && part !== null) met.add(part)
+  }
+  add(operand)
+  // What is added to a set while it is gone through is gone through as well.
+  for (const object of met) {
+    const parts = partsOf(object)
+    weight += parts ? OBJECT : REFERENCE
+    parts?.forEach(add)
+  }
+  return weight
+}
+
+/** Of what else there is, references among it, nothing is looked at. */
+function partsOf(object: object): readonly unknown[] | undefined {
+  if (Array.isArray(object)) return object
+  if (object instanceof Map) return [...object].flat()
+  if (object instanceof Set) return [...object]
+  return isPlainRecord(object) ? Object.values(object) : undefined
+}
