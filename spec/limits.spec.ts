@@ -5,6 +5,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
+import { weightOf } from '../lib/weight.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from './raw-peer.js'
 
@@ -658,4 +659,14 @@ t.test('what calls under way were given has a bound, and is let go of with them'
   await peer.reply(peer.calls)
   t.equal(session.weight, 0)
   await peer.end()
+})
+
+t.test('what an operand weighs: what is in it, and references for what they cost', async t => {
+  t.equal(weightOf('x'.repeat(1000), [new Uint8Array(500)]), 1516)
+  const items = ['x'.repeat(100), () => 1, new Date()]
+  const inside = 3 * 16 + 100 + 512 + 512
+  for (const all of [items, new Set(items), { a: items[0], b: items[1], c: items[2] }]) {
+    t.equal(weightOf(all, []), 16 + 64 + inside)
+  }
+  t.equal(weightOf(new Map([[1, items]]), []), 16 + 64 + 2 * 16 + 64 + inside)
 })
