@@ -543,7 +543,7 @@ t.test('a peer that asks for counts and for pongs, and reads none, makes no queu
   // What the machine itself holds of them may be some MiB.
   const ask = Buffer.concat(Array.from({ length: 4000 }, () => webSocketFrame(TEXT, '[1,1]')))
   const ping = Buffer.concat(Array.from({ length: 1000 }, () => webSocketFrame(PING, 'x'.repeat(100))))
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 50; i++) {
     peer.write(i % 2 ? ask : ping)
     await peer.drained()
   }
@@ -669,4 +669,19 @@ t.test('what an operand weighs: what is in it, and references for what they cost
     t.equal(weightOf(all, []), 16 + 64 + inside)
   }
   t.equal(weightOf(new Map([[1, items]]), []), 16 + 64 + 2 * 16 + 64 + inside)
+})
+
+t.test('a bad frame ends the session in its turn, where it waits for a peer to read', async t => {
+  const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18 } })
+  const peer = await RawPeer.open(server.url, { counts: false })
+  await peer.ping()
+  const [session] = server.sessions
+  for (let i = 0; i < 6; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
+  await until(() => session!.link.receiver.awaitsReader)
+  peer.text('[0,[[]')
+  await until(() => peer.received >= 4)
+  peer.text(`[${peer.received}]`)
+  t.match(await session!.closed, { code: 'protocol', message: /a frame that is not JSON/ })
+  await peer.closed
+  await server.close()
 })
