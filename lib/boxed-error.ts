@@ -1,6 +1,7 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 import type { Boxing } from './boxing.js'
 import { ProtocolError } from './errors.js'
+import { hearsay, isHearsay } from './hearsay.js'
 import { printableLines } from './printable.js'
 import { errorClass, errorName } from './registry.js'
 import type { IsRaw } from './unbox.js'
@@ -55,6 +56,7 @@ export function boxError(error: Error, boxing: Boxing, depth: number): BoxedErro
     name: text(error, 'name'),
     message: text(error, 'message')
   }
+  if (isHearsay(error, boxed.class, boxing.giver)) return { ...boxed, ...hearsay(error, boxed.class) }
   const omitted: string[] = []
   const fields: unknown[] = []
   const own = error as unknown as Record<string, unknown>

@@ -2,6 +2,7 @@
 import { whenAborted } from './aborts.js'
 import { clock } from './clock.js'
 import type { Signal } from './flow-types.js'
+import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
 import { isKey } from './parser.js'
 import { isA } from './realms.js'
@@ -51,17 +52,20 @@ const wrong = (name: string, meant: string, value: unknown) =>
   new TypeError(`Netref.with: \`${name}\` is ${meant}, not ${describe(value)}`)
 
 /**
- * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first.
+ * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first. `peer` is who was called,
+ * as in `aboutCall`.
  *
  * @returns what takes that back
  */
 export function watch(
   { signal, timeout }: CallOptions,
   label: () => string,
-  stop: (reason: unknown) => void
+  stop: (reason: unknown) => void,
+  peer: object
 ): () => void {
   const unheard = signal && whenAborted(signal, () => stop(signal.reason))
-  const late = () => stop(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'))
+  const late = () =>
+    stop(aboutCall(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
   const timer = timeout === undefined ? undefined : clock.setTimeout(late, timeout)
   return () => {
     unheard?.()

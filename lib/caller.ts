@@ -14,6 +14,7 @@ import {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
+import { aboutCall } from './hearsay.js'
 import { InFlight } from './in-flight.js'
 import { formatPath } from './labels.js'
 import type { Path } from './names.js'
@@ -115,7 +116,7 @@ export class Caller {
       if (payload) unsend(payload, this.references)
       else silenceAll(operand)
       const ours = error instanceof UnsendableError || error instanceof NetrefError
-      if (ours) error.message = `${result.label}: ${error.message}`
+      if (ours) aboutCall(error, this.references).message = `${result.label}: ${error.message}`
       result.reject(error, ours)
     }
     return result
@@ -161,7 +162,8 @@ export class Caller {
     const stop = watch(
       options,
       () => result.label,
-      reason => this.#abandon(id, result, reason)
+      reason => this.#abandon(id, result, reason),
+      this.references
     )
     this.#watched.set(id, { options, stop })
     // An accessor of a user's may have aborted it in the midst.
@@ -240,7 +242,7 @@ export class Caller {
     const result = this.#waiting(id)
     this.#over(id)
     if (!result) return
-    const error = refusalError(code, result.label, text)
+    const error = aboutCall(refusalError(code, result.label, text), this.references)
     result.reject(error, true)
     this.#witness.replied(id, false, error)
   }

@@ -14,6 +14,7 @@ import {
   UnsendableError
 } from './errors.js'
 import type { Report } from './events.js'
+import { aboutCall } from './hearsay.js'
 import { Inflow, RemoteIterator } from './inflow.js'
 import { describe } from './labels.js'
 import { type Ref, type Requester, stateOf } from './netref.js'
@@ -284,7 +285,7 @@ export class Flows implements FlowPort {
     const flow = this.#arrived.get(ref.id)
     if (flow?.ref !== ref) return
     this.#arrived.delete(ref.id)
-    flow.lost(new ReleasedError('released', `${ref.label} was released`))
+    flow.lost(aboutCall(new ReleasedError('released', `${ref.label} was released`), this.references))
   }
 
   /** @throws ProtocolError when the message does not go with what it is about */
@@ -297,7 +298,9 @@ export class Flows implements FlowPort {
       value = unbox(message[3], message[4], bytes, this.references)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      return flow?.ended(false, refusalError(error.code, flow.ref.label, error.message))
+      if (!flow) return
+      const refused = refusalError(error.code, flow.ref.label, error.message)
+      return flow.ended(false, aboutCall(refused, this.references))
     } finally {
       this.letGo(this.takeFresh())
     }

@@ -4,6 +4,7 @@ import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
+import { aboutCall } from './hearsay.js'
 import type { Ref } from './netref.js'
 import { formatPull, Op } from './protocol.js'
 import { silenceAll } from './unsent.js'
@@ -116,10 +117,11 @@ export class Inflow implements ArrivedFlow {
     if (this.#readers.length === 0) this.held = undefined
     if (this.port.buffered > this.port.bufferedBytes) {
       const message = `${this.ref.label}: more than ${this.port.bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
-      this.fail(new LimitError('limit', message))
+      this.fail(aboutCall(new LimitError('limit', message)))
     } else if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
       // Once as many are on their way where another netref has read before.
-      this.fail(new LimitError('limit', `${this.ref.label}: far more items came than were asked for`))
+      const message = `${this.ref.label}: far more items came than were asked for`
+      this.fail(aboutCall(new LimitError('limit', message)))
     }
   }
 
@@ -224,7 +226,8 @@ export class Inflow implements ArrivedFlow {
     try {
       const step = (await result.settled()) as Step
       // Of an object of this side nothing is read: the other one may have no right to.
-      if (!isPlainRecord(step)) throw new TypeError(`${this.ref.label}: what ${method}() came to is no step`)
+      if (!isPlainRecord(step))
+        throw aboutCall(new TypeError(`${this.ref.label}: what ${method}() came to is no step`))
       over = step.done === true
       return step
     } finally {

@@ -3,6 +3,7 @@
 
 import type { CallOptions } from './call-options.js'
 import { type Copy, copyWith, introduce } from './copies.js'
+import { aboutCall } from './hearsay.js'
 import { iterateLater, iterateNetref } from './iterate.js'
 import { cutName, describe, formatPath } from './labels.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
@@ -102,8 +103,10 @@ export abstract class Handler implements ProxyHandler<object> {
     throw this.#silent('an operation of the remote object')
   }
   #silent(cure: string): TypeError {
-    return new TypeError(
-      `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${cure}\``
+    return aboutCall(
+      new TypeError(
+        `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${cure}\``
+      )
     )
   }
 

@@ -1,4 +1,5 @@
 // Streams to read: opened at home, and what stands for them on the other side.
+import { aboutCall } from './hearsay.js'
 import type { Inflow } from './inflow.js'
 import { isA } from './realms.js'
 import type { Origin, Source } from './source.js'
@@ -120,7 +121,7 @@ export function readableOf(inflow: Inflow, bytes: boolean): ReadableStream {
 /** A stream takes the buffer of what it is given: not the one that a whole frame is in. */
 function own(chunk: unknown, inflow: Inflow): Uint8Array<ArrayBuffer> {
   if (isA('Uint8Array', chunk) && chunk.byteLength > 0) return new Uint8Array(chunk)
-  const error = new TypeError(`${inflow.ref.label}: a chunk of a byte stream that is no bytes`)
+  const error = aboutCall(new TypeError(`${inflow.ref.label}: a chunk of a byte stream that is no bytes`))
   inflow.fail(error)
   throw error
 }

@@ -5,6 +5,7 @@ import { ofAnotherCopy } from './copies.js'
 import type { Description } from './description.js'
 import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
+import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
 import { copyBehind, extend, type Handler, hasArrived, Ref, stateOf, viewOf } from './netref.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
@@ -82,7 +83,10 @@ export const Netref = {
    */
   release(netref: Reference<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
     const ref = refBehind(netref) ?? handlerOf(netref, 'release').ref
-    if (!ref) throw new TypeError(`Netref.release: ${stateOf(netref)!.label} is not here yet: await it first`)
+    if (!ref)
+      throw aboutCall(
+        new TypeError(`Netref.release: ${stateOf(netref)!.label} is not here yet: await it first`)
+      )
     ref.session.release(ref)
   },
 

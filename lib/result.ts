@@ -2,6 +2,7 @@
 import { localizeStack } from './boxed-error.js'
 import type { CallOptions } from './call-options.js'
 import { Refusal, refusalError } from './errors.js'
+import { aboutCall } from './hearsay.js'
 import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
 import type { Path } from './names.js'
@@ -168,7 +169,7 @@ export class Result extends Handler {
       if (!(error instanceof Refusal)) result.reject(error, false)
       else {
         silenceAll(operand)
-        result.reject(refusalError(error.code, result.label, error.message), true)
+        result.reject(aboutCall(refusalError(error.code, result.label, error.message)), true)
       }
     }
     return result

@@ -7,6 +7,7 @@ import type { Place, ReferenceKind } from './box.js'
 import { type BoxedError, fillError, makeError, partsOfError } from './boxed-error.js'
 import { costOf, costOfKeys, Effort } from './effort.js'
 import { ProtocolError, Refusal, tooManyValues } from './errors.js'
+import { saidBy } from './hearsay.js'
 import { describe } from './labels.js'
 import type { Limits } from './options.js'
 import type { Groups, Kind } from './protocol.js'
@@ -191,7 +192,7 @@ function revive(kind: Kind, raw: unknown, taker: Taker, made: Made): unknown {
     case 's':
       return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, effort)
     case 'e':
-      return fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, isRaw)
+      return saidBy(fillError((shells.get(raw) ?? makeError(raw)) as Error, raw, isRaw), taker)
     case 't':
       return recordsOf(raw, isRaw, tables)
     case 'd':
