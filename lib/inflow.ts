@@ -117,11 +117,11 @@ export class Inflow implements ArrivedFlow {
     if (this.#readers.length === 0) this.held = undefined
     if (this.port.buffered > this.port.bufferedBytes) {
       const message = `${this.ref.label}: more than ${this.port.bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
-      this.fail(aboutCall(new LimitError('limit', message)))
+      this.fail(aboutCall(new LimitError('limit', message), this.port.references))
     } else if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
       // Once as many are on their way where another netref has read before.
       const message = `${this.ref.label}: far more items came than were asked for`
-      this.fail(aboutCall(new LimitError('limit', message)))
+      this.fail(aboutCall(new LimitError('limit', message), this.port.references))
     }
   }
 

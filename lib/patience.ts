@@ -1,5 +1,5 @@
 // A peer that leaves too much unread is waited for as long as it makes progress: who reads slowly and steadily stays.
-import { clock, type Timer, unref } from './clock.js'
+import { clock, type Timer } from './clock.js'
 
 /** What is known of a peer that reads, or does not. */
 export interface Unread {
@@ -35,7 +35,6 @@ export class Patience {
     this.#still = 0
     this.#see()
     this.#timer = clock.setInterval(() => this.#look(), this.ms / LOOKS)
-    unref(this.#timer)
   }
 
   stop(): void {

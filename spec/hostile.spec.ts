@@ -19,7 +19,7 @@ import { assertClean, rejection } from './helpers.js'
 import { type Account, Victim } from './victims.js'
 import { collect, type Loose } from './wire.js'
 
-const COUNT = Number(process.env.NETREF_FUZZ ?? 25_000)
+const COUNT = Number(process.env.NETREF_FUZZ ?? 8_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
 const ALONE = process.env.NETREF_FUZZ_INPUT
 /** Which of the inputs go where. */

@@ -219,6 +219,8 @@ export class RawPeer {
       return void this.socket.end()
     }
     if (kind !== TEXT && kind !== BINARY) return
+    // A client that comes back says who it is before any frame.
+    if (kind === TEXT && payload.toString().startsWith('["')) return
     const frame = parseFrame(kind === TEXT ? payload.toString() : payload, NO_LIMITS)
     if (frame.alone) {
       if (frame.asks && this.#counts) this.text(`[${this.received}]`)

@@ -66,9 +66,11 @@ export class BrowserSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
+  /* c8 ignore start: the browser specs run it. */
   get outgoing(): number {
     return this.buffered
   }
+  /* c8 ignore stop */
 
   /** A page cannot stop reading. */
   pause(): void {}

@@ -159,6 +159,7 @@ export class WebSocketTransport implements Transport {
     const { _handle } = (this.stream ?? {}) as {
       readonly _handle?: { readonly writeQueueSize?: number } | null
     }
+    /* c8 ignore next: before it is open, and once it is closed, there is no handle. */
     return this.buffered + (_handle?.writeQueueSize ?? 0)
   }
 
