@@ -1,9 +1,9 @@
 // What takes long to act on is acted on in slices: others have their turn meanwhile, and nothing else changes.
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import { clock } from '../lib/clock.js'
 import { connect, Netref, type PairOptions, pair, Service, type Session, serve } from '../lib/index.js'
 import { MemoryTransport } from '../lib/transports/memory.js'
-import { clock } from '../lib/clock.js'
 import { assertClean, both, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
