@@ -25,7 +25,7 @@ import { Tickets } from './tickets.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
-import { addTarget, removeTarget, type UpgradeTarget } from './upgrades.js'
+import { addTarget, removeTarget } from './upgrades.js'
 
 export interface EntranceOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
@@ -93,7 +93,7 @@ const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
   trustProxy: 'a boolean'
 }
 
-export class Entrance implements Listener, UpgradeTarget {
+export class Entrance implements Listener {
   readonly resuming: Listener['resuming']
   readonly #server: Server
   readonly #isOwn: boolean
