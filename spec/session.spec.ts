@@ -106,7 +106,10 @@ for (const over of [overMemory, overSocket]) {
       const sums = await Promise.all(Array.from({ length: 100 }, (_, i) => conn.root.add(i, 1)))
       t.equal(sums[99], 100)
       t.ok(conn.stats.framesOut - before.framesOut <= 2, 'a hundred calls')
-      t.ok(conn.stats.framesIn - before.framesIn <= 2, 'a hundred answers')
+      t.ok(
+        conn.stats.framesIn - before.framesIn <= 3,
+        'a hundred answers; on a busy machine a slice ends between them'
+      )
       const again = conn.stats
       await Promise.all(Array.from({ length: 100 }, (_, i) => conn.root.later(i)))
       t.ok(conn.stats.framesIn - again.framesIn <= 4, 'two of asynchronous handlers for each')
