@@ -52,8 +52,10 @@ export class Patience {
   }
 
   #look(): void {
+    /* c8 ignore start: whether it has read between two looks is a matter of time. */
     if (!this.peer.unread) return this.stop()
     this.#still = this.#see() ? 0 : this.#still + 1
+    /* c8 ignore stop */
     if (this.#still < LOOKS) return
     this.stop()
     this.peer.notRead(this.ms)

@@ -156,6 +156,7 @@ export class WebSocketTransport implements Transport {
 
   /** A write counts as waiting until all of it has left: its handle tells of the parts. */
   get outgoing(): number {
+    /* c8 ignore next: before the socket there is no stream. */
     const { _handle } = (this.stream ?? {}) as {
       readonly _handle?: { readonly writeQueueSize?: number } | null
     }
