@@ -9,7 +9,7 @@ const { connect, expose, Netref, Service, serve } = (await import(
 )) as typeof import('../../../lib/index.js')
 
 /** The sizes to which the growth rows go are beyond the usual limits. */
-const limits = { exports: 2_000_000, imports: 2_000_000, pendingCalls: 200_000 }
+const limits = { exports: 2_000_000, imports: 2_000_000, pendingCalls: 200_000, bufferedBytes: 1 << 28 }
 
 class Bench extends Service {
   #held: unknown[] = []
