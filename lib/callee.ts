@@ -41,7 +41,7 @@ export class Callee {
   #order = 0
   /** What those of them do that still wait for it. */
   readonly #waiting = new SparseMap<number, (answer: Answer) => void>()
-  readonly #weights = new Weights()
+  readonly #weights: Weights
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
@@ -62,6 +62,7 @@ export class Callee {
     this.#operate = policed(operate, session, exposure.before)
     references.flows.ask = askerOf(session, exposure.before)
     this.#rate = rateOf(limits.callsPerSecond)
+    this.#weights = new Weights(MOST_KEPT * limits.bufferedBytes)
     this.#witness = new Witness(session, 'in')
   }
 

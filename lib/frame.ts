@@ -127,7 +127,6 @@ export function parseCount(data: FrameData): Pick<Frame, 'received' | 'alone' | 
   const isAlone = found.length === text.length && typeof data === 'string'
   return {
     received: Number(received),
-    /* c8 ignore next: a count that asks may come while frames wait, and no spec times that. */
     alone: isAlone && (alone ?? asks) !== undefined,
     asks: isAlone && asks !== undefined
   }

@@ -2,7 +2,7 @@
 import { isPlainRecord } from './expose.js'
 import { SparseMap } from './sparse-map.js'
 
-/** About what an entry of a list or record weighs in memory, a list or record itself, and anything with an identity, in bytes. */
+// Estimates, in bytes: an entry of a list or record, a list or record itself, and what has an identity.
 const ENTRY = 16
 const OBJECT = 64
 const REFERENCE = 512
@@ -14,9 +14,14 @@ export class Weights {
   /** The sum, in bytes. */
   total = 0
 
+  constructor(
+    /** A larger operand counts as that many bytes. */
+    private readonly most: number
+  ) {}
+
   /** A call waits, or goes on: it holds its operand meanwhile. */
   hold(id: number, operand: unknown, bytes: readonly Uint8Array[]): void {
-    const weight = weightOf(operand, bytes)
+    const weight = weightOf(operand, bytes, this.most)
     if (weight < LEAST) return
     this.free(id)
     this.#of.set(id, weight)
@@ -37,8 +42,8 @@ export class Weights {
   }
 }
 
-/** What an operand weighs with the bytes beside it: about. */
-export function weightOf(operand: unknown, bytes: readonly Uint8Array[]): number {
+/** The estimated weight of an operand with the bytes beside it. Beyond `most` bytes it is not counted further. */
+export function weightOf(operand: unknown, bytes: readonly Uint8Array[], most: number): number {
   let weight = 0
   for (const { byteLength } of bytes) weight += byteLength
   const met = new Set<object>()
@@ -46,22 +51,28 @@ export function weightOf(operand: unknown, bytes: readonly Uint8Array[]): number
     weight += ENTRY
     if (typeof part === 'string') weight += part.length
     else if (typeof part === 'function') weight += REFERENCE
-    else if (typeof part === 'object' && part !== null) met.add(part)
+    else if (typeof part === 'object' && part !== null && met.size < met.add(part).size) weight += OBJECT
   }
   add(operand)
   // What is added to a set while it is gone through is gone through as well.
   for (const object of met) {
     const parts = partsOf(object)
-    weight += parts ? OBJECT : REFERENCE
-    parts?.forEach(add)
+    if (!parts) weight += REFERENCE - OBJECT
+    else for (let i = 0; i < parts.length && weight <= most; i++) add(parts[i])
+    if (weight > most) break
   }
   return weight
 }
 
-/** Of what else there is, references among it, nothing is looked at. */
+/** The parts of data; undefined for everything else, references included. */
 function partsOf(object: object): readonly unknown[] | undefined {
-  if (Array.isArray(object)) return object
-  if (object instanceof Map) return [...object].flat()
-  if (object instanceof Set) return [...object]
-  return isPlainRecord(object) ? Object.values(object) : undefined
+  try {
+    if (Array.isArray(object)) return object
+    if (object instanceof Map) return [...object].flat()
+    if (object instanceof Set) return [...object]
+    return isPlainRecord(object) ? Object.values(object) : undefined
+  } catch {
+    // The method that was called may have given it an accessor that throws.
+    return undefined
+  }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { ProtocolError, Refusal } from '../lib/errors.js'
-import { formatFrame, parseFrame } from '../lib/frame.js'
+import { formatFrame, parseCount, parseFrame } from '../lib/frame.js'
 import { registerType, Service } from '../lib/index.js'
 import { keysOf, toKey, toName } from '../lib/names.js'
 import { parseMessage } from '../lib/parser.js'
@@ -851,4 +851,11 @@ t.test('of a long frame its depth is told by its text', async t => {
   })
   t.throws(() => parseFrame(`[0,["${'x'.repeat(1 << 21)}`, limits), { message: 'a frame that is not JSON' })
   t.throws(() => parseFrame(`[0,["${'\\"'.repeat(1 << 20)}`, limits), { message: 'a frame that is not JSON' })
+})
+
+t.test('of a frame that waits the count at its beginning is read, and nothing else', async t => {
+  t.same(parseCount('[3]'), { received: 3, alone: true, asks: false })
+  t.same(parseCount('[3,1]'), { received: 3, alone: true, asks: true })
+  t.same(parseCount('[3,[[1]'), { received: 3, alone: false, asks: false })
+  for (const text of ['', '[', '[x]', '["3"]', '{}']) t.throws(() => parseCount(text), ProtocolError)
 })
