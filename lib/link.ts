@@ -234,7 +234,7 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   closed(reason: Reason): void {
     this.#stop()
     const { receiver } = this
-    if (isRefusal(reason) && receiver.frames === 0) this.#takeBack()
+    if ((isRefusal(reason) && receiver.frames === 0) || this.sender.withholds) this.#takeBack()
     const over = this.#closing || receiver.parting || !isLoss(reason) || !this.#recovery?.lost(this, reason)
     if (over && (this.#closing || !receiver.behind)) return this.#part(reason)
     if (over) receiver.end(reason)
@@ -246,7 +246,7 @@ export class Link implements TransportListener, Source, Pulse, Unread {
     if (this.#keepsTooMuch) this.#endAway()
   }
 
-  /** The other side did not let this one in: it is as if the transport had never opened. */
+  /** The other side did not let this one in, or has no more than its hello: it is as if the transport had never opened. */
   #takeBack(): void {
     this.state = 'connecting'
     this.sender.kept.takeBack()

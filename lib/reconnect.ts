@@ -20,7 +20,12 @@ export interface ReconnectOptions {
   readonly maxDelay?: number | undefined
   /** Ends the search when it aborts: the session ends with `connection-lost`. */
   readonly signal?: Signal | undefined
-  /** Whether to go on trying where not even the first connection comes about. @default false */
+  /**
+   * Whether to go on trying until the server has let the client in for the first time. Calls wait for that, which takes
+   * one round trip more: none runs twice, whichever connection is cut.
+   *
+   * @default false
+   */
   readonly initial?: boolean | undefined
 }
 
@@ -31,11 +36,11 @@ const LONGEST = 2 ** 31 - 1
 
 export class Reconnect implements Recovery {
   goodFor = 0
+  initial: boolean
   #token: string | undefined
   readonly #delay: number
   readonly #maxDelay: number
   readonly #signal: Signal | undefined
-  #initial: boolean
   readonly #patience: number
   #tries = 0
   /** When the socket was lost. */
@@ -55,7 +60,7 @@ export class Reconnect implements Recovery {
     this.#delay = checkMs('reconnect.delay', delay)
     this.#maxDelay = checkMs('reconnect.maxDelay', maxDelay)
     this.#signal = signal
-    this.#initial = initial
+    this.initial = initial
     this.#patience = Math.min(heartbeat || TRY, TRY)
   }
 
@@ -72,12 +77,12 @@ export class Reconnect implements Recovery {
   /** Looks for a socket for a new session from now on. @returns whether it may */
   renew(): boolean {
     this.#token = undefined
-    this.#initial = true
+    this.initial = true
     return !this.#signal?.aborted
   }
 
   lost(link: Link, { retryAfter }: Reason): boolean {
-    const hopeless = link.state === 'connecting' ? !this.#initial : this.token === undefined
+    const hopeless = link.state === 'connecting' ? !this.initial : this.token === undefined
     // Whatever was tried, it is that which was lost.
     this.#trying = undefined
     if (hopeless || this.#signal?.aborted) return false

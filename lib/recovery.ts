@@ -9,6 +9,8 @@ export interface Recovery {
   token: string | undefined
   /** For how long after its socket was lost a session may be carried on, in ms: the server says so. */
   goodFor: number
+  /** Whether a first connection is looked for, too: nothing but the hello leaves before the peer has answered it. */
+  readonly initial?: boolean
   /** The transport is lost. @returns whether another one is awaited; where none comes, `link.end` is called */
   lost(link: Link, reason: Reason): boolean
   /** No other transport is awaited any more: this one has come, or the session has ended. */

@@ -38,6 +38,8 @@ export class Sender {
   bytes = 0
   /** The count of frames that the peer was told last. */
   told = 0
+  /** Whether nothing leaves after the first frame until the peer has said what it takes. */
+  withholds = false
   readonly kept: KeptFrames
   readonly #outbox = new Outbox()
   #tickOpen = false
@@ -72,11 +74,20 @@ export class Sender {
   /** The peer has said what it takes. */
   learn(peer: PeerLimits): void {
     this.peer = this.#most = peer
+    if (!this.withholds) return
+    this.withholds = false
+    this.atEndOfTick()
+  }
+
+  /** What waits is the first frame. The rest leaves when the peer has answered it: until then nothing else can be lost. */
+  withhold(): void {
+    this.withholds = true
+    this.#seal()
   }
 
   /** Whether what is sent now leaves at once. */
   get ready(): boolean {
-    return this.#transport !== undefined && !this.#full
+    return this.#transport !== undefined && !this.#full && !(this.withholds && this.kept.sent > 0)
   }
 
   /** Whether there is something to be sent. */
@@ -84,9 +95,9 @@ export class Sender {
     return this.kept.waiting || !this.#outbox.empty
   }
 
-  /** Whether more than one message waits, or has never left. */
+  /** Whether there is more than the hello. */
   get waitingForMore(): boolean {
-    return this.kept.waiting || this.#outbox.length > 1
+    return this.frames + this.#outbox.length > 1
   }
 
   /** Bytes of replies that the peer has not acknowledged. */
@@ -143,6 +154,7 @@ export class Sender {
 
   /** Gives the transport all that waits, as the last thing, however much that is. */
   close(): void {
+    this.withholds = false
     while (this.#transport) {
       this.#full = false
       this.flush()

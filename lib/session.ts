@@ -113,9 +113,10 @@ export class Session<Root extends object = object, Identity = unknown> {
    * handed to anybody: until then nothing of a user's is run.
    */
   start(): this {
-    const { initiates, keying, limits } = this.setup
+    const { initiates, keying, limits, recovery } = this.setup
     this.#callee.keyed = keying?.(this.identity, this.#references, error => this.report(error))
     if (initiates) this.link.push(formatHello(limits), NO_BYTES)
+    if (recovery?.initial) this.link.sender.withhold()
     this.link.start()
     return this
   }

@@ -23,13 +23,16 @@ class Clock extends Service {
   }
 }
 
-/** A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. */
+/**
+ * A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. Or the
+ * 101 comes through, and the socket is cut: at once, or when the server has answered what the client sent.
+ */
 class Door {
   readonly waiting: Socket[] = []
   knocks = 0
   readonly #through = new Set<Socket>()
   readonly #server = net.createServer(socket => this.#knock(socket))
-  is: 'open' | 'shut' | 'held' = 'open'
+  is: 'open' | 'shut' | 'held' | 'cut at the 101' | 'cut at the answer' = 'open'
 
   private constructor(private readonly target: string) {}
 
@@ -49,7 +52,25 @@ class Door {
     socket.on('error', () => {})
     if (this.is === 'shut') socket.destroy()
     else if (this.is === 'held') this.waiting.push(socket.pause())
-    else this.#letThrough(socket)
+    else if (this.is === 'open') this.#letThrough(socket)
+    else this.#cutEarly(socket, this.is === 'cut at the 101')
+  }
+
+  #cutEarly(socket: Socket, atOnce: boolean): void {
+    const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
+    beyond.on('error', () => {})
+    socket.pipe(beyond)
+    socket.on('close', () => beyond.destroy())
+    let head = ''
+    beyond.on('data', data => {
+      const upgraded = head.includes('\r\n\r\n')
+      if (upgraded) return socket.destroy()
+      head += data.toString('latin1')
+      const end = head.indexOf('\r\n\r\n') + 4
+      if (end < 4) return
+      if (atOnce || end < head.length) socket.end(head.slice(0, end))
+      else socket.write(head)
+    })
   }
 
   #letThrough(socket: Socket): void {
@@ -214,6 +235,106 @@ t.test('a first connection that came late is one like any other: nothing looks f
   search.abort()
   t.equal(conn.state, 'open', 'there is no search to be ended')
   t.equal(await conn.root.now(), 'now')
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+for (const cut of ['cut at the 101', 'cut at the answer'] as const) {
+  t.test(`with \`initial\`, a first connection ${cut} is looked for again: each call runs once`, async t => {
+    for (const token of [undefined, 'ann']) {
+      Clock.paid = 0
+      const server = await serve(Clock, {
+        port: 0,
+        authenticate: request => (token ? request.token() : 'nobody')
+      })
+      const door = await Door.before(server.url)
+      door.is = cut
+      const told: string[] = []
+      const conn = connect<Clock>(door.url, { token, reconnect: { ...SOON, initial: true } })
+      conn.on('interrupted', () => told.push('interrupted'))
+      conn.on('resumed', () => told.push('resumed'))
+      const calls = [conn.root.pay(), conn.root.size('x'.repeat(100_000))]
+      await until(() => door.knocks > 3)
+      t.equal(Clock.paid, 0)
+      const late = conn.root.pay()
+      door.open()
+      t.same(await Promise.all([...calls, late]), [1, 100_000, 2])
+      t.equal(Clock.paid, 2)
+      t.same(told, [])
+      door.cut()
+      t.equal(await conn.root.pay(), 3, 'from then on it resumes')
+      t.same(told, ['interrupted', 'resumed'])
+      // Sessions of which a hello is all that came wait for their clients yet.
+      const open = [...server.sessions].filter(({ state }) => state === 'open')
+      await assertClean(t, conn.session, ...open)
+      await conn.close()
+      await door.close()
+      await server.close()
+    }
+  })
+}
+
+t.test('without `initial` the first call leaves with the hello, and rejects where it is cut', async t => {
+  Clock.paid = 0
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'cut at the answer'
+  const conn = connect<Clock>(door.url, { reconnect: SOON })
+  t.match(await rejection(conn.root.pay()), { code: 'connection-lost', mayHaveRun: true })
+  t.same([Clock.paid, door.knocks], [1, 1])
+  await assertClean(t, conn.session)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test(
+  'with `initial`, close() before the hello sends what was called, and nothing where there is no socket',
+  async t => {
+    Clock.paid = 0
+    const server = await serve(Clock, { port: 0 })
+    const door = await Door.before(server.url)
+    const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+    const pay = rejection(conn.root.pay())
+    await until(() => conn.state === 'open')
+    await conn.close()
+    t.match(await pay, { code: 'closed', mayHaveRun: true })
+    await until(() => Clock.paid === 1)
+    door.is = 'cut at the answer'
+    const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
+    const unpaid = rejection(next.root.pay())
+    await until(() => next.state === 'open')
+    await until(() => next.state === 'connecting')
+    await next.close()
+    t.match(await unpaid, { code: 'closed', mayHaveRun: false })
+    const idle = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+    await idle.close()
+    t.match(await idle.closed, { code: 'closed' })
+    t.equal(Clock.paid, 1)
+    await assertClean(t, conn.session, next.session, idle.session)
+    await door.close()
+    await server.close()
+  }
+)
+
+t.test('a renewed session that is cut before the hello is looked for again: a call runs once', async t => {
+  Clock.paid = 0
+  const server = await serve(Clock, { port: 0, resumeWindow: 0 })
+  const door = await Door.before(server.url)
+  const conn = connect<Clock>(door.url, { renew: true, reconnect: SOON })
+  t.equal(await conn.root.pay(), 1)
+  door.is = 'cut at the answer'
+  const { session } = conn
+  door.cut()
+  await until(() => conn.session !== session)
+  const renewed = conn.session
+  const pay = conn.root.pay()
+  await until(() => door.knocks > 3)
+  door.open()
+  t.equal(await pay, 2)
+  t.equal(conn.session, renewed)
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()
   await door.close()
