@@ -25,6 +25,7 @@ import { openReadable, readableOf } from './readable.js'
 import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
 import { type Origin, originOf } from './source.js'
 import { SparseMap } from './sparse-map.js'
+import { inMicrotask } from './ticks.js'
 import { type Taker, unbox } from './unbox.js'
 import { type Home, silenceAll, unsend } from './unsent.js'
 import type { FlowKind } from './values.js'
@@ -98,7 +99,6 @@ export function refBehind(object: object): Ref | undefined {
   return netref && stateOf(netref)?.ref
 }
 
-const resolved = Promise.resolve()
 const NOTHING: readonly unknown[] = []
 const NO_BYTES: readonly Uint8Array[] = []
 
@@ -189,7 +189,7 @@ export class Flows implements FlowPort {
 
   retell(id: number): void {
     if (!this.#home.has(id)) return
-    if (this.#retelling.size === 0) void resolved.then(this.#retell)
+    if (this.#retelling.size === 0) inMicrotask(this.#retell)
     this.#retelling.add(id)
   }
 

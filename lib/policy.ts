@@ -47,6 +47,7 @@ export class PeerCall {
 function decide(before: Before, session: Session, call: PeerCall): void {
   deciding(() => decided('`before`', before(call, session), call))
 }
+
 type Before = NonNullable<CommonOptions['before']>
 
 /** `operate` for a peer: with `before`, if there is one. */

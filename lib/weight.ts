@@ -21,7 +21,7 @@ export class Weights {
 
   /** A call waits, or goes on: it holds its operand meanwhile. */
   hold(id: number, operand: unknown, bytes: readonly Uint8Array[]): void {
-    const weight = weightOf(operand, bytes, this.most)
+    const weight = footprintOf(operand, bytes, this.most)
     if (weight < LEAST) return
     this.free(id)
     this.#of.set(id, weight)
@@ -42,8 +42,8 @@ export class Weights {
   }
 }
 
-/** The estimated weight of an operand with the bytes beside it. Beyond `most` bytes it is not counted further. */
-export function weightOf(operand: unknown, bytes: readonly Uint8Array[], most: number): number {
+/** The estimated memory of an operand with the bytes beside it. Beyond `most` bytes it is not counted further. */
+export function footprintOf(operand: unknown, bytes: readonly Uint8Array[], most: number): number {
   let weight = 0
   for (const { byteLength } of bytes) weight += byteLength
   const met = new Set<object>()

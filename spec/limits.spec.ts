@@ -5,7 +5,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
-import { weightOf } from '../lib/weight.js'
+import { footprintOf } from '../lib/weight.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from './raw-peer.js'
 
@@ -662,22 +662,22 @@ t.test('what calls under way were given has a bound, and is let go of with them'
 })
 
 t.test('what an operand weighs: what is in it, and references for what they cost', async t => {
-  t.equal(weightOf('x'.repeat(1000), [new Uint8Array(500)], Infinity), 1516)
+  t.equal(footprintOf('x'.repeat(1000), [new Uint8Array(500)], Infinity), 1516)
   const items = ['x'.repeat(100), () => 1, new Date()]
   const inside = 3 * 16 + 100 + 512 + 512
   for (const all of [items, new Set(items), { a: items[0], b: items[1], c: items[2] }]) {
-    t.equal(weightOf(all, [], Infinity), 16 + 64 + inside)
+    t.equal(footprintOf(all, [], Infinity), 16 + 64 + inside)
   }
-  t.equal(weightOf(new Map([[1, items]]), [], Infinity), 16 + 64 + 2 * 16 + 64 + inside)
+  t.equal(footprintOf(new Map([[1, items]]), [], Infinity), 16 + 64 + 2 * 16 + 64 + inside)
   const fails = Object.defineProperty({}, 'fails', {
     enumerable: true,
     get: () => {
       throw new Error('the method gave it an accessor')
     }
   })
-  t.equal(weightOf(fails, [], Infinity), 16 + 512)
+  t.equal(footprintOf(fails, [], Infinity), 16 + 512)
   const many = Array.from({ length: 100_000 }, () => [])
-  t.equal(weightOf(many, [], 1000), 16 + 64 + 12 * (16 + 64), 'no more is counted than matters')
+  t.equal(footprintOf(many, [], 1000), 16 + 64 + 12 * (16 + 64), 'no more is counted than matters')
 })
 
 t.test('a bad frame ends the session in its turn, where it waits for a peer to read', async t => {

@@ -74,7 +74,7 @@ export class MessagePortTransport implements Transport {
   /** Takes off the listeners on the endpoint that are for the handshake alone. */
   #offs: Off[] = []
   /** Takes off the one that hears a worker fail: where nobody hears that, Node ends the process. */
-  #deafen: Off | undefined
+  #offError: Off | undefined
   readonly #over = new AbortController()
   /** Whether the other end has said what tells that it is gone. */
   #watches = false
@@ -166,7 +166,7 @@ export class MessagePortTransport implements Transport {
       on(endpoint, 'close', () => fail('it is closed')),
       on(endpoint, 'exit', () => fail('the worker has ended'))
     )
-    this.#deafen = on(endpoint, 'error', cause => {
+    this.#offError = on(endpoint, 'error', cause => {
       const why = `the worker failed: ${(cause as Error).message}`
       if (this.#offs.length > 0) fail(why, cause)
       // Of a page's worker it is the failure of one task: the worker goes on.
@@ -243,7 +243,7 @@ export class MessagePortTransport implements Transport {
     if (this.#over.signal.aborted) return
     this.#over.abort()
     this.#forget()
-    this.#deafen?.()
+    this.#offError?.()
     this.#port?.close()
     inMicrotask(() => this.#listener.closed(reason))
   }
