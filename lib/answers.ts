@@ -1,7 +1,8 @@
 // What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
-
+import { Refusal } from './errors.js'
 import { Queue } from './queue.js'
 import { SparseMap } from './sparse-map.js'
+import { weightOfJson } from './weight.js'
 
 /** How a call ended: with a value, read off `self` if it is a member function, or with an error. */
 export type Answer =
@@ -11,12 +12,25 @@ export type Answer =
 type Waiting = ((answer: Answer) => void)[]
 
 const NOTHING: Answer = { ok: true, value: undefined }
+/** In the place of an answer that is one too many. */
+const NOT_KEPT: Answer = {
+  ok: false,
+  error: new Refusal(
+    'limit',
+    'the answer that it builds on is not kept beside others that are not acknowledged (limits.bufferedBytes): await that answer first'
+  )
+}
 
 export class Answers {
   readonly #settled = new SparseMap<number, Answer>()
   readonly #waiting = new SparseMap<number, Waiting>()
   /** The settled ones in the order of the frames their replies are in. */
-  readonly #sent = new Queue<{ readonly frame: number; readonly id: number }>()
+  readonly #sent = new Queue<{ readonly frame: number; readonly id: number; readonly weight: number }>()
+  /** About what the settled ones weigh, in bytes. */
+  #weight = 0
+
+  /** Answers are kept while those before them weigh no more than `most`. */
+  constructor(private readonly most: number) {}
 
   /** Calls under way, and answers that the peer has not counted. */
   get size(): number {
@@ -33,16 +47,19 @@ export class Answers {
     this.#waiting.set(id, [])
   }
 
-  /** The reply is in `frame`; the calls that wait for it run now, in order. */
-  settle(id: number, answer: Answer, frame: number): void {
+  /** The reply is in `frame`, and was written as `json`; the calls that wait for it run now, in order. */
+  settle(id: number, answer: Answer, frame: number, json = ''): void {
     // Nothing can be built on a primitive, so none is kept.
     if (
       !answer.ok ||
       (typeof answer.value === 'object' && answer.value !== null) ||
       typeof answer.value === 'function'
     ) {
-      this.#settled.set(id, answer)
-      this.#sent.push({ frame, id })
+      const kept = this.#weight <= this.most
+      const weight = kept ? weightOfJson(json, this.most - this.#weight) : 0
+      this.#settled.set(id, kept ? answer : NOT_KEPT)
+      this.#sent.push({ frame, id, weight })
+      this.#weight += weight
     }
     const waiting = this.#waiting.get(id)
     if (!waiting) return
@@ -64,6 +81,7 @@ export class Answers {
   acknowledged(frames: number): void {
     for (let next = this.#sent.first; next && next.frame <= frames; next = this.#sent.first) {
       this.#settled.delete(next.id)
+      this.#weight -= next.weight
       this.#sent.shift()
     }
   }
@@ -72,5 +90,6 @@ export class Answers {
     this.#settled.clear()
     this.#waiting.clear()
     this.#sent.clear()
+    this.#weight = 0
   }
 }

@@ -31,7 +31,7 @@ import { Weights } from './weight.js'
 export class Callee {
   /** The peer's calls with a key, where they mean something. */
   keyed: KeyedCalls | undefined
-  readonly answers = new Answers()
+  readonly answers: Answers
   /** The number of the peer's last call. */
   #last = 0
   #ended = false
@@ -59,6 +59,7 @@ export class Callee {
     /** Told of failures and refusals of calls that nobody waits for. */
     private readonly told: Pick<Settings, 'onError' | 'refusals'>
   ) {
+    this.answers = new Answers(limits.bufferedBytes)
     this.#operate = policed(operate, session, exposure.before)
     references.flows.ask = askerOf(session, exposure.before)
     this.#rate = rateOf(limits.callsPerSecond)
@@ -278,14 +279,15 @@ export class Callee {
       return void this.#oneWays.delete(id)
     }
     let frame: number
+    let payload: Payload | undefined
     try {
-      const payload = value === undefined ? undefined : boxValue(value, 'result', this.references, self)
+      payload = value === undefined ? undefined : boxValue(value, 'result', this.references, self)
       frame = this.#push(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
       return this.fail(id, refusalOf(error) ?? error)
     }
     this.#witness.replied(id, true, value)
-    this.#settle(id, { ok: true, value, self }, frame)
+    this.#settle(id, { ok: true, value, self }, frame, payload?.json)
   }
 
   /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
@@ -299,10 +301,11 @@ export class Callee {
       return void this.#oneWays.delete(id)
     }
     let frame: number
+    let payload: Payload | undefined
     if (error instanceof Refusal) frame = this.channel.owe(formatRefused(id, error.code, error.message), [])
     else {
       try {
-        const payload = boxValue(error, 'error', this.references)
+        payload = boxValue(error, 'error', this.references)
         frame = this.#push(formatReply(Op.error, id, payload.json), payload)
       } catch (failure) {
         const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
@@ -310,7 +313,7 @@ export class Callee {
       }
     }
     this.#witness.replied(id, false, error)
-    if (kept) this.#settle(id, { ok: false, error }, frame)
+    if (kept) this.#settle(id, { ok: false, error }, frame, payload?.json)
   }
 
   /** Tells of a one-way call that failed or was refused. */
@@ -334,8 +337,8 @@ export class Callee {
   }
 
   /** Calls that wait for an answer run once all of them are known. */
-  #settle(id: number, answer: Answer, frame: number): void {
-    this.answers.settle(id, answer, frame)
+  #settle(id: number, answer: Answer, frame: number, json?: string): void {
+    this.answers.settle(id, answer, frame, json)
     this.#ready.take()
   }
 

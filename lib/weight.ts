@@ -2,10 +2,11 @@
 import { isPlainRecord } from './expose.js'
 import { SparseMap } from './sparse-map.js'
 
-// Estimates, in bytes: an entry of a list or record, a list or record itself, and what has an identity.
+// Estimates, in bytes: an entry of a list or record, a list or record itself, what has an identity, and what has queues.
 const ENTRY = 16
 const OBJECT = 64
 const REFERENCE = 512
+const FLOW = 4096
 /** Less than that is bounded by the number of calls. */
 const LEAST = 512
 
@@ -57,12 +58,15 @@ export function footprintOf(operand: unknown, bytes: readonly Uint8Array[], most
   // What is added to a set while it is gone through is gone through as well.
   for (const object of met) {
     const parts = partsOf(object)
-    if (!parts) weight += REFERENCE - OBJECT
+    if (!parts) weight += (isFlow(object) ? FLOW : REFERENCE) - OBJECT
     else for (let i = 0; i < parts.length && weight <= most; i++) add(parts[i])
     if (weight > most) break
   }
   return weight
 }
+
+const isFlow = (object: object) =>
+  object instanceof ReadableStream || object instanceof WritableStream || object instanceof AbortSignal
 
 /** The parts of data; undefined for everything else, references included. */
 function partsOf(object: object): readonly unknown[] | undefined {
@@ -76,3 +80,22 @@ function partsOf(object: object): readonly unknown[] | undefined {
     return undefined
   }
 }
+
+/** What a value weighs at most for each character of its JSON, in bytes: an empty record with its comma. */
+const PARSED = 28
+
+/** What a value weighs that is written so: about, where it may be more than `room`; else no less than it weighs. */
+export function weightOfJson(json: string, room: number): number {
+  if (json.length * PARSED <= room) return json.length * PARSED
+  let weight = json.length
+  for (let i = 0; i < json.length; i++) {
+    const character = json.charCodeAt(i)
+    if (character === BRACKET || character === BRACE) weight += OBJECT
+    else if (character === COMMA) weight += ENTRY
+  }
+  return weight
+}
+
+const BRACKET = 0x5b
+const BRACE = 0x7b
+const COMMA = 0x2c

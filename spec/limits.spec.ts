@@ -5,7 +5,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
-import { footprintOf } from '../lib/weight.js'
+import { footprintOf, weightOfJson } from '../lib/weight.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from './raw-peer.js'
 
@@ -678,6 +678,40 @@ t.test('what an operand weighs: what is in it, and references for what they cost
   t.equal(footprintOf(fails, [], Infinity), 16 + 512)
   const many = Array.from({ length: 100_000 }, () => [])
   t.equal(footprintOf(many, [], 1000), 16 + 64 + 12 * (16 + 64), 'no more is counted than matters')
+  for (const flow of [new ReadableStream(), new WritableStream(), AbortSignal.abort()])
+    t.equal(footprintOf(flow, [], Infinity), 16 + 4096)
+})
+
+t.test('an answer is kept for calls on it while others that are not acknowledged weigh little', async t => {
+  await using server = await serve({ give: (value: unknown) => value }, { port: 0, limits: SMALL })
+  const peer = await RawPeer.open(server.url, { counts: false })
+  const records = Array.from({ length: 900 }, () => ({ a: [], text: '' }))
+  const last = async (answer: number) => {
+    const reply = await peer.ask(Op.get, -answer, ['899', 'text'])
+    return reply[0] === Op.result ? 'kept' : reply
+  }
+  const answers: number[] = []
+  for (let i = 0; i < 3; i++) answers.push(Number((await peer.call('give', records))[1]))
+  t.equal(await last(answers[0]!), 'kept')
+  t.match(await last(answers[2]!), [Op.refused, Number, 'limit', /^the answer that it builds on is not kept/])
+  // What it counts has arrived, and is not built on any more.
+  const count = peer.received
+  peer.text(`[${count}]`)
+  peer.send(
+    [
+      [Op.call, ++peer.calls, 0, 'give', [records]],
+      [Op.get, ++peer.calls, -(peer.calls - 1), ['899', 'text']]
+    ],
+    count
+  )
+  t.equal((await peer.reply(peer.calls))[0], Op.result)
+  await peer.end()
+})
+
+t.test('what an answer weighs: no less than its value, by what it was written as', async t => {
+  t.equal(weightOfJson('"x"', 1000), 84)
+  t.equal(weightOfJson(`"${'x'.repeat(98)}"`, 1000), 100)
+  t.equal(weightOfJson('[{},[],1]', 0), 9 + 3 * 64 + 2 * 16)
 })
 
 t.test('a bad frame ends the session in its turn, where it waits for a peer to read', async t => {
