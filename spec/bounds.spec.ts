@@ -1,5 +1,6 @@
 // What README says that one session can make a server hold: each row is pushed to its limit by a peer that means harm,
-// to a server process of 300 MB with small limits. What is held stays below the row, and others are served meanwhile.
+// to a server process of 300 MB with small limits. What is held stays below the row, and others are served meanwhile. How
+// long turns of the event loop are is measured by `npm run effort`, which has its spec.
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { connect } from '../lib/index.js'
@@ -50,12 +51,12 @@ async function told<T>(ask: () => PromiseLike<T>, holds: (said: T) => boolean): 
   }
 }
 
-/** Ends all sessions: that a client is gone is not seen of one that is not read from. */
+/** Ends all sessions, and waits for their sockets: that a client is gone is not seen of one that is not read from. */
 async function nobody(): Promise<void> {
   await bystander.root.endAll()
   await told(
-    () => bystander.root.sessions(),
-    sessions => sessions === 0
+    () => bystander.root.guests(),
+    guests => guests === 0
   )
 }
 
@@ -66,14 +67,11 @@ async function pushes(
   push: () => Promise<RawPeer[]>,
   least = most / 8
 ): Promise<void> {
-  const before = await victim.account()
+  const { held: before } = await victim.account()
   const peers = await victim.alive(push())
   for (let i = 0; i < 5; i++) await victim.alive(Promise.resolve(bystander.root.told()))
-  const { held, turn } = await victim.account()
-  const more = held - before.held
-  t.comment(
-    `${peers[0]?.bytesIn} holds ${(more / MiB).toFixed(1)} of ${(most / MiB).toFixed(1)} MiB; ${turn.toFixed(0)} ms`
-  )
+  const more = (await victim.account()).held - before
+  t.comment(`${(more / MiB).toFixed(1)} of ${(most / MiB).toFixed(1)} MiB are held`)
   t.ok(more < most + NOISE, `${more} bytes are held, of ${most}`)
   t.ok(more > least, 'it was pushed')
   for (const peer of peers) await peer.end()
@@ -111,6 +109,7 @@ t.test('before all hellos: twice helloBytes, and one frame', t =>
       peer.write(headOf(TEXT, FRAME))
       peer.write('x'.repeat(FRAME - 1))
     }
+    await quiet(peers[0]!)
     return peers
   })
 )
@@ -336,7 +335,7 @@ t.test('refusals of one-way calls: one of a kind in ten seconds', async t => {
     NOISE,
     async () => {
       const peer = await open()
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 5; i++) {
         peer.send(times(1000, () => [Op.oneway, 0, 0, 'none', []]))
         await peer.ping()
       }

@@ -366,6 +366,9 @@ const cases: Record<string, () => Frames> = {
   'calls with a list': () => messages(id => `[1,${id},0,"echo",[[]]]`),
   'calls with a RegExp': () => messages(id => `[1,${id},0,"drop",["//"],[["regexp",[0]]]]`),
   'calls that fail': () => messages(id => `[1,${id},0,"fail",[]]`),
+  'records for a call that waits': () => call(`[${fill(() => '{}')}]`, '', 'later'),
+  'a Map for a call that waits': () =>
+    call(`[${times(2 * VALUES - 2, i => `[${i},{}]`)}]`, '["m",[0]]', 'later'),
   'calls that end later': () => messages(id => `[1,${id},0,"later",[]]`),
   'calls of a missing member': () => messages(id => `[1,${id},0,"x",[]]`),
   'calls of a reference of theirs': () => messages(id => `[1,${id},0,"echo",[[${id},""]],[["o",[0]]]]`),
