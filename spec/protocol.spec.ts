@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { ProtocolError, Refusal } from '../lib/errors.js'
 import { formatFrame, parseCount, parseFrame } from '../lib/frame.js'
-import { registerType, Service } from '../lib/index.js'
+import { registerType, Service, serve } from '../lib/index.js'
 import { keysOf, toKey, toName } from '../lib/names.js'
 import { parseMessage } from '../lib/parser.js'
 import {
@@ -23,6 +23,7 @@ import {
 import { ExportTable, ImportTable } from '../lib/tables.js'
 import { unbox } from '../lib/unbox.js'
 import { overMemory, rejection } from './helpers.js'
+import { RawPeer } from './raw-peer.js'
 
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 24, depth: 200, values: 1000 }
 
@@ -114,6 +115,7 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
     ...[call([0], [['undefined', [0]], []]), call([], [], 1)],
     ...[call([], [['undefined', []]]), call([], [['m', [0], []]]), call([['a'], [1]], [['t', []]])],
     call([[]], [['t', ...Array(1025).fill([0])]]),
+    call([0], [[1, [0]]]),
     ...[
       [Op.set, 1, 0, 'a'],
       [Op.set, 1, 0, 'a', 1, 2],
@@ -750,6 +752,17 @@ t.test('unboxing: hostile size costs no more than its JSON', async t => {
   t.not(one!.buffer, two!.buffer, 'but not what is made of them')
   t.ok(performance.now() - began < 5000)
 
+  hostile(
+    t,
+    'streams that count as more values than may be',
+    () =>
+      unbox(Array(100).fill(1), [['r', ...Array.from({ length: 100 }, (_, i) => [i])]] as Groups, [], {
+        ...taker,
+        limits: { ...taker.limits, values: 1000 }
+      }),
+    'limit'
+  )
+
   const frame = new Uint8Array(1024)
   const [most, little] = take(
     ['Uint8Array', 'Uint8Array'],
@@ -770,6 +783,8 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
     ['no message', '[1,[null]]'],
     ['a path to nowhere', '[1,[[1,2,0,"f",[],[["undefined",["x"]]]]]]'],
     ['arguments that are no list', '[1,[[1,2,0,"f",[],[["undefined",[]]]]]]'],
+    ['a call made again on an answer', '[1,[[22,1,2,-1,"a",[]]]]'],
+    ['a root with a flow', '[1,[[1,2,0,"f",[[0,"root",1]],[["i",[0]]]]]]'],
     ['a place of objects', '[1,[[1,2,0,"f",[[{"toString":1}]],[["c",[0]]]]]]'],
     ['a binary frame without sizes', binary([1, [[8, 2]]])]
   ]
@@ -786,6 +801,14 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
       t.equal((await pending).code, 'protocol')
     })
   }
+})
+
+t.test('unreadable items for an iterator that nobody has are of no account', async t => {
+  await using server = await serve({ one: 1 }, { port: 0, allowPublicAttrs: true })
+  const peer = await RawPeer.open(server.url)
+  peer.send([[Op.items, 99, 0, ['x'], [['bigint', [0]]]]])
+  t.same(await peer.ask(Op.get, 0, 'one'), [Op.result, 1, 1])
+  await peer.end()
 })
 
 t.test('the export table counts what was sent, and takes no more back', async t => {
