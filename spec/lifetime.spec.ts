@@ -11,7 +11,7 @@ import { World } from './parties.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
 const SEED = Number(process.env.NETREF_LIFETIME_SEED ?? Date.now() % 2 ** 31)
-const SEQUENCES = Number(process.env.NETREF_LIFETIME ?? 10_000)
+const SEQUENCES = Number(process.env.NETREF_LIFETIME ?? 2_500)
 
 /** Random sequences of steps; of those that fail, the shortest of its kind is told. */
 async function interleave(sequences: number, real: boolean) {

@@ -7,24 +7,27 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
-import { TextFile } from '../demos/line-counter/text-file.js'
-import * as netref from '../lib/index.js'
-import { overSocket, rejection, until } from './helpers.js'
+import { TextFile } from '../../demos/line-counter/text-file.js'
+import * as netref from '../../lib/index.js'
+import { overSocket, rejection, until } from '../helpers.js'
 
 // tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
-const { LineCounter } = await t.mockImport<typeof import('../demos/line-counter/line-counter.js')>(
-  '../demos/line-counter/line-counter.js',
+const { LineCounter } = await t.mockImport<typeof import('../../demos/line-counter/line-counter.js')>(
+  '../../demos/line-counter/line-counter.js',
   { netref }
 )
-const { Tour, THING } = await t.mockImport<typeof import('../demos/tour/tour.js')>('../demos/tour/tour.js', {
-  netref
-})
+const { Tour, THING } = await t.mockImport<typeof import('../../demos/tour/tour.js')>(
+  '../../demos/tour/tour.js',
+  {
+    netref
+  }
+)
 
 const START = 'line-counter/start.ts'
 const SERVER = 'line-counter/server.ts'
 const CLIENT = 'line-counter/client.ts'
 
-const inDemos = (path: string) => fileURLToPath(new URL(`../demos/${path}`, import.meta.url))
+const inDemos = (path: string) => fileURLToPath(new URL(`../../demos/${path}`, import.meta.url))
 const POEM = readFileSync(inDemos('line-counter/testfile.txt'), 'utf8').trimEnd().split('\n')
 
 /** A program that runs, and what it has said so far. */
