@@ -2,6 +2,7 @@
 import { type Name, type Path, toName } from './names.js'
 import { cut, printable } from './printable.js'
 import { Op, type OperationCode, type Target } from './protocol.js'
+import { classWith } from './realms.js'
 
 /** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
 const TEXT = 24
@@ -43,7 +44,7 @@ export function className(object: object): string {
   if (prototype === Object.prototype || prototype === null) return ''
   let name = classNames.get(prototype)
   if (name === undefined) {
-    const type = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
+    const type = classWith(prototype)
     name = typeof type === 'function' ? functionName(type) : ''
     classNames.set(prototype, name)
   }

@@ -215,17 +215,18 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
     if (Array.isArray(collection)) return [...collection]
     return isA('Map', collection) ? new Map(collection) : new Set(collection)
   }
-  const data: Record<string, unknown> = {}
+  const data: [name: string, value: unknown][] = []
   try {
     for (const [name, member] of membersOf(object, exposure)) {
       const value = object[member]
-      if (typeof value !== 'function' || isNetref(value)) data[name] = value
+      if (typeof value !== 'function' || isNetref(value)) data.push([name, value])
     }
   } catch (error) {
     silenceAll(data)
     throw error
   }
-  return data
+  // Not by assignment: where `Object.prototype` is frozen, a name of its own cannot be assigned.
+  return Object.fromEntries(data)
 }
 
 /** An iterator over an exposed array, Map or Set, or over an object whose own iterator is exposed. */

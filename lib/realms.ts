@@ -25,7 +25,7 @@ export function builtInWith(prototype: object): string {
 }
 
 function find(prototype: object): string {
-  const type = own(prototype, 'constructor')
+  const type = classWith(prototype)
   if (typeof type !== 'function' || type.prototype !== prototype) return ''
   const name = own(type, 'name')
   if (typeof name !== 'string') return ''
@@ -35,6 +35,15 @@ function find(prototype: object): string {
 }
 
 const own = (object: object, key: PropertyKey): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
+
+/**
+ * What a prototype says its class is, read without running a getter of the user's. In a realm that is locked down a
+ * getter and a setter may stand there for good, so that what inherits them can be assigned a `constructor` of its own.
+ */
+export function classWith(prototype: object): unknown {
+  const said = Object.getOwnPropertyDescriptor(prototype, 'constructor')
+  return said?.set && !said.configurable ? said.get?.call(prototype) : said?.value
+}
 
 /** The prototypes of an object, the nearest first. */
 export function* prototypesOf(object: object): Generator<object> {

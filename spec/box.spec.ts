@@ -270,8 +270,7 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
     const unknown = (await root.echo(new Unknown('u'))) as Error
     t.ok(unknown instanceof RangeError && !(unknown instanceof Unknown), 'the nearest class both sides know')
     t.equal(`${unknown}`, 'Unknown: u')
-    const overridden = new Error('m')
-    overridden.name = 'Renamed'
+    const overridden = Object.defineProperty(new Error('m'), 'name', { value: 'Renamed' })
     t.equal(((await root.echo(overridden)) as Error).name, 'Renamed')
 
     const held = Object.assign(new Error('held'), {

@@ -5,6 +5,7 @@ import vm from 'node:vm'
 import { build } from 'esbuild'
 import t from 'tap'
 import { expose, Netref, registerError, Service } from '../lib/index.js'
+import { className } from '../lib/labels.js'
 import { CHILD_ENV, overMemory, overSocket, rejection } from './helpers.js'
 import type { Loose } from './wire.js'
 
@@ -312,6 +313,37 @@ for (const code of [NODE, PAGE]) {
   await conn.close()
 }
 `
+
+t.test('a realm that is locked down, where accessors stand in the place of what its classes have', t => {
+  const locked = vm.createContext({})
+  vm.runInContext(
+    `for (const { prototype } of [Object, Error, TypeError, RangeError, Date, Map]) {
+      for (const key of ['constructor', 'name', 'message', 'toString']) {
+        const found = Object.getOwnPropertyDescriptor(prototype, key)
+        if (!found) continue
+        const get = () => found.value
+        const set = function (value) { Object.defineProperty(this, key, { ...found, value }) }
+        Object.defineProperty(prototype, key, { get, set, configurable: false })
+      }
+      Object.freeze(prototype)
+    }`,
+    locked
+  )
+  const made = (text: string) => vm.runInContext(`(${text})`, locked)
+  return overMemory(t, Echo, async ({ root }) => {
+    for (const text of [
+      'new TypeError("a", { cause: new Error("b") })',
+      'new Date(5)',
+      'new Map([[1, [2]]])'
+    ]) {
+      const back = (await root.echo(made(text))) as Error
+      t.ok(isDeepStrictEqual(withoutStack(back), withoutStack(here(text))), text)
+    }
+    gift = made('new RangeError("thrown")')
+    t.match(await rejection(root.fail()), { name: 'RangeError', message: 'thrown' })
+    t.equal(className(made('new TypeError("a")')), 'TypeError')
+  })
+})
 
 t.test(
   'it can be imported in any context, whatever is missing there, and works in one that has what it needs',
