@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Arriving } from './arriving.js'
-import { clock, type Timer, unref } from './clock.js'
+import { type Deadline, deadlineIn } from './deadline.js'
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
 import { meansLater } from './http-status.js'
@@ -30,7 +30,7 @@ export class Admission {
   /** The socket, where it was opened to hear the token. */
   #arriving: Arriving | undefined
   #over = false
-  #late: Timer | undefined
+  #deadline: Deadline | undefined
 
   constructor(
     private readonly socket: Duplex,
@@ -52,12 +52,11 @@ export class Admission {
     report: Report
   ): Promise<Visitor | undefined> {
     const message = `it was not let in within ${withinMs} ms`
-    this.#late = clock.setTimeout(() => {
+    this.#deadline = deadlineIn(withinMs, () => {
       // A client that has said nothing was too slow itself.
       const code = this.#arriving?.heard === false ? 'limit' : 'unavailable'
       this.refuse(UNAVAILABLE, { code, message })
-    }, withinMs)
-    unref(this.#late)
+    }).unref()
     let identity: Verdict<Identity>
     let status = UNAUTHORIZED
     let reason = NOT_LET_IN
@@ -69,7 +68,7 @@ export class Admission {
       status = meant ?? UNAVAILABLE
       if (meansLater(status)) reason = { ...NOT_NOW, retryAfter: retryAfterOf(error) }
     }
-    clock.clearTimeout(this.#late)
+    this.#deadline.stop()
     if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
     const transport = this.open()
     return transport && { transport, identity, since: transport.since }
@@ -79,7 +78,7 @@ export class Admission {
   refuse(status: number, reason: Reason): void {
     if (this.#over) return
     this.#over = true
-    clock.clearTimeout(this.#late)
+    this.#deadline?.stop()
     if (this.#arriving) this.#arriving.close(reason)
     else refuse(this.socket, status, STATUS_CODES[status], reason.retryAfter)
   }

@@ -9,7 +9,7 @@ import {
   withoutSecrets
 } from './endpoint.js'
 import { Entrance } from './entrance.js'
-import { maxPayload, type Settings } from './options.js'
+import { checkMs, maxPayload, type Settings } from './options.js'
 import type { ServeOptions } from './serve.js'
 import type { Listener, Transport } from './transport.js'
 import { DuplexListener, DuplexTransport } from './transports/duplex.js'
@@ -25,16 +25,17 @@ const KINDS = 'it is the address of a server, a Worker, a MessagePort, a Duplex,
 /** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
 export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
   const payload = maxPayload(limits)
+  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? PATIENCE)
   if (typeof endpoint === 'string') {
-    const defaults = { perMessageDeflate: false, maxPayload: payload, handshakeTimeout: PATIENCE }
+    const defaults = { perMessageDeflate: false, maxPayload: payload }
     return WebSocketTransport.connect(
       endpoint,
-      { ...defaults, ...(options as object), autoPong: false },
+      { ...defaults, ...(options as object), handshakeTimeout, autoPong: false },
       withoutSecrets(endpoint)
     )
   }
   if (isMessageEndpoint(endpoint)) {
-    return MessagePortTransport.connect(endpoint, payload, options.handshakeTimeout ?? PATIENCE)
+    return MessagePortTransport.connect(endpoint, payload, handshakeTimeout)
   }
   if (isByteEndpoint(endpoint)) return new DuplexTransport(endpoint, payload)
   throw notAnEndpoint(endpoint, KINDS)

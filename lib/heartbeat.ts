@@ -3,7 +3,7 @@
 // Any frame is a sign of life, so that a session that is used asks nothing. Who is asked answers as a message comes,
 // and needs no timer for that: a page in the background, whose timers hardly run, is kept alive by who asks it.
 
-import { clock, type Timer, unref } from './clock.js'
+import { Deadline } from './deadline.js'
 
 /** What a heartbeat knows of the line, and does with it. */
 export interface Pulse {
@@ -18,51 +18,46 @@ export interface Pulse {
   lost(ms: number): void
 }
 
-/** Turns in an interval. Asked after one of them in silence, the other side has an interval for its answer. */
-const TURNS = 2
+/** Looks in an interval. Asked after one of them in silence, the other side has an interval for its answer. */
+const LOOKS = 2
 
-export class Heartbeat {
-  /** Whether something came since the last turn. */
+export class Heartbeat extends Deadline {
+  /** Whether something came since the last look. */
   heard = false
-  #silent = 0
   #arrived: number | undefined
   #outgoing = 0
-  #turned = 0
-  #timer: Timer | undefined
 
   constructor(
     /** In ms; 0 for none. */
     private readonly interval: number,
     private readonly pulse: Pulse
-  ) {}
+  ) {
+    super((interval * (LOOKS + 1)) / LOOKS, LOOKS + 1)
+    this.unref()
+  }
 
-  start(): void {
-    this.stop()
+  override start(): void {
     if (this.interval === 0) return
     this.heard = true
-    this.#turned = clock.wall()
-    this.#timer = clock.setInterval(() => this.#turn(), this.interval / TURNS)
-    unref(this.#timer)
+    super.start()
   }
 
-  stop(): void {
-    clock.clearInterval(this.#timer)
-  }
-
-  #turn(): void {
+  protected override look(passed: number, late: boolean): number {
     const { pulse } = this
-    const now = clock.wall()
-    // This side slept, or had no time: it has not listened, and what it heard before says nothing.
-    const slept = now - this.#turned > this.interval
-    this.#turned = now
     const heard = this.heard || pulse.stopped
     // A frame that takes so long keeps whoever sends it from hearing of us, too, unless it is asked.
-    const halfway = !heard && (pulse.arrived !== this.#arrived || pulse.outgoing < this.#outgoing)
+    const halfway = pulse.arrived !== this.#arrived || pulse.outgoing < this.#outgoing
     this.heard = false
     this.#arrived = pulse.arrived
     this.#outgoing = pulse.outgoing
-    this.#silent = slept || halfway ? 1 : heard ? 0 : this.#silent + 1
-    if (this.#silent === 1) pulse.ask()
-    else if (this.#silent > TURNS) pulse.lost((this.#silent * this.interval) / TURNS)
+    const silent = heard ? 0 : halfway ? 1 : passed
+    // Who did not listen asks: what it heard before says nothing.
+    const asks = late ? Math.max(silent, 1) : silent
+    if (asks === 1) pulse.ask()
+    return asks
+  }
+
+  protected expired(): void {
+    this.pulse.lost(this.ms)
   }
 }

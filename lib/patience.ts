@@ -1,5 +1,5 @@
 // A peer that leaves too much unread is waited for as long as it makes progress: who reads slowly and steadily stays.
-import { clock, type Timer } from './clock.js'
+import { Deadline } from './deadline.js'
 
 /** What is known of a peer that reads, or does not. */
 export interface Unread {
@@ -13,33 +13,24 @@ export interface Unread {
   notRead(ms: number): void
 }
 
-/** How often it is looked at in the time it has. */
-const LOOKS = 4
-
-export class Patience {
-  #timer: Timer | undefined
-  /** What was seen at the last look; and how many looks ago it made progress. */
+export class Patience extends Deadline {
+  /** What was seen at the last look. */
   #counted = 0
   #outgoing = 0
-  #still = 0
 
   constructor(
     /** How long a peer may go without progress, in ms. */
-    private readonly ms: number,
+    ms: number,
     private readonly peer: Unread
-  ) {}
-
-  /** Too much is left unread; it may have been before. */
-  start(): void {
-    if (this.#timer !== undefined) return
-    this.#still = 0
-    this.#see()
-    this.#timer = clock.setInterval(() => this.#look(), this.ms / LOOKS)
+  ) {
+    super(ms)
   }
 
-  stop(): void {
-    clock.clearInterval(this.#timer)
-    this.#timer = undefined
+  /** Too much is left unread; it may have been before. */
+  override start(): void {
+    if (this.running) return
+    this.#see()
+    super.start()
   }
 
   /** @returns whether there was progress */
@@ -51,13 +42,13 @@ export class Patience {
     return progress
   }
 
-  #look(): void {
-    /* c8 ignore start: whether it has read between two looks is a matter of time. */
-    if (!this.peer.unread) return this.stop()
-    this.#still = this.#see() ? 0 : this.#still + 1
-    /* c8 ignore stop */
-    if (this.#still < LOOKS) return
-    this.stop()
+  protected override look(passed: number): number {
+    if (this.peer.unread && !this.#see()) return passed
+    if (!this.peer.unread) this.stop()
+    return 0
+  }
+
+  protected expired(): void {
     this.peer.notRead(this.ms)
   }
 }

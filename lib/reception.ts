@@ -1,5 +1,6 @@
 // A socket before it belongs to a session: its first frame says whether it begins one or carries one on.
-import { clock, type Timer, unref } from './clock.js'
+import { clock } from './clock.js'
+import { type Deadline, deadlineIn } from './deadline.js'
 import type { Reason } from './errors.js'
 import { type FrameData, parseResumption, type Resumption } from './frame.js'
 import { DEAF, type Transport, type TransportListener } from './transport.js'
@@ -13,7 +14,7 @@ export interface Destination {
 }
 
 export class Reception implements TransportListener {
-  readonly #timer: Timer
+  readonly #deadline: Deadline
 
   constructor(
     private readonly transport: Transport,
@@ -25,11 +26,10 @@ export class Reception implements TransportListener {
     /** Told when it has said so, or has gone. */
     private readonly left: (reception: Reception) => void
   ) {
-    this.#timer = clock.setTimeout(
-      () => this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` }),
-      since + helloMs - clock.now()
-    )
-    unref(this.#timer)
+    // What it has said by now is read, however long it took to decide who it is.
+    this.#deadline = deadlineIn(Math.max(since + helloMs - clock.now(), helloMs / 4), () =>
+      this.end({ code: 'limit', message: `it received no hello within ${helloMs} ms` })
+    ).unref()
     transport.start(this)
   }
 
@@ -47,7 +47,7 @@ export class Reception implements TransportListener {
   }
 
   closed(): void {
-    clock.clearTimeout(this.#timer)
+    this.#deadline.stop()
     this.left(this)
   }
 

@@ -1,5 +1,6 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
 import { clock, type Timer, unref } from './clock.js'
+import { type Deadline, deadlineIn } from './deadline.js'
 import type { Reason } from './errors.js'
 import type { Signal } from './flow-types.js'
 import { type FrameData, formatResumption, parseResumption } from './frame.js'
@@ -43,12 +44,14 @@ export class Reconnect implements Recovery {
   readonly #signal: Signal | undefined
   readonly #patience: number
   #tries = 0
-  /** When the socket was lost. */
-  #lost = 0
   #link: Link | undefined
-  /** What carries the try that is under way. */
+  /** What carries the try that is under way, and until when it has to be answered. */
   #trying: Transport | undefined
+  #answer: Deadline | undefined
+  /** Until the next try. */
   #timer: Timer | undefined
+  /** Until nobody knows the session any more: what is tried then is tried for the last time. */
+  #deadline: Deadline | undefined
   #keepsAlive = true
 
   constructor(
@@ -88,7 +91,8 @@ export class Reconnect implements Recovery {
     if (hopeless || this.#signal?.aborted) return false
     if (!this.#link) {
       this.#link = link
-      this.#lost = clock.now()
+      // Without a token there was no session yet.
+      if (this.token !== undefined) this.#deadline = deadlineIn(this.goodFor, () => this.#lastTry()).unref()
       this.#signal?.addEventListener('abort', this.#aborted)
       page.addEventListener?.('online', this.#nudged)
       page.document?.addEventListener('visibilitychange', this.#nudged)
@@ -99,6 +103,8 @@ export class Reconnect implements Recovery {
 
   stop(came?: Transport): void {
     clock.clearTimeout(this.#timer)
+    this.#deadline?.stop()
+    this.#answer?.stop()
     if (this.#trying !== came) this.#giveUp()
     this.#trying = undefined
     this.#link = undefined
@@ -107,23 +113,25 @@ export class Reconnect implements Recovery {
     page.document?.removeEventListener('visibilitychange', this.#nudged)
   }
 
-  /** Waits for the next try: not less than the server asked for, but not so long that it knows the session no more. */
+  /** Waits for the next try: not less than the server asked for. */
   #wait(retryAfter = 0): void {
     const most = Math.min(this.#delay * 2 ** this.#tries++, this.#maxDelay)
     const asked = retryAfter * 1000 + most * (0.5 + Math.random() / 2)
-    const left = this.token === undefined ? LONGEST : this.#lost + this.goodFor - clock.now()
-    this.#in(Math.max(0, Math.min(asked, left, LONGEST)), () => this.#try(this.#link!))
+    clock.clearTimeout(this.#timer)
+    this.#timer = clock.setTimeout(() => this.#try(this.#link!), Math.min(asked, LONGEST))
+    if (!this.#keepsAlive) unref(this.#timer)
   }
 
-  #in(ms: number, act: () => void): void {
+  /** Who waits does not wait so long that the session is known no more. */
+  #lastTry(): void {
     clock.clearTimeout(this.#timer)
-    this.#timer = clock.setTimeout(act, ms)
-    if (!this.#keepsAlive) unref(this.#timer)
+    if (!this.#trying) this.#try(this.#link!)
   }
 
   unref(): void {
     this.#keepsAlive = false
     if (this.#timer) unref(this.#timer)
+    this.#answer?.unref()
     this.#trying?.unref()
   }
 
@@ -131,17 +139,18 @@ export class Reconnect implements Recovery {
     const transport = this.open()
     if (!this.#keepsAlive) transport.unref()
     this.#trying = transport
-    // Without a token there was no session yet.
     if (this.token === undefined) return link.start(transport)
     const { token } = this
-    this.#in(this.#patience, () => {
+    this.#answer = deadlineIn(this.#patience, () => {
       this.#giveUp()
       this.#again({ code: 'connection-lost', message: `no answer came within ${this.#patience} ms` })
     })
+    if (!this.#keepsAlive) this.#answer.unref()
     transport.start({
       opened: () => transport.send(formatResumption('resume', { token, received: link.receiver.frames })),
       received: frame => this.#answered(link, transport, frame),
       closed: reason => {
+        this.#answer!.stop()
         this.#trying = undefined
         if (isLoss(reason)) this.#again(reason)
         else link.end(reason)
@@ -158,11 +167,12 @@ export class Reconnect implements Recovery {
 
   /** Waits for the next try, unless that would be too late: then nobody knows the session, and no answer will come. */
   #again(reason: Reason): void {
-    if (clock.now() < this.#lost + this.goodFor) this.#wait(reason.retryAfter)
+    if (this.#deadline!.running) this.#wait(reason.retryAfter)
     else this.#link!.end({ ...reason, code: 'connection-lost' })
   }
 
   #giveUp(): void {
+    this.#answer?.stop()
     this.#trying?.start(DEAF)
     this.#trying?.close({ code: 'connection-lost', message: 'it took too long' })
     this.#trying = undefined
@@ -172,8 +182,8 @@ export class Reconnect implements Recovery {
   readonly #nudged = () => {
     if (page.document?.visibilityState === 'hidden') return
     this.#tries = 0
-    this.#giveUp()
     clock.clearTimeout(this.#timer)
+    this.#giveUp()
     this.#try(this.#link!)
   }
 

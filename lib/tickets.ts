@@ -1,6 +1,6 @@
 // What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
-import { clock, type Timer, unref } from './clock.js'
+import { type Deadline, deadlineIn } from './deadline.js'
 import type { Link } from './link.js'
 import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
@@ -35,7 +35,8 @@ export class Ticket implements Recovery {
   #secret = makeSecret()
   /** The one that was taken last, and how much had been received by then. */
   #taken = { secret: '', bytesIn: 0 }
-  #timer: Timer | undefined
+  /** Until another socket has to have come. */
+  #deadline: Deadline | undefined
 
   constructor(
     private readonly id: string,
@@ -74,18 +75,18 @@ export class Ticket implements Recovery {
 
   lost(link: Link): boolean {
     const message = `no other socket came within ${this.window} ms to carry the session on`
-    this.#timer = clock.setTimeout(() => link.end({ code: 'connection-lost', message }), this.window)
+    this.#deadline = deadlineIn(this.window, () => link.end({ code: 'connection-lost', message }))
     this.unref()
     return true
   }
 
   /** A server that listens keeps the process alive, and a session that waits does not. */
   unref(): void {
-    if (this.#timer) unref(this.#timer)
+    this.#deadline?.unref()
   }
 
   stop(): void {
-    clock.clearTimeout(this.#timer)
+    this.#deadline?.stop()
   }
 }
 

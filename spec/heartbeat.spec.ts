@@ -1,4 +1,5 @@
 import { mock } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Heartbeat } from '../lib/heartbeat.js'
 import { setClock } from './clock.js'
@@ -20,9 +21,13 @@ class Line {
 
 t.beforeEach(t => setClock(t, ['setInterval', 'Date']))
 
-/** Lets time pass, a little at a time. */
-const pass = (ms: number) => {
-  for (let i = 0; i < ms / 100; i++) mock.timers.tick(100)
+/** Lets time pass, a little at a time, and what arrives be read. */
+async function pass(ms: number): Promise<void> {
+  for (let i = 0; i < ms / 100; i++) {
+    mock.timers.tick(100)
+    await turn()
+    await turn()
+  }
 }
 
 t.test(
@@ -31,22 +36,22 @@ t.test(
     const line = new Line()
     line.heartbeat.start()
     for (let i = 0; i < 50; i++) {
-      pass(300)
+      await pass(300)
       line.heartbeat.heard = true
     }
     t.same(line.told, [])
-    pass(1000)
+    await pass(1000)
     t.same(line.told, ['asked'])
     line.heartbeat.heard = true
-    pass(500)
-    pass(500)
+    await pass(500)
+    await pass(500)
     t.same(line.told, ['asked', 'asked'])
-    pass(900)
+    await pass(900)
     t.same(line.told, ['asked', 'asked'])
-    pass(100)
+    await pass(100)
     t.same(line.told, ['asked', 'asked', 'lost after 1500'])
     line.heartbeat.stop()
-    pass(10_000)
+    await pass(10_000)
     t.equal(line.told.length, 3)
   }
 )
@@ -58,7 +63,7 @@ t.test(
     line.heartbeat.start()
     for (let i = 0; i < 20; i++) {
       line.arrived += 1000
-      pass(500)
+      await pass(500)
     }
     t.same(line.told, Array(19).fill('asked'))
   }
@@ -68,14 +73,14 @@ t.test('a peer that reads what it is sent, however slowly, is there', async t =>
   const line = new Line()
   line.heartbeat.start()
   line.outgoing = 1_000_000
-  pass(1000)
+  await pass(1000)
   for (let i = 0; i < 20; i++) {
     line.outgoing -= 1000
-    pass(500)
+    await pass(500)
   }
   t.notMatch(line.told, /lost/)
   line.outgoing += 1000
-  pass(5000)
+  await pass(5000)
   t.match(line.told.at(-1), /lost/, 'that more is sent to it says nothing')
 })
 
@@ -83,21 +88,32 @@ t.test('silence says nothing where this side does not listen', async t => {
   const line = new Line()
   line.heartbeat.start()
   line.stopped = true
-  pass(10_000)
+  await pass(10_000)
   t.same(line.told, [])
 })
 
 t.test('who slept does not take that for silence, and asks at once', async t => {
   const line = new Line()
   line.heartbeat.start()
-  pass(400)
+  await pass(400)
   line.heartbeat.heard = true
   const woken = Date.now() + 3_600_000
   t.intercept(Date, 'now', { value: () => woken })
   mock.timers.tick(100)
   t.same(line.told, ['asked'])
   line.heartbeat.heard = true
-  pass(500)
+  await pass(500)
+  t.same(line.told, ['asked'])
+})
+
+t.test('an answer that is read in the turn after the last look is in time', async t => {
+  const line = new Line()
+  line.heartbeat.start()
+  await pass(1900)
+  t.same(line.told, ['asked'])
+  mock.timers.tick(100)
+  line.heartbeat.heard = true
+  await pass(400)
   t.same(line.told, ['asked'])
 })
 
@@ -105,7 +121,7 @@ t.test('no interval, no questions', async t => {
   const line = new Line()
   const silent = new Heartbeat(0, line)
   silent.start()
-  pass(100_000)
+  await pass(100_000)
   t.same(line.told, [])
   silent.stop()
 })

@@ -1,10 +1,10 @@
 // How a client looks for another socket: when, and what makes it hurry.
 import { once } from 'node:events'
-import net, { type AddressInfo, type Socket } from 'node:net'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, Service, serve } from '../lib/index.js'
 import { Chaos } from './chaos.js'
+import { Door } from './door.js'
 import { assertClean, rejection, until } from './helpers.js'
 
 class Clock extends Service {
@@ -20,86 +20,6 @@ class Clock extends Service {
   }
   exposed_size(text: string, _callback?: () => void) {
     return text.length
-  }
-}
-
-/**
- * A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. Or the
- * 101 comes through, and the socket is cut: at once, or when the server has answered what the client sent.
- */
-class Door {
-  readonly waiting: Socket[] = []
-  knocks = 0
-  readonly #through = new Set<Socket>()
-  readonly #server = net.createServer(socket => this.#knock(socket))
-  is: 'open' | 'shut' | 'held' | 'cut at the 101' | 'cut at the answer' = 'open'
-
-  private constructor(private readonly target: string) {}
-
-  static async before(target: string): Promise<Door> {
-    const door = new Door(target)
-    door.#server.listen(0, '127.0.0.1')
-    await once(door.#server, 'listening')
-    return door
-  }
-
-  get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  #knock(socket: Socket): void {
-    this.knocks++
-    socket.on('error', () => {})
-    if (this.is === 'shut') socket.destroy()
-    else if (this.is === 'held') this.waiting.push(socket.pause())
-    else if (this.is === 'open') this.#letThrough(socket)
-    else this.#cutEarly(socket, this.is === 'cut at the 101')
-  }
-
-  #cutEarly(socket: Socket, atOnce: boolean): void {
-    const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
-    beyond.on('error', () => {})
-    socket.pipe(beyond)
-    socket.on('close', () => beyond.destroy())
-    let head = ''
-    beyond.on('data', data => {
-      const upgraded = head.includes('\r\n\r\n')
-      if (upgraded) return socket.destroy()
-      head += data.toString('latin1')
-      const end = head.indexOf('\r\n\r\n') + 4
-      if (end < 4) return
-      if (atOnce || end < head.length) socket.end(head.slice(0, end))
-      else socket.write(head)
-    })
-  }
-
-  #letThrough(socket: Socket): void {
-    const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
-    beyond.on('error', () => {})
-    for (const [from, to] of [
-      [socket, beyond],
-      [beyond, socket]
-    ] as const) {
-      this.#through.add(from.pipe(to))
-      from.on('close', () => to.destroy())
-    }
-  }
-
-  open(): void {
-    this.is = 'open'
-    for (const socket of this.waiting.splice(0)) this.#letThrough(socket)
-  }
-
-  cut(): void {
-    for (const socket of this.#through) socket.destroy()
-    this.#through.clear()
-  }
-
-  async close(): Promise<void> {
-    this.#server.close()
-    this.cut()
-    for (const socket of this.waiting) socket.destroy()
-    await once(this.#server, 'close')
   }
 }
 

@@ -10,7 +10,7 @@
 //   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
 //   { end }                  the farewell, and the last
 import type { MessagePort } from 'node:worker_threads'
-import { clock, type Timer, unref } from '../clock.js'
+import { type Deadline, deadlineIn } from '../deadline.js'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from '../endpoint.js'
 import type { Reason } from '../errors.js'
 import type { Report } from '../events.js'
@@ -79,7 +79,7 @@ export class MessagePortTransport implements Transport {
   /** Whether the other end has said what tells that it is gone. */
   #watches = false
   #keepsAlive = true
-  #late: Timer | undefined
+  #deadline: Deadline | undefined
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
@@ -150,16 +150,16 @@ export class MessagePortTransport implements Transport {
   /** The endpoint is its owner's: a worker, say, may keep the process alive. */
   unref(): void {
     this.#keepsAlive = false
-    if (this.#late) unref(this.#late)
+    this.#deadline?.unref()
     this.#port?.unref?.()
   }
 
   #connect(endpoint: MessageEndpoint, patience: number): void {
     const fail = (why: string, cause?: unknown) =>
       this.#end({ code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause })
-    this.#late = clock.setTimeout(() => fail(`nothing serves there, ${patience} ms long`), patience)
+    this.#deadline = deadlineIn(patience, () => fail(`nothing serves there, ${patience} ms long`))
     this.#offs.push(
-      () => clock.clearTimeout(this.#late),
+      () => this.#deadline!.stop(),
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),

@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, type RawData, WebSocket } from 'ws'
 import { clock, unref } from '../clock.js'
+import { type Deadline, deadlineIn } from '../deadline.js'
 import type { Reason, ReasonCode } from '../errors.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { meansNever } from '../http-status.js'
@@ -33,6 +34,8 @@ export class WebSocketTransport implements Transport {
   #error: Error | undefined
   /** What the server said in place of opening the socket. */
   #refusal: IncomingMessage | undefined
+  /** Until a client's socket has to be open. */
+  #deadline: Deadline | undefined
   /** The last ping, while one is being answered. */
   #pinged: Buffer | undefined
   #wasOpen = false
@@ -75,18 +78,25 @@ export class WebSocketTransport implements Transport {
     })
   }
 
-  /** A client's. Options are those of `ws`. */
+  /** A client's. Options are those of `ws`; its own timer for the handshake ends one whose answer lies unread. */
   static connect(address: string, options: ClientOptions, peer: string): WebSocketTransport {
-    const { finishRequest = (request: ClientRequest) => request.end() } = options
+    const { finishRequest = (request: ClientRequest) => request.end(), handshakeTimeout } = options
     const begin = (request: ClientRequest, socket: WebSocket) => {
       request.once('socket', stream => transport.#goThrough(stream))
       finishRequest(request, socket)
     }
     const transport = new WebSocketTransport(
-      new WebSocket(address, { ...options, finishRequest: begin }),
+      new WebSocket(address, { ...options, finishRequest: begin, handshakeTimeout: undefined }),
       peer
     )
+    if (handshakeTimeout)
+      transport.#deadline = deadlineIn(handshakeTimeout, () => transport.#tooLate()).unref()
     return transport
+  }
+
+  #tooLate(): void {
+    this.#error ??= new Error('Opening handshake has timed out')
+    this.socket.terminate()
   }
 
   /** Known before it is open, so that waiting for a server can be left, too. */
@@ -103,6 +113,7 @@ export class WebSocketTransport implements Transport {
     const closed = (code: number, text: string) => {
       if (over) return
       over = true
+      this.#deadline?.stop()
       this.#poll.came()
       listener.closed(this.#reason(code, text))
     }
@@ -114,6 +125,7 @@ export class WebSocketTransport implements Transport {
     })
     socket.on('close', (code, text) => closed(code, String(text)))
     const opened = () => {
+      this.#deadline?.stop()
       this.#wasOpen = true
       if (socket.extensions === '') this.#writable = this.stream
       listener.opened()
