@@ -42,8 +42,8 @@ class Probe {
   /** A generator that has not begun tells nobody that it was stopped. */
   #generator<G extends Generator | AsyncGenerator>(what: string, steps: G): G {
     const stop = steps.return.bind(steps) as (value: unknown) => never
-    return Object.assign(steps, {
-      return: (value: unknown) => {
+    return Object.defineProperty(steps, 'return', {
+      value: (value: unknown) => {
         this.#end(what)
         return stop(value)
       }
@@ -326,17 +326,15 @@ t.test('what the peer holds goes on, whatever else of it is not sent', async t =
     for await (const n of iterator) read.push(n)
     t.same(read, [0, 1, 2])
     let stopped = false
-    const ours = Object.assign(
-      (function* () {
-        yield 1
-      })(),
-      {
-        return: (value: unknown) => {
-          stopped = true
-          return { done: true, value }
-        }
+    const ours = (function* () {
+      yield 1
+    })()
+    Object.defineProperty(ours, 'return', {
+      value: (value: unknown) => {
+        stopped = true
+        return { done: true, value }
       }
-    )
+    })
     await Netref.oneway(root.echo)(ours)
     await joined.ping()
     t.notOk(stopped, 'nor is what came from it')

@@ -1,0 +1,5 @@
+// What imports tap is given the stand-in.
+const stand = new URL('./tap.ts', import.meta.url).href
+
+export const resolve = (specifier, context, next) =>
+  specifier === 'tap' ? next(stand, context) : next(specifier, context)
