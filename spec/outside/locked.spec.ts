@@ -6,6 +6,8 @@ import t from 'tap'
 import { CHILD_ENV } from '../helpers.js'
 
 const run = promisify(execFile)
+/** As long as the specs have where tap runs them. */
+const env = { ...CHILD_ENV, TAP_TIMEOUT: '120' }
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const CORE = [
@@ -66,7 +68,7 @@ for (const [name, flags, program] of REALMS) {
   t.test(name, async t => {
     for (const spec of CORE) {
       const args = ['--expose-gc', ...flags, '--import', 'tsx', ...program(spec)]
-      const failed = await run(process.execPath, args, { cwd: root, env: CHILD_ENV, maxBuffer: 1e8 }).then(
+      const failed = await run(process.execPath, args, { cwd: root, env, maxBuffer: 1e8 }).then(
         () => undefined,
         ({ stdout, stderr }) => `${stdout}\n${stderr}`
       )
