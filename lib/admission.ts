@@ -49,6 +49,7 @@ export class Admission {
     authenticate: Authenticate<Identity>,
     request: UpgradeRequest,
     withinMs: number,
+    hasRoom: (identity: Identity) => boolean,
     report: Report
   ): Promise<Visitor | undefined> {
     const message = `it was not let in within ${withinMs} ms`
@@ -70,6 +71,7 @@ export class Admission {
     }
     this.#deadline.stop()
     if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
+    else if (!hasRoom(identity)) this.refuse(UNAVAILABLE, FULL)
     const transport = this.open()
     return transport && { transport, identity, since: transport.since }
   }
@@ -85,6 +87,7 @@ export class Admission {
 }
 
 const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
+const FULL: Reason = { code: 'unavailable', message: 'the server has all its sessions already' }
 const NOT_NOW: Reason = { code: 'unavailable', message: 'it was not let in for now' }
 
 /** The HTTP status that an error asks for, as those of web frameworks do. */

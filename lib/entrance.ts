@@ -9,6 +9,7 @@ import type { Report } from './events.js'
 import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
 import { equalIdentity } from './identity.js'
 import { describe } from './labels.js'
+import { networkOf } from './network.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
   type CommonOptions,
@@ -21,6 +22,7 @@ import {
 } from './options.js'
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
 import type { ResultOptions } from './results.js'
+import { Tally } from './tally.js'
 import { Tickets } from './tickets.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
@@ -94,7 +96,7 @@ const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
 }
 
 export class Entrance implements Listener {
-  readonly resuming: Listener['resuming']
+  readonly tickets: Tickets | undefined
   readonly #server: Server
   readonly #isOwn: boolean
   readonly #sockets: WebSocketServer
@@ -102,11 +104,17 @@ export class Entrance implements Listener {
   /** Clients that wait to be let in: those with a socket not yet open, and those whose token is awaited. */
   readonly #atDoor = new Set<Admission>()
   readonly #inPorch = new Set<Admission>()
+  /** How many of these each address has, and how many sockets. */
+  readonly #undecidedAt = new Tally()
+  readonly #socketsAt = new Tally()
+  /** How many of the former it may have. */
+  readonly #mostUndecided: number
   readonly #budget: HelloBudget
   #letIn: LetIn | undefined
   #report: Report | undefined
   /** What was refused for an origin or a host, and is reported. */
   readonly #complaints = new Set<string>()
+  #toldOfProxy = false
 
   /** @throws TypeError or RangeError naming the option that cannot be meant */
   constructor(
@@ -130,11 +138,10 @@ export class Entrance implements Listener {
     this.#policy = originPolicy(options)
     const { resumeWindow = 30_000, sameIdentity = equalIdentity } = options
     if (checkMs('resumeWindow', resumeWindow) > 0) {
-      this.resuming = {
-        tickets: new Tickets(resumeWindow, livenessOf(options).heartbeat),
-        isSame: sameIdentity
-      }
+      this.tickets = new Tickets(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
     }
+    const isBounded = limits.sessionsPerAddress < Number.POSITIVE_INFINITY
+    this.#mostUndecided = isBounded ? limits.sessionsPerAddress : MOST_UNDECIDED
     this.#budget = new HelloBudget(limits.helloBytes)
     this.#sockets = new WebSocketServer({
       noServer: true,
@@ -209,8 +216,9 @@ export class Entrance implements Listener {
   async receive(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { authenticate, trustProxy = false } = this.options
     const admission = new Admission(socket, () => {
-      if (this.#atDoor.delete(admission)) this.#inPorch.add(admission)
-      return this.#upgrade(message, socket, head)
+      const arriving = this.#upgrade(message, socket, head)
+      if (arriving && this.#atDoor.delete(admission)) this.#inPorch.add(admission)
+      return arriving
     })
     const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
     const complaint = this.#policy(request)
@@ -218,19 +226,73 @@ export class Entrance implements Listener {
       this.#complain(complaint)
       return refuse(socket, FORBIDDEN, complaint)
     }
-    if (this.#sockets.clients.size + this.#atDoor.size >= this.limits.sessions) {
+    const address = request.address === undefined ? undefined : networkOf(request.address)
+    if (this.#isCrowded(address)) {
+      if (!trustProxy) this.#tellOfProxy(address!)
       return refuse(socket, UNAVAILABLE)
     }
+    if (authenticate ? !this.#mayAsk(address) : !this.#hasRoom(address)) return refuse(socket, UNAVAILABLE)
+    socket.once('close', this.#socketsAt.add(address))
     if (!authenticate) {
       const transport = admission.open()
-      if (transport) this.#letIn!({ transport, since: transport.since })
+      if (transport) this.#letIn!({ transport, since: transport.since, address })
       return
     }
     this.#atDoor.add(admission)
-    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, this.#report!)
-    this.#atDoor.delete(admission)
-    this.#inPorch.delete(admission)
-    if (visitor) this.#letIn!(visitor)
+    const count = this.#undecidedAt.add(address)
+    const decided = () => {
+      count()
+      this.#atDoor.delete(admission)
+      this.#inPorch.delete(admission)
+    }
+    // What `authenticate` says of who has gone may never come.
+    socket.once('close', decided)
+    const hasRoom = (identity: unknown) => this.#hasRoom(address, identity)
+    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, hasRoom, this.#report!)
+    decided()
+    if (visitor) this.#letIn!({ ...visitor, address })
+  }
+
+  /** Whether an address has all that it may have. */
+  #isCrowded(address: string | undefined): boolean {
+    const sockets = this.#socketsAt.of(address)
+    return sockets >= this.limits.sessionsPerAddress || this.#undecidedAt.of(address) >= this.#mostUndecided
+  }
+
+  /** Sockets of clients that were let in. */
+  get #letInNow(): number {
+    return this.#sockets.clients.size - this.#inPorch.size
+  }
+
+  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
+  #mayAsk(address: string | undefined): boolean {
+    if (this.#letInNow + this.deciding < this.limits.sessions) return true
+    const own = this.tickets?.waitingAt.of(address) ?? 0
+    return this.#undecidedAt.of(address) < own && this.#hasRoom(address)
+  }
+
+  /** Whether there is room for a client beside sessions and who is to come back to them, unless these are its own. */
+  #hasRoom(address: string | undefined, identity?: unknown): boolean {
+    const { sessions } = this.limits
+    const { tickets } = this
+    if (!tickets) return this.#letInNow < sessions
+    const taken = this.#letInNow + tickets.waiting.size
+    if (taken - tickets.waitingAt.of(address) < sessions) return true
+    if (identity === undefined) return false
+    return taken - [...tickets.of({ address, identity }, this.#report!)].length < sessions
+  }
+
+  /** Behind a proxy all have one address: whoever runs the server is told once. */
+  #tellOfProxy(address: string): void {
+    if (this.#toldOfProxy) return
+    this.#toldOfProxy = true
+    const why = `too many clients come from ${address} (limits.sessionsPerAddress)`
+    this.#report!(
+      new NetrefError(
+        'limit',
+        `a client was refused: ${why}; if a proxy is there, set trustProxy to tell its clients apart`
+      )
+    )
   }
 
   /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
@@ -264,6 +326,8 @@ export class Entrance implements Listener {
 }
 
 const MOST_COMPLAINTS = 100
+/** Of one address, where `limits.sessionsPerAddress` does not say. */
+const MOST_UNDECIDED = 64
 const FORBIDDEN = 403
 const UNAVAILABLE = 503
 

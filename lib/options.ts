@@ -90,11 +90,19 @@ export interface Limits {
    */
   readonly regExpLength: number
   /**
-   * Sessions a server has at a time. One more client is refused, with HTTP 503.
+   * Sessions a server has at a time, those that wait for their client among them. One more client is refused, with HTTP
+   * 503; but one with the address or the identity of a session that waits may have its place.
    *
    * @default 10 000
    */
   readonly sessions: number
+  /**
+   * Sessions of one address (of a /64, if it is IPv6) that a server has at a time. One more client is refused, with HTTP
+   * 503; and where some of them wait for their client, the oldest of these ends for a new one.
+   *
+   * @default Infinity, but 64 clients for which `authenticate` has not decided
+   */
+  readonly sessionsPerAddress: number
   /**
    * How long a client of a server may take to say hello, in ms: and `authenticate`, to decide.
    *
@@ -130,6 +138,7 @@ export const DEFAULT_LIMITS = {
   bigintDigits: 10_000,
   regExpLength: 0,
   sessions: 10_000,
+  sessionsPerAddress: Number.POSITIVE_INFINITY,
   helloMs: 10_000,
   helloBytes: 32 << 20
 } satisfies Limits
@@ -302,7 +311,8 @@ function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
 
 function checkLimit(name: string, limit: number): keyof Limits {
   if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new TypeError(`limits.${name}: there is no such limit`)
-  const endless = name === 'callsPerSecond' && limit === Number.POSITIVE_INFINITY
+  const mayBeEndless = name === 'callsPerSecond' || name === 'sessionsPerAddress'
+  const endless = mayBeEndless && limit === Number.POSITIVE_INFINITY
   const least = name === 'regExpLength' ? 0 : 1
   if (!endless && (!Number.isSafeInteger(limit) || limit < least)) {
     throw new RangeError(`limits.${name}: ${limit} is not a ${least === 1 ? 'positive ' : ''}whole number`)

@@ -1,7 +1,6 @@
 // `serve`: a WebSocket server with a session for each client.
 import { clock } from './clock.js'
 import { Context } from './contexts.js'
-import { decided } from './decision.js'
 import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
@@ -25,7 +24,7 @@ import { Relay } from './relay.js'
 import { type Keying, keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, type ServiceSource } from './service.js'
 import { Session } from './session.js'
-import type { Ticket } from './tickets.js'
+import type { Ticket, Tickets } from './tickets.js'
 import { DEAF, type Listener, type Transport, type Visitor } from './transport.js'
 import { refuse } from './values.js'
 
@@ -91,14 +90,15 @@ export class Server {
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept({ transport: arriving, identity, since = clock.now() }: Visitor): void {
-    const transport = new Relay(arriving)
+  #accept(visitor: Visitor): void {
+    const { since = clock.now() } = visitor
+    const transport = new Relay(visitor.transport)
     if (!this.#keepsAlive) transport.unref()
     // What `authenticate` made current, say, is nothing that calls run in.
-    const prepared = this.#context.run(() => this.#prepare(transport, identity))
+    const prepared = this.#context.run(() => this.#prepare(transport, visitor.identity))
     const destination = {
-      begin: (first: FrameData) => this.#begin(prepared, transport, first),
-      resume: (resumption: Resumption) => this.#resume(transport, identity, resumption)
+      begin: (first: FrameData) => this.#begin(prepared, transport, visitor, first),
+      resume: (resumption: Resumption) => this.#resume(transport, visitor, resumption)
     }
     this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, since, this.#left))
   }
@@ -108,7 +108,7 @@ export class Server {
   /** Makes a session while the client's hello is on its way; who carries one on, or says nothing, has no use for it. */
   #prepare(transport: Transport, identity: unknown): Prepared {
     const { settings, makeRoot } = this
-    const recovery = this.#listener.resuming?.tickets.make()
+    const recovery = this.#listener.tickets?.make()
     const onEnd = (session: Session) => {
       recovery?.forget()
       this.#all.delete(session)
@@ -125,49 +125,58 @@ export class Server {
   }
 
   /** A client is a session once it has said hello. */
-  #begin({ session, ticket }: Prepared, transport: Transport, first: FrameData): void {
+  #begin({ session, ticket }: Prepared, transport: Transport, visitor: Visitor, first: FrameData): void {
     if (this.#closing) return turnAway(transport, GOING)
     const { sessions } = this.settings.limits
-    if (this.#all.size >= sessions) this.#makeRoom()
+    this.#makeRoom(visitor)
     if (this.#all.size >= sessions) {
       return turnAway(transport, {
         code: 'unavailable',
         message: `the server has ${sessions} sessions already`
       })
     }
-    ticket?.issue(session)
+    ticket?.issue(session, visitor.address)
     this.#all.add(session)
     session.start().link.received(first)
     if (!session.greeted && !session.busy)
       session.end({ code: 'protocol', message: 'it received a frame that holds no hello' })
   }
 
-  /** Whoever comes has more to do than who may come back: the oldest session that is interrupted ends. */
-  #makeRoom(): void {
-    const { sessions } = this.settings.limits
-    const message = `another client came, and there may be ${sessions} sessions (limits.sessions)`
-    for (const session of this.#all) {
-      if (session.state === 'interrupted') return session.end({ code: 'limit', message })
+  /** A client has more to do than those that may come back to its own sessions; to those of others it has no right. */
+  #makeRoom(visitor: Visitor): void {
+    const { tickets } = this.#listener
+    if (!tickets) return
+    const { address } = visitor
+    const { sessions, sessionsPerAddress } = this.settings.limits
+    if (tickets.sessionsAt.of(address) >= sessionsPerAddress) {
+      endFirst(
+        tickets.of({ address }, this.#report),
+        `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
+      )
     }
+    if (this.#all.size >= sessions)
+      endFirst(tickets.of(visitor, this.#report), `${sessions} sessions (limits.sessions)`)
   }
 
-  #resume(transport: Transport, identity: unknown, { token, received }: Resumption): void {
-    const ticket = this.#listener.resuming?.tickets.take(token)
+  #resume(transport: Transport, { identity, address }: Visitor, { token, received }: Resumption): void {
+    const { tickets } = this.#listener
+    const ticket = tickets?.take(token)
     if (!ticket) {
       const message = 'this server does not know the session: it has ended, or was of a server before'
       return turnAway(transport, { code: 'session-lost', message })
     }
     const { session } = ticket
-    if (!this.#isSame(session.identity, identity)) {
+    if (!this.#isSame(tickets!, session.identity, identity)) {
       return turnAway(transport, { code: 'session-lost', message: 'the session is somebody else’s' })
     }
     const answer = { token: ticket.token, received: session.link.receiver.frames }
+    ticket.moved(address)
     session.link.carryOn(transport, received, formatResumption('resumed', answer))
   }
 
-  #isSame(began: unknown, comes: unknown): boolean {
+  #isSame(tickets: Tickets, began: unknown, comes: unknown): boolean {
     try {
-      return Boolean(decided('sameIdentity', this.#listener.resuming!.isSame(began, comes)))
+      return tickets.isSame(began, comes)
     } catch (error) {
       this.#report(error)
       return false
@@ -242,6 +251,12 @@ export class Server {
 const GOING: Reason = { code: 'server-closed', message: 'the server is going away' }
 /** How often it is looked whether calls are still under way, in ms. */
 const LOOK_AGAIN = 20
+
+/** Ends the oldest of these sessions, as there may be no more than `most`. */
+function endFirst(waiting: Iterable<Ticket>, most: string): void {
+  const [first] = waiting
+  first?.session.end({ code: 'limit', message: `another client came, and there may be ${most}` })
+}
 
 function turnAway(transport: Transport, reason: Reason): void {
   transport.start(DEAF)

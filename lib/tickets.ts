@@ -1,31 +1,64 @@
 // What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { type Deadline, deadlineIn } from './deadline.js'
+import { decided } from './decision.js'
+import type { Report } from './events.js'
 import type { Link } from './link.js'
 import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
+import { Tally } from './tally.js'
+import type { Visitor } from './transport.js'
 
 export class Tickets {
-  readonly #issued = new Map<string, Ticket>()
+  /** @internal */
+  readonly issued = new Map<string, Ticket>()
+  /** Those whose session waits for another socket. */
+  readonly waiting = new Set<Ticket>()
+  /** How many sessions each address has, and how many of them wait. */
+  readonly sessionsAt = new Tally()
+  readonly waitingAt = new Tally()
   #last = 0
 
   constructor(
     /** How long a session waits for another socket, in ms. */
-    private readonly window: number,
+    readonly window: number,
     /** How long it may take the server to learn of a loss, in ms. */
-    private readonly heartbeat: number
+    private readonly heartbeat: number,
+    private readonly sameIdentity: (began: never, comes: never) => unknown
   ) {}
 
   /** A ticket for a session to come. It is of use once it is issued. */
   make(): Ticket {
-    return new Ticket(String(++this.#last), this.#issued, this.window, this.window + 2 * this.heartbeat)
+    return new Ticket(String(++this.#last), this, this.window + 2 * this.heartbeat)
   }
 
   /** Takes a token. @returns the ticket it is for, which has another token from now on */
   take(token: string): Ticket | undefined {
     const [id, secret = ''] = token.split('.')
-    const ticket = this.#issued.get(id!)
+    const ticket = this.issued.get(id!)
     return ticket?.take(secret) ? ticket : undefined
+  }
+
+  /** Whether who comes is who began. @throws what `sameIdentity` throws, and TypeError for a promise of it */
+  isSame(began: unknown, comes: unknown): boolean {
+    return Boolean(decided('sameIdentity', this.sameIdentity(began as never, comes as never)))
+  }
+
+  /** Those that wait, the oldest first, and may be of who comes: of its address, or its identity, if that tells one client from another. */
+  *of({ address, identity }: Pick<Visitor, 'address' | 'identity'>, report: Report): Generator<Ticket> {
+    let asks = identity !== undefined && identity !== true
+    const isSame = ({ session }: Ticket) => {
+      try {
+        return asks && this.isSame(session.identity, identity)
+      } catch (error) {
+        asks = false
+        report(error)
+        return false
+      }
+    }
+    for (const ticket of this.issued.values()) {
+      if (this.waiting.has(ticket) && (ticket.isAt(address) || isSame(ticket))) yield ticket
+    }
   }
 }
 
@@ -37,23 +70,40 @@ export class Ticket implements Recovery {
   #taken = { secret: '', bytesIn: 0 }
   /** Until another socket has to have come. */
   #deadline: Deadline | undefined
+  #address: string | undefined
+  /** What counts it no more among the sessions of its address, and among those of them that wait. */
+  #leave = nothing
+  #waitNoMore = nothing
 
   constructor(
     private readonly id: string,
-    private readonly issued: Map<string, Ticket>,
-    private readonly window: number,
+    private readonly tickets: Tickets,
     readonly goodFor: number
   ) {}
 
   /** The session begins. */
-  issue(session: Session): void {
+  issue(session: Session, address: string | undefined): void {
     this.session = session
-    this.issued.set(this.id, this)
+    this.tickets.issued.set(this.id, this)
+    this.moved(address)
+  }
+
+  /** The client is at this address now. */
+  moved(address: string | undefined): void {
+    this.#leave()
+    this.#leave = this.tickets.sessionsAt.add(address)
+    this.#address = address
+  }
+
+  /** Whether the client was last at this address. */
+  isAt(address: string | undefined): boolean {
+    return address !== undefined && this.#address === address
   }
 
   /** The session has ended. */
   forget(): void {
-    this.issued.delete(this.id)
+    this.tickets.issued.delete(this.id)
+    this.#leave()
   }
 
   get token(): string {
@@ -74,9 +124,12 @@ export class Ticket implements Recovery {
   }
 
   lost(link: Link): boolean {
-    const message = `no other socket came within ${this.window} ms to carry the session on`
-    this.#deadline = deadlineIn(this.window, () => link.end({ code: 'connection-lost', message }))
+    const { window, waiting, waitingAt } = this.tickets
+    const message = `no other socket came within ${window} ms to carry the session on`
+    this.#deadline = deadlineIn(window, () => link.end({ code: 'connection-lost', message }))
     this.unref()
+    waiting.add(this)
+    this.#waitNoMore = waitingAt.add(this.#address)
     return true
   }
 
@@ -87,8 +140,12 @@ export class Ticket implements Recovery {
 
   stop(): void {
     this.#deadline?.stop()
+    this.tickets.waiting.delete(this)
+    this.#waitNoMore()
   }
 }
+
+const nothing = () => {}
 
 /** In one piece: as it is made it is twenty, put together, which weigh half a kilobyte. */
 const makeSecret = (): string => randomUUID().toLowerCase()

@@ -61,6 +61,8 @@ export interface Visitor {
   readonly transport: Transport
   /** Who it is. */
   readonly identity?: unknown
+  /** Where it comes from; undefined where nobody can say. */
+  readonly address?: string | undefined
   /** When it could begin to speak, by `clock.now()`. @default now */
   readonly since?: number
 }
@@ -73,9 +75,7 @@ export interface Listener {
   /** Clients that wait to be let in. @default 0 */
   readonly deciding?: number
   /** How sessions go on over another of its transports; undefined where they end with theirs. */
-  readonly resuming?:
-    | { readonly tickets: Tickets; isSame(began: unknown, comes: unknown): boolean }
-    | undefined
+  readonly tickets?: Tickets | undefined
   /** Lets clients in from now on. Called once. */
   open(letIn: LetIn, report: Report): Promise<void>
   /** What it listens at keeps the process alive no more, if that is its own. */

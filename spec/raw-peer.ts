@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { formatFrame, parseFrame } from '../lib/frame.js'
+import { formatFrame, formatResumption, parseFrame, parseResumption, type Resumption } from '../lib/frame.js'
 import { Op, VERSION } from '../lib/protocol.js'
 import type { Crossed } from './wire.js'
 
@@ -74,6 +74,8 @@ export interface RawPeerOptions {
   readonly from?: string
   /** Whether it says hello at once. @default true */
   readonly greets?: boolean
+  /** The session that it carries on, instead of one that it begins. */
+  readonly resumes?: Resumption
   /** Whether it counts frames and answers when it is asked to count. @default true */
   readonly counts?: boolean
   /** Whether it keeps the messages that come. @default true */
@@ -108,6 +110,7 @@ export class RawPeer {
   #needs = 0
   #isOpen = false
   #opened = () => {}
+  #resumed = (_by: Resumption) => {}
 
   private constructor(
     readonly socket: Socket,
@@ -149,7 +152,8 @@ export class RawPeer {
   static async open(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const peer = await RawPeer.dial(url, options)
     await peer.upgrade()
-    if (options.greets ?? true) peer.send([hello()])
+    if (options.resumes) await peer.#resume(options.resumes)
+    else if (options.greets ?? true) peer.send([hello()])
     return peer
   }
 
@@ -219,9 +223,12 @@ export class RawPeer {
       return void this.socket.end()
     }
     if (kind !== TEXT && kind !== BINARY) return
+    const data = kind === TEXT ? payload.toString() : payload
+    const resumed = parseResumption('resumed', data)
+    if (resumed) return this.#resumed(resumed)
     // A client that comes back says who it is before any frame.
-    if (kind === TEXT && payload.toString().startsWith('["')) return
-    const frame = parseFrame(kind === TEXT ? payload.toString() : payload, NO_LIMITS)
+    if (typeof data === 'string' && data.startsWith('["')) return
+    const frame = parseFrame(data, NO_LIMITS)
     if (frame.alone) {
       if (frame.asks && this.#counts) this.text(`[${this.received}]`)
       return
@@ -231,6 +238,20 @@ export class RawPeer {
       if (this.options.keeps ?? true) this.messages.push(message)
       for (const waiting of this.#waiting) waiting.heard(message)
     }
+  }
+
+  /** @throws Error where the server knows no such session */
+  async #resume(resumption: Resumption): Promise<void> {
+    const resumed = new Promise<void>((resolve, fail) => {
+      this.#resumed = ({ received }) => {
+        this.sent = received
+        resolve()
+      }
+      this.#waiting.add({ heard() {}, fail })
+    })
+    this.received = resumption.received
+    this.text(formatResumption('resume', resumption))
+    await resumed
   }
 
   get #counts() {

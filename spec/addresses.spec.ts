@@ -1,0 +1,269 @@
+// Whose places strangers may have: none of those who may come back; and how many one address may have.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { connect, type ServeOptions, type Server, serve, type UpgradeRequest } from '../lib/index.js'
+import { networkOf } from '../lib/network.js'
+import { rejection, until } from './helpers.js'
+import { RawPeer, type RawPeerOptions, upgradeRequest } from './raw-peer.js'
+
+const [HOME, AWAY, STRANGE] = ['127.0.0.2', '127.0.0.3', '127.0.0.4'] as const
+const REFUSED = { message: /^refused: HTTP\/1.1 503 / }
+
+const start = (options: ServeOptions = {}) => serve({}, { port: 0, ...options })
+const named = (name: string): RawPeerOptions => ({ path: `/?name=${name}` })
+/** Who gives no name is somebody, as all of them are. */
+const authenticate = async (request: UpgradeRequest) => request.query.get('name') ?? true
+
+function deferred<T>() {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>(done => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+async function come(server: Server, from: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+  const peer = await RawPeer.open(server.url, { from, ...options })
+  if (!options.resumes && (options.greets ?? true)) await peer.ping()
+  return peer
+}
+
+/** Begins a session and loses its socket. @returns the session, and what it takes to carry it on */
+async function leave(server: Server, from: string, options: RawPeerOptions = {}) {
+  const others = new Set(server.sessions)
+  const peer = await come(server, from, options)
+  const [session] = [...server.sessions].filter(session => !others.has(session))
+  const [, , , token] = await peer.until(([op]) => op === 0)
+  await peer.end()
+  await until(() => session!.state === 'interrupted')
+  return { session: session!, resumes: { token: String(token), received: peer.received } }
+}
+
+t.test(
+  'a stranger does not end a session that waits: who has its address may come back, or begin another',
+  async t => {
+    await using server = await start({ limits: { sessions: 2 } })
+    const first = await leave(server, HOME)
+    const second = await leave(server, AWAY)
+    for (let i = 0; i < 5; i++) t.match(await rejection(come(server, STRANGE)), REFUSED)
+    const back = await come(server, AWAY, { resumes: second.resumes })
+    t.match(await rejection(come(server, AWAY)), REFUSED, 'its place is taken')
+    t.same([first.session.state, second.session.state], ['interrupted', 'open'])
+    const again = await come(server, HOME)
+    t.match(await first.session.closed, {
+      code: 'limit',
+      message: 'another client came, and there may be 2 sessions (limits.sessions)'
+    })
+    await Promise.all([back.end(), again.end()])
+  }
+)
+
+t.test('a session is where its client was last', async t => {
+  await using server = await start({ limits: { sessions: 2 } })
+  const { session, resumes } = await leave(server, HOME)
+  const moved = await come(server, AWAY, { resumes })
+  await moved.end()
+  await until(() => session.state === 'interrupted')
+  const other = await come(server, STRANGE)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  const next = await come(server, AWAY)
+  t.match(await session.closed, { code: 'limit' })
+  await Promise.all([other.end(), next.end()])
+})
+
+t.test(
+  'who has the identity of a session that waits comes from anywhere; all who have none are strangers',
+  async t => {
+    await using server = await start({ authenticate, limits: { sessions: 2 } })
+    const ann = await leave(server, HOME, named('ann'))
+    const nobody = await leave(server, HOME)
+    t.match(await rejection(come(server, STRANGE, named('bob'))), REFUSED)
+    t.match(await rejection(come(server, STRANGE)), REFUSED)
+    const back = await come(server, STRANGE, { ...named('ann'), resumes: ann.resumes })
+    t.match(await rejection(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
+    await back.end()
+    await until(() => ann.session.state === 'interrupted')
+    const again = await come(server, AWAY, named('ann'))
+    t.match(await ann.session.closed, { code: 'limit' })
+    t.equal(nobody.session.state, 'interrupted')
+    await again.end()
+  }
+)
+
+t.test('who is asked for a token is told on the socket that the server is full', async t => {
+  const decide = async (request: UpgradeRequest) => (await request.token()) ?? false
+  await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
+  const peer = await come(server, HOME, { greets: false })
+  peer.text('{"token":"ann"}')
+  peer.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
+  await until(() => server.sessions.size === 1)
+  const [session] = server.sessions
+  await peer.end()
+  await until(() => session!.state === 'interrupted')
+  const bob = connect(server.url, { token: 'bob' })
+  t.match(await bob.closed, { code: 'unavailable', message: /the server has all its sessions already/ })
+  t.equal(session!.state, 'interrupted')
+})
+
+t.test('where `sameIdentity` throws it is told once, and nobody is the same', async t => {
+  const errors: unknown[] = []
+  const sameIdentity = () => {
+    throw new Error('no idea')
+  }
+  const onError = (error: unknown) => errors.push(error)
+  await using server = await start({ authenticate, sameIdentity, onError, limits: { sessions: 2 } })
+  await leave(server, HOME, named('ann'))
+  await leave(server, HOME, named('ann'))
+  t.match(await rejection(come(server, AWAY, named('ann'))), REFUSED)
+  t.match(errors, [{ message: 'no idea' }])
+})
+
+t.test('who may be coming back is asked for its name though strangers wait to be asked', async t => {
+  const verdict = deferred<void>()
+  let asked = 0
+  const decide = async (request: UpgradeRequest) => {
+    asked++
+    if (request.query.has('slow')) await verdict.promise
+    return authenticate(request)
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  const strangers = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
+  await until(() => asked === 3)
+  t.match(await rejection(come(server, AWAY)), REFUSED)
+  const back = await come(server, HOME, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.equal(asked, 4)
+  await back.end()
+  await until(() => session.state === 'interrupted')
+  await server.close()
+  verdict.resolve()
+  for (const refused of await Promise.all(strangers)) t.match(refused, REFUSED)
+})
+
+t.test('without a window nobody waits: a place is free when its socket is closed', async t => {
+  await using server = await start({ resumeWindow: 0, limits: { sessions: 1 } })
+  const first = await come(server, HOME)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  await first.end()
+  await until(() => server.sessions.size === 0)
+  const next = await come(server, AWAY)
+  await next.end()
+})
+
+t.test(
+  '64 clients of one address may wait for `authenticate`, and others besides; the proxy is told of once',
+  async t => {
+    const errors: Error[] = []
+    const verdict = deferred<boolean>()
+    const options = {
+      authenticate: () => verdict.promise,
+      onError: (error: unknown) => errors.push(error as Error)
+    }
+    await using server = await start(options)
+    const waiting = Array.from({ length: 64 }, () => come(server, HOME))
+    await until(() => server.metrics.arriving === 64)
+    t.match(await rejection(come(server, HOME)), REFUSED)
+    t.match(await rejection(come(server, HOME)), REFUSED)
+    const other = come(server, AWAY)
+    await until(() => server.metrics.arriving === 65)
+    t.match(errors, [
+      {
+        code: 'limit',
+        message:
+          'a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); if a proxy is there, set trustProxy to tell its clients apart'
+      }
+    ])
+    t.equal(errors.length, 1)
+    verdict.resolve(true)
+    const peers = await Promise.all([...waiting, other, come(server, HOME)])
+    t.equal(server.sessions.size, 66, 'who is let in is not bounded by address')
+    await Promise.all(peers.map(peer => peer.end()))
+  }
+)
+
+t.test('who is never decided on has its place for no longer than helloMs', async t => {
+  let asked = 0
+  const never = () => {
+    asked++
+    return new Promise<never>(() => {})
+  }
+  await using server = await start({ authenticate: never, limits: { helloMs: 300 } })
+  const refused = Array.from({ length: 64 }, () => rejection(come(server, HOME)))
+  for (const error of await Promise.all(refused)) t.match(error, REFUSED)
+  await until(() => server.metrics.arriving === 0)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.equal(asked, 65)
+})
+
+t.test(
+  'sessionsPerAddress bounds the sessions of an address; its own that wait make room, the oldest first',
+  async t => {
+    for (const options of [{}, { authenticate }]) {
+      await using server = await start({ ...options, onError() {}, limits: { sessionsPerAddress: 2 } })
+      const other = await leave(server, AWAY)
+      const first = await leave(server, HOME)
+      const second = await leave(server, HOME)
+      const one = await come(server, HOME)
+      t.match(await first.session.closed, {
+        code: 'limit',
+        message: 'another client came, and there may be 2 sessions of an address (limits.sessionsPerAddress)'
+      })
+      const two = await come(server, HOME, { resumes: second.resumes })
+      t.match(await rejection(come(server, HOME)), REFUSED)
+      t.same([other.session.state, second.session.state], ['interrupted', 'open'])
+      await Promise.all([one.end(), two.end()])
+    }
+  }
+)
+
+t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64', async t => {
+  const errors: unknown[] = []
+  const onError = (error: unknown) => errors.push(error)
+  await using server = await start({ trustProxy: true, onError, limits: { sessionsPerAddress: 1 } })
+  const by = (address: string) => come(server, HOME, { headers: { 'x-forwarded-for': address } })
+  const peers = [await by('203.0.113.1'), await by('203.0.113.2'), await by('2001:db8::1')]
+  t.match(await rejection(by('2001:db8:0:0:1::2')), REFUSED)
+  t.match(await rejection(by('203.0.113.7, 203.0.113.1')), REFUSED)
+  peers.push(await by('2001:db8:0:1::1'))
+  t.same(errors, [])
+  await Promise.all(peers.map(peer => peer.end()))
+})
+
+t.test('who has no address is not bounded by it', async t => {
+  const web = createServer()
+  const path = join(tmpdir(), `netref-${process.pid}.sock`)
+  web.listen(path)
+  await once(web, 'listening')
+  await using server = await start({ server: web, port: undefined, limits: { sessionsPerAddress: 1 } })
+  const sockets = [0, 1].map(() => createConnection(path))
+  for (const socket of sockets) {
+    socket.write(upgradeRequest())
+    t.match(String(await once(socket, 'data')), /^HTTP\/1.1 101 /)
+  }
+  for (const socket of sockets) socket.destroy()
+  await server.close()
+  web.close()
+})
+
+t.test('whose an address is', async t => {
+  for (const [address, network] of [
+    ['203.0.113.1', '203.0.113.1'],
+    ['203.0.113.1:8080', '203.0.113.1'],
+    ['::ffff:203.0.113.1', '203.0.113.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:1:2::', '2001:db8:1:2::/64'],
+    ['[2001:db8:1:2::9]:443', '2001:db8:1:2::/64'],
+    ['2001:db8::9', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::203.0.113.1', '64:ff9b:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['unknown', 'unknown']
+  ] as const)
+    t.equal(networkOf(address), network)
+})
