@@ -49,7 +49,7 @@ export class Admission {
     authenticate: Authenticate<Identity>,
     request: UpgradeRequest,
     withinMs: number,
-    hasRoom: (identity: Identity) => boolean,
+    admits: (identity: Identity) => boolean,
     report: Report
   ): Promise<Visitor | undefined> {
     const message = `it was not let in within ${withinMs} ms`
@@ -70,8 +70,10 @@ export class Admission {
       if (meansLater(status)) reason = { ...NOT_NOW, retryAfter: retryAfterOf(error) }
     }
     this.#deadline.stop()
+    // Who has gone takes no place.
+    if (this.#over || this.socket.destroyed) return undefined
     if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
-    else if (!hasRoom(identity)) this.refuse(UNAVAILABLE, FULL)
+    else if (!admits(identity)) this.refuse(UNAVAILABLE, FULL)
     const transport = this.open()
     return transport && { transport, identity, since: transport.since }
   }
@@ -86,8 +88,19 @@ export class Admission {
   }
 }
 
+/** A place may be free soon. */
+const RETRY_AFTER = 1
+export const FULL: Reason = {
+  code: 'unavailable',
+  message: 'the server has all its sessions already',
+  retryAfter: RETRY_AFTER
+}
+export const CROWDED: Reason = {
+  code: 'unavailable',
+  message: 'too many clients come from this address',
+  retryAfter: RETRY_AFTER
+}
 const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
-const FULL: Reason = { code: 'unavailable', message: 'the server has all its sessions already' }
 const NOT_NOW: Reason = { code: 'unavailable', message: 'it was not let in for now' }
 
 /** The HTTP status that an error asks for, as those of web frameworks do. */

@@ -2,12 +2,11 @@
 import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import { Admission, type Authenticate, refuse } from './admission.js'
+import { Admission, type Authenticate, CROWDED, FULL, refuse } from './admission.js'
 import { Arriving } from './arriving.js'
-import { NetrefError } from './errors.js'
+import { NetrefError, type Reason } from './errors.js'
 import type { Report } from './events.js'
 import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
-import { equalIdentity } from './identity.js'
 import { describe } from './labels.js'
 import { networkOf } from './network.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
@@ -23,7 +22,7 @@ import {
 import { type OriginOptions, type OriginPolicy, originPolicy } from './origins.js'
 import type { ResultOptions } from './results.js'
 import { Tally } from './tally.js'
-import { Tickets } from './tickets.js'
+import { type Loan, Tickets } from './tickets.js'
 import type { LetIn, Listener } from './transport.js'
 import { WebSocketTransport } from './transports/websocket.js'
 import { UpgradeRequest } from './upgrade-request.js'
@@ -136,7 +135,7 @@ export class Entrance implements Listener {
     this.#isOwn = server === undefined
     this.#server = this.#isOwn ? http.createServer(upgradeRequired) : checkServer(server)
     this.#policy = originPolicy(options)
-    const { resumeWindow = 30_000, sameIdentity = equalIdentity } = options
+    const { resumeWindow = 30_000, sameIdentity } = options
     if (checkMs('resumeWindow', resumeWindow) > 0) {
       this.tickets = new Tickets(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
     }
@@ -226,16 +225,23 @@ export class Entrance implements Listener {
       this.#complain(complaint)
       return refuse(socket, FORBIDDEN, complaint)
     }
-    const address = request.address === undefined ? undefined : networkOf(request.address)
+    const address = networkOf(request.address) ?? networkOf(message.socket.remoteAddress)
     if (this.#isCrowded(address)) {
       if (!trustProxy) this.#tellOfProxy(address!)
-      return refuse(socket, UNAVAILABLE)
+      return refuseForNow(socket, CROWDED)
     }
-    if (authenticate ? !this.#mayAsk(address) : !this.#hasRoom(address)) return refuse(socket, UNAVAILABLE)
+    let loan: Loan | undefined
+    const admits = (identity?: unknown) => {
+      if (this.#taken < this.limits.sessions) return true
+      loan = this.tickets?.lend({ address, identity }, this.#report!)
+      if (loan) socket.once('close', () => loan!.giveBack())
+      return loan !== undefined
+    }
+    if (authenticate ? !this.#mayAsk(address) : !admits()) return refuseForNow(socket, FULL)
     socket.once('close', this.#socketsAt.add(address))
     if (!authenticate) {
       const transport = admission.open()
-      if (transport) this.#letIn!({ transport, since: transport.since, address })
+      if (transport) this.#letIn!({ transport, since: transport.since, address, loan })
       return
     }
     this.#atDoor.add(admission)
@@ -245,12 +251,15 @@ export class Entrance implements Listener {
       this.#atDoor.delete(admission)
       this.#inPorch.delete(admission)
     }
-    // What `authenticate` says of who has gone may never come.
+    // Who is refused is not let in while its socket closes; and `authenticate` may never decide on who has gone.
     socket.once('close', decided)
-    const hasRoom = (identity: unknown) => this.#hasRoom(address, identity)
-    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, hasRoom, this.#report!)
-    decided()
-    if (visitor) this.#letIn!({ ...visitor, address })
+    const decides = (identity: unknown) => {
+      const isIn = admits(identity)
+      if (isIn) decided()
+      return isIn
+    }
+    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, decides, this.#report!)
+    if (visitor) this.#letIn!({ ...visitor, address, loan })
   }
 
   /** Whether an address has all that it may have. */
@@ -264,22 +273,19 @@ export class Entrance implements Listener {
     return this.#sockets.clients.size - this.#inPorch.size
   }
 
-  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
-  #mayAsk(address: string | undefined): boolean {
-    if (this.#letInNow + this.deciding < this.limits.sessions) return true
-    const own = this.tickets?.waitingAt.of(address) ?? 0
-    return this.#undecidedAt.of(address) < own && this.#hasRoom(address)
+  /** Places that are taken: by who was let in, and by sessions that wait, but for those whose place it has. */
+  get #taken(): number {
+    const { tickets } = this
+    return this.#letInNow + (tickets ? tickets.waiting.size - tickets.lent.size : 0)
   }
 
-  /** Whether there is room for a client beside sessions and who is to come back to them, unless these are its own. */
-  #hasRoom(address: string | undefined, identity?: unknown): boolean {
+  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
+  #mayAsk(address: string | undefined): boolean {
     const { sessions } = this.limits
-    const { tickets } = this
-    if (!tickets) return this.#letInNow < sessions
-    const taken = this.#letInNow + tickets.waiting.size
-    if (taken - tickets.waitingAt.of(address) < sessions) return true
-    if (identity === undefined) return false
-    return taken - [...tickets.of({ address, identity }, this.#report!)].length < sessions
+    if (this.#letInNow >= sessions) return false
+    return (
+      this.deciding < sessions || this.#undecidedAt.of(address) < (this.tickets?.waitingAt.of(address) ?? 0)
+    )
   }
 
   /** Behind a proxy all have one address: whoever runs the server is told once. */
@@ -330,6 +336,10 @@ const MOST_COMPLAINTS = 100
 const MOST_UNDECIDED = 64
 const FORBIDDEN = 403
 const UNAVAILABLE = 503
+
+/** By HTTP: it may come again. */
+const refuseForNow = (socket: Duplex, { message, retryAfter }: Reason) =>
+  refuse(socket, UNAVAILABLE, message, retryAfter)
 
 const upgradeRequired: http.RequestListener = (_request, response) => {
   response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')

@@ -1,4 +1,5 @@
 // `serve`: a WebSocket server with a session for each client.
+
 import { clock } from './clock.js'
 import { Context } from './contexts.js'
 import { checkEndpointOptions } from './endpoint.js'
@@ -129,6 +130,7 @@ export class Server {
     if (this.#closing) return turnAway(transport, GOING)
     const { sessions } = this.settings.limits
     this.#makeRoom(visitor)
+    visitor.loan?.giveBack()
     if (this.#all.size >= sessions) {
       return turnAway(transport, {
         code: 'unavailable',
@@ -143,22 +145,18 @@ export class Server {
   }
 
   /** A client has more to do than those that may come back to its own sessions; to those of others it has no right. */
-  #makeRoom(visitor: Visitor): void {
+  #makeRoom({ address, loan }: Visitor): void {
     const { tickets } = this.#listener
-    if (!tickets) return
-    const { address } = visitor
     const { sessions, sessionsPerAddress } = this.settings.limits
-    if (tickets.sessionsAt.of(address) >= sessionsPerAddress) {
-      endFirst(
-        tickets.of({ address }, this.#report),
-        `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
-      )
+    if (tickets && tickets.sessionsAt.of(address) >= sessionsPerAddress) {
+      const most = `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
+      tickets.oldestAt(address)?.session.end(anotherCame(most))
     }
-    if (this.#all.size >= sessions)
-      endFirst(tickets.of(visitor, this.#report), `${sessions} sessions (limits.sessions)`)
+    if (this.#all.size >= sessions) loan?.session?.end(anotherCame(`${sessions} sessions (limits.sessions)`))
   }
 
-  #resume(transport: Transport, { identity, address }: Visitor, { token, received }: Resumption): void {
+  #resume(transport: Transport, { identity, address, loan }: Visitor, { token, received }: Resumption): void {
+    loan?.giveBack()
     const { tickets } = this.#listener
     const ticket = tickets?.take(token)
     if (!ticket) {
@@ -252,11 +250,11 @@ const GOING: Reason = { code: 'server-closed', message: 'the server is going awa
 /** How often it is looked whether calls are still under way, in ms. */
 const LOOK_AGAIN = 20
 
-/** Ends the oldest of these sessions, as there may be no more than `most`. */
-function endFirst(waiting: Iterable<Ticket>, most: string): void {
-  const [first] = waiting
-  first?.session.end({ code: 'limit', message: `another client came, and there may be ${most}` })
-}
+/** Why a session ends that waits, as there may be no more than `most`. */
+const anotherCame = (most: string): Reason => ({
+  code: 'limit',
+  message: `another client came, and there may be ${most}`
+})
 
 function turnAway(transport: Transport, reason: Reason): void {
   transport.start(DEAF)

@@ -3,6 +3,7 @@ import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { type Deadline, deadlineIn } from './deadline.js'
 import { decided } from './decision.js'
 import type { Report } from './events.js'
+import { equalIdentity, textOf } from './identity.js'
 import type { Link } from './link.js'
 import type { Recovery } from './recovery.js'
 import type { Session } from './session.js'
@@ -14,6 +15,8 @@ export class Tickets {
   readonly issued = new Map<string, Ticket>()
   /** Those whose session waits for another socket. */
   readonly waiting = new Set<Ticket>()
+  /** Those of them whose place a client has. */
+  readonly lent = new Map<Ticket, Loan>()
   /** How many sessions each address has, and how many of them wait. */
   readonly sessionsAt = new Tally()
   readonly waitingAt = new Tally()
@@ -24,7 +27,7 @@ export class Tickets {
     readonly window: number,
     /** How long it may take the server to learn of a loss, in ms. */
     private readonly heartbeat: number,
-    private readonly sameIdentity: (began: never, comes: never) => unknown
+    private readonly sameIdentity: ((began: never, comes: never) => unknown) | undefined
   ) {}
 
   /** A ticket for a session to come. It is of use once it is issued. */
@@ -41,30 +44,81 @@ export class Tickets {
 
   /** Whether who comes is who began. @throws what `sameIdentity` throws, and TypeError for a promise of it */
   isSame(began: unknown, comes: unknown): boolean {
-    return Boolean(decided('sameIdentity', this.sameIdentity(began as never, comes as never)))
+    const { sameIdentity = equalIdentity } = this
+    return Boolean(decided('sameIdentity', sameIdentity(began as never, comes as never)))
   }
 
-  /** Those that wait, the oldest first, and may be of who comes: of its address, or its identity, if that tells one client from another. */
-  *of({ address, identity }: Pick<Visitor, 'address' | 'identity'>, report: Report): Generator<Ticket> {
-    let asks = identity !== undefined && identity !== true
-    const isSame = ({ session }: Ticket) => {
-      try {
-        return asks && this.isSame(session.identity, identity)
-      } catch (error) {
-        asks = false
-        report(error)
-        return false
+  /** Those that wait, the oldest session's first. */
+  *#inOrder(): Generator<Ticket> {
+    for (const ticket of this.issued.values()) if (this.waiting.has(ticket)) yield ticket
+  }
+
+  /** Of those that wait at an address the oldest session's. */
+  oldestAt(address: string | undefined): Ticket | undefined {
+    return [...this.#inOrder()].find(ticket => ticket.isAt(address))
+  }
+
+  /**
+   * Lends a client the place of the oldest session that waits and has its identity, where that tells one client from
+   * another; or else its address.
+   *
+   * @returns undefined where there is none
+   */
+  lend(visitor: Omit<Visitor, 'transport'>, report: Report): Loan | undefined {
+    const ticket = this.#ownOf(visitor, report)
+    return ticket && new Loan(ticket, this.lent)
+  }
+
+  #ownOf({ address, identity }: Omit<Visitor, 'transport'>, report: Report): Ticket | undefined {
+    const isOwn = tells(identity) ? this.#matcher(identity) : undefined
+    let near: Ticket | undefined
+    try {
+      for (const ticket of this.#inOrder()) {
+        if (this.lent.has(ticket)) continue
+        if (ticket.isAt(address)) near ??= ticket
+        if (isOwn ? isOwn(ticket) : near) return ticket
       }
+    } catch (error) {
+      report(error)
     }
-    for (const ticket of this.issued.values()) {
-      if (this.waiting.has(ticket) && (ticket.isAt(address) || isSame(ticket))) yield ticket
-    }
+    return near
+  }
+
+  /** Finds the sessions of an identity. There may be many, so that the texts of theirs are at hand. */
+  #matcher(identity: unknown): (ticket: Ticket) => boolean {
+    if (this.sameIdentity) return ({ session }) => this.isSame(session.identity, identity)
+    const text = textOf(identity, true)
+    return ({ session, who }) => Object.is(session.identity, identity) || (text !== undefined && who === text)
   }
 }
+
+/** The place of a session that waits, which a client has until it has said what it wants. */
+export class Loan {
+  constructor(
+    private readonly ticket: Ticket,
+    private readonly lent: Map<Ticket, Loan>
+  ) {
+    lent.set(ticket, this)
+  }
+
+  /** The session; undefined where it waits no more, or the place was given back. */
+  get session(): Session | undefined {
+    return this.lent.get(this.ticket) === this ? this.ticket.session : undefined
+  }
+
+  giveBack(): void {
+    if (this.session) this.lent.delete(this.ticket)
+  }
+}
+
+/** Whether an identity tells one client from another. */
+const tells = (identity: unknown) => identity !== undefined && identity !== true
 
 export class Ticket implements Recovery {
   /** Set when it is issued. */
   session!: Session
+  /** The text of its identity, once it waits: undefined where that has none. */
+  who: string | undefined
   #secret = makeSecret()
   /** The one that was taken last, and how much had been received by then. */
   #taken = { secret: '', bytesIn: 0 }
@@ -128,6 +182,7 @@ export class Ticket implements Recovery {
     const message = `no other socket came within ${window} ms to carry the session on`
     this.#deadline = deadlineIn(window, () => link.end({ code: 'connection-lost', message }))
     this.unref()
+    if (tells(this.session.identity)) this.who = textOf(this.session.identity, true)
     waiting.add(this)
     this.#waitNoMore = waitingAt.add(this.#address)
     return true
@@ -141,6 +196,7 @@ export class Ticket implements Recovery {
   stop(): void {
     this.#deadline?.stop()
     this.tickets.waiting.delete(this)
+    this.tickets.lent.delete(this)
     this.#waitNoMore()
   }
 }

@@ -2,7 +2,7 @@
 import type { Reason } from './errors.js'
 import type { Report } from './events.js'
 import type { FrameData } from './frame.js'
-import type { Tickets } from './tickets.js'
+import type { Loan, Tickets } from './tickets.js'
 
 /** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
 export const ROOM = 1 << 20
@@ -63,6 +63,8 @@ export interface Visitor {
   readonly identity?: unknown
   /** Where it comes from; undefined where nobody can say. */
   readonly address?: string | undefined
+  /** The place it has of a session that waits, where there was no other. */
+  readonly loan?: Loan | undefined
   /** When it could begin to speak, by `clock.now()`. @default now */
   readonly since?: number
 }

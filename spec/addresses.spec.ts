@@ -11,12 +11,16 @@ import { rejection, until } from './helpers.js'
 import { RawPeer, type RawPeerOptions, upgradeRequest } from './raw-peer.js'
 
 const [HOME, AWAY, STRANGE] = ['127.0.0.2', '127.0.0.3', '127.0.0.4'] as const
-const REFUSED = { message: /^refused: HTTP\/1.1 503 / }
+const AWAY_NOW = { message: /^refused: HTTP\/1.1 503 / }
+const REFUSED = { message: /^refused: HTTP\/1.1 503 [\s\S]*\r\nRetry-After: 1\r\n/ }
 
 const start = (options: ServeOptions = {}) => serve({}, { port: 0, ...options })
 const named = (name: string): RawPeerOptions => ({ path: `/?name=${name}` })
 /** Who gives no name is somebody, as all of them are. */
-const authenticate = async (request: UpgradeRequest) => request.query.get('name') ?? true
+const authenticate = async (request: UpgradeRequest) => {
+  const name = request.query.get('name')
+  return name === null || { name }
+}
 
 function deferred<T>() {
   let resolve!: (value: T) => void
@@ -61,6 +65,52 @@ t.test(
     await Promise.all([back.end(), again.end()])
   }
 )
+
+t.test('a client that has a place and says nothing keeps nobody else from coming back', async t => {
+  for (const options of [{}, { authenticate }]) {
+    await using server = await start({ ...options, limits: { sessions: 3 } })
+    const own = await leave(server, HOME, named('ann'))
+    const other = await leave(server, AWAY, named('bob'))
+    const last = await leave(server, STRANGE, named('eve'))
+    const silent = await come(server, STRANGE, { ...named('eve'), greets: false })
+    t.match(await rejection(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
+    const back = await come(server, AWAY, { ...named('bob'), resumes: other.resumes })
+    // The first of an address or an identity, whoever is let in for it, is still there for who has its token.
+    await silent.end()
+    const again = await come(server, STRANGE, { ...named('eve'), resumes: last.resumes })
+    const home = await come(server, HOME, { ...named('ann'), resumes: own.resumes })
+    t.same(
+      [...server.sessions].map(({ state }) => state),
+      ['open', 'open', 'open']
+    )
+    await Promise.all([back.end(), again.end(), home.end()])
+  }
+})
+
+t.test(
+  'who is let in for one session that waits may carry on another: the one gives back its place',
+  async t => {
+    await using server = await start({ limits: { sessions: 2 } })
+    const first = await leave(server, HOME)
+    const second = await leave(server, HOME)
+    const back = await come(server, HOME, { resumes: second.resumes })
+    const again = await come(server, HOME, { resumes: first.resumes })
+    t.same([first.session.state, second.session.state], ['open', 'open'])
+    await Promise.all([back.end(), again.end()])
+  }
+)
+
+t.test('a session that came back does not end for who was let in for its place', async t => {
+  await using server = await start({ limits: { sessions: 2 } })
+  const first = await leave(server, HOME)
+  const second = await leave(server, HOME)
+  const silent = await come(server, HOME, { greets: false })
+  const back = await come(server, HOME, { resumes: first.resumes })
+  silent.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
+  await until(() => second.session.state !== 'interrupted' || silent.isClosed)
+  t.equal(first.session.state, 'open')
+  await Promise.all([back.end(), silent.end()])
+})
 
 t.test('a session is where its client was last', async t => {
   await using server = await start({ limits: { sessions: 2 } })
@@ -109,6 +159,93 @@ t.test('who is asked for a token is told on the socket that the server is full',
   t.equal(session!.state, 'interrupted')
 })
 
+t.test('who is refused has no place of a session while its socket closes', async t => {
+  const tokens: unknown[] = []
+  const decide = async (request: UpgradeRequest) => {
+    const token = await request.token()
+    tokens.push(token)
+    return token === 'ann'
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const one = connect(server.url, { token: 'ann' })
+  await one.ping()
+  const refused = await come(server, STRANGE, { greets: false })
+  refused.socket.pause()
+  refused.text('{"token":"eve"}')
+  await until(() => tokens.includes('eve'))
+  const other = connect(server.url, { token: 'ann' })
+  await other.ping()
+  t.equal(server.metrics.arriving, 1, 'it has not gone')
+  refused.socket.resume()
+  t.match(await refused.closed, { code: 3000 })
+  await Promise.all([one.close(), other.close()])
+})
+
+t.test('of those on whom it is decided at once no more are let in than there are places', async t => {
+  const verdict = deferred<boolean>()
+  const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const first = await come(server, HOME)
+  const coming = [HOME, AWAY].map(from => come(server, from, { path: '/?slow' }))
+  await until(() => server.metrics.arriving === 2)
+  t.match(await rejection(come(server, STRANGE)), REFUSED, 'as many are asked as there may be sessions')
+  verdict.resolve(true)
+  const [second, third] = coming
+  t.match(await rejection(third!), REFUSED)
+  await Promise.all([first.end(), (await second!).end()])
+})
+
+t.test('who waits for `authenticate` has no place of a session', async t => {
+  const verdict = deferred<boolean>()
+  const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
+  await using server = await start({ authenticate: decide, limits: { sessions: 3 } })
+  const open = [await come(server, HOME), await come(server, AWAY)]
+  const slow = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
+  await until(() => server.metrics.arriving === 2)
+  open.push(await come(server, AWAY))
+  verdict.resolve(true)
+  for (const refused of await Promise.all(slow)) t.match(refused, REFUSED)
+  await Promise.all(open.map(peer => peer.end()))
+})
+
+t.test('who has gone when it is decided takes no place', async t => {
+  const verdict = deferred<string>()
+  const decide = async (request: UpgradeRequest) => {
+    if (request.query.has('token')) await request.token()
+    return request.query.has('slow') ? verdict.promise : authenticate(request)
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2, helloMs: 200 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  const other = await come(server, AWAY)
+  const late = rejection(come(server, HOME, { path: '/?slow' }))
+  await until(() => server.metrics.arriving === 1)
+  t.match(await late, AWAY_NOW)
+  const gone = await come(server, HOME, { path: '/?slow&token', greets: false })
+  await gone.end()
+  await until(() => server.metrics.arriving === 0)
+  verdict.resolve('ann')
+  await verdict.promise
+  const back = await come(server, HOME, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  await Promise.all([back.end(), other.end()])
+})
+
+t.test('a client that is refused for want of a place comes again, as it is told', async t => {
+  await using server = await start({ limits: { sessions: 1 } })
+  const first = await come(server, HOME)
+  const message = /503 \(the server has all its sessions already\)/
+  t.match(await connect(server.url).closed, { code: 'unreachable', retryAfter: 1, message })
+  const patient = connect(server.url, { reconnect: { initial: true, delay: 1 } })
+  const ping = patient.ping()
+  await until(() => patient.state === 'connecting')
+  await first.end()
+  const [session] = server.sessions
+  await until(() => session!.state === 'interrupted')
+  session!.end({ code: 'closed', message: 'it makes room' })
+  await ping
+  await patient.close()
+})
+
 t.test('where `sameIdentity` throws it is told once, and nobody is the same', async t => {
   const errors: unknown[] = []
   const sameIdentity = () => {
@@ -120,6 +257,17 @@ t.test('where `sameIdentity` throws it is told once, and nobody is the same', as
   await leave(server, HOME, named('ann'))
   t.match(await rejection(come(server, AWAY, named('ann'))), REFUSED)
   t.match(errors, [{ message: 'no idea' }])
+})
+
+t.test('an identity that is no data is its own where it is the very same', async t => {
+  const users = new Map([['ann', () => 'ann']])
+  const decide = (request: UpgradeRequest) => users.get(request.query.get('name')!) ?? (() => 'somebody')
+  await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  t.match(await rejection(come(server, AWAY)), REFUSED)
+  const back = await come(server, AWAY, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  await back.end()
 })
 
 t.test('who may be coming back is asked for its name though strangers wait to be asked', async t => {
@@ -143,7 +291,7 @@ t.test('who may be coming back is asked for its name though strangers wait to be
   await until(() => session.state === 'interrupted')
   await server.close()
   verdict.resolve()
-  for (const refused of await Promise.all(strangers)) t.match(refused, REFUSED)
+  for (const refused of await Promise.all(strangers)) t.match(refused, AWAY_NOW)
 })
 
 t.test('without a window nobody waits: a place is free when its socket is closed', async t => {
@@ -195,9 +343,9 @@ t.test('who is never decided on has its place for no longer than helloMs', async
   }
   await using server = await start({ authenticate: never, limits: { helloMs: 300 } })
   const refused = Array.from({ length: 64 }, () => rejection(come(server, HOME)))
-  for (const error of await Promise.all(refused)) t.match(error, REFUSED)
+  for (const error of await Promise.all(refused)) t.match(error, AWAY_NOW)
   await until(() => server.metrics.arriving === 0)
-  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.match(await rejection(come(server, HOME)), AWAY_NOW)
   t.equal(asked, 65)
 })
 
@@ -230,6 +378,12 @@ t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64',
   const peers = [await by('203.0.113.1'), await by('203.0.113.2'), await by('2001:db8::1')]
   t.match(await rejection(by('2001:db8:0:0:1::2')), REFUSED)
   t.match(await rejection(by('203.0.113.7, 203.0.113.1')), REFUSED)
+  t.match(await rejection(by('::ffff:cb00:7102')), REFUSED, 'IPv4 that is written as IPv6')
+  // What is no address is the proxy's own.
+  peers.push(await by('unknown'))
+  for (const none of ['', 'me', '203.0.113.9, x', `"${'y'.repeat(1000)}"`]) {
+    t.match(await rejection(by(none)), REFUSED)
+  }
   peers.push(await by('2001:db8:0:1::1'))
   t.same(errors, [])
   await Promise.all(peers.map(peer => peer.end()))
@@ -256,6 +410,10 @@ t.test('whose an address is', async t => {
     ['203.0.113.1', '203.0.113.1'],
     ['203.0.113.1:8080', '203.0.113.1'],
     ['::ffff:203.0.113.1', '203.0.113.1'],
+    ['0:0:0:0:0:FFFF:cb00:7101', '203.0.113.1'],
+    ['[::ffff:203.0.113.1]:8080', '203.0.113.1'],
+    ['::ffff:0:1', '0.0.0.1'],
+    ['1:0:0:0:0:ffff:cb00:7101', '1:0:0:0::/64'],
     ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
     ['2001:0DB8:1:2::', '2001:db8:1:2::/64'],
     ['[2001:db8:1:2::9]:443', '2001:db8:1:2::/64'],
@@ -263,7 +421,10 @@ t.test('whose an address is', async t => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['64:ff9b::203.0.113.1', '64:ff9b:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
-    ['unknown', 'unknown']
+    ['unknown', undefined],
+    ['203.0.113.1 ', undefined],
+    ['[203.0.113.1', undefined],
+    ['', undefined]
   ] as const)
     t.equal(networkOf(address), network)
 })
