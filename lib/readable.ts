@@ -3,7 +3,7 @@ import { aboutCall } from './hearsay.js'
 import type { Inflow } from './inflow.js'
 import { isA } from './realms.js'
 import type { Origin, Source } from './source.js'
-import { NodeEnd, type NodeReadable, sent } from './streams.js'
+import { isWebReadable, NodeEnd, type NodeReadable, sent } from './streams.js'
 
 /** Bytes of a byte stream go in pieces of that many: what else is to be sent need not wait for long. */
 const PIECE = 60 << 10
@@ -17,10 +17,9 @@ export interface Opened extends Origin {
 
 /** `frameBytes` tells what the peer takes in a frame. */
 export function openReadable(stream: object, frameBytes: () => number): Opened {
-  const { source, bytes, restore } =
-    'getReader' in stream
-      ? readerOf(stream as ReadableStream)
-      : readerOfNode(stream as NodeReadable | NodeEnd)
+  const { source, bytes, restore } = isWebReadable(stream)
+    ? readerOf(stream)
+    : readerOfNode(stream as NodeReadable | NodeEnd)
   const read = bytes ? inPieces(source, () => Math.min(PIECE, frameBytes() - BESIDE)) : source
   return { source: read, open: () => read, bytes, restore }
 }
@@ -59,6 +58,8 @@ function readerOfNode(object: NodeReadable | NodeEnd): Reader {
   sent.add(stream)
   // It may fail before it is read: its reader is told.
   stream.on('error', ignore)
+  // Where somebody listens, nobody else can make it flow: Node does so when a child process exits.
+  stream.on('readable', ignore)
   const bytes = !stream.readableObjectMode && stream.readableEncoding === null
   let chunks: AsyncIterator<unknown> | undefined
   const source: Source = {
@@ -75,6 +76,7 @@ function readerOfNode(object: NodeReadable | NodeEnd): Reader {
   const restore = () => {
     sent.delete(stream)
     stream.off('error', ignore)
+    stream.off('readable', ignore)
   }
   return { source, bytes, restore }
 }

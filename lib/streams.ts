@@ -1,4 +1,5 @@
 // What is a stream, of the web's kind or of Node's, and whether it may be sent. `readable.ts` and `writable.ts` have the flows.
+import { isChildOutput } from './child-output.js'
 import { ProtocolError } from './errors.js'
 
 /** What is used of a stream of Node's; `node:stream` itself is not there in a browser. */
@@ -7,15 +8,15 @@ export interface NodeReadable extends AsyncIterable<unknown> {
   readonly readableEncoding: string | null
   iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
   destroy(error?: Error): void
-  on(name: 'error', listener: (error: Error) => void): void
-  off(name: 'error', listener: (error: Error) => void): void
+  on(name: string, listener: () => void): void
+  off(name: string, listener: () => void): void
 }
 export interface NodeWritable {
   write(chunk: unknown, done: (error?: Error | null) => void): boolean
   end(done: () => void): void
   destroy(error?: Error): void
-  on(name: 'error', listener: (error: Error) => void): void
-  off(name: 'error', listener: (error: Error) => void): void
+  on(name: string, listener: (error: Error) => void): void
+  off(name: string, listener: (error: Error) => void): void
 }
 
 /** One side of a stream of Node's that can be read and written. */
@@ -26,9 +27,68 @@ export class NodeEnd {
 /** Streams of Node's that were sent: they have no lock that would say so. */
 export const sent = new WeakSet<object>()
 
+/** A TransformStream, a CompressionStream, and whatever else has both. */
+interface WebPair {
+  readonly readable: ReadableStream
+  readonly writable: WritableStream
+}
+
+export const isWebReadable = (object: object): object is ReadableStream =>
+  'getReader' in object && 'locked' in object
+export const isWebWritable = (object: object): object is WritableStream =>
+  'getWriter' in object && 'locked' in object
+
+/** Accessors run only where there are both. */
+function isWebPair(object: object): object is WebPair {
+  if (!('readable' in object && 'writable' in object)) return false
+  const { readable, writable } = object
+  return isObject(readable) && isWebReadable(readable) && isObject(writable) && isWebWritable(writable)
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+export type StreamKind = 'readable' | 'writable' | 'pair'
+
+/** Which kind of stream an instance of a class is, if it is one. */
+export function streamKindOf(object: object): StreamKind | undefined {
+  if (isWebReadable(object)) return 'readable'
+  if (isWebWritable(object)) return 'writable'
+  return nodeStreamKindOf(object) ?? (isWebPair(object) ? 'pair' : undefined)
+}
+
+/** What Node itself looks at: a Duplex may lack a side from the start. One that has ended is still a Duplex. */
+interface NodeStream {
+  readonly _readableState?: { readonly readable?: boolean } | null
+  readonly _writableState?: { readonly writable?: boolean } | null
+}
+
+function nodeStreamKindOf(object: NodeStream): StreamKind | undefined {
+  if ('_writableState' in object) {
+    if (
+      !('_readableState' in object) ||
+      object._readableState?.readable === false ||
+      isTerminalOutput(object)
+    )
+      return 'writable'
+    const isReadOnly = object._writableState?.writable === false || isTerminalInput(object)
+    return isReadOnly || isChildOutput(object) ? 'readable' : 'pair'
+  }
+  if ('_readableState' in object) return 'readable'
+  return isOutgoingMessage(object) ? 'writable' : undefined
+}
+
+/** Node's tty streams are Sockets; a stdin or stdout is no other kind of stream because it is a terminal. */
+const isTerminalInput = (stream: object): boolean => 'setRawMode' in stream
+const isTerminalOutput = (stream: object): boolean => 'getWindowSize' in stream
+
+/** Requests and responses of HTTP are Writable by their documentation, and not by their class. */
+const isOutgoingMessage = (object: object): boolean =>
+  'writableFinished' in object && 'write' in object && 'end' in object
+
 /** What to read and what to write of a pair of streams. */
 export function endsOf(pair: object): { readonly readable: object; readonly writable: object } {
-  if ('readable' in pair && typeof pair.readable === 'object') return pair as TransformStream
+  // Those of a class of the web's are accessors of its prototype.
+  if (isWebPair(pair)) return { readable: pair.readable, writable: pair.writable }
   return { readable: new NodeEnd(pair), writable: new NodeEnd(pair) }
 }
 
@@ -39,8 +99,8 @@ export const isLocked = (stream: object): boolean =>
 export function discard(end: object): void {
   const stream = end instanceof NodeEnd ? end.stream : end
   if (isLocked(stream)) return
-  if (stream instanceof ReadableStream) stream.cancel().catch(ignore)
-  else if (stream instanceof WritableStream) stream.abort().catch(ignore)
+  if (isWebReadable(stream)) stream.cancel().catch(ignore)
+  else if (isWebWritable(stream)) stream.abort().catch(ignore)
   else {
     const { on, destroy } = stream as NodeReadable | NodeWritable
     on.call(stream, 'error', ignore)

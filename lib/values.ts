@@ -1,6 +1,7 @@
 // How a value travels: the design's table of values, as one look at its prototype.
 import { shared } from './copies.js'
 import { builtInWith, isA, isGlobal, prototypesOf } from './realms.js'
+import { type StreamKind, streamKindOf } from './streams.js'
 
 /** `reference` is what is left: functions and every other object stay home. */
 export type Travel =
@@ -75,21 +76,20 @@ const refusedObjects = new Map<unknown, Travel>(
     .map(name => [global[name], refused(`\`${name}\``, PARTS)])
 )
 
-const PAIR: Travel = { as: 'pair' }
 const ITERATOR: Travel = { as: 'flow', kind: 'i' }
-const READABLE: Travel = { as: 'flow', kind: 'r' }
-const WRITABLE: Travel = { as: 'flow', kind: 'w' }
 const PROMISE: Travel = { as: 'flow', kind: 'p' }
 const SIGNAL: Travel = { as: 'flow', kind: 'a' }
+const STREAMS: Readonly<Record<StreamKind, Travel>> = {
+  readable: { as: 'flow', kind: 'r' },
+  writable: { as: 'flow', kind: 'w' },
+  pair: { as: 'pair' }
+}
 
 const LOCAL = 'it has no meaning outside this process: send what it holds'
 /** Built-in classes that say how instances travel, those of subclasses too. */
 const CLASSES: ReadonlyMap<string, Travel> = new Map([
   ['Error', ERROR],
   ['AbortSignal', SIGNAL],
-  ['ReadableStream', READABLE],
-  ['WritableStream', WRITABLE],
-  ['TransformStream', PAIR],
   ...['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer'].map(
     (name): [string, Travel] => [name, refused(`a ${name}`, LOCAL)]
   ),
@@ -121,11 +121,11 @@ export function travelOf(object: object): Travel {
   const special = known ?? registered.get(prototype) ?? refusedObjects.get(object)
   if (special) return special
   const ofClass = travelOfClass(object, prototype)
-  if (ofClass !== REFERENCE && ofClass.as !== 'flow' && ofClass.as !== 'pair') return ofClass
+  if (ofClass !== REFERENCE && ofClass !== SIGNAL) return ofClass
   if (isGlobal(object)) return refused('the global object of another realm', PARTS)
   if (isThenable(object)) return PROMISE
   if (ofClass !== REFERENCE) return ofClass
-  return nodeStreamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
+  return streamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
 /** What the class of an object says, by its prototype: looked for once. */
@@ -167,10 +167,9 @@ export function declareType(prototype: object, type: string): void {
   registered.set(prototype, { as: 'registered', type })
 }
 
-/** Streams of Node's are known by this in its own code, too. */
-function nodeStreamOf(object: object): Travel | undefined {
-  if ('_readableState' in object) return '_writableState' in object ? PAIR : READABLE
-  return '_writableState' in object ? WRITABLE : undefined
+function streamOf(object: object): Travel | undefined {
+  const kind = streamKindOf(object)
+  return kind && STREAMS[kind]
 }
 
 /** Whether a record is an iterator, or makes one: its functions say so. An observer's `next` takes a value. */

@@ -6,7 +6,7 @@ import { RemoteIterator } from './inflow.js'
 import type { Ref } from './netref.js'
 import { Op } from './protocol.js'
 import { isA } from './realms.js'
-import { NodeEnd, type NodeWritable, sent } from './streams.js'
+import { isWebWritable, NodeEnd, type NodeWritable, sent } from './streams.js'
 
 /** A stream of this side that the other side writes: it sends an iterator, which is read here. */
 export class HomeWritable implements HomeFlow {
@@ -16,7 +16,7 @@ export class HomeWritable implements HomeFlow {
   #over = false
 
   constructor(stream: object) {
-    this.#sink = 'getWriter' in stream ? openWritable(stream as WritableStream) : openNodeWritable(stream)
+    this.#sink = isWebWritable(stream) ? openWritable(stream) : openNodeWritable(stream)
   }
 
   async drive(method: string, given: unknown): Promise<void> {
@@ -80,12 +80,18 @@ function openNodeWritable(object: object): Sink {
   const stream = (object instanceof NodeEnd ? object.stream : object) as NodeWritable
   sent.add(stream)
   let failure: Error | undefined
+  let giveUp: ((error: Error) => void) | undefined
   const failed = (error: Error) => {
-    failure = error
+    failure ??= error
+    giveUp?.(failure)
   }
+  // A response whose client has left says this alone.
+  const closed = () => failed(new Error('the stream has closed, and takes nothing more'))
   stream.on('error', failed)
+  stream.on('close', closed)
   const settled = (act: (done: (error?: Error | null) => void) => void) =>
     new Promise<void>((resolve, reject) => {
+      giveUp = reject
       if (failure) reject(failure)
       else act(error => (error ? reject(error) : resolve()))
     })
@@ -98,6 +104,7 @@ function openNodeWritable(object: object): Sink {
     restore() {
       sent.delete(stream)
       stream.off('error', failed)
+      stream.off('close', closed)
     }
   }
 }
