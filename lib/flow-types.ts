@@ -2,6 +2,7 @@
  * The types of what has a flow of its own: promises, iterators, streams, abort signals. They are told by their
  * members, as not every `lib` knows the classes. Nothing here exists at run time.
  */
+import type { AnyFunction } from './kinds.js'
 import type { Sendable, Unboxed } from './types.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: "whatever it yields" can only be matched with any
@@ -63,10 +64,20 @@ type ArrivedSteps<T> =
 type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
 type WebWritable = { readonly locked: boolean; getWriter(): Any }
 type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
+/** Of these it is not data that there is more. */
+type Coder = Web<'TextDecoderStream'> | Web<'TextEncoderStream'>
 type SignalLike = { readonly aborted: boolean; throwIfAborted(): void }
 type WebFlow = WebReadable | WebWritable | WebPair | SignalLike
-type NodeReadable = { readonly readableFlowing: boolean | null; pipe(...args: Any): Any }
-type NodeWritable = { readonly writableFinished: boolean; write(...args: Any): Any }
+/** The classes, and the interfaces `NodeJS.ReadableStream` and `NodeJS.WritableStream`. */
+type NodeReadable = { readable: boolean; isPaused(): boolean; pipe(...args: Any): Any }
+type NodeWritable = {
+  writable: boolean
+  write(...args: Any): Any
+  end(...args: Any): Any
+  removeListener(...args: Any): Any
+}
+type TerminalInput = NodeReadable & { setRawMode(mode: boolean): Any }
+type TerminalOutput = NodeWritable & { getWindowSize(): Any }
 type NodeStream = NodeReadable | NodeWritable
 /** What a class of the web's makes, where there is that class. */
 export type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } }
@@ -82,19 +93,34 @@ export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer
 export type Flowing<T> =
   T extends PromiseLike<infer V>
     ? Promise<Unboxed<Awaited<V>>>
-    : T extends WebFlow
-      ? T
-      : T extends NodeReadable & NodeWritable
-        ? Web<'TransformStream'>
-        : T extends NodeReadable
-          ? Web<'ReadableStream'>
-          : T extends NodeWritable
-            ? Web<'WritableStream'>
-            : T extends { next(...args: Any): Any }
-              ? ArrivedSteps<T>
-              : T extends WalkableLater
-                ? AsyncIterable<Unboxed<Item<T>>>
-                : Iterable<Unboxed<Item<T>>> | AsyncIterable<Unboxed<Item<T>>>
+    : T extends WebPair
+      ? ArrivedPair<T>
+      : T extends WebFlow
+        ? T
+        : T extends NodeStream
+          ? ArrivedNode<T>
+          : T extends { next(...args: Any): Any }
+            ? ArrivedSteps<T>
+            : T extends WalkableLater
+              ? AsyncIterable<Unboxed<Item<T>>>
+              : Iterable<Unboxed<Item<T>>> | AsyncIterable<Unboxed<Item<T>>>
+
+/** What a plain object has beside the two arrives by its own rules; methods are those of a class, and stay home. */
+type ArrivedPair<T extends WebPair> = [keyof T] extends [keyof WebPair]
+  ? T
+  : T extends Coder
+    ? Pick<T, keyof WebPair>
+    : { readonly [K in keyof T as T[K] extends AnyFunction ? never : K]: Unboxed<T[K]> }
+
+type ArrivedNode<T> = T extends TerminalInput
+  ? Web<'ReadableStream'>
+  : T extends TerminalOutput
+    ? Web<'WritableStream'>
+    : T extends NodeReadable & NodeWritable
+      ? Web<'TransformStream'>
+      : T extends NodeReadable
+        ? Web<'ReadableStream'>
+        : Web<'WritableStream'>
 
 /** What may be passed where home takes something with a flow. */
 export type Flowable<T> =

@@ -2,7 +2,9 @@
 // under `@ts-expect-error` must not compile, and a claim that is no longer true fails the build either way.
 // biome-ignore-all lint/suspicious/noExplicitAny: that `any` stays what it is, is among the claims
 
+import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import type { createReadStream } from 'node:fs'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { type } from 'arktype'
 import t from 'tap'
@@ -1209,6 +1211,21 @@ interface Flows {
   readable(): Readable
   writable(): Writable
   duplex(): Duplex
+  ofNode(): NodeJS.ReadableStream
+  toNode(): NodeJS.WritableStream
+  both(): NodeJS.ReadWriteStream
+  output(): ChildProcess['stdout']
+  input(): ChildProcess['stdin']
+  stdin(): NodeJS.Process['stdin']
+  stdout(): NodeJS.Process['stdout']
+  response(): ServerResponse
+  request(): IncomingMessage
+  zip(): CompressionStream
+  decoder(): TextDecoderStream
+  ends(): { readable: ReadableStream<string>; writable: WritableStream<number> }
+  named(): { readable: ReadableStream; writable: WritableStream; file: TextFile; n: number }
+  instance(): Ends
+  looksLike(): Looks
   promised(): Promise<{ later: Promise<TextFile>; lines: AsyncIterable<string> }>
   signal(): AbortSignal
   list(): number[]
@@ -1216,6 +1233,18 @@ interface Flows {
   text(): string
   record(): { n: number }
   registry(): Registry
+}
+declare class Ends {
+  readonly readable: ReadableStream<string>
+  readonly writable: WritableStream<string>
+  close(): void
+}
+declare class Looks {
+  readable: boolean
+  writable: boolean
+  read(): string
+  write(text: string): void
+  end(): void
 }
 type Arrived<K extends keyof Flows> = Awaited<ReturnType<Netref<Flows>[K]>>
 
@@ -1234,6 +1263,23 @@ compiles('what has a flow arrives as the same kind of thing', () => {
   same<Arrived<'readable'>, ReadableStream>(true)
   same<Arrived<'writable'>, WritableStream>(true)
   same<Arrived<'duplex'>, TransformStream>(true)
+  same<Arrived<'ofNode'>, ReadableStream>(true)
+  same<Arrived<'toNode'>, WritableStream>(true)
+  same<Arrived<'both'>, TransformStream>(true)
+  same<Arrived<'output'>, ReadableStream | null>(true)
+  same<Arrived<'input'>, WritableStream | null>(true)
+  same<Arrived<'stdin'>, ReadableStream>(true)
+  same<Arrived<'stdout'>, WritableStream>(true)
+  same<Arrived<'response'>, WritableStream>(true)
+  same<Arrived<'request'>, ReadableStream>(true)
+  same<Arrived<'zip'>, CompressionStream>(true)
+  same<keyof Arrived<'decoder'>, 'readable' | 'writable'>(true)
+  same<Arrived<'ends'>, { readable: ReadableStream<string>; writable: WritableStream<number> }>(true)
+  same<Arrived<'named'>['file'], Netref<TextFile>>(true)
+  same<Arrived<'named'>['n'], number>(true)
+  same<Arrived<'instance'>['readable'], ReadableStream<string>>(true)
+  same<keyof Arrived<'instance'>, 'readable' | 'writable'>(true)
+  same<Arrived<'looksLike'>, Netref<Looks>>(true)
   same<Arrived<'signal'>, AbortSignal>(true)
   same<Arrived<'promised'>, { later: Promise<Netref<TextFile>>; lines: AsyncIterable<string> }>(true)
   same<Unboxed<{ at: Promise<Date>[] }>, { at: Promise<Date>[] }>(true)
@@ -1284,6 +1330,7 @@ interface Takes {
   sink(sink: WritableStream<string>): void
   pair(pair: TransformStream<string, number>): void
   node(stream: Readable): void
+  ofNode(stream: NodeJS.ReadableStream): void
   later(n: Promise<number>): void
   signal(signal?: AbortSignal | null): void
   nested(value: { file: Promise<TextFile>; signal: AbortSignal; lines: AsyncIterable<string> }): void
@@ -1304,6 +1351,8 @@ declare const a: {
   writable: Writable
   duplex: Duplex
   pair: TransformStream<string, number>
+  child: ChildProcessWithoutNullStreams
+  response: ServerResponse
 }
 
 compiles(
@@ -1348,6 +1397,12 @@ compiles(
     // @ts-expect-error
     ref.files(a.numbers())
     ref.bytes(a.web)
+    ref.bytes(a.child.stdout)
+    ref.ofNode(a.child.stdout)
+    ref.sink(a.response)
+    ref.sink(a.child.stdin)
+    // @ts-expect-error
+    ref.bytes(a.response)
     ref.bytes(a.file)
     // @ts-expect-error
     ref.bytes(a.sink)

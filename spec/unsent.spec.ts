@@ -17,6 +17,20 @@ function willFail(): Promise<never> {
   return promise
 }
 
+/** A pair of streams that are accessors, as those of the web's classes are. */
+class Ends {
+  readonly #ends: readonly [ReadableStream, WritableStream]
+  constructor(...ends: [ReadableStream, WritableStream]) {
+    this.#ends = ends
+  }
+  get readable() {
+    return this.#ends[0]
+  }
+  get writable() {
+    return this.#ends[1]
+  }
+}
+
 /** One thing of each kind that has a flow, and what was done to them. */
 class Probe {
   readonly ended: Record<string, number> = {}
@@ -57,7 +71,10 @@ class Probe {
   make() {
     const readable = new ReadableStream({ cancel: () => this.#end('readable') })
     const writable = new WritableStream({ abort: () => this.#end('writable') })
-    const pair = new TransformStream({}, undefined, { highWaterMark: 1 })
+    const pair = new Ends(
+      new ReadableStream({ cancel: () => this.#end('readable of a pair') }),
+      new WritableStream({ abort: () => this.#end('writable of a pair') })
+    )
     this.#streams.push(readable, writable, pair.readable, pair.writable)
     return {
       job: willFail(),
@@ -86,6 +103,8 @@ class Probe {
       'async generator': 1,
       readable: 1,
       writable: 1,
+      'readable of a pair': 1,
+      'writable of a pair': 1,
       node: 1,
       'node writable': 1,
       duplex: 1
