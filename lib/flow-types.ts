@@ -11,14 +11,12 @@ export type IsAny<T> = 0 extends 1 & T ? true : false
 
 /** What arrives as the same kind of thing. */
 export type Flow = PromiseLike<Any> | Stepping | WebFlow | NodeStream
-export type HasFlow<T> = T extends Flow ? true : T extends Steps ? IsOnlySteps<T> : IsBare<T>
+export type HasFlow<T> = T extends Flow ? true : IsBare<T>
 
 /* ---- Iterators ---- */
 
-/** An object with `next` that can be walked; and one with nothing but the methods of an iterator. */
+/** A `next` alone makes no iterator: what is written as `Iterator<T>` or `AsyncIterator<T>` may be a plain object. */
 type Stepping = { next(...args: Any): Any } & (Walkable | WalkableLater)
-type Steps = { next(...args: Any): IteratorResult<Any, Any> | PromiseLike<IteratorResult<Any, Any>> }
-type IsOnlySteps<T> = [keyof T] extends ['next' | 'return' | 'throw'] ? true : false
 type Walkable = { [Symbol.iterator](): Any }
 type WalkableLater = { [Symbol.asyncIterator](): Any }
 /** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more: it may be anything that can be walked. */
@@ -41,12 +39,8 @@ export type Walk<T> =
     ? unknown
     : T extends string
       ? unknown
-      : T extends Walkable | WalkableLater | AsyncIterator<Any, Any, Any> | Iterator<Any, Any, Any>
-        ? {
-            [Symbol.asyncIterator](): AsyncIterableIterator<
-              Unboxed<T extends Walkable | WalkableLater ? Item<T> : Stepped<T>>
-            >
-          }
+      : T extends Walkable | WalkableLater
+        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<Item<T>>> }
         : unknown
 type Stepped<T> =
   T extends Iterator<infer Y, Any, Any> ? Awaited<Y> : T extends AsyncIterator<infer Y, Any, Any> ? Y : never
@@ -135,15 +129,12 @@ export type Flowable<T> =
           : T extends SignalLike | NodeStream
             ? T
             : T extends { next(...args: Any): Any }
-              ? SendableSteps<Stepped<T>, T>
+              ? SendableSteps<Stepped<T>>
               : T extends WalkableLater
                 ? AsyncIterable<Sendable<Item<T>>> | IterableIterator<Sendable<Item<T>>>
                 : SendableItems<Item<T>>
 /** An iterator of either kind: both arrive as one that is waited for. Without a way to be walked it is a plain object. */
-type SendableSteps<Y, T> =
-  | AsyncIterableIterator<Sendable<Y>>
-  | IterableIterator<Sendable<Y>>
-  | (T extends Walkable | WalkableLater ? never : AsyncIterator<Sendable<Y>> | Iterator<Sendable<Y>>)
+type SendableSteps<Y> = AsyncIterableIterator<Sendable<Y>> | IterableIterator<Sendable<Y>>
 /** What is walked at once at home has to be there as a whole: an iterator would have to be waited for. */
 type SendableItems<Y> =
   | readonly Sendable<Y>[]

@@ -22,8 +22,9 @@ import { isNetref, request } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
 import { isA } from './realms.js'
+import { type Source, steppedBy } from './source.js'
 import { silenceAll } from './unsent.js'
-import { travelOf } from './values.js'
+import { isIterable, travelOf } from './values.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
 export interface Outcome {
@@ -239,8 +240,9 @@ function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   throw notExposed(Symbol.asyncIterator)
 }
 
-/** An iterator of a class of its own travels as one, too: that it was made by `Symbol.iterator` says what it is. */
+/** That `Symbol.iterator` made it says what it is, though nothing on it may say so. */
 function asIterable(made: unknown): unknown {
-  const isObject = typeof made === 'object' && made !== null && !isNetref(made)
-  return isObject && travelOf(made).as === 'reference' ? { [Symbol.asyncIterator]: () => made } : made
+  if (typeof made !== 'object' || made === null || isNetref(made)) return made
+  const { as } = travelOf(made)
+  return as === 'reference' || (as === 'record' && !isIterable(made)) ? steppedBy(made as Source) : made
 }

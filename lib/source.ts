@@ -21,7 +21,7 @@ export interface Origin {
   readonly restore?: () => void
 }
 
-/** An iterator over what was handed over: the thing itself, unless it makes iterators. */
+/** An iterator over what was handed over, by the rules of `for await`. */
 export function originOf(object: object): Origin {
   const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & Source>
   return {
@@ -29,9 +29,18 @@ export function originOf(object: object): Origin {
     lends: object instanceof Feed,
     open() {
       if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
-      if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
-      return object as Source
+      return iterable[Symbol.iterator]!()
     }
+  }
+}
+
+/** An iterator that says that it is one, with the steps of one that does not. */
+export function steppedBy(steps: Source): Source & AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => steps as AsyncIterator<unknown>,
+    next: value => steps.next(value),
+    return: value => steps.return?.(value),
+    throw: steps.throw && (error => steps.throw!(error))
   }
 }
 

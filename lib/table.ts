@@ -20,11 +20,11 @@ const MOST_CELLS = 1 << 18
 const CELLS_OF_RECORD = 4
 const RECORDS_OF_TABLE = 8
 /**
- * With `next` a record may be an iterator, and what is called in a conversion is not received as a function. An index is
- * none: an engine keeps what has some in other ways, and of many records that is a lot of memory.
+ * What is called in a conversion is not received as a function. An index is no column either: an engine keeps what has
+ * some in other ways, and of many records that is a lot of memory.
  */
 const isColumn = (name: unknown): name is string =>
-  typeof name === 'string' && name !== 'next' && !CONVERSIONS.has(name) && !isIndex(name)
+  typeof name === 'string' && !CONVERSIONS.has(name) && !isIndex(name)
 
 export type DataRecord = Readonly<Record<string, unknown>>
 

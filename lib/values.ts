@@ -172,14 +172,11 @@ function streamOf(object: object): Travel | undefined {
   return kind && STREAMS[kind]
 }
 
-/** Whether a record is an iterator, or makes one: its functions say so. An observer's `next` takes a value. */
-export function isIterable(record: Readonly<Record<PropertyKey, unknown>>): boolean {
-  if (typeof (record[Symbol.asyncIterator] ?? record[Symbol.iterator]) === 'function') return true
-  const { next } = record
-  if (typeof next !== 'function' || next.length > 0) return false
-  return Object.keys(record).every(key => typeof record[key] !== 'function' || STEPS.has(key))
+/** Whether a record is an iterator, or makes one. A `next` alone says nothing: observers and pages of a list have one. */
+export function isIterable(object: object): boolean {
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = object as Record<symbol, unknown>
+  return typeof (later ?? now) === 'function'
 }
-const STEPS = new Set(['next', 'return', 'throw'])
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
@@ -191,9 +188,9 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
  */
 export const CONVERSIONS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
 
+/** An instance that only makes iterators is a collection, and stays home. */
 const isIterator = (object: object): boolean =>
-  (Symbol.iterator in object || Symbol.asyncIterator in object) &&
-  typeof (object as { next?: unknown }).next === 'function'
+  isIterable(object) && typeof (object as { next?: unknown }).next === 'function'
 
 /** Whether a name is that of an item of an array. */
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name

@@ -81,6 +81,14 @@ export async function overSocket<T extends object>(
   await assertClean(t, conn.session, ...server.sessions)
 }
 
+/** These steps as an iterator: a record with `next` alone is none. */
+export const iterator = <S extends object>(steps: S) => ({
+  ...steps,
+  [Symbol.asyncIterator]() {
+    return this
+  }
+})
+
 /** What a promise rejects with; if it resolves, an error that says so. */
 export async function rejection(promise: PromiseLike<unknown>): Promise<Error & Record<string, unknown>> {
   const error = await promise.then(

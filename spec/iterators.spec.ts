@@ -1,6 +1,8 @@
 // Iterators, promises, abort signals: what has a flow of its own and is no stream.
-import { getEventListeners } from 'node:events'
+import { EventEmitter, getEventListeners, on } from 'node:events'
+import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -16,7 +18,16 @@ import {
   UnsendableError
 } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
-import { assertClean, both, breakable, overMemory, overSocket, rejection, until } from './helpers.js'
+import {
+  assertClean,
+  both,
+  breakable,
+  iterator,
+  overMemory,
+  overSocket,
+  rejection,
+  until
+} from './helpers.js'
 import { RawPeer } from './raw-peer.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
@@ -74,6 +85,11 @@ class Steps {
     return { done: this.#n >= 3, value: this.#n++ }
   }
 }
+class Stepper extends Steps {
+  [Symbol.iterator]() {
+    return this
+  }
+}
 class Stepping {
   @exposed [Symbol.asyncIterator]() {
     return new Steps()
@@ -81,13 +97,15 @@ class Stepping {
 }
 const three = () => {
   let n = 0
-  return { next: () => ({ done: n >= 3, value: n++ }) }
+  return iterator({ next: () => ({ done: n >= 3, value: n++ }) })
 }
 
 const KINDS: Record<string, () => unknown> = {
   generator: () => new Made().numbers(3),
   'async generator': () => new Made().later(3),
   'record with next': three,
+  'instance with next': () => new Stepper(),
+  'record with Symbol.iterator that makes steps': () => ({ [Symbol.iterator]: () => new Steps() }),
   'record with Symbol.iterator': () => ({ [Symbol.iterator]: three }),
   'record with Symbol.asyncIterator': () => ({ [Symbol.asyncIterator]: () => new Made().later(3) }),
   'iterator of an array': () => [0, 1, 2].values(),
@@ -128,6 +146,147 @@ t.test('whatever can be iterated over, both ways, by for await on the call, on i
     }
   )
 )
+
+t.test('a record with `next` is a record, and an instance with `next` a netref', t =>
+  both(
+    t,
+    () => ({
+      kind: (value: Loose) => (Netref.is(value) ? 'netref' : (value?.constructor?.name ?? 'null')),
+      async observe(observer: Loose) {
+        for (const n of [1, 2]) await observer.next(n)
+        await observer.return?.()
+        return Object.keys(observer)
+      },
+      echo: (value: unknown) => ({ value }),
+      page: (from: number): Loose => ({ items: [from], next: () => ({ items: [from + 1] }) }),
+      instance: () => new Steps()
+    }),
+    async ({ root }, t) => {
+      const got: unknown[] = []
+      const spy = Object.assign((...args: unknown[]) => void got.push(...args), { calls: [] })
+      const nexts: Record<string, (...args: Loose[]) => unknown> = {
+        one: x => got.push(x),
+        none: Object.defineProperty((x: unknown) => got.push(x), 'length', { value: 0 }),
+        rest: (...xs) => got.push(...xs),
+        default: (x = 0) => got.push(x),
+        async: async x => got.push(x),
+        bound: got.push.bind(got),
+        spy: spy as never,
+        proxy: new Proxy((x: unknown) => got.push(x), {})
+      }
+      for (const [what, next] of Object.entries(nexts)) {
+        t.same(await root.observe({ next }), ['next'], what)
+        t.same(got.splice(0), [1, 2], what)
+      }
+      const steps = { next: nexts.none, return: () => got.push('over'), throw: () => {} }
+      t.same(
+        await root.observe(steps),
+        ['next', 'return', 'throw'],
+        'though it has all the steps of an iterator'
+      )
+      t.same(got.splice(0), [1, 2, 'over'])
+      t.equal(await root.kind(steps), 'Object')
+      t.equal(await root.kind(Object.assign(Object.create(null), steps)), 'Object')
+      const page = await root.page(1)
+      t.same([page.items, (await page.next()).items], [[1], [2]], 'a page of a list')
+      t.same(
+        (await root.echo({ next: 5, prev: null })).value,
+        { next: 5, prev: null },
+        'a `next` that is data'
+      )
+      t.same(
+        (await root.echo({ next: 1, [Symbol.iterator]: 1 })).value,
+        { next: 1 },
+        'a symbol that is no method'
+      )
+      t.equal(await root.kind(new Steps()), 'netref')
+      t.match(await rejection(all(root.instance())), { code: 'not-exposed' })
+      t.equal(await root.kind(Object.assign(new Steps(), { [Symbol.asyncIterator]: 'none' })), 'netref')
+    }
+  )
+)
+
+t.test("all of the engine's own iterators arrive as iterators", t =>
+  both(
+    t,
+    () => ({
+      async read(source: Loose) {
+        if (typeof source.next !== 'function') throw new Error('no iterator')
+        return await all(source)
+      }
+    }),
+    async ({ root }, t) => {
+      const emitter = new EventEmitter()
+      const events = on(emitter, 'n', { close: ['end'] })
+      for (const n of [1, 2]) emitter.emit('n', n)
+      emitter.emit('end')
+      const own: Record<string, [iterator: object, items: unknown[]]> = {
+        string: ['ab'[Symbol.iterator](), ['a', 'b']],
+        typed: [new Uint8Array([1, 2]).values(), [1, 2]],
+        segments: [
+          new Intl.Segmenter('en').segment('a')[Symbol.iterator](),
+          [{ segment: 'a', index: 0, input: 'a' }]
+        ],
+        parameters: [new URLSearchParams('a=1').entries(), [['a', '1']]],
+        events: [events, [[1], [2]]],
+        'stream of Node': [Readable.from([1, 2])[Symbol.asyncIterator](), [1, 2]],
+        'stream of the web': [new Blob(['a']).stream()[Symbol.asyncIterator](), [new Uint8Array([97])]],
+        'another realm': [runInNewContext('(function* () { yield 1; yield 2 })()'), [1, 2]],
+        'later, in another realm': [runInNewContext('(async function* () { yield 1 })()'), [1]]
+      }
+      for (const [what, [iterator, items]] of Object.entries(own))
+        t.same(await root.read(iterator), items, what)
+    }
+  )
+)
+
+t.test('steps made by an exposed iterator method are closed and thrown at as any iterator', t => {
+  const told: unknown[] = []
+  const method = (steps: object) =>
+    expose(
+      new (class {
+        [Symbol.iterator] = () => steps
+      })(),
+      { read: [Symbol.iterator] }
+    )
+  const one = () => ({ done: false, value: 1 })
+  return both(
+    t,
+    () => ({
+      closes: () => method({ next: one, return: (why: unknown) => ({ done: true, value: told.push(why) }) }),
+      throws: () =>
+        method({
+          next: one,
+          throw: (error: unknown) => {
+            told.push(error)
+            return { done: false, value: 'thrown' }
+          }
+        }),
+      plain: () => method({ next: one }),
+      own: () => method(iterator({ next: one })),
+      list: () => method([1, 2])
+    }),
+    async ({ root }, t) => {
+      for await (const n of await root.closes()) {
+        t.equal(n, 1)
+        break
+      }
+      t.same(told.splice(0), [undefined])
+      const unread = (await root.closes())[Symbol.asyncIterator]()
+      await unread.return('unread')
+      t.same(told.splice(0), ['unread'])
+      const thrown = (await root.throws())[Symbol.asyncIterator]()
+      t.same(await thrown.throw('why'), { done: false, value: 'thrown' })
+      t.same(told.splice(0), ['why'])
+      await thrown.return()
+      for (const kind of ['plain', 'own']) {
+        const steps = (await root[kind]())[Symbol.asyncIterator]()
+        t.match(await rejection(steps.throw(new Error('not there'))), { message: 'not there' }, kind)
+      }
+      t.same(await all(await root.list()), [1, 2])
+    }
+  )
+})
 
 t.test('netrefs that are walked, and those that are not', t =>
   both(
@@ -533,7 +692,7 @@ t.test('an error in a producer comes after the items before it', t =>
         for (let i = 0; i < after; i++) yield await i
         throw new RangeError('out of numbers')
       },
-      odd: () => ({ next: () => 5 }),
+      odd: () => iterator({ next: () => 5 }),
       oddLater: () => ({ [Symbol.asyncIterator]: () => ({ next: async () => undefined }) }),
       none: () => ({ [Symbol.iterator]: () => ({}) }),
       *rejected() {
@@ -566,18 +725,20 @@ t.test('an error in a producer comes after the items before it', t =>
         yield* []
         throw new Error('x'.repeat(5000))
       },
-      returns: () => ({
-        next: () => ({ done: false, value: 1 }),
-        return() {
-          throw new RangeError('in return')
-        }
-      }),
-      returnsLater: () => ({
-        next: () => ({ done: false, value: 1 }),
-        async return() {
-          throw new RangeError('in return')
-        }
-      })
+      returns: () =>
+        iterator({
+          next: () => ({ done: false, value: 1 }),
+          return() {
+            throw new RangeError('in return')
+          }
+        }),
+      returnsLater: () =>
+        iterator({
+          next: () => ({ done: false, value: 1 }),
+          async return() {
+            throw new RangeError('in return')
+          }
+        })
     }),
     async ({ root }, t) => {
       for (const name of ['fails', 'later'])
@@ -683,10 +844,11 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         yield Promise.resolve('there')
       },
       *none() {},
-      closedLater: () => ({
-        next: async () => ({ done: false, value: 1 }),
-        return: async () => ({ done: true, value: 2 })
-      }),
+      closedLater: () =>
+        iterator({
+          next: async () => ({ done: false, value: 1 }),
+          return: async () => ({ done: true, value: 2 })
+        }),
       relay: (it: unknown) => it,
       *count() {
         let n = 0
@@ -784,7 +946,8 @@ t.test('those who wait for an item when the iterator is closed are told that it 
   both(
     t,
     () => ({
-      never: () => ({ next: () => new Promise(() => {}), return: () => ({ done: true, value: 'closed' }) }),
+      never: () =>
+        iterator({ next: () => new Promise(() => {}), return: () => ({ done: true, value: 'closed' }) }),
       async *gaps() {
         yield 1
         await new Promise(() => {})
@@ -824,7 +987,7 @@ class Bag {
   constructor(readonly items: number[]) {}
   [Symbol.asyncIterator]() {
     const left = [...this.items]
-    return { next: async () => ({ done: left.length === 0, value: left.shift() }) }
+    return iterator({ next: async () => ({ done: left.length === 0, value: left.shift() }) })
   }
 }
 registerType(Bag, { name: 'Bag', encode: ({ items }) => items, decode: items => new Bag(items) })

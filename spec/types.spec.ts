@@ -1200,8 +1200,12 @@ interface Flows {
   counting(): Generator<number, string, boolean>
   files(): AsyncGenerator<TextFile>
   records(): IterableIterator<{ file: TextFile; when: Date }>
+  iterator(): IterableIterator<number>
   steps(): Iterator<number>
   later(): AsyncIterator<TextFile>
+  page(): Page
+  ofPages(): Pages
+  cursor(): Cursor
   some(): Iterable<TextFile>
   someLater(): AsyncIterable<TextFile>
   maybe(): AsyncIterable<string> | undefined
@@ -1234,6 +1238,16 @@ interface Flows {
   record(): { n: number }
   registry(): Registry
 }
+interface Page {
+  items: string[]
+  next(): { items: string[] }
+}
+declare class Pages {
+  next(): IteratorResult<string>
+}
+declare class Cursor extends Pages {
+  [Symbol.iterator](): this
+}
 declare class Ends {
   readonly readable: ReadableStream<string>
   readonly writable: WritableStream<string>
@@ -1252,8 +1266,12 @@ compiles('what has a flow arrives as the same kind of thing', () => {
   same<Arrived<'counting'>, AsyncGenerator<number, string, boolean>>(true)
   same<Arrived<'files'>, AsyncGenerator<Netref<TextFile>, any, any>>(true)
   same<Arrived<'records'>, AsyncGenerator<{ file: Netref<TextFile>; when: Date }, any, any>>(true)
-  same<Arrived<'steps'>, AsyncGenerator<number, any, any>>(true)
-  same<Arrived<'later'>, AsyncGenerator<Netref<TextFile>, any, any>>(true)
+  same<Arrived<'iterator'>, AsyncGenerator<number, any, any>>(true)
+  same<Arrived<'steps'>, Netref<Iterator<number>>>(true)
+  same<Arrived<'later'>, Netref<AsyncIterator<TextFile>>>(true)
+  same<Arrived<'page'>, Netref<Page>>(true)
+  same<Arrived<'ofPages'>, Netref<Pages>>(true)
+  same<Arrived<'cursor'>, AsyncGenerator<string, any, unknown>>(true)
   same<Arrived<'some'>, Iterable<Netref<TextFile>> | AsyncIterable<Netref<TextFile>>>(true)
   same<Arrived<'someLater'>, AsyncIterable<Netref<TextFile>>>(true)
   same<Arrived<'maybe'>, AsyncIterable<string> | undefined>(true)
@@ -1294,7 +1312,15 @@ compiles('for await walks a result before it is there', async (ref: Netref<Flows
     same<typeof file, Netref<TextFile>>(true)
     same<typeof when, Date>(true)
   }
+  for await (const n of ref.iterator()) same<typeof n, number>(true)
+  const step = await ref.steps().next()
+  if (!step.done) same<typeof step.value, number>(true)
+  const more = await (await ref.later()).next()
+  if (!more.done) same<typeof more.value, Netref<TextFile>>(true)
+  same<Awaited<ReturnType<Netref<Page>['next']>>, { items: string[] }>(true)
+  // @ts-expect-error it may be a plain object with a `next`
   for await (const n of ref.steps()) same<typeof n, number>(true)
+  // @ts-expect-error
   for await (const file of ref.later()) same<typeof file, Netref<TextFile>>(true)
   for await (const file of ref.some()) same<typeof file, Netref<TextFile>>(true)
   for await (const file of await ref.some()) same<typeof file, Netref<TextFile>>(true)

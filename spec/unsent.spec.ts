@@ -3,7 +3,7 @@ import { Duplex, Readable, Writable } from 'node:stream'
 import { createContext, runInContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { expose, Netref, type Pair, Results, registerType } from '../lib/index.js'
-import { overMemory, rejection, until } from './helpers.js'
+import { iterator, overMemory, rejection, until } from './helpers.js'
 import { type Loose, quiet } from './wire.js'
 
 const unhandled: unknown[] = []
@@ -42,7 +42,8 @@ class Probe {
 
   #record() {
     const next = () => ({ done: false, value: 1 })
-    return { next, return: () => ({ done: true, value: { late: willFail() }, end: this.#end('record') }) }
+    const stop = () => ({ done: true, value: { late: willFail() }, end: this.#end('record') })
+    return iterator({ next, return: stop })
   }
 
   async *#steps() {
