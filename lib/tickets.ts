@@ -71,6 +71,8 @@ export class Tickets {
 
   #ownOf({ address, identity }: Omit<Visitor, 'transport'>, report: Report): Ticket | undefined {
     const isOwn = tells(identity) ? this.#matcher(identity) : undefined
+    // Strangers come often where a server is full.
+    if (!isOwn && this.waitingAt.of(address) === 0) return undefined
     let near: Ticket | undefined
     try {
       for (const ticket of this.#inOrder()) {

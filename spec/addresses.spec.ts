@@ -4,8 +4,17 @@ import { createServer } from 'node:http'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import t from 'tap'
-import { connect, type ServeOptions, type Server, serve, type UpgradeRequest } from '../lib/index.js'
+import type { Resumption } from '../lib/frame.js'
+import {
+  connect,
+  type ServeOptions,
+  type Server,
+  type Session,
+  serve,
+  type UpgradeRequest
+} from '../lib/index.js'
 import { networkOf } from '../lib/network.js'
 import { rejection, until } from './helpers.js'
 import { RawPeer, type RawPeerOptions, upgradeRequest } from './raw-peer.js'
@@ -20,6 +29,10 @@ const named = (name: string): RawPeerOptions => ({ path: `/?name=${name}` })
 const authenticate = async (request: UpgradeRequest) => {
   const name = request.query.get('name')
   return name === null || { name }
+}
+
+function check(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`it does not hold: ${what}`)
 }
 
 function deferred<T>() {
@@ -111,6 +124,75 @@ t.test('a session that came back does not end for who was let in for its place',
   t.equal(first.session.state, 'open')
   await Promise.all([back.end(), silent.end()])
 })
+
+t.test(
+  'whatever others do: a session ends for none but its own address, which can always come back',
+  async t => {
+    const act = fc.record({
+      what: fc.constantFrom('begin', 'knock', 'lose', 'comeBack', 'hangUp'),
+      from: fc.constantFrom(HOME, AWAY, STRANGE)
+    })
+    const property = fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 25 }), async acts => {
+      await using server = await start({ limits: { sessions: 3 } })
+      const open: { from: string; peer: RawPeer; session: Session }[] = []
+      const silent: { from: string; peer: RawPeer }[] = []
+      const waiting: { from: string; session: Session; resumes: Resumption }[] = []
+      const takeAt = <T extends { from: string }>(list: T[], from: string) => {
+        const index = list.findIndex(one => one.from === from)
+        return index < 0 ? undefined : list.splice(index, 1)[0]
+      }
+      const lose = async ({ from, peer, session }: (typeof open)[number]) => {
+        const received = peer.received
+        const [, , , token] = await peer.until(([op]) => op === 0)
+        await peer.end()
+        await until(() => session.state !== 'open')
+        waiting.push({ from, session, resumes: { token: String(token), received } })
+      }
+      for (const { what, from } of acts) {
+        const others = waiting.filter(one => one.from !== from && one.session.state === 'interrupted')
+        const before = new Set(server.sessions)
+        if (what === 'begin') {
+          const peer = await come(server, from).catch(() => undefined)
+          const [session] = [...server.sessions].filter(session => !before.has(session))
+          check((session !== undefined) === (peer !== undefined), 'who is let in has a session')
+          if (peer) open.push({ from, peer, session: session! })
+        } else if (what === 'knock') {
+          const peer = await come(server, from, { greets: false }).catch(() => undefined)
+          if (peer) silent.push({ from, peer })
+        } else if (what === 'lose') {
+          const lost = takeAt(open, from)
+          if (lost) await lose(lost)
+        } else if (what === 'hangUp') {
+          const gone = takeAt(silent, from)
+          await gone?.peer.end()
+          await until(() => server.metrics.arriving === silent.length)
+        } else {
+          const mayKnock = silent.filter(one => one.from === from).length
+          const mine = waiting.filter(one => one.from === from && one.session.state === 'interrupted')
+          if (mine.length <= mayKnock) continue
+          const back = takeAt(waiting, from)!
+          if (back.session.state !== 'interrupted') continue
+          const peer = await come(server, from, { resumes: back.resumes })
+          check(String(back.session.state) === 'open', 'it is back')
+          back.session.end({ code: 'closed', message: 'it has done what it came for' })
+          await peer.closed
+        }
+        check(
+          others.every(({ session }) => session.state === 'interrupted'),
+          'others wait as before'
+        )
+        check(server.sessions.size <= 3, 'there are no more than there may be')
+      }
+      // Nothing is left counted of who has gone.
+      for (const { peer } of [...open, ...silent]) await peer.end()
+      for (const session of server.sessions) session.end({ code: 'closed', message: 'it is over' })
+      await until(() => server.sessions.size === 0 && server.metrics.arriving === 0)
+      for (const from of [HOME, AWAY, STRANGE]) await come(server, from)
+      t.match(await rejection(come(server, HOME)), REFUSED)
+    })
+    await fc.assert(property, { numRuns: 20 })
+  }
+)
 
 t.test('a session is where its client was last', async t => {
   await using server = await start({ limits: { sessions: 2 } })
