@@ -67,9 +67,14 @@ export class Answers {
     for (const use of waiting) use(answer)
   }
 
+  /** Whether the call is under way. */
+  awaits(id: number): boolean {
+    return this.#waiting.has(id)
+  }
+
   /** An answer, if it is there. */
   known(id: number): Answer | undefined {
-    return this.#waiting.has(id) ? undefined : (this.#settled.get(id) ?? NOTHING)
+    return this.awaits(id) ? undefined : (this.#settled.get(id) ?? NOTHING)
   }
 
   /** Uses an answer that is not there yet when it is, in the order of these calls. */

@@ -1,13 +1,13 @@
-// Signals of calls that are under way: those that abort with them, and those that came with them.
+// Signals of calls that are under way: those that abort with them, and those that came with them, as promises may.
 import { type Reason, SessionEndedError } from './errors.js'
-import type { ArrivedSignal } from './settling.js'
+import type { Once } from './settling.js'
 import { SparseMap } from './sparse-map.js'
 
 export class CallSignals {
   /** What aborts calls, where they asked. */
   readonly #controllers = new SparseMap<number, AbortController>()
-  /** Signals that came with calls. */
-  readonly #held = new SparseMap<number, readonly ArrivedSignal[]>()
+  /** Promises and signals that came with calls. */
+  readonly #held = new SparseMap<number, readonly Once[]>()
   #ended: Reason | undefined
 
   /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
@@ -18,18 +18,22 @@ export class CallSignals {
     return controller.signal
   }
 
-  abort(call: number, reason: unknown): void {
+  /** @returns whether that aborts a signal */
+  abort(call: number, reason: unknown): boolean {
+    const controller = this.#controllers.get(call)
+    if (!controller || controller.signal.aborted) return false
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
-    this.#controllers.get(call)?.abort(reason ?? undefined)
+    controller.abort(reason ?? undefined)
+    return true
   }
 
-  /** Signals that came with a call are held until it is over. */
-  hold(call: number, signals: readonly ArrivedSignal[] | undefined): void {
-    if (signals) this.#held.set(call, signals)
+  /** What came with a call is held until it is over. */
+  hold(call: number, flows: readonly Once[] | undefined): void {
+    if (flows) this.#held.set(call, flows)
   }
 
-  /** The call is over. @returns the signals that came with it, to be let go */
-  over(call: number): readonly ArrivedSignal[] | undefined {
+  /** The call is over. @returns what came with it, to be let go */
+  over(call: number): readonly Once[] | undefined {
     if (this.#controllers.size > 0) this.#controllers.delete(call)
     if (this.#held.size === 0) return undefined
     const held = this.#held.get(call)

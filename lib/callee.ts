@@ -6,7 +6,7 @@ import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
 import { apart } from './contexts.js'
 import { Witness } from './diagnostics.js'
-import { ProtocolError, type Reason, Refusal, refusalError, refusalOf } from './errors.js'
+import { ProtocolError, type Reason, Refusal, refusalError, refusalOf, writeDown } from './errors.js'
 import { grantOf } from './expose.js'
 import type { Exposure } from './exposure.js'
 import { formatPath, labelOf } from './labels.js'
@@ -14,7 +14,15 @@ import { keysOf, type Path, toName } from './names.js'
 import { type Outcome, operate } from './operate.js'
 import { type Limits, MOST_KEPT, type Settings } from './options.js'
 import { askerOf, policed } from './policy.js'
-import { formatRefused, formatReply, Op, type Operation, type Target } from './protocol.js'
+import {
+  type Cancel,
+  formatRefused,
+  formatReply,
+  type Groups,
+  Op,
+  type Operation,
+  type Target
+} from './protocol.js'
 import { type Rate, rateOf } from './rate.js'
 import type { References } from './references.js'
 import { refusalKind } from './refusals.js'
@@ -26,12 +34,14 @@ import { Turns } from './turns.js'
 import { isReference, unbox } from './unbox.js'
 import { silenceAll, unsend } from './unsent.js'
 import { isThenable } from './values.js'
-import { Weights } from './weight.js'
+import { LEAST, Weights, weightOfGroups } from './weight.js'
 
 export class Callee {
   /** The peer's calls with a key, where they mean something. */
   keyed: KeyedCalls | undefined
   readonly answers: Answers
+  /** What the message weighs that is being acted on, if one is. */
+  weigh: () => number = () => 0
   /** The number of the peer's last call. */
   #last = 0
   #ended = false
@@ -41,7 +51,7 @@ export class Callee {
   #order = 0
   /** What those of them do that still wait for it. */
   readonly #waiting = new SparseMap<number, (answer: Answer) => void>()
-  readonly #weights: Weights
+  readonly #weights = new Weights()
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
@@ -63,7 +73,6 @@ export class Callee {
     this.#operate = policed(operate, session, exposure.before)
     references.flows.ask = askerOf(session, exposure.before)
     this.#rate = rateOf(limits.callsPerSecond)
-    this.#weights = new Weights(MOST_KEPT * limits.bufferedBytes)
     this.#witness = new Witness(session, 'in')
   }
 
@@ -103,6 +112,23 @@ export class Callee {
     const [op, , target, path] = message
     const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
     if (id > 0) this.count(id)
+    this.#receive(id, message, bytes, parent, again, key)
+    if (this.answers.awaits(id) || this.#oneWays.has(id)) this.#hold(id, message[5])
+  }
+
+  #hold(id: number, groups: Groups | undefined): void {
+    this.#weights.hold(id, this.weigh() + weightOfGroups(groups))
+  }
+
+  #receive(
+    id: number,
+    message: Operation,
+    bytes: readonly Uint8Array[],
+    parent: string | undefined,
+    again: boolean,
+    key: string | undefined
+  ): void {
+    const [op, , target, path] = message
     const { flows, exports } = this.references
     const keys = keysOf(path)
     // As it came: what is read of it takes its place.
@@ -130,13 +156,12 @@ export class Callee {
         const { value, self } = answer
         const origin = { self, called: true }
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
-        this.#carryOut(id, operation, parent, operand, bytes, begun)
+        this.#carryOut(id, operation, parent, begun)
       }
       const known = this.answers.known(-target)
       if (known) return build(known, false)
       if (id > 0) this.answers.begin(id)
       this.#waiting.set(id, answer => build(answer, true))
-      this.#weights.hold(id, operand, bytes)
       const order = ++this.#order
       // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
       this.answers.use(-target, answer =>
@@ -154,13 +179,7 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       const { object } = entry
-      this.#carryOut(
-        id,
-        () => ({ value: flows.drive(target, object, path as string, operand) }),
-        parent,
-        operand,
-        bytes
-      )
+      this.#carryOut(id, () => ({ value: flows.drive(target, object, path as string, operand) }), parent)
     } else if (flows.has(target) && !grantOf(entry.object)) {
       this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {
@@ -172,12 +191,12 @@ export class Callee {
         return this.#start(id, started, parent).value
       }
       const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
-      this.#carryOut(id, () => ({ value: once }), parent, operand, bytes)
+      this.#carryOut(id, () => ({ value: once }), parent)
     } else {
       const { object, self } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true, again }
       const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
-      this.#carryOut(id, operation, parent, operand, bytes)
+      this.#carryOut(id, operation, parent)
     }
   }
 
@@ -194,10 +213,12 @@ export class Callee {
   }
 
   /** The caller waits no longer. @throws ProtocolError for a call that was not made */
-  cancel(id: number, reason: unknown): void {
+  cancel([, id, , groups]: Cancel, reason: unknown): void {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (this.#waiting.delete(id)) this.#weights.free(id)
-    else this.#signals.abort(id, reason)
+    if (this.#waiting.delete(id)) return this.#weights.free(id)
+    // A reason that is one too many is not kept.
+    const kept = this.weight <= MOST_KEPT * this.limits.bufferedBytes
+    if (this.#signals.abort(id, kept ? reason : undefined) && kept) this.#hold(id, groups)
   }
 
   /** A signal for a call that is under way. */
@@ -243,14 +264,7 @@ export class Callee {
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
-  #carryOut(
-    id: number,
-    operation: () => Outcome,
-    parent: string | undefined,
-    operand: unknown,
-    bytes: readonly Uint8Array[],
-    begun = false
-  ): void {
+  #carryOut(id: number, operation: () => Outcome, parent: string | undefined, begun = false): void {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
@@ -261,7 +275,6 @@ export class Callee {
     }
     if (!later) return this.reply(id, outcome)
     if (!begun && id > 0) this.answers.begin(id)
-    this.#weights.hold(id, operand, bytes)
     later.then(
       value => this.reply(id, { value }),
       error => this.fail(id, error)
@@ -293,6 +306,7 @@ export class Callee {
   /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
   fail(id: number, error: unknown, kept = true): void {
     if (this.#ended) return this.references.letGo(error)
+    if (kept && (this.#weights.of(id) ?? this.weigh()) > LEAST) writeDown(error)
     this.#letGo(id)
     if (id < 0) {
       silenceAll(error)

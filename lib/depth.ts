@@ -36,7 +36,7 @@ export function isWrittenDeeper(json: string, levels: number): boolean {
 const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
 
 /** The place of the quote that ends the string that begins at `start`; -1 when none does. */
-function endOfString(json: string, start: number): number {
+export function endOfString(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
     let escapes = end
     while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--

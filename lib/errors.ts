@@ -1,6 +1,7 @@
 // The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
 // of a peer's: it is made printable here, wherever it comes from.
 import { printable } from './printable.js'
+import { isA } from './realms.js'
 
 /** Why a session ends, by code. */
 export const REASONS = {
@@ -171,6 +172,17 @@ const refusals: Record<RefusalCode, (message: string) => Error> = {
 }
 
 /** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
+/** Until its stack is written down, an error holds the functions there, and with them the message that is acted on. */
+export function writeDown(error: unknown): void {
+  try {
+    for (let at = error, depth = 0; isA('Error', at) && depth < MOST_CAUSES; at = at.cause, depth++)
+      void at.stack
+  } catch {
+    // A stack may be what a user has made of it.
+  }
+}
+const MOST_CAUSES = 16
+
 export function refusalError(code: RefusalCode, call: string, message: string): Error {
   return refusals[code](`${call}: ${message}`)
 }

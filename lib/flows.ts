@@ -22,7 +22,7 @@ import { Outflow } from './outflow.js'
 import type { Ask } from './policy.js'
 import { type Flowing, formatEnded, Op, type PeerLimits } from './protocol.js'
 import { openReadable, readableOf } from './readable.js'
-import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal } from './settling.js'
+import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal, Once } from './settling.js'
 import { type Origin, originOf } from './source.js'
 import { SparseMap } from './sparse-map.js'
 import { inMicrotask } from './ticks.js'
@@ -52,7 +52,7 @@ export interface ArrivedFlow {
   readonly facade: object
   /** @throws ProtocolError where it has no items */
   items(items: unknown[], ask: boolean, size: number): void
-  ended(ok: boolean, value: unknown): void
+  ended(ok: boolean, value: unknown, size?: number): void
   /** It was released, or the session has ended: nothing more will come. */
   lost(reason: Error): void
 }
@@ -85,6 +85,8 @@ export interface FlowPort {
   /** The most that may wait here to be read, in bytes; and how much does. */
   readonly bufferedBytes: number
   buffered: number
+  /** What promises and signals came to, in bytes, for calls under way that they came with. */
+  settled: number
   /** Sees to it that the flow of ours with this number tells again how it ended: once, when there is room for that. */
   retell(id: number): void
 }
@@ -105,13 +107,14 @@ const NO_BYTES: readonly Uint8Array[] = []
 export class Flows implements FlowPort {
   readonly #home = new SparseMap<number, HomeFlow>()
   readonly #arrived = new SparseMap<number, ArrivedFlow>()
-  /** Signals that came in the message that is being read. */
-  #fresh: ArrivedSignal[] = []
+  /** Promises and signals that came in the message that is being read. */
+  #fresh: Once[] = []
   /** Those that have items to send at the end of the tick. */
   readonly #waiting = new Set<Outflow>()
   /** Flows of ours that are to tell again how they ended. However often the peer asks for that, each does so once. */
   readonly #retelling = new Set<number>()
   buffered = 0
+  settled = 0
   #ended: Reason | undefined
   /** Asks whether the peer may do with a flow of ours what it asks for. */
   ask: Ask | undefined
@@ -243,7 +246,7 @@ export class Flows implements FlowPort {
       if (this.#ended) flow.lost(new SessionEndedError(this.#ended))
     }
     const { facade } = flow
-    if (flow instanceof ArrivedSignal) {
+    if (flow instanceof Once) {
       flow.hold()
       this.#fresh.push(flow)
     }
@@ -259,14 +262,14 @@ export class Flows implements FlowPort {
       case 'w':
         return new ArrivedWritable(ref)
       case 'p':
-        return new ArrivedPromise(ref)
+        return new ArrivedPromise(ref, this)
       case 'a':
-        return new ArrivedSignal(ref, data)
+        return new ArrivedSignal(ref, this, data)
     }
   }
 
-  /** The signals that came since this was asked for last: to be held until their call is over. */
-  takeFresh(): readonly ArrivedSignal[] | undefined {
+  /** What came since this was asked for last: to be held until its call is over. */
+  takeFresh(): readonly Once[] | undefined {
     if (this.#fresh.length === 0) return undefined
     const fresh = this.#fresh
     this.#fresh = []
@@ -305,7 +308,7 @@ export class Flows implements FlowPort {
       this.letGo(this.takeFresh())
     }
     if (op === Op.items) flow?.items(value as unknown[], message[2] === 1, size)
-    else flow?.ended(message[2] === 1, value)
+    else flow?.ended(message[2] === 1, value, size)
   }
 
   #pull(id: number, read: number, window: number | undefined): void {
@@ -323,8 +326,8 @@ export class Flows implements FlowPort {
   }
 
   /** Their call is over. */
-  letGo(signals: readonly ArrivedSignal[] | undefined): void {
-    for (const signal of signals ?? []) signal.letGo()
+  letGo(held: readonly Once[] | undefined): void {
+    for (const flow of held ?? []) flow.letGo()
   }
 
   /** The session has ended. What stands at home ends as its references are given up. */

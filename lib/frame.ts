@@ -23,6 +23,8 @@ export interface Frame {
   readonly bytes: { get(index: number): readonly Uint8Array[] | undefined }
   /** In bytes; of a text frame, in characters. */
   readonly size: number
+  /** Its JSON. */
+  readonly text: string
   /** Whether it is a count alone; and whether it asks for one. */
   readonly alone: boolean
   readonly asks: boolean
@@ -168,17 +170,18 @@ export function parseFrame(
         messages,
         bytes: new Ranges(store, sizes, messages.length, limits.values),
         size,
+        text,
         alone: false,
         asks: false
       }
     }
     if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
-    return { received, messages, bytes: NO_BYTES, size, alone: false, asks: false }
+    return { received, messages, bytes: NO_BYTES, size, text, alone: false, asks: false }
   }
   if (typeof data !== 'string' || (frame.length > 1 && (messages !== 1 || frame.length > 2))) {
     throw new ProtocolError(NO_FRAME)
   }
-  return { received, messages: NO_MESSAGES, bytes: NO_BYTES, size, alone: true, asks: frame.length > 1 }
+  return { received, messages: NO_MESSAGES, bytes: NO_BYTES, size, text, alone: true, asks: frame.length > 1 }
 }
 
 const NO_FRAME = 'a frame that is not [received, messages]'

@@ -1,7 +1,7 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
 import { whenAborted } from './aborts.js'
 import type { CallOptions } from './call-options.js'
-import { LimitError, ReleasedError } from './errors.js'
+import { LimitError, ReleasedError, writeDown } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import { aboutCall } from './hearsay.js'
@@ -17,6 +17,13 @@ interface Batch {
   next: number
   readonly ask: boolean
   size: number
+}
+
+/** How it ended: that waits as items do. */
+interface End {
+  readonly ok: boolean
+  readonly value: unknown
+  readonly size: number
 }
 
 interface Reader {
@@ -35,7 +42,7 @@ export class Inflow implements ArrivedFlow {
   /** Items in these. */
   #unread = 0
   readonly #readers: Reader[] = []
-  #end: { readonly ok: boolean; readonly value: unknown } | undefined
+  #end: End | undefined
   /** Whether items were asked for, so that they come ahead of their readers. */
   #open = false
   #over = false
@@ -103,7 +110,7 @@ export class Inflow implements ArrivedFlow {
   /** Told once how it ended; later it is just over. */
   #atEnd(): Promise<Step> {
     const { ok, value } = this.#end ?? { ok: true, value: undefined }
-    this.#end = undefined
+    this.#endWith(undefined)
     this.#finish()
     return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
   }
@@ -115,20 +122,34 @@ export class Inflow implements ArrivedFlow {
     this.port.buffered += size
     while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
     if (this.#readers.length === 0) this.held = undefined
-    if (this.port.buffered > this.port.bufferedBytes) {
-      const message = `${this.ref.label}: more than ${this.port.bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
-      this.fail(aboutCall(new LimitError('limit', message), this.port.references))
-    } else if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
+    if (this.#failsBeyondLimit()) return
+    if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
       // Once as many are on their way where another netref has read before.
       const message = `${this.ref.label}: far more items came than were asked for`
       this.fail(aboutCall(new LimitError('limit', message), this.port.references))
     }
   }
 
-  ended(ok: boolean, value: unknown): void {
+  ended(ok: boolean, value: unknown, size = 0): void {
     if (this.#over || this.#end || this.#deaf) return
-    this.#end = { ok, value }
+    this.#endWith({ ok, value, size })
     if (this.#readers.length > 0) this.#tellReaders()
+    else this.#failsBeyondLimit()
+  }
+
+  #endWith(end: End | undefined): void {
+    this.port.buffered += (end?.size ?? 0) - (this.#end?.size ?? 0)
+    this.#end = end
+  }
+
+  #failsBeyondLimit(): boolean {
+    const { buffered, bufferedBytes, references } = this.port
+    if (buffered <= bufferedBytes) return false
+    const message = `${this.ref.label}: more than ${bufferedBytes} bytes wait to be read (limits.bufferedBytes)`
+    const error = aboutCall(new LimitError('limit', message), references)
+    writeDown(error)
+    this.fail(error)
+    return true
   }
 
   #tellReaders(): void {
@@ -142,7 +163,7 @@ export class Inflow implements ArrivedFlow {
     this.#unlisten?.()
     if (reason instanceof ReleasedError) {
       this.#drop()
-      this.#end = undefined
+      this.#endWith(undefined)
     }
     // They are no business of a session that has ended.
     for (const batch of this.#batches) {
@@ -156,7 +177,7 @@ export class Inflow implements ArrivedFlow {
   fail(error: unknown): void {
     if (this.#over) return
     this.#drop()
-    this.#end = { ok: false, value: error }
+    this.#endWith({ ok: false, value: error, size: 0 })
     if (this.#readers.length > 0) this.#tellReaders()
     else this.#release()
   }
@@ -191,14 +212,14 @@ export class Inflow implements ArrivedFlow {
     }
     this.#drop()
     if (method === 'return') return this.#return(value, gone)
-    this.#end = undefined
+    this.#endWith(undefined)
     if (!gone) return this.#throw(value)
     this.#finish()
     return Promise.reject(value)
   }
 
   async #return(value: unknown, gone: boolean): Promise<Step> {
-    this.#end = { ok: true, value: undefined }
+    this.#endWith({ ok: true, value: undefined, size: 0 })
     for (const { resolve } of this.#readers.splice(0)) resolve({ done: true, value: undefined })
     this.held = undefined
     try {

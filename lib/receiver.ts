@@ -17,12 +17,11 @@ import { ROOM, type Transport } from './transport.js'
 /** What a receiver delivers to: the session. */
 export interface Recipient {
   /**
-   * Acts on the messages of a frame of that size, in order, beginning with number `from`, as long as it `mayGoOn`.
-   * Never throws.
+   * Acts on the messages of a frame, in order, beginning with number `from`, as long as it `mayGoOn`. Never throws.
    *
    * @returns the number of the first message not acted on
    */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number
+  receive(frame: Frame, from: number): number
   /** The peer has received that many of our frames. */
   acknowledged(frames: number): void
   end(reason: Reason): void
@@ -206,12 +205,12 @@ export class Receiver {
     while (!this.#paused) {
       const frame = this.#current ?? this.#next()
       if (!frame) break
-      const { received, messages, bytes, size } = frame
+      const { received, messages, size } = frame
       this.sender.cork(messages.length)
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
       if (messages.length > 1) this.sender.atEndOfTick()
       this.#slice.take(size)
-      this.#actedTo = this.listener.receive(messages, bytes, this.#actedTo, size)
+      this.#actedTo = this.listener.receive(frame, this.#actedTo)
       if (this.#actedTo < messages.length) break
       this.#actedTo = 0
       this.#current = undefined

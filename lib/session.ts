@@ -206,8 +206,8 @@ export class Session<Root extends object = object, Identity = unknown> {
   // What its link tells.
 
   /** @internal */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number {
-    return this.#switchboard.receive(messages, bytes, from, size)
+  receive(frame: Frame, from: number): number {
+    return this.#switchboard.receive(frame, from)
   }
 
   /** @internal The peer has said hello. @throws ProtocolError where the two do not go together */

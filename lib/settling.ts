@@ -1,7 +1,8 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
 import { whenAborted } from './aborts.js'
-import { ProtocolError } from './errors.js'
-import type { ArrivedFlow, HomeFlow } from './flows.js'
+import { LimitError, ProtocolError, writeDown } from './errors.js'
+import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
+import { aboutCall } from './hearsay.js'
 import type { Ref } from './netref.js'
 
 /** Says to the other side what happened. */
@@ -58,11 +59,48 @@ export class HomeSignal implements HomeFlow {
   }
 }
 
-abstract class Once implements ArrivedFlow {
+/** What happens once: what it comes to is kept for calls that it came with, within a bound. */
+export abstract class Once implements ArrivedFlow {
   abstract readonly facade: object
-  abstract ended(ok: boolean, value: unknown): void
+  #calls = 0
+  #size = 0
 
-  constructor(readonly ref: Ref) {}
+  constructor(
+    readonly ref: Ref,
+    private readonly port: FlowPort
+  ) {}
+
+  protected get isHeld(): boolean {
+    return this.#calls > 0
+  }
+
+  protected abstract settle(ok: boolean, value: unknown): void
+
+  /** A call came with it. */
+  hold(): void {
+    this.#calls++
+  }
+
+  /** That call is over. */
+  letGo(): void {
+    if (--this.#calls > 0) return
+    this.port.settled -= this.#size
+    this.#size = 0
+  }
+
+  ended(ok: boolean, value: unknown, size = 0): void {
+    const { port } = this
+    const kept = this.isHeld ? size : 0
+    if (port.settled + kept <= port.bufferedBytes) {
+      this.#size += kept
+      port.settled += kept
+      return this.settle(ok, value)
+    }
+    const message = `${this.ref.label}: more than ${port.bufferedBytes} bytes came for calls under way (limits.bufferedBytes)`
+    const error = aboutCall(new LimitError('limit', message), port.references)
+    writeDown(error)
+    this.settle(false, error)
+  }
 
   items(): void {
     throw new ProtocolError('items of what has none')
@@ -80,8 +118,8 @@ export class ArrivedPromise extends Once {
     | { promise: Promise<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
     | undefined
 
-  constructor(ref: Ref) {
-    super(ref)
+  constructor(ref: Ref, port: FlowPort) {
+    super(ref, port)
     let settle!: { resolve(value: unknown): void; reject(error: unknown): void }
     const promise = new Promise<unknown>((resolve, reject) => {
       settle = { resolve, reject }
@@ -96,7 +134,7 @@ export class ArrivedPromise extends Once {
     return this.#weak.deref()!
   }
 
-  ended(ok: boolean, value: unknown): void {
+  protected settle(ok: boolean, value: unknown): void {
     if (ok) this.#waiting?.resolve(value)
     else this.#waiting?.reject(value)
     this.#waiting = undefined
@@ -110,10 +148,9 @@ const controllers = new WeakMap<AbortSignal, AbortController>()
 export class ArrivedSignal extends Once {
   readonly #weak: WeakRef<AbortSignal>
   protected held: AbortSignal | undefined
-  #calls = 0
 
-  constructor(ref: Ref, [, , aborted, reason]: readonly unknown[]) {
-    super(ref)
+  constructor(ref: Ref, port: FlowPort, [, , aborted, reason]: readonly unknown[]) {
+    super(ref, port)
     const controller = new AbortController()
     this.held = controller.signal
     this.#weak = new WeakRef(controller.signal)
@@ -125,20 +162,19 @@ export class ArrivedSignal extends Once {
     return this.#weak.deref()!
   }
 
-  ended(_ok: boolean, reason: unknown): void {
+  protected settle(_ok: boolean, reason: unknown): void {
     const signal = this.#weak.deref()
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
     if (signal) controllers.get(signal)!.abort(reason ?? undefined)
   }
 
-  /** A call came with it. */
-  hold(): void {
+  override hold(): void {
+    super.hold()
     this.held = this.#weak.deref()
-    this.#calls++
   }
 
-  /** That call is over. */
-  letGo(): void {
-    if (--this.#calls === 0) this.held = undefined
+  override letGo(): void {
+    super.letGo()
+    if (!this.isHeld) this.held = undefined
   }
 }

@@ -9,13 +9,18 @@ import { type Cancel, type Message, Op, type Operation } from './protocol.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
 import { unbox } from './unbox.js'
+import { sizeOfAll, type Weighed, weighMessages } from './weight.js'
 
 const NO_BYTES: readonly Uint8Array[] = []
+const NOTHING: Weighed = { length: 0, weight: 0 }
 
 export class Switchboard {
   /** Whether the peer has said hello. */
   greeted = false
-  #unaccounted = 0
+  /** What is being acted on, and what its messages weigh, where one was asked for: most are over at once. */
+  #frame: Frame | undefined
+  #index = 0
+  #weighed: readonly Weighed[] | undefined
   /** In which the session was made: that of a transport may be that of whoever sends, in the same process. */
   readonly #context = new Context()
 
@@ -26,41 +31,54 @@ export class Switchboard {
     private readonly callee: Callee,
     /** How many values a message may have in groups. */
     private readonly values: number
-  ) {}
+  ) {
+    callee.weigh = () => this.#present.weight + sizeOfAll(this.#ranges)
+  }
 
   /**
-   * Acts on the messages of a frame of that size, beginning with number `from`, as long as it may go on. Never throws.
+   * Acts on the messages of a frame, beginning with number `from`, as long as it may go on. Never throws.
    *
    * @returns the number of the first message not acted on
    */
-  receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number, size: number): number {
-    if (from === 0) this.#unaccounted = size
-    return this.#context.run(() => this.#receive(messages, bytes, from))
+  receive(frame: Frame, from: number): number {
+    this.#frame = frame
+    this.#index = from
+    this.#context.run(() => this.#receive(frame))
+    this.#frame = this.#weighed = undefined
+    return this.#index
   }
 
-  #receive(messages: readonly unknown[], bytes: Frame['bytes'], from: number): number {
+  #receive({ messages }: Frame): void {
     const { receiver } = this.session.link
-    let i = from
     try {
-      while (i < messages.length && receiver.mayGoOn && !this.callee.behind) {
-        const message = parseMessage(messages[i], this.values)
-        const ranges = bytes.get(i) ?? NO_BYTES
+      while (this.#index < messages.length && receiver.mayGoOn && !this.callee.behind) {
+        const message = parseMessage(messages[this.#index], this.values)
+        const ranges = this.#ranges
         // A result runs nothing of a user's at once.
         if (message[0] === Op.result) this.#dispatch(message, ranges)
         else apart(() => this.#dispatch(message, ranges))
-        i++
+        this.#index++
       }
     } catch (error) {
       this.session.end(reasonOf(error))
     }
-    return i
   }
 
-  /** The size of the frame that is being acted on, once. */
-  #takeSize(): number {
-    const size = this.#unaccounted
-    this.#unaccounted = 0
-    return size
+  /** The message that is being acted on. */
+  get #present(): Weighed {
+    if (!this.#frame) return NOTHING
+    this.#weighed ??= weighMessages(this.#frame.text)
+    return this.#weighed[this.#index]!
+  }
+
+  get #ranges(): readonly Uint8Array[] {
+    return this.#frame?.bytes.get(this.#index) ?? NO_BYTES
+  }
+
+  /** How large it is with its bytes. */
+  get #size(): number {
+    const { messages, size } = this.#frame!
+    return messages.length === 1 ? size : this.#present.length + sizeOfAll(this.#ranges)
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
@@ -80,7 +98,7 @@ export class Switchboard {
       case Op.pull:
       case Op.items:
       case Op.ended:
-        return this.references.flows.receive(message, bytes, message[0] === Op.items ? this.#takeSize() : 0)
+        return this.references.flows.receive(message, bytes, message[0] === Op.pull ? 0 : this.#size)
       case Op.traced: {
         const [, parent, ...operation] = message
         return this.callee.receive(operation, bytes, parent, false, key)
@@ -99,7 +117,8 @@ export class Switchboard {
     }
   }
 
-  #cancel([, id, json, groups]: Cancel, bytes: readonly Uint8Array[]): void {
+  #cancel(message: Cancel, bytes: readonly Uint8Array[]): void {
+    const [, , json, groups] = message
     let reason: unknown
     try {
       reason = unbox(json, groups, bytes, this.references)
@@ -108,6 +127,6 @@ export class Switchboard {
     }
     const { flows } = this.references
     flows.letGo(flows.takeFresh())
-    this.callee.cancel(id, reason)
+    this.callee.cancel(message, reason)
   }
 }

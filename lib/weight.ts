@@ -1,32 +1,36 @@
-// What the calls under way hold: a peer decides on their arguments, and on how long they wait.
-import { isPlainRecord } from './expose.js'
+// What is kept of what a peer sends: it decides on the arguments of its calls, and on how long they wait. It is told by the
+// text that it came in, as that takes no walk over values, and misses nothing.
+import { endOfString } from './depth.js'
+import type { Groups } from './protocol.js'
 import { SparseMap } from './sparse-map.js'
+import { weightOf } from './values.js'
 
-// Estimates, in bytes: an entry of a list or record, a list or record itself, what has an identity, and what has queues.
+// Estimates, in bytes: an entry of a list or record, a list or record itself, and what has an identity.
 const ENTRY = 16
 const OBJECT = 64
 const REFERENCE = 512
-const FLOW = 4096
 /** Less than that is bounded by the number of calls. */
-const LEAST = 512
+export const LEAST = 512
+/** What a value weighs at most for each character of its JSON, in bytes: an empty record with its comma. */
+const PARSED = 28
+
+const [QUOTE, COMMA, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 44, 91, 93, 123, 125]
 
 export class Weights {
   readonly #of = new SparseMap<number, number>()
   /** The sum, in bytes. */
   total = 0
 
-  constructor(
-    /** A larger operand counts as that many bytes. */
-    private readonly most: number
-  ) {}
-
-  /** A call waits, or goes on: it holds its operand meanwhile. */
-  hold(id: number, operand: unknown, bytes: readonly Uint8Array[]): void {
-    const weight = footprintOf(operand, bytes, this.most)
+  /** A call waits, or goes on: it holds so much more meanwhile. */
+  hold(id: number, weight: number): void {
     if (weight < LEAST) return
-    this.free(id)
-    this.#of.set(id, weight)
+    this.#of.set(id, (this.#of.get(id) ?? 0) + weight)
     this.total += weight
+  }
+
+  /** What a call holds; undefined where that is little. */
+  of(id: number): number | undefined {
+    return this.#of.get(id)
   }
 
   /** The call is over, or does not hold it any more. */
@@ -43,59 +47,51 @@ export class Weights {
   }
 }
 
-/** The estimated memory of an operand with the bytes beside it. Beyond `most` bytes it is not counted further. */
-export function footprintOf(operand: unknown, bytes: readonly Uint8Array[], most: number): number {
-  let weight = 0
-  for (const { byteLength } of bytes) weight += byteLength
-  const met = new Set<object>()
-  const add = (part: unknown) => {
-    weight += ENTRY
-    if (typeof part === 'string') weight += part.length
-    else if (typeof part === 'function') weight += REFERENCE
-    else if (typeof part === 'object' && part !== null && met.size < met.add(part).size) weight += OBJECT
-  }
-  add(operand)
-  // What is added to a set while it is gone through is gone through as well.
-  for (const object of met) {
-    const parts = partsOf(object)
-    if (!parts) weight += (isFlow(object) ? FLOW : REFERENCE) - OBJECT
-    else for (let i = 0; i < parts.length && weight <= most; i++) add(parts[i])
-    if (weight > most) break
-  }
-  return weight
+/** How long a text is; and about what the values weigh that are made of it, in bytes. */
+export interface Weighed {
+  readonly length: number
+  readonly weight: number
 }
 
-const isFlow = (object: object) =>
-  object instanceof ReadableStream || object instanceof WritableStream || object instanceof AbortSignal
+/** The messages of a frame, but for what `weightOfGroups` tells of them. */
+export const weighMessages = (frame: string): readonly Weighed[] => weighLists(frame, 2)
 
-/** The parts of data; undefined for everything else, references included. */
-function partsOf(object: object): readonly unknown[] | undefined {
-  try {
-    if (Array.isArray(object)) return object
-    if (object instanceof Map) return [...object].flat()
-    if (object instanceof Set) return [...object]
-    return isPlainRecord(object) ? Object.values(object) : undefined
-  } catch {
-    // The method that was called may have given it an accessor that throws.
-    return undefined
-  }
+export const sizeOfAll = (bytes: readonly Uint8Array[]): number =>
+  bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
+
+/** About what the values in groups weigh beside their text. */
+export function weightOfGroups(groups: Groups | undefined): number {
+  let values = 0
+  for (const { 0: kind, length } of groups ?? []) values += (length - 1) * weightOf(kind)
+  return values * REFERENCE
 }
-
-/** What a value weighs at most for each character of its JSON, in bytes: an empty record with its comma. */
-const PARSED = 28
 
 /** What a value weighs that is written so: about, where it may be more than `room`; else no less than it weighs. */
 export function weightOfJson(json: string, room: number): number {
   if (json.length * PARSED <= room) return json.length * PARSED
-  let weight = json.length
-  for (let i = 0; i < json.length; i++) {
-    const character = json.charCodeAt(i)
-    if (character === BRACKET || character === BRACE) weight += OBJECT
-    else if (character === COMMA) weight += ENTRY
-  }
-  return weight
+  return weighLists(`[${json}]`, 0)[0]!.weight
 }
 
-const BRACKET = 0x5b
-const BRACE = 0x7b
-const COMMA = 0x2c
+/** The lists and records that stand so deep in a text. */
+function weighLists(json: string, depth: number): Weighed[] {
+  const found: Weighed[] = []
+  let level = 0
+  let parts = 0
+  let start = 0
+  for (let i = 0; i < json.length; i++) {
+    const char = json.charCodeAt(i)
+    if (char === QUOTE) i = endOfString(json, i)
+    else if (char === COMMA) parts += ENTRY
+    else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
+      if (level++ === depth) {
+        start = i
+        parts = 0
+      }
+      parts += OBJECT
+    } else if (char === CLOSE_BRACKET || char === CLOSE_BRACE) {
+      const length = i + 1 - start
+      if (--level === depth) found.push({ length, weight: length + parts })
+    }
+  }
+  return found
+}

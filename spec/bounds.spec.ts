@@ -215,6 +215,81 @@ t.test('operands of calls that wait: twice bufferedBytes, and one more', async t
   })
 })
 
+/** A call that waits, with arguments as they are written. */
+const later = (peer: RawPeer, args: string, groups = '') =>
+  peer.send([`[${Op.call},${++peer.calls},0,"later",[${args}]${groups}]`])
+const LONG = wide(150_000)
+const HIDDEN: Record<string, (peer: RawPeer, i: number) => void> = {
+  'a URL': peer => later(peer, `"http://a/?${'x'.repeat(300_000)}"`, ',[["URL",[0]]]'),
+  'an Error': peer => later(peer, `{"class":"Error","name":"E","message":"${LONG}"}`, ',[["e",[0]]]'),
+  'a cause': peer =>
+    later(peer, `{"class":"Error","name":"E","message":"","cause":"${LONG}"}`, ',[["e",[0]]]'),
+  'a name': peer => peer.send([`[${Op.get},${++peer.calls},-1,"${LONG}"]`]),
+  'a name in a one-way call': peer => peer.send([`[${Op.oneway},0,-1,"${LONG}",[]]`]),
+  'a reason': peer => {
+    peer.send([[Op.call, ++peer.calls, 0, 'signalled', []]])
+    peer.send([[Op.cancel, peer.calls, LONG]])
+  },
+  'the end of an iterator': (peer, i) => peer.send([[Op.ended, i + 1, 1, LONG]]),
+  'what a promise comes to': (peer, i) => peer.send([[Op.ended, 100 + i, 1, LONG]]),
+  'why a signal aborts': (peer, i) => peer.send([[Op.ended, 200 + i, 0, LONG]])
+}
+
+t.test('what does not show: in values, beside them, and after them', async t => {
+  const flows = (kind: string, from: number) => times(30, i => [from + i, kind])
+  for (const [name, make] of Object.entries(HIDDEN)) {
+    t.comment(name)
+    // The stack of an error repeats its message.
+    const copies = name === 'an Error' ? 2 : 1
+    await pushes(t, 2 * copies * (2 * bufferedBytes + jsonBytes), async () => {
+      const peer = await open('/', { keeps: true })
+      const args = [flows('iterator', 1), flows('promise', 100), flows('signal', 200)]
+      const groups = args.map((_, k) => ['ipa'[k], ...times(30, i => [k, i])])
+      peer.send([[Op.call, ++peer.calls, 0, 'later', args, groups]])
+      for (let i = 0; i < 30; i++) {
+        make(peer, i)
+        await peer.ping()
+      }
+      return [peer]
+    })
+  }
+})
+
+t.test('arguments of calls that fail are not kept with their errors', t =>
+  pushes(
+    t,
+    2 * jsonBytes,
+    async () => {
+      const peer = await open('/', { counts: false })
+      for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.calls, 0, 'fail', [LONG]]])
+      await quiet(peer)
+      return [peer]
+    },
+    Number.NEGATIVE_INFINITY
+  )
+)
+
+t.test('items that wait to be read', t =>
+  pushes(t, PARSED * bufferedBytes, async () => {
+    const peer = await open('/', { keeps: true })
+    peer.send([
+      [
+        Op.call,
+        ++peer.calls,
+        0,
+        'later',
+        times(30, i => [i + 1, 'iterator']),
+        [['i', ...times(30, i => [i])]]
+      ]
+    ])
+    for (let i = 0; i < 30; i++) {
+      peer.send([`[${Op.items},${i + 1},0,[[${'{},'.repeat(75_000)}0]]]`])
+      await peer.ping()
+    }
+    return [peer]
+  })
+)
+
 t.test('frames that wait: as many as one frame may be large, and one', t =>
   pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
     const peer = await open('/', { counts: false })

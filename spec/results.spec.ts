@@ -174,7 +174,18 @@ t.test('references and bytes are refused, whoever sends them', async t => {
     await using conn = pair(Shop, { serving: { results: new Results() } })
     await conn.ping()
     const [, back] = wiretap(conn)
-    conn.served.receive([[23, 'a', 1, 2, 0, 'pay', json, groups]], new Map([[0, bytes]]), 0, 0)
+    const messages = [[23, 'a', 1, 2, 0, 'pay', json, groups]]
+    const text = JSON.stringify([0, messages])
+    const frame = {
+      received: 0,
+      messages,
+      bytes: new Map([[0, bytes]]),
+      size: text.length,
+      text,
+      alone: false,
+      asks: false
+    }
+    conn.served.receive(frame, 0)
     await until(() => back.length > 0)
     t.match(back, [[12, 2, 'unreadable', 'a call with a key takes data only']])
     // The client made no such call.

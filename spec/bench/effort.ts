@@ -367,6 +367,7 @@ const cases: Record<string, () => Frames> = {
   'calls with a RegExp': () => messages(id => `[1,${id},0,"drop",["//"],[["regexp",[0]]]]`),
   'calls that fail': () => messages(id => `[1,${id},0,"fail",[]]`),
   'records for a call that waits': () => call(`[${fill(() => '{}')}]`, '', 'later'),
+  'names for a call that waits': () => call(`{${fill(i => `"${i.toString(36)}z":0`)}}`, '', 'later'),
   'a Map for a call that waits': () =>
     call(`[${times(2 * VALUES - 2, i => `[${i},{}]`)}]`, '["m",[0]]', 'later'),
   'calls that end later': () => messages(id => `[1,${id},0,"later",[]]`),
