@@ -41,7 +41,7 @@ export class Callee {
   keyed: KeyedCalls | undefined
   readonly answers: Answers
   /** What the message weighs that is being acted on, if one is. */
-  weigh: () => number = () => 0
+  weigh!: () => number
   /** The number of the peer's last call. */
   #last = 0
   #ended = false

@@ -171,7 +171,6 @@ const refusals: Record<RefusalCode, (message: string) => Error> = {
   'may-have-run': message => new MayHaveRunError('may-have-run', message)
 }
 
-/** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
 /** Until its stack is written down, an error holds the functions there, and with them the message that is acted on. */
 export function writeDown(error: unknown): void {
   try {
@@ -181,8 +180,10 @@ export function writeDown(error: unknown): void {
     // A stack may be what a user has made of it.
   }
 }
+/** Causes may be in a cycle. */
 const MOST_CAUSES = 16
 
+/** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
 export function refusalError(code: RefusalCode, call: string, message: string): Error {
   return refusals[code](`${call}: ${message}`)
 }

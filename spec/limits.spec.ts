@@ -3,7 +3,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
+import { callSignal, connect, expose, Netref, pair, type Reason, Service, serve } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
 import { weighMessages, weightOfGroups, weightOfJson } from '../lib/weight.js'
 import { overMemory, overSocket, rejection, until } from './helpers.js'
@@ -674,6 +674,74 @@ t.test('what messages weigh: their text, lists and records, and what has an iden
     ] as never),
     14 * 512
   )
+})
+
+t.test(
+  'what comes for a call that is under way has a bound: ends, promises, signals and reasons',
+  async t => {
+    type Given = [AsyncIterator<unknown>[], Promise<unknown>[], AbortSignal[]]
+    let given!: Given
+    const signals: AbortSignal[] = []
+    let settle = () => {}
+    const service = {
+      take: (...all: Given) => {
+        given = all
+        return new Promise<void>(resolve => (settle = resolve))
+      },
+      wait: () => new Promise(() => void signals.push(callSignal()))
+    }
+    await using server = await serve(service, { port: 0, limits: SMALL })
+    const peer = await RawPeer.open(server.url)
+    const text = 'x'.repeat(40_000)
+    const refs = (kind: string, from: number) => [0, 1].map(i => [from + i, kind])
+    const args = [refs('iterator', 1), refs('promise', 3), refs('signal', 5)]
+    const groups = args.map((_, k) => ['ipa'[k], [k, 0], [k, 1]])
+    peer.send([[Op.call, ++peer.calls, 0, 'take', args, groups]])
+    const call = peer.calls
+    for (let id = 1; id <= 6; id++)
+      peer.send([
+        [Op.ended, id, 1, text],
+        [Op.ping, ++peer.calls]
+      ])
+    await peer.reply(peer.calls)
+    const [iterators, promises, [first, second]] = given
+    const beyond = { name: 'LimitError', message: /limits\.bufferedBytes/ }
+    t.same(await iterators[0]!.next(), { done: true, value: text })
+    t.match(await rejection(iterators[1]!.next()), beyond)
+    t.equal(await promises[0], text)
+    t.match(await rejection(promises[1]!), beyond)
+    for (const { reason } of [first!, second!]) t.match(reason, beyond)
+    settle()
+    await peer.reply(call)
+
+    for (let i = 0; i < 5; i++) {
+      peer.send([[Op.call, ++peer.calls, 0, 'wait', []]])
+      for (let times = 0; times < 2; times++) peer.send([[Op.cancel, peer.calls, text]])
+    }
+    peer.send([[Op.ping, ++peer.calls]])
+    await peer.reply(peer.calls)
+    t.equal(signals[0]!.reason, text)
+    t.match(signals[4]!.reason, { name: 'AbortError' })
+    await peer.end()
+  }
+)
+
+t.test('a failure whose stack cannot be read is told as any other', async t => {
+  const stack = Object.getOwnPropertyDescriptor(
+    {
+      get stack() {
+        throw new Error('none')
+      }
+    },
+    'stack'
+  )!
+  const service = {
+    fail: (_: string) => {
+      throw Object.defineProperty(new Error('on purpose'), 'stack', stack)
+    }
+  }
+  await using conn = pair(service)
+  t.match(await rejection(conn.root.fail('x'.repeat(1000))), { message: 'on purpose' })
 })
 
 t.test('an answer is kept for calls on it while others that are not acknowledged weigh little', async t => {
