@@ -714,10 +714,10 @@ t.test(
     settle()
     await peer.reply(call)
 
-    for (let i = 0; i < 5; i++) {
-      peer.send([[Op.call, ++peer.calls, 0, 'wait', []]])
-      for (let times = 0; times < 2; times++) peer.send([[Op.cancel, peer.calls, text]])
-    }
+    const waits = Array.from({ length: 5 }, () => ++peer.calls)
+    for (const id of waits) peer.send([[Op.call, id, 0, 'wait', []]])
+    // That it is given up twice is not heard.
+    for (const id of [waits[0], ...waits]) peer.send([[Op.cancel, id, text]])
     peer.send([[Op.ping, ++peer.calls]])
     await peer.reply(peer.calls)
     t.equal(signals[0]!.reason, text)
