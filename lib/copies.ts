@@ -54,7 +54,6 @@ export const ofAnotherCopy = (name: string): string =>
 
 /** What to say where something may be of another copy; empty where there is none. */
 export function otherCopies(): string {
-  /* c8 ignore next: what was collected has no name; only the engine knows when it collects. */
   const names = [...copies].flatMap(copy => copy.deref()?.name ?? [])
   return names.length > 1
     ? ` (there are ${names.length} copies of netref in this program: ${names.join(', ')})`

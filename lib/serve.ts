@@ -190,7 +190,6 @@ export class Server {
 
   /** Numbers, for a dashboard: sessions, and calls, frames and bytes of all of them, summed up. */
   get metrics(): ServerMetrics {
-    /* c8 ignore next: not every listener has a door. */
     return this.#metrics.snapshot(this.#sessions, this.#arriving.size + (this.#listener.deciding ?? 0))
   }
 

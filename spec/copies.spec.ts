@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import t from 'tap'
 import { z } from 'zod'
-import { nameOfThis, PACKAGE_VERSION } from '../lib/copies.js'
+import { nameOfThis, otherCopies, PACKAGE_VERSION } from '../lib/copies.js'
 import * as ours from '../lib/index.js'
 import { assertClean, overMemory, rejection } from './helpers.js'
 import type { Loose } from './wire.js'
@@ -259,4 +259,14 @@ t.test('the name of a copy, whatever a program makes of stacks', t => {
     `${version} at a place unknown`
   ])
   t.end()
+})
+
+t.test('a copy that was collected has no name any more', async t => {
+  const { 'copies/1': copies } = (globalThis as Loose)[Symbol.for('netref')]
+  const collected = { deref: () => undefined }
+  const told = otherCopies()
+  t.match(told, /there are 2 copies/)
+  copies.add(collected)
+  t.equal(otherCopies(), told)
+  copies.delete(collected)
 })

@@ -52,3 +52,13 @@ t.test('what a server has done, also in sessions that have ended', async t => {
   mute.terminate()
   await assertClean(t, second.session, ...server.sessions)
 })
+
+t.test('what serves over an endpoint has nobody at its door', async t => {
+  const { port1, port2 } = new MessageChannel()
+  await using server = await serve(Home, { endpoint: port1 })
+  t.equal(server.metrics.arriving, 0)
+  await using conn = connect<Home>(port2)
+  t.equal(await conn.root.add(1, 2), 3)
+  t.match(server.metrics, { arriving: 0, sessions: 1 })
+  await assertClean(t, conn.session, ...server.sessions)
+})
