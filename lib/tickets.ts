@@ -27,7 +27,7 @@ export class Tickets {
     readonly window: number,
     /** How long it may take the server to learn of a loss, in ms. */
     private readonly heartbeat: number,
-    private readonly sameIdentity: ((began: never, comes: never) => unknown) | undefined
+    readonly sameIdentity: ((began: never, comes: never) => unknown) | undefined
   ) {}
 
   /** A ticket for a session to come. It is of use once it is issued. */
@@ -119,7 +119,7 @@ const tells = (identity: unknown) => identity !== undefined && identity !== true
 export class Ticket implements Recovery {
   /** Set when it is issued. */
   session!: Session
-  /** The text of its identity, once it waits: undefined where that has none. */
+  /** The text of its identity, once it waits: undefined where that has none, or a user's function compares them. */
   who: string | undefined
   #secret = makeSecret()
   /** The one that was taken last, and how much had been received by then. */
@@ -180,11 +180,11 @@ export class Ticket implements Recovery {
   }
 
   lost(link: Link): boolean {
-    const { window, waiting, waitingAt } = this.tickets
+    const { window, waiting, waitingAt, sameIdentity } = this.tickets
     const message = `no other socket came within ${window} ms to carry the session on`
     this.#deadline = deadlineIn(window, () => link.end({ code: 'connection-lost', message }))
     this.unref()
-    if (tells(this.session.identity)) this.who = textOf(this.session.identity, true)
+    if (!sameIdentity && tells(this.session.identity)) this.who = textOf(this.session.identity, true)
     waiting.add(this)
     this.#waitNoMore = waitingAt.add(this.#address)
     return true
