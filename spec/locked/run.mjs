@@ -10,7 +10,7 @@ register('./hooks.mjs', import.meta.url)
 const { default: t } = await import('tap')
 for (const name of without) t.without.add(name)
 if (lock !== '-') await import(`./${lock}.mjs`)
-await import(`../../${spec}.spec.ts`)
+await import(`../${spec}.spec.ts`)
 await t.finish()
 console.log(`${t.passed} passed, ${t.failed} failed`)
 if (t.failed || !t.passed) process.exitCode = 1

@@ -1,0 +1,73 @@
+// `npm run locked`: the core's specs where a program has locked its realm down, each in a process of its own.
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { CHILD_ENV } from '../helpers.js'
+
+const run = promisify(execFile)
+/** As long as the specs have where tap runs them. */
+const env = { ...CHILD_ENV, TAP_TIMEOUT: '120' }
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const AT_ONCE = 2
+
+const CORE = 'box calls exposure faults iterators references results resume session streams unsent'.split(' ')
+/** Where another realm has run all of them, those that go through most of the library. */
+const FEW = 'calls references resume streams'.split(' ')
+
+/** Tests that change intrinsics themselves, or `console`; and one that fails with the stand-in in any realm. */
+const PATCHING = [
+  'a key is data, whatever it is called, and pollutes nothing',
+  'stacks go along where exposeStacks says so, below the local one',
+  'an error arrives as it was thrown, whatever the program makes of stacks',
+  'many records with the same names cross as a table, and arrive as records',
+  'what fails with nobody waiting is told by console.error; and onError may fail itself',
+  'NETREF_DEBUG=1 prints each message that crosses, one readable line each',
+  'the count of frames comes alone when nothing else is sent, and is not answered by a count'
+]
+
+/** Where intrinsics are frozen, tap itself does not load: a stand-in takes its place. */
+const frozen = (lock: string) => (spec: string) => ['spec/locked/run.mjs', lock, spec, ...PATCHING]
+const plain = (spec: string) => [`spec/${spec}.spec.ts`]
+
+interface Realm {
+  readonly name: string
+  readonly flags?: readonly string[]
+  readonly specs: readonly string[]
+  /** What Node runs for a spec. */
+  program(spec: string): readonly string[]
+}
+const REALMS: readonly Realm[] = [
+  {
+    name: 'node --frozen-intrinsics',
+    flags: ['--frozen-intrinsics'],
+    specs: CORE,
+    program: frozen('-')
+  },
+  { name: 'lockdown() of SES', specs: FEW, program: frozen('ses') },
+  { name: 'all frozen, without remedies', specs: FEW, program: frozen('freeze') },
+  { name: 'node --disable-proto=throw', flags: ['--disable-proto=throw'], specs: FEW, program: plain },
+  { name: 'node --disable-proto=delete', flags: ['--disable-proto=delete'], specs: FEW, program: plain }
+]
+
+const began = performance.now()
+const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`
+const waiting = REALMS.flatMap(realm => realm.specs.map(spec => ({ ...realm, spec })))
+
+async function work(): Promise<void> {
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const { name, flags = [], spec, program } = next
+    const since = performance.now()
+    const args = ['--expose-gc', ...flags, '--import', 'tsx', ...program(spec)]
+    try {
+      await run(process.execPath, args, { cwd: root, env, maxBuffer: 1e8 })
+      console.log(`ok  ${name}: ${spec}, ${seconds(since)}`)
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string }
+      console.log(`${stdout}\n${stderr}\nNOT OK  ${name}: ${spec}`)
+      process.exitCode = 1
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: AT_ONCE }, work))
+console.log(`${process.exitCode ? 'failed' : 'all passed'}, in ${seconds(began)}`)
