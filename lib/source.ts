@@ -37,7 +37,9 @@ export function originOf(object: object): Origin {
 /** An iterator that says that it is one, with the steps of one that does not. */
 export function steppedBy(steps: Source): Source & AsyncIterable<unknown> {
   return {
-    [Symbol.asyncIterator]: () => steps as AsyncIterator<unknown>,
+    [Symbol.asyncIterator]() {
+      return this as AsyncIterator<unknown>
+    },
     next: value => steps.next(value),
     return: value => steps.return?.(value),
     throw: steps.throw && (error => steps.throw!(error))

@@ -264,7 +264,8 @@ t.test('steps made by an exposed iterator method are closed and thrown at as any
         }),
       plain: () => method({ next: one }),
       own: () => method(iterator({ next: one })),
-      list: () => method([1, 2])
+      list: () => method([1, 2]),
+      none: () => method(5 as never)
     }),
     async ({ root }, t) => {
       for await (const n of await root.closes()) {
@@ -284,6 +285,7 @@ t.test('steps made by an exposed iterator method are closed and thrown at as any
         t.match(await rejection(steps.throw(new Error('not there'))), { message: 'not there' }, kind)
       }
       t.same(await all(await root.list()), [1, 2])
+      t.match(await rejection(all(await root.none())), { name: 'TypeError' })
     }
   )
 })

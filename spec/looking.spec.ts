@@ -98,7 +98,13 @@ t.test('behind the number of what has a flow there are no members', async t => {
     }
   }
   const kinds: Record<string, () => object> = {
-    record: () => ({ sql: 'S3CRET', next: () => ({ done: true }) }),
+    record: () => ({
+      sql: 'S3CRET',
+      next: () => ({ done: true }),
+      [Symbol.iterator]() {
+        return this
+      }
+    }),
     rows: () => new Rows(),
     iterable: () => ({ sql: 'S3CRET', *[Symbol.iterator]() {} }),
     thenable: () => ({ lazy: { sql: 'S3CRET', then() {} } }),
@@ -149,7 +155,13 @@ t.test('behind the number of what has a flow there are no members', async t => {
 })
 
 t.test('what was exposed keeps its members, also where it had a flow before', async t => {
-  const rows = { sql: 'told', next: () => ({ done: true }) }
+  const rows = {
+    sql: 'told',
+    next: () => ({ done: true }),
+    [Symbol.iterator]() {
+      return this
+    }
+  }
   const server = await serve({ rows: () => rows, open: () => expose(rows, { read: ['sql'] }) }, { port: 0 })
   const peer = await RawPeer.open(server.url)
   const [[id]] = [(await peer.call('rows'))[2] as [number]]

@@ -73,7 +73,13 @@ class Probe {
     const readable = new ReadableStream({ cancel: () => this.#end('readable') })
     const writable = new WritableStream({ abort: () => this.#end('writable') })
     const pair = new Ends(
-      new ReadableStream({ cancel: () => this.#end('readable of a pair') }),
+      // That it fails at it is nobody's business.
+      new ReadableStream({
+        cancel: () => {
+          this.#end('readable of a pair')
+          return willFail()
+        }
+      }),
       new WritableStream({ abort: () => this.#end('writable of a pair') })
     )
     this.#streams.push(readable, writable, pair.readable, pair.writable)
