@@ -1,9 +1,10 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
-import { whenAborted } from './aborts.js'
+
 import { clock } from './clock.js'
 import type { Signal } from './flow-types.js'
 import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
+import { share } from './listeners.js'
 import { isKey } from './parser.js'
 import { isA } from './realms.js'
 
@@ -63,7 +64,7 @@ export function watch(
   stop: (reason: unknown) => void,
   peer: object
 ): () => void {
-  const unheard = signal && whenAborted(signal, () => stop(signal.reason))
+  const unheard = signal && share(signal, 'abort', () => stop(signal.reason))
   const late = () =>
     stop(aboutCall(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
   const timer = timeout === undefined ? undefined : clock.setTimeout(late, timeout)

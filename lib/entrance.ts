@@ -8,6 +8,7 @@ import { NetrefError, type Reason } from './errors.js'
 import type { Report } from './events.js'
 import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
 import { describe } from './labels.js'
+import { type Off, share } from './listeners.js'
 import { networkOf } from './network.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
@@ -111,6 +112,8 @@ export class Entrance implements Listener {
   readonly #budget: HelloBudget
   #letIn: LetIn | undefined
   #report: Report | undefined
+  /** Takes the listener off the server. */
+  #unlisten: Off | undefined
   /** What was refused for an origin or a host, and is reported. */
   readonly #complaints = new Set<string>()
   #toldOfProxy = false
@@ -155,17 +158,17 @@ export class Entrance implements Listener {
     this.#letIn = letIn
     this.#report = report
     addTarget(this.#server, this.options.path ?? '', this)
-    if (this.#isOwn) await this.#listen(report)
-    else this.#server.on('error', report)
+    if (this.#isOwn) await this.#listen()
+    this.#unlisten = share(this.#server, 'error', report)
   }
 
-  #listen(report: Report): Promise<void> {
+  #listen(): Promise<void> {
     const { host = '127.0.0.1', port = 18861, backlog } = this.options
     return new Promise((listening, failed) => {
       const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
       this.#server.once('error', fail)
       this.#server.listen({ host, port, backlog }, () => {
-        this.#server.off('error', fail).on('error', report)
+        this.#server.off('error', fail)
         listening()
       })
     })
@@ -208,7 +211,7 @@ export class Entrance implements Listener {
       this.#server.closeAllConnections()
     }
     await Promise.all(closed)
-    this.#server.off('error', this.#report!)
+    this.#unlisten!()
   }
 
   /** @internal A request to upgrade, at this entrance's path. */

@@ -1,10 +1,11 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
-import { whenAborted } from './aborts.js'
+
 import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError, writeDown } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import { aboutCall } from './hearsay.js'
+import { share } from './listeners.js'
 import type { Ref } from './netref.js'
 import { formatPull, Op } from './protocol.js'
 import { silenceAll } from './unsent.js'
@@ -75,7 +76,7 @@ export class Inflow implements ArrivedFlow {
     if (window !== undefined) this.#window = window
     if (!signal) return
     this.#unlisten?.()
-    this.#unlisten = whenAborted(signal, () => this.fail(signal.reason))
+    this.#unlisten = share(signal, 'abort', () => this.fail(signal.reason))
   }
 
   /** The next item, which is asked for if need be. */

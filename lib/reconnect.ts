@@ -5,6 +5,7 @@ import type { Reason } from './errors.js'
 import type { Signal } from './flow-types.js'
 import { type FrameData, formatResumption, parseResumption } from './frame.js'
 import type { Link } from './link.js'
+import { type Off, share } from './listeners.js'
 import { checkMs } from './options.js'
 import { isLoss, type Recovery } from './recovery.js'
 import { DEAF, type Transport } from './transport.js'
@@ -52,6 +53,8 @@ export class Reconnect implements Recovery {
   #timer: Timer | undefined
   /** Until nobody knows the session any more: what is tried then is tried for the last time. */
   #deadline: Deadline | undefined
+  /** Takes the listener off the signal. */
+  #unlisten: Off | undefined
   #keepsAlive = true
 
   constructor(
@@ -93,7 +96,7 @@ export class Reconnect implements Recovery {
       this.#link = link
       // Without a token there was no session yet.
       if (this.token !== undefined) this.#deadline = deadlineIn(this.goodFor, () => this.#lastTry()).unref()
-      this.#signal?.addEventListener('abort', this.#aborted)
+      if (this.#signal) this.#unlisten = share(this.#signal, 'abort', this.#aborted)
       page.addEventListener?.('online', this.#nudged)
       page.document?.addEventListener('visibilitychange', this.#nudged)
     }
@@ -108,7 +111,7 @@ export class Reconnect implements Recovery {
     if (this.#trying !== came) this.#giveUp()
     this.#trying = undefined
     this.#link = undefined
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#unlisten?.()
     page.removeEventListener?.('online', this.#nudged)
     page.document?.removeEventListener('visibilitychange', this.#nudged)
   }

@@ -1,8 +1,9 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
-import { whenAborted } from './aborts.js'
+
 import { LimitError, ProtocolError, writeDown } from './errors.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'
+import { share } from './listeners.js'
 import type { Ref } from './netref.js'
 
 /** Says to the other side what happened. */
@@ -51,7 +52,7 @@ export class HomeSignal implements HomeFlow {
   readonly end: () => void
 
   constructor(signal: AbortSignal, tell: Tell) {
-    this.end = whenAborted(signal, () => tell(false, signal.reason))
+    this.end = share(signal, 'abort', () => tell(false, signal.reason))
   }
 
   undo(): void {

@@ -13,7 +13,6 @@ import timers from 'node:timers'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, Worker } from 'node:worker_threads'
-import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Connection, over } from '../lib/connect.js'
@@ -36,6 +35,7 @@ import { WebSocketTransport } from '../lib/transports/websocket.js'
 import { BrowserSocketTransport, type NativeSocket } from '../lib/transports/websocket-browser.js'
 import { formatSocketFrame, maskingFor } from '../lib/transports/websocket-frame.js'
 import { assertClean, CHILD_ENV, rejection, until } from './helpers.js'
+import { thread } from './thread.js'
 
 class Echo extends Service {
   exposed_echo(value: unknown) {
@@ -343,20 +343,6 @@ t.test('a child process: its service in two lines, and its end', async t => {
   const lost = connect<Sums>({ readable: other.stdout, writable: other.stdin })
   t.match(await rejection(lost.root.exit()), { code: 'connection-lost' })
 })
-
-/** Bundled, for the loaders of this process are not the worker's. */
-async function thread(t: Test, workerData?: string): Promise<Worker> {
-  const outfile = join(t.testdir({}), `worker-${workerData}.mjs`)
-  await build({
-    entryPoints: [program('worker')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external'
-  })
-  return new Worker(outfile, { workerData, env: CHILD_ENV, execArgv: [] })
-}
 
 t.test('a thread: two sessions, and messages of its owner beside', async t => {
   const worker = await thread(t)

@@ -17,6 +17,7 @@ import type { Report } from '../events.js'
 import { formatFarewell, parseFarewell } from '../farewell.js'
 import { FrameInParts } from '../frame.js'
 import { holdLifeline, watchLifeline } from '../lifeline.js'
+import { type Off, on, share } from '../listeners.js'
 import { isA } from '../realms.js'
 import { inMicrotask } from '../ticks.js'
 import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from '../transport.js'
@@ -31,32 +32,19 @@ interface Notice {
   readonly port?: MessagePort
 }
 
-/** @returns what ends it */
-type Off = () => void
-
-/** A Worker of Node's emits; everything else is an EventTarget. */
-function on(target: object, type: string, handle: (told: unknown) => void): Off {
-  if ('addEventListener' in target) {
-    const events = target as EventTarget
-    events.addEventListener(type, handle)
-    return () => events.removeEventListener(type, handle)
-  }
-  const emitter = target as NodeJS.EventEmitter
-  emitter.on(type, handle)
-  return () => void emitter.off(type, handle)
-}
-
-function onMessage(endpoint: object, handle: (message: unknown) => void): Off {
-  if (!('addEventListener' in endpoint)) return on(endpoint, 'message', handle)
-  const off = on(endpoint, 'message', event => handle((event as { data: unknown }).data))
+function onMessage(endpoint: object, handle: (message: unknown) => void, listen: typeof on): Off {
+  if (!('addEventListener' in endpoint)) return listen(endpoint, 'message', handle)
+  const off = listen(endpoint, 'message', event => handle((event as { data: unknown }).data))
   ;(endpoint as Partial<MessagePort>).start?.()
   return off
 }
 
-const onNotice = (endpoint: object, handle: (notice: Notice) => void): Off =>
-  onMessage(endpoint, message => {
+const onNotice = (endpoint: object, handle: (notice: Notice) => void): Off => {
+  const heard = (message: unknown) => {
     if (typeof message === 'object' && message !== null) handle(message)
-  })
+  }
+  return onMessage(endpoint, heard, share)
+}
 
 /** One end of a port that a session has to itself. */
 export class MessagePortTransport implements Transport {
@@ -163,10 +151,10 @@ export class MessagePortTransport implements Transport {
       onNotice(endpoint, ({ netref }) => {
         if (netref === 'serving' && !this.#port) this.#offer(endpoint)
       }),
-      on(endpoint, 'close', () => fail('it is closed')),
-      on(endpoint, 'exit', () => fail('the worker has ended'))
+      share(endpoint, 'close', () => fail('it is closed')),
+      share(endpoint, 'exit', () => fail('the worker has ended'))
     )
-    this.#offError = on(endpoint, 'error', cause => {
+    this.#offError = share(endpoint, 'error', cause => {
       const why = `the worker failed: ${(cause as Error).message}`
       if (this.#offs.length > 0) fail(why, cause)
       // Of a page's worker it is the failure of one task: the worker goes on.
@@ -183,9 +171,10 @@ export class MessagePortTransport implements Transport {
 
   #listen(port: MessagePort): void {
     this.#port = port
-    onMessage(port, message => {
+    const heard = (message: unknown) => {
       if (!this.#over.signal.aborted) this.#receive(message)
-    })
+    }
+    onMessage(port, heard, on)
     // Node tells of a port whose other end is gone, browsers do not.
     on(port, 'close', this.#lost)
     if (!this.#keepsAlive) this.unref()
@@ -270,11 +259,11 @@ export class MessagePortListener implements Listener {
   async open(letIn: LetIn, report: Report): Promise<void> {
     const { endpoint } = this
     if (!isPortsEndpoint(endpoint)) {
-      this.#offs.push(on(endpoint, 'error', report))
+      this.#offs.push(share(endpoint, 'error', report))
       return this.#serve(endpoint, letIn)
     }
     const serve = (event: unknown) => this.#serve((event as { ports: MessagePort[] }).ports[0]!, letIn)
-    this.#offs.push(on(endpoint, 'connect', serve))
+    this.#offs.push(share(endpoint, 'connect', serve))
   }
 
   #serve(endpoint: MessageEndpoint, letIn: LetIn): void {
