@@ -386,6 +386,17 @@ t.test('without a window nobody waits: a place is free when its socket is closed
   await next.end()
 })
 
+t.test('without a window no more are asked who they are than there may be sessions', async t => {
+  const verdict = deferred<boolean>()
+  const options = { resumeWindow: 0, authenticate: () => verdict.promise, limits: { sessions: 1 } }
+  await using server = await start(options)
+  const first = come(server, HOME)
+  await until(() => server.metrics.arriving === 1)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  verdict.resolve(true)
+  await (await first).end()
+})
+
 t.test(
   '64 clients of one address may wait for `authenticate`, and others besides; the proxy is told of once',
   async t => {

@@ -1,9 +1,13 @@
 // Who has not said hello: how little is read of them, for how long they may stay, and that others are served meanwhile.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { connect, serve, type UpgradeRequest } from '../lib/index.js'
+import { Arriving } from '../lib/arriving.js'
+import { HelloBudget } from '../lib/hello-budget.js'
+import { connect, type Reason, serve, type UpgradeRequest } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
+import { MemoryTransport } from '../lib/transports/memory.js'
 import { assertClean, until } from './helpers.js'
 import { BINARY, headOf, hello, PING, RawPeer, TEXT, webSocketFrame } from './raw-peer.js'
 
@@ -177,6 +181,19 @@ t.test('who adds to twice as much as may be kept is cut off, who sends little is
   small.send([hello()])
   await small.ping()
   await small.end()
+})
+
+t.test('who leaves in the turn in which it is let in has left', async t => {
+  const [near] = MemoryTransport.pair()
+  const socket = Object.assign(near, { watch: () => () => {}, terminate() {} })
+  const arriving = new Arriving(socket, new HelloBudget(MIB), MIB)
+  const told: Reason[] = []
+  arriving.start({ opened() {}, received() {}, closed: reason => told.push(reason) })
+  const reason: Reason = { code: 'connection-lost', message: 'it has gone' }
+  arriving.closed(reason)
+  t.same(told, [])
+  await turn()
+  t.same(told, [reason])
 })
 
 t.test('pings without end are no way to a hello', async t => {

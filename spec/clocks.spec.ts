@@ -113,18 +113,19 @@ class Echo extends Service {
 t.test('a date that such a clock made is a date', async t => {
   const RealDate = Date
   /** As Sinon has it, and Jest and Vitest with it. */
-  class ClockDate extends RealDate {
-    constructor(...time: [number]) {
-      super(...time)
-      Object.defineProperty(this, 'constructor', { value: RealDate, enumerable: false })
+  const clockDate = () =>
+    class ClockDate extends RealDate {
+      constructor(...time: [number]) {
+        super(...time)
+        Object.defineProperty(this, 'constructor', { value: RealDate, enumerable: false })
+      }
     }
-  }
   /** As Vitest has it for `vi.setSystemTime` alone. */
   class MockDate extends RealDate {}
   class Day extends RealDate {}
   await overMemory(t, Echo, async ({ root }) => {
     const { echo } = root as Loose
-    for (const Type of [ClockDate, MockDate]) {
+    for (const Type of [clockDate(), MockDate]) {
       globalThis.Date = Type as never
       const made = new Date(5)
       const back = await echo(made)
@@ -133,7 +134,7 @@ t.test('a date that such a clock made is a date', async t => {
       t.equal(back.getTime(), 5)
       t.ok(back instanceof Date)
     }
-    const early = new ClockDate(7)
+    const early = new (clockDate())(7)
     t.not(await echo(early), early, 'made under that clock, sent when it is gone')
     const day = new Day(5)
     t.equal(await echo(day), day, 'a class of a program’s own stays home')
