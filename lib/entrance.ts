@@ -136,7 +136,7 @@ export class Entrance implements Listener {
     }
     checkPath(options.path)
     this.#isOwn = server === undefined
-    this.#server = this.#isOwn ? http.createServer(upgradeRequired) : checkServer(server)
+    this.#server = this.#isOwn ? ownServer(limits.helloMs) : checkServer(server)
     this.#policy = originPolicy(options)
     const { resumeWindow = 30_000, sameIdentity } = options
     if (checkMs('resumeWindow', resumeWindow) > 0) {
@@ -343,6 +343,15 @@ const UNAVAILABLE = 503
 /** By HTTP: it may come again. */
 const refuseForNow = (socket: Duplex, { message, retryAfter }: Reason) =>
   refuse(socket, UNAVAILABLE, message, retryAfter)
+
+/** A server whose clients have as long for the head of their request as for their hello. */
+function ownServer(helloMs: number): Server {
+  const ms = Math.min(helloMs, LONGEST)
+  const times = { headersTimeout: ms, requestTimeout: ms, connectionsCheckingInterval: Math.ceil(ms / 4) }
+  return http.createServer(times, upgradeRequired)
+}
+/** What a timer can wait, in ms. */
+const LONGEST = 2 ** 31 - 1
 
 const upgradeRequired: http.RequestListener = (_request, response) => {
   response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')

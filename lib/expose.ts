@@ -3,6 +3,7 @@
 import { shared } from './copies.js'
 import { knowSymbol, type Name } from './names.js'
 import { isNetref } from './netref.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
 import { type Checking, checkArguments, isSchema, type StandardSchema } from './schema.js'
 import type { Session } from './session.js'
 import type { Exposed } from './types.js'
@@ -25,6 +26,13 @@ export interface ExposeOptions {
   readonly help?: Readonly<Record<string, string>> | undefined
   /** Told once per session when its peer has let go of the last netref to the object, or the session ended. */
   readonly released?: (() => void) | undefined
+}
+
+const EXPOSE_OPTIONS: OptionKinds<ExposeOptions> = {
+  read: '',
+  write: '',
+  help: 'an object',
+  released: 'a function'
 }
 
 /** What `expose()` said of one object. */
@@ -65,19 +73,18 @@ export function declareRoot<T extends object>(object: T): T {
  * other rights to the same thing hand out another object.
  *
  * @returns the object itself
- * @throws TypeError for a primitive, and for a netref, which its home exposes
+ * @throws TypeError for a primitive, for a netref, which its home exposes, and for what is no option
  * @example
  * await conn.root.line_counter(expose(file), console.log)
  * await conn.root.edit(expose(doc, { read: ['title', 'text'], write: ['text'] }))
  */
-export function expose<T extends object>(
-  object: T,
-  { read, write = [], help = {}, released }: ExposeOptions = {}
-): T & Exposed<T> {
+export function expose<T extends object>(object: T, options: ExposeOptions = {}): T & Exposed<T> {
   if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
     throw new TypeError(`expose: ${String(object)} is not an object`)
   }
   if (isNetref(object)) throw new TypeError(`expose: ${String(object)} is remote: its home exposes it`)
+  checkOptions('expose', options, EXPOSE_OPTIONS)
+  const { read, write = [], help = {}, released } = options
   grants.set(object, {
     read: read && namesOf('read', read),
     write: namesOf('write', write),
@@ -122,6 +129,8 @@ export interface ExposedOptions {
   /** What it is for: `Netref.describe` tells it. @default nothing is said */
   readonly help?: string | undefined
 }
+
+const EXPOSED_OPTIONS: OptionKinds<ExposedOptions> = { if: 'a function', schema: '', help: 'a string' }
 
 /** What holds for the use of a member. */
 export interface Rule extends Pick<ExposedOptions, 'if'> {
@@ -170,6 +179,7 @@ export function exposed<S extends StandardSchema>(
 export function exposed(options: ExposedOptions & { readonly schema?: undefined }): Exposable
 export function exposed(first: unknown, context?: ExposableContext): unknown {
   if (context !== undefined) return mark(first, context, {})
+  if (!isSchema(first)) checkOptions('@exposed', first, EXPOSED_OPTIONS)
   const options = isSchema(first) ? { schema: first } : (first as ExposedOptions)
   return (target: unknown, context: ExposableContext) => mark(target, context, options)
 }

@@ -107,6 +107,16 @@ for (const [kind, send] of Object.entries(idlers)) {
   })
 }
 
+for (const head of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
+  t.test(`the head of the request has to come within helloMs: ${head.length} characters came`, async t => {
+    await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
+    const peer = await RawPeer.dial(server.url)
+    peer.write(head)
+    await peer.closed
+    t.match(peer.answer, /^HTTP\/1.1 408 /)
+  })
+}
+
 t.test('a first frame without a hello is none', async t => {
   await using server = await serve(service, { port: 0 })
   for (const frame of ['[0]', '[0,1]', '[0,[]]']) {

@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls'
 import t from 'tap'
 import type { ClientOptions } from 'ws'
 import { CONNECT_OPTIONS } from '../lib/connect.js'
-import { type ConnectOptions, connect, Netref, pair, Results, serve } from '../lib/index.js'
+import { type ConnectOptions, connect, expose, exposed, Netref, pair, Results, serve } from '../lib/index.js'
 import { checkOptions } from '../lib/option-kinds.js'
 import { rejection } from './helpers.js'
 
@@ -102,6 +102,18 @@ t.test('Netref.with', async t => {
     name: 'TypeError',
     message: 'Netref.with takes options: an object, not undefined'
   })
+})
+
+t.test('expose and @exposed: a rule that is misspelt does not let everybody in', async t => {
+  t.throws(() => expose({ secret: 1 }, { reed: [] } as object), {
+    name: 'TypeError',
+    message: 'expose: there is no option `reed`: was `read` meant?'
+  })
+  t.throws(() => exposed({ iff: () => false } as object), {
+    name: 'TypeError',
+    message: '@exposed: there is no option `iff`: was `if` meant?'
+  })
+  t.throws(() => exposed({ if: false } as never), { message: '@exposed: `if` takes a function, not false' })
 })
 
 type PassedOn = keyof Omit<ClientOptions & RequestOptions & ConnectionOptions, keyof ConnectOptions>
