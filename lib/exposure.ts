@@ -270,8 +270,11 @@ const tooMuch = (most: number, what: string, limit: string) =>
     `it has more than ${most} ${what} (limits.${limit} at its home): read those that you want`
   )
 
-export const notExposed = (name: Name) =>
-  new Refusal(
-    'not-exposed',
-    `${describe(name)} is not exposed, or does not exist: at its home, prefix it with exposed_, mark it @exposed or expose() its object`
-  )
+/** It depends on the name alone: not on whether there is such a member, with the prefix or without. */
+export function notExposed(name: Name, { exposedPrefix: prefix }: Exposure): Refusal {
+  const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
+  const cure = isPrefixed
+    ? `call it as ${describe(name.slice(prefix.length))}, without the prefix`
+    : `at its home, prefix it with ${prefix}, mark it @exposed or expose() its object`
+  return new Refusal('not-exposed', `${describe(name)} is not exposed, or does not exist: ${cure}`)
+}

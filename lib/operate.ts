@@ -60,17 +60,17 @@ export function operate(
   if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
   const name = path[steps]
   if (origin.again && op !== Op.call) throw mayHaveRun(name)
-  if (name === undefined) return itself(op, holder, operand, origin)
+  if (name === undefined) return itself(op, holder, operand, exposure, origin)
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
-  if (member === undefined) throw notExposed(name)
+  if (member === undefined) throw notExposed(name, exposure)
   switch (op) {
     case Op.get:
       return outcome(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[], origin) }
+      return { value: call(object[member], object, name, operand as unknown[], exposure, origin) }
     case Op.construct:
       return { value: construct(object[member], name, operand as unknown[], origin) }
     case Op.set:
@@ -98,11 +98,17 @@ const mayHaveRun = (name: Name | undefined) =>
 const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
-function itself(op: OperationCode, target: unknown, operand: unknown, origin: Origin): Outcome {
+function itself(
+  op: OperationCode,
+  target: unknown,
+  operand: unknown,
+  exposure: Exposure,
+  origin: Origin
+): Outcome {
   switch (op) {
     case Op.call:
     case Op.oneway:
-      return { value: call(target, origin.self, undefined, operand as unknown[], origin) }
+      return { value: call(target, origin.self, undefined, operand as unknown[], exposure, origin) }
     case Op.construct:
       return { value: construct(target, undefined, operand as unknown[], origin) }
     default:
@@ -127,6 +133,7 @@ function call(
   self: object | undefined,
   name: Name | undefined,
   args: unknown[],
+  exposure: Exposure,
   origin: Origin
 ): unknown {
   if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
@@ -137,7 +144,7 @@ function call(
   }
   const rule = ruleOf(fn)
   if (!rule) return Reflect.apply(fn, self, args)
-  if (!permits(rule)) throw notExposed(name ?? 'it')
+  if (!permits(rule)) throw notExposed(name ?? 'it', exposure)
   return Reflect.apply(fn, self, rule.check ? rule.check(name, args) : args)
 }
 
@@ -173,18 +180,27 @@ function write(
   exposure: Exposure
 ): undefined {
   const allowed = op === Op.set ? exposure.allowSetAttrs : exposure.allowDeleteAttrs
-  if (!allowed && !grantOf(object)?.write.has(name)) throw notExposed(name)
+  if (!allowed && !grantOf(object)?.write.has(name)) throw notWritable(op, name)
   const done = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
   if (!done)
     throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)
   return undefined
 }
 
+const notWritable = (op: typeof Op.set | typeof Op.delete, name: Name) => {
+  const [done, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
+  const said = describe(name)
+  return new Refusal(
+    'not-exposed',
+    `${said} may not be ${done}: its home allows it by ${option}, or by expose(…, { write: [${said}] })`
+  )
+}
+
 /** A step on the way: what stands at `name`. Getters run once. */
 function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, name, from)
   const member = memberOf(object, name, exposure, false)
-  if (member === undefined) throw notExposed(name)
+  if (member === undefined) throw notExposed(name, exposure)
   return object[member]
 }
 
@@ -235,9 +251,9 @@ function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
   const object = within(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
     const allowed = name in object && (isCollection(object, from) || memberOf(object, name, exposure, false))
-    if (allowed) return asIterable(call(object[name], object, name, [], from))
+    if (allowed) return asIterable(call(object[name], object, name, [], exposure, from))
   }
-  throw notExposed(Symbol.asyncIterator)
+  throw notExposed(Symbol.asyncIterator, exposure)
 }
 
 /** That `Symbol.iterator` made it says what it is, though nothing on it may say so. */

@@ -1276,6 +1276,48 @@ t.test('allowSetAttrs and allowDeleteAttrs', async t => {
   })
 })
 
+t.test('what may be read and not written is refused with the option that allows it', t =>
+  overMemory(t, { a: () => 1, exposed_b: 2 }, async ({ root }) => {
+    t.match(await rejection(set(root, 'b', 5)), {
+      code: 'not-exposed',
+      message:
+        'Netref.set(root.b, 5): "b" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["b"] })'
+    })
+    t.match(await rejection(remove(root, 'a')), {
+      code: 'not-exposed',
+      message:
+        'Netref.delete(root.a): "a" may not be deleted: its home allows it by allowDeleteAttrs, or by expose(…, { write: ["a"] })'
+    })
+    t.match((await rejection(set(root, 'none', 5))).message, /"none" is not exposed, or does not exist/)
+  })
+)
+
+t.test('a name with the prefix is to be named without, whether there is such a member or not', async t => {
+  const refusalOf = async (root: Untyped, name: string) => (await rejection(root[name](1))).message
+  class Adder extends Service {
+    exposed_add = () => 1
+    rpc_add = () => 1
+  }
+  await overMemory(t, Adder, async ({ root }) => {
+    for (const name of ['add', 'none'])
+      t.equal(
+        await refusalOf(root, `exposed_${name}`),
+        `root.exposed_${name}(1): "exposed_${name}" is not exposed, or does not exist: call it as "${name}", without the prefix`
+      )
+  })
+  const prefixed = { serving: { exposedPrefix: 'rpc_' } }
+  await overMemory(
+    t,
+    Adder,
+    async ({ root }) => {
+      t.match(await refusalOf(root, 'rpc_add'), /: call it as "add", without the prefix$/)
+      for (const name of ['rpc_', 'exposed_add'])
+        t.match(await refusalOf(root, name), /: at its home, prefix it with rpc_, mark it/)
+    },
+    prefixed
+  )
+})
+
 t.test('getters and proxies', async t => {
   let reads: string[] = []
   class Root extends Service {

@@ -93,7 +93,8 @@ t.test('each is one message; what home does not allow rejects', t =>
     const [out, back] = wiretap(conn)
     t.match(await rejection(set(root.shelf.top, 'title', 1)), {
       code: 'not-exposed',
-      message: /^Netref\.set\(root\.shelf\.top\.title, 1\): "title" is not exposed/
+      message:
+        'Netref.set(root.shelf.top.title, 1): "title" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["title"] })'
     })
     t.match(await rejection(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
     await has(root.shelf.top, 'title')
