@@ -44,19 +44,25 @@ export class Admission {
     return this.#arriving
   }
 
-  /** Asks who the client is, and waits no longer than that. @returns undefined when it was refused */
+  /**
+   * Asks who the client is, and waits no longer than that; `onDelay` is called where the client is not at fault.
+   *
+   * @returns undefined when it was refused
+   */
   async decide<Identity>(
     authenticate: Authenticate<Identity>,
     request: UpgradeRequest,
     withinMs: number,
     admits: (identity: Identity) => boolean,
-    report: Report
+    report: Report,
+    onDelay: () => void
   ): Promise<Visitor | undefined> {
     const message = `it was not let in within ${withinMs} ms`
     this.#deadline = deadlineIn(withinMs, () => {
       // A client that has said nothing was too slow itself.
-      const code = this.#arriving?.heard === false ? 'limit' : 'unavailable'
-      this.refuse(UNAVAILABLE, { code, message })
+      const isItsDelay = this.#arriving?.heard === false
+      if (!isItsDelay) onDelay()
+      this.refuse(UNAVAILABLE, { code: isItsDelay ? 'limit' : 'unavailable', message })
     }).unref()
     let identity: Verdict<Identity>
     let status = UNAUTHORIZED

@@ -70,8 +70,8 @@ export class Callee {
     private readonly told: Pick<Settings, 'onError' | 'refusals'>
   ) {
     this.answers = new Answers(limits.bufferedBytes)
-    this.#operate = policed(operate, session, exposure.before)
-    references.flows.ask = askerOf(session, exposure.before)
+    this.#operate = policed(operate, session, exposure)
+    references.flows.ask = askerOf(session, exposure)
     this.#rate = rateOf(limits.callsPerSecond)
     this.#witness = new Witness(session, 'in')
   }

@@ -116,7 +116,8 @@ export class Entrance implements Listener {
   #unlisten: Off | undefined
   /** What was refused for an origin or a host, and is reported. */
   readonly #complaints = new Set<string>()
-  #toldOfProxy = false
+  /** The limits that have kept a client out: of each, whoever runs the server is told once. */
+  readonly #told = new Set<keyof Limits>()
 
   /** @throws TypeError or RangeError naming the option that cannot be meant */
   constructor(
@@ -240,7 +241,10 @@ export class Entrance implements Listener {
       if (loan) socket.once('close', () => loan!.giveBack())
       return loan !== undefined
     }
-    if (authenticate ? !this.#mayAsk(address) : !admits()) return refuseForNow(socket, FULL)
+    if (authenticate ? !this.#mayAsk(address) : !admits()) {
+      this.#tellOfFull()
+      return refuseForNow(socket, FULL)
+    }
     socket.once('close', this.#socketsAt.add(address))
     if (!authenticate) {
       const transport = admission.open()
@@ -259,9 +263,12 @@ export class Entrance implements Listener {
     const decides = (identity: unknown) => {
       const isIn = admits(identity)
       if (isIn) decided()
+      else this.#tellOfFull()
       return isIn
     }
-    const visitor = await admission.decide(authenticate, request, this.limits.helloMs, decides, this.#report!)
+    const { helloMs } = this.limits
+    const onDelay = () => this.#tellOfDelay()
+    const visitor = await admission.decide(authenticate, request, helloMs, decides, this.#report!, onDelay)
     if (visitor) this.#letIn!({ ...visitor, address, loan })
   }
 
@@ -291,17 +298,26 @@ export class Entrance implements Listener {
     )
   }
 
-  /** Behind a proxy all have one address: whoever runs the server is told once. */
+  #tellOf(limit: keyof Limits, why: string, cure: string): void {
+    if (this.#told.has(limit)) return
+    this.#told.add(limit)
+    this.#report!(new NetrefError('limit', `a client was refused: ${why} (limits.${limit}); ${cure}`))
+  }
+
+  /** Behind a proxy all have one address. */
   #tellOfProxy(address: string): void {
-    if (this.#toldOfProxy) return
-    this.#toldOfProxy = true
-    const why = `too many clients come from ${address} (limits.sessionsPerAddress)`
-    this.#report!(
-      new NetrefError(
-        'limit',
-        `a client was refused: ${why}; if a proxy is there, set trustProxy to tell its clients apart`
-      )
-    )
+    const cure = 'if a proxy is there, set trustProxy to tell its clients apart'
+    this.#tellOf('sessionsPerAddress', `too many clients come from ${address}`, cure)
+  }
+
+  #tellOfFull(): void {
+    const why = `all ${this.limits.sessions} sessions are taken`
+    this.#tellOf('sessions', why, 'raise it to let more in')
+  }
+
+  #tellOfDelay(): void {
+    const why = `\`authenticate\` did not decide within ${this.limits.helloMs} ms`
+    this.#tellOf('helloMs', why, 'raise it, or decide sooner')
   }
 
   /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */

@@ -2,9 +2,9 @@
 import { callSession } from './call-context.js'
 import { decided } from './decision.js'
 import type { Rule } from './expose.js'
+import type { Exposure } from './exposure.js'
 import { formatCall, formatNames, inWords } from './labels.js'
 import type { operate } from './operate.js'
-import type { CommonOptions } from './options.js'
 import { Op, type OperationCode } from './protocol.js'
 import { deciding } from './refusals.js'
 import type { Session } from './session.js'
@@ -44,22 +44,29 @@ export class PeerCall {
   }
 }
 
-function decide(before: Before, session: Session, call: PeerCall): void {
-  deciding(() => decided('`before`', before(call, session), call))
+/** For what `before` of a side answered with a promise, which only its callers would learn: `onError` is told of it once. */
+const told = new WeakSet<Exposure>()
+
+function decide(exposure: Exposure, session: Session, call: PeerCall): void {
+  deciding(() => {
+    const answer: unknown = exposure.before!(call, session)
+    try {
+      decided('`before`', answer, call)
+    } catch (error) {
+      // Of a one-way call it is told anyway.
+      if (call.kind !== 'oneway' && !told.has(exposure)) session.report(error)
+      told.add(exposure)
+      throw error
+    }
+  })
 }
 
-type Before = NonNullable<CommonOptions['before']>
-
 /** `operate` for a peer: with `before`, if there is one. */
-export function policed(
-  operateFor: typeof operate,
-  session: Session,
-  before: CommonOptions['before']
-): typeof operate {
-  if (!before) return operateFor
+export function policed(operateFor: typeof operate, session: Session, rules: Exposure): typeof operate {
+  if (!rules.before) return operateFor
   return (op, target, path, operand, exposure, origin) => {
     const isRoot = origin?.isRoot === true
-    decide(before, session, new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), isRoot))
+    decide(rules, session, new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), isRoot))
     return operateFor(op, target, path, operand, exposure, origin)
   }
 }
@@ -73,9 +80,9 @@ export type Ask = (
 ) => void
 
 /** For what is asked of flows, if there is a `before`. */
-export const askerOf = (session: Session, before: CommonOptions['before']): Ask | undefined =>
-  before &&
-  ((kind, target, path, args) => decide(before, session, new PeerCall(kind, target, path, args, false)))
+export const askerOf = (session: Session, rules: Exposure): Ask | undefined =>
+  rules.before &&
+  ((kind, target, path, args) => decide(rules, session, new PeerCall(kind, target, path, args, false)))
 
 function argsOf(op: OperationCode, operand: unknown): readonly unknown[] {
   if (op === Op.set) return [operand]

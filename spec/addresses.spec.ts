@@ -63,10 +63,15 @@ async function leave(server: Server, from: string, options: RawPeerOptions = {})
 t.test(
   'a stranger does not end a session that waits: who has its address may come back, or begin another',
   async t => {
-    await using server = await start({ limits: { sessions: 2 } })
+    const told: unknown[] = []
+    const onError = (error: unknown) => told.push(String(error))
+    await using server = await start({ limits: { sessions: 2 }, onError })
     const first = await leave(server, HOME)
     const second = await leave(server, AWAY)
     for (let i = 0; i < 5; i++) t.match(await rejection(come(server, STRANGE)), REFUSED)
+    t.same(told, [
+      'NetrefError: a client was refused: all 2 sessions are taken (limits.sessions); raise it to let more in'
+    ])
     const back = await come(server, AWAY, { resumes: second.resumes })
     t.match(await rejection(come(server, AWAY)), REFUSED, 'its place is taken')
     t.same([first.session.state, second.session.state], ['interrupted', 'open'])

@@ -338,9 +338,13 @@ t.test('who sends on and on before it is decided is not read from', async t => {
 t.test('authenticate that does not decide is given up', async t => {
   const never = () => new Promise<never>(() => {})
   const limits = { helloMs: 100 }
-  const { server } = await serveUsers(t, never, { limits })
-  const conn = connect<Guest>(server.url)
-  t.match(await conn.closed, { code: 'unreachable', message: /503/ })
+  const told: unknown[] = []
+  const { server } = await serveUsers(t, never, { limits, onError: error => told.push(String(error)) })
+  for (const _ of [1, 2])
+    t.match(await connect<Guest>(server.url).closed, { code: 'unreachable', message: /503/ })
+  t.same(told, [
+    'NetrefError: a client was refused: `authenticate` did not decide within 100 ms (limits.helloMs); raise it, or decide sooner'
+  ])
   const { server: open, begun } = await serveUsers(t, request => request.token().then(never), { limits })
   t.match(await connect<Guest>(open.url, { token: 'ada' }).closed, {
     code: 'unavailable',

@@ -1,5 +1,16 @@
 import t from 'tap'
-import { expose, exposed, Netref, type PeerCall, pair, Service, type Session } from '../lib/index.js'
+import { NO_EXPOSURE } from '../lib/exposure.js'
+import {
+  connect,
+  expose,
+  exposed,
+  Netref,
+  type PeerCall,
+  pair,
+  type ServeOptions,
+  Service,
+  type Session
+} from '../lib/index.js'
 import { operate } from '../lib/operate.js'
 import { policed } from '../lib/policy.js'
 import { Op } from '../lib/protocol.js'
@@ -225,6 +236,29 @@ t.test('before is told of all that is asked for, with path and arguments, and ca
   )
 })
 
+t.test('that before answers with a promise is told once of each server', async t => {
+  const told: unknown[] = []
+  const options: ServeOptions = {
+    port: 0,
+    before: (async () => {}) as never,
+    onError: (error, { call }) => told.push([String(error), call])
+  }
+  const error = 'TypeError: root.save(1): `before` answered with a promise, and has to decide at once'
+  for (const count of [1, 2]) {
+    await overSocket(
+      t,
+      { save(_: number) {} },
+      async ({ root }, server) => {
+        t.equal(String(await rejection(root.save(1))), error)
+        await using other = connect<{ save(x: number): void }>(server.url)
+        t.equal(String(await rejection(other.root.save(1))), error)
+      },
+      { server: options }
+    )
+    t.same(told, Array(count).fill([error, undefined]))
+  }
+})
+
 t.test('what before cannot decide at once is refused, and a client may have one as well', async t => {
   const done: unknown[] = []
   const service = { save: (x: unknown) => void done.push(x) }
@@ -241,7 +275,7 @@ t.test('what before cannot decide at once is refused, and a client may have one 
       })
       t.same(done, [])
     },
-    { serving: { before: late } }
+    { serving: { before: late as never } }
   )
   const heard: string[] = []
   await overSocket(
@@ -263,16 +297,15 @@ t.test('what before cannot decide at once is refused, and a client may have one 
     }
   )
   let name = ''
-  const asked = policed(
-    () => ({ value: 1 }),
-    {} as Session,
-    call => {
+  const asked = policed(() => ({ value: 1 }), {} as Session, {
+    ...NO_EXPOSURE,
+    before(call) {
       name = String(call)
     }
-  )
+  })
   asked(Op.get, hostile, ['a'], undefined, {} as never)
   t.equal(name, '{…}.a')
-  t.equal(policed(operate, {} as Session, undefined), operate, 'without it nothing is in the way')
+  t.equal(policed(operate, {} as Session, NO_EXPOSURE), operate, 'without it nothing is in the way')
 })
 
 t.test('before is told of what is asked of iterators and streams, and can refuse', async t => {
