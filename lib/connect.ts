@@ -19,7 +19,7 @@ import { Reconnect, type ReconnectOptions } from './reconnect.js'
 import { Relay } from './relay.js'
 import { keyingOf, type ResultOptions } from './results.js'
 import { rootMaker, Service, type ServiceSource, sharedRoot } from './service.js'
-import { Session, type SessionEvents, type SessionSetup } from './session.js'
+import { SESSION_EVENTS, Session, type SessionEvents, type SessionSetup } from './session.js'
 import type { SessionStats } from './stats.js'
 import { Introducing, type Token } from './token.js'
 import { NOWHERE, type Transport } from './transport.js'
@@ -77,6 +77,8 @@ export interface ConnectionEvents extends SessionEvents {
   renewed: undefined
 }
 
+const EVENTS = [...SESSION_EVENTS, 'renewed'] as const
+
 /** Why a session ends that another one can take the place of. */
 const RENEWABLE = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
 
@@ -96,7 +98,7 @@ export class Connection<T> {
     /** What finds a socket for the next session. */
     private readonly renewal?: Reconnect
   ) {
-    this.#events = new Emitter(error => setup.onError(error, { session: this.#session }))
+    this.#events = new Emitter(EVENTS, error => setup.onError(error, { session: this.#session }))
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })

@@ -1,6 +1,8 @@
 // Events of a connection, a session and a server: `on` returns the function that takes the listener off.
 
+import { describe } from './labels.js'
 import { isNetref } from './netref.js'
+import { hint } from './option-kinds.js'
 import { SparseMap } from './sparse-map.js'
 import { isThenable } from './values.js'
 
@@ -11,9 +13,19 @@ export type Report = (error: unknown) => void
 export class Emitter<Events extends object> {
   readonly #listeners = new SparseMap<keyof Events, Set<(told: never) => void>>()
 
-  constructor(private readonly report: Report) {}
+  constructor(
+    private readonly names: readonly (keyof Events & string)[],
+    private readonly report: Report
+  ) {}
 
+  /** @throws TypeError for an event that there is not, and a listener that is no function */
   on<E extends keyof Events>(name: E, listener: (told: Events[E]) => void): () => void {
+    if (!this.names.includes(name as never)) {
+      const meant = hint(String(name), this.names, '"')
+      throw new TypeError(`on: there is no event ${describe(name)}${meant}`)
+    }
+    if (typeof listener !== 'function')
+      throw new TypeError(`on: the listener is no function, but ${describe(listener)}`)
     const listeners = this.#listeners.get(name) ?? new Set()
     // One of its own, so that the same listener put on twice is taken off once at a time.
     const listening = (told: Events[E]) => listener(told)

@@ -29,16 +29,27 @@ export function checkOptions(call: string, options: unknown, kinds: OptionKinds<
       checkKind(`${call}: \`${name}\` takes`, value, kinds[name as never])
       continue
     }
-    const meant = Object.keys(kinds).find(known => isNear(name, known))
+    const meant = hint(name, Object.keys(kinds))
     if (open && !meant) continue
-    throw new TypeError(`${call}: there is no option \`${name}\`${meant ? `: was \`${meant}\` meant?` : ''}`)
+    throw new TypeError(`${call}: there is no option \`${name}\`${meant}`)
   }
 }
 
+/** What was likely meant by a name that there is not, as the end of an error; empty where no name is near. */
+export function hint(name: string, names: readonly string[], mark = '`'): string {
+  const meant = names.find(known => isNear(name, known))
+  return meant ? `: was ${mark}${meant}${mark} meant?` : ''
+}
+
 function checkKind(takes: string, value: unknown, kind: Kind): void {
-  const type = value === null ? 'null' : isA('AbortSignal', value) ? 'AbortSignal' : typeof value
-  if (!kind || kind.includes(type)) return
+  if (!kind || kind.includes(typeOf(value))) return
   throw new TypeError(`${takes} ${kind}, not ${describe(value)}`)
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'array'
+  return isA('AbortSignal', value) ? 'AbortSignal' : typeof value
 }
 
 /** Whether two names differ at one place, in two letters at most, or one where there are few. */

@@ -3,7 +3,7 @@ import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
 import { describe, textOf } from './labels.js'
-import type { OptionKinds } from './option-kinds.js'
+import { hint, type OptionKinds } from './option-kinds.js'
 import type { PeerCall } from './policy.js'
 import { printable } from './printable.js'
 import { LEAST_FRAME } from './protocol.js'
@@ -150,6 +150,11 @@ export interface ErrorContext {
   readonly call?: string | undefined
 }
 
+type Primitive = string | number | bigint | boolean | symbol | null
+/** What a hook may return that decides by throwing: anything but a promise. */
+// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are what most hooks are
+export type AtOnce = void | Primitive | (object & { readonly then?: never })
+
 export interface CommonOptions extends ExposureOptions {
   /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
   readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
@@ -161,7 +166,7 @@ export interface CommonOptions extends ExposureOptions {
    * @example
    * before(call, session) { audit.write(`${session.identity}: ${call}`) }
    */
-  before?(call: PeerCall, session: Session): void
+  before?(call: PeerCall, session: Session): AtOnce
   /**
    * Sends the stacks of errors along; the other side frames them under its own.
    *
@@ -310,12 +315,16 @@ function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
 }
 
 function checkLimit(name: string, limit: number): keyof Limits {
-  if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new TypeError(`limits.${name}: there is no such limit`)
+  if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
+    throw new TypeError(`limits.${name}: there is no such limit${hint(name, Object.keys(DEFAULT_LIMITS))}`)
+  }
   const mayBeEndless = name === 'callsPerSecond' || name === 'sessionsPerAddress'
   const endless = mayBeEndless && limit === Number.POSITIVE_INFINITY
   const least = name === 'regExpLength' ? 0 : 1
   if (!endless && (!Number.isSafeInteger(limit) || limit < least)) {
-    throw new RangeError(`limits.${name}: ${limit} is not a ${least === 1 ? 'positive ' : ''}whole number`)
+    throw new RangeError(
+      `limits.${name}: ${describe(limit)} is not a ${least === 1 ? 'positive ' : ''}whole number`
+    )
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < LEAST_FRAME) {
     throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)

@@ -9,7 +9,7 @@ import { NetrefError, type Reason } from './errors.js'
 import { Emitter } from './events.js'
 import { type FrameData, formatResumption, type Resumption } from './frame.js'
 import { Metrics, type ServerMetrics } from './metrics.js'
-import { checkOptions } from './option-kinds.js'
+import { checkOptions, type OptionKinds } from './option-kinds.js'
 import {
   type CommonOptions,
   checkMs,
@@ -49,6 +49,13 @@ export interface ServerEvents {
   closed: undefined
 }
 
+export interface CloseOptions {
+  /** How long calls may take to finish, in ms. @default 0 */
+  readonly drain?: number | undefined
+}
+
+const CLOSE_OPTIONS: OptionKinds<CloseOptions> = { drain: '' }
+
 /** A session that has not been started, and the ticket to carry it on where that can be. */
 interface Prepared {
   readonly session: Session
@@ -81,7 +88,7 @@ export class Server {
     refuse(Server, 'it belongs to this side alone', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
-    this.#events = new Emitter(this.#report)
+    this.#events = new Emitter(['session', 'closed'], this.#report)
   }
 
   /** @internal */
@@ -216,12 +223,13 @@ export class Server {
    * Takes no new sessions, lets calls finish that are under way, then stops listening and ends every session: its
    * client is told `server-closed`. Resolves when all sockets are closed.
    *
-   * @param options.drain how long calls may take to finish, in ms; 0 by default
    * @example
    * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
    */
-  close({ drain = 0 }: { readonly drain?: number | undefined } = {}): Promise<void> {
-    this.#closing ??= this.#close(checkMs('drain', drain))
+  close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('server.close', options, CLOSE_OPTIONS)
+    const drain = checkMs('drain', options.drain ?? 0)
+    this.#closing ??= this.#close(drain)
     return this.#closing
   }
 

@@ -52,6 +52,9 @@ export interface SessionEvents {
   closed: Reason
 }
 
+/** Their names. */
+export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed'] as const
+
 const NO_BYTES: readonly Uint8Array[] = []
 
 /**
@@ -98,7 +101,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     this.identity = setup.identity as Identity
     this.#rootRef = new Ref(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
-    this.#events = new Emitter(report)
+    this.#events = new Emitter(SESSION_EVENTS, report)
     this.link = new Link(transport, this, setup)
     this.#references = new References(this, exposeStacks, limits, this.#rootRef, freeing, report, this.link)
     if (setup.shared) this.#references.exports.root = setup.shared

@@ -19,6 +19,7 @@ const COMMON: [option: object, said: string][] = [
   [{ before: 5 }, '`before` takes a function, not 5'],
   [{ trace: 5 }, '`trace` takes a function, not 5'],
   [{ limits: 5 }, '`limits` takes an object, not 5'],
+  [{ limits: [] }, '`limits` takes an object, not […]'],
   [{ allowPublicAttr: true }, 'there is no option `allowPublicAttr`: was `allowPublicAttrs` meant?']
 ]
 const SERVE: typeof COMMON = [
@@ -65,9 +66,41 @@ t.test('a store of results has what a store has', async t => {
   })
 })
 
+t.test('an event that there is not, and a listener that is none, are refused at once', async t => {
+  await using server = await serve(service, { port: 0 })
+  await using conn = connect(server.url)
+  await conn.session.ping()
+  const [session] = server.sessions
+  const claims: [told: { on(name: never, listener: never): unknown }, name: unknown, said: string][] = [
+    [conn, 'close', 'on: there is no event "close": was "closed" meant?'],
+    [conn, 'session', 'on: there is no event "session"'],
+    [server, 'sesion', 'on: there is no event "sesion": was "session" meant?'],
+    [session!, 'renewed', 'on: there is no event "renewed"'],
+    [session!, Symbol('closed'), 'on: there is no event Symbol(closed)']
+  ]
+  for (const [told, name, message] of claims)
+    t.throws(() => told.on(name as never, (() => {}) as never), { name: 'TypeError', message })
+  for (const told of [conn, server, session!] as (typeof claims)[0][0][])
+    t.throws(() => told.on('closed' as never, undefined as never), {
+      name: 'TypeError',
+      message: 'on: the listener is no function, but undefined'
+    })
+  for (const name of ['interrupted', 'resumed', 'renewed', 'closed'] as const) conn.on(name, () => {})()
+})
+
+t.test('server.close takes a time to drain and nothing else', async t => {
+  await using server = await serve(service, { port: 0 })
+  const close = (options: unknown) => () => server.close(options as object)
+  t.throws(close({ drian: 5 }), { message: 'server.close: there is no option `drian`: was `drain` meant?' })
+  t.throws(close(5), { message: 'server.close takes options: an object, not 5' })
+  t.throws(close({ drain: -1 }), { message: /^drain: -1 is not a time/ })
+  await server.close({ drain: undefined })
+  t.throws(close({ drian: 5 }), { message: /drian/ }, 'closed or not')
+})
+
 t.test('options that are none at all', async t => {
-  for (const none of [null, 5, 'x']) {
-    const message = / takes options: an object, not (null|5|"x")$/
+  for (const none of [null, 5, 'x', []]) {
+    const message = / takes options: an object, not (null|5|"x"|\[…\])$/
     t.match((await rejection(serve(service, none as never))).message, message)
     t.throws(() => connect(URL, none as never), message)
     t.throws(() => connect(new MessageChannel().port1, none as never), message)

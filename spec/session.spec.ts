@@ -492,6 +492,14 @@ t.test('many releases go in messages that fit', t =>
 t.test('options that cannot be meant are refused by name', t => {
   t.throws(() => pair(Peer, { limits: { depth: 0 } }), /limits\.depth: 0 is not a positive whole number/)
   t.throws(() => pair(Peer, { limits: { width: 1 } as object }), /limits\.width: there is no such limit/)
+  t.throws(
+    () => pair(Peer, { limits: { sessionPerAddress: 1 } as object }),
+    /limits\.sessionPerAddress: there is no such limit: was `sessionsPerAddress` meant\?$/
+  )
+  t.throws(
+    () => pair(Peer, { limits: { depth: '10' } as object }),
+    /limits\.depth: "10" is not a positive whole number/
+  )
   t.throws(() => pair(Peer, { limits: { valueOf: 1 } as object }), /limits\.valueOf: there is no such limit/)
   t.throws(() => pair(Peer, { limits: { jsonBytes: 100 } }), /limits\.jsonBytes: 100 is less than 4096/)
   t.throws(() => pair(Peer, { limits: { callsPerSecond: Number.NaN } }), /callsPerSecond: NaN/)

@@ -1657,6 +1657,18 @@ compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arr
   netref.release('text')
 })
 
+compiles('before may return anything but a promise', () => {
+  const seen = new Map<string, number>()
+  serve({}, { before: call => seen.set(String(call), 1) })
+  serve({}, { before: call => call.path.length })
+  serve({}, { before: call => console.log(String(call)) })
+  serve({}, { before: () => null! })
+  // @ts-expect-error it decides at once
+  serve({}, { before: async () => {} })
+  // @ts-expect-error it decides at once
+  serve({}, { before: () => Promise.resolve(true) })
+})
+
 compiles('lost: chunks of streams are typed as home has them', () => {
   same<Unboxed<ReadableStream<TextFile>>, ReadableStream<TextFile>>(true)
 })
