@@ -38,7 +38,7 @@ export interface LinkSetup {
   readonly trace: Trace | undefined
 }
 
-const TOO_MANY_REPLIES = 'the other side has not read the replies it was sent before'
+const TOO_MANY_REPLIES = 'the caller has not read the replies it was sent before'
 
 export type LinkState = 'connecting' | 'open' | 'interrupted' | 'closed'
 
@@ -154,7 +154,10 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   reply(message: string, bytes: readonly Uint8Array[]): number {
     const { bufferedBytes } = this.#limits
     if (this.sender.owed > MOST_KEPT * bufferedBytes) {
-      throw new LimitError('limit', `${TOO_MANY_REPLIES} (limits.bufferedBytes: ${bufferedBytes})`)
+      throw new LimitError(
+        'limit',
+        `${TOO_MANY_REPLIES} (limits.bufferedBytes of their home: ${bufferedBytes})`
+      )
     }
     return this.owe(message, bytes)
   }

@@ -150,5 +150,5 @@ export class Marks {
 const tooMany = (values: number, most: number) =>
   new LimitError(
     'limit',
-    `${values} values that are not plain JSON are more than the other side takes in one message (limits.values: ${most}): send them in parts, or as an iterator, or raise that limit on the other side`
+    `${values} values that are not plain JSON are more than their receiver takes in one message (its limits.values: ${most}): send them in parts, or as an iterator, or raise it there`
   )

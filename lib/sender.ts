@@ -175,8 +175,8 @@ export class Sender {
   push(message: string, bytes: readonly Uint8Array[], size: number, owed: number): number {
     const { jsonBytes, frameBytes } = this.peer
     const json = message.length + ENVELOPE
-    if (json > jsonBytes) throw this.#tooLarge(`${json} characters of JSON`, 'jsonBytes')
-    if (json + size > frameBytes) throw this.#tooLarge(`${json + size} bytes`, 'frameBytes')
+    if (json > jsonBytes) throw this.#tooLarge(`${json} characters of JSON`, 'jsonBytes', owed > 0)
+    if (json + size > frameBytes) throw this.#tooLarge(`${json + size} bytes`, 'frameBytes', owed > 0)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.#most)) this.#seal()
     const atOnce = this.ready && message.length + size > LARGE
@@ -299,13 +299,21 @@ export class Sender {
     this.flush()
   }
 
-  #tooLarge(size: string, limit: 'jsonBytes' | 'frameBytes'): LimitError {
+  /** What is owed is an answer: then it is the peer that reads the error. */
+  #tooLarge(size: string, limit: 'jsonBytes' | 'frameBytes', isAnswer: boolean): LimitError {
+    const most = this.peer[limit]
+    if (isAnswer) {
+      return new LimitError(
+        'limit',
+        `the answer has ${size}, more than its caller takes (its limits.${limit}: ${most}): raise it, or let the method return an iterator`
+      )
+    }
     const known = this.#most !== LEAST
     const takes = known ? 'takes' : 'is known to take before it has answered'
     const cure = known ? 'send it in parts' : 'await `ping()` first, or send it in parts'
     return new LimitError(
       'limit',
-      `${size} are more than the other side ${takes} (limits.${limit}: ${this.peer[limit]}): ${cure}`
+      `${size} are more than the other side ${takes} (limits.${limit}: ${most}): ${cure}`
     )
   }
 }

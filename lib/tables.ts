@@ -59,7 +59,7 @@ export class ExportTable {
 
   #add(object: object, self: object | undefined): Export {
     if (this.size >= this.limit) {
-      const message = `the other side holds ${this.limit} references (limits.exports): let it release some`
+      const message = `${this.limit} references are held already (limits.exports of their home): release some of them`
       throw new LimitError('limit', message)
     }
     const id = this.#nextId++

@@ -54,7 +54,10 @@ t.test('exports: a call that would hand out too many rejects, and hands out none
       const refs = (await conn.root.make(10)) as unknown as Netref<object>[]
       const error = await rejection(conn.root.make(1))
       t.match(error, { name: 'LimitError', code: 'limit' })
-      t.match(error.message, /^root\.make\(1\): the other side holds 10 references \(limits\.exports\)/)
+      t.match(
+        error.message,
+        /^root\.make\(1\): 10 references are held already \(limits\.exports of their home\): release some/
+      )
       t.equal(conn.served.stats.exports, 10)
       for (const ref of refs) Netref.release(ref)
       t.equal((await conn.root.make(5)).length, 5, 'with some released there is room again')
@@ -117,7 +120,7 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
         t.match(error, { name: 'LimitError', code: 'limit' }, what)
         t.match(
           error.message,
-          /^root\.keep\(.*\): 1[1-5] values that are not plain JSON are more than the other side takes in one message \(limits\.values: 10\): send them in parts, or as an iterator, or raise that limit on the other side$/
+          /^root\.keep\(.*\): 1[1-5] values that are not plain JSON are more than their receiver takes in one message \(its limits\.values: 10\): send them in parts, or as an iterator, or raise it there$/
         )
       }
       t.equal(conn.stats.exports, 0)
@@ -528,7 +531,12 @@ t.test('answers that come late are refused once far too much waits', async t => 
   for (let i = 0; i < 20; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
   await until(() => answers.length === 20)
   for (const answer of answers) answer('x'.repeat(100_000))
-  t.match(await peer.reply(20), [Op.refused, 20, 'limit', /has not read the replies it was sent before/])
+  t.match(await peer.reply(20), [
+    Op.refused,
+    20,
+    'limit',
+    /^the caller has not read the replies it was sent before \(limits\.bufferedBytes of their home: /
+  ])
   t.ok(peer.bytesIn < 3 * 2 ** 18, `${peer.bytesIn} bytes were kept for it`)
   t.equal(peer.messages.filter(([op]) => op === Op.refused).length, 14)
   await peer.end()
@@ -790,3 +798,22 @@ t.test('a bad frame ends the session in its turn, where it waits for a peer to r
   await peer.closed
   await server.close()
 })
+
+t.test('an answer that is too large names the limit of its caller, to its caller', t =>
+  overMemory(
+    t,
+    { big: () => 'x'.repeat(5000), bytes: () => new Uint8Array(5000) },
+    async ({ root }) => {
+      t.match(await rejection(root.big()), {
+        name: 'LimitError',
+        message:
+          /^root\.big\(\): the answer has 50\d\d characters of JSON, more than its caller takes \(its limits\.jsonBytes: 4096\): raise it, or let the method return an iterator$/
+      })
+      t.match(
+        (await rejection(root.bytes())).message,
+        /^root\.bytes\(\): the answer has 50\d\d bytes, more than its caller takes \(its limits\.frameBytes: 4096\)/
+      )
+    },
+    { limits: { jsonBytes: 4096, frameBytes: 4096 } }
+  )
+)
