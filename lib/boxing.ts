@@ -229,7 +229,8 @@ export class Boxing extends Marks {
   #descend(depth: number): void {
     const limit = this.giver.boxing.depth
     if (!this.met && (depth >= limit || ++this.#containers > LONG_WALK)) throw ENDLESS
-    if (depth >= limit) throw this.refusal(`nested deeper than ${limit}`, 'send it in parts, or expose() it')
+    if (depth >= limit)
+      throw this.refusal(`nested deeper than ${limit} (limits.depth)`, 'send it in parts, or expose() it')
   }
 
   #container(object: object, travel: Travel, depth: number): unknown {

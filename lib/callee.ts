@@ -236,7 +236,8 @@ export class Callee {
   /** What a call is refused for that is one too many. */
   #beyondLimits(id: number, steps: number): Refusal | undefined {
     const { depth, pendingCalls, callsPerSecond, bufferedBytes } = this.limits
-    if (steps > depth) return new Refusal('limit', `a path of more than ${depth} names (limits.depth)`)
+    if (steps > depth)
+      return new Refusal('limit', `a path of more than ${depth} names (limits.depth): await what is half way`)
     const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
     if (others >= pendingCalls) {
       return new Refusal(

@@ -210,7 +210,10 @@ function revive(kind: Kind, raw: unknown, taker: Taker, made: Made): unknown {
 function checkEffort(kind: string, text: string, limits: Taker['limits'], made: Made): void {
   const { bigintDigits } = limits
   if (kind === 'bigint' && text.length > bigintDigits)
-    throw new Refusal('limit', `a bigint of more than ${bigintDigits} digits (limits.bigintDigits)`)
+    throw new Refusal(
+      'limit',
+      `a bigint of more than ${bigintDigits} digits (limits.bigintDigits): send it as text`
+    )
   if (kind === 'regexp') return checkRegExp(text, limits, made)
   const cost = costOf(kind, text)
   if (cost > 0 && !made.effort.allows(cost))

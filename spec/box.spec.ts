@@ -676,7 +676,10 @@ t.test('the depth limit names the place; what cannot be carried whole rejects', 
           const value = nest(199, wrap, inner)
           same(t, await root.echo(value), value, `199 levels around ${describe(inner)}`)
           gift = [() => 1, nest(200, wrap, inner)]
-          t.match((await rejection(root.give())).message, /is nested deeper than 200/)
+          t.match(
+            (await rejection(root.give())).message,
+            /is nested deeper than 200 \(limits\.depth\), which cannot be sent: send it in parts/
+          )
         }
         const error = await rejection(root.echo(nest(200, wrap, 'leaf')))
         t.ok(error instanceof UnsendableError)
