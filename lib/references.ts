@@ -32,6 +32,10 @@ const isFlow = (kind: ReferenceKind): kind is FlowKind => Object.hasOwn(FLOWS, k
 /** How much of a peer's name for a netref is kept, to tell of it. */
 const NAME_LENGTH = 60
 
+/** A part of a text, as engines make it, keeps the whole of it alive. */
+const shortened = (name: string) =>
+  name.length <= NAME_LENGTH ? name : Array.from(name.slice(0, NAME_LENGTH)).join('')
+
 export class References implements Giver, Taker, Home {
   boxing!: Giver['boxing']
   readonly exports: ExportTable
@@ -136,7 +140,7 @@ export class References implements Giver, Taker, Home {
       this.#free(id, 1)
       throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
     }
-    const ref = new Ref(this.session, id, name.slice(0, NAME_LENGTH), callable)
+    const ref = new Ref(this.session, id, shortened(name), callable)
     const { proxy } = ref
     if (this.#ended) return proxy
     this.imports.add(ref)

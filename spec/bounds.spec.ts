@@ -352,6 +352,20 @@ t.test('flows: limits.values of one message, and operands that wait weigh what t
   t.match(await victim.alive(peer.closed), { code: 1009, reason: /limits\.values/ })
 })
 
+t.test('references with long names, which are cut', t =>
+  pushes(
+    t,
+    2 * jsonBytes,
+    async () => {
+      const peer = await open('/', { keeps: true })
+      const name = 'x'.repeat(jsonBytes - KiB)
+      for (let i = 1; i <= 30; i++) await peer.ask(Op.call, 0, 'keep', [[i, name]], [['f', [0]]])
+      return [peer]
+    },
+    Number.NEGATIVE_INFINITY
+  )
+)
+
 t.test('references, both ways: less than 1 KiB each', async t => {
   await pushes(t, LIMITS.exports * KiB, async () => {
     const peer = await open('/', { keeps: true })
