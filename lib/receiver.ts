@@ -31,6 +31,8 @@ export interface Recipient {
 const COUNT_AFTER = 250
 const COUNT_FRAMES = 32
 const COUNT_BYTES = 256 << 10
+/** What a frame that waits takes up beside its text, in bytes: a peer may send any number of small ones. */
+const ENTRY = 24
 
 export class Receiver {
   frames = 0
@@ -45,7 +47,7 @@ export class Receiver {
   /** Frames that have come and wait, as they came; and their bytes. */
   readonly #waiting = new Queue<FrameData>()
   #waitingBytes = 0
-  /** How many bytes may wait before no more are read. */
+  /** How much may wait before no more is read. */
   readonly #most: number
   /** Whether they wait for the peer to read its replies; else for their turn: `#behind` with the next slice. */
   #paused = false
@@ -117,9 +119,14 @@ export class Receiver {
     this.#current = undefined
   }
 
+  /** What waits, in bytes: the frames, or what they take up beside their text, whichever is more. */
+  get #waits(): number {
+    return Math.max(this.#waitingBytes, this.#waiting.size * ENTRY)
+  }
+
   /** Reads from the transport, or not. */
   #restrain(): void {
-    const stop = this.#behind || this.#waitingBytes > this.#most
+    const stop = this.#behind || this.#waits > this.#most
     if (stop === this.#stopped || this.#closed) return
     this.#stopped = stop
     if (stop) this.transport?.pause()
@@ -164,7 +171,7 @@ export class Receiver {
       this.#waiting.push(data)
       this.#waitingBytes += data.length
       // Where reading cannot be stopped, or what was on its way comes all the same.
-      if (this.#waitingBytes > 2 * this.#most + ROOM) throw tooMuch(this.#waitingBytes)
+      if (this.#waits > 2 * this.#most + ROOM) throw tooMuch(this.#waits)
       this.#restrain()
     }
     this.relieve()

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { connect } from '../lib/index.js'
 import { Op } from '../lib/protocol.js'
 import type { Control } from './fixtures/bounded-server.js'
-import { headOf, RawPeer, type RawPeerOptions, TEXT } from './raw-peer.js'
+import { headOf, RawPeer, type RawPeerOptions, TEXT, webSocketFrame } from './raw-peer.js'
 import { Victim } from './victims.js'
 
 const KiB = 1 << 10
@@ -305,6 +305,18 @@ t.test('items that wait to be read', t =>
       peer.send([`[${Op.items},${i + 1},0,[[${'{},'.repeat(75_000)}0]]]`])
       await peer.ping()
     }
+    return [peer]
+  })
+)
+
+t.test('frames that wait, small ones: as much again', t =>
+  pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
+    const peer = await open('/', { counts: false })
+    await fill(peer, 'text', [150_000])
+    const small = webSocketFrame(TEXT, '[0,[]]')
+    const many = Buffer.concat(times(10_000, () => small))
+    for (let i = 0; i < 60; i++) peer.write(many)
+    await quiet(peer)
     return [peer]
   })
 )
