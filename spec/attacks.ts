@@ -446,9 +446,11 @@ const byBoth = {
           op === Op.call || op === Op.construct ? [[]] : op === Op.set || op === Op.drive ? [1] : []
         const reply = peer.ask(op, target, op === Op.drive ? (path[0] ?? 'next') : path, ...rest)
         if (given.length > 0) peer.send([[Op.pull, given.at(-1)!, 0, 100]])
-        await reply.catch(() => {})
+        // A stream that gives nothing answers nothing.
+        await Promise.race([reply.catch(() => {}), acted(peer)])
         if (peer.isClosed) return
       }
+      for (let i = 0; i < 3; i++) await acted(peer)
     }
   ),
   'hands back what it was given': kind(
