@@ -1,6 +1,6 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
-
 import { clock } from './clock.js'
+import { LONGEST } from './deadline.js'
 import type { Signal } from './flow-types.js'
 import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
@@ -45,9 +45,6 @@ export function checkCallOptions(options: CallOptions): void {
     throw wrong('window', 'a whole number above 0', window)
   if (key !== undefined && !isKey(key)) throw wrong('key', 'a text of 1 to 200 characters', key)
 }
-
-/** A timer cannot be set for longer. */
-const LONGEST = 2 ** 31 - 1
 
 const wrong = (name: string, meant: string, value: unknown) =>
   new TypeError(`Netref.with: \`${name}\` is ${meant}, not ${describe(value)}`)

@@ -40,7 +40,7 @@ export class Callee {
   /** The peer's calls with a key, where they mean something. */
   keyed: KeyedCalls | undefined
   readonly answers: Answers
-  /** What the message weighs that is being acted on, if one is. */
+  /** What the message weighs that is being acted on, if one is: the switchboard sets it. */
   weigh!: () => number
   /** The number of the peer's last call. */
   #last = 0
@@ -229,8 +229,8 @@ export class Callee {
   /** The call is over. */
   #letGo(id: number): void {
     if (this.#weights.total > 0) this.#weights.free(id)
-    const signals = this.#signals.over(id)
-    if (signals) this.references.flows.letGo(signals)
+    const held = this.#signals.over(id)
+    if (held) this.references.flows.letGo(held)
   }
 
   /** What a call is refused for that is one too many. */

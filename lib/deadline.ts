@@ -5,8 +5,8 @@ import { inALaterTurn } from './ticks.js'
 
 /** A deadline comes in as many parts. */
 const PARTS = 4
-/** What a timer can wait, in ms. */
-const LONGEST = 2 ** 31 - 1
+/** The longest time that a timer of the platform can be set for, in ms. */
+export const LONGEST = 2 ** 31 - 1
 
 /** A time within which something has to come. */
 export abstract class Deadline {

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { Admission, type Authenticate, CROWDED, FULL, refuse } from './admission.js'
 import { Arriving } from './arriving.js'
+import { LONGEST } from './deadline.js'
 import { NetrefError, type Reason } from './errors.js'
 import type { Report } from './events.js'
 import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
@@ -366,8 +367,6 @@ function ownServer(helloMs: number): Server {
   const times = { headersTimeout: ms, requestTimeout: ms, connectionsCheckingInterval: Math.ceil(ms / 4) }
   return http.createServer(times, upgradeRequired)
 }
-/** What a timer can wait, in ms. */
-const LONGEST = 2 ** 31 - 1
 
 const upgradeRequired: http.RequestListener = (_request, response) => {
   response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')

@@ -58,8 +58,8 @@ type ArrivedSteps<T> =
 type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
 type WebWritable = { readonly locked: boolean; getWriter(): Any }
 type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
-/** Of these it is not data that there is more. */
-type Coder = Web<'TextDecoderStream'> | Web<'TextEncoderStream'>
+/** A class of the web's. It is told by this alone: to compare with the classes takes the compiler minutes. */
+type OfTheWeb = { readonly [Symbol.toStringTag]: string }
 type SignalLike = { readonly aborted: boolean; throwIfAborted(): void }
 type WebFlow = WebReadable | WebWritable | WebPair | SignalLike
 /** The classes, and the interfaces `NodeJS.ReadableStream` and `NodeJS.WritableStream`. */
@@ -102,7 +102,7 @@ export type Flowing<T> =
 /** What a plain object has beside the two arrives by its own rules; methods are those of a class, and stay home. */
 type ArrivedPair<T extends WebPair> = [keyof T] extends [keyof WebPair]
   ? T
-  : T extends Coder
+  : T extends OfTheWeb
     ? Pick<T, keyof WebPair>
     : { readonly [K in keyof T as T[K] extends AnyFunction ? never : K]: Unboxed<T[K]> }
 

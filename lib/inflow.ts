@@ -1,5 +1,4 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
-
 import type { CallOptions } from './call-options.js'
 import { LimitError, ReleasedError, writeDown } from './errors.js'
 import { isPlainRecord } from './expose.js'

@@ -17,12 +17,12 @@ export function on(target: object, type: string, handle: Handle): Off {
 }
 
 /** By what they listen to, and the event. */
-const shared = new WeakMap<object, Map<string, Shared>>()
+const listening = new WeakMap<object, Map<string, Shared>>()
 
 /** As `on`, with a listener that it shares with others. A handler must not throw. */
 export function share(target: object, type: string, handle: Handle): Off {
-  const events = shared.get(target) ?? new Map<string, Shared>()
-  shared.set(target, events)
+  const events = listening.get(target) ?? new Map<string, Shared>()
+  listening.set(target, events)
   const listener = events.get(type) ?? new Shared(target, type, () => events.delete(type))
   events.set(type, listener)
   return listener.add(handle)

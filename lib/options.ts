@@ -1,4 +1,5 @@
 // Options that both ends of a session have, and their defaults.
+import { LONGEST } from './deadline.js'
 import { type Trace, tracer } from './debug.js'
 import { attempt } from './events.js'
 import { type Exposure, type ExposureOptions, NO_EXPOSURE } from './exposure.js'
@@ -228,7 +229,7 @@ export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions): Liveness =>
 
 /** @throws RangeError naming the option that is no time */
 export function checkMs(name: string, ms: number): number {
-  if (typeof ms === 'number' && ms >= 0 && ms < 2 ** 31) return ms
+  if (typeof ms === 'number' && ms >= 0 && ms <= LONGEST) return ms
   throw new RangeError(`${name}: ${describe(ms)} is not a time in ms, of less than 25 days`)
 }
 

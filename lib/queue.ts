@@ -1,4 +1,5 @@
-// First in, first out. Both ends cost the same however much is between them: an array moves all its entries at a shift once it is large.
+// First in, first out. Both ends cost the same however much is between them: a large array moves all its entries at a
+// shift.
 
 /** Places at the front that are empty before the rest moves up. */
 const LEAST_EMPTY = 64

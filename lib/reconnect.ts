@@ -1,6 +1,6 @@
 // A client whose socket is lost looks for another one: soon at first, then less and less often.
 import { clock, type Timer, unref } from './clock.js'
-import { type Deadline, deadlineIn } from './deadline.js'
+import { type Deadline, deadlineIn, LONGEST } from './deadline.js'
 import type { Reason } from './errors.js'
 import type { Signal } from './flow-types.js'
 import { type FrameData, formatResumption, parseResumption } from './frame.js'
@@ -33,8 +33,6 @@ export interface ReconnectOptions {
 
 /** How long a try may take at most, in ms. */
 const TRY = 10_000
-/** What a timer can wait, in ms. */
-const LONGEST = 2 ** 31 - 1
 
 export class Reconnect implements Recovery {
   goodFor = 0

@@ -1,5 +1,4 @@
 // `serve`: a WebSocket server with a session for each client.
-
 import { clock } from './clock.js'
 import { Context } from './contexts.js'
 import { checkEndpointOptions } from './endpoint.js'

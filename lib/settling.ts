@@ -1,5 +1,4 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
-
 import { LimitError, ProtocolError, writeDown } from './errors.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'

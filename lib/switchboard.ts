@@ -4,12 +4,13 @@ import type { Caller } from './caller.js'
 import { apart, Context } from './contexts.js'
 import { ProtocolError, Refusal, reasonOf } from './errors.js'
 import type { Frame } from './frame.js'
+import { sizeOf } from './outbox.js'
 import { parseMessage } from './parser.js'
 import { type Cancel, type Message, Op, type Operation } from './protocol.js'
 import type { References } from './references.js'
 import type { Session } from './session.js'
 import { unbox } from './unbox.js'
-import { sizeOfAll, type Weighed, weighMessages } from './weight.js'
+import { type Weighed, weighMessages } from './weight.js'
 
 const NO_BYTES: readonly Uint8Array[] = []
 const NOTHING: Weighed = { length: 0, weight: 0 }
@@ -32,7 +33,7 @@ export class Switchboard {
     /** How many values a message may have in groups. */
     private readonly values: number
   ) {
-    callee.weigh = () => this.#present.weight + sizeOfAll(this.#ranges)
+    callee.weigh = () => this.#present.weight + sizeOf(this.#ranges)
   }
 
   /**
@@ -78,7 +79,7 @@ export class Switchboard {
   /** How large it is with its bytes. */
   get #size(): number {
     const { messages, size } = this.#frame!
-    return messages.length === 1 ? size : this.#present.length + sizeOfAll(this.#ranges)
+    return messages.length === 1 ? size : this.#present.length + sizeOf(this.#ranges)
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {

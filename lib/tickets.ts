@@ -55,7 +55,8 @@ export class Tickets {
 
   /** Of those that wait at an address the oldest session's. */
   oldestAt(address: string | undefined): Ticket | undefined {
-    return [...this.#inOrder()].find(ticket => ticket.isAt(address))
+    for (const ticket of this.#inOrder()) if (ticket.isAt(address)) return ticket
+    return undefined
   }
 
   /**

@@ -56,9 +56,6 @@ export interface Weighed {
 /** The messages of a frame, but for what `weightOfGroups` tells of them. */
 export const weighMessages = (frame: string): readonly Weighed[] => weighLists(frame, 2)
 
-export const sizeOfAll = (bytes: readonly Uint8Array[]): number =>
-  bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
-
 /** About what the values in groups weigh beside their text. */
 export function weightOfGroups(groups: Groups | undefined): number {
   let values = 0
