@@ -55,8 +55,7 @@ export class Tickets {
 
   /** Of those that wait at an address the oldest session's. */
   oldestAt(address: string | undefined): Ticket | undefined {
-    for (const ticket of this.#inOrder()) if (ticket.isAt(address)) return ticket
-    return undefined
+    return [...this.#inOrder()].find(ticket => ticket.isAt(address))
   }
 
   /**
