@@ -5,7 +5,9 @@ import type { CallOptions } from './call-options.js'
 import { type Copy, copyWith, introduce } from './copies.js'
 import { aboutCall } from './hearsay.js'
 import { iterateLater, iterateNetref } from './iterate.js'
+import type { AnyClass, AnyFunction } from './kinds.js'
 import { cutName, describe, formatPath } from './labels.js'
+import { listeningOf } from './listening.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Result } from './result.js'
@@ -29,6 +31,7 @@ export type Failed = (error: unknown) => unknown
 const STATE = Symbol('netref')
 export const NOWHERE: Path = []
 const JSON_NAME = 'toJSON'
+const HANDLER = 'handleEvent'
 
 /** The prototype of every netref. `util.inspect` looks for its hook on the target, and calls it on the proxy. */
 const prototype: object = Object.freeze(
@@ -49,6 +52,9 @@ export abstract class Handler implements ProxyHandler<object> {
   /** What requests through this proxy start from, and the path from there. */
   abstract readonly base: Ref | Result
   abstract readonly path: Path
+  abstract readonly proxy: object
+  /** Of a path the proxy that it starts from, which it keeps alive: a Ref does not hold its proxy. */
+  declare protected readonly origin: object | undefined
   /** How errors name it: `root.files`. */
   abstract readonly label: string
   /** What holds for every request through this proxy. */
@@ -79,8 +85,12 @@ export abstract class Handler implements ProxyHandler<object> {
     return this.local(name)
   }
 
-  apply(_target: object, _this: unknown, args: unknown[]): object {
-    return this.base.request(Op.call, this.path, args, this.options).proxy
+  apply(_target: object, self: unknown, args: unknown[]): object {
+    const { path } = this
+    const result = this.base.request(Op.call, path, args, this.options)
+    if (self === undefined || (self === this.origin && path !== HANDLER)) return result.proxy
+    result.listening = listeningOf(self, args, path === HANDLER ? undefined : this.proxy)
+    return result.proxy
   }
 
   construct(_target: object, args: unknown[]): object {
@@ -115,6 +125,19 @@ export abstract class Handler implements ProxyHandler<object> {
   }
 }
 
+/** A netref that can be called has these of functions, for code that calls functions by them. `this` is not sent. */
+const functionMembers = {
+  apply: Function.prototype.apply,
+  call: Function.prototype.call,
+  bind(this: AnyFunction & AnyClass, _this: unknown, ...bound: unknown[]): AnyFunction {
+    const fn = this
+    return function (this: unknown, ...args: unknown[]) {
+      const all = [...bound, ...args]
+      return new.target ? Reflect.construct(fn, all) : Reflect.apply(fn, this, all)
+    }
+  }
+}
+
 /** What tells of a netref that was collected: of none any more once it was released, or the session has ended. */
 export interface Watch {
   ref: Ref | undefined
@@ -132,7 +155,7 @@ export class Ref extends Handler implements Import<object> {
     readonly session: Requester,
     readonly id: number,
     readonly name: string,
-    callable: boolean
+    private readonly callable: boolean
   ) {
     super()
     const proxy = new Proxy(callable ? blankFunction : blankObject, this)
@@ -164,16 +187,25 @@ export class Ref extends Handler implements Import<object> {
   }
 
   local(name: string | symbol): unknown {
-    if (name === Symbol.dispose) return () => this.session.release(this)
-    return name === Symbol.asyncIterator ? () => iterateNetref(this) : undefined
+    switch (name) {
+      case Symbol.dispose:
+        return () => this.session.release(this)
+      case Symbol.asyncIterator:
+        return () => iterateNetref(this)
+      case 'apply':
+      case 'bind':
+      case 'call':
+        return this.callable ? functionMembers[name] : undefined
+      default:
+        return undefined
+    }
   }
 }
 
 /** A path from a reference or a result: awaited it reads, called it calls. */
 class Step extends Handler {
   readonly proxy: object
-  /** Keeps the netref it starts from alive, and so the object at its home: a Ref does not hold its proxy. */
-  protected readonly origin: object
+  protected override readonly origin: object
 
   constructor(
     readonly base: Ref | Result,

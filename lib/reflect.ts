@@ -7,6 +7,7 @@ import type { Signal } from './flow-types.js'
 import { refBehind } from './flows.js'
 import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
+import { listeningOf } from './listening.js'
 import { copyBehind, extend, type Handler, hasArrived, Ref, stateOf, viewOf } from './netref.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import { Op, type OperationCode } from './protocol.js'
@@ -169,7 +170,13 @@ export const Netref = {
     netref: Reach<unknown> & ((...args: A) => unknown)
   ): (...args: A) => Promise<void> {
     handlerOf(netref, 'oneway')
-    return (...args) => operation(Op.oneway, 'oneway', netref, [], args) as Promise<void>
+    return function call(this: unknown, ...args) {
+      // The function holds the netref: what stands behind it does not.
+      const { base, path, options } = handlerOf(netref, 'oneway')
+      const result = base.request(Op.oneway, path, args, options)
+      result.listening = listeningOf(this, args, call)
+      return result.proxy as Promise<void>
+    }
   },
 
   /**

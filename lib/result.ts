@@ -5,6 +5,7 @@ import { Refusal, refusalError } from './errors.js'
 import { aboutCall } from './hearsay.js'
 import { iterateLater } from './iterate.js'
 import { ending, formatCall, formatPath } from './labels.js'
+import type { Listening } from './listening.js'
 import type { Path } from './names.js'
 import {
   blankFunction,
@@ -43,6 +44,8 @@ export class Result extends Handler {
   payload: Repeatable | undefined
   /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
   observed = false
+  /** How it was called, if as a listener. */
+  listening: Listening | undefined
   #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
   #value: unknown
   /** The error says nothing of who asked, until the first who awaits it gives it a local stack. */
@@ -116,6 +119,15 @@ export class Result extends Handler {
   /** What came of it, to be awaited: each who does has a promise of its own. */
   settled(): Promise<unknown> {
     this.observed = true
+    return this.#settling()
+  }
+
+  /** What a listener came to. That it failed is nothing that somebody awaits. */
+  #heard(): Promise<unknown> {
+    return this.#settling().catch(() => undefined)
+  }
+
+  #settling(): Promise<unknown> {
     if (this.#state !== 'pending') return Promise.resolve(this.#outcome())
     return new Promise(arrive => {
       if (this.#waiting) this.#waiting.push(arrive)
@@ -178,7 +190,11 @@ export class Result extends Handler {
   local(name: string | symbol): unknown {
     switch (name) {
       case 'then':
-        return (done: Done, failed: Failed) => this.settled().then(done, failed)
+        return (done: Done | undefined, failed: Failed) => {
+          const { listening } = this
+          const isHeard = listening === 'object' || (listening === 'function' && done === undefined)
+          return isHeard ? this.#heard().then(done) : this.settled().then(done, failed)
+        }
       case 'catch':
         return (failed: Failed) => this.settled().catch(failed)
       case 'finally':

@@ -58,7 +58,9 @@ type Releasable = SymbolConstructor extends { readonly dispose: infer Dispose ex
   : object
 
 /** A proxy for a T whose home is the other side. Not thenable; all it shows are T's members. */
-export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON'> & Walk<T>
+export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON' | OfFunctions<T>> & Walk<T>
+/** A netref that can be called has these itself. */
+type OfFunctions<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind' | 'call' : never
 
 /** The result of a call: a promise and a path in one, so that it can be used before it is there. */
 export type Pending<T> = Promise<Unboxed<Awaited<T>>> &
@@ -100,7 +102,7 @@ export type Member<T, K extends Key<T>> = unknown extends T
 type Remote<T, Own> =
   IsAny<T> extends true
     ? Untyped
-    : Callable<T> & Newable<T> & { readonly [K in keyof Face<T> as Exclude<K, Own>]: Shown<T, K> }
+    : Callable<T, Own> & Newable<T, Own> & { readonly [K in keyof Face<T> as Exclude<K, Own>]: Shown<T, K> }
 type Shown<T, K extends keyof Face<T>> = [T] extends [readonly unknown[]]
   ? ArrayStep<Face<T>[K], K>
   : Step<Face<T>[K]>
@@ -159,7 +161,7 @@ type Outcome<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
  * Up to four overloads: `infer` repeats the first where there are fewer, and an intersection drops repeated
  * signatures. `infer` sees constraints in place of type parameters.
  */
-type Callable<T> = [T] extends [
+type Callable<T, Own> = [T] extends [
   {
     (...args: infer A1): infer R1
     (...args: infer A2): infer R2
@@ -176,7 +178,7 @@ type Callable<T> = [T] extends [
       Call<A2, R2> &
       Call<A3, R3> &
       Call<A4, R4> &
-      NoFunctionNames<T>
+      NoFunctionNames<T, Own>
   : unknown
 type Call<A extends readonly unknown[], R> = (...args: SendableAll<A>) => Pending<R>
 
@@ -194,13 +196,13 @@ type Generic<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred) => void
     : unknown
 
 /** What a class makes is an instance, so a reference even if it has no methods. */
-type Newable<T> = [T] extends [new (...args: infer A) => infer I]
-  ? (new (...args: SendableAll<A>) => Pending<I extends Leaf ? I : Reference<I>>) & NoFunctionNames<T>
+type Newable<T, Own> = [T] extends [new (...args: infer A) => infer I]
+  ? (new (...args: SendableAll<A>) => Pending<I extends Leaf ? I : Reference<I>>) & NoFunctionNames<T, Own>
   : unknown
 
 /** To TypeScript whatever can be called has a `name`, `length`, `bind`…; these would be remote, and are refused. */
-type NoFunctionNames<T> = {
-  readonly [K in Exclude<keyof CallableFunction, keyof Face<T> | symbol | 'toString'>]: unknown
+type NoFunctionNames<T, Own> = {
+  readonly [K in Exclude<keyof CallableFunction, keyof Face<T> | Own | symbol | 'toString'>]: unknown
 }
 
 /* ---- Values, on either side ---- */

@@ -224,13 +224,20 @@ compiles(
   }
 )
 
-type Named = (() => void) & { bind(port: number): string }
+type Named = ((line: string) => number) & { name(port: number): string; bind(port: number): string }
 compiles(
   'what functions have in TypeScript, a netref to one has only if it is remote',
   async (ref: Netref<Host>) => {
     same<typeof ref.maker.name, unknown>(true)
     const named = {} as Netref<Named>
-    same<Awaited<ReturnType<typeof named.bind>>, string>(true)
+    same<Awaited<ReturnType<typeof named.name>>, string>(true)
+    const counted: number = await named.apply(null, ['line'])
+    const bound: (line: string) => PromiseLike<number> = named.bind(null)
+    // @ts-expect-error
+    named.call(null, counted)
+    const there = {} as Netref<{ call(number: string): boolean }>
+    same<Awaited<ReturnType<typeof there.call>>, boolean>(true)
+    bound('line')
     // @ts-expect-error
     ref.open.call(null, 'a')
     // @ts-expect-error
