@@ -3,6 +3,7 @@
 //   code: message                 e.g. `closed: close() was called`
 //   code seconds: message         where the client is to try again, after that time
 import { isReasonCode, type Reason } from './errors.js'
+import { TextEncoder } from './platform.js'
 
 /** What a WebSocket allows for the text of a close, in bytes. */
 const ROOM = 123

@@ -14,6 +14,7 @@
 import { isDeeper, isObject, isWrittenDeeper, LONG } from './depth.js'
 import { ProtocolError, tooManyValues } from './errors.js'
 import { isCount } from './parser.js'
+import { TextDecoder, TextEncoder } from './platform.js'
 import type { PeerLimits } from './protocol.js'
 
 /** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */

@@ -1,6 +1,7 @@
 // Streams to read: opened at home, and what stands for them on the other side.
 import { aboutCall } from './hearsay.js'
 import type { Inflow } from './inflow.js'
+import { ReadableStream } from './platform.js'
 import { isA } from './realms.js'
 import type { Origin, Source } from './source.js'
 import { isWebReadable, NodeEnd, type NodeReadable, sent } from './streams.js'

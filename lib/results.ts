@@ -4,6 +4,7 @@ import { type Data, dataOf } from './data.js'
 import { LimitError, Refusal, type RefusalCode, refusalOf } from './errors.js'
 import { textOf } from './identity.js'
 import { Results } from './memory-results.js'
+import { TextEncoder } from './platform.js'
 import { formatRefused, formatReply, type Groups, Op } from './protocol.js'
 import { type Taker, unbox } from './unbox.js'
 

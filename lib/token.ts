@@ -2,6 +2,7 @@
 // it too and it is in no URL. It is said anew on each socket.
 import type { Reason } from './errors.js'
 import { describe } from './labels.js'
+import { TextEncoder } from './platform.js'
 import { isA } from './realms.js'
 import type { Transport, TransportListener } from './transport.js'
 import { Wrapped } from './wrapped.js'

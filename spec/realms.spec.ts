@@ -294,16 +294,20 @@ for (const code of [NODE, PAGE]) {
     const { [missing]: _, ...others } = globals
     await load(vm.createContext(others), code)
   }
-  const context = vm.createContext({ ...globals })
-  const { pair } = await load(context, code)
+  // In Electron's pages, and in jsdom, timers are numbers.
+  const numbered = ['setTimeout', 'setInterval'].map(name => [name, (...args) => Number(globalThis[name](...args))])
+  const context = vm.createContext({ ...globals, ...Object.fromEntries(numbered) })
+  const { Netref, pair } = await load(context, code)
   const read = vm.runInContext('fn => fn()', context)
   const { readFileSync } = await import('node:fs')
-  const home = vm.runInContext('({ fail: null, echo: value => value })', context)
+  const home = vm.runInContext('({ fail: null, echo: value => value, never: () => new Promise(() => {}) })', context)
   home.fail = () => readFileSync('/none/such')
   const conn = pair(home)
   const error = await conn.root.fail().catch(error => error)
   const { Error: InnerError, Uint8Array: InnerBytes, Map: InnerMap } = vm.runInContext('({ Error, Uint8Array, Map })', context)
   if (!(error instanceof InnerError) || error.code !== 'ENOENT') console.log('an error of fs', error)
+  const late = await Netref.with(conn.root, { timeout: 1 }).never().catch(error => error)
+  if (late.name !== 'TimeoutError') console.log('a timeout', late)
   const bytes = await conn.root.echo(new Uint8Array([1, 2]))
   if (!(bytes instanceof InnerBytes) || bytes[1] !== 2) console.log('bytes', bytes)
   const many = await conn.root.echo(new Uint8Array(1 << 20))

@@ -1,6 +1,7 @@
-// What holds for netref under every test runner: in Jest, whose modules run in a realm of their own, and in Vitest with
-// jsdom and in `vmThreads`. Each runner's own file gives what differs.
+// What holds for netref under every test runner: in Jest, whose modules run in a realm of their own, and in Vitest's
+// `vmThreads`, both with jsdom and without, and in Vitest with jsdom. Each runner's own file gives what differs.
 import { readFile } from 'node:fs/promises'
+import { ReadableStream } from 'node:stream/web'
 import { connect, Netref, pair, registerError, Service, serve } from 'netref'
 
 class Echo extends Service {
@@ -38,6 +39,9 @@ class Echo extends Service {
 class NotFound extends Error {}
 registerError(NotFound)
 
+/** No expression arrives without. */
+const limits = { regExpLength: 100 }
+
 /**
  * @param {object} runner `test` and `expect`; `useFakeTimers()`, which fakes all it can, and `useRealTimers()`; `reload()`,
  * which loads `reloaded.js` anew
@@ -46,15 +50,15 @@ export function suite({ test, expect, useFakeTimers, useRealTimers, reload }) {
   const ways = {
     'over a socket': async use => {
       const errors = []
-      const server = await serve(Echo, { port: 0, onError: error => errors.push(error) })
-      const conn = connect(server.url)
+      const server = await serve(Echo, { port: 0, limits, onError: error => errors.push(error) })
+      const conn = connect(server.url, { limits })
       await use(conn.root, errors)
       await conn.close()
       await server.close()
     },
     'over memory': async use => {
       const errors = []
-      const conn = pair(Echo, { serving: { onError: error => errors.push(error) } })
+      const conn = pair(Echo, { limits, serving: { limits, onError: error => errors.push(error) } })
       await use(conn.root, errors)
       await conn.close()
     }
@@ -115,12 +119,9 @@ export function suite({ test, expect, useFakeTimers, useRealTimers, reload }) {
         ))
           sum += n
         expect(sum).toBe(5950)
-        // A realm of Vitest's with jsdom has no streams.
-        if (typeof ReadableStream === 'function') {
-          const lines = []
-          for await (const line of await root.lines(['a', 'b'])) lines.push(line)
-          expect(lines).toEqual(['a', 'b'])
-        }
+        const lines = []
+        for await (const line of await root.lines(['a', 'b'])) lines.push(line)
+        expect(lines).toEqual(['a', 'b'])
         const controller = new AbortController()
         const heard = root.signal(controller.signal)
         const given = Netref.with(root, { signal: controller.signal })

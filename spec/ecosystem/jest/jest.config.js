@@ -1,1 +1,16 @@
-export default { transform: {}, testMatch: ['<rootDir>/*.test.js'] }
+const project = (displayName, environment) => ({
+  displayName,
+  transform: {},
+  testMatch: ['<rootDir>/*.test.js'],
+  ...environment
+})
+
+export default {
+  projects: [
+    project('node', {}),
+    project('jsdom', {
+      testEnvironment: 'jsdom',
+      testEnvironmentOptions: { customExportConditions: ['node'] }
+    })
+  ]
+}
