@@ -19,7 +19,8 @@ export interface CallOptions {
    */
   readonly timeout?: number | undefined
   /**
-   * How many items the producer of an iterator or stream that is the result may be ahead of its reader.
+   * How many items of an iterator or stream that is the result may be made and not consumed: an item is consumed when
+   * the next one is asked for. With 1, a generator runs no further than the item that is being read.
    *
    * @default 1024, and no more than 64 KiB, or what the line carries in a round trip
    */

@@ -39,8 +39,12 @@ export class Credit {
     this.#marks.length = 0
   }
 
-  /** The reader has come so far. The window follows what the line carries, as long as that is read at once. */
-  read(items: number): void {
+  /**
+   * The reader has come so far, and may say how far ahead of it the producer may be from now on. The window in bytes
+   * follows what the line carries, as long as that is read at once.
+   */
+  read(items: number, window = this.#windowItems): void {
+    this.#windowItems = window
     let mark = this.#marks[0]
     if (!mark || mark.items > items) return
     for (let next = this.#marks[0]; next && next.items <= items; next = this.#marks[0]) {

@@ -35,7 +35,7 @@ import { ArrivedWritable, HomeWritable } from './writable.js'
 export interface HomeFlow {
   /** Carries out what its holder asks for. @throws Refusal for what it does not offer */
   drive?(method: string, value: unknown): unknown
-  /** So many items have been read; with `window`, reading begins. */
+  /** So many items have been read. With `window` so many may be ahead from now on; reading begins where none were read. */
   pull?(read: number, window: number | undefined): void
   /** Tells again how it ended, if it has: who was told that may have let go of it before another reference came. */
   retell?(): void
@@ -314,7 +314,7 @@ export class Flows implements FlowPort {
   #pull(id: number, read: number, window: number | undefined): void {
     const flow = this.#home.get(id)
     if (flow?.pull) {
-      if (window !== undefined && this.ask) {
+      if (window !== undefined && read === 0 && this.ask) {
         try {
           this.ask('iterate', this.references.objectOf(id), [], [])
         } catch (error) {

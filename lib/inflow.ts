@@ -43,8 +43,12 @@ export class Inflow implements ArrivedFlow {
   #unread = 0
   readonly #readers: Reader[] = []
   #end: End | undefined
-  /** Whether items were asked for, so that they come ahead of their readers. */
-  #open = false
+  /** How many items its home was told that it may be ahead; 0 where none were asked for. */
+  #asked = 0
+  /** How many the last reader lets it be ahead. */
+  #wanted = WINDOW
+  /** Whether its home waits to learn how many items were read. */
+  #due = false
   #over = false
   /** Its home was told that it may let go of it. */
   #released = false
@@ -66,8 +70,9 @@ export class Inflow implements ArrivedFlow {
     return this.#weak.deref()!
   }
 
-  get opened(): boolean {
-    return this.#open
+  /** Whether its home may be past the item that is being read. */
+  get ahead(): boolean {
+    return this.#asked > 1
   }
 
   /** The options of the call it is the result of hold for it. */
@@ -78,20 +83,25 @@ export class Inflow implements ArrivedFlow {
     this.#unlisten = share(signal, 'abort', () => this.fail(signal.reason))
   }
 
-  /** The next item, which is asked for if need be. */
-  read(): Promise<Step> {
+  /** The next item, which is asked for if need be: its home may have made so many that are not consumed. */
+  read(window = this.#window): Promise<Step> {
+    this.#wanted = window
+    if (!this.#over && !this.#end && this.#readers.length === 0) this.#goOn()
     if (this.#batches.length > 0) return Promise.resolve(this.#take())
     if (this.#over || this.#end) return this.#atEnd()
-    this.#begin()
     this.held = this.facade
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
   }
 
-  #begin(): void {
-    if (this.#open) return
-    this.#open = true
-    this.#count = 0
-    this.port.channel.push(formatPull(this.ref.id, 0, this.#window), NOTHING)
+  /** An item is consumed when the next one is asked for: only then does its home learn of it. */
+  #goOn(): void {
+    const isFirst = this.#asked === 0
+    if (isFirst) this.#count = 0
+    const wider = isFirst || this.#wanted > this.#asked ? this.#wanted : undefined
+    if (wider !== undefined) this.#asked = wider
+    else if (!this.#due) return
+    this.#due = false
+    this.port.channel.push(formatPull(this.ref.id, this.#count, wider), NOTHING)
   }
 
   #take(): Step {
@@ -102,7 +112,7 @@ export class Inflow implements ArrivedFlow {
     if (batch.next === batch.items.length) {
       this.#batches.shift()
       this.port.buffered -= batch.size
-      if (batch.ask) this.port.channel.push(formatPull(this.ref.id, this.#count), NOTHING)
+      if (batch.ask) this.#due = true
     }
     return { done: false, value }
   }
@@ -122,6 +132,7 @@ export class Inflow implements ArrivedFlow {
     this.port.buffered += size
     while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
     if (this.#readers.length === 0) this.held = undefined
+    else this.#goOn()
     if (this.#failsBeyondLimit()) return
     if (this.#unread > 2 * Math.max(this.#window, WINDOW)) {
       // Once as many are on their way where another netref has read before.
@@ -235,8 +246,9 @@ export class Inflow implements ArrivedFlow {
     try {
       return await this.#ask('throw', error)
     } finally {
-      this.#deaf = this.#open = false
-      if (this.#readers.length > 0) this.#begin()
+      this.#deaf = false
+      this.#asked = 0
+      if (this.#readers.length > 0) this.#goOn()
     }
   }
 
@@ -258,20 +270,20 @@ export class Inflow implements ArrivedFlow {
 }
 
 /**
- * An iterator whose home is the other side. `for await` reads ahead; `next(value)` and `throw(error)`, called by hand
- * before anything was read ahead, go to a generator one by one, and it runs no further.
+ * An iterator whose home is the other side. Its home makes no item before the first `next()`, and does not go on after the
+ * first item before the second `next()`; from then on it may be ahead by `window` items. Until then, and always where that
+ * is 1, `next(value)` and `throw(error)` reach a generator as they do at home.
  */
 export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown> {
   readonly #inflow: Inflow
-  /** Whether the next step may read ahead. */
-  #ahead = false
+  /** Whether an item was asked for: the steps after the first may read ahead. */
+  #begun = false
 
   constructor(inflow: Inflow) {
     this.#inflow = inflow
   }
 
   [Symbol.asyncIterator](): this {
-    this.#ahead = true
     return this
   }
 
@@ -280,14 +292,14 @@ export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown>
   }
 
   next(value?: unknown): Promise<Step> {
-    if (value === undefined && this.#ahead) return this.#inflow.read()
-    if (this.#inflow.opened) {
-      silenceAll(value)
-      const message = 'next(value): items were read ahead of it; pass a value from the second next() on'
-      return Promise.reject(new TypeError(message))
-    }
-    this.#ahead = true
-    return this.#inflow.drive('next', value)
+    const isFirst = !this.#begun
+    this.#begun = true
+    if (value === undefined) return this.#inflow.read(isFirst ? 1 : undefined)
+    if (!this.#inflow.ahead) return this.#inflow.drive('next', value)
+    silenceAll(value)
+    const message =
+      'next(value): items were read ahead of it; pass a value from the second next() on, or set `window: 1`'
+    return Promise.reject(new TypeError(message))
   }
 
   return(value: unknown): Promise<Step> {

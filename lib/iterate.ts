@@ -33,21 +33,25 @@ class Walk implements AsyncIterableIterator<unknown> {
     return this
   }
 
-  next(): Promise<Step> {
-    if (this.#steps) return this.#steps.next()
-    return this.#begin().then(steps => steps.next())
+  next(value?: unknown): Promise<Step> {
+    return this.#do(steps => steps.next(value))
   }
 
-  async return(value?: unknown): Promise<Step> {
-    const steps = await this.#begin()
-    return (await steps.return?.(value)) ?? { done: true, value }
+  return(value?: unknown): Promise<Step> {
+    return this.#do(async steps => (await steps.return?.(value)) ?? { done: true, value })
   }
 
-  async throw(reason?: unknown): Promise<Step> {
-    const steps = await this.#begin()
-    if (steps.throw) return steps.throw(reason)
-    await steps.return?.()
-    throw reason
+  throw(reason?: unknown): Promise<Step> {
+    return this.#do(async steps => {
+      if (steps.throw) return steps.throw(reason)
+      await steps.return?.()
+      throw reason
+    })
+  }
+
+  /** One step after the other, also of those that were asked for before it had begun. */
+  #do(step: (steps: AsyncIterator<unknown>) => Promise<Step>): Promise<Step> {
+    return this.#steps ? step(this.#steps) : this.#begin().then(step)
   }
 
   #begin(): Promise<AsyncIterator<unknown>> {

@@ -38,8 +38,8 @@ export class Outflow implements HomeFlow {
   ) {}
 
   pull(read: number, window: number | undefined): void {
-    if (window !== undefined) this.#begin(window)
-    else this.#credit.read(read)
+    if (window !== undefined && read === 0) this.#begin(window)
+    else this.#credit.read(read, window)
     this.#pump()
   }
 

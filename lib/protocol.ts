@@ -154,7 +154,10 @@ export type Message =
 export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Groups]
 /** What crosses for a reference with a flow of its own. */
 export type Flowing =
-  /** So many items of the receiver's iterator have been read; with `window` reading begins: so many may be ahead. */
+  /**
+   * So many items of the receiver's iterator are consumed. With `window` so many that are not may be sent from now on;
+   * where none are consumed, reading begins anew.
+   */
   | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
   /** The next items of the sender's iterator; with `ask` a `pull` is due when the last of them has been read. */
   | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Groups]
