@@ -283,6 +283,12 @@ export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown>
     this.#inflow = inflow
   }
 
+  /** The iterator, which may read ahead from its first item on: for what is a stream, and no context. */
+  static ahead(iterator: RemoteIterator): RemoteIterator {
+    iterator.#begun = true
+    return iterator
+  }
+
   [Symbol.asyncIterator](): this {
     return this
   }

@@ -22,7 +22,8 @@ export class HomeWritable implements HomeFlow {
 
   async drive(method: string, given: unknown): Promise<void> {
     // Nothing else: it might be an object of this side, which the other one may not read.
-    if (method === 'pipe' && given instanceof RemoteIterator && !this.#piped) return this.#pipe(given)
+    if (method === 'pipe' && given instanceof RemoteIterator && !this.#piped)
+      return this.#pipe(RemoteIterator.ahead(given))
     if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
     // At once, also while a chunk is being written.
     await this.#abort(given)

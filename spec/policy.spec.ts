@@ -332,7 +332,7 @@ t.test('before is told of what is asked of iterators and streams, and can refuse
       }
       await read()
       const byHand = await root.numbers()
-      await byHand.next()
+      await byHand.next('first')
       await byHand.return()
       const writer = (await root.sink()).getWriter()
       await writer.write('x')
@@ -342,7 +342,7 @@ t.test('before is told of what is asked of iterators and streams, and can refuse
         'call root.numbers()',
         /^iterate /,
         'call root.numbers()',
-        /^call .*\.next\(\)$/,
+        /^call .*\.next\("first"\)$/,
         /^call .*\.return\(\)$/,
         'call root.sink()',
         /^call .*\.pipe\(.+\)$/
@@ -350,7 +350,7 @@ t.test('before is told of what is asked of iterators and streams, and can refuse
       refused = 'iterate'
       t.match(await rejection(read()), { name: 'RangeError', message: 'not for you' })
       refused = 'next'
-      t.match(await rejection((await root.numbers()).next()), { name: 'RangeError' })
+      t.match(await rejection((await root.numbers()).next('first')), { name: 'RangeError' })
       refused = 'pipe'
       const other = (await root.sink()).getWriter()
       t.match(await rejection(other.write('x').then(() => other.close())), { name: 'RangeError' })
