@@ -234,7 +234,8 @@ export class Inflow implements ArrivedFlow {
     for (const { resolve } of this.#readers.splice(0)) resolve({ done: true, value: undefined })
     this.held = undefined
     try {
-      return gone ? { done: true, value } : await this.#ask('return', value)
+      const over = { done: true, value }
+      return gone ? over : await this.port.session.unlessAway(this.#ask('return', value), over)
     } finally {
       this.#finish()
     }

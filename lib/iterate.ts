@@ -1,21 +1,23 @@
 // What `for await` does with what stands for something remote.
 import type { CallOptions } from './call-options.js'
-import { type Ref, stateOf } from './netref.js'
+import { type Ref, type Requester, stateOf } from './netref.js'
 import { Op } from './protocol.js'
 
 type Step = IteratorResult<unknown>
 
 /** Walks a remote collection, or an object whose iterator is exposed: its home hands over an iterator. */
 export function iterateNetref(ref: Ref, options?: CallOptions): AsyncIterableIterator<unknown> {
-  return new Walk(() => ref.request(Op.iterate, [], undefined, options).settled(), options, ref.proxy)
+  const read = () => ref.request(Op.iterate, [], undefined, options).settled()
+  return new Walk(ref.session, read, options, ref.proxy)
 }
 
 /** Walks what a result or a member turns out to be: a remote iterator, a stream, a netref, or a copied collection. */
 export function iterateLater(
+  session: Requester,
   read: () => Promise<unknown>,
   options?: CallOptions
 ): AsyncIterableIterator<unknown> {
-  return new Walk(read, options)
+  return new Walk(session, read, options)
 }
 
 class Walk implements AsyncIterableIterator<unknown> {
@@ -23,6 +25,7 @@ class Walk implements AsyncIterableIterator<unknown> {
   #begun: Promise<AsyncIterator<unknown>> | undefined
 
   constructor(
+    private readonly session: Requester,
     private readonly read: () => Promise<unknown>,
     private readonly options: CallOptions | undefined,
     /** The netref that is walked, kept alive until that has begun. */
@@ -38,7 +41,11 @@ class Walk implements AsyncIterableIterator<unknown> {
   }
 
   return(value?: unknown): Promise<Step> {
-    return this.#do(async steps => (await steps.return?.(value)) ?? { done: true, value })
+    const over = { done: true, value }
+    return this.session.unlessAway(
+      this.#do(async steps => (await steps.return?.(value)) ?? over),
+      over
+    )
   }
 
   throw(reason?: unknown): Promise<Step> {

@@ -2,6 +2,7 @@
 //
 // A frame is kept until the other side has counted it, and sent again on the next transport: each takes effect once and
 // in order, whatever died whenever.
+import { type Deadline, deadlineIn } from './deadline.js'
 import type { Trace } from './debug.js'
 import { LimitError, ProtocolError, type Reason, reasonOf } from './errors.js'
 import type { FrameData } from './frame.js'
@@ -38,6 +39,8 @@ export interface LinkSetup {
   readonly trace: Trace | undefined
 }
 
+/** How long the transport may take to open once the session is to close, in ms. */
+const OPEN_WITHIN = 2000
 const TOO_MANY_REPLIES = 'the caller has not read the replies it was sent before'
 
 export type LinkState = 'connecting' | 'open' | 'interrupted' | 'closed'
@@ -51,6 +54,8 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   readonly #heartbeat: Heartbeat
   readonly #patience: Patience
   #closing: Reason | undefined
+  /** Until the transport has to be open, where the session closes once what was called is sent. */
+  #opening: Deadline | undefined
   #keepsAlive = true
   #gone: (() => void) | undefined
   /** Resolves when the transport is gone. */
@@ -127,6 +132,7 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   unref(): void {
     this.#keepsAlive = false
     this.transport.unref()
+    this.#opening?.unref()
     this.#recovery?.unref()
   }
 
@@ -189,7 +195,7 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   }
 
   /**
-   * Sends what waits, then closes. What was called before the transport is open waits for that.
+   * Sends what waits, then closes. What was called before the transport is open waits for that, but not for long.
    *
    * @returns how many frames have left, or may leave yet
    */
@@ -199,6 +205,8 @@ export class Link implements TransportListener, Source, Pulse, Unread {
     this.receiver.close()
     const { transport } = this.receiver
     if (first && this.state === 'connecting' && transport && this.sender.waitingForMore) {
+      this.#opening = deadlineIn(OPEN_WITHIN, () => this.close(reason))
+      if (!this.#keepsAlive) this.#opening.unref()
       return Number.POSITIVE_INFINITY
     }
     const there = transport && this.state !== 'closed'
@@ -212,6 +220,7 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   /** No transport carries the link any more, and none will. */
   #leave(): void {
     this.#stop()
+    this.#opening?.stop()
     this.#recovery?.stop()
     this.state = 'closed'
   }

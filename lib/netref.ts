@@ -23,6 +23,8 @@ export interface Requester {
   release(ref: Ref): void
   /** Told of a failed result that nobody has awaited or chained on so far. */
   unobserved(result: Result): void
+  /** What `asked` comes to; where no transport is there to bring it, `otherwise`, and what it fails with is reported. */
+  unlessAway<T>(asked: Promise<T>, otherwise: T): Promise<T>
 }
 
 export type Done = (value: unknown) => unknown
@@ -231,7 +233,8 @@ class Step extends Handler {
   }
 
   local(name: string | symbol): unknown {
-    if (name === Symbol.asyncIterator) return () => iterateLater(() => this.read(), this.options)
+    if (name === Symbol.asyncIterator)
+      return () => iterateLater(this.base.session, () => this.read(), this.options)
     if (name !== 'then') return undefined
     return (done: Done, failed: Failed) => this.read().then(done, failed)
   }

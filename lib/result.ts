@@ -200,7 +200,7 @@ export class Result extends Handler {
       case 'finally':
         return (last: () => void) => this.settled().finally(last)
       case Symbol.asyncIterator:
-        return () => iterateLater(() => this.settled(), this.options)
+        return () => iterateLater(this.session, () => this.settled(), this.options)
       default:
         return undefined
     }

@@ -201,6 +201,24 @@ export class Session<Root extends object = object, Identity = unknown> {
     })
   }
 
+  /** @internal */
+  unlessAway<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let left = false
+      const leave = () => {
+        left = true
+        resolve(otherwise)
+      }
+      const off = this.on('interrupted', leave)
+      if (this.state === 'interrupted' || this.state === 'connecting') leave()
+      const failed = (error: unknown) => {
+        if (!left) reject(error)
+        else if (!(error instanceof SessionEndedError)) this.report(error)
+      }
+      asked.then(resolve, failed).finally(off)
+    })
+  }
+
   /** @internal Told of a failure nobody awaits. */
   report(error: unknown, call?: string): void {
     this.setup.onError(error, call === undefined ? { session: this } : { session: this, call })

@@ -140,7 +140,8 @@ class Pipe {
 
   async abort(reason: unknown): Promise<void> {
     try {
-      await this.ref.request(Op.drive, 'abort', reason).settled()
+      const { ref } = this
+      await ref.session.unlessAway(ref.request(Op.drive, 'abort', reason).settled(), undefined)
     } finally {
       this.#release()
     }
