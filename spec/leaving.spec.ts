@@ -125,6 +125,25 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   await server.close()
 })
 
+t.test('who has left is told of no end of the session', async t => {
+  const faults: unknown[] = []
+  const server = await serve({ never: () => new Promise(() => {}) }, { port: 0 })
+  const conn = connect<Loose>(server.url, { onError: error => faults.push(error) })
+  const unread = (conn.root as Loose).never()[Symbol.asyncIterator]()
+  t.equal(conn.state, 'connecting')
+  t.same(
+    await unread.return('left'),
+    { done: true, value: 'left' },
+    'nor does it wait for the first connection'
+  )
+  await conn.ping()
+  await conn.close()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(faults, [])
+  await assertClean(t, conn.session)
+  await server.close()
+})
+
 t.test('close() does not wait long for a server that takes the connection and says nothing', async t => {
   const silent = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
   const mute = new WebSocketServer({ port: 0, host: '127.0.0.1' })
