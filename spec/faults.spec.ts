@@ -701,7 +701,7 @@ t.test('who holds an object of ours has no way to read what it may not', async t
       return value
     }
     async exposed_first(it: AsyncIterator<unknown>) {
-      return (await it.next()).value
+      return (await it.next('by hand')).value
     }
   }
   const server = await serve(new Bank(), { port: 0, resumeWindow: 0 })

@@ -988,6 +988,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         yield Promise.resolve('there')
       },
       *none() {},
+      bare: () => iterator({ next: () => ({ value: 1 }) }),
       closedLater: () =>
         iterator({
           next: async () => ({ done: false, value: 1 }),
@@ -1027,6 +1028,8 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
       t.match(await rejection(plain.throw(new Error('no throw here'))), { message: 'no throw here' })
       t.same(await plain.next(), { done: true, value: undefined })
       t.same(await (await root.promises()).next(), { done: false, value: 'there' })
+      t.same(await (await root.promises()).next('by hand'), { done: false, value: 'there' })
+      t.same(await (await root.bare()).next('by hand'), { done: false, value: 1 }, 'a step without `done`')
 
       const unsendable = await root.talk()
       await unsendable.next()
