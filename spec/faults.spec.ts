@@ -427,7 +427,7 @@ fault('a release that crosses a re-send does not free', async (t, root, _session
 // birpc
 
 fault('rpc.valueOf does not kill the server', async (t, root) => {
-  for (const name of ['valueOf', 'toString', 'hasOwnProperty', 'call', 'apply', 'bind', '__defineGetter__']) {
+  for (const name of ['valueOf', 'toString', 'hasOwnProperty', '__defineGetter__']) {
     for (const ref of [root, root.add, root.get(), root.list, await root.get(), await root.add]) {
       await refused(t, ref[name]('x'))
       await refused(t, ref[name].call('x'))
