@@ -1,13 +1,13 @@
 // Signals of calls that are under way: those that abort with them, and those that came with them, as promises may.
+import type { Delivery } from './delivery.js'
 import { type Reason, SessionEndedError } from './errors.js'
-import type { Once } from './settling.js'
 import { SparseMap } from './sparse-map.js'
 
 export class CallSignals {
   /** What aborts calls, where they asked. */
   readonly #controllers = new SparseMap<number, AbortController>()
-  /** Promises and signals that came with calls. */
-  readonly #held = new SparseMap<number, readonly Once[]>()
+  /** What came with calls. */
+  readonly #held = new SparseMap<number, Delivery>()
   #ended: Reason | undefined
 
   /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
@@ -28,12 +28,12 @@ export class CallSignals {
   }
 
   /** What came with a call is held until it is over. */
-  hold(call: number, flows: readonly Once[] | undefined): void {
-    if (flows) this.#held.set(call, flows)
+  hold(call: number, delivery: Delivery | undefined): void {
+    if (delivery) this.#held.set(call, delivery)
   }
 
-  /** The call is over. @returns what came with it, to be let go */
-  over(call: number): readonly Once[] | undefined {
+  /** The call is over. @returns what came with it */
+  over(call: number): Delivery | undefined {
     if (this.#controllers.size > 0) this.#controllers.delete(call)
     if (this.#held.size === 0) return undefined
     const held = this.#held.get(call)

@@ -5,6 +5,7 @@ import { startCall } from './call-context.js'
 import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
 import { apart } from './contexts.js'
+import type { Delivery } from './delivery.js'
 import { Witness } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, refusalError, refusalOf, writeDown } from './errors.js'
 import { grantOf } from './expose.js'
@@ -141,7 +142,8 @@ export class Callee {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
-    this.#signals.hold(id, flows.takeFresh())
+    const delivery = this.references.delivered()
+    this.#signals.hold(id, delivery)
     const excess = this.#beyondLimits(id, keys.length)
     if (excess) return this.fail(id, excess, false)
     if (this.#witness.wanted) this.#witness.called(id, op, labelOf(target) + formatPath(path), operand)
@@ -154,7 +156,7 @@ export class Callee {
         if (refusal !== undefined) return this.fail(id, refusal)
         if (!answer.ok) return this.fail(id, answer.error)
         const { value, self } = answer
-        const origin = { self, called: true }
+        const origin = { self, called: true, delivery }
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
         this.#carryOut(id, operation, parent, begun)
       }
@@ -179,7 +181,8 @@ export class Callee {
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
       const { object } = entry
-      this.#carryOut(id, () => ({ value: flows.drive(target, object, path as string, operand) }), parent)
+      const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
+      this.#carryOut(id, driven, parent)
     } else if (flows.has(target) && !grantOf(entry.object)) {
       this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {
@@ -194,7 +197,7 @@ export class Callee {
       this.#carryOut(id, () => ({ value: once }), parent)
     } else {
       const { object, self } = entry
-      const origin = { self, isRoot: target === 0, held: true, called: true, again }
+      const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
       const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
       this.#carryOut(id, operation, parent)
     }
@@ -212,13 +215,20 @@ export class Callee {
     return `${labelOf(target)}${formatPath(path)}()`
   }
 
-  /** The caller waits no longer. @throws ProtocolError for a call that was not made */
-  cancel([, id, , groups]: Cancel, reason: unknown): void {
+  /**
+   * The caller waits no longer.
+   *
+   * @returns whether somebody has the reason
+   * @throws ProtocolError for a call that was not made
+   */
+  cancel([, id, , groups]: Cancel, reason: unknown): boolean {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (this.#waiting.delete(id)) return this.#weights.free(id)
+    if (this.#waiting.delete(id)) this.#letGo(id)?.over()
     // A reason that is one too many is not kept.
     const kept = this.weight <= MOST_KEPT * this.limits.bufferedBytes
-    if (this.#signals.abort(id, kept ? reason : undefined) && kept) this.#hold(id, groups)
+    const told = this.#signals.abort(id, kept ? reason : undefined) && kept
+    if (told) this.#hold(id, groups)
+    return told
   }
 
   /** A signal for a call that is under way. */
@@ -226,11 +236,10 @@ export class Callee {
     return this.#signals.of(id)
   }
 
-  /** The call is over. */
-  #letGo(id: number): void {
+  /** The call is over. @returns what came with it */
+  #letGo(id: number): Delivery | undefined {
     if (this.#weights.total > 0) this.#weights.free(id)
-    const held = this.#signals.over(id)
-    if (held) this.references.flows.letGo(held)
+    return this.#signals.over(id)
   }
 
   /** What a call is refused for that is one too many. */
@@ -284,9 +293,13 @@ export class Callee {
 
   /** Answers with a value, and lets the calls run that wait for it. */
   reply(id: number, outcome: Outcome): void {
-    const { value, self } = outcome
-    if (this.#ended) return this.references.letGo(value)
-    this.#letGo(id)
+    if (this.#ended) return this.references.letGo(outcome.value)
+    const delivery = this.#letGo(id)
+    this.#reply(id, outcome)
+    delivery?.over()
+  }
+
+  #reply(id: number, { value, self }: Outcome): void {
     if (id < 0) {
       this.references.letGo(value)
       this.#witness.replied(id, true, value)
@@ -308,7 +321,12 @@ export class Callee {
   fail(id: number, error: unknown, kept = true): void {
     if (this.#ended) return this.references.letGo(error)
     if (kept && (this.#weights.of(id) ?? this.weigh()) > LEAST) writeDown(error)
-    this.#letGo(id)
+    const delivery = this.#letGo(id)
+    this.#fail(id, error, kept)
+    delivery?.over()
+  }
+
+  #fail(id: number, error: unknown, kept: boolean): void {
     if (id < 0) {
       silenceAll(error)
       this.#tell(error, this.#labelOf(id))

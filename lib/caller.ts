@@ -35,7 +35,7 @@ import { Result } from './result.js'
 import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
 import { tracing } from './tracing.js'
-import { unbox } from './unbox.js'
+import { turnBack, unbox } from './unbox.js'
 import { silenceAll, unsend } from './unsent.js'
 
 /** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
@@ -220,7 +220,10 @@ export class Caller {
   /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one, or none at all */
   settle([op, id, json, groups]: Reply, bytes: readonly Uint8Array[]): void {
     const result = this.#waiting(id)
-    const { flows } = this.references
+    if (!result) {
+      turnBack(json, groups, this.references)
+      return void this.#over(id)
+    }
     let value: unknown
     try {
       value = unbox(json, groups, bytes, this.references)
@@ -228,12 +231,12 @@ export class Caller {
       if (!(error instanceof Refusal)) throw error
       return this.refuse(id, error.code, error.message)
     } finally {
-      flows.letGo(flows.takeFresh())
+      this.references.delivered()?.letGo()
     }
     const watched = this.#over(id)
     if (watched) this.adopt(value, watched.options)
-    if (op === Op.result) result?.fulfil(value)
-    else result?.reject(value, true)
+    if (op === Op.result) result.fulfil(value)
+    else result.reject(value, true)
     this.#witness.replied(id, op === Op.result, value)
   }
 

@@ -1,5 +1,6 @@
 // The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
 // for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
+import type { Delivery } from './delivery.js'
 import { Refusal } from './errors.js'
 import { grantOf, inheritRule, isMarkedName, isRuledName, type Mark, markOf, ROOT } from './expose.js'
 import { describe } from './labels.js'
@@ -70,6 +71,8 @@ export interface Origin {
   readonly called?: boolean | undefined
   /** Whether the operation may have been carried out before. */
   readonly again?: boolean | undefined
+  /** What came with the operand: whoever passes that to a user's code hands it over. */
+  readonly delivery?: Delivery | undefined
 }
 
 export type Members = Record<Name, unknown>

@@ -3,6 +3,7 @@
 import { boxValue, type Giver, type Payload } from './box.js'
 import type { CallOptions } from './call-options.js'
 import type { Channel } from './channel.js'
+import type { Delivery } from './delivery.js'
 import {
   LimitError,
   ProtocolError,
@@ -26,15 +27,15 @@ import { ArrivedPromise, ArrivedSignal, HomePromise, HomeSignal, Once } from './
 import { type Origin, originOf } from './source.js'
 import { SparseMap } from './sparse-map.js'
 import { inMicrotask } from './ticks.js'
-import { type Taker, unbox } from './unbox.js'
+import { type Taker, turnBack, unbox } from './unbox.js'
 import { type Home, silenceAll, unsend } from './unsent.js'
 import type { FlowKind } from './values.js'
 import { ArrivedWritable, HomeWritable } from './writable.js'
 
 /** What stands at home behind a reference with a flow. */
 export interface HomeFlow {
-  /** Carries out what its holder asks for. @throws Refusal for what it does not offer */
-  drive?(method: string, value: unknown): unknown
+  /** Carries out what its holder asks for; it hands over what came with the value. @throws Refusal for what it does not offer */
+  drive?(method: string, value: unknown, delivery: Delivery | undefined): unknown
   /** So many items have been read. With `window` so many may be ahead from now on; reading begins where none were read. */
   pull?(read: number, window: number | undefined): void
   /** Tells again how it ended, if it has: who was told that may have let go of it before another reference came. */
@@ -50,11 +51,13 @@ export interface ArrivedFlow {
   readonly ref: Ref
   /** What the user has of it. */
   readonly facade: object
-  /** @throws ProtocolError where it has no items */
-  items(items: unknown[], ask: boolean, size: number): void
-  ended(ok: boolean, value: unknown, size?: number): void
+  /** `delivery` is what came with them. @throws ProtocolError where it has no items */
+  items(items: unknown[], ask: boolean, size: number, delivery: Delivery | undefined): void
+  ended(ok: boolean, value: unknown, size?: number, delivery?: Delivery): void
   /** It was released, or the session has ended: nothing more will come. */
   lost(reason: Error): void
+  /** Nobody ever had it. */
+  declined?(): void
 }
 
 /** How what flows leaves. */
@@ -76,10 +79,15 @@ export interface Holder {
   objectOf(id: number): object
 }
 
+/** What knows what came in the message that was read last. */
+export interface Receiver {
+  delivered(): Delivery | undefined
+}
+
 /** What a flow asks of its session. */
 export interface FlowPort {
   readonly channel: FlowChannel
-  readonly references: Giver & Taker & Holder & Home
+  readonly references: Giver & Taker & Holder & Receiver & Home
   readonly session: Requester
   readonly report: Report
   /** The most that may wait here to be read, in bytes; and how much does. */
@@ -107,8 +115,6 @@ const NO_BYTES: readonly Uint8Array[] = []
 export class Flows implements FlowPort {
   readonly #home = new SparseMap<number, HomeFlow>()
   readonly #arrived = new SparseMap<number, ArrivedFlow>()
-  /** Promises and signals that came in the message that is being read. */
-  #fresh: Once[] = []
   /** Those that have items to send at the end of the tick. */
   readonly #waiting = new Set<Outflow>()
   /** Flows of ours that are to tell again how they ended. However often the peer asks for that, each does so once. */
@@ -213,11 +219,11 @@ export class Flows implements FlowPort {
   }
 
   /** @throws Refusal when there is no flow, or it does not offer that */
-  drive(id: number, object: object, method: string, value: unknown): unknown {
+  drive(id: number, object: object, method: string, value: unknown, delivery: Delivery | undefined): unknown {
     const flow = this.#home.get(id)
     if (flow?.drive) {
       this.ask?.('call', object, [method], value === undefined ? [] : [value])
-      return flow.drive(method, value)
+      return flow.drive(method, value, delivery)
     }
     throw new Refusal('not-exposed', 'it is no iterator or stream')
   }
@@ -235,22 +241,17 @@ export class Flows implements FlowPort {
   // What has arrived.
 
   /** What stands for a reference with a flow that has arrived. */
-  take(kind: FlowKind, netref: object, data: readonly unknown[]): object {
-    const ref = stateOf(netref)!.ref!
+  take(kind: FlowKind, ref: Ref, data: readonly unknown[], delivery: Delivery): object {
     let flow = this.#arrived.get(ref.id)
     if (flow?.ref !== ref) {
       flow = this.#makeArrived(kind, ref, data)
       this.#arrived.set(ref.id, flow)
-      facades.set(netref, flow.facade)
-      netrefs.set(flow.facade, netref)
+      facades.set(ref.proxy, flow.facade)
+      netrefs.set(flow.facade, ref.proxy)
       if (this.#ended) flow.lost(new SessionEndedError(this.#ended))
     }
-    const { facade } = flow
-    if (flow instanceof Once) {
-      flow.hold()
-      this.#fresh.push(flow)
-    }
-    return facade
+    if (flow instanceof Once) delivery.hold(flow)
+    return flow.facade
   }
 
   #makeArrived(kind: FlowKind, ref: Ref, data: readonly unknown[]): ArrivedFlow {
@@ -268,19 +269,17 @@ export class Flows implements FlowPort {
     }
   }
 
-  /** What came since this was asked for last: to be held until its call is over. */
-  takeFresh(): readonly Once[] | undefined {
-    if (this.#fresh.length === 0) return undefined
-    const fresh = this.#fresh
-    this.#fresh = []
-    return fresh
-  }
-
   /** A value came as the answer to a call with options. */
   adopt(value: unknown, options: CallOptions): void {
     const ref = typeof value === 'object' && value !== null ? refBehind(value) : undefined
     const flow = ref && this.#arrived.get(ref.id)
     if (flow instanceof Inflow) flow.use(options)
+  }
+
+  /** A netref is about to be released that nobody ever had. */
+  declined(ref: Ref): void {
+    const flow = this.#arrived.get(ref.id)
+    if (flow?.ref === ref) flow.declined?.()
   }
 
   /** A netref was released here. */
@@ -296,19 +295,21 @@ export class Flows implements FlowPort {
     const [op, id] = message
     if (op === Op.pull) return this.#pull(id, message[2], message[3])
     const flow = this.#arrived.get(id)
+    if (!flow) return turnBack(message[3], message[4], this.references)
     let value: unknown
+    let delivery: Delivery | undefined
     try {
       value = unbox(message[3], message[4], bytes, this.references)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      if (!flow) return
       const refused = refusalError(error.code, flow.ref.label, error.message)
       return flow.ended(false, aboutCall(refused, this.references))
     } finally {
-      this.letGo(this.takeFresh())
+      delivery = this.references.delivered()
+      delivery?.letGo()
     }
-    if (op === Op.items) flow?.items(value as unknown[], message[2] === 1, size)
-    else flow?.ended(message[2] === 1, value, size)
+    if (op === Op.items) flow.items(value as unknown[], message[2] === 1, size, delivery)
+    else flow.ended(message[2] === 1, value, size, delivery)
   }
 
   #pull(id: number, read: number, window: number | undefined): void {
@@ -323,11 +324,6 @@ export class Flows implements FlowPort {
       }
       flow.pull(read, window)
     } else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
-  }
-
-  /** Their call is over. */
-  letGo(held: readonly Once[] | undefined): void {
-    for (const flow of held ?? []) flow.letGo()
   }
 
   /** The session has ended. What stands at home ends as its references are given up. */

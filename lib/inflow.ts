@@ -1,5 +1,6 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
 import type { CallOptions } from './call-options.js'
+import type { Delivery } from './delivery.js'
 import { LimitError, ReleasedError, writeDown } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
@@ -17,6 +18,8 @@ interface Batch {
   next: number
   readonly ask: boolean
   size: number
+  /** What came with those that are not read. */
+  readonly delivery: Delivery | undefined
 }
 
 /** How it ended: that waits as items do. */
@@ -24,6 +27,7 @@ interface End {
   readonly ok: boolean
   readonly value: unknown
   readonly size: number
+  readonly delivery?: Delivery | undefined
 }
 
 interface Reader {
@@ -43,6 +47,8 @@ export class Inflow implements ArrivedFlow {
   #unread = 0
   readonly #readers: Reader[] = []
   #end: End | undefined
+  /** What came with the item that was read last. */
+  #taken: Delivery | undefined
   /** How many items its home was told that it may be ahead; 0 where none were asked for. */
   #asked = 0
   /** How many the last reader lets it be ahead. */
@@ -106,6 +112,7 @@ export class Inflow implements ArrivedFlow {
 
   #take(): Step {
     const batch = this.#batches[0]!
+    this.#taken = batch.delivery?.take(batch.next)
     const value = batch.items[batch.next++]
     this.#count++
     this.#unread--
@@ -117,17 +124,23 @@ export class Inflow implements ArrivedFlow {
     return { done: false, value }
   }
 
+  /** Who asked for the item that was read last cannot have it. */
+  unread(): void {
+    this.#taken?.giveBack()
+  }
+
   /** Told once how it ended; later it is just over. */
   #atEnd(): Promise<Step> {
-    const { ok, value } = this.#end ?? { ok: true, value: undefined }
+    const { ok, value, delivery } = this.#end ?? { ok: true, value: undefined }
+    delivery?.handOver()
     this.#endWith(undefined)
     this.#finish()
     return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
   }
 
-  items(items: unknown[], ask: boolean, size: number): void {
-    if (this.#over || this.#end || this.#deaf || items.length === 0) return
-    this.#batches.push({ items, next: 0, ask, size })
+  items(items: unknown[], ask: boolean, size: number, delivery: Delivery | undefined): void {
+    if (this.#over || this.#end || this.#deaf || items.length === 0) return delivery?.giveBack()
+    this.#batches.push({ items, next: 0, ask, size, delivery })
     this.#unread += items.length
     this.port.buffered += size
     while (this.#readers.length > 0 && this.#batches.length > 0) this.#readers.shift()!.resolve(this.#take())
@@ -141,15 +154,16 @@ export class Inflow implements ArrivedFlow {
     }
   }
 
-  ended(ok: boolean, value: unknown, size = 0): void {
-    if (this.#over || this.#end || this.#deaf) return
-    this.#endWith({ ok, value, size })
+  ended(ok: boolean, value: unknown, size = 0, delivery?: Delivery): void {
+    if (this.#over || this.#end || this.#deaf) return delivery?.giveBack()
+    this.#endWith({ ok, value, size, delivery })
     if (this.#readers.length > 0) this.#tellReaders()
     else this.#failsBeyondLimit()
   }
 
   #endWith(end: End | undefined): void {
     this.port.buffered += (end?.size ?? 0) - (this.#end?.size ?? 0)
+    this.#end?.delivery?.giveBack()
     this.#end = end
   }
 
@@ -203,7 +217,10 @@ export class Inflow implements ArrivedFlow {
   }
 
   #drop(): void {
-    for (const { size } of this.#batches.splice(0)) this.port.buffered -= size
+    for (const { size, delivery } of this.#batches.splice(0)) {
+      this.port.buffered -= size
+      delivery?.giveBack()
+    }
     this.#unread = 0
   }
 

@@ -150,6 +150,8 @@ export class Ref extends Handler implements Import<object> {
   readonly path = NOWHERE
   readonly #proxy: { deref(): object | undefined }
   receipts = 1
+  /** Receipts of these that came for nobody. */
+  unwanted = 0
   /** What the collector has of it; not there for the root. */
   watch: Watch | undefined
 

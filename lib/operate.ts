@@ -18,10 +18,11 @@ import {
 } from './exposure.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
-import { isNetref, request } from './netref.js'
+import { isNetref, request, stateOf } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
 import { isA } from './realms.js'
+import { Result } from './result.js'
 import { type Source, steppedBy } from './source.js'
 import { silenceAll } from './unsent.js'
 import { isIterable, travelOf } from './values.js'
@@ -70,12 +71,12 @@ export function operate(
       return outcome(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[], exposure, origin) }
+      return { value: call(object[member], object, name, operand as unknown[], exposure, origin, op) }
     case Op.construct:
       return { value: construct(object[member], name, operand as unknown[], origin) }
     case Op.set:
     case Op.delete:
-      return { value: write(op, object, member, name, operand, exposure) }
+      return { value: write(op, object, member, name, operand, exposure, origin) }
     default:
       throw new Refusal('not-exposed', 'it is no iterator or stream')
   }
@@ -122,10 +123,14 @@ const passOn = (
   op: OperationCode,
   path: readonly Name[],
   operand: unknown,
-  { called, again }: Origin
+  { called, again, delivery }: Origin
 ): unknown => {
   if (again) throw mayHaveRun(path.at(-1))
-  return request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+  const result = request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+  const passed = stateOf(result)?.base
+  // What was not sent on is nobody's.
+  if (!(passed instanceof Result && passed.failed)) delivery?.handOver()
+  return result
 }
 
 function call(
@@ -134,18 +139,20 @@ function call(
   name: Name | undefined,
   args: unknown[],
   exposure: Exposure,
-  origin: Origin
+  origin: Origin,
+  op: OperationCode = Op.call
 ): unknown {
   if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
-  if (isNetref(fn)) return passOn(fn, Op.call, [], args, origin)
+  if (isNetref(fn)) return passOn(fn, op, [], args, origin)
   if (typeof fn !== 'function') {
     silenceAll(fn)
     throw new Refusal('not-callable', `${what(name)} is not a function`)
   }
   const rule = ruleOf(fn)
-  if (!rule) return Reflect.apply(fn, self, args)
-  if (!permits(rule)) throw notExposed(name ?? 'it', exposure)
-  return Reflect.apply(fn, self, rule.check ? rule.check(name, args) : args)
+  if (rule && !permits(rule)) throw notExposed(name ?? 'it', exposure)
+  const taken = rule?.check ? rule.check(name, args) : args
+  origin.delivery?.handOver()
+  return Reflect.apply(fn, self, taken)
 }
 
 function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
@@ -154,6 +161,7 @@ function construct(type: unknown, name: Name | undefined, args: unknown[], origi
     silenceAll(type)
     throw new Refusal('not-callable', `${what(name)} is not a class`)
   }
+  origin.delivery?.handOver()
   return Reflect.construct(type, args)
 }
 
@@ -177,11 +185,18 @@ function write(
   member: Name,
   name: Name,
   value: unknown,
-  exposure: Exposure
+  exposure: Exposure,
+  origin: Origin
 ): undefined {
   const allowed = op === Op.set ? exposure.allowSetAttrs : exposure.allowDeleteAttrs
   if (!allowed && !grantOf(object)?.write.has(name)) throw notWritable(op, name)
-  const done = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
+  let done = true
+  try {
+    done = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
+  } finally {
+    // A setter that throws may have it.
+    if (done) origin.delivery?.handOver()
+  }
   if (!done)
     throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)
   return undefined

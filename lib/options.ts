@@ -161,7 +161,8 @@ export interface CommonOptions extends ExposureOptions {
   readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
   /**
    * Decides on, or takes down, all that the peer asks for: told of each call, read and the like before it is done, and
-   * at once. What it throws, the peer gets, and nothing is done.
+   * at once. What it throws, the peer gets, and nothing is done: netrefs among the arguments are given back then, unless
+   * they came in another call, too.
    *
    * @default everything that is exposed may be done
    * @example

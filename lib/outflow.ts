@@ -1,6 +1,7 @@
 // An iterator of this side that the other side reads: its items go in batches, as far ahead as there is credit.
 import { boxArguments } from './box.js'
 import { Credit } from './credit.js'
+import type { Delivery } from './delivery.js'
 import { Refusal } from './errors.js'
 import type { FlowPort, HomeFlow } from './flows.js'
 import { formatItems } from './protocol.js'
@@ -199,16 +200,17 @@ export class Outflow implements HomeFlow {
     return this.#source
   }
 
-  drive(method: string, value: unknown): unknown {
+  drive(method: string, value: unknown, delivery: Delivery | undefined): unknown {
     switch (method) {
       case 'next':
         if (this.#ended) return DONE
         this.#source ??= this.origin.source ?? this.origin.open()
+        delivery?.handOver()
         return this.#answer(() => this.#source!.next(value))
       case 'throw':
-        return this.#throw(value)
+        return this.#throw(value, delivery)
       case 'return':
-        return this.#return(value)
+        return this.#return(value, delivery)
       default:
         throw new Refusal('not-exposed', 'an iterator has `next`, `return` and `throw`')
     }
@@ -235,11 +237,14 @@ export class Outflow implements HomeFlow {
   }
 
   /** Nothing more is read ahead until the holder begins again. One that cannot be thrown at is closed. */
-  #throw(error: unknown): unknown {
+  #throw(error: unknown, delivery: Delivery | undefined): unknown {
     this.#reading = false
     this.#drop()
     const source = this.#driven
-    if (!this.#ended && source?.throw) return this.#answer(() => source.throw!(error))
+    if (!this.#ended && source?.throw) {
+      delivery?.handOver()
+      return this.#answer(() => source.throw!(error))
+    }
     const rethrow = (step: unknown) => {
       this.#unsent(step)
       throw error
@@ -252,11 +257,12 @@ export class Outflow implements HomeFlow {
    * An iterator in the midst of an item closes when it is through with it, which may be never: it is not waited for.
    * A stream can be cancelled at any time.
    */
-  #return(value: unknown): unknown {
+  #return(value: unknown, delivery?: Delivery): unknown {
     const closed = { done: true, value }
     if (this.#ended) return closed
     this.#ended = true
     this.#drop()
+    delivery?.handOver()
     if (this.#waits === 'item' && !this.origin.restore) {
       this.#stop(value)
       return closed

@@ -105,12 +105,23 @@ function inPieces(source: Source, size: () => number): Source {
   }
 }
 
+type Controller = ReadableByteStreamController | ReadableStreamDefaultController
+
 /** A stream to read here what its home sends. */
 export function readableOf(inflow: Inflow, bytes: boolean): ReadableStream {
+  const enqueue = (controller: Controller, value: unknown) => {
+    try {
+      controller.enqueue((bytes ? own(value, inflow) : value) as Uint8Array)
+    } catch (error) {
+      // It was cancelled while the item was on its way here.
+      inflow.unread()
+      throw error
+    }
+  }
   const source = {
-    async pull(controller: ReadableByteStreamController | ReadableStreamDefaultController) {
+    async pull(controller: Controller) {
       const { done, value } = await inflow.read()
-      if (!done) return controller.enqueue((bytes ? own(value, inflow) : value) as Uint8Array)
+      if (!done) return enqueue(controller, value)
       controller.close()
       if ('byobRequest' in controller) controller.byobRequest?.respond(0)
     },

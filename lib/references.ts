@@ -1,5 +1,6 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
+import { Delivery } from './delivery.js'
 import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
@@ -36,6 +37,17 @@ const NAME_LENGTH = 60
 const shortened = (name: string) =>
   name.length <= NAME_LENGTH ? name : Array.from(name.slice(0, NAME_LENGTH)).join('')
 
+type Told = readonly [id: number, name: string, ...unknown[]]
+
+/** @throws ProtocolError for what is no reference */
+function told(kind: ReferenceKind, data: unknown): Told {
+  const isTold =
+    Array.isArray(data) && data[0] >= 0 && Number.isSafeInteger(data[0]) && typeof data[1] === 'string'
+  if (!isTold) throw new ProtocolError('a reference without an id and a name')
+  if (data[0] === 0 && isFlow(kind)) throw new ProtocolError('a root with a flow')
+  return data as unknown as Told
+}
+
 export class References implements Giver, Taker, Home {
   boxing!: Giver['boxing']
   readonly exports: ExportTable
@@ -43,6 +55,8 @@ export class References implements Giver, Taker, Home {
   readonly flows: Flows
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
+  /** What came in the message that is being read. */
+  #delivery: Delivery | undefined
   /** Whether the session has ended. A user's code may end it in the midst of boxing: nothing is kept from then on. */
   #ended = false
 
@@ -118,22 +132,50 @@ export class References implements Giver, Taker, Home {
     return this.exports.get(id)!.object
   }
 
-  take(kind: ReferenceKind, data: unknown): unknown {
+  take(kind: ReferenceKind, data: unknown, step?: unknown): unknown {
     if (kind === 'h') return this.#own(data)
-    const [id, name] = (Array.isArray(data) ? data : []) as [unknown, unknown]
-    if (!Number.isSafeInteger(id) || (id as number) < 0 || typeof name !== 'string') {
-      throw new ProtocolError('a reference without an id and a name')
-    }
-    if (isFlow(kind)) return this.flows.take(kind, this.#netref(id as number, name, false), data as unknown[])
-    return id === 0 ? this.rootRef.proxy : this.#netref(id as number, name, kind === 'f')
+    const reference = told(kind, data)
+    const id = reference[0]
+    if (id === 0) return this.rootRef.proxy
+    const ref = this.#receive(id, reference[1], kind === 'f')
+    this.#delivery ??= new Delivery(this)
+    this.#delivery.add(ref, step)
+    return isFlow(kind) ? this.flows.take(kind, ref, reference, this.#delivery) : ref.proxy
+  }
+
+  turnBack(kind: ReferenceKind, data: unknown): void {
+    if (kind === 'h') return
+    const id = told(kind, data)[0]
+    if (id === 0) return
+    const known = this.imports.receive(id)
+    if (known) this.decline(known)
+    else this.#free(id, 1)
+  }
+
+  refuse(): void {
+    this.#delivery?.giveBack()
+  }
+
+  /** What came by reference in the message that was read last, if anything did. */
+  delivered(): Delivery | undefined {
+    const delivery = this.#delivery
+    this.#delivery = undefined
+    return delivery
+  }
+
+  /** As long as the netref is anybody's, its home need not know. */
+  decline(ref: Ref): void {
+    if (++ref.unwanted < ref.receipts || this.#ended) return
+    this.flows.declined(ref)
+    this.release(ref)
   }
 
   made(values: number): void {
     this.channel.made(values)
   }
 
-  #netref(id: number, name: string, callable: boolean): object {
-    if (id === 0) throw new ProtocolError('a root with a flow')
+  /** A netref, which lives as long as this turn at the least. */
+  #receive(id: number, name: string, callable: boolean): Ref {
     const known = this.imports.receive(id)
     if (known) return known
     if (this.imports.size >= this.limits.imports) {
@@ -141,11 +183,10 @@ export class References implements Giver, Taker, Home {
       throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
     }
     const ref = new Ref(this.session, id, shortened(name), callable)
-    const { proxy } = ref
-    if (this.#ended) return proxy
+    if (this.#ended) return ref
     this.imports.add(ref)
-    collected.register(proxy, (ref.watch = { ref }))
-    return proxy
+    collected.register(ref.proxy, (ref.watch = { ref }))
+    return ref
   }
 
   /** One of our own that came home. */

@@ -31,7 +31,7 @@ export interface TypeOptions<T, W> {
   readonly encode: (instance: T) => W
   /**
    * The instance that stands for what arrived, which a peer may have made up: other data, netrefs, even objects of this
-   * side. If it throws, the call that carried the value rejects.
+   * side. If it throws, the call that carried the value rejects, and the netrefs it was given are given back.
    */
   readonly decode: (sent: W) => T
 }

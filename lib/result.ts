@@ -90,6 +90,10 @@ export class Result extends Handler {
     return this.#asked?.options
   }
 
+  get failed(): boolean {
+    return this.#state === 'rejected'
+  }
+
   get error(): unknown {
     return this.#value
   }

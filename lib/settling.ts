@@ -1,4 +1,5 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
+import type { Delivery } from './delivery.js'
 import { LimitError, ProtocolError, writeDown } from './errors.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'
@@ -64,6 +65,8 @@ export abstract class Once implements ArrivedFlow {
   abstract readonly facade: object
   #calls = 0
   #size = 0
+  /** What came with what it came to. */
+  #delivery: Delivery | undefined
 
   constructor(
     readonly ref: Ref,
@@ -74,7 +77,8 @@ export abstract class Once implements ArrivedFlow {
     return this.#calls > 0
   }
 
-  protected abstract settle(ok: boolean, value: unknown): void
+  /** @returns whether anybody may learn of it */
+  protected abstract settle(ok: boolean, value: unknown): boolean
 
   /** A call came with it. */
   hold(): void {
@@ -88,18 +92,25 @@ export abstract class Once implements ArrivedFlow {
     this.#size = 0
   }
 
-  ended(ok: boolean, value: unknown, size = 0): void {
+  ended(ok: boolean, value: unknown, size = 0, delivery?: Delivery): void {
     const { port } = this
     const kept = this.isHeld ? size : 0
     if (port.settled + kept <= port.bufferedBytes) {
       this.#size += kept
       port.settled += kept
-      return this.settle(ok, value)
+      if (this.settle(ok, value)) this.#delivery = delivery
+      else delivery?.giveBack()
+      return
     }
+    delivery?.giveBack()
     const message = `${this.ref.label}: more than ${port.bufferedBytes} bytes came for calls under way (limits.bufferedBytes)`
     const error = aboutCall(new LimitError('limit', message), port.references)
     writeDown(error)
     this.settle(false, error)
+  }
+
+  declined(): void {
+    this.#delivery?.giveBack()
   }
 
   items(): void {
@@ -134,10 +145,12 @@ export class ArrivedPromise extends Once {
     return this.#weak.deref()!
   }
 
-  protected settle(ok: boolean, value: unknown): void {
-    if (ok) this.#waiting?.resolve(value)
-    else this.#waiting?.reject(value)
+  protected settle(ok: boolean, value: unknown): boolean {
+    const waiting = this.#waiting
     this.#waiting = undefined
+    if (ok) waiting?.resolve(value)
+    else waiting?.reject(value)
+    return waiting !== undefined
   }
 }
 
@@ -162,10 +175,12 @@ export class ArrivedSignal extends Once {
     return this.#weak.deref()!
   }
 
-  protected settle(_ok: boolean, reason: unknown): void {
+  protected settle(_ok: boolean, reason: unknown): boolean {
     const signal = this.#weak.deref()
+    if (!signal || signal.aborted) return false
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
-    if (signal) controllers.get(signal)!.abort(reason ?? undefined)
+    controllers.get(signal)!.abort(reason ?? undefined)
+    return true
   }
 
   override hold(): void {

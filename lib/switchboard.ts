@@ -126,8 +126,8 @@ export class Switchboard {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
     }
-    const { flows } = this.references
-    flows.letGo(flows.takeFresh())
-    this.callee.cancel(message, reason)
+    const delivery = this.references.delivered()
+    if (this.callee.cancel(message, reason)) delivery?.letGo()
+    else delivery?.over()
   }
 }

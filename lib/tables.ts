@@ -140,12 +140,12 @@ export class ImportTable<T extends object, I extends Import<T>> {
     return this.#byId.values()[Symbol.iterator]()
   }
 
-  /** The netref for an id, if one lives: one receipt more. */
-  receive(id: number): T | undefined {
+  /** The entry for an id, if its netref lives: one receipt more. */
+  receive(id: number): I | undefined {
     const entry = this.#byId.get(id)
-    const proxy = entry?.proxy
-    if (entry && proxy) entry.receipts++
-    return proxy
+    if (!entry?.proxy) return undefined
+    entry.receipts++
+    return entry
   }
 
   add(entry: I): void {

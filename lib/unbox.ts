@@ -22,9 +22,14 @@ export interface Taker {
   /**
    * The object a reference stands for: a netref for 'o' and 'f', the original for 'h'.
    *
+   * @param step the first step of the way to it
    * @throws Refusal when it was released, ProtocolError when it was never given.
    */
-  take(kind: ReferenceKind, data: unknown): unknown
+  take(kind: ReferenceKind, data: unknown, step?: unknown): unknown
+  /** Gives a reference back that nobody takes. @throws ProtocolError for what is none */
+  turnBack(kind: ReferenceKind, data: unknown): void
+  /** Gives back what was taken of the message that is being read. */
+  refuse(): void
   /** So many values of a message were made: that takes a while. */
   made(values: number): void
   readonly limits: Pick<Limits, 'values' | 'bigintDigits' | 'regExpLength'>
@@ -37,6 +42,8 @@ interface Slot {
   readonly at: Container
   readonly key: string | number
   readonly raw: unknown
+  /** The first step of the way there. */
+  readonly step: unknown
 }
 
 /** Whether something is a list of the message itself, not one that was put into it: an object of this side, say. */
@@ -54,6 +61,7 @@ interface Made {
   regExps: number
 }
 
+/** @throws Refusal where it cannot be made: then all that came with it is given back. */
 export function unbox(
   json: unknown,
   groups: Groups | undefined,
@@ -90,19 +98,23 @@ export function unbox(
   }
   if (groups.some(([kind]) => kind === 'c')) closeCycles(holder, slots, made.shells)
   let refusal: Refusal | undefined
-  for (const { kind, at, key, raw } of slots) {
+  for (const { kind, at, key, raw, step } of slots) {
     if (kind === 'c') continue
     // Else a short list of places could have a long value read over and over.
     if (at[key] !== raw) throw new ProtocolError('two values at one place')
-    // The references given behind a bad value arrived all the same: they are taken, so that they can be given back.
-    if (refusal && (kind === 'h' || !isReference(kind))) continue
+    const isConversion = CONVERSIONS.has(key)
+    if (refusal || (isConversion && kind === 'f')) {
+      if (isReference(kind)) taker.turnBack(kind, raw)
+      delete at[key]
+      continue
+    }
     count += partsOf(kind, raw, isRaw)
     if (count > values) throw tooManyValues(values)
     let value: unknown
     try {
-      value = revive(kind, raw, taker, made)
+      value = isReference(kind) ? taker.take(kind, raw, step) : revive(kind, raw, taker, made)
       if (kind !== 't' && Array.isArray(value)) lists.add(value)
-      if (typeof value === 'function' && CONVERSIONS.has(key)) {
+      if (typeof value === 'function' && isConversion) {
         delete at[key]
         continue
       }
@@ -113,8 +125,23 @@ export function unbox(
     at[key] = value
   }
   taker.made(count)
-  if (refusal) throw refusal
-  return holder[0]
+  if (!refusal) return holder[0]
+  taker.refuse()
+  throw refusal
+}
+
+/** Gives back all that came in a message that nobody waits for. Nothing of it is made. */
+export function turnBack(json: unknown, groups: Groups | undefined, taker: Taker): void {
+  const holder = [json] as unknown as Container
+  for (const [kind, ...places] of groups ?? []) {
+    if (!isReference(kind)) continue
+    for (const place of places) {
+      const { at, key, raw } = find(kind, holder, place as Place)
+      taker.turnBack(kind, raw)
+      // No two references are at one place.
+      delete at[key]
+    }
+  }
 }
 
 /** What counts in a value beside itself. */
@@ -151,7 +178,7 @@ function find(kind: Kind, holder: Container, place: Place): Slot {
     if (!isThere(at, next)) throw new ProtocolError('a path to nowhere')
     key = next
   }
-  return { kind, at, key, raw: at[key] }
+  return { kind, at, key, raw: at[key], step: place[0] }
 }
 
 /** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
@@ -185,7 +212,6 @@ function revive(kind: Kind, raw: unknown, taker: Taker, made: Made): unknown {
     if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(kind[1])} that is not in a list`)
     return decodeType(kind[1], raw[0])
   }
-  if (isReference(kind)) return taker.take(kind, raw)
   switch (kind) {
     case 'm':
       return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, isRaw, effort)

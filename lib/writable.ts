@@ -1,4 +1,5 @@
 // Streams to write: written at home, and what stands for them on the other side.
+import type { Delivery } from './delivery.js'
 import { ProtocolError, Refusal } from './errors.js'
 import { Feed } from './feed.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
@@ -20,11 +21,12 @@ export class HomeWritable implements HomeFlow {
     this.#sink = isWebWritable(stream) ? openWritable(stream) : openNodeWritable(stream)
   }
 
-  async drive(method: string, given: unknown): Promise<void> {
+  async drive(method: string, given: unknown, delivery: Delivery | undefined): Promise<void> {
     // Nothing else: it might be an object of this side, which the other one may not read.
     if (method === 'pipe' && given instanceof RemoteIterator && !this.#piped)
       return this.#pipe(RemoteIterator.ahead(given))
     if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
+    delivery?.handOver()
     // At once, also while a chunk is being written.
     await this.#abort(given)
   }

@@ -1,0 +1,61 @@
+// The references that came in one message. Those that nobody will ever have are given back at once, not when the collector
+// of this side finds them.
+import type { Ref } from './netref.js'
+import type { Once } from './settling.js'
+
+/** Where receipts are given back. */
+interface Receipts {
+  /** One receipt of a netref came for nobody. */
+  decline(ref: Ref): void
+}
+
+/** Whoever drops it has handed over what is in it: from then on that is the user's, and the collector's. */
+export class Delivery {
+  /** Each netref as often as it came, with the first step of the way to it. */
+  #refs: { readonly ref: Ref; readonly step: unknown }[] = []
+  #held: Once[] | undefined
+
+  constructor(private readonly receipts: Receipts) {}
+
+  add(ref: Ref, step: unknown): void {
+    this.#refs.push({ ref, step })
+  }
+
+  /** A promise or signal: what it comes to is kept until `letGo`. */
+  hold(once: Once): void {
+    once.hold()
+    this.#held ??= []
+    this.#held.push(once)
+  }
+
+  letGo(): void {
+    for (const once of this.#held ?? []) once.letGo()
+    this.#held = undefined
+  }
+
+  /** A user's code has it. */
+  handOver(): void {
+    this.#refs = []
+  }
+
+  /** What came in one item of a list: it is no part of this any more. */
+  take(item: number): Delivery {
+    const taken = new Delivery(this.receipts)
+    taken.#refs = this.#refs.filter(({ step }) => step === item)
+    this.#refs = this.#refs.filter(({ step }) => step !== item)
+    return taken
+  }
+
+  /** Nobody will have what was not handed over. */
+  giveBack(): void {
+    const refs = this.#refs
+    this.#refs = []
+    for (const { ref } of refs) this.receipts.decline(ref)
+  }
+
+  /** The call that it came with is over. */
+  over(): void {
+    this.letGo()
+    this.giveBack()
+  }
+}
