@@ -246,12 +246,13 @@ export class Flows implements FlowPort {
     if (flow?.ref !== ref) {
       flow = this.#makeArrived(kind, ref, data)
       this.#arrived.set(ref.id, flow)
-      facades.set(ref.proxy, flow.facade)
-      netrefs.set(flow.facade, ref.proxy)
+      if (!(flow instanceof ArrivedSignal)) facades.set(ref.proxy, flow.facade)
       if (this.#ended) flow.lost(new SessionEndedError(this.#ended))
     }
+    const { facade } = flow
+    netrefs.set(facade, ref.proxy)
     if (flow instanceof Once) delivery.hold(flow)
-    return flow.facade
+    return facade
   }
 
   #makeArrived(kind: FlowKind, ref: Ref, data: readonly unknown[]): ArrivedFlow {

@@ -5,6 +5,7 @@ import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'
 import { share } from './listeners.js'
 import type { Ref } from './netref.js'
+import { SignalSource } from './signal-source.js'
 
 /** Says to the other side what happened. */
 type Tell = (ok: boolean, value: unknown) => void
@@ -73,10 +74,6 @@ export abstract class Once implements ArrivedFlow {
     private readonly port: FlowPort
   ) {}
 
-  protected get isHeld(): boolean {
-    return this.#calls > 0
-  }
-
   /** @returns whether anybody may learn of it */
   protected abstract settle(ok: boolean, value: unknown): boolean
 
@@ -94,7 +91,7 @@ export abstract class Once implements ArrivedFlow {
 
   ended(ok: boolean, value: unknown, size = 0, delivery?: Delivery): void {
     const { port } = this
-    const kept = this.isHeld ? size : 0
+    const kept = this.#calls > 0 ? size : 0
     if (port.settled + kept <= port.bufferedBytes) {
       this.#size += kept
       port.settled += kept
@@ -154,42 +151,22 @@ export class ArrivedPromise extends Once {
   }
 }
 
-/** As long as somebody holds a signal, what aborts it is there. */
-const controllers = new WeakMap<AbortSignal, AbortController>()
-
-/** A signal of the peer's. It is held while a call that it came with is under way, then by whoever holds it. */
+/** A signal of the peer's. It is held while somebody listens to it, then by whoever holds it. */
 export class ArrivedSignal extends Once {
-  readonly #weak: WeakRef<AbortSignal>
-  protected held: AbortSignal | undefined
+  readonly #source: SignalSource
 
   constructor(ref: Ref, port: FlowPort, [, , aborted, reason]: readonly unknown[]) {
     super(ref, port)
-    const controller = new AbortController()
-    this.held = controller.signal
-    this.#weak = new WeakRef(controller.signal)
-    controllers.set(controller.signal, controller)
-    if (aborted === 1) controller.abort(reason ?? undefined)
+    this.#source = new SignalSource(ref.proxy)
+    if (aborted === 1) this.settle(false, reason)
   }
 
   get facade(): object {
-    return this.#weak.deref()!
+    return this.#source.signal
   }
 
   protected settle(_ok: boolean, reason: unknown): boolean {
-    const signal = this.#weak.deref()
-    if (!signal || signal.aborted) return false
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
-    controllers.get(signal)!.abort(reason ?? undefined)
-    return true
-  }
-
-  override hold(): void {
-    super.hold()
-    this.held = this.#weak.deref()
-  }
-
-  override letGo(): void {
-    super.letGo()
-    if (!this.isHeld) this.held = undefined
+    return this.#source.abort(reason ?? undefined)
   }
 }

@@ -1512,62 +1512,59 @@ t.test('abort signals: anywhere in the arguments, with their reason, then or bef
   )
 })
 
-t.test(
-  'a signal is held while its call runs, then by whoever holds it; the end of the session aborts it',
-  async t => {
-    const heard: unknown[] = []
-    let finish!: () => void
-    const service = () => ({
-      watch(signal: AbortSignal) {
-        signal.addEventListener('abort', () => heard.push(signal.reason))
-        return new Promise<void>(resolve => {
-          finish = resolve
-        })
-      },
-      quick: (signal: AbortSignal) => void signal.addEventListener('abort', () => heard.push('too late')),
-      give: () => aborting.signal
-    })
-    const aborting = new AbortController()
-    await overMemory(t, service(), async ({ root, served }) => {
-      const controller = new AbortController()
-      const watching = (root as Loose).watch(controller.signal)
-      await collect()
-      await collect()
-      controller.abort('why')
-      await until(() => heard.length > 0)
-      t.same(heard, ['why'], 'though its handler keeps nothing but a listener')
-      finish()
-      await watching
+t.test('a signal is held by who listens, and by who holds it; the end of the session aborts it', async t => {
+  const heard: unknown[] = []
+  let finish!: () => void
+  const service = () => ({
+    watch(signal: AbortSignal) {
+      signal.addEventListener('abort', () => heard.push(signal.reason))
+      return new Promise<void>(resolve => {
+        finish = resolve
+      })
+    },
+    quick: (signal: AbortSignal) => signal.aborted,
+    give: () => aborting.signal
+  })
+  const aborting = new AbortController()
+  await overMemory(t, service(), async ({ root, served }) => {
+    const controller = new AbortController()
+    const watching = (root as Loose).watch(controller.signal)
+    await collect()
+    await collect()
+    controller.abort('why')
+    await until(() => heard.length > 0)
+    t.same(heard, ['why'], 'though its handler keeps nothing but a listener')
+    finish()
+    await watching
+    heard.length = 0
+    const later = new AbortController()
+    await (root as Loose).quick(later.signal)
+    await collect(() => served.stats.imports === 0)
+    t.equal(getEventListeners(later.signal, 'abort').length, 0, 'then nobody listens')
+    await (async () => {
+      const theirs = await (root as Loose).give()
+      t.notOk(theirs.aborted)
+    })()
+    await collect(() => served.stats.exports === 0)
+    t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
+  })
+  await both(
+    t,
+    service,
+    async ({ root, ours, theirs, die }, t) => {
       heard.length = 0
-      const later = new AbortController()
-      await (root as Loose).quick(later.signal)
-      await collect(() => served.stats.imports === 0)
-      t.equal(getEventListeners(later.signal, 'abort').length, 0, 'then nobody listens')
-      await (async () => {
-        const theirs = await (root as Loose).give()
-        t.notOk(theirs.aborted)
-      })()
-      await collect(() => served.stats.exports === 0)
-      t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
-    })
-    await both(
-      t,
-      service,
-      async ({ root, ours, theirs, die }, t) => {
-        heard.length = 0
-        const watching = rejection(root.watch(new AbortController().signal))
-        await ours.ping()
-        die()
-        t.match(await watching, { name: 'SessionEndedError' })
-        await Promise.all([ours.closed, theirs.closed])
-        await until(() => heard.length > 0)
-        t.ok(heard[0] instanceof SessionEndedError)
-        finish()
-      },
-      { resumes: false }
-    )
-  }
-)
+      const watching = rejection(root.watch(new AbortController().signal))
+      await ours.ping()
+      die()
+      t.match(await watching, { name: 'SessionEndedError' })
+      await Promise.all([ours.closed, theirs.closed])
+      await until(() => heard.length > 0)
+      t.ok(heard[0] instanceof SessionEndedError)
+      finish()
+    },
+    { resumes: false }
+  )
+})
 
 declare const gc: () => void
 
