@@ -3,6 +3,7 @@ import { addAbortListener, once } from 'node:events'
 import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
 import { SessionEndedError } from '../lib/index.js'
+import { SignalSource } from '../lib/signal-source-browser.js'
 import { both, until } from './helpers.js'
 import { collect } from './wire.js'
 
@@ -168,4 +169,37 @@ t.test('one that comes again while it is listened to is the same', t => {
       t.not(await root.same(signal), false)
     }
   )
+})
+
+t.test('what a page has in its place, as far as Node can run it', async t => {
+  const heard: unknown[] = []
+  const netrefs: WeakRef<object>[] = []
+  const make = () => {
+    const netref = {}
+    netrefs.push(new WeakRef(netref))
+    return new SignalSource(netref)
+  }
+  const sources = [make(), make()]
+  const listen = ({ signal }: SignalSource) =>
+    AbortSignal.any([signal]).addEventListener('abort', () => heard.push('any'), { once: true })
+  listen(sources[0]!)
+  const first = new WeakRef(sources[0]!.signal)
+  await collect(() => first.deref() === undefined)
+  t.ok(
+    netrefs.every(ref => ref.deref()),
+    'it may yet be told'
+  )
+  for (const source of sources) source.abort('why')
+  t.same(heard, ['any'])
+  t.equal(sources[0]!.signal.reason, 'why', 'one that is made again has aborted, too')
+  await collect(() => netrefs.every(ref => !ref.deref()))
+
+  const { any } = AbortSignal
+  t.teardown(() => Object.assign(AbortSignal, { any }))
+  Object.assign(AbortSignal, { any: undefined })
+  const source = make()
+  source.signal.addEventListener('abort', () => heard.push('old'))
+  t.equal(source.signal, source.signal)
+  source.abort('why')
+  t.same(heard, ['any', 'old'], 'an old browser has no AbortSignal.any')
 })

@@ -65,6 +65,24 @@ class Lab extends Service {
     for await (const item of stream) sum += item
     return sum
   }
+  readonly controllers: AbortController[] = []
+  exposed_signal() {
+    const controller = new AbortController()
+    this.controllers.push(controller)
+    return controller.signal
+  }
+  exposed_abort() {
+    for (const controller of this.controllers.splice(0)) controller.abort('why')
+  }
+  reason: unknown
+  exposed_hear(signal: AbortSignal) {
+    signal.addEventListener('abort', () => {
+      this.reason = signal.reason
+    })
+  }
+  exposed_heard() {
+    return this.reason
+  }
   override onDisconnect(_session: Session, reason: Reason) {
     this.ended = reason
   }
@@ -280,6 +298,47 @@ t.test('in Chromium', options, async t => {
       return { exports, imports, pending }
     })
     t.same(empty, { exports: 0, imports: 0, pending: 0 })
+    await page.close()
+  })
+
+  await t.test('a signal that is known to its listeners alone aborts in a page, and of a page', async t => {
+    const page = await open(t)
+    const session = await sessionOf(page)
+    const ways = await page.evaluate(async () => {
+      const { root } = netrefSpec.conn
+      const heard: string[] = (netrefSpec.heard = [])
+      const listening: Record<string, (signal: AbortSignal, hear: () => void) => void> = {
+        addEventListener: (signal, hear) => signal.addEventListener('abort', hear),
+        onabort: (signal, hear) => Object.assign(signal, { onabort: hear }),
+        'AbortSignal.any': (signal, hear) => AbortSignal.any([signal]).addEventListener('abort', hear),
+        'AbortSignal.any twice': (signal, hear) =>
+          AbortSignal.any([AbortSignal.any([signal])]).addEventListener('abort', hear),
+        pipeTo: (signal, hear) => new ReadableStream().pipeTo(new WritableStream(), { signal }).catch(hear)
+      }
+      const listen = (how: string, signal: AbortSignal) => listening[how]!(signal, () => heard.push(how))
+      for (const how in listening) listen(how, await root.signal())
+      netrefSpec.controller = new AbortController()
+      await root.hear(netrefSpec.controller.signal)
+      return Object.keys(listening)
+    })
+    await page.evaluate(async () => {
+      for (let i = 0; i < 5; i++) {
+        await (gc as (how: object) => unknown)({ type: 'major', execution: 'async' })
+        await netrefSpec.conn.ping()
+      }
+      netrefSpec.controller.abort('why')
+      await netrefSpec.conn.root.abort()
+    })
+    const heard = await page.evaluate(async most => {
+      const { conn, heard } = netrefSpec
+      for (let i = 0; i < 50 && heard.length < most; i++) await conn.ping()
+      return heard
+    }, ways.length)
+    t.same(heard.sort(), ways.sort())
+    t.equal(await page.evaluate(async () => await netrefSpec.conn.root.heard()), 'why')
+    await page.evaluate(() => gc())
+    await until(() => session.stats.exports === 0)
+    await assertClean(t, session)
     await page.close()
   })
 
