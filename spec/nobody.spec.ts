@@ -15,12 +15,16 @@ import {
   type PairOptions,
   type PeerCall,
   pair,
+  Results,
   registerType,
   type Session,
-  type StandardSchema
+  type StandardSchema,
+  serve
 } from '../lib/index.js'
+import { Op } from '../lib/protocol.js'
 import { finalize, kill, watch } from './collector.js'
-import { iterator } from './helpers.js'
+import { breakable, iterator, overSocket, until } from './helpers.js'
+import { RawPeer } from './raw-peer.js'
 import { type Loose, quiet } from './wire.js'
 
 const alive: object[] = []
@@ -1094,5 +1098,169 @@ t.test('whatever is for nobody, each netref lives as long as somebody has it', a
       }
     }),
     { numRuns: 50 }
+  )
+})
+
+t.test('whatever a peer of another make sends', async t => {
+  let leave!: () => void
+  const left = new Promise<void>(resolve => (leave = resolve))
+  class Reader {
+    @exposed async read(items: AsyncIterable<unknown>, count: number) {
+      let read = 0
+      for await (const _ of items) {
+        if (++read < count) continue
+        await left
+        return
+      }
+    }
+    @exposed hold(_: unknown) {
+      return new Promise(() => {})
+    }
+    @exposed take() {}
+    @exposed steps() {
+      return iterator({ next: () => ({ done: false, value: 1 }) })
+    }
+    @exposed sink() {
+      return new WritableStream()
+    }
+  }
+  await using server = await serve(() => new Reader(), { port: 0, onError() {}, results: new Results() })
+  const peer = await RawPeer.open(server.url)
+  await peer.ping()
+  const [session] = server.sessions
+  /** Ids that came back, each with how often. */
+  const released = async () => {
+    await peer.ping()
+    await peer.ping()
+    const all = peer.messages
+      .filter(([op]) => op === Op.release)
+      .flatMap(message => message.slice(1) as number[])
+    return Array.from({ length: all.length / 2 }, (_, i) => [all[2 * i], all[2 * i + 1]]).sort()
+  }
+  const fn = (id: number) => [id, 'fn']
+  let last = peer.calls
+
+  // Several items in one message, of which some are read.
+  peer.send([[Op.call, ++peer.calls, 0, 'read', [[1, 'iterator'], 2], [['i', [0]]]]])
+  await peer.until(([op, id]) => op === Op.pull && id === 1)
+  peer.send([
+    [Op.items, 1, 0, [fn(2), fn(3), fn(4), { f: fn(4) }, fn(5)], [['f', [0], [1], [2], [3, 'f'], [4]]]]
+  ])
+  peer.send([[Op.ended, 1, 1, fn(6), [['f', []]]]])
+  await peer.ping()
+  t.same(session!.stats.imports, 6)
+  leave()
+  await peer.reply(last + 1)
+  t.same(
+    await released(),
+    [
+      [1, 1],
+      [4, 2],
+      [5, 1],
+      [6, 1]
+    ],
+    'what was not read'
+  )
+
+  // What comes about an iterator that is gone, known or not.
+  peer.send([
+    [Op.items, 1, 0, [fn(7), [fn(7), fn(2)]], [['f', [0], [1, 0], [1, 1]]]],
+    [Op.ended, 99, 0, fn(8), [['f', []]]],
+    [
+      Op.items,
+      99,
+      0,
+      [{ root: [0, 'root'] }, 1],
+      [
+        ['o', [0, 'root']],
+        ['h', [1]]
+      ]
+    ]
+  ])
+  t.same(
+    (await released()).slice(4),
+    [
+      [7, 1],
+      [7, 1],
+      [8, 1]
+    ],
+    'for what is gone'
+  )
+  t.equal(session!.stats.imports, 2, 'what somebody has is as it was')
+
+  // A call with a key takes data only.
+  last = peer.calls
+  peer.send([[Op.keyed, 'a key', Op.call, ++peer.calls, 0, 'take', [fn(9)], [['f', [0]]]]])
+  t.match(await peer.reply(last + 1), [Op.refused])
+  // A reference that was released, and one with a flow, have no members.
+  const [, , [gone]] = (await peer.call('steps')) as [number, number, [number]]
+  t.match(await peer.ask(Op.call, gone, 'x', [fn(10)], [['f', [0]]]), [Op.refused])
+  peer.send([[Op.release, gone, 1]])
+  t.match(await peer.ask(Op.call, gone, 'x', [fn(11)], [['f', [0]]]), [Op.refused])
+  // A stream is written by one iterator.
+  const [, , [sink]] = (await peer.call('sink')) as [number, number, [number]]
+  t.match(await peer.ask(Op.drive, sink, 'pipe', fn(12), [['f', []]]), [Op.refused])
+  t.match(await peer.ask(Op.drive, sink, 'other', fn(13), [['f', []]]), [Op.refused])
+  t.same(
+    (await released()).map(([id]) => id).filter(id => id! > 8),
+    [9, 10, 11, 12, 13].sort(),
+    'of refused calls'
+  )
+  await peer.end()
+
+  for (const [what, message] of [
+    ['no reference', [Op.ended, 99, 1, ['x'], [['f', []]]]],
+    ['no way there', [Op.ended, 99, 1, fn(1), [['f', [0, 1, 2]]]]],
+    [
+      'two at one place',
+      [
+        Op.items,
+        99,
+        0,
+        [fn(1)],
+        [
+          ['f', [0]],
+          ['f', [0]]
+        ]
+      ]
+    ]
+  ] as const) {
+    const peer = await RawPeer.open(server.url)
+    peer.send([message])
+    t.match(await peer.closed, { code: 1002 }, what)
+  }
+})
+
+t.test('over a socket that breaks', async t => {
+  const { agent, die } = breakable()
+  const made = new Made()
+  const thing = () => ['object', 'readable', 'iterator'].map(kind => made.thing(kind, 'list', false))
+  await overSocket(
+    t,
+    servant,
+    async (conn, server) => {
+      const root = conn.root as Loose
+      await conn.ping()
+      const [served] = server.sessions
+      const late = settled(Netref.with(root.later, { timeout: 10 })())
+      const refused = settled(root.nothing(thing()))
+      give = async function* () {
+        for (let i = 0; i < READ; i++) yield i
+        for (let i = 0; i < 100; i++) yield thing()
+      }
+      let read = 0
+      for await (const _ of root.give()) {
+        if (++read < READ) continue
+        const interrupted = new Promise<void>(resolve => conn.on('interrupted', () => resolve()))
+        die()
+        settle(thing())
+        await interrupted
+        break
+      }
+      await Promise.all([late, refused])
+      const empty = JSON.stringify([EMPTY, EMPTY])
+      await until(() => made.ended === made.made && JSON.stringify(tables(conn.session, served!)) === empty)
+    },
+    { client: { agent } }
   )
 })
