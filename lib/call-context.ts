@@ -1,4 +1,5 @@
-// Who calls: known in the synchronous start of a handler.
+// Who calls: known in the synchronous start of a handler, and where the platform has contexts, in the whole of the call.
+import { Followed } from './contexts.js'
 import { otherCopies } from './copies.js'
 import type { Signal } from './flow-types.js'
 import type { Session } from './session.js'
@@ -6,18 +7,30 @@ import type { Session } from './session.js'
 /** Who carries out calls. */
 interface Carrier {
   readonly session: Session
+  /** Does not keep it alive: what a call started, a socket of a pool say, may outlive the session. */
+  readonly weak: WeakRef<Carrier>
   signalOf(call: number): Signal
+  /** Whether the call is over; one that is being started is not known to it yet. */
+  isOver(call: number): boolean
+}
+
+interface Call {
+  readonly by: WeakRef<Carrier>
+  readonly id: number
 }
 
 /** Who starts a call at present, and which. */
 let carrier: Carrier | undefined
 let call = 0
+/** Calls under way, once anybody has asked for one. */
+const calls = new Followed<Call>()
 
 /**
- * The session whose peer makes the call that is being started: for services shared by several sessions. Ask before
- * the first `await`; what runs later runs for nobody in particular.
+ * The session whose peer makes the call that runs here: for services shared by several sessions. Where the platform has
+ * `AsyncLocalStorage` it holds for the whole call and for what that starts, elsewhere before the first `await`. Calls are
+ * followed once anybody has asked: the first one of a process must ask before its first `await`.
  *
- * @throws Error outside the start of a call
+ * @throws Error outside a call
  * @example
  * exposed_join(name: Netref<string>, say: Netref<(line: string) => void>) {
  *   const session = callSession()
@@ -25,16 +38,15 @@ let call = 0
  * }
  */
 export function callSession(): Session {
-  if (carrier) return carrier.session
-  throw outsideOfCall('callSession')
+  return present('callSession')[0].session
 }
 
 /**
- * A signal for the call that is being started: it aborts, with the caller's reason, when the caller waits no longer
- * (`Netref.with(fn, { signal, timeout })`), and with a `SessionEndedError` when the session ends. Ask before the first
- * `await`.
+ * A signal for the call that runs here: it aborts, with the caller's reason, when the caller waits no longer
+ * (`Netref.with(fn, { signal, timeout })`), and with a `SessionEndedError` when the session ends. It may be asked for where
+ * `callSession()` may, as long as the call is not over.
  *
- * @throws Error outside the start of a call
+ * @throws Error outside a call
  * @example
  * async exposed_search(text: string) {
  *   const signal = callSignal()
@@ -42,14 +54,23 @@ export function callSession(): Session {
  * }
  */
 export function callSignal(): Signal {
-  if (carrier) return carrier.signalOf(call)
-  throw outsideOfCall('callSignal')
+  const [by, id] = present('callSignal')
+  if (by.isOver(id) && !(by === carrier && id === call)) throw new Error('callSignal(): the call is over')
+  return by.signalOf(id)
 }
 
-const outsideOfCall = (asked: string) =>
-  new Error(
+function present(asked: string): [by: Carrier, id: number] {
+  const current = calls.get(carrier && { by: carrier.weak, id: call })
+  const by = current?.by.deref()
+  if (by) return [by, current!.id]
+  throw new Error(
     `${asked}(): no call is being started${otherCopies()}; ask before the first \`await\` of a handler`
   )
+}
+
+/** The session whose peer makes the call that is being started, and a signal for that call: asked by netref itself. */
+export const startingSession = (): Session => carrier!.session
+export const startingSignal = (): Signal => carrier!.signalOf(call)
 
 /** Runs the start of a handler. */
 export function startCall<T>(by: Carrier, id: number, run: () => T): T {
@@ -57,7 +78,7 @@ export function startCall<T>(by: Carrier, id: number, run: () => T): T {
   carrier = by
   call = id
   try {
-    return run()
+    return calls.wanted ? calls.run({ by: by.weak, id }, run) : run()
   } finally {
     carrier = outer
     call = outerCall

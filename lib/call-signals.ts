@@ -13,18 +13,27 @@ export class CallSignals {
   /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
   of(call: number): AbortSignal {
     if (this.#ended) return AbortSignal.abort(new SessionEndedError(this.#ended))
-    let controller = this.#controllers.get(call)
-    if (!controller) this.#controllers.set(call, (controller = new AbortController()))
-    return controller.signal
+    return this.#of(call).signal
   }
 
-  /** @returns whether that aborts a signal */
-  abort(call: number, reason: unknown): boolean {
-    const controller = this.#controllers.get(call)
-    if (!controller || controller.signal.aborted) return false
+  #of(call: number): AbortController {
+    let controller = this.#controllers.get(call)
+    if (!controller) this.#controllers.set(call, (controller = new AbortController()))
+    return controller
+  }
+
+  /**
+   * The call, which is under way, is given up. Who asks later is told, too, but not of a reason with references.
+   *
+   * @returns whether the reason is kept
+   */
+  abort(call: number, reason: unknown, byReference: boolean): boolean {
+    const isKept = !byReference || this.#controllers.has(call)
+    const controller = this.#of(call)
+    if (controller.signal.aborted) return false
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
-    controller.abort(reason ?? undefined)
-    return true
+    controller.abort((isKept ? reason : undefined) ?? undefined)
+    return isKept
   }
 
   /** What came with a call is held until it is over. */

@@ -4,7 +4,7 @@ import { boxValue, type Payload } from './box.js'
 import { startCall } from './call-context.js'
 import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
-import { apart } from './contexts.js'
+import { apart, type Context } from './contexts.js'
 import type { Delivery } from './delivery.js'
 import { Witness } from './diagnostics.js'
 import { ProtocolError, type Reason, Refusal, refusalError, refusalOf, writeDown } from './errors.js'
@@ -59,6 +59,7 @@ export class Callee {
   readonly #signals = new CallSignals()
   readonly #rate: Rate | undefined
   readonly #operate: typeof operate
+  #weak: WeakRef<Callee> | undefined
   readonly #witness: Witness
 
   constructor(
@@ -180,9 +181,9 @@ export class Callee {
     if (refusal !== undefined) this.fail(id, refusal)
     else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
     else if (op === Op.drive) {
-      const { object } = entry
+      const { object, context } = entry
       const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
-      this.#carryOut(id, driven, parent)
+      this.#carryOut(id, driven, parent, false, context)
     } else if (flows.has(target) && !grantOf(entry.object)) {
       this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
     } else if (key !== undefined && this.keyed) {
@@ -196,10 +197,10 @@ export class Callee {
       const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
       this.#carryOut(id, () => ({ value: once }), parent)
     } else {
-      const { object, self } = entry
+      const { object, self, context } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
       const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
-      this.#carryOut(id, operation, parent)
+      this.#carryOut(id, operation, parent, false, context)
     }
   }
 
@@ -221,19 +222,30 @@ export class Callee {
    * @returns whether somebody has the reason
    * @throws ProtocolError for a call that was not made
    */
-  cancel([, id, , groups]: Cancel, reason: unknown): boolean {
+  cancel([, id, , groups]: Cancel, reason: unknown, byReference: boolean): boolean {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
     if (this.#waiting.delete(id)) this.#letGo(id)?.over()
     // A reason that is one too many is not kept.
     const kept = this.weight <= MOST_KEPT * this.limits.bufferedBytes
-    const told = this.#signals.abort(id, kept ? reason : undefined) && kept
+    if (!this.answers.awaits(id)) return false
+    const told = this.#signals.abort(id, kept ? reason : undefined, byReference) && kept
     if (told) this.#hold(id, groups)
     return told
+  }
+
+  get weak(): WeakRef<Callee> {
+    this.#weak ??= new WeakRef(this)
+    return this.#weak
   }
 
   /** A signal for a call that is under way. */
   signalOf(id: number): AbortSignal {
     return this.#signals.of(id)
+  }
+
+  /** Whether the call was answered. With the session none is, though they end. */
+  isOver(id: number): boolean {
+    return !(this.#ended || this.answers.awaits(id) || this.#oneWays.has(id))
   }
 
   /** The call is over. @returns what came with it */
@@ -267,18 +279,25 @@ export class Callee {
     )
   }
 
-  #start(id: number, operation: () => Outcome, parent: string | undefined): Outcome {
+  #start(id: number, operation: () => Outcome, parent: string | undefined, context?: Context): Outcome {
     const start = () => startCall(this, id, operation)
     /* c8 ignore next: where specs run, tracing is installed. */
-    return tracing ? tracing.within(parent, start) : startCall(this, id, operation)
+    const traced = tracing ? () => tracing!.within(parent, start) : start
+    return context ? context.apart(traced) : traced()
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
-  #carryOut(id: number, operation: () => Outcome, parent: string | undefined, begun = false): void {
+  #carryOut(
+    id: number,
+    operation: () => Outcome,
+    parent: string | undefined,
+    begun = false,
+    context?: Context
+  ): void {
     let outcome: Outcome
     let later: Promise<unknown> | undefined
     try {
-      outcome = this.#start(id, operation, parent)
+      outcome = this.#start(id, operation, parent, context)
       if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)

@@ -2,6 +2,7 @@
 import { boxArguments, boxValue, type Payload } from './box.js'
 import { type CallOptions, watch } from './call-options.js'
 import type { Channel } from './channel.js'
+import { Context } from './contexts.js'
 import { Witness } from './diagnostics.js'
 import {
   NetrefError,
@@ -99,6 +100,8 @@ export class Caller {
       payload = this.#box(op, operand)
       // An accessor of a user's may have ended the session in the midst.
       if (this.#ended) throw new SessionEndedError(this.#ended)
+      const context = payload && payload.given.length > 0 ? new Context() : undefined
+      if (context) this.references.runIn(context, payload!.given)
       const target = base instanceof Ref ? base.id : -base.id
       const id = op === Op.oneway ? 0 : this.#last + 1
       const span = tracing?.current()
@@ -108,7 +111,8 @@ export class Caller {
       const bytes = payload?.bytes ?? []
       if (op === Op.oneway) this.#sendOneWay(result, message, bytes)
       else this.#send(result, message, bytes)
-      if (this.repeats && id > 0) result.payload = payload ?? NOTHING_GIVEN
+      if (this.repeats && id > 0)
+        result.payload = context ? { ...payload!, context } : (payload ?? NOTHING_GIVEN)
       if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
       // Who was told of it may have ended the session.
       if (options && id > 0 && !this.#ended) this.#watch(result, options)
@@ -281,8 +285,10 @@ export class Caller {
       unsend(boxed, this.references)
       return false
     }
+    const { context } = payload
+    if (context) this.references.runIn(context, boxed.given)
     result.session = this.session
-    result.payload = boxed
+    result.payload = context ? { ...boxed, context } : boxed
     if (options) this.#watch(result, options)
     return true
   }

@@ -3,6 +3,7 @@
 import { boxValue, type Giver, type Payload } from './box.js'
 import type { CallOptions } from './call-options.js'
 import type { Channel } from './channel.js'
+import type { Context } from './contexts.js'
 import type { Delivery } from './delivery.js'
 import {
   LimitError,
@@ -75,8 +76,9 @@ export interface FlowChannel extends Channel {
 export interface Holder {
   /** @throws ProtocolError for what was never given */
   holds(id: number): boolean
-  /** The object of ours with this number, which the peer holds. */
+  /** The object of ours with this number, which the peer holds; and the context of the call that handed it over. */
   objectOf(id: number): object
+  contextOf(id: number): Context | undefined
 }
 
 /** What knows what came in the message that was read last. */
@@ -323,7 +325,10 @@ export class Flows implements FlowPort {
           return this.#tell(id, false, error, false)
         }
       }
-      flow.pull(read, window)
+      const pull = () => flow.pull!(read, window)
+      const context = this.references.contextOf(id)
+      if (context) context.apart(pull)
+      else pull()
     } else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
   }
 

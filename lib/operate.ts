@@ -1,6 +1,6 @@
 // The choke point: carries out every get, set, delete, has, keys, describe, call, construct, obtain and iterate of a peer,
 // by the rules in `exposure.ts`; nothing else touches a home object.
-import { callSignal } from './call-context.js'
+import { startingSignal } from './call-context.js'
 import { type Description, describeMember } from './description.js'
 import { Refusal } from './errors.js'
 import { grantOf, isIdempotent, ruleOf } from './expose.js'
@@ -126,7 +126,7 @@ const passOn = (
   { called, again, delivery }: Origin
 ): unknown => {
   if (again) throw mayHaveRun(path.at(-1))
-  const result = request(netref, op, path, operand, called ? { signal: callSignal() } : undefined)
+  const result = request(netref, op, path, operand, called ? { signal: startingSignal() } : undefined)
   const passed = stateOf(result)?.base
   // What was not sent on is nobody's.
   if (!(passed instanceof Result && passed.failed)) delivery?.handOver()

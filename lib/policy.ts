@@ -1,5 +1,5 @@
 // Who may do what: a rule for one member, and one hook for all that a peer asks for.
-import { callSession } from './call-context.js'
+import { startingSession } from './call-context.js'
 import { decided } from './decision.js'
 import type { Rule } from './expose.js'
 import type { Exposure } from './exposure.js'
@@ -12,7 +12,7 @@ import type { Session } from './session.js'
 /** Whether the peer whose call is being started may use what is under this rule. */
 export function permits(rule: Rule): boolean {
   if (!rule.if) return true
-  const session = callSession()
+  const session = startingSession()
   try {
     return Boolean(decided('@exposed({ if })', rule.if(session)))
   } catch (error) {

@@ -1,5 +1,6 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
+import type { Context } from './contexts.js'
 import { Delivery } from './delivery.js'
 import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
@@ -107,6 +108,14 @@ export class References implements Giver, Taker, Home {
     return [kind, [id, FLOWS[kind], ...told]]
   }
 
+  /** What a call hands over is used in its context, but for the root, which is there for all. */
+  runIn(context: Context, given: readonly Given[]): void {
+    for (const [kind, data] of given) {
+      const entry = kind === 'h' ? undefined : this.exports.get((data as [number])[0])
+      if (entry && entry.id > 0) entry.context = context
+    }
+  }
+
   takeBack([kind, data]: Given): object | undefined {
     if (kind === 'h' || this.#ended) return undefined
     // The peer has not seen it: it is not told of as released.
@@ -130,6 +139,10 @@ export class References implements Giver, Taker, Home {
 
   objectOf(id: number): object {
     return this.exports.get(id)!.object
+  }
+
+  contextOf(id: number): Context | undefined {
+    return this.exports.get(id)!.context
   }
 
   take(kind: ReferenceKind, data: unknown, step?: unknown): unknown {

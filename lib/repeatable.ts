@@ -1,5 +1,6 @@
 // Calls that can be made again: in the session that takes the place of one that has ended, or under their key.
 import type { Payload } from './box.js'
+import type { Context } from './contexts.js'
 import { UnsendableError } from './errors.js'
 import { Ref } from './netref.js'
 import { formatKeyed, Op, type OperationCode, REPEATABLE } from './protocol.js'
@@ -8,6 +9,8 @@ import type { Result } from './result.js'
 /** What is kept of what a call was given. */
 export interface Repeatable extends Pick<Payload, 'bytes' | 'given' | 'lent'> {
   readonly json?: string
+  /** In which it was made, if it was given references. */
+  readonly context?: Context
 }
 
 /** What only reads is given nothing. */

@@ -127,7 +127,7 @@ export class Switchboard {
       if (!(error instanceof Refusal)) throw error
     }
     const delivery = this.references.delivered()
-    if (this.callee.cancel(message, reason)) delivery?.letGo()
+    if (this.callee.cancel(message, reason, delivery !== undefined)) delivery?.letGo()
     else delivery?.over()
   }
 }

@@ -1,4 +1,5 @@
 // The two tables of a session: own objects given out, by id, and netrefs received, by id.
+import type { Context } from './contexts.js'
 import { LimitError, ProtocolError } from './errors.js'
 import { SparseMap } from './sparse-map.js'
 
@@ -8,6 +9,8 @@ export interface Export {
   readonly object: object
   /** The object a member function is bound to; not there for anything else, as a reference is to weigh little. */
   readonly self?: object
+  /** Of the call that handed it over last, if one did. */
+  context?: Context
   /** How often it was sent and not yet given back. The peer holds it while this is above zero. */
   receipts: number
 }

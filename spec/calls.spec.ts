@@ -962,10 +962,17 @@ t.test('callSignal in a handler that ends its session has aborted already', asyn
 })
 
 t.test('callSignal is that of the call whose start it is, also when calls nest', t => {
-  const carrier = (name: string) => ({
-    session: {} as Session,
-    signalOf: (id: number) => AbortSignal.abort(`${name} ${id}`)
-  })
+  const carrier = (name: string) => {
+    const by = {
+      session: {} as Session,
+      get weak() {
+        return new WeakRef(by)
+      },
+      signalOf: (id: number) => AbortSignal.abort(`${name} ${id}`),
+      isOver: () => true
+    }
+    return by
+  }
   startCall(carrier('outer'), 1, () => {
     t.equal(callSignal().reason, 'outer 1')
     startCall(carrier('inner'), 2, () => t.equal(callSignal().reason, 'inner 2'))
