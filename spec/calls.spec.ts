@@ -1007,7 +1007,10 @@ t.test('a hostile end of a call: of one never made, or with what cannot be read'
   const unreadable = await say(`[${Op.cancel},2,["x"],[[["custom","NoSuchType"],[]]]]`)
   t.equal(waiting[0]?.signal.aborted, true, 'a reason that cannot be read is none')
   t.match(waiting[0]?.signal.reason, { name: 'AbortError' })
-  for (const conn of [never, unknown, released, unreadable]) {
+  waiting.length = 0
+  const twice = await say(`[${Op.cancel},2,"once"],[${Op.cancel},2,"again"]`)
+  t.equal(waiting[0]?.signal.reason, 'once', 'it is given up once')
+  for (const conn of [never, unknown, released, unreadable, twice]) {
     await conn.close()
     await assertClean(t, conn.session, conn.served)
   }
