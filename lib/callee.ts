@@ -224,10 +224,13 @@ export class Callee {
    */
   cancel([, id, , groups]: Cancel, reason: unknown, byReference: boolean): boolean {
     if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (this.#waiting.delete(id)) this.#letGo(id)?.over()
+    if (this.#waiting.delete(id)) {
+      this.#letGo(id)?.over()
+      return false
+    }
+    if (!this.answers.awaits(id)) return false
     // A reason that is one too many is not kept.
     const kept = this.weight <= MOST_KEPT * this.limits.bufferedBytes
-    if (!this.answers.awaits(id)) return false
     const told = this.#signals.abort(id, kept ? reason : undefined, byReference) && kept
     if (told) this.#hold(id, groups)
     return told
