@@ -10,10 +10,14 @@ import { isA } from './realms.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {
-  /** When it aborts, the call rejects with its reason, here at once, and its home is told (`callSignal()`). */
+  /**
+   * When it aborts, the call rejects with its reason, here at once. A call that has not left does not run; of one that
+   * has, its home is told (`callSignal()`). A reason that is an error says which in `mayHaveRun`.
+   */
   readonly signal?: Signal | undefined
   /**
-   * How long to wait for the answer, in ms: then the call rejects with a `TimeoutError`, and its home is told.
+   * How long to wait for the answer, in ms: then the call rejects with a `TimeoutError`, and does not run or its home is
+   * told, as with `signal`. A call that `renew` makes again has what is left of it.
    *
    * @default no limit: liveness is the link's business
    */
@@ -51,8 +55,8 @@ const wrong = (name: string, meant: string, value: unknown) =>
   new TypeError(`Netref.with: \`${name}\` is ${meant}, not ${describe(value)}`)
 
 /**
- * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first. `peer` is who was called,
- * as in `aboutCall`.
+ * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first: in `left` ms. `peer` is
+ * who was called, as in `aboutCall`.
  *
  * @returns what takes that back
  */
@@ -60,12 +64,13 @@ export function watch(
   { signal, timeout }: CallOptions,
   label: () => string,
   stop: (reason: unknown) => void,
-  peer: object
+  peer: object,
+  left = timeout
 ): () => void {
   const unheard = signal && share(signal, 'abort', () => stop(signal.reason))
   const late = () =>
     stop(aboutCall(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
-  const timer = timeout === undefined ? undefined : clock.setTimeout(late, timeout)
+  const timer = timeout === undefined ? undefined : clock.setTimeout(late, left)
   return () => {
     unheard?.()
     clock.clearTimeout(timer)

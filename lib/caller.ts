@@ -1,7 +1,8 @@
 // Calls out: what is asked of the peer, and what comes of it.
-import { boxArguments, boxValue, type Payload } from './box.js'
+import { boxArguments, boxValue, type Given, type Payload } from './box.js'
 import { type CallOptions, watch } from './call-options.js'
 import type { Channel } from './channel.js'
+import { clock } from './clock.js'
 import { Context } from './contexts.js'
 import { Witness } from './diagnostics.js'
 import {
@@ -13,6 +14,7 @@ import {
   ReleasedError,
   refusalError,
   SessionEndedError,
+  sayMayHaveRun,
   UnsendableError
 } from './errors.js'
 import { aboutCall } from './hearsay.js'
@@ -39,21 +41,31 @@ import { tracing } from './tracing.js'
 import { turnBack, unbox } from './unbox.js'
 import { silenceAll, unsend } from './unsent.js'
 
-/** What is to be taken back when a call with options is answered, and what its answer is to know of them. */
-interface Watched {
+/** A call with options, while it waits for its answer. */
+export interface Watched {
   readonly options: CallOptions
+  /** Takes back what waits for its signal and its time. */
   readonly stop: () => void
+  /** The place of its message in its frame. */
+  readonly place: number
+  /** When its time is over. */
+  readonly until: number
+  /** The references that were given in it. */
+  readonly given: readonly Given[]
+  /** The calls that were built on it before it had left: without it they are not to run. */
+  readonly built: Result[]
 }
 
 export class Caller {
   readonly #pending = new InFlight<Result>()
   /** Calls that are not waited for any more: their answers come all the same. */
   readonly #abandoned = new SparseMap<number, true>()
-  readonly #watched = new SparseMap<number, Watched>()
   /** The number of our last call. */
   #last = 0
   #oneWays = 0
   #ended: Reason | undefined
+  /** How many frames had left then. */
+  #framesSent = 0
   readonly #witness: Witness
 
   constructor(
@@ -89,6 +101,7 @@ export class Caller {
     const result = new Result(this.session, op, base, path, operand, options)
     if (options?.signal?.aborted) {
       silenceAll(operand)
+      sayMayHaveRun(options.signal.reason, false)
       result.reject(options.signal.reason, false)
       return result
     }
@@ -111,11 +124,12 @@ export class Caller {
       const bytes = payload?.bytes ?? []
       if (op === Op.oneway) this.#sendOneWay(result, message, bytes)
       else this.#send(result, message, bytes)
+      const { place } = this.channel
       if (this.repeats && id > 0)
         result.payload = context ? { ...payload!, context } : (payload ?? NOTHING_GIVEN)
       if (this.#witness.wanted) this.#witness.called(id, op, base.label + formatPath(path), operand)
       // Who was told of it may have ended the session.
-      if (options && id > 0 && !this.#ended) this.#watch(result, options)
+      if (options && result.asked && !this.#ended) this.#watch(result, options, place, payload?.given)
     } catch (error) {
       if (payload) unsend(payload, this.references)
       else silenceAll(operand)
@@ -150,51 +164,90 @@ export class Caller {
   }
 
   #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    this.channel.call(message, bytes)
+    result.frame = this.channel.call(message, bytes)
     this.#oneWays++
-    const room = this.channel.room()
+    // Until it has left, one with options may be given up.
+    const room = this.channel.room() ?? (result.options && this.channel.leaving())
     if (!room) result.fulfil(undefined)
     else
       void room.then(() => {
-        if (this.#ended) result.reject(new SessionEndedError(this.#ended, result.label), true)
+        if (!result.asked) return
+        result.watched?.stop()
+        if (this.#ended) result.reject(this.#cutOff(result, this.#ended), true)
         else result.fulfil(undefined)
       })
   }
 
-  #watch(result: Result, options: CallOptions): void {
-    const { id } = result
+  #watch(
+    result: Result,
+    options: CallOptions,
+    place: number,
+    given: readonly Given[] = [],
+    until = clock.now() + (options.timeout ?? Number.POSITIVE_INFINITY)
+  ): void {
     const stop = watch(
       options,
       () => result.label,
-      reason => this.#abandon(id, result, reason),
-      this.references
+      reason => this.#abandon(result, reason),
+      this.references,
+      Math.max(0, until - clock.now())
     )
-    this.#watched.set(id, { options, stop })
+    result.watched = { options, stop, place, until, given, built: [] }
+    const { base } = result.asked!
+    if (base instanceof Result && !this.channel.left(base.frame)) base.watched?.built.push(result)
     // An accessor of a user's may have aborted it in the midst.
-    if (options.signal?.aborted) this.#abandon(id, result, options.signal.reason)
+    if (options.signal?.aborted) this.#abandon(result, options.signal.reason)
+  }
+
+  /** Whether a call had left this side when the session ended, or one before it. */
+  #hadLeft({ frame, payload }: Result): boolean {
+    return frame <= this.#framesSent || payload?.mayHaveRun === true
+  }
+
+  #cutOff(result: Result, reason: Reason): SessionEndedError {
+    return new SessionEndedError(reason, result.label, this.#hadLeft(result))
   }
 
   /** The call waits for its answer no more. */
-  #over(id: number): Watched | undefined {
+  #over(id: number, result?: Result): void {
+    result?.watched?.stop()
     if (!this.#pending.delete(id)) this.#abandoned.delete(id)
-    return this.#unwatch(id)
   }
 
-  #unwatch(id: number): Watched | undefined {
-    if (this.#watched.size === 0) return undefined
-    const watched = this.#watched.get(id)
-    watched?.stop()
-    this.#watched.delete(id)
-    return watched
+  /** Waits no more for an answer. A call that has left is given up at its home; one that has not is withdrawn. */
+  #abandon(result: Result, reason: unknown): void {
+    const left = this.channel.left(result.frame)
+    sayMayHaveRun(reason, left || result.payload?.mayHaveRun === true)
+    const late = reason instanceof DOMException && reason.name === 'TimeoutError'
+    const over = (left ? [result] : this.#withdraw(result)).map(one => [one, one.watched!] as const)
+    for (const [one, { stop }] of over) {
+      stop()
+      if (one.id > 0) {
+        this.#pending.delete(one.id)
+        this.#abandoned.set(one.id, true)
+      }
+      one.reject(reason, late)
+    }
+    // Who is told of it, and what is given back, may end the session.
+    for (const [{ id }, { given }] of over) {
+      this.#witness.replied(id, false, reason)
+      if (!left) unsend({ given, lent: true }, this.references)
+    }
+    if (left && result.id > 0) this.#tellHome(result.id, reason)
   }
 
-  /** Waits no more for an answer, and tells the call's home. */
-  #abandon(id: number, result: Result, reason: unknown): void {
-    this.#unwatch(id)
-    this.#pending.delete(id)
-    this.#abandoned.set(id, true)
-    result.reject(reason, reason instanceof DOMException && reason.name === 'TimeoutError')
-    this.#witness.replied(id, false, reason)
+  /** A call does not leave, nor does what builds on it. @returns all of these */
+  #withdraw(result: Result): Result[] {
+    const all = [result]
+    for (const { id, frame, watched } of all) {
+      // The peer counts calls.
+      this.channel.withdraw(frame, watched!.place, id > 0 ? formatPing(id) : undefined)
+      all.push(...watched!.built.filter(({ asked }) => asked))
+    }
+    return all
+  }
+
+  #tellHome(id: number, reason: unknown): void {
     let payload: Payload | undefined
     try {
       payload = boxValue(reason, 'reason', this.references)
@@ -237,8 +290,8 @@ export class Caller {
     } finally {
       this.references.delivered()?.letGo()
     }
-    const watched = this.#over(id)
-    if (watched) this.adopt(value, watched.options)
+    this.#over(id, result)
+    if (result.watched) this.adopt(value, result.watched.options)
     if (op === Op.result) result.fulfil(value)
     else result.reject(value, true)
     this.#witness.replied(id, op === Op.result, value)
@@ -247,7 +300,7 @@ export class Caller {
   /** The peer refused. @throws ProtocolError for a reply to a call that does not wait for one */
   refuse(id: number, code: RefusalCode, text: string): void {
     const result = this.#waiting(id)
-    this.#over(id)
+    this.#over(id, result)
     if (!result) return
     const error = aboutCall(refusalError(code, result.label, text), this.references)
     result.reject(error, true)
@@ -270,6 +323,7 @@ export class Caller {
   repeat(result: Result, mayHaveRun: boolean): boolean {
     const payload = repeatable(result)
     if (!payload) return false
+    const { watched } = result
     const { op, path, operand, options } = result.asked!
     // What was given by value is what it was then; what was given by reference has other numbers now.
     const boxed = payload.given.length + payload.bytes.length > 0 ? this.#boxAgain(op, operand) : payload
@@ -288,8 +342,8 @@ export class Caller {
     const { context } = payload
     if (context) this.references.runIn(context, boxed.given)
     result.session = this.session
-    result.payload = context ? { ...boxed, context } : boxed
-    if (options) this.#watch(result, options)
+    result.payload = { ...boxed, ...(context && { context }), mayHaveRun }
+    if (watched) this.#watch(result, watched.options, this.channel.place, boxed.given, watched.until)
     return true
   }
 
@@ -299,14 +353,13 @@ export class Caller {
    */
   end(reason: Reason, framesSent: number, successor?: Caller): void {
     this.#ended = reason
+    this.#framesSent = framesSent
     const waiting = this.#pending.clear()
     this.#abandoned.clear()
-    for (const { stop } of this.#watched.values()) stop()
-    this.#watched.clear()
+    for (const { watched } of waiting) watched?.stop()
     for (const result of waiting) {
-      const mayHaveRun = result.frame <= framesSent
-      if (successor?.repeat(result, mayHaveRun)) continue
-      const error = new SessionEndedError(reason, result.label, mayHaveRun)
+      if (successor?.repeat(result, this.#hadLeft(result))) continue
+      const error = this.#cutOff(result, reason)
       result.reject(error, true)
       this.#witness.replied(result.id, false, error)
     }

@@ -12,6 +12,14 @@ export interface Channel {
   owe(message: string, bytes: readonly Uint8Array[]): number
   /** The same, where something small can be said instead. @throws LimitError where far too much waits already */
   reply(message: string, bytes: readonly Uint8Array[]): number
-  /** Resolves when what was sent has left for the peer; undefined when there is room for more now. */
+  /** The place in its frame of the message that was sent last. */
+  readonly place: number
+  /** Whether a transport was handed the frame of that number. */
+  left(frame: number): boolean
+  /** Withdraws a message of a frame that has not left; `instead` stands in its place. */
+  withdraw(frame: number, place: number, instead?: string): void
+  /** Resolves when what was sent has left for the peer. */
+  leaving(): Promise<void>
+  /** The same, but undefined when there is room for more now. */
   room(): Promise<void> | undefined
 }

@@ -101,6 +101,17 @@ export class MayHaveRunError extends NetrefError {
   readonly mayHaveRun = true
 }
 
+/** Says of an error that a call was given up with whether that may have run; of one for several calls, whether any may have. */
+export function sayMayHaveRun(error: unknown, mayHaveRun: boolean): void {
+  try {
+    if (!isA('Error', error)) return
+    const value = mayHaveRun || ('mayHaveRun' in error && error.mayHaveRun === true)
+    Object.defineProperty(error, 'mayHaveRun', { value, configurable: true, writable: true })
+  } catch {
+    // The reason of a signal is a user's: it may be frozen.
+  }
+}
+
 /** A value that cannot travel: its message names the path in the arguments, what was found there, and the cure. */
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'

@@ -1,7 +1,7 @@
 // An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
 import type { CallOptions } from './call-options.js'
 import type { Delivery } from './delivery.js'
-import { LimitError, ReleasedError, writeDown } from './errors.js'
+import { LimitError, ReleasedError, sayMayHaveRun, writeDown } from './errors.js'
 import { isPlainRecord } from './expose.js'
 import type { ArrivedFlow, FlowPort } from './flows.js'
 import { aboutCall } from './hearsay.js'
@@ -63,6 +63,12 @@ export class Inflow implements ArrivedFlow {
   #count = 0
   #window = WINDOW
   #unlisten: (() => void) | undefined
+  /** What may give up a step that is asked for at home. */
+  #options: CallOptions | undefined
+  /** How many items its home may have made since it was asked for the first. */
+  #allowed = 0
+  /** Where more were asked for last: the frame, the place there, and how many were allowed before. */
+  #pulled = { frame: 0, place: 0, allowed: 0 }
 
   constructor(
     readonly ref: Ref,
@@ -85,8 +91,14 @@ export class Inflow implements ArrivedFlow {
   use({ window, signal }: CallOptions): void {
     if (window !== undefined) this.#window = window
     if (!signal) return
+    this.#options = { signal }
     this.#unlisten?.()
-    this.#unlisten = share(signal, 'abort', () => this.fail(signal.reason))
+    this.#unlisten = share(signal, 'abort', () => {
+      const { frame, allowed } = this.#pulled
+      if (this.#readers.length > 0)
+        sayMayHaveRun(signal.reason, allowed > this.#count || this.port.channel.left(frame))
+      this.fail(signal.reason)
+    })
   }
 
   /** The next item, which is asked for if need be: its home may have made so many that are not consumed. */
@@ -102,12 +114,22 @@ export class Inflow implements ArrivedFlow {
   /** An item is consumed when the next one is asked for: only then does its home learn of it. */
   #goOn(): void {
     const isFirst = this.#asked === 0
-    if (isFirst) this.#count = 0
+    if (isFirst) this.#count = this.#allowed = 0
     const wider = isFirst || this.#wanted > this.#asked ? this.#wanted : undefined
     if (wider !== undefined) this.#asked = wider
     else if (!this.#due) return
     this.#due = false
-    this.port.channel.push(formatPull(this.ref.id, this.#count, wider), NOTHING)
+    const { channel } = this.port
+    const frame = channel.push(formatPull(this.ref.id, this.#count, wider), NOTHING)
+    this.#pulled = { frame, place: channel.place, allowed: this.#allowed }
+    this.#allowed = this.#count + this.#asked
+  }
+
+  /** Nobody is to read on: what asks for more is withdrawn if it has not left. */
+  #withdraw(): void {
+    const { channel } = this.port
+    const { frame, place } = this.#pulled
+    if (!channel.left(frame)) channel.withdraw(frame, place)
   }
 
   #take(): Step {
@@ -187,6 +209,7 @@ export class Inflow implements ArrivedFlow {
     if (this.#released) return
     this.#unlisten?.()
     if (reason instanceof ReleasedError) {
+      this.#withdraw()
       this.#drop()
       this.#endWith(undefined)
     }
@@ -201,6 +224,7 @@ export class Inflow implements ArrivedFlow {
   /** It ends here and now, whatever was still to come; its home is told. */
   fail(error: unknown): void {
     if (this.#over) return
+    this.#withdraw()
     this.#drop()
     this.#endWith({ ok: false, value: error, size: 0 })
     if (this.#readers.length > 0) this.#tellReaders()
@@ -247,6 +271,7 @@ export class Inflow implements ArrivedFlow {
   }
 
   async #return(value: unknown, gone: boolean): Promise<Step> {
+    this.#withdraw()
     this.#endWith({ ok: true, value: undefined, size: 0 })
     for (const { resolve } of this.#readers.splice(0)) resolve({ done: true, value: undefined })
     this.held = undefined
@@ -272,7 +297,7 @@ export class Inflow implements ArrivedFlow {
 
   /** An iterator that fails is over, but not where it was never asked, as what it was to be given cannot be sent. */
   async #ask(method: 'next' | 'return' | 'throw', value: unknown): Promise<Step> {
-    const result = this.ref.request(Op.drive, method, value)
+    const result = this.ref.request(Op.drive, method, value, this.#options)
     let over = true
     try {
       const step = (await result.settled()) as Step

@@ -1,19 +1,14 @@
 // Frames on their way: which of them are still to be sent, and which are kept in case their transport dies.
 import type { FrameData } from './frame.js'
+import type { Outbox } from './outbox.js'
 import { Queue } from './queue.js'
 
 /** What an entry weighs beside its frame, in bytes: a peer decides how many small ones there are. */
 const ENTRY = 256
 
-interface Kept {
-  /** Undefined once it was sent, where it is not kept. */
-  frame: FrameData | undefined
-  readonly owed: number
-}
-
 export class KeptFrames {
   /** In order: the frames to be sent, and before them those that the peer has not acknowledged. */
-  readonly #kept = new Queue<Kept>()
+  readonly #kept = new Queue<Outbox>()
   /** How many of these the transport has been given. */
   #given = 0
   /** The frames there were before these. */
@@ -29,7 +24,9 @@ export class KeptFrames {
 
   constructor(
     /** Whether another transport may follow. */
-    public keeps: boolean
+    public keeps: boolean,
+    /** Whether frames go in parts. */
+    private readonly inParts: boolean
   ) {}
 
   /** Whether there are frames to be sent. */
@@ -37,23 +34,51 @@ export class KeptFrames {
     return this.#given < this.#kept.size
   }
 
-  /** Adds a frame to be sent, with the bytes of replies in it. */
-  add(frame: FrameData, replies: number): void {
-    const owed = replies > 0 ? replies + ENTRY : 0
-    this.#kept.push({ frame, owed })
-    this.bytes += frame.length
-    this.unsent += frame.length
-    this.owed += owed
+  /** Adds a frame to be sent. */
+  add(frame: Outbox): void {
+    if (frame.owed > 0) frame.owed += ENTRY
+    this.#kept.push(frame)
+    this.bytes += frame.size
+    this.unsent += frame.size
+    this.owed += frame.owed
+  }
+
+  /** The messages of the next frame to be sent, if it was never sent before. */
+  get news(): Iterable<string> {
+    return this.#kept.at(this.#given)
   }
 
   /** Takes the next frame to be sent; there is one. */
   next(): FrameData {
     const entry = this.#kept.at(this.#given++)
-    const frame = entry.frame!
-    this.unsent -= frame.length
+    const { size } = entry
+    const frame = entry.write(this.inParts)
+    this.unsent -= size
+    this.bytes += frame.length - size
     this.sent = Math.max(this.sent, this.#before + this.#given)
     if (!this.keeps) this.#forget(entry)
     return frame
+  }
+
+  /** The frame of that number, if no transport was ever given it. */
+  #unwritten(number: number): Outbox | undefined {
+    const index = number - this.#before - 1
+    const entry = index < 0 || index >= this.#kept.size ? undefined : this.#kept.at(index)
+    return entry?.written ? undefined : entry
+  }
+
+  /** Whether a transport was given the frame of that number. */
+  left(number: number): boolean {
+    return this.#unwritten(number) === undefined
+  }
+
+  /** Withdraws a message that has not left; `instead` stands in its place. */
+  withdraw(number: number, place: number, instead: string): void {
+    const entry = this.#unwritten(number)!
+    const { size } = entry
+    entry.withdraw(place, instead)
+    this.bytes += entry.size - size
+    this.unsent += entry.size - size
   }
 
   /** The peer has that many frames, of all there ever were. */
@@ -61,15 +86,15 @@ export class KeptFrames {
     for (; this.#before < count; this.#before++) {
       const entry = this.#kept.shift()!
       if (this.#given > 0) this.#given--
-      else this.unsent -= entry.frame!.length
+      else this.unsent -= entry.size
       this.#forget(entry)
       this.owed -= entry.owed
     }
   }
 
-  #forget(entry: Kept): void {
-    this.bytes -= entry.frame?.length ?? 0
-    entry.frame = undefined
+  #forget(entry: Outbox): void {
+    this.bytes -= entry.size
+    entry.forget()
   }
 
   /** Whether the peer may have that many frames: no fewer than it has acknowledged, no more than were sent. */

@@ -128,6 +128,18 @@ export class Link implements TransportListener, Source, Pulse, Unread {
     return this.sender.push(message, bytes, sizeOf(bytes), 0)
   }
 
+  get place(): number {
+    return this.sender.place
+  }
+
+  left(frame: number): boolean {
+    return this.sender.left(frame)
+  }
+
+  withdraw(frame: number, place: number, instead = ''): void {
+    this.sender.withdraw(frame, place, instead)
+  }
+
   /** Neither this transport nor another one, nor the search for that, keeps the process alive any more. */
   unref(): void {
     this.#keepsAlive = false
@@ -151,6 +163,10 @@ export class Link implements TransportListener, Source, Pulse, Unread {
       if (this.receiver.transport) this.#patience.start()
     }
     return room
+  }
+
+  leaving(): Promise<void> {
+    return this.sender.leaving()
   }
 
   made(values: number): void {

@@ -1,4 +1,5 @@
-// Messages that wait to leave together, as one frame.
+// Messages that wait to leave together, as one frame. It is written when a transport takes it, and not before: until then
+// a message can be withdrawn.
 import { type FrameData, formatFrame } from './frame.js'
 import type { PeerLimits } from './protocol.js'
 
@@ -12,19 +13,26 @@ export const sizeOf = (bytes: readonly Uint8Array[]): number =>
 
 /** Most messages have none. */
 const NO_BYTES = new Map<number, readonly Uint8Array[]>()
+const NO_MESSAGES: string[] = []
 
 export class Outbox {
   #messages: string[] = []
   #bytes = NO_BYTES
   #jsonSize = 0
   #byteSize = 0
+  #received = 0
+  /** Whether nothing stands in the place of a message that was withdrawn. */
+  #gaps = false
+  #frame: FrameData | undefined
+  /** Bytes of replies in it. */
+  owed = 0
 
   get length(): number {
     return this.#messages.length
   }
-  /** Of all of it, about. */
+  /** Of all of it: about, until it is written. */
   get size(): number {
-    return this.#jsonSize + this.#byteSize
+    return this.#frame?.length ?? this.#jsonSize + this.#byteSize
   }
   get empty(): boolean {
     return this.#messages.length === 0
@@ -51,16 +59,54 @@ export class Outbox {
     this.#jsonSize += message.length + 1
   }
 
-  /** The frame with all that waits, which does not wait any more. */
-  seal(received: number, inParts: boolean): FrameData {
-    const frame = formatFrame(received, this.#messages, this.#bytes, inParts)
-    this.#messages = []
-    this.#bytes = NO_BYTES
-    this.#jsonSize = this.#byteSize = 0
-    return frame
+  /** Withdraws a message, with its bytes; `instead` stands in its place. */
+  withdraw(place: number, instead: string): void {
+    this.#byteSize -= sizeOf(this.#bytes.get(place) ?? [])
+    this.#bytes.delete(place)
+    this.#jsonSize += instead.length - this.#messages[place]!.length
+    this.#messages[place] = instead
+    this.#gaps ||= instead === ''
+  }
+
+  /** Nothing stands in the place of some: those after them move up, with their bytes. */
+  #closeGaps(): void {
+    const messages: string[] = []
+    const bytes = new Map<number, readonly Uint8Array[]>()
+    this.#messages.forEach((message, place) => {
+      const ranges = this.#bytes.get(place)
+      if (ranges) bytes.set(messages.length, ranges)
+      if (message !== '') messages.push(message)
+    })
+    this.#messages = messages
+    this.#bytes = bytes
+  }
+
+  /** Nothing is added any more. The frame says that so many frames of the peer were acted on. */
+  close(received: number): void {
+    this.#received = received
+  }
+
+  get written(): boolean {
+    return this.#messages === NO_MESSAGES
+  }
+
+  /** The frame, which is kept here until `forget`. */
+  write(inParts: boolean): FrameData {
+    if (this.#frame === undefined) {
+      if (this.#gaps) this.#closeGaps()
+      this.#frame = formatFrame(this.#received, this.#messages, this.#bytes, inParts)
+      this.#messages = NO_MESSAGES
+      this.#bytes = NO_BYTES
+      this.#jsonSize = this.#byteSize = 0
+    }
+    return this.#frame
+  }
+
+  forget(): void {
+    this.#frame = undefined
   }
 
   [Symbol.iterator](): Iterator<string> {
-    return this.#messages[Symbol.iterator]()
+    return this.#messages.filter(message => message !== '')[Symbol.iterator]()
   }
 }

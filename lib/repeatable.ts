@@ -11,6 +11,8 @@ export interface Repeatable extends Pick<Payload, 'bytes' | 'given' | 'lent'> {
   readonly json?: string
   /** In which it was made, if it was given references. */
   readonly context?: Context
+  /** Whether the call had left this side in a session before this one. */
+  readonly mayHaveRun?: boolean
 }
 
 /** What only reads is given nothing. */

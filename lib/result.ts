@@ -1,6 +1,7 @@
 // What comes of a request: a promise and a path in one, so that it can be used before it is there.
 import { localizeStack } from './boxed-error.js'
 import type { CallOptions } from './call-options.js'
+import type { Watched } from './caller.js'
 import { Refusal, refusalError } from './errors.js'
 import { aboutCall } from './hearsay.js'
 import { iterateLater } from './iterate.js'
@@ -40,6 +41,8 @@ export class Result extends Handler {
   id = 0
   /** The number of the frame it is in. */
   frame = 0
+  /** While it may be given up. */
+  watched: Watched | undefined
   /** What was sent of its operand, where it may have to be sent again. */
   payload: Repeatable | undefined
   /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
@@ -81,6 +84,7 @@ export class Result extends Handler {
     return formatCall(op, ending(base.label) + formatPath(path), operand)
   }
 
+  /** Undefined once it is settled. */
   get asked(): Asked | undefined {
     return this.#asked
   }
@@ -113,7 +117,7 @@ export class Result extends Handler {
     if (state === 'rejected' || this.#chained) this.#label = this.label
     this.#state = state
     this.#value = value
-    this.#asked = this.payload = undefined
+    this.#asked = this.payload = this.watched = undefined
     const waiting = this.#waiting
     if (!waiting) return
     this.#waiting = undefined

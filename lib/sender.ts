@@ -41,7 +41,9 @@ export class Sender {
   /** Whether nothing leaves after the first frame until the peer has said what it takes. */
   withholds = false
   readonly kept: KeptFrames
-  readonly #outbox = new Outbox()
+  #outbox = new Outbox()
+  /** The place in its frame of the message that was sent last. */
+  place = 0
   #tickOpen = false
   /** While a frame is acted on, nothing leaves until there are so many messages, and then if the peer may be idle. */
   #corked = false
@@ -49,8 +51,6 @@ export class Sender {
   /** What takes frames, if there is any; and whether it has enough of them. */
   #transport: Transport | undefined
   #full = false
-  /** Bytes of replies in the outbox. */
-  #owedInOutbox = 0
   /** The count that is told alone, if one has not left yet; and whether another one is due then. */
   #telling = false
   #due: { readonly asks: boolean } | undefined
@@ -68,7 +68,7 @@ export class Sender {
     /** Whether frames go in parts. */
     private readonly inParts: boolean
   ) {
-    this.kept = new KeptFrames(keeps)
+    this.kept = new KeptFrames(keeps, inParts)
   }
 
   /** The peer has said what it takes. */
@@ -102,7 +102,7 @@ export class Sender {
 
   /** Bytes of replies that the peer has not acknowledged. */
   get owed(): number {
-    return this.kept.owed + this.#owedInOutbox
+    return this.kept.owed + this.#outbox.owed
   }
 
   /** Bytes that wait to leave, here and in the transport. */
@@ -110,13 +110,17 @@ export class Sender {
     return this.kept.unsent + (this.#transport?.buffered ?? 0)
   }
 
-  /** Resolves when all that was sent has been given to a transport, and is not too much; undefined when most of it has been. */
-  room(): Promise<void> | undefined {
-    if (this.ready && this.#outbox.size < MUCH && !this.source.crowded) return undefined
+  /** Resolves when all that was sent has been given to a transport, and is not too much. */
+  leaving(): Promise<void> {
     this.#room ??= new Promise(resolve => {
       this.#roomy = resolve
     })
     return this.#room
+  }
+
+  /** The same, but undefined when most of it has been. */
+  room(): Promise<void> | undefined {
+    return this.ready && this.#outbox.size < MUCH && !this.source.crowded ? undefined : this.leaving()
   }
 
   #tellOfRoom(): void {
@@ -179,15 +183,27 @@ export class Sender {
     if (json + size > frameBytes) throw this.#tooLarge(`${json + size} bytes`, 'frameBytes', owed > 0)
     this.#takeTrailing()
     if (!this.#outbox.fits(message, size, this.#most)) this.#seal()
-    const atOnce = this.ready && message.length + size > LARGE
+    const atOnce = message.length + size > LARGE && this.ready && !this.kept.waiting
     const owns = bytes.length > 0 && (!atOnce || this.inParts || bytes.some(isGivenUp))
+    this.place = this.#outbox.length
     this.#outbox.add(message, owns ? ownBytes(bytes) : bytes)
-    this.#owedInOutbox += owed
+    this.#outbox.owed += owed
     const frame = this.frames + 1
     if (atOnce) this.#seal()
     if (!this.#corked) this.atEndOfTick()
     else if (this.#outbox.length >= this.#enough && this.frames === this.source.counted) this.#seal()
     return frame
+  }
+
+  /** Whether a transport was given the frame of that number. */
+  left(frame: number): boolean {
+    return frame <= this.frames && this.kept.left(frame)
+  }
+
+  /** Withdraws a message that has not left; `instead` stands in its place. */
+  withdraw(frame: number, place: number, instead: string): void {
+    if (frame > this.frames) this.#outbox.withdraw(place, instead)
+    else this.kept.withdraw(frame, place, instead)
   }
 
   /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
@@ -273,18 +289,26 @@ export class Sender {
   }
 
   #seal(): void {
-    if (this.trace) for (const message of this.#outbox) this.trace('→', formatMessage(JSON.parse(message)))
     this.told = this.source.acted
-    const frame = this.#outbox.seal(this.told, this.inParts)
+    this.#outbox.close(this.told)
     this.frames++
-    this.bytes += frame.length
-    this.kept.add(frame, this.#owedInOutbox)
-    this.#owedInOutbox = 0
+    this.kept.add(this.#outbox)
+    this.#outbox = new Outbox()
     this.#transmit()
   }
 
   #transmit(): void {
-    while (this.ready && this.kept.waiting) this.#send(this.#transport!, this.kept.next())
+    const { kept, trace } = this
+    while (this.ready && kept.waiting) {
+      if (trace) for (const message of kept.news) trace('→', formatMessage(JSON.parse(message)))
+      // Who was told of it may have ended the session.
+      if (!kept.waiting) return
+      const { sent } = kept
+      const frame = kept.next()
+      // One that is sent again counts once.
+      if (kept.sent > sent) this.bytes += frame.length
+      this.#send(this.#transport!, frame)
+    }
   }
 
   #send(transport: Transport, frame: FrameData): void {

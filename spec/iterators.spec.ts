@@ -1100,11 +1100,12 @@ t.test('those who wait for an item when the iterator is closed are told that it 
         await new Promise(() => {})
       }
     }),
-    async ({ root }, t) => {
+    async ({ root, ours }, t) => {
       for (const how of ['return', 'throw', 'release', 'abort'] as const) {
         const controller = new AbortController()
         const it = (await Netref.with(root.never, { signal: controller.signal })())[Symbol.asyncIterator]()
         const waiting = [it.next(), it.next()].map(step => step.catch((error: Error) => error.name))
+        await ours.ping()
         if (how === 'release') Netref.release(it)
         else if (how === 'abort') controller.abort()
         else if (how === 'throw') t.match(await rejection(it.throw(new Error('x'))), { message: 'x' })
