@@ -161,7 +161,10 @@ export type Flowing =
   | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
   /** The next items of the sender's iterator; with `ask` a `pull` is due when the last of them has been read. */
   | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Groups]
-  /** How the sender's iterator ended, its promise settled (`ok`: 1 well, 0 with an error), or its signal aborted. */
+  /**
+   * How the sender's iterator ended, its promise settled (`ok`: 1 well, 0 with an error), or its signal aborted (0); or
+   * that nobody can abort that any more (1).
+   */
   | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Groups]
 
 /** What each side has to take, in bytes: no hello may say less. */

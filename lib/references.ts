@@ -29,6 +29,8 @@ const FLOWS: Record<FlowKind, string> = {
   p: 'promise',
   a: 'signal'
 }
+/** Of a signal of this side that nobody can abort any more. */
+const neverAborts = () => new AbortController().signal
 const isFlow = (kind: ReferenceKind): kind is FlowKind => Object.hasOwn(FLOWS, kind)
 
 /** How much of a peer's name for a netref is kept, to tell of it. */
@@ -95,7 +97,10 @@ export class References implements Giver, Taker, Home {
     // A stream is read and written where it has got to: the original is locked.
     const ref = kind === 'r' || kind === 'w' ? undefined : refBehind(object)
     if (ref?.session === this.session && !ref.released) return ['h', ref.id]
-    const { id } = this.exports.give(object, undefined)
+    const weakly = kind === 'a'
+    const { id } = weakly
+      ? this.exports.giveWeakly(object, neverAborts)
+      : this.exports.give(object, undefined)
     let told: readonly unknown[]
     try {
       told = this.flows.give(kind, id, object, lent)

@@ -3,7 +3,7 @@ import type { Delivery } from './delivery.js'
 import { LimitError, ProtocolError, writeDown } from './errors.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'
-import { share } from './listeners.js'
+import { type Off, share } from './listeners.js'
 import type { Ref } from './netref.js'
 import { SignalSource } from './signal-source.js'
 
@@ -48,12 +48,35 @@ export class HomePromise implements HomeFlow {
   }
 }
 
-/** A signal of this side, which the peer listens to. */
-export class HomeSignal implements HomeFlow {
-  readonly end: () => void
+const abandoned = new FinalizationRegistry<HomeSignal>(signal => signal.abandon())
 
-  constructor(signal: AbortSignal, tell: Tell) {
-    this.end = share(signal, 'abort', () => tell(false, signal.reason))
+/** A signal of this side, which the peer listens to. Who may abort it holds it, and nobody else need: not even this. */
+export class HomeSignal implements HomeFlow {
+  readonly #signal: WeakRef<AbortSignal>
+  /** Takes the listener off: it holds the signal, and so is held by that. */
+  readonly #off = new WeakMap<AbortSignal, Off>()
+
+  constructor(
+    signal: AbortSignal,
+    private readonly tell: Tell
+  ) {
+    this.#signal = new WeakRef(signal)
+    this.#off.set(
+      signal,
+      share(signal, 'abort', () => tell(false, signal.reason))
+    )
+    abandoned.register(signal, this, this)
+  }
+
+  /** Nobody can abort it any more. */
+  abandon(): void {
+    this.tell(true, undefined)
+  }
+
+  end(): void {
+    abandoned.unregister(this)
+    const signal = this.#signal.deref()
+    if (signal) this.#off.get(signal)!()
   }
 
   undo(): void {
@@ -165,7 +188,11 @@ export class ArrivedSignal extends Once {
     return this.#source.signal
   }
 
-  protected settle(_ok: boolean, reason: unknown): boolean {
+  protected settle(ok: boolean, reason: unknown): boolean {
+    if (ok) {
+      this.#source.abandon()
+      return false
+    }
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
     return this.#source.abort(reason ?? undefined)
   }

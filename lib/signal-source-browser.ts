@@ -1,8 +1,9 @@
 // A signal of a page that is aborted from afar. It depends on one that is held here, so that the browser keeps it for its
-// listeners, and for nobody else. What else may depend on that one no page can know: it is held until it is over.
+// listeners, and for nobody else. What else may depend on that one no page can know: it is held until it is over, or its
+// home can abort it no more.
 import type * as node from './signal-source.js'
 
-export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort'> {
+export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort' | 'abandon'> {
   readonly #controller = new AbortController()
   #weak: WeakRef<AbortSignal> | undefined
 
@@ -20,8 +21,15 @@ export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort'>
     return made
   }
 
+  /** Its netref goes with the signal. */
+  abandon(): void {
+    this.netref = undefined
+  }
+
   abort(reason: unknown): boolean {
-    if (!this.netref) return false
+    // Where both are gone, what depends on it may be there yet.
+    const isHeld = this.netref !== undefined || this.#weak?.deref() !== undefined
+    if (!isHeld || this.#controller.signal.aborted) return false
     this.netref = undefined
     this.#controller.abort(reason)
     return true

@@ -67,6 +67,11 @@ export class SignalSource {
     return this.#weak.deref()!
   }
 
+  /** Told that only the end of the session aborts it from now on. */
+  abandon(): void {
+    // Who waits for that is known.
+  }
+
   /** @returns whether anybody may learn of it */
   abort(reason: unknown): boolean {
     const signal = this.#weak.deref()

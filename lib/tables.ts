@@ -15,12 +15,33 @@ export interface Export {
   receipts: number
 }
 
+/** One that its entry does not keep. */
+class WeakExport implements Export {
+  receipts = 0
+  readonly #weak: WeakRef<object>
+
+  constructor(
+    readonly id: number,
+    object: object,
+    /** What stands for it once it is gone. */
+    private readonly standIn: () => object
+  ) {
+    this.#weak = new WeakRef(object)
+  }
+
+  get object(): object {
+    return this.#weak.deref() ?? this.standIn()
+  }
+}
+
 /** Own objects given out. A member function is known by (object, function), anything else by itself. */
 export class ExportTable {
   readonly #byId = new SparseMap<number, Export>()
   readonly #byObject = new SparseMap<object, Export>()
   /** Member functions by the object they belong to: a lone one as it is, as most are, and a Map weighs a lot. */
   readonly #members = new SparseMap<object, Export | Map<object, Export>>()
+  /** Those that the table does not keep. */
+  #weakly = new WeakMap<object, Export>()
   #nextId = 1
   #root: Export | undefined
 
@@ -48,6 +69,18 @@ export class ExportTable {
     return entry
   }
 
+  /** As `give`, of what is not kept for the peer; once it is gone, `standIn` makes what comes home in its place. */
+  giveWeakly(object: object, standIn: () => object): Export {
+    let entry = this.#weakly.get(object)
+    if (!entry) {
+      entry = new WeakExport(this.#takeId(), object, standIn)
+      this.#byId.set(entry.id, entry)
+      this.#weakly.set(object, entry)
+    }
+    entry.receipts++
+    return entry
+  }
+
   /** Whether the peer holds the object itself. */
   has(object: object): boolean {
     return this.#byObject.has(object)
@@ -60,12 +93,14 @@ export class ExportTable {
     return members?.object === object ? members : undefined
   }
 
+  #takeId(): number {
+    if (this.size < this.limit) return this.#nextId++
+    const message = `${this.limit} references are held already (limits.exports of their home): release some of them`
+    throw new LimitError('limit', message)
+  }
+
   #add(object: object, self: object | undefined): Export {
-    if (this.size >= this.limit) {
-      const message = `${this.limit} references are held already (limits.exports of their home): release some of them`
-      throw new LimitError('limit', message)
-    }
-    const id = this.#nextId++
+    const id = this.#takeId()
     const entry = self === undefined ? { id, object, receipts: 0 } : { id, object, self, receipts: 0 }
     this.#byId.set(id, entry)
     if (self === undefined) this.#byObject.set(object, entry)
@@ -102,7 +137,8 @@ export class ExportTable {
     if (entry.receipts > 0) return undefined
     this.#byId.delete(id)
     const { object, self } = entry
-    if (self === undefined) this.#byObject.delete(object)
+    if (entry instanceof WeakExport) this.#weakly.delete(object)
+    else if (self === undefined) this.#byObject.delete(object)
     else {
       const members = this.#members.get(self)
       if (members instanceof Map) members.delete(object)
@@ -117,6 +153,7 @@ export class ExportTable {
     this.#byId.clear()
     this.#byObject.clear()
     this.#members.clear()
+    this.#weakly = new WeakMap()
     return entries
   }
 }

@@ -171,6 +171,38 @@ t.test('one that comes again while it is listened to is the same', t => {
   )
 })
 
+t.test('its home keeps no signal that nobody can abort; who listens waits for the end of the session', t => {
+  const heard: unknown[] = []
+  const kept: AbortSignal[] = []
+  const weak: WeakRef<AbortSignal>[] = []
+  const fresh = () => {
+    const { signal } = new AbortController()
+    weak.push(new WeakRef(signal))
+    return signal
+  }
+  return both(
+    t,
+    () => ({
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', () => heard.push(signal.reason)),
+      keep: (signal: AbortSignal) => void kept.push(signal),
+      back: () => kept.pop()
+    }),
+    async ({ root, ours, theirs }, t) => {
+      heard.length = weak.length = kept.length = 0
+      await root.listen(fresh())
+      await root.keep(fresh())
+      await collect(() => weak.every(ref => !ref.deref()))
+      const back = await root.back()
+      t.ok(back instanceof AbortSignal && !back.aborted, 'what comes home then never aborts')
+      await collect(() => ours.stats.exports === 1)
+      t.same(heard, [])
+      await ours.close()
+      await theirs.closed
+      t.match(heard, [{ name: 'SessionEndedError' }])
+    }
+  )
+})
+
 t.test('what a page has in its place, as far as Node can run it', async t => {
   const heard: unknown[] = []
   const netrefs: WeakRef<object>[] = []
@@ -193,6 +225,17 @@ t.test('what a page has in its place, as far as Node can run it', async t => {
   t.same(heard, ['any'])
   t.equal(sources[0]!.signal.reason, 'why', 'one that is made again has aborted, too')
   await collect(() => netrefs.every(ref => !ref.deref()))
+  t.equal(sources[0]!.abort('again'), false)
+
+  const [unheard, listened] = [make(), make()]
+  unheard.abandon()
+  listen(unheard)
+  listened.abandon()
+  listened.signal.addEventListener('abort', () => heard.push('end'))
+  await collect(() => netrefs.every(ref => !ref.deref()))
+  t.equal(unheard.abort('released'), false, 'what depends on it is told of no abort')
+  t.ok(listened.abort('ended'))
+  t.same(heard, ['any', 'end'])
 
   const { any } = AbortSignal
   t.teardown(() => Object.assign(AbortSignal, { any }))
@@ -201,5 +244,5 @@ t.test('what a page has in its place, as far as Node can run it', async t => {
   source.signal.addEventListener('abort', () => heard.push('old'))
   t.equal(source.signal, source.signal)
   source.abort('why')
-  t.same(heard, ['any', 'old'], 'an old browser has no AbortSignal.any')
+  t.same(heard, ['any', 'end', 'old'], 'an old browser has no AbortSignal.any')
 })
