@@ -19,8 +19,11 @@ export type ReferenceKind = 'o' | 'f' | 'h' | FlowKind
 
 /** What boxing needs of the session it is for. */
 export interface Giver {
-  /** The wire form of a reference to `object`; `self` is the object a member function belongs to. */
-  give(object: object, self: object | undefined): Given
+  /**
+   * The wire form of a reference to `object`; `self` is the object a member function belongs to. One that is lent comes
+   * back when the call is over.
+   */
+  give(object: object, self: object | undefined, lent: boolean): Given
   /** The same for one with a flow of its own; `lent` is one that stays its owner's where it is not sent. */
   giveFlow(object: object, kind: FlowKind, lent: boolean): Given
   /**

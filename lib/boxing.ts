@@ -2,6 +2,7 @@
 import type { Given, Giver, Payload, Place } from './box.js'
 import { boxError, partsOfError } from './boxed-error.js'
 import { isExposed } from './expose.js'
+import { lentBehind } from './loans.js'
 import { Marks } from './marks.js'
 import { hasArrived, isNetref, stateOf } from './netref.js'
 import { encodeObject, encodePrimitive, encodeType } from './registry.js'
@@ -139,11 +140,14 @@ export class Boxing extends Marks {
 
   #reference(object: object, self?: object): unknown {
     if (this.#dataOnly) throw this.refusal('a reference', 'errors carry data only')
+    const lent = lentBehind(object)
+    if (lent && !(this.isArguments && this.name === 'args'))
+      throw this.refusal('lent', 'that ends with a call, of which only arguments are lent')
     const ref = stateOf(object)?.ref
     if (isNetref(object) && !hasArrived(object))
       throw this.refusal('remote and not here yet', 'await it first')
     if (ref?.released) throw this.refusal('a released netref', 'send it before it is released')
-    const given = this.giver.give(ref?.proxy ?? object, self)
+    const given = this.giver.give(lent ?? ref?.proxy ?? object, self, lent !== undefined)
     this.given.push(given)
     return this.mark(given[0], given[1])
   }

@@ -318,7 +318,7 @@ export class Callee {
     if (this.#ended) return this.references.letGo(outcome.value)
     const delivery = this.#letGo(id)
     this.#reply(id, outcome)
-    delivery?.over()
+    delivery?.over(id > 0)
   }
 
   #reply(id: number, { value, self }: Outcome): void {
@@ -345,7 +345,7 @@ export class Callee {
     if (kept && (this.#weights.of(id) ?? this.weigh()) > LEAST) writeDown(error)
     const delivery = this.#letGo(id)
     this.#fail(id, error, kept)
-    delivery?.over()
+    delivery?.over(id > 0)
   }
 
   #fail(id: number, error: unknown, kept: boolean): void {

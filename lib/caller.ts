@@ -20,6 +20,7 @@ import {
 import { aboutCall } from './hearsay.js'
 import { InFlight } from './in-flight.js'
 import { formatPath } from './labels.js'
+import { loansOf } from './loans.js'
 import type { Path } from './names.js'
 import { Ref } from './netref.js'
 import {
@@ -33,7 +34,7 @@ import {
   type Reply
 } from './protocol.js'
 import type { References } from './references.js'
-import { keyed, NOTHING_GIVEN, READS, repeatable } from './repeatable.js'
+import { keyed, NOTHING_GIVEN, READS, type Repeatable, repeatable } from './repeatable.js'
 import { Result } from './result.js'
 import type { Session } from './session.js'
 import { SparseMap } from './sparse-map.js'
@@ -60,6 +61,8 @@ export class Caller {
   readonly #pending = new InFlight<Result>()
   /** Calls that are not waited for any more: their answers come all the same. */
   readonly #abandoned = new SparseMap<number, true>()
+  /** References that were lent for calls that are not over. */
+  readonly #loans = new SparseMap<number, readonly number[]>()
   /** The number of our last call. */
   #last = 0
   #oneWays = 0
@@ -121,9 +124,8 @@ export class Caller {
       const plain = formatOperation(op, id, target, path, payload?.json)
       let message = span === undefined ? plain : formatTraced(span, plain)
       if (options?.key !== undefined && base instanceof Ref) message = keyed(result, message, payload)
-      const bytes = payload?.bytes ?? []
-      if (op === Op.oneway) this.#sendOneWay(result, message, bytes)
-      else this.#send(result, message, bytes)
+      if (op === Op.oneway) this.#sendOneWay(result, message, payload!.bytes)
+      else this.#send(result, message, payload)
       const { place } = this.channel
       if (this.repeats && id > 0)
         result.payload = context ? { ...payload!, context } : (payload ?? NOTHING_GIVEN)
@@ -212,6 +214,7 @@ export class Caller {
   #over(id: number, result?: Result): void {
     result?.watched?.stop()
     if (!this.#pending.delete(id)) this.#abandoned.delete(id)
+    this.#settleLoans(id)
   }
 
   /** Waits no more for an answer. A call that has left is given up at its home; one that has not is withdrawn. */
@@ -231,7 +234,11 @@ export class Caller {
     // Who is told of it, and what is given back, may end the session.
     for (const [{ id }, { given }] of over) {
       this.#witness.replied(id, false, reason)
-      if (!left) unsend({ given, lent: true }, this.references)
+      if (left) this.#settleLoans(id)
+      else {
+        this.#loans.delete(id)
+        unsend({ given, lent: true }, this.references)
+      }
     }
     if (left && result.id > 0) this.#tellHome(result.id, reason)
   }
@@ -264,14 +271,23 @@ export class Caller {
   async ping(root: Ref): Promise<void> {
     if (this.#ended) throw new SessionEndedError(this.#ended, 'ping()')
     const result = new Result(this.session, Op.get, root, 'ping()', undefined)
-    this.#send(result, formatPing(this.#last + 1), [])
+    this.#send(result, formatPing(this.#last + 1), undefined)
     await result.settled()
   }
 
-  #send(result: Result, message: string, bytes: readonly Uint8Array[]): void {
-    result.frame = this.channel.call(message, bytes)
+  #send(result: Result, message: string, payload: Repeatable | undefined): void {
+    result.frame = this.channel.call(message, payload?.bytes ?? [])
     result.id = ++this.#last
     this.#pending.add(result)
+    const loans = payload && loansOf(payload.given)
+    if (loans) this.#loans.set(result.id, loans)
+  }
+
+  /** What was lent for a call comes back. */
+  #settleLoans(id: number): void {
+    if (this.#loans.size === 0) return
+    this.references.comeBack(this.#loans.get(id) ?? [])
+    this.#loans.delete(id)
   }
 
   /** The peer answered. @throws ProtocolError for a reply to a call that does not wait for one, or none at all */
@@ -333,7 +349,7 @@ export class Caller {
     const flagged = again ? formatAgain(message) : message
     const sent = options?.key === undefined ? flagged : keyed(result, flagged, boxed)
     try {
-      this.#send(result, sent, boxed.bytes)
+      this.#send(result, sent, boxed)
     } catch {
       // It is larger than what the other side is known to take.
       unsend(boxed, this.references)
@@ -357,6 +373,7 @@ export class Caller {
     const waiting = this.#pending.clear()
     this.#abandoned.clear()
     for (const { watched } of waiting) watched?.stop()
+    this.#loans.clear()
     for (const result of waiting) {
       if (successor?.repeat(result, this.#hadLeft(result))) continue
       const error = this.#cutOff(result, reason)

@@ -105,6 +105,12 @@ function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> 
 /** What `expose()` said of this object, if it did; `ROOT` for a root of which it said nothing. */
 export const grantOf = (object: object): Grant | undefined => grants.get(object)
 
+/** What it said of one object holds for another, too. */
+export function copyGrant(from: object, to: object): void {
+  const grant = grants.get(from)
+  if (grant) grants.set(to, grant)
+}
+
 /** Whether an object that might travel by value goes by reference. */
 export const isExposed = (object: object): boolean => exposing.values && grants.has(object)
 

@@ -9,6 +9,7 @@ import type { AnyClass, AnyFunction } from './kinds.js'
 import { cutName, describe, formatPath } from './labels.js'
 import { listeningOf } from './listening.js'
 import { keysOf, type Name, type Path, toKey } from './names.js'
+import type { Loose } from './pressure.js'
 import { Op, type OperationCode } from './protocol.js'
 import type { Result } from './result.js'
 import type { Import } from './tables.js'
@@ -146,12 +147,14 @@ export interface Watch {
 }
 
 /** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
-export class Ref extends Handler implements Import<object> {
+export class Ref extends Handler implements Import<object>, Loose {
   readonly path = NOWHERE
   readonly #proxy: { deref(): object | undefined }
   receipts = 1
+  lent = 0
   /** Receipts of these that came for nobody. */
   unwanted = 0
+  period = 0
   /** What the collector has of it; not there for the root. */
   watch: Watch | undefined
 

@@ -1,14 +1,16 @@
 // The references of a session: what is given out, what is received, and what is given back.
 import type { Given, Giver, ReferenceKind } from './box.js'
 import type { Context } from './contexts.js'
-import { Delivery } from './delivery.js'
+import { Delivery, type Loan } from './delivery.js'
 import { ProtocolError, type Reason, Refusal } from './errors.js'
 import { attempt, type Report } from './events.js'
 import { grantOf } from './expose.js'
 import { type FlowChannel, Flows, refBehind } from './flows.js'
 import { className, functionName } from './labels.js'
+import { isLoan } from './loans.js'
 import { Ref, type Requester, stateOf, type Watch } from './netref.js'
 import type { Limits } from './options.js'
+import { loosen, tighten } from './pressure.js'
 import { formatRelease, type PeerLimits } from './protocol.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
@@ -83,14 +85,20 @@ export class References implements Giver, Taker, Home {
     this.boxing = { depth, jsonBytes, values, exposeStacks: this.exposeStacks }
   }
 
-  give(object: object, self: object | undefined): Given {
+  give(object: object, self: object | undefined, lent: boolean): Given {
     const ref = stateOf(object)
     if (ref instanceof Ref && ref.session === this.session) return ['h', ref.id]
     // A netref's `this` is at its home: it is the same wherever it is found.
     const { id } = this.exports.give(object, ref ? undefined : self)
     if (this.#ended) this.exports.release(id, 1)
-    if (ref) return [typeof object === 'function' ? 'f' : 'o', [id, (ref as Ref).name]]
-    return typeof object === 'function' ? ['f', [id, functionName(object)]] : ['o', [id, className(object)]]
+    const isFunction = typeof object === 'function'
+    const name = ref ? (ref as Ref).name : isFunction ? functionName(object) : className(object)
+    return [isFunction ? 'f' : 'o', lent ? [id, name, 1] : [id, name]]
+  }
+
+  /** What was lent comes back: the call that it was lent for is over. */
+  comeBack(ids: readonly number[]): void {
+    for (const id of ids) if (this.exports.get(id)) this.#gone(this.exports.release(id, 1))
   }
 
   giveFlow(object: object, kind: FlowKind, lent: boolean): Given {
@@ -157,14 +165,23 @@ export class References implements Giver, Taker, Home {
     if (id === 0) return this.rootRef.proxy
     const ref = this.#receive(id, reference[1], kind === 'f')
     this.#delivery ??= new Delivery(this)
-    this.#delivery.add(ref, step)
+    if (isLoan(kind, reference)) this.#delivery.lend(id, ref)
+    else if (ref) this.#delivery.add(ref, step)
+    else this.#free(id, 1)
+    if (!ref)
+      throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
     return isFlow(kind) ? this.flows.take(kind, ref, reference, this.#delivery) : ref.proxy
   }
 
   turnBack(kind: ReferenceKind, data: unknown): void {
     if (kind === 'h') return
-    const id = told(kind, data)[0]
+    const reference = told(kind, data)
+    const id = reference[0]
     if (id === 0) return
+    if (isLoan(kind, reference)) {
+      this.#delivery ??= new Delivery(this)
+      return this.#delivery.lend(id, undefined)
+    }
     const known = this.imports.receive(id)
     if (known) this.decline(known)
     else this.#free(id, 1)
@@ -188,22 +205,29 @@ export class References implements Giver, Taker, Home {
     this.release(ref)
   }
 
+  /** The call is over for which it was lent: if that has no answer to say so, its home is told. */
+  settle({ id, ref }: Loan, answered: boolean): void {
+    if (!answered) this.#free(id, 1)
+    // It may have been let go of before.
+    if (!ref || ref.released) return
+    ref.lent--
+    if (--ref.receipts === ref.unwanted) this.release(ref)
+  }
+
   made(values: number): void {
     this.channel.made(values)
   }
 
-  /** A netref, which lives as long as this turn at the least. */
-  #receive(id: number, name: string, callable: boolean): Ref {
+  /** A netref, which lives as long as this turn at the least; undefined where there is no room. */
+  #receive(id: number, name: string, callable: boolean): Ref | undefined {
     const known = this.imports.receive(id)
     if (known) return known
-    if (this.imports.size >= this.limits.imports) {
-      this.#free(id, 1)
-      throw new Refusal('limit', `${this.limits.imports} netrefs are held (limits.imports): release some`)
-    }
+    if (this.imports.size >= this.limits.imports) return undefined
     const ref = new Ref(this.session, id, shortened(name), callable)
     if (this.#ended) return ref
     this.imports.add(ref)
     collected.register(ref.proxy, (ref.watch = { ref }))
+    loosen(ref)
     return ref
   }
 
@@ -218,6 +242,7 @@ export class References implements Giver, Taker, Home {
   /** Gives the receipts of a netref back, once. */
   release(ref: Ref): void {
     if (ref.watch) ref.watch.ref = undefined
+    tighten(ref)
     const receipts = this.imports.release(ref)
     this.flows.released(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
@@ -252,7 +277,10 @@ export class References implements Giver, Taker, Home {
     this.#ended = true
     this.flows.end(reason)
     // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
-    for (const { watch } of this.imports) watch!.ref = undefined
+    for (const ref of this.imports) {
+      ref.watch!.ref = undefined
+      tighten(ref)
+    }
     this.imports.clear()
     this.#freed = []
     for (const entry of this.exports.clear()) this.#gone(entry)

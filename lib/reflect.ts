@@ -8,6 +8,7 @@ import { refBehind } from './flows.js'
 import { aboutCall } from './hearsay.js'
 import { describe } from './labels.js'
 import { listeningOf } from './listening.js'
+import { lend } from './loans.js'
 import { copyBehind, extend, type Handler, hasArrived, Ref, stateOf, viewOf } from './netref.js'
 import { checkOptions, type OptionKinds } from './option-kinds.js'
 import { Op, type OperationCode } from './protocol.js'
@@ -199,6 +200,21 @@ export const Netref = {
    */
   describe(netref: Reach<unknown>): Promise<Description[]> {
     return operation(Op.describe, 'describe', netref, []) as Promise<Description[]>
+  },
+
+  /**
+   * A function or object that is lent for one call: what stands for it over there is released when the call settles, also
+   * as it fails or is given up. A later use rejects with `released`, and nothing is held. A call that answers with an
+   * iterator settles with that answer, a one-way call when its function is done. Whatever goes by reference can be lent,
+   * at any depth of the arguments of a call; what is handed over in other ways as well lives on there.
+   *
+   * @returns what stands for it in arguments
+   * @throws TypeError for what does not go by reference
+   * @example
+   * await conn.root.each(lines, Netref.lend(line => console.log(line)))
+   */
+  lend<T extends object>(object: T): T {
+    return lend(object)
   },
 
   /**

@@ -163,6 +163,8 @@ export interface Import<T extends object> {
   readonly id: number
   /** Arrivals of this reference that are to be given back with this very netref. */
   receipts: number
+  /** So many of them come back with the calls that they were lent for. */
+  lent: number
   /** The netref, while it lives. */
   readonly proxy: T | undefined
 }
@@ -176,7 +178,7 @@ export class ImportTable<T extends object, I extends Import<T>> {
   }
 
   /** @internal What is in the table, for those who check it. */
-  [Symbol.iterator](): Iterator<Readonly<I>> {
+  [Symbol.iterator](): Iterator<I> {
     return this.#byId.values()[Symbol.iterator]()
   }
 
@@ -192,10 +194,10 @@ export class ImportTable<T extends object, I extends Import<T>> {
     this.#byId.set(entry.id, entry)
   }
 
-  /** @returns how many receipts are to be given back: all of this netref's, once. */
+  /** @returns how many receipts are to be given back: all of this netref's that were not lent, once. */
   release(entry: I): number {
-    const { receipts } = entry
-    entry.receipts = 0
+    const receipts = entry.receipts - entry.lent
+    entry.receipts = entry.lent = 0
     if (this.#byId.get(entry.id) === entry) this.#byId.delete(entry.id)
     return receipts
   }

@@ -101,7 +101,7 @@ const readable = of(
   ['e', error({}), error({ class: '__proto__', fields: ['then', 1, 'a', 1] })],
   ['e', error({ class: 'DOMException', code: 5 }), error({ cause: 1, errors: [1], omitted: 5, stack: 'at' })],
   ['o', [{ $: 'mine', n: 0 }, 'Thing'], [{ $: 'mine', n: 3 }, ''], [0, 'root'], [2 ** 40, '']],
-  ['f', [{ $: 'mine', n: 0 }, 'fn'], [{ $: 'mine', n: 1 }, 'x'.repeat(99)]],
+  ['f', [{ $: 'mine', n: 0 }, 'fn'], [{ $: 'mine', n: 1 }, 'x'.repeat(99)], [{ $: 'mine', n: 0 }, 'fn', 1]],
   ['i', [{ $: 'mine', n: 0 }, 'iterator'], [{ $: 'flow', n: 0 }, 'iterator']],
   [
     'r',

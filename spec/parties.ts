@@ -20,8 +20,8 @@ const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, val
 const ends = new WeakMap<object, End>()
 const endOf = (references: References) => ends.get((references as unknown as { session: object }).session)
 const { give, takeBack, trailing } = References.prototype
-References.prototype.give = function (object, self) {
-  const given = give.call(this, object, self)
+References.prototype.give = function (object, self, lent) {
+  const given = give.call(this, object, self, lent)
   endOf(this)?.gave(given, object)
   return given
 }

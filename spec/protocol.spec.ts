@@ -20,7 +20,7 @@ import {
   Op,
   VERSION
 } from '../lib/protocol.js'
-import { ExportTable, ImportTable } from '../lib/tables.js'
+import { ExportTable, type Import, ImportTable } from '../lib/tables.js'
 import { unbox } from '../lib/unbox.js'
 import { overMemory, rejection } from './helpers.js'
 import { RawPeer } from './raw-peer.js'
@@ -847,8 +847,8 @@ t.test('the export table counts what was sent, and takes no more back', async t 
 })
 
 t.test('the import table gives back what came with each netref, once', async t => {
-  const table = new ImportTable<object, { id: number; receipts: number; proxy: object | undefined }>()
-  const first = { id: 1, receipts: 1, proxy: {} as object | undefined }
+  const table = new ImportTable<object, Import<object>>()
+  const first = { id: 1, receipts: 1, lent: 0, proxy: {} as object | undefined }
   table.add(first)
   t.equal(table.receive(1), first)
   t.equal(table.receive(2), undefined)
@@ -856,7 +856,7 @@ t.test('the import table gives back what came with each netref, once', async t =
   // The collector took the netref, and its id came once more before that was told.
   first.proxy = undefined
   t.equal(table.receive(1), undefined)
-  const second = { id: 1, receipts: 1, proxy: {} }
+  const second = { id: 1, receipts: 2, lent: 1, proxy: {} }
   table.add(second)
   t.equal(table.release(first), 2, 'its own receipts alone')
   t.equal(table.receive(1), second, 'the new one is still there')

@@ -1527,6 +1527,26 @@ compiles(
 )
 
 compiles(
+  'Netref.lend gives what it takes, where that may be passed',
+  async (
+    netref: typeof Helpers,
+    each: Netref<{ each(count: number, callback: (n: number) => void): void }>
+  ) => {
+    await each.each(
+      2,
+      netref.lend(n => same<typeof n, number>(true))
+    )
+    const file = netref.lend(new TextFile())
+    same<typeof file, TextFile>(true)
+    const shout = netref.lend((text: string) => text)
+    // @ts-expect-error
+    await each.each(2, shout)
+    // @ts-expect-error
+    netref.lend(7)
+  }
+)
+
+compiles(
   'Netref.oneway takes what the function takes, and gives nothing',
   async (netref: typeof Helpers, watcher: Netref<Watcher>, file: Netref<TextFile>, any: Netref<any>) => {
     const rename = netref.oneway(file.rename)
