@@ -13,7 +13,7 @@ import { CHILD_ENV, overMemory, until } from './helpers.js'
 // biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
 type Any = any
 
-const CALLS = 1200
+const CALLS = 1100
 
 /** In the place of what is asked for outside the heap. @returns how often that was, so far */
 function watchMemory(t: Test, asked = () => {}): () => number {
