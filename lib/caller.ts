@@ -168,8 +168,8 @@ export class Caller {
   #sendOneWay(result: Result, message: string, bytes: readonly Uint8Array[]): void {
     result.frame = this.channel.call(message, bytes)
     this.#oneWays++
-    // Until it has left, one with options may be given up.
-    const room = this.channel.room() ?? (result.options && this.channel.leaving())
+    // Until it has left, one with a signal may be given up.
+    const room = this.channel.room() ?? (result.options?.signal && this.channel.leaving())
     if (!room) result.fulfil(undefined)
     else
       void room.then(() => {
