@@ -4,8 +4,8 @@ import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
 import { SessionEndedError } from '../lib/index.js'
 import { SignalSource } from '../lib/signal-source-browser.js'
-import { both, until } from './helpers.js'
-import { collect } from './wire.js'
+import { both, overMemory, until } from './helpers.js'
+import { collect, type Loose } from './wire.js'
 
 t.setTimeout(60_000)
 
@@ -147,6 +147,30 @@ t.test('the end of the session tells who listens, and lets them go', async t => 
     { resumes: false }
   )
   await collect(() => weak.every(ref => !ref.deref()))
+})
+
+t.test('one that is passed on aborts at the third party, and is given back all the way', async t => {
+  const heard: unknown[] = []
+  const stop = new AbortController()
+  await overMemory(
+    t,
+    {
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', ({ type }) => heard.push(type)),
+      look: (signal: AbortSignal) => signal.aborted
+    },
+    async far => {
+      const near = { pass: (how: 'listen' | 'look', signal: AbortSignal) => (far.root as Loose)[how](signal) }
+      await overMemory(t, near, async ({ root, session }) => {
+        await (root as Loose).pass('look', stop.signal)
+        await collect(() => far.session.stats.exports + session.stats.exports === 0)
+        await (root as Loose).pass('listen', stop.signal)
+        await collect()
+        await collect()
+        stop.abort()
+        await until(() => heard.length > 0)
+      })
+    }
+  )
 })
 
 t.test('one that comes again while it is listened to is the same', t => {
