@@ -206,6 +206,7 @@ for (const over of overs) {
     const { root, waiting } = desk()
     return over(t, root, async ({ root: typed, session }) => {
       const root: Loose = typed
+      await session.ping()
       const call = Netref.with(root.wait, { timeout: 20 })('slow')
       const [path, deeper] = [call.a.b, call.lines()]
       for (const late of [deeper, path, call, Netref.get(call, 'then'), Netref.has(call, 'x')])
