@@ -66,6 +66,7 @@ function desk() {
 
 const allKinds = () => [
   () => {},
+  Netref.lend(() => {}),
   new Uint8Array(8),
   expose({}),
   new AbortController().signal,
@@ -355,7 +356,7 @@ t.test(
     }
     const failing = Promise.reject(new Error('nobody is told'))
     const { signal } = new AbortController()
-    const args = [stream, steps, failing, signal, () => {}, new Uint8Array(100)]
+    const args = [stream, steps, failing, signal, () => {}, Netref.lend(() => {}), new Uint8Array(100)]
     const calls = [never(...args), Netref.oneway(note)(new Uint8Array(5), () => {}), never.on()]
     const size = conn.root.bytes(new Uint8Array(7))
     t.ok(stream.locked)
