@@ -1,6 +1,7 @@
 // What is lent for one call: it is there until the call settles, however it does, and nothing of it afterwards.
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { expose, Netref, pair, Service } from '../lib/index.js'
+import { connect, expose, exposed, idempotent, Netref, pair, Service, serve } from '../lib/index.js'
 import {
   assertClean,
   both,
@@ -352,6 +353,76 @@ t.test('it goes through an interruption', async t => {
     { client: { agent } }
   )
 })
+
+t.test('a call that is made again in another session lends again', async t => {
+  let called = 0
+  let kept: Any
+  class Home extends Service {
+    @exposed @idempotent use(fn: Netref<() => string>): unknown {
+      called++
+      kept = fn
+      return called === 1 ? new Promise(() => {}) : fn()
+    }
+  }
+  const one = await serve(Home, { port: 0, resumeWindow: 0 })
+  const conn = connect<Home>(one.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
+  const call = conn.root.use(Netref.lend(() => 'again'))
+  await until(() => called === 1)
+  const port = Number(new URL(one.url).port)
+  await one.close()
+  const two = await serve(Home, { port })
+  t.equal(await call, 'again')
+  t.match(await rejection(kept()), { code: 'released' })
+  const [theirs] = two.sessions
+  await nothingHeld(t, { ours: conn.session, theirs: theirs! })
+  await assertClean(t, conn.session, theirs!)
+  await conn.close()
+  await two.close()
+})
+
+t.test(
+  'however calls that lend and calls that hand over meet, nothing of what is released stays',
+  async t => {
+    const fns = [() => 0, () => 1]
+    const step = fc.record({
+      how: fc.constantFrom('keep', 'use', 'hold', 'fail', 'oneway', 'give up', 'open', 'release', 'pass'),
+      lent: fc.boolean(),
+      fn: fc.constantFrom(...fns)
+    })
+    const run = async (steps: readonly { how: string; lent: boolean; fn: () => number }[]) => {
+      const keeper = new Keeper()
+      const seen = new Set<Any>()
+      const see = (value: Any) => void seen.add(value)
+      Object.defineProperty(keeper, 'kept', { set: see })
+      const joined = pair(keeper, { serving: { onError() {} } })
+      const { session, served } = joined
+      const root = joined.root as Any
+      const calls: PromiseLike<unknown>[] = []
+      for (const { how, lent, fn } of steps) {
+        const given = lent ? Netref.lend(fn) : fn
+        if (how === 'open') keeper.opens.shift()?.()
+        else if (how === 'release') seen.forEach(ref => void Netref.release(ref))
+        else if (how === 'oneway') calls.push(Netref.oneway(root.hold)(given))
+        else if (how === 'pass') calls.push(root.same(given, Netref.lend(fn)))
+        else if (how === 'give up') {
+          const controller = new AbortController()
+          calls.push(rejection(Netref.with(root, { signal: controller.signal }).hold(given)))
+          if (lent) await session.ping()
+          controller.abort()
+        } else calls.push(how === 'fail' ? rejection(root.fail(given)) : root[how](given))
+      }
+      await session.ping()
+      while (keeper.opens.length > 0) keeper.open()
+      await Promise.allSettled(calls)
+      for (const ref of seen) Netref.release(ref)
+      await session.ping()
+      await served.ping()
+      t.same([session.stats.exports, served.stats.imports], [0, 0])
+      await joined.close()
+    }
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 12 }), run), { numRuns: 100 })
+  }
+)
 
 t.test('what is lent is used here as what it is', async t => {
   class Shape {
