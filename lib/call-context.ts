@@ -55,12 +55,14 @@ export function callSession(): Session {
  */
 export function callSignal(): Signal {
   const [by, id] = present('callSignal')
-  if (by.isOver(id) && !(by === carrier && id === call)) throw new Error('callSignal(): the call is over')
+  if (isOver(by, id)) throw new Error('callSignal(): the call is over')
   return by.signalOf(id)
 }
 
+const starting = (): Call | undefined => carrier && { by: carrier.weak, id: call }
+
 function present(asked: string): [by: Carrier, id: number] {
-  const current = calls.get(carrier && { by: carrier.weak, id: call })
+  const current = calls.get(starting())
   const by = current?.by.deref()
   if (by) return [by, current!.id]
   throw new Error(
@@ -71,6 +73,22 @@ function present(asked: string): [by: Carrier, id: number] {
 /** The session whose peer makes the call that is being started, and a signal for that call: asked by netref itself. */
 export const startingSession = (): Session => carrier!.session
 export const startingSignal = (): Signal => carrier!.signalOf(call)
+
+/** The call that runs here, where that is known. */
+export interface RunningCall {
+  readonly session: Session
+  isOver(): boolean
+}
+
+/** Asked by netref itself: nothing is followed for that. */
+export function runningCall(): RunningCall | undefined {
+  const current = calls.wanted ? calls.get(undefined) : starting()
+  const by = current?.by.deref()
+  return by && { session: by.session, isOver: () => isOver(by, current!.id) }
+}
+
+/** One that is being started is not over, and not known to whoever carries it out. */
+const isOver = (by: Carrier, id: number) => by.isOver(id) && !(by === carrier && id === call)
 
 /** Runs the start of a handler. */
 export function startCall<T>(by: Carrier, id: number, run: () => T): T {

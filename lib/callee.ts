@@ -37,6 +37,8 @@ import { silenceAll, unsend } from './unsent.js'
 import { isThenable } from './values.js'
 import { LEAST, Weights, weightOfGroups } from './weight.js'
 
+const READY: Answer = { ok: true, value: undefined }
+
 export class Callee {
   /** The peer's calls with a key, where they mean something. */
   keyed: KeyedCalls | undefined
@@ -48,14 +50,16 @@ export class Callee {
   #ended = false
   /** Calls whose turn it is, as what they waited for has settled. */
   readonly #ready = new Turns()
-  /** How many calls came that build on an answer. */
+  /** How many calls came that wait: for an answer that they build on, or for the service. */
   #order = 0
-  /** What those of them do that still wait for it. */
+  /** What those of them do that still wait. */
   readonly #waiting = new SparseMap<number, (answer: Answer) => void>()
   readonly #weights = new Weights()
   /** Calls under way that nobody waits for: of what. */
   readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
   #lastOneWay = 0
+  /** Those that wait for the service, where it is not ready. */
+  #postponed: (() => void)[] | undefined
   readonly #signals = new CallSignals()
   readonly #rate: Rate | undefined
   readonly #operate: typeof operate
@@ -163,44 +167,73 @@ export class Callee {
       }
       const known = this.answers.known(-target)
       if (known) return build(known, false)
-      if (id > 0) this.answers.begin(id)
-      this.#waiting.set(id, answer => build(answer, true))
-      const order = ++this.#order
-      // While answers settle, calls on them run in the order they came in, whichever answer each of them waited for.
-      this.answers.use(-target, answer =>
-        this.#ready.add(order, () => {
-          const wanted = this.#waiting.get(id)
-          this.#waiting.delete(id)
-          if (wanted) apart(() => wanted(answer))
-          else this.fail(id, new DOMException('it was given up', 'AbortError'))
-        })
-      )
-      return
+      const later = (answer: Answer) => build(answer, true)
+      return this.#wait(id, later, arrived => this.answers.use(-target, arrived))
     }
-    const entry = exports.get(target)
-    if (refusal !== undefined) this.fail(id, refusal)
-    else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
-    else if (op === Op.drive) {
-      const { object, context } = entry
-      const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
-      this.#carryOut(id, driven, parent, false, context)
-    } else if (flows.has(target) && !grantOf(entry.object)) {
-      this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
-    } else if (key !== undefined && this.keyed) {
-      if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
-        return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
-      const run = (again: boolean) => {
-        const origin = { isRoot: true, held: true, called: true, again }
-        const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
-        return this.#start(id, started, parent).value
+    const act = (begun: boolean) => {
+      const entry = exports.get(target)
+      if (refusal !== undefined) this.fail(id, refusal)
+      else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
+      else if (op === Op.drive) {
+        const { object, context } = entry
+        const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
+        this.#carryOut(id, driven, parent, begun, context)
+      } else if (flows.has(target) && !grantOf(entry.object)) {
+        this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
+      } else if (key !== undefined && this.keyed) {
+        if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
+          return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
+        const run = (again: boolean) => {
+          const origin = { isRoot: true, held: true, called: true, again }
+          const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
+          return this.#start(id, started, parent).value
+        }
+        const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
+        this.#carryOut(id, () => ({ value: once }), parent, begun)
+      } else {
+        const { object, self, context } = entry
+        const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
+        const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
+        this.#carryOut(id, operation, parent, begun, context)
       }
-      const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
-      this.#carryOut(id, () => ({ value: once }), parent)
-    } else {
-      const { object, self, context } = entry
-      const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
-      const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
-      this.#carryOut(id, operation, parent, false, context)
+    }
+    const postponed = target === 0 ? this.#postponed : undefined
+    if (postponed)
+      this.#wait(
+        id,
+        () => act(true),
+        arrived => postponed.push(() => arrived(READY))
+      )
+    else act(false)
+  }
+
+  /** The call is carried out when `ask` is told so, in the order in which calls came, unless it is given up by then. */
+  #wait(
+    id: number,
+    carryOut: (answer: Answer) => void,
+    ask: (arrived: (answer: Answer) => void) => void
+  ): void {
+    if (id > 0) this.answers.begin(id)
+    this.#waiting.set(id, carryOut)
+    const order = ++this.#order
+    ask(answer =>
+      this.#ready.add(order, () => {
+        const wanted = this.#waiting.get(id)
+        this.#waiting.delete(id)
+        if (wanted) apart(() => wanted(answer))
+        else this.fail(id, new DOMException('it was given up', 'AbortError'))
+      })
+    )
+  }
+
+  /** What is asked of the root waits from now on, as the service is not ready. @returns what lets it run */
+  postpone(): () => void {
+    const postponed: (() => void)[] = []
+    this.#postponed = postponed
+    return () => {
+      this.#postponed = undefined
+      for (const arrived of postponed) arrived()
+      this.#ready.take()
     }
   }
 

@@ -41,12 +41,13 @@ export class Emitter<Events extends object> {
 }
 
 /** Runs a hook of a user's: what it throws, or what its promise rejects with, is reported. */
-export function attempt(hook: () => unknown, report: Report): void {
+export function attempt(hook: () => unknown, report: Report): Promise<void> | undefined {
   try {
     const result = hook()
     // A failed call of netref's is reported as such.
-    if (isThenable(result) && !isNetref(result)) Promise.resolve(result).then(undefined, report)
+    if (isThenable(result) && !isNetref(result)) return Promise.resolve(result).then(() => {}, report)
   } catch (error) {
     report(error)
   }
+  return undefined
 }

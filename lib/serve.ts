@@ -1,6 +1,9 @@
 // `serve`: a WebSocket server with a session for each client.
+
+import { runningCall } from './call-context.js'
 import { clock } from './clock.js'
 import { Context } from './contexts.js'
+import { Draining } from './draining.js'
 import { checkEndpointOptions } from './endpoint.js'
 import { listen, type ServedEndpoint } from './endpoints.js'
 import type { EntranceOptions } from './entrance.js'
@@ -76,6 +79,8 @@ export class Server {
   readonly #context = new Context()
   #keepsAlive = true
   #closing: Promise<void> | undefined
+  /** Whether it waits for calls that are under way. */
+  #drains = false
 
   /** @internal */
   constructor(
@@ -220,7 +225,8 @@ export class Server {
 
   /**
    * Takes no new sessions, lets calls finish that are under way, then stops listening and ends every session: its
-   * client is told `server-closed`. Resolves when all sockets are closed.
+   * client is told `server-closed`. Resolves when all sockets are closed. A method that awaits it while it lets calls
+   * finish gets an error, as it waits for itself.
    *
    * @example
    * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
@@ -229,13 +235,18 @@ export class Server {
     checkOptions('server.close', options, CLOSE_OPTIONS)
     const drain = checkMs('drain', options.drain ?? 0)
     this.#closing ??= this.#close(drain)
-    return this.#closing
+    const call = runningCall()
+    return call && this.#all.has(call.session)
+      ? Draining.by(call, this.#closing, () => this.#drains)
+      : this.#closing
   }
 
   async #close(drain: number): Promise<void> {
+    this.#drains = drain > 0
     for (const end = clock.now() + drain; clock.now() < end && [...this.#all].some(({ busy }) => busy); ) {
       await new Promise(resolve => clock.setTimeout(resolve, LOOK_AGAIN))
     }
+    this.#drains = false
     const stopped = this.#listener.close()
     for (const arriving of this.#arriving) arriving.end(GOING)
     const gone = [...this.#all].map(session => {

@@ -19,8 +19,11 @@ import { isThenable } from './values.js'
 export abstract class Service {
   /** What the members of a class are for, by the names the peer uses: `Netref.describe` tells it. */
   static readonly help?: Readonly<Record<string, string>>
-  /** Called when a session has begun, before its first call. `session.root` is the peer's root. */
-  onConnect?(session: Session): void
+  /**
+   * Called when a session has begun, before its first call. `session.root` is the peer's root. Where it is asynchronous,
+   * calls of the root wait until it has settled, no longer than `limits.helloMs`.
+   */
+  onConnect?(session: Session): void | Promise<void>
   /** Called once when the session has ended. */
   onDisconnect?(session: Session, reason: Reason): void
 }

@@ -4,8 +4,9 @@ import type { CallOptions } from './call-options.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
 import { clock } from './clock.js'
+import { deadlineIn } from './deadline.js'
 import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
-import { ProtocolError, type Reason, SessionEndedError, told } from './errors.js'
+import { LimitError, ProtocolError, type Reason, SessionEndedError, told } from './errors.js'
 import { attempt, Emitter } from './events.js'
 import type { Frame } from './frame.js'
 import { Link, type LinkSetup, type LinkState } from './link.js'
@@ -256,14 +257,34 @@ export class Session<Root extends object = object, Identity = unknown> {
     // The service, and whoever is told that the session begins, may have ended it.
     if (!this.#ended && sessions.hasSubscribers) sessions.publish({ session: this })
     if (!this.#ended) this.setup.onBegin?.(this)
-    if (!this.#ended) this.#hook(service => service.onConnect?.(this))
+    if (!this.#ended) this.#connect()
   }
 
-  #hook(call: (service: Service) => unknown): void {
+  /** Tells the service. The peer's calls wait until it is ready. */
+  #connect(): void {
     this.#connected = true
+    const ready = this.#hook(service => service.onConnect?.(this))
+    if (!ready || this.#ended) return
+    const goOn = this.#switchboard.postpone()
+    const { helloMs } = this.setup.limits
+    const deadline = deadlineIn(helloMs, () => {
+      const message = `onConnect did not settle within ${helloMs} ms (limits.helloMs)`
+      this.report(new LimitError('limit', message))
+      this.end({ code: 'service-failed', message })
+    }).unref()
+    const off = this.on('closed', () => deadline.stop())
+    void ready.then(() => {
+      off()
+      deadline.stop()
+      if (!this.#ended) goOn()
+    })
+  }
+
+  /** @returns what resolves, whatever comes of it, where it takes a while */
+  #hook(call: (service: Service) => unknown): Promise<void> | undefined {
     const service = this.#offer
-    if (!(service instanceof Service)) return
-    attempt(
+    if (!(service instanceof Service)) return undefined
+    return attempt(
       () => call(service),
       error => this.report(error)
     )

@@ -65,6 +65,12 @@ export class Switchboard {
     }
   }
 
+  /** What the peer asks of the root waits from now on. @returns what lets it run */
+  postpone(): () => void {
+    const goOn = this.callee.postpone()
+    return () => this.#context.run(goOn)
+  }
+
   /** The message that is being acted on. */
   get #present(): Weighed {
     if (!this.#frame) return NOTHING
