@@ -99,7 +99,7 @@ t.test('calls with a key wait, too, and run once', async t => {
   const conn = connect<Home>(server.url)
   const pay = Netref.with(conn.root, { key: 'a' }).pay
   const calls = [pay(), pay()]
-  await conn.ping()
+  for (let i = 0; i < 5; i++) await conn.ping()
   t.equal(runs, 0)
   go()
   t.same(await Promise.all(calls), [1, 1])
