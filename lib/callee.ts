@@ -170,41 +170,46 @@ export class Callee {
       const later = (answer: Answer) => build(answer, true)
       return this.#wait(id, later, arrived => this.answers.use(-target, arrived))
     }
-    const act = (begun: boolean) => {
-      const entry = exports.get(target)
-      if (refusal !== undefined) this.fail(id, refusal)
-      else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
-      else if (op === Op.drive) {
-        const { object, context } = entry
-        const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
-        this.#carryOut(id, driven, parent, begun, context)
-      } else if (flows.has(target) && !grantOf(entry.object)) {
-        this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
-      } else if (key !== undefined && this.keyed) {
-        if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
-          return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
-        const run = (again: boolean) => {
-          const origin = { isRoot: true, held: true, called: true, again }
-          const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
-          return this.#start(id, started, parent).value
-        }
-        const once = this.keyed.once(key, { path: keys, operation: asked, again }, run)
-        this.#carryOut(id, () => ({ value: once }), parent, begun)
-      } else {
-        const { object, self, context } = entry
-        const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
-        const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
-        this.#carryOut(id, operation, parent, begun, context)
+    const entry = exports.get(target)
+    if (refusal !== undefined) this.fail(id, refusal)
+    else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
+    else if (op === Op.drive) {
+      const { object, context } = entry
+      const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
+      this.#begin(id, target, driven, parent, context)
+    } else if (flows.has(target) && !grantOf(entry.object)) {
+      this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
+    } else if (key !== undefined && this.keyed) {
+      if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
+        return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
+      const { keyed } = this
+      const run = (again: boolean) => {
+        const origin = { isRoot: true, held: true, called: true, again }
+        const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
+        return this.#start(id, started, parent).value
       }
+      const once = () => ({ value: keyed.once(key, { path: keys, operation: asked, again }, run) })
+      this.#begin(id, target, once, parent)
+    } else {
+      const { object, self, context } = entry
+      const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
+      const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
+      this.#begin(id, target, operation, parent, context)
     }
+  }
+
+  /** What is asked of the root is carried out when the service is ready. */
+  #begin(
+    id: number,
+    target: Target,
+    operation: () => Outcome,
+    parent: string | undefined,
+    context?: Context
+  ): void {
     const postponed = target === 0 ? this.#postponed : undefined
-    if (postponed)
-      this.#wait(
-        id,
-        () => act(true),
-        arrived => postponed.push(() => arrived(READY))
-      )
-    else act(false)
+    if (!postponed) return this.#carryOut(id, operation, parent, false, context)
+    const later = () => this.#carryOut(id, operation, parent, true)
+    this.#wait(id, later, arrived => postponed.push(() => arrived(READY)))
   }
 
   /** The call is carried out when `ask` is told so, in the order in which calls came, unless it is given up by then. */
