@@ -152,8 +152,6 @@ export class Ref extends Handler implements Import<object>, Loose {
   readonly #proxy: { deref(): object | undefined }
   receipts = 1
   lent = 0
-  /** Receipts of these that came for nobody. */
-  unwanted = 0
   period = 0
   /** What the collector has of it; not there for the root. */
   watch: Watch | undefined

@@ -12,6 +12,7 @@ import { Ref, type Requester, stateOf, type Watch } from './netref.js'
 import type { Limits } from './options.js'
 import { loosen, tighten } from './pressure.js'
 import { formatRelease, type PeerLimits } from './protocol.js'
+import { SparseMap } from './sparse-map.js'
 import { type Export, ExportTable, ImportTable } from './tables.js'
 import type { Taker } from './unbox.js'
 import { type Home, letGo } from './unsent.js'
@@ -60,6 +61,8 @@ export class References implements Giver, Taker, Home {
   readonly flows: Flows
   /** Ids and receipts to be given back at the end of the tick. */
   #freed: number[] = []
+  /** How many receipts came for nobody, of netrefs that came for somebody, too. */
+  readonly #unwanted = new SparseMap<Ref, number>()
   /** What came in the message that is being read. */
   #delivery: Delivery | undefined
   /** Whether the session has ended. A user's code may end it in the midst of boxing: nothing is kept from then on. */
@@ -200,7 +203,9 @@ export class References implements Giver, Taker, Home {
 
   /** As long as the netref is anybody's, its home need not know. */
   decline(ref: Ref): void {
-    if (++ref.unwanted < ref.receipts || this.#ended) return
+    if (this.#ended) return
+    const unwanted = (this.#unwanted.get(ref) ?? 0) + 1
+    if (unwanted < ref.receipts) return this.#unwanted.set(ref, unwanted)
     this.flows.declined(ref)
     this.release(ref)
   }
@@ -211,7 +216,7 @@ export class References implements Giver, Taker, Home {
     // It may have been let go of before.
     if (!ref || ref.released) return
     ref.lent--
-    if (--ref.receipts === ref.unwanted) this.release(ref)
+    if (--ref.receipts === (this.#unwanted.get(ref) ?? 0)) this.release(ref)
   }
 
   made(values: number): void {
@@ -243,6 +248,7 @@ export class References implements Giver, Taker, Home {
   release(ref: Ref): void {
     if (ref.watch) ref.watch.ref = undefined
     tighten(ref)
+    this.#unwanted.delete(ref)
     const receipts = this.imports.release(ref)
     this.flows.released(ref)
     if (receipts > 0) this.#free(ref.id, receipts)
@@ -282,6 +288,7 @@ export class References implements Giver, Taker, Home {
       tighten(ref)
     }
     this.imports.clear()
+    this.#unwanted.clear()
     this.#freed = []
     for (const entry of this.exports.clear()) this.#gone(entry)
   }
