@@ -18,11 +18,11 @@ import {
 } from './exposure.js'
 import { describe } from './labels.js'
 import type { Name } from './names.js'
-import { isNetref, request, stateOf } from './netref.js'
+import { isNetref, Ref, request, stateOf } from './netref.js'
 import { permits } from './policy.js'
 import { Op, type OperationCode } from './protocol.js'
 import { isA } from './realms.js'
-import { Result } from './result.js'
+import type { Result } from './result.js'
 import { type Source, steppedBy } from './source.js'
 import { silenceAll } from './unsent.js'
 import { isIterable, travelOf } from './values.js'
@@ -127,9 +127,9 @@ const passOn = (
 ): unknown => {
   if (again) throw mayHaveRun(path.at(-1))
   const result = request(netref, op, path, operand, called ? { signal: startingSignal() } : undefined)
-  const passed = stateOf(result)?.base
-  // What was not sent on is nobody's.
-  if (!(passed instanceof Result && passed.failed)) delivery?.handOver()
+  // What a session did not send on is nobody's.
+  const isUnsent = stateOf(netref)?.base instanceof Ref && (stateOf(result)!.base as Result).failed
+  if (!isUnsent) delivery?.handOver()
   return result
 }
 
