@@ -57,6 +57,8 @@ export interface ArrivedFlow {
   ended(ok: boolean, value: unknown, size?: number, delivery?: Delivery): void
   /** It was released, or the session has ended: nothing more will come. */
   lost(reason: Error): void
+  /** Whether its home may be at something that has not come here, where so many frames have left: if it knows. */
+  mayRun?(framesLeft: number): boolean
   /** Nobody ever had it. */
   declined?(): void
 }
@@ -332,15 +334,13 @@ export class Flows implements FlowPort {
     } else if (this.references.holds(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
   }
 
-  /** The session has ended. What stands at home ends as its references are given up. */
-  end(reason: Reason): void {
+  /** The session has ended when so many frames had left. What stands at home ends as its references are given up. */
+  end(reason: Reason, framesLeft: number): void {
     this.#ended = reason
     const arrived = [...this.#arrived.values()]
     this.#arrived.clear()
     this.#waiting.clear()
     this.#retelling.clear()
-    if (arrived.length === 0) return
-    const error = new SessionEndedError(reason)
-    for (const flow of arrived) flow.lost(error)
+    for (const flow of arrived) flow.lost(new SessionEndedError(reason, undefined, flow.mayRun?.(framesLeft)))
   }
 }

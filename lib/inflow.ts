@@ -94,11 +94,19 @@ export class Inflow implements ArrivedFlow {
     this.#options = { signal }
     this.#unlisten?.()
     this.#unlisten = share(signal, 'abort', () => {
-      const { frame, allowed } = this.#pulled
       if (this.#readers.length > 0)
-        sayMayHaveRun(signal.reason, allowed > this.#count || this.port.channel.left(frame))
+        sayMayHaveRun(signal.reason, this.#mayMake(this.port.channel.left(this.#pulled.frame)))
       this.fail(signal.reason)
     })
+  }
+
+  mayRun(framesLeft: number): boolean {
+    return this.#mayMake(this.#pulled.frame <= framesLeft)
+  }
+
+  /** Whether its home may be at an item that has not come: `left` says whether what was asked for last has left. */
+  #mayMake(left: boolean): boolean {
+    return (left ? this.#allowed : this.#pulled.allowed) > this.#count + this.#unread
   }
 
   /** The next item, which is asked for if need be: its home may have made so many that are not consumed. */

@@ -278,10 +278,10 @@ export class References implements Giver, Taker, Home {
     return formatRelease(this.#freed.splice(0, 2 * Math.min(RELEASES, most)))
   }
 
-  /** The session ended: nothing is held any more, on either side. */
-  clear(reason: Reason): void {
+  /** The session ended when so many frames had left: nothing is held any more, on either side. */
+  clear(reason: Reason, framesLeft: number): void {
     this.#ended = true
-    this.flows.end(reason)
+    this.flows.end(reason, framesLeft)
     // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
     for (const ref of this.imports) {
       ref.watch!.ref = undefined

@@ -344,7 +344,7 @@ export class Session<Root extends object = object, Identity = unknown> {
     const successor = this.setup.successor?.(reason)
     this.#caller.end(reason, left, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
-    this.#references.clear(reason)
+    this.#references.clear(reason, left)
     if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
     if (this.#switchboard.greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
     this.#close(reason)

@@ -140,6 +140,11 @@ export abstract class Once implements ArrivedFlow {
   lost(reason: Error): void {
     this.ended(false, reason)
   }
+
+  /** What it comes to was begun before it came. */
+  mayRun(): boolean {
+    return true
+  }
 }
 
 /** A promise of the peer's. It is held until it settles, then by whoever holds it. */

@@ -1,6 +1,6 @@
 // Streams to write: written at home, and what stands for them on the other side.
 import type { Delivery } from './delivery.js'
-import { ProtocolError, Refusal } from './errors.js'
+import { ProtocolError, Refusal, SessionEndedError } from './errors.js'
 import { Feed } from './feed.js'
 import type { ArrivedFlow, HomeFlow } from './flows.js'
 import { RemoteIterator } from './inflow.js'
@@ -170,8 +170,10 @@ class Pipe {
     this.#controller.error(error)
   }
 
+  /** Where it is written, what was asked of its home fails with the session, and says whether that had left. */
   lost(reason: Error): void {
-    if (!this.#over) this.#fail(reason)
+    const isTold = this.#piped !== undefined && reason instanceof SessionEndedError
+    if (!this.#over && !isTold) this.#fail(reason)
   }
 }
 

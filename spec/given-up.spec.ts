@@ -311,6 +311,47 @@ t.test('a call whose frame had left says that it may have run', async t => {
   t.match(asked, ['call', 'call', 'base', 'base', 'slow', 'slow', 'items'])
 })
 
+t.test('what was asked of iterators, streams and promises says so, too, when the session ends', async t => {
+  for (const left of [true, false]) {
+    await t.test(left ? 'while it is open' : 'while interrupted', async t => {
+      const { root } = silent()
+      const flows = { items: root.items, sink: () => new WritableStream(), promise: () => [root.never()] }
+      await using server = await serve(expose(flows), { port: 0 })
+      const { agent, die } = breakable()
+      await using conn = connect<Loose>(server.url, { agent, reconnect: { delay: 60_000 } })
+      const iterate = async (steps: number) => {
+        const it = await Netref.with(conn.root.items, { window: 1 })()
+        for (let i = 0; i < steps; i++) await it.next()
+        return it
+      }
+      const write = async () => (await conn.root.sink()).getWriter()
+      const [unread, idle] = [await iterate(0), await iterate(1)]
+      const [waits, asked] = [await iterate(1), await iterate(1)]
+      const [unwritten, written, late] = [await write(), await write(), await write()]
+      const [promise] = await conn.root.promise()
+      const before = [waits.next(), promise, written.closed].map(rejection)
+      await written.write(1)
+      await conn.ping()
+      const { sessions } = server
+      if (!left) {
+        die()
+        await until(() => conn.state === 'interrupted')
+      }
+      const after = [asked.next(), late.closed].map(rejection)
+      void late.write(1).catch(() => {})
+      if (left) await conn.ping()
+      await conn.close()
+      for (const error of await Promise.all(before)) t.match(error, { code: 'closed', mayHaveRun: true })
+      for (const error of await Promise.all(after)) t.match(error, { code: 'closed', mayHaveRun: left })
+      for (const never of [unread.next(), idle.next(), unwritten.write(1)])
+        t.match(await rejection(never), { code: 'closed', mayHaveRun: false })
+      const theirs = [...sessions]
+      await server.close()
+      await assertClean(t, conn.session, ...theirs)
+    })
+  }
+})
+
 t.test(
   'the reason of several calls says whether any of them may have run; one that is no error says nothing',
   async t => {
