@@ -19,6 +19,9 @@ interface Call {
   readonly id: number
 }
 
+/** In the place of a call's number where items are made: that is no call, and goes on until the session ends. */
+export const NO_CALL = 0
+
 /** Who starts a call at present, and which. */
 let carrier: Carrier | undefined
 let call = 0
@@ -44,7 +47,8 @@ export function callSession(): Session {
 /**
  * A signal for the call that runs here: it aborts, with the caller's reason, when the caller waits no longer
  * (`Netref.with(fn, { signal, timeout })`), and with a `SessionEndedError` when the session ends. It may be asked for where
- * `callSession()` may, as long as the call is not over.
+ * `callSession()` may, as long as the call is not over. Where items of an iterator or a stream are made, only the end of
+ * the session aborts it: who leaves returns the iterator.
  *
  * @throws Error outside a call
  * @example
@@ -55,7 +59,7 @@ export function callSession(): Session {
  */
 export function callSignal(): Signal {
   const [by, id] = present('callSignal')
-  if (isOver(by, id)) throw new Error('callSignal(): the call is over')
+  if (id !== NO_CALL && isOver(by, id)) throw new Error('callSignal(): the call is over')
   return by.signalOf(id)
 }
 
@@ -83,7 +87,7 @@ export interface RunningCall {
 /** Asked by netref itself: nothing is followed for that. */
 export function runningCall(): RunningCall | undefined {
   const current = calls.wanted ? calls.get(undefined) : starting()
-  const by = current?.by.deref()
+  const by = current?.id === NO_CALL ? undefined : current?.by.deref()
   return by && { session: by.session, isOver: () => isOver(by, current!.id) }
 }
 

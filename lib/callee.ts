@@ -1,7 +1,7 @@
 // Calls in: a peer's operations are carried out in the order they came, and answered.
 import { type Answer, Answers } from './answers.js'
 import { boxValue, type Payload } from './box.js'
-import { startCall } from './call-context.js'
+import { NO_CALL, startCall } from './call-context.js'
 import { CallSignals } from './call-signals.js'
 import type { Channel } from './channel.js'
 import { apart, type Context } from './contexts.js'
@@ -78,6 +78,7 @@ export class Callee {
     this.answers = new Answers(limits.bufferedBytes)
     this.#operate = policed(operate, session, exposure)
     references.flows.ask = askerOf(session, exposure)
+    references.flows.start = run => startCall(this, NO_CALL, run)
     this.#rate = rateOf(limits.callsPerSecond)
     this.#witness = new Witness(session, 'in')
   }

@@ -128,6 +128,8 @@ export class Flows implements FlowPort {
   #ended: Reason | undefined
   /** Asks whether the peer may do with a flow of ours what it asks for. */
   ask: Ask | undefined
+  /** Runs what makes items for the peer: it may ask who that is. */
+  start!: (run: () => void) => void
 
   constructor(
     readonly channel: FlowChannel,
@@ -327,7 +329,7 @@ export class Flows implements FlowPort {
           return this.#tell(id, false, error, false)
         }
       }
-      const pull = () => flow.pull!(read, window)
+      const pull = () => this.start(() => flow.pull!(read, window))
       const context = this.references.contextOf(id)
       if (context) context.apart(pull)
       else pull()

@@ -50,6 +50,75 @@ t.test('what the first call of a process asks before its first await holds for t
   })
 })
 
+t.test('where items are made, by a generator or a stream, they answer as in a call', async t => {
+  const signals: AbortSignal[] = []
+  const who = (session: Session) => {
+    signals.push(callSignal())
+    return callSession() === session
+  }
+  class Home extends Service {
+    #session!: Session
+    override onConnect(session: Session) {
+      this.#session = session
+    }
+    async *exposed_items() {
+      yield who(this.#session)
+      await turn()
+      yield who(this.#session)
+    }
+    *exposed_steps() {
+      yield who(this.#session)
+      yield who(this.#session)
+    }
+    exposed_stream() {
+      const pull = async (controller: ReadableStreamDefaultController) => {
+        controller.enqueue(who(this.#session))
+        await turn()
+        controller.enqueue(who(this.#session))
+        controller.close()
+      }
+      return new ReadableStream({ pull }, { highWaterMark: 0 })
+    }
+  }
+  for (const window of [1, 16]) {
+    const past: AbortSignal[] = []
+    await both(
+      t,
+      () => new Home(),
+      async ({ root }, t) => {
+        for (const make of ['items', 'steps', 'stream']) {
+          const made = []
+          for await (const item of await Netref.with(root, { window })[make]()) made.push(item)
+          t.same(made, [true, true], make)
+        }
+        t.notOk(signals.some(signal => signal.aborted))
+        past.push(...signals.splice(0))
+      }
+    )
+    t.ok(past.length === 12 && past.every(signal => signal.aborted), 'the end of the session aborts')
+  }
+})
+
+t.test('a server that is closed where items are made does not wait for that', async t => {
+  const server = await serve(
+    expose({
+      async *items() {
+        callSession()
+        yield 1
+        await server.close({ drain: 10_000 })
+      }
+    }),
+    { port: 0 }
+  )
+  await using conn = connect<Loose>(server.url)
+  await conn.ping()
+  const [theirs] = server.sessions
+  const it = conn.root.items()[Symbol.asyncIterator]()
+  t.match(await it.next(), { value: 1 })
+  t.match(await rejection(it.next()), { code: 'server-closed' })
+  await assertClean(t, conn.session, theirs!)
+})
+
 t.test('callSession() and callSignal() hold for the whole call', t => {
   const gates: (() => void)[] = []
   const signals: AbortSignal[] = []
