@@ -100,16 +100,14 @@ t.test('where items are made, by a generator or a stream, they answer as in a ca
 })
 
 t.test('a server that is closed where items are made does not wait for that', async t => {
-  const server = await serve(
-    expose({
-      async *items() {
-        callSession()
-        yield 1
-        await server.close({ drain: 10_000 })
-      }
-    }),
-    { port: 0 }
-  )
+  let close = async (): Promise<void> => {}
+  const items = async function* () {
+    callSession()
+    yield 1
+    await close()
+  }
+  const server = await serve(expose({ items }), { port: 0 })
+  close = () => server.close({ drain: 10_000 })
   await using conn = connect<Loose>(server.url)
   await conn.ping()
   const [theirs] = server.sessions
