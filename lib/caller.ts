@@ -57,6 +57,8 @@ export interface Watched {
   readonly built: Result[]
 }
 
+const LENT = 'was lent for a call that is over: pass it without Netref.lend to keep it'
+
 export class Caller {
   readonly #pending = new InFlight<Result>()
   /** Calls that are not waited for any more: their answers come all the same. */
@@ -112,7 +114,7 @@ export class Caller {
     try {
       if (this.#ended) throw new SessionEndedError(this.#ended)
       if (base instanceof Ref && base.released)
-        throw new ReleasedError('released', `${base.label} was released`)
+        throw new ReleasedError('released', `${base.label} ${base.lent > 0 ? LENT : 'was released'}`)
       payload = this.#box(op, operand)
       // An accessor of a user's may have ended the session in the midst.
       if (this.#ended) throw new SessionEndedError(this.#ended)

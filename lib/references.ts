@@ -216,7 +216,10 @@ export class References implements Giver, Taker, Home {
     // It may have been let go of before.
     if (!ref || ref.released) return
     ref.lent--
-    if (--ref.receipts === (this.#unwanted.get(ref) ?? 0)) this.release(ref)
+    if (--ref.receipts !== (this.#unwanted.get(ref) ?? 0)) return
+    this.release(ref)
+    // The errors of later uses say so.
+    ref.lent = 1
   }
 
   made(values: number): void {

@@ -91,7 +91,8 @@ t.test('what is lent is there for its call, and for no longer', async t => {
       const add = (a: number, b: number) => a + b
       t.equal(await root.use(Netref.lend(add), 1, 2), 3)
       await nothingHeld(t, joined)
-      t.match(await rejection(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released' })
+      const message = /was lent for a call that is over: pass it without Netref\.lend to keep it$/
+      t.match(await rejection(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released', message })
 
       const thing = new Thing()
       const call = root.hold(Netref.lend(thing))
