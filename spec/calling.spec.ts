@@ -17,7 +17,7 @@ import {
 import { assertClean, both, overMemory, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
-t.setTimeout(45_000)
+t.setTimeout(120_000)
 
 const OUTSIDE = { message: /^callS\w+\(\): no call is being started; ask before the first `await`/ }
 

@@ -31,7 +31,7 @@ import {
 import { RawPeer } from './raw-peer.js'
 import { collect, type Loose, quiet, wiretap } from './wire.js'
 
-t.setTimeout(45_000)
+t.setTimeout(120_000)
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 

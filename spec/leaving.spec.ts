@@ -8,7 +8,7 @@ import { Door } from './door.js'
 import { assertClean, iterator, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
-t.setTimeout(45_000)
+t.setTimeout(120_000)
 const SOON = { delay: 1, maxDelay: 5 }
 
 t.test('break, return(), cancel() and abort() while the session is interrupted wait for no line', async t => {

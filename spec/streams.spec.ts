@@ -17,7 +17,7 @@ import { collect, type Loose, quiet } from './wire.js'
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 
-t.setTimeout(45_000)
+t.setTimeout(120_000)
 const MIB = 1 << 20
 
 /** A stream of what is in the list, that notes what became of it. */

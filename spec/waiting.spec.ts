@@ -6,7 +6,7 @@ import { callSession, connect, Netref, pair, Results, Service, type Session, ser
 import { assertClean, both, rejection, until } from './helpers.js'
 import type { Loose } from './wire.js'
 
-t.setTimeout(45_000)
+t.setTimeout(120_000)
 
 const current = new AsyncLocalStorage<string>()
 
