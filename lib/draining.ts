@@ -13,7 +13,7 @@ export class Draining extends Promise<void> {
   }
 
   #isAwaited = false
-  #check = (): void => {}
+  #check!: () => void
 
   static by(call: RunningCall, closing: Promise<void>, waits: () => boolean): Draining {
     const draining = new Draining((resolve, reject) => closing.then(resolve, reject))

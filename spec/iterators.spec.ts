@@ -1185,7 +1185,67 @@ t.test('a session that ends while an iterator is boxed or unboxed: it ends, too'
   const taking = rejection((unboxing.root as Loose).take(new Ending([new Ending(null), theirs])))
   t.ok((await taking) instanceof SessionEndedError)
   t.ok((await rejection(all(arrived))) instanceof SessionEndedError)
-  for (const { session, served } of [boxing, unboxing]) await assertClean(t, session, served)
+  const refusing = pair({ take() {} })
+  onEnding = () => {
+    void refusing.served.close()
+    throw new Error('it is not to be read')
+  }
+  t.ok(
+    (await rejection((refusing.root as Loose).take(() => {}, new Ending(null)))) instanceof SessionEndedError
+  )
+  for (const { session, served } of [boxing, unboxing, refusing]) await assertClean(t, session, served)
+})
+
+t.test(
+  "what an iterator ends with is its reader's; what it fails with after it was left is nobody's",
+  async t => {
+    let fail: ((error: Error) => void) | undefined
+    await both(
+      t,
+      () => ({
+        async *gives() {
+          yield 1
+          return () => 'here'
+        },
+        waits: () =>
+          iterator({
+            next: () => new Promise((_, reject) => (fail = reject)),
+            return: async () => ({ done: true, value: undefined })
+          })
+      }),
+      async ({ root }, t) => {
+        const gives = await root.gives()
+        await gives.next()
+        const { done, value } = await gives.next()
+        t.equal(done, true)
+        t.equal(await value(), 'here')
+        Netref.release(value)
+        fail = undefined
+        const waits = await root.waits()
+        const step = waits.next()
+        await until(() => fail !== undefined)
+        await waits.return()
+        fail!(new Error('too late'))
+        t.same(await step, { done: true, value: undefined })
+      }
+    )
+  }
+)
+
+t.test('a promise that came with two calls is kept for both', async t => {
+  const answers: (() => void)[] = []
+  const wait = () => new Promise<void>(resolve => answers.push(resolve))
+  await both(
+    t,
+    () => ({ wait }),
+    async ({ root }) => {
+      const promise = Promise.resolve('data')
+      const calls = [root.wait(promise), root.wait(promise)]
+      await until(() => answers.length === 2)
+      for (const answer of answers.splice(0)) answer()
+      await Promise.all(calls)
+    }
+  )
 })
 
 t.test('yield* over a remote iterator, and what is handed on', t =>

@@ -807,6 +807,8 @@ t.test('what feeds a stream tells both sides when it fails, and its reader when 
     t.match(await error, { message: 'why' })
   closed.close()
   t.same(await closed.next(), { done: true, value: undefined })
+  await closed.return()
+  t.equal(await closed.put(1), false, 'nobody takes it')
 })
 
 t.test('nothing else has happened', async t => {
