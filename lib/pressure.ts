@@ -11,8 +11,10 @@ const FEW = 100
 const IDLE = 1000
 /** V8 begins to collect after 64 MiB, in bytes. */
 const WEIGHT = 65 * 2 ** 20
-/** Of so many for each ms that it takes a collection is worth it. As long as it took goes by before the next one. */
+/** Of so many for each ms that it takes a collection is worth it. */
 const WORTH = 5
+/** So many times as long as it took goes by before the next one: at most a fifth of the time goes to collections. */
+const REST = 4
 
 /** What is known here of a netref. */
 export interface Loose {
@@ -36,7 +38,7 @@ const collections = new FinalizationRegistry<number>(began => {
   const now = clock.now()
   const took = now - began
   takes = Math.min(took, 1.25 * takes)
-  notBefore = now + took
+  notBefore = now + REST * took
   asked = false
   if (loose >= FEW) wait()
 })
