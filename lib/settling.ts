@@ -1,6 +1,7 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
 import type { Delivery } from './delivery.js'
 import { LimitError, ProtocolError, writeDown } from './errors.js'
+import type { Signal } from './flow-types.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './flows.js'
 import { aboutCall } from './hearsay.js'
 import { type Off, share } from './listeners.js'
@@ -52,12 +53,12 @@ const abandoned = new FinalizationRegistry<HomeSignal>(signal => signal.abandon(
 
 /** A signal of this side, which the peer listens to. Who may abort it holds it, and nobody else need: not even this. */
 export class HomeSignal implements HomeFlow {
-  readonly #signal: WeakRef<AbortSignal>
+  readonly #signal: WeakRef<Signal>
   /** Takes the listener off: it holds the signal, and so is held by that. */
-  readonly #off = new WeakMap<AbortSignal, Off>()
+  readonly #off = new WeakMap<Signal, Off>()
 
   constructor(
-    signal: AbortSignal,
+    signal: Signal,
     private readonly tell: Tell
   ) {
     this.#signal = new WeakRef(signal)
