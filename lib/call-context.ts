@@ -70,7 +70,7 @@ function present(asked: string): [by: Carrier, id: number] {
   const by = current?.by.deref()
   if (by) return [by, current!.id]
   throw new Error(
-    `${asked}(): no call is being started${otherCopies()}; ask before the first \`await\` of a handler`
+    `${asked}(): no call of a peer runs here${otherCopies()}; ask before the first \`await\` of a handler`
   )
 }
 

@@ -19,7 +19,7 @@ import type { Loose } from './wire.js'
 
 t.setTimeout(120_000)
 
-const OUTSIDE = { message: /^callS\w+\(\): no call is being started; ask before the first `await`/ }
+const OUTSIDE = { message: /^callS\w+\(\): no call of a peer runs here; ask before the first `await`/ }
 
 // First of all: nobody has asked in this process.
 t.test('what the first call of a process asks before its first await holds for the whole of it', t => {

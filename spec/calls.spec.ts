@@ -148,7 +148,10 @@ for (const over of overs) {
       waiting[1]!.settle(1)
       t.equal(await kept, 1)
       await until(() => session.stats.pending === 0)
-      t.throws(() => callSignal(), /callSignal\(\): no call is being started; ask before the first `await`/)
+      t.throws(
+        () => callSignal(),
+        /callSignal\(\): no call of a peer runs here; ask before the first `await`/
+      )
     })
   })
 

@@ -208,7 +208,7 @@ t.test('errors tell of both copies', async t => {
   const asked = await rejection((served.root as Loose).session())
   t.match(
     asked.message,
-    /^callSession\(\): no call is being started \(there are 2 copies of netref in this program: /
+    /^callSession\(\): no call of a peer runs here \(there are 2 copies of netref in this program: /
   )
   t.match(asked.message, /0 at .*lib\/copies\.ts, .* at .*other\.mjs\); ask before/)
 

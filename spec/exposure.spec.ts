@@ -1748,7 +1748,7 @@ t.test('services', async t => {
 })
 
 t.test('callSession()', async t => {
-  const outside = { message: /^callSession\(\): no call is being started; ask before the first `await`/ }
+  const outside = { message: /^callSession\(\): no call of a peer runs here; ask before the first `await`/ }
   t.throws(callSession, outside)
 
   await t.test('tells a shared service who calls, in its calls, getters and constructors', async t => {

@@ -30,20 +30,25 @@ export async function load(url, context, next) {
   return { format: 'module', source: compiled(path, readFileSync(path, 'utf8')), shortCircuit: true }
 }
 
+/** One file is kept for each module: its last line says what it was made of. */
 function compiled(path, text) {
-  const key = createHash('sha256').update([version, config, path, text].join('\n')).digest('hex')
-  const file = `${kept}${key}.js`
+  const file = `${kept}${hash(path)}.js`
+  const key = `\n//${hash([version, config, text].join('\n'))}`
   try {
-    return readFileSync(file, 'utf8')
+    const source = readFileSync(file, 'utf8')
+    if (source.endsWith(key)) return source
   } catch {
-    const source = compile(path, text)
-    mkdirSync(kept, { recursive: true })
-    // Other processes never read a part of it.
-    writeFileSync(`${file}.${process.pid}`, source)
-    renameSync(`${file}.${process.pid}`, file)
-    return source
+    // It is compiled for the first time.
   }
+  const source = compile(path, text) + key
+  mkdirSync(kept, { recursive: true })
+  // Other processes never read a part of it.
+  writeFileSync(`${file}.${process.pid}`, source)
+  renameSync(`${file}.${process.pid}`, file)
+  return source
 }
+
+const hash = text => createHash('sha256').update(text).digest('hex')
 
 function compile(path, text) {
   const ts = require('typescript')
