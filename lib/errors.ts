@@ -1,7 +1,7 @@
 // The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
 // of a peer's: it is made printable here, wherever it comes from.
-import { printable } from './printable.js'
-import { isA } from './realms.js'
+import { printable } from './util/printable.js'
+import { isA } from './util/realms.js'
 
 /** Why a session ends, by code. */
 export const REASONS = {
@@ -220,3 +220,11 @@ export function refusalOf(failure: unknown): Refusal | undefined {
   if (failure instanceof LimitError) return new Refusal('limit', failure.message)
   return failure instanceof UnsendableError ? new Refusal('unsendable', failure.message) : undefined
 }
+
+const LOSSES: readonly ReasonCode[] = ['connection-lost', 'unreachable', 'unavailable']
+
+/** Whether this befell the transport alone; every other reason is the end of the session. */
+export const isLoss = ({ code }: Reason): boolean => LOSSES.includes(code)
+
+/** Whether the server did not let the client in: of what came over that transport nothing was acted on. */
+export const isRefusal = ({ code }: Reason): boolean => code === 'unavailable' || code === 'unauthorized'

@@ -1,17 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-export type { Authenticate, Verdict } from './admission.js'
-export { callSession, callSignal } from './call-context.js'
-export {
-  Connection,
-  type ConnectionEvents,
-  type ConnectOptions,
-  connect,
-  Pair,
-  type PairOptions,
-  pair
-} from './connect.js'
-export type { Description } from './description.js'
-export type { CallEvent, Diagnostics, ReplyEvent } from './diagnostics.js'
+
+export type { ExposureOptions } from './access/access-control.js'
+export { callSession, callSignal } from './access/call-context.js'
+export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './access/expose.js'
+export type { PeerCall } from './access/peer-call.js'
+export { Service, type ServiceSource } from './access/service.js'
+export { Connection, type ConnectionEvents, connect } from './client/connect.js'
+export type { ConnectOptions, ReconnectOptions, SocketOptions } from './client/options.js'
+export { Pair, type PairOptions, pair } from './client/pair.js'
+export { registerError, registerType, type TypeOptions } from './codec/registry.js'
 export {
   ArgumentsError,
   ExposureError,
@@ -25,25 +22,43 @@ export {
   SessionEndedError,
   UnsendableError
 } from './errors.js'
-export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './expose.js'
-export type { ExposureOptions } from './exposure.js'
-export type { CannotBeSent } from './kinds.js'
-export type { LinkState } from './link.js'
-export { Results } from './memory-results.js'
-export type { ServerMetrics } from './metrics.js'
-export type { CommonOptions, ErrorContext, Limits, LivenessOptions, SocketOptions } from './options.js'
-export type { OriginOptions } from './origins.js'
-export type { PeerCall } from './policy.js'
-export type { ReconnectOptions } from './reconnect.js'
-export { Netref } from './reflect.js'
-export { registerError, registerType, type TypeOptions } from './registry.js'
-export type { ResultStore, StoredResult } from './results.js'
-export type { StandardIssue, StandardResult, StandardSchema } from './schema.js'
-export { type CloseOptions, type ServeOptions, Server, type ServerEvents, serve } from './serve.js'
-export { Service, type ServiceSource } from './service.js'
-export { Session, type SessionEvents } from './session.js'
-export type { SessionStats, TableEntry, Tables } from './stats.js'
-export type { Token } from './token.js'
-export type { MemoryTransport } from './transports/memory.js'
-export type * from './types.js'
-export type { PeerCertificate, UpgradeRequest } from './upgrade-request.js'
+export type { Limits } from './protocol/limits.js'
+export { Netref } from './remote/netref.js'
+export type { Authenticate, Verdict } from './server/authentication.js'
+export type { ServeOptions } from './server/options.js'
+export type { OriginOptions } from './server/origin-check.js'
+export { type CloseOptions, Server, type ServerEvents, serve } from './server/serve.js'
+export type { PeerCertificate, UpgradeRequest } from './server/upgrade-request.js'
+export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
+export type { ResultStore, StoredResult } from './session/idempotency-store.js'
+export { Results } from './session/memory-idempotency-store.js'
+export type { ServerMetrics } from './session/metrics.js'
+export type { CommonOptions, LivenessOptions } from './session/options.js'
+export type { MemoryTransport } from './transport/memory.js'
+export type { Token } from './transport/token.js'
+export type { Description } from './types/description.js'
+export type {
+  CannotBeSent,
+  Exposed,
+  Key,
+  Member,
+  Obtained,
+  Path,
+  Pending,
+  Reach,
+  Reference,
+  Registered,
+  Sendable,
+  Target,
+  Unboxed
+} from './types/netref.js'
+export type {
+  ErrorContext,
+  Session,
+  SessionEvents,
+  SessionState,
+  SessionStats,
+  TableEntry,
+  Tables
+} from './types/session.js'
+export type { StandardIssue, StandardResult, StandardSchema } from './types/standard-schema.js'

@@ -23,7 +23,7 @@ await main(async () => {
       chaos: { type: 'boolean', default: false }
     }
   })
-  const path = positionals[0] ?? relative('.', fileURLToPath(new URL('testfile.txt', import.meta.url)))
+  const path = positionals[0] ?? relative('.', fileURLToPath(new URL('./testfile.txt', import.meta.url)))
   const file = await TextFile.open(path)
 
   const cutter = values.chaos ? await Cutter.before(values.url) : undefined

@@ -1,6 +1,6 @@
 // `netref COMMAND …`: finds the command, and says what went wrong.
 import { NetrefError, SessionEndedError } from '../index.js'
-import { printable, printableLines } from '../printable.js'
+import { printable, printableLines } from '../util/printable.js'
 import { bench } from './bench.js'
 import { call } from './call.js'
 import { type Command, EXIT, UsageError } from './command.js'

@@ -1,6 +1,6 @@
 // Values as JSON: arguments in, results out.
 import { text } from 'node:stream/consumers'
-import { printableLines } from '../printable.js'
+import { printableLines } from '../util/printable.js'
 import { UsageError, type Word } from './command.js'
 import type { Terminal } from './terminal.js'
 

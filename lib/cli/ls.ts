@@ -1,6 +1,6 @@
 // `netref ls`: what is there.
 import { type Description, Netref } from '../index.js'
-import { printable } from '../printable.js'
+import { printable } from '../util/printable.js'
 import { withMember, withServer } from './client.js'
 import { argumentsOf, type Command, EXIT, parse } from './command.js'
 import { columns } from './help.js'

@@ -1,6 +1,7 @@
 // Where something is: paths from the root, and what is said when there is nothing.
+
+import type { Reach } from '../index.js'
 import { type Description, Netref } from '../index.js'
-import type { Reach } from '../types.js'
 import { UsageError } from './command.js'
 
 const STEP = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y

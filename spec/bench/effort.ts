@@ -5,9 +5,9 @@
 // those alone whose name has `Map` in it. Not judged is what a function of the application returns by the MiB.
 import { setImmediate as turn } from 'node:timers/promises'
 import { expose, Netref, registerType, Service } from 'netref'
-import { settingsOf } from '../../lib/options.js'
-import { Session } from '../../lib/session.js'
-import { MemoryTransport } from '../../lib/transports/memory.js'
+import { settingsOf } from '../../lib/session/options.js'
+import { SessionImpl } from '../../lib/session/session.js'
+import { MemoryTransport } from '../../lib/transport/memory.js'
 
 declare const gc: () => void
 
@@ -37,7 +37,7 @@ class Home extends Service {
   async exposed_walk(items: AsyncIterable<unknown>) {
     for await (const _ of items);
   }
-  override onConnect(session: Session) {
+  override onConnect(session: SessionImpl) {
     Promise.resolve(Netref.get(session.root as Netref<{ any: unknown }>, 'any')).catch(() => {})
   }
   exposed_fail() {
@@ -457,7 +457,7 @@ async function read(frames: readonly Bytes[]): Promise<Took> {
   const [ours, its] = MemoryTransport.pair()
   ours.start({ opened() {}, received() {}, closed() {} })
   const settings = settingsOf({ onError() {} })
-  const session = new Session(its, { ...settings, initiates: false, makeRoot: () => new Home() }).start()
+  const session = new SessionImpl(its, { ...settings, initiates: false, makeRoot: () => new Home() }).start()
   await undefined
   for (const frame of [HELLO, ...frames.slice(0, -1)]) {
     ours.send(frame)

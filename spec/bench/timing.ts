@@ -5,11 +5,12 @@
 // with code 1 where a member stands out of the noise.
 import { setImmediate as turn } from 'node:timers/promises'
 import { expose, Service } from 'netref'
-import { parseFrame } from '../../lib/frame.js'
-import { DEFAULT_LIMITS, settingsOf } from '../../lib/options.js'
-import { Op } from '../../lib/protocol.js'
-import { Session } from '../../lib/session.js'
-import { MemoryTransport } from '../../lib/transports/memory.js'
+import { parseFrame } from '../../lib/protocol/frame.js'
+import { DEFAULT_LIMITS } from '../../lib/protocol/limits.js'
+import { Op } from '../../lib/protocol/messages.js'
+import { settingsOf } from '../../lib/session/options.js'
+import { SessionImpl } from '../../lib/session/session.js'
+import { MemoryTransport } from '../../lib/transport/memory.js'
 
 /** Frames for each name, and how often one asks for it. */
 const ROUNDS = 300
@@ -79,7 +80,7 @@ class Peer {
         throw new Error(`a session that was asked has ended: ${message}`)
       }
     })
-    new Session(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root }).start()
+    new SessionImpl(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root }).start()
     ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":200,"values":10000}]]]')
     if (of) ours.send(`[0,[[${Op.get},${++this.#last},0,"${of}"]]]`)
     this.#target = of ? 1 : 0

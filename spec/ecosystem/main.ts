@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { CHILD_ENV } from '../helpers.js'
+import { CHILD_ENV } from '../support/helpers.js'
 
 const run = promisify(execFile)
-const here = fileURLToPath(new URL('.', import.meta.url))
+const here = fileURLToPath(new URL('./', import.meta.url))
 const root = join(here, '../..')
 const TOOLS = ['jest', 'vitest']
 /** The files that each tool runs, beside its own. */

@@ -16,8 +16,8 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from '../chromium.js'
-import { assertClean, CHILD_ENV, rejection, until } from '../helpers.js'
+import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from '../support/chromium.js'
+import { assertClean, CHILD_ENV, rejection, until } from '../support/helpers.js'
 
 const options = { skip: noChromium ?? false }
 
@@ -676,7 +676,7 @@ t.test('React: a netref as state; nothing stays of a component that is gone', op
   const dir = t.testdir({})
   const app = join(dir, 'app.js')
   await build({
-    entryPoints: [fileURLToPath(new URL('../fixtures/react-app.js', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../support/fixtures/react-app.js', import.meta.url))],
     outfile: app,
     bundle: true,
     format: 'esm',

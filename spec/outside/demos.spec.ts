@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { TextFile } from '../../demos/line-counter/text-file.js'
 import * as netref from '../../lib/index.js'
-import { overSocket, rejection, until } from '../helpers.js'
+import { overSocket, rejection, until } from '../support/helpers.js'
 
 // tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
 const { LineCounter } = await t.mockImport<typeof import('../../demos/line-counter/line-counter.js')>(

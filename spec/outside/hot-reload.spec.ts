@@ -6,8 +6,8 @@ import react from '@vitejs/plugin-react'
 import t from 'tap'
 import { createServer } from 'vite'
 import { expose, Service, serve } from '../../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf } from '../chromium.js'
-import { until } from '../helpers.js'
+import { browse, bundle, errorsOf, noChromium, originOf } from '../support/chromium.js'
+import { until } from '../support/helpers.js'
 
 class Counters extends Service {
   exposed_counter() {

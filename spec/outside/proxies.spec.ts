@@ -13,9 +13,9 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { certificates } from '../certificates.js'
-import { assertClean, until } from '../helpers.js'
-import { without } from '../programs.js'
+import { certificates } from '../support/certificates.js'
+import { assertClean, until } from '../support/helpers.js'
+import { without } from '../support/programs.js'
 
 /** How long the proxies let a socket be idle at the path `/idle`, in seconds. */
 const IDLE = 1

@@ -52,7 +52,7 @@ try {
       cwd: dir
     }
   )
-  await copyFile(new URL('smoke.js', import.meta.url), join(dir, 'smoke.js'))
+  await copyFile(new URL('./smoke.js', import.meta.url), join(dir, 'smoke.js'))
 
   await bundled()
 

@@ -1,0 +1,21 @@
+// What is told of a member: what it is, what it takes, what it is for. Nothing of a user's runs for it.
+import type { Description } from '../types/description.js'
+import { isNetref } from '../util/copies.js'
+import { isClass, parametersOf } from './parameters.js'
+
+/** Describes a member by what stands in its object; without a descriptor nobody knows before it is read. */
+export function describeMember(
+  name: string,
+  descriptor: PropertyDescriptor | undefined,
+  help: string | undefined
+): Description {
+  const value = descriptor?.value
+  const kind = descriptor && 'value' in descriptor ? kindOf(value) : 'accessor'
+  const parameters = typeof value === 'function' && !isNetref(value) ? parametersOf(value) : undefined
+  return { name, kind, ...(parameters && { parameters }), ...(help !== undefined && { help }) }
+}
+
+function kindOf(value: unknown): Description['kind'] {
+  if (typeof value === 'function') return !isNetref(value) && isClass(value) ? 'class' : 'function'
+  return typeof value === 'object' && value !== null ? 'object' : 'value'
+}

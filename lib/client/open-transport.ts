@@ -1,0 +1,40 @@
+// Which transport goes with what `connect` and `serve` were given. A page has `endpoints-browser.ts` in its place.
+
+import { maxPayload } from '../protocol/limits.js'
+import type { Settings } from '../session/options.js'
+import { DuplexTransport } from '../transport/duplex.js'
+import {
+  type Endpoint,
+  isByteEndpoint,
+  isMessageEndpoint,
+  notAnEndpoint,
+  withoutSecrets
+} from '../transport/endpoint.js'
+import { MessagePortTransport } from '../transport/message-port.js'
+import type { Transport } from '../transport/transport.js'
+import { WebSocketTransport } from '../transport/websocket.js'
+import { checkMs } from '../util/check-options.js'
+import type { ConnectOptions } from './options.js'
+
+/** How long a handshake may take, in ms. */
+const PATIENCE = 10_000
+const KINDS = 'it is the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
+
+/** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
+export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
+  const payload = maxPayload(limits)
+  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? PATIENCE)
+  if (typeof endpoint === 'string') {
+    const defaults = { perMessageDeflate: false, maxPayload: payload }
+    return WebSocketTransport.connect(
+      endpoint,
+      { ...defaults, ...(options as object), handshakeTimeout, autoPong: false },
+      withoutSecrets(endpoint)
+    )
+  }
+  if (isMessageEndpoint(endpoint)) {
+    return MessagePortTransport.connect(endpoint, payload, handshakeTimeout)
+  }
+  if (isByteEndpoint(endpoint)) return new DuplexTransport(endpoint, payload)
+  throw notAnEndpoint(endpoint, KINDS)
+}

@@ -1,0 +1,123 @@
+// What is a stream, of the web's kind or of Node's, and whether it may be sent. `readable.ts` and `writable.ts` have the flows.
+
+import { ProtocolError } from '../errors.js'
+import { isChildOutput } from '../util/child-output.js'
+
+/** What is used of a stream of Node's; `node:stream` itself is not there in a browser. */
+export interface NodeReadable extends AsyncIterable<unknown> {
+  readonly readableObjectMode: boolean
+  readonly readableEncoding: string | null
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
+  destroy(error?: Error): void
+  on(name: string, listener: () => void): void
+  off(name: string, listener: () => void): void
+}
+export interface NodeWritable {
+  write(chunk: unknown, done: (error?: Error | null) => void): boolean
+  end(done: () => void): void
+  destroy(error?: Error): void
+  on(name: string, listener: (error: Error) => void): void
+  off(name: string, listener: (error: Error) => void): void
+}
+
+/** One side of a stream of Node's that can be read and written. */
+export class NodeEnd {
+  constructor(readonly stream: object) {}
+}
+
+/** Streams of Node's that were sent: they have no lock that would say so. */
+export const sent = new WeakSet<object>()
+
+/** A TransformStream, a CompressionStream, and whatever else has both. */
+interface WebPair {
+  readonly readable: ReadableStream
+  readonly writable: WritableStream
+}
+
+export const isWebReadable = (object: object): object is ReadableStream =>
+  'getReader' in object && 'locked' in object
+export const isWebWritable = (object: object): object is WritableStream =>
+  'getWriter' in object && 'locked' in object
+
+/** Accessors run only where there are both. */
+function isWebPair(object: object): object is WebPair {
+  if (!('readable' in object && 'writable' in object)) return false
+  const { readable, writable } = object
+  return isObject(readable) && isWebReadable(readable) && isObject(writable) && isWebWritable(writable)
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+export type StreamKind = 'readable' | 'writable' | 'pair'
+
+/** Which kind of stream an instance of a class is, if it is one. */
+export function streamKindOf(object: object): StreamKind | undefined {
+  if (isWebReadable(object)) return 'readable'
+  if (isWebWritable(object)) return 'writable'
+  return nodeStreamKindOf(object) ?? (isWebPair(object) ? 'pair' : undefined)
+}
+
+/** What Node itself looks at: a Duplex may lack a side from the start. One that has ended is still a Duplex. */
+interface NodeStream {
+  readonly _readableState?: { readonly readable?: boolean } | null
+  readonly _writableState?: { readonly writable?: boolean } | null
+}
+
+function nodeStreamKindOf(object: NodeStream): StreamKind | undefined {
+  if ('_writableState' in object) {
+    if (
+      !('_readableState' in object) ||
+      object._readableState?.readable === false ||
+      isTerminalOutput(object)
+    )
+      return 'writable'
+    const isReadOnly = object._writableState?.writable === false || isTerminalInput(object)
+    return isReadOnly || isChildOutput(object) ? 'readable' : 'pair'
+  }
+  if ('_readableState' in object) return 'readable'
+  return isOutgoingMessage(object) ? 'writable' : undefined
+}
+
+/** Node's tty streams are Sockets; a stdin or stdout is no other kind of stream because it is a terminal. */
+const isTerminalInput = (stream: object): boolean => 'setRawMode' in stream
+const isTerminalOutput = (stream: object): boolean => 'getWindowSize' in stream
+
+/** Requests and responses of HTTP are Writable by their documentation, and not by their class. */
+const isOutgoingMessage = (object: object): boolean =>
+  'writableFinished' in object && 'write' in object && 'end' in object
+
+/** What to read and what to write of a pair of streams. */
+export function endsOf(pair: object): { readonly readable: object; readonly writable: object } {
+  // Those of a class of the web's are accessors of its prototype.
+  if (isWebPair(pair)) return { readable: pair.readable, writable: pair.writable }
+  return { readable: new NodeEnd(pair), writable: new NodeEnd(pair) }
+}
+
+export const isLocked = (stream: object): boolean =>
+  (stream as { locked?: boolean }).locked === true || sent.has(stream)
+
+/** Ends a stream that nobody has begun to read or write, and nobody will: what it fails with is nobody's business. */
+export function discard(end: object): void {
+  const stream = end instanceof NodeEnd ? end.stream : end
+  if (isLocked(stream)) return
+  if (isWebReadable(stream)) stream.cancel().catch(ignore)
+  else if (isWebWritable(stream)) stream.abort().catch(ignore)
+  else {
+    const { on, destroy } = stream as NodeReadable | NodeWritable
+    on.call(stream, 'error', ignore)
+    destroy.call(stream)
+  }
+}
+
+const ignore = () => {}
+
+/** A pair of streams as the one thing it was at home. The class's own accessors ask for what it did not make. */
+export function transformOf(ends: unknown): object {
+  const [readable, writable] = (Array.isArray(ends) ? ends : []) as unknown[]
+  if (!(readable instanceof ReadableStream && writable instanceof WritableStream))
+    throw new ProtocolError('a pair of streams that is none')
+  return Object.create(TransformStream.prototype, {
+    readable: { value: readable, enumerable: true },
+    writable: { value: writable, enumerable: true }
+  })
+}

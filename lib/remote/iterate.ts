@@ -1,0 +1,2 @@
+// What `for await` does with what stands for something remote.
+

@@ -1,0 +1,24 @@
+// Chooses the listener for the options of `serve` in a page, which has no server sockets.
+
+import { maxPayload } from '../protocol/limits.js'
+import type { Settings } from '../session/options.js'
+import {
+  isMessageEndpoint,
+  isPortsEndpoint,
+  notAnEndpoint,
+  type ServedEndpoint
+} from '../transport/endpoint.js'
+import { MessagePortListener } from '../transport/message-port.js'
+import type { Listener } from '../transport/transport.js'
+import type { ServeOptions } from './options.js'
+
+const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
+
+/** What brings clients to a server. @throws TypeError where there is no endpoint */
+export function listen({ endpoint }: ServeOptions, { limits }: Settings): Listener {
+  const given = Object(endpoint) as ServedEndpoint
+  if (isMessageEndpoint(given) || isPortsEndpoint(given)) {
+    return new MessagePortListener(given, maxPayload(limits))
+  }
+  throw notAnEndpoint(endpoint, `a page cannot listen at a port; ${KINDS}`)
+}

@@ -1,0 +1,74 @@
+// Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
+
+import { isPlainPrimitive, isValue, nameIn, travelOf } from '../codec/classify.js'
+import { dataOf } from '../codec/data.js'
+import { DEFAULT_LIMITS } from '../protocol/limits.js'
+import { className, inWords } from '../util/describe.js'
+
+const BOXING = { ...DEFAULT_LIMITS, exposeStacks: false }
+
+/**
+ * The text of an identity: neither the order of names in an object nor that of a Map or a Set matters. Undefined where
+ * it is not data through and through: an instance of a class may differ from another in what cannot be seen. With
+ * `instances` it is the class and the own enumerable members of one that has any.
+ */
+export function textOf(identity: unknown, instances = false): string | undefined {
+  try {
+    return canonical(identity, instances, 0)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether two identities are the same value, or equal data. Of instances of classes the own enumerable members count:
+ * who comes has the token of the session, so that private fields need not tell users apart.
+ *
+ * @throws TypeError where they are neither the same nor data, so that nobody can say
+ */
+export function equalIdentity(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  const [text, comes] = [textOf(one, true), textOf(other, true)]
+  if (text !== undefined && comes !== undefined) return text === comes
+  const what = inWords(text === undefined ? one : other)
+  throw new TypeError(
+    `sameIdentity: ${what} is not data, and equals nothing but itself: return data from \`authenticate\`, or give \`sameIdentity\``
+  )
+}
+
+/** @throws where it is not data */
+function canonical(value: unknown, instances: boolean, depth: number): string {
+  if (depth > BOXING.depth) throw new RangeError('an identity without an end')
+  if (isPlainPrimitive(value)) return JSON.stringify(value)
+  const inner = (value: unknown) => canonical(value, instances, depth + 1)
+  switch (typeof value === 'object' ? travelOf(value!).as : 'leaf') {
+    case 'record':
+      return members(value as object, inner)
+    case 'reference':
+      if (instances && isInstance(value as object))
+        return className(value as object) + members(value as object, inner)
+      break
+    case 'array':
+      if (nameIn(value as unknown[]) === undefined) return `[${Array.from(value as unknown[], inner)}]`
+      break
+    case 'map':
+    case 'set':
+      if (Object.keys(value as object).length > 0) break
+      return `${className(value as object)}(${Array.from(value as Iterable<unknown>, inner).sort()})`
+  }
+  const { json, bytes, isData } = dataOf(value, 'identity', BOXING)
+  if (!isData) throw new TypeError('an identity that is not data')
+  return `<${json} ${JSON.stringify(bytes.map(range => Array.from(range)))}>`
+}
+
+function members(object: object, inner: (value: unknown) => string): string {
+  const entries = Object.entries(object).map(([name, value]) => `${JSON.stringify(name)}:${inner(value)}`)
+  return `{${entries.sort()}}`
+}
+
+/** Whether it is of a class with no built-in class above it, and shows what it is. */
+function isInstance(object: object): boolean {
+  let prototype = Object.getPrototypeOf(object)
+  while (prototype !== null && !isValue(prototype)) prototype = Object.getPrototypeOf(prototype)
+  return (prototype === null || prototype === Object.prototype) && Object.keys(object).length > 0
+}

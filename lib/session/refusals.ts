@@ -1,0 +1,49 @@
+// Refusals of one-way calls: the caller does not hear of them, and a peer can cause any number.
+
+import { NetrefError } from '../errors.js'
+import type { ErrorContext } from '../types/session.js'
+import { clock, type Timer, unref } from '../util/clock.js'
+import { textOf } from '../util/describe.js'
+import { printable } from '../util/printable.js'
+
+/** How long refusals are counted, in ms. */
+const WINDOW = 10_000
+/** How much is told of the last one, in characters. */
+const LAST = 200
+
+/** Reports the first refusal of a kind at once, and those of the ten seconds after it as one error with their count. */
+export class Refusals {
+  readonly #kinds = new Map<string, { repeats: number; last: string }>()
+  #timer: Timer | undefined
+
+  constructor(private readonly report: (error: unknown, context: ErrorContext) => void) {}
+
+  tell(kind: string, error: unknown, context: ErrorContext): void {
+    const known = this.#kinds.get(kind)
+    if (known) {
+      known.repeats++
+      known.last = printable(textOf(error), LAST)
+      return
+    }
+    this.#kinds.set(kind, { repeats: 0, last: '' })
+    if (!this.#timer) {
+      this.#timer = clock.setTimeout(() => this.flush(), WINDOW)
+      unref(this.#timer)
+    }
+    this.report(error, context)
+  }
+
+  /** Reports what was counted. */
+  flush(): void {
+    clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+    const counted = [...this.#kinds.values()]
+    this.#kinds.clear()
+    for (const { repeats, last } of counted) {
+      if (repeats === 0) continue
+      const calls = repeats === 1 ? '1 more one-way call was' : `${repeats} more one-way calls were`
+      const error = new NetrefError('repeated', `${calls} refused within 10 s, the last: ${last}`)
+      this.report(error, { session: undefined })
+    }
+  }
+}

@@ -1,0 +1,360 @@
+import t from 'tap'
+import { NO_EXPOSURE } from '../../lib/access/access-control.js'
+import { operate } from '../../lib/access/operations.js'
+import { policed } from '../../lib/access/policy.js'
+import {
+  connect,
+  expose,
+  exposed,
+  Netref,
+  type PeerCall,
+  pair,
+  type ServeOptions,
+  Service,
+  type Session
+} from '../../lib/index.js'
+import { Op } from '../../lib/protocol/messages.js'
+import { assertClean, implOf, overMemory, overSocket, rejection } from '../support/helpers.js'
+
+interface User {
+  readonly name: string
+  admin?: boolean
+}
+const isAdmin = ({ identity }: Session<object, User>) => identity.admin === true
+
+class Files extends Service {
+  @exposed list() {
+    return ['a']
+  }
+  @exposed({ if: isAdmin }) remove(name: string) {
+    return `removed ${name}`
+  }
+  @exposed({ if: isAdmin }) get secret() {
+    return 42
+  }
+  @exposed({ if: isAdmin }) accessor quota = 1
+}
+class Purger extends Service {
+  @exposed({ if: isAdmin }) exposed_purge() {
+    return 'purged'
+  }
+}
+
+t.test('@exposed({ if }): for whom it is not, it does not exist', t =>
+  overMemory(
+    t,
+    Files,
+    async conn => {
+      const files = conn.root
+      t.same(await files.list(), ['a'])
+      const missing = await rejection(Netref.get(files, 'nothing' as never))
+      for (const use of [
+        files.remove('a'),
+        files.secret,
+        files.quota,
+        Netref.set(files, 'quota', 2),
+        Netref.delete(files, 'quota'),
+        Netref.get(files, 'remove')
+      ]) {
+        const error = await rejection(use as PromiseLike<unknown>)
+        t.equal(error.code, 'not-exposed')
+        t.equal(
+          error.message.replace(/^.*?: "\w+"/, ''),
+          missing.message.replace(/^.*?: "\w+"/, ''),
+          'refused and missing are the same'
+        )
+      }
+      t.same(await Netref.keys(files), ['list'])
+      t.equal(await Netref.has(files, 'remove'), false)
+    },
+    {
+      identity: { name: 'Bob' },
+      serving: { allowPublicAttrs: true, allowSetAttrs: true, allowDeleteAttrs: true }
+    }
+  )
+)
+
+t.test('@exposed({ if }): for whom it is, it is like any other; and it is asked at each use', async t => {
+  const ada: User = { name: 'Ada', admin: true }
+  await using conn = pair<Files>(Files, { identity: ada })
+  const files = conn.root
+  t.equal(await files.remove('a'), 'removed a')
+  t.equal(await files.secret, 42)
+  t.equal(await files.quota, 1)
+  t.same((await Netref.keys(files)).sort(), ['list', 'quota', 'remove', 'secret'])
+  const remove = await files.remove
+  t.equal(await remove('b'), 'removed b')
+  ada.admin = false
+  t.match(await rejection(files.remove('c')), { code: 'not-exposed' })
+  t.match(
+    await rejection(remove('c')),
+    { code: 'not-exposed' },
+    'a netref to the method does not get round it'
+  )
+  Netref.release(remove)
+  await assertClean(t, conn.session, conn.served)
+  await using guest = pair<Purger>(Purger, { identity: ada })
+  t.match(
+    await rejection(guest.root.purge()),
+    { code: 'not-exposed' },
+    'the prefix is under the rule as well'
+  )
+  t.same(await Netref.keys(guest.root), [])
+  ada.admin = true
+  t.equal(await guest.root.purge(), 'purged')
+})
+
+t.test('an override is under the rules of what it overrides, however it is reached', async t => {
+  const shared = () => 'shared'
+  class Special extends Files {
+    override remove(name: string) {
+      return `special ${name}`
+    }
+    override get secret() {
+      return 43
+    }
+  }
+  class Other extends Purger {
+    override exposed_purge = shared
+  }
+  class Open extends Files {
+    @exposed override remove(name: string) {
+      return `open ${name}`
+    }
+  }
+  const guest = { name: 'Bob' }
+  await using conn = pair<Special>(Special, { identity: guest })
+  for (const use of [conn.root.remove('a'), conn.root.secret]) {
+    t.match(await rejection(use), { code: 'not-exposed' })
+  }
+  const ada: User = { name: 'Ada', admin: true }
+  await using hers = pair<Special>(Special, { identity: ada })
+  await using others = pair<Other>(Other, { identity: ada })
+  const [remove, purge] = [await hers.root.remove, await others.root.purge]
+  t.same([await remove('a'), await hers.root.secret, await purge()], ['special a', 43, 'shared'])
+  ada.admin = false
+  t.match(await rejection(remove('a')), { code: 'not-exposed' })
+  t.match(await rejection(purge()), { code: 'not-exposed' })
+  await using open = pair<Open>(Open, { identity: guest })
+  t.equal(await open.root.remove('a'), 'open a', 'unless it says something else itself')
+  await using other = pair<{ shared(): string }>(expose({ shared, kept: 1 }, { read: ['kept'] }))
+  t.match(await rejection(other.root.shared()), { code: 'not-exposed' }, 'nothing is exposed by that')
+})
+
+t.test('an `if` that fails, or does not answer at once, lets nobody in, and is reported', async t => {
+  class Odd extends Service {
+    @exposed({
+      if: () => {
+        throw new Error('broken')
+      }
+    })
+    broken() {}
+    @exposed({ if: (async () => true) as never }) late() {}
+    @exposed({ if: (async () => Promise.reject(new Error('never seen'))) as never }) later() {}
+    @exposed({ if: ({ identity }: Session<object, User>) => identity.admin === true }) nobody() {}
+  }
+  const errors: Error[] = []
+  const onError = (error: unknown) => errors.push(error as Error)
+  await overMemory(
+    t,
+    Odd,
+    async ({ root }) => {
+      for (const use of [root.broken(), root.late(), root.later(), root.nobody()]) {
+        t.match(await rejection(use), { code: 'not-exposed' })
+      }
+      t.match(
+        errors.map(({ message }) => message),
+        ['broken', /has to decide at once/, /has to decide at once/, /undefined \(reading 'admin'\)/]
+      )
+    },
+    { serving: { onError } }
+  )
+})
+
+t.test('before is told of all that is asked for, with path and arguments, and can refuse', async t => {
+  const told: PeerCall[] = []
+  const sessions = new Set<Session>()
+  class Counter {
+    count = 0
+    increment(by = 1) {
+      this.count += by
+      return this.count
+    }
+  }
+  const root = expose({ Counter, files: { open: (name: string) => name.length }, open: () => new Counter() })
+  const before = (call: PeerCall, session: Session) => {
+    told.push(call)
+    sessions.add(session)
+    if (call.path.includes('secret')) throw new RangeError(`${call} is not for you`)
+  }
+  await overMemory(
+    t,
+    root,
+    async conn => {
+      const peer = conn.root
+      await peer.files.open('x')
+      using counter = await new peer.Counter()
+      await counter.increment(2)
+      await peer.open().increment()
+      await counter.count
+      await Netref.set(counter, 'count', 7)
+      await Netref.has(counter, 'count')
+      await Netref.keys(counter)
+      await rejection(Netref.delete(counter, 'count'))
+      await rejection(
+        (peer as unknown as { nothing(...args: unknown[]): Promise<void> }).nothing(1, 'two', [3], {})
+      )
+      const increment = await counter.increment
+      await increment(1)
+      Netref.release(increment)
+      t.match(await rejection((peer as unknown as { secret: { key: Promise<void> } }).secret.key), {
+        name: 'RangeError',
+        message: 'root.secret.key is not for you'
+      })
+      t.same(told.map(String), [
+        'root.files.open("x")',
+        'new root.Counter()',
+        'Counter {…}.increment(2)',
+        'root.open()',
+        'Counter {…}.increment()',
+        'Counter {…}.count',
+        'Netref.set(Counter {…}.count, 7)',
+        'Netref.has(Counter {…}.count)',
+        'Netref.keys(Counter {…})',
+        'Netref.delete(Counter {…}.count)',
+        'root.nothing(1, "two", […], …)',
+        'Counter {…}.increment',
+        'ƒ(1)',
+        'root.secret.key'
+      ])
+      t.match(told[0], { kind: 'call', path: ['files', 'open'], args: ['x'] })
+      t.equal(told[0]!.target, root)
+      t.match(told[6], { kind: 'set', path: ['count'], args: [7] })
+      t.same([...sessions], [conn.served])
+    },
+    { serving: { allowPublicAttrs: true, allowSetAttrs: true, before } }
+  )
+})
+
+t.test('that before answers with a promise is told once of each server', async t => {
+  const told: unknown[] = []
+  const options: ServeOptions = {
+    port: 0,
+    before: (async () => {}) as never,
+    onError: (error, { call }) => told.push([String(error), call])
+  }
+  const error = 'TypeError: root.save(1): `before` answered with a promise, and has to decide at once'
+  for (const count of [1, 2]) {
+    await overSocket(
+      t,
+      { save(_: number) {} },
+      async ({ root }, server) => {
+        t.equal(String(await rejection(root.save(1))), error)
+        await using other = connect<{ save(x: number): void }>(server.url)
+        t.equal(String(await rejection(other.root.save(1))), error)
+      },
+      { server: options }
+    )
+    t.same(told, Array(count).fill([error, undefined]))
+  }
+})
+
+t.test('what before cannot decide at once is refused, and a client may have one as well', async t => {
+  const done: unknown[] = []
+  const service = { save: (x: unknown) => void done.push(x) }
+  const late = async () => {
+    throw new Error('too late')
+  }
+  await overMemory(
+    t,
+    service,
+    async ({ root }) => {
+      t.match(await rejection(root.save(1)), {
+        name: 'TypeError',
+        message: 'root.save(1): `before` answered with a promise, and has to decide at once'
+      })
+      t.same(done, [])
+    },
+    { serving: { before: late as never } }
+  )
+  const heard: string[] = []
+  await overSocket(
+    t,
+    { tell: (say: Netref<(text: string) => void>) => say('hi') },
+    async conn => {
+      await conn.root.tell(text => void heard.push(text))
+    },
+    { client: { before: call => void heard.push(String(call)) } }
+  )
+  t.same(heard, ['ƒ("hi")', 'hi'])
+  // A look at what is called may fail; its name does not.
+  const hostile = new Proxy(
+    {},
+    {
+      getPrototypeOf() {
+        throw new Error('no look')
+      }
+    }
+  )
+  let name = ''
+  const asked = policed(() => ({ value: 1 }), implOf({} as Session), {
+    ...NO_EXPOSURE,
+    before(call) {
+      name = String(call)
+    }
+  })
+  asked(Op.get, hostile, ['a'], undefined, {} as never)
+  t.equal(name, '{…}.a')
+  t.equal(policed(operate, implOf({} as Session), NO_EXPOSURE), operate, 'without it nothing is in the way')
+})
+
+t.test('before is told of what is asked of iterators and streams, and can refuse', async t => {
+  const told: string[] = []
+  let refused = ''
+  const before = (call: PeerCall) => {
+    told.push(`${call.kind} ${call}`)
+    if (call.path.at(-1) === refused || call.kind === refused) throw new RangeError('not for you')
+  }
+  const written: unknown[] = []
+  const service = {
+    *numbers() {
+      yield 1
+      yield 2
+    },
+    sink: () => new WritableStream({ write: chunk => void written.push(chunk) })
+  }
+  await overMemory(
+    t,
+    service,
+    async ({ root }) => {
+      const read = async () => {
+        for await (const _ of root.numbers());
+      }
+      await read()
+      const byHand = await root.numbers()
+      await byHand.next('first')
+      await byHand.return()
+      const writer = (await root.sink()).getWriter()
+      await writer.write('x')
+      await writer.close()
+      t.same(written, ['x'])
+      t.match(told, [
+        'call root.numbers()',
+        /^iterate /,
+        'call root.numbers()',
+        /^call .*\.next\("first"\)$/,
+        /^call .*\.return\(\)$/,
+        'call root.sink()',
+        /^call .*\.pipe\(.+\)$/
+      ])
+      refused = 'iterate'
+      t.match(await rejection(read()), { name: 'RangeError', message: 'not for you' })
+      refused = 'next'
+      t.match(await rejection((await root.numbers()).next('first')), { name: 'RangeError' })
+      refused = 'pipe'
+      const other = (await root.sink()).getWriter()
+      t.match(await rejection(other.write('x').then(() => other.close())), { name: 'RangeError' })
+    },
+    { serving: { before } }
+  )
+})

@@ -1,0 +1,276 @@
+import { type } from 'arktype'
+import t from 'tap'
+import * as v from 'valibot'
+import { z } from 'zod'
+import {
+  ArgumentsError,
+  exposed,
+  Netref,
+  pair,
+  Service,
+  type StandardResult,
+  type StandardSchema
+} from '../../lib/index.js'
+import { overMemory, overSocket, rejection } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+type Listener = (line: string) => void
+interface User {
+  name: string
+  tags: string[]
+}
+
+/** The same service under the schemas of each library. */
+class Zod extends Service {
+  @exposed(z.tuple([z.number(), z.string()])) pad(count: number, text: string) {
+    return text.repeat(count)
+  }
+  @exposed(z.tuple([z.object({ name: z.string(), tags: z.array(z.string()) })])) save(user: User) {
+    return user
+  }
+  @exposed(z.tuple([z.string(), z.custom<Netref<Listener>>(Netref.is)])) tell(
+    text: string,
+    to: Netref<Listener>
+  ) {
+    return to(text)
+  }
+}
+class Valibot extends Service {
+  @exposed(v.strictTuple([v.number(), v.string()])) pad(count: number, text: string) {
+    return text.repeat(count)
+  }
+  @exposed(v.tuple([v.object({ name: v.string(), tags: v.array(v.string()) })])) save(user: User) {
+    return user
+  }
+  @exposed(v.tuple([v.string(), v.custom<Netref<Listener>>(Netref.is)])) tell(
+    text: string,
+    to: Netref<Listener>
+  ) {
+    return to(text)
+  }
+}
+class Arktype extends Service {
+  @exposed(type(['number', 'string'])) pad(count: number, text: string) {
+    return text.repeat(count)
+  }
+  @exposed(type([{ name: 'string', tags: 'string[]' }])) save(user: User) {
+    return user
+  }
+  @exposed(type(['string', Netref.schema<Listener>()])) tell(text: string, to: Netref<Listener>) {
+    return to(text)
+  }
+}
+
+for (const Checked of [Zod, Valibot, Arktype]) {
+  t.test(`arguments checked by ${Checked.name}`, async t => {
+    await overSocket(t, Checked, async ({ root }) => {
+      t.equal(await root.pad(2, 'ab'), 'abab')
+      t.same(await root.save({ name: 'Ada', tags: ['x'] }), { name: 'Ada', tags: ['x'] })
+      const heard: string[] = []
+      await root.tell('hi', line => heard.push(line))
+      t.same(heard, ['hi'])
+
+      const wrong = await rejection(root.pad('2' as never, 'ab'))
+      t.ok(wrong instanceof ArgumentsError)
+      t.ok(wrong instanceof TypeError)
+      t.match(wrong, { name: 'ArgumentsError', code: 'invalid-arguments' })
+      t.match(wrong.message, /^pad\("2", "ab"\): args\[0\]: .*number/i)
+      t.same(
+        (wrong as unknown as ArgumentsError).issues.map(({ path }) => path),
+        [[0]]
+      )
+      t.match((wrong as unknown as ArgumentsError).issues[0]!.message, /number/)
+
+      const deep = await rejection(root.save({ name: 'Ada', tags: ['x', 7] } as never))
+      t.same(
+        (deep as unknown as ArgumentsError).issues.map(({ path }) => path),
+        [[0, 'tags', 1]]
+      )
+      t.match(deep.message, /^save\(\{…\}\): args\[0\]\.tags\[1\]: /)
+
+      t.match(await rejection((root.pad as unknown as (n: number) => Promise<string>)(2)), {
+        code: 'invalid-arguments'
+      })
+      t.match(await rejection(root.tell('hi', 'no function' as never)), {
+        code: 'invalid-arguments',
+        issues: [{ path: [1] }]
+      })
+    })
+  })
+}
+
+t.test('the method is not run, and is given what the schema makes of its arguments', async t => {
+  const ran: unknown[] = []
+  class Forms extends Service {
+    @exposed(z.tuple([z.coerce.number(), z.string().trim().default('none')])) submit(
+      n: number,
+      text?: string
+    ) {
+      ran.push(n, text)
+    }
+    @exposed({ schema: z.tuple([z.object({ a: z.number() })]), if: () => true }) strip(it: { a: number }) {
+      ran.push(it)
+    }
+    @exposed(z.tuple([z.number()])) exposed_prefixed(n: number) {
+      ran.push(n)
+    }
+    @exposed(z.tuple([z.number()])) static of(n: number) {
+      return n
+    }
+  }
+  await using conn = pair<Forms>(Forms)
+  await conn.root.prefixed(1)
+  await rejection(conn.root.prefixed('1' as never))
+  t.same(ran.splice(0), [1])
+  const { root } = conn as unknown as {
+    root: Netref<Record<'submit' | 'strip', (...args: unknown[]) => void>>
+  }
+  await root.submit('7', '  x ')
+  await root.submit(8)
+  await root.strip({ a: 1, b: 2 })
+  t.same(ran.splice(0), [7, 'x', 8, 'none', { a: 1 }])
+  await rejection(root.submit('no number', 'x'))
+  await rejection(root.strip({ a: '1' }))
+  t.same(ran, [])
+})
+
+t.test('a netref to the method, an override, and a chain on it are checked as well', async t => {
+  class Base extends Service {
+    @exposed(z.tuple([z.number()])) double(n: number): number {
+      return 2 * n
+    }
+  }
+  class Derived extends Base {
+    override double(n: number) {
+      return super.double(n) + 1
+    }
+  }
+  await overMemory(t, Derived, async ({ root }) => {
+    t.equal(await root.double(1), 3)
+    t.match(await rejection(root.double('1' as never)), { code: 'invalid-arguments' })
+    using double = await root.double
+    t.equal(await double(2), 5)
+    t.match(await rejection(double('1' as never)), {
+      code: 'invalid-arguments',
+      message: /^it\("1"\): args\[0\]: /
+    })
+  })
+})
+
+t.test('a schema that answers with a promise rejects the call, naming it', async t => {
+  const ran: unknown[] = []
+  class Slow extends Service {
+    @exposed(z.tuple([z.string().refine(async () => true)])) check(text: string) {
+      ran.push(text)
+    }
+    @exposed(
+      v.tupleAsync([
+        v.pipeAsync(
+          v.string(),
+          v.checkAsync(async () => false)
+        )
+      ])
+    )
+    verify(text: string) {
+      ran.push(text)
+    }
+    @exposed(
+      schemaOf<[string]>(
+        () => Promise.reject(new Error('never an unhandled one')) as Promise<StandardResult<[string]>>
+      )
+    )
+    fail(text: string) {
+      ran.push(text)
+    }
+  }
+  await overMemory(t, Slow, async ({ root }) => {
+    for (const [name, call] of Object.entries({
+      check: root.check('x'),
+      verify: root.verify('x'),
+      fail: root.fail('x')
+    })) {
+      const error = await rejection(call)
+      t.match(error, { name: 'TypeError' })
+      t.match(error.message, new RegExp(`^${name}\\("x"\\): its schema answers with a promise`))
+    }
+    t.same(ran, [])
+  })
+})
+
+/** A schema by hand. */
+function schemaOf<Args extends unknown[]>(
+  validate: (value: unknown) => StandardResult<Args> | Promise<StandardResult<Args>>
+): StandardSchema<Args> {
+  return { '~standard': { version: 1, vendor: 'spec', validate } }
+}
+
+t.test('whatever a schema says, the call is answered', async t => {
+  const symbol = Symbol('odd')
+  const many = Array.from({ length: 1000 }, (_, i) => ({ message: 'x'.repeat(1000), path: [i] }))
+  class Odd extends Service {
+    @exposed(schemaOf<[]>(() => ({ value: 'no list' as never }))) text() {}
+    @exposed(schemaOf<[]>(() => ({ issues: [{ message: 'all wrong' }] }))) whole() {}
+    @exposed(schemaOf<[]>(() => ({ issues: [{ message: 'odd', path: [{ key: 0 }, symbol] }] }))) path() {}
+    @exposed(schemaOf<[]>(() => ({ issues: many }))) many() {}
+    @exposed(
+      schemaOf<[]>(() => {
+        throw new RangeError('a fault in the schema')
+      })
+    )
+    faulty() {}
+  }
+  await overMemory(t, Odd, async ({ root }) => {
+    t.match(await rejection(root.text()), {
+      name: 'TypeError',
+      message: /^text\(\): its schema makes no list/
+    })
+    t.match(await rejection(root.whole()), { message: 'whole(): args: all wrong', issues: [{ path: [] }] })
+    t.match(await rejection(root.path()), {
+      message: 'path(): args[0]["Symbol(odd)"]: odd',
+      issues: [{ path: [0, 'Symbol(odd)'] }]
+    })
+    const error = (await rejection(root.many())) as unknown as ArgumentsError
+    t.equal(error.issues.length, 20)
+    t.ok(error.message.length < 2000)
+    t.match(await rejection(root.faulty()), { name: 'RangeError', message: 'a fault in the schema' })
+  })
+})
+
+t.test('Netref.schema() takes netrefs, and nothing else', async t => {
+  const { validate, version, vendor } = Netref.schema()['~standard']
+  t.same([version, vendor], [1, 'netref'])
+  await overMemory(t, { hold: (x: unknown) => x, self: () => Netref.is }, async ({ root }) => {
+    using self = await root.self()
+    t.same(validate(self), { value: self })
+    t.equal((validate(self) as { value: unknown }).value, self)
+    for (const [value, told] of [
+      ['text', '"text"'],
+      [() => {}, 'ƒ'],
+      [{ a: 1 }, '{…}'],
+      [undefined, 'undefined']
+    ] as const) {
+      t.same(validate(value), { issues: [{ message: `expected a netref, received ${told}` }] })
+    }
+    t.match(validate(root.hold), { issues: [{}] }, 'a path is none')
+  })
+})
+
+t.test('a schema, or anything but a member, where it cannot stand', async t => {
+  const schema = z.tuple([z.number()])
+  t.throws(
+    () =>
+      class {
+        @(exposed(schema) as Loose) get size() {
+          return 1
+        }
+      },
+    /@exposed size: a schema is for the arguments of a method/
+  )
+  t.throws(
+    () =>
+      class {
+        @(exposed({ if: () => true }) as Loose) size = 1
+      },
+    /@exposed size: it goes on public methods/
+  )
+})

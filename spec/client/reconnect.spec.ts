@@ -1,0 +1,343 @@
+// How a client looks for another socket: when, and what makes it hurry.
+
+import { once } from 'node:events'
+import t from 'tap'
+import { WebSocketServer } from 'ws'
+import { connect, Service, serve } from '../../lib/index.js'
+import { Chaos } from '../support/chaos.js'
+import { Door } from '../support/door.js'
+import { assertClean, implOf, rejection, until } from '../support/helpers.js'
+
+class Clock extends Service {
+  static paid = 0
+  exposed_now() {
+    return 'now'
+  }
+  exposed_pay() {
+    return ++Clock.paid
+  }
+  exposed_later() {
+    return new Promise(() => {})
+  }
+  exposed_size(text: string, _callback?: () => void) {
+    return text.length
+  }
+}
+
+const SOON = { delay: 1, maxDelay: 20 }
+
+/** What a browser has of its own: here it says what a spec lets it say. */
+class Page extends EventTarget {
+  visibilityState = 'hidden'
+}
+
+t.test('a page that is online again, or looked at, tries at once', async t => {
+  const window = new EventTarget()
+  const document = new Page()
+  const added: string[] = []
+  t.intercept(globalThis as object, 'document' as never, { value: document })
+  for (const name of ['addEventListener', 'removeEventListener'] as const) {
+    t.intercept(
+      globalThis,
+      name as never,
+      {
+        value: (type: string, listener: () => void) => {
+          added.push(`${name} ${type}`)
+          window[name](type, listener)
+        }
+      } as never
+    )
+  }
+  const server = await serve(Clock, { port: 0 })
+  for (const [target, event] of [
+    [window, 'online'],
+    [document, 'visibilitychange']
+  ] as const) {
+    const chaos = await Chaos.before(server.url, 1)
+    const reconnect = { delay: 1_000_000, maxDelay: 1_000_000 }
+    const conn = connect<Clock>(chaos.url, { reconnect, heartbeat: 0 })
+    t.equal(await conn.root.now(), 'now')
+    chaos.cutAll()
+    await until(() => conn.state === 'interrupted')
+    document.visibilityState = 'hidden'
+    document.dispatchEvent(new Event('visibilitychange'))
+    document.visibilityState = 'visible'
+    target.dispatchEvent(new Event(event))
+    // A second one, while the try is under way, begins anew.
+    target.dispatchEvent(new Event(event))
+    t.equal(await conn.root.now(), 'now')
+    await conn.close()
+    await chaos.close()
+  }
+  t.same(added.filter(what => what === 'addEventListener online').length, 2)
+  t.same(added.filter(what => what === 'removeEventListener online').length >= 2, true)
+  await server.close()
+})
+
+t.test('a server that answers a token with something else is none of ours', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const chaos = await Chaos.before(server.url, 1)
+  const port = Number(new URL(chaos.url).port)
+  const conn = connect<Clock>(chaos.url, { reconnect: { delay: 1, maxDelay: 5 } })
+  await conn.ping()
+  await chaos.close()
+  const other = new WebSocketServer({ port, host: '127.0.0.1' })
+  other.on('connection', socket => socket.on('message', () => socket.send('[0,[]]')))
+  t.match(await rejection(conn.root.now()), {
+    code: 'protocol',
+    message: /it received no answer to its token/
+  })
+  await conn.close()
+  other.close()
+  for (const client of other.clients) client.terminate()
+  await server.close()
+})
+
+t.test('a try that is not answered is left for the next', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const chaos = await Chaos.before(server.url, 1)
+  const port = Number(new URL(chaos.url).port)
+  const conn = connect<Clock>(chaos.url, { heartbeat: 40, reconnect: { delay: 1, maxDelay: 5 } })
+  await conn.ping()
+  await chaos.close()
+  let tries = 0
+  const silent = new WebSocketServer({ port, host: '127.0.0.1' })
+  silent.on('connection', () => tries++)
+  await until(() => tries >= 3)
+  t.equal(conn.state, 'interrupted')
+  await conn.close()
+  silent.close()
+  for (const client of silent.clients) client.terminate()
+  await server.close()
+})
+
+t.test('close() while a late first connection is under way: what was not sent is not sent later', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'shut'
+  const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+  const pay = rejection(conn.root.pay())
+  await until(() => door.knocks > 0)
+  door.is = 'held'
+  await until(() => door.waiting.length > 0)
+  const [socket] = door.waiting
+  await conn.close()
+  t.match(await pay, { code: 'closed', mayHaveRun: false })
+  const gone = once(socket!, 'close')
+  socket!.resume()
+  await gone
+  t.same([Clock.paid, server.sessions.size], [0, 0])
+  await assertClean(t, conn.session)
+  await door.close()
+  await server.close()
+})
+
+t.test('close() before the first connection is open: what was called is sent, and may have run', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const conn = connect<Clock>(server.url)
+  const pay = rejection(conn.root.pay())
+  await conn.close()
+  t.match(await pay, { code: 'closed', mayHaveRun: true })
+  await until(() => Clock.paid === 1 && server.sessions.size === 0)
+  await assertClean(t, conn.session)
+  await server.close()
+})
+
+t.test('a first connection that came late is one like any other: nothing looks for it any more', async t => {
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'shut'
+  const search = new AbortController()
+  const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true, signal: search.signal } })
+  const now = conn.root.now()
+  await until(() => door.knocks > 0)
+  door.open()
+  t.equal(await now, 'now')
+  search.abort()
+  t.equal(conn.state, 'open', 'there is no search to be ended')
+  t.equal(await conn.root.now(), 'now')
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+for (const cut of ['cut at the 101', 'cut at the answer'] as const) {
+  t.test(`with \`initial\`, a first connection ${cut} is looked for again: each call runs once`, async t => {
+    for (const token of [undefined, 'ann']) {
+      Clock.paid = 0
+      const server = await serve(Clock, {
+        port: 0,
+        authenticate: request => (token ? request.token() : 'nobody')
+      })
+      const door = await Door.before(server.url)
+      door.is = cut
+      const told: string[] = []
+      const conn = connect<Clock>(door.url, { token, reconnect: { ...SOON, initial: true } })
+      conn.on('interrupted', () => told.push('interrupted'))
+      conn.on('resumed', () => told.push('resumed'))
+      const calls = [conn.root.pay(), conn.root.size('x'.repeat(100_000))]
+      await until(() => door.knocks > 3)
+      t.equal(Clock.paid, 0)
+      const late = conn.root.pay()
+      door.open()
+      t.same(await Promise.all([...calls, late]), [1, 100_000, 2])
+      t.equal(Clock.paid, 2)
+      t.same(told, [])
+      door.cut()
+      t.equal(await conn.root.pay(), 3, 'from then on it resumes')
+      t.same(told, ['interrupted', 'resumed'])
+      // Sessions of which a hello is all that came wait for their clients yet.
+      const open = [...server.sessions].filter(({ state }) => state === 'open')
+      await assertClean(t, conn.session, ...open)
+      await conn.close()
+      await door.close()
+      await server.close()
+    }
+  })
+}
+
+t.test('without `initial` the first call leaves with the hello, and rejects where it is cut', async t => {
+  Clock.paid = 0
+  const server = await serve(Clock, { port: 0 })
+  const door = await Door.before(server.url)
+  door.is = 'cut at the answer'
+  const conn = connect<Clock>(door.url, { reconnect: SOON })
+  t.match(await rejection(conn.root.pay()), { code: 'connection-lost', mayHaveRun: true })
+  t.same([Clock.paid, door.knocks], [1, 1])
+  await assertClean(t, conn.session)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test(
+  'with `initial`, close() before the hello sends what was called, and nothing where there is no socket',
+  async t => {
+    Clock.paid = 0
+    const server = await serve(Clock, { port: 0 })
+    const door = await Door.before(server.url)
+    const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+    const pay = rejection(conn.root.pay())
+    await until(() => conn.state === 'open')
+    await conn.close()
+    t.match(await pay, { code: 'closed', mayHaveRun: true })
+    await until(() => Clock.paid === 1)
+    door.is = 'cut at the answer'
+    const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
+    const unpaid = rejection(next.root.pay())
+    await until(() => next.state === 'open')
+    await until(() => next.state === 'connecting')
+    await next.close()
+    t.match(await unpaid, { code: 'closed', mayHaveRun: false })
+    const idle = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+    await idle.close()
+    t.match(await idle.closed, { code: 'closed' })
+    t.equal(Clock.paid, 1)
+    await assertClean(t, conn.session, next.session, idle.session)
+    await door.close()
+    await server.close()
+  }
+)
+
+t.test('a renewed session that is cut before the hello is looked for again: a call runs once', async t => {
+  Clock.paid = 0
+  const server = await serve(Clock, { port: 0, resumeWindow: 0 })
+  const door = await Door.before(server.url)
+  const conn = connect<Clock>(door.url, { renew: true, reconnect: SOON })
+  t.equal(await conn.root.pay(), 1)
+  door.is = 'cut at the answer'
+  const { session } = conn
+  door.cut()
+  await until(() => conn.session !== session)
+  const renewed = conn.session
+  const pay = conn.root.pay()
+  await until(() => door.knocks > 3)
+  door.open()
+  t.equal(await pay, 2)
+  t.equal(conn.session, renewed)
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test('who is met with silence gives up when nobody would know the session any more', async t => {
+  const server = await serve(Clock, { port: 0, resumeWindow: 100, heartbeat: 50 })
+  const door = await Door.before(server.url)
+  const conn = connect<Clock>(door.url, { reconnect: SOON, heartbeat: 50 })
+  await conn.ping()
+  const call = rejection(conn.root.later())
+  door.is = 'held'
+  door.cut()
+  t.match(await call, { code: 'connection-lost', message: /no answer came within 50 ms/ })
+  await assertClean(t, conn.session)
+  await conn.close()
+  await door.close()
+  await server.close()
+})
+
+t.test(
+  'renew: a call that is more than a new server is known to take rejects, and no other does',
+  async t => {
+    const limits = { jsonBytes: 64 << 20, frameBytes: 64 << 20 }
+    const first = await serve(Clock, { port: 0, limits, resumeWindow: 0 })
+    const port = Number(new URL(first.url).port)
+    const conn = connect<Clock>(first.url, { renew: true, reconnect: SOON })
+    const early = await rejection(conn.root.size('x'.repeat(5 << 20)))
+    t.match(early, {
+      name: 'LimitError',
+      message:
+        /is known to take before it has answered \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
+    })
+    await conn.ping()
+    const text = 'x'.repeat(5 << 20)
+    const [large, given, small] = [
+      rejection(conn.root.size(text)),
+      rejection(conn.root.size(text, () => {})),
+      rejection(conn.root.size('x'))
+    ]
+    await first.close()
+    t.match([await large, await given], [{ code: 'server-closed' }, { code: 'server-closed' }])
+    const second = await serve(Clock, { port, limits })
+    t.match(await small, { code: 'may-have-run' }, 'the new server is asked')
+    t.equal(await conn.root.size('x'.repeat(5 << 20)), 5 << 20)
+    await assertClean(t, conn.session, ...second.sessions)
+    await conn.close()
+    await second.close()
+  }
+)
+
+t.test('a server that takes little, and many calls before it has said so', async t => {
+  const server = await serve(Clock, { port: 0, limits: { jsonBytes: 4096, frameBytes: 4096 } })
+  const conn = connect<Clock>(server.url)
+  const sizes = await Promise.all(Array.from({ length: 500 }, (_, i) => conn.root.size('x'.repeat(i))))
+  t.equal(sizes.at(-1), 499)
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await server.close()
+})
+
+t.test('a server that drains waits for who is away and has not got its answer', async t => {
+  let answer = (_: string) => {}
+  const asked = { exposed_ask: () => new Promise<string>(resolve => (answer = resolve)) }
+  const server = await serve(asked, { port: 0 })
+  const door = await Door.before(server.url)
+  const conn = connect<typeof asked>(door.url, { reconnect: SOON })
+  await conn.ping()
+  const call = (conn.root as unknown as { ask(): Promise<string> }).ask()
+  const [session] = server.sessions
+  await until(() => session!.stats.callsIn > 1)
+  door.is = 'shut'
+  door.cut()
+  await until(() => session!.state === 'interrupted')
+  answer('there')
+  await until(() => implOf(session!).link.sender.waits)
+  const closed = server.close({ drain: 10_000 })
+  door.open()
+  t.equal(await call, 'there')
+  await closed
+  t.match(await conn.closed, { code: 'server-closed' })
+  await assertClean(t, conn.session, session!)
+  await door.close()
+})

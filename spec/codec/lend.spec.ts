@@ -1,0 +1,485 @@
+// What is lent for one call: it is there until the call settles, however it does, and nothing of it afterwards.
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { connect, expose, exposed, idempotent, Netref, pair, Service, serve } from '../../lib/index.js'
+import {
+  assertClean,
+  both,
+  breakable,
+  type Joined,
+  overMemory,
+  overSocket,
+  rejection,
+  until
+} from '../support/helpers.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
+type Any = any
+
+class Thing {
+  readonly #size = 7
+  exposed_size() {
+    return this.#size
+  }
+  get next() {
+    return this.#size
+  }
+}
+
+/** Keeps what it is given, and does with it what it is told. */
+class Keeper extends Service {
+  kept: Any
+  exposed_use(fn: Any, ...args: unknown[]) {
+    this.kept = fn
+    return fn(...args)
+  }
+  exposed_keep(value: unknown) {
+    this.kept = value
+  }
+  exposed_kept() {
+    return this.kept
+  }
+  /** What calls under way wait for, each for its own. */
+  readonly opens: (() => void)[] = []
+  async exposed_hold(value: Any) {
+    this.kept = value
+    await new Promise<void>(open => this.opens.push(open))
+    return value
+  }
+  open() {
+    this.opens.shift()!()
+  }
+  exposed_fail(value: unknown) {
+    this.kept = value
+    throw new RangeError('no')
+  }
+  exposed_same(one: unknown, other: unknown) {
+    this.kept = one
+    return one === other
+  }
+  async *exposed_lines(fn: Any) {
+    yield 1
+    yield fn()
+  }
+  exposed_Point() {
+    return class {
+      constructor(readonly fn: Any) {}
+      exposed_run() {
+        return this.fn()
+      }
+    }
+  }
+  exposed_deep(value: Any) {
+    this.kept = value.list[0].get('fn')
+    return this.kept()
+  }
+}
+
+/** Nothing is held any more on either side, and nobody has collected. */
+const nothingHeld = async (t: Test, { ours, theirs }: Pick<Joined, 'ours' | 'theirs'>) => {
+  await ours.ping()
+  t.same([ours.stats.exports, theirs.stats.imports], [0, 0], 'nothing is held')
+}
+
+t.test('what is lent is there for its call, and for no longer', async t => {
+  const keeper = new Keeper()
+  await both(
+    t,
+    () => keeper,
+    async joined => {
+      const { root } = joined
+      const add = (a: number, b: number) => a + b
+      t.equal(await root.use(Netref.lend(add), 1, 2), 3)
+      await nothingHeld(t, joined)
+      const message = /was lent for a call that is over: pass it without Netref\.lend to keep it$/
+      t.match(await rejection(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released', message })
+
+      const thing = new Thing()
+      const call = root.hold(Netref.lend(thing))
+      await joined.ours.ping()
+      t.equal(await keeper.kept.size(), 7, 'an object')
+      keeper.open()
+      t.equal(await call, thing, 'it comes home as itself')
+      await until(() => joined.ours.stats.exports === 0)
+      await nothingHeld(t, joined)
+      t.match(await rejection(keeper.kept.size()), { code: 'released' })
+
+      t.equal(
+        await root.deep({ list: [new Map([['fn', Netref.lend(() => 'deep')]])] }),
+        'deep',
+        'at any depth'
+      )
+      t.match(await rejection(keeper.kept()), { code: 'released' })
+      const Point = await root.Point()
+      const point = await new Point(Netref.lend(() => 1))
+      t.match(await rejection(point.run()), { code: 'released' }, 'a construction is a call')
+      Netref.release(point)
+      Netref.release(Point)
+      await nothingHeld(t, joined)
+    }
+  )
+})
+
+t.test('a call that fails, is refused or is given up settles, too', async t => {
+  const keeper = new Keeper()
+  await both(
+    t,
+    () => keeper,
+    async joined => {
+      const { root, ours } = joined
+      t.match(await rejection(root.fail(Netref.lend(() => {}))), { name: 'RangeError' })
+      await nothingHeld(t, joined)
+      t.match(await rejection(root.nothing(Netref.lend(() => {}))), { code: 'not-exposed' })
+      await nothingHeld(t, joined)
+
+      const controller = new AbortController()
+      const call = Netref.with(root, { signal: controller.signal }).hold(Netref.lend(() => 1))
+      await ours.ping()
+      t.equal(ours.stats.exports, 1)
+      await keeper.kept()
+      controller.abort()
+      await rejection(call)
+      t.equal(ours.stats.exports, 0)
+      t.match(await rejection(keeper.kept()), { code: 'released' }, 'its home has it no more')
+      keeper.open()
+      await until(() => joined.theirs.stats.imports === 0)
+      t.match(await rejection(keeper.kept()), { code: 'released' })
+
+      t.match(await rejection(Netref.with(root, { timeout: 10 }).hold(Netref.lend(() => 1))), {
+        name: 'TimeoutError'
+      })
+      keeper.open()
+      await until(() => joined.theirs.stats.imports === 0)
+      await nothingHeld(t, joined)
+
+      t.match(
+        await rejection(
+          root.use(
+            Netref.lend(() => {}),
+            Symbol('no')
+          )
+        ),
+        { code: 'unsendable' },
+        'it was not sent'
+      )
+      await nothingHeld(t, joined)
+    }
+  )
+})
+
+t.test('what is handed over in other ways as well lives on', async t => {
+  const keeper = new Keeper()
+  await both(
+    t,
+    () => keeper,
+    async joined => {
+      const { root, ours } = joined
+      const fn = () => 'here'
+      const lent = Netref.lend(fn)
+      t.ok(await root.same(lent, lent), 'one netref')
+      await nothingHeld(t, joined)
+      t.ok(await root.same(fn, lent), 'also beside one that is not lent')
+      t.equal(await keeper.kept(), 'here')
+      t.equal(ours.stats.exports, 1)
+      // As a listener is found to be taken off.
+      t.equal(await root.use(Netref.lend(fn)), 'here')
+      t.equal(await keeper.kept(), 'here')
+      Netref.release(keeper.kept)
+      await until(() => ours.stats.exports === 0)
+
+      const first = root.hold(lent)
+      const second = root.hold(lent)
+      await ours.ping()
+      keeper.open()
+      t.equal(await first, fn)
+      t.equal(await keeper.kept(), 'here', 'another call has it, too')
+      keeper.open()
+      await second
+      t.match(await rejection(keeper.kept()), { code: 'released' })
+      await until(() => ours.stats.exports === 0)
+
+      const third = root.hold(lent)
+      await ours.ping()
+      Netref.release(keeper.kept)
+      keeper.open()
+      t.match(await rejection(keeper.kept()), { code: 'released' }, 'its holder may let go of it before')
+      t.match(await rejection(third), { code: 'unsendable' })
+      await root.keep(fn)
+      t.equal(await keeper.kept(), 'here')
+      Netref.release(keeper.kept)
+      await until(() => ours.stats.exports === 0)
+    }
+  )
+})
+
+t.test('a one-way call is over when its function is', async t => {
+  const keeper = new Keeper()
+  await both(
+    t,
+    () => keeper,
+    async joined => {
+      const { root, ours } = joined
+      await Netref.oneway(root.hold)(Netref.lend(() => 1))
+      await ours.ping()
+      t.equal(await keeper.kept(), 1)
+      t.equal(ours.stats.exports, 1)
+      keeper.open()
+      await until(() => ours.stats.exports === 0)
+      t.match(await rejection(keeper.kept()), { code: 'released' })
+
+      await Netref.oneway(root.hold)(Netref.lend(() => 1))
+      await ours.ping()
+      Netref.release(keeper.kept)
+      keeper.open()
+      await until(() => ours.stats.exports === 0)
+    },
+    { serving: { onError() {} } }
+  )
+})
+
+t.test('where there is no room for it, it is refused, and comes back', async t => {
+  const errors: Any[] = []
+  await overMemory(
+    t,
+    new Keeper(),
+    async ({ root, session, served }) => {
+      const { keep, same } = root as Any
+      await keep(() => {})
+      t.match(await rejection(keep(Netref.lend(() => {}))), { code: 'limit' })
+      await Netref.oneway(same)(
+        Netref.lend(() => {}),
+        Netref.lend(() => {})
+      )
+      await until(() => errors.length > 0)
+      t.match(errors, [{ code: 'limit' }])
+      t.same([session.stats.exports, served.stats.imports], [1, 1])
+      await keep(undefined)
+    },
+    { serving: { limits: { imports: 1 }, onError: error => void errors.push(error) } }
+  )
+})
+
+t.test('its home is told once that it is released, when the last call is over that has it', async t => {
+  const keeper = new Keeper()
+  let told = 0
+  const thing = expose({ at: 5 }, { released: () => void told++ })
+  await overMemory(t, keeper, async ({ root, session }) => {
+    const { hold } = root as Any
+    const calls = [hold(Netref.lend(thing)), hold(Netref.lend(thing))]
+    await session.ping()
+    keeper.open()
+    t.equal(await calls[0], thing)
+    t.equal(told, 0)
+    keeper.open()
+    await calls[1]
+    t.equal(told, 1)
+  })
+  const joined = pair(keeper)
+  joined.root.hold(Netref.lend(thing) as Any).catch(() => {})
+  await joined.session.ping()
+  await joined.close()
+  t.equal(told, 2, 'or its session ends')
+  keeper.open()
+})
+
+t.test('a call whose answer is an iterator settles with that', async t => {
+  const keeper = new Keeper()
+  await both(
+    t,
+    () => keeper,
+    async ({ root }) => {
+      const lines = await root.lines(Netref.lend(() => 2))
+      t.equal((await lines.next()).value, 1)
+      t.match(await rejection(lines.next()), { code: 'released' })
+      const items: unknown[] = []
+      for await (const line of root.lines(() => 2)) items.push(line)
+      t.same(items, [1, 2])
+    }
+  )
+})
+
+t.test('callbacks lend, too, and what is of a third side is lent on', async t => {
+  const far = pair(new Keeper())
+  t.teardown(() => far.close())
+  const seen: Any[] = []
+  const middle = {
+    call: (callback: Any) => callback(Netref.lend(() => 'inner')),
+    pass: (callback: Any) => far.root.use(Netref.lend(callback)),
+    kept: () => far.root.kept()
+  }
+  await overMemory(t, middle, async ({ root, session, served }) => {
+    t.equal(
+      await (root as Any).call(async (inner: Any) => {
+        seen.push(inner)
+        return inner()
+      }),
+      'inner'
+    )
+    t.match(await rejection(seen[0]()), { code: 'released' })
+    t.same([served.stats.exports, session.stats.imports], [0, 0])
+    t.equal(await (root as Any).pass(Netref.lend(() => 'far')), 'far')
+    t.equal(far.session.stats.exports, 0)
+  })
+  await assertClean(t, far.session, far.served)
+})
+
+t.test('it goes through an interruption', async t => {
+  const keeper = new Keeper()
+  const { agent, die } = breakable()
+  await overSocket(
+    t,
+    keeper,
+    async (conn, server) => {
+      const root = conn.root as Any
+      const call = root.hold(Netref.lend(() => 'here'))
+      await conn.ping()
+      die()
+      await until(() => conn.session.state === 'interrupted')
+      const fn = () => 'there'
+      const controller = new AbortController()
+      const withdrawn = Netref.with(root.keep, { signal: controller.signal })(
+        Netref.lend(fn),
+        Netref.lend(fn)
+      )
+      const used = root.use(Netref.lend(fn))
+      controller.abort()
+      t.match(await rejection(withdrawn), { mayHaveRun: false })
+      t.equal(await used, 'there', 'what is withdrawn gives back what was lent for it, and no more')
+      keeper.open()
+      await call
+      const [theirs] = server.sessions
+      await until(() => conn.stats.exports === 0)
+      await nothingHeld(t, { ours: conn.session, theirs: theirs! })
+    },
+    { client: { agent } }
+  )
+})
+
+t.test('a call that is made again in another session lends again', async t => {
+  let called = 0
+  let kept: Any
+  class Home extends Service {
+    @exposed @idempotent use(fn: Netref<() => string>): unknown {
+      called++
+      kept = fn
+      return called === 1 ? new Promise(() => {}) : fn()
+    }
+  }
+  const one = await serve(Home, { port: 0, resumeWindow: 0 })
+  const conn = connect<Home>(one.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
+  const call = conn.root.use(Netref.lend(() => 'again'))
+  await until(() => called === 1)
+  const port = Number(new URL(one.url).port)
+  await one.close()
+  const two = await serve(Home, { port })
+  t.equal(await call, 'again')
+  t.match(await rejection(kept()), { code: 'released' })
+  const [theirs] = two.sessions
+  await nothingHeld(t, { ours: conn.session, theirs: theirs! })
+  await assertClean(t, conn.session, theirs!)
+  await conn.close()
+  await two.close()
+})
+
+t.test(
+  'however calls that lend and calls that hand over meet, nothing of what is released stays',
+  async t => {
+    const fns = [() => 0, () => 1]
+    const step = fc.record({
+      how: fc.constantFrom('keep', 'use', 'hold', 'fail', 'oneway', 'give up', 'open', 'release', 'pass'),
+      lent: fc.boolean(),
+      fn: fc.constantFrom(...fns)
+    })
+    const run = async (steps: readonly { how: string; lent: boolean; fn: () => number }[]) => {
+      const keeper = new Keeper()
+      const seen = new Set<Any>()
+      const see = (value: Any) => void seen.add(value)
+      Object.defineProperty(keeper, 'kept', { set: see })
+      const joined = pair(keeper, { serving: { onError() {} } })
+      const { session, served } = joined
+      const root = joined.root as Any
+      const calls: PromiseLike<unknown>[] = []
+      for (const { how, lent, fn } of steps) {
+        const given = lent ? Netref.lend(fn) : fn
+        if (how === 'open') keeper.opens.shift()?.()
+        else if (how === 'release') seen.forEach(ref => void Netref.release(ref))
+        else if (how === 'oneway') calls.push(Netref.oneway(root.hold)(given))
+        else if (how === 'pass') calls.push(root.same(given, Netref.lend(fn)))
+        else if (how === 'give up') {
+          const controller = new AbortController()
+          calls.push(rejection(Netref.with(root, { signal: controller.signal }).hold(given)))
+          if (lent) await session.ping()
+          controller.abort()
+        } else calls.push(how === 'fail' ? rejection(root.fail(given)) : root[how](given))
+      }
+      await session.ping()
+      while (keeper.opens.length > 0) keeper.open()
+      await Promise.allSettled(calls)
+      for (const ref of seen) Netref.release(ref)
+      await session.ping()
+      await served.ping()
+      t.same([session.stats.exports, served.stats.imports], [0, 0])
+      await joined.close()
+    }
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 12 }), run), { numRuns: 100 })
+  }
+)
+
+t.test('what is lent is used here as what it is', async t => {
+  class Shape {
+    readonly #side = 3
+    get side() {
+      return this.#side
+    }
+  }
+  const add = Netref.lend((a: number, b: number) => a + b)
+  t.equal(add(1, 2), 3)
+  t.equal(Netref.lend(new Shape()).side, 3)
+  await overMemory(t, new Keeper(), async ({ root }) => {
+    await (root as Any).keep((callback: Any) => callback())
+    const home = (root as Any).kept()
+    await home
+    t.equal(await home(Netref.lend(() => 'local')), 'local')
+    await (root as Any).keep(undefined)
+  })
+})
+
+t.test('what goes by value cannot be lent, nor what is no argument', async t => {
+  const refused = [
+    [undefined, 'undefined'],
+    [7, '7'],
+    ['text', '"text"'],
+    [{ fn() {} }, '{…}'],
+    [[() => {}], '[…]'],
+    [new Date(), 'Date {…}'],
+    [Promise.resolve(), 'Promise {…}']
+  ] as const
+  for (const [value, name] of refused) {
+    t.throws(() => Netref.lend(value as Any), {
+      name: 'TypeError',
+      message: `Netref.lend: ${name} does not go by reference: lend the functions in it, or expose() it`
+    })
+  }
+  const service = {
+    make: () => Netref.lend(() => {}),
+    *items() {
+      yield Netref.lend(() => {})
+    },
+    take: (value: Any) => value.at,
+    root: {} as Any
+  }
+  await overMemory(t, service, async ({ root, session, served }) => {
+    t.throws(() => Netref.lend((root as Any).make), { message: /: await it first$/ })
+    t.match(await rejection((root as Any).make()), { message: /result is lent, which cannot be sent: / })
+    const items = await (root as Any).items()
+    t.match(await rejection(items.next()), { message: /items\[0\] is lent/ })
+    t.match(await rejection(Netref.set(root as Any, 'root', Netref.lend(() => {}) as Any)), {
+      message: /value is lent/
+    })
+    const thing = Netref.lend(expose({ at: 5 }))
+    t.equal(await (root as Any).take(thing), 5, 'but what is exposed can')
+    t.equal(await (root as Any).take(Netref.lend(thing)), 5)
+    t.equal(session.stats.exports, 0)
+    t.equal(served.stats.exports, 0)
+  })
+})

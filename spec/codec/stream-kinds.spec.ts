@@ -1,0 +1,330 @@
+// What counts as a stream, and of which kind it arrives: by what it is, whatever its class is called.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, request } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2'
+import { type AddressInfo, connect as dial, createServer as listen } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Duplex, type DuplexOptions, PassThrough, Readable, type Writable } from 'node:stream'
+import { ReadStream, WriteStream } from 'node:tty'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { expose, Netref } from '../../lib/index.js'
+import { both, CHILD_ENV, overMemory, rejection } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+const text = async (stream: AsyncIterable<Uint8Array | string>) => {
+  let read = ''
+  for await (const chunk of stream) read += typeof chunk === 'string' ? chunk : Buffer.from(chunk)
+  return read
+}
+
+/** What it arrived as. */
+function kindOf(arrived: Loose): string {
+  if (arrived instanceof ReadableStream) return 'readable'
+  if (arrived instanceof WritableStream) return 'writable'
+  if (Netref.is(arrived)) return 'netref'
+  return arrived instanceof TransformStream ? 'pair' : Object.keys(arrived).join()
+}
+
+/** Tells of what it is given, and gives it back as the result of a call. */
+const echoing = () => ({ kind: kindOf, text, echo: (value: unknown) => ({ value }) })
+
+t.test('of a process, stdin is something to write; stdout and stderr are something to read', t =>
+  both(
+    t,
+    () => ({
+      ...echoing(),
+      output: () => spawn('echo', ['hello']).stdout,
+      errors: () => spawn('sh', ['-c', 'echo wrong >&2']).stderr,
+      both: () => {
+        const { stdin, stdout } = spawn('cat')
+        return { stdin, stdout }
+      }
+    }),
+    async ({ root }, t) => {
+      t.equal(await text(await root.output()), 'hello\n', 'returned in the tick it was started in')
+      t.equal(await root.text(spawn('echo', ['hello']).stdout), 'hello\n', 'as an argument')
+      t.equal(await text(await root.errors()), 'wrong\n')
+      const two = [spawn('echo', ['a']), spawn('echo', ['b'])]
+      t.same(await Promise.all(two.map(({ stdout }) => root.text(stdout))), ['a\n', 'b\n'])
+      const { stdin, stdout } = await root.both()
+      t.same([stdin, stdout].map(kindOf), ['writable', 'readable'])
+      const writer = stdin.getWriter()
+      await writer.write(new TextEncoder().encode('there and back'))
+      await writer.close()
+      t.equal(await text(stdout), 'there and back')
+      const more = spawn('sh', ['-c', 'read line; echo "$line again" >&3', 'sh'], {
+        stdio: ['pipe', 'ignore', 'ignore', 'pipe']
+      })
+      const extra = await root.echo(more.stdio[3])
+      t.equal(kindOf(extra.value), 'pair', 'a further pipe goes both ways')
+      await extra.value.writable.close()
+      more.stdin!.end('once\n')
+      t.equal(await text(extra.value.readable), 'once again\n')
+    }
+  )
+)
+
+t.test('a piped stdin, and a stdout, of this process', async t => {
+  const entry = pathToFileURL(join(import.meta.dirname, '../../lib/index.ts')).href
+  const program = `
+    import { pair } from ${JSON.stringify(entry)}
+    const { root } = pair({
+      async text(stream) { let all = ''; for await (const chunk of stream) all += Buffer.from(chunk); return all },
+      async say(stream, text) { const writer = stream.getWriter(); await writer.write(text); writer.releaseLock() }
+    })
+    await root.say(process.stdout, await root.text(process.stdin))
+    process.exit()`
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    env: CHILD_ENV,
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  child.stdin.end('in and out')
+  t.equal(await text(child.stdout), 'in and out')
+})
+
+t.test(
+  'what a terminal is made of, is read or written, but not both',
+  { skip: process.platform !== 'linux' },
+  t =>
+    overMemory(t, echoing(), async ({ root }) => {
+      const stdin = new ReadStream(openSync('/dev/ptmx', 'r+'))
+      t.equal(await root.kind(stdin), 'readable', 'as a stdin that is piped')
+      stdin.destroy()
+      const stdout = new WriteStream(openSync('/dev/ptmx', 'r+'))
+      t.equal(await root.kind(stdout), 'writable')
+      stdout.destroy()
+    })
+)
+
+t.test('a Duplex of which only one side is there', t =>
+  both(t, echoing, async ({ root }, t) => {
+    // Node's documentation has these options, its types do not.
+    const oneSided = (options: DuplexOptions & { readable?: false; writable?: false }) => new Duplex(options)
+    const readable = () =>
+      oneSided({
+        writable: false,
+        read() {
+          this.push('hello')
+          this.push(null)
+        }
+      })
+    t.equal(await root.text(readable()), 'hello')
+    t.equal(await text((await root.echo(readable())).value), 'hello')
+    t.equal(await root.text(Duplex.from(Readable.from(['from']))), 'from')
+    const written: string[] = []
+    const duplex = oneSided({
+      readable: false,
+      write(chunk, _encoding, done) {
+        written.push(String(chunk))
+        done()
+      }
+    })
+    const { value } = await root.echo(duplex)
+    const writer = value.getWriter()
+    await writer.write('a')
+    await writer.close()
+    t.same(written, ['a'])
+    t.equal(duplex.writableFinished, true)
+    t.equal(await root.kind(new Duplex({ read() {}, write() {} }).end()), 'pair', 'it has had two sides')
+  })
+)
+
+t.test('sockets go both ways, over a pipe as well', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'netref-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  for (const at of [0, join(folder, 'socket')]) {
+    const server = listen(socket => socket.pipe(socket)).listen(at)
+    await once(server, 'listening')
+    const address = server.address()
+    const socket = typeof address === 'string' ? dial(address) : dial((address as AddressInfo).port)
+    await overMemory(t, echoing(), async ({ root }) => {
+      t.equal(await root.kind(socket), 'pair')
+    })
+    server.close()
+  }
+})
+
+t.test('responses and requests of HTTP are something to write', async t => {
+  let answer!: (response: Writable & { statusCode: number }) => void
+  const next = () =>
+    new Promise<Writable & { statusCode: number }>(resolve => {
+      answer = resolve
+    })
+  const server = createServer((_request, response) => answer(response)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await both(
+    t,
+    () => ({
+      async write(sink: WritableStream, chunks: unknown[]) {
+        const writer = sink.getWriter()
+        for (const chunk of chunks) await writer.write(chunk)
+        await writer.close()
+      },
+      async broken(sink: WritableStream) {
+        const writer = sink.getWriter()
+        await writer.write('some')
+        await writer.abort(new Error('no more'))
+      },
+      async begun(sink: WritableStream) {
+        const writer = sink.getWriter()
+        for (;;) await writer.write(new Uint8Array(1 << 20))
+      }
+    }),
+    async ({ root }, t) => {
+      let response = next()
+      const fetched = fetch(url)
+      const sink = await response
+      sink.statusCode = 201
+      await root.write(sink, ['text, ', new TextEncoder().encode('bytes')])
+      t.equal((await fetched).status, 201)
+      t.equal(await (await fetched).text(), 'text, bytes')
+
+      response = next()
+      const cut = rejection(fetch(url).then(got => got.text()))
+      await root.broken(await response)
+      t.match(await cut, Error, 'its client learns that it was cut off')
+
+      response = next()
+      const leaving = new AbortController()
+      const left = fetch(url, { signal: leaving.signal })
+      const gone = rejection(root.begun(await response))
+      await (await left).body!.getReader().read()
+      leaving.abort()
+      t.match(await gone, Error, 'who writes learns that the client has left')
+
+      response = next()
+      const outgoing = request(url, { method: 'POST' })
+      const reply = once(outgoing, 'response')
+      await root.write(outgoing, ['posted'])
+      const incoming = (await response) as unknown as {
+        req: AsyncIterable<Uint8Array>
+        end(text: string): void
+      }
+      t.equal(await text(incoming.req), 'posted')
+      incoming.end('done')
+      const [message] = await reply
+      t.equal(await text(message), 'done')
+
+      t.match(await rejection(root.write(sink, ['more'])), { code: 'unsendable' }, 'it is sent once')
+    }
+  )
+  server.closeAllConnections()
+  server.close()
+})
+
+t.test('a response of HTTP/2 is something to write, its request something to read', async t => {
+  const server = createHttp2().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  await overMemory(
+    t,
+    {
+      kind: kindOf,
+      async upper(from: ReadableStream<Uint8Array>, to: WritableStream<string>) {
+        const writer = to.getWriter()
+        await writer.write((await text(from)).toUpperCase())
+        await writer.close()
+      }
+    },
+    async ({ root }) => {
+      server.on('request', (request, response) => (root as Loose).upper(request, response))
+      const stream = client.request({ ':method': 'POST' })
+      stream.end('hello')
+      t.equal(await text(stream), 'HELLO')
+    }
+  )
+  client.close()
+  server.close()
+})
+
+t.test('what has a readable and a writable of the web is a pair', t =>
+  both(t, echoing, async ({ root }, t) => {
+    const through = async (pair: Loose, chunks: unknown[]) => {
+      const writer = pair.writable.getWriter()
+      const written = (async () => {
+        for (const chunk of chunks) await writer.write(chunk)
+        await writer.close()
+      })()
+      const read = await text(pair.readable)
+      await written
+      return read
+    }
+    class Twice {
+      readonly #stream = new TransformStream<string, string>({
+        transform: (chunk, controller) => controller.enqueue(chunk + chunk)
+      })
+      get readable() {
+        return this.#stream.readable
+      }
+      get writable() {
+        return this.#stream.writable
+      }
+    }
+    class Fields {
+      readonly readable: ReadableStream
+      readonly writable: WritableStream
+      constructor() {
+        const { readable, writable } = new TransformStream()
+        this.readable = readable
+        this.writable = writable
+      }
+    }
+    const pairs: [string, object, unknown[], string][] = [
+      ['TransformStream', new TransformStream(), ['a'], 'a'],
+      ['TextDecoderStream', new TextDecoderStream(), [new TextEncoder().encode('héllo')], 'héllo'],
+      ['TextEncoderStream', new TextEncoderStream(), ['héllo'], 'héllo'],
+      ['getters', new Twice(), ['ab'], 'abab'],
+      ['fields', new Fields(), ['a'], 'a']
+    ]
+    for (const [what, made, chunks, expected] of pairs) {
+      t.equal(await root.kind(new (made.constructor as new () => object)()), 'pair', what)
+      t.equal(await through((await root.echo(made)).value, chunks), expected, what)
+    }
+    const zip = (await root.echo(new CompressionStream('gzip'))).value
+    const unzip = (await root.echo(new DecompressionStream('gzip'))).value
+    t.equal(await text(new Blob(['zipped']).stream().pipeThrough(zip).pipeThrough(unzip) as Loose), 'zipped')
+    const { readable, writable } = new TransformStream()
+    const record = (await root.echo({ readable, writable, name: 'with a name' })).value
+    t.equal(kindOf(record), 'readable,writable,name', 'a record is a record, and its streams are streams')
+    t.equal(await through(record, ['a']), 'a')
+    const web = (await root.echo(Duplex.toWeb(new PassThrough()))).value
+    t.equal(await through(web, [new TextEncoder().encode('a')]), 'a')
+    t.equal(await root.kind(expose(new Twice())), 'netref', 'what is exposed goes by reference')
+    const locked = new Twice()
+    locked.readable.getReader()
+    t.match(await rejection(root.kind(locked)), /a stream that is locked/)
+  })
+)
+
+t.test('what only resembles a stream is a reference', t =>
+  overMemory(t, echoing(), async ({ root }) => {
+    class Part {
+      constructor(fields: object) {
+        Object.assign(this, fields)
+      }
+    }
+    for (const fields of [
+      { readable: true, writable: true },
+      { readable: null, writable: null },
+      { readable: new ReadableStream() },
+      { readable: new ReadableStream(), writable: {} },
+      { locked: true },
+      { write() {}, end() {}, on() {} },
+      { writableFinished: true }
+    ])
+      t.equal(await root.kind(new Part(fields)), 'netref', Object.keys(fields).join())
+    class Guarded {
+      get readable(): never {
+        throw new Error('not asked for')
+      }
+    }
+    t.equal(await root.kind(new Guarded()), 'netref', 'no accessor runs to find out')
+  })
+)

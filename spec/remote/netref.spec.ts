@@ -1,0 +1,278 @@
+import t from 'tap'
+import { expose, Netref, pair, ReleasedError, Service } from '../../lib/index.js'
+import { Op } from '../../lib/protocol/messages.js'
+import { overMemory, overSocket, rejection } from '../support/helpers.js'
+import { type Loose, quiet, wiretap } from '../support/wire.js'
+
+// What is tested takes any name and any value: its types have a spec of their own.
+const { get, set, has, delete: remove, keys, session, release, is }: Loose = Netref
+
+class TextFile {
+  exposed_title: string | undefined = 'Notes'
+  readonly exposed_lines = ['one', 'two']
+  exposed_first() {
+    return this.exposed_lines[0]
+  }
+  get exposed_size() {
+    return this.exposed_lines.length
+  }
+  hidden = 1
+}
+
+class Files extends Service {
+  exposed_open() {
+    return new TextFile()
+  }
+  exposed_shelf = { top: new TextFile(), label: 'A' }
+  exposed_symbols = expose(
+    { [Symbol.for('spec')]: 1, [Symbol.iterator]: () => 2 },
+    { read: [Symbol.for('spec'), Symbol.iterator] }
+  )
+  exposed_reader() {
+    return () => 'line'
+  }
+  exposed_echo(value: unknown) {
+    return value
+  }
+}
+
+for (const over of [overMemory, overSocket]) {
+  t.test(`get, set, has, delete and keys, of netrefs, paths and pending results, ${over.name}`, t =>
+    over(
+      t,
+      Files,
+      async conn => {
+        const root: Loose = conn.root
+        const file = await root.open()
+        t.equal(await get(file, 'title'), 'Notes')
+        t.equal(await get(file, 'first')(), 'one')
+        t.equal(await get(get(file, 'lines'), 1), 'two')
+        t.equal(await set(file, 'title', 'More'), undefined)
+        t.equal(await file.title, 'More')
+        t.equal(await has(file, 'title'), true)
+        t.equal(await has(file, 'hidden'), false)
+        t.equal(await has(file, 'constructor'), false)
+        t.same((await keys(file)).sort(), ['first', 'lines', 'size', 'title'])
+        t.equal(await remove(file, 'title'), undefined)
+        t.equal(await has(file, 'title'), false)
+
+        await set(root.shelf.top, 'title', { some: ['data'] })
+        t.same(await root.shelf.top.title, { some: ['data'] }, 'of a path')
+        t.equal(await has(root.shelf, 'label'), true)
+        await remove(root.shelf, 'label')
+        t.equal(await has(root.shelf, 'label'), false)
+        t.same(await keys(root.shelf), ['top'])
+        t.same((await keys(root.shelf.top)).length, 4)
+
+        await set(root.shelf.top, 'title', file)
+        t.equal(await root.shelf.top.title, file, 'a netref is set as what it stands for')
+        await remove(root.shelf.top, 'title')
+
+        const pending = root.open()
+        const changed = set(pending, 'title', 'early')
+        t.equal(await has(pending, 'title'), true, 'of a pending result')
+        t.equal((await keys(pending)).length, 4)
+        t.equal(await get(pending, 'title'), 'early')
+        await changed
+        t.equal(await get(root.symbols, Symbol.for('spec')), 1)
+        t.equal(await get(root.symbols, Symbol.iterator)(), 2)
+        t.equal(await has(root.symbols, Symbol.for('spec')), true)
+        t.equal(await has(root.symbols, Symbol.asyncIterator), false)
+      },
+      over === overMemory
+        ? ({ serving: { allowSetAttrs: true, allowDeleteAttrs: true } } as Loose)
+        : { server: { allowSetAttrs: true, allowDeleteAttrs: true } }
+    )
+  )
+}
+
+t.test('each is one message; what home does not allow rejects', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    await conn.ping()
+    const [out, back] = wiretap(conn)
+    t.match(await rejection(set(root.shelf.top, 'title', 1)), {
+      code: 'not-exposed',
+      message:
+        'Netref.set(root.shelf.top.title, 1): "title" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["title"] })'
+    })
+    t.match(await rejection(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
+    await has(root.shelf.top, 'title')
+    await keys(root.shelf.top)
+    await get(get(root.shelf, 'top'), 'title')
+    t.same(
+      out.map(([op]) => op),
+      [Op.set, Op.delete, Op.has, Op.keys, Op.get]
+    )
+    t.equal(back.length, 5)
+    get(root.shelf, 'top')
+    await quiet()
+    t.equal(out.length, 5, 'to name a member sends nothing')
+  })
+)
+
+t.test('is: a netref that is here', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    const pending = root.open()
+    t.same([root, await pending, await root.reader()].map(is), [true, true, true])
+    t.same([root.open, pending].map(is), [false, false])
+    t.same(
+      [null, undefined, 1, 'x', {}, () => 1, new Proxy({}, {}), Symbol('x')].map(is),
+      Array(8).fill(false)
+    )
+  })
+)
+
+t.test('session: whose a netref is', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    const pending = root.open()
+    for (const it of [root, root.open, pending, await pending]) t.equal(session(it), conn.session)
+    t.equal(session(conn.served.root), conn.served)
+  })
+)
+
+t.test('release lets go now, once; later use rejects, and says what it was', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    const file = await root.open()
+    const reader = await root.reader()
+    const [lines, first] = [file.lines, file.first]
+    await conn.ping()
+    const [out, back] = wiretap(conn)
+    t.equal(conn.stats.imports, 2)
+    t.equal(release(file), undefined)
+    release(reader)
+    release(file)
+    release(reader)
+    t.equal(conn.stats.imports, 0)
+    await quiet()
+    t.same(
+      out.map(([op]) => op),
+      [Op.release],
+      'both in one message'
+    )
+    t.equal(back.length, 0, 'which is not answered')
+    t.equal(conn.served.stats.exports, 0)
+    for (const call of [
+      lines,
+      first(),
+      file.title,
+      get(file, 'title'),
+      set(file, 'title', 1),
+      keys(file),
+      file.a.b()
+    ]) {
+      const error = await rejection(call)
+      t.ok(error instanceof ReleasedError)
+      t.match(error, { code: 'released', message: /^.*TextFile#1.*: TextFile#1 was released$/ })
+    }
+    t.match(await rejection(reader(1)), { message: 'netref#2(1): netref#2 was released' })
+    t.match(await rejection(root.echo({ file })), {
+      code: 'unsendable',
+      message:
+        'root.echo({…}): args[0].file is a released netref, which cannot be sent: send it before it is released'
+    })
+    t.equal(is(file), true, 'it still is a netref')
+    t.equal(session(file), conn.session)
+    t.equal(out.length, 1, 'nothing of that was sent')
+    release(root)
+    root[Symbol.dispose]()
+    t.equal(await root.reader()(), 'line', 'a root cannot be released')
+  })
+)
+
+t.test('`using` releases at the end of the block', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    let outside: Loose
+    {
+      using file = await root.open()
+      using reader = await root.reader()
+      outside = [file, reader]
+      t.equal(await file.first(), 'one')
+      t.equal(await reader(), 'line')
+      t.equal(conn.stats.imports, 2)
+    }
+    t.equal(conn.stats.imports, 0)
+    for (const ref of outside) t.match(await rejection(ref.x), { code: 'released' })
+    await conn.ping()
+    t.equal(conn.served.stats.exports, 0)
+  })
+)
+
+t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
+  overMemory(t, Files, async conn => {
+    const root: Loose = conn.root
+    for (const [netref, what] of [
+      [{}, '{…}'],
+      [new TextFile(), 'TextFile {…}'],
+      [Object.create(null), '{…}'],
+      [() => 1, 'a local function'],
+      [undefined, 'undefined'],
+      ['x'.repeat(100), `"${'x'.repeat(20)}…"`],
+      [Symbol('x'), 'Symbol(x)']
+    ]) {
+      for (const act of [release, session, get]) {
+        t.throws(() => act(netref, 'x'), {
+          name: 'TypeError',
+          message: `Netref.${act.name}: ${what} is not a netref`
+        })
+      }
+      for (const act of [set, has, remove, keys]) {
+        const error = await rejection(act(netref, 'x'))
+        t.ok(error instanceof TypeError)
+        t.equal(error.message, `Netref.${act.name}: ${what} is not a netref`)
+      }
+    }
+    const pending = root.open()
+    t.throws(
+      () => release(root.shelf.top),
+      /^Netref\.release: root\.shelf\.top is not here yet: await it first/
+    )
+    t.throws(() => release(pending), /^Netref\.release: root\.open\(\) is not here yet: await it first/)
+    await pending
+
+    const [out] = wiretap(conn)
+    const own = Symbol('own')
+    const says = 'Symbol(own) is known to this process alone: use a name, or a symbol of Symbol.for'
+    t.throws(() => get(root, own), { message: says })
+    for (const call of [set(root, own, 1), has(root, own), remove(root, own)]) {
+      t.equal((await rejection(call)).message, says)
+    }
+    t.equal(out.length, 0)
+  })
+)
+
+t.test('a session that has ended: releases do nothing, operations reject', async t => {
+  const conn = pair(Files)
+  const root: Loose = conn.root
+  const file = await root.open()
+  await conn.close()
+  t.match(await rejection(get(file, 'title')), {
+    code: 'closed',
+    message: /^TextFile#1\.title: the session has ended/
+  })
+  t.match(await rejection(keys(file)), { code: 'closed', message: /^Netref\.keys\(TextFile#1\): / })
+  release(file)
+  release(file)
+  t.equal(is(file), true)
+  t.equal(session(file), conn.session)
+})
+
+t.test('what can be given up: whole buffers', t => {
+  const { transfer }: Loose = Netref
+  for (const nothing of [1, null, undefined, {}, [], 'text', new Uint8Array(new SharedArrayBuffer(8))]) {
+    t.throws(() => transfer(nothing), {
+      name: 'TypeError',
+      message: 'Netref.transfer: it takes an ArrayBuffer or a view of one'
+    })
+  }
+  t.throws(() => transfer(new Uint8Array(8).subarray(1)), {
+    message: 'Netref.transfer: 7 of the 8 bytes of a buffer, which would go as a whole: transfer a copy'
+  })
+  const empty = new Uint8Array()
+  t.equal(transfer(empty), empty)
+  t.end()
+})

@@ -1,0 +1,272 @@
+// Signals that have arrived: how long they live. (What they say: iterators.spec.ts.)
+import { addAbortListener, once } from 'node:events'
+import { setTimeout as later } from 'node:timers/promises'
+import t from 'tap'
+import { SessionEndedError } from '../../../lib/index.js'
+import { SignalSource } from '../../../lib/remote/streams/signal-source.browser.js'
+import { both, overMemory, until } from '../../support/helpers.js'
+import { collect, type Loose } from '../../support/wire.js'
+
+t.setTimeout(60_000)
+
+/** Ways to be told of an abort, of which none keeps the signal. */
+const LISTENING: Record<string, (signal: AbortSignal, heard: () => void) => void> = {
+  addEventListener: (signal, heard) => signal.addEventListener('abort', heard),
+  'a listener that is an object': (signal, heard) => signal.addEventListener('abort', { handleEvent: heard }),
+  'a listener for once': (signal, heard) => signal.addEventListener('abort', heard, { once: true }),
+  'the method of the prototype': (signal, heard) =>
+    EventTarget.prototype.addEventListener.call(signal, 'abort', heard),
+  onabort: (signal, heard) => {
+    signal.onabort = heard
+  },
+  'events.once': (signal, heard) => void once(signal, 'abort').then(heard),
+  'events.addAbortListener': (signal, heard) => void addAbortListener(signal, heard),
+  'a timer of node:timers/promises': (signal, heard) =>
+    void later(100_000, undefined, { signal, ref: false }).catch(heard),
+  'a stream that is piped': (signal, heard) =>
+    void new ReadableStream().pipeTo(new WritableStream(), { signal }).catch(heard),
+  'AbortSignal.any': (signal, heard) =>
+    AbortSignal.any([new AbortController().signal, signal, signal]).addEventListener('abort', heard),
+  'AbortSignal.any of AbortSignal.any': (signal, heard) => {
+    AbortSignal.any([AbortSignal.any([signal])]).onabort = heard
+  }
+}
+
+t.test('a signal that is known to its listeners alone aborts when it does at home', t => {
+  const heard = new Set<string>()
+  const listen = (side: string) => (how: string, signal: AbortSignal) =>
+    LISTENING[how]!(signal, () => heard.add(`${side}: ${how}`))
+  const controllers = new Map(Object.keys(LISTENING).map(how => [how, new AbortController()]))
+  return both(
+    t,
+    () => ({
+      listen: listen('there'),
+      use: (how: string, take: (how: string, signal: AbortSignal) => unknown) =>
+        take(how, controllers.get(how)!.signal)
+    }),
+    async ({ root, ours, theirs }, t) => {
+      for (const how of controllers.keys()) {
+        controllers.set(how, new AbortController())
+        await root.listen(how, controllers.get(how)!.signal)
+        await root.use(how, listen('here'))
+      }
+      await collect()
+      await collect()
+      for (const controller of controllers.values()) controller.abort()
+      await Promise.race([until(() => heard.size === 2 * controllers.size), later(5000)])
+      for (const how of controllers.keys())
+        for (const side of ['here', 'there']) t.ok(heard.delete(`${side}: ${how}`), `${side}: ${how}`)
+      await collect(() => ours.stats.imports + theirs.stats.imports === 0)
+      t.equal(ours.stats.exports + theirs.stats.exports, 0, 'and then it is given back')
+    }
+  )
+})
+
+const ignore = () => {}
+const handler = { handleEvent: ignore }
+/** Ways to listen no longer, or never. */
+const QUIET: Record<string, (signal: AbortSignal) => void> = {
+  'nobody listened': signal => void signal.aborted,
+  'a listener was taken off': signal => {
+    signal.addEventListener('abort', ignore)
+    signal.addEventListener('abort', ignore)
+    signal.addEventListener('abort', handler, { capture: true })
+    signal.removeEventListener('abort', handler, { capture: true })
+    signal.removeEventListener('abort', ignore)
+  },
+  'one was for once, and an event came': signal => {
+    signal.addEventListener('abort', ignore, { once: true })
+    signal.dispatchEvent(new Event('abort'))
+  },
+  'one had a signal of its own': signal => {
+    const controller = new AbortController()
+    signal.addEventListener('abort', ignore, { signal: controller.signal })
+    controller.abort()
+  },
+  'onabort was cleared': signal => {
+    signal.onabort = ignore
+    signal.onabort = null
+  },
+  'another event is listened to': signal => {
+    signal.addEventListener('other', ignore)
+    signal.addEventListener('other', handler)
+    signal.removeEventListener('other', handler)
+  },
+  'what depends on it is not listened to': signal => void AbortSignal.any([signal]),
+  'what depends on it is listened to no longer': signal => {
+    const any = AbortSignal.any([signal, new AbortController().signal])
+    any.addEventListener('abort', ignore)
+    any.removeEventListener('abort', ignore)
+  },
+  'it is listened to on behalf of what is gone': signal =>
+    new EventTarget().addEventListener('abort', ignore, { signal })
+}
+
+t.test('a signal that nobody listens to is given back, though it may yet abort', t => {
+  const signals = Object.keys(QUIET).map(how => [how, new AbortController().signal] as const)
+  const use = (how: string, signal: AbortSignal) => QUIET[how]!(signal)
+  return both(
+    t,
+    () => ({ use, give: (take: typeof use) => Promise.all(signals.map(given => take(...given))) }),
+    async ({ root, ours, theirs }, t) => {
+      for (const given of signals) await root.use(...given)
+      await root.give(use)
+      await Promise.race([collect(() => ours.stats.imports + theirs.stats.imports === 0), later(5000)])
+      const left = [ours, theirs].flatMap(({ tables }) => tables.exports.map(({ object }) => object))
+      t.same(
+        signals.filter(([, signal]) => left.includes(signal)).map(([how]) => how),
+        []
+      )
+    }
+  )
+})
+
+t.test('the end of the session tells who listens, and lets them go', async t => {
+  const heard: unknown[] = []
+  const weak: WeakRef<AbortSignal>[] = []
+  const hear = ({ target }: Event) => heard.push((target as AbortSignal).reason)
+  const tell = (signal: AbortSignal) => {
+    weak.push(new WeakRef(signal))
+    AbortSignal.any([signal]).addEventListener('abort', hear, { once: true })
+    signal.addEventListener('abort', hear)
+  }
+  const { signal } = new AbortController()
+  await both(
+    t,
+    () => ({ listen: tell }),
+    async ({ root, ours, theirs, die }, t) => {
+      heard.length = 0
+      await root.listen(signal)
+      await collect()
+      await collect()
+      die()
+      await Promise.all([ours.closed, theirs.closed])
+      await until(() => heard.length === 2)
+      t.ok(heard.every(reason => reason instanceof SessionEndedError))
+    },
+    { resumes: false }
+  )
+  await collect(() => weak.every(ref => !ref.deref()))
+})
+
+t.test('one that is passed on aborts at the third party, and is given back all the way', async t => {
+  const heard: unknown[] = []
+  const stop = new AbortController()
+  await overMemory(
+    t,
+    {
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', ({ type }) => heard.push(type)),
+      look: (signal: AbortSignal) => signal.aborted
+    },
+    async far => {
+      const near = { pass: (how: 'listen' | 'look', signal: AbortSignal) => (far.root as Loose)[how](signal) }
+      await overMemory(t, near, async ({ root, session }) => {
+        await (root as Loose).pass('look', stop.signal)
+        await collect(() => far.session.stats.exports + session.stats.exports === 0)
+        await (root as Loose).pass('listen', stop.signal)
+        await collect()
+        await collect()
+        stop.abort()
+        await until(() => heard.length > 0)
+      })
+    }
+  )
+})
+
+t.test('one that comes again while it is listened to is the same', t => {
+  const got: WeakRef<AbortSignal>[] = []
+  const { signal } = new AbortController()
+  return both(
+    t,
+    () => ({
+      listen: (signal: AbortSignal) => {
+        got.push(new WeakRef(signal))
+        signal.addEventListener('abort', ignore)
+      },
+      same: (signal: AbortSignal) =>
+        signal === got.pop()!.deref() && signal.removeEventListener('abort', ignore)
+    }),
+    async ({ root }, t) => {
+      await root.listen(signal)
+      await collect()
+      await collect()
+      t.not(await root.same(signal), false)
+    }
+  )
+})
+
+t.test('its home keeps no signal that nobody can abort; who listens waits for the end of the session', t => {
+  const heard: unknown[] = []
+  const kept: AbortSignal[] = []
+  const weak: WeakRef<AbortSignal>[] = []
+  const fresh = () => {
+    const { signal } = new AbortController()
+    weak.push(new WeakRef(signal))
+    return signal
+  }
+  return both(
+    t,
+    () => ({
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', () => heard.push(signal.reason)),
+      keep: (signal: AbortSignal) => void kept.push(signal),
+      back: () => kept.pop()
+    }),
+    async ({ root, ours, theirs }, t) => {
+      heard.length = weak.length = kept.length = 0
+      await root.listen(fresh())
+      await root.keep(fresh())
+      await collect(() => weak.every(ref => !ref.deref()))
+      const back = await root.back()
+      t.ok(back instanceof AbortSignal && !back.aborted, 'what comes home then never aborts')
+      await collect(() => ours.stats.exports === 1)
+      t.same(heard, [])
+      await ours.close()
+      await theirs.closed
+      t.match(heard, [{ name: 'SessionEndedError' }])
+    }
+  )
+})
+
+t.test('what a page has in its place, as far as Node can run it', async t => {
+  const heard: unknown[] = []
+  const netrefs: WeakRef<object>[] = []
+  const make = () => {
+    const netref = {}
+    netrefs.push(new WeakRef(netref))
+    return new SignalSource(netref)
+  }
+  const sources = [make(), make()]
+  const listen = ({ signal }: SignalSource) =>
+    AbortSignal.any([signal]).addEventListener('abort', () => heard.push('any'), { once: true })
+  listen(sources[0]!)
+  const first = new WeakRef(sources[0]!.signal)
+  await collect(() => first.deref() === undefined)
+  t.ok(
+    netrefs.every(ref => ref.deref()),
+    'it may yet be told'
+  )
+  for (const source of sources) source.abort('why')
+  t.same(heard, ['any'])
+  t.equal(sources[0]!.signal.reason, 'why', 'one that is made again has aborted, too')
+  await collect(() => netrefs.every(ref => !ref.deref()))
+  t.equal(sources[0]!.abort('again'), false)
+
+  const [unheard, listened] = [make(), make()]
+  unheard.abandon()
+  listen(unheard)
+  listened.abandon()
+  listened.signal.addEventListener('abort', () => heard.push('end'))
+  await collect(() => netrefs.every(ref => !ref.deref()))
+  t.equal(unheard.abort('released'), false, 'what depends on it is told of no abort')
+  t.ok(listened.abort('ended'))
+  t.same(heard, ['any', 'end'])
+
+  const { any } = AbortSignal
+  t.teardown(() => Object.assign(AbortSignal, { any }))
+  Object.assign(AbortSignal, { any: undefined })
+  const source = make()
+  source.signal.addEventListener('abort', () => heard.push('old'))
+  t.equal(source.signal, source.signal)
+  source.abort('why')
+  t.same(heard, ['any', 'end', 'old'], 'an old browser has no AbortSignal.any')
+})

@@ -1,0 +1,569 @@
+// Calls with a key: each runs once, and is answered again with what came of it.
+import { once } from 'node:events'
+import fc from 'fast-check'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import {
+  connect,
+  expose,
+  exposed,
+  idempotent,
+  LimitError,
+  Netref,
+  pair,
+  type ResultStore,
+  Results,
+  type ServeOptions,
+  Service,
+  type StoredResult,
+  serve
+} from '../../lib/index.js'
+import { formatKeyed, formatTraced } from '../../lib/protocol/messages.js'
+import { parseMessage } from '../../lib/protocol/parse-message.js'
+import { formatMessage } from '../../lib/protocol/trace.js'
+import { Chaos } from '../support/chaos.js'
+import { assertClean, both, overMemory, rejection, until } from '../support/helpers.js'
+import { type Loose, wiretap } from '../support/wire.js'
+
+class Shop extends Service {
+  static runs: unknown[] = []
+  static go: (value: unknown) => void = () => {}
+  @exposed pay(amount: unknown, how?: unknown) {
+    Shop.runs.push(amount)
+    if (amount === 'dear') throw new RangeError('too dear')
+    return how ?? { paid: amount, at: new Date(0) }
+  }
+  @exposed later(amount: unknown) {
+    Shop.runs.push(amount)
+    return new Promise(resolve => {
+      Shop.go = resolve
+    })
+  }
+  @exposed @idempotent touch(amount: unknown) {
+    return this.later(amount)
+  }
+  @exposed open(amount: unknown) {
+    Shop.runs.push(amount)
+    return expose({ amount: () => amount })
+  }
+  @exposed text(length: number) {
+    return 'x'.repeat(length)
+  }
+  @exposed nothing() {
+    Shop.runs.push('nothing')
+  }
+  @exposed symbol() {
+    Shop.runs.push('symbol')
+    return { self: () => 1, symbol: Symbol('s') }
+  }
+  @exposed getter() {
+    Shop.runs.push('getter')
+    return {
+      get now() {
+        throw new RangeError('not now')
+      }
+    }
+  }
+  @exposed fail() {
+    Shop.runs.push('fail')
+    throw Symbol('s')
+  }
+  @exposed bytes() {
+    return new Uint8Array(3)
+  }
+  hidden() {}
+}
+
+t.beforeEach(() => {
+  Shop.runs = []
+})
+
+const SOON = { delay: 1, maxDelay: 20 }
+const under = <F>(fn: F, key: string): F => Netref.with(fn as Loose, { key }) as F
+
+t.test('a key that is known is answered with the first outcome', async t => {
+  const serving = { results: new Results() }
+  await both(
+    t,
+    () => new Shop(),
+    async ({ root }, t) => {
+      Shop.runs = []
+      const pay = under(root.pay, 'a')
+      t.same(await Promise.all([pay(1), pay(1)]), Array(2).fill({ paid: 1, at: new Date(0) }))
+      t.same(await pay(1), { paid: 1, at: new Date(0) })
+      t.same(await pay(1).paid, 1, 'what builds on it finds it')
+      t.same(Shop.runs, [1])
+      t.match(await rejection(pay(2)), { code: 'unreadable', message: /its key was used before, with other/ })
+      await under(root.pay, 'b')(1)
+      await under(root.nothing, 'a')()
+      t.equal(await under(root.nothing, 'a')(), undefined)
+      t.same(Shop.runs, [1, 1, 'nothing'], 'another key, another path')
+      for (let i = 0; i < 2; i++) {
+        t.match(await rejection(under(root.pay, 'c')('dear')), { name: 'RangeError', message: 'too dear' })
+        t.match(await rejection(under(root.hidden, 'c')()), { code: 'not-exposed' })
+      }
+      t.same(Shop.runs, [1, 1, 'nothing', 'dear'])
+      const later = under(root.later, 'd')
+      const [first, second] = [later(1), later(1)]
+      await until(() => Shop.runs.length === 5)
+      t.match(await rejection(later(2)), { code: 'unreadable' })
+      Shop.go('done')
+      t.same(await Promise.all([first, second]), ['done', 'done'])
+      const open = under(root.open, 'e')
+      const things = [await open(3), await open(3)]
+      t.equal(things[0], things[1], 'references, within the session')
+      t.equal(await things[0].amount(), 3)
+      for (const thing of things) Netref.release(thing)
+      t.equal((await under(root.text, 'f')(70_000)).length, 70_000)
+      t.equal((await under(root.text, 'f')(70_000)).length, 70_000)
+      t.equal((await under(root.bytes, 'f')()).length, 3)
+      Shop.runs = []
+      const rows = Array.from({ length: 20 }, (_, id) => ({ id }))
+      for (const [value, other] of [
+        [new Map([[1, 2]]), new Map([[1, 3]])],
+        [new Set([1]), new Set([2])],
+        [5n, 6n],
+        [new Error('a'), new Error('b')],
+        [rows, rows.slice(1)]
+      ]) {
+        const alike = under(root.pay, `of ${typeof value} ${Shop.runs.length}`)
+        for (let i = 0; i < 2; i++) t.same((await alike(value)).paid, value)
+        t.match(await rejection(alike(other)), { code: 'unreadable', message: /with other arguments/ })
+      }
+      t.equal(Shop.runs.length, 5, 'arguments are told apart by what crossed')
+    },
+    { serving }
+  )
+})
+
+t.test('a key is for calls from the root, with data', async t => {
+  await overMemory(
+    t,
+    Shop,
+    async conn => {
+      const root = conn.root as Loose
+      const [out] = wiretap(conn)
+      t.throws(() => under(root.pay, ''), /`key` is a text of 1 to 200 characters, not ""/)
+      t.throws(() => Netref.with(root.pay, { key: 5 } as Loose), /not 5/)
+      const thing = await root.open(1)
+      t.throws(() => under(thing.amount, 'a'), /what is called from the root/)
+      t.throws(() => under(root.open(1).amount, 'a'), /what is called from the root/)
+      t.match(await rejection(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /data only/ })
+      t.match(await rejection(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
+      t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'what reads takes none')
+      t.equal(
+        out.some(([op]) => op === 23),
+        false
+      )
+      Netref.release(thing)
+    },
+    { serving: { results: new Results() } }
+  )
+  await overMemory(t, Shop, async ({ root }) => {
+    await under(root.pay, 'a')(1)
+    await under(root.pay, 'a')(1)
+    t.same(Shop.runs.slice(-2), [1, 1], 'where no results are kept it means nothing')
+  })
+})
+
+t.test('references and bytes are refused, whoever sends them', async t => {
+  for (const [json, groups, bytes] of [
+    [[[40, 'f']], [['f', [0]]], []],
+    [['Uint8Array'], [['b', [0]]], [new Uint8Array(1)]]
+  ] as const) {
+    await using conn = pair(Shop, { serving: { results: new Results() } })
+    await conn.ping()
+    const [, back] = wiretap(conn)
+    const messages = [[23, 'a', 1, 2, 0, 'pay', json, groups]]
+    const text = JSON.stringify([0, messages])
+    const frame = {
+      received: 0,
+      messages,
+      bytes: new Map([[0, bytes]]),
+      size: text.length,
+      text,
+      alone: false,
+      asks: false
+    }
+    conn.served.receive(frame, 0)
+    await until(() => back.length > 0)
+    t.match(back, [[12, 2, 'unreadable', 'a call with a key takes data only']])
+    // The client made no such call.
+    t.match(await conn.closed, { code: 'protocol' })
+    await assertClean(t, conn.session, conn.served)
+  }
+  t.same(Shop.runs, [])
+})
+
+t.test('of identities, and who has none', async t => {
+  const results = new Results()
+  const runs = async (identity: unknown) => {
+    Shop.runs = []
+    for (let i = 0; i < 2; i++) {
+      const options = { identity, serving: { results } }
+      await overMemory(t, Shop, async ({ root }) => void (await under(root.pay, 'a')(1)), options)
+    }
+    return Shop.runs.length
+  }
+  t.equal(await runs({ name: 'ann', since: new Date(0) }), 1)
+  t.equal(await runs({ name: 'ben', since: new Date(0) }), 1)
+  t.equal(await runs({ name: 'ann', since: new Date(0) }), 0)
+  t.equal(await runs(undefined), 2)
+  t.equal(await runs({ name: 'ann', can: () => true }), 2, 'what is not data is somebody else each time')
+  const options = { identity: 'ann', serving: { results } }
+  await overMemory(t, Shop, async ({ root }) => void (await under(root.open, 'o')(1)), options)
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      t.match(await rejection(under(root.open, 'o')(1)), {
+        code: 'may-have-run',
+        message: /it began under this key before, and what came of it is not known/
+      })
+    },
+    options
+  )
+})
+
+t.test('limits, and stores that fail', async t => {
+  const few = new Results(1000, 1500)
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      await under(root.pay, 'a')(1)
+      const error = await rejection(under(root.pay, 'b')(1))
+      t.ok(error instanceof LimitError)
+      t.match(error, { code: 'limit', message: /calls with a key .* of this client take up 512 bytes: wait/ })
+      const again = () =>
+        under(
+          root.pay,
+          'b'
+        )(1).then(
+          () => true,
+          () => false
+        )
+      while (!(await again()));
+    },
+    { identity: 'ann', serving: { results: few } }
+  )
+  const errors: unknown[] = []
+  let broken = (_: StoredResult) => false
+  const kept = new Map<string, StoredResult>()
+  const results: ResultStore = {
+    get: async name => kept.get(name),
+    set(name, result) {
+      if (broken(result)) throw new Error('the disk is full')
+      kept.set(name, result)
+    }
+  }
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      broken = ({ reply }) => reply === undefined
+      t.match(await rejection(under(root.pay, 'a')('never')), { message: 'the disk is full' })
+      t.notOk(Shop.runs.includes('never'))
+      broken = ({ reply }) => reply !== undefined
+      await under(root.pay, 'a')('once')
+      t.match(errors, [{ message: 'the disk is full' }])
+      t.match(await rejection(under(root.pay, 'a')('once')), { code: 'may-have-run' })
+    },
+    { identity: 'ann', serving: { results, onError: error => errors.push(error) } }
+  )
+})
+
+t.test('of what is not data the latest is kept, in bytes', async t => {
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      for (let i = 0; i < 1000; i++) Netref.release(await under(root.open, `o${i}`)(1))
+      t.match(await rejection(under(root.open, 'o0')(1)), { code: 'may-have-run' })
+      Netref.release(await under(root.open, 'o999')(1))
+      t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
+      t.match(
+        await rejection(under(root.open, 'o500')(1)),
+        { code: 'may-have-run' },
+        'a long one weighs more'
+      )
+      t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
+      await under(root.text, 'g')(600_000)
+      t.match(await rejection(under(root.text, 'g')(600_000)), { code: 'may-have-run' }, 'one is too long')
+      t.equal(Shop.runs.length, 1000)
+      for (let i = 0; i < 2; i++) {
+        t.match(await rejection(under(root.symbol, 's')()), { code: 'unsendable' })
+        t.match(await rejection(under(root.fail, 's')()), { code: 'unsendable' })
+      }
+      t.match(await rejection(under(root.getter, 's')()), { message: 'not now' })
+      t.match(await rejection(under(root.getter, 's')()), { code: 'unsendable' })
+      t.equal(Shop.runs.length, 1003, 'what cannot be sent is an outcome, too')
+    },
+    { serving: { results: new Results() } }
+  )
+})
+
+t.test('one identity leaves as much to others as it has, and nothing of anybody runs twice', async t => {
+  const results = new Results(300_000, 200_000)
+  const as = (identity: unknown, use: (root: Loose) => Promise<void>) =>
+    overMemory(t, Shop, ({ root }) => use(root), { identity, serving: { results } })
+  await as('ben', async root => void (await under(root.pay, 'rent')(1)))
+  let mine = 0
+  await as('eve', async root => {
+    for (; ; mine++) {
+      const error = await under(
+        root.pay,
+        `k${mine}`
+      )('x'.repeat(100)).then(
+        () => undefined,
+        (error: Error) => error
+      )
+      if (!error) continue
+      t.match(error, { code: 'limit' })
+      break
+    }
+    t.ok(mine > 150 && mine < 250, `${mine} calls, in half of the store`)
+    Shop.runs = []
+    t.match(await rejection(under(root.pay, 'k0')('x'.repeat(100))), { code: 'may-have-run' }, 'its oldest')
+  })
+  await as('ben', async root => void t.same(await under(root.pay, 'rent')(1), { paid: 1, at: new Date(0) }))
+  t.same(Shop.runs, [], 'none has run again')
+  await as('cid', async root => {
+    for (let i = 0; i < 30; i++) await under(root.pay, `k${i}`)(i)
+    for (let i = 0; i < 30; i++) t.equal((await under(root.pay, `k${i}`)(i)).paid, i)
+  })
+  t.equal(Shop.runs.length, 30)
+})
+
+t.test('calls of nobody in particular take nothing of the store', async t => {
+  const results = new Results(300_000, 10_000)
+  let asked = 0
+  const store: ResultStore = {
+    get(name) {
+      asked++
+      return results.get(name)
+    },
+    set: (name, result, owner) => results.set(name, result, owner)
+  }
+  const serving = { results: store }
+  for (const identity of [undefined, { can: () => true }, new Shop()]) {
+    const use = async ({ root }: Loose) => {
+      for (let i = 0; i < 200; i++) await under(root.pay, `${i}`)(i)
+      for (let i = 0; i < 200; i++) t.equal((await under(root.pay, `${i}`)(i)).paid, i)
+    }
+    await overMemory(t, Shop, use, { identity, serving })
+  }
+  t.equal(Shop.runs.length, 600)
+  t.equal(asked, 0)
+  await overMemory(t, Shop, async ({ root }) => void (await under(root.pay, 'a')(1)), {
+    identity: 'ann',
+    serving
+  })
+  t.equal(asked, 1)
+})
+
+t.test('results in memory, whatever is done to them', t => {
+  const MOST = 8192
+  const step = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(9), fc.option(fc.nat(1500)))
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), steps => {
+      const results = new Results(300_000, MOST)
+      const begun = new Map<string, Set<string>>()
+      const weightOf = (owner: string) =>
+        [...(begun.get(owner) ?? [])].reduce(
+          (sum, name) => sum + 512 + 2 * (results.get(name)!.reply?.length ?? 0),
+          0
+        )
+      for (const [owner, key, length] of steps) {
+        const name = owner + key
+        const known = results.get(name)
+        const free = MOST - [...begun.keys()].reduce((sum, owner) => sum + weightOf(owner), 0)
+        const had = weightOf(owner)
+        const others = [...begun].filter(([other]) => other !== owner).map(([other]) => weightOf(other))
+        try {
+          const result = { request: name, reply: length === null ? undefined : 'x'.repeat(length) }
+          results.set(name, known ? result : { request: name }, owner)
+          begun.set(owner, (begun.get(owner) ?? new Set()).add(name))
+        } catch (error) {
+          if (!(error instanceof LimitError) || known || had + 512 <= free - 512) throw error
+        }
+        const after = [...begun].filter(([other]) => other !== owner).map(([other]) => weightOf(other))
+        if (String(others) !== String(after))
+          throw new Error('one identity has changed what is kept of others')
+        if ([...begun.keys()].reduce((sum, owner) => sum + weightOf(owner), 0) > MOST)
+          throw new Error('more is kept than may be')
+      }
+      for (const names of begun.values())
+        for (const name of names) if (!results.get(name)) throw new Error('a call that began is forgotten')
+    })
+  )
+  t.end()
+})
+
+/** A server is lost while a call is under way there; what comes of the call at the next one. */
+async function lost(
+  t: Loose,
+  [first, second]: ServeOptions[],
+  use: (call: Promise<unknown>, root: Loose) => Promise<unknown>,
+  method: 'later' | 'touch' = 'later'
+): Promise<void> {
+  const one = await serve(Shop, { port: 0, resumeWindow: 0, ...first })
+  const port = Number(new URL(one.url).port)
+  const conn = connect<Shop>(one.url, { renew: true, reconnect: SOON })
+  const call = Promise.resolve(under(conn.root[method] as Loose, 'a')(1))
+  await until(() => Shop.runs.length === 1)
+  const renewed = new Promise<void>(resolve => conn.on('renewed', () => resolve()))
+  await one.close()
+  const two = await serve(Shop, { port, ...second })
+  await renewed
+  await use(call, conn.root)
+  await assertClean(t, conn.session, ...two.sessions)
+  await conn.close()
+  await two.close()
+}
+
+t.test('made again in another session, it is answered from the store', async t => {
+  const authenticate = () => 'ann'
+  const results = new Results()
+  const both = { authenticate, results }
+  await lost(t, [both, both], async (call, root) => {
+    let there = false
+    void call.then(() => (there = true))
+    await root.nothing()
+    await root.nothing()
+    t.equal(there, false, 'it waits while the first runs')
+    Shop.go('done')
+    t.equal(await call, 'done')
+    t.same(Shop.runs, [1, 'nothing', 'nothing'])
+    t.equal(await under(root.later, 'a')(1), 'done')
+  })
+  const forgetful = { authenticate, results: new Results() }
+  Shop.runs = []
+  await lost(t, [{ authenticate, results: new Results() }, forgetful], async call =>
+    t.match(await rejection(call), { code: 'may-have-run', message: /is not @idempotent/ })
+  )
+  Shop.runs = []
+  await lost(
+    t,
+    [both, both].map(({ results }) => ({ results })),
+    async call =>
+      t.match(await rejection(call), { code: 'may-have-run' }, 'nobody in particular is somebody else')
+  )
+})
+
+t.test('its socket lost, and its session with it, the same server answers', async t => {
+  const server = await serve(Shop, {
+    port: 0,
+    resumeWindow: 0,
+    authenticate: () => 'ann',
+    results: new Results()
+  })
+  const chaos = await Chaos.before(server.url, 1)
+  const conn = connect<Shop>(chaos.url, { renew: true, reconnect: SOON })
+  const call = Promise.resolve(under(conn.root.later, 'a')(1))
+  await until(() => Shop.runs.length === 1)
+  const renewed = new Promise<void>(resolve => conn.on('renewed', () => resolve()))
+  chaos.cutAll()
+  await renewed
+  await conn.root.nothing()
+  Shop.go('done')
+  t.equal(await call, 'done')
+  t.same(Shop.runs, [1, 'nothing'])
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await chaos.close()
+  await server.close()
+})
+
+t.test('an identity is read where a session begins, and not for who says nothing or comes back', async t => {
+  let reads = 0
+  const authenticate = () => ({
+    get name() {
+      reads++
+      return 'ann'
+    }
+  })
+  const options = { authenticate, sameIdentity: () => true, results: new Results() }
+  const server = await serve(Shop, { port: 0, ...options })
+  const silent = new WebSocket(server.url)
+  await once(silent, 'open')
+  const chaos = await Chaos.before(server.url, 1)
+  const conn = connect<Shop>(chaos.url, { reconnect: SOON })
+  await conn.root.nothing()
+  t.equal(reads, 1)
+  const resumed = new Promise<void>(resolve => conn.on('resumed', () => resolve()))
+  chaos.cutAll()
+  await resumed
+  await conn.root.nothing()
+  t.equal(reads, 1)
+  silent.terminate()
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await chaos.close()
+  await server.close()
+})
+
+t.test('what the store vouches for has not run, and runs', async t => {
+  const authenticate = () => 'ann'
+  // The first server never came to it.
+  const stuck: ResultStore = {
+    get() {
+      Shop.runs.push('asked')
+      return new Promise(() => {})
+    },
+    set() {}
+  }
+  const lasting = new Map<string, StoredResult>()
+  await lost(
+    t,
+    [
+      { authenticate, results: stuck },
+      {
+        authenticate,
+        results: {
+          lasting: true,
+          get: name => lasting.get(name),
+          set: (name, result) => lasting.set(name, result)
+        }
+      }
+    ],
+    async call => {
+      await until(() => Shop.runs.includes(1))
+      Shop.go('run')
+      t.equal(await call, 'run')
+    }
+  )
+  Shop.runs = []
+  await lost(
+    t,
+    [
+      { authenticate, results: new Results() },
+      { authenticate, results: new Results() }
+    ],
+    async call => {
+      await until(() => Shop.runs.length === 2)
+      Shop.go('twice')
+      t.equal(await call, 'twice', 'what is idempotent may')
+    },
+    'touch'
+  )
+})
+
+t.test('its message', t => {
+  const call = '[1,7,0,"pay",[1]]'
+  const keyed = JSON.parse(formatKeyed('k"', call))
+  t.same(parseMessage(keyed), [23, 'k"', 1, 7, 0, 'pay', [1]])
+  t.equal(formatMessage(keyed), 'call 7 root.pay [1] under "k\\""')
+  const span = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  parseMessage(JSON.parse(formatKeyed('k', formatTraced(span, call))))
+  for (const message of [
+    [23, 'k', 2, 7, 0, 'pay'],
+    [23, 'k', 1, 7, 5, 'pay', []],
+    [23, '', 1, 7, 0, 'pay', []],
+    [23, 'k'.repeat(201), 1, 7, 0, 'pay', []],
+    [23, 'k', 23, 'k', 1, 7, 0, 'pay', []],
+    [23, 'k']
+  ])
+    t.throws(() => parseMessage(message), /not of the protocol/, JSON.stringify(message))
+  t.end()
+})

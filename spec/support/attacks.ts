@@ -1,0 +1,802 @@
+/* c8 ignore start: attacks are drawn: those that no run has drawn this time are no fault. */
+// What peers that mean harm do beside writing bad frames: how they read, count, ask and leave.
+import { once } from 'node:events'
+import type { AddressInfo, Server } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import fc, { type Arbitrary } from 'fast-check'
+import { Op } from '../../lib/protocol/messages.js'
+import { NAMES, SECRET } from './fixtures/vault.js'
+import { givenIn, resumption } from './grammar.js'
+import {
+  BINARY,
+  headOf,
+  hello,
+  PING,
+  RawPeer,
+  type RawPeerOptions,
+  TEXT,
+  upgradeAnswer,
+  upgradeRequest,
+  webSocketFrame
+} from './raw-peer.js'
+import type { Victim } from './victims.js'
+
+/** An attack and what it is made with: JSON, so that it can be printed and made again. */
+export interface Attack {
+  readonly name: string
+  readonly with: unknown
+}
+
+/** Who attacks: all its sockets, and what is sent through them. */
+export abstract class Attacker {
+  /** One is a frame, however large, or an attempt to open a socket. */
+  inputs = 0
+  readonly #peers: RawPeer[] = []
+  #told: string | undefined
+
+  /** A session with what is offered at that path. @throws Error where the other end refuses it */
+  abstract open(offer: string, options?: RawPeerOptions): Promise<RawPeer>
+  /** A socket on which nothing is said yet. */
+  abstract dial(options?: RawPeerOptions): Promise<RawPeer>
+
+  /** Looks for the secret in all that comes. */
+  protected watch(peer: RawPeer): RawPeer {
+    this.inputs++
+    this.#peers.push(peer)
+    let tail = ''
+    peer.socket.on('data', (data: Buffer) => {
+      const seen = tail + data.toString('latin1')
+      const at = seen.indexOf(SECRET)
+      if (at >= 0) this.#told ??= seen.slice(Math.max(at - 200, 0), at + 100)
+      tail = seen.slice(1 - SECRET.length)
+    })
+    return peer
+  }
+
+  /** Leaves with all its sockets. @returns how many inputs there were @throws when it was told what is private */
+  async leave(): Promise<number> {
+    for (const peer of this.#peers) {
+      this.inputs += peer.sent
+      await peer.end()
+    }
+    if (this.#told) throw new Error(`it was told a secret: ${this.#told}`)
+    return this.inputs
+  }
+}
+
+/** A client, to a server. */
+class Client extends Attacker {
+  constructor(private readonly url: string) {
+    super()
+  }
+
+  async dial(options: RawPeerOptions = {}): Promise<RawPeer> {
+    return this.watch(await RawPeer.dial(this.url, options))
+  }
+
+  async open(path: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+    const peer = await this.dial({ path, ...options })
+    await peer.upgrade()
+    if (options.greets ?? true) peer.send([hello()])
+    return peer
+  }
+}
+
+/** A server, to a client that comes when it is told to. */
+class Host extends Attacker {
+  #visits: Promise<unknown>[] = []
+
+  constructor(
+    private readonly victim: Victim,
+    private readonly sockets: Server
+  ) {
+    super()
+  }
+
+  /** The client has come, or comes again. */
+  async next(options: RawPeerOptions = {}): Promise<RawPeer> {
+    const [socket] = await once(this.sockets, 'connection')
+    return this.watch(RawPeer.accept(socket, options))
+  }
+
+  dial(options: RawPeerOptions = {}, offer = '/world'): Promise<RawPeer> {
+    const { port } = this.sockets.address() as AddressInfo
+    this.victim.tell({ visit: `ws://127.0.0.1:${port}`, offer })
+    this.#visits.push(this.victim.hear())
+    return this.next(options)
+  }
+
+  async open(offer: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+    const peer = await this.dial(options, offer)
+    await peer.upgrade()
+    await peer.until(([op]) => op === Op.hello)
+    if (options.greets ?? true) peer.send([hello()])
+    return peer
+  }
+
+  override async leave(): Promise<number> {
+    const left = super.leave()
+    this.victim.tell('leave')
+    await Promise.all([left, ...this.#visits])
+    return left
+  }
+}
+
+/** Lets the peer act on what it was sent, if it still does: it may be at its bounds, or gone. */
+const acted = (peer: RawPeer) => peer.ping().catch(() => {})
+const times = <T>(count: number, item: (i: number) => T) => Array.from({ length: count }, (_, i) => item(i))
+const listOf = (count: number, item: (i: number) => unknown) => times(count, item).join()
+/** A message of values of one kind, as many as that. */
+const many = (op: string, kind: string, count: number, value: (i: number) => unknown) =>
+  `[${op},[[${listOf(count, i => JSON.stringify(value(i)))}]],[[${kind},${listOf(count, i => `[0,${i}]`)}]]]`
+
+interface Kind<By extends Attacker, Params> {
+  readonly params: Arbitrary<Params>
+  run(attacker: By, params: Params): Promise<void>
+}
+const kind = <By extends Attacker, Params>(
+  params: Arbitrary<Params>,
+  run: Kind<By, Params>['run']
+): Kind<By, Params> => ({ params, run })
+
+const ENTRANCES = {
+  '/world': {},
+  '/vault': { Upgrade: 'websocket', Origin: 'http://evil.example' },
+  '/door': {},
+  '/nobody': {},
+  '/none': {},
+  '/world?bad': { 'Sec-WebSocket-Key': 'short' },
+  '/world?h2c': { Upgrade: 'h2c' }
+} as const
+const entrance = fc.constantFrom(...(Object.keys(ENTRANCES) as (keyof typeof ENTRANCES)[]))
+const frame = (kind: number, text: string) =>
+  Buffer.concat([headOf(kind, Buffer.byteLength(text)), Buffer.from(text)])
+const opening = (path: keyof typeof ENTRANCES) =>
+  Buffer.concat([
+    Buffer.from(upgradeRequest(path, ENTRANCES[path])),
+    ...(path === '/door' ? [frame(TEXT, '{"token":"ada"}')] : []),
+    frame(TEXT, JSON.stringify([0, [hello()]])),
+    frame(TEXT, '[0,[[1,1,0,"numbers",[9]]]]')
+  ])
+const LENGTH = 700
+/** How a socket ends. */
+const ways = fc.constantFrom('reset', 'end', 'half-close', 'stay')
+async function endBy(way: string, peer: RawPeer): Promise<void> {
+  if (way === 'reset') peer.reset()
+  else if (way === 'end') peer.socket.destroy()
+  else if (way === 'half-close') peer.socket.end()
+  else await turn()
+}
+
+const symbols = fc.constantFrom(['well-known', 'iterator'], ['well-known', 'asyncIterator'], ['for', 'x'])
+const names = fc.array(
+  fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...NAMES) }, { weight: 1, arbitrary: symbols }),
+  {
+    maxLength: 3
+  }
+)
+const step = fc.record({
+  op: fc.constantFrom(
+    Op.call,
+    Op.call,
+    Op.call,
+    Op.get,
+    Op.get,
+    Op.keys,
+    Op.describe,
+    Op.obtain,
+    Op.obtain,
+    Op.iterate,
+    Op.construct,
+    Op.has,
+    Op.drive,
+    Op.set,
+    Op.delete
+  ),
+  /** Which table, and how far back. */
+  at: fc.constantFrom('root', 'given', 'given', 'given', 'answer'),
+  n: fc.nat(6),
+  path: names
+})
+
+/** What a client does to a server. */
+const byClients = {
+  'reset at a byte of the handshake': kind(
+    fc.record({ path: entrance, at: fc.nat(LENGTH), way: ways }),
+    async (attacker: Attacker, { path, at, way }) => {
+      const peer = await attacker.dial()
+      const bytes = opening(path)
+      await new Promise(sent => peer.socket.write(bytes.subarray(0, at % (bytes.length + 1)), sent))
+      await endBy(way, peer)
+    }
+  ),
+  'a handshake in pieces': kind(
+    fc.record({
+      path: entrance,
+      sizes: fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 9 }),
+      way: ways
+    }),
+    async (attacker: Attacker, { path, sizes, way }) => {
+      const peer = await attacker.dial()
+      let bytes = opening(path)
+      for (const size of sizes) {
+        peer.write(bytes.subarray(0, size))
+        bytes = bytes.subarray(size)
+        await turn()
+      }
+      await endBy(way, peer)
+    }
+  ),
+  'requests that open no socket': kind(
+    fc.record({
+      line: fc.constantFrom(
+        'GET / HTTP/1.1',
+        'POST /world HTTP/1.1',
+        'GET /world HTTP/9.9',
+        'PRI * HTTP/2.0',
+        '\0\0\0',
+        'GET http://x/world HTTP/1.1',
+        'GET //world HTTP/1.1'
+      ),
+      headers: fc.array(
+        fc.constantFrom(
+          'Upgrade: websocket',
+          'Upgrade: h2c',
+          'Connection: Upgrade',
+          'Host: x',
+          'Host: y',
+          'Origin: null',
+          'Sec-WebSocket-Version: 99',
+          'Transfer-Encoding: chunked',
+          'Content-Length: -1',
+          'Forwarded: for="[::',
+          'X-Forwarded-For: ,,,',
+          'Cookie: =;=;;a'
+        ),
+        { maxLength: 6 }
+      ),
+      rest: fc.string({ maxLength: 20 }),
+      way: ways
+    }),
+    async (attacker: Attacker, { line, headers, rest, way }) => {
+      const peer = await attacker.dial()
+      peer.write([line, ...headers, '', rest].join('\r\n'))
+      await turn()
+      await endBy(way, peer)
+    }
+  ),
+  'half a hello': kind(
+    fc.record({ at: fc.nat(150), frames: fc.nat(3), way: ways }),
+    async (attacker: Attacker, { at, frames, way }) => {
+      const peer = await attacker.open('/world', { greets: false })
+      const whole = frame(TEXT, JSON.stringify([0, [hello()]]))
+      if (frames === 0) peer.write(whole.subarray(0, at % whole.length))
+      else {
+        // A frame in fragments of which the last does not come.
+        const size = Math.ceil(whole.length / frames)
+        for (let i = 0; i < frames; i++)
+          peer.write(
+            Buffer.concat([headOf(i ? 0 : TEXT, size, false), whole.subarray(i * size, (i + 1) * size)])
+          )
+      }
+      await turn()
+      await endBy(way, peer)
+    }
+  ),
+  'comes back, as itself and as others': kind(
+    fc.record({
+      count: fc.constantFrom(0, 1, 2, 99),
+      twice: fc.boolean(),
+      way: ways,
+      at: fc.nat(LENGTH),
+      bad: fc.option(resumption)
+    }),
+    async (attacker: Attacker, { count, twice, way, at, bad }) => {
+      const peer = await attacker.open('/world', { counts: false })
+      const [, , , token] = await peer.until(([op]) => op === Op.hello)
+      peer.send(
+        [
+          [Op.call, 1, 0, 'make', [3]],
+          [Op.call, 2, 0, 'numbers', [9]]
+        ],
+        0
+      )
+      await peer.reply(2)
+      peer.reset()
+      const resume = bad ?? JSON.stringify(['resume', token, count])
+      for (let i = twice ? 2 : 1; i > 0; i--) {
+        const next = await attacker.dial({ path: '/world' })
+        const bytes = Buffer.concat([
+          Buffer.from(upgradeRequest('/world')),
+          frame(TEXT, resume),
+          frame(TEXT, '[1,[[8,9]]]')
+        ])
+        next.write(way === 'stay' ? bytes : bytes.subarray(0, at % bytes.length))
+        await turn()
+        await endBy(way, next)
+      }
+    }
+  ),
+  'comes and goes': kind(
+    fc.record({
+      sockets: fc.integer({ min: 1, max: 20 }),
+      path: fc.constantFrom('/world', '/door', '/nobody', '/none'),
+      way: ways
+    }),
+    async (attacker: Attacker, { sockets, path, way }) => {
+      await Promise.all(
+        times(sockets, async () => {
+          const peer = await attacker.dial({ path })
+          peer.write(opening(path))
+          await Promise.race([once(peer.socket, 'data'), peer.closed])
+          await endBy(way, peer)
+        })
+      )
+    }
+  )
+}
+
+/** What a server does to a client. */
+const byHosts = {
+  'answers badly who asks for a socket': kind(
+    fc.record({
+      answer: fc.constantFrom(
+        '',
+        'x',
+        '\0'.repeat(99),
+        'HTTP/1.1 200 OK\r\n\r\n',
+        'HTTP/1.1 101 Switching Protocols\r\n\r\n',
+        'HTTP/1.1 401 Unauthorized\r\nContent-Length: 99999\r\n\r\nx',
+        'HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\n\r\n',
+        `HTTP/1.1 503 \u0007\r\n\r\n${'x'.repeat(9999)}`,
+        `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(3000)}`
+      ),
+      way: ways
+    }),
+    async (host: Host, { answer, way }) => {
+      const peer = await host.dial()
+      await once(peer.socket, 'data')
+      peer.write(answer)
+      await turn()
+      await endBy(way === 'stay' ? 'reset' : way, peer)
+    }
+  ),
+  'resets at a byte of its answer': kind(
+    fc.record({ at: fc.nat(300), way: ways, resumable: fc.boolean() }),
+    async (host: Host, { at, way, resumable }) => {
+      const peer = await host.dial()
+      await once(peer.socket, 'data')
+      const greeting = JSON.stringify([0, [hello({}, ...(resumable ? ['1.secret', 1000] : []))]])
+      const bytes = Buffer.concat([
+        Buffer.from(upgradeAnswer(peer.answer)),
+        webSocketFrame(TEXT, greeting, true, false)
+      ])
+      await new Promise(sent => peer.socket.write(bytes.subarray(0, at % (bytes.length + 1)), sent))
+      await endBy(way, peer)
+    }
+  ),
+  'takes it back badly': kind(
+    fc.record({ said: resumption, count: fc.constantFrom('0', '1', '99'), honest: fc.boolean(), way: ways }),
+    async (host: Host, { said, count, honest, way }) => {
+      const peer = await host.open('/world', { greets: false })
+      peer.send([hello({}, '1.secret', 1000)])
+      await turn()
+      const again = host.next()
+      peer.reset()
+      const next = await again
+      await once(next.socket, 'data')
+      next.write(upgradeAnswer(next.answer))
+      next.text(honest ? `["resumed","1.secret",${count}]` : said)
+      next.text('[0,[[8,9]]]')
+      await turn()
+      await endBy(way, next)
+    }
+  )
+}
+
+/** What either does to the other. */
+const byBoth = {
+  'frames in fragments, and pings among them': kind(
+    fc.record({
+      parts: fc.integer({ min: 1, max: 300 }),
+      pings: fc.boolean(),
+      final: fc.boolean(),
+      way: ways
+    }),
+    async (attacker: Attacker, { parts, pings, final, way }) => {
+      const peer = await attacker.open('/world')
+      const call = Buffer.from(`[0,[[1,1,0,"echo",["${'x'.repeat(parts * 3)}"]]]]`)
+      const size = Math.ceil(call.length / parts)
+      for (let i = 0; i < parts; i++) {
+        const part = call.subarray(i * size, (i + 1) * size)
+        const last = final && i === parts - 1
+        peer.write(Buffer.concat([peer.head(i ? 0 : TEXT, part.length, last), part]))
+        attacker.inputs++
+        if (pings) peer.webSocket(PING, 'x'.repeat(i % 126))
+      }
+      if (final) await peer.reply(1).catch(() => {})
+      await endBy(way, peer)
+    }
+  ),
+  'a frame that is longer than it may be': kind(
+    fc.record({
+      kind: fc.constantFrom(TEXT, BINARY),
+      length: fc.constantFrom(2 ** 24, 2 ** 25, 2 ** 31, 2 ** 40),
+      greets: fc.boolean()
+    }),
+    async (attacker: Attacker, { kind, length, greets }) => {
+      const peer = await attacker.open('/world', { greets })
+      attacker.inputs++
+      peer.write(peer.head(kind, length))
+      peer.write(Buffer.alloc(10_000))
+      await turn()
+    }
+  ),
+  'looks for what is private': kind(
+    fc.record({ steps: fc.array(step, { minLength: 10, maxLength: 60 }) }),
+    async (attacker: Attacker, { steps }) => {
+      const peer = await attacker.open('/vault')
+      const given: number[] = []
+      let read = 0
+      for (const { op, at, n, path } of steps) {
+        while (read < peer.messages.length) given.push(...givenIn(peer.messages[read++]!))
+        const target =
+          at === 'root' ? 0 : at === 'given' ? (given.at(-1 - n) ?? 0) : -Math.max(peer.calls - n, 1)
+        const rest =
+          op === Op.call || op === Op.construct ? [[]] : op === Op.set || op === Op.drive ? [1] : []
+        const reply = peer.ask(op, target, op === Op.drive ? (path[0] ?? 'next') : path, ...rest)
+        if (given.length > 0) peer.send([[Op.pull, given.at(-1)!, 0, 100]])
+        // A stream that gives nothing answers nothing.
+        await Promise.race([reply.catch(() => {}), acted(peer)])
+        if (peer.isClosed) return
+      }
+      for (let i = 0; i < 3; i++) await acted(peer)
+    }
+  ),
+  'hands back what it was given': kind(
+    fc.record({ makes: fc.array(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 8 }) }),
+    async (attacker: Attacker, { makes }) => {
+      const peer = await attacker.open('/vault')
+      for (const name of makes) {
+        await peer.call(name).catch(() => {})
+        if (peer.isClosed) return
+        const given = [0, ...new Set(peer.messages.flatMap(givenIn))]
+        // Within a list, to what calls back, and to what was given.
+        peer.send([
+          [Op.call, ++peer.calls, 0, 'echo', [given], [['h', ...given.map((_, i) => [0, i])]]],
+          [Op.call, ++peer.calls, 0, 'tell', [[1, 'callback']], [['f', [0]]]],
+          [Op.call, ++peer.calls, given.at(-1), 'call', [0, 0], [['h', [0], [1]]]]
+        ])
+        await acted(peer)
+      }
+    }
+  ),
+  'counts one by one': kind(
+    fc.record({
+      calls: fc.integer({ min: 1, max: 300 }),
+      size: fc.constantFrom(1, 100, 4000),
+      backwards: fc.boolean()
+    }),
+    async (attacker: Attacker, { calls, size, backwards }) => {
+      const peer = await attacker.open('/world', { counts: false })
+      const text = 'x'.repeat(size)
+      for (let i = 0; i < calls; i++) {
+        peer.send([[Op.call, ++peer.calls, 0, 'echo', [text]]], 0)
+        if (i % 20 === 19) await turn()
+      }
+      await peer.reply(peer.calls).catch(() => {})
+      for (let i = 0; i <= peer.received && !peer.isClosed; i++) {
+        attacker.inputs++
+        peer.text(`[${backwards ? peer.received - i : i}]`)
+      }
+      await acted(peer)
+    }
+  ),
+  'never counts': kind(
+    fc.record({ calls: fc.integer({ min: 1, max: 300 }), size: fc.constantFrom(1, 100, 4000), way: ways }),
+    async (attacker: Attacker, { calls, size, way }) => {
+      const peer = await attacker.open('/world', { counts: false })
+      for (let i = 0; i < calls; i++) {
+        peer.send([[Op.call, ++peer.calls, 0, 'echo', ['x'.repeat(size)]]], 0)
+        if (i % 20 === 19) await turn()
+      }
+      await peer.reply(peer.calls).catch(() => {})
+      await endBy(way, peer)
+    }
+  ),
+  'asks and does not read': kind(
+    fc.record({
+      calls: fc.integer({ min: 1, max: 300 }),
+      size: fc.constantFrom(1, 1000, 60_000),
+      way: ways,
+      reads: fc.boolean()
+    }),
+    async (attacker: Attacker, { calls, size, way, reads }) => {
+      const peer = await attacker.open('/world', { keeps: false })
+      peer.pause()
+      for (let i = 0; i < calls && !peer.isClosed; i++)
+        if (!peer.send([[Op.call, ++peer.calls, 0, 'echo', ['x'.repeat(size)]]], 0)) await turn()
+      if (reads) peer.resume()
+      await endBy(way, peer)
+    }
+  ),
+  'asks for nothing but acknowledgements': kind(
+    fc.record({ asks: fc.integer({ min: 1, max: 500 }), reads: fc.boolean() }),
+    async (attacker: Attacker, { asks, reads }) => {
+      const peer = await attacker.open('/world', { counts: false })
+      if (!reads) peer.pause()
+      for (let i = 0; i < asks; i++) {
+        attacker.inputs++
+        peer.text('[0,1]')
+      }
+      peer.resume()
+      await acted(peer)
+    }
+  ),
+  'gives back nothing, and all of it many times': kind(
+    fc.record({
+      of: fc.constantFrom('promise', 'open', 'numbers', 'signal', 'make'),
+      times: fc.constantFrom(1, 10, 1000, 60_000),
+      receipts: fc.constantFrom(0, 0, 1, 2)
+    }),
+    async (attacker: Attacker, { of, times, receipts }) => {
+      const peer = await attacker.open('/world')
+      const reply = await peer.call(of, 'x'.repeat(1000)).catch(() => undefined)
+      const [id = 1] = reply ? givenIn(reply) : []
+      peer.send([`[13${`,${id},${receipts}`.repeat(times)}]`])
+      peer.send(Array(Math.min(times, 100)).fill([Op.release, id, receipts]))
+      await acted(peer)
+    }
+  ),
+  'pulls what has ended': kind(
+    fc.record({
+      items: fc.integer({ min: 1, max: 20 }),
+      pulls: fc.constantFrom(1, 10, 1000, 60_000),
+      ends: fc.boolean()
+    }),
+    async (attacker: Attacker, { items, pulls, ends }) => {
+      const peer = await attacker.open('/world')
+      const reply = await peer.call('numbers', items)
+      const [id] = givenIn(reply)
+      peer.send([[Op.pull, id, 0, 1000]])
+      if (ends) await peer.until(([op, of]) => op === Op.ended && of === id).catch(() => {})
+      peer.send(Array(pulls).fill([Op.pull, id, ends ? items : 0, 1000]))
+      peer.send(Array(Math.min(pulls, 9)).fill([Op.pull, id, items]))
+      await acted(peer)
+    }
+  ),
+  'flows of its own in one message': kind(
+    fc.record({
+      kind: fc.constantFrom('p', 'i', 'r', 'w', 'a'),
+      count: fc.constantFrom(1, 100, 2000),
+      to: fc.constantFrom('never', 'echo', 'keep', 'walk', 'none'),
+      end: fc.constantFrom('settle', 'items', 'leave'),
+      oneway: fc.boolean()
+    }),
+    async (attacker: Attacker, { kind, count, to, end, oneway }) => {
+      const peer = await attacker.open('/world')
+      const head = oneway ? '14,0' : `1,${++peer.calls}`
+      peer.send([
+        many(`${head},0,"${to}"`, `"${kind}"`, count, i => [i + 1, 'flow', ...(kind === 'r' ? [0] : [])])
+      ])
+      const ids = times(Math.min(count, 50), i => i + 1)
+      if (end === 'settle') peer.send(ids.map(id => [Op.ended, id, id % 2, null]))
+      if (end === 'items') peer.send(ids.map(id => [Op.items, id, 1, [1, 2, 3]]))
+      await acted(peer)
+    }
+  ),
+  'more items than were asked for': kind(
+    fc.record({
+      frames: fc.integer({ min: 1, max: 50 }),
+      items: fc.constantFrom(1, 100, 2000),
+      to: fc.constantFrom('walk', 'keep', 'never')
+    }),
+    async (attacker: Attacker, { frames, items, to }) => {
+      const peer = await attacker.open('/world')
+      peer.send([[Op.call, ++peer.calls, 0, to, [[1, 'iterator']], [['i', [0]]]]])
+      for (let i = 0; i < frames; i++) peer.send([`[20,1,0,[${listOf(items, () => '"xxxx"')}]]`])
+      await acted(peer)
+    }
+  ),
+  'calls that never end': kind(
+    fc.record({ calls: fc.constantFrom(1, 50, 1000), size: fc.constantFrom(0, 1000), way: ways }),
+    async (attacker: Attacker, { calls, size, way }) => {
+      const peer = await attacker.open('/world')
+      peer.send(times(calls, () => [Op.call, ++peer.calls, 0, 'never', ['x'.repeat(size)]]))
+      const first = peer.calls
+      peer.send(
+        times(Math.min(calls, 100), i => [Op.call, ++peer.calls, -(first - i), 'a', ['x'.repeat(size)]])
+      )
+      await acted(peer)
+      await endBy(way, peer)
+    }
+  ),
+  'gives up with any reason': kind(
+    fc.record({
+      reason: fc.constantFrom<readonly unknown[]>(
+        [],
+        [null],
+        [0],
+        [''],
+        [[]],
+        [{ a: 1 }],
+        [null, [['undefined', []]]],
+        [[1, 'fn'], [['f', []]]]
+      ),
+      how: fc.constantFrom('cancel', 'signal', 'throw')
+    }),
+    async (attacker: Attacker, { reason, how }) => {
+      const peer = await attacker.open('/world')
+      if (how === 'signal') {
+        peer.send([[Op.call, ++peer.calls, 0, 'signal', [[1, 'signal']], [['a', [0]]]]])
+        peer.send([[Op.ended, 1, 0, ...reason]])
+      } else if (how === 'cancel') {
+        const id = ++peer.calls
+        peer.send([[Op.call, id, 0, 'listen', []]])
+        peer.send([[Op.cancel, id, ...reason]])
+      } else {
+        const [id] = givenIn(await peer.call('numbers', 9))
+        peer.send([[Op.drive, ++peer.calls, id, 'throw', ...(reason.length ? reason : [null])]])
+      }
+      await acted(peer)
+    }
+  ),
+  'what is dropped unsent': kind(
+    fc.record({
+      name: fc.constantFrom('promise', 'rejected', 'open', 'numbers', 'signal', 'amidst'),
+      how: fc.constantFrom('oneway', 'leaves', 'cancels', 'answer')
+    }),
+    async (attacker: Attacker, { name, how }) => {
+      const peer = await attacker.open('/world')
+      const id = ++peer.calls
+      if (how === 'oneway') peer.send([[Op.oneway, 0, 0, name, [1]]])
+      else if (how === 'cancels')
+        peer.send([
+          [Op.call, id, 0, name, [1]],
+          [Op.cancel, id]
+        ])
+      else peer.send([[Op.call, id, 0, name, [1]]])
+      if (how === 'leaves') return peer.reset()
+      if (how === 'answer') peer.send([[Op.get, ++peer.calls, -id, 'a']])
+      await acted(peer)
+    }
+  ),
+  'refusals that nobody awaits': kind(
+    fc.record({
+      count: fc.constantFrom(1, 100, 3000),
+      name: fc.constantFrom('none', 'a\nb', '\u001b[2J', '\u202e', '\0', 'x'.repeat(5000))
+    }),
+    async (attacker: Attacker, { count, name }) => {
+      const peer = await attacker.open('/world')
+      peer.send(Array(count).fill([Op.oneway, 0, 0, name, []]))
+      await acted(peer)
+    }
+  ),
+  'members that are called to look at a value': kind(
+    fc.record({
+      member: fc.constantFrom(
+        'toJSON',
+        'toString',
+        'valueOf',
+        'then',
+        'inspect',
+        'constructor',
+        '__proto__',
+        'nodeType'
+      ),
+      kind: fc.constantFrom('f', 'o'),
+      deep: fc.boolean()
+    }),
+    async (attacker: Attacker, { member, kind, deep }) => {
+      const peer = await attacker.open('/world')
+      const value = `{"${member}":[1,"fn"],"a":1}`
+      const place = deep ? [0, 'b', member] : [0, member]
+      peer.send([
+        `[1,${++peer.calls},0,"audit",[${deep ? `{"b":${value}}` : value}],[["${kind}",${JSON.stringify(place)}]]]`
+      ])
+      await peer.reply(peer.calls).catch(() => {})
+      // Looking at a value never asks its owner.
+      const asked = peer.messages.find(([op, , target]) => (op === Op.call || op === Op.get) && target === 1)
+      if (asked) throw new Error(`it was asked: ${JSON.stringify(asked)}`)
+    }
+  ),
+  patterns: kind(
+    fc.record({
+      of: fc.constantFrom(
+        '\\p{L}',
+        '(a|b)',
+        '[^a]',
+        '(?:a{9}){9}',
+        '(a+)+',
+        '(?<n>a)',
+        '\\1',
+        '.{1000}',
+        'x'
+      ),
+      times: fc.constantFrom(1, 10, 1000),
+      count: fc.constantFrom(1, 10, 1000),
+      flags: fc.constantFrom('', 'g', 'iu', 'v', 'zz')
+    }),
+    async (attacker: Attacker, { of, times, count, flags }) => {
+      const peer = await attacker.open('/world')
+      const length = Math.min(of.length * times * count, 300_000) / count
+      const text = `/${of.repeat(Math.max(Math.floor(length / of.length), 1))}/${flags}`
+      peer.send([many(`1,${++peer.calls},0,"keep"`, '"regexp"', count, () => text)])
+      await acted(peer)
+    }
+  ),
+  'asks what there is in what is large': kind(
+    fc.record({
+      op: fc.constantFrom(Op.keys, Op.obtain, Op.describe, Op.iterate, Op.get, Op.has),
+      of: fc.constantFrom('large', 'bytes', 'dictionary', 'sparse', 'lists'),
+      times: fc.constantFrom(1, 3)
+    }),
+    async (attacker: Attacker, { op, of, times: count }) => {
+      const peer = await attacker.open('/world')
+      peer.send(times(count, () => [op, ++peer.calls, 0, [of]]))
+      await acted(peer)
+    }
+  ),
+  'keys for what is to run once': kind(
+    fc.record({
+      count: fc.constantFrom(1, 20, 300),
+      size: fc.constantFrom(1, 1000, 20_000),
+      same: fc.boolean()
+    }),
+    async (attacker: Attacker, { count, size, same }) => {
+      const peer = await attacker.open('/world')
+      const value = 'x'.repeat(Math.min(size, 2_000_000 / count))
+      peer.send(
+        times(count, i => [Op.keyed, same ? 'k' : `k${i}`, Op.call, ++peer.calls, 0, 'once', [value]])
+      )
+      await acted(peer)
+    }
+  ),
+  'references without end': kind(
+    fc.record({
+      count: fc.constantFrom(1, 100, 5000),
+      kind: fc.constantFrom('o', 'f'),
+      over: fc.boolean(),
+      to: fc.constantFrom('keep', 'echo', 'none', 'tell')
+    }),
+    async (attacker: Attacker, { count, kind, over, to }) => {
+      const peer = await attacker.open('/world')
+      peer.send([many(`1,${++peer.calls},0,"${to}"`, `"${kind}"`, count, i => [over ? 1 : i + 1, 'it'])])
+      await acted(peer)
+    }
+  )
+}
+
+const choose = (kinds: Record<string, Kind<never, unknown>>, except: readonly string[]): Arbitrary<Attack> =>
+  fc.oneof(
+    ...Object.entries(kinds)
+      .filter(([name]) => !except.includes(name))
+      .map(([name, { params }]) => params.map(params => ({ name, with: params })))
+  )
+const onServers: Record<string, Kind<never, unknown>> = { ...byClients, ...byBoth }
+const onClients: Record<string, Kind<never, unknown>> = { ...byHosts, ...byBoth }
+
+/** Attacks on servers, and on clients, but for those of some names. */
+export const attackOnServer = (except: readonly string[] = []) => choose(onServers, except)
+export const attackOnClient = (except: readonly string[] = []) => choose(onClients, except)
+
+/**
+ * Makes an attack, if it is one on that end.
+ *
+ * @returns how many inputs it was
+ * @throws where the other end did what it must not
+ */
+async function attack(attacker: Attacker, kinds: typeof onServers, { name, with: params }: Attack) {
+  const kind = kinds[name] as unknown as Kind<Attacker, unknown> | undefined
+  if (!kind) return 0
+  try {
+    await kind.run(attacker, params)
+  } finally {
+    await attacker.leave()
+  }
+  return attacker.inputs
+}
+
+export const attackServer = (url: string, made: Attack) => attack(new Client(url), onServers, made)
+export const attackClient = (victim: Victim, sockets: Server, made: Attack) =>
+  attack(new Host(victim, sockets), onClients, made)

@@ -1,0 +1,82 @@
+// A real browser, and a server of what its pages load.
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type Server as WebServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { CHILD_ENV } from './helpers.js'
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+const FLAGS =
+  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking ' +
+  '--disable-component-update --disable-sync --js-flags=--expose-gc'
+
+/* c8 ignore start: which of the two it is depends on the machine. */
+/** Why there is no browser to test with; undefined if there is one. */
+export const noChromium = existsSync(CHROMIUM)
+  ? undefined
+  : `there is no ${CHROMIUM}: install Debian's package chromium, or set CHROMIUM`
+/* c8 ignore stop */
+
+/** A browser with nothing of an earlier one. `await using` closes it. */
+export async function browse(): Promise<BrowserContext & AsyncDisposable> {
+  const profile = await mkdtemp(join(tmpdir(), 'netref-chromium-'))
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    headless: true,
+    args: FLAGS.split(' ')
+  })
+  return Object.assign(context, {
+    async [Symbol.asyncDispose]() {
+      await context.close()
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+    }
+  })
+}
+
+/** What goes wrong in a page from now on: errors that nobody catches, and those on its console. */
+export function errorsOf(page: Page, errors: string[] = []): string[] {
+  page.on('pageerror', error => errors.push(error.message))
+  /* c8 ignore next: only a page that fails says anything there. */
+  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  return errors
+}
+
+/** What a page loads of netref, made as it is for the package. */
+export async function bundle(dir: string): Promise<string> {
+  const file = join(dir, 'netref.js')
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  await promisify(execFile)('npm', ['run', 'build:browser', '--', `--outfile=${file}`], {
+    cwd: root,
+    env: CHILD_ENV
+  })
+  return file
+}
+
+/** The strictest policy under which anything runs at all. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; worker-src 'self'; frame-src 'self'; connect-src 'self'; base-uri 'none'; " +
+  "require-trusted-types-for 'script'"
+
+/** Serves texts, and files, by their path, under the policy. */
+export async function serveFiles(files: Record<string, string | { file: string }>): Promise<WebServer> {
+  const web = createServer(async (request, response) => {
+    const found = files[new URL(request.url!, 'http://x').pathname]
+    const type = request.url!.endsWith('.js') ? 'text/javascript' : 'text/html'
+    response.writeHead(found === undefined ? 404 : 200, {
+      'content-type': `${type}; charset=utf-8`,
+      'content-security-policy': POLICY
+    })
+    response.end(typeof found === 'object' ? await readFile(found.file) : found)
+  }).listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  return web
+}
+
+export const originOf = (web: WebServer): string => `http://127.0.0.1:${(web.address() as AddressInfo).port}`

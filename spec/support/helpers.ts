@@ -1,0 +1,169 @@
+// What all specs share: sessions that must end clean, and a wait for what is to come.
+
+import { Agent } from 'node:http'
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Test } from 'tap'
+import {
+  type Connection,
+  connect,
+  type Pair,
+  type PairOptions,
+  pair,
+  type ServeOptions,
+  type Server,
+  type ServiceSource,
+  type Session,
+  serve
+} from '../../lib/index.js'
+import type { SessionImpl } from '../../lib/session/session.js'
+
+declare const gc: () => void
+
+/** Waits until `holds` does, and no longer than a test may take. */
+export async function until(holds: () => boolean, what = String(holds)): Promise<void> {
+  for (const end = performance.now() + 20_000; performance.now() < end; ) {
+    if (holds()) return
+    await turn()
+  }
+  /* c8 ignore next 2: only a test that fails gets here. */
+  throw new Error(`never came: ${what}`)
+}
+
+/** For programs that specs start: they are compiled by another tool, whose coverage does not merge with tap's. */
+export const CHILD_ENV = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+
+const idle = ({ stats }: Session) =>
+  stats.exports === 0 && stats.imports === 0 && stats.pending === 0 && stats.buffered === 0
+
+/** Asserts that nothing is held and nothing pending on either end once the collector has run. */
+export async function assertClean(t: Test, ...sessions: Session[]): Promise<void> {
+  for (let i = 0; i < 100 && !sessions.every(idle); i++) {
+    // Answers are kept until the other end counts the frame with the reply: a ping carries the count.
+    await Promise.all(sessions.map(session => session.ping().catch(() => 0)))
+    await turn()
+    gc()
+    await turn()
+  }
+  for (const session of sessions) {
+    const { exports, imports, pending, buffered } = session.stats
+    t.same(
+      { exports, imports, pending, buffered },
+      { exports: 0, imports: 0, pending: 0, buffered: 0 },
+      'both tables are empty, nothing pends'
+    )
+  }
+}
+
+/** A session over memory: `use` it; when that is done both ends must be clean. */
+export async function overMemory<T extends object>(
+  t: Test,
+  service: ServiceSource<T>,
+  use: (pair: Pair<T>) => Promise<void>,
+  options: PairOptions = {}
+): Promise<void> {
+  await using joined = pair(service, options)
+  await use(joined)
+  await assertClean(t, joined.session, joined.served)
+}
+
+/** A session over a real socket: `use` it; when that is done both ends must be clean. */
+export async function overSocket<T extends object>(
+  t: Test,
+  service: ServiceSource<T>,
+  use: (conn: Connection<T>, server: Server) => Promise<void>,
+  {
+    client = {},
+    server: serving = {}
+  }: { client?: Parameters<typeof connect>[1]; server?: ServeOptions } = {}
+): Promise<void> {
+  await using server = await serve(service, { port: 0, ...serving })
+  await using conn = connect<T>(server.url, client)
+  await use(conn, server)
+  await assertClean(t, conn.session, ...server.sessions)
+}
+
+/** These steps as an iterator: a record with `next` alone is none. */
+export const iterator = <S extends object>(steps: S) => ({
+  ...steps,
+  [Symbol.asyncIterator]() {
+    return this
+  }
+})
+
+/** What a promise rejects with; if it resolves, an error that says so. */
+export async function rejection(promise: PromiseLike<unknown>): Promise<Error & Record<string, unknown>> {
+  const error = await promise.then(
+    /* c8 ignore next: only a test that fails gets here. */
+    value => new Error(`it resolved, with ${String(value)}`),
+    error => error
+  )
+  return error as Error & Record<string, unknown>
+}
+
+/** A session, whatever it goes over. */
+export interface Joined {
+  /** The root of the serving end. */
+  // biome-ignore lint/suspicious/noExplicitAny: specs of what happens, not of types
+  readonly root: any
+  readonly ours: Session
+  readonly theirs: Session
+  /** Breaks what carries the session. */
+  die(): void
+}
+
+/** An agent for a client, and what breaks the socket that it opened last. */
+export function breakable(): { readonly agent: Agent; die(): void } {
+  const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
+  const open = agent.createConnection.bind(agent)
+  let socket: Socket
+  agent.createConnection = (...args) => {
+    socket = open(...args)
+    return socket
+  }
+  return { agent, die: () => socket.destroy() }
+}
+
+/** Options of both ends; with `resumes: false` a session ends when its socket breaks. */
+interface BothOptions extends PairOptions {
+  readonly resumes?: boolean
+}
+
+/** Over memory, then over a real socket: `use` it; when that is done both ends must be clean. */
+export async function both(
+  t: Test,
+  service: () => object,
+  use: (joined: Joined, t: Test) => Promise<void>,
+  { serving = {}, resumes = true, ...client }: BothOptions = {}
+): Promise<void> {
+  await t.test('over memory', t =>
+    overMemory(
+      t,
+      service(),
+      async ({ root, session, served, transports: [, transport] }) => {
+        const die = () => transport.close({ code: 'connection-lost', message: 'it broke' })
+        await use({ root, ours: session, theirs: served, die }, t)
+      },
+      { serving, ...client }
+    )
+  )
+  await t.test('over a socket', async t => {
+    const { agent, die } = breakable()
+    await overSocket(
+      t,
+      service(),
+      async (conn, server) => {
+        await conn.ping()
+        const [theirs] = server.sessions
+        await use({ root: conn.root, ours: conn.session, theirs: theirs!, die }, t)
+      },
+      {
+        client: { ...client, agent, ...(resumes ? {} : { reconnect: false }) },
+        server: { ...serving, ...(resumes ? {} : { resumeWindow: 0 }) }
+      }
+    )
+  })
+}
+
+/** The class behind a session: for specs that look at what users cannot see. */
+export const implOf = (session: Session): SessionImpl => session as SessionImpl

@@ -1,0 +1,365 @@
+/* c8 ignore start: this is a tool of specs: each of them uses a part of it. */
+// A peer written by hand over a bare socket, as a client or as a server: it sends what no client of ours would, at any byte, and reads as it likes.
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import {
+  formatFrame,
+  formatResumption,
+  parseFrame,
+  parseResumption,
+  type Resumption
+} from '../../lib/protocol/frame.js'
+import { Op, VERSION } from '../../lib/protocol/messages.js'
+import type { Crossed } from './wire.js'
+
+const NO_LIMITS = { jsonBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
+
+/** The hello of a side that takes all that is taken by default. */
+export const hello = (limits: object = {}, ...resumable: unknown[]): Crossed => [
+  Op.hello,
+  VERSION,
+  { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000, ...limits },
+  ...resumable
+]
+
+/** Kinds of WebSocket frames. */
+export const TEXT = 1
+export const BINARY = 2
+export const CLOSE = 8
+export const PING = 9
+export const PONG = 10
+
+/** The head of a WebSocket frame: the mask of a client's is 0, so that the payload follows as it is. */
+export function headOf(kind: number, length: number, final = true, masked = true): Buffer {
+  const extra = length < 126 ? 0 : length < 65_536 ? 2 : 8
+  const head = Buffer.alloc(2 + extra + (masked ? 4 : 0))
+  head[0] = (final ? 0x80 : 0) | kind
+  head[1] = (masked ? 0x80 : 0) | (extra === 0 ? length : extra === 2 ? 126 : 127)
+  if (extra === 2) head.writeUInt16BE(length, 2)
+  if (extra === 8) head.writeBigUInt64BE(BigInt(length), 2)
+  return head
+}
+
+/** A WebSocket frame. */
+export function webSocketFrame(
+  kind: number,
+  payload: string | Uint8Array,
+  final = true,
+  masked = true
+): Buffer {
+  const bytes = Buffer.from(payload as Uint8Array)
+  return Buffer.concat([headOf(kind, bytes.length, final, masked), bytes])
+}
+
+/** The answer to a request that opens a WebSocket. */
+export function upgradeAnswer(request: string): string {
+  const [, key = ''] = /^Sec-WebSocket-Key: (.*?)\r$/im.exec(request) ?? []
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+}
+
+/** The request that opens a WebSocket. */
+export const upgradeRequest = (path = '/', headers: Readonly<Record<string, string>> = {}): string => {
+  const all = {
+    Host: 'localhost',
+    Upgrade: 'websocket',
+    Connection: 'Upgrade',
+    'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+    'Sec-WebSocket-Version': '13',
+    ...headers
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
+}
+
+export interface RawPeerOptions {
+  readonly path?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The address that it connects from: any of 127/8. */
+  readonly from?: string
+  /** Whether it says hello at once. @default true */
+  readonly greets?: boolean
+  /** The session that it carries on, instead of one that it begins. */
+  readonly resumes?: Resumption
+  /** Whether it counts frames and answers when it is asked to count. @default true */
+  readonly counts?: boolean
+  /** Whether it keeps the messages that come. @default true */
+  readonly keeps?: boolean
+}
+
+/** How a WebSocket was closed: 1006 without a close frame. */
+export interface Closing {
+  readonly code: number
+  readonly reason: string
+}
+
+/** What never comes rejects once the socket is closed. */
+export class RawPeer {
+  /** The head of what the other end said before it is a WebSocket: of an answer that refuses, with the body. */
+  answer = ''
+  /** Messages that came, where it keeps them. */
+  readonly messages: Crossed[] = []
+  /** Frames that came and that it sent, counts alone aside. */
+  received = 0
+  sent = 0
+  bytesIn = 0
+  /** The number of its last call. */
+  calls = 0
+  isClosed = false
+  readonly closed: Promise<Closing>
+  #closing: Closing = { code: 1006, reason: '' }
+  readonly #waiting = new Set<{ heard(message: Crossed): void; fail(error: Error): void }>()
+  #chunks: Buffer[] = []
+  #size = 0
+  /** So many bytes have to be there before there is more to read. */
+  #needs = 0
+  #isOpen = false
+  #opened = () => {}
+  #resumed = (_by: Resumption) => {}
+
+  private constructor(
+    readonly socket: Socket,
+    private readonly options: RawPeerOptions,
+    private readonly isServer = false
+  ) {
+    socket.setNoDelay()
+    socket.on('error', () => {})
+    socket.on('data', data => {
+      this.bytesIn += data.length
+      this.#chunks.push(data)
+      this.#size += data.length
+      if (this.#size >= this.#needs) this.#read()
+    })
+    this.closed = new Promise(resolve => {
+      socket.on('close', () => {
+        this.isClosed = true
+        const why = !this.#isOpen ? `refused: ${this.answer}` : `closed: ${Object.values(this.#closing)}`
+        for (const { fail } of this.#waiting) fail(new Error(why))
+        resolve(this.#closing)
+      })
+    })
+  }
+
+  /** A socket on which nothing is said yet. */
+  static async dial(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+    const { hostname, port } = new URL(url)
+    const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replace(/^\[|\]$/g, '')
+    const socket = connect({
+      host,
+      port: Number(port),
+      ...(options.from ? { localAddress: options.from } : {})
+    })
+    await once(socket, 'connect')
+    return new RawPeer(socket, options)
+  }
+
+  /** An open WebSocket. @throws Error with the answer of a server that refuses it */
+  static async open(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+    const peer = await RawPeer.dial(url, options)
+    await peer.upgrade()
+    if (options.resumes) await peer.#resume(options.resumes)
+    else if (options.greets ?? true) peer.send([hello()])
+    return peer
+  }
+
+  /** The server's end of a socket on which nothing is said yet. */
+  static accept(socket: Socket, options: RawPeerOptions = {}): RawPeer {
+    return new RawPeer(socket, options, true)
+  }
+
+  /** Asks for a WebSocket and waits until it is open; as a server it waits until it is asked, and answers. */
+  async upgrade(): Promise<void> {
+    const { path, headers } = this.options
+    const open = new Promise<void>((resolve, fail) => {
+      this.#opened = resolve
+      this.#waiting.add({ heard() {}, fail })
+    })
+    if (!this.isServer) this.write(upgradeRequest(path, headers))
+    await open
+    if (this.isServer) this.write(upgradeAnswer(this.answer))
+  }
+
+  #read(): void {
+    let data = Buffer.concat(this.#chunks, this.#size)
+    for (;;) {
+      const length = this.#isOpen ? this.#readFrame(data) : this.#readAnswer(data)
+      if (length === 0) break
+      data = data.subarray(length)
+    }
+    this.#chunks = data.length > 0 ? [data] : []
+    this.#size = data.length
+  }
+
+  /** Each of these says how many bytes it has read; 0 where not all are there. */
+  #readAnswer(data: Buffer): number {
+    const end = data.indexOf('\r\n\r\n')
+    this.answer = data.toString('latin1')
+    if (end < 0 || !this.answer.startsWith(this.isServer ? 'GET ' : 'HTTP/1.1 101 ')) return 0
+    this.answer = this.answer.slice(0, end)
+    this.#isOpen = true
+    this.#opened()
+    return end + 4
+  }
+
+  #readFrame(data: Buffer): number {
+    this.#needs = 2
+    if (data.length < this.#needs) return 0
+    const short = data[1]! & 127
+    const begin = short < 126 ? 2 : short === 126 ? 4 : 10
+    const start = (this.#needs = begin + (data[1]! & 0x80 ? 4 : 0))
+    if (data.length < start) return 0
+    const length =
+      short < 126 ? short : short === 126 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2))
+    this.#needs = start + length
+    if (data.length < this.#needs) return 0
+    const payload = data.subarray(start, start + length)
+    this.#took(data[0]! & 15, start > begin ? unmask(payload, data.subarray(begin, start)) : payload)
+    this.#needs = 2
+    return start + length
+  }
+
+  #took(kind: number, payload: Buffer): void {
+    if (kind === PING) return void this.webSocket(PONG, payload)
+    if (kind === CLOSE) {
+      if (payload.length >= 2) {
+        this.#closing = { code: payload.readUInt16BE(0), reason: payload.subarray(2).toString() }
+      }
+      this.webSocket(CLOSE, payload)
+      return void this.socket.end()
+    }
+    if (kind !== TEXT && kind !== BINARY) return
+    const data = kind === TEXT ? payload.toString() : payload
+    const resumed = parseResumption('resumed', data)
+    if (resumed) return this.#resumed(resumed)
+    // A client that comes back says who it is before any frame.
+    if (typeof data === 'string' && data.startsWith('["')) return
+    const frame = parseFrame(data, NO_LIMITS)
+    if (frame.alone) {
+      if (frame.asks && this.#counts) this.text(`[${this.received}]`)
+      return
+    }
+    this.received++
+    for (const message of frame.messages as Crossed[]) {
+      if (this.options.keeps ?? true) this.messages.push(message)
+      for (const waiting of this.#waiting) waiting.heard(message)
+    }
+  }
+
+  /** @throws Error where the server knows no such session */
+  async #resume(resumption: Resumption): Promise<void> {
+    const resumed = new Promise<void>((resolve, fail) => {
+      this.#resumed = ({ received }) => {
+        this.sent = received
+        resolve()
+      }
+      this.#waiting.add({ heard() {}, fail })
+    })
+    this.received = resumption.received
+    this.text(formatResumption('resume', resumption))
+    await resumed
+  }
+
+  get #counts() {
+    return this.options.counts ?? true
+  }
+
+  /** Bytes as they are. @returns whether they were taken at once: else `drained` says when there is room */
+  write(bytes: string | Uint8Array): boolean {
+    return this.socket.writable && this.socket.write(bytes)
+  }
+
+  /** Waits while what is written waits to be sent; or until the socket has closed. */
+  async drained(): Promise<void> {
+    if (!this.socket.writableNeedDrain || this.isClosed) return
+    const drained = new Promise<void>(resolve => this.socket.once('drain', resolve))
+    await Promise.race([drained, this.closed])
+  }
+
+  head(kind: number, length: number, final = true): Buffer {
+    return headOf(kind, length, final, !this.isServer)
+  }
+
+  webSocket(kind: number, payload: string | Uint8Array): boolean {
+    return this.write(webSocketFrame(kind, payload, true, !this.isServer))
+  }
+
+  text(text: string): boolean {
+    return this.webSocket(TEXT, text)
+  }
+
+  /** A frame with these messages, each JSON or a value; `received` is what it counts. */
+  send(messages: readonly (Crossed | string)[], received = this.#counts ? this.received : 0): boolean {
+    this.sent++
+    return this.text(`[${received},[${messages.map(textOf).join()}]]`)
+  }
+
+  /** A frame with one message and its ranges of bytes. */
+  sendBytes(message: Crossed | string, ranges: readonly Uint8Array[]): boolean {
+    this.sent++
+    const frame = formatFrame(this.#counts ? this.received : 0, [textOf(message)], new Map([[0, ranges]]))
+    return this.webSocket(BINARY, frame as Uint8Array)
+  }
+
+  /** The first message to come, or that came, that is what is looked for. */
+  until(looked: (message: Crossed) => boolean): Promise<Crossed> {
+    const came = this.messages.find(looked)
+    if (came) return Promise.resolve(came)
+    if (this.isClosed) return Promise.reject(new Error('it is closed'))
+    return new Promise((resolve, fail) => {
+      const waiting = {
+        heard: (message: Crossed) => {
+          if (!looked(message)) return
+          this.#waiting.delete(waiting)
+          resolve(message)
+        },
+        fail
+      }
+      this.#waiting.add(waiting)
+    })
+  }
+
+  reply(id: number): Promise<Crossed> {
+    return this.until(([op, of]) => of === id && (op === Op.result || op === Op.error || op === Op.refused))
+  }
+
+  /** Makes a call. @returns its reply, as it crossed */
+  ask(op: number, target: number, path: unknown, ...rest: readonly unknown[]): Promise<Crossed> {
+    this.send([[op, ++this.calls, target, path, ...rest]])
+    return this.reply(this.calls)
+  }
+
+  call(path: unknown, ...args: readonly unknown[]): Promise<Crossed> {
+    return this.ask(Op.call, 0, path, args)
+  }
+
+  /** Resolves when all that was sent before has been acted on. */
+  async ping(): Promise<void> {
+    this.send([[Op.ping, ++this.calls]])
+    await this.reply(this.calls)
+  }
+
+  /** Reads no more, until `resume()`. */
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  /** Ends with a TCP reset. */
+  reset(): void {
+    this.socket.resetAndDestroy()
+  }
+
+  /** Ends without a close frame. */
+  async end(): Promise<void> {
+    this.socket.destroy()
+    await this.closed
+  }
+}
+
+const unmask = (payload: Buffer, mask: Buffer) => payload.map((byte, i) => byte ^ mask[i & 3]!) as Buffer
+const textOf = (message: Crossed | string) =>
+  typeof message === 'string' ? message : JSON.stringify(message)

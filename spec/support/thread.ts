@@ -1,0 +1,21 @@
+// A thread in which spec/support/fixtures/worker.ts serves.
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { build } from 'esbuild'
+import type { Test } from 'tap'
+import { CHILD_ENV } from './helpers.js'
+
+/** Bundled, for the loaders of this process are not the worker's. */
+export async function thread(t: Test, workerData?: string): Promise<Worker> {
+  const outfile = join(t.testdir({}), `worker-${workerData}.mjs`)
+  await build({
+    entryPoints: [fileURLToPath(new URL('./fixtures/worker.ts', import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external'
+  })
+  return new Worker(outfile, { workerData, env: CHILD_ENV, execArgv: [] })
+}

@@ -1,0 +1,529 @@
+// Whose places strangers may have: none of those who may come back; and how many one address may have.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  connect,
+  type ServeOptions,
+  type Server,
+  type Session,
+  serve,
+  type UpgradeRequest
+} from '../../lib/index.js'
+import type { Resumption } from '../../lib/protocol/frame.js'
+import { networkOf } from '../../lib/server/network.js'
+import { implOf, rejection, until } from '../support/helpers.js'
+import { RawPeer, type RawPeerOptions, upgradeRequest } from '../support/raw-peer.js'
+
+const [HOME, AWAY, STRANGE] = ['127.0.0.2', '127.0.0.3', '127.0.0.4'] as const
+const AWAY_NOW = { message: /^refused: HTTP\/1.1 503 / }
+const REFUSED = { message: /^refused: HTTP\/1.1 503 [\s\S]*\r\nRetry-After: 1\r\n/ }
+
+const start = (options: ServeOptions = {}) => serve({}, { port: 0, ...options })
+const named = (name: string): RawPeerOptions => ({ path: `/?name=${name}` })
+/** Who gives no name is somebody, as all of them are. */
+const authenticate = async (request: UpgradeRequest) => {
+  const name = request.query.get('name')
+  return name === null || { name }
+}
+
+function check(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`it does not hold: ${what}`)
+}
+
+function deferred<T>() {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>(done => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+async function come(server: Server, from: string, options: RawPeerOptions = {}): Promise<RawPeer> {
+  const peer = await RawPeer.open(server.url, { from, ...options })
+  if (!options.resumes && (options.greets ?? true)) await peer.ping()
+  return peer
+}
+
+/** Begins a session and loses its socket. @returns the session, and what it takes to carry it on */
+async function leave(server: Server, from: string, options: RawPeerOptions = {}) {
+  const others = new Set(server.sessions)
+  const peer = await come(server, from, options)
+  const [session] = [...server.sessions].filter(session => !others.has(session))
+  const [, , , token] = await peer.until(([op]) => op === 0)
+  await peer.end()
+  await until(() => session!.state === 'interrupted')
+  return { session: session!, resumes: { token: String(token), received: peer.received } }
+}
+
+t.test(
+  'a stranger does not end a session that waits: who has its address may come back, or begin another',
+  async t => {
+    const told: unknown[] = []
+    const onError = (error: unknown) => told.push(String(error))
+    await using server = await start({ limits: { sessions: 2 }, onError })
+    const first = await leave(server, HOME)
+    const second = await leave(server, AWAY)
+    for (let i = 0; i < 5; i++) t.match(await rejection(come(server, STRANGE)), REFUSED)
+    t.same(told, [
+      'NetrefError: a client was refused: all 2 sessions are taken (limits.sessions); raise it to let more in'
+    ])
+    const back = await come(server, AWAY, { resumes: second.resumes })
+    t.match(await rejection(come(server, AWAY)), REFUSED, 'its place is taken')
+    t.same([first.session.state, second.session.state], ['interrupted', 'open'])
+    const again = await come(server, HOME)
+    t.match(await first.session.closed, {
+      code: 'limit',
+      message: 'another client came, and there may be 2 sessions (limits.sessions)'
+    })
+    await Promise.all([back.end(), again.end()])
+  }
+)
+
+t.test('a client that has a place and says nothing keeps nobody else from coming back', async t => {
+  for (const options of [{}, { authenticate }]) {
+    await using server = await start({ ...options, limits: { sessions: 3 } })
+    const own = await leave(server, HOME, named('ann'))
+    const other = await leave(server, AWAY, named('bob'))
+    const last = await leave(server, STRANGE, named('eve'))
+    const silent = await come(server, STRANGE, { ...named('eve'), greets: false })
+    t.match(await rejection(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
+    const back = await come(server, AWAY, { ...named('bob'), resumes: other.resumes })
+    // The first of an address or an identity, whoever is let in for it, is still there for who has its token.
+    await silent.end()
+    const again = await come(server, STRANGE, { ...named('eve'), resumes: last.resumes })
+    const home = await come(server, HOME, { ...named('ann'), resumes: own.resumes })
+    t.same(
+      [...server.sessions].map(({ state }) => state),
+      ['open', 'open', 'open']
+    )
+    await Promise.all([back.end(), again.end(), home.end()])
+  }
+})
+
+t.test(
+  'who is let in for one session that waits may carry on another: the one gives back its place',
+  async t => {
+    await using server = await start({ limits: { sessions: 2 } })
+    const first = await leave(server, HOME)
+    const second = await leave(server, HOME)
+    const back = await come(server, HOME, { resumes: second.resumes })
+    const again = await come(server, HOME, { resumes: first.resumes })
+    t.same([first.session.state, second.session.state], ['open', 'open'])
+    await Promise.all([back.end(), again.end()])
+  }
+)
+
+t.test('a session that came back does not end for who was let in for its place', async t => {
+  await using server = await start({ limits: { sessions: 2 } })
+  const first = await leave(server, HOME)
+  const second = await leave(server, HOME)
+  const silent = await come(server, HOME, { greets: false })
+  const back = await come(server, HOME, { resumes: first.resumes })
+  silent.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
+  await until(() => second.session.state !== 'interrupted' || silent.isClosed)
+  t.equal(first.session.state, 'open')
+  await Promise.all([back.end(), silent.end()])
+})
+
+t.test(
+  'whatever others do: a session ends for none but its own address, which can always come back',
+  async t => {
+    const act = fc.record({
+      what: fc.constantFrom('begin', 'knock', 'lose', 'comeBack', 'hangUp'),
+      from: fc.constantFrom(HOME, AWAY, STRANGE)
+    })
+    const property = fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 25 }), async acts => {
+      await using server = await start({ limits: { sessions: 3 } })
+      const open: { from: string; peer: RawPeer; session: Session }[] = []
+      const silent: { from: string; peer: RawPeer }[] = []
+      const waiting: { from: string; session: Session; resumes: Resumption }[] = []
+      const takeAt = <T extends { from: string }>(list: T[], from: string) => {
+        const index = list.findIndex(one => one.from === from)
+        return index < 0 ? undefined : list.splice(index, 1)[0]
+      }
+      const lose = async ({ from, peer, session }: (typeof open)[number]) => {
+        const received = peer.received
+        const [, , , token] = await peer.until(([op]) => op === 0)
+        await peer.end()
+        await until(() => session.state !== 'open')
+        waiting.push({ from, session, resumes: { token: String(token), received } })
+      }
+      for (const { what, from } of acts) {
+        const others = waiting.filter(one => one.from !== from && one.session.state === 'interrupted')
+        const before = new Set(server.sessions)
+        if (what === 'begin') {
+          const peer = await come(server, from).catch(() => undefined)
+          const [session] = [...server.sessions].filter(session => !before.has(session))
+          check((session !== undefined) === (peer !== undefined), 'who is let in has a session')
+          if (peer) open.push({ from, peer, session: session! })
+        } else if (what === 'knock') {
+          const peer = await come(server, from, { greets: false }).catch(() => undefined)
+          if (peer) silent.push({ from, peer })
+        } else if (what === 'lose') {
+          const lost = takeAt(open, from)
+          if (lost) await lose(lost)
+        } else if (what === 'hangUp') {
+          const gone = takeAt(silent, from)
+          await gone?.peer.end()
+          await until(() => server.metrics.arriving === silent.length)
+        } else {
+          const mayKnock = silent.filter(one => one.from === from).length
+          const mine = waiting.filter(one => one.from === from && one.session.state === 'interrupted')
+          if (mine.length <= mayKnock) continue
+          const back = takeAt(waiting, from)!
+          if (back.session.state !== 'interrupted') continue
+          const peer = await come(server, from, { resumes: back.resumes })
+          check(String(back.session.state) === 'open', 'it is back')
+          implOf(back.session).end({ code: 'closed', message: 'it has done what it came for' })
+          await peer.closed
+        }
+        check(
+          others.every(({ session }) => session.state === 'interrupted'),
+          'others wait as before'
+        )
+        check(server.sessions.size <= 3, 'there are no more than there may be')
+      }
+      // Nothing is left counted of who has gone.
+      for (const { peer } of [...open, ...silent]) await peer.end()
+      for (const session of server.sessions) implOf(session).end({ code: 'closed', message: 'it is over' })
+      await until(() => server.sessions.size === 0 && server.metrics.arriving === 0)
+      for (const from of [HOME, AWAY, STRANGE]) await come(server, from)
+      t.match(await rejection(come(server, HOME)), REFUSED)
+    })
+    await fc.assert(property, { numRuns: 20 })
+  }
+)
+
+t.test('a session is where its client was last', async t => {
+  await using server = await start({ limits: { sessions: 2 } })
+  const { session, resumes } = await leave(server, HOME)
+  const moved = await come(server, AWAY, { resumes })
+  await moved.end()
+  await until(() => session.state === 'interrupted')
+  const other = await come(server, STRANGE)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  const next = await come(server, AWAY)
+  t.match(await session.closed, { code: 'limit' })
+  await Promise.all([other.end(), next.end()])
+})
+
+t.test(
+  'who has the identity of a session that waits comes from anywhere; all who have none are strangers',
+  async t => {
+    await using server = await start({ authenticate, limits: { sessions: 2 } })
+    const ann = await leave(server, HOME, named('ann'))
+    const nobody = await leave(server, HOME)
+    t.match(await rejection(come(server, STRANGE, named('bob'))), REFUSED)
+    t.match(await rejection(come(server, STRANGE)), REFUSED)
+    const back = await come(server, STRANGE, { ...named('ann'), resumes: ann.resumes })
+    t.match(await rejection(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
+    await back.end()
+    await until(() => ann.session.state === 'interrupted')
+    const again = await come(server, AWAY, named('ann'))
+    t.match(await ann.session.closed, { code: 'limit' })
+    t.equal(nobody.session.state, 'interrupted')
+    await again.end()
+  }
+)
+
+t.test('who is asked for a token is told on the socket that the server is full', async t => {
+  const decide = async (request: UpgradeRequest) => (await request.token()) ?? false
+  await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
+  const peer = await come(server, HOME, { greets: false })
+  peer.text('{"token":"ann"}')
+  peer.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
+  await until(() => server.sessions.size === 1)
+  const [session] = server.sessions
+  await peer.end()
+  await until(() => session!.state === 'interrupted')
+  const bob = connect(server.url, { token: 'bob' })
+  t.match(await bob.closed, { code: 'unavailable', message: /the server has all its sessions already/ })
+  t.equal(session!.state, 'interrupted')
+})
+
+t.test('who is refused has no place of a session while its socket closes', async t => {
+  const tokens: unknown[] = []
+  const decide = async (request: UpgradeRequest) => {
+    const token = await request.token()
+    tokens.push(token)
+    return token === 'ann'
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const one = connect(server.url, { token: 'ann' })
+  await one.ping()
+  const refused = await come(server, STRANGE, { greets: false })
+  refused.socket.pause()
+  refused.text('{"token":"eve"}')
+  await until(() => tokens.includes('eve'))
+  const other = connect(server.url, { token: 'ann' })
+  await other.ping()
+  t.equal(server.metrics.arriving, 1, 'it has not gone')
+  refused.socket.resume()
+  t.match(await refused.closed, { code: 3000 })
+  await Promise.all([one.close(), other.close()])
+})
+
+t.test('of those on whom it is decided at once no more are let in than there are places', async t => {
+  const verdict = deferred<boolean>()
+  const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const first = await come(server, HOME)
+  const coming = [HOME, AWAY].map(from => come(server, from, { path: '/?slow' }))
+  await until(() => server.metrics.arriving === 2)
+  t.match(await rejection(come(server, STRANGE)), REFUSED, 'as many are asked as there may be sessions')
+  verdict.resolve(true)
+  const [second, third] = coming
+  t.match(await rejection(third!), REFUSED)
+  await Promise.all([first.end(), (await second!).end()])
+})
+
+t.test('who waits for `authenticate` has no place of a session', async t => {
+  const verdict = deferred<boolean>()
+  const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
+  await using server = await start({ authenticate: decide, limits: { sessions: 3 } })
+  const open = [await come(server, HOME), await come(server, AWAY)]
+  const slow = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
+  await until(() => server.metrics.arriving === 2)
+  open.push(await come(server, AWAY))
+  verdict.resolve(true)
+  for (const refused of await Promise.all(slow)) t.match(refused, REFUSED)
+  await Promise.all(open.map(peer => peer.end()))
+})
+
+t.test('who has gone when it is decided takes no place', async t => {
+  const verdict = deferred<string>()
+  const decide = async (request: UpgradeRequest) => {
+    if (request.query.has('token')) await request.token()
+    return request.query.has('slow') ? verdict.promise : authenticate(request)
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2, helloMs: 200 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  const other = await come(server, AWAY)
+  const late = rejection(come(server, HOME, { path: '/?slow' }))
+  await until(() => server.metrics.arriving === 1)
+  t.match(await late, AWAY_NOW)
+  const gone = await come(server, HOME, { path: '/?slow&token', greets: false })
+  await gone.end()
+  await until(() => server.metrics.arriving === 0)
+  verdict.resolve('ann')
+  await verdict.promise
+  const back = await come(server, HOME, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  await Promise.all([back.end(), other.end()])
+})
+
+t.test('a client that is refused for want of a place comes again, as it is told', async t => {
+  await using server = await start({ limits: { sessions: 1 } })
+  const first = await come(server, HOME)
+  const message = /503 \(the server has all its sessions already\)/
+  t.match(await connect(server.url).closed, { code: 'unreachable', retryAfter: 1, message })
+  const patient = connect(server.url, { reconnect: { initial: true, delay: 1 } })
+  const ping = patient.ping()
+  await until(() => patient.state === 'connecting')
+  await first.end()
+  const [session] = server.sessions
+  await until(() => session!.state === 'interrupted')
+  implOf(session!).end({ code: 'closed', message: 'it makes room' })
+  await ping
+  await patient.close()
+})
+
+t.test('where `sameIdentity` throws it is told once, and nobody is the same', async t => {
+  const errors: unknown[] = []
+  const sameIdentity = () => {
+    throw new Error('no idea')
+  }
+  const onError = (error: unknown) => errors.push(error)
+  await using server = await start({ authenticate, sameIdentity, onError, limits: { sessions: 2 } })
+  await leave(server, HOME, named('ann'))
+  await leave(server, HOME, named('ann'))
+  t.match(await rejection(come(server, AWAY, named('ann'))), REFUSED)
+  t.match(errors, [{ message: 'no idea' }])
+})
+
+t.test('an identity that is no data is its own where it is the very same', async t => {
+  const users = new Map([['ann', () => 'ann']])
+  const decide = (request: UpgradeRequest) => users.get(request.query.get('name')!) ?? (() => 'somebody')
+  await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  t.match(await rejection(come(server, AWAY)), REFUSED)
+  const back = await come(server, AWAY, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  await back.end()
+})
+
+t.test('who may be coming back is asked for its name though strangers wait to be asked', async t => {
+  const verdict = deferred<void>()
+  let asked = 0
+  const decide = async (request: UpgradeRequest) => {
+    asked++
+    if (request.query.has('slow')) await verdict.promise
+    return authenticate(request)
+  }
+  await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
+  const { session, resumes } = await leave(server, HOME, named('ann'))
+  const strangers = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
+  await until(() => asked === 3)
+  t.match(await rejection(come(server, AWAY)), REFUSED)
+  const back = await come(server, HOME, { ...named('ann'), resumes })
+  t.equal(session.state, 'open')
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.equal(asked, 4)
+  await back.end()
+  await until(() => session.state === 'interrupted')
+  await server.close()
+  verdict.resolve()
+  for (const refused of await Promise.all(strangers)) t.match(refused, AWAY_NOW)
+})
+
+t.test('without a window nobody waits: a place is free when its socket is closed', async t => {
+  await using server = await start({ resumeWindow: 0, limits: { sessions: 1 } })
+  const first = await come(server, HOME)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  await first.end()
+  await until(() => server.sessions.size === 0)
+  const next = await come(server, AWAY)
+  await next.end()
+})
+
+t.test('without a window no more are asked who they are than there may be sessions', async t => {
+  const verdict = deferred<boolean>()
+  const options = { resumeWindow: 0, authenticate: () => verdict.promise, limits: { sessions: 1 } }
+  await using server = await start(options)
+  const first = come(server, HOME)
+  await until(() => server.metrics.arriving === 1)
+  t.match(await rejection(come(server, HOME)), REFUSED)
+  verdict.resolve(true)
+  await (await first).end()
+})
+
+t.test(
+  '64 clients of one address may wait for `authenticate`, and others besides; the proxy is told of once',
+  async t => {
+    const errors: Error[] = []
+    const verdict = deferred<boolean>()
+    const options = {
+      authenticate: () => verdict.promise,
+      onError: (error: unknown) => errors.push(error as Error)
+    }
+    await using server = await start(options)
+    const waiting = Array.from({ length: 64 }, () => come(server, HOME))
+    await until(() => server.metrics.arriving === 64)
+    t.match(await rejection(come(server, HOME)), REFUSED)
+    t.match(await rejection(come(server, HOME)), REFUSED)
+    const other = come(server, AWAY)
+    await until(() => server.metrics.arriving === 65)
+    t.match(errors, [
+      {
+        code: 'limit',
+        message:
+          'a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); if a proxy is there, set trustProxy to tell its clients apart'
+      }
+    ])
+    t.equal(errors.length, 1)
+    verdict.resolve(true)
+    const peers = await Promise.all([...waiting, other, come(server, HOME)])
+    t.equal(server.sessions.size, 66, 'who is let in is not bounded by address')
+    await Promise.all(peers.map(peer => peer.end()))
+  }
+)
+
+t.test('who is never decided on has its place for no longer than helloMs', async t => {
+  let asked = 0
+  const never = () => {
+    asked++
+    return new Promise<never>(() => {})
+  }
+  await using server = await start({ authenticate: never, limits: { helloMs: 300 } })
+  const refused = Array.from({ length: 64 }, () => rejection(come(server, HOME)))
+  for (const error of await Promise.all(refused)) t.match(error, AWAY_NOW)
+  await until(() => server.metrics.arriving === 0)
+  t.match(await rejection(come(server, HOME)), AWAY_NOW)
+  t.equal(asked, 65)
+})
+
+t.test(
+  'sessionsPerAddress bounds the sessions of an address; its own that wait make room, the oldest first',
+  async t => {
+    for (const options of [{}, { authenticate }]) {
+      await using server = await start({ ...options, onError() {}, limits: { sessionsPerAddress: 2 } })
+      const other = await leave(server, AWAY)
+      const first = await leave(server, HOME)
+      const second = await leave(server, HOME)
+      const one = await come(server, HOME)
+      t.match(await first.session.closed, {
+        code: 'limit',
+        message: 'another client came, and there may be 2 sessions of an address (limits.sessionsPerAddress)'
+      })
+      const two = await come(server, HOME, { resumes: second.resumes })
+      t.match(await rejection(come(server, HOME)), REFUSED)
+      t.same([other.session.state, second.session.state], ['interrupted', 'open'])
+      await Promise.all([one.end(), two.end()])
+    }
+  }
+)
+
+t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64', async t => {
+  const errors: unknown[] = []
+  const onError = (error: unknown) => errors.push(error)
+  await using server = await start({ trustProxy: true, onError, limits: { sessionsPerAddress: 1 } })
+  const by = (address: string) => come(server, HOME, { headers: { 'x-forwarded-for': address } })
+  const peers = [await by('203.0.113.1'), await by('203.0.113.2'), await by('2001:db8::1')]
+  t.match(await rejection(by('2001:db8:0:0:1::2')), REFUSED)
+  t.match(await rejection(by('203.0.113.7, 203.0.113.1')), REFUSED)
+  t.match(await rejection(by('::ffff:cb00:7102')), REFUSED, 'IPv4 that is written as IPv6')
+  // What is no address is the proxy's own.
+  peers.push(await by('unknown'))
+  for (const none of ['', 'me', '203.0.113.9, x', `"${'y'.repeat(1000)}"`]) {
+    t.match(await rejection(by(none)), REFUSED)
+  }
+  peers.push(await by('2001:db8:0:1::1'))
+  t.same(errors, [])
+  await Promise.all(peers.map(peer => peer.end()))
+})
+
+t.test('who has no address is not bounded by it', async t => {
+  const web = createServer()
+  const path = join(tmpdir(), `netref-${process.pid}.sock`)
+  web.listen(path)
+  await once(web, 'listening')
+  await using server = await start({ server: web, port: undefined, limits: { sessionsPerAddress: 1 } })
+  const sockets = [0, 1].map(() => createConnection(path))
+  for (const socket of sockets) {
+    socket.write(upgradeRequest())
+    t.match(String(await once(socket, 'data')), /^HTTP\/1.1 101 /)
+  }
+  for (const socket of sockets) socket.destroy()
+  await server.close()
+  web.close()
+})
+
+t.test('whose an address is', async t => {
+  for (const [address, network] of [
+    ['203.0.113.1', '203.0.113.1'],
+    ['203.0.113.1:8080', '203.0.113.1'],
+    ['::ffff:203.0.113.1', '203.0.113.1'],
+    ['0:0:0:0:0:FFFF:cb00:7101', '203.0.113.1'],
+    ['[::ffff:203.0.113.1]:8080', '203.0.113.1'],
+    ['::ffff:0:1', '0.0.0.1'],
+    ['1:0:0:0:0:ffff:cb00:7101', '1:0:0:0::/64'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:1:2::', '2001:db8:1:2::/64'],
+    ['[2001:db8:1:2::9]:443', '2001:db8:1:2::/64'],
+    ['2001:db8::9', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::203.0.113.1', '64:ff9b:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['unknown', undefined],
+    ['203.0.113.1 ', undefined],
+    ['[203.0.113.1', undefined],
+    ['', undefined]
+  ] as const)
+    t.equal(networkOf(address), network)
+})

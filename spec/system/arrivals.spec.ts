@@ -1,0 +1,215 @@
+// Who has not said hello: how little is read of them, for how long they may stay, and that others are served meanwhile.
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { connect, type Reason, serve, type UpgradeRequest } from '../../lib/index.js'
+import { Op } from '../../lib/protocol/messages.js'
+import { Arriving } from '../../lib/server/arriving-socket.js'
+import { HelloBudget } from '../../lib/server/hello-budget.js'
+import { MemoryTransport } from '../../lib/transport/memory.js'
+import { assertClean, until } from '../support/helpers.js'
+import { BINARY, headOf, hello, PING, RawPeer, TEXT, webSocketFrame } from '../support/raw-peer.js'
+
+const service = { size: (bytes: Uint8Array) => bytes.length }
+type Sizes = typeof service
+const MIB = 1 << 20
+/** What Node reads in one go, and once more before it stops. */
+const AHEAD = 256 << 10
+
+const socketOf = (request: UpgradeRequest) => (request.message as IncomingMessage).socket as Socket
+
+/** Sends as much as it can of a frame that is not complete. */
+async function pour(peer: RawPeer, bytes: number): Promise<void> {
+  peer.write(headOf(BINARY, bytes + 1))
+  for (let left = bytes; left > 0 && !peer.isClosed; left -= MIB) {
+    peer.write(Buffer.alloc(Math.min(left, MIB)))
+  }
+}
+
+const kinds: Record<string, (peer: RawPeer) => void> = {
+  'a frame that is not complete': peer => void pour(peer, 16 * MIB),
+  fragments: peer => {
+    for (let i = 0; i < 16_000; i++) peer.write(webSocketFrame(i ? 0 : TEXT, Buffer.alloc(1000), false))
+  },
+  pings: peer => {
+    for (let i = 0; i < 100_000; i++) peer.webSocket(PING, Buffer.alloc(100))
+  },
+  'frames after the token': peer => {
+    peer.text('{"token":"x"}')
+    for (let i = 0; i < 16_000; i++) peer.text(`[0,["${'x'.repeat(1000)}"]]`)
+  }
+}
+for (const [kind, send] of Object.entries(kinds)) {
+  t.test(`until authenticate has decided little is read: ${kind}`, async t => {
+    let socket: Socket | undefined
+    let decide = (_identity: boolean) => {}
+    const authenticate = async (request: UpgradeRequest) => {
+      socket = socketOf(request)
+      await request.token()
+      return new Promise<boolean>(resolve => {
+        decide = resolve
+      })
+    }
+    await using server = await serve(service, { port: 0, authenticate })
+    const peer = await RawPeer.open(server.url, { greets: false })
+    t.equal(server.metrics.arriving, 1)
+    send(peer)
+    await until(() => socket!.bytesRead > 8 << 10 && socket!.isPaused())
+    await new Promise(resolve => setTimeout(resolve, 20))
+    t.ok(socket!.bytesRead < AHEAD, `${socket!.bytesRead}`)
+    decide(false)
+    await peer.end()
+    await until(() => server.metrics.arriving === 0)
+  })
+}
+
+t.test('a first call may be large, with a token and an answer that takes a while', async t => {
+  const authenticate = async (request: UpgradeRequest) => {
+    const token = await request.token()
+    await new Promise(resolve => setTimeout(resolve, 20))
+    return token
+  }
+  await using server = await serve(service, { port: 0, authenticate })
+  await using conn = connect<Sizes>(server.url, { token: 'ada' })
+  t.equal(await conn.root.size(new Uint8Array(12 * MIB)), 12 * MIB)
+  await assertClean(t, conn.session, ...server.sessions)
+})
+
+t.test('a token is at most 8 000 bytes', async t => {
+  const authenticate = (request: UpgradeRequest) => request.token()
+  await using server = await serve(service, { port: 0, authenticate })
+  const conn = connect(server.url, { token: 'é'.repeat(4000) })
+  t.match(await conn.closed, {
+    code: 'unreachable',
+    message: /a token takes 8012 bytes, where 8000 are the most/
+  })
+  await using long = connect(server.url, { token: 'x'.repeat(7980) })
+  await long.ping()
+  const peer = await RawPeer.open(server.url, { greets: false })
+  peer.text(`{"token":"${'x'.repeat(100_000)}"}`)
+  t.match(await peer.closed, { code: 3000, reason: /unauthorized/ })
+})
+
+const idlers: Record<string, (peer: RawPeer) => unknown> = {
+  pings: peer => peer.webSocket(PING, ''),
+  fragments: peer => peer.write(webSocketFrame(peer.sent++ ? 0 : TEXT, '[', false)),
+  'single bytes': peer => peer.write(peer.sent++ ? '0' : headOf(TEXT, 100_000))
+}
+for (const [kind, send] of Object.entries(idlers)) {
+  t.test(`the hello has to come within helloMs, whatever else does: ${kind}`, async t => {
+    await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
+    const peer = await RawPeer.open(server.url, { greets: false })
+    const timer = setInterval(() => send(peer), 5)
+    t.match(await peer.closed, { code: 1009, reason: /no hello within 100 ms/ })
+    clearInterval(timer)
+    t.equal(server.metrics.arriving, 0)
+  })
+}
+
+for (const head of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
+  t.test(`the head of the request has to come within helloMs: ${head.length} characters came`, async t => {
+    await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
+    const peer = await RawPeer.dial(server.url)
+    peer.write(head)
+    await peer.closed
+    t.match(peer.answer, /^HTTP\/1.1 408 /)
+  })
+}
+
+t.test('a first frame without a hello is none', async t => {
+  await using server = await serve(service, { port: 0 })
+  for (const frame of ['[0]', '[0,1]', '[0,[]]']) {
+    const peer = await RawPeer.open(server.url, { greets: false })
+    peer.text(frame)
+    t.match(await peer.closed, { code: 1002, reason: /no hello/ })
+  }
+  t.equal(server.sessions.size, 0)
+})
+
+t.test('who has authenticated has helloMs from when its socket opened', async t => {
+  const authenticate = async (request: UpgradeRequest) => {
+    await request.token()
+    await new Promise(resolve => setTimeout(resolve, 150))
+    return true
+  }
+  await using server = await serve(service, { port: 0, authenticate, limits: { helloMs: 200 } })
+  const peer = await RawPeer.open(server.url, { greets: false })
+  const began = performance.now()
+  peer.text('{"token":"x"}')
+  t.match(await peer.closed, { code: 1009 })
+  t.ok(performance.now() - began < 340)
+})
+
+t.test('all who have not said hello share one bound, and others are served', async t => {
+  const peak = { bytes: 0 }
+  const sockets = new Set<Socket>()
+  const authenticate = (request: UpgradeRequest) => {
+    sockets.add(socketOf(request))
+    return true
+  }
+  await using server = await serve(service, { port: 0, authenticate, limits: { helloBytes: 2 * MIB } })
+  const peers = await Promise.all(
+    Array.from({ length: 20 }, () => RawPeer.open(server.url, { greets: false }))
+  )
+  await Promise.all(peers.map(peer => pour(peer, 8 * MIB)))
+  await until(() => {
+    peak.bytes = [...sockets].reduce((sum, socket) => sum + (socket.destroyed ? 0 : socket.bytesRead), 0)
+    return peak.bytes > 8 * MIB
+  })
+  t.ok(peak.bytes < (8 + 2) * MIB + 20 * AHEAD, `${peak.bytes}`)
+  await using conn = connect<Sizes>(server.url)
+  t.equal(await conn.root.size(new Uint8Array(1000)), 1000)
+  await Promise.all(peers.map(peer => peer.end()))
+  await until(() => server.metrics.arriving === 0)
+  await assertClean(t, conn.session)
+})
+
+t.test('large first calls beyond the bound have their turn, one after the other', async t => {
+  await using server = await serve(service, { port: 0, limits: { helloBytes: MIB } })
+  const peers = await Promise.all(
+    Array.from({ length: 6 }, () => RawPeer.open(server.url, { greets: false }))
+  )
+  const call = [Op.call, 1, 0, ['size'], ['x'.repeat(3 * MIB)]]
+  for (const peer of peers) peer.send([hello(), call])
+  const replies = await Promise.all(peers.map(peer => peer.reply(1)))
+  t.same(replies, Array(6).fill([Op.result, 1, 3 * MIB]))
+  await Promise.all(peers.map(peer => peer.end()))
+})
+
+t.test('who adds to twice as much as may be kept is cut off, who sends little is not', async t => {
+  await using server = await serve(service, { port: 0, limits: { helloBytes: 1 } })
+  const first = await RawPeer.open(server.url, { greets: false })
+  await pour(first, MIB)
+  await until(() => first.socket.bytesWritten > MIB)
+  const peer = await RawPeer.open(server.url, { greets: false })
+  void pour(peer, MIB)
+  t.equal((await peer.closed).code, 1006)
+  t.notOk(first.isClosed)
+  await first.end()
+  const small = await RawPeer.open(server.url, { greets: false })
+  small.send([hello()])
+  await small.ping()
+  await small.end()
+})
+
+t.test('who leaves in the turn in which it is let in has left', async t => {
+  const [near] = MemoryTransport.pair()
+  const socket = Object.assign(near, { watch: () => () => {}, terminate() {} })
+  const arriving = new Arriving(socket, new HelloBudget(MIB), MIB)
+  const told: Reason[] = []
+  arriving.start({ opened() {}, received() {}, closed: reason => told.push(reason) })
+  const reason: Reason = { code: 'connection-lost', message: 'it has gone' }
+  arriving.closed(reason)
+  t.same(told, [])
+  await turn()
+  t.same(told, [reason])
+})
+
+t.test('pings without end are no way to a hello', async t => {
+  const limits = { jsonBytes: 16_384, frameBytes: 16_384 }
+  await using server = await serve(service, { port: 0, limits })
+  const peer = await RawPeer.open(server.url, { greets: false })
+  for (let i = 0; i < 2000; i++) peer.webSocket(PING, Buffer.alloc(100))
+  t.equal((await peer.closed).code, 1006)
+})

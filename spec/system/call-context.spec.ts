@@ -1,0 +1,318 @@
+// Who calls, beyond the first `await` of a handler; and in which context callbacks run.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import {
+  callSession,
+  callSignal,
+  connect,
+  expose,
+  exposed,
+  idempotent,
+  Netref,
+  Service,
+  type Session,
+  serve
+} from '../../lib/index.js'
+import { assertClean, both, overMemory, rejection, until } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+t.setTimeout(120_000)
+
+const OUTSIDE = { message: /^callS\w+\(\): no call of a peer runs here; ask before the first `await`/ }
+
+// First of all: nobody has asked in this process.
+t.test('what the first call of a process asks before its first await holds for the whole of it', t => {
+  const gates: (() => void)[] = []
+  class Home extends Service {
+    async exposed_first() {
+      const session = callSession()
+      await turn()
+      return this.#isStill(session)
+    }
+    async exposed_begun() {
+      await new Promise<void>(resolve => gates.push(resolve))
+      callSession()
+    }
+    async #isStill(session: Session) {
+      await null
+      return callSession() === session && !callSignal().aborted
+    }
+  }
+  return overMemory(t, new Home(), async ({ root }) => {
+    const begun = root.begun()
+    await until(() => gates.length === 1)
+    t.equal(await root.first(), true)
+    gates[0]!()
+    t.match(await rejection(begun), OUTSIDE, 'a call that was under way by then is not followed')
+    t.throws(callSession, OUTSIDE)
+    t.throws(callSignal, OUTSIDE)
+  })
+})
+
+t.test('where items are made, by a generator or a stream, they answer as in a call', async t => {
+  const signals: AbortSignal[] = []
+  const who = (session: Session) => {
+    signals.push(callSignal())
+    return callSession() === session
+  }
+  class Home extends Service {
+    #session!: Session
+    override onConnect(session: Session) {
+      this.#session = session
+    }
+    async *exposed_items() {
+      yield who(this.#session)
+      await turn()
+      yield who(this.#session)
+    }
+    *exposed_steps() {
+      yield who(this.#session)
+      yield who(this.#session)
+    }
+    exposed_stream() {
+      const pull = async (controller: ReadableStreamDefaultController) => {
+        controller.enqueue(who(this.#session))
+        await turn()
+        controller.enqueue(who(this.#session))
+        controller.close()
+      }
+      return new ReadableStream({ pull }, { highWaterMark: 0 })
+    }
+  }
+  for (const window of [1, 16]) {
+    const past: AbortSignal[] = []
+    await both(
+      t,
+      () => new Home(),
+      async ({ root }, t) => {
+        for (const make of ['items', 'steps', 'stream']) {
+          const made = []
+          for await (const item of await Netref.with(root, { window })[make]()) made.push(item)
+          t.same(made, [true, true], make)
+        }
+        t.notOk(signals.some(signal => signal.aborted))
+        past.push(...signals.splice(0))
+      }
+    )
+    t.ok(past.length === 12 && past.every(signal => signal.aborted), 'the end of the session aborts')
+  }
+})
+
+t.test('a server that is closed where items are made does not wait for that', async t => {
+  let close = async (): Promise<void> => {}
+  const items = async function* () {
+    callSession()
+    yield 1
+    await close()
+  }
+  const server = await serve(expose({ items }), { port: 0 })
+  close = () => server.close({ drain: 10_000 })
+  await using conn = connect<Loose>(server.url)
+  await conn.ping()
+  const [theirs] = server.sessions
+  const it = conn.root.items()[Symbol.asyncIterator]()
+  t.match(await it.next(), { value: 1 })
+  t.match(await rejection(it.next()), { code: 'server-closed' })
+  await assertClean(t, conn.session, theirs!)
+})
+
+t.test('callSession() and callSignal() hold for the whole call', t => {
+  const gates: (() => void)[] = []
+  const signals: AbortSignal[] = []
+  const sessions: Session[] = []
+  let late: (() => unknown)[] = []
+  class Home extends Service {
+    async exposed_who(back: Netref<() => Promise<void>>) {
+      await turn()
+      sessions.push(callSession())
+      await back()
+      sessions.push(await this.#deeper())
+    }
+    async #deeper() {
+      await null
+      return callSession()
+    }
+    async exposed_wait() {
+      await new Promise<void>(resolve => gates.push(resolve))
+      signals.push(callSignal())
+      const signal = callSignal()
+      if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve))
+    }
+    async exposed_later() {
+      await turn()
+      late.push(
+        AsyncLocalStorage.bind(() => callSession()),
+        AsyncLocalStorage.bind(() => callSignal())
+      )
+    }
+    exposed_atOnce() {
+      signals.push(callSignal())
+      late.push(AsyncLocalStorage.bind(() => callSignal()))
+    }
+  }
+  return both(
+    t,
+    () => new Home(),
+    async ({ root, ours, theirs }, t) => {
+      sessions.length = signals.length = gates.length = 0
+      const back = async () => {
+        await turn()
+        t.equal(callSession(), ours, 'a callback is called by the other side')
+      }
+      await Promise.all(Array.from({ length: 20 }, () => root.who(back)))
+      t.equal(sessions.length, 40)
+      t.ok(sessions.every(session => session === theirs))
+
+      const [stop, other] = [new AbortController(), new AbortController()]
+      const calls = [stop, stop, other].map(({ signal }) => rejection(Netref.with(root.wait, { signal })()))
+      await until(() => gates.length === 3)
+      gates[0]!()
+      gates[2]!()
+      await until(() => signals.length === 2)
+      stop.abort(new RangeError('enough'))
+      await Promise.all(calls.slice(0, 2))
+      await until(() => signals[0]!.aborted)
+      t.match(signals[0]!.reason, { name: 'RangeError', message: 'enough' })
+      t.equal(signals[1]!.aborted, false, 'another call is none of its business')
+      gates[1]!()
+      await until(() => signals.length === 3)
+      t.match(signals[2]!.reason, { message: 'enough' }, 'who asks after it was given up is told, too')
+      const last = new AbortController()
+      calls.push(rejection(Netref.with(root.wait, { signal: last.signal })()))
+      await until(() => gates.length === 4)
+      last.abort(expose({ why: () => 'enough' }))
+      await calls.at(-1)
+      await ours.ping()
+      gates[3]!()
+      await until(() => signals.length === 4)
+      t.match(signals[3]!.reason, { name: 'AbortError' }, 'but not of a reason with references')
+      other.abort()
+      await Promise.all(calls)
+      await until(() => signals[1]!.aborted)
+
+      await Netref.oneway(root.later)()
+      await until(() => late.length === 2)
+      await root.later()
+      await root.atOnce()
+      const [session, , , signal, another] = late
+      t.equal(session!(), theirs, 'what a call started may ask who it was')
+      for (const ask of [signal!, another!]) t.throws(ask, { message: 'callSignal(): the call is over' })
+      late = []
+    }
+  )
+})
+
+t.test('a session that ends: what it called is told who that was, and that it is over', async t => {
+  let go = () => {}
+  const told = new Promise<void>(resolve => {
+    go = resolve
+  })
+  const heard: unknown[] = []
+  const service = {
+    async wait() {
+      await told
+      heard.push(callSession().state, callSignal().reason)
+    }
+  }
+  const server = await serve(service, { port: 0, resumeWindow: 0 })
+  const conn = connect<typeof service>(server.url)
+  const call = rejection(conn.root.wait())
+  await conn.ping()
+  await conn.close()
+  await call
+  await until(() => server.sessions.size === 0)
+  go()
+  await until(() => heard.length === 2)
+  t.match(heard, ['closed', { name: 'SessionEndedError' }])
+  await assertClean(t, conn.session)
+  await server.close()
+})
+
+const current = new AsyncLocalStorage<string>()
+
+t.test('what a call hands over runs in its context, each time in a copy of that', t => {
+  const kept: Loose[] = []
+  class Home extends Service {
+    exposed_keep(...things: unknown[]) {
+      kept.push(...things)
+      return things.length
+    }
+    exposed_call(fn: Loose) {
+      return fn()
+    }
+    async exposed_read(items: AsyncIterable<unknown>) {
+      const read: unknown[] = []
+      for await (const item of items) read.push(item)
+      return read
+    }
+    exposed_make() {
+      return () => current.getStore()
+    }
+  }
+  return both(
+    t,
+    () => new Home(),
+    async ({ root, theirs }, t) => {
+      kept.length = 0
+      const who = () => current.getStore()
+      const enter = () => current.enterWith('entered')
+      const later = async () => {
+        await turn()
+        return who()
+      }
+      for (const name of ['ann', 'bob'])
+        await current.run(name, () => root.keep(() => current.getStore(), expose({ who, later, enter })))
+      const called: unknown[] = []
+      for (const [fn, observer] of [kept.slice(0, 2), kept.slice(2)] as Loose[][]) {
+        await observer!.enter()
+        called.push(await fn!(), await observer!.who(), await observer!.later())
+      }
+      t.same(called, ['ann', 'ann', 'ann', 'bob', 'bob', 'bob'])
+
+      t.equal(await current.run('carl', () => root.call(who)), 'carl')
+      const shared = await Promise.all([current.run('dora', () => root.keep(who)), root.keep(who)])
+      t.same(shared, [1, 1])
+      t.equal(await kept.at(-1)!(), undefined, 'of a function that was handed over twice, the last call')
+      function* items() {
+        for (let i = 0; i < 3; i++) yield current.getStore()
+      }
+      async function* slowly() {
+        for (let i = 0; i < 3; i++) {
+          await turn()
+          yield current.getStore()
+        }
+      }
+      for (const make of [items, slowly])
+        t.same(await current.run('emil', () => root.read(make())), ['emil', 'emil', 'emil'])
+      t.equal(
+        await (await current.run('ours', () => root.make()))(),
+        undefined,
+        'not what a call answers with'
+      )
+      t.ok(theirs.stats.imports > 0)
+      for (const thing of kept.splice(0)) Netref.release(thing)
+    }
+  )
+})
+
+t.test('a call that is made again in another session hands over in its own context again', async t => {
+  let called = 0
+  class Home extends Service {
+    @exposed @idempotent use(fn: Netref<() => string | undefined>): unknown {
+      called++
+      return called === 1 ? new Promise(() => {}) : fn()
+    }
+  }
+  const one = await serve(Home, { port: 0, resumeWindow: 0 })
+  const conn = connect<Home>(one.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
+  const call = current.run('ann', () => conn.root.use(() => current.getStore()))
+  await until(() => called === 1)
+  const port = Number(new URL(one.url).port)
+  await one.close()
+  const two = await serve(Home, { port })
+  t.equal(await call, 'ann')
+  await assertClean(t, conn.session, ...two.sessions)
+  await conn.close()
+  await two.close()
+})

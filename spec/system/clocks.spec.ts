@@ -1,0 +1,142 @@
+// Clocks of tests (Jest, Vitest, Sinon): what they put in the place of timers stands still, and nothing waits for it.
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { connect, Netref, Results, Service, serve } from '../../lib/index.js'
+import { clock } from '../../lib/util/clock.js'
+import { Door } from '../support/door.js'
+import { assertClean, CHILD_ENV, overMemory, until } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+t.test('everything goes on while the clock of a test stands still', async t => {
+  const program = fileURLToPath(new URL('../support/fixtures/frozen-clock.ts', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program], {
+    env: CHILD_ENV
+  })
+  const done = '5000 4498500 3000000 3000000 30000 Error: nobody awaits it'
+  t.equal(stdout, `socket ${done}\nmemory ${done}\nlate server-closed\n`)
+})
+
+/** Sets the clock of the wall by so many hours, from what it is in truth. */
+function wallClock(t: Test): (hours: number) => void {
+  const { now } = Date
+  let ahead = 0
+  const wall = () => now() + ahead
+  const { wall: real } = clock
+  clock.wall = wall
+  t.intercept(Date, 'now', { value: wall })
+  t.teardown(() => {
+    clock.wall = real
+  })
+  return hours => {
+    ahead = hours * 3_600_000
+  }
+}
+
+class Shop {
+  paid = 0
+  settle: (() => void)[] = []
+  exposed_pay(): number {
+    return ++this.paid
+  }
+  exposed_payLater(): Promise<number> {
+    return new Promise(resolve => this.settle.push(() => resolve(++this.paid)))
+  }
+  exposed_wait(): Promise<void> {
+    return new Promise(() => {})
+  }
+}
+
+t.test(
+  'the clock of the wall is set on and back by hours, and no span of time is longer or shorter',
+  async t => {
+    const set = wallClock(t)
+    const shop = new Shop()
+    const server = await serve(shop, {
+      port: 0,
+      authenticate: () => 'ann',
+      results: new Results(),
+      heartbeat: 200,
+      limits: { helloMs: 5000 }
+    })
+    const door = await Door.before(server.url)
+    const conn = connect<Shop>(door.url, { heartbeat: 200, reconnect: { delay: 20, maxDelay: 20 } })
+    const events: string[] = []
+    conn.on('interrupted', () => events.push('interrupted'))
+    conn.on('resumed', () => events.push('resumed'))
+    const pay = Netref.with(conn.root.pay, { key: 'order 1' })
+    t.equal(await pay(), 1)
+    for (const hours of [24, -24, 0]) {
+      set(hours)
+      t.equal(await pay(), 1, 'its outcome is kept')
+      // Both ends ask, and are answered.
+      const { bytesIn, bytesOut } = conn.stats
+      await until(() => conn.stats.bytesIn > bytesIn && conn.stats.bytesOut > bytesOut)
+    }
+    t.same(events, [])
+    const later = Netref.with(conn.root.payLater, { key: 'order 2' })
+    for (const hours of [24, -24]) {
+      const calls = [later(), later()]
+      await until(() => shop.settle.length === 1)
+      door.is = 'shut'
+      door.cut()
+      await until(() => conn.state === 'interrupted' && [...server.sessions][0]!.state === 'interrupted')
+      set(hours)
+      const { knocks } = door
+      await until(() => door.knocks > knocks + 2)
+      door.open()
+      await until(() => conn.state === 'open')
+      shop.settle.pop()?.()
+      t.same(await Promise.all(calls), [2, 2], 'it ran once')
+      shop.settle.push(() => {})
+    }
+    t.same(events, ['interrupted', 'resumed', 'interrupted', 'resumed'])
+    t.equal(shop.paid, 2)
+    await assertClean(t, conn.session, ...server.sessions)
+    conn.root.wait().catch(() => {})
+    await conn.ping()
+    const began = performance.now()
+    const closed = server.close({ drain: 50 })
+    set(-48)
+    await closed
+    t.ok(performance.now() - began < 10_000, 'a drain ends')
+    await conn.close()
+    await door.close()
+  }
+)
+
+class Echo extends Service {
+  exposed_echo = (value: unknown) => value
+}
+
+t.test('a date that such a clock made is a date', async t => {
+  const RealDate = Date
+  /** As Sinon has it, and Jest and Vitest with it. */
+  const clockDate = () =>
+    class ClockDate extends RealDate {
+      constructor(...time: [number]) {
+        super(...time)
+        Object.defineProperty(this, 'constructor', { value: RealDate, enumerable: false })
+      }
+    }
+  /** As Vitest has it for `vi.setSystemTime` alone. */
+  class MockDate extends RealDate {}
+  class Day extends RealDate {}
+  await overMemory(t, Echo, async ({ root }) => {
+    const { echo } = root as Loose
+    for (const Type of [clockDate(), MockDate]) {
+      globalThis.Date = Type as never
+      const made = new Date(5)
+      const back = await echo(made)
+      t.ok(back instanceof Type && back !== made, Type.name)
+      globalThis.Date = RealDate
+      t.equal(back.getTime(), 5)
+      t.ok(back instanceof Date)
+    }
+    const early = new (clockDate())(7)
+    t.not(await echo(early), early, 'made under that clock, sent when it is gone')
+    const day = new Day(5)
+    t.equal(await echo(day), day, 'a class of a program’s own stays home')
+  })
+})

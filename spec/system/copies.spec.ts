@@ -1,0 +1,272 @@
+// Two copies of netref in one program: this one, and one that is bundled from the same sources.
+import { readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import t from 'tap'
+import { z } from 'zod'
+import * as ours from '../../lib/index.js'
+import { nameOfThis, otherCopies, PACKAGE_VERSION } from '../../lib/util/copies.js'
+import { assertClean, overMemory, rejection } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+const file = `${t.testdir()}/other.mjs`
+await build({
+  entryPoints: ['lib/index.ts'],
+  bundle: true,
+  outfile: file,
+  format: 'esm',
+  platform: 'node',
+  external: ['ws', 'superjson']
+})
+const other: typeof ours = await import(pathToFileURL(file).href)
+
+const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+/** Both versions, and where both are. */
+const names = (first: string, second: string) => {
+  const name = (place: string) => `${version} at [^ ;]*${place.replaceAll('.', '\\.')}`
+  return new RegExp(`${name(first)}; this one is ${name(second)}`)
+}
+const OTHER_AND_THIS = names('other.mjs', 'lib/util/copies.ts')
+const THIS_AND_OTHER = names('lib/util/copies.ts', 'other.mjs')
+
+t.equal(PACKAGE_VERSION, version, 'the version is that of the package')
+
+t.test('what one copy says of objects and members holds in sessions of the other', async t => {
+  for (const [says, holds] of [
+    [other, ours],
+    [ours, other]
+  ] as const) {
+    class Account {
+      total = 5
+      @says.exposed balance() {
+        return this.total
+      }
+      @says.exposed(z.tuple([z.number().positive()])) pay(amount: number) {
+        this.total += amount
+        return this.total
+      }
+      @says.exposed({ if: () => false }) seize() {}
+      hidden() {}
+    }
+    const record = says.expose({ a: 1, b: 2, [Symbol.for('c')]: 3 }, { read: ['a', Symbol.for('c')] })
+    await using joined = holds.pair(says.expose({ account: () => new Account(), record: () => record }))
+    const root = joined.root as Loose
+    const account = await root.account()
+    t.equal(await account.balance(), 5)
+    t.equal(await account.pay(2), 7)
+    for (const [name, code] of [
+      ['seize', 'not-exposed'],
+      ['hidden', 'not-exposed'],
+      ['pay', 'invalid-arguments']
+    ] as const) {
+      const error = await rejection(account[name](-1))
+      t.equal(error.code, code, name)
+      if (name === 'pay') t.ok(error instanceof holds.ArgumentsError, 'an error of the other is one of this')
+    }
+    const found = await root.record()
+    t.equal(await found.a, 1, 'a plain object by reference')
+    t.equal(await holds.Netref.get(found, Symbol.for('c')), 3)
+    t.match(await rejection(found.b), { code: 'not-exposed' })
+    for (const ref of [account, found]) holds.Netref.release(ref)
+    await assertClean(t, joined.session as never, joined.served as never)
+  }
+})
+
+t.test('classes that were registered with one travel with the other', async t => {
+  class Money {
+    constructor(readonly cents: number) {}
+  }
+  class Broke extends Error {}
+  other.registerType(Money, { name: 'Money', encode: m => m.cents, decode: cents => new Money(cents) })
+  other.registerError(Broke)
+  await overMemory(t, { echo: (value: unknown) => value }, async ({ root }) => {
+    const { echo } = root as Loose
+    const money = new Money(3)
+    const back = await echo(money)
+    t.ok(back instanceof Money && back !== money)
+    t.ok((await echo(new Broke('no'))) instanceof Broke)
+    const bytes = other.Netref.transfer(new Uint8Array([1, 2]))
+    t.same(await echo(bytes), new Uint8Array([1, 2]))
+    t.equal(bytes.length, 0, 'given up with the other')
+  })
+})
+
+/** What is at home behind the sessions of one copy. */
+class Shop {
+  name = 'shop'
+  items = ours.expose(['a', 'b'])
+  lent: unknown
+  add = (a: number, b: number) => a + b
+  call(use: (n: number) => unknown, n: number) {
+    return use(n)
+  }
+  echo = (value: unknown) => value
+  log(line: string) {
+    this.lent = line
+  }
+  fail() {
+    throw Object.assign(new RangeError('no'), { code: 'E_NO' })
+  }
+  async *count(n: number) {
+    for (let i = 0; i < n; i++) yield i
+  }
+  Point = class {
+    constructor(readonly x: number) {}
+  }
+}
+
+t.test('a netref of the other copy is passed on as a reference', async t => {
+  for (const [far, near] of [
+    [other, ours],
+    [ours, other]
+  ] as const) {
+    const shop = new Shop()
+    const free = { allowPublicAttrs: true, allowSetAttrs: true }
+    await using behind = far.pair({ shop: () => shop }, { serving: free })
+    await using before = near.pair({
+      keep: (value: unknown) => value,
+      run: (use: Loose, ...args: unknown[]) => use(...args)
+    })
+    const root = before.root as Loose
+    const netref: Loose = await (behind.root as Loose).shop()
+    t.ok(near.Netref.is(netref), 'it is one')
+    t.equal(await root.keep(netref), netref, 'it comes home as itself')
+    /** What it is at the other end of the session it was passed through. */
+    const through = (use: (netref: Loose) => unknown) => root.run(near.expose(use), netref)
+    let seen: Loose
+    await overBoth(async (passed: Loose) => {
+      seen = near.Netref
+      t.equal(await passed.name, 'shop')
+      t.equal(await passed.add(1, 2), 3)
+      t.equal(await passed.call((n: number) => n * 2, 4), 8, 'a callback through both')
+      const mine = { at: 'home' }
+      near.expose(mine)
+      t.equal(await passed.echo(mine), mine, 'what is given comes back as itself')
+      t.match(await rejection(passed.fail()), { name: 'RangeError', message: 'no', code: 'E_NO' })
+      t.match(await rejection(passed.none()), { code: 'not-exposed' })
+      t.equal(await (await new passed.Point(5)).x, 5)
+      await seen.set(passed, 'name', 'store')
+      t.equal(shop.name, 'store')
+      shop.name = 'shop'
+      t.equal(await seen.has(passed, 'add'), true)
+      t.equal(await seen.has(passed, '_add'), false)
+      t.ok((await seen.keys(passed)).includes('log'))
+      t.same(await seen.obtain(passed.items), ['a', 'b'])
+      const items: unknown[] = []
+      for await (const item of passed.items) items.push(item)
+      for await (const item of passed.count(3)) items.push(item)
+      t.same(items, ['a', 'b', 0, 1, 2])
+      await seen.oneway(passed.log)('line')
+      await passed.name
+      t.equal(shop.lent, 'line')
+      const add = await passed.add
+      t.equal(await add(2, 3), 5, 'a function of it')
+      const controller = new AbortController()
+      controller.abort('enough')
+      t.equal(await rejection(seen.with(passed, { signal: controller.signal }).add(1, 2)), 'enough')
+    })
+    async function overBoth(use: (passed: Loose) => Promise<void>): Promise<void> {
+      await using middle = near.pair({ get: () => netref })
+      await use(await (middle.root as Loose).get())
+    }
+    t.equal(await through(passed => passed === netref), true)
+    const pending = (behind.root as Loose).shop()
+    t.match(await rejection(root.keep(pending)), { code: 'unsendable', message: /await it first/ })
+    t.match(await rejection(root.keep(netref.add)), { code: 'unsendable', message: /await it first/ })
+    await pending
+    far.Netref.release(netref)
+    t.match(await rejection(through(passed => passed.add(1, 2))), { code: 'released' })
+  }
+})
+
+t.test('errors tell of both copies', async t => {
+  await using joined = other.pair({ get: () => other.expose({}) })
+  const netref = await (joined.root as Loose).get()
+  t.throws(() => ours.Netref.release(netref), OTHER_AND_THIS)
+  t.match((await rejection(ours.Netref.set(netref, 'a' as never, 1 as never))).message, OTHER_AND_THIS)
+  t.throws(() => ours.expose(netref), /is remote: its home exposes it/)
+  const mine = ours.pair({ get: () => ours.expose({}) })
+  const own = await (mine.root as Loose).get()
+  t.throws(() => other.Netref.release(own), THIS_AND_OTHER)
+
+  class Far extends other.Service {
+    override onConnect(): void {}
+    exposed_session = () => ours.callSession()
+  }
+  t.throws(() => ours.pair(Far), OTHER_AND_THIS)
+  t.throws(() => ours.pair(new Far()), /^Far extends the Service of another copy of netref/)
+  t.throws(() => ours.pair(new (class extends other.Service {})()), /^the service extends the Service of/)
+  await t.rejects(ours.serve(Far, { port: 0 }), OTHER_AND_THIS)
+  await t.rejects(other.serve(class extends ours.Service {}, { port: 0 }), THIS_AND_OTHER)
+  const errors: Error[] = []
+  const onError = (error: unknown) => void errors.push(error as Error)
+  const failing = ours.pair(() => new Far(), { serving: { onError } })
+  t.equal((await failing.closed).code, 'service-failed')
+  t.match(errors[0]?.message, OTHER_AND_THIS)
+
+  await using served = other.pair(Far)
+  const asked = await rejection((served.root as Loose).session())
+  t.match(
+    asked.message,
+    /^callSession\(\): no call of a peer runs here \(there are 2 copies of netref in this program: /
+  )
+  t.match(asked.message, /0 at .*lib\/util\/copies\.ts, .* at .*other\.mjs\); ask before/)
+
+  const { root } = mine as Loose
+  t.match(await rejection(root.get(joined.session)), {
+    message: /args\[0\] is a Session, which cannot be sent/
+  })
+  await mine.close()
+})
+
+t.test('hooks of a service of the other copy are no members', async t => {
+  class Far extends other.Service {
+    override onConnect(): void {}
+    hello = () => 'hello'
+  }
+  const far = new Far()
+  await overMemory(
+    t,
+    { get: () => ours.expose(far) },
+    async ({ root }) => {
+      const { get } = root as Loose
+      t.equal(await get().hello(), 'hello')
+      t.match(await rejection(get().onConnect()), { code: 'not-exposed' })
+    },
+    { serving: { allowPublicAttrs: true } }
+  )
+})
+
+t.test('the name of a copy, whatever a program makes of stacks', t => {
+  const { prepareStackTrace } = Error
+  const named: string[] = []
+  for (const make of [
+    () => 5,
+    () => 'Error\n    at load (C:\\My Programs\\netref.js:1:2)\n    at other (x.js:3:4)',
+    () => 'load@http://localhost/netref.js:1:2\nother@http://localhost/x.js:3:4',
+    () => {
+      throw new Error('none')
+    }
+  ]) {
+    Error.prepareStackTrace = make
+    named.push(nameOfThis())
+  }
+  Error.prepareStackTrace = prepareStackTrace
+  t.same(named, [
+    `${version} at a place unknown`,
+    `${version} at C:\\My Programs\\netref.js`,
+    `${version} at http://localhost/netref.js`,
+    `${version} at a place unknown`
+  ])
+  t.end()
+})
+
+t.test('a copy that was collected has no name any more', async t => {
+  const { 'copies/1': copies } = (globalThis as Loose)[Symbol.for('netref')]
+  const collected = { deref: () => undefined }
+  const told = otherCopies()
+  t.match(told, /there are 2 copies/)
+  copies.add(collected)
+  t.equal(otherCopies(), told)
+  copies.delete(collected)
+})

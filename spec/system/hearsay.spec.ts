@@ -1,0 +1,230 @@
+// What one client hears of another where a call of the server's to that one fails: that it failed, and no more.
+import { once } from 'node:events'
+import { type AddressInfo, createServer, connect as dial } from 'node:net'
+import { inspect } from 'node:util'
+import t, { type Test } from 'tap'
+import {
+  ArgumentsError,
+  callSignal,
+  connect,
+  exposed,
+  LimitError,
+  Netref,
+  Service,
+  SessionEndedError,
+  type StandardSchema,
+  serve
+} from '../../lib/index.js'
+import { assertClean, breakable, rejection, until } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+const SECRET = 'the-secret'
+const TOLD = /the-secret|127\.0\.0\.1|::1|the client at/
+
+/** It takes nothing, and quotes what it did not take. */
+const nothing: StandardSchema<unknown[]> = {
+  '~standard': {
+    version: 1,
+    vendor: 'spec',
+    validate: args => ({ issues: [{ message: `not ${args}`, path: [0, String(args)] }] })
+  }
+}
+
+class Person extends Service {
+  asked = 0
+  hidden() {}
+  @exposed later(_: unknown) {
+    this.asked++
+    return once(callSignal(), 'abort')
+  }
+  @exposed echo(value: unknown) {
+    return { value }
+  }
+  @exposed(nothing) strict(...args: unknown[]) {
+    return args
+  }
+  /** Fails as its own call to the server does. */
+  @exposed relay(to: Loose) {
+    return to.hidden(SECRET)
+  }
+  @exposed relayLate(to: Loose) {
+    return Netref.with(to.later, { timeout: 1 })(SECRET)
+  }
+}
+
+/** Ways in which a call of the server's to a client fails. */
+const WAYS: Record<string, (other: Loose) => unknown> = {
+  refused: other => other.hidden(SECRET),
+  'named by it': other => other[SECRET](),
+  late: other => Netref.with(other.later, { timeout: 1 })(SECRET),
+  unsendable: other => other.echo({ [SECRET]: Symbol(SECRET) }),
+  invalid: other => other.strict(SECRET),
+  'refused there': other => other.relay(new Person()),
+  'late there': other => other.relayLate(new Person()),
+  'on an answer': async other => {
+    const answer = other.echo(SECRET)
+    await answer
+    await answer.missing()
+  },
+  'a change': async other => {
+    other.echo(SECRET).name = 1
+  },
+  'a release': async other => Netref.release(other.echo(SECRET))
+}
+
+/** Ways in which what it fails with gets to somebody. */
+const ROUTES: Record<string, (failing: Promise<unknown>, listener: Loose) => unknown> = {
+  thrown: failing => failing,
+  'as a cause': failing =>
+    failing.catch(cause => {
+      throw new Error('it failed', { cause })
+    }),
+  'among others': failing => Promise.any([failing]),
+  'as a result': failing => failing.catch(error => [error]),
+  'in a promise': failing => ({ promise: failing }),
+  'as an argument': async (failing, listener) => listener(await rejection(failing)),
+  'as a reason': async (failing, listener) => {
+    const controller = new AbortController()
+    const heard = listener(controller.signal)
+    controller.abort(await rejection(failing))
+    return heard
+  }
+}
+
+let guest: Loose
+class Hall extends Service {
+  @exposed enter(other: unknown) {
+    guest = other
+  }
+  @exposed ask(way: string, route: string, listener: unknown) {
+    const failing = Promise.resolve().then(() => WAYS[way]!(guest))
+    return ROUTES[route]!(failing, listener)
+  }
+  @exposed items(way: string) {
+    return (async function* () {
+      yield await WAYS[way]!(guest)
+    })()
+  }
+  @exposed wait() {
+    return guest.later(SECRET)
+  }
+  @exposed send(length: number) {
+    return guest.echo(SECRET + 'x'.repeat(length))
+  }
+}
+
+/** A way to a server on which all that it says is kept. */
+async function overhear(to: string) {
+  let said = ''
+  const proxy = createServer(socket => {
+    const onward = dial(Number(new URL(to).port), '127.0.0.1')
+    onward.on('data', data => {
+      said += data.toString('latin1')
+    })
+    socket.pipe(onward).pipe(socket)
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  return {
+    url: `ws://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    said: () => said,
+    [Symbol.asyncDispose]: async () => void proxy.close()
+  }
+}
+
+interface Party {
+  readonly first: Loose
+  readonly second: Loose
+  readonly person: Person
+  /** The session with the first client, at the server. */
+  readonly theirs: Loose
+  said(): string
+  die(): void
+}
+
+/** Two clients at one server: the first one has handed over an object, and what the second one hears is kept. */
+async function party(t: Test, serving: object, use: (party: Party) => Promise<void>): Promise<void> {
+  await using server = await serve(Hall, { port: 0, exposeStacks: true, ...serving })
+  await using way = await overhear(server.url)
+  const { agent, die } = breakable()
+  const person = new Person()
+  await using first: Loose = await connect(server.url, { agent, reconnect: false, exposeStacks: true })
+  await first.root.enter(person)
+  const [theirs] = server.sessions
+  await using second: Loose = await connect(way.url)
+  await use({ first, second, person, theirs, said: way.said, die })
+  guest = undefined
+  await assertClean(t, first.session, second.session, ...server.sessions)
+}
+
+/** All there is to an outcome, and to what is heard beside it. */
+async function everything(root: Loose, way: string, route: string): Promise<string> {
+  const heard: unknown[] = []
+  const listener = async (told: Loose) => {
+    if (told instanceof AbortSignal && !told.aborted) await once(told, 'abort')
+    heard.push(told instanceof AbortSignal ? told.reason : told)
+  }
+  const outcome = await root.ask(way, route, listener).catch((error: unknown) => error)
+  if (outcome?.promise) heard.push(await rejection(outcome.promise))
+  return inspect([outcome, heard], { depth: null, showHidden: true })
+}
+
+t.test('what a call to one client fails with tells another nothing of it', t =>
+  party(t, {}, async ({ first, second, said }) => {
+    for (const way of Object.keys(WAYS)) {
+      for (const route of Object.keys(ROUTES)) {
+        const outcome = await everything(second.root, way, route)
+        t.notMatch(outcome, TOLD, `${way}, ${route}`)
+        t.match(
+          outcome,
+          /a call of the peer's own failed \([\w-]+\)/,
+          `${way}, ${route}: that it failed is told`
+        )
+      }
+      t.match(
+        await rejection((await second.root.items(way)).next()),
+        { message: /own failed/ },
+        `${way}: an item`
+      )
+    }
+    t.notMatch(said(), TOLD, 'nothing is on the wire')
+    const invalid = await rejection(second.root.ask('invalid', 'thrown'))
+    t.ok(invalid instanceof ArgumentsError)
+    t.match(invalid, { code: 'invalid-arguments', issues: [] })
+    t.match(await rejection(second.root.ask('late', 'thrown')), { name: 'TimeoutError', code: 23 })
+    t.match(await everything(first.root, 'refused', 'thrown'), SECRET, 'who was called is told all of it')
+  })
+)
+
+t.test('while a client is away, and when it has gone, another hears of the end of a session', async t => {
+  const serving = { resumeWindow: 60_000, limits: { bufferedBytes: 1000 } }
+  await party(t, serving, async ({ second, person, theirs, said, die }) => {
+    const waiting = rejection(second.root.wait())
+    await until(() => person.asked === 1)
+    die()
+    await until(() => theirs.state === 'interrupted')
+    const full = await rejection(second.root.send(2000))
+    t.ok(full instanceof LimitError)
+    t.match(full, { code: 'limit', message: "a call of the peer's own failed (limit)" })
+    void theirs.close()
+    const errors = [await waiting, await rejection(second.root.wait())]
+    for (const error of errors) {
+      t.ok(error instanceof SessionEndedError)
+      const message = "another session of the peer's has ended (closed)"
+      t.match(error, { code: 'closed', message, reason: { code: 'closed', message } })
+    }
+    t.same([errors[0]!.mayHaveRun, errors[1]!.mayHaveRun], [true, false])
+    t.notMatch(said(), TOLD)
+  })
+  await party(t, { resumeWindow: 0 }, async ({ second, person, theirs, said, die }) => {
+    const waiting = rejection(second.root.wait())
+    await until(() => person.asked === 1)
+    die()
+    const { code, message } = await theirs.closed
+    t.match([code, message], ['connection-lost', TOLD], 'the owner is told who it was')
+    t.match(await rejection(guest.later(SECRET)), { message: SECRET }, 'and which call')
+    t.match(await waiting, { code: 'connection-lost', mayHaveRun: true })
+    for (const route of Object.keys(ROUTES))
+      t.notMatch(await everything(second.root, 'refused', route), TOLD, route)
+    t.notMatch(said(), TOLD)
+  })
+})

@@ -1,0 +1,443 @@
+// A peer that means harm, by the ten thousand: whatever it sends, its session goes on or ends with a reason, and
+// nothing else happens. NETREF_FUZZ says how many inputs, NETREF_FUZZ_SEED which ones. An input is a frame, however large,
+// or an attempt to open a socket. NETREF_FUZZ_INPUT is one attack, as it was printed when it failed: it is made alone.
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import fc, { type Arbitrary } from 'fast-check'
+import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { REASONS } from '../../lib/errors.js'
+import { connect, pair, type Reason, serve } from '../../lib/index.js'
+import { settingsOf } from '../../lib/session/options.js'
+import { SessionImpl } from '../../lib/session/session.js'
+import { MemoryTransport } from '../../lib/transport/memory.js'
+import {
+  type Attack,
+  attackClient,
+  attackOnClient,
+  attackOnServer,
+  attackServer
+} from '../support/attacks.js'
+import { prototypes, unchanged, World } from '../support/fixtures/world.js'
+import { BadPeer, type Input, input, SOUND } from '../support/grammar.js'
+import { assertClean, rejection } from '../support/helpers.js'
+import { type Account, Victim } from '../support/victims.js'
+import { collect, type Loose } from '../support/wire.js'
+
+const COUNT = Number(process.env.NETREF_FUZZ ?? 4_000)
+const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
+const ALONE = process.env.NETREF_FUZZ_INPUT
+/** Which of the inputs go where. */
+const SHARES = { memory: 0.44, server: 0.25, attacksOnServer: 0.2, client: 0.04, attacksOnClient: 0.07 }
+/** Attacks that are known to succeed. */
+const OPEN: string[] = []
+/** Inputs to a run: each run begins a session, and another one whenever that has ended. */
+const INPUTS = 20
+const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
+const HELLO: Input = { ...SOUND, messages: [[0, 1, LIMITS]] }
+
+t.setTimeout(60_000 + COUNT * 6)
+// Most of the time they wait for each other's answers: the first three run side by side.
+t.jobs = 3
+t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
+const before = prototypes()
+const faults: unknown[] = []
+process.on('unhandledRejection', fault => faults.push(fault))
+
+interface Script {
+  /** Whether it says hello first. */
+  readonly polite: boolean
+  /** What the other side lets it do. */
+  readonly rights: number
+  /** Which end is fuzzed: the one that speaks first, or the other. */
+  readonly initiates: boolean
+  readonly inputs: readonly Input[]
+}
+const script: fc.Arbitrary<Script> = fc.record({
+  polite: fc.integer({ min: 0, max: 19 }).map(n => n > 0),
+  rights: fc.nat(7),
+  initiates: fc.boolean(),
+  inputs: fc.array(input, { minLength: INPUTS, maxLength: INPUTS })
+})
+
+/** Runs as many scripts as make up that many inputs. */
+async function fuzz(inputs: number, run: (script: Script) => Promise<void>, path: number): Promise<void> {
+  if (ALONE) return
+  const numRuns = Math.max(Math.round(inputs / INPUTS), 1)
+  await fc.assert(fc.asyncProperty(script, run), { numRuns, seed: SEED + path })
+}
+
+/** Makes attacks, some at a time, that are at least so many inputs. @returns how many they were, by name */
+async function besiege(
+  t: Test,
+  inputs: number,
+  attacks: Arbitrary<Attack>,
+  lanes: number,
+  make: (attack: Attack) => Promise<number>
+): Promise<Record<string, number>> {
+  const made: Record<string, number> = {}
+  let left = inputs
+  const besiegeAlong = async (lane: number) => {
+    for (let round = 0; left > 0; round++)
+      for (const attack of fc.sample(attacks, { numRuns: 50, seed: SEED + lane + lanes * round })) {
+        if (left <= 0) return
+        const count = await make(attack).catch(error => {
+          const again = `NETREF_FUZZ_INPUT='${JSON.stringify(attack)}' npm run fuzz`
+          t.comment(`NETREF_FUZZ_SEED=${SEED}; alone: ${again}`)
+          throw error
+        })
+        made[attack.name] = (made[attack.name] ?? 0) + count
+        // Those of one that sends many small frames do not take the place of all others.
+        left -= Math.min(count, INPUTS)
+      }
+  }
+  if (ALONE) await make(JSON.parse(ALONE))
+  else await Promise.all(Array.from({ length: lanes }, (_, lane) => besiegeAlong(lane)))
+  return made
+}
+
+/** What became of sessions, by code. */
+class Tally {
+  readonly codes: Record<string, number> = {}
+  /** Counts an ended session. @throws when it did not end as it should */
+  ended({ code, message, cause }: Reason, { exports, imports, pending }: SessionImpl['stats']): void {
+    this.codes[code] = (this.codes[code] ?? 0) + 1
+    if (!Object.hasOwn(REASONS, code) || code === 'internal' || !message)
+      throw new Error(`it ended with ${code}: ${message}`, { cause })
+    if (exports || imports || pending) throw new Error(`it holds ${exports}, ${imports}, ${pending}`)
+  }
+}
+
+t.test('through the link of a session, over memory', { buffered: true }, async t => {
+  const tally = new Tally()
+  const heard = new Map<unknown, number>()
+  await using bystander = pair(World)
+  let runs = 0
+  let inputs = 0
+
+  const join = ({ polite, rights, initiates }: Script) => {
+    const [ours, its] = MemoryTransport.pair()
+    const peer = new BadPeer(heard)
+    ours.start({ opened() {}, received: frame => peer.hear(frame), closed() {} })
+    // What is sent arrives within `send`, so that what is thrown past the session is thrown here.
+    ours.hold()
+    its.hold()
+    const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
+    // So few values that some inputs have more.
+    const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
+    const session = new SessionImpl(its, {
+      ...settingsOf(options),
+      initiates,
+      makeRoot: () => new World()
+    }).start()
+    const root = session.root as Loose
+    const calls: PromiseLike<unknown>[] = []
+    let ended: Reason | undefined
+    session.on('closed', reason => {
+      ended = reason
+    })
+    const send = async (frame: string | Uint8Array) => {
+      ours.send(frame)
+      ours.letGo(1)
+      // Iterators have their turn, too.
+      await turn()
+      its.letGo(its.held)
+    }
+    return {
+      async begin() {
+        await undefined
+        its.letGo(its.held)
+        if (polite) await send(peer.frame(HELLO))
+        if (initiates)
+          calls.push(
+            root.open(() => 1),
+            root.open(1).lines()
+          )
+      },
+      send: (input: Input) => send(peer.frame(input)),
+      get ended() {
+        return ended !== undefined
+      },
+      async end() {
+        void session.close()
+        tally.ended(await session.closed, session.stats)
+        await Promise.allSettled(calls)
+      }
+    }
+  }
+
+  await fuzz(
+    COUNT * SHARES.memory,
+    async script => {
+      let session = join(script)
+      await session.begin()
+      for (const input of script.inputs) {
+        if (session.ended) {
+          await session.end()
+          session = join(script)
+          await session.begin()
+        }
+        inputs++
+        await session.send(input)
+      }
+      await session.end()
+      // Timers and the collector have their turn.
+      await turn()
+      if (++runs % 50 === 0 && (await (bystander.root as Loose).echo(runs)) !== runs)
+        throw new Error('another session is not served')
+      if (runs % 10 === 0 && !unchanged(before)) throw new Error('a prototype has changed')
+    },
+    0
+  )
+  t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
+  if (ALONE) return
+  t.ok(inputs >= COUNT * SHARES.memory - INPUTS)
+  t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
+  t.ok(tally.codes.limit! > inputs / 1000, 'some are too much')
+  t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
+  await assertClean(t, bystander.session, bystander.served)
+})
+
+/** One end of an open socket that speaks badly: an input at a time, each when the one before has been acted on. */
+class BadSocket {
+  readonly #peer: BadPeer
+  readonly closed: Promise<void>
+  #acted: (() => void) | undefined
+
+  constructor(
+    private readonly socket: WebSocket,
+    heard: Map<unknown, number>
+  ) {
+    this.#peer = new BadPeer(heard)
+    socket.on('error', () => {})
+    socket.on('message', (data, isBinary) => this.#peer.hear(isBinary ? (data as Buffer) : String(data)))
+    socket.on('pong', () => this.#acted?.())
+    this.closed = new Promise<void>(resolve => socket.on('close', () => resolve())).then(() =>
+      this.#acted?.()
+    )
+  }
+
+  get open() {
+    return this.socket.readyState === WebSocket.OPEN
+  }
+
+  /** What lies beneath the frames. */
+  get bytes(): Socket {
+    return (this.socket as Loose)._socket
+  }
+
+  /** Says one thing, and waits until the other end has acted on it. */
+  async say(input: Input): Promise<void> {
+    if (!this.open) return
+    this.socket.send(this.#peer.frame(input))
+    await this.#settled()
+  }
+
+  async #settled(): Promise<void> {
+    const acted = new Promise<void>(resolve => {
+      this.#acted = resolve
+    })
+    this.socket.ping()
+    await acted
+  }
+
+  async end(rudely: boolean): Promise<void> {
+    if (rudely) this.socket.terminate()
+    else this.socket.close()
+    await this.closed
+  }
+}
+
+/** Bytes that are no frames of a WebSocket, or odd ones. */
+const noise = fc.oneof(
+  fc.uint8Array({ minLength: 2, maxLength: 40 }),
+  fc
+    .tuple(
+      fc.constantFrom(0x80, 0x81, 0x82, 0x88, 0x89, 0x01, 0x83, 0xc1, 0xf2),
+      fc.nat(255),
+      fc.uint8Array()
+    )
+    .map(([head, length, rest]) => Uint8Array.of(head, length, ...rest))
+)
+
+const MiB = 1 << 20
+/** What a process holds after all that, as many sessions as there were. */
+function assertBounded(t: Test, before: Account, after: Account): void {
+  const figures = `held ${before.held / MiB} and then ${after.held / MiB}, at most ${after.peak / MiB} MiB`
+  t.comment(`${figures}; the longest turn took ${after.turn} ms beyond JSON.parse`)
+  t.ok(after.held < before.held + 20 * MiB, 'memory is given back')
+  t.same(after.faults, [])
+}
+
+t.test('clients that mean harm, to a server in a process of 300 MB', { buffered: true }, async t => {
+  const [victim, url] = await Victim.start('hostile-server.ts')
+  t.teardown(() => victim.kill())
+  const heard = new Map<unknown, number>()
+  const bystander = connect(`${url}/world`)
+  const served = async (n: number) => {
+    if ((await (bystander.root as Loose).echo(n)) !== n) throw new Error('nobody else is served')
+  }
+  await served(1)
+  const before = await victim.account()
+  let inputs = 0
+
+  const join = async ({ polite }: Script) => {
+    const socket = new WebSocket(`${url}/world`, { perMessageDeflate: false })
+    const bad = new BadSocket(socket, heard)
+    await once(socket, 'open')
+    if (polite) await bad.say(HELLO)
+    return bad
+  }
+  const run = async (script: Script) => {
+    let bad = await join(script)
+    for (const [i, input] of script.inputs.entries()) {
+      if (!bad.open) {
+        await bad.closed
+        bad = await join({ ...script, polite: true })
+      }
+      inputs++
+      await bad.say(input)
+      if (i % 7 === 0) await served(i)
+    }
+    await bad.end(script.initiates)
+  }
+  // Four at a time.
+  const quarter = (COUNT * SHARES.server) / 4
+  await victim.alive(Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path))))
+  await fc.assert(
+    fc.asyncProperty(noise, fc.boolean(), async (bytes, rudely) => {
+      const bad = await join({ polite: true } as Script)
+      bad.bytes.write(bytes)
+      bad.bytes.end()
+      await bad.end(rudely)
+    }),
+    { numRuns: 200, seed: SEED }
+  )
+  const made = await victim.alive(
+    besiege(t, COUNT * SHARES.attacksOnServer, attackOnServer(OPEN), 4, async attack => {
+      const count = await attackServer(url, attack)
+      await served(count)
+      return count
+    })
+  )
+  t.comment(`${inputs} inputs; heard: ${JSON.stringify([...heard])}; attacks: ${JSON.stringify(made)}`)
+  t.ok(ALONE || inputs >= 4 * quarter - 4 * INPUTS)
+  await served(5)
+  t.equal(bystander.stats.pending, 0)
+  // Sessions that wait for their client, and sockets that said nothing, have their time.
+  while ((await victim.account()).sessions > 1) await turn()
+  assertBounded(t, before, await victim.account())
+  const { report, exit } = await victim.end()
+  t.comment(`ended: ${JSON.stringify(report.reasons)}`)
+  t.match(report, { left: 1, faults: [], unchanged: true })
+  t.match(await bystander.closed, { code: 'server-closed' })
+  t.same(exit, [0, null], 'the process ended when it was told to')
+})
+
+t.test('servers that mean harm, to a client in a process of 300 MB', { buffered: true }, async t => {
+  await using honest = await serve(World, { port: 0 })
+  const [victim] = await Victim.start('hostile-client.ts', honest.url)
+  t.teardown(() => victim.kill())
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
+  await once(sockets, 'listening')
+  const { port } = sockets.address() as AddressInfo
+  const heard = new Map<unknown, number>()
+  const before = await victim.account()
+  let inputs = 0
+
+  const visit = async (host: (bad: BadSocket) => Promise<void>) => {
+    const came = once(sockets, 'connection')
+    victim.tell({ visit: `ws://127.0.0.1:${port}`, offer: '/world' })
+    const left = victim.hear()
+    const [socket] = await came
+    await host(new BadSocket(socket, heard))
+    victim.tell('leave')
+    await left
+  }
+  const run = async ({ inputs: [...left], polite, initiates }: Script) => {
+    while (left.length > 0)
+      await visit(async bad => {
+        if (polite) await bad.say(HELLO)
+        while (left.length > 0 && bad.open) {
+          inputs++
+          await bad.say(left.shift()!)
+        }
+        await bad.end(initiates)
+      })
+  }
+  await victim.alive(fuzz(COUNT * SHARES.client, run, 5))
+  await fc.assert(
+    fc.asyncProperty(noise, fc.boolean(), (bytes, rudely) =>
+      visit(async bad => {
+        await bad.say(HELLO)
+        bad.bytes.write(bytes)
+        bad.bytes.end()
+        await bad.end(rudely)
+      })
+    ),
+    { numRuns: 200, seed: SEED }
+  )
+  sockets.close()
+  await once(sockets, 'close')
+
+  const bare = createServer()
+  bare.listen(0, '127.0.0.1')
+  await once(bare, 'listening')
+  const made = await victim.alive(
+    besiege(t, COUNT * SHARES.attacksOnClient, attackOnClient(OPEN), 1, async attack => {
+      const count = await attackClient(victim, bare, attack)
+      if ((await victim.account()).sessions !== 1) throw new Error('its other session is not served')
+      return count
+    })
+  )
+  bare.close()
+  t.comment(`${inputs} inputs; heard: ${JSON.stringify([...heard])}; attacks: ${JSON.stringify(made)}`)
+  t.ok(ALONE || inputs >= COUNT * SHARES.client - INPUTS)
+  assertBounded(t, before, await victim.account())
+  const { report, exit } = await victim.end()
+  t.comment(`ended: ${JSON.stringify(report.reasons)}`)
+  t.match(report, { left: 1, faults: [], unchanged: true })
+  t.same(exit, [0, null], 'the process ended when it was told to')
+})
+
+t.test('what is no server at all is unreachable', async t => {
+  const answers = [
+    '',
+    'x',
+    'HTTP/1.1 200 OK\r\n\r\n',
+    'HTTP/1.1 101 Switching Protocols\r\n\r\n',
+    '\0'.repeat(99)
+  ]
+  const bare = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end(answers.shift()!))
+  })
+  bare.listen(0, '127.0.0.1')
+  await once(bare, 'listening')
+  while (answers.length > 0) {
+    const conn = connect(`ws://127.0.0.1:${(bare.address() as AddressInfo).port}`)
+    t.match(await rejection((conn.root as Loose).echo(1)), { code: 'unreachable' })
+    await conn.close()
+  }
+  bare.close()
+  await once(bare, 'close')
+})
+
+t.test('a session that has ended is let go, and the service that holds its netrefs', async t => {
+  const ended = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const conn = pair(World)
+      await (conn.root as Loose).keep(() => 1, new World())
+      await conn.close()
+      return new WeakRef(conn.served)
+    })
+  )
+  await collect(() => ended.every(session => session.deref() === undefined))
+  t.pass('nothing keeps them')
+})
+
+t.test('nothing else has happened', async t => {
+  t.same(faults, [], 'no rejection went unhandled')
+  t.ok(unchanged(before), 'every prototype is as it was')
+})

@@ -1,0 +1,175 @@
+// What is given up while nothing carries it: nobody waits for the line, and it ends at its home all the same.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import t from 'tap'
+import { WebSocketServer } from 'ws'
+import { connect, serve } from '../../lib/index.js'
+import { Door } from '../support/door.js'
+import { assertClean, iterator, rejection, until } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+t.setTimeout(120_000)
+const SOON = { delay: 1, maxDelay: 5 }
+
+t.test('break, return(), cancel() and abort() while the session is interrupted wait for no line', async t => {
+  const told: unknown[] = []
+  const faults: unknown[] = []
+  async function* items(name: string, fault?: Error) {
+    try {
+      for (let n = 0; ; n++) yield n
+    } finally {
+      told.push(name)
+      // biome-ignore lint/correctness/noUnsafeFinally: that is what is to be told of
+      if (fault) throw fault
+    }
+  }
+  const readable = (name: string) =>
+    new ReadableStream({
+      pull: controller => controller.enqueue(0),
+      cancel: why => void told.push(`${name} ${why}`)
+    })
+  const writable = (name: string) => new WritableStream({ abort: why => void told.push(`${name} ${why}`) })
+  /** Nobody is to run it: who has left by then asks for no item. */
+  const unreadOne = () =>
+    iterator({
+      next: () => ({ done: told.push('read') < 0, value: 1 }),
+      return: () => ({ done: told.push('unread') > 0, value: undefined })
+    })
+  const make = () => ({
+    looped: items('looped'),
+    stepped: items('stepped'),
+    failing: items('failing', new Error('in finally')),
+    read: readable('read'),
+    written: writable('written')
+  })
+  let inLoop = 0
+  let breakLoops = () => {}
+  const broken = new Promise<void>(resolve => (breakLoops = resolve))
+  const answers: ((iterator: unknown) => void)[] = []
+  let returned: (() => void) | undefined
+  let given: Loose
+  const service = {
+    make,
+    take: (things: unknown) => {
+      given = things
+    },
+    late: () => new Promise(resolve => answers.push(resolve)),
+    slow: () => ({
+      [Symbol.asyncIterator]() {
+        return this
+      },
+      next: () => ({ done: false, value: 1 }),
+      return: () => new Promise(resolve => (returned = () => resolve({ done: true, value: 1 })))
+    })
+  }
+  const onError = (error: unknown) => faults.push((error as Error).message)
+  const server = await serve(service, { port: 0, onError })
+  const door = await Door.before(server.url)
+  const conn = connect<typeof service>(door.url, { reconnect: SOON, heartbeat: 0, onError })
+  const root = conn.root as Loose
+  const begin = async (things: Loose) => {
+    things.loop = (async () => {
+      for await (const _ of things.looped) {
+        inLoop++
+        await broken
+        break
+      }
+    })()
+    await things.stepped.next()
+    await things.failing.next()
+    return things
+  }
+  const leave = async (things: Loose) => {
+    await things.loop
+    t.same(await things.stepped.return('left'), { done: true, value: 'left' })
+    await things.failing.return()
+    await things.read.cancel('enough')
+    await things.written.getWriter().abort('enough')
+    t.same(told, [], 'their home has heard nothing yet')
+  }
+  const ours = await begin(await root.make())
+  await root.take(make())
+  const theirs = await begin(given)
+  const unread = root.late()[Symbol.asyncIterator]()
+  const gone = root.late()[Symbol.asyncIterator]()
+  const first = unread.next()
+  const [session] = server.sessions
+  await conn.ping()
+  const slow = await root.slow()
+  await slow.next()
+  const slowly = slow.return('left')
+  await until(() => returned !== undefined && inLoop === 2)
+
+  door.is = 'shut'
+  door.cut()
+  await until(() => session!.state === 'interrupted' && conn.state === 'interrupted')
+  t.same(await slowly, { done: true, value: 'left' }, 'nor does who waited when it broke')
+  breakLoops()
+  await leave(ours)
+  await leave(theirs)
+  t.same(await unread.return('left'), { done: true, value: 'left' }, 'not for the iterator itself, either')
+  t.same(await gone.return('left'), { done: true, value: 'left' })
+
+  door.open()
+  await conn.ping()
+  returned!()
+  for (const answer of answers) answer(unreadOne())
+  await until(() => told.length === 12 && faults.length === 2)
+  t.same(await first, { done: true, value: undefined })
+  t.same(
+    told.sort(),
+    ['failing', 'looped', 'read enough', 'stepped', 'written enough']
+      .flatMap(name => [name, name])
+      .concat('unread', 'unread')
+      .sort(),
+    'once each'
+  )
+  t.same(faults, ['in finally', 'in finally'], 'what fails then is reported by who left')
+  await conn.close()
+  await assertClean(t, conn.session, session!)
+  await door.close()
+  await server.close()
+})
+
+t.test('who has left is told of no end of the session', async t => {
+  const faults: unknown[] = []
+  const server = await serve({ never: () => new Promise(() => {}) }, { port: 0 })
+  const conn = connect<Loose>(server.url, { onError: error => faults.push(error) })
+  const unread = (conn.root as Loose).never()[Symbol.asyncIterator]()
+  t.equal(conn.state, 'connecting')
+  t.same(
+    await unread.return('left'),
+    { done: true, value: 'left' },
+    'nor does it wait for the first connection'
+  )
+  await conn.ping()
+  await conn.close()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(faults, [])
+  await assertClean(t, conn.session)
+  await server.close()
+})
+
+t.test('close() does not wait long for a server that takes the connection and says nothing', async t => {
+  const silent = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  const mute = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await Promise.all([once(silent, 'listening'), mute.address() || once(mute, 'listening')])
+  const url = (server: { address(): unknown }) =>
+    `ws://127.0.0.1:${(server.address() as { port: number }).port}`
+  const never = { handshakeTimeout: 0 }
+  const conns = [
+    connect<Loose>(url(silent), never),
+    connect<Loose>(url(silent), { ...never, reconnect: { initial: true } }),
+    connect<Loose>(url(mute), { ...never, token: () => new Promise<string>(() => {}) })
+  ]
+  const calls = conns.map(({ root }) => rejection((root as Loose).call()))
+  conns[0]!.unref()
+  const closed = conns.map(conn => conn.close())
+  conns[1]!.unref()
+  for (const call of calls) t.match(await call, { code: 'closed' })
+  await Promise.all(closed)
+  for (const conn of conns) t.equal((await conn.closed).code, 'closed')
+  await assertClean(t, ...conns.map(({ session }) => session))
+  silent.close()
+  mute.close()
+})

@@ -1,0 +1,483 @@
+// References that never lie: nothing that is held goes, nothing stays that is not. The other half is in
+// references.spec.ts; here it is what holds for every order of events, and what is left when something ends badly.
+// First, so that lib takes hold of the collector that can be played:
+import '../support/collector.js'
+
+import { setImmediate as turn } from 'node:timers/promises'
+import fc from 'fast-check'
+import { connect, expose, Netref, pair, registerType, Service, type Session, serve } from '../../lib/index.js'
+import { assertClean, overMemory, overSocket, rejection, until } from '../support/helpers.js'
+import { World } from '../support/parties.js'
+import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+
+const SEED = Number(process.env.NETREF_LIFETIME_SEED ?? Date.now() % 2 ** 31)
+const SEQUENCES = Number(process.env.NETREF_LIFETIME ?? 2_500)
+
+/** Random sequences of steps; of those that fail, the shortest of its kind is told. */
+async function interleave(sequences: number, real: boolean) {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const began = performance.now()
+  let [steps, worlds] = [0, 0]
+  const seeds = fc.noBias(fc.array(fc.nat(), { minLength: 8, maxLength: 42, size: 'max' }))
+  const property = fc.asyncProperty(fc.boolean(), seeds, async (tight, seeds) => {
+    const world = new World(tight, real)
+    await world.begin()
+    for (const seed of seeds) await world.step(seed)
+    await world.finish()
+    steps += seeds.length
+    if (++worlds % 20 === 0) await turn()
+  })
+  const run = await fc.check(property, { numRuns: sequences, seed: SEED })
+  Error.stackTraceLimit = stackTraceLimit
+  const failure = run.failed ? `${run.errorInstance}\n${JSON.stringify(run.counterexample)}` : undefined
+  const took = ((performance.now() - began) / 1000).toFixed(1)
+  const summary = `${run.numRuns} sequences, ${steps} steps in ${took} s: NETREF_LIFETIME_SEED=${SEED}`
+  return { failure, sequences: run.numRuns, summary }
+}
+
+const played = await interleave(SEQUENCES, false)
+const real = await interleave(Math.ceil(Math.min(SEQUENCES, 100_000) / 400), true)
+
+// Not before: it follows every promise, which takes longer than all that is done here.
+const { default: t } = await import('tap')
+
+t.test(
+  'every interleaving leaves the tables right, with a collector that is played and with the real one',
+  async t => {
+    for (const { failure, sequences, summary } of [played, real]) {
+      t.comment(summary)
+      t.equal(failure, undefined, `${sequences} sequences`)
+    }
+    t.equal(played.sequences, SEQUENCES)
+  }
+)
+
+class Item {
+  exposed_hello() {
+    return 'hello'
+  }
+}
+
+/** A type whose instances do something when they are encoded or decoded. */
+class Trap {}
+const trap = { onEncode: () => {}, onDecode: () => {} }
+registerType(Trap, {
+  name: 'lifetime.spec/Trap',
+  encode: () => {
+    trap.onEncode()
+    return []
+  },
+  decode: () => {
+    trap.onDecode()
+    return new Trap()
+  }
+})
+
+class Store extends Service {
+  item = new Item()
+  kept: unknown[] = []
+  exposed_item() {
+    return this.item
+  }
+  exposed_items(count: number) {
+    return Array.from({ length: count }, () => new Item())
+  }
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_keep(...values: unknown[]) {
+    this.kept.push(...values)
+  }
+  exposed_drop() {
+    this.kept = []
+  }
+  exposed_never(..._values: unknown[]) {
+    return new Promise<never>(() => {})
+  }
+  exposed_half(flaw: Loose) {
+    return [new Item(), { deep: () => 1 }, HALVES[flaw]!()]
+  }
+}
+
+const thrower = (error: Error) => () => {
+  throw error
+}
+/** What cannot be sent, for every reason there is; each stands after references that can. */
+const HALVES: Record<string, () => unknown> = {
+  'a symbol': () => Symbol('half'),
+  'a symbol in a Map': () => new Map([[() => 1, Symbol('half')]]),
+  'an accessor that throws': () =>
+    Object.defineProperty({}, 'x', { enumerable: true, get: thrower(new Error('half')) }),
+  'too deep': () => {
+    let deep: unknown = new Item()
+    for (let i = 0; i < 300; i++) deep = [deep]
+    return deep
+  },
+  'too much': () => 'x'.repeat(5 << 20),
+  'a cycle that ends badly': () => {
+    const ring: Loose = { item: new Item() }
+    ring.ring = ring
+    ring.bad = Symbol('half')
+    return ring
+  },
+  'an encode that throws': () => {
+    trap.onEncode = thrower(new Error('half'))
+    return new Trap()
+  }
+}
+
+t.test('what cannot be sent leaves nothing, on either side, and nobody is told', t => {
+  t.teardown(() => {
+    trap.onEncode = () => {}
+  })
+  return overMemory(t, Store, async conn => {
+    const root: Loose = conn.root
+    let told = 0
+    const own = expose({}, { released: () => told++ })
+    await conn.ping()
+    const [out] = wiretap(conn)
+    for (const [flaw, make] of Object.entries(HALVES)) {
+      const error = await rejection(root.keep(own, () => 1, { deep: [new Item()] }, make()))
+      t.match(error.message, /half|deeper|characters/, `an argument: ${flaw}`)
+      t.equal(out.length, 0)
+      t.same([conn.stats.exports, conn.stats.pending, conn.served.stats.imports], [0, 0, 0])
+      const failed = await rejection(root.half(flaw))
+      t.match(failed.message, /half|deeper|characters/, `a result: ${flaw}`)
+      t.same([conn.stats.imports, conn.served.stats.exports], [0, 0])
+      out.length = 0
+    }
+    t.equal(told, 0)
+    await root.keep(own)
+    t.equal(conn.stats.exports, 1)
+    await rejection(root.keep(own, Symbol('half')))
+    t.equal(conn.stats.exports, 1, 'what the other side has already, it keeps')
+    await root.drop()
+    await collect(() => conn.stats.exports === 0)
+    t.equal(told, 1)
+  })
+})
+
+t.test('what is refused for a limit leaves nothing, not even its object', t =>
+  overMemory(
+    t,
+    Store,
+    async conn => {
+      const root: Loose = conn.root
+      await root.keep(() => 1)
+      const [gone, functions] = await (async () => {
+        const api = { fn() {}, other: () => 1 }
+        t.match(await rejection(root.keep(api)), { code: 'limit' })
+        return [new WeakRef(api), new WeakRef(api.fn)]
+      })()
+      await collect(() => gone.deref() === undefined && functions.deref() === undefined)
+      await root.drop()
+    },
+    { limits: { exports: 1 } }
+  )
+)
+
+t.test('a call that is refused leaves nothing of what it brought', t =>
+  overMemory(t, Store, async conn => {
+    const root: Loose = conn.root
+    const released = await root.item()
+    Netref.release(released)
+    const bring = () => [() => 1, new Item(), { deep: new Map([[1, () => 2]]) }]
+    for (const [call, code] of [
+      [() => root.nothing(...bring()), 'not-exposed'],
+      [() => root.item(...bring()).nothing(...bring()), 'not-exposed'],
+      [() => root.echo(1).nothing(...bring()), 'not-exposed'],
+      [() => new root.keep(...bring()), 'not-callable'],
+      [() => Netref.set(root, 'kept' as never, bring() as never), 'not-exposed'],
+      [() => released.hello(...bring()), 'released']
+    ] as const) {
+      t.match(await rejection(call()), { code })
+    }
+    await collect(() => conn.stats.exports === 0)
+    t.equal(conn.served.stats.imports, 0)
+  })
+)
+
+t.test('a session that ends leaves nothing, whoever ends it and how', async t => {
+  const ends: Record<string, (conn: Loose) => void> = {
+    'its client': conn => void conn.close(),
+    'its server': conn => void conn.served.close(),
+    'a frame of the client that is not of the protocol': conn => conn.transports[0].send('what?'),
+    'a frame of the server that is not of the protocol': conn => conn.transports[1].send('what?')
+  }
+  for (const [who, end] of Object.entries(ends)) {
+    let told = 0
+    const lend = () => expose(new Item(), { released: () => told++ })
+    const conn = pair(Store, { service: { lend } })
+    const root: Loose = conn.root
+    await root.keep(lend(), lend(), () => 1)
+    const items = await root.items(3)
+    conn.transports[1].hold()
+    const pending = [root.never(lend()), root.items(2), root.echo(lend()), items[0].hello()].map(rejection)
+    await quiet()
+    end(conn)
+    conn.transports[1].letGo()
+    await Promise.all([conn.closed, conn.served.closed])
+    for (const { stats } of [conn, conn.served]) t.match(stats, { exports: 0, imports: 0, pending: 0 }, who)
+    for (const error of await Promise.all(pending)) {
+      if (error.message.startsWith('it resolved')) continue
+      t.equal(error.name, 'SessionEndedError')
+    }
+    t.equal(told, 4)
+    for (const item of items) Netref.release(item)
+    t.match(await rejection(items[0].hello()), { name: 'SessionEndedError' }, 'which is why it rejects')
+    t.equal(told, 4)
+  }
+})
+
+t.test('a session that a value ends on its way leaves nothing', async t => {
+  const ending = (session: () => Session, ...after: unknown[]) =>
+    Object.defineProperty({ before: () => 1, at: undefined, after }, 'at', {
+      enumerable: true,
+      get: () => void session().close()
+    })
+  const joined = () => {
+    const conn = pair({
+      value: () =>
+        ending(
+          () => conn.served,
+          () => 1
+        ),
+      traps: (...values: unknown[]) => [new Item(), new Trap(), new Item(), values.length]
+    })
+    return conn
+  }
+  const uses: ((conn: Loose) => PromiseLike<unknown>)[] = [
+    conn => conn.root.value(),
+    conn => {
+      trap.onDecode = () => void conn.served.close()
+      return conn.root.traps(
+        () => 1,
+        new Trap(),
+        () => 2
+      )
+    },
+    conn => {
+      trap.onDecode = () => void conn.close()
+      return conn.root.traps()
+    }
+  ]
+  t.teardown(() => {
+    trap.onDecode = () => {}
+  })
+  for (const use of uses) {
+    const conn = joined()
+    await conn.ping()
+    use(conn).then(undefined, () => {})
+    await Promise.all([conn.closed, conn.served.closed])
+    await quiet()
+    for (const { stats } of [conn, conn.served]) t.match(stats, { exports: 0, imports: 0, pending: 0 })
+    await collect()
+  }
+})
+
+for (const over of [overMemory, overSocket]) {
+  t.test(`both tables are empty again: by \`using\`, by hand, by the collector, ${over.name}`, t =>
+    over(t, Store, async conn => {
+      const root: Loose = conn.root
+      const { session } = conn
+      const counts = async () => {
+        await conn.ping()
+        return [session.stats.imports, session.stats.exports]
+      }
+      {
+        using item = await root.item()
+        using bound = await item.hello
+        t.equal(await bound(), 'hello')
+        t.same(await counts(), [2, 0])
+      }
+      t.same(await counts(), [0, 0], 'by `using`')
+      const items = await root.items(1000)
+      t.same(await counts(), [1000, 0])
+      for (const item of items) Netref.release(item)
+      for (const item of items) Netref.release(item)
+      t.same(await counts(), [0, 0], 'by hand, twice')
+      await (async () => {
+        await root.keep(...(await root.items(1000)), ...items.map(() => () => 1))
+      })()
+      t.equal(session.stats.exports, 1000)
+      await root.drop()
+      await collect(() => session.stats.imports === 0)
+      await until(() => session.stats.exports === 0, 'by the collector')
+    })
+  )
+}
+
+t.test('`released` is told once for each session, and again when the object was given anew', async t => {
+  let told = 0
+  const lent = expose(new Item(), { released: () => told++ })
+  const conns = [pair(() => ({ lent: () => lent })), pair(() => ({ lent: () => lent }))]
+  const [a, b] = conns.map(({ root }) => root as Loose)
+  const pings = () => Promise.all(conns.map(conn => conn.ping()))
+  const [first, again] = await Promise.all([a.lent(), a.lent()])
+  t.equal(first, again)
+  const other = await b.lent()
+  Netref.release(first)
+  await pings()
+  t.equal(told, 1, 'the peer of one session has let go of its last netref')
+  Netref.release(again)
+  await pings()
+  t.equal(told, 1)
+  const anew = await a.lent()
+  t.not(anew, first)
+  Netref.release(other)
+  await pings()
+  t.equal(told, 2, 'the other session')
+  Netref.release(anew)
+  await pings()
+  t.equal(told, 3, 'given anew, it is told anew')
+  await a.lent()
+  const [[, server]] = conns.map(({ transports }) => transports) as [Loose]
+  server.hold()
+  const late = rejection(a.lent())
+  await quiet()
+  await conns[0]!.close()
+  await Promise.all([late, conns[0]!.served.closed])
+  t.equal(told, 4, 'the end of the session, whatever was on its way')
+  await collect()
+  await conns[1]!.close()
+  t.equal(told, 4, 'of that which was not held, the end tells nothing')
+})
+
+t.test('`released` is told when a netref is on its way while the last one is released', t =>
+  overMemory(
+    t,
+    () => {
+      let told = 0
+      const lent = expose(new Item(), { released: () => told++ })
+      return { lent: () => lent, told: () => told }
+    },
+    async conn => {
+      const root: Loose = conn.root
+      const [, server] = conn.transports
+      const first = await root.lent()
+      server.hold()
+      const second = root.lent()
+      await until(() => server.held > 0)
+      Netref.release(first)
+      await quiet()
+      server.letGo()
+      const item = await second
+      t.equal(await root.told(), 0, 'there is always one that is held')
+      Netref.release(item)
+      t.equal(await root.told(), 1)
+    }
+  )
+)
+
+t.test('a released hook that gives the object anew, and one that ends the session', async t => {
+  const conn = pair(Store, { service: {} })
+  const root: Loose = conn.root
+  const told: string[] = []
+  const phoenix: object = expose(
+    {},
+    {
+      released: () => {
+        told.push('phoenix')
+        if (told.length < 3) void root.keep(phoenix)
+      }
+    }
+  )
+  await root.keep(phoenix)
+  for (let i = 1; i <= 3; i++) {
+    await root.drop()
+    await collect(() => told.length === i)
+    await conn.ping()
+  }
+  t.equal(conn.stats.exports, 0)
+  const last = expose({}, { released: () => void conn.close() })
+  await root.keep(last, phoenix)
+  await root.drop()
+  await collect()
+  await conn.closed
+  t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, by the end')
+})
+
+t.test('through three sessions: each hop lets go when the next does', async t => {
+  let told = 0
+  const stores = Array.from({ length: 3 }, () => new Store())
+  const hops = stores.map(store => pair(store))
+  const tables = () => hops.map(({ stats, served }) => [stats.exports, served.stats.imports])
+  await (async () => {
+    // The object lives with the first of four; each hands on what it was given itself.
+    let thing: Loose = expose({ hello: () => 'hello' }, { released: () => told++ })
+    for (const [i, { root }] of hops.entries()) {
+      await (root as Loose).keep(thing)
+      t.equal(await (root as Loose).echo(thing), thing, 'it comes home as itself')
+      thing = stores[i]!.kept[0]
+      t.equal(await thing.hello(), 'hello')
+    }
+  })()
+  for (const { root } of hops.slice(0, 2)) await (root as Loose).drop()
+  await collect()
+  t.same([told, tables()], [0, [1, 1, 1].map(n => [n, n])], 'what the last holds, all hold')
+  t.equal(await (stores[2]!.kept[0] as Loose).hello(), 'hello')
+  stores[2]!.kept = []
+  await collect(() => told === 1)
+  t.same(
+    tables(),
+    [0, 0, 0].map(n => [n, n])
+  )
+  await Promise.all(hops.map(hop => hop.close()))
+})
+
+t.test('a hop that is cut lets go of what came through it, and only of that', async t => {
+  let told = 0
+  const stores = [new Store(), new Store()]
+  const [ab, bc] = stores.map(store => pair(store))
+  await (async () => {
+    await (ab!.root as Loose).keep(expose(new Item(), { released: () => told++ }))
+    const [kept] = stores[0]!.kept
+    await (bc!.root as Loose).keep(kept)
+    await ab!.close()
+    t.equal(told, 1, 'its home knows at once')
+    t.match(await rejection((stores[1]!.kept[0] as Loose).hello()), {
+      name: 'SessionEndedError',
+      code: 'closed'
+    })
+    t.same(
+      [bc!.stats.exports, bc!.served.stats.imports],
+      [1, 1],
+      'the next hop holds on, to what only rejects'
+    )
+  })()
+  stores[0]!.kept = []
+  stores[1]!.kept = []
+  await assertClean(t, bc!.session, bc!.served)
+  t.equal(told, 1)
+  await bc!.close()
+})
+
+t.test('`server.sessions` is a Set of the sessions that go on, and `stats` are their numbers', async t => {
+  await using server = await serve(Store, { port: 0 })
+  t.ok(server.sessions instanceof Set)
+  const conns = [connect<Store>(server.url), connect<Store>(server.url)]
+  const [one, two] = conns.map(({ root }) => root as Loose)
+  const held = [await one.item(), await one.items(4), await two.item()]
+  await one.keep(() => 1, new Item())
+  one.never().catch(() => {})
+  await Promise.all(conns.map(conn => conn.ping()))
+  t.equal(server.sessions.size, 2)
+  const ofOne = [...server.sessions].find(({ stats }) => stats.exports === 5)!
+  const { stats } = conns[0]!
+  t.match(stats, { exports: 2, imports: 5, pending: 1 })
+  t.match(ofOne.stats, { exports: 5, imports: 2, pending: 0 })
+  t.ok([...server.sessions].some(({ stats }) => stats.exports === 1))
+  for (const [there, here] of [
+    ['framesIn', 'framesOut'],
+    ['framesOut', 'framesIn'],
+    ['bytesIn', 'bytesOut'],
+    ['bytesOut', 'bytesIn']
+  ] as const) {
+    t.ok(stats[here] > 0)
+    t.equal(ofOne.stats[there], stats[here], `${there} is the other's ${here}`)
+  }
+  t.equal(held.length, 3)
+  await Promise.all(conns.map(conn => conn.close()))
+  await until(() => server.sessions.size === 0)
+})

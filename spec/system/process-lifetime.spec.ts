@@ -1,0 +1,200 @@
+// What keeps a process alive: a connection does, like any socket; a closed one does not, nor what is told not to.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { MessageChannel } from 'node:worker_threads'
+import t, { type Test } from 'tap'
+import { connect, pair, type Server, serve } from '../../lib/index.js'
+import { assertClean, breakable, CHILD_ENV, until } from '../support/helpers.js'
+import { upgradeRequest } from '../support/raw-peer.js'
+
+t.setTimeout(60_000)
+
+const PROGRAM = fileURLToPath(new URL('../support/fixtures/lives.ts', import.meta.url))
+
+function start(t: Test, ...args: string[]) {
+  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], {
+    env: CHILD_ENV,
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const said: string[] = []
+  const heard = child.stdout.setEncoding('utf8').on('data', (text: string) => said.push(text))
+  t.teardown(() => child.kill('SIGKILL'))
+  return {
+    idle: once(heard, 'data'),
+    ended: once(child, 'close').then(([code]) => `${said.join('')}${code}`)
+  }
+}
+
+t.test(
+  'a client that only idles keeps its process alive; with `unref()`, or when closed, it does not',
+  async t => {
+    const server = await serve({}, { port: 0, resumeWindow: 0 })
+    const [unref, idle] = [start(t, server.url, 'unref'), start(t, server.url)]
+    t.equal(await unref.ended, 'idle\n0')
+    await idle.idle
+    await until(() => server.sessions.size === 1)
+    const [session] = server.sessions
+    for (let i = 0; i < 10; i++) await session!.ping()
+    await server.close()
+    t.equal(await idle.ended, 'idle\nserver-closed\n0')
+  }
+)
+
+/** What keeps this process alive, of these kinds. */
+const alive = (...kinds: string[]) =>
+  process.getActiveResourcesInfo().filter(kind => kinds.includes(kind)).length
+
+/** What was before has come to its end; something keeps this process alive. */
+async function idle() {
+  await until(() => alive('TCPSocketWrap', 'TCPServerWrap', 'MessagePort') === 0)
+  return setInterval(() => {}, 1000)
+}
+
+/** A stream that does not tell of its close, and whose other end says nothing by itself. */
+class Quiet extends Duplex {
+  constructor(private readonly reads = true) {
+    super({ emitClose: false })
+  }
+  override _read() {}
+  override _write(_chunk: unknown, _encoding: unknown, done: () => void) {
+    if (this.reads) done()
+  }
+}
+
+t.test(
+  'a closed session keeps no process alive, over a stream that does not tell of its close, too',
+  async t => {
+    const before = alive('Timeout')
+    const begun = connect(new Quiet())
+    await until(() => begun.state === 'open')
+    await begun.close()
+    await connect(new Quiet()).close()
+    // Its other end says farewell, and reads nothing.
+    const unread = new Quiet(false)
+    const left = connect(unread)
+    const text = 'closed: enough'
+    unread.push(Buffer.concat([Buffer.from([0, 0, 0, text.length, 2]), Buffer.from(text)]))
+    t.match(await left.closed, { message: /enough/ })
+    await until(() => unread.destroyed && alive('Timeout') === before)
+  }
+)
+
+t.test('who waits for a silent server, or looks for one, can be told not to keep it alive', async t => {
+  const holding = await idle()
+  const kept = () => alive('TCPSocketWrap', 'Timeout')
+  const sockets = alive('TCPSocketWrap')
+  const silent = net.createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const before = kept()
+  const accepted = once(silent, 'connection') as Promise<[net.Socket]>
+  const { port } = silent.address() as AddressInfo
+  const conn = connect(`ws://127.0.0.1:${port}`, { reconnect: { delay: 600_000, initial: true } })
+  const [socket] = await accepted
+  t.equal(kept(), before + 2)
+  t.equal(conn.unref(), conn)
+  t.equal(kept(), before + 1)
+  socket.destroy()
+  silent.close()
+  await until(() => kept() === before)
+  await conn.close()
+  const searching = connect(`ws://127.0.0.1:${port}`, { reconnect: { delay: 600_000, initial: true } })
+  await until(() => alive('TCPSocketWrap') === sockets && kept() === before + 1)
+  searching.unref()
+  t.equal(kept(), before)
+  await searching.close()
+
+  const { agent, die } = breakable()
+  await using server = await serve({}, { port: 0 })
+  const resuming = connect(server.url, { agent, reconnect: { delay: 1 } })
+  await resuming.ping()
+  const deaf = net.createServer().listen(0, '127.0.0.1')
+  await once(deaf, 'listening')
+  const { port: nowhere } = deaf.address() as AddressInfo
+  Object.assign(agent, { createConnection: () => net.connect(nowhere, '127.0.0.1') })
+  die()
+  const [tried] = (await once(deaf, 'connection')) as [net.Socket]
+  const trying = kept()
+  resuming.unref()
+  t.equal(kept(), trying - 2, 'neither the try nor the time that it is given')
+  await resuming.close()
+  tried.destroy()
+  deaf.close()
+  clearInterval(holding)
+})
+
+t.test('what comes later is told the same: the next socket, the next session, the next client', async t => {
+  const holding = await idle()
+  const kept = () => alive('TCPSocketWrap', 'TCPServerWrap', 'Timeout')
+  const before = kept()
+  let server: Server = await serve({}, { port: 0 })
+  const { port } = new URL(server.url)
+  const { agent, die } = breakable()
+  const knocks = net.connect(Number(port), '127.0.0.1')
+  knocks.write(upgradeRequest())
+  await once(knocks, 'data')
+  const conn = connect(server.url, { agent, renew: true, reconnect: { delay: 1, maxDelay: 1 } })
+  await conn.ping()
+  knocks.unref()
+  conn.unref()
+  server.unref()
+  const late = connect(server.url).unref()
+  await late.ping()
+  await until(() => kept() === before)
+  const told: string[] = []
+  for (const what of ['interrupted', 'resumed'] as const) conn.on(what, () => told.push(what))
+  die()
+  await until(() => told.length === 2 && kept() === before)
+  const { session } = conn
+  await server.close()
+  server = (await serve({}, { port: Number(port) })).unref()
+  await until(() => conn.session !== session && conn.state === 'open')
+  await until(() => kept() === before)
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await server.close()
+  knocks.destroy()
+  clearInterval(holding)
+})
+
+t.test('over a stream, a port, and in this process', async t => {
+  const holding = await idle()
+  const kept = () => alive('TCPSocketWrap', 'PipeWrap', 'MessagePort', 'Timeout')
+  const before = kept()
+  const listening = net.createServer().listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const [[accepted], socket] = await Promise.all([
+    once(listening, 'connection') as Promise<[net.Socket]>,
+    net.connect((listening.address() as AddressInfo).port, '127.0.0.1')
+  ])
+  const server = await serve({}, { endpoint: accepted })
+  const conn = connect(socket)
+  await conn.ping()
+  conn.unref()
+  server.unref()
+  t.equal(kept(), before)
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  listening.close()
+
+  const { port1, port2 } = new MessageChannel()
+  const early = connect(port1).unref()
+  const serving = await serve({}, { endpoint: port2 })
+  await early.ping()
+  serving.unref()
+  port1.unref()
+  port2.unref()
+  await until(() => kept() === before)
+  await assertClean(t, early.session, ...serving.sessions)
+  await early.close()
+  await serving.close()
+  port1.close()
+
+  await using near = pair({})
+  t.equal(near.unref(), near)
+  await near.ping()
+  await assertClean(t, near.session, near.served)
+  clearInterval(holding)
+})

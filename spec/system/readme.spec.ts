@@ -1,0 +1,93 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { CHILD_ENV } from '../support/helpers.js'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
+
+/** What a block says it prints: `console.log(…) // → text`. */
+const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
+
+/** The commands of the command line, and what they say. */
+const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, text]) =>
+  text!.split(/^\$ /m).slice(1)
+)
+
+t.test('the command line does what the README shows', async t => {
+  const [, service] = /^```js\n(.*?)^```$/ms.exec(readme)!
+  const dir = t.testdir({
+    'calculator.js': service!,
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: { allowJs: true, paths: { netref: [join(root, 'lib/index.ts')] } },
+      include: ['*']
+    })
+  })
+  const env = { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') }
+  const netref = `${process.execPath} --import ${import.meta.resolve('tsx')} ${join(root, 'lib/cli/main.ts')}`
+  const [serve, ...others] = sessions
+  t.equal(serve, 'npx netref serve calculator.js\nlistening at ws://127.0.0.1:18861\n')
+  const [, ...program] = netref.split(' ')
+  const serving = spawn(process.execPath, [...program, 'serve', 'calculator.js', '--port', '0'], {
+    cwd: dir,
+    env
+  })
+  t.teardown(() => serving.kill())
+  serving.stderr.pipe(process.stderr)
+  const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
+  const url = /listening at (\S+)/.exec(String(line))![1]!
+  for (const session of others) {
+    const [command, ...said] = session.replaceAll('ws://localhost:18861', url).split('\n')
+    const shell = `${command!.replace('npx netref', netref)} 2>&1`
+    const { stdout } = await run('sh', ['-c', shell], { cwd: dir, env }).catch(error => error)
+    t.equal(stdout, said.join('\n'), command)
+  }
+})
+
+t.test('every block of the README compiles, runs, and prints what it says', async t => {
+  const [server, client, ...rest] = blocks
+  const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
+  for (const [i, code] of rest.entries()) files[`block-${i + 1}.ts`] = code
+  const fixture = (name: string) => readFileSync(join(root, 'spec/support/fixtures', `localhost.${name}.pem`))
+  const dir = t.testdir({
+    ...files,
+    // One after the other, in one process: it ends only if each of them leaves nothing open.
+    'all.ts': rest
+      .map((_, i) => `console.log('── ${i + 1}')\nawait import('./block-${i + 1}.js')\n`)
+      .join(''),
+    'key.pem': fixture('key'),
+    'cert.pem': fixture('cert'),
+    'tsconfig.json': JSON.stringify({
+      extends: join(root, 'tsconfig.json'),
+      compilerOptions: { paths: { netref: [join(root, 'lib/index.ts')] } },
+      files: Object.keys(files),
+      include: []
+    })
+  })
+  const options = { cwd: root, env: { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') } }
+  const tsx = (file: string) => ['--import', 'tsx', join(dir, file)]
+  const compiled = run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', dir], options)
+
+  const serving = spawn(process.execPath, tsx('server.ts'), options)
+  t.teardown(() => serving.kill())
+  const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
+  const url = /listening at (\S+)/.exec(String(line))![1]!
+  writeFileSync(join(dir, 'client.ts'), client!.replace('ws://localhost:18861', url))
+  const { stdout } = await run(process.execPath, tsx('client.ts'), options)
+  t.equal(stdout, 'Noisy: one\nNoisy: two\nNoisy: three\n3\n')
+
+  const { stdout: printed, stderr } = await run(process.execPath, tsx('all.ts'), options)
+  const outputs = printed.split(/^── .*\n/m).slice(1)
+  for (const [i, code] of rest.entries()) {
+    t.same(outputs[i]!.trim().split('\n'), promised(code), `block ${i + 1} prints what it says`)
+  }
+  t.equal(stderr, '')
+  const errors = await compiled.catch(error => error)
+  t.equal(errors.stdout, '', 'all of them compile')
+})

@@ -1,0 +1,253 @@
+// A server that cannot let a client in at present says so: the client comes again, and its session is not lost.
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import {
+  type Authenticate,
+  type Connection,
+  type ConnectOptions,
+  connect,
+  type ServeOptions,
+  type Server,
+  Service,
+  serve,
+  type UpgradeRequest
+} from '../../lib/index.js'
+import { assertClean, breakable, rejection, until } from '../support/helpers.js'
+
+class Counter extends Service {
+  static began = 0
+  count = 0
+  override onConnect() {
+    Counter.began++
+  }
+  exposed_next() {
+    return ++this.count
+  }
+}
+
+const SOON = { delay: 1, maxDelay: 10 }
+const failure = (more = {}) => Object.assign(new Error('the database is away'), more)
+
+/** A session that is open, and then without its socket while `authenticate` fails; when `use` is done, both ends are clean. */
+async function cutOff(
+  t: Test,
+  use: (conn: Connection<Counter>, server: Server, visits: () => number) => Promise<unknown>,
+  authenticate: (request: UpgradeRequest, visit: number) => unknown,
+  { client = {}, serving = {} }: { client?: ConnectOptions; serving?: ServeOptions } = {}
+): Promise<void> {
+  let visits = 0
+  const ask: Authenticate = request => authenticate(request, ++visits)
+  await using server = await serve(Counter, { port: 0, authenticate: ask, onError() {}, ...serving })
+  const { agent, die } = breakable()
+  await using conn = connect<Counter>(server.url, { agent, token: 'ann', reconnect: SOON, ...client })
+  t.equal(await conn.root.next(), 1)
+  die()
+  await until(() => conn.state !== 'open')
+  await use(conn, server, () => visits)
+  const there = [...server.sessions].filter(({ state }) => state === 'open')
+  if (conn.state !== 'closed') await assertClean(t, conn.session, ...there)
+}
+
+/** What says nothing of the client. */
+const FOR_NOW: [what: string, fail: () => unknown][] = [
+  ['an error', () => Promise.reject(failure())],
+  ...[408, 425, 429, 500, 502, 503, 599].map((status): [string, () => unknown] => [
+    `the status ${status}`,
+    () => Promise.reject(failure({ status }))
+  ])
+]
+FOR_NOW.push(['what is no error', () => Promise.reject(undefined)])
+
+for (const [what, fail] of FOR_NOW) {
+  t.test(`a session outlives ${what} of authenticate, before the token is heard and after that`, async t => {
+    for (const heard of [false, true]) {
+      await cutOff(
+        t,
+        async (conn, _server, visits) => {
+          t.equal(await conn.root.next(), 2, 'it is the session that there was')
+          t.equal(visits(), 4)
+        },
+        async (request, visit) => {
+          if (heard) await request.token()
+          return visit === 2 || visit === 3 ? fail() : 'ann'
+        }
+      )
+    }
+  })
+}
+
+t.test('so it does where authenticate is slow after it has heard the token', t =>
+  cutOff(
+    t,
+    async conn => t.equal(await conn.root.next(), 2),
+    async (request, visit) => {
+      await request.token()
+      return visit === 2 ? new Promise(() => {}) : 'ann'
+    },
+    { serving: { limits: { helloMs: 200 } } }
+  )
+)
+
+t.test('and where the client has its token too late', async t => {
+  for (const authenticate of [undefined, (request: UpgradeRequest) => request.token()]) {
+    let asked = 0
+    const token = () => (++asked === 2 ? new Promise<string>(() => {}) : 'ann')
+    await cutOff(
+      t,
+      async conn => t.equal(await conn.root.next(), 2),
+      () => 'ann',
+      {
+        client: { token },
+        serving: { authenticate, limits: { helloMs: 200 } }
+      }
+    )
+    t.equal(asked, 3)
+  }
+})
+
+t.test('a verdict ends it: nobody, or a status of 4xx that does not mean later', async t => {
+  for (const verdict of [
+    () => undefined,
+    () => null,
+    () => false,
+    ...[401, 402, 403, 410, 451].map(status => () => Promise.reject(failure({ status })))
+  ]) {
+    for (const heard of [false, true]) {
+      await cutOff(
+        t,
+        async conn => t.match(await conn.closed, { code: 'unauthorized' }, String(verdict)),
+        async (request, visit) => {
+          if (heard) await request.token()
+          return visit === 1 ? 'ann' : verdict()
+        }
+      )
+    }
+  }
+})
+
+t.test('a first connection that is refused for now ends with that, and nothing has run', async t => {
+  const authenticate = async (request: UpgradeRequest) => {
+    await request.token()
+    throw failure({ retryAfter: 0.5 })
+  }
+  await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
+  const conn = connect<Counter>(server.url, { token: 'ann' })
+  t.match(await rejection(conn.root.next()), {
+    code: 'unavailable',
+    message: /it was not let in for now/,
+    mayHaveRun: false
+  })
+  t.match(await conn.closed, { code: 'unavailable', retryAfter: 0.5 })
+})
+
+t.test(
+  'with `initial` it goes on trying, as one that has not begun: all that was called runs once',
+  async t => {
+    const told: string[] = []
+    let visits = 0
+    let open = false
+    const authenticate = async (request: UpgradeRequest) => {
+      await request.token()
+      visits++
+      if (!open) throw failure()
+      return 'ann'
+    }
+    Counter.began = 0
+    await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
+    await using conn = connect<Counter>(server.url, { token: 'ann', reconnect: { ...SOON, initial: true } })
+    conn.on('interrupted', () => told.push('interrupted'))
+    conn.on('resumed', () => told.push('resumed'))
+    const calls = [conn.root.next(), conn.root.next()]
+    await until(() => visits > 2 && conn.state === 'connecting')
+    const late = conn.root.next()
+    open = true
+    t.same(await Promise.all([...calls, late]), [1, 2, 3])
+    t.equal(Counter.began, 1)
+    t.same(told, [])
+    await assertClean(t, conn.session, ...server.sessions)
+  }
+)
+
+t.test('a server that is full lets the client in when it is not', async t => {
+  await using server = await serve(Counter, { port: 0, limits: { sessions: 1 } })
+  const first = connect<Counter>(server.url)
+  await first.ping()
+  const refused = connect<Counter>(server.url)
+  t.match(await refused.closed, { code: 'unreachable', message: /503/ })
+  await using next = connect<Counter>(server.url, { reconnect: { ...SOON, initial: true } })
+  const called = next.root.next()
+  await first.close()
+  t.equal(await called, 1)
+  await assertClean(t, next.session, ...server.sessions)
+})
+
+t.test('the client comes no sooner than the server asks it to', async t => {
+  for (const [heard, asked, least] of [
+    [true, 0.2, 200],
+    [false, 0.2, 1000],
+    [true, -1, 0],
+    [true, Number.NaN, 0],
+    [true, 1e300, 0],
+    [true, '9', 0]
+  ] as const) {
+    const visits: number[] = []
+    await cutOff(
+      t,
+      async conn => {
+        t.equal(await conn.root.next(), 2)
+        t.ok(visits[2]! - visits[1]! >= least, `${asked} s`)
+      },
+      async (request, visit) => {
+        visits.push(performance.now())
+        if (heard) await request.token()
+        if (visit === 2) throw failure({ status: 503, retryAfter: asked })
+        return 'ann'
+      }
+    )
+  }
+})
+
+t.test('but not when nobody would know its session any more', async t => {
+  await cutOff(
+    t,
+    async conn => t.match(await conn.closed, { code: 'session-lost' }),
+    async (request, visit) => {
+      await request.token()
+      if (visit === 2) throw failure({ retryAfter: 1000 })
+      return 'ann'
+    },
+    { serving: { resumeWindow: 20, heartbeat: 10 } }
+  )
+})
+
+t.test('what another web server says of when to come again: seconds, or a date', async t => {
+  const answers: [header: string, seconds: (seconds: number | undefined) => boolean][] = [
+    ['120', seconds => seconds === 120],
+    [new Date(Date.now() + 60_000).toUTCString(), seconds => seconds! > 50 && seconds! <= 60],
+    [new Date(0).toUTCString(), seconds => seconds === undefined],
+    ['soon', seconds => seconds === undefined]
+  ]
+  for (const [header, holds] of answers) {
+    const web = http.createServer().on('upgrade', (_request, socket) => {
+      socket.end(`HTTP/1.1 503 Busy\r\nRetry-After: ${header}\r\nContent-Length: 0\r\n\r\n`)
+    })
+    await new Promise<void>(resolve => web.listen(0, '127.0.0.1', resolve))
+    const { retryAfter, code } = await connect(`ws://127.0.0.1:${(web.address() as AddressInfo).port}`).closed
+    t.equal(code, 'unreachable')
+    t.ok(holds(retryAfter), `${header}: ${retryAfter}`)
+    web.close()
+  }
+})
+
+t.test('who is let in but did not begin the session has lost it, and begins another with `renew`', t =>
+  cutOff(
+    t,
+    async conn => {
+      t.equal(await conn.root.next(), 1, 'a new session')
+      t.equal(conn.state, 'open')
+    },
+    async (request, visit) => ({ sub: await request.token(), iat: visit }),
+    { client: { renew: true } }
+  )
+)

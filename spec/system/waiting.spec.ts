@@ -1,0 +1,239 @@
+// Who waits for what: calls for an asynchronous onConnect, and no method for itself.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { callSession, connect, Netref, pair, Results, Service, type Session, serve } from '../../lib/index.js'
+import { assertClean, both, rejection, until } from '../support/helpers.js'
+import type { Loose } from '../support/wire.js'
+
+t.setTimeout(120_000)
+
+const current = new AsyncLocalStorage<string>()
+
+t.test('calls of the root wait until onConnect has settled; what it asks of the peer itself does not', t => {
+  const told: unknown[] = []
+  let go = () => {}
+  class Home extends Service {
+    #user = 'nobody'
+    override async onConnect(session: Session) {
+      current.enterWith('onConnect')
+      const peer = session.root as Loose
+      told.push(await peer.each((n: number) => n + 1), await peer.name())
+      for await (const item of peer.items()) told.push(item)
+      await new Promise<void>(resolve => (go = resolve))
+      this.#user = await peer.name()
+      told.push('ready')
+    }
+    exposed_who() {
+      told.push('who')
+      return { name: () => this.#user }
+    }
+    exposed_say(word: string) {
+      told.push(word)
+      return current.getStore()
+    }
+    async exposed_read(
+      items: AsyncIterable<unknown>,
+      later: Promise<unknown>,
+      noisy: () => Promise<unknown>
+    ) {
+      const read: unknown[] = [await later, await noisy()]
+      for await (const item of items) read.push(item)
+      return read
+    }
+    get exposed_user() {
+      return this.#user
+    }
+  }
+  const service = {
+    each: async (fn: (n: number) => Promise<unknown>) => [await fn(1), await fn(2)],
+    name: () => 'ann',
+    *items() {
+      yield* ['an item', 'another']
+    }
+  }
+  return both(
+    t,
+    () => Home as unknown as object,
+    async ({ root, ours, theirs }, t) => {
+      await until(() => told.includes('another'))
+      const stop = new AbortController()
+      const calls = [
+        root.who().name(),
+        root.say('one'),
+        root.user,
+        root.read([1][Symbol.iterator](), Promise.resolve('later'), () => 'noisy')
+      ]
+      const givenUp = Netref.with(root.say, { signal: stop.signal })('never')
+      await Netref.oneway(root.say)('one way')
+      calls.push(root.say('last'))
+      stop.abort(new RangeError('given up'))
+      t.match(await rejection(givenUp), { message: 'given up' })
+      await ours.ping()
+      t.equal(theirs.stats.pending, 0)
+      t.same(
+        told.splice(0),
+        [[2, 3], 'ann', 'an item', 'another'],
+        'what it asks and hands over is used at once'
+      )
+      go()
+      t.same(await Promise.all(calls), ['ann', undefined, 'ann', ['later', 'noisy', 1], undefined])
+      t.same(told.splice(0), ['ready', 'who', 'one', 'one way', 'last'], 'in their order')
+    },
+    { service }
+  )
+})
+
+t.test('calls with a key wait, too, and run once', async t => {
+  let go = () => {}
+  let runs = 0
+  class Home extends Service {
+    override onConnect() {
+      return new Promise<void>(resolve => (go = resolve))
+    }
+    exposed_pay() {
+      return ++runs
+    }
+  }
+  const server = await serve(Home, { port: 0, authenticate: () => 'ann', results: new Results() })
+  const conn = connect<Home>(server.url)
+  const pay = Netref.with(conn.root, { key: 'a' }).pay
+  const calls = [pay(), pay()]
+  for (let i = 0; i < 5; i++) await conn.ping()
+  t.equal(runs, 0)
+  go()
+  t.same(await Promise.all(calls), [1, 1])
+  await assertClean(t, conn.session, ...server.sessions)
+  await conn.close()
+  await server.close()
+})
+
+t.test(
+  'onConnect that does not settle ends the session after limits.helloMs; one that fails does not',
+  async t => {
+    const faults: string[] = []
+    const onError = (error: unknown) => void faults.push((error as Error).message)
+    class Never extends Service {
+      override onConnect() {
+        return new Promise<void>(() => {})
+      }
+      exposed_say() {
+        faults.push('it ran')
+      }
+    }
+    const server = await serve(Never, { port: 0, onError, limits: { helloMs: 20 } })
+    const conn = connect<Never>(server.url)
+    const message = 'onConnect did not settle within 20 ms (limits.helloMs)'
+    t.match(await rejection(conn.root.say()), { reason: { code: 'service-failed', message } })
+    t.same(faults.splice(0), [message])
+    await assertClean(t, conn.session)
+    await server.close()
+
+    class Failing extends Service {
+      override async onConnect() {
+        await turn()
+        throw new Error('from onConnect')
+      }
+      exposed_say() {
+        return faults.splice(0)
+      }
+    }
+    const failing = pair(Failing, { serving: { onError } })
+    t.same(await failing.root.say(), ['from onConnect'], 'it is told to onError, and calls go on')
+    await failing.close()
+    await assertClean(t, failing.session, failing.served)
+  }
+)
+
+t.test(
+  'a session that ends while onConnect is under way, or in it; and more calls than may wait',
+  async t => {
+    let go = () => {}
+    let runs = 0
+    class Home extends Service {
+      override onConnect(session: Session) {
+        if (runs < 0) session.close()
+        return new Promise<void>(resolve => (go = resolve))
+      }
+      exposed_run() {
+        return ++runs
+      }
+    }
+    const conn = pair(Home, { serving: { limits: { pendingCalls: 2 } } })
+    const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejection(call))
+    t.match(await calls[2], { code: 'limit', message: /2 calls are under way \(limits.pendingCalls\)/ })
+    await conn.close()
+    for (const call of calls.slice(0, 2)) t.match(await call, { code: 'closed' })
+    go()
+    await turn()
+    t.equal(runs, 0, 'nothing runs after the end')
+    await assertClean(t, conn.session, conn.served)
+    runs = -1
+    const ended = pair(Home)
+    t.match(await rejection(ended.root.run()), { code: 'closed' })
+    t.equal(runs, -1)
+  }
+)
+
+t.test('a method that awaits server.close({ drain }) is told that it waits for itself', async t => {
+  const SELF = { message: /^server\.close\(\{ drain \}\): .* waits for itself; do not await it there$/ }
+  const DRAIN = { drain: 60_000 }
+  const closed: string[] = []
+  let close: (options?: typeof DRAIN) => Promise<void> = async () => {}
+  const service = {
+    async waits() {
+      await close(DRAIN)
+    },
+    returns: () => close(DRAIN),
+    async waitsLater() {
+      callSession()
+      await turn()
+      await Promise.all([close(DRAIN)].map(async closing => closing))
+    },
+    hangsOn() {
+      close(DRAIN).then(() => closed.push('hangs on'))
+      return 'bye'
+    },
+    async besides() {
+      void this.stop()
+      return 'bye'
+    },
+    async ofAnother() {
+      await other.close(DRAIN)
+      return 'bye'
+    },
+    async atOnce() {
+      await close()
+      closed.push('at once')
+    },
+    stop: async () => {
+      await close(DRAIN)
+      closed.push('besides')
+    }
+  }
+  const other = await serve({}, { port: 0 })
+  for (const method of [
+    'waits',
+    'returns',
+    'waitsLater',
+    'hangsOn',
+    'besides',
+    'ofAnother',
+    'atOnce'
+  ] as const) {
+    const server = await serve(service, { port: 0 })
+    close = options => server.close(options)
+    const conn = connect<typeof service>(server.url)
+    const call = (conn.root as Loose)[method]()
+    if (method.startsWith('wait') || method === 'returns') t.match(await rejection(call), SELF, method)
+    else if (method === 'atOnce') t.match(await rejection(call), { code: 'server-closed' })
+    else t.equal(await call, 'bye', method)
+    if (method !== 'ofAnother')
+      t.match(await conn.closed, { code: 'server-closed' }, 'it closes all the same')
+    await server.close()
+    await conn.close()
+    await assertClean(t, conn.session)
+  }
+  await until(() => closed.length === 3)
+  t.same(closed, ['hangs on', 'besides', 'at once'])
+})

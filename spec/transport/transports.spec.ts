@@ -1,0 +1,916 @@
+// What every transport has to do, over each of them; then what is special to some.
+import { createHook } from 'node:async_hooks'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import timers from 'node:timers'
+import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type MessagePort, Worker } from 'node:worker_threads'
+import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { type Connection, over } from '../../lib/client/connect.js'
+import {
+  type CommonOptions,
+  type ConnectOptions,
+  connect,
+  Netref,
+  pair,
+  type Reason,
+  Service,
+  type Session,
+  serve
+} from '../../lib/index.js'
+import { DEFAULT_LIMITS, maxPayload } from '../../lib/protocol/limits.js'
+import { formatHello, formatOperation, Op } from '../../lib/protocol/messages.js'
+import { BusyPoll } from '../../lib/transport/busy-poll.js'
+import { Relay } from '../../lib/transport/relay.js'
+import { BrowserSocketTransport, type NativeSocket } from '../../lib/transport/websocket.browser.js'
+import { WebSocketTransport } from '../../lib/transport/websocket.js'
+import { formatSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
+import { assertClean, CHILD_ENV, rejection, until } from '../support/helpers.js'
+import { thread } from '../support/thread.js'
+
+class Echo extends Service {
+  exposed_echo(value: unknown) {
+    return value
+  }
+  exposed_sum(...arrays: Float64Array[]) {
+    return arrays.flatMap(array => [...array]).reduce((a, b) => a + b, 0)
+  }
+  last: ArrayBuffer | undefined
+  exposed_make(length: number) {
+    this.last = new ArrayBuffer(length)
+    return Netref.transfer(this.last)
+  }
+  exposed_made() {
+    return this.last!.byteLength
+  }
+  exposed_never() {
+    return new Promise<never>(() => {})
+  }
+  exposed_call(callback: Netref<(n: number) => number>, n: number) {
+    return callback(n)
+  }
+}
+
+declare const gc: () => void
+
+interface Joined {
+  readonly conn: Connection<Echo>
+  /** The serving end. */
+  readonly served: Session
+  /** Breaks what is between the two, as a failure would. */
+  sever(): void
+  /** Closes the server. */
+  close(): Promise<void>
+}
+
+interface Options {
+  readonly client?: ConnectOptions
+  readonly server?: CommonOptions
+}
+
+/** A session over the transport of that name. */
+const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>> = {
+  memory: async (_t, { client = {}, server: serving = {} } = {}) => {
+    const conn = pair(Echo, { ...client, serving })
+    const { served, transports } = conn
+    await conn.ping()
+    return {
+      conn,
+      served,
+      sever: () => transports[0].close({ code: 'connection-lost', message: 'it broke' }),
+      async close() {
+        served.end({ code: 'server-closed', message: 'the server is going away' })
+        await served.closed
+      }
+    }
+  },
+
+  WebSocket: (t, options) => overSockets(t, options, (url, client) => connect(url, client)),
+
+  // `ws` has the face of a page's WebSocket, too.
+  'the WebSocket of a page': (t, options) =>
+    overSockets(t, options, (url, client) => {
+      return over(
+        ({ limits }) => new BrowserSocketTransport(pageSocket(url), url, maxPayload(limits)),
+        client
+      )
+    }),
+
+  MessagePort: async (t, { client = {}, server: serving = {} } = {}) => {
+    const { port1, port2 } = new MessageChannel()
+    const offered = offer(port2)
+    const server = await serve(Echo, { ...serving, endpoint: port2 })
+    const conn = connect<Echo>(port1, client)
+    const port = await offered
+    t.teardown(() => port1.close())
+    return joined(conn, server, () => port.close())
+  },
+
+  'a Unix socket': async (t, { client = {}, server: serving = {} } = {}) => {
+    const dir = await mkdtemp(join(tmpdir(), 'netref-')) // The name of a socket may not be long.
+    const path = join(dir, 'socket')
+    const listener = net.createServer().listen(path)
+    t.teardown(() => {
+      listener.close()
+      return rm(dir, { recursive: true })
+    })
+    const accepted = once(listener, 'connection')
+    const conn = connect<Echo>(net.connect(path), client)
+    const [socket] = (await accepted) as [net.Socket]
+    return joined(conn, await serve(Echo, { ...serving, endpoint: socket }), () => socket.destroy())
+  },
+
+  'a readable and a writable': async (_t, { client = {}, server: serving = {} } = {}) => {
+    const [up, down] = [new PassThrough(), new PassThrough()]
+    const server = await serve(Echo, { ...serving, endpoint: { readable: up, writable: down } })
+    const conn = connect<Echo>({ readable: down, writable: up }, client)
+    return joined(conn, server, () => {
+      up.destroy()
+      down.destroy()
+    })
+  },
+
+  'streams of the web': async (_t, { client = {}, server: serving = {} } = {}) => {
+    const severed = new AbortController()
+    const [up, down] = [new TransformStream(), new TransformStream()]
+    const [there, back] = [new TransformStream(), new TransformStream()]
+    for (const [from, to] of [
+      [up, there],
+      [back, down]
+    ] as const) {
+      from.readable.pipeTo(to.writable, severed).catch(() => {})
+    }
+    const server = await serve(Echo, {
+      ...serving,
+      endpoint: { readable: there.readable, writable: back.writable }
+    })
+    const conn = connect<Echo>({ readable: down.readable, writable: up.writable }, client)
+    return joined(conn, server, () => severed.abort())
+  }
+}
+
+/** In a page an error that nobody listens to is none. */
+const pageSocket = (url: string) => new WebSocket(url).on('error', () => {}) as unknown as NativeSocket
+
+/** The port that who connects gives. */
+const offer = (endpoint: MessagePort) =>
+  new Promise<MessagePort>(resolve => {
+    endpoint.on('message', ({ port }) => {
+      if (port) resolve(port)
+    })
+  })
+
+async function overSockets(
+  t: Test,
+  { client = {}, server: serving = {} }: Options = {},
+  open: (url: string, client: ConnectOptions) => Connection<Echo>
+): Promise<Joined> {
+  const web = createServer().listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  t.teardown(() => web.close())
+  const accepted = once(web, 'connection')
+  const server = await serve(Echo, { ...serving, server: web, resumeWindow: 0 })
+  const conn = open(server.url, client)
+  const [socket] = (await accepted) as [net.Socket]
+  return joined(conn, server, () => socket.destroy())
+}
+
+async function joined(
+  conn: Connection<Echo>,
+  server: Awaited<ReturnType<typeof serve>>,
+  sever: () => void
+): Promise<Joined> {
+  await conn.ping()
+  const [served] = server.sessions
+  return { conn, served: served!, sever, close: () => server.close() }
+}
+
+for (const [name, join] of Object.entries(transports)) {
+  t.test(`over ${name}: values, bytes and callbacks, in order`, async t => {
+    const { conn, served, close } = await join(t)
+    const { root } = conn
+    const bytes = new Uint8Array([1, 2, 3])
+    const value = { list: [1, 'zwei', new Map([[1, new Set(['ü€𝄞'])]])], bytes }
+    t.same(await root.echo(value), value)
+    t.same([...bytes], [1, 2, 3], 'what was sent stays as it is')
+    const large = { text: 'ü'.repeat(1 << 20), bytes: new Uint8Array(4 << 20).fill(7) }
+    const echoed = (await root.echo(large)) as typeof large
+    t.ok(echoed.text === large.text && Buffer.compare(echoed.bytes, large.bytes) === 0)
+    t.same(await root.echo(new Uint8Array()), new Uint8Array())
+    const heard: number[] = []
+    const hear = (n: number) => heard.push(n)
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => root.call(hear, i)))
+    t.same(
+      heard,
+      Array.from({ length: 1000 }, (_, i) => i)
+    )
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: bytes that are given up are gone here, once they are sent`, async t => {
+    const { conn, served, close } = await join(t)
+    const { root } = conn
+    for (const length of [10, 100_000]) {
+      const [given, kept] = [new Float64Array(length).fill(1), new Float64Array(length).fill(1)]
+      const sum = root.sum(Netref.transfer(given), kept, kept.subarray(1))
+      t.same([given.length, given.buffer.byteLength, kept.length], [0, 0, length])
+      t.equal(await sum, 3 * length - 1)
+      t.match(await rejection(root.echo(given)), {
+        message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is gone/
+      })
+    }
+    const whole = Uint8Array.of(1, 2, 3)
+    const views = [whole.subarray(1), Netref.transfer(whole), whole]
+    t.same(
+      await root.echo(views),
+      [
+        [2, 3],
+        [1, 2, 3],
+        [1, 2, 3]
+      ].map(bytes => Uint8Array.from(bytes)),
+      'whatever else of it goes along'
+    )
+    t.equal(whole.length, 0)
+    t.equal((await root.make(1000)).byteLength, 1000)
+    t.equal(await root.made(), 0, 'what is returned, too')
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: much more than there is room for, asked for at once`, async t => {
+    const { conn, served, close } = await join(t, { server: { limits: { bufferedBytes: 1 << 19 } } })
+    const parts = Array.from({ length: 60 }, (_, i) => new Uint8Array(100_000).fill(i))
+    const echoed = await Promise.all(parts.map(part => conn.root.echo(part)))
+    t.ok(echoed.every((part, i) => Buffer.compare(part as Uint8Array, parts[i]!) === 0))
+    const later: PromiseLike<unknown>[] = []
+    for (const part of parts) {
+      later.push(conn.root.echo(part))
+      await turn() // Each in a frame of its own.
+    }
+    t.equal((await Promise.all(later)).length, parts.length)
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+
+  t.test(`over ${name}: the client closes, having sent what was called`, async t => {
+    const { conn, served, close } = await join(t)
+    let called = 0
+    const pending = conn.root.call(() => ++called, 1)
+    const cutOff = conn.root.never()
+    await pending
+    await conn.close()
+    t.match(await rejection(cutOff), { code: 'closed' })
+    t.match(await conn.closed, { code: 'closed', message: 'close() was called' })
+    t.match(await served.closed, { code: 'closed', message: /ended the session: close\(\) was called$/ })
+    await close()
+    t.equal(called, 1)
+  })
+
+  t.test(`over ${name}: the server closes`, async t => {
+    const { conn, served, close } = await join(t)
+    const pending = conn.root.never()
+    await Promise.all([close(), rejection(pending)])
+    t.match(await conn.closed, {
+      code: 'server-closed',
+      message: /ended the session: the server is going away$/
+    })
+    t.match(await served.closed, { code: 'server-closed', message: 'the server is going away' })
+    await conn.close()
+  })
+
+  t.test(`over ${name}: what is between them breaks`, async t => {
+    const { conn, served, sever, close } = await join(t)
+    const pending = conn.root.never()
+    await conn.ping()
+    sever()
+    t.match(await rejection(pending), { code: 'connection-lost' })
+    t.match(
+      [await conn.closed, await served.closed],
+      [{ code: 'connection-lost' }, { code: 'connection-lost' }]
+    )
+    await Promise.all([conn.close(), served.close()])
+    await close()
+  })
+
+  t.test(`over ${name}: a value larger than the other end takes`, async t => {
+    const { conn, served, close } = await join(t, { server: { limits: { frameBytes: 10_000 } } })
+    t.match(await rejection(conn.root.echo(new Uint8Array(20_000))), { name: 'LimitError', code: 'limit' })
+    t.equal(await conn.root.echo(1), 1)
+    await assertClean(t, conn.session, served)
+    await conn.close()
+    await close()
+  })
+}
+
+const program = (name: string) => fileURLToPath(new URL(`../support/fixtures/${name}.ts`, import.meta.url))
+
+interface Sums {
+  add(a: number, b: number): number
+  sum(bytes: Uint8Array): number
+  never(): Promise<never>
+  exit(): void
+  fail(): void
+}
+
+t.test('a child process: its service in two lines, and its end', async t => {
+  const child = spawn(process.execPath, ['--import', 'tsx', program('stdio')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: CHILD_ENV
+  })
+  const conn = connect<Sums>({ readable: child.stdout, writable: child.stdin })
+  t.equal(await conn.root.add(1, 2), 3)
+  const exited = once(child, 'exit')
+  await conn.close()
+  t.same(await exited, [0, null], 'nothing keeps the child once its session has ended')
+
+  const other = spawn(process.execPath, ['--import', 'tsx', program('stdio')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: CHILD_ENV
+  })
+  const lost = connect<Sums>({ readable: other.stdout, writable: other.stdin })
+  t.match(await rejection(lost.root.exit()), { code: 'connection-lost' })
+})
+
+t.test('a thread: two sessions, and messages of its owner beside', async t => {
+  const worker = await thread(t)
+  await using first = connect<Sums>(worker)
+  await using second = connect<Sums>(worker)
+  worker.postMessage('something of the owner')
+  worker.postMessage({ netref: 'nothing that netref says' })
+  t.equal(await first.root.add(1, 2), 3)
+  t.equal(await second.root.sum(new Uint8Array([1, 2, 3])), 6)
+  t.equal(worker.listenerCount('message'), 0, 'nothing is left on the worker')
+  await first.close()
+  t.equal(await second.root.add(3, 4), 7)
+  const cutOff = second.root.exit()
+  t.match(await rejection(cutOff), { code: 'connection-lost', message: /the other end of the port is gone/ })
+})
+
+t.test('a thread that is ended from outside, in the middle of a call', async t => {
+  const worker = await thread(t)
+  const conn = connect<Sums>(worker)
+  await conn.root.add(1, 2)
+  const pending = rejection(conn.root.never())
+  await worker.terminate()
+  t.match(await pending, { code: 'connection-lost', message: /the other end of the port is gone/ })
+  t.match(await conn.closed, { code: 'connection-lost' })
+  const { exports, imports, pending: calls } = conn.stats
+  t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
+})
+
+t.test('a thread that fails ends its sessions, and not the process', async t => {
+  const conn = connect<Sums>(await thread(t))
+  await Promise.resolve(conn.root.fail()).catch(() => {})
+  const message = 'the worker failed: it failed'
+  t.match(await conn.closed, { code: 'connection-lost', message, cause: { message: 'it failed' } })
+  const endpoint = await thread(t, 'fail')
+  const told = new Promise(onError => void serve({}, { endpoint, onError }))
+  t.match(await told, { message: 'it did not begin' })
+})
+
+t.test('a task of a page’s worker that fails does not end its session', async t => {
+  const { port1, port2 } = new MessageChannel()
+  await using server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
+  await using conn = connect<Sums>(port1)
+  t.equal(await conn.root.add(1, 2), 3)
+  port1.dispatchEvent(new Event('error'))
+  t.equal(await conn.root.add(3, 4), 7)
+  t.equal(server.sessions.size, 1)
+})
+
+t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
+  t.match(await connect(await thread(t, 'fail')).closed, {
+    code: 'unreachable',
+    message: /^cannot reach the other end of the port: the worker failed: ./,
+    cause: { message: 'it did not begin' }
+  })
+  const ending = new Worker('', { eval: true })
+  t.match(await connect(ending).closed, { message: /the worker has ended$/ })
+  const pair = new MessageChannel()
+  const closing = connect(pair.port1)
+  pair.port2.close()
+  t.match(await closing.closed, { code: 'unreachable', message: /of the port: it is closed$/ })
+  const { port1, port2 } = new MessageChannel()
+  const conn = connect(port1, { handshakeTimeout: 1 })
+  t.match(await rejection((conn.root as Netref<Sums>).add(1, 2)), {
+    code: 'unreachable',
+    message: /: cannot reach the other end of the port: nothing serves there, 1 ms long$/
+  })
+  await conn.close()
+  const early = connect(port1)
+  await early.close()
+  t.match(await early.closed, { code: 'closed' })
+  port2.close()
+})
+
+t.test('what serves at a port may begin after the client, and goes on when it has left', async t => {
+  const { port1, port2 } = new MessageChannel()
+  port2.on('message', () => {}) // Somebody else listens there: the first offer is lost.
+  const conn = connect<Sums>(port1)
+  port1.postMessage({ netref: 'serving' }) // It may serve there, too: that is none of the server's business.
+  const three = conn.root.add(1, 2)
+  await turn()
+  const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
+  t.throws(() => server.url, { code: 'not-listening' })
+  t.equal(await three, 3)
+  await conn.close()
+  await using again = connect<Sums>(port1)
+  t.equal(await again.root.add(3, 4), 7)
+  await server.close()
+  t.match(await again.closed, { code: 'server-closed' })
+  port1.close()
+})
+
+t.test('`self` in a SharedWorker brings a port for each page', async t => {
+  const self = Object.assign(new EventTarget(), { onconnect: null })
+  const server = await serve(
+    { add: (a: number, b: number) => a + b },
+    { endpoint: self, limits: { sessions: 1 } }
+  )
+  const pages = [new MessageChannel(), new MessageChannel()]
+  for (const { port2 } of pages) self.dispatchEvent(Object.assign(new Event('connect'), { ports: [port2] }))
+  const [first, second] = pages.map(({ port1 }) => connect<Sums>(port1))
+  t.equal(await first!.root.add(1, 2), 3)
+  t.match(await second!.closed, { code: 'unavailable', message: /the server has 1 sessions already$/ })
+  t.equal(server.sessions.size, 1)
+  await first!.close()
+  await server.close()
+  for (const { port1 } of pages) port1.close()
+})
+
+t.test('a port that brings what is no frame', async t => {
+  const shared = new Uint8Array(new SharedArrayBuffer(16))
+  for (const [message, code] of [
+    [{}, 'protocol'],
+    [{ alive: 'once more' }, 'protocol'],
+    [-1, 'protocol'],
+    [1e9, 'protocol'],
+    [shared, 'protocol'],
+    [['[0,[],[]]', shared], 'protocol'],
+    [['[0,[]]'], 'protocol'],
+    [['[0,[],[]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,9]]]', new Uint8Array(8)], 'protocol'],
+    [['[0,[1],[[0,8,0]]]', new Uint8Array(8)], 'protocol'],
+    [{ end: 'farewell' }, 'protocol'],
+    [{ end: 'limit: too much' }, 'limit'],
+    ['x'.repeat(30 << 20), 'limit']
+  ] as const) {
+    const { port1, port2 } = new MessageChannel()
+    const conn = connect(port1)
+    const offered = offer(port2)
+    port2.postMessage({ netref: 'serving' })
+    const port = await offered
+    port.postMessage(null)
+    port.postMessage({ alive: 'as far as a page can tell' })
+    port.postMessage(message)
+    t.match(await conn.closed, { code })
+    port1.close()
+  }
+})
+
+t.test('bytes that are given up move through a port: they are there once', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const limits = { frameBytes: 128 << 20 }
+  const held: Uint8Array[] = []
+  const server = await serve({ hold: (bytes: Uint8Array) => held.push(bytes) }, { endpoint: port2, limits })
+  const conn = connect<{ hold(bytes: Uint8Array): number }>(port1, { limits })
+  // What earlier tests left behind is gone before it is measured.
+  for (let i = 0; i < 5; i++) {
+    gc()
+    await conn.ping()
+  }
+  const size = 64 << 20
+  const bytes = new Uint8Array(size)
+  const { arrayBuffers } = process.memoryUsage()
+  await conn.root.hold(Netref.transfer(bytes))
+  const more = process.memoryUsage().arrayBuffers - arrayBuffers
+  t.ok(more < size / 2, `${more} bytes more`)
+  t.equal(held[0]!.length, size)
+  await conn.close()
+  await server.close()
+  port1.close()
+})
+
+t.test('a port gives room only to who reads; who takes more is cut off', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const limits = { bufferedBytes: 1, jsonBytes: 65_536, frameBytes: 65_536 }
+  const server = await serve(Echo, { endpoint: port2, limits })
+  const { port1: ours, port2: theirs } = new MessageChannel()
+  let replies = 0
+  ours.on('message', message => {
+    if (typeof message === 'string') replies += message.length
+  })
+  port1.postMessage({ netref: 'connect', port: theirs }, [theirs])
+  const ended = new Promise<Reason>(resolve => server.on('session', session => session.on('closed', resolve)))
+  ours.postMessage(`[0,[${formatHello(DEFAULT_LIMITS)}]]`)
+  // It asks and asks, and never says that it took a reply.
+  const text = JSON.stringify('x'.repeat(60_000))
+  const asking = setInterval(() => {
+    for (let i = 0; i < 10; i++)
+      ours.postMessage(`[0,[${formatOperation(Op.call, ++calls, 0, 'echo', `[${text}]`)}]]`)
+  })
+  let calls = 0
+  t.match(await ended, {
+    code: 'limit',
+    message: 'the other end of the port sent more than there was room for'
+  })
+  clearInterval(asking)
+  t.ok(replies < 1.2 * 2 ** 20, `${replies} characters of replies were sent`)
+  await server.close()
+  ours.close()
+  port1.close()
+})
+
+t.test('a stream may come in any parts', async t => {
+  const [up, there, down] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  up.on('data', (chunk: Buffer) => {
+    for (const byte of chunk) there.write(Buffer.of(byte))
+  })
+  const server = await serve(Echo, { endpoint: { readable: there, writable: down } })
+  await using conn = connect<Echo>({ readable: down, writable: up })
+  const value = { text: 'ü€𝄞'.repeat(100), bytes: new Uint8Array(1000).fill(7) }
+  t.same(await conn.root.echo(value), value)
+  await conn.close()
+  await server.close()
+})
+
+t.test('a stream that brings what is no frame', async t => {
+  const frame = (length: number, kind: number, body: Uint8Array = new Uint8Array()) => {
+    const header = Buffer.alloc(5)
+    header.writeUInt32BE(length)
+    header[4] = kind
+    return Buffer.concat([header, body])
+  }
+  for (const [bytes, code] of [
+    [frame(1, 3), 'protocol'],
+    [frame(100 << 20, 1), 'limit'],
+    [frame(1, 0, new Uint8Array([0xff])), 'protocol'],
+    [frame(0, 2), 'protocol'],
+    [frame(0, 0), 'protocol'],
+    [frame(11, 2, Buffer.from('limit: much')), 'limit']
+  ] as const) {
+    const [up, down] = [new PassThrough(), new PassThrough()]
+    const conn = connect({ readable: down, writable: up })
+    down.write(bytes)
+    t.match(await conn.closed, { code })
+  }
+  const [up, down] = [new PassThrough(), new PassThrough()]
+  const conn = connect<Echo>({ readable: down, writable: up })
+  await turn()
+  down.destroy(new Error('it broke'))
+  t.match(await conn.closed, {
+    code: 'connection-lost',
+    message: /: it broke$/,
+    cause: { message: 'it broke' }
+  })
+})
+
+t.test('a stream whose other end does not end is cut off', async t => {
+  const [up, down] = [new PassThrough(), new PassThrough()]
+  const conn = connect({ readable: down, writable: up })
+  await turn()
+  await conn.close()
+  t.match(await conn.closed, { code: 'closed' })
+  t.ok(up.destroyed && down.destroyed)
+})
+
+t.test('a stream that never opens, that is closed before, and one that gives text', async t => {
+  const conn = connect(net.connect('/nowhere/at/all'))
+  t.match(await conn.closed, { code: 'unreachable', message: /ENOENT/, cause: { code: 'ENOENT' } })
+  const early = connect(net.connect(1, '127.0.0.1'))
+  await early.close()
+  t.match(await early.closed, { code: 'closed' })
+  const text = new PassThrough({ encoding: 'utf8' })
+  t.throws(() => connect(text), /the stream gives text/)
+})
+
+t.test('a stream that is dead from the first', async t => {
+  const destroyed = new PassThrough().destroy()
+  const over = new PassThrough().end()
+  over.resume()
+  await once(over, 'end')
+  for (const endpoint of [destroyed, over, { readable: new PassThrough(), writable: destroyed }]) {
+    const conn = connect(endpoint)
+    t.match(await rejection((conn.root as Netref<{ add(a: number, b: number): number }>).add(1, 2)), {
+      code: 'unreachable'
+    })
+    await conn.close()
+    await assertClean(t, conn.session)
+  }
+})
+
+t.test('what is no endpoint', async t => {
+  for (const nothing of [{}, null, 1, () => {}]) {
+    t.throws(() => connect(nothing as never), TypeError)
+    t.match(await rejection(serve(Echo, { endpoint: nothing as never })), {
+      name: 'TypeError',
+      message: /is no endpoint: it is the address of a server, a Worker/
+    })
+  }
+  const window = { postMessage() {} }
+  Object.assign(window, { window })
+  t.throws(() => connect(window), /a window is no endpoint: make a MessageChannel/)
+})
+
+t.test('options of a socket mean nothing over an endpoint, and are refused', async t => {
+  const { port1, port2 } = new MessageChannel()
+  t.teardown(() => port1.close())
+  const refused = (name: string) => ({
+    name: 'TypeError',
+    message: new RegExp(`\\\`${name}\\\` means nothing over an endpoint: \\w`)
+  })
+  for (const name of [
+    ...['authenticate', 'sameIdentity', 'allowedOrigins', 'allowedHosts', 'trustProxy', 'resumeWindow'],
+    ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog']
+  ]) {
+    t.match(await rejection(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
+  }
+  for (const name of [
+    ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
+    ...['passphrase', 'servername', 'rejectUnauthorized']
+  ]) {
+    const given = { token: 'x', renew: true }[name] ?? 1
+    t.throws(() => connect(port1, { [name]: given }), refused(name))
+  }
+  t.match(await rejection(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
+  t.match(await rejection(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
+    message: /^serve: `authenticate` .* give that to nobody else, or ask in the service$/
+  })
+  const duplex = new PassThrough()
+  t.throws(() => connect(duplex, { handshakeTimeout: 1 }), refused('handshakeTimeout'))
+
+  const server = await serve(Echo, {
+    endpoint: port2,
+    heartbeat: 0,
+    resumeWindow: 0,
+    authenticate: undefined
+  })
+  await using conn = connect<Echo>(port1, {
+    reconnect: false,
+    renew: false,
+    heartbeat: 0,
+    handshakeTimeout: 5000
+  })
+  t.equal(await conn.root.echo(1), 1, 'what says how it is anyway may be said')
+  await conn.close()
+  await server.close()
+})
+
+t.test('a page: it is told little', async t => {
+  const nowhere = pageSocket('ws://127.0.0.1:1')
+  const lost = over(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
+  t.match(await lost.closed, {
+    code: 'unreachable',
+    message: /^cannot reach ws:\/\/x \(a page is not told why/
+  })
+
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(sockets, 'listening')
+  const url = `ws://127.0.0.1:${(sockets.address() as net.AddressInfo).port}`
+  for (const [act, reason] of [
+    [(socket: WebSocket) => socket.close(1009), { code: 'limit' }],
+    [(socket: WebSocket) => socket.close(1001), { code: 'connection-lost', message: /close code 1001$/ }],
+    [(socket: WebSocket) => socket.close(4000, 'bye'), { code: 'connection-lost', message: /bye$/ }],
+    [
+      (socket: WebSocket) => socket.send('x'.repeat(101)),
+      { code: 'limit', message: /more than there was room for/ }
+    ]
+  ] as const) {
+    const accepted = once(sockets, 'connection')
+    const conn = over(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
+    t.equal(conn.unref(), conn)
+    const [other] = (await accepted) as [WebSocket]
+    act(other)
+    t.match(await conn.closed, reason)
+    await conn.close()
+  }
+
+  const lastAccepted = once(sockets, 'connection')
+  const last = new BrowserSocketTransport(pageSocket(url), url, 100)
+  let sent = 0
+  const gone = new Promise<Reason>(resolve =>
+    last.start({
+      opened: () => last.send('x'.repeat(64 << 20), () => sent++),
+      received() {},
+      closed: resolve
+    })
+  )
+  const [unread] = (await lastAccepted) as [WebSocket]
+  unread.pause()
+  unread.terminate()
+  t.match(await gone, { code: 'connection-lost' })
+  t.equal(sent, 0, 'what was not sent is not said to be')
+  sockets.close()
+})
+
+t.test(
+  'a page that is busy with one frame keeps what comes meanwhile, though its socket is wrapped',
+  async t => {
+    const limits = { jsonBytes: 65_536, frameBytes: 65_536 }
+    const rows = {
+      text: (length: number) => 'x'.repeat(length),
+      push: async (callback: Netref<() => void>, times: number) => {
+        await Promise.all(Array.from({ length: times }, () => callback()))
+      }
+    }
+    await using server = await serve(rows, { port: 0 })
+    const open = ({ limits }: { limits: typeof DEFAULT_LIMITS }) =>
+      new Relay(new BrowserSocketTransport(pageSocket(server.url), server.url, maxPayload(limits)))
+    await using conn = over<typeof rows>(open as Parameters<typeof over>[0], { limits })
+    await conn.ping()
+    const busy = () => {
+      for (const end = performance.now() + 2; performance.now() < end; );
+    }
+    const pushed = conn.root.push(busy, 100)
+    // More than a page holds of what was sent to it while it asked for a pause.
+    const texts = await Promise.all(Array.from({ length: 50 }, () => conn.root.text(60_000)))
+    t.equal(texts.length, 50)
+    await pushed
+    await assertClean(t, conn.session, ...server.sessions)
+  }
+)
+
+t.test('a socket that was lost is not waited for, whatever is still to be sent', async t => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(sockets, 'listening')
+  const { port } = sockets.address() as net.AddressInfo
+  const accepted = once(sockets, 'connection')
+  const transport = new WebSocketTransport(new WebSocket(`ws://127.0.0.1:${port}`), 'the server')
+  const ended: Reason[] = []
+  const opened = new Promise<void>(resolve =>
+    transport.start({ opened: resolve, received() {}, closed: reason => ended.push(reason) })
+  )
+  const [unread] = (await accepted) as [WebSocket]
+  unread.pause()
+  await opened
+  transport.send(new Uint8Array(64 << 20))
+  transport.close({ code: 'connection-lost', message: 'nothing came' })
+  t.ok(transport.buffered > 1 << 20)
+  await until(() => ended.length > 0)
+  t.match(ended, [{ code: 'connection-lost' }])
+  unread.terminate()
+  sockets.close()
+})
+
+t.test('what breaks over memory breaks once', async t => {
+  const conn = pair(Echo)
+  await conn.ping()
+  const [transport] = conn.transports
+  for (const message of ['first', 'second']) transport.close({ code: 'connection-lost', message })
+  t.match(await conn.closed, { code: 'connection-lost', message: 'first' })
+  t.match(await conn.served.closed, { code: 'connection-lost', message: /: first$/ })
+})
+
+t.test('what is written to a socket is what the WebSocket protocol makes of a frame', async t => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 1 << 20 })
+  await once(sockets, 'listening')
+  const { port } = sockets.address() as net.AddressInfo
+  const socket = net.connect(port, '127.0.0.1')
+  socket.write(
+    'GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+  )
+  const [peer] = (await once(sockets, 'connection')) as [WebSocket]
+  const lengths = [0, 1, 2, 3, 4, 5, 125, 126, 127, 16_384, 16_385, 65_535, 65_536, 70_001]
+  // More keys than are drawn at once.
+  for (const length of [...lengths, ...Array<number>(2100).fill(9)]) {
+    const text = 'é€ x'.repeat(length).slice(0, length)
+    const bytes = new Uint8Array(length).map((_, i) => i * 7)
+    for (const frame of [text, bytes, bytes.subarray(1)]) {
+      for (const masking of ['zero', 'random'] as const) {
+        for (const piece of formatSocketFrame(frame, masking)) socket.write(piece!)
+        const [data, isBinary] = (await once(peer, 'message')) as [Buffer, boolean]
+        const same = typeof frame === 'string' ? String(data) === frame : data.equals(frame)
+        if (!same || isBinary === (typeof frame === 'string')) t.fail(`${masking}, ${length}`)
+      }
+    }
+  }
+  const [head, rest] = formatSocketFrame(new Uint8Array(20_000), 'none')
+  t.same([...head], [0x82, 126, 0x4e, 0x20], 'a server does not mask')
+  t.equal(rest?.length, 20_000, 'nor copy what is large')
+  socket.destroy()
+  sockets.close()
+  await once(sockets, 'close')
+})
+
+t.test('a key to mask with is drawn where something between could read along', async t => {
+  const zero = [
+    'wss://example.org/',
+    'ws://localhost/',
+    'ws://localhost:1/',
+    'ws://127.0.0.1:80/',
+    'ws://[::1]:5/a'
+  ]
+  const random = [
+    'ws://example.org/',
+    'ws://localhost.example.org/',
+    'ws://127.0.0.1.example.org/',
+    'ws://[::2]/'
+  ]
+  t.same(
+    zero.map(maskingFor),
+    zero.map(() => 'zero')
+  )
+  t.same(
+    random.map(maskingFor),
+    random.map(() => 'random')
+  )
+})
+
+/** How often is looked for a frame, which comes after so many looks or not at all. */
+async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
+  let immediates = 0
+  let turns = 0
+  const hook = createHook({
+    init(_id, type) {
+      if (type === 'Immediate') immediates++
+    }
+  }).enable()
+  poll.expect()
+  for (let more = true; more; turns++) {
+    if (immediates - turns === cameAfter) poll.came()
+    const before = immediates
+    await turn()
+    more = immediates > before + 1
+  }
+  hook.disable()
+  return immediates - turns
+}
+
+/** How many times nothing is looked for until something is. */
+async function skips(poll: () => BusyPoll, cameAfter?: number): Promise<number> {
+  for (let skipped = 0; ; skipped++) if ((await looks(poll(), cameAfter)) > 0) return skipped
+}
+
+/** One over which a frame has come soon. */
+async function quick(): Promise<() => BusyPoll> {
+  const poll = new BusyPoll()
+  await skips(() => poll, 5)
+  return () => poll
+}
+
+t.test('a frame that is expected is looked for, and ever more seldom where that is in vain', async t => {
+  const poll = await quick()
+  t.equal(await looks(poll(), 5), 5, 'until it has come')
+  const whole = await looks(poll())
+  t.ok(whole > 100 && whole < 400, 'and for a while')
+  poll().came()
+  t.equal(await looks(poll()), 0, 'what comes later is not what was looked for')
+  const vain: number[] = []
+  for (let i = 0; i < 4; i++) vain.push(await skips(poll))
+  t.same(vain, [0, 3, 7, 15])
+  const there: number[] = []
+  for (let i = 0; i < 3; i++) there.push(await skips(poll, 1))
+  t.same(there, [31, 31, 31], 'what is there at once says nothing')
+  const found: number[] = []
+  for (let i = 0; i < 7; i++) found.push(await skips(poll, 5))
+  t.same(found, [31, 15, 7, 3, 1, 0, 0], 'where it is found, it is looked for more often')
+
+  const busy = await quick()
+  for (let i = 0; i < 1000; i++) {
+    busy().expect()
+    await turn()
+  }
+  await skips(busy)
+  t.equal(await skips(busy), 31, 'nor is it looked for longer by who sends more meanwhile')
+})
+
+t.test('sockets over which nothing comes soon are taken together', async t => {
+  const poll = await quick()
+  for (let i = 0; i < 8; i++) await skips(poll)
+  const any = () => new BusyPoll()
+  for (let i = 0; i < 10; i++) await skips(any)
+  t.equal(await skips(any), 255, 'all that are new')
+  let turns = 0
+  t.equal(await skips(() => (turns++ % 2 === 0 ? poll() : any())), 255, 'and who was in vain for too long')
+  t.equal(await skips(any, 5), 255)
+  t.equal(await skips(any, 5), 127, 'until one of them is not')
+})
+
+t.test('a clock that a test has put in place is not for this', async t => {
+  const poll = await quick()
+  const real = timers.setImmediate
+  const never = (() => t.fail('it was asked')) as unknown as typeof real
+  globalThis.setImmediate = timers.setImmediate = never
+  syncBuiltinESMExports()
+  try {
+    poll().expect()
+  } finally {
+    globalThis.setImmediate = timers.setImmediate = real
+    syncBuiltinESMExports()
+  }
+  t.ok((await looks(poll())) > 100, 'it is looked for all the same')
+})

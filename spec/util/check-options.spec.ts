@@ -1,0 +1,236 @@
+import type { RequestOptions } from 'node:https'
+import type { ConnectionOptions } from 'node:tls'
+import t from 'tap'
+import type { ClientOptions } from 'ws'
+import { CONNECT_OPTIONS } from '../../lib/client/options.js'
+import {
+  type ConnectOptions,
+  connect,
+  expose,
+  exposed,
+  Netref,
+  pair,
+  Results,
+  serve
+} from '../../lib/index.js'
+import { checkOptions } from '../../lib/util/check-options.js'
+import { rejection } from '../support/helpers.js'
+
+const service = { add: (a: number, b: number) => a + b }
+const URL = 'ws://127.0.0.1:1'
+
+/** Options that cannot be meant, and what is said of them. */
+const COMMON: [option: object, said: string][] = [
+  [{ allowSetAttrs: 'no' }, '`allowSetAttrs` takes a boolean, not "no"'],
+  [{ exposeStacks: 1 }, '`exposeStacks` takes a boolean, not 1'],
+  [{ exposedPrefix: null }, '`exposedPrefix` takes a string, not null'],
+  [{ onError: 5 }, '`onError` takes a function, not 5'],
+  [{ before: 5 }, '`before` takes a function, not 5'],
+  [{ trace: 5 }, '`trace` takes a function, not 5'],
+  [{ limits: 5 }, '`limits` takes an object, not 5'],
+  [{ limits: [] }, '`limits` takes an object, not […]'],
+  [{ allowPublicAttr: true }, 'there is no option `allowPublicAttr`: was `allowPublicAttrs` meant?']
+]
+const SERVE: typeof COMMON = [
+  ...COMMON,
+  [{ authentikate: () => false }, 'there is no option `authentikate`: was `authenticate` meant?'],
+  [{ authenticate: null }, '`authenticate` takes a function, not null'],
+  [{ authenticate: false }, '`authenticate` takes a function, not false'],
+  [{ sameIdentity: 1 }, '`sameIdentity` takes a function, not 1'],
+  [{ allowedOrigins: 'http://x' }, '`allowedOrigins` takes a list, such as ["http://x"]'],
+  [{ allowedHosts: 'localhost' }, '`allowedHosts` takes a list, such as ["localhost"]'],
+  [{ results: null }, '`results` takes an object, not null'],
+  [{ trustProxy: 'yes' }, '`trustProxy` takes a boolean, not "yes"'],
+  [{ colour: 'red' }, 'there is no option `colour`']
+]
+const CONNECT: typeof COMMON = [
+  ...COMMON,
+  [{ reconnect: { signal: 5 } }, '`reconnect`: `signal` takes an AbortSignal, not 5'],
+  [{ reconnect: { dealy: 5 } }, '`reconnect`: there is no option `dealy`: was `delay` meant?'],
+  [{ reconnect: true }, '`reconnect` takes options: an object, not true'],
+  [{ token: 5 }, '`token` takes a string or a function, not 5'],
+  [{ renew: 'no' }, '`renew` takes a boolean, not "no"'],
+  [{ hartbeat: 5 }, 'there is no option `hartbeat`: was `heartbeat` meant?'],
+  [{ Token: 'x' }, 'there is no option `Token`: was `token` meant?']
+]
+
+t.test('an option that cannot be meant is refused, by name', async t => {
+  for (const [options, said] of SERVE) {
+    const error = await rejection(serve(service, { port: 0, ...options }))
+    t.match(error, { name: 'TypeError', message: `serve: ${said}` })
+  }
+  for (const [options, said] of CONNECT)
+    t.throws(() => connect(URL, options), { name: 'TypeError', message: `connect: ${said}` })
+  for (const [options, said] of COMMON) {
+    t.throws(() => pair(service, options), { name: 'TypeError', message: `pair: ${said}` })
+    const serving = { ...options }
+    t.throws(() => pair(service, { serving }), { name: 'TypeError', message: `pair: \`serving\`: ${said}` })
+  }
+})
+
+t.test('a store of results has what a store has', async t => {
+  t.match(await rejection(serve(service, { port: 0, results: {} as Results })), {
+    name: 'TypeError',
+    message: 'results: a store has `get` and `set`: `new Results()` is one'
+  })
+})
+
+t.test('an event that there is not, and a listener that is none, are refused at once', async t => {
+  await using server = await serve(service, { port: 0 })
+  await using conn = connect(server.url)
+  await conn.session.ping()
+  const [session] = server.sessions
+  const claims: [told: { on(name: never, listener: never): unknown }, name: unknown, said: string][] = [
+    [conn, 'close', 'on: there is no event "close": was "closed" meant?'],
+    [conn, 'session', 'on: there is no event "session"'],
+    [server, 'sesion', 'on: there is no event "sesion": was "session" meant?'],
+    [session!, 'renewed', 'on: there is no event "renewed"'],
+    [session!, Symbol('closed'), 'on: there is no event Symbol(closed)']
+  ]
+  for (const [told, name, message] of claims)
+    t.throws(() => told.on(name as never, (() => {}) as never), { name: 'TypeError', message })
+  for (const told of [conn, server, session!] as (typeof claims)[0][0][])
+    t.throws(() => told.on('closed' as never, undefined as never), {
+      name: 'TypeError',
+      message: 'on: the listener is no function, but undefined'
+    })
+  for (const name of ['interrupted', 'resumed', 'renewed', 'closed'] as const) conn.on(name, () => {})()
+})
+
+t.test('server.close takes a time to drain and nothing else', async t => {
+  await using server = await serve(service, { port: 0 })
+  const close = (options: unknown) => () => server.close(options as object)
+  t.throws(close({ drian: 5 }), { message: 'server.close: there is no option `drian`: was `drain` meant?' })
+  t.throws(close(5), { message: 'server.close takes options: an object, not 5' })
+  t.throws(close({ drain: -1 }), { message: /^drain: -1 is not a time/ })
+  await server.close({ drain: undefined })
+  t.throws(close({ drian: 5 }), { message: /drian/ }, 'closed or not')
+})
+
+t.test('options that are none at all', async t => {
+  for (const none of [null, 5, 'x', []]) {
+    const message = / takes options: an object, not (null|5|"x"|\[…\])$/
+    t.match((await rejection(serve(service, none as never))).message, message)
+    t.throws(() => connect(URL, none as never), message)
+    t.throws(() => connect(new MessageChannel().port1, none as never), message)
+    t.throws(() => pair(service, none as never), message)
+  }
+})
+
+t.test('an option given as undefined is as good as not given', async t => {
+  const options = { authenticate: undefined, before: undefined, nothing: undefined, results: undefined }
+  await using server = await serve(service, { port: 0, ...options })
+  await using conn = connect<typeof service>(server.url, { reconnect: undefined, token: undefined })
+  t.equal(await conn.root.add(1, 2), 3)
+  await using both = pair(service, { serving: { results: new Results(), before() {} } })
+  t.equal(await both.root.add(1, 2), 3)
+})
+
+t.test('a server of its own listens nowhere else', async t => {
+  for (const name of ['host', 'port', 'backlog']) {
+    const error = await rejection(serve(service, { server: {}, [name]: name === 'host' ? 'x' : 1 }))
+    t.match(error, { name: 'TypeError', message: `serve: \`${name}\` means nothing beside \`server\`` })
+  }
+})
+
+t.test('Netref.with', async t => {
+  await using conn = pair(service)
+  const { add } = conn.root
+  t.throws(() => Netref.with(add, { timout: 1 } as object), {
+    name: 'TypeError',
+    message: 'Netref.with: there is no option `timout`: was `timeout` meant?'
+  })
+  t.throws(() => (Netref.with as (netref: unknown) => void)(add), {
+    name: 'TypeError',
+    message: 'Netref.with takes options: an object, not undefined'
+  })
+})
+
+t.test('expose and @exposed: a rule that is misspelt does not let everybody in', async t => {
+  t.throws(() => expose({ secret: 1 }, { reed: [] } as object), {
+    name: 'TypeError',
+    message: 'expose: there is no option `reed`: was `read` meant?'
+  })
+  t.throws(() => exposed({ iff: () => false } as object), {
+    name: 'TypeError',
+    message: '@exposed: there is no option `iff`: was `if` meant?'
+  })
+  t.throws(() => exposed({ if: false } as never), { message: '@exposed: `if` takes a function, not false' })
+})
+
+type PassedOn = keyof Omit<ClientOptions & RequestOptions & ConnectionOptions, keyof ConnectOptions>
+/** What `connect` passes on besides what it names itself: all that there is, by their types. */
+const PASSED_ON: Record<PassedOn, true> = {
+  protocol: true,
+  path: true,
+  host: true,
+  hostname: true,
+  port: true,
+  signal: true,
+  timeout: true,
+  session: true,
+  method: true,
+  socket: true,
+  enableTrace: true,
+  localAddress: true,
+  localPort: true,
+  lookup: true,
+  perMessageDeflate: true,
+  family: true,
+  hints: true,
+  maxPayload: true,
+  followRedirects: true,
+  generateMask: true,
+  maxRedirects: true,
+  protocolVersion: true,
+  checkServerIdentity: true,
+  allowSynchronousEvents: true,
+  autoPong: true,
+  maxBufferedChunks: true,
+  maxFragments: true,
+  skipUTF8Validation: true,
+  createConnection: true,
+  finishRequest: true,
+  ALPNCallback: true,
+  allowPartialTrustChain: true,
+  sigalgs: true,
+  ciphers: true,
+  clientCertEngine: true,
+  crl: true,
+  dhparam: true,
+  ecdhCurve: true,
+  honorCipherOrder: true,
+  privateKeyEngine: true,
+  privateKeyIdentifier: true,
+  maxVersion: true,
+  minVersion: true,
+  pfx: true,
+  secureOptions: true,
+  secureProtocol: true,
+  sessionIdContext: true,
+  ticketKeys: true,
+  sessionTimeout: true,
+  requestCert: true,
+  _defaultAgent: true,
+  auth: true,
+  defaultPort: true,
+  insecureHTTPParser: true,
+  maxHeaderSize: true,
+  setHost: true,
+  socketPath: true,
+  uniqueHeaders: true,
+  joinDuplicateHeaders: true,
+  minDHSize: true,
+  pskCallback: true,
+  secureContext: true,
+  ALPNProtocols: true,
+  SNICallback: true
+}
+
+t.test('what ws, TLS and HTTP take goes on to them, however near it is to an option of ours', async t => {
+  await using server = await serve(service, { port: 0 })
+  await using conn = connect<typeof service>(server.url, { followRedirects: true, foo: 1 } as ConnectOptions)
+  t.equal(await conn.root.add(1, 2), 3)
+  for (const name of Object.keys(PASSED_ON))
+    t.doesNotThrow(() => checkOptions('connect', { [name]: 1 }, CONNECT_OPTIONS, true), name)
+})
