@@ -1,7 +1,7 @@
 // The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
 // of a peer's: it is made printable here, wherever it comes from.
-import { printable } from './util/printable.js'
-import { isA } from './util/realms.js'
+import { toPrintable } from './util/printable.js'
+import { isInstanceOf } from './util/realms.js'
 
 /** Why a session ends, by code. */
 export const REASONS = {
@@ -36,7 +36,7 @@ export interface Reason {
 }
 
 /** Why a call was refused before or after it ran, without an exception of the handler's own. */
-export type RefusalCode =
+export type RejectionCode =
   | 'not-exposed'
   | 'not-callable'
   | 'released'
@@ -56,7 +56,7 @@ export class NetrefError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(printable(message), options)
+    super(toPrintable(message), options)
     this.code = code
   }
 }
@@ -102,9 +102,9 @@ export class MayHaveRunError extends NetrefError {
 }
 
 /** Says of an error that a call was given up with whether that may have run; of one for several calls, whether any may have. */
-export function sayMayHaveRun(error: unknown, mayHaveRun: boolean): void {
+export function markMayHaveRun(error: unknown, mayHaveRun: boolean): void {
   try {
-    if (!isA('Error', error)) return
+    if (!isInstanceOf('Error', error)) return
     const value = mayHaveRun || ('mayHaveRun' in error && error.mayHaveRun === true)
     Object.defineProperty(error, 'mayHaveRun', { value, configurable: true, writable: true })
   } catch {
@@ -118,7 +118,7 @@ export class UnsendableError extends TypeError {
   readonly code = 'unsendable'
 
   constructor(message: string) {
-    super(printable(message))
+    super(toPrintable(message))
   }
 }
 
@@ -137,19 +137,19 @@ export class ArgumentsError extends TypeError {
   readonly issues: readonly Issue[]
 
   constructor(message: string, issues: readonly Issue[]) {
-    super(printable(message))
+    super(toPrintable(message))
     this.issues = issues
   }
 }
 
 /** A reason as it is told here: what the other side said of it is in one line, and of a bounded length. */
-export function told(reason: Reason): Reason {
-  const message = printable(reason.message)
+export function printableReason(reason: Reason): Reason {
+  const message = toPrintable(reason.message)
   return message === reason.message ? reason : { ...reason, message }
 }
 
 /** Why a session ends that cannot go on for this error. */
-export function reasonOf(error: unknown): Reason {
+export function reasonForError(error: unknown): Reason {
   if (error instanceof ProtocolError) return { code: error.code, message: `it received ${error.message}` }
   return { code: 'internal', message: 'a fault in netref itself', cause: error }
 }
@@ -160,7 +160,7 @@ export class ProtocolError extends Error {
   readonly code: 'protocol' | 'limit' | 'version'
 
   constructor(message: string, code: 'protocol' | 'limit' | 'version' = 'protocol') {
-    super(printable(message))
+    super(toPrintable(message))
     this.code = code
   }
 }
@@ -172,7 +172,7 @@ export const tooManyValues = (limit: number) =>
     'limit'
   )
 
-const refusals: Record<RefusalCode, (message: string) => Error> = {
+const rejectionErrors: Record<RejectionCode, (message: string) => Error> = {
   'not-exposed': message => new ExposureError('not-exposed', message),
   'not-callable': message => new ExposureError('not-callable', message),
   released: message => new ReleasedError('released', message),
@@ -183,48 +183,53 @@ const refusals: Record<RefusalCode, (message: string) => Error> = {
 }
 
 /** Until its stack is written down, an error holds the functions there, and with them the message that is acted on. */
-export function writeDown(error: unknown): void {
+export function materializeStacks(error: unknown): void {
   try {
-    for (let at = error, depth = 0; isA('Error', at) && depth < MOST_CAUSES; at = at.cause, depth++)
-      void at.stack
+    for (
+      let current = error, depth = 0;
+      isInstanceOf('Error', current) && depth < MAX_CAUSE_DEPTH;
+      current = current.cause, depth++
+    )
+      void current.stack
   } catch {
     // A stack may be what a user has made of it.
   }
 }
 /** Causes may be in a cycle. */
-const MOST_CAUSES = 16
+const MAX_CAUSE_DEPTH = 16
 
 /** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
-export function refusalError(code: RefusalCode, call: string, message: string): Error {
-  return refusals[code](`${call}: ${message}`)
+export function rejectionError(code: RejectionCode, call: string, message: string): Error {
+  return rejectionErrors[code](`${call}: ${message}`)
 }
 
-export function isRefusalCode(code: unknown): code is RefusalCode {
-  return typeof code === 'string' && Object.hasOwn(refusals, code)
+export function isRejectionCode(code: unknown): code is RejectionCode {
+  return typeof code === 'string' && Object.hasOwn(rejectionErrors, code)
 }
 
 /** Thrown at home to refuse one call; the session answers it with a `refused` message. */
-export class Refusal {
+export class CallRejection {
   readonly message: string
 
   constructor(
-    readonly code: RefusalCode,
+    readonly code: RejectionCode,
     message: string
   ) {
-    this.message = printable(message)
+    this.message = toPrintable(message)
   }
 }
 
 /** What a call is refused with where its value or an error cannot be sent. */
-export function refusalOf(failure: unknown): Refusal | undefined {
-  if (failure instanceof LimitError) return new Refusal('limit', failure.message)
-  return failure instanceof UnsendableError ? new Refusal('unsendable', failure.message) : undefined
+export function toCallRejection(failure: unknown): CallRejection | undefined {
+  if (failure instanceof LimitError) return new CallRejection('limit', failure.message)
+  return failure instanceof UnsendableError ? new CallRejection('unsendable', failure.message) : undefined
 }
 
-const LOSSES: readonly ReasonCode[] = ['connection-lost', 'unreachable', 'unavailable']
+const TRANSPORT_LOSS_CODES: readonly ReasonCode[] = ['connection-lost', 'unreachable', 'unavailable']
 
 /** Whether this befell the transport alone; every other reason is the end of the session. */
-export const isLoss = ({ code }: Reason): boolean => LOSSES.includes(code)
+export const isTransportLoss = ({ code }: Reason): boolean => TRANSPORT_LOSS_CODES.includes(code)
 
 /** Whether the server did not let the client in: of what came over that transport nothing was acted on. */
-export const isRefusal = ({ code }: Reason): boolean => code === 'unavailable' || code === 'unauthorized'
+export const isRefusedByServer = ({ code }: Reason): boolean =>
+  code === 'unavailable' || code === 'unauthorized'

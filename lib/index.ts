@@ -24,33 +24,36 @@ export {
 } from './errors.js'
 export type { Limits } from './protocol/limits.js'
 export { Netref } from './remote/netref.js'
-export type { Authenticate, Verdict } from './server/authentication.js'
+export type { Authenticate, AuthenticateResult } from './server/authentication.js'
 export type { ServeOptions } from './server/options.js'
 export type { OriginOptions } from './server/origin-check.js'
 export { type CloseOptions, Server, type ServerEvents, serve } from './server/serve.js'
 export type { PeerCertificate, UpgradeRequest } from './server/upgrade-request.js'
 export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
-export type { ResultStore, StoredResult } from './session/idempotency-store.js'
-export { Results } from './session/memory-idempotency-store.js'
+export type {
+  ResultStore as IdempotencyStore,
+  StoredResult as IdempotencyRecord
+} from './session/idempotency-store.js'
+export { MemoryIdempotencyStore } from './session/memory-idempotency-store.js'
 export type { ServerMetrics } from './session/metrics.js'
 export type { CommonOptions, LivenessOptions } from './session/options.js'
 export type { MemoryTransport } from './transport/memory.js'
 export type { Token } from './transport/token.js'
 export type { Description } from './types/description.js'
 export type {
-  CannotBeSent,
   Exposed,
-  Key,
-  Member,
+  ExposedKey,
+  ExposedMember,
+  NetrefBrand,
   Obtained,
-  Path,
   Pending,
-  Reach,
-  Reference,
+  Received,
   Registered,
+  RemoteHandle,
+  RemotePath,
   Sendable,
-  Target,
-  Unboxed
+  TargetOf,
+  Unserializable
 } from './types/netref.js'
 export type {
   ErrorContext,

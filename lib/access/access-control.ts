@@ -1,18 +1,24 @@
 // The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
 // for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
 
-import { isIndex, isIterable, KEYS_IN_ONE, type Travel, travelOf } from '../codec/classify.js'
-import { silenceAll } from '../codec/dispose.js'
+import { classify, isIndex, isIterable, KEYS_PER_VALUE, type TransferMode } from '../codec/classify.js'
+import { ignoreRejections } from '../codec/dispose.js'
 import { grantOf, ROOT } from '../codec/grants.js'
-import { Refusal } from '../errors.js'
+import { CallRejection } from '../errors.js'
 import type { Limits } from '../protocol/limits.js'
-import type { Name } from '../protocol/path.js'
-import type { Delivery } from '../remote/delivery.js'
+import type { MemberName } from '../protocol/path.js'
+import type { ReceivedReferences } from '../remote/delivery.js'
 import { describe } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
-import { builtInWith, isA } from '../util/realms.js'
-import { permits } from './call-context.js'
-import { inheritRule, isMarkedName, isRuledName, type Mark, markOf } from './expose.js'
+import { builtInClassName, isInstanceOf } from '../util/realms.js'
+import { isPermitted } from './call-context.js'
+import {
+  type ExposedMetadata,
+  exposedMetadataOf,
+  hasRuleAnywhere,
+  inheritAccessRule,
+  isExposedAnywhere
+} from './expose.js'
 import type { Before } from './peer-call.js'
 import { isService, type Service } from './service.js'
 
@@ -51,10 +57,10 @@ export interface ExposureOptions {
 }
 
 /** The options, filled in, the hook that goes with them, and how much is told of an object. */
-export type Exposure = Required<ExposureOptions> &
+export type ExposureSettings = Required<ExposureOptions> &
   Before & { readonly limits: Pick<Limits, 'values' | 'jsonBytes'> }
 
-export const NO_EXPOSURE: Exposure = {
+export const DEFAULT_EXPOSURE: ExposureSettings = {
   exposedPrefix: 'exposed_',
   allowPublicAttrs: false,
   allowSetAttrs: false,
@@ -64,55 +70,59 @@ export const NO_EXPOSURE: Exposure = {
 }
 
 /** What the peer starts from, besides the target. */
-export interface Origin {
+export interface CallTarget {
   /** The peer holds the target by reference: it is no copy, whatever it looks like. */
-  readonly held?: boolean | undefined
+  readonly byReference?: boolean | undefined
   /** The target is the root. */
   readonly isRoot?: boolean | undefined
   /** The object that a member function, the target, belongs to. */
   readonly self?: object | undefined
   /** It is a call of a peer's that is being started, which its caller may give up. */
-  readonly called?: boolean | undefined
+  readonly cancellable?: boolean | undefined
   /** Whether the operation may have been carried out before. */
-  readonly again?: boolean | undefined
+  readonly retry?: boolean | undefined
   /** What came with the operand: whoever passes that to a user's code hands it over. */
-  readonly delivery?: Delivery | undefined
+  readonly delivery?: ReceivedReferences | undefined
 }
 
-export type Members = Record<Name, unknown>
+export type MembersByName = Record<MemberName, unknown>
 
 /** The ways to classes and prototypes. */
-const NEVER = new Set<Name>(['__proto__', 'constructor', 'prototype'])
-const HOOKS = new Set<Name>(['onConnect', 'onDisconnect'])
+const FORBIDDEN_NAMES = new Set<MemberName>(['__proto__', 'constructor', 'prototype'])
+const SERVICE_HOOKS = new Set<MemberName>(['onConnect', 'onDisconnect'])
 
 /**
  * The object that a path goes on in. It ends at a value that is sent as a copy, as the copy is the caller's, who can
  * await it; and at what is never sent: a path is no way into what a peer could not be given.
  */
-export function within(holder: unknown, name: Name, { held }: Origin): Members {
-  if (held) return holder as Members
-  const end = endAt(holder)
-  if (end === undefined) return holder as Members
-  silenceAll(holder)
-  throw new Refusal('not-exposed', `${describe(name)} is read off ${end}`)
+export function requireTraversable(
+  holder: unknown,
+  name: MemberName,
+  { byReference }: CallTarget
+): MembersByName {
+  if (byReference) return holder as MembersByName
+  const reason = reasonNotTraversable(holder)
+  if (reason === undefined) return holder as MembersByName
+  ignoreRejections(holder)
+  throw new CallRejection('not-exposed', `${describe(name)} is read off ${reason}`)
 }
 
 /** Why a path ends at a value, and the cure; undefined when it goes on. */
-function endAt(value: unknown): string | undefined {
+function reasonNotTraversable(value: unknown): string | undefined {
   const isObject = typeof value === 'object' && value !== null
   if (isObject && grantOf(value)) return undefined
   if (isThenable(value)) return 'a promise: await it first'
   if (typeof value === 'function') return undefined
-  const travel = isObject ? travelOf(value) : undefined
+  const travel = isObject ? classify(value) : undefined
   switch (travel?.as) {
     case 'record':
-      return isIterable(value as Members) ? flowOf(value) : undefined
+      return isIterable(value as MembersByName) ? streamReason(value) : undefined
     case 'array':
     case 'reference':
       return undefined
     case 'flow':
     case 'pair':
-      return flowOf(value)
+      return streamReason(value)
     case 'refused':
       return `${travel.what}, which is never sent: ${travel.cure}`
     default:
@@ -120,16 +130,21 @@ function endAt(value: unknown): string | undefined {
   }
 }
 
-const flowOf = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
+const streamReason = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
 
-const REFERENCE: Travel = { as: 'reference' }
+const BY_REFERENCE: TransferMode = { as: 'reference' }
 
 /** The property that stands for `name`, if this peer may use it. */
-export function memberOf(object: object, name: Name, exposure: Exposure, create: boolean): Name | undefined {
-  const member = findMember(object, name, exposure, create)
-  if (member === undefined || !isRuledName(member)) return member
-  const mark = markOn(object, member)
-  return mark && !permits(mark) ? undefined : member
+export function resolveMember(
+  object: object,
+  name: MemberName,
+  exposure: ExposureSettings,
+  create: boolean
+): MemberName | undefined {
+  const member = findExposedProperty(object, name, exposure, create)
+  if (member === undefined || !hasRuleAnywhere(member)) return member
+  const metadata = findExposedMetadata(object, member)
+  return metadata && !isPermitted(metadata) ? undefined : member
 }
 
 /**
@@ -137,22 +152,32 @@ export function memberOf(object: object, name: Name, exposure: Exposure, create:
  * it need not be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
  * is missing.
  */
-function findMember(object: object, name: Name, exposure: Exposure, create: boolean): Name | undefined {
+function findExposedProperty(
+  object: object,
+  name: MemberName,
+  exposure: ExposureSettings,
+  create: boolean
+): MemberName | undefined {
   const reserved = isReserved(object, name)
   if (typeof name === 'string') {
     const prefixed = exposure.exposedPrefix + name
-    if (prefixed in object && !reserved && !isReserved(object, prefixed) && !isEverybodys(object, prefixed))
+    if (
+      prefixed in object &&
+      !reserved &&
+      !isReserved(object, prefixed) &&
+      !isInheritedFromObject(object, prefixed)
+    )
       return prefixed
   }
   if (reserved) return undefined
-  if (isMarkedName(name) && markOn(object, name)) return name
+  if (isExposedAnywhere(name) && findExposedMetadata(object, name)) return name
   const known = grantOf(object)
   const isRoot = known === ROOT
   const grant = isRoot ? undefined : known
   if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
   if (typeof name === 'symbol') return undefined
   const isPublic = !name.startsWith('_')
-  const { as } = grant || typeof object === 'function' ? REFERENCE : travelOf(object)
+  const { as } = grant || typeof object === 'function' ? BY_REFERENCE : classify(object)
   if (isRoot) {
     if (as === 'record' && isPublic && isOwnFunction(object, name)) return name
   } else if (as === 'record') {
@@ -161,17 +186,18 @@ function findMember(object: object, name: Name, exposure: Exposure, create: bool
     return (name === 'length' || isIndex(name)) && name in object ? name : undefined
   }
   if (!isPublic || !(grant || exposure.allowPublicAttrs)) return undefined
-  return (create || name in object) && !isEverybodys(object, name) ? name : undefined
+  return (create || name in object) && !isInheritedFromObject(object, name) ? name : undefined
 }
 
-const isReserved = (object: object, name: Name) => NEVER.has(name) || (HOOKS.has(name) && isService(object))
+const isReserved = (object: object, name: MemberName) =>
+  FORBIDDEN_NAMES.has(name) || (SERVICE_HOOKS.has(name) && isService(object))
 
 const isOwnFunction = (object: object, name: string) => typeof propertyOf(object, name)?.value === 'function'
 
 /** A property's descriptor, which takes a while to make: one is made where there is no such property, too. */
-function propertyOf(object: object, name: Name): PropertyDescriptor | undefined {
+function propertyOf(object: object, name: MemberName): PropertyDescriptor | undefined {
   const found = Object.getOwnPropertyDescriptor(object, name)
-  if (!found) Object.getOwnPropertyDescriptor(NO_EXPOSURE, 'exposedPrefix')
+  if (!found) Object.getOwnPropertyDescriptor(DEFAULT_EXPOSURE, 'exposedPrefix')
   return found
 }
 
@@ -179,35 +205,37 @@ function propertyOf(object: object, name: Name): PropertyDescriptor | undefined 
  * Whether it is no property of this object's kind, but of all: found on `Object.prototype` (of whatever realm), of a
  * function's a name of `Function.prototype`, or one that a class has from `Object` itself, whose functions reflect.
  */
-function isEverybodys(object: object, name: Name): boolean {
+function isInheritedFromObject(object: object, name: MemberName): boolean {
   if (typeof object === 'function') {
-    return name in Function.prototype || (name in Object && isObjectClass(whereIs(object, name)))
+    return (
+      name in Function.prototype || (name in Object && isObjectConstructor(findPropertyHolder(object, name)))
+    )
   }
   if (!(name in Object.prototype)) return false
-  const at = whereIs(object, name)
+  const at = findPropertyHolder(object, name)
   return at !== null && at !== object && Object.getPrototypeOf(at) === null
 }
 
 /** Whether it is the `Object` of some realm. */
-const isObjectClass = (type: object | null) =>
-  typeof type === 'function' && builtInWith(type.prototype) === 'Object'
+const isObjectConstructor = (type: object | null) =>
+  typeof type === 'function' && builtInClassName(type.prototype) === 'Object'
 
 /** The object or ancestor that has the property. */
-export function whereIs(object: object, name: Name): object | null {
+export function findPropertyHolder(object: object, name: MemberName): object | null {
   let at: object | null = object
   while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at)
   return at
 }
 
 /** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
-function markOn(object: object, name: Name): Mark | undefined {
+function findExposedMetadata(object: object, name: MemberName): ExposedMetadata | undefined {
   let override: unknown
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
     const descriptor = propertyOf(at, name)
-    const mark = descriptor && markOf(descriptor)
-    if (mark) {
-      if (typeof override === 'function' && isRuledName(name)) inheritRule(override, mark)
-      return mark
+    const metadata = descriptor && exposedMetadataOf(descriptor)
+    if (metadata) {
+      if (typeof override === 'function' && hasRuleAnywhere(name)) inheritAccessRule(override, metadata)
+      return metadata
     }
     override ??= descriptor?.value
   }
@@ -215,25 +243,26 @@ function markOn(object: object, name: Name): Mark | undefined {
 }
 
 /** The own properties, of items only those that are listed: the others are known by `length`, and may be far too many. */
-function ownNames(object: object, most: number): string[] {
+function ownMemberNames(object: object, maxItems: number): string[] {
   const hasItems = Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof String
   if (!hasItems) return Object.getOwnPropertyNames(object)
   const grant = grantOf(object)
   const listed = grant !== ROOT && grant?.read ? [...grant.read].filter(name => typeof name === 'string') : []
-  if ((object as ArrayLike<unknown>).length > most) return [...listed, 'length']
+  if ((object as ArrayLike<unknown>).length > maxItems) return [...listed, 'length']
   return [...listed, ...Object.getOwnPropertyNames(object).filter(name => !isIndex(name))]
 }
 
 /** The members a peer may use, by the names it would write. @throws Refusal for more than `limits.values` */
-export function membersOf(object: object, exposure: Exposure): Map<string, Name> {
-  const members = new Map<string, Name>()
+export function listMembers(object: object, exposure: ExposureSettings): Map<string, MemberName> {
+  const members = new Map<string, MemberName>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    for (const property of ownNames(at, exposure.limits.values)) {
-      for (const name of namesOf(property, exposure.exposedPrefix)) {
-        const member = memberOf(object, name, exposure, false)
+    for (const property of ownMemberNames(at, exposure.limits.values)) {
+      for (const name of candidateNames(property, exposure.exposedPrefix)) {
+        const member = resolveMember(object, name, exposure, false)
         if (member === undefined) continue
         members.set(name, member)
-        if (members.size > exposure.limits.values) throw tooMuch(exposure.limits.values, 'members', 'values')
+        if (members.size > exposure.limits.values)
+          throw limitRejection(exposure.limits.values, 'members', 'values')
         break
       }
     }
@@ -242,46 +271,54 @@ export function membersOf(object: object, exposure: Exposure): Map<string, Name>
 }
 
 /** Whether all items may be read: of an array, Map or Set exposed without a list of names, or an array that is data. */
-export function isCollection(object: object, { held }: Origin): boolean {
+export function isReadableCollection(object: object, { byReference }: CallTarget): boolean {
   const grant = grantOf(object)
-  if (!grant) return !held && travelOf(object).as === 'array'
-  return grant !== ROOT && !grant.read && (Array.isArray(object) || isA('Map', object) || isA('Set', object))
+  if (!grant) return !byReference && classify(object).as === 'array'
+  return (
+    grant !== ROOT &&
+    !grant.read &&
+    (Array.isArray(object) || isInstanceOf('Map', object) || isInstanceOf('Set', object))
+  )
 }
 
 /** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */
-export function helpOf(object: object, member: Name, name: string): string | undefined {
-  const said = markOn(object, member)?.help ?? grantOf(object)?.help.get(name)
+export function helpOf(object: object, member: MemberName, name: string): string | undefined {
+  const said = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
   if (said !== undefined || !isService(object)) return said
   const { help = {} } = object.constructor as typeof Service
   return Object.hasOwn(help, name) ? help[name] : undefined
 }
 
 /** What a peer may call a property: of two names it is told the first that is one for it. */
-const namesOf = (property: string, prefix: string) =>
+const candidateNames = (property: string, prefix: string) =>
   property.startsWith(prefix) ? [property.slice(prefix.length), property] : [property]
 
 /** @throws Refusal for a collection that no message would hold */
-export function checkSize(
+export function checkCollectionSize(
   collection: unknown[] | Map<unknown, unknown> | Set<unknown>,
-  { limits }: Exposure
+  { limits }: ExposureSettings
 ): void {
   const { values, jsonBytes } = limits
   if (Array.isArray(collection)) {
-    if (collection.length > jsonBytes) throw tooMuch(jsonBytes, 'items', 'jsonBytes')
-  } else if (collection.size > KEYS_IN_ONE * values) throw tooMuch(KEYS_IN_ONE * values, 'items', 'values')
+    if (collection.length > jsonBytes) throw limitRejection(jsonBytes, 'items', 'jsonBytes')
+  } else if (collection.size > KEYS_PER_VALUE * values)
+    throw limitRejection(KEYS_PER_VALUE * values, 'items', 'values')
 }
 
-const tooMuch = (most: number, what: string, limit: string) =>
-  new Refusal(
+const limitRejection = (limit: number, what: string, limitName: string) =>
+  new CallRejection(
     'limit',
-    `it has more than ${most} ${what} (limits.${limit} at its home): read those that you want`
+    `it has more than ${limit} ${what} (limits.${limitName} at its home): read those that you want`
   )
 
 /** It depends on the name alone: not on whether there is such a member, with the prefix or without. */
-export function notExposed(name: Name, { exposedPrefix: prefix }: Exposure): Refusal {
+export function notExposedRejection(
+  name: MemberName,
+  { exposedPrefix: prefix }: ExposureSettings
+): CallRejection {
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
   const cure = isPrefixed
     ? `call it as ${describe(name.slice(prefix.length))}, without the prefix`
     : `at its home, prefix it with ${prefix}, mark it @exposed or expose() its object`
-  return new Refusal('not-exposed', `${describe(name)} is not exposed, or does not exist: ${cure}`)
+  return new CallRejection('not-exposed', `${describe(name)} is not exposed, or does not exist: ${cure}`)
 }

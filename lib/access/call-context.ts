@@ -1,41 +1,41 @@
 // Who calls: known in the synchronous start of a handler, and where the platform has contexts, in the whole of the call.
 
 import type { Session } from '../types/session.js'
-import { Followed } from '../util/contexts.js'
-import { otherCopies } from '../util/copies.js'
+import { ContextVariable } from '../util/contexts.js'
+import { duplicateCopiesNote } from '../util/copies.js'
 import type { Signal } from '../util/web-types.js'
-import { decided } from './decision.js'
-import type { Rule } from './expose.js'
+import { checkHookResult } from './decision.js'
+import type { AccessRule } from './expose.js'
 
 /** A session as access rules see it. */
 export interface ReportingSession extends Session {
   /** Reports an error that no caller receives. */
-  report(error: unknown, call?: string): void
+  report(error: unknown, currentCallId?: string): void
 }
 
 /** Who carries out calls. */
-interface Carrier {
+interface CallScope {
   readonly session: ReportingSession
   /** Does not keep it alive: what a call started, a socket of a pool say, may outlive the session. */
-  readonly weak: WeakRef<Carrier>
+  readonly weakRef: WeakRef<CallScope>
   signalOf(call: number): Signal
   /** Whether the call is over; one that is being started is not known to it yet. */
-  isOver(call: number): boolean
+  isSettled(call: number): boolean
 }
 
-interface Call {
-  readonly by: WeakRef<Carrier>
+interface CallHandle {
+  readonly scope: WeakRef<CallScope>
   readonly id: number
 }
 
 /** In the place of a call's number where items are made: that is no call, and goes on until the session ends. */
-export const NO_CALL = 0
+export const NO_CALL_ID = 0
 
 /** Who starts a call at present, and which. */
-let carrier: Carrier | undefined
+let currentScope: CallScope | undefined
 let call = 0
 /** Calls under way, once anybody has asked for one. */
-const calls = new Followed<Call>()
+const followedCalls = new ContextVariable<CallHandle>()
 
 /**
  * The session whose peer makes the call that runs here: for services shared by several sessions. Where the platform has
@@ -50,7 +50,7 @@ const calls = new Followed<Call>()
  * }
  */
 export function callSession(): Session {
-  return present('callSession')[0].session
+  return requireRunningCall('callSession')[0].session
 }
 
 /**
@@ -67,61 +67,61 @@ export function callSession(): Session {
  * }
  */
 export function callSignal(): Signal {
-  const [by, id] = present('callSignal')
-  if (id !== NO_CALL && isOver(by, id)) throw new Error('callSignal(): the call is over')
+  const [by, id] = requireRunningCall('callSignal')
+  if (id !== NO_CALL_ID && isCallSettled(by, id)) throw new Error('callSignal(): the call is over')
   return by.signalOf(id)
 }
 
-const starting = (): Call | undefined => carrier && { by: carrier.weak, id: call }
+const startingCall = (): CallHandle | undefined => currentScope && { scope: currentScope.weakRef, id: call }
 
-function present(asked: string): [by: Carrier, id: number] {
-  const current = calls.get(starting())
-  const by = current?.by.deref()
+function requireRunningCall(functionName: string): [by: CallScope, id: number] {
+  const current = followedCalls.get(startingCall())
+  const by = current?.scope.deref()
   if (by) return [by, current!.id]
   throw new Error(
-    `${asked}(): no call of a peer runs here${otherCopies()}; ask before the first \`await\` of a handler`
+    `${functionName}(): no call of a peer runs here${duplicateCopiesNote()}; ask before the first \`await\` of a handler`
   )
 }
 
 /** The session whose peer makes the call that is being started, and a signal for that call: asked by netref itself. */
-export const startingSession = (): ReportingSession => carrier!.session
-export const startingSignal = (): Signal => carrier!.signalOf(call)
+export const startingSession = (): ReportingSession => currentScope!.session
+export const startingSignal = (): Signal => currentScope!.signalOf(call)
 
 /** The call that runs here, where that is known. */
 export interface RunningCall {
   readonly session: Session
-  isOver(): boolean
+  isSettled(): boolean
 }
 
 /** Asked by netref itself: nothing is followed for that. */
 export function runningCall(): RunningCall | undefined {
-  const current = calls.wanted ? calls.get(undefined) : starting()
-  const by = current?.id === NO_CALL ? undefined : current?.by.deref()
-  return by && { session: by.session, isOver: () => isOver(by, current!.id) }
+  const current = followedCalls.isEnabled ? followedCalls.get(undefined) : startingCall()
+  const by = current?.id === NO_CALL_ID ? undefined : current?.scope.deref()
+  return by && { session: by.session, isSettled: () => isCallSettled(by, current!.id) }
 }
 
 /** One that is being started is not over, and not known to whoever carries it out. */
-const isOver = (by: Carrier, id: number) => by.isOver(id) && !(by === carrier && id === call)
+const isCallSettled = (by: CallScope, id: number) => by.isSettled(id) && !(by === currentScope && id === call)
 
 /** Runs the start of a handler. */
-export function startCall<T>(by: Carrier, id: number, run: () => T): T {
-  const [outer, outerCall] = [carrier, call]
-  carrier = by
+export function runInCall<T>(scope: CallScope, id: number, run: () => T): T {
+  const [outerScope, outerCallId] = [currentScope, call]
+  currentScope = scope
   call = id
   try {
-    return calls.wanted ? calls.run({ by: by.weak, id }, run) : run()
+    return followedCalls.isEnabled ? followedCalls.run({ scope: scope.weakRef, id }, run) : run()
   } finally {
-    carrier = outer
-    call = outerCall
+    currentScope = outerScope
+    call = outerCallId
   }
 }
 
 /** Whether the peer whose call is being started may use what is under this rule. */
-export function permits(rule: Rule): boolean {
+export function isPermitted(rule: AccessRule): boolean {
   if (!rule.if) return true
   const session = startingSession()
   try {
-    return Boolean(decided('@exposed({ if })', rule.if(session)))
+    return Boolean(checkHookResult('@exposed({ if })', rule.if(session)))
   } catch (error) {
     session.report(error)
     return false

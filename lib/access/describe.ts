@@ -1,7 +1,7 @@
 // What is told of a member: what it is, what it takes, what it is for. Nothing of a user's runs for it.
 import type { Description } from '../types/description.js'
 import { isNetref } from '../util/copies.js'
-import { isClass, parametersOf } from './parameters.js'
+import { isClassConstructor, parameterNamesOf } from './parameters.js'
 
 /** Describes a member by what stands in its object; without a descriptor nobody knows before it is read. */
 export function describeMember(
@@ -11,11 +11,11 @@ export function describeMember(
 ): Description {
   const value = descriptor?.value
   const kind = descriptor && 'value' in descriptor ? kindOf(value) : 'accessor'
-  const parameters = typeof value === 'function' && !isNetref(value) ? parametersOf(value) : undefined
+  const parameters = typeof value === 'function' && !isNetref(value) ? parameterNamesOf(value) : undefined
   return { name, kind, ...(parameters && { parameters }), ...(help !== undefined && { help }) }
 }
 
 function kindOf(value: unknown): Description['kind'] {
-  if (typeof value === 'function') return !isNetref(value) && isClass(value) ? 'class' : 'function'
+  if (typeof value === 'function') return !isNetref(value) && isClassConstructor(value) ? 'class' : 'function'
   return typeof value === 'object' && value !== null ? 'object' : 'value'
 }

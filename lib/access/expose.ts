@@ -1,14 +1,14 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
 
-import { travelOf } from '../codec/classify.js'
-import { exposing, grants, ROOT } from '../codec/grants.js'
-import { knowSymbol, type Name } from '../protocol/path.js'
+import { classify } from '../codec/classify.js'
+import { exposing as exposedValues, grants, ROOT as ROOT_GRANT } from '../codec/grants.js'
+import { type MemberName, registerSymbol } from '../protocol/path.js'
 import type { Exposed } from '../types/netref.js'
 import type { Session } from '../types/session.js'
 import type { StandardSchema } from '../types/standard-schema.js'
-import { checkOptions, type OptionKinds } from '../util/check-options.js'
-import { isNetref, shared } from '../util/copies.js'
-import { type Checking, checkArguments, isSchema } from './schema.js'
+import { checkOptions, type OptionTypes } from '../util/check-options.js'
+import { isNetref, sharedInRealm } from '../util/copies.js'
+import { checkArguments, isSchema, type SchemaDecorator } from './schema.js'
 
 export interface ExposeOptions {
   /**
@@ -29,7 +29,7 @@ export interface ExposeOptions {
   readonly released?: (() => void) | undefined
 }
 
-const EXPOSE_OPTIONS: OptionKinds<ExposeOptions> = {
+const EXPOSE_OPTIONS: OptionTypes<ExposeOptions> = {
   read: '',
   write: '',
   help: 'an object',
@@ -42,9 +42,9 @@ const EXPOSE_OPTIONS: OptionKinds<ExposeOptions> = {
  */
 export function declareRoot<T extends object>(object: T): T {
   if (typeof object === 'function' || isNetref(object) || grants.has(object)) return object
-  if (travelOf(object).as === 'reference') return object
-  grants.set(object, ROOT)
-  exposing.values = true
+  if (classify(object).as === 'reference') return object
+  grants.set(object, ROOT_GRANT)
+  exposedValues.any = true
   return object
 }
 
@@ -66,19 +66,19 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
   checkOptions('expose', options, EXPOSE_OPTIONS)
   const { read, write = [], help = {}, released } = options
   grants.set(object, {
-    read: read && namesOf('read', read),
-    write: namesOf('write', write),
+    read: read && checkedNames('read', read),
+    write: checkedNames('write', write),
     help: new Map(Object.entries(help)),
     released
   })
-  if (typeof object === 'object' && travelOf(object).as !== 'reference') exposing.values = true
+  if (typeof object === 'object' && classify(object).as !== 'reference') exposedValues.any = true
   return object as T & Exposed<T>
 }
 
-function namesOf(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
+function checkedNames(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
   if (typeof keys === 'string') throw new TypeError(`expose: ${option} is a list of names: ['${keys}']`)
   const names = [...keys].map(key => (typeof key === 'number' ? String(key) : key))
-  names.forEach(knowSymbol)
+  names.forEach(registerSymbol)
   return new Set(names)
 }
 
@@ -97,34 +97,32 @@ export interface ExposedOptions {
   readonly help?: string | undefined
 }
 
-const EXPOSED_OPTIONS: OptionKinds<ExposedOptions> = { if: 'a function', schema: '', help: 'a string' }
+const EXPOSED_OPTIONS: OptionTypes<ExposedOptions> = { if: 'a function', schema: '', help: 'a string' }
 
 /** What holds for the use of a member. */
-export interface Rule extends Pick<ExposedOptions, 'if'> {
+export interface AccessRule extends Pick<ExposedOptions, 'if'> {
   /** The arguments as the method is to be given them. Here, so that only who writes `@exposed` loads what checks them. */
-  check?(name: Name | undefined, args: unknown[]): unknown[]
+  check?(name: MemberName | undefined, args: unknown[]): unknown[]
 }
 /** What `@exposed` says of a member. */
-export interface Mark extends Rule, Pick<ExposedOptions, 'help'> {}
+export interface ExposedMetadata extends AccessRule, Pick<ExposedOptions, 'help'> {}
 
-const marks = shared('marks/1', () => new WeakMap<object, Mark>())
-const markedNames = shared('marked-names/1', () => new Set<PropertyKey>())
+const metadataByMember = sharedInRealm('marks/1', () => new WeakMap<object, ExposedMetadata>())
+const exposedNames = sharedInRealm('marked-names/1', () => new Set<PropertyKey>())
 /** Rules by the function they are about: they go with it, however a peer comes to call it. */
-const rules = shared('rules/1', () => new WeakMap<object, Rule>())
-const ruledNames = shared('ruled-names/1', () => new Set<PropertyKey>())
+const rulesByFunction = sharedInRealm('rules/1', () => new WeakMap<object, AccessRule>())
+const namesWithRules = sharedInRealm('ruled-names/1', () => new Set<PropertyKey>())
 
 /** Whether a member of that name is under a rule anywhere: for no other name one needs to be looked up. */
-export const isRuledName = (name: PropertyKey): boolean => ruledNames.has(name)
+export const hasRuleAnywhere = (name: PropertyKey): boolean => namesWithRules.has(name)
 /** The rule that holds for a function. */
-export const ruleOf = (fn: object): Rule | undefined => (ruledNames.size === 0 ? undefined : rules.get(fn))
+export const accessRuleOf = (fn: object): AccessRule | undefined =>
+  namesWithRules.size === 0 ? undefined : rulesByFunction.get(fn)
 /** Puts a function under the rule of the member it overrides. */
-export const inheritRule = (fn: object, rule: Rule): void => void rules.set(fn, rule)
+export const inheritAccessRule = (fn: object, rule: AccessRule): void => void rulesByFunction.set(fn, rule)
 
-type ExposableContext =
-  | ClassMethodDecoratorContext
-  | ClassGetterDecoratorContext
-  | ClassAccessorDecoratorContext
-type Exposable = (target: unknown, context: ExposableContext) => void
+type MemberContext = ClassMethodDecoratorContext | ClassGetterDecoratorContext | ClassAccessorDecoratorContext
+type MemberDecorator = (target: unknown, context: MemberContext) => void
 
 /**
  * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix. What overrides it in a
@@ -138,30 +136,30 @@ type Exposable = (target: unknown, context: ExposableContext) => void
  *   @exposed({ if: session => session.identity === 'ada', help: 'Stops the clock' }) stop() { … }
  * }
  */
-export function exposed(target: unknown, context: ExposableContext): void
-export function exposed<S extends StandardSchema>(schema: S): Checking<S>
+export function exposed(target: unknown, context: MemberContext): void
+export function exposed<S extends StandardSchema>(schema: S): SchemaDecorator<S>
 export function exposed<S extends StandardSchema>(
   options: ExposedOptions & { readonly schema: S }
-): Checking<S>
-export function exposed(options: ExposedOptions & { readonly schema?: undefined }): Exposable
-export function exposed(first: unknown, context?: ExposableContext): unknown {
-  if (context !== undefined) return mark(first, context, {})
+): SchemaDecorator<S>
+export function exposed(options: ExposedOptions & { readonly schema?: undefined }): MemberDecorator
+export function exposed(first: unknown, context?: MemberContext): unknown {
+  if (context !== undefined) return markExposed(first, context, {})
   if (!isSchema(first)) checkOptions('@exposed', first, EXPOSED_OPTIONS)
   const options = isSchema(first) ? { schema: first } : (first as ExposedOptions)
-  return (target: unknown, context: ExposableContext) => mark(target, context, options)
+  return (target: unknown, context: MemberContext) => markExposed(target, context, options)
 }
 
 /** What a decorator stands on. @throws TypeError where TypeScript was told to call it as decorators were called once */
-function standing<C extends ExposableContext>(decorator: string, context: C): C {
+function requireStandardDecorator<C extends MemberContext>(decorator: string, context: C): C {
   if (typeof context === 'object') return context
   throw new TypeError(
     `@${decorator} ${String(context)}: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
   )
 }
 
-function mark(target: unknown, context: ExposableContext, options: ExposedOptions): void {
-  const { kind, name, private: hidden } = standing('exposed', context)
-  if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || hidden) {
+function markExposed(target: unknown, context: MemberContext, options: ExposedOptions): void {
+  const { kind, name, private: isPrivate } = requireStandardDecorator('exposed', context)
+  if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || isPrivate) {
     throw new TypeError(
       `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
     )
@@ -169,18 +167,20 @@ function mark(target: unknown, context: ExposableContext, options: ExposedOption
   if (options.schema && kind !== 'method') {
     throw new TypeError(`@exposed ${String(name)}: a schema is for the arguments of a method`)
   }
-  knowSymbol(name)
+  registerSymbol(name)
   const member = kind === 'accessor' ? (target as { get: object }).get : (target as object)
-  markedNames.add(name)
+  exposedNames.add(name)
   const { schema } = options
-  const said: Mark = schema ? { ...options, check: (...call) => checkArguments(schema, ...call) } : options
-  marks.set(member, said)
-  if (!said.if && !said.check) return
-  ruledNames.add(name)
-  if (kind === 'method') rules.set(member, said)
+  const metadata: ExposedMetadata = schema
+    ? { ...options, check: (...call) => checkArguments(schema, ...call) }
+    : options
+  metadataByMember.set(member, metadata)
+  if (!metadata.if && !metadata.check) return
+  namesWithRules.add(name)
+  if (kind === 'method') rulesByFunction.set(member, metadata)
 }
 
-const idempotents = shared('idempotents/1', () => new WeakSet<object>())
+const idempotentMethods = sharedInRealm('idempotents/1', () => new WeakSet<object>())
 
 /**
  * Marks a method that may be carried out twice and does the same as if once: a client that renews its session makes
@@ -192,16 +192,16 @@ const idempotents = shared('idempotents/1', () => new WeakSet<object>())
  * }
  */
 export function idempotent(method: (...args: never) => unknown, context: ClassMethodDecoratorContext): void {
-  const { kind, name } = standing('idempotent', context)
+  const { kind, name } = requireStandardDecorator('idempotent', context)
   if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: it goes on methods`)
-  idempotents.add(method)
+  idempotentMethods.add(method)
 }
 
-export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotents.has(fn)
+export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotentMethods.has(fn)
 
 /** Whether `@exposed` stands on a member of that name anywhere: no other name needs to be looked up for that. */
-export const isMarkedName = (name: PropertyKey): boolean => markedNames.has(name)
+export const isExposedAnywhere = (name: PropertyKey): boolean => exposedNames.has(name)
 
 /** What `@exposed` said of this very descriptor, if it came from there. */
-export const markOf = ({ get, value }: PropertyDescriptor): Mark | undefined =>
-  get ? marks.get(get) : typeof value === 'function' ? marks.get(value) : undefined
+export const exposedMetadataOf = ({ get, value }: PropertyDescriptor): ExposedMetadata | undefined =>
+  get ? metadataByMember.get(get) : typeof value === 'function' ? metadataByMember.get(value) : undefined

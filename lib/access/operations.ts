@@ -1,37 +1,37 @@
 // The choke point: carries out every get, set, delete, has, keys, describe, call, construct, obtain and iterate of a peer,
 // by the rules in `exposure.ts`; nothing else touches a home object.
 
-import { isIterable, travelOf } from '../codec/classify.js'
-import { silenceAll } from '../codec/dispose.js'
+import { classify, isIterable } from '../codec/classify.js'
+import { ignoreRejections } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
-import { type Source, steppedBy } from '../codec/iterable-source.js'
-import { Refusal } from '../errors.js'
+import { asAsyncIterable, type ItemSource } from '../codec/iterable-source.js'
+import { CallRejection } from '../errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
-import type { Name } from '../protocol/path.js'
-import type { Result } from '../remote/pending-result.js'
-import { Ref, request, stateOf } from '../remote/proxy.js'
+import type { MemberName } from '../protocol/path.js'
+import type { PendingResult } from '../remote/pending-result.js'
+import { forwardRequest, handlerOf, Reference } from '../remote/proxy.js'
 import type { Description } from '../types/description.js'
 import { isNetref } from '../util/copies.js'
 import { describe } from '../util/describe.js'
-import { isA } from '../util/realms.js'
+import { isInstanceOf } from '../util/realms.js'
 import {
-  checkSize,
-  type Exposure,
+  type CallTarget,
+  checkCollectionSize,
+  type ExposureSettings,
+  findPropertyHolder,
   helpOf,
-  isCollection,
-  memberOf,
-  membersOf,
-  notExposed,
-  type Origin,
-  whereIs,
-  within
+  isReadableCollection,
+  listMembers,
+  notExposedRejection,
+  requireTraversable,
+  resolveMember
 } from './access-control.js'
-import { permits, startingSignal } from './call-context.js'
+import { isPermitted, startingSignal } from './call-context.js'
 import { describeMember } from './describe.js'
-import { isIdempotent, ruleOf } from './expose.js'
+import { accessRuleOf, isIdempotent } from './expose.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
-export interface Outcome {
+export interface OperationResult {
   readonly value: unknown
   readonly self?: object | undefined
 }
@@ -45,126 +45,138 @@ export interface Outcome {
 export function operate(
   op: OperationCode,
   target: unknown,
-  path: readonly Name[],
+  path: readonly MemberName[],
   operand: unknown,
-  exposure: Exposure,
-  origin: Origin = INSIDE
-): Outcome {
-  const steps = WHOLE.has(op) ? path.length : Math.max(path.length - 1, 0)
+  exposure: ExposureSettings,
+  start: CallTarget = PATH_MEMBER
+): OperationResult {
+  const traversed = OBJECT_OPERATIONS.has(op) ? path.length : Math.max(path.length - 1, 0)
   let holder = target
-  let from = origin
+  let current = start
   for (let i = 0; ; i++) {
-    if (isNetref(holder)) return { value: passOn(holder, op, path.slice(i), operand, origin) }
-    if (i === steps) break
-    holder = read(holder, path[i]!, exposure, from)
-    from = INSIDE
+    if (isNetref(holder)) return { value: forwardToOwner(holder, op, path.slice(i), operand, start) }
+    if (i === traversed) break
+    holder = readMember(holder, path[i]!, exposure, current)
+    current = PATH_MEMBER
   }
-  if (op === Op.keys || op === Op.describe) return { value: list(op, holder, exposure, from) }
-  if (op === Op.obtain) return { value: copy(holder, exposure, from) }
-  if (op === Op.iterate) return { value: iterate(holder, exposure, from) }
-  const name = path[steps]
-  if (origin.again && op !== Op.call) throw mayHaveRun(name)
-  if (name === undefined) return itself(op, holder, operand, exposure, origin)
-  const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, op === Op.set)
+  if (op === Op.keys || op === Op.describe) return { value: listOrDescribe(op, holder, exposure, current) }
+  if (op === Op.obtain) return { value: obtain(holder, exposure, current) }
+  if (op === Op.iterate) return { value: iterate(holder, exposure, current) }
+  const name = path[traversed]
+  if (start.retry && op !== Op.call) throw mayHaveRunRejection(name)
+  if (name === undefined) return operateOnTarget(op, holder, operand, exposure, start)
+  const object = requireTraversable(holder, name, current)
+  const member = resolveMember(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
-  if (member === undefined) throw notExposed(name, exposure)
+  if (member === undefined) throw notExposedRejection(name, exposure)
   switch (op) {
     case Op.get:
-      return outcome(object[member], object)
+      return memberResult(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: call(object[member], object, name, operand as unknown[], exposure, origin, op) }
+      return { value: callFunction(object[member], object, name, operand as unknown[], exposure, start, op) }
     case Op.construct:
-      return { value: construct(object[member], name, operand as unknown[], origin) }
+      return { value: construct(object[member], name, operand as unknown[], start) }
     case Op.set:
     case Op.delete:
-      return { value: write(op, object, member, name, operand, exposure, origin) }
+      return { value: writeMember(op, object, member, name, operand, exposure, start) }
     default:
-      throw new Refusal('not-exposed', 'it is no iterator or stream')
+      throw new CallRejection('not-exposed', 'it is no iterator or stream')
   }
 }
 
-const INSIDE: Origin = {}
+const PATH_MEMBER: CallTarget = {}
 
 /** What is asked of a thing as a whole, not of a member. */
-const WHOLE = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
+const OBJECT_OPERATIONS = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
 
-const outcome = (value: unknown, self: object): Outcome =>
+const memberResult = (value: unknown, self: object): OperationResult =>
   typeof value === 'function' ? { value, self } : { value }
 
-const mayHaveRun = (name: Name | undefined) =>
-  new Refusal(
+const mayHaveRunRejection = (name: MemberName | undefined) =>
+  new CallRejection(
     'may-have-run',
-    `${what(name)} may have run before the session was lost, and is not @idempotent`
+    `${memberLabel(name)} may have run before the session was lost, and is not @idempotent`
   )
 
-const what = (name: Name | undefined) => (name === undefined ? 'it' : describe(name))
+const memberLabel = (name: MemberName | undefined) => (name === undefined ? 'it' : describe(name))
 
 /** An operation on the target itself. */
-function itself(
+function operateOnTarget(
   op: OperationCode,
   target: unknown,
   operand: unknown,
-  exposure: Exposure,
-  origin: Origin
-): Outcome {
+  exposure: ExposureSettings,
+  origin: CallTarget
+): OperationResult {
   switch (op) {
     case Op.call:
     case Op.oneway:
-      return { value: call(target, origin.self, undefined, operand as unknown[], exposure, origin) }
+      return { value: callFunction(target, origin.self, undefined, operand as unknown[], exposure, origin) }
     case Op.construct:
       return { value: construct(target, undefined, operand as unknown[], origin) }
     default:
-      throw new Refusal('not-exposed', 'it takes the name of a member')
+      throw new CallRejection('not-exposed', 'it takes the name of a member')
   }
 }
 
 /** The home of a netref does it, and learns of it when the caller gives up. */
-const passOn = (
+const forwardToOwner = (
   netref: object,
   op: OperationCode,
-  path: readonly Name[],
+  path: readonly MemberName[],
   operand: unknown,
-  { called, again, delivery }: Origin
+  { cancellable, retry, delivery }: CallTarget
 ): unknown => {
-  if (again) throw mayHaveRun(path.at(-1))
-  const result = request(netref, op, path, operand, called ? { signal: startingSignal() } : undefined)
+  if (retry) throw mayHaveRunRejection(path.at(-1))
+  const result = forwardRequest(
+    netref,
+    op,
+    path,
+    operand,
+    cancellable ? { signal: startingSignal() } : undefined
+  )
   // What a session did not send on is nobody's.
-  const isUnsent = stateOf(netref)?.base instanceof Ref && (stateOf(result)!.base as Result).failed
-  if (!isUnsent) delivery?.handOver()
+  const isUnsent =
+    handlerOf(netref)?.base instanceof Reference && (handlerOf(result)!.base as PendingResult).isRejected
+  if (!isUnsent) delivery?.markPassedToUser()
   return result
 }
 
-function call(
+function callFunction(
   fn: unknown,
   self: object | undefined,
-  name: Name | undefined,
+  name: MemberName | undefined,
   args: unknown[],
-  exposure: Exposure,
-  origin: Origin,
+  exposure: ExposureSettings,
+  origin: CallTarget,
   op: OperationCode = Op.call
 ): unknown {
-  if (origin.again && !isIdempotent(fn)) throw mayHaveRun(name)
-  if (isNetref(fn)) return passOn(fn, op, [], args, origin)
+  if (origin.retry && !isIdempotent(fn)) throw mayHaveRunRejection(name)
+  if (isNetref(fn)) return forwardToOwner(fn, op, [], args, origin)
   if (typeof fn !== 'function') {
-    silenceAll(fn)
-    throw new Refusal('not-callable', `${what(name)} is not a function`)
+    ignoreRejections(fn)
+    throw new CallRejection('not-callable', `${memberLabel(name)} is not a function`)
   }
-  const rule = ruleOf(fn)
-  if (rule && !permits(rule)) throw notExposed(name ?? 'it', exposure)
-  const taken = rule?.check ? rule.check(name, args) : args
-  origin.delivery?.handOver()
-  return Reflect.apply(fn, self, taken)
+  const rule = accessRuleOf(fn)
+  if (rule && !isPermitted(rule)) throw notExposedRejection(name ?? 'it', exposure)
+  const checkedArgs = rule?.check ? rule.check(name, args) : args
+  origin.delivery?.markPassedToUser()
+  return Reflect.apply(fn, self, checkedArgs)
 }
 
-function construct(type: unknown, name: Name | undefined, args: unknown[], origin: Origin): unknown {
-  if (isNetref(type)) return passOn(type, Op.construct, [], args, origin)
+function construct(
+  type: unknown,
+  name: MemberName | undefined,
+  args: unknown[],
+  origin: CallTarget
+): unknown {
+  if (isNetref(type)) return forwardToOwner(type, Op.construct, [], args, origin)
   if (!isConstructor(type)) {
-    silenceAll(type)
-    throw new Refusal('not-callable', `${what(name)} is not a class`)
+    ignoreRejections(type)
+    throw new CallRejection('not-callable', `${memberLabel(name)} is not a class`)
   }
-  origin.delivery?.handOver()
+  origin.delivery?.markPassedToUser()
   return Reflect.construct(type, args)
 }
 
@@ -172,92 +184,97 @@ function construct(type: unknown, name: Name | undefined, args: unknown[], origi
  * Whether `new` can be said to it. Nothing of it runs, and the engine's own complaint, which quotes the source, stays
  * here: a generator has a prototype, and is no constructor all the same.
  */
-function isConstructor(type: unknown): type is Class {
+function isConstructor(type: unknown): type is Constructor {
   try {
-    Reflect.construct(Object, [], type as Class)
+    Reflect.construct(Object, [], type as Constructor)
     return true
   } catch {
     return false
   }
 }
-type Class = new (...args: unknown[]) => unknown
+type Constructor = new (...args: unknown[]) => unknown
 
-function write(
+function writeMember(
   op: typeof Op.set | typeof Op.delete,
   object: object,
-  member: Name,
-  name: Name,
+  member: MemberName,
+  name: MemberName,
   value: unknown,
-  exposure: Exposure,
-  origin: Origin
+  exposure: ExposureSettings,
+  origin: CallTarget
 ): undefined {
   const allowed = op === Op.set ? exposure.allowSetAttrs : exposure.allowDeleteAttrs
-  if (!allowed && !grantOf(object)?.write.has(name)) throw notWritable(op, name)
-  let done = true
+  if (!allowed && !grantOf(object)?.write.has(name)) throw notWritableRejection(op, name)
+  let succeeded = true
   try {
-    done = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
+    succeeded = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
   } finally {
     // A setter that throws may have it.
-    if (done) origin.delivery?.handOver()
+    if (succeeded) origin.delivery?.markPassedToUser()
   }
-  if (!done)
+  if (!succeeded)
     throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)
   return undefined
 }
 
-const notWritable = (op: typeof Op.set | typeof Op.delete, name: Name) => {
-  const [done, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
-  const said = describe(name)
-  return new Refusal(
+const notWritableRejection = (op: typeof Op.set | typeof Op.delete, name: MemberName) => {
+  const [verb, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
+  const label = describe(name)
+  return new CallRejection(
     'not-exposed',
-    `${said} may not be ${done}: its home allows it by ${option}, or by expose(…, { write: [${said}] })`
+    `${label} may not be ${verb}: its home allows it by ${option}, or by expose(…, { write: [${label}] })`
   )
 }
 
 /** A step on the way: what stands at `name`. Getters run once. */
-function read(holder: unknown, name: Name, exposure: Exposure, from: Origin): unknown {
-  const object = within(holder, name, from)
-  const member = memberOf(object, name, exposure, false)
-  if (member === undefined) throw notExposed(name, exposure)
+function readMember(
+  holder: unknown,
+  name: MemberName,
+  exposure: ExposureSettings,
+  from: CallTarget
+): unknown {
+  const object = requireTraversable(holder, name, from)
+  const member = resolveMember(object, name, exposure, false)
+  if (member === undefined) throw notExposedRejection(name, exposure)
   return object[member]
 }
 
 /** The members a peer may use: their names as it would write them, or a description of each. */
-function list(
+function listOrDescribe(
   op: typeof Op.keys | typeof Op.describe,
   holder: unknown,
-  exposure: Exposure,
-  from: Origin
+  exposure: ExposureSettings,
+  from: CallTarget
 ): string[] | Description[] {
   if (!exposure.describe)
-    throw new Refusal('not-exposed', 'what there is is not told: its home has `describe: false`')
-  const object = within(holder, 'keys', from)
-  const members = membersOf(object, exposure)
+    throw new CallRejection('not-exposed', 'what there is is not told: its home has `describe: false`')
+  const object = requireTraversable(holder, 'keys', from)
+  const members = listMembers(object, exposure)
   if (op === Op.keys) return [...members.keys()]
   return [...members].map(([name, member]) => {
-    const at = whereIs(object, member)
-    const descriptor = at === null ? undefined : Object.getOwnPropertyDescriptor(at, member)
+    const definedOn = findPropertyHolder(object, member)
+    const descriptor = definedOn === null ? undefined : Object.getOwnPropertyDescriptor(definedOn, member)
     return describeMember(name, descriptor, helpOf(object, member, name))
   })
 }
 
 /** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
-function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
-  const object = within(holder, 'obtain', from)
-  if (isCollection(object, from)) {
+function obtain(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
+  const object = requireTraversable(holder, 'obtain', from)
+  if (isReadableCollection(object, from)) {
     const collection = object as unknown as unknown[] | Map<unknown, unknown> | Set<unknown>
-    checkSize(collection, exposure)
+    checkCollectionSize(collection, exposure)
     if (Array.isArray(collection)) return [...collection]
-    return isA('Map', collection) ? new Map(collection) : new Set(collection)
+    return isInstanceOf('Map', collection) ? new Map(collection) : new Set(collection)
   }
   const data: [name: string, value: unknown][] = []
   try {
-    for (const [name, member] of membersOf(object, exposure)) {
+    for (const [name, member] of listMembers(object, exposure)) {
       const value = object[member]
       if (typeof value !== 'function' || isNetref(value)) data.push([name, value])
     }
   } catch (error) {
-    silenceAll(data)
+    ignoreRejections(data)
     throw error
   }
   // Not by assignment: where `Object.prototype` is frozen, a name of its own cannot be assigned.
@@ -265,18 +282,21 @@ function copy(holder: unknown, exposure: Exposure, from: Origin): unknown {
 }
 
 /** An iterator over an exposed array, Map or Set, or over an object whose own iterator is exposed. */
-function iterate(holder: unknown, exposure: Exposure, from: Origin): unknown {
-  const object = within(holder, Symbol.asyncIterator, from)
+function iterate(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
+  const object = requireTraversable(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
-    const allowed = name in object && (isCollection(object, from) || memberOf(object, name, exposure, false))
-    if (allowed) return asIterable(call(object[name], object, name, [], exposure, from))
+    const allowed =
+      name in object && (isReadableCollection(object, from) || resolveMember(object, name, exposure, false))
+    if (allowed) return markAsIterable(callFunction(object[name], object, name, [], exposure, from))
   }
-  throw notExposed(Symbol.asyncIterator, exposure)
+  throw notExposedRejection(Symbol.asyncIterator, exposure)
 }
 
 /** That `Symbol.iterator` made it says what it is, though nothing on it may say so. */
-function asIterable(made: unknown): unknown {
-  if (typeof made !== 'object' || made === null || isNetref(made)) return made
-  const { as } = travelOf(made)
-  return as === 'reference' || (as === 'record' && !isIterable(made)) ? steppedBy(made as Source) : made
+function markAsIterable(iterator: unknown): unknown {
+  if (typeof iterator !== 'object' || iterator === null || isNetref(iterator)) return iterator
+  const { as } = classify(iterator)
+  return as === 'reference' || (as === 'record' && !isIterable(iterator))
+    ? asAsyncIterable(iterator as ItemSource)
+    : iterator
 }

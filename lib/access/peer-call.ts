@@ -4,16 +4,20 @@ import { formatCall, formatNames } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
 import { inWords } from '../util/describe.js'
-import type { AtOnce } from './decision.js'
+import type { SynchronousResult } from './decision.js'
 
-type Kind = { [K in keyof typeof Op]: (typeof Op)[K] extends OperationCode ? K : never }[keyof typeof Op]
+type OperationKind = {
+  [K in keyof typeof Op]: (typeof Op)[K] extends OperationCode ? K : never
+}[keyof typeof Op]
 
-export const KINDS = new Map(Object.entries(Op).map(([kind, op]) => [op as number, kind as Kind]))
+export const EXPECTED_ENDPOINTS = new Map(
+  Object.entries(Op).map(([kind, op]) => [op as number, kind as OperationKind])
+)
 
 /** What a peer asks for, before it is done. As a string it is the call as one would write it. */
 export class PeerCall {
   constructor(
-    readonly kind: Kind,
+    readonly kind: OperationKind,
     /** What the peer starts from: the root, an object it holds, or the result of a call of its. */
     readonly target: unknown,
     /** The names from there on, as the peer says them. */
@@ -46,5 +50,5 @@ export interface Before {
    * @example
    * before(call, session) { audit.write(`${session.identity}: ${call}`) }
    */
-  before?(call: PeerCall, session: Session): AtOnce
+  before?(call: PeerCall, session: Session): SynchronousResult
 }

@@ -1,43 +1,50 @@
 // Who may do what: a rule for one member, and one hook for all that a peer asks for.
-import type { Ask } from '../remote/streams/types.js'
-import type { Exposure } from './access-control.js'
+import type { Ask as BeforeStreamOperation } from '../remote/streams/types.js'
+import type { ExposureSettings } from './access-control.js'
 import type { ReportingSession } from './call-context.js'
-import { decided, deciding } from './decision.js'
+import { checkHookResult, recordBeforeHookError } from './decision.js'
 import type { operate } from './operations.js'
-import { argsOf, KINDS, PeerCall } from './peer-call.js'
+import { argsOf, EXPECTED_ENDPOINTS, PeerCall } from './peer-call.js'
 
 /** For what `before` of a side answered with a promise, which only its callers would learn: `onError` is told of it once. */
-const told = new WeakSet<Exposure>()
+const reportedSettings = new WeakSet<ExposureSettings>()
 
-function decide(exposure: Exposure, session: ReportingSession, call: PeerCall): void {
-  deciding(() => {
-    const answer: unknown = exposure.before!(call, session)
+function runBeforeHook(exposure: ExposureSettings, session: ReportingSession, call: PeerCall): void {
+  recordBeforeHookError(() => {
+    const result: unknown = exposure.before!(call, session)
     try {
-      decided('`before`', answer, call)
+      checkHookResult('`before`', result, call)
     } catch (error) {
       // Of a one-way call it is told anyway.
-      if (call.kind !== 'oneway' && !told.has(exposure)) session.report(error)
-      told.add(exposure)
+      if (call.kind !== 'oneway' && !reportedSettings.has(exposure)) session.report(error)
+      reportedSettings.add(exposure)
       throw error
     }
   })
 }
 
 /** `operate` for a peer: with `before`, if there is one. */
-export function policed(
-  operateFor: typeof operate,
+export function withBeforeHook(
+  perform: typeof operate,
   session: ReportingSession,
-  rules: Exposure
+  rules: ExposureSettings
 ): typeof operate {
-  if (!rules.before) return operateFor
+  if (!rules.before) return perform
   return (op, target, path, operand, exposure, origin) => {
     const isRoot = origin?.isRoot === true
-    decide(rules, session, new PeerCall(KINDS.get(op)!, target, path, argsOf(op, operand), isRoot))
-    return operateFor(op, target, path, operand, exposure, origin)
+    runBeforeHook(
+      rules,
+      session,
+      new PeerCall(EXPECTED_ENDPOINTS.get(op)!, target, path, argsOf(op, operand), isRoot)
+    )
+    return perform(op, target, path, operand, exposure, origin)
   }
 }
 
 /** For what is asked of flows, if there is a `before`. */
-export const askerOf = (session: ReportingSession, rules: Exposure): Ask | undefined =>
+export const beforeStreamOperationOf = (
+  session: ReportingSession,
+  rules: ExposureSettings
+): BeforeStreamOperation | undefined =>
   rules.before &&
-  ((kind, target, path, args) => decide(rules, session, new PeerCall(kind, target, path, args, false)))
+  ((kind, target, path, args) => runBeforeHook(rules, session, new PeerCall(kind, target, path, args, false)))

@@ -2,10 +2,10 @@
 
 import type { Reason } from '../errors.js'
 import type { Session } from '../types/session.js'
-import { nameOfThis, ofAnotherCopy, shared } from '../util/copies.js'
+import { foreignCopyMessage, sharedInRealm, thisCopyName } from '../util/copies.js'
 import { className, describe } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
-import { prototypesOf } from '../util/realms.js'
+import { prototypeChain } from '../util/realms.js'
 import { declareRoot } from './expose.js'
 
 /**
@@ -30,26 +30,26 @@ export abstract class Service {
 }
 
 /** The `Service` of each copy of netref, by its prototype: what tells the name of that copy. */
-const services = shared('services/1', () => new WeakMap<object, () => string>())
-services.set(Service.prototype, nameOfThis)
+const packageNames = sharedInRealm('services/1', () => new WeakMap<object, () => string>())
+packageNames.set(Service.prototype, thisCopyName)
 
 /** Whether it is an instance of a service, of any copy of netref: its hooks are no members. */
-export const isService = (object: object): boolean => copyOf(object) !== undefined
+export const isService = (object: object): boolean => packageNameGetterOf(object) !== undefined
 
-function copyOf(object: object): (() => string) | undefined {
-  for (const prototype of prototypesOf(object)) {
-    const name = services.get(prototype)
+function packageNameGetterOf(object: object): (() => string) | undefined {
+  for (const prototype of prototypeChain(object)) {
+    const name = packageNames.get(prototype)
     if (name) return name
   }
   return undefined
 }
 
 /** @throws TypeError for a service of another copy, which may be of another version: nobody would call its hooks */
-function checkCopy(service: object, type?: string): void {
-  const name = service instanceof Service ? undefined : copyOf(service)
+function checkPackageCopy(service: object, type?: string): void {
+  const name = service instanceof Service ? undefined : packageNameGetterOf(service)
   if (!name) return
   const subject = (type ?? className(service)) || 'the service'
-  throw new TypeError(`${subject} extends the Service ${ofAnotherCopy(name())}`)
+  throw new TypeError(`${subject} extends the Service ${foreignCopyMessage(name())}`)
 }
 
 /** A class that extends Service, an object shared by all sessions, or a function that makes one for a session. */
@@ -59,7 +59,7 @@ export type ServiceSource<T extends object = object, Identity = unknown> =
   | ((session: Session<object, Identity>) => T)
 
 /** The root of all sessions, where it is known beforehand: it may be sent before the peer has said hello. */
-export const sharedRoot = (source: ServiceSource): object | undefined =>
+export const sharedRootOf = (source: ServiceSource): object | undefined =>
   typeof source === 'object' ? source : undefined
 
 /**
@@ -68,9 +68,11 @@ export const sharedRoot = (source: ServiceSource): object | undefined =>
  * @throws TypeError for a class that does not extend Service, or that of another copy of netref, and for what is no
  * object.
  */
-export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (session: Session) => object {
+export function rootFactoryOf<Identity>(
+  source: ServiceSource<object, Identity>
+): (session: Session) => object {
   if (typeof source === 'object' && source !== null && !isThenable(source)) {
-    checkCopy(source)
+    checkPackageCopy(source)
     declareRoot(source)
     return () => source
   }
@@ -78,7 +80,7 @@ export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (s
     throw new TypeError(`a service is a class, an object or a function, not ${describe(source)}`)
   }
   if (source.prototype instanceof Service) return () => declareRoot(new (source as new () => object)())
-  if (source.prototype) checkCopy(source.prototype, source.name)
+  if (source.prototype) checkPackageCopy(source.prototype, source.name)
   if (/^class\b/.test(Function.prototype.toString.call(source))) {
     throw new TypeError(
       `${source.name || 'the class'} does not extend Service: extend it, or serve \`() => new ${source.name || 'It'}()\``
@@ -88,7 +90,7 @@ export function rootMaker<Identity>(source: ServiceSource<object, Identity>): (s
     const root: unknown = (source as (session: Session) => unknown)(session)
     if (isThenable(root)) root.then(undefined, () => {})
     else if ((typeof root === 'object' && root !== null) || typeof root === 'function') {
-      checkCopy(root)
+      checkPackageCopy(root)
       return declareRoot(root)
     }
     throw new TypeError(`a service function must return an object, and at once, not ${describe(root)}`)

@@ -1,11 +1,11 @@
 // `netref bench`: how many calls in a second.
-import { withMember, withServer } from './client.js'
-import { type Command, EXIT, numberOf, parse, UsageError } from './command.js'
+import { withConnection, withMemberHints } from './client.js'
+import { type Command, EXIT, numberOption, parseCommandLine, UsageError } from './command.js'
 import { readArguments } from './json.js'
-import { follow, parsePath } from './path.js'
+import { parsePath, refAtPath } from './path.js'
 import { print, type Terminal, write } from './terminal.js'
 
-type Remote = (...args: unknown[]) => Promise<unknown>
+type RemoteFunction = (...args: unknown[]) => Promise<unknown>
 
 export const bench: Command = {
   name: 'bench',
@@ -16,23 +16,23 @@ export const bench: Command = {
     'in-flight': { type: 'string', short: 'n', value: 'N', help: 'calls that wait at a time (default: 16)' }
   },
   async run(argv, terminal) {
-    const parsed = parse(argv, bench)
+    const parsed = parseCommandLine(argv, bench)
     const [url, path, ...rest] = parsed.words as { argument: string }[]
     if (!url) throw new UsageError('URL is missing')
     if (!path) throw new UsageError('path is missing')
-    const seconds = numberOf(parsed, 'seconds', 3)
-    const inFlight = Math.floor(numberOf(parsed, 'in-flight', 16, 1))
+    const seconds = numberOption(parsed, 'seconds', 3)
+    const inFlight = Math.floor(numberOption(parsed, 'in-flight', 16, 1))
     const names = parsePath(path.argument)
     const args = await readArguments(rest, terminal, () => undefined)
-    await withServer(url.argument, terminal, async conn => {
-      const member = follow(conn.root, names) as unknown as Remote
-      await withMember(conn, names, () => member(...args))
-      const bar = new Bar(terminal)
-      const began = performance.now()
-      const times = await callFor(seconds * 1000, inFlight, () => member(...args), bar, terminal.signal)
-      const took = (performance.now() - began) / 1000
-      await bar.clear()
-      await print(terminal, report(times, took, inFlight))
+    await withConnection(url.argument, terminal, async conn => {
+      const member = refAtPath(conn.root, names) as unknown as RemoteFunction
+      await withMemberHints(conn, names, () => member(...args))
+      const progress = new ProgressBar(terminal)
+      const startedAt = performance.now()
+      const times = await callFor(seconds * 1000, inFlight, () => member(...args), progress, terminal.signal)
+      const elapsedSeconds = (performance.now() - startedAt) / 1000
+      await progress.clear()
+      await print(terminal, formatReport(times, elapsedSeconds, inFlight))
     })
     return EXIT.ok
   }
@@ -43,25 +43,25 @@ async function callFor(
   ms: number,
   inFlight: number,
   call: () => Promise<unknown>,
-  bar: Bar,
+  progress: ProgressBar,
   signal: AbortSignal
 ): Promise<number[]> {
   const times: number[] = []
-  const began = performance.now()
-  const lane = async () => {
-    for (let now = performance.now(); now - began < ms && !signal.aborted; ) {
+  const startedAt = performance.now()
+  const callInLoop = async () => {
+    for (let now = performance.now(); now - startedAt < ms && !signal.aborted; ) {
       await call()
-      const then = now
+      const before = now
       now = performance.now()
-      times.push(now - then)
-      bar.draw((now - began) / ms, times.length / ((now - began) / 1000))
+      times.push(now - before)
+      progress.draw((now - startedAt) / ms, times.length / ((now - startedAt) / 1000))
     }
   }
-  await Promise.all(Array.from({ length: inFlight }, lane))
+  await Promise.all(Array.from({ length: inFlight }, callInLoop))
   return times
 }
 
-function report(times: number[], seconds: number, inFlight: number): string {
+function formatReport(times: number[], seconds: number, inFlight: number): string {
   times.sort((a, b) => a - b)
   const percentile = (share: number) => (times[Math.floor(times.length * share)] ?? 0).toFixed(3)
   const perSecond = Math.round(times.length / seconds)
@@ -71,26 +71,26 @@ function report(times: number[], seconds: number, inFlight: number): string {
   )
 }
 
-const WIDTH = 30
+const BAR_WIDTH_CHARS = 30
 /** How often it is drawn at most, in ms. */
-const EVERY = 100
+const REDRAW_INTERVAL_MS = 100
 
 /** A progress bar on stderr, if that is a terminal. */
-class Bar {
-  #drawn = 0
+class ProgressBar {
+  #lastDrawnAt = 0
 
   constructor(private readonly terminal: Terminal) {}
 
-  draw(share: number, perSecond: number): void {
+  draw(fraction: number, perSecond: number): void {
     const now = performance.now()
-    if (!this.terminal.stderr.isTTY || now - this.#drawn < EVERY) return
-    this.#drawn = now
-    const full = Math.min(WIDTH, Math.round(share * WIDTH))
-    const bar = '█'.repeat(full) + '░'.repeat(WIDTH - full)
+    if (!this.terminal.stderr.isTTY || now - this.#lastDrawnAt < REDRAW_INTERVAL_MS) return
+    this.#lastDrawnAt = now
+    const full = Math.min(BAR_WIDTH_CHARS, Math.round(fraction * BAR_WIDTH_CHARS))
+    const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH_CHARS - full)
     this.terminal.stderr.write(`\r${bar} ${Math.round(perSecond)} calls/s \x1b[K`)
   }
 
   async clear(): Promise<void> {
-    if (this.#drawn > 0) await write(this.terminal.stderr, '\r\x1b[K')
+    if (this.#lastDrawnAt > 0) await write(this.terminal.stderr, '\r\x1b[K')
   }
 }

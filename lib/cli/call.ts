@@ -1,12 +1,12 @@
 // `netref call`: one call, with JSON in and JSON out.
 import { ExposureError, expose, Netref, NetrefError, SessionEndedError } from '../index.js'
-import { withMember, withServer } from './client.js'
-import { type Command, EXIT, parse, UsageError } from './command.js'
+import { withConnection, withMemberHints } from './client.js'
+import { type Command, EXIT, parseCommandLine, UsageError } from './command.js'
 import { formatJSON, readArguments } from './json.js'
-import { follow, parsePath } from './path.js'
+import { parsePath, refAtPath } from './path.js'
 import { print, type Terminal } from './terminal.js'
 
-type Remote = (...args: unknown[]) => Promise<unknown>
+type RemoteFunction = (...args: unknown[]) => Promise<unknown>
 
 export const call: Command = {
   name: 'call',
@@ -26,17 +26,17 @@ export const call: Command = {
     }
   },
   async run(argv, terminal) {
-    const { words, values } = parse(argv, call, true)
+    const { words, values } = parseCommandLine(argv, call, true)
     const [url, path, ...rest] = words
     if (!url || !('argument' in url)) throw new UsageError('URL is missing')
     if (!path || !('argument' in path)) throw new UsageError('path is missing')
     const names = parsePath(path.argument)
-    const hear = (name: string) =>
+    const printCallsOf = (name: string) =>
       expose((...args: unknown[]) => print(terminal, formatJSON({ [name]: args })!))
-    const args = await readArguments(rest, terminal, hear)
-    return withServer(url.argument, terminal, async conn => {
-      const member = follow(conn.root, names)
-      await show(await withMember(conn, names, () => callOrRead(member, args)), terminal)
+    const args = await readArguments(rest, terminal, printCallsOf)
+    return withConnection(url.argument, terminal, async conn => {
+      const member = refAtPath(conn.root, names)
+      await printResult(await withMemberHints(conn, names, () => callOrRead(member, args)), terminal)
       if (!values.follow) return EXIT.ok
       const reason = await conn.closed
       if (terminal.signal.aborted) return EXIT.ok
@@ -48,7 +48,7 @@ export const call: Command = {
 /** What is no function is read, if there is nothing to call it with. */
 async function callOrRead(member: unknown, args: unknown[]): Promise<unknown> {
   try {
-    return await (member as Remote)(...args)
+    return await (member as RemoteFunction)(...args)
   } catch (error) {
     const readable = error instanceof NetrefError && error.code === 'not-callable' && args.length === 0
     if (!readable) throw error
@@ -56,23 +56,23 @@ async function callOrRead(member: unknown, args: unknown[]): Promise<unknown> {
   }
 }
 
-async function show(value: unknown, terminal: Terminal): Promise<void> {
-  if (isIterable(value) && (await showItems(value, terminal))) return
+async function printResult(value: unknown, terminal: Terminal): Promise<void> {
+  if (isIterable(value) && (await printItems(value, terminal))) return
   const json = formatJSON(value, terminal.stdout.isTTY ? 2 : 0)
   if (json !== undefined) await print(terminal, json)
 }
 
 /** @returns false for a netref whose home has nothing to iterate over: each looks as if it had */
-async function showItems(items: AsyncIterable<unknown>, terminal: Terminal): Promise<boolean> {
-  let begun = false
+async function printItems(items: AsyncIterable<unknown>, terminal: Terminal): Promise<boolean> {
+  let hasItems = false
   try {
     for await (const item of items) {
-      begun = true
+      hasItems = true
       await print(terminal, formatJSON(item) ?? 'null')
     }
     return true
   } catch (error) {
-    if (begun || !Netref.is(items) || !(error instanceof ExposureError)) throw error
+    if (hasItems || !Netref.is(items) || !(error instanceof ExposureError)) throw error
     return false
   }
 }

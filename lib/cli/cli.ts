@@ -1,13 +1,13 @@
 // `netref COMMAND …`: finds the command, and says what went wrong.
 import { NetrefError, SessionEndedError } from '../index.js'
-import { printable, printableLines } from '../util/printable.js'
+import { toPrintable, toPrintableLines } from '../util/printable.js'
 import { bench } from './bench.js'
 import { call } from './call.js'
 import { type Command, EXIT, UsageError } from './command.js'
 import { generalHelp, helpOf } from './help.js'
 import { formatJSON } from './json.js'
 import { ls } from './ls.js'
-import { nearest } from './path.js'
+import { nearestNames } from './path.js'
 import { ping } from './ping.js'
 import { repl } from './repl.js'
 import { serve } from './serve.js'
@@ -26,7 +26,7 @@ export async function run(argv: readonly string[], terminal: Terminal, version: 
     else return await runCommand(commandFor(name), rest, terminal)
     return EXIT.ok
   } catch (error) {
-    return await explain(error, name, terminal)
+    return await reportError(error, name, terminal)
   }
 }
 
@@ -35,23 +35,25 @@ function commandFor(name: string): Command {
   if (command) return command
   const names = COMMANDS.map(({ name }) => name)
   if (name === '') throw new UsageError(`a command is missing: ${names.join(', ')}`)
-  const [meant] = nearest(name, names)
-  throw new UsageError(`there is no command ${name}: ${meant ? `did you mean ${meant}?` : names.join(', ')}`)
+  const [suggestion] = nearestNames(name, names)
+  throw new UsageError(
+    `there is no command ${name}: ${suggestion ? `did you mean ${suggestion}?` : names.join(', ')}`
+  )
 }
 
 async function runCommand(command: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
   const end = argv.indexOf('--')
-  const asked = (end < 0 ? argv : argv.slice(0, end)).some(arg => arg === '--help' || arg === '-h')
-  if (!asked) return command.run(argv, terminal)
+  const wantsHelp = (end < 0 ? argv : argv.slice(0, end)).some(arg => arg === '--help' || arg === '-h')
+  if (!wantsHelp) return command.run(argv, terminal)
   await write(terminal.stdout, helpOf(command, terminal))
   return EXIT.ok
 }
 
-const NOBODY_READS = new Set<string | undefined>(['EPIPE', 'ERR_STREAM_DESTROYED'])
+const CLOSED_OUTPUT_CODES = new Set<string | undefined>(['EPIPE', 'ERR_STREAM_DESTROYED'])
 
 /** Says on stderr what went wrong. @returns the exit code for it */
-async function explain(error: unknown, command: string, terminal: Terminal): Promise<number> {
-  if (NOBODY_READS.has((error as NodeJS.ErrnoException)?.code)) return EXIT.ok
+async function reportError(error: unknown, command: string, terminal: Terminal): Promise<number> {
+  if (CLOSED_OUTPUT_CODES.has((error as NodeJS.ErrnoException)?.code)) return EXIT.ok
   if (terminal.signal.aborted) return EXIT.interrupted
   const { stderr, env } = terminal
   const { red } = coloursFor(stderr, env)
@@ -64,13 +66,13 @@ async function explain(error: unknown, command: string, terminal: Terminal): Pro
     return EXIT.usage
   }
   const ended = error instanceof SessionEndedError
-  const [what, why] = ended ? ['Error', error.reason.message] : messageOf(error)
-  await write(stderr, `${red(`${printable(what)}:`)} ${printableLines(why)}\n`)
+  const [label, message] = ended ? ['Error', error.reason.message] : labelAndMessage(error)
+  await write(stderr, `${red(`${toPrintable(label)}:`)} ${toPrintableLines(message)}\n`)
   return ended ? EXIT.session : EXIT.failed
 }
 
 /** An error of the service's is told with its class; what netref itself says needs none. */
-function messageOf(error: unknown): [what: string, why: string] {
+function labelAndMessage(error: unknown): [what: string, why: string] {
   if (!(error instanceof Error)) return ['Error', `it failed with ${formatJSON(error)}`]
   return [error instanceof NetrefError ? 'Error' : error.name, error.message]
 }

@@ -42,7 +42,7 @@ const NEGATIVE = /^-\d/
  *
  * @throws UsageError for an option that it does not have, or that lacks its value
  */
-export function parse(
+export function parseCommandLine(
   argv: readonly string[],
   { options }: Pick<Command, 'options'>,
   callbacks = false
@@ -56,15 +56,15 @@ export function parse(
   })
   const values: Record<string, string | boolean | undefined> = {}
   const words: Word[] = []
-  let number = -1
+  let negativeNumberIndex = -1
   for (const token of tokens) {
     if (token.kind === 'positional') words.push({ argument: token.value })
-    if (token.kind !== 'option' || token.index === number) continue
+    if (token.kind !== 'option' || token.index === negativeNumberIndex) continue
     const { name, rawName, value, index } = token
     const option = Object.hasOwn(options, name) ? options[name] : undefined
     const [, callback] = (callbacks && CALLBACK.exec(name)) || []
     if (NEGATIVE.test(argv[index]!)) {
-      number = index
+      negativeNumberIndex = index
       words.push({ argument: argv[index]! })
     } else if (callback !== undefined && value === undefined) words.push({ callback })
     else if (!option) throw new UsageError(`there is no option ${rawName}`)
@@ -78,7 +78,7 @@ export function parse(
 }
 
 /** The arguments, none of them a callback, if there are as many as it takes: all of `names`, but for those in brackets. */
-export function argumentsOf({ words }: Parsed, ...names: string[]): string[] {
+export function requireArguments({ words }: Parsed, ...names: string[]): string[] {
   const given = words.map(word => (word as { argument: string }).argument)
   const missing = names.slice(given.length).find(name => !name.startsWith('['))
   if (missing) throw new UsageError(`${missing} is missing`)
@@ -88,10 +88,10 @@ export function argumentsOf({ words }: Parsed, ...names: string[]): string[] {
 }
 
 /** A number that an option gives. @throws UsageError for what is none, or none from `least` on */
-export function numberOf(parsed: Parsed, option: string, otherwise: number, least = 0): number {
+export function numberOption(parsed: Parsed, option: string, defaultValue: number, minimum = 0): number {
   const text = parsed.values[option]
-  if (text === undefined) return otherwise
+  if (text === undefined) return defaultValue
   const number = Number(text)
-  if (Number.isFinite(number) && number >= least) return number
-  throw new UsageError(`--${option} ${text}: that is not a number from ${least} on`)
+  if (Number.isFinite(number) && number >= minimum) return number
+  throw new UsageError(`--${option} ${text}: that is not a number from ${minimum} on`)
 }

@@ -1,6 +1,6 @@
 // Values as JSON: arguments in, results out.
 import { text } from 'node:stream/consumers'
-import { printableLines } from '../util/printable.js'
+import { toPrintableLines } from '../util/printable.js'
 import { UsageError, type Word } from './command.js'
 import type { Terminal } from './terminal.js'
 
@@ -47,13 +47,13 @@ function parseJSON(source: string, what: string): unknown {
 export function formatJSON(value: unknown, indent = 0): string | undefined {
   function replace(this: Record<string, unknown>, key: string, asJSON: unknown): unknown {
     // A Buffer has been asked for its JSON by now, which is of no use.
-    return ArrayBuffer.isView(this[key]) ? base64(this[key]) : plain(asJSON)
+    return ArrayBuffer.isView(this[key]) ? base64(this[key]) : toJSONValue(asJSON)
   }
   const json: string | undefined = JSON.stringify(value, replace, indent)
-  return json && printableLines(json)
+  return json && toPrintableLines(json)
 }
 
-function plain(value: unknown): unknown {
+function toJSONValue(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value)
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
   if (value instanceof Set) return [...value]

@@ -1,18 +1,18 @@
 // Where something is: paths from the root, and what is said when there is nothing.
 
-import type { Reach } from '../index.js'
+import type { RemoteHandle } from '../index.js'
 import { type Description, Netref } from '../index.js'
 import { UsageError } from './command.js'
 
-const STEP = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y
+const PATH_SEGMENT = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y
 
 /** The names in a path: `files[0]["first name"].read`. @throws UsageError for what is none */
 export function parsePath(path: string): string[] {
   const names: string[] = []
-  STEP.lastIndex = 0
-  while (STEP.lastIndex < path.length) {
-    const at = STEP.lastIndex
-    const [, name, key] = STEP.exec(path) ?? []
+  PATH_SEGMENT.lastIndex = 0
+  while (PATH_SEGMENT.lastIndex < path.length) {
+    const at = PATH_SEGMENT.lastIndex
+    const [, name, key] = PATH_SEGMENT.exec(path) ?? []
     if (name === undefined && key === undefined) {
       throw new UsageError(`${path} is not a path, such as files[0].read: see character ${at + 1}`)
     }
@@ -22,16 +22,16 @@ export function parsePath(path: string): string[] {
 }
 
 /** What stands at a path. Nothing is sent. */
-export const follow = (root: Reach<unknown>, names: readonly string[]): Reach<unknown> =>
-  names.reduce((at, name) => Netref.get(at, name) as Reach<unknown>, root)
+export const refAtPath = (root: RemoteHandle<unknown>, names: readonly string[]): RemoteHandle<unknown> =>
+  names.reduce((at, name) => Netref.get(at, name) as RemoteHandle<unknown>, root)
 
 /** The first name on the way that is not there, with the members that are; undefined if all are, or nobody tells. */
-export async function missing(
-  root: Reach<unknown>,
+export async function findMissingMember(
+  root: RemoteHandle<unknown>,
   names: readonly string[]
 ): Promise<{ name: string; at: string; members: readonly Description[] } | undefined> {
   for (const [i, name] of names.entries()) {
-    const members = await Netref.describe(follow(root, names.slice(0, i))).catch(() => undefined)
+    const members = await Netref.describe(refAtPath(root, names.slice(0, i))).catch(() => undefined)
     if (!members) return undefined
     if (!members.some(member => member.name === name)) {
       return { name, at: ['root', ...names.slice(0, i)].join('.'), members }
@@ -41,18 +41,18 @@ export async function missing(
 }
 
 /** What may have been meant: at most three, the nearest first. */
-export function nearest(name: string, names: readonly string[]): string[] {
-  const most = Math.max(1, Math.floor(name.length / 3))
+export function nearestNames(name: string, names: readonly string[]): string[] {
+  const maxDistance = Math.max(1, Math.floor(name.length / 3))
   return names
-    .map(other => ({ other, far: distance(name.toLowerCase(), other.toLowerCase()) }))
-    .filter(({ other, far }) => far <= most || (name.length > 1 && other.startsWith(name)))
-    .sort((a, b) => a.far - b.far)
+    .map(other => ({ other, distance: editDistance(name.toLowerCase(), other.toLowerCase()) }))
+    .filter(({ other, distance }) => distance <= maxDistance || (name.length > 1 && other.startsWith(name)))
+    .sort((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ other }) => other)
 }
 
 /** How many letters have to be put in, left out or changed. */
-function distance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

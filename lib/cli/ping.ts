@@ -1,7 +1,7 @@
 // `netref ping`: how long it takes there and back.
 import { setTimeout as delay } from 'node:timers/promises'
-import { withServer } from './client.js'
-import { argumentsOf, type Command, EXIT, numberOf, parse } from './command.js'
+import { withConnection } from './client.js'
+import { type Command, EXIT, numberOption, parseCommandLine, requireArguments } from './command.js'
 import { print } from './terminal.js'
 
 export const ping: Command = {
@@ -13,13 +13,13 @@ export const ping: Command = {
     interval: { type: 'string', short: 'i', value: 'SECONDS', help: 'wait so long between two (default: 1)' }
   },
   async run(argv, terminal) {
-    const parsed = parse(argv, ping)
-    const [url] = argumentsOf(parsed, 'URL')
-    const count = numberOf(parsed, 'count', Number.POSITIVE_INFINITY, 1)
-    const interval = numberOf(parsed, 'interval', 1) * 1000
+    const parsed = parseCommandLine(argv, ping)
+    const [url] = requireArguments(parsed, 'URL')
+    const count = numberOption(parsed, 'count', Number.POSITIVE_INFINITY, 1)
+    const interval = numberOption(parsed, 'interval', 1) * 1000
     const { signal } = terminal
     const times: number[] = []
-    await withServer(url!, terminal, async conn => {
+    await withConnection(url!, terminal, async conn => {
       await conn.ping() // the socket opens meanwhile
       await print(terminal, `PING ${url}`)
       while (!signal.aborted) {
@@ -29,14 +29,14 @@ export const ping: Command = {
         if (times.length >= count) break
         await delay(interval, undefined, { signal })
       }
-    }).catch(unless(signal))
+    }).catch(ignoreAfterAbort(signal))
     if (times.length > 0) await print(terminal, `\n--- ${url} ping statistics ---\n${statistics(times)}`)
     return EXIT.ok
   }
 }
 
 /** An interruption is no failure. */
-const unless = (signal: AbortSignal) => (error: unknown) => {
+const ignoreAfterAbort = (signal: AbortSignal) => (error: unknown) => {
   if (!signal.aborted) throw error
   return undefined
 }

@@ -5,7 +5,14 @@ import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Service, type ServiceSource, serve as serveSource } from '../index.js'
-import { argumentsOf, type Command, EXIT, numberOf, parse, UsageError } from './command.js'
+import {
+  type Command,
+  EXIT,
+  numberOption,
+  parseCommandLine,
+  requireArguments,
+  UsageError
+} from './command.js'
 import { print, type Terminal } from './terminal.js'
 
 export const serve: Command = {
@@ -28,14 +35,18 @@ export const serve: Command = {
       value: 'HOST',
       help: 'the address to listen at (default: 127.0.0.1, this machine only)'
     },
-    watch: { type: 'boolean', short: 'w', help: 'start anew when the file, or what it imports, has changed' }
+    runInWatchMode: {
+      type: 'boolean',
+      short: 'w',
+      help: 'start anew when the file, or what it imports, has changed'
+    }
   },
   async run(argv, terminal) {
-    const parsed = parse(argv, serve)
-    const [file] = argumentsOf(parsed, 'FILE')
-    const port = numberOf(parsed, 'port', 18861)
+    const parsed = parseCommandLine(argv, serve)
+    const [file] = requireArguments(parsed, 'FILE')
+    const port = numberOption(parsed, 'port', 18861)
     if (parsed.values.watch) return watch(argv, terminal)
-    const source = serviceOf(await load(file!), file!)
+    const source = serviceOf(await loadModule(file!), file!)
     const { host } = parsed.values as { host?: string }
     const server = await serveSource(source, { port, host })
     await print(terminal, `listening at ${server.url}`)
@@ -68,7 +79,7 @@ async function watch(
   return EXIT.ok
 }
 
-async function load(file: string): Promise<Record<string, unknown>> {
+async function loadModule(file: string): Promise<Record<string, unknown>> {
   const path = resolve(file)
   await access(path).catch(() => {
     throw new UsageError(`there is no file ${file}`)
@@ -77,23 +88,23 @@ async function load(file: string): Promise<Record<string, unknown>> {
     return await import(pathToFileURL(path).href)
   } catch (error) {
     if (!/\.[cm]?tsx?$/.test(path)) throw error
-    const why = (error as Error).message
-    const cure = `NODE_OPTIONS="--import tsx" netref serve ${file}`
+    const message = (error as Error).message
+    const suggestion = `NODE_OPTIONS="--import tsx" netref serve ${file}`
     throw new Error(
-      `${file} cannot be loaded: ${why}\nIf this Node does not understand it, give it a loader: ${cure}`
+      `${file} cannot be loaded: ${message}\nIf this Node does not understand it, give it a loader: ${suggestion}`
     )
   }
 }
 
 const isService = (value: unknown) => typeof value === 'function' && value.prototype instanceof Service
-const isSource = (value: unknown) =>
+const isServiceSource = (value: unknown) =>
   typeof value === 'function' || (typeof value === 'object' && value !== null)
 
 /** The default export, else the only service, else the only thing that can be served. */
 function serviceOf(module: Record<string, unknown>, file: string): ServiceSource {
-  if (isSource(module.default)) return module.default as ServiceSource
-  for (const fits of [isService, isSource]) {
-    const found = Object.keys(module).filter(name => fits(module[name]))
+  if (isServiceSource(module.default)) return module.default as ServiceSource
+  for (const predicate of [isService, isServiceSource]) {
+    const found = Object.keys(module).filter(name => predicate(module[name]))
     if (found.length === 1) return module[found[0]!] as ServiceSource
     if (found.length > 1)
       throw new UsageError(`${file} exports ${found.join(', ')}: make one its default export`)

@@ -1,31 +1,31 @@
 // `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
 
-import { rootMaker, Service, sharedRoot } from '../access/service.js'
-import { refuse } from '../codec/classify.js'
+import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
+import { markUnserializable } from '../codec/classify.js'
 import type { Reason, ReasonCode } from '../errors.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
-import { checkEndpointOptions, type Endpoint, withoutSecrets } from '../transport/endpoint.js'
+import { checkEndpointOptions, type Endpoint, redactCredentials } from '../transport/endpoint.js'
 import { Relay } from '../transport/relay.js'
-import { Introducing } from '../transport/token.js'
-import { NOWHERE, type Transport } from '../transport/transport.js'
+import { TokenSender } from '../transport/token.js'
+import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
 import type { SessionEvents, SessionState, SessionStats } from '../types/session.js'
 import { checkOptions } from '../util/check-options.js'
 import { Emitter } from '../util/emitter.js'
-import { open } from './open-transport.js'
+import { openTransport } from './open-transport.js'
 import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS } from './options.js'
-import { Reconnect } from './reconnect.js'
+import { Reconnector } from './reconnect.js'
 
 export interface ConnectionEvents extends SessionEvents {
   /** A new session has begun, as the one before was lost; `root` is the new one's. */
   renewed: undefined
 }
 
-const EVENTS = [...SESSION_EVENTS, 'renewed'] as const
+const CONNECTION_EVENTS = [...SESSION_EVENTS, 'renewed'] as const
 
 /** Why a session ends that another one can take the place of. */
-const RENEWABLE = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
+const RENEWABLE_CODES = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
 
 /** A client's hold on a session: calls made before the socket is open wait for it. */
 export class Connection<T> {
@@ -33,42 +33,47 @@ export class Connection<T> {
   readonly closed: Promise<Reason>
   readonly #events: Emitter<ConnectionEvents>
   #session: SessionImpl
-  #keepsAlive = true
-  #close!: (reason: Reason) => void
+  #keepsProcessAlive = true
+  #resolveClosed!: (reason: Reason) => void
 
   /** @internal */
   constructor(
     transport: Transport,
-    private readonly setup: Omit<SessionSetup, 'initiates' | 'onBegin' | 'successor'>,
+    private readonly setup: Omit<SessionSetup, 'isInitiator' | 'onStarted' | 'successor'>,
     /** What finds a socket for the next session. */
-    private readonly renewal?: Reconnect
+    private readonly reconnector?: Reconnector
   ) {
-    this.#events = new Emitter(EVENTS, error => setup.onError(error, { session: this.#session }))
+    this.#events = new Emitter(CONNECTION_EVENTS, error => setup.onError(error, { session: this.#session }))
     this.closed = new Promise(resolve => {
-      this.#close = resolve
+      this.#resolveClosed = resolve
     })
-    this.#session = this.#join(transport, () => {})
+    this.#session = this.#startSession(transport, () => {})
   }
 
-  #join(transport: Transport, onBegin: () => void): SessionImpl {
-    const successor = this.renewal && ((reason: Reason) => this.#succeed(reason))
-    const session = new SessionImpl(transport, { initiates: true, onBegin, successor, ...this.setup }).start()
-    if (!this.#keepsAlive) session.link.unref()
+  #startSession(transport: Transport, onBegin: () => void): SessionImpl {
+    const successor = this.reconnector && ((reason: Reason) => this.#startSuccessor(reason))
+    const session = new SessionImpl(transport, {
+      isInitiator: true,
+      onStarted: onBegin,
+      successor,
+      ...this.setup
+    }).start()
+    if (!this.#keepsProcessAlive) session.link.unref()
     session.on('interrupted', reason => this.#events.emit('interrupted', reason))
     session.on('resumed', () => this.#events.emit('resumed', undefined))
     session.on('closed', reason => {
       if (session !== this.#session) return
-      this.setup.refusals.flush()
-      this.#close(reason)
+      this.setup.rejections.flush()
+      this.#resolveClosed(reason)
       this.#events.emit('closed', reason)
     })
     return session
   }
 
   /** The session that takes the place of the one that ends. */
-  #succeed({ code }: Reason): SessionImpl | undefined {
-    if (!RENEWABLE.has(code) || !this.renewal!.renew()) return undefined
-    this.#session = this.#join(NOWHERE, () => this.#events.emit('renewed', undefined))
+  #startSuccessor({ code }: Reason): SessionImpl | undefined {
+    if (!RENEWABLE_CODES.has(code) || !this.reconnector!.prepareNewSession()) return undefined
+    this.#session = this.#startSession(DISCONNECTED, () => this.#events.emit('renewed', undefined))
     return this.#session
   }
 
@@ -113,7 +118,7 @@ export class Connection<T> {
    * @returns the connection itself
    */
   unref(): this {
-    this.#keepsAlive = false
+    this.#keepsProcessAlive = false
     this.session.link.unref()
     return this
   }
@@ -128,10 +133,10 @@ export class Connection<T> {
   }
 }
 
-refuse(Connection, 'it belongs to this side alone', 'Connection')
+markUnserializable(Connection, 'it belongs to this side alone', 'Connection')
 
 /** What a client offers that offers nothing. */
-export class Nothing extends Service {}
+export class EmptyService extends Service {}
 
 /**
  * Connects to a server: by its address, or over a Worker, a MessagePort or a stream of bytes that it serves. Returns at
@@ -147,49 +152,63 @@ export class Nothing extends Service {}
  * const worker = connect<Calculator>(new Worker('./calculator.js', { type: 'module' }))
  */
 export function connect<T>(
-  to: string | { readonly href: string } | Endpoint,
+  target: string | { readonly href: string } | Endpoint,
   options: ConnectOptions = {}
 ): Connection<T> {
-  const endpoint = Object(to) === to && !('href' in (to as object)) ? (to as Endpoint) : parseAddress(to)
+  const endpoint =
+    Object(target) === target && !('href' in (target as object)) ? (target as Endpoint) : parseAddress(target)
   checkOptions('connect', options, CONNECT_OPTIONS, true)
   if (typeof endpoint !== 'string') {
     checkEndpointOptions('connect', endpoint, options)
-    return over(made => open(endpoint, options, made), options)
+    return connectOverEndpoint(made => openTransport(endpoint, options, made), options)
   }
-  const { service = Nothing, reconnect = {}, renew = false, token, ...others } = options
+  const { service = EmptyService, reconnect = {}, renew = false, token, ...others } = options
   if (reconnect !== false) checkOptions('connect: `reconnect`', reconnect, RECONNECT_OPTIONS)
   const settings = settingsOf(others)
-  const makeRoot = rootMaker(service)
+  const createRoot = rootFactoryOf(service)
   const { heartbeat } = livenessOf(others)
-  const openOne = () => {
-    const transport = open(endpoint, options, settings)
+  const openSocket = () => {
+    const transport = openTransport(endpoint, options, settings)
     return new Relay(
-      token === undefined ? transport : new Introducing(transport, token, withoutSecrets(endpoint))
+      token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
     )
   }
-  const recovery = reconnect === false ? undefined : new Reconnect(openOne, heartbeat, reconnect)
-  if (renew && !recovery) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
+  const reconnector = reconnect === false ? undefined : new Reconnector(openSocket, heartbeat, reconnect)
+  if (renew && !reconnector) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
   // The settings last: V8 makes a shape of its own for each object where more follows what is spread.
-  const setup = { heartbeat, shared: sharedRoot(service), makeRoot, recovery, ...settings }
-  return new Connection(openOne(), setup, renew ? recovery : undefined)
+  const setup = {
+    heartbeat,
+    sharedRoot: sharedRootOf(service),
+    createRoot,
+    resumeStrategy: reconnector,
+    ...settings
+  }
+  return new Connection(openSocket(), setup, renew ? reconnector : undefined)
 }
 
 /** @internal A connection over one transport, which ends with it. */
-export function over<T>(
-  open: (settings: Settings) => Transport,
-  { service = Nothing, ...options }: ConnectOptions
+export function connectOverEndpoint<T>(
+  openTransport: (settings: Settings) => Transport,
+  { service = EmptyService, ...options }: ConnectOptions
 ): Connection<T> {
   const settings = settingsOf(options)
-  const makeRoot = rootMaker(service)
-  return new Connection(open(settings), { shared: sharedRoot(service), makeRoot, ...settings })
+  const createRoot = rootFactoryOf(service)
+  return new Connection(openTransport(settings), {
+    sharedRoot: sharedRootOf(service),
+    createRoot,
+    ...settings
+  })
 }
 
 function parseAddress(url: unknown): string {
   const text = String((url as { href?: unknown } | null)?.href ?? url)
-  const isKnown = /^\s*(ws|http)s?:/i.test(text)
-  if (isKnown && URL.canParse(text) && !text.includes('#')) return text
-  const said = withoutSecrets(text)
-  const meant = (isKnown ? said : `ws://${said.replace(/^\w+:\/\//, '')}`).replace(/#.*/s, '')
-  const hint = meant !== said && URL.canParse(meant) ? `; was "${meant}" meant?` : ''
-  throw new TypeError(`connect: "${said}" is not a ws:// or wss:// address${hint}`)
+  const hasKnownScheme = /^\s*(ws|http)s?:/i.test(text)
+  if (hasKnownScheme && URL.canParse(text) && !text.includes('#')) return text
+  const redacted = redactCredentials(text)
+  const suggestion = (hasKnownScheme ? redacted : `ws://${redacted.replace(/^\w+:\/\//, '')}`).replace(
+    /#.*/s,
+    ''
+  )
+  const hint = suggestion !== redacted && URL.canParse(suggestion) ? `; was "${suggestion}" meant?` : ''
+  throw new TypeError(`connect: "${redacted}" is not a ws:// or wss:// address${hint}`)
 }

@@ -1,35 +1,41 @@
 // What takes the place of `endpoints.ts` in a page and its workers: the sockets of the page, and nothing of Node's.
 
-import { maxPayload } from '../protocol/limits.js'
+import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
 import {
+  CLIENT_SOCKET_OPTIONS,
   type Endpoint,
   isMessageEndpoint,
-  notAnEndpoint,
-  OF_OPENING,
-  withoutSecrets
+  notAnEndpointError,
+  redactCredentials
 } from '../transport/endpoint.js'
 import { MessagePortTransport } from '../transport/message-port.js'
 import type { Transport } from '../transport/transport.js'
-import { BrowserSocketTransport, type NativeSocket } from '../transport/websocket.browser.js'
+import { type BrowserWebSocket, BrowserWebSocketTransport } from '../transport/websocket.browser.js'
 import type { ConnectOptions, SocketOptions } from './options.js'
 
 /** How long a port may take to be answered, in ms. */
-const PATIENCE = 10_000
+const CONNECT_TIMEOUT_MS = 10_000
 const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
 /** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
 export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
-  const payload = maxPayload(limits)
+  const payloadBytes = maxPayloadBytes(limits)
   if (typeof endpoint === 'string') {
-    const vain = OF_OPENING.split(' ').find(name => options[name as keyof SocketOptions] !== undefined)
-    if (vain) throw new TypeError(`connect: ${vain} is not a page's to say`)
-    const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => NativeSocket }
+    const unsupported = CLIENT_SOCKET_OPTIONS.split(' ').find(
+      name => options[name as keyof SocketOptions] !== undefined
+    )
+    if (unsupported) throw new TypeError(`connect: ${unsupported} is not a page's to say`)
+    const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => BrowserWebSocket }
     const address = endpoint.replace(/^http/, 'ws')
-    return new BrowserSocketTransport(new WebSocket(address), withoutSecrets(address), payload)
+    return new BrowserWebSocketTransport(new WebSocket(address), redactCredentials(address), payloadBytes)
   }
   if (isMessageEndpoint(endpoint)) {
-    return MessagePortTransport.connect(endpoint, payload, options.handshakeTimeout ?? PATIENCE)
+    return MessagePortTransport.connect(
+      endpoint,
+      payloadBytes,
+      options.handshakeTimeout ?? CONNECT_TIMEOUT_MS
+    )
   }
-  throw notAnEndpoint(endpoint, KINDS)
+  throw notAnEndpointError(endpoint, KINDS)
 }

@@ -1,14 +1,14 @@
 // Which transport goes with what `connect` and `serve` were given. A page has `endpoints-browser.ts` in its place.
 
-import { maxPayload } from '../protocol/limits.js'
+import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
 import { DuplexTransport } from '../transport/duplex.js'
 import {
   type Endpoint,
   isByteEndpoint,
   isMessageEndpoint,
-  notAnEndpoint,
-  withoutSecrets
+  notAnEndpointError,
+  redactCredentials
 } from '../transport/endpoint.js'
 import { MessagePortTransport } from '../transport/message-port.js'
 import type { Transport } from '../transport/transport.js'
@@ -17,24 +17,29 @@ import { checkMs } from '../util/check-options.js'
 import type { ConnectOptions } from './options.js'
 
 /** How long a handshake may take, in ms. */
-const PATIENCE = 10_000
-const KINDS = 'it is the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
+const CONNECT_TIMEOUT_MS = 10_000
+const EXPECTED_ENDPOINTS =
+  'it is the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
 
 /** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
-export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
-  const payload = maxPayload(limits)
-  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? PATIENCE)
+export function openTransport(
+  endpoint: string | Endpoint,
+  options: ConnectOptions,
+  { limits }: Settings
+): Transport {
+  const payloadBytes = maxPayloadBytes(limits)
+  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? CONNECT_TIMEOUT_MS)
   if (typeof endpoint === 'string') {
-    const defaults = { perMessageDeflate: false, maxPayload: payload }
+    const defaults = { perMessageDeflate: false, maxPayload: payloadBytes }
     return WebSocketTransport.connect(
       endpoint,
       { ...defaults, ...(options as object), handshakeTimeout, autoPong: false },
-      withoutSecrets(endpoint)
+      redactCredentials(endpoint)
     )
   }
   if (isMessageEndpoint(endpoint)) {
-    return MessagePortTransport.connect(endpoint, payload, handshakeTimeout)
+    return MessagePortTransport.connect(endpoint, payloadBytes, handshakeTimeout)
   }
-  if (isByteEndpoint(endpoint)) return new DuplexTransport(endpoint, payload)
-  throw notAnEndpoint(endpoint, KINDS)
+  if (isByteEndpoint(endpoint)) return new DuplexTransport(endpoint, payloadBytes)
+  throw notAnEndpointError(endpoint, EXPECTED_ENDPOINTS)
 }

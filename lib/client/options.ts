@@ -4,7 +4,7 @@ import type { ServiceSource } from '../access/service.js'
 import { COMMON_OPTIONS, type CommonOptions, type LivenessOptions } from '../session/options.js'
 import type { Token } from '../transport/token.js'
 
-import type { OptionKinds } from '../util/check-options.js'
+import type { OptionTypes } from '../util/check-options.js'
 import type { Signal } from '../util/web-types.js'
 
 /** Options of the socket of a client in Node, as `ws` and TLS take them. */
@@ -59,7 +59,7 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
 }
 
 /** Those of the socket are for `ws`, TLS and HTTP, which take more than is named here. */
-export const CONNECT_OPTIONS: OptionKinds<Omit<ConnectOptions, keyof SocketOptions>> = {
+export const CONNECT_OPTIONS: OptionTypes<Omit<ConnectOptions, keyof SocketOptions>> = {
   ...COMMON_OPTIONS,
   heartbeat: '',
   token: 'a string or a function',
@@ -68,7 +68,7 @@ export const CONNECT_OPTIONS: OptionKinds<Omit<ConnectOptions, keyof SocketOptio
   renew: 'a boolean'
 }
 
-export const RECONNECT_OPTIONS: OptionKinds<ReconnectOptions> = {
+export const RECONNECT_OPTIONS: OptionTypes<ReconnectOptions> = {
   delay: '',
   maxDelay: '',
   signal: 'an AbortSignal',

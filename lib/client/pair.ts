@@ -1,12 +1,12 @@
 // `pair`: a service and a connection to it in one process, without a socket.
 
-import { rootMaker, type ServiceSource, sharedRoot } from '../access/service.js'
-import { keyingOf, type ResultOptions } from '../session/idempotency.js'
+import { rootFactoryOf, type ServiceSource, sharedRootOf } from '../access/service.js'
+import { type IdempotencyOptions, idempotentCallsFactoryOf } from '../session/idempotency.js'
 import { COMMON_OPTIONS, type CommonOptions, SERVING_OPTIONS, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { MemoryTransport } from '../transport/memory.js'
-import { checkOptions, type OptionKinds } from '../util/check-options.js'
-import { Connection, Nothing } from './connect.js'
+import { checkOptions, type OptionTypes } from '../util/check-options.js'
+import { Connection, EmptyService } from './connect.js'
 
 export interface PairOptions extends CommonOptions {
   /** What the client end offers. */
@@ -14,10 +14,10 @@ export interface PairOptions extends CommonOptions {
   /** Who the client is, for the serving end: `session.identity`. */
   readonly identity?: unknown
   /** Options of the serving end. */
-  readonly serving?: (CommonOptions & ResultOptions) | undefined
+  readonly serving?: (CommonOptions & IdempotencyOptions) | undefined
 }
 
-const PAIR_OPTIONS: OptionKinds<PairOptions> = {
+const PAIR_OPTIONS: OptionTypes<PairOptions> = {
   ...COMMON_OPTIONS,
   service: '',
   identity: '',
@@ -32,20 +32,23 @@ export class Pair<T> extends Connection<T> {
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
-  constructor(source: ServiceSource, { identity, serving = {}, service = Nothing, ...options }: PairOptions) {
+  constructor(
+    source: ServiceSource,
+    { identity, serving = {}, service = EmptyService, ...options }: PairOptions
+  ) {
     const transports = MemoryTransport.pair()
-    const makeRoot = rootMaker(source)
+    const createRoot = rootFactoryOf(source)
     const settings = settingsOf(serving)
     super(transports[0], {
-      shared: sharedRoot(service),
-      makeRoot: rootMaker(service),
+      sharedRoot: sharedRootOf(service),
+      createRoot: rootFactoryOf(service),
       ...settingsOf(options)
     })
     this.served = new SessionImpl(transports[1], {
-      initiates: false,
+      isInitiator: false,
       identity,
-      makeRoot,
-      keying: keyingOf(serving),
+      createRoot,
+      idempotentCallsFactory: idempotentCallsFactoryOf(serving),
       ...settings
     }).start()
     this.transports = transports

@@ -1,28 +1,28 @@
 // How a value travels: the design's table of values, as one look at its prototype.
 
-import { shared } from '../util/copies.js'
+import { sharedInRealm } from '../util/copies.js'
 import { isThenable } from '../util/promises.js'
-import { builtInWith, isA, isGlobal, prototypesOf } from '../util/realms.js'
+import { builtInClassName, isGlobalObject, isInstanceOf, prototypeChain } from '../util/realms.js'
 import { type StreamKind, streamKindOf } from './stream-kinds.js'
-import type { FlowKind } from './types.js'
+import type { FlowKind as StreamTag } from './types.js'
 
 /** `reference` is what is left: functions and every other object stay home. */
-export type Travel =
-  | { readonly as: 'flow'; readonly kind: FlowKind }
+export type TransferMode =
+  | { readonly as: 'flow'; readonly kind: StreamTag }
   | { readonly as: 'pair' }
   | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'reference' }
-  | { readonly as: 'leaf'; readonly type: LeafType }
+  | { readonly as: 'leaf'; readonly type: LeafTag }
   | { readonly as: 'bytes'; readonly type: string }
   | { readonly as: 'registered'; readonly type: string }
   | { readonly as: 'refused'; readonly what: string; readonly cure: string }
 
 /** What superjson calls the objects that are leaves. */
-export type LeafType = 'Date' | 'regexp' | 'URL'
+export type LeafTag = 'Date' | 'regexp' | 'URL'
 
 /** How many entries of a Map, or members of a Set, count as one value. */
-export const KEYS_IN_ONE = 2
+export const KEYS_PER_VALUE = 2
 /** What takes longer to make than a reference counts as so many values. */
-const WEIGHTS = new Map<unknown, number>([
+const VALUE_WEIGHTS = new Map<unknown, number>([
   ['i', 2],
   ['p', 2],
   ['r', 12],
@@ -30,28 +30,28 @@ const WEIGHTS = new Map<unknown, number>([
   ['a', 12]
 ])
 /** How many values one of that kind counts as, among those of a message that are not plain JSON. */
-export const weightOf = (kind: unknown): number => WEIGHTS.get(kind) ?? 1
+export const valueWeight = (tag: unknown): number => VALUE_WEIGHTS.get(tag) ?? 1
 
-const RECORD: Travel = { as: 'record' }
-const ERROR: Travel = { as: 'error' }
-const REFERENCE: Travel = { as: 'reference' }
-const DATE: Travel = { as: 'leaf', type: 'Date' }
+const RECORD: TransferMode = { as: 'record' }
+const ERROR: TransferMode = { as: 'error' }
+const REFERENCE: TransferMode = { as: 'reference' }
+const DATE: TransferMode = { as: 'leaf', type: 'Date' }
 
-type BytesClass = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView
+type BinaryClass = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView
 const global = globalThis as unknown as Record<string, (abstract new () => object) | undefined>
 
 /** Classes whose instances are bytes, by name; those this runtime lacks are absent. */
-export const BYTES: ReadonlyMap<string, BytesClass> = new Map(
+export const BINARY_CLASSES: ReadonlyMap<string, BinaryClass> = new Map(
   (
     'ArrayBuffer DataView Buffer Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array ' +
     'Uint32Array Float16Array Float32Array Float64Array BigInt64Array BigUint64Array'
   )
     .split(' ')
-    .flatMap(name => (global[name] ? [[name, global[name] as unknown as BytesClass] as const] : []))
+    .flatMap(name => (global[name] ? [[name, global[name] as unknown as BinaryClass] as const] : []))
 )
 
 /** Built-in classes whose instances travel by value; those of subclasses do not. */
-const VALUES: ReadonlyMap<string, Travel> = new Map<string, Travel>([
+const BY_VALUE_CLASSES: ReadonlyMap<string, TransferMode> = new Map<string, TransferMode>([
   ['Object', RECORD],
   ['Array', { as: 'array' }],
   ['Map', { as: 'map' }],
@@ -60,127 +60,132 @@ const VALUES: ReadonlyMap<string, Travel> = new Map<string, Travel>([
   ['Date', DATE],
   ['RegExp', { as: 'leaf', type: 'regexp' }],
   ['URL', { as: 'leaf', type: 'URL' }],
-  ...[...BYTES.keys()].map((type): [string, Travel] => [type, { as: 'bytes', type }])
+  ...[...BINARY_CLASSES.keys()].map((type): [string, TransferMode] => [type, { as: 'bytes', type }])
 ])
 
 /** Those of this realm, by their prototypes. */
-const byPrototype = new Map<object | null, Travel>([[null, RECORD]])
-for (const [name, travel] of VALUES) if (global[name]) byPrototype.set(global[name].prototype, travel)
+const modesByPrototype = new Map<object | null, TransferMode>([[null, RECORD]])
+for (const [name, mode] of BY_VALUE_CLASSES)
+  if (global[name]) modesByPrototype.set(global[name].prototype, mode)
 
-const refused = (what: string, cure: string): Travel => ({ as: 'refused', what, cure })
-const PARTS = 'hand over an object with just the members the peer needs'
+const unserializable = (what: string, cure: string): TransferMode => ({ as: 'refused', what, cure })
+const SEND_PARTS = 'hand over an object with just the members the peer needs'
 /** Objects that never travel, whatever class they are of. */
-const refusedObjects = new Map<unknown, Travel>(
+const unserializableObjects = new Map<unknown, TransferMode>(
   ['global', 'self', 'window', 'document', 'process', 'globalThis']
     .filter(name => global[name])
-    .map(name => [global[name], refused(`\`${name}\``, PARTS)])
+    .map(name => [global[name], unserializable(`\`${name}\``, SEND_PARTS)])
 )
 
-const ITERATOR: Travel = { as: 'flow', kind: 'i' }
-const PROMISE: Travel = { as: 'flow', kind: 'p' }
-const SIGNAL: Travel = { as: 'flow', kind: 'a' }
-const STREAMS: Readonly<Record<StreamKind, Travel>> = {
+const ITERATOR: TransferMode = { as: 'flow', kind: 'i' }
+const PROMISE: TransferMode = { as: 'flow', kind: 'p' }
+const SIGNAL: TransferMode = { as: 'flow', kind: 'a' }
+const STREAM_MODES: Readonly<Record<StreamKind, TransferMode>> = {
   readable: { as: 'flow', kind: 'r' },
   writable: { as: 'flow', kind: 'w' },
   pair: { as: 'pair' }
 }
 
-const LOCAL = 'it has no meaning outside this process: send what it holds'
+const SEND_CONTENTS = 'it has no meaning outside this process: send what it holds'
 /** Built-in classes that say how instances travel, those of subclasses too. */
-const CLASSES: ReadonlyMap<string, Travel> = new Map([
+const INHERITED_MODES: ReadonlyMap<string, TransferMode> = new Map([
   ['Error', ERROR],
   ['AbortSignal', SIGNAL],
   ...['WeakMap', 'WeakSet', 'WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer'].map(
-    (name): [string, Travel] => [name, refused(`a ${name}`, LOCAL)]
+    (name): [string, TransferMode] => [name, unserializable(`a ${name}`, SEND_CONTENTS)]
   ),
-  ...['Window', 'Document', 'WorkerGlobalScope', 'process'].map((name): [string, Travel] => [
+  ...['Window', 'Document', 'WorkerGlobalScope', 'process'].map((name): [string, TransferMode] => [
     name,
-    refused(`a ${name}`, PARTS)
+    unserializable(`a ${name}`, SEND_PARTS)
   ])
 ])
 
 /** Classes of netref's own whose instances, those of subclasses too, never travel, by their prototypes. */
-const refusedClasses = shared('refused/1', () => new WeakMap<object, Travel>())
+const unserializableClasses = sharedInRealm('refused/1', () => new WeakMap<object, TransferMode>())
 
 /** @internal Declares that instances of a class never travel. Its name is given, as a minifier may change it. */
-export function refuse(
+export function markUnserializable(
   { prototype }: abstract new (...args: never[]) => object,
   cure: string,
   name: string
 ): void {
-  refusedClasses.set(prototype, refused(`a ${name}`, cure))
+  unserializableClasses.set(prototype, unserializable(`a ${name}`, cure))
 }
 
 /** Classes that were registered, by their prototypes. */
-const registered = shared('registered/1', () => new WeakMap<object, Travel>())
+const registeredClasses = sharedInRealm('registered/1', () => new WeakMap<object, TransferMode>())
 
 /** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
-export function travelOf(object: object): Travel {
+export function classify(object: object): TransferMode {
   const prototype = Object.getPrototypeOf(object)
-  const known = byPrototype.get(prototype)
-  const special = known ?? registered.get(prototype) ?? refusedObjects.get(object)
+  const plainMode = modesByPrototype.get(prototype)
+  const special = plainMode ?? registeredClasses.get(prototype) ?? unserializableObjects.get(object)
   if (special) return special
-  const ofClass = travelOfClass(object, prototype)
-  if (ofClass !== REFERENCE && ofClass !== SIGNAL) return ofClass
-  if (isGlobal(object)) return refused('the global object of another realm', PARTS)
+  const classMode = cachedModeFromClass(object, prototype)
+  if (classMode !== REFERENCE && classMode !== SIGNAL) return classMode
+  if (isGlobalObject(object)) return unserializable('the global object of another realm', SEND_PARTS)
   if (isThenable(object)) return PROMISE
-  if (ofClass !== REFERENCE) return ofClass
-  return streamOf(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
+  if (classMode !== REFERENCE) return classMode
+  return streamMode(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
 /** What the class of an object says, by its prototype: looked for once. */
-const byClass = new WeakMap<object, Travel>()
+const modesByClass = new WeakMap<object, TransferMode>()
 
-function travelOfClass(object: object, prototype: object): Travel {
-  let travel = byClass.get(prototype)
-  if (!travel) byClass.set(prototype, (travel = classify(object, prototype)))
-  return travel
+function cachedModeFromClass(object: object, prototype: object): TransferMode {
+  let mode = modesByClass.get(prototype)
+  if (!mode) modesByClass.set(prototype, (mode = modeFromClass(object, prototype)))
+  return mode
 }
 
-function classify(object: object, prototype: object): Travel {
-  const value = VALUES.get(builtInWith(prototype))
+function modeFromClass(object: object, prototype: object): TransferMode {
+  const value = BY_VALUE_CLASSES.get(builtInClassName(prototype))
   if (value) return value
-  for (const at of prototypesOf(object)) {
-    const travel = refusedClasses.get(at) ?? CLASSES.get(builtInWith(at))
-    if (travel) return travel
+  for (const at of prototypeChain(object)) {
+    const mode = unserializableClasses.get(at) ?? INHERITED_MODES.get(builtInClassName(at))
+    if (mode) return mode
   }
-  return isDateOfATest(object, prototype) ? DATE : REFERENCE
+  return isFakeTimersDate(object, prototype) ? DATE : REFERENCE
 }
 
 /** A clock of a test puts a class of its own in the place of `Date`, or says of each instance that it is a plain one. */
-function isDateOfATest(object: object, prototype: object): boolean {
-  if (!isA('Date', object)) return false
-  const said = Object.getOwnPropertyDescriptor(object, 'constructor')?.value
+function isFakeTimersDate(object: object, prototype: object): boolean {
+  if (!isInstanceOf('Date', object)) return false
+  const ownConstructor = Object.getOwnPropertyDescriptor(object, 'constructor')?.value
   return (
-    prototype === Date.prototype || (typeof said === 'function' && builtInWith(said.prototype) === 'Date')
+    prototype === Date.prototype ||
+    (typeof ownConstructor === 'function' && builtInClassName(ownConstructor.prototype) === 'Date')
   )
 }
 
 /** Whether instances of the class with this prototype travel by value without being registered. */
-export const isValue = (prototype: object): boolean =>
-  byPrototype.has(prototype) || VALUES.has(builtInWith(prototype))
+export const isPassedByValue = (prototype: object): boolean =>
+  modesByPrototype.has(prototype) || BY_VALUE_CLASSES.has(builtInClassName(prototype))
 
 /** Declares that instances of the class with this prototype travel as the registered type of that name. */
-export function declareType(prototype: object, type: string): void {
-  registered.set(prototype, { as: 'registered', type })
+export function markRegistered(prototype: object, type: string): void {
+  registeredClasses.set(prototype, { as: 'registered', type })
 }
 
-function streamOf(object: object): Travel | undefined {
+function streamMode(object: object): TransferMode | undefined {
   const kind = streamKindOf(object)
-  return kind && STREAMS[kind]
+  return kind && STREAM_MODES[kind]
 }
 
 /** Whether a record is an iterator, or makes one. A `next` alone says nothing: observers and pages of a list have one. */
 export function isIterable(object: object): boolean {
-  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = object as Record<symbol, unknown>
-  return typeof (later ?? now) === 'function'
+  const { [Symbol.asyncIterator]: makeAsyncIterator, [Symbol.iterator]: makeIterator } = object as Record<
+    symbol,
+    unknown
+  >
+  return typeof (makeAsyncIterator ?? makeIterator) === 'function'
 }
 
 /**
  * Members that the language calls when somebody looks at an object. In a received copy they are never functions: a
  * peer's code does not run because somebody awaits, prints or writes down what it sent.
  */
-export const CONVERSIONS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
+export const CONVERSION_METHODS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
 
 /** An instance that only makes iterators is a collection, and stays home. */
 const isIterator = (object: object): boolean =>
@@ -190,7 +195,7 @@ const isIterator = (object: object): boolean =>
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name
 
 /** The first key of an array that is a name. Names come last, and of most arrays the last key is known. */
-export function nameIn(array: unknown[]): string | undefined {
+export function firstNamedKey(array: unknown[]): string | undefined {
   const keys = Object.keys(array)
   const last = keys[keys.length - 1]
   if (last === undefined || last === String(array.length - 1) || isIndex(last)) return undefined
@@ -198,7 +203,7 @@ export function nameIn(array: unknown[]): string | undefined {
 }
 
 /** Whether it is in JSON what it is here. */
-export function isPlainPrimitive(value: unknown): value is string | number | boolean | null {
+export function isJsonPrimitive(value: unknown): value is string | number | boolean | null {
   switch (typeof value) {
     case 'number':
       return value - value === 0 && (value !== 0 || 1 / value > 0)

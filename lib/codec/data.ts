@@ -1,11 +1,11 @@
 // What crosses for a value, looked at where nothing is sent: whether it is data through and through, and its size.
 
-import { silence } from '../util/promises.js'
-import { silenceAll } from './dispose.js'
-import { boxValue } from './encode.js'
-import type { Given, Giver } from './types.js'
+import { ignoreRejection } from '../util/promises.js'
+import { ignoreRejections } from './dispose.js'
+import { encodeValue } from './encode.js'
+import type { EncodedReference, Giver } from './types.js'
 
-export interface Data {
+export interface EncodedData {
   readonly json: string
   /** The bytes beside the JSON. */
   readonly bytes: readonly Uint8Array[]
@@ -13,26 +13,26 @@ export interface Data {
   readonly isData: boolean
 }
 
-const REFERENCE: Given = ['o', [0, '']]
+const PLACEHOLDER: EncodedReference = ['o', [0, '']]
 
 /** @throws UnsendableError or LimitError where it cannot cross, and what a getter in it throws */
-export function dataOf(value: unknown, name: string, boxing: Giver['boxing']): Data {
+export function encodeData(value: unknown, name: string, boxing: Giver['encodeLimits']): EncodedData {
   let isData = true
-  const give = () => {
+  const encodeReference = () => {
     isData = false
-    return REFERENCE
+    return PLACEHOLDER
   }
   // A getter may make a promise for this look alone.
-  const giveFlow = (object: object) => {
-    silence(object)
-    return give()
+  const encodeStream = (object: object) => {
+    ignoreRejection(object)
+    return encodeReference()
   }
-  const { json, bytes } = boxValue(value, name, {
-    boxing,
-    give,
-    giveFlow,
-    takeBack: () => undefined,
-    letGo: silenceAll,
+  const { json, bytes } = encodeValue(value, name, {
+    encodeLimits: boxing,
+    encodeReference: encodeReference,
+    encodeStream: encodeStream,
+    rollback: () => undefined,
+    dispose: ignoreRejections,
     isReleased: () => false
   })
   return { json, bytes, isData }

@@ -4,40 +4,40 @@
 import { clock } from '../util/clock.js'
 
 /** What one message may cost. One is about 50 ns: it is 20 ms. */
-export const ALLOWANCE = 400_000
+export const DECODE_BUDGET = 400_000
 
 /** What is left of the allowance of one message. */
-export class Effort {
-  #left = ALLOWANCE
+export class DecodeBudget {
+  #remaining = DECODE_BUDGET
 
   /** Whether it may cost so much more; that is counted then. */
-  allows(cost: number): boolean {
-    this.#left -= cost
-    return this.#left >= 0
+  trySpend(cost: number): boolean {
+    this.#remaining -= cost
+    return this.#remaining >= 0
   }
 }
 
 /** How a Date writes itself. Others are read by rules of old, which take longer. */
-const ISO = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const ISO_DATE = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 /** The longest that a Date may be written. */
-const DATE_LENGTH = 40
+const MAX_DATE_CHARACTERS = 40
 
 /** What it costs to read a leaf of that kind, written so. */
-export function costOf(kind: string, text: string): number {
-  switch (kind) {
+export function costOf(tag: string, text: string): number {
+  switch (tag) {
     case 'bigint':
       return text.length ** 2 / 10_000
     case 'URL':
-      return costOfURL(text)
+      return urlCost(text)
     case 'Date':
-      return ISO.test(text) ? 0 : text.length <= DATE_LENGTH ? 30 : Number.POSITIVE_INFINITY
+      return ISO_DATE.test(text) ? 0 : text.length <= MAX_DATE_CHARACTERS ? 30 : Number.POSITIVE_INFINITY
     default:
       return 0
   }
 }
 
 /** It was written as ASCII, where a long name of a host in other letters takes time that grows faster than the name. */
-function costOfURL(text: string): number {
+function urlCost(text: string): number {
   if (!/^[\0-\x7f]*$/.test(text)) return Number.POSITIVE_INFINITY
   return 60 + text.length / 10 + (/xn--/i.test(text) ? 60 + text.length ** 2 / 10_000 : 0)
 }

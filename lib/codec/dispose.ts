@@ -2,85 +2,89 @@
 // their promises are handled. Results have no other owner: their streams are cancelled and their iterators returned.
 
 import { isNetref } from '../util/copies.js'
-import type { Report } from '../util/emitter.js'
-import { isThenable, silence } from '../util/promises.js'
-import { isIterable, travelOf } from './classify.js'
+import type { ReportError } from '../util/emitter.js'
+import { ignoreRejection, isThenable } from '../util/promises.js'
+import { classify, isIterable } from './classify.js'
 import { isExposed } from './grants.js'
-import { originOf, type Source } from './iterable-source.js'
-import { encodeType } from './registry.js'
-import { discard, endsOf, NodeEnd } from './stream-kinds.js'
+import { type ItemSource, sourceProviderOf } from './iterable-source.js'
+import { encodeInstance } from './registry.js'
+import { discardStream, NodeStreamEnd, streamEnds } from './stream-kinds.js'
 import type { FlowKind, Giver, Payload } from './types.js'
 
 /** The names of lent values in error texts. */
-const LENT: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'value'])
+const LENT_NAMES: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'value'])
 
 /** Whether a value with this name in error texts is lent. */
-export const isLent = (name: string): boolean => LENT.has(name)
+export const isLent = (name: string): boolean => LENT_NAMES.has(name)
 
 /** Takes back references that are not sent, and disposes of them and of `rest`. */
-export function unsend({ given, lent }: Pick<Payload, 'given' | 'lent'>, giver: Giver, rest?: unknown): void {
-  const unsent = [given.map(one => giver.takeBack(one)), rest]
-  if (lent) silenceAll(unsent)
-  else giver.letGo(unsent)
+export function rollbackPayload(
+  { references, lent }: Pick<Payload, 'references' | 'lent'>,
+  encoder: Giver,
+  rest?: unknown
+): void {
+  const unsent = [references.map(one => encoder.rollback(one)), rest]
+  if (lent) ignoreRejections(unsent)
+  else encoder.dispose(unsent)
 }
 
 /** The side that discards a value. */
-export interface Home {
+export interface DisposingSide {
   /** Whether the peer holds or owns the object: then it must stay open. */
-  keeps(object: object): boolean
-  readonly report: Report
+  mustStayOpen(object: object): boolean
+  readonly report: ReportError
 }
 
 /** Handles the rejections of all promises in a lent value. Runs no accessor; does not throw. */
-export function silenceAll(value: unknown): void {
+export function ignoreRejections(value: unknown): void {
   walk(value)
 }
 
 /** Disposes of a value that is not lent. Runs no accessor; does not throw. */
-export function letGo(value: unknown, home: Home): void {
-  walk(value, home)
+export function dispose(value: unknown, side: DisposingSide): void {
+  walk(value, side)
 }
 
 /** Stops an iterator, and disposes of what its `return` gives. */
-export function stop(
-  source: Source | undefined,
+export function stopIterator(
+  source: ItemSource | undefined,
   reason: unknown,
-  home: Home,
-  failed: Report = home.report
+  side: DisposingSide,
+  failed: ReportError = side.report
 ): void {
   try {
     const stopped = source?.return?.(reason)
-    if (isThenable(stopped)) stopped.then(step => letGo(step, home), failed)
-    else letGo(stopped, home)
+    if (isThenable(stopped)) stopped.then(step => dispose(step, side), failed)
+    else dispose(stopped, side)
   } catch (error) {
     failed(error)
   }
 }
 
 /** Visits all that would have been sent. Without a `home` the value is lent. */
-function walk(value: unknown, home?: Home): void {
+function walk(value: unknown, side?: DisposingSide): void {
   if (typeof value !== 'object' || value === null) return
   // What is added to a set while it is gone through is gone through as well.
-  const met = new Set<object>([value])
+  const seen = new Set<object>([value])
   const add = (item: unknown) => {
-    if (typeof item === 'object' && item !== null) met.add(item)
+    if (typeof item === 'object' && item !== null) seen.add(item)
   }
-  for (const object of met) {
+  for (const object of seen) {
     try {
-      visit(object, add, home)
+      visit(object, add, side)
     } catch {
       // A Proxy of a user's may throw whatever is asked of it, and so may an `encode`.
     }
   }
 }
 
-function visit(object: object, add: (item: unknown) => void, home: Home | undefined): void {
-  if (object instanceof NodeEnd) return home && discard(object)
+function visit(object: object, add: (item: unknown) => void, side: DisposingSide | undefined): void {
+  if (object instanceof NodeStreamEnd) return side && discardStream(object)
   if (isNetref(object) || isExposed(object)) return
-  const travel = travelOf(object)
-  switch (travel.as) {
+  const transfer = classify(object)
+  switch (transfer.as) {
     case 'record':
-      return visitRecord(object, add, home)
+      return visitRecord(object, add, side)
     case 'array':
       return Object.values(object).forEach(add)
     case 'set':
@@ -92,24 +96,24 @@ function visit(object: object, add: (item: unknown) => void, home: Home | undefi
       })
     case 'error':
       // An error carries data only: streams in its fields are not netref's to close.
-      return silenceAll(Object.values(dataOf(object, true)))
+      return ignoreRejections(Object.values(ownData(object, true)))
     case 'registered':
-      return add(encodeType(object))
+      return add(encodeInstance(object))
     case 'pair':
-      return home && Object.values(endsOf(object)).forEach(discard)
+      return side && Object.values(streamEnds(object)).forEach(discardStream)
     case 'flow':
-      return end(object, travel.kind, home)
+      return disposeStream(object, transfer.kind, side)
   }
 }
 
-function visitRecord(record: object, add: (item: unknown) => void, home: Home | undefined): void {
-  const data = dataOf(record)
-  if (isIterable(data)) end(record, 'i', home)
+function visitRecord(record: object, add: (item: unknown) => void, side: DisposingSide | undefined): void {
+  const data = ownData(record)
+  if (isIterable(data)) disposeStream(record, 'i', side)
   else if (!isThenable(data)) Object.values(data).forEach(add)
 }
 
 /** The own enumerable properties that are no accessors; with `hidden` the others, too. */
-function dataOf(object: object, hidden = false): Record<PropertyKey, unknown> {
+function ownData(object: object, hidden = false): Record<PropertyKey, unknown> {
   const data = Object.create(null)
   for (const key of Reflect.ownKeys(object)) {
     const { enumerable, value } = Object.getOwnPropertyDescriptor(object, key)!
@@ -118,10 +122,10 @@ function dataOf(object: object, hidden = false): Record<PropertyKey, unknown> {
   return data
 }
 
-function end(object: object, kind: FlowKind, home: Home | undefined): void {
-  const goesOn = !home || home.keeps(object)
-  if (kind === 'p') silence(object, goesOn ? undefined : value => letGo(value, home))
-  if (goesOn) return
-  if (kind === 'i') stop(originOf(object).source, undefined, home)
-  else if (kind === 'r' || kind === 'w') discard(object)
+function disposeStream(object: object, tag: FlowKind, side: DisposingSide | undefined): void {
+  const staysOpen = !side || side.mustStayOpen(object)
+  if (tag === 'p') ignoreRejection(object, staysOpen ? undefined : value => dispose(value, side))
+  if (staysOpen) return
+  if (tag === 'i') stopIterator(sourceProviderOf(object).source, undefined, side)
+  else if (tag === 'r' || tag === 'w') discardStream(object)
 }

@@ -9,16 +9,16 @@
 // promise, 'a' an abort signal; else a leaf of superjson's. Groups stand in the order in which they are to be applied: what
 // is inside a container before it.
 
-import { isPlainPrimitive } from './classify.js'
-import { Boxing } from './encoder.js'
-import type { Giver, Payload } from './types.js'
+import { isJsonPrimitive } from './classify.js'
+import { Encoder } from './encoder.js'
+import type { Payload, Giver as ReferenceEncoder } from './types.js'
 
-const NOTHING: readonly never[] = []
-const plain = (json: string): Payload => ({
+const EMPTY_LIST: readonly never[] = []
+const plainPayload = (json: string): Payload => ({
   json,
-  grouped: false,
-  bytes: NOTHING,
-  given: NOTHING,
+  hasAnnotations: false,
+  bytes: EMPTY_LIST,
+  references: EMPTY_LIST,
   lent: true
 })
 
@@ -28,13 +28,13 @@ const plain = (json: string): Payload => ({
  * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
  * given then.
  */
-export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payload {
+export function encodeArguments(args: unknown[], references: ReferenceEncoder, name = 'args'): Payload {
   let list = ''
   for (const arg of args) {
-    if (!isPlainPrimitive(arg)) return new Boxing(name, giver, true).whole(args)
-    list += list === '' ? toJSON(arg) : `,${toJSON(arg)}`
+    if (!isJsonPrimitive(arg)) return new Encoder(name, references, true).encode(args)
+    list += list === '' ? primitiveToJson(arg) : `,${primitiveToJson(arg)}`
   }
-  return plain(`[${list}]`)
+  return plainPayload(`[${list}]`)
 }
 
 /**
@@ -43,10 +43,17 @@ export function boxArguments(args: unknown[], giver: Giver, name = 'args'): Payl
  * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
  * given then.
  */
-export function boxValue(value: unknown, name: string, giver: Giver, self?: object): Payload {
-  return isPlainPrimitive(value) ? plain(toJSON(value)) : new Boxing(name, giver).whole(value, self)
+export function encodeValue(
+  value: unknown,
+  name: string,
+  references: ReferenceEncoder,
+  self?: object
+): Payload {
+  return isJsonPrimitive(value)
+    ? plainPayload(primitiveToJson(value))
+    : new Encoder(name, references).encode(value, self)
 }
 
 /** The JSON of a plain primitive. */
-const toJSON = (value: string | number | boolean | null): string =>
+const primitiveToJson = (value: string | number | boolean | null): string =>
   typeof value === 'string' ? JSON.stringify(value) : String(value)

@@ -1,13 +1,13 @@
 // How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
 
 import { ProtocolError } from '../errors.js'
-import { printableLines } from '../util/printable.js'
-import { CONVERSIONS } from './classify.js'
-import { hearsay, isHearsay } from './peer-errors.js'
-import { errorClass, errorName } from './registry.js'
+import { toPrintableLines } from '../util/printable.js'
+import { CONVERSION_METHODS } from './classify.js'
+import { isConfidential, redactError } from './peer-errors.js'
+import { errorClass, knownErrorName } from './registry.js'
 import type { DataWalk, IsRaw } from './types.js'
 
-export interface BoxedError {
+export interface EncodedError {
   class: string
   name: string
   message: string
@@ -23,16 +23,16 @@ export interface BoxedError {
 }
 
 /** How many parts of it count beside itself: its class, name and message, and its fields. */
-export const partsOfError = (fields: readonly unknown[] = []): number => 3 + fields.length / 2
+export const errorPartCount = (fields: readonly unknown[] = []): number => 3 + fields.length / 2
 
 /** Fields that have a place of their own. */
-const OWN_PLACE = ['code', 'cause', 'errors'] as const
-const ELSEWHERE = new Set<string>(['name', 'message', 'stack', ...OWN_PLACE])
+const SEPARATE_FIELDS = ['code', 'cause', 'errors'] as const
+const RESERVED_FIELDS = new Set<string>(['name', 'message', 'stack', ...SEPARATE_FIELDS])
 /** Names that never come in as fields of an error: they would mean something to the language. */
-const NEVER = new Set<unknown>(['__proto__', 'constructor', 'prototype', ...CONVERSIONS])
+const FORBIDDEN_FIELDS = new Set<unknown>(['__proto__', 'constructor', 'prototype', ...CONVERSION_METHODS])
 
 /** What an error says of itself, whatever its author made of that. */
-function text(error: Error, key: 'name' | 'message'): string {
+function safeText(error: Error, key: 'name' | 'message'): string {
   try {
     return String(error[key])
   } catch {
@@ -41,7 +41,7 @@ function text(error: Error, key: 'name' | 'message'): string {
 }
 
 /** The stack, where it is text: a program may make anything of stacks (`Error.prepareStackTrace`). */
-function stackOf(traced: { readonly stack?: unknown }): string {
+function safeStack(traced: { readonly stack?: unknown }): string {
   try {
     const { stack } = traced
     return typeof stack === 'string' ? stack : ''
@@ -50,40 +50,43 @@ function stackOf(traced: { readonly stack?: unknown }): string {
   }
 }
 
-export function boxError(error: Error, boxing: DataWalk, depth: number): BoxedError {
-  const boxed: BoxedError = {
-    class: errorName(error),
-    name: text(error, 'name'),
-    message: text(error, 'message')
+export function encodeError(error: Error, encoder: DataWalk, depth: number): EncodedError {
+  const encoded: EncodedError = {
+    class: knownErrorName(error),
+    name: safeText(error, 'name'),
+    message: safeText(error, 'message')
   }
-  if (isHearsay(error, boxed.class, boxing.giver)) return { ...boxed, ...hearsay(error, boxed.class) }
+  if (isConfidential(error, encoded.class, encoder.references))
+    return { ...encoded, ...redactError(error, encoded.class) }
   const omitted: string[] = []
   const fields: unknown[] = []
   const own = error as unknown as Record<string, unknown>
-  for (const key of OWN_PLACE) {
+  for (const key of SEPARATE_FIELDS) {
     // The code of a DOMException comes of its name.
-    if (!(key in error) || (key === 'code' && boxed.class === 'DOMException')) continue
-    const data = boxing.data([key], () => own[key], depth + 1)
-    if (data) boxed[key] = data.boxed
+    if (!(key in error) || (key === 'code' && encoded.class === 'DOMException')) continue
+    const data = encoder.encodeDataOnly([key], () => own[key], depth + 1)
+    if (data) encoded[key] = data.boxed
     else omitted.push(key)
   }
   for (const key of Object.keys(error)) {
-    if (ELSEWHERE.has(key)) continue
+    if (RESERVED_FIELDS.has(key)) continue
     const place = ['fields', fields.length + 1]
-    const data = NEVER.has(key) ? undefined : boxing.data(place, () => own[key], depth + 2)
+    const data = FORBIDDEN_FIELDS.has(key)
+      ? undefined
+      : encoder.encodeDataOnly(place, () => own[key], depth + 2)
     if (data) fields.push(key, data.boxed)
     else omitted.push(key)
   }
-  if (fields.length > 0) boxed.fields = fields
-  if (omitted.length > 0) boxed.omitted = omitted
-  const stack = boxing.giver.boxing.exposeStacks ? stackOf(error) : ''
-  if (stack) boxed.stack = stack
-  return boxed
+  if (fields.length > 0) encoded.fields = fields
+  if (omitted.length > 0) encoded.omitted = omitted
+  const stack = encoder.references.encodeLimits.exposeStacks ? safeStack(error) : ''
+  if (stack) encoded.stack = stack
+  return encoded
 }
 
 /** The error without what may lead back to it: `fill` adds that. No constructor of a user's is run. */
-export function makeError(boxed: unknown): Error {
-  const { class: type, message, name } = (boxed ?? {}) as BoxedError
+export function createError(encoded: unknown): Error {
+  const { class: type, message, name } = (encoded ?? {}) as EncodedError
   if (typeof type !== 'string' || typeof message !== 'string' || typeof name !== 'string') {
     throw new ProtocolError('an error without a class, a name or a message')
   }
@@ -92,8 +95,8 @@ export function makeError(boxed: unknown): Error {
       ? new DOMException(message, name)
       : Reflect.construct(Error, [message], errorClass(type))
   )
-  if (error.name !== name) define(error, 'name', name)
-  define(error, 'stack', printableLines(`${name}: ${message}`))
+  if (error.name !== name) defineField(error, 'name', name)
+  defineField(error, 'stack', toPrintableLines(`${name}: ${message}`))
   return error
 }
 
@@ -110,28 +113,29 @@ function withoutStack<T>(make: () => T): T {
 }
 
 /** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, boxed: unknown, isRaw: IsRaw): Error {
-  const { code, cause, errors, fields = [], omitted, stack } = boxed as BoxedError
-  if (!isRaw(fields)) throw new ProtocolError('an error whose fields are no list')
-  if (code !== undefined) define(error, 'code', code, true)
-  if (cause !== undefined) define(error, 'cause', cause)
-  if (errors !== undefined) define(error, 'errors', errors)
+export function fillError(error: Error, encoded: unknown, isRawArray: IsRaw): Error {
+  const { code, cause, errors, fields = [], omitted, stack } = encoded as EncodedError
+  if (!isRawArray(fields)) throw new ProtocolError('an error whose fields are no list')
+  if (code !== undefined) defineField(error, 'code', code, true)
+  if (cause !== undefined) defineField(error, 'cause', cause)
+  if (errors !== undefined) defineField(error, 'errors', errors)
   for (let i = 0; i < fields.length; i += 2) {
     const key = fields[i]
     if (typeof key !== 'string') throw new ProtocolError('a field of an error without a name')
-    if (!NEVER.has(key) && !ELSEWHERE.has(key)) define(error, key, fields[i + 1], true)
+    if (!FORBIDDEN_FIELDS.has(key) && !RESERVED_FIELDS.has(key)) defineField(error, key, fields[i + 1], true)
   }
-  if (omitted !== undefined) define(error, 'omitted', omitted, true)
-  if (typeof stack === 'string') define(error, 'stack', `${error.stack}${REMOTE}${printableLines(stack)}`)
+  if (omitted !== undefined) defineField(error, 'omitted', omitted, true)
+  if (typeof stack === 'string')
+    defineField(error, 'stack', `${error.stack}${REMOTE_STACK_SEPARATOR}${toPrintableLines(stack)}`)
   return error
 }
 
-function define(error: Error, key: string, value: unknown, enumerable = false): void {
+function defineField(error: Error, key: string, value: unknown, enumerable = false): void {
   Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true })
 }
 
 /** Frames the stack of the other side below the local one. */
-const REMOTE = '\n  --- on the other side ---\n'
+const REMOTE_STACK_SEPARATOR = '\n  --- on the other side ---\n'
 const NODE_FRAME = /\n\s+at process\.processTicksAndRejections .*/
 
 /**
@@ -139,13 +143,17 @@ const NODE_FRAME = /\n\s+at process\.processTicksAndRejections .*/
  * be called where the awaiting function is V8's async caller; `below` is the function to leave out with all above it.
  */
 export function localizeStack(error: Error, below: (...args: never[]) => unknown): void {
-  const remote = stackOf(error).split(REMOTE)[1]
+  const remote = safeStack(error).split(REMOTE_STACK_SEPARATOR)[1]
   const local: { stack?: string } = {}
   Error.captureStackTrace?.(local, below)
-  const frames = stackOf(local).replace(/^.*/, '').replace(NODE_FRAME, '')
-  const head = printableLines(`${error.name}: ${error.message}`)
+  const frames = safeStack(local).replace(/^.*/, '').replace(NODE_FRAME, '')
+  const head = toPrintableLines(`${error.name}: ${error.message}`)
   try {
-    define(error, 'stack', `${head}${frames}${remote === undefined ? '' : REMOTE + remote}`)
+    defineField(
+      error,
+      'stack',
+      `${head}${frames}${remote === undefined ? '' : REMOTE_STACK_SEPARATOR + remote}`
+    )
   } catch {
     // An error made here whose stack a program's `Error.prepareStackTrace` fails to make.
   }

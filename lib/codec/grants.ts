@@ -1,5 +1,5 @@
 // What `expose()` says of single objects: they are passed by reference, with these members.
-import { shared } from '../util/copies.js'
+import { sharedInRealm } from '../util/copies.js'
 
 /** What `expose()` said of one object. */
 export interface Grant {
@@ -10,13 +10,13 @@ export interface Grant {
   readonly released: (() => void) | undefined
 }
 
-export const grants = shared('grants/1', () => new WeakMap<object, Grant>())
+export const grants = sharedInRealm('grants/1', () => new WeakMap<object, Grant>())
 
 /** Whether any object that would travel by value goes by reference: until then no value needs to be looked up. */
-export const exposing = shared('exposing/1', () => ({ values: false }))
+export const exposing = sharedInRealm('exposing/1', () => ({ any: false }))
 
 /** Of a root that was not exposed. The rules for roots hold for it, wherever a peer comes across it. */
-export const ROOT: Grant = shared('root/1', () => ({
+export const ROOT: Grant = sharedInRealm('root/1', () => ({
   read: undefined,
   write: new Set(),
   help: new Map(),
@@ -33,7 +33,7 @@ export function copyGrant(from: object, to: object): void {
 }
 
 /** Whether an object that might travel by value goes by reference. */
-export const isExposed = (object: object): boolean => exposing.values && grants.has(object)
+export const isExposed = (object: object): boolean => exposing.any && grants.has(object)
 
 /** @internal Whether it is what crosses as data, key by key: a plain object that was not exposed, and is no root. */
 export const isPlainRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

@@ -1,46 +1,48 @@
 // What is lent for one call: what stands for it over there is released when the call settles.
 
-import { hasArrived, isNetref, shared } from '../util/copies.js'
+import { hasArrived, isNetref, sharedInRealm } from '../util/copies.js'
 import { describe } from '../util/describe.js'
-import { travelOf } from './classify.js'
+import { classify } from './classify.js'
 import { copyGrant, isExposed } from './grants.js'
-import { aboutCall } from './peer-errors.js'
-import type { Given, ReferenceKind } from './types.js'
+import { markConfidential } from './peer-errors.js'
+import type { EncodedReference, ReferenceTag } from './types.js'
 
 /** What was lent, by what stands for it where it is handed over. */
-const lent = shared('lent/1', () => new WeakMap<object, object>())
+const lentObjects = sharedInRealm('lent/1', () => new WeakMap<object, object>())
 
 /** Accessors run on the object itself, which may have private members. */
-const handler = { get: (object: object, name: PropertyKey): unknown => Reflect.get(object, name) }
+const loanHandler = { get: (object: object, name: PropertyKey): unknown => Reflect.get(object, name) }
 
 /** What stands for an object where it is lent. @throws TypeError for what does not go by reference */
 export function lend<T extends object>(object: T): T {
-  if (!goesByReference(object)) {
-    const cure = isNetref(object) ? 'await it first' : 'lend the functions in it, or expose() it'
-    throw aboutCall(new TypeError(`Netref.lend: ${describe(object)} does not go by reference: ${cure}`))
+  if (!isPassedByReference(object)) {
+    const remedy = isNetref(object) ? 'await it first' : 'lend the functions in it, or expose() it'
+    throw markConfidential(
+      new TypeError(`Netref.lend: ${describe(object)} does not go by reference: ${remedy}`)
+    )
   }
-  const standIn = new Proxy<T>(object, handler)
-  lent.set(standIn, lentBehind(object) ?? object)
-  copyGrant(object, standIn)
-  return standIn
+  const loanProxy = new Proxy<T>(object, loanHandler)
+  lentObjects.set(loanProxy, lentObjectOf(object) ?? object)
+  copyGrant(object, loanProxy)
+  return loanProxy
 }
 
-function goesByReference(object: unknown): boolean {
+function isPassedByReference(object: unknown): boolean {
   if (isNetref(object)) return hasArrived(object)
   if (typeof object !== 'object' || object === null) return typeof object === 'function'
-  return isExposed(object) || travelOf(object).as === 'reference'
+  return isExposed(object) || classify(object).as === 'reference'
 }
 
-export const lentBehind = (standIn: object): object | undefined => lent.get(standIn)
+export const lentObjectOf = (standIn: object): object | undefined => lentObjects.get(standIn)
 
 /** Whether a reference was lent, by what is told of it. */
-export const isLoan = (kind: ReferenceKind, data: readonly unknown[]): boolean =>
+export const isLoan = (kind: ReferenceTag, data: readonly unknown[]): boolean =>
   (kind === 'o' || kind === 'f') && data[2] === 1
 
 /** Of the references that were given those that were lent, if any were. */
-export function loansOf(given: readonly Given[]): number[] | undefined {
+export function loansOf(references: readonly EncodedReference[]): number[] | undefined {
   let loans: number[] | undefined
-  for (const [kind, data] of given)
+  for (const [kind, data] of references)
     if (isLoan(kind, data as unknown[])) (loans ??= []).push((data as [number])[0])
   return loans
 }

@@ -2,154 +2,160 @@
 // plain JSON in it, its bytes and references.
 
 import { LimitError, UnsendableError } from '../errors.js'
-import { formatPlace } from '../protocol/format.js'
-import type { Kind } from '../protocol/messages.js'
+import { formatJsonPath } from '../protocol/format.js'
+import type { TypeTag } from '../protocol/messages.js'
 import { className } from '../util/describe.js'
 import { isDetached } from '../util/transfer.js'
-import { weightOf } from './classify.js'
+import { valueWeight } from './classify.js'
 import { isLent } from './dispose.js'
-import type { Given, Payload, Place } from './types.js'
+import type { EncodedReference, JsonPath, Payload } from './types.js'
 
 /** The JSON of groups; that of a reference by itself, which most are, is known. */
-function formatGroups(groups: readonly [Kind, ...Place[]][]): string {
-  const [[kind, place, other]] = groups as [[Kind, Place, Place?]]
-  const alone = groups.length === 1 && place.length === 0 && other === undefined
-  return alone && typeof kind === 'string' ? `[["${kind}",[]]]` : JSON.stringify(groups)
+function formatAnnotations(annotations: readonly [TypeTag, ...JsonPath[]][]): string {
+  const [[kind, place, other]] = annotations as [[TypeTag, JsonPath, JsonPath?]]
+  const alone = annotations.length === 1 && place.length === 0 && other === undefined
+  return alone && typeof kind === 'string' ? `[["${kind}",[]]]` : JSON.stringify(annotations)
 }
 
-const isSame = (one: Kind, other: Kind): boolean =>
+const isSameTag = (one: TypeTag, other: TypeTag): boolean =>
   typeof one === 'string' || typeof other === 'string' ? one === other : one[1] === other[1]
 
 /** A point in a walk, to go back to. */
-interface Point {
-  readonly place: number
+interface Checkpoint {
+  readonly pathLength: number
   readonly bytes: number
-  readonly groups: number
+  readonly annotations: number
   /** Of the last group: its kind, and its places. */
-  readonly marks: number | undefined
+  readonly lastAnnotationLength: number | undefined
   readonly tables: number
   readonly values: number
 }
 
-export class Marks {
+export class PayloadBuilder {
   /** Where the walk is. */
-  protected readonly place: (string | number)[] = []
+  protected readonly path: (string | number)[] = []
   protected readonly bytes: Uint8Array[] = []
-  protected readonly given: Given[] = []
+  protected readonly encodedReferences: EncodedReference[] = []
   /** Values that are not plain JSON; in some containers, what counts as a part of one. */
   protected values = 0
-  readonly #groups: [Kind, ...Place[]][] = []
+  readonly #annotations: [TypeTag, ...JsonPath[]][] = []
   /** The tables that the walk is in: how far down each is, and what its columns are called. */
-  readonly #around: [at: number, names: readonly string[]][] = []
+  readonly #enclosingTables: [at: number, names: readonly string[]][] = []
 
   /** `name` is what errors call the value. */
   constructor(protected readonly name: string) {}
 
   /** Says of what kind the value at the present place is. @returns what stands there for it */
-  protected mark<T>(kind: Kind, data: T): T {
-    this.values += weightOf(kind)
-    return this.#group(kind, data)
+  protected tag<T>(typeTag: TypeTag, data: T): T {
+    this.values += valueWeight(typeTag)
+    return this.#annotate(typeTag, data)
   }
 
   /** Boxes each column of records with these names at its place. A table is plain JSON, in another form. */
-  protected table(
+  protected addTable(
     names: readonly string[],
     columns: readonly unknown[][],
     box: (column: unknown[]) => unknown
   ): unknown[] {
-    this.#around.push([this.place.length, names])
+    this.#enclosingTables.push([this.path.length, names])
     const boxed = columns.map((column, i) => {
-      this.place.push(i + 1)
+      this.path.push(i + 1)
       const cells = box(column)
-      this.place.pop()
+      this.path.pop()
       return cells
     })
-    this.#around.pop()
-    return this.#group('t', [names, ...boxed])
+    this.#enclosingTables.pop()
+    return this.#annotate('t', [names, ...boxed])
   }
 
-  protected range(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
+  protected addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
     if (isDetached(ArrayBuffer.isView(source) ? source.buffer : source))
-      throw this.refusal('a buffer that was transferred', 'it is gone (detached), send a copy before')
+      throw this.unsendable('a buffer that was transferred', 'it is gone (detached), send a copy before')
     this.bytes.push(
       ArrayBuffer.isView(source)
         ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
         : new Uint8Array(source)
     )
-    return this.mark('b', type)
+    return this.tag('b', type)
   }
 
   /** How many characters of JSON it takes to say of what kind the value at the present place is. */
-  protected get sizeOfMark(): number {
-    return JSON.stringify(this.place).length + '["t",],'.length
+  protected get tagCharacters(): number {
+    return JSON.stringify(this.path).length + '["t",],'.length
   }
 
-  #group<T>(kind: Kind, data: T): T {
-    const last = this.#groups.at(-1)
-    if (last && isSame(last[0], kind)) last.push(this.place.slice())
-    else this.#groups.push([kind, this.place.slice()])
+  #annotate<T>(typeTag: TypeTag, data: T): T {
+    const last = this.#annotations.at(-1)
+    if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
+    else this.#annotations.push([typeTag, this.path.slice()])
     return data
   }
 
   /** The present place as a user knows it: what is in a column of a table, in a row, is there of a record. */
-  #way(): Place {
-    const way = [...this.place]
-    for (const [at, names] of [...this.#around].reverse()) {
-      const [column, row] = way.splice(at, 2) as [number, number]
-      way.splice(at, 0, row, names[column - 1]!)
+  #userPath(): JsonPath {
+    const path = [...this.path]
+    for (const [at, names] of [...this.#enclosingTables].reverse()) {
+      const [column, row] = path.splice(at, 2) as [number, number]
+      path.splice(at, 0, row, names[column - 1]!)
     }
-    return way
+    return path
   }
 
-  refusal(what: string, cure: string): UnsendableError {
+  unsendable(what: string, cure: string): UnsendableError {
     return new UnsendableError(
-      `${formatPlace(this.name, this.#way())} is ${what}, which cannot be sent: ${cure}`
+      `${formatJsonPath(this.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
     )
   }
 
   /** What a built-in carries beside its value would vanish silently. */
-  protected plainOnly(object: object): void {
+  protected requireNoExtraKeys(object: object): void {
     const [extra] = Object.keys(object)
     if (extra === undefined) return
-    throw this.refusal(
+    throw this.unsendable(
       `a ${className(object)} with the key "${extra}"`,
       'send that beside it, or expose() it'
     )
   }
 
-  protected point(): Point {
-    const groups = this.#groups.length
-    const marks = this.#groups.at(-1)?.length
+  protected checkpoint(): Checkpoint {
+    const groups = this.#annotations.length
+    const marks = this.#annotations.at(-1)?.length
     return {
-      place: this.place.length,
+      pathLength: this.path.length,
       bytes: this.bytes.length,
-      groups,
-      marks,
-      tables: this.#around.length,
+      annotations: groups,
+      lastAnnotationLength: marks,
+      tables: this.#enclosingTables.length,
       values: this.values
     }
   }
 
   /** Nothing that was marked since then is to cross. */
-  protected forget({ bytes, groups, marks, tables, values }: Point): void {
+  protected restore({ bytes, annotations, lastAnnotationLength, tables, values }: Checkpoint): void {
     this.bytes.length = bytes
-    this.#groups.length = groups
-    if (marks) this.#groups[groups - 1]!.length = marks
-    this.#around.length = tables
+    this.#annotations.length = annotations
+    if (lastAnnotationLength) this.#annotations[annotations - 1]!.length = lastAnnotationLength
+    this.#enclosingTables.length = tables
     this.values = values
   }
 
   /** All of it. @throws LimitError where there is more than `most` */
-  protected payload(boxed: unknown, most: number): Payload {
-    if (this.values > most) throw tooMany(Math.ceil(this.values), most)
+  protected build(boxed: unknown, most: number): Payload {
+    if (this.values > most) throw tooManyValues(Math.ceil(this.values), most)
     const json = JSON.stringify(boxed)
-    const grouped = this.#groups.length > 0
-    const groups = grouped ? `,${formatGroups(this.#groups)}` : ''
-    return { json: json + groups, grouped, bytes: this.bytes, given: this.given, lent: isLent(this.name) }
+    const grouped = this.#annotations.length > 0
+    const groups = grouped ? `,${formatAnnotations(this.#annotations)}` : ''
+    return {
+      json: json + groups,
+      hasAnnotations: grouped,
+      bytes: this.bytes,
+      references: this.encodedReferences,
+      lent: isLent(this.name)
+    }
   }
 }
 
-const tooMany = (values: number, most: number) =>
+const tooManyValues = (values: number, most: number) =>
   new LimitError(
     'limit',
     `${values} values that are not plain JSON are more than their receiver takes in one message (its limits.values: ${most}): send them in parts, or as an iterator, or raise it there`

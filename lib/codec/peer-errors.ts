@@ -1,20 +1,23 @@
 // What a peer may hear of an error that is about another peer. Such an error names a call with its arguments, or an
 // address: that is for this side, and for the peer that was called.
 
-import { shared } from '../util/copies.js'
-import { errorName } from './registry.js'
+import { sharedInRealm } from '../util/copies.js'
+import { knownErrorName } from './registry.js'
 
 /** Errors about calls out, each with the peer (what its session boxes for) that may be told all of it, if any may. */
-const aboutCalls = shared('about-calls/1', () => new WeakMap<Error, WeakRef<object> | undefined>())
+const confidentialErrors = sharedInRealm(
+  'about-calls/1',
+  () => new WeakMap<Error, WeakRef<object> | undefined>()
+)
 
 /** Marks an error that names a call to a peer. */
-export function aboutCall<E extends Error>(error: E, peer?: object): E {
-  aboutCalls.set(error, peer && new WeakRef(peer))
+export function markConfidential<E extends Error>(error: E, peer?: object): E {
+  confidentialErrors.set(error, peer && new WeakRef(peer))
   return error
 }
 
 /** Classes of netref's own errors. */
-const OURS = new Set([
+const NETREF_ERROR_NAMES = new Set([
   'NetrefError',
   'ExposureError',
   'ReleasedError',
@@ -24,24 +27,27 @@ const OURS = new Set([
 ])
 
 /** Marks an error of netref's own that a peer sent: it may name that peer's calls, or the arguments of a call to it. */
-export const saidBy = (error: Error, peer: object): Error =>
-  OURS.has(errorName(error)) || error.name === 'TimeoutError' ? aboutCall(error, peer) : error
+export const markPeerError = (error: Error, peer: object): Error =>
+  NETREF_ERROR_NAMES.has(knownErrorName(error)) || error.name === 'TimeoutError'
+    ? markConfidential(error, peer)
+    : error
 
 /** Whether an error is about another peer than this one; a session that has ended is always another. */
-export const isHearsay = (error: Error, type: string, peer: object): boolean =>
-  type === 'SessionEndedError' || (aboutCalls.has(error) && aboutCalls.get(error)?.deref() !== peer)
+export const isConfidential = (error: Error, type: string, peer: object): boolean =>
+  type === 'SessionEndedError' ||
+  (confidentialErrors.has(error) && confidentialErrors.get(error)?.deref() !== peer)
 
-export interface Hearsay {
+export interface RedactedError {
   message: string
   code?: string
   fields?: unknown[]
 }
 
 /** What is told of it: what kind of failure it is, and whether the call may have run. All of it is plain JSON. */
-export function hearsay(
+export function redactError(
   error: Error & { readonly code?: unknown; readonly mayHaveRun?: unknown },
   type: string
-): Hearsay {
+): RedactedError {
   const code = typeof error.code === 'string' ? error.code : undefined
   const fields: unknown[] = []
   if (typeof error.mayHaveRun === 'boolean') fields.push('mayHaveRun', error.mayHaveRun)

@@ -9,20 +9,23 @@ import {
   SessionEndedError,
   UnsendableError
 } from '../errors.js'
-import { shared } from '../util/copies.js'
-import { builtInWith, isA, prototypesOf } from '../util/realms.js'
-import { declareType, isValue, type LeafType } from './classify.js'
+import { sharedInRealm } from '../util/copies.js'
+import { builtInClassName, isInstanceOf, prototypeChain } from '../util/realms.js'
+import { isPassedByValue, type LeafTag, markRegistered } from './classify.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a class is registered whatever its constructor takes.
 export type Class<T = unknown> = abstract new (...args: any[]) => T
 
 const superjson = new SuperJSON()
 /** Not superjson's custom transformers: it would ask each of them about each leaf, and finds `constructor` registered. */
-const types = shared('types/1', () => new Map<string, TypeOptions<unknown, unknown>>())
+const typesByName = sharedInRealm('types/1', () => new Map<string, TypeOptions<unknown, unknown>>())
 /** By prototypes: an instance of a class that was replaced is encoded as was said of its own. */
-const typesOfClasses = shared('classes/1', () => new WeakMap<object, TypeOptions<unknown, unknown>>())
-const errorNames = shared('error-names/1', () => new WeakMap<object, string>())
-const errorClasses = shared('errors/1', () => new Map<string, Class<Error>>())
+const typesByPrototype = sharedInRealm(
+  'classes/1',
+  () => new WeakMap<object, TypeOptions<unknown, unknown>>()
+)
+const errorNamesByPrototype = sharedInRealm('error-names/1', () => new WeakMap<object, string>())
+const errorClassesByName = sharedInRealm('errors/1', () => new Map<string, Class<Error>>())
 
 export interface TypeOptions<T, W> {
   /** The name both sides know the class by. The same name again replaces the class, as a reloaded module does. */
@@ -50,12 +53,13 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
   const complete = [type, encode, decode].every(given => typeof given === 'function')
   if (!complete || typeof name !== 'string' || name === '')
     throw new TypeError('registerType: a class goes with a `name` and the functions `encode` and `decode`')
-  if (isValue(type.prototype)) throw new TypeError(`registerType: ${type.name} travels by value already`)
-  checkName('registerType', type, typesOfClasses.get(type.prototype)?.name, name)
+  if (isPassedByValue(type.prototype))
+    throw new TypeError(`registerType: ${type.name} travels by value already`)
+  checkName('registerType', type, typesByPrototype.get(type.prototype)?.name, name)
   const registered = { name, encode, decode } as TypeOptions<unknown, unknown>
-  types.set(name, registered)
-  typesOfClasses.set(type.prototype, registered)
-  declareType(type.prototype, name)
+  typesByName.set(name, registered)
+  typesByPrototype.set(type.prototype, registered)
+  markRegistered(type.prototype, name)
 }
 
 /**
@@ -68,13 +72,13 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
  * registerError(NotFound)
  */
 export function registerError(type: Class<Error>, { name = type.name }: { name?: string } = {}): void {
-  if (!isA('Error', type.prototype))
+  if (!isInstanceOf('Error', type.prototype))
     throw new TypeError(`registerError: ${type.name || 'the class'} is not an Error`)
   if (!name) throw new TypeError('registerError: a class without a name needs `{ name }`')
   if (builtInErrors.has(name)) throw new TypeError(`registerError: "${name}" is the name of a built-in class`)
-  checkName('registerError', type, errorNames.get(type.prototype), name)
-  errorClasses.set(name, type)
-  errorNames.set(type.prototype, name)
+  checkName('registerError', type, errorNamesByPrototype.get(type.prototype), name)
+  errorClassesByName.set(name, type)
+  errorNamesByPrototype.set(type.prototype, name)
 }
 
 /** @throws TypeError for a class known by another name */
@@ -107,38 +111,38 @@ for (const [name, type] of Object.entries({
   /* c8 ignore next: a platform may lack one; Node has them all. */
   if (!type) continue
   builtInErrors.set(name, type as Class<Error>)
-  errorNames.set(type.prototype, name)
+  errorNamesByPrototype.set(type.prototype, name)
 }
 
 /** What is sent for an instance of a registered type. */
-export const encodeType = (instance: object): unknown =>
-  typesOfClasses.get(Object.getPrototypeOf(instance))!.encode(instance)
+export const encodeInstance = (instance: object): unknown =>
+  typesByPrototype.get(Object.getPrototypeOf(instance))!.encode(instance)
 
 /** @throws when the type is not registered here, or its `decode` does. */
-export function decodeType(name: string, sent: unknown): unknown {
-  const type = types.get(name)
+export function decodeInstance(name: string, sent: unknown): unknown {
+  const type = typesByName.get(name)
   if (!type) throw new TypeError(`a value of type "${name}", which is not registered here (registerType)`)
   return type.decode(sent)
 }
 
 /** The name of the nearest class of an error, of any realm, that both sides may know. */
-export function errorName(error: Error): string {
-  for (const prototype of prototypesOf(error)) {
-    const name = errorNames.get(prototype) ?? builtInWith(prototype)
-    if (builtInErrors.has(name) || errorClasses.has(name)) return name
+export function knownErrorName(error: Error): string {
+  for (const prototype of prototypeChain(error)) {
+    const name = errorNamesByPrototype.get(prototype) ?? builtInClassName(prototype)
+    if (builtInErrors.has(name) || errorClassesByName.has(name)) return name
   }
   /* c8 ignore next 2: each error has `Error` among its classes, but for a Proxy that changes what it says. */
   return 'Error'
 }
 export const errorClass = (name: string): Class<Error> =>
-  builtInErrors.get(name) ?? errorClasses.get(name) ?? Error
+  builtInErrors.get(name) ?? errorClassesByName.get(name) ?? Error
 
 /** The superjson types of a single value, the only ones taken from a peer. */
-const LEAVES = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])
-export const isLeaf = (kind: string): boolean => LEAVES.has(kind)
+const LEAF_TAGS = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])
+export const isLeafTag = (kind: string): boolean => LEAF_TAGS.has(kind)
 
 /** The superjson type of a primitive that is a leaf, and its JSON: as superjson does it, in a part of the time. */
-export function encodePrimitive(leaf: undefined | bigint | number): [kind: string, json: unknown] {
+export function encodePrimitiveLeaf(leaf: undefined | bigint | number): [kind: string, json: unknown] {
   if (leaf === undefined) return ['undefined', null]
   return typeof leaf === 'bigint'
     ? ['bigint', String(leaf)]
@@ -146,7 +150,7 @@ export function encodePrimitive(leaf: undefined | bigint | number): [kind: strin
 }
 
 /** The JSON of an object that is a leaf, of any realm: superjson asks for those of this one. */
-export function encodeObject(type: LeafType, leaf: object): string {
+export function encodeObjectLeaf(type: LeafTag, leaf: object): string {
   if (type !== 'Date') return String(leaf)
   const date = leaf as Date
   return Number.isNaN(date.getTime()) ? 'invalid' : date.toISOString()

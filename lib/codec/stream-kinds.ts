@@ -4,7 +4,7 @@ import { ProtocolError } from '../errors.js'
 import { isChildOutput } from '../util/child-output.js'
 
 /** What is used of a stream of Node's; `node:stream` itself is not there in a browser. */
-export interface NodeReadable extends AsyncIterable<unknown> {
+export interface NodeReadableLike extends AsyncIterable<unknown> {
   readonly readableObjectMode: boolean
   readonly readableEncoding: string | null
   iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
@@ -12,7 +12,7 @@ export interface NodeReadable extends AsyncIterable<unknown> {
   on(name: string, listener: () => void): void
   off(name: string, listener: () => void): void
 }
-export interface NodeWritable {
+export interface NodeWritableLike {
   write(chunk: unknown, done: (error?: Error | null) => void): boolean
   end(done: () => void): void
   destroy(error?: Error): void
@@ -21,15 +21,15 @@ export interface NodeWritable {
 }
 
 /** One side of a stream of Node's that can be read and written. */
-export class NodeEnd {
+export class NodeStreamEnd {
   constructor(readonly stream: object) {}
 }
 
 /** Streams of Node's that were sent: they have no lock that would say so. */
-export const sent = new WeakSet<object>()
+export const sentNodeStreams = new WeakSet<object>()
 
 /** A TransformStream, a CompressionStream, and whatever else has both. */
-interface WebPair {
+interface WebStreamPair {
   readonly readable: ReadableStream
   readonly writable: WritableStream
 }
@@ -40,7 +40,7 @@ export const isWebWritable = (object: object): object is WritableStream =>
   'getWriter' in object && 'locked' in object
 
 /** Accessors run only where there are both. */
-function isWebPair(object: object): object is WebPair {
+function isWebStreamPair(object: object): object is WebStreamPair {
   if (!('readable' in object && 'writable' in object)) return false
   const { readable, writable } = object
   return isObject(readable) && isWebReadable(readable) && isObject(writable) && isWebWritable(writable)
@@ -54,16 +54,16 @@ export type StreamKind = 'readable' | 'writable' | 'pair'
 export function streamKindOf(object: object): StreamKind | undefined {
   if (isWebReadable(object)) return 'readable'
   if (isWebWritable(object)) return 'writable'
-  return nodeStreamKindOf(object) ?? (isWebPair(object) ? 'pair' : undefined)
+  return nodeStreamKindOf(object) ?? (isWebStreamPair(object) ? 'pair' : undefined)
 }
 
 /** What Node itself looks at: a Duplex may lack a side from the start. One that has ended is still a Duplex. */
-interface NodeStream {
+interface NodeStreamLike {
   readonly _readableState?: { readonly readable?: boolean } | null
   readonly _writableState?: { readonly writable?: boolean } | null
 }
 
-function nodeStreamKindOf(object: NodeStream): StreamKind | undefined {
+function nodeStreamKindOf(object: NodeStreamLike): StreamKind | undefined {
   if ('_writableState' in object) {
     if (
       !('_readableState' in object) ||
@@ -87,32 +87,32 @@ const isOutgoingMessage = (object: object): boolean =>
   'writableFinished' in object && 'write' in object && 'end' in object
 
 /** What to read and what to write of a pair of streams. */
-export function endsOf(pair: object): { readonly readable: object; readonly writable: object } {
+export function streamEnds(pair: object): { readonly readable: object; readonly writable: object } {
   // Those of a class of the web's are accessors of its prototype.
-  if (isWebPair(pair)) return { readable: pair.readable, writable: pair.writable }
-  return { readable: new NodeEnd(pair), writable: new NodeEnd(pair) }
+  if (isWebStreamPair(pair)) return { readable: pair.readable, writable: pair.writable }
+  return { readable: new NodeStreamEnd(pair), writable: new NodeStreamEnd(pair) }
 }
 
 export const isLocked = (stream: object): boolean =>
-  (stream as { locked?: boolean }).locked === true || sent.has(stream)
+  (stream as { locked?: boolean }).locked === true || sentNodeStreams.has(stream)
 
 /** Ends a stream that nobody has begun to read or write, and nobody will: what it fails with is nobody's business. */
-export function discard(end: object): void {
-  const stream = end instanceof NodeEnd ? end.stream : end
+export function discardStream(end: object): void {
+  const stream = end instanceof NodeStreamEnd ? end.stream : end
   if (isLocked(stream)) return
-  if (isWebReadable(stream)) stream.cancel().catch(ignore)
-  else if (isWebWritable(stream)) stream.abort().catch(ignore)
+  if (isWebReadable(stream)) stream.cancel().catch(noop)
+  else if (isWebWritable(stream)) stream.abort().catch(noop)
   else {
-    const { on, destroy } = stream as NodeReadable | NodeWritable
-    on.call(stream, 'error', ignore)
+    const { on, destroy } = stream as NodeReadableLike | NodeWritableLike
+    on.call(stream, 'error', noop)
     destroy.call(stream)
   }
 }
 
-const ignore = () => {}
+const noop = () => {}
 
 /** A pair of streams as the one thing it was at home. The class's own accessors ask for what it did not make. */
-export function transformOf(ends: unknown): object {
+export function createTransform(ends: unknown): object {
   const [readable, writable] = (Array.isArray(ends) ? ends : []) as unknown[]
   if (!(readable instanceof ReadableStream && writable instanceof WritableStream))
     throw new ProtocolError('a pair of streams that is none')

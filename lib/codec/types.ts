@@ -3,9 +3,9 @@
 import type { Limits } from '../protocol/limits.js'
 
 /** A place in a value: what leads to it from the top. */
-export type Place = readonly (string | number)[]
+export type JsonPath = readonly (string | number)[]
 
-export type ReferenceKind = 'o' | 'f' | 'h' | FlowKind
+export type ReferenceTag = 'o' | 'f' | 'h' | FlowKind
 
 /** What boxing needs of the session it is for. */
 export interface Giver {
@@ -13,41 +13,41 @@ export interface Giver {
    * The wire form of a reference to `object`; `self` is the object a member function belongs to. One that is lent comes
    * back when the call is over.
    */
-  give(object: object, self: object | undefined, lent: boolean): Given
+  encodeReference(object: object, self: object | undefined, lent: boolean): EncodedReference
   /** The same for one with a flow of its own; `lent` is one that stays its owner's where it is not sent. */
-  giveFlow(object: object, kind: FlowKind, lent: boolean): Given
+  encodeStream(object: object, tag: FlowKind, lent: boolean): EncodedReference
   /**
    * Takes back one giving of a reference that was not sent after all. @returns what it is to, where that has a flow and is
    * given to nobody now
    */
-  takeBack(given: Given): object | undefined
+  rollback(reference: EncodedReference): object | undefined
   /** Lets go of what was to be handed over and is not sent after all. */
-  letGo(value: unknown): void
+  dispose(value: unknown): void
   /** What the peer takes at most, and whether stacks of errors go along. */
-  readonly boxing: Pick<Limits, 'depth' | 'jsonBytes' | 'values'> & { readonly exposeStacks: boolean }
+  readonly encodeLimits: Pick<Limits, 'depth' | 'jsonBytes' | 'values'> & { readonly exposeStacks: boolean }
   /** Whether the object is a netref that was released. */
   isReleased(object: object): boolean
 }
 
 /** A walk over a value, as the codec of errors sees it. */
 export interface DataWalk {
-  readonly giver: Giver
+  readonly references: Giver
   /** Encodes what `read` returns, at `place` below the present one. Undefined, without a trace, if it is not data alone. */
-  data(place: Place, read: () => unknown, depth: number): { boxed: unknown } | undefined
+  encodeDataOnly(place: JsonPath, read: () => unknown, depth: number): { boxed: unknown } | undefined
 }
 
 /** A value ready to cross: its JSON with its groups, the bytes that go beside, and the references given in it. */
 export interface Payload {
   readonly json: string
   /** Whether groups follow in `json`. */
-  readonly grouped: boolean
+  readonly hasAnnotations: boolean
   readonly bytes: readonly Uint8Array[]
-  readonly given: readonly Given[]
+  readonly references: readonly EncodedReference[]
   /** Whether it stays its owner's where it is not sent. */
   readonly lent: boolean
 }
 
-export type Given = readonly [kind: ReferenceKind, data: unknown]
+export type EncodedReference = readonly [kind: ReferenceTag, data: unknown]
 
 /** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
 export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
@@ -57,16 +57,16 @@ export interface Taker {
   /**
    * The object a reference stands for: a netref for 'o' and 'f', the original for 'h'.
    *
-   * @param step the first step of the way to it
+   * @param firstKey the first step of the way to it
    * @throws Refusal when it was released, ProtocolError when it was never given.
    */
-  take(kind: ReferenceKind, data: unknown, step?: unknown): unknown
+  decodeReference(tag: ReferenceTag, data: unknown, firstKey?: unknown): unknown
   /** Gives a reference back that nobody takes. @throws ProtocolError for what is none */
-  turnBack(kind: ReferenceKind, data: unknown): void
+  discardReference(tag: ReferenceTag, data: unknown): void
   /** Gives back what was taken of the message that is being read. */
-  refuse(): void
+  discardReceived(): void
   /** So many values of a message were made: that takes a while. */
-  made(values: number): void
+  valuesDecoded(values: number): void
   readonly limits: Pick<Limits, 'values' | 'bigintDigits' | 'regExpLength'>
 }
 

@@ -4,105 +4,107 @@ import { type FrameData, formatFrame } from '../protocol/frame.js'
 import type { PeerLimits } from '../protocol/messages.js'
 
 /** Room in a frame for its count and brackets. */
-export const ENVELOPE = 32
+export const FRAME_OVERHEAD_BYTES = 32
 /** Room for a range of bytes beyond its own: alignment, and its size in the JSON. */
-const PADDING = 24
+const RANGE_OVERHEAD_BYTES = 24
 
-export const sizeOf = (bytes: readonly Uint8Array[]): number =>
-  bytes.reduce((sum, range) => sum + range.byteLength + PADDING, 0)
+export const sizeOfRanges = (ranges: readonly Uint8Array[]): number =>
+  ranges.reduce((sum, range) => sum + range.byteLength + RANGE_OVERHEAD_BYTES, 0)
 
 /** Most messages have none. */
-const NO_BYTES = new Map<number, readonly Uint8Array[]>()
+const NO_RANGES = new Map<number, readonly Uint8Array[]>()
 const NO_MESSAGES: string[] = []
 
-export class Outbox {
+export class FrameBuilder {
   #messages: string[] = []
-  #bytes = NO_BYTES
-  #jsonSize = 0
-  #byteSize = 0
-  #received = 0
+  #ranges = NO_RANGES
+  #jsonLength = 0
+  #rangeBytes = 0
+  #ack = 0
   /** Whether nothing stands in the place of a message that was withdrawn. */
-  #gaps = false
+  #hasGaps = false
   #frame: FrameData | undefined
   /** Bytes of replies in it. */
-  owed = 0
+  replyBytes = 0
 
-  get length(): number {
+  get messageCount(): number {
     return this.#messages.length
   }
   /** Of all of it: about, until it is written. */
   get size(): number {
-    return this.#frame?.length ?? this.#jsonSize + this.#byteSize
+    return this.#frame?.length ?? this.#jsonLength + this.#rangeBytes
   }
-  get empty(): boolean {
+  get isEmpty(): boolean {
     return this.#messages.length === 0
   }
 
   /** Whether a message still fits into the same frame. */
   fits(
     message: string,
-    byteSize: number,
+    rangeBytes: number,
     { jsonBytes, frameBytes }: Pick<PeerLimits, 'jsonBytes' | 'frameBytes'>
   ): boolean {
-    const json = this.#jsonSize + message.length + ENVELOPE
-    return this.empty || (json <= jsonBytes && json + this.#byteSize + byteSize <= frameBytes)
+    const jsonLength = this.#jsonLength + message.length + FRAME_OVERHEAD_BYTES
+    return (
+      this.isEmpty || (jsonLength <= jsonBytes && jsonLength + this.#rangeBytes + rangeBytes <= frameBytes)
+    )
   }
 
   /** Adds a message, with the bytes that belong to it: its own from now on. */
-  add(message: string, bytes: readonly Uint8Array[]): void {
-    if (bytes.length > 0) {
-      if (this.#bytes === NO_BYTES) this.#bytes = new Map()
-      this.#bytes.set(this.#messages.length, bytes)
-      this.#byteSize += sizeOf(bytes)
+  add(message: string, ranges: readonly Uint8Array[]): void {
+    if (ranges.length > 0) {
+      if (this.#ranges === NO_RANGES) this.#ranges = new Map()
+      this.#ranges.set(this.#messages.length, ranges)
+      this.#rangeBytes += sizeOfRanges(ranges)
     }
     this.#messages.push(message)
-    this.#jsonSize += message.length + 1
+    this.#jsonLength += message.length + 1
   }
 
   /** Withdraws a message, with its bytes; `instead` stands in its place. */
-  withdraw(place: number, instead: string): void {
-    this.#byteSize -= sizeOf(this.#bytes.get(place) ?? [])
-    this.#bytes.delete(place)
-    this.#jsonSize += instead.length - this.#messages[place]!.length
-    this.#messages[place] = instead
-    this.#gaps ||= instead === ''
+  withdraw(index: number, replacement: string): void {
+    this.#rangeBytes -= sizeOfRanges(this.#ranges.get(index) ?? [])
+    this.#ranges.delete(index)
+    this.#jsonLength += replacement.length - this.#messages[index]!.length
+    this.#messages[index] = replacement
+    this.#hasGaps ||= replacement === ''
   }
 
   /** Nothing stands in the place of some: those after them move up, with their bytes. */
-  #closeGaps(): void {
+  #removeGaps(): void {
     const messages: string[] = []
     const bytes = new Map<number, readonly Uint8Array[]>()
     this.#messages.forEach((message, place) => {
-      const ranges = this.#bytes.get(place)
+      const ranges = this.#ranges.get(place)
       if (ranges) bytes.set(messages.length, ranges)
       if (message !== '') messages.push(message)
     })
     this.#messages = messages
-    this.#bytes = bytes
+    this.#ranges = bytes
   }
 
   /** Nothing is added any more. The frame says that so many frames of the peer were acted on. */
-  close(received: number): void {
-    this.#received = received
+  close(ack: number): void {
+    this.#ack = ack
   }
 
-  get written(): boolean {
+  get isWritten(): boolean {
     return this.#messages === NO_MESSAGES
   }
 
   /** The frame, which is kept here until `forget`. */
-  write(inParts: boolean): FrameData {
+  write(transfersBuffers: boolean): FrameData {
     if (this.#frame === undefined) {
-      if (this.#gaps) this.#closeGaps()
-      this.#frame = formatFrame(this.#received, this.#messages, this.#bytes, inParts)
+      if (this.#hasGaps) this.#removeGaps()
+      this.#frame = formatFrame(this.#ack, this.#messages, this.#ranges, transfersBuffers)
       this.#messages = NO_MESSAGES
-      this.#bytes = NO_BYTES
-      this.#jsonSize = this.#byteSize = 0
+      this.#ranges = NO_RANGES
+      this.#jsonLength = this.#rangeBytes = 0
     }
     return this.#frame
   }
 
-  forget(): void {
+  releaseFrame(): void {
     this.#frame = undefined
   }
 

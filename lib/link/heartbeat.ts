@@ -6,58 +6,59 @@
 import { Deadline } from '../util/deadline.js'
 
 /** What a heartbeat knows of the line, and does with it. */
-export interface Pulse {
+export interface HeartbeatTarget {
   /** Whether silence says nothing, as this side does not listen. */
-  readonly stopped: boolean
+  readonly isReadingPaused: boolean
   /** Bytes that came so far, of frames that are not complete, too: where a transport can tell. */
-  readonly arrived: number | undefined
+  readonly bytesReceived: number | undefined
   /** Falls as what was sent leaves: the other side reads then. */
-  readonly outgoing: number
-  ask(): void
+  readonly pendingWriteBytes: number
+  requestAck(): void
   /** Nothing has come for that many ms, and no answer either. */
-  lost(ms: number): void
+  onPeerSilent(ms: number): void
 }
 
 /** Looks in an interval. Asked after one of them in silence, the other side has an interval for its answer. */
-const LOOKS = 2
+const CHECKS_PER_INTERVAL = 2
 
 export class Heartbeat extends Deadline {
   /** Whether something came since the last look. */
-  heard = false
-  #arrived: number | undefined
-  #outgoing = 0
+  frameReceived = false
+  #bytesReceived: number | undefined
+  #pendingWriteBytes = 0
 
   constructor(
     /** In ms; 0 for none. */
-    private readonly interval: number,
-    private readonly pulse: Pulse
+    private readonly intervalMs: number,
+    private readonly target: HeartbeatTarget
   ) {
-    super((interval * (LOOKS + 1)) / LOOKS, LOOKS + 1)
+    super((intervalMs * (CHECKS_PER_INTERVAL + 1)) / CHECKS_PER_INTERVAL, CHECKS_PER_INTERVAL + 1)
     this.unref()
   }
 
   override start(): void {
-    if (this.interval === 0) return
-    this.heard = true
+    if (this.intervalMs === 0) return
+    this.frameReceived = true
     super.start()
   }
 
-  protected override look(passed: number, late: boolean): number {
-    const { pulse } = this
-    const heard = this.heard || pulse.stopped
+  protected override countElapsedParts(passed: number, late: boolean): number {
+    const { target } = this
+    const alive = this.frameReceived || target.isReadingPaused
     // A frame that takes so long keeps whoever sends it from hearing of us, too, unless it is asked.
-    const halfway = pulse.arrived !== this.#arrived || pulse.outgoing < this.#outgoing
-    this.heard = false
-    this.#arrived = pulse.arrived
-    this.#outgoing = pulse.outgoing
-    const silent = heard ? 0 : halfway ? 1 : passed
+    const inProgress =
+      target.bytesReceived !== this.#bytesReceived || target.pendingWriteBytes < this.#pendingWriteBytes
+    this.frameReceived = false
+    this.#bytesReceived = target.bytesReceived
+    this.#pendingWriteBytes = target.pendingWriteBytes
+    const silentParts = alive ? 0 : inProgress ? 1 : passed
     // Who did not listen asks: what it heard before says nothing.
-    const asks = late ? Math.max(silent, 1) : silent
-    if (asks === 1) pulse.ask()
-    return asks
+    const countedParts = late ? Math.max(silentParts, 1) : silentParts
+    if (countedParts === 1) target.requestAck()
+    return countedParts
   }
 
-  protected expired(): void {
-    this.pulse.lost(this.ms)
+  protected onExpired(): void {
+    this.target.onPeerSilent(this.timeoutMs)
   }
 }

@@ -3,32 +3,39 @@
 // A frame is kept until the other side has counted it, and sent again on the next transport: each takes effect once and
 // in order, whatever died whenever.
 
-import { isLoss, isRefusal, LimitError, ProtocolError, type Reason, reasonOf } from '../errors.js'
+import {
+  isRefusedByServer,
+  isTransportLoss,
+  LimitError,
+  ProtocolError,
+  type Reason,
+  reasonForError
+} from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
-import { type Limits, MOST_KEPT } from '../protocol/limits.js'
+import { type Limits, MAX_BUFFERED_FACTOR } from '../protocol/limits.js'
 import type { PeerLimits } from '../protocol/messages.js'
 import type { Trace } from '../protocol/trace.js'
-import { DEAF, type Transport, type TransportListener } from '../transport/transport.js'
+import { IGNORE_EVENTS, type Transport, type TransportListener } from '../transport/transport.js'
 import type { SessionState } from '../types/session.js'
-import { type Deadline, deadlineIn } from '../util/deadline.js'
-import { Patience, type Unread } from '../util/patience.js'
-import { inMicrotask } from '../util/scheduler.js'
-import { sizeOf } from './frame-builder.js'
-import { Heartbeat, type Pulse } from './heartbeat.js'
-import { Receiver, type Recipient } from './receiver.js'
-import type { Recovery } from './recovery.js'
-import { Sender, type Source } from './sender.js'
+import { type Deadline, startDeadline } from '../util/deadline.js'
+import { ReadDeadline, type ReadProgress } from '../util/patience.js'
+import { runInMicrotask } from '../util/scheduler.js'
+import { sizeOfRanges } from './frame-builder.js'
+import { Heartbeat, type HeartbeatTarget } from './heartbeat.js'
+import { type FrameProcessor, ReceivedReferencesHolder } from './receiver.js'
+import type { ResumeStrategy } from './recovery.js'
+import { Sender, type SenderContext } from './sender.js'
 
 /** What a link delivers to: the session above it. */
-export interface LinkListener extends Recipient {
+export interface LinkListener extends FrameProcessor {
   /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
-  trailing(): string | undefined
+  takePiggybackMessage(): string | undefined
   /** About what is held for calls of the peer's that are under way, in bytes. */
-  readonly weight: number
+  readonly incomingCallBytes: number
   /** The transport was lost, and another one is awaited. */
-  interrupted(reason: Reason): void
+  onInterrupted(reason: Reason): void
   /** Another transport carries on. */
-  resumed(): void
+  onResumed(): void
 }
 
 export interface LinkSetup {
@@ -36,175 +43,180 @@ export interface LinkSetup {
   /** In ms; 0 for none. @default 0 */
   readonly heartbeat?: number | undefined
   /** Without it the session ends with its transport. */
-  readonly recovery?: Recovery | undefined
+  readonly resumeStrategy?: ResumeStrategy | undefined
   /** Told of each message that crosses. */
   readonly trace: Trace | undefined
 }
 
 /** How long the transport may take to open once the session is to close, in ms. */
-const OPEN_WITHIN = 2000
-const TOO_MANY_REPLIES = 'the caller has not read the replies it was sent before'
+const OPEN_BEFORE_CLOSE_TIMEOUT_MS = 2000
+const UNREAD_REPLIES_MESSAGE = 'the caller has not read the replies it was sent before'
 
-export class Link implements TransportListener, Source, Pulse, Unread {
+export class Link implements TransportListener, SenderContext, HeartbeatTarget, ReadProgress {
   state: SessionState = 'connecting'
   readonly sender: Sender
-  readonly receiver: Receiver
+  readonly receiver: ReceivedReferencesHolder
   readonly #limits: Limits
-  readonly #recovery: Recovery | undefined
+  readonly #resumeStrategy: ResumeStrategy | undefined
   readonly #heartbeat: Heartbeat
-  readonly #patience: Patience
-  #closing: Reason | undefined
+  readonly #readDeadline: ReadDeadline
+  #closeReason: Reason | undefined
   /** Until the transport has to be open, where the session closes once what was called is sent. */
-  #opening: Deadline | undefined
-  #keepsAlive = true
-  #gone: (() => void) | undefined
+  #openDeadline: Deadline | undefined
+  #keepsProcessAlive = true
+  #resolveTransportClosed: (() => void) | undefined
   /** Resolves when the transport is gone. */
-  readonly gone = new Promise<void>(resolve => {
-    this.#gone = resolve
+  readonly transportClosed = new Promise<void>(resolve => {
+    this.#resolveTransportClosed = resolve
   })
 
   constructor(
     private transport: Transport,
     private readonly listener: LinkListener,
-    { limits, heartbeat = 0, recovery, trace }: LinkSetup
+    { limits, heartbeat = 0, resumeStrategy, trace }: LinkSetup
   ) {
     this.#limits = limits
-    this.#recovery = recovery
+    this.#resumeStrategy = resumeStrategy
     this.#heartbeat = new Heartbeat(heartbeat, this)
-    this.#patience = new Patience(limits.pauseMs, this)
-    this.sender = new Sender(this, limits, recovery !== undefined, trace, transport.moves)
-    this.receiver = new Receiver(transport, listener, this.sender, limits, trace)
+    this.#readDeadline = new ReadDeadline(limits.pauseMs, this)
+    this.sender = new Sender(this, limits, resumeStrategy !== undefined, trace, transport.transfersBuffers)
+    this.receiver = new ReceivedReferencesHolder(transport, listener, this.sender, limits, trace)
   }
 
   /** Begins with its transport; or with another one, where that never opened. */
   start(transport = this.transport): void {
     this.transport = transport
-    if (!this.#keepsAlive) transport.unref()
+    if (!this.#keepsProcessAlive) transport.unref()
     transport.start(this)
   }
 
   /** Goes on over another transport, whose other end has received that many frames, and is first sent `greeting`. */
-  carryOn(transport: Transport, received: number, greeting?: string): void {
-    const { kept } = this.sender
-    const { parting } = this.receiver
-    if (parting) return transport.close(parting)
-    if (!kept.mayHave(received)) {
-      const reason = reasonOf(new ProtocolError(`a count of ${received} frames to go on from`))
+  resume(transport: Transport, peerAck: number, firstFrame?: string): void {
+    const { replayBuffer } = this.sender
+    const { deferredEnd } = this.receiver
+    if (deferredEnd) return transport.close(deferredEnd)
+    if (!replayBuffer.isPlausibleAck(peerAck)) {
+      const reason = reasonForError(new ProtocolError(`a count of ${peerAck} frames to go on from`))
       transport.close(reason)
       return this.end(reason)
     }
     if (this.state === 'open') {
-      this.#giveUp({ code: 'connection-lost', message: 'another socket carries the session on' })
+      this.#abandonTransport({ code: 'connection-lost', message: 'another socket carries the session on' })
     }
     // Who was told of that may have ended the session.
-    if (this.#closing) return transport.close(this.#closing)
-    this.#recovery!.stop(transport)
-    if (greeting !== undefined) transport.send(greeting)
-    this.sender.acknowledge(received)
+    if (this.#closeReason) return transport.close(this.#closeReason)
+    this.#resumeStrategy!.stop(transport)
+    if (firstFrame !== undefined) transport.send(firstFrame)
+    this.sender.acknowledge(peerAck)
     this.start(transport)
   }
 
   /** Sends a call. @throws LimitError for more than the peer takes, or more than may wait for it; nothing is sent then */
-  call(message: string, bytes: readonly Uint8Array[]): number {
-    const size = sizeOf(bytes)
+  sendCall(message: string, bytes: readonly Uint8Array[]): number {
+    const size = sizeOfRanges(bytes)
     const { bufferedBytes } = this.#limits
-    const left = bufferedBytes - message.length - size
-    const there = this.receiver.transport !== undefined
+    const allowedBytes = bufferedBytes - message.length - size
+    const hasTransport = this.receiver.transport !== undefined
     // One that is larger than what may wait goes all the same while not much does.
-    if (this.sender.held > (there ? Math.max(left, bufferedBytes / 2) : left)) {
-      if (there) this.#patience.start()
-      const why = there
+    if (
+      this.sender.unackedBytes > (hasTransport ? Math.max(allowedBytes, bufferedBytes / 2) : allowedBytes)
+    ) {
+      if (hasTransport) this.#readDeadline.start()
+      const detail = hasTransport
         ? 'the other side has not read or acted on what it was sent'
         : 'the connection is interrupted'
       throw new LimitError(
         'limit',
-        `${why}, and no more than ${bufferedBytes} bytes wait for it (limits.bufferedBytes): wait for calls to settle`
+        `${detail}, and no more than ${bufferedBytes} bytes wait for it (limits.bufferedBytes): wait for calls to settle`
       )
     }
-    return this.sender.push(message, bytes, size, 0)
+    return this.sender.send(message, bytes, size, 0)
   }
 
-  push(message: string, bytes: readonly Uint8Array[]): number {
-    return this.sender.push(message, bytes, sizeOf(bytes), 0)
+  send(message: string, bytes: readonly Uint8Array[]): number {
+    return this.sender.send(message, bytes, sizeOfRanges(bytes), 0)
   }
 
-  get place(): number {
-    return this.sender.place
+  get lastMessageIndex(): number {
+    return this.sender.lastMessageIndex
   }
 
-  left(frame: number): boolean {
-    return this.sender.left(frame)
+  isFrameSent(frame: number): boolean {
+    return this.sender.isFrameSent(frame)
   }
 
-  withdraw(frame: number, place: number, instead = ''): void {
-    this.sender.withdraw(frame, place, instead)
+  withdraw(frame: number, index: number, replacement = ''): void {
+    this.sender.withdraw(frame, index, replacement)
   }
 
   /** Neither this transport nor another one, nor the search for that, keeps the process alive any more. */
   unref(): void {
-    this.#keepsAlive = false
+    this.#keepsProcessAlive = false
     this.transport.unref()
-    this.#opening?.unref()
-    this.#recovery?.unref()
+    this.#openDeadline?.unref()
+    this.#resumeStrategy?.unref()
   }
 
-  cut(size: number, most: number): void {
-    this.sender.cut(size, most)
+  closeFrameIfOver(size: number, maxBytes: number): void {
+    this.sender.closeFrameIfOver(size, maxBytes)
   }
 
-  atEndOfTick(): void {
-    this.sender.atEndOfTick()
+  flushAtEndOfTick(): void {
+    this.sender.flushAtEndOfTick()
   }
 
-  room(): Promise<void> | undefined {
-    const room = this.sender.room()
-    if (room && this.crowded) {
-      this.sender.ask()
-      if (this.receiver.transport) this.#patience.start()
+  whenWritable(): Promise<void> | undefined {
+    const writable = this.sender.whenWritable()
+    if (writable && this.isCongested) {
+      this.sender.requestAck()
+      if (this.receiver.transport) this.#readDeadline.start()
     }
-    return room
+    return writable
   }
 
-  leaving(): Promise<void> {
-    return this.sender.leaving()
+  whenSent(): Promise<void> {
+    return this.sender.whenSent()
   }
 
-  made(values: number): void {
-    this.receiver.made(values)
+  countDecodedValues(values: number): void {
+    this.receiver.countDecodedValues(values)
   }
 
-  reply(message: string, bytes: readonly Uint8Array[]): number {
+  sendReply(message: string, bytes: readonly Uint8Array[]): number {
     const { bufferedBytes } = this.#limits
-    if (this.sender.owed > MOST_KEPT * bufferedBytes) {
+    if (this.sender.unreadReplyBytes > MAX_BUFFERED_FACTOR * bufferedBytes) {
       throw new LimitError(
         'limit',
-        `${TOO_MANY_REPLIES} (limits.bufferedBytes of their home: ${bufferedBytes})`
+        `${UNREAD_REPLIES_MESSAGE} (limits.bufferedBytes of their home: ${bufferedBytes})`
       )
     }
-    return this.owe(message, bytes)
+    return this.sendRequiredReply(message, bytes)
   }
 
-  owe(message: string, bytes: readonly Uint8Array[]): number {
+  sendRequiredReply(message: string, bytes: readonly Uint8Array[]): number {
     const { sender, receiver } = this
     const { bufferedBytes } = this.#limits
-    const size = sizeOf(bytes)
+    const size = sizeOfRanges(bytes)
     // Nobody is there to read it.
-    if (!receiver.transport && receiver.parting) return sender.frames
-    receiver.replies(message.length + size)
-    const frame = sender.push(message, bytes, size, message.length + size)
-    if (sender.owed <= bufferedBytes) return frame
-    receiver.overflow()
-    if (receiver.transport) this.#patience.start()
-    else if (this.#keepsTooMuch) inMicrotask(() => this.#endAway())
+    if (!receiver.transport && receiver.deferredEnd) return sender.closedFrames
+    receiver.countReplyBytes(message.length + size)
+    const frame = sender.send(message, bytes, size, message.length + size)
+    if (sender.unreadReplyBytes <= bufferedBytes) return frame
+    receiver.applyBackpressure()
+    if (receiver.transport) this.#readDeadline.start()
+    else if (this.#isOverDisconnectedLimit) runInMicrotask(() => this.#endOverDisconnectedLimit())
     return frame
   }
 
   /** Whether more is kept than may be while the peer is away. */
-  get #keepsTooMuch(): boolean {
-    return this.sender.owed + this.listener.weight > MOST_KEPT * this.#limits.bufferedBytes
+  get #isOverDisconnectedLimit(): boolean {
+    return (
+      this.sender.unreadReplyBytes + this.listener.incomingCallBytes >
+      MAX_BUFFERED_FACTOR * this.#limits.bufferedBytes
+    )
   }
 
-  #endAway(): void {
+  #endOverDisconnectedLimit(): void {
     const { bufferedBytes } = this.#limits
     const message = `more replies and calls wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
     this.end({ code: 'limit', message })
@@ -216,74 +228,79 @@ export class Link implements TransportListener, Source, Pulse, Unread {
    * @returns how many frames have left, or may leave yet
    */
   close(reason: Reason): number {
-    const first = !this.#closing
-    this.#closing = reason
+    const first = !this.#closeReason
+    this.#closeReason = reason
     this.receiver.close()
     const { transport } = this.receiver
-    if (first && this.state === 'connecting' && transport && this.sender.waitingForMore) {
-      this.#opening = deadlineIn(OPEN_WITHIN, () => this.close(reason))
-      if (!this.#keepsAlive) this.#opening.unref()
+    if (first && this.state === 'connecting' && transport && this.sender.hasMoreThanHello) {
+      this.#openDeadline = startDeadline(OPEN_BEFORE_CLOSE_TIMEOUT_MS, () => this.close(reason))
+      if (!this.#keepsProcessAlive) this.#openDeadline.unref()
       return Number.POSITIVE_INFINITY
     }
-    const there = transport && this.state !== 'closed'
+    const hasTransport = transport && this.state !== 'closed'
     this.sender.close()
-    this.#leave()
-    if (there) transport.close(reason)
-    else this.#gone!()
-    return this.sender.kept.sent
+    this.#stop()
+    if (hasTransport) transport.close(reason)
+    else this.#resolveTransportClosed!()
+    return this.sender.replayBuffer.sentFrames
   }
 
   /** No transport carries the link any more, and none will. */
-  #leave(): void {
-    this.#stop()
-    this.#opening?.stop()
-    this.#recovery?.stop()
+  #stop(): void {
+    this.#stopTimers()
+    this.#openDeadline?.stop()
+    this.#resumeStrategy?.stop()
     this.state = 'closed'
   }
 
-  opened(): void {
+  onOpen(): void {
     const { state } = this
-    if (state === 'connecting') this.#recovery?.stop(this.transport)
+    if (state === 'connecting') this.#resumeStrategy?.stop(this.transport)
     this.state = 'open'
     this.#heartbeat.start()
-    this.receiver.open(this.transport)
-    this.sender.open(this.transport)
-    this.receiver.relieve()
-    if (this.unread) this.#patience.start()
-    if (this.#closing) this.close(this.#closing)
-    else if (state === 'interrupted') this.listener.resumed()
+    this.receiver.attach(this.transport)
+    this.sender.attach(this.transport)
+    this.receiver.releaseBackpressure()
+    if (this.isBacklogged) this.#readDeadline.start()
+    if (this.#closeReason) this.close(this.#closeReason)
+    else if (state === 'interrupted') this.listener.onResumed()
   }
 
-  received(data: FrameData): void {
-    this.#heartbeat.heard = true
+  onFrame(data: FrameData): void {
+    this.#heartbeat.frameReceived = true
     this.receiver.receive(data)
   }
 
-  closed(reason: Reason): void {
-    this.#stop()
+  onClose(reason: Reason): void {
+    this.#stopTimers()
     const { receiver } = this
-    if ((isRefusal(reason) && receiver.frames === 0) || this.sender.withholds) this.#takeBack()
-    const over = this.#closing || receiver.parting || !isLoss(reason) || !this.#recovery?.lost(this, reason)
-    if (over && (this.#closing || !receiver.behind)) return this.#part(reason)
-    if (over) receiver.end(reason)
-    this.sender.interrupt()
-    receiver.interrupt()
-    if (over || this.state === 'connecting') return
+    if ((isRefusedByServer(reason) && receiver.receivedFrames === 0) || this.sender.awaitsPeerHello)
+      this.#resetUnopened()
+    const ended =
+      this.#closeReason ||
+      receiver.deferredEnd ||
+      !isTransportLoss(reason) ||
+      !this.#resumeStrategy?.onTransportLost(this, reason)
+    if (ended && (this.#closeReason || !receiver.isDeferred)) return this.#finish(reason)
+    if (ended) receiver.end(reason)
+    this.sender.detach()
+    receiver.detach()
+    if (ended || this.state === 'connecting') return
     this.state = 'interrupted'
-    this.listener.interrupted(reason)
-    if (this.#keepsTooMuch) this.#endAway()
+    this.listener.onInterrupted(reason)
+    if (this.#isOverDisconnectedLimit) this.#endOverDisconnectedLimit()
   }
 
   /** The other side did not let this one in, or has no more than its hello: it is as if the transport had never opened. */
-  #takeBack(): void {
+  #resetUnopened(): void {
     this.state = 'connecting'
-    this.sender.kept.takeBack()
+    this.sender.replayBuffer.markAllUnsent()
   }
 
-  #part(reason: Reason): void {
-    this.#leave()
+  #finish(reason: Reason): void {
+    this.#stop()
     this.end(reason)
-    this.#gone!()
+    this.#resolveTransportClosed!()
   }
 
   /** Tells the session that it has ended. */
@@ -292,68 +309,71 @@ export class Link implements TransportListener, Source, Pulse, Unread {
   }
 
   /** The transport is of no use any more. */
-  #giveUp(reason: Reason): void {
-    this.transport.start(DEAF)
+  #abandonTransport(reason: Reason): void {
+    this.transport.start(IGNORE_EVENTS)
     this.transport.close(reason)
-    this.closed(reason)
+    this.onClose(reason)
   }
 
-  trailing(): string | undefined {
-    return this.listener.trailing()
+  takePiggybackMessage(): string | undefined {
+    return this.listener.takePiggybackMessage()
   }
 
-  get peer(): PeerLimits {
-    return this.sender.peer
+  get peerLimits(): PeerLimits {
+    return this.sender.peerLimits
   }
 
-  get acted(): number {
-    return this.receiver.acted
+  get processedFrames(): number {
+    return this.receiver.processedFrames
   }
 
-  get counted(): number {
-    return this.receiver.counted
+  get peerAck(): number {
+    return this.receiver.peerAck
   }
 
   // What the peer leaves unread.
 
-  get crowded(): boolean {
-    return this.sender.held > this.#limits.bufferedBytes / 2
+  get isCongested(): boolean {
+    return this.sender.unackedBytes > this.#limits.bufferedBytes / 2
   }
 
-  get unread(): boolean {
-    return this.receiver.awaitsReader || this.crowded
+  get isBacklogged(): boolean {
+    return this.receiver.isBackpressured || this.isCongested
   }
 
-  get outgoing(): number {
-    return this.transport.outgoing
+  get pendingWriteBytes(): number {
+    return this.transport.pendingWriteBytes
   }
 
-  notRead(ms: number): void {
+  onReadStalled(ms: number): void {
     const message = `the other side has read or acknowledged nothing of what it was sent for ${ms} ms, and too much waits (limits.pauseMs)`
     this.end({ code: 'peer-not-reading', message })
   }
 
   // The heartbeat.
 
-  get stopped(): boolean {
-    return this.receiver.stopped
+  get isReadingPaused(): boolean {
+    return this.receiver.isReadingPaused
   }
 
-  get arrived(): number | undefined {
-    return this.transport.arrived
+  get bytesReceived(): number | undefined {
+    return this.transport.bytesReceived
   }
 
-  ask(): void {
-    this.receiver.tell(true)
+  requestAck(): void {
+    this.receiver.sendAck(true)
   }
 
-  lost(ms: number): void {
-    this.#giveUp({ code: 'connection-lost', message: `nothing came from the other side for ${ms} ms` })
+  onPeerSilent(ms: number): void {
+    this.#abandonTransport({
+      code: 'connection-lost',
+      message: `nothing came from the other side for ${ms} ms`
+    })
   }
 
-  #stop(): void {
+  #stopTimers(): void {
     this.#heartbeat.stop()
-    this.#patience.stop()
+    this.#readDeadline.stop()
     this.receiver.stop()
   }
 }

@@ -4,178 +4,179 @@
 // and does not acknowledge the replies is not acted on, until it does: its frames wait as they came, and only the count
 // at their beginning is read. What it sent before its end is acted on before that.
 
-import { ProtocolError, type Reason, reasonOf } from '../errors.js'
-import { type Frame, type FrameData, parseCount, parseFrame } from '../protocol/frame.js'
-import { type Limits, maxPayload } from '../protocol/limits.js'
+import { ProtocolError, type Reason, reasonForError } from '../errors.js'
+import { type Frame, type FrameData, parseAck, parseFrame } from '../protocol/frame.js'
+import { type Limits, maxPayloadBytes } from '../protocol/limits.js'
 import { formatMessage, type Trace } from '../protocol/trace.js'
-import { ROOM, type Transport } from '../transport/transport.js'
+import { HIGH_WATER_MARK_BYTES, type Transport } from '../transport/transport.js'
 import { clock, type Timer, unref } from '../util/clock.js'
 import { Queue } from '../util/queue.js'
-import { inALaterTurn } from '../util/scheduler.js'
-import { Slice } from '../util/time-slice.js'
+import { yieldToEventLoop } from '../util/scheduler.js'
+import { TimeSlice } from '../util/time-slice.js'
 import type { Sender } from './sender.js'
 
 /** What a receiver delivers to: the session. */
-export interface Recipient {
+export interface FrameProcessor {
   /**
    * Acts on the messages of a frame, in order, beginning with number `from`, as long as it `mayGoOn`. Never throws.
    *
    * @returns the number of the first message not acted on
    */
-  receive(frame: Frame, from: number): number
+  processMessages(frame: Frame, from: number): number
   /** The peer has received that many of our frames. */
-  acknowledged(frames: number): void
+  onAcknowledged(frames: number): void
   end(reason: Reason): void
 }
 
 /** How long the count of received frames waits for a frame to ride on, in ms; and how many of them, and bytes, do. */
-const COUNT_AFTER = 250
-const COUNT_FRAMES = 32
-const COUNT_BYTES = 256 << 10
+const ACK_DELAY_MS = 250
+const ACK_AFTER_FRAMES = 32
+const ACK_AFTER_BYTES = 256 << 10
 /** What a frame that waits takes up beside its text, in bytes: a peer may send any number of small ones. */
-const ENTRY = 24
+const ENTRY_OVERHEAD_BYTES = 24
 
-export class Receiver {
-  frames = 0
+export class ReceivedReferencesHolder {
+  receivedFrames = 0
   /** Of these, those that were acted on. */
-  acted = 0
-  bytes = 0
+  processedFrames = 0
+  receivedBytes = 0
   /** The count of our frames that the peer told last. */
-  counted = 0
+  peerAck = 0
   /** The frame that is being acted on, up to which message. */
-  #current: Frame | undefined
-  #actedTo = 0
+  #currentFrame: Frame | undefined
+  #nextMessage = 0
   /** Frames that have come and wait, as they came; and their bytes. */
-  readonly #waiting = new Queue<FrameData>()
-  #waitingBytes = 0
+  readonly #queuedFrames = new Queue<FrameData>()
+  #queuedFrameBytes = 0
   /** How much may wait before no more is read. */
-  readonly #most: number
+  readonly #maxQueuedBytes: number
   /** Whether they wait for the peer to read its replies; else for their turn: `#behind` with the next slice. */
-  #paused = false
-  #behind = false
+  #backpressured = false
+  #deferred = false
   /** Whether the transport is not read from. */
-  #stopped = false
-  readonly #slice = new Slice()
+  #readingPaused = false
+  readonly #timeSlice = new TimeSlice()
   /** Bytes of frames acted on since the count alone was told. */
-  #untold = 0
-  #countTimer: Timer | undefined
+  #bytesToAck = 0
+  #ackTimer: Timer | undefined
   /** What the session ends for when all that came before has been acted on: what comes after it is not heard. */
-  parting: Reason | undefined
+  deferredEnd: Reason | undefined
   #closed = false
 
   constructor(
     /** What frames come from; undefined while another one is awaited. */
     public transport: Transport | undefined,
-    private readonly listener: Recipient,
+    private readonly processor: FrameProcessor,
     private readonly sender: Sender,
     private readonly limits: Limits,
     private readonly trace: Trace | undefined
   ) {
     // A frame of the largest has to fit, and all that a peer of the same limits keeps: its count may be at the end of that.
-    this.#most = Math.max(limits.bufferedBytes, maxPayload(limits))
+    this.#maxQueuedBytes = Math.max(limits.bufferedBytes, maxPayloadBytes(limits))
   }
 
   /** Whether nothing more is acted on until the peer reads its replies, or its turn comes. */
-  get paused(): boolean {
-    return this.#paused || this.#behind
+  get isPostponed(): boolean {
+    return this.#backpressured || this.#deferred
   }
 
   /** Whether it is the peer that has to read before anything more is acted on. */
-  get awaitsReader(): boolean {
-    return this.#paused
+  get isBackpressured(): boolean {
+    return this.#backpressured
   }
 
   /** Whether the transport is not read from: silence says nothing then. */
-  get stopped(): boolean {
-    return this.#stopped
+  get isReadingPaused(): boolean {
+    return this.#readingPaused
   }
 
   /** Whether what came waits for nothing but its turn. */
-  get behind(): boolean {
-    return this.#behind && !this.#paused
+  get isDeferred(): boolean {
+    return this.#deferred && !this.#backpressured
   }
 
   /** Whether the session is to act on one more message now. */
-  get mayGoOn(): boolean {
-    return !this.#paused && !this.#closed && this.#slice.lasts
+  get mayContinue(): boolean {
+    return !this.#backpressured && !this.#closed && this.#timeSlice.hasTimeLeft
   }
 
   /** Frames come from there now. */
-  open(transport: Transport): void {
+  attach(transport: Transport): void {
     this.transport = transport
-    this.#stopped = false
-    this.#restrain()
+    this.#readingPaused = false
+    this.#updateReading()
   }
 
   /** No frames come until there is another transport. */
-  interrupt(): void {
+  detach(): void {
     this.transport = undefined
   }
 
   /** Nothing is heard any more, or acted on. */
   close(): void {
     this.#closed = true
-    if (this.#stopped) this.transport?.resume()
-    this.#waiting.clear()
-    this.#current = undefined
+    if (this.#readingPaused) this.transport?.resume()
+    this.#queuedFrames.clear()
+    this.#currentFrame = undefined
   }
 
   /** What waits, in bytes: the frames, or what they take up beside their text, whichever is more. */
-  get #waits(): number {
-    return Math.max(this.#waitingBytes, this.#waiting.size * ENTRY)
+  get #queuedBytes(): number {
+    return Math.max(this.#queuedFrameBytes, this.#queuedFrames.size * ENTRY_OVERHEAD_BYTES)
   }
 
   /** Reads from the transport, or not. */
-  #restrain(): void {
-    const stop = this.#behind || this.#waits > this.#most
-    if (stop === this.#stopped || this.#closed) return
-    this.#stopped = stop
-    if (stop) this.transport?.pause()
+  #updateReading(): void {
+    const pauses = this.#deferred || this.#queuedBytes > this.#maxQueuedBytes
+    if (pauses === this.#readingPaused || this.#closed) return
+    this.#readingPaused = pauses
+    if (pauses) this.transport?.pause()
     else this.transport?.resume()
   }
 
   /** The session ends: when all that came before has been acted on, or now where that waits for the peer to read. */
   end(reason: Reason): void {
-    if (this.behind) this.parting ??= reason
-    else this.listener.end(reason)
+    if (this.isDeferred) this.deferredEnd ??= reason
+    else this.processor.end(reason)
   }
 
   receive(data: FrameData): void {
-    this.bytes += data.length
-    if (this.parting || this.#closed) return
-    const atOnce = !this.paused && !this.#current
+    this.receivedBytes += data.length
+    if (this.deferredEnd || this.#closed) return
+    const isIdle = !this.isPostponed && !this.#currentFrame
     try {
-      if (atOnce) this.#receive(data)
-      else this.#keep(data)
+      if (isIdle) this.#processNow(data)
+      else this.#enqueue(data)
     } catch (error) {
-      this.end(reasonOf(error))
+      this.end(reasonForError(error))
     }
   }
 
   /** A frame that nothing is before. */
-  #receive(data: FrameData): void {
-    this.#slice.begin(data.length)
+  #processNow(data: FrameData): void {
+    this.#timeSlice.start(data.length)
     const frame = this.#parse(data)
-    this.#count(frame)
-    if (frame.alone) return this.listener.acknowledged(frame.received)
-    this.frames++
-    this.#current = frame
-    this.#act()
+    this.#handleAck(frame)
+    if (frame.isAckOnly) return this.processor.onAcknowledged(frame.ack)
+    this.receivedFrames++
+    this.#currentFrame = frame
+    this.#processFrames()
   }
 
   /** A frame that waits. */
-  #keep(data: FrameData): void {
-    const count = parseCount(data)
-    this.#count(count)
-    if (!count.alone) {
-      this.frames++
-      this.#waiting.push(data)
-      this.#waitingBytes += data.length
+  #enqueue(data: FrameData): void {
+    const ack = parseAck(data)
+    this.#handleAck(ack)
+    if (!ack.isAckOnly) {
+      this.receivedFrames++
+      this.#queuedFrames.push(data)
+      this.#queuedFrameBytes += data.length
       // Where reading cannot be stopped, or what was on its way comes all the same.
-      if (this.#waits > 2 * this.#most + ROOM) throw tooMuch(this.#waits)
-      this.#restrain()
+      if (this.#queuedBytes > 2 * this.#maxQueuedBytes + HIGH_WATER_MARK_BYTES)
+        throw tooManyBytesError(this.#queuedBytes)
+      this.#updateReading()
     }
-    this.relieve()
+    this.releaseBackpressure()
   }
 
   #parse(data: FrameData): Frame {
@@ -185,124 +186,128 @@ export class Receiver {
   }
 
   /** What a frame says of the frames that went the other way. */
-  #count({ received, asks }: Pick<Frame, 'received' | 'asks'>): void {
-    const { sent } = this.sender.kept
-    if (received > sent || received < this.counted) {
-      throw new ProtocolError(`a count of ${received} frames, of ${sent} sent`)
+  #handleAck({ ack, requestsAck }: Pick<Frame, 'ack' | 'requestsAck'>): void {
+    const { sentFrames } = this.sender.replayBuffer
+    if (ack > sentFrames || ack < this.peerAck) {
+      throw new ProtocolError(`a count of ${ack} frames, of ${sentFrames} sent`)
     }
-    this.counted = received
-    this.sender.acknowledge(received)
-    if (asks) this.tell(false)
+    this.peerAck = ack
+    this.sender.acknowledge(ack)
+    if (requestsAck) this.sendAck(false)
   }
 
   /** The next frame that waits. A bad one ends the session. */
-  #next(): Frame | undefined {
-    const data = this.#waiting.shift()
+  #dequeue(): Frame | undefined {
+    const data = this.#queuedFrames.shift()
     if (data === undefined) return undefined
-    this.#waitingBytes -= data.length
+    this.#queuedFrameBytes -= data.length
     try {
-      this.#current = this.#parse(data)
+      this.#currentFrame = this.#parse(data)
     } catch (error) {
-      this.listener.end(reasonOf(error))
+      this.processor.end(reasonForError(error))
     }
-    return this.#current
+    return this.#currentFrame
   }
 
   /** Acts on the frames that have come, as long as the peer reads its replies, and for no longer than a slice. */
-  #act(): void {
-    while (!this.#paused) {
-      const frame = this.#current ?? this.#next()
+  #processFrames(): void {
+    while (!this.#backpressured) {
+      const frame = this.#currentFrame ?? this.#dequeue()
       if (!frame) break
-      const { received, messages, size } = frame
+      const { ack, messages, sizeBytes } = frame
       this.sender.cork(messages.length)
       // Much that came in one go causes much that can leave in one go: also what its promises cause.
-      if (messages.length > 1) this.sender.atEndOfTick()
-      this.#slice.take(size)
-      this.#actedTo = this.listener.receive(frame, this.#actedTo)
-      if (this.#actedTo < messages.length) break
-      this.#actedTo = 0
-      this.#current = undefined
-      this.acted++
-      this.#untold += size
+      if (messages.length > 1) this.sender.flushAtEndOfTick()
+      this.#timeSlice.startFrame(sizeBytes)
+      this.#nextMessage = this.processor.processMessages(frame, this.#nextMessage)
+      if (this.#nextMessage < messages.length) break
+      this.#nextMessage = 0
+      this.#currentFrame = undefined
+      this.processedFrames++
+      this.#bytesToAck += sizeBytes
       // Only now: messages of this very frame may build on answers that its count says have arrived.
-      this.listener.acknowledged(received)
-      if (messages.length > 0) this.#owe()
+      this.processor.onAcknowledged(ack)
+      if (messages.length > 0) this.#scheduleAck()
     }
     this.sender.uncork()
     if (this.#closed) return
-    if (this.acted >= this.sender.told + COUNT_FRAMES || this.#untold >= COUNT_BYTES) this.tell(false)
-    if ((this.#current || this.#waiting.size > 0) && !this.#paused) this.#fallBehind()
-    else if (this.#behind) this.#catchUp()
+    if (
+      this.processedFrames >= this.sender.lastAckSent + ACK_AFTER_FRAMES ||
+      this.#bytesToAck >= ACK_AFTER_BYTES
+    )
+      this.sendAck(false)
+    if ((this.#currentFrame || this.#queuedFrames.size > 0) && !this.#backpressured) this.#defer()
+    else if (this.#deferred) this.#endDeferral()
   }
 
   /** The rest waits for another turn of the event loop, and what is still to come for the rest. */
-  #fallBehind(): void {
-    this.#behind = true
-    this.#restrain()
-    inALaterTurn(() => {
-      this.#slice.goOn()
-      if (!this.#closed) this.#act()
+  #defer(): void {
+    this.#deferred = true
+    this.#updateReading()
+    yieldToEventLoop(() => {
+      this.#timeSlice.restart()
+      if (!this.#closed) this.#processFrames()
     })
   }
 
-  #catchUp(): void {
-    this.#behind = false
-    this.#restrain()
-    if (this.parting) this.listener.end(this.parting)
+  #endDeferral(): void {
+    this.#deferred = false
+    this.#updateReading()
+    if (this.deferredEnd) this.processor.end(this.deferredEnd)
   }
 
   // The count that the peer is owed.
 
   /** It goes with the next frame, or alone when none comes soon. */
-  #owe(): void {
-    if (this.#countTimer !== undefined) return
-    this.#countTimer = clock.setTimeout(() => {
-      this.#countTimer = undefined
-      if (this.acted > this.sender.told) this.tell(false)
-    }, COUNT_AFTER)
-    unref(this.#countTimer)
+  #scheduleAck(): void {
+    if (this.#ackTimer !== undefined) return
+    this.#ackTimer = clock.setTimeout(() => {
+      this.#ackTimer = undefined
+      if (this.processedFrames > this.sender.lastAckSent) this.sendAck(false)
+    }, ACK_DELAY_MS)
+    unref(this.#ackTimer)
   }
 
-  tell(asks: boolean): void {
-    this.#untold = 0
-    this.sender.tell(asks)
+  sendAck(requestsAck: boolean): void {
+    this.#bytesToAck = 0
+    this.sender.sendAck(requestsAck)
   }
 
   // A peer that does not read.
 
   /** So many bytes of a reply are about to be sent. */
-  replies(bytes: number): void {
-    this.#slice.count(bytes)
+  countReplyBytes(bytes: number): void {
+    this.#timeSlice.countReply(bytes)
   }
 
   /** So many values of a message were made. */
-  made(values: number): void {
-    this.#slice.countValues(values)
+  countDecodedValues(values: number): void {
+    this.#timeSlice.countValues(values)
   }
 
   /** More replies wait for the peer than are to be kept for it: it is not acted on until it has read of them. */
-  overflow(): void {
-    if (this.#paused) return
-    this.#paused = true
-    this.sender.ask()
+  applyBackpressure(): void {
+    if (this.#backpressured) return
+    this.#backpressured = true
+    this.sender.requestAck()
   }
 
   /** The peer has read of its replies: if that is enough, it is acted on again. */
-  relieve(): void {
-    if (!this.#paused || this.sender.owed > this.limits.bufferedBytes / 2) return
-    this.#paused = false
+  releaseBackpressure(): void {
+    if (!this.#backpressured || this.sender.unreadReplyBytes > this.limits.bufferedBytes / 2) return
+    this.#backpressured = false
     /* c8 ignore next: whether its turn has come by then is a matter of time. */
-    if (this.#behind) return
-    this.#slice.goOn()
-    this.#act()
-    this.#restrain()
+    if (this.#deferred) return
+    this.#timeSlice.restart()
+    this.#processFrames()
+    this.#updateReading()
   }
 
   stop(): void {
-    clock.clearTimeout(this.#countTimer)
-    this.#countTimer = undefined
+    clock.clearTimeout(this.#ackTimer)
+    this.#ackTimer = undefined
   }
 }
 
-const tooMuch = (bytes: number) =>
+const tooManyBytesError = (bytes: number) =>
   new ProtocolError(`${bytes} bytes of frames while this side could not act on them`, 'limit')

@@ -1,37 +1,37 @@
 // How the messages of a session leave, whatever becomes of the transports below.
 import type { PeerLimits } from './messages.js'
 
-export interface Channel {
+export interface OutboundChannel {
   /**
    * @returns the number of the frame the message is in
    * @throws LimitError for more than the peer takes; nothing is sent then
    */
-  push(message: string, bytes: readonly Uint8Array[]): number
+  send(message: string, bytes: readonly Uint8Array[]): number
   /** The same for a call. No more of them may wait than a limit says for a peer that is away, or does not read. */
-  call(message: string, bytes: readonly Uint8Array[]): number
+  sendCall(message: string, bytes: readonly Uint8Array[]): number
   /** The same for what is owed to the peer: it is not acted on while it leaves too much of that unread. */
-  owe(message: string, bytes: readonly Uint8Array[]): number
+  sendRequiredReply(message: string, bytes: readonly Uint8Array[]): number
   /** The same, where something small can be said instead. @throws LimitError where far too much waits already */
-  reply(message: string, bytes: readonly Uint8Array[]): number
+  sendReply(message: string, bytes: readonly Uint8Array[]): number
   /** The place in its frame of the message that was sent last. */
-  readonly place: number
+  readonly lastMessageIndex: number
   /** Whether a transport was handed the frame of that number. */
-  left(frame: number): boolean
+  isFrameSent(frame: number): boolean
   /** Withdraws a message of a frame that has not left; `instead` stands in its place. */
-  withdraw(frame: number, place: number, instead?: string): void
+  withdraw(frame: number, index: number, replacement?: string): void
   /** Resolves when what was sent has left for the peer. */
-  leaving(): Promise<void>
+  whenSent(): Promise<void>
   /** The same, but undefined when there is room for more now. */
-  room(): Promise<void> | undefined
+  whenWritable(): Promise<void> | undefined
 }
 
 /** How what flows leaves. */
-export interface FlowChannel extends Channel {
-  readonly peer: PeerLimits
+export interface FlowChannel extends OutboundChannel {
+  readonly peerLimits: PeerLimits
   /** So many values of a message of the peer's were made: that takes a while. */
-  made(values: number): void
+  countDecodedValues(values: number): void
   /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
-  cut(size: number, most: number): void
+  closeFrameIfOver(size: number, most: number): void
   /** Sees to it that what waits leaves at the end of this tick. */
-  atEndOfTick(): void
+  flushAtEndOfTick(): void
 }

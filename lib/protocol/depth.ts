@@ -1,30 +1,30 @@
 // How deep JSON is nested, told by its text or by what was made of it: whichever takes less.
 
 /** Of a longer text its depth is told before it is parsed, in characters. */
-export const LONG = 3 << 19
+export const LONG_TEXT_CHARACTERS = 3 << 19
 
-export function isDeeper(value: object, levels: number): boolean {
+export function isValueDeeper(value: object, levels: number): boolean {
   if (levels === 0) return true
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++)
-      if (isObject(value[i]) && isDeeper(value[i], levels - 1)) return true
+      if (isObject(value[i]) && isValueDeeper(value[i], levels - 1)) return true
     return false
   }
   for (const name in value) {
     const item = (value as Record<string, unknown>)[name]
-    if (isObject(item) && isDeeper(item, levels - 1)) return true
+    if (isObject(item) && isValueDeeper(item, levels - 1)) return true
   }
   return false
 }
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
-export function isWrittenDeeper(json: string, levels: number): boolean {
+export function isTextDeeper(json: string, levels: number): boolean {
   let level = 0
   for (let i = 0; i < json.length; i++) {
     const char = json.charCodeAt(i)
     if (char === QUOTE) {
-      i = endOfString(json, i)
+      i = findStringEnd(json, i)
       if (i === -1) return false
     } else if (char === OPEN_BRACKET || char === OPEN_BRACE) {
       if (++level > levels) return true
@@ -36,7 +36,7 @@ export function isWrittenDeeper(json: string, levels: number): boolean {
 const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
 
 /** The place of the quote that ends the string that begins at `start`; -1 when none does. */
-export function endOfString(json: string, start: number): number {
+export function findStringEnd(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
     let escapes = end
     while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--

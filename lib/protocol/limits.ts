@@ -108,10 +108,10 @@ export interface Limits {
 }
 
 /** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
-export const maxPayload = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
+export const maxPayloadBytes = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
 
 /** How often `bufferedBytes` may be kept for a peer that calls and does not read, or whose calls wait. */
-export const MOST_KEPT = 2
+export const MAX_BUFFERED_FACTOR = 2
 
 export const DEFAULT_LIMITS = {
   jsonBytes: 4 << 20,

@@ -1,6 +1,6 @@
 // The closed union of messages, and how each is written. The first message of a side's first frame is its hello.
-import type { RefusalCode } from '../errors.js'
-import type { Path } from './path.js'
+import type { RejectionCode } from '../errors.js'
+import type { MemberPath } from './path.js'
 
 /** Version of the protocol: both sides must speak the same. */
 export const VERSION = 1
@@ -23,13 +23,13 @@ export const Op = {
   oneway: 14,
   obtain: 15,
   iterate: 16,
-  drive: 17,
+  streamCall: 17,
   cancel: 18,
   pull: 19,
   items: 20,
   ended: 21,
-  again: 22,
-  keyed: 23,
+  retry: 22,
+  idempotent: 23,
   traced: 30
 } as const
 
@@ -37,12 +37,12 @@ export const Op = {
  * Whose table a number means: in `target` and in references home the receiver's exports (0 is its root),
  * in references given the sender's. A negative target is the receiver's answer to the sender's call of that number.
  */
-export type Target = number
+export type TargetId = number
 /** `[kind, path, path, …]`: the values at these paths, one or more, are of that kind. */
-export type Group = readonly [kind: Kind, ...paths: (readonly (string | number)[])[]]
-export type Kind = string | readonly ['custom', string]
+export type Annotation = readonly [kind: TypeTag, ...paths: (readonly (string | number)[])[]]
+export type TypeTag = string | readonly ['custom', string]
 /** Arguments or a value in plain JSON, and which places in it stand for something else. */
-export type Groups = readonly Group[]
+export type Annotations = readonly Annotation[]
 
 /** The limits a side tells in its hello, so that the other can refuse a call instead of losing the session. */
 export interface PeerLimits {
@@ -56,10 +56,10 @@ export type Operation =
   | readonly [
       op: typeof Op.call | typeof Op.construct,
       id: number,
-      target: Target,
-      path: Path,
+      target: TargetId,
+      path: MemberPath,
       args: unknown[],
-      groups?: Groups
+      groups?: Annotations
     ]
   | readonly [
       op:
@@ -71,26 +71,26 @@ export type Operation =
         | typeof Op.obtain
         | typeof Op.iterate,
       id: number,
-      target: Target,
-      path: Path
+      target: TargetId,
+      path: MemberPath
     ]
   | readonly [
-      op: typeof Op.set | typeof Op.drive,
+      op: typeof Op.set | typeof Op.streamCall,
       id: number,
-      target: Target,
-      path: Path,
+      target: TargetId,
+      path: MemberPath,
       value: unknown,
-      groups?: Groups
+      groups?: Annotations
     ]
-  | OneWay
+  | OneWayCall
 /** A call without a number, for no answer comes of it. */
-export type OneWay = readonly [
+export type OneWayCall = readonly [
   op: typeof Op.oneway,
   none: 0,
-  target: Target,
-  path: Path,
+  target: TargetId,
+  path: MemberPath,
   args: unknown[],
-  groups?: Groups
+  groups?: Annotations
 ]
 export type OperationCode = Operation[0]
 
@@ -107,20 +107,20 @@ export const OPERATIONS: ReadonlySet<unknown> = new Set([
   Op.oneway,
   Op.obtain,
   Op.iterate,
-  Op.drive
+  Op.streamCall
 ])
 /** What may be carried out again, if its home says so. */
-export const REPEATABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
+export const RETRYABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
 
 /** An operation, after the span that it was made in. */
-export type Traced = readonly [op: typeof Op.traced, traceparent: string, ...operation: Operation]
+export type TracedOperation = readonly [op: typeof Op.traced, traceparent: string, ...operation: Operation]
 
 /** The value, or the error, that a call ended with; without a value it is `undefined`. */
 export type Reply = readonly [
   op: typeof Op.result | typeof Op.error,
   id: number,
   value?: unknown,
-  groups?: Groups
+  groups?: Annotations
 ]
 
 /** A server that would resume the session says with what token, and how long after a loss, in ms. */
@@ -129,48 +129,52 @@ export type Hello = readonly [
   version: number,
   limits: PeerLimits,
   token?: string,
-  goodFor?: number
+  resumeWindowMs?: number
 ]
 
 /** An operation that may have been carried out before, in a session that was lost. */
-export type Again = readonly [op: typeof Op.again, ...operation: Operation]
+export type RetriedOperation = readonly [op: typeof Op.retry, ...operation: Operation]
 
 /** A call or construction from the root that is to run once, whoever of its maker's sessions makes it. */
-export type Keyed = readonly [op: typeof Op.keyed, key: string, ...operation: Operation | Again | Traced]
+export type IdempotentOperation = readonly [
+  op: typeof Op.idempotent,
+  key: string,
+  ...operation: Operation | RetriedOperation | TracedOperation
+]
 
 export type Message =
   | Hello
   | Operation
-  | Again
-  | Traced
-  | Keyed
+  | RetriedOperation
+  | TracedOperation
+  | IdempotentOperation
   | readonly [op: typeof Op.ping, id: number]
   | Reply
-  | readonly [op: typeof Op.refused, id: number, code: RefusalCode, text: string]
+  | readonly [op: typeof Op.refused, id: number, code: RejectionCode, text: string]
   | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
   | Cancel
-  | Flowing
+  | StreamMessage
 /** The call is not waited for any more: its caller's signal aborted, for that reason, or its time is over. */
-export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Groups]
+export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Annotations]
 /** What crosses for a reference with a flow of its own. */
-export type Flowing =
+export type StreamMessage =
   /**
    * So many items of the receiver's iterator are consumed. With `window` so many that are not may be sent from now on;
    * where none are consumed, reading begins anew.
    */
   | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
   /** The next items of the sender's iterator; with `ask` a `pull` is due when the last of them has been read. */
-  | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Groups]
+  | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Annotations]
   /**
    * How the sender's iterator ended, its promise settled (`ok`: 1 well, 0 with an error), or its signal aborted (0); or
    * that nobody can abort that any more (1).
    */
-  | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Groups]
+  | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Annotations]
 
 /** What each side has to take, in bytes: no hello may say less. */
-export const LEAST_FRAME = 4096
+export const MIN_FRAME_BYTES = 4096
 /** How much a refusal says, in characters: it fits into the least frame, however they are escaped. */
-const REFUSAL_TEXT = 600
+const MAX_REJECTION_CHARACTERS = 600
 
 /** A name that is its own JSON between quotes. */
 const PLAIN_NAME = /^[\w$]+$/
@@ -179,8 +183,8 @@ const PLAIN_NAME = /^[\w$]+$/
 export function formatOperation(
   op: OperationCode,
   id: number,
-  target: Target,
-  path: Path,
+  target: TargetId,
+  path: MemberPath,
   payload?: string
 ): string {
   const name = typeof path === 'string' && PLAIN_NAME.test(path) ? `"${path}"` : JSON.stringify(path)
@@ -192,24 +196,24 @@ export function formatOperation(
 export const formatTraced = (traceparent: string, operation: string): string =>
   `[${Op.traced},"${traceparent}",${operation.slice(1)}`
 
-export const formatAgain = (operation: string): string => `[${Op.again},${operation.slice(1)}`
+export const formatRetry = (operation: string): string => `[${Op.retry},${operation.slice(1)}`
 
 /** An operation, already formatted, with its key. */
-export const formatKeyed = (key: string, operation: string): string =>
-  `[${Op.keyed},${JSON.stringify(key)},${operation.slice(1)}`
+export const formatIdempotent = (key: string, operation: string): string =>
+  `[${Op.idempotent},${JSON.stringify(key)},${operation.slice(1)}`
 
 export const formatHello = (
   { jsonBytes, frameBytes, depth, values }: PeerLimits,
-  { token, goodFor }: { readonly token?: string | undefined; readonly goodFor?: number } = {}
+  { token, resumeWindowMs }: { readonly token?: string | undefined; readonly resumeWindowMs?: number } = {}
 ): string => {
   const head = `[${Op.hello},${VERSION},{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values}}`
-  return token === undefined ? `${head}]` : `${head},"${token}",${goodFor}]`
+  return token === undefined ? `${head}]` : `${head},"${token}",${resumeWindowMs}]`
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
-export const formatRelease = (idsAndReceipts: readonly number[]): string =>
-  `[${Op.release},${idsAndReceipts.join(',')}]`
-export const formatRefused = (id: number, code: RefusalCode, text: string): string =>
-  JSON.stringify([Op.refused, id, code, text.slice(0, REFUSAL_TEXT)])
+export const formatRelease = (idsAndCounts: readonly number[]): string =>
+  `[${Op.release},${idsAndCounts.join(',')}]`
+export const formatRejection = (id: number, code: RejectionCode, text: string): string =>
+  JSON.stringify([Op.refused, id, code, text.slice(0, MAX_REJECTION_CHARACTERS)])
 
 export const formatCancel = (id: number, reason?: string): string =>
   reason === undefined ? `[${Op.cancel},${id}]` : `[${Op.cancel},${id},${reason}]`

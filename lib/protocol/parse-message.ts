@@ -1,15 +1,15 @@
 // The only parser of a message: what comes from a peer is of the protocol, or ends the session.
 
-import { isRefusalCode, ProtocolError, tooManyValues } from '../errors.js'
+import { isRejectionCode, ProtocolError, tooManyValues } from '../errors.js'
 import {
-  type Groups,
-  LEAST_FRAME,
+  type Annotations,
   type Message,
+  MIN_FRAME_BYTES,
   MOST_TABLES,
   OPERATIONS,
   Op,
   type PeerLimits,
-  REPEATABLE
+  RETRYABLE
 } from './messages.js'
 
 /** Version 00 of https://www.w3.org/TR/trace-context: trace, span and flags; an id of zeros is none. */
@@ -18,12 +18,12 @@ export const isTraceparent = (text: unknown): text is string =>
   typeof text === 'string' && TRACEPARENT.test(text)
 
 /** @throws ProtocolError when `raw` is not a message of the protocol, or has more than that many values in groups. */
-export function parseMessage(raw: unknown, values = Number.POSITIVE_INFINITY): Message {
-  if (Array.isArray(raw) && wellFormed(raw, values)) return raw as unknown as Message
+export function parseMessage(raw: unknown, maxValues = Number.POSITIVE_INFINITY): Message {
+  if (Array.isArray(raw) && isWellFormed(raw, maxValues)) return raw as unknown as Message
   throw new ProtocolError('a message that is not of the protocol')
 }
 
-function wellFormed(m: unknown[], values: number): boolean {
+function isWellFormed(m: unknown[], values: number): boolean {
   switch (m[0]) {
     case Op.call:
     case Op.construct:
@@ -31,8 +31,8 @@ function wellFormed(m: unknown[], values: number): boolean {
     case Op.oneway:
       return isOperation(m, 6, m[1] === 0) && isArguments(m[4], m[5], values)
     case Op.set:
-    case Op.drive:
-      return isOperation(m, 6) && m.length >= 5 && isGroups(m[5], values)
+    case Op.streamCall:
+      return isOperation(m, 6) && m.length >= 5 && isAnnotations(m[5], values)
     case Op.get:
     case Op.has:
     case Op.delete:
@@ -42,95 +42,96 @@ function wellFormed(m: unknown[], values: number): boolean {
     case Op.iterate:
       return isOperation(m, 4)
     case Op.traced:
-      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && wellFormed(m.slice(2), values)
+      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && isWellFormed(m.slice(2), values)
     case Op.result:
     case Op.error:
-      return m.length <= 4 && isId(m[1]) && isGroups(m[3], values)
+      return m.length <= 4 && isId(m[1]) && isAnnotations(m[3], values)
     case Op.refused:
-      return m.length === 4 && isId(m[1]) && isRefusalCode(m[2]) && typeof m[3] === 'string'
+      return m.length === 4 && isId(m[1]) && isRejectionCode(m[2]) && typeof m[3] === 'string'
     case Op.release:
-      return m.length >= 3 && m.length % 2 === 1 && m.every(isPartOfRelease)
+      return m.length >= 3 && m.length % 2 === 1 && m.every(isReleasePart)
     case Op.cancel:
-      return m.length <= 4 && isId(m[1]) && isGroups(m[3], values)
+      return m.length <= 4 && isId(m[1]) && isAnnotations(m[3], values)
     case Op.pull:
       return m.length <= 4 && isId(m[1]) && isCount(m[2]) && (m.length < 4 || isId(m[3]))
     case Op.items:
       return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isArguments(m[3], m[4], values)
     case Op.ended:
-      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isGroups(m[4], values)
+      return m.length <= 5 && isId(m[1]) && isFlag(m[2]) && isAnnotations(m[4], values)
     case Op.ping:
       return m.length === 2 && isId(m[1])
-    case Op.again:
-      return REPEATABLE.has(m[1]) && wellFormed(m.slice(1), values)
-    case Op.keyed:
-      return isKey(m[1]) && isKeyable(m.slice(2), values)
+    case Op.retry:
+      return RETRYABLE.has(m[1]) && isWellFormed(m.slice(1), values)
+    case Op.idempotent:
+      return isIdempotencyKey(m[1]) && isIdempotentOperation(m.slice(2), values)
     case Op.hello:
-      return m.length >= 3 && isId(m[1]) && isLimits(m[2]) && (m.length === 3 || isResumable(m))
+      return m.length >= 3 && isId(m[1]) && isPeerLimits(m[2]) && (m.length === 3 || hasResumeOffer(m))
     default:
       return false
   }
 }
 
-function isKeyable(m: unknown[], values: number): boolean {
-  const [op, , target] = m[0] === Op.again ? m.slice(1) : m[0] === Op.traced ? m.slice(2) : m
-  return (op === Op.call || op === Op.construct) && target === 0 && wellFormed(m, values)
+function isIdempotentOperation(m: unknown[], values: number): boolean {
+  const [op, , target] = m[0] === Op.retry ? m.slice(1) : m[0] === Op.traced ? m.slice(2) : m
+  return (op === Op.call || op === Op.construct) && target === 0 && isWellFormed(m, values)
 }
-export const isKey = (key: unknown): key is string =>
+export const isIdempotencyKey = (key: unknown): key is string =>
   typeof key === 'string' && key.length > 0 && key.length <= 200
 /** What proves that a socket is of a session: nothing that could be read as more. */
-const isResumable = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
+const hasResumeOffer = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
 const isToken = (token: unknown): token is string => typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
 /** Its code, then pairs of an id and of how often that was given: at least once. */
-const isPartOfRelease = (n: unknown, i: number) => (i > 0 && i % 2 === 0 ? isId(n) : isCount(n))
+const isReleasePart = (n: unknown, i: number) => (i > 0 && i % 2 === 0 ? isId(n) : isCount(n))
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1
 /** @throws ProtocolError for more values than that: to look at them all would take long */
-function isGroups(groups: unknown, values: number): boolean {
-  if (groups === undefined) return true
-  if (!Array.isArray(groups)) return false
+function isAnnotations(annotations: unknown, maxValues: number): boolean {
+  if (annotations === undefined) return true
+  if (!Array.isArray(annotations)) return false
   let count = 0
   let tables = 0
-  for (const group of groups) {
-    if (!Array.isArray(group) || group.length < 2) return false
-    if (group[0] === 't') tables += group.length - 1
-    else count += group.length - 1
-    if (count > values) throw tooManyValues(values)
+  for (const annotation of annotations) {
+    if (!Array.isArray(annotation) || annotation.length < 2) return false
+    if (annotation[0] === 't') tables += annotation.length - 1
+    else count += annotation.length - 1
+    if (count > maxValues) throw tooManyValues(maxValues)
     if (tables > MOST_TABLES) return false
-    if (!isGroup(group)) return false
+    if (!isAnnotation(annotation)) return false
   }
   return true
 }
 /** Where its places lead, and by what steps, is seen by who goes there. */
-function isGroup(g: unknown[]): boolean {
-  if (typeof g[0] !== 'string' && !isCustom(g[0])) return false
+function isAnnotation(g: unknown[]): boolean {
+  if (typeof g[0] !== 'string' && !isCustomTag(g[0])) return false
   for (let i = 1; i < g.length; i++) if (!Array.isArray(g[i])) return false
   return true
 }
 /** Arguments are a list, whatever stands in it. */
 const isArguments = (args: unknown, groups: unknown, values: number) =>
   Array.isArray(args) &&
-  isGroups(groups, values) &&
-  !(groups as Groups | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
-const isCustom = (kind: unknown) =>
-  Array.isArray(kind) && kind.length === 2 && kind[0] === 'custom' && typeof kind[1] === 'string'
+  isAnnotations(groups, values) &&
+  !(groups as Annotations | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
+const isCustomTag = (tag: unknown) =>
+  Array.isArray(tag) && tag.length === 2 && tag[0] === 'custom' && typeof tag[1] === 'string'
 const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
-  m.length <= length && hasId && Number.isSafeInteger(m[2]) && isPath(m[3])
-const isPath = (path: unknown) => typeof path === 'string' || (Array.isArray(path) && path.every(isName))
-const isName = (key: unknown) =>
+  m.length <= length && hasId && Number.isSafeInteger(m[2]) && isMemberPath(m[3])
+const isMemberPath = (path: unknown) =>
+  typeof path === 'string' || (Array.isArray(path) && path.every(isMemberKey))
+const isMemberKey = (key: unknown) =>
   typeof key === 'string' ||
   (Array.isArray(key) &&
     key.length === 2 &&
     typeof key[1] === 'string' &&
     (key[0] === 'for' || key[0] === 'well-known'))
 
-function isLimits(limits: unknown): limits is PeerLimits {
+function isPeerLimits(limits: unknown): limits is PeerLimits {
   const { jsonBytes, frameBytes, depth, values } = (limits ?? {}) as Partial<PeerLimits>
   return (
     isCount(depth) &&
     isCount(values) &&
     isCount(jsonBytes) &&
     isCount(frameBytes) &&
-    Math.min(jsonBytes, frameBytes) >= LEAST_FRAME
+    Math.min(jsonBytes, frameBytes) >= MIN_FRAME_BYTES
   )
 }

@@ -1,32 +1,32 @@
 // Names of members, on the wire and here.
-import { shared } from '../util/copies.js'
+import { sharedInRealm } from '../util/copies.js'
 
 /** A symbol in a path: a well-known one by its name (`asyncIterator`), or one of `Symbol.for` by its key. */
 export type SymbolKey = readonly ['well-known' | 'for', string]
 /** A member's name in this process; on the wire it is a key. */
-export type Name = string | symbol
-export type Key = string | SymbolKey
+export type MemberName = string | symbol
+export type MemberKey = string | SymbolKey
 /** One name, or a list of keys: the empty list is the target itself. */
-export type Path = string | readonly Key[]
+export type MemberPath = string | readonly MemberKey[]
 
 /**
  * Symbols of `Symbol.for` that are a name here, by key. What a peer says is looked up here alone: no engine lets go of
  * a symbol that was once asked for by key.
  */
-const symbols = shared('symbols/1', () => new Map<string, symbol>())
+const knownSymbols = sharedInRealm('symbols/1', () => new Map<string, symbol>())
 
 /** Lets a symbol of `Symbol.for` be the name of a member, for a peer too. */
-export function knowSymbol(name: PropertyKey): void {
+export function registerSymbol(name: PropertyKey): void {
   const key = typeof name === 'symbol' ? Symbol.keyFor(name) : undefined
-  if (key !== undefined) symbols.set(key, name as symbol)
+  if (key !== undefined) knownSymbols.set(key, name as symbol)
 }
 
 /** The wire form of a member's name. @throws TypeError for a symbol that is neither well-known nor of `Symbol.for`. */
-export function toKey(name: PropertyKey): Key {
+export function toMemberKey(name: PropertyKey): MemberKey {
   if (typeof name !== 'symbol') return String(name)
   const key = Symbol.keyFor(name)
   if (key !== undefined) {
-    knowSymbol(name)
+    registerSymbol(name)
     return ['for', key]
   }
   const known = Object.getOwnPropertyNames(Symbol).find(
@@ -37,13 +37,13 @@ export function toKey(name: PropertyKey): Key {
 }
 
 /** The name a key stands for. A symbol that is not known here is a name that nothing has. */
-export function toName(key: Key): Name {
+export function toMemberName(key: MemberKey): MemberName {
   if (typeof key === 'string') return key
-  const known: unknown = key[0] === 'for' ? symbols.get(key[1]) : Symbol[key[1] as keyof typeof Symbol]
+  const known: unknown = key[0] === 'for' ? knownSymbols.get(key[1]) : Symbol[key[1] as keyof typeof Symbol]
   return typeof known === 'symbol' ? known : Symbol(key[1])
 }
 
 /** The keys of a path, as a list. */
-export function keysOf(path: Path): readonly Key[] {
+export function pathKeys(path: MemberPath): readonly MemberKey[] {
   return typeof path === 'string' ? [path] : path
 }

@@ -1,12 +1,12 @@
 // What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
 
-import { aboutCall } from '../codec/peer-errors.js'
-import { isKey } from '../protocol/parse-message.js'
+import { markConfidential } from '../codec/peer-errors.js'
+import { isIdempotencyKey } from '../protocol/parse-message.js'
 import { clock } from '../util/clock.js'
-import { LONGEST } from '../util/deadline.js'
+import { MAX_TIMER_MS } from '../util/deadline.js'
 import { describe } from '../util/describe.js'
-import { isA } from '../util/realms.js'
-import { share } from '../util/shared-listener.js'
+import { isInstanceOf } from '../util/realms.js'
+import { addSharedListener } from '../util/shared-listener.js'
 import type { Signal } from '../util/web-types.js'
 
 /** What holds for the calls made through `Netref.with(ref, options)`. */
@@ -33,27 +33,29 @@ export interface CallOptions {
   /**
    * A name for the call, of up to 200 characters, for calls and constructions from the root with data for arguments:
    * made again under the same key, also by `renew`, the call is answered with its first outcome, and does not run twice,
-   * where the server keeps `results`.
+   * where the server has an `idempotencyStore`.
    *
    * @example
    * await Netref.with(conn.root.pay, { key: crypto.randomUUID() })(42)
    */
-  readonly key?: string | undefined
+  readonly idempotencyKey?: string | undefined
 }
 
 /** @throws TypeError for options that cannot be meant, naming them */
 export function checkCallOptions(options: CallOptions): void {
-  const { signal, timeout, window, key } = options
-  if (signal !== undefined && !isA('AbortSignal', signal)) throw wrong('signal', 'an AbortSignal', signal)
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= LONGEST))
-    throw wrong('timeout', `a time in ms, of up to ${LONGEST}`, timeout)
+  const { signal, timeout, window, idempotencyKey } = options
+  if (signal !== undefined && !isInstanceOf('AbortSignal', signal))
+    throw invalidOption('signal', 'an AbortSignal', signal)
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMER_MS))
+    throw invalidOption('timeout', `a time in ms, of up to ${MAX_TIMER_MS}`, timeout)
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
-    throw wrong('window', 'a whole number above 0', window)
-  if (key !== undefined && !isKey(key)) throw wrong('key', 'a text of 1 to 200 characters', key)
+    throw invalidOption('window', 'a whole number above 0', window)
+  if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey))
+    throw invalidOption('key', 'a text of 1 to 200 characters', idempotencyKey)
 }
 
-const wrong = (name: string, meant: string, value: unknown) =>
-  new TypeError(`Netref.with: \`${name}\` is ${meant}, not ${describe(value)}`)
+const invalidOption = (name: string, expected: string, value: unknown) =>
+  new TypeError(`Netref.with: \`${name}\` is ${expected}, not ${describe(value)}`)
 
 /**
  * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first: in `left` ms. `peer` is
@@ -61,19 +63,19 @@ const wrong = (name: string, meant: string, value: unknown) =>
  *
  * @returns what takes that back
  */
-export function watch(
+export function watchCancellation(
   { signal, timeout }: CallOptions,
   label: () => string,
-  stop: (reason: unknown) => void,
+  cancel: (reason: unknown) => void,
   peer: object,
-  left = timeout
+  remainingMs = timeout
 ): () => void {
-  const unheard = signal && share(signal, 'abort', () => stop(signal.reason))
-  const late = () =>
-    stop(aboutCall(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
-  const timer = timeout === undefined ? undefined : clock.setTimeout(late, left)
+  const removeListener = signal && addSharedListener(signal, 'abort', () => cancel(signal.reason))
+  const onTimeout = () =>
+    cancel(markConfidential(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
+  const timer = timeout === undefined ? undefined : clock.setTimeout(onTimeout, remainingMs)
   return () => {
-    unheard?.()
+    removeListener?.()
     clock.clearTimeout(timer)
   }
 }

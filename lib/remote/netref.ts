@@ -1,60 +1,60 @@
 // `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
 
-import { silenceAll } from '../codec/dispose.js'
+import { ignoreRejections } from '../codec/dispose.js'
 import { lend } from '../codec/lend.js'
-import { aboutCall } from '../codec/peer-errors.js'
+import { markConfidential } from '../codec/peer-errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { Description } from '../types/description.js'
 import type {
-  Key,
-  Member,
+  ExposedKey,
+  ExposedMember,
+  NetrefBrand,
   Netref as NetrefOf,
   Obtained,
-  Path,
-  Reach,
-  Reference,
+  RemoteHandle,
+  RemotePath,
   Sendable
 } from '../types/netref.js'
 import type { Session } from '../types/session.js'
 import type { StandardSchema } from '../types/standard-schema.js'
-import { checkOptions, type OptionKinds } from '../util/check-options.js'
-import { hasArrived, ofAnotherCopy } from '../util/copies.js'
+import { checkOptions, type OptionTypes } from '../util/check-options.js'
+import { foreignCopyMessage, hasArrived } from '../util/copies.js'
 import { describe } from '../util/describe.js'
-import { giveUp } from '../util/transfer.js'
+import { markTransferred } from '../util/transfer.js'
 import type { Signal } from '../util/web-types.js'
 import { type CallOptions, checkCallOptions } from './call-options.js'
-import { listeningOf } from './listening.js'
-import { copyBehind, extend, type Handler, Ref, stateOf, viewOf } from './proxy.js'
-import { refBehind } from './streams/streams.js'
+import { listenerKindOf } from './listening.js'
+import { appendKey, handlerOf, type NetrefHandler, packageCopyOf, Reference, withOptions } from './proxy.js'
+import { referenceOf } from './streams/streams.js'
 
-function handlerOf(netref: unknown, what: string): Handler {
-  const state = stateOf(netref)
-  if (state) return state
-  const copy = copyBehind(netref)
-  if (copy) throw new TypeError(`Netref.${what}: the netref is ${ofAnotherCopy(copy.name)}`)
+function requireHandler(netref: unknown, helper: string): NetrefHandler {
+  const handler = handlerOf(netref)
+  if (handler) return handler
+  const copy = packageCopyOf(netref)
+  if (copy) throw new TypeError(`Netref.${helper}: the netref is ${foreignCopyMessage(copy.name)}`)
   throw new TypeError(
-    `Netref.${what}: ${typeof netref === 'function' ? 'a local function' : describe(netref)} is not a netref`
+    `Netref.${helper}: ${typeof netref === 'function' ? 'a local function' : describe(netref)} is not a netref`
   )
 }
 
 /** Sends one operation. Never throws: what goes wrong rejects what it returns. */
-function operation(
+function sendOperation(
   op: OperationCode,
-  what: string,
+  helper: string,
   netref: unknown,
   keys: PropertyKey[],
   operand?: unknown
 ): object {
   try {
-    const { base, path, options } = handlerOf(netref, what)
-    return base.request(op, keys.reduce(extend, path), operand, options).proxy
+    const { base, path, options } = requireHandler(netref, helper)
+    return base.request(op, keys.reduce(appendKey, path), operand, options).proxy
   } catch (error) {
-    silenceAll(operand)
+    ignoreRejections(operand)
     return Promise.reject(error)
   }
 }
 
-const NETREFS: StandardSchema<unknown> = {
+const NETREF_SCHEMA: StandardSchema<unknown> = {
   '~standard': {
     version: 1,
     vendor: 'netref',
@@ -65,11 +65,11 @@ const NETREFS: StandardSchema<unknown> = {
   }
 }
 
-const CALL_OPTIONS: OptionKinds<CallOptions> = {
+const CALL_OPTION_KINDS: OptionTypes<CallOptions> = {
   signal: '',
   timeout: '',
   window: '',
-  key: ''
+  idempotencyKey: ''
 }
 
 /** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
@@ -92,11 +92,11 @@ export const Netref = {
    * const file = await conn.root.open('notes.txt')
    * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
    */
-  release(netref: Reference<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
-    const ref = refBehind(netref) ?? handlerOf(netref, 'release').ref
+  release(netref: NetrefBrand<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
+    const ref = referenceOf(netref) ?? requireHandler(netref, 'release').reference
     if (!ref)
-      throw aboutCall(
-        new TypeError(`Netref.release: ${stateOf(netref)!.label} is not here yet: await it first`)
+      throw markConfidential(
+        new TypeError(`Netref.release: ${handlerOf(netref)!.label} is not here yet: await it first`)
       )
     ref.session.release(ref)
   },
@@ -109,9 +109,9 @@ export const Netref = {
    * @example
    * await Netref.get(ref, 'then')
    */
-  get<T, K extends Key<T>>(netref: Reach<T>, key: K): Path<Member<T, K>> {
-    const state = handlerOf(netref, 'get')
-    return state.step(extend(state.path, key)) as Path<Member<T, K>>
+  get<T, K extends ExposedKey<T>>(netref: RemoteHandle<T>, key: K): RemotePath<ExposedMember<T, K>> {
+    const state = requireHandler(netref, 'get')
+    return state.pathProxy(appendKey(state.path, key)) as RemotePath<ExposedMember<T, K>>
   },
 
   /**
@@ -120,23 +120,27 @@ export const Netref = {
    * @example
    * await Netref.set(ref, 'title', 'Notes')
    */
-  set<T, K extends Key<T>>(netref: Reach<T>, key: K, value: Sendable<Member<T, K>>): Promise<void> {
-    return operation(Op.set, 'set', netref, [key], value) as Promise<void>
+  set<T, K extends ExposedKey<T>>(
+    netref: RemoteHandle<T>,
+    key: K,
+    value: Sendable<ExposedMember<T, K>>
+  ): Promise<void> {
+    return sendOperation(Op.set, 'set', netref, [key], value) as Promise<void>
   },
 
   /** Whether there is such a member, for this peer. */
-  has(netref: Reach<unknown>, key: PropertyKey): Promise<boolean> {
-    return operation(Op.has, 'has', netref, [key]) as Promise<boolean>
+  has(netref: RemoteHandle<unknown>, key: PropertyKey): Promise<boolean> {
+    return sendOperation(Op.has, 'has', netref, [key]) as Promise<boolean>
   },
 
   /** Deletes a member, where its home allows that: `allowDeleteAttrs`, or `expose(…, { write })`. */
-  delete<T>(netref: Reach<T>, key: Key<T>): Promise<void> {
-    return operation(Op.delete, 'delete', netref, [key]) as Promise<void>
+  delete<T>(netref: RemoteHandle<T>, key: ExposedKey<T>): Promise<void> {
+    return sendOperation(Op.delete, 'delete', netref, [key]) as Promise<void>
   },
 
   /** The names of the members this peer may use. */
-  keys<T>(netref: Reach<T>): Promise<Key<T>[]> {
-    return operation(Op.keys, 'keys', netref, []) as Promise<Key<T>[]>
+  keys<T>(netref: RemoteHandle<T>): Promise<ExposedKey<T>[]> {
+    return sendOperation(Op.keys, 'keys', netref, []) as Promise<ExposedKey<T>[]>
   },
 
   /**
@@ -146,8 +150,8 @@ export const Netref = {
    * @example
    * const { title, author } = await Netref.obtain(book)
    */
-  obtain<T>(netref: Reach<T>): Promise<Obtained<T>> {
-    return operation(Op.obtain, 'obtain', netref, []) as Promise<Obtained<T>>
+  obtain<T>(netref: RemoteHandle<T>): Promise<Obtained<T>> {
+    return sendOperation(Op.obtain, 'obtain', netref, []) as Promise<Obtained<T>>
   },
 
   /**
@@ -158,13 +162,13 @@ export const Netref = {
    * @example
    * const found = await Netref.with(root.search, { timeout: 1000, signal })('words')
    */
-  with<R extends Reach<unknown>>(netref: R, options: CallOptions): R {
-    const state = handlerOf(netref, 'with')
-    checkOptions('Netref.with', options, CALL_OPTIONS)
+  with<R extends RemoteHandle<unknown>>(netref: R, options: CallOptions): R {
+    const state = requireHandler(netref, 'with')
+    checkOptions('Netref.with', options, CALL_OPTION_KINDS)
     checkCallOptions(options)
-    if (options.key !== undefined && !(state.base instanceof Ref && state.base.id === 0))
-      throw new TypeError('Netref.with: `key` is for what is called from the root, by its path')
-    return viewOf(state, options) as R
+    if (options.idempotencyKey !== undefined && !(state.base instanceof Reference && state.base.id === 0))
+      throw new TypeError('Netref.with: `idempotencyKey` is for what is called from the root, by its path')
+    return withOptions(state, options) as R
   },
 
   /**
@@ -177,14 +181,14 @@ export const Netref = {
    * for (const line of lines) await log(line)
    */
   oneway<A extends unknown[]>(
-    netref: Reach<unknown> & ((...args: A) => unknown)
+    netref: RemoteHandle<unknown> & ((...args: A) => unknown)
   ): (...args: A) => Promise<void> {
-    handlerOf(netref, 'oneway')
+    requireHandler(netref, 'oneway')
     return function call(this: unknown, ...args) {
       // The function holds the netref: what stands behind it does not.
-      const { base, path, options } = handlerOf(netref, 'oneway')
+      const { base, path, options } = requireHandler(netref, 'oneway')
       const result = base.request(Op.oneway, path, args, options)
-      result.listening = listeningOf(this, args, call)
+      result.listenerKind = listenerKindOf(this, args, call)
       return result.proxy as Promise<void>
     }
   },
@@ -197,7 +201,7 @@ export const Netref = {
    * @exposed(type(['string', Netref.schema<Listener>()])) subscribe(topic: string, listener: Netref<Listener>) { … }
    */
   schema<T>(): StandardSchema<NetrefOf<T>> {
-    return NETREFS as StandardSchema<NetrefOf<T>>
+    return NETREF_SCHEMA as StandardSchema<NetrefOf<T>>
   },
 
   /**
@@ -207,8 +211,8 @@ export const Netref = {
    * @example
    * await Netref.describe(conn.root) // [{ name: 'add', kind: 'function', parameters: ['a', 'b'], help: 'Adds up' }]
    */
-  describe(netref: Reach<unknown>): Promise<Description[]> {
-    return operation(Op.describe, 'describe', netref, []) as Promise<Description[]>
+  describe(netref: RemoteHandle<unknown>): Promise<Description[]> {
+    return sendOperation(Op.describe, 'describe', netref, []) as Promise<Description[]>
   },
 
   /**
@@ -237,13 +241,13 @@ export const Netref = {
    * const pixels = await worker.root.blur(Netref.transfer(image.data))
    */
   transfer<B extends ArrayBuffer | ArrayBufferView>(bytes: B): B {
-    giveUp(bytes)
+    markTransferred(bytes)
     return bytes
   },
 
   /** The session a netref belongs to. @throws TypeError for what is no netref */
-  session(netref: Reach<unknown>): Session {
-    const { base } = handlerOf(netref, 'session')
+  session(netref: RemoteHandle<unknown>): Session {
+    const { base } = requireHandler(netref, 'session')
     return base.session
   }
 }

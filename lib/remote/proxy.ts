@@ -1,19 +1,19 @@
 // Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
 // one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
 
-import { aboutCall } from '../codec/peer-errors.js'
+import { markConfidential } from '../codec/peer-errors.js'
 import { formatPath } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
-import { keysOf, type Name, type Path, toKey } from '../protocol/path.js'
+import { type MemberName, type MemberPath, pathKeys, toMemberKey } from '../protocol/path.js'
 import type { AnyClass, AnyFunction } from '../types/netref.js'
 import type { Session } from '../types/session.js'
-import { type Copy, copyWith, introduce } from '../util/copies.js'
-import { cutName, describe } from '../util/describe.js'
+import { copyByPrototype, type LibraryCopy, registerCopy } from '../util/copies.js'
+import { describe, truncateName } from '../util/describe.js'
 import type { CallOptions } from './call-options.js'
-import type { Loose } from './collection-pressure.js'
+import type { CollectionCandidate } from './collection-pressure.js'
 
-import { type Listening, listeningOf } from './listening.js'
-import type { Import } from './tables.js'
+import { type ListenerKind, listenerKindOf } from './listening.js'
+import type { ImportEntry } from './tables.js'
 
 /** What requests start from: a reference, or a result that is still to come. */
 export interface RequestBase {
@@ -23,9 +23,9 @@ export interface RequestBase {
   readonly proxy: object
   readonly label: string
   readonly options: CallOptions | undefined
-  readonly ref: Ref | undefined
-  request(op: OperationCode, path: Path, operand?: unknown, options?: CallOptions): PendingRequest
-  local(name: string | symbol): unknown
+  readonly reference: Reference | undefined
+  request(op: OperationCode, path: MemberPath, operand?: unknown, options?: CallOptions): PendingRequest
+  localMember(name: string | symbol): unknown
 }
 
 /** A request whose answer may still be to come. */
@@ -34,7 +34,7 @@ export interface PendingRequest extends RequestBase {
   readonly observed: boolean
   readonly error: unknown
   /** How it was called, if as a listener. */
-  listening: Listening | undefined
+  listenerKind: ListenerKind | undefined
   /** What came of it, to be awaited: each who does has a promise of its own. */
   settled(): Promise<unknown>
 }
@@ -45,50 +45,50 @@ export interface Requester extends Session {
   request(
     op: OperationCode,
     base: RequestBase,
-    path: Path,
+    path: MemberPath,
     operand?: unknown,
     options?: CallOptions
   ): PendingRequest
   /** An operation on a copy that arrived as a result, by the rules for values. */
-  operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown
+  operateLocally(op: OperationCode, value: unknown, path: MemberPath, operand: unknown): unknown
   /** Gives the receipts of a netref back; later use of it rejects. */
-  release(ref: Ref): void
+  release(reference: Reference): void
   /** Told of a failed result that nobody has awaited or chained on so far. */
-  unobserved(result: PendingRequest): void
+  reportUnobserved(result: PendingRequest): void
   /** What `asked` comes to; where no transport is there to bring it, `otherwise`, and what it fails with is reported. */
-  unlessAway<T>(asked: Promise<T>, otherwise: T): Promise<T>
+  unlessDisconnected<T>(request: Promise<T>, fallback: T): Promise<T>
 }
 
-export type Done = (value: unknown) => unknown
-export type Failed = (error: unknown) => unknown
+export type OnFulfilled = (value: unknown) => unknown
+export type OnRejected = (error: unknown) => unknown
 
-const STATE = Symbol('netref')
-export const NOWHERE: Path = []
-const JSON_NAME = 'toJSON'
-const HANDLER = 'handleEvent'
+const HANDLER_SYMBOL = Symbol('netref')
+export const EMPTY_PATH: MemberPath = []
+const TO_JSON = 'toJSON'
+const HANDLE_EVENT = 'handleEvent'
 
 /** The prototype of every netref. `util.inspect` looks for its hook on the target, and calls it on the proxy. */
-const prototype: object = Object.freeze(
+const netrefPrototype: object = Object.freeze(
   Object.defineProperty(Object.create(null), Symbol.for('nodejs.util.inspect.custom'), {
-    value(this: { [STATE]?: Handler }) {
-      return this[STATE]?.toString() ?? '[Netref]'
+    value(this: { [HANDLER_SYMBOL]?: NetrefHandler }) {
+      return this[HANDLER_SYMBOL]?.toString() ?? '[Netref]'
     }
   })
 )
-const blankObject = Object.freeze(Object.create(prototype))
+const objectTarget = Object.freeze(Object.create(netrefPrototype))
 /** A bound class can be constructed, and has no `prototype` that a proxy would have to admit to. */
-export const blankFunction = Object.setPrototypeOf(class {}.bind(null), prototype)
-for (const name of Reflect.ownKeys(blankFunction)) delete blankFunction[name]
-Object.freeze(blankFunction)
+export const functionTarget = Object.setPrototypeOf(class {}.bind(null), netrefPrototype)
+for (const name of Reflect.ownKeys(functionTarget)) delete functionTarget[name]
+Object.freeze(functionTarget)
 
 /** What stands behind a proxy: a reference, a path from one, or a result that is still to come. */
-export abstract class Handler implements ProxyHandler<object> {
+export abstract class NetrefHandler implements ProxyHandler<object> {
   /** What requests through this proxy start from, and the path from there. */
   abstract readonly base: RequestBase
-  abstract readonly path: Path
+  abstract readonly path: MemberPath
   abstract readonly proxy: object
   /** Of a path the proxy that it starts from, which it keeps alive: a Ref does not hold its proxy. */
-  declare protected readonly origin: object | undefined
+  declare protected readonly baseProxy: object | undefined
   /** How errors name it: `root.files`. */
   abstract readonly label: string
   /** What holds for every request through this proxy. */
@@ -96,34 +96,36 @@ export abstract class Handler implements ProxyHandler<object> {
     return undefined
   }
   /** The reference this stands for, if that has arrived: what is sent in its place. */
-  get ref(): Ref | undefined {
+  get reference(): Reference | undefined {
     return undefined
   }
   /** A path further on. */
-  step(path: Path): object {
-    return new Step(this.base, path).proxy
+  pathProxy(path: MemberPath): object {
+    return new PathHandler(this.base, path).proxy
   }
   /** The members of the proxy that are local, if `name` is one of them. */
-  abstract local(name: string | symbol): unknown
+  abstract localMember(name: string | symbol): unknown
 
   get(_target: object, name: string | symbol): unknown {
-    if (name === STATE) return this
-    if (typeof name === 'symbol') return this.#symbol(name)
-    if (name === JSON_NAME) return () => this.toString()
-    return this.local(name) ?? (name === 'then' ? undefined : this.step(extend(this.path, name)))
+    if (name === HANDLER_SYMBOL) return this
+    if (typeof name === 'symbol') return this.#symbolMember(name)
+    if (name === TO_JSON) return () => this.toString()
+    return (
+      this.localMember(name) ?? (name === 'then' ? undefined : this.pathProxy(appendKey(this.path, name)))
+    )
   }
 
-  #symbol(name: symbol): unknown {
+  #symbolMember(name: symbol): unknown {
     if (name === Symbol.toPrimitive) return () => this.toString()
     if (name === Symbol.toStringTag) return 'Netref'
-    return this.local(name)
+    return this.localMember(name)
   }
 
   apply(_target: object, self: unknown, args: unknown[]): object {
     const { path } = this
     const result = this.base.request(Op.call, path, args, this.options)
-    if (self === undefined || (self === this.origin && path !== HANDLER)) return result.proxy
-    result.listening = listeningOf(self, args, path === HANDLER ? undefined : this.proxy)
+    if (self === undefined || (self === this.baseProxy && path !== HANDLE_EVENT)) return result.proxy
+    result.listenerKind = listenerKindOf(self, args, path === HANDLE_EVENT ? undefined : this.proxy)
     return result.proxy
   }
 
@@ -132,24 +134,24 @@ export abstract class Handler implements ProxyHandler<object> {
   }
 
   set(_target: object, name: string | symbol): never {
-    throw this.#silent(`await Netref.set(ref, ${describe(name)}, value)`)
+    throw this.#unsupportedMutation(`await Netref.set(ref, ${describe(name)}, value)`)
   }
   defineProperty(_target: object, name: string | symbol): never {
-    throw this.#silent(`await Netref.set(ref, ${describe(name)}, value)`)
+    throw this.#unsupportedMutation(`await Netref.set(ref, ${describe(name)}, value)`)
   }
   deleteProperty(_target: object, name: string | symbol): never {
-    throw this.#silent(`await Netref.delete(ref, ${describe(name)})`)
+    throw this.#unsupportedMutation(`await Netref.delete(ref, ${describe(name)})`)
   }
   setPrototypeOf(): never {
-    throw this.#silent('an operation of the remote object')
+    throw this.#unsupportedMutation('an operation of the remote object')
   }
   preventExtensions(): never {
-    throw this.#silent('an operation of the remote object')
+    throw this.#unsupportedMutation('an operation of the remote object')
   }
-  #silent(cure: string): TypeError {
-    return aboutCall(
+  #unsupportedMutation(alternative: string): TypeError {
+    return markConfidential(
       new TypeError(
-        `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${cure}\``
+        `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${alternative}\``
       )
     )
   }
@@ -173,28 +175,28 @@ const functionMembers = {
 }
 
 /** What tells of a netref that was collected: of none any more once it was released, or the session has ended. */
-export interface Watch {
-  ref: Ref | undefined
+export interface FinalizerToken {
+  reference: Reference | undefined
 }
 
 /** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
-export class Ref extends Handler implements Import<object>, Loose {
-  readonly path = NOWHERE
+export class Reference extends NetrefHandler implements ImportEntry<object>, CollectionCandidate {
+  readonly path = EMPTY_PATH
   readonly #proxy: { deref(): object | undefined }
-  receipts = 1
-  lent = 0
-  period = 0
+  refCount = 1
+  lentCount = 0
+  candidateInCycle = 0
   /** What the collector has of it; not there for the root. */
-  watch: Watch | undefined
+  finalizerToken: FinalizerToken | undefined
 
   constructor(
     readonly session: Requester,
     readonly id: number,
     readonly name: string,
-    private readonly callable: boolean
+    private readonly isCallable: boolean
   ) {
     super()
-    const proxy = new Proxy(callable ? blankFunction : blankObject, this)
+    const proxy = new Proxy(isCallable ? functionTarget : objectTarget, this)
     // The root lives as long as its session.
     this.#proxy = id === 0 ? { deref: () => proxy } : new WeakRef(proxy)
   }
@@ -208,21 +210,21 @@ export class Ref extends Handler implements Import<object>, Loose {
     return this
   }
   get label(): string {
-    return this.id === 0 ? this.name : `${cutName(this.name) || 'netref'}#${this.id}`
+    return this.id === 0 ? this.name : `${truncateName(this.name) || 'netref'}#${this.id}`
   }
   get released(): boolean {
-    return this.receipts === 0
+    return this.refCount === 0
   }
 
-  override get ref(): this {
+  override get reference(): this {
     return this
   }
 
-  request(op: OperationCode, path: Path, operand?: unknown, options?: CallOptions): PendingRequest {
+  request(op: OperationCode, path: MemberPath, operand?: unknown, options?: CallOptions): PendingRequest {
     return this.session.request(op, this, path, operand, options)
   }
 
-  local(name: string | symbol): unknown {
+  localMember(name: string | symbol): unknown {
     switch (name) {
       case Symbol.dispose:
         return () => this.session.release(this)
@@ -231,7 +233,7 @@ export class Ref extends Handler implements Import<object>, Loose {
       case 'apply':
       case 'bind':
       case 'call':
-        return this.callable ? functionMembers[name] : undefined
+        return this.isCallable ? functionMembers[name] : undefined
       default:
         return undefined
     }
@@ -239,18 +241,18 @@ export class Ref extends Handler implements Import<object>, Loose {
 }
 
 /** A path from a reference or a result: awaited it reads, called it calls. */
-class Step extends Handler {
+class PathHandler extends NetrefHandler {
   readonly proxy: object
-  protected override readonly origin: object
+  protected override readonly baseProxy: object
 
   constructor(
     readonly base: RequestBase,
-    readonly path: Path,
-    blank = blankFunction
+    readonly path: MemberPath,
+    target = functionTarget
   ) {
     super()
-    this.origin = base.proxy
-    this.proxy = new Proxy(blank, this)
+    this.baseProxy = base.proxy
+    this.proxy = new Proxy(target, this)
   }
 
   get label(): string {
@@ -266,20 +268,24 @@ class Step extends Handler {
     return this.base.request(Op.get, this.path, undefined, this.options).settled()
   }
 
-  local(name: string | symbol): unknown {
+  localMember(name: string | symbol): unknown {
     if (name === Symbol.asyncIterator)
-      return () => iterateLater(this.base.session, () => this.read(), this.options)
+      return () => iterateDeferred(this.base.session, () => this.read(), this.options)
     if (name !== 'then') return undefined
-    return (done: Done, failed: Failed) => this.read().then(done, failed)
+    return (onFulfilled: OnFulfilled, onRejected: OnRejected) => this.read().then(onFulfilled, onRejected)
   }
 }
 
 /** A netref, path or result with options for all that is asked through it: `Netref.with`. */
-class View extends Step {
+class OptionsHandler extends PathHandler {
   readonly #options: CallOptions
 
-  constructor(base: RequestBase, path: Path, options: CallOptions) {
-    super(base, path, path.length === 0 && typeof base.ref?.proxy === 'object' ? blankObject : blankFunction)
+  constructor(base: RequestBase, path: MemberPath, options: CallOptions) {
+    super(
+      base,
+      path,
+      path.length === 0 && typeof base.reference?.proxy === 'object' ? objectTarget : functionTarget
+    )
     this.#options = options
   }
 
@@ -287,19 +293,19 @@ class View extends Step {
     return this.#options
   }
 
-  override get ref(): Ref | undefined {
-    return this.path.length === 0 ? this.base.ref : undefined
+  override get reference(): Reference | undefined {
+    return this.path.length === 0 ? this.base.reference : undefined
   }
 
-  override step(path: Path): object {
-    return new View(this.base, path, this.#options).proxy
+  override pathProxy(path: MemberPath): object {
+    return new OptionsHandler(this.base, path, this.#options).proxy
   }
 
   /** Without a path it is what it is a view of: a netref is not thenable, a result has all of a promise. */
-  override local(name: string | symbol): unknown {
-    const { ref, base, path } = this
-    if (name === Symbol.asyncIterator && ref) return () => iterateNetref(ref, this.#options)
-    return path.length > 0 || name === Symbol.asyncIterator ? super.local(name) : base.local(name)
+  override localMember(name: string | symbol): unknown {
+    const { reference, base, path } = this
+    if (name === Symbol.asyncIterator && reference) return () => iterateNetref(reference, this.#options)
+    return path.length > 0 || name === Symbol.asyncIterator ? super.localMember(name) : base.localMember(name)
   }
 
   protected override read(): Promise<unknown> {
@@ -308,42 +314,49 @@ class View extends Step {
 }
 
 /** A view with these options beside those the proxy has already. */
-export function viewOf(state: Handler, options: CallOptions): object {
-  return new View(state.base, state.path, { ...state.options, ...options }).proxy
+export function withOptions(handler: NetrefHandler, options: CallOptions): object {
+  return new OptionsHandler(handler.base, handler.path, { ...handler.options, ...options }).proxy
 }
 
 /** What stands behind a proxy of netref's; undefined for everything else. Sends nothing and runs nothing of a user's. */
-export function stateOf(value: unknown): Handler | undefined {
+export function handlerOf(value: unknown): NetrefHandler | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
-  return Object.getPrototypeOf(value) === prototype ? (value as { [STATE]?: Handler })[STATE] : undefined
+  return Object.getPrototypeOf(value) === netrefPrototype
+    ? (value as { [HANDLER_SYMBOL]?: NetrefHandler })[HANDLER_SYMBOL]
+    : undefined
 }
 
 /** The copy of netref that a value is a netref of, where it is not of this one. */
-export function copyBehind(value: unknown): Copy<typeof request> | undefined {
+export function packageCopyOf(value: unknown): LibraryCopy<typeof forwardRequest> | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
-  const found = Object.getPrototypeOf(value)
-  return found === prototype || found === null ? undefined : (copyWith(found) as Copy<typeof request>)
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === netrefPrototype || prototype === null
+    ? undefined
+    : (copyByPrototype(prototype) as LibraryCopy<typeof forwardRequest>)
 }
 
 /** An operation on a netref, of any copy, as it goes on to its home. */
-export function request(
+export function forwardRequest(
   netref: object,
   op: OperationCode,
-  names: readonly Name[],
+  names: readonly MemberName[],
   operand: unknown,
   given?: CallOptions
 ): object {
-  const state = stateOf(netref)
-  if (!state) return copyBehind(netref)!.request(netref, op, names, operand, given)
+  const state = handlerOf(netref)
+  if (!state) return packageCopyOf(netref)!.request(netref, op, names, operand, given)
   const { base, path, options } = state
   const both = options && given ? { ...given, ...options } : (options ?? given)
-  return base.request(op, [...keysOf(path), ...names.map(toKey)], operand, both).proxy
+  return base.request(op, [...pathKeys(path), ...names.map(toMemberKey)], operand, both).proxy
 }
 
-introduce(prototype, { hasArrived: netref => stateOf(netref)!.ref !== undefined, request })
+registerCopy(netrefPrototype, {
+  isResolvedNetref: netref => handlerOf(netref)!.reference !== undefined,
+  request: forwardRequest
+})
 
-export function extend(path: Path, name: PropertyKey): Path {
-  const key = toKey(name)
+export function appendKey(path: MemberPath, name: PropertyKey): MemberPath {
+  const key = toMemberKey(name)
   if (typeof path === 'string') return [path, key]
   return path.length === 0 && typeof key === 'string' ? key : [...path, key]
 }
@@ -351,30 +364,30 @@ export function extend(path: Path, name: PropertyKey): Path {
 type IteratorStep = IteratorResult<unknown>
 
 /** Walks a remote collection, or an object whose iterator is exposed: its home hands over an iterator. */
-export function iterateNetref(ref: Ref, options?: CallOptions): AsyncIterableIterator<unknown> {
-  const read = () => ref.request(Op.iterate, [], undefined, options).settled()
-  return new Walk(ref.session, read, options, ref.proxy)
+export function iterateNetref(reference: Reference, options?: CallOptions): AsyncIterableIterator<unknown> {
+  const resolve = () => reference.request(Op.iterate, [], undefined, options).settled()
+  return new AsyncIterableOf(reference.session, resolve, options, reference.proxy)
 }
 
 /** Walks what a result or a member turns out to be: a remote iterator, a stream, a netref, or a copied collection. */
-export function iterateLater(
+export function iterateDeferred(
   session: Requester,
-  read: () => Promise<unknown>,
+  resolve: () => Promise<unknown>,
   options?: CallOptions
 ): AsyncIterableIterator<unknown> {
-  return new Walk(session, read, options)
+  return new AsyncIterableOf(session, resolve, options)
 }
 
-class Walk implements AsyncIterableIterator<unknown> {
-  #steps: AsyncIterator<unknown> | undefined
-  #begun: Promise<AsyncIterator<unknown>> | undefined
+class AsyncIterableOf implements AsyncIterableIterator<unknown> {
+  #iterator: AsyncIterator<unknown> | undefined
+  #opening: Promise<AsyncIterator<unknown>> | undefined
 
   constructor(
     private readonly session: Requester,
-    private readonly read: () => Promise<unknown>,
+    private readonly resolve: () => Promise<unknown>,
     private readonly options: CallOptions | undefined,
     /** The netref that is walked, kept alive until that has begun. */
-    protected origin?: object
+    protected keptAlive?: object
   ) {}
 
   [Symbol.asyncIterator](): this {
@@ -382,19 +395,19 @@ class Walk implements AsyncIterableIterator<unknown> {
   }
 
   next(value?: unknown): Promise<IteratorStep> {
-    return this.#do(steps => steps.next(value))
+    return this.#forward(steps => steps.next(value))
   }
 
   return(value?: unknown): Promise<IteratorStep> {
     const over = { done: true, value }
-    return this.session.unlessAway(
-      this.#do(async steps => (await steps.return?.(value)) ?? over),
+    return this.session.unlessDisconnected(
+      this.#forward(async steps => (await steps.return?.(value)) ?? over),
       over
     )
   }
 
   throw(reason?: unknown): Promise<IteratorStep> {
-    return this.#do(async steps => {
+    return this.#forward(async steps => {
       if (steps.throw) return steps.throw(reason)
       await steps.return?.()
       throw reason
@@ -402,31 +415,31 @@ class Walk implements AsyncIterableIterator<unknown> {
   }
 
   /** One step after the other, also of those that were asked for before it had begun. */
-  #do(step: (steps: AsyncIterator<unknown>) => Promise<IteratorStep>): Promise<IteratorStep> {
-    return this.#steps ? step(this.#steps) : this.#begin().then(step)
+  #forward(step: (steps: AsyncIterator<unknown>) => Promise<IteratorStep>): Promise<IteratorStep> {
+    return this.#iterator ? step(this.#iterator) : this.#open().then(step)
   }
 
-  #begin(): Promise<AsyncIterator<unknown>> {
-    this.#begun ??= this.read().then(found => {
-      this.origin = undefined
-      this.#steps = stepsOf(found, this.options)
-      return this.#steps
+  #open(): Promise<AsyncIterator<unknown>> {
+    this.#opening ??= this.resolve().then(found => {
+      this.keptAlive = undefined
+      this.#iterator = iteratorOf(found, this.options)
+      return this.#iterator
     })
-    return this.#begun
+    return this.#opening
   }
 }
 
-function stepsOf(found: unknown, options: CallOptions | undefined): AsyncIterator<unknown> {
-  const ref = stateOf(found)?.ref
-  if (ref) return iterateNetref(ref, options)
+function iteratorOf(found: unknown, options: CallOptions | undefined): AsyncIterator<unknown> {
+  const reference = handlerOf(found)?.reference
+  if (reference) return iterateNetref(reference, options)
   if (typeof found === 'object' && found !== null) {
     if (Symbol.asyncIterator in found) return (found as AsyncIterable<unknown>)[Symbol.asyncIterator]()
-    if (Symbol.iterator in found) return stepsOfCopy(found as Iterable<unknown>)
+    if (Symbol.iterator in found) return iterateCopy(found as Iterable<unknown>)
   }
   throw new TypeError('for await: what came is nothing to iterate over')
 }
 
 /** As `for await` does it: a promise in a copied list is waited for. */
-async function* stepsOfCopy(found: Iterable<unknown>): AsyncGenerator<unknown> {
+async function* iterateCopy(found: Iterable<unknown>): AsyncGenerator<unknown> {
   yield* found
 }

@@ -1,136 +1,137 @@
 // The server's end of a socket until its client has said hello: little of it is read before it is known who that is.
 
 import type { Reason } from '../errors.js'
-import { tokenIn } from '../transport/token.js'
+import { parseToken } from '../transport/token.js'
 import type { Transport, TransportListener } from '../transport/transport.js'
-import { Wrapped } from '../transport/transport-wrapper.js'
+import { TransportWrapper } from '../transport/transport-wrapper.js'
 import type { WebSocketTransport } from '../transport/websocket.js'
 import { clock } from '../util/clock.js'
-import { inMicrotask } from '../util/scheduler.js'
-import { type HelloBudget, UNKNOWN_BYTES, type Unheard } from './hello-budget.js'
+import { runInMicrotask } from '../util/scheduler.js'
+import { type HelloBudget, type PreHelloClient, UNBUDGETED_BYTES } from './hello-budget.js'
 
 /** What Arriving needs of the transport that it wraps. */
-export type Watched = Transport & Pick<WebSocketTransport, 'watch' | 'terminate'>
+export type CountedTransport = Transport & Pick<WebSocketTransport, 'onRawData' | 'terminate'>
 
 /** It tells whether the client said a token, and keeps what follows until a session takes it. */
-export class Arriving extends Wrapped implements TransportListener, Unheard {
+export class PreHelloTransport extends TransportWrapper implements TransportListener, PreHelloClient {
   /** Resolves with the first thing the client said, if that was a token, and with undefined if it was not. */
   readonly token: Promise<string | undefined>
   /** When the client could begin to speak. */
-  readonly since = clock.now()
-  bytes = 0
-  #heard: ((token: string | undefined) => void) | undefined
+  readonly connectedAt = clock.now()
+  preHelloBytes = 0
+  #resolveToken: ((token: string | undefined) => void) | undefined
   #listener: TransportListener | undefined
-  readonly #kept: (string | Uint8Array)[] = []
-  #turnedAway = false
-  #waits = false
-  #over: Reason | undefined
+  readonly #bufferedFrames: (string | Uint8Array)[] = []
+  #isRejected = false
+  #isPaused = false
+  #closeReason: Reason | undefined
   /** Set until the client has said hello. */
-  #unwatch: (() => void) | undefined
+  #stopCounting: (() => void) | undefined
 
   constructor(
-    private readonly socket: Watched,
+    private readonly socket: CountedTransport,
     private readonly budget: HelloBudget,
     /** How many raw bytes the client may send until it has said hello. */
-    private readonly most: number
+    private readonly maxBytes: number
   ) {
     super(socket)
     this.token = new Promise(resolve => {
-      this.#heard = resolve
+      this.#resolveToken = resolve
     })
     socket.start(this)
-    this.#unwatch = socket.watch(bytes => this.#came(bytes))
+    this.#stopCounting = socket.onRawData(bytes => this.#countBytes(bytes))
   }
 
   /** Whether the client has said something. */
-  get heard(): boolean {
-    return this.#heard === undefined
+  get hasReceived(): boolean {
+    return this.#resolveToken === undefined
   }
 
   start(listener: TransportListener): void {
-    listener.opened()
+    listener.onOpen()
     // A session is begun before it is told of frames.
-    inMicrotask(() => {
+    runInMicrotask(() => {
       this.#listener = listener
-      const kept = this.#kept.splice(0)
-      this.govern()
-      for (const frame of kept) this.received(frame)
-      if (this.#over) listener.closed(this.#over)
+      const frames = this.#bufferedFrames.splice(0)
+      this.updateReading()
+      for (const frame of frames) this.onFrame(frame)
+      if (this.#closeReason) listener.onClose(this.#closeReason)
     })
   }
 
   /** Who is turned away is read from again, for its end: nothing more of it is kept. */
   override close(reason: Reason): void {
     if (!this.#listener) {
-      this.#turnedAway = true
-      this.govern()
+      this.#isRejected = true
+      this.updateReading()
     }
     this.inner.close(reason)
   }
 
   /** A server's socket is open from the first. */
-  opened(): void {}
+  onOpen(): void {}
 
-  received(frame: string | Uint8Array): void {
-    if (this.#heard && this.#isToken(frame)) return
+  onFrame(frame: string | Uint8Array): void {
+    if (this.#resolveToken && this.#takeToken(frame)) return
     if (this.#listener) {
-      if (this.#unwatch) this.#said()
-      return this.#listener.received(frame)
+      if (this.#stopCounting) this.#onHello()
+      return this.#listener.onFrame(frame)
     }
-    if (this.#turnedAway) return
-    this.#kept.push(frame)
-    this.govern()
+    if (this.#isRejected) return
+    this.#bufferedFrames.push(frame)
+    this.updateReading()
   }
 
-  closed(reason: Reason): void {
-    this.#heard?.(undefined)
-    this.#over = reason
-    if (this.#unwatch) this.#said()
-    this.#listener?.closed(reason)
+  onClose(reason: Reason): void {
+    this.#resolveToken?.(undefined)
+    this.#closeReason = reason
+    if (this.#stopCounting) this.#onHello()
+    this.#listener?.onClose(reason)
   }
 
-  #isToken(first: string | Uint8Array): boolean {
-    const token = tokenIn(first)
-    this.#hear(token)
+  #takeToken(first: string | Uint8Array): boolean {
+    const token = parseToken(first)
+    this.#settleToken(token)
     return token !== undefined
   }
 
-  #hear(token: string | undefined): void {
-    this.#heard?.(token)
-    this.#heard = undefined
+  #settleToken(token: string | undefined): void {
+    this.#resolveToken?.(token)
+    this.#resolveToken = undefined
   }
 
-  get #undecided(): boolean {
-    return !this.#listener && !this.#turnedAway
+  get #isPending(): boolean {
+    return !this.#listener && !this.#isRejected
   }
 
-  #came(bytes: number): void {
+  #countBytes(bytes: number): void {
     // What came along with the hello is of the session.
-    if (!this.#unwatch) return
-    this.bytes += bytes
-    if (!this.budget.add(this, bytes) || this.bytes > this.most) return this.socket.terminate()
+    if (!this.#stopCounting) return
+    this.preHelloBytes += bytes
+    if (!this.budget.addBytes(this, bytes) || this.preHelloBytes > this.maxBytes)
+      return this.socket.terminate()
     // What is longer is no token.
-    if (this.#undecided && this.bytes > UNKNOWN_BYTES) this.#hear(undefined)
-    this.govern()
+    if (this.#isPending && this.preHelloBytes > UNBUDGETED_BYTES) this.#settleToken(undefined)
+    this.updateReading()
   }
 
-  govern(): void {
-    if (!this.#unwatch) return
-    const more = this.bytes > UNKNOWN_BYTES || this.#kept.length > 0
-    this.#wait(this.#undecided ? more : !this.budget.allows(this))
+  updateReading(): void {
+    if (!this.#stopCounting) return
+    const more = this.preHelloBytes > UNBUDGETED_BYTES || this.#bufferedFrames.length > 0
+    this.#setPaused(this.#isPending ? more : !this.budget.mayRead(this))
   }
 
-  #wait(waits: boolean): void {
-    if (waits === this.#waits) return
-    this.#waits = waits
-    if (waits) this.inner.pause()
+  #setPaused(paused: boolean): void {
+    if (paused === this.#isPaused) return
+    this.#isPaused = paused
+    if (paused) this.inner.pause()
     else this.inner.resume()
   }
 
-  #said(): void {
-    this.#unwatch!()
-    this.#unwatch = undefined
+  #onHello(): void {
+    this.#stopCounting!()
+    this.#stopCounting = undefined
     this.budget.remove(this)
-    this.#wait(false)
+    this.#setPaused(false)
   }
 }

@@ -2,15 +2,15 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Reason } from '../errors.js'
-import { meansLater } from '../transport/http-status.js'
-import type { Visitor } from '../transport/transport.js'
-import { type Deadline, deadlineIn } from '../util/deadline.js'
-import type { Report } from '../util/emitter.js'
-import type { Arriving } from './arriving-socket.js'
+import { isTemporaryRefusal } from '../transport/http-status.js'
+import type { AcceptedClient } from '../transport/transport.js'
+import { type Deadline, startDeadline } from '../util/deadline.js'
+import type { ReportError } from '../util/emitter.js'
+import type { PreHelloTransport } from './arriving-socket.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 /** What `authenticate` may say: an identity, or that there is none. */
-export type Verdict<Identity> = Identity | undefined | null | false
+export type AuthenticateResult<Identity> = Identity | undefined | null | false
 
 /**
  * Says who a client is, or that it is nobody: by `undefined`, `null`, `false`, or by an error with a `status` of 4xx.
@@ -20,28 +20,28 @@ export type Verdict<Identity> = Identity | undefined | null | false
  */
 export type Authenticate<Identity = unknown> = (
   request: UpgradeRequest
-) => Verdict<Identity> | PromiseLike<Verdict<Identity>>
+) => AuthenticateResult<Identity> | PromiseLike<AuthenticateResult<Identity>>
 
-const UNAUTHORIZED = 401
-const UNAVAILABLE = 503
+const UNAUTHORIZED_STATUS = 401
+const UNAVAILABLE_STATUS = 503
 
 /** @internal One client at the door. */
-export class Admission {
+export class PendingUpgrade {
   /** The socket, where it was opened to hear the token. */
-  #arriving: Arriving | undefined
-  #over = false
+  #transport: PreHelloTransport | undefined
+  #isRejected = false
   #deadline: Deadline | undefined
 
   constructor(
     private readonly socket: Duplex,
-    private readonly openSocket: () => Arriving | undefined
+    private readonly openTransport: () => PreHelloTransport | undefined
   ) {}
 
   /** Opens the socket, whatever comes of it. Undefined when the client is gone, or its request is not well formed. */
-  open(): Arriving | undefined {
-    if (this.#over) return undefined
-    this.#arriving ??= this.openSocket()
-    return this.#arriving
+  open(): PreHelloTransport | undefined {
+    if (this.#isRejected) return undefined
+    this.#transport ??= this.openTransport()
+    return this.#transport
   }
 
   /**
@@ -49,65 +49,66 @@ export class Admission {
    *
    * @returns undefined when it was refused
    */
-  async decide<Identity>(
+  async authenticate<Identity>(
     authenticate: Authenticate<Identity>,
     request: UpgradeRequest,
-    withinMs: number,
-    admits: (identity: Identity) => boolean,
-    report: Report,
+    timeoutMs: number,
+    takeSessionSlot: (identity: Identity) => boolean,
+    report: ReportError,
     onDelay: () => void
-  ): Promise<Visitor | undefined> {
-    const message = `it was not let in within ${withinMs} ms`
-    this.#deadline = deadlineIn(withinMs, () => {
+  ): Promise<AcceptedClient | undefined> {
+    const message = `it was not let in within ${timeoutMs} ms`
+    this.#deadline = startDeadline(timeoutMs, () => {
       // A client that has said nothing was too slow itself.
-      const isItsDelay = this.#arriving?.heard === false
-      if (!isItsDelay) onDelay()
-      this.refuse(UNAVAILABLE, { code: isItsDelay ? 'limit' : 'unavailable', message })
+      const isClientSlow = this.#transport?.hasReceived === false
+      if (!isClientSlow) onDelay()
+      this.reject(UNAVAILABLE_STATUS, { code: isClientSlow ? 'limit' : 'unavailable', message })
     }).unref()
-    let identity: Verdict<Identity>
-    let status = UNAUTHORIZED
-    let reason = NOT_LET_IN
+    let identity: AuthenticateResult<Identity>
+    let status = UNAUTHORIZED_STATUS
+    let reason = NOT_AUTHENTICATED
     try {
       identity = await authenticate(request)
     } catch (error) {
-      const meant = statusOf(error)
-      if (meant === undefined) report(error)
-      status = meant ?? UNAVAILABLE
-      if (meansLater(status)) reason = { ...NOT_NOW, retryAfter: retryAfterOf(error) }
+      const errorStatus = statusOf(error)
+      if (errorStatus === undefined) report(error)
+      status = errorStatus ?? UNAVAILABLE_STATUS
+      if (isTemporaryRefusal(status))
+        reason = { ...AUTHENTICATION_UNAVAILABLE, retryAfter: retryAfterOf(error) }
     }
     this.#deadline.stop()
     // Who has gone takes no place.
-    if (this.#over || this.socket.destroyed) return undefined
-    if (identity === undefined || identity === null || identity === false) this.refuse(status, reason)
-    else if (!admits(identity)) this.refuse(UNAVAILABLE, FULL)
+    if (this.#isRejected || this.socket.destroyed) return undefined
+    if (identity === undefined || identity === null || identity === false) this.reject(status, reason)
+    else if (!takeSessionSlot(identity)) this.reject(UNAVAILABLE_STATUS, SESSION_LIMIT_REACHED)
     const transport = this.open()
-    return transport && { transport, identity, since: transport.since }
+    return transport && { transport, identity, connectedAt: transport.connectedAt }
   }
 
   /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */
-  refuse(status: number, reason: Reason): void {
-    if (this.#over) return
-    this.#over = true
+  reject(status: number, reason: Reason): void {
+    if (this.#isRejected) return
+    this.#isRejected = true
     this.#deadline?.stop()
-    if (this.#arriving) this.#arriving.close(reason)
-    else refuse(this.socket, status, STATUS_CODES[status], reason.retryAfter)
+    if (this.#transport) this.#transport.close(reason)
+    else rejectUpgrade(this.socket, status, STATUS_CODES[status], reason.retryAfter)
   }
 }
 
 /** A place may be free soon. */
-const RETRY_AFTER = 1
-export const FULL: Reason = {
+const RETRY_AFTER_SECONDS = 1
+export const SESSION_LIMIT_REACHED: Reason = {
   code: 'unavailable',
   message: 'the server has all its sessions already',
-  retryAfter: RETRY_AFTER
+  retryAfter: RETRY_AFTER_SECONDS
 }
-export const CROWDED: Reason = {
+export const ADDRESS_LIMIT_REACHED: Reason = {
   code: 'unavailable',
   message: 'too many clients come from this address',
-  retryAfter: RETRY_AFTER
+  retryAfter: RETRY_AFTER_SECONDS
 }
-const NOT_LET_IN: Reason = { code: 'unauthorized', message: 'it was not let in' }
-const NOT_NOW: Reason = { code: 'unavailable', message: 'it was not let in for now' }
+const NOT_AUTHENTICATED: Reason = { code: 'unauthorized', message: 'it was not let in' }
+const AUTHENTICATION_UNAVAILABLE: Reason = { code: 'unavailable', message: 'it was not let in for now' }
 
 /** The HTTP status that an error asks for, as those of web frameworks do. */
 function statusOf(error: unknown): number | undefined {
@@ -115,17 +116,17 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' && status >= 400 && status in STATUS_CODES ? status : undefined
 }
 
-const MOST_SECONDS = 1e9
+const MAX_RETRY_AFTER_SECONDS = 1e9
 
 /** To the millisecond. */
 function retryAfterOf(error: unknown): number | undefined {
   const { retryAfter } = (error ?? {}) as { retryAfter?: unknown }
-  const isTime = typeof retryAfter === 'number' && retryAfter >= 0 && retryAfter < MOST_SECONDS
-  return isTime ? Math.round(retryAfter * 1000) / 1000 : undefined
+  const isDuration = typeof retryAfter === 'number' && retryAfter >= 0 && retryAfter < MAX_RETRY_AFTER_SECONDS
+  return isDuration ? Math.round(retryAfter * 1000) / 1000 : undefined
 }
 
 /** @internal Answers a request to upgrade with an HTTP error; `retryAfter` is in seconds. */
-export function refuse(
+export function rejectUpgrade(
   socket: Duplex,
   status: number,
   why = STATUS_CODES[status]!,

@@ -2,45 +2,49 @@
 // server: while it is used up, they are read from one after the other.
 
 /** Raw bytes that are read before `authenticate` has decided; a token has to fit in. */
-export const UNKNOWN_BYTES = 8 << 10
+export const UNBUDGETED_BYTES = 8 << 10
 
 /** One client, from its socket's first byte to its hello. */
-export interface Unheard {
+export interface PreHelloClient {
   /** Raw bytes that have come. */
-  readonly bytes: number
+  readonly preHelloBytes: number
   /** It may be read from again, or may not. */
-  govern(): void
+  updateReading(): void
 }
 
 export class HelloBudget {
   /** Who has sent more than a little, in order. */
-  readonly #large = new Set<Unheard>()
-  #bytes = 0
+  readonly #budgetedClients = new Set<PreHelloClient>()
+  #bytesReceived = 0
 
-  constructor(private readonly most: number) {}
+  constructor(private readonly budgetBytes: number) {}
 
   /** So many bytes more have come. @returns false where there are more than can be kept: whoever sent them is to go */
-  add(client: Unheard, bytes: number): boolean {
-    this.#bytes += bytes
-    const [first = client] = this.#large
-    return client.bytes <= UNKNOWN_BYTES || client === first || this.#bytes - first.bytes <= 2 * this.most
+  addBytes(client: PreHelloClient, bytes: number): boolean {
+    this.#bytesReceived += bytes
+    const [first = client] = this.#budgetedClients
+    return (
+      client.preHelloBytes <= UNBUDGETED_BYTES ||
+      client === first ||
+      this.#bytesReceived - first.preHelloBytes <= 2 * this.budgetBytes
+    )
   }
 
   /** Whether a client may be read from now: the first always may, so that each has its turn. */
-  allows(client: Unheard): boolean {
-    if (client.bytes <= UNKNOWN_BYTES) return true
-    this.#large.add(client)
-    const [first] = this.#large
-    return this.#bytes <= this.most || client === first
+  mayRead(client: PreHelloClient): boolean {
+    if (client.preHelloBytes <= UNBUDGETED_BYTES) return true
+    this.#budgetedClients.add(client)
+    const [first] = this.#budgetedClients
+    return this.#bytesReceived <= this.budgetBytes || client === first
   }
 
   /** It has said hello, or is gone. */
-  remove(client: Unheard): void {
-    this.#bytes -= client.bytes
-    this.#large.delete(client)
-    for (const other of this.#large) {
-      if (!this.allows(other)) break
-      other.govern()
+  remove(client: PreHelloClient): void {
+    this.#bytesReceived -= client.preHelloBytes
+    this.#budgetedClients.delete(client)
+    for (const other of this.#budgetedClients) {
+      if (!this.mayRead(other)) break
+      other.updateReading()
     }
   }
 }

@@ -4,270 +4,290 @@ import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from '../errors.js'
-import { type Limits, maxPayload } from '../protocol/limits.js'
+import { type Limits, maxPayloadBytes } from '../protocol/limits.js'
 import { livenessOf } from '../session/options.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs, checkOptions } from '../util/check-options.js'
-import { Tally } from '../util/counter.js'
-import { LONGEST } from '../util/deadline.js'
+import { AddressCounter } from '../util/counter.js'
+import { MAX_TIMER_MS } from '../util/deadline.js'
 import { describe } from '../util/describe.js'
-import type { Report } from '../util/emitter.js'
-import { type Off, share } from '../util/shared-listener.js'
-import { Arriving } from './arriving-socket.js'
-import { Admission, CROWDED, FULL, refuse } from './authentication.js'
-import { HelloBudget, UNKNOWN_BYTES } from './hello-budget.js'
+import type { ReportError } from '../util/emitter.js'
+import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
+import { PreHelloTransport } from './arriving-socket.js'
+import {
+  ADDRESS_LIMIT_REACHED,
+  PendingUpgrade,
+  rejectUpgrade,
+  SESSION_LIMIT_REACHED
+} from './authentication.js'
+import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
-import { type EntranceOptions, OPTIONS } from './options.js'
-import { type OriginPolicy, originPolicy } from './origin-check.js'
-import { type Arrival, type Loan, type ResumingListener, Tickets } from './resume-tokens.js'
+import { OPTIONS as HTTP_LISTENER_OPTIONS, type EntranceOptions as HttpListenerOptions } from './options.js'
+import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
+import { type Arrival, ResumeTokens, type ResumingListener, type SlotReservation } from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
-import { addTarget, removeTarget } from './upgrades.js'
+import { addUpgradeHandler, removeUpgradeHandler } from './upgrades.js'
 
-export class Entrance implements ResumingListener {
-  readonly tickets: Tickets | undefined
-  readonly #server: Server
-  readonly #isOwn: boolean
-  readonly #sockets: WebSocketServer
-  readonly #policy: OriginPolicy
+export class HttpListener implements ResumingListener {
+  readonly resumeTokens: ResumeTokens | undefined
+  readonly #httpServer: Server
+  readonly #ownsServer: boolean
+  readonly #webSocketServer: WebSocketServer
+  readonly #originPolicy: OriginPolicy
   /** Clients that wait to be let in: those with a socket not yet open, and those whose token is awaited. */
-  readonly #atDoor = new Set<Admission>()
-  readonly #inPorch = new Set<Admission>()
+  readonly #pendingUpgrades = new Set<PendingUpgrade>()
+  readonly #pendingTokens = new Set<PendingUpgrade>()
   /** How many of these each address has, and how many sockets. */
-  readonly #undecidedAt = new Tally()
-  readonly #socketsAt = new Tally()
+  readonly #pendingPerAddress = new AddressCounter()
+  readonly #socketsPerAddress = new AddressCounter()
   /** How many of the former it may have. */
-  readonly #mostUndecided: number
-  readonly #budget: HelloBudget
-  #letIn: ((arrival: Arrival) => void) | undefined
-  #report: Report | undefined
+  readonly #maxPendingPerAddress: number
+  readonly #helloBudget: HelloBudget
+  #accept: ((arrival: Arrival) => void) | undefined
+  #report: ReportError | undefined
   /** Takes the listener off the server. */
-  #unlisten: Off | undefined
+  #removeErrorListener: Unsubscribe | undefined
   /** What was refused for an origin or a host, and is reported. */
-  readonly #complaints = new Set<string>()
+  readonly #reportedRefusals = new Set<string>()
   /** The limits that have kept a client out: of each, whoever runs the server is told once. */
-  readonly #told = new Set<keyof Limits>()
+  readonly #reportedLimits = new Set<keyof Limits>()
 
   /** @throws TypeError or RangeError naming the option that cannot be meant */
   constructor(
-    private readonly options: EntranceOptions,
+    private readonly options: HttpListenerOptions,
     private readonly limits: Limits
   ) {
-    checkOptions('serve', options, OPTIONS)
+    checkOptions('serve', options, HTTP_LISTENER_OPTIONS)
     const { port = 18861, server } = options
-    const vain = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
-    if (server !== undefined && vain) {
+    const conflicting = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
+    if (server !== undefined && conflicting) {
       throw new TypeError(
-        `serve: \`${vain}\` means nothing beside \`server\`, which listens where it was told to`
+        `serve: \`${conflicting}\` means nothing beside \`server\`, which listens where it was told to`
       )
     }
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
     }
     checkPath(options.path)
-    this.#isOwn = server === undefined
-    this.#server = this.#isOwn ? ownServer(limits.helloMs) : checkServer(server)
-    this.#policy = originPolicy(options)
+    this.#ownsServer = server === undefined
+    this.#httpServer = this.#ownsServer ? createHttpServer(limits.helloMs) : checkServer(server)
+    this.#originPolicy = createOriginPolicy(options)
     const { resumeWindow = 30_000, sameIdentity } = options
     if (checkMs('resumeWindow', resumeWindow) > 0) {
-      this.tickets = new Tickets(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
+      this.resumeTokens = new ResumeTokens(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
     }
-    const isBounded = limits.sessionsPerAddress < Number.POSITIVE_INFINITY
-    this.#mostUndecided = isBounded ? limits.sessionsPerAddress : MOST_UNDECIDED
-    this.#budget = new HelloBudget(limits.helloBytes)
-    this.#sockets = new WebSocketServer({
+    const isLimited = limits.sessionsPerAddress < Number.POSITIVE_INFINITY
+    this.#maxPendingPerAddress = isLimited ? limits.sessionsPerAddress : MAX_PENDING_PER_ADDRESS
+    this.#helloBudget = new HelloBudget(limits.helloBytes)
+    this.#webSocketServer = new WebSocketServer({
       noServer: true,
       autoPong: false,
       perMessageDeflate: false,
-      maxPayload: maxPayload(limits)
+      maxPayload: maxPayloadBytes(limits)
     })
   }
 
   /** Lets clients in from now on. Resolves when the server listens, if that is its own. */
-  async open(letIn: (arrival: Arrival) => void, report: Report): Promise<void> {
-    this.#letIn = letIn
+  async open(accept: (arrival: Arrival) => void, report: ReportError): Promise<void> {
+    this.#accept = accept
     this.#report = report
-    addTarget(this.#server, this.options.path ?? '', this)
-    if (this.#isOwn) await this.#listen()
-    this.#unlisten = share(this.#server, 'error', report)
+    addUpgradeHandler(this.#httpServer, this.options.path ?? '', this)
+    if (this.#ownsServer) await this.#listen()
+    this.#removeErrorListener = addSharedListener(this.#httpServer, 'error', report)
   }
 
   #listen(): Promise<void> {
     const { host = '127.0.0.1', port = 18861, backlog } = this.options
-    return new Promise((listening, failed) => {
-      const fail = (cause: NodeJS.ErrnoException) => failed(listenError(cause, host, port))
-      this.#server.once('error', fail)
-      this.#server.listen({ host, port, backlog }, () => {
-        this.#server.off('error', fail)
-        listening()
+    return new Promise((resolve, reject) => {
+      const onError = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
+      this.#httpServer.once('error', onError)
+      this.#httpServer.listen({ host, port, backlog }, () => {
+        this.#httpServer.off('error', onError)
+        resolve()
       })
     })
   }
 
   unref(): void {
-    if (this.#isOwn) this.#server.unref()
+    if (this.#ownsServer) this.#httpServer.unref()
   }
 
-  get deciding(): number {
-    return this.#atDoor.size + this.#inPorch.size
+  get pendingClients(): number {
+    return this.#pendingUpgrades.size + this.#pendingTokens.size
   }
 
   /** @throws NetrefError when the server does not listen */
   get url(): string {
-    const where = this.#server.address()
-    if (where === null || typeof where === 'string') {
+    const boundAddress = this.#httpServer.address()
+    if (boundAddress === null || typeof boundAddress === 'string') {
       throw new NetrefError('not-listening', 'server.url: the server listens at no port')
     }
-    const { address, port, family } = where
+    const { address, port, family } = boundAddress
     const host =
       address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
-    const secure = 'setSecureContext' in this.#server
+    const secure = 'setSecureContext' in this.#httpServer
     return `${secure ? 'wss' : 'ws'}://${host}:${port}${this.options.path ?? ''}`
   }
 
   /** Nobody comes in any more; a server of its own stops listening. Resolves when all sockets are closed. */
   async close(): Promise<void> {
-    removeTarget(this.#server, this.options.path ?? '')
-    for (const admission of [...this.#atDoor, ...this.#inPorch]) {
-      admission.refuse(UNAVAILABLE, { code: 'server-closed', message: 'the server is going away' })
+    removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
+    for (const upgrade of [...this.#pendingUpgrades, ...this.#pendingTokens]) {
+      upgrade.reject(UNAVAILABLE_STATUS, { code: 'server-closed', message: 'the server is going away' })
     }
     // Not as `ws` tells of it, which a clock of a test may hold up.
-    const closed = [...this.#sockets.clients].map(
+    const closed = [...this.#webSocketServer.clients].map(
       socket => new Promise<void>(resolve => socket.once('close', () => resolve()))
     )
-    this.#sockets.close()
-    if (this.#isOwn) {
-      closed.push(new Promise(resolve => this.#server.close(() => resolve())))
-      this.#server.closeAllConnections()
+    this.#webSocketServer.close()
+    if (this.#ownsServer) {
+      closed.push(new Promise(resolve => this.#httpServer.close(() => resolve())))
+      this.#httpServer.closeAllConnections()
     }
     await Promise.all(closed)
-    this.#unlisten!()
+    this.#removeErrorListener!()
   }
 
   /** @internal A request to upgrade, at this entrance's path. */
-  async receive(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { authenticate, trustProxy = false } = this.options
-    const admission = new Admission(socket, () => {
-      const arriving = this.#upgrade(message, socket, head)
-      if (arriving && this.#atDoor.delete(admission)) this.#inPorch.add(admission)
+    const admission = new PendingUpgrade(socket, () => {
+      const arriving = this.#openWebSocket(message, socket, head)
+      if (arriving && this.#pendingUpgrades.delete(admission)) this.#pendingTokens.add(admission)
       return arriving
     })
     const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
-    const complaint = this.#policy(request)
+    const complaint = this.#originPolicy(request)
     if (complaint !== undefined) {
-      this.#complain(complaint)
-      return refuse(socket, FORBIDDEN, complaint)
+      this.#reportRefusalOnce(complaint)
+      return rejectUpgrade(socket, FORBIDDEN_STATUS, complaint)
     }
     const address = networkOf(request.address) ?? networkOf(message.socket.remoteAddress)
-    if (this.#isCrowded(address)) {
-      if (!trustProxy) this.#tellOfProxy(address!)
-      return refuseForNow(socket, CROWDED)
+    if (this.#isAddressFull(address)) {
+      if (!trustProxy) this.#reportAddressLimit(address!)
+      return rejectTemporarily(socket, ADDRESS_LIMIT_REACHED)
     }
-    let loan: Loan | undefined
+    let loan: SlotReservation | undefined
     const admits = (identity?: unknown) => {
-      if (this.#taken < this.limits.sessions) return true
-      loan = this.tickets?.lend({ address, identity }, this.#report!)
-      if (loan) socket.once('close', () => loan!.giveBack())
+      if (this.#usedSessionSlots < this.limits.sessions) return true
+      loan = this.resumeTokens?.reserveSlot({ address, identity }, this.#report!)
+      if (loan) socket.once('close', () => loan!.release())
       return loan !== undefined
     }
-    if (authenticate ? !this.#mayAsk(address) : !admits()) {
-      this.#tellOfFull()
-      return refuseForNow(socket, FULL)
+    if (authenticate ? !this.#mayAuthenticate(address) : !admits()) {
+      this.#reportSessionLimit()
+      return rejectTemporarily(socket, SESSION_LIMIT_REACHED)
     }
-    socket.once('close', this.#socketsAt.add(address))
+    socket.once('close', this.#socketsPerAddress.increment(address))
     if (!authenticate) {
       const transport = admission.open()
-      if (transport) this.#letIn!({ transport, since: transport.since, address, loan })
+      if (transport) this.#accept!({ transport, connectedAt: transport.connectedAt, address, loan })
       return
     }
-    this.#atDoor.add(admission)
-    const count = this.#undecidedAt.add(address)
+    this.#pendingUpgrades.add(admission)
+    const count = this.#pendingPerAddress.increment(address)
     const decided = () => {
       count()
-      this.#atDoor.delete(admission)
-      this.#inPorch.delete(admission)
+      this.#pendingUpgrades.delete(admission)
+      this.#pendingTokens.delete(admission)
     }
     // Who is refused is not let in while its socket closes; and `authenticate` may never decide on who has gone.
     socket.once('close', decided)
     const decides = (identity: unknown) => {
       const isIn = admits(identity)
       if (isIn) decided()
-      else this.#tellOfFull()
+      else this.#reportSessionLimit()
       return isIn
     }
     const { helloMs } = this.limits
-    const onDelay = () => this.#tellOfDelay()
-    const visitor = await admission.decide(authenticate, request, helloMs, decides, this.#report!, onDelay)
-    if (visitor) this.#letIn!({ ...visitor, address, loan })
+    const onDelay = () => this.#reportSlowAuthentication()
+    const visitor = await admission.authenticate(
+      authenticate,
+      request,
+      helloMs,
+      decides,
+      this.#report!,
+      onDelay
+    )
+    if (visitor) this.#accept!({ ...visitor, address, loan })
   }
 
   /** Whether an address has all that it may have. */
-  #isCrowded(address: string | undefined): boolean {
-    const sockets = this.#socketsAt.of(address)
-    return sockets >= this.limits.sessionsPerAddress || this.#undecidedAt.of(address) >= this.#mostUndecided
-  }
-
-  /** Sockets of clients that were let in. */
-  get #letInNow(): number {
-    return this.#sockets.clients.size - this.#inPorch.size
-  }
-
-  /** Places that are taken: by who was let in, and by sessions that wait, but for those whose place it has. */
-  get #taken(): number {
-    const { tickets } = this
-    return this.#letInNow + (tickets ? tickets.waiting.size - tickets.lent.size : 0)
-  }
-
-  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
-  #mayAsk(address: string | undefined): boolean {
-    const { sessions } = this.limits
-    if (this.#letInNow >= sessions) return false
+  #isAddressFull(address: string | undefined): boolean {
+    const sockets = this.#socketsPerAddress.countOf(address)
     return (
-      this.deciding < sessions || this.#undecidedAt.of(address) < (this.tickets?.waitingAt.of(address) ?? 0)
+      sockets >= this.limits.sessionsPerAddress ||
+      this.#pendingPerAddress.countOf(address) >= this.#maxPendingPerAddress
     )
   }
 
-  #tellOf(limit: keyof Limits, why: string, cure: string): void {
-    if (this.#told.has(limit)) return
-    this.#told.add(limit)
+  /** Sockets of clients that were let in. */
+  get #acceptedCount(): number {
+    return this.#webSocketServer.clients.size - this.#pendingTokens.size
+  }
+
+  /** Places that are taken: by who was let in, and by sessions that wait, but for those whose place it has. */
+  get #usedSessionSlots(): number {
+    const { resumeTokens } = this
+    return (
+      this.#acceptedCount +
+      (resumeTokens ? resumeTokens.interrupted.size - resumeTokens.reservations.size : 0)
+    )
+  }
+
+  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
+  #mayAuthenticate(address: string | undefined): boolean {
+    const { sessions } = this.limits
+    if (this.#acceptedCount >= sessions) return false
+    return (
+      this.pendingClients < sessions ||
+      this.#pendingPerAddress.countOf(address) <
+        (this.resumeTokens?.interruptedPerAddress.countOf(address) ?? 0)
+    )
+  }
+
+  #reportLimitOnce(limit: keyof Limits, why: string, cure: string): void {
+    if (this.#reportedLimits.has(limit)) return
+    this.#reportedLimits.add(limit)
     this.#report!(new NetrefError('limit', `a client was refused: ${why} (limits.${limit}); ${cure}`))
   }
 
   /** Behind a proxy all have one address. */
-  #tellOfProxy(address: string): void {
+  #reportAddressLimit(address: string): void {
     const cure = 'if a proxy is there, set trustProxy to tell its clients apart'
-    this.#tellOf('sessionsPerAddress', `too many clients come from ${address}`, cure)
+    this.#reportLimitOnce('sessionsPerAddress', `too many clients come from ${address}`, cure)
   }
 
-  #tellOfFull(): void {
+  #reportSessionLimit(): void {
     const why = `all ${this.limits.sessions} sessions are taken`
-    this.#tellOf('sessions', why, 'raise it to let more in')
+    this.#reportLimitOnce('sessions', why, 'raise it to let more in')
   }
 
-  #tellOfDelay(): void {
+  #reportSlowAuthentication(): void {
     const why = `\`authenticate\` did not decide within ${this.limits.helloMs} ms`
-    this.#tellOf('helloMs', why, 'raise it, or decide sooner')
+    this.#reportLimitOnce('helloMs', why, 'raise it, or decide sooner')
   }
 
   /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
-  #complain(complaint: string): void {
-    if (this.#complaints.has(complaint) || this.#complaints.size === MOST_COMPLAINTS) return
-    this.#complaints.add(complaint)
+  #reportRefusalOnce(complaint: string): void {
+    if (this.#reportedRefusals.has(complaint) || this.#reportedRefusals.size === MAX_REPORTED_REFUSALS) return
+    this.#reportedRefusals.add(complaint)
     this.#report!(
       new NetrefError('unauthorized', `a client was refused: ${complaint}; name it there to let it in`)
     )
   }
 
   /** Opens the socket; a request that is not well formed is refused by `ws`. */
-  #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Arriving | undefined {
-    let arriving: Arriving | undefined
+  #openWebSocket(message: IncomingMessage, socket: Duplex, head: Buffer): PreHelloTransport | undefined {
+    let arriving: PreHelloTransport | undefined
     try {
-      this.#sockets.handleUpgrade(message, socket, head, opened => {
+      this.#webSocketServer.handleUpgrade(message, socket, head, opened => {
         const { remoteAddress, remotePort } = message.socket
         const peer = `the client at ${remoteAddress}:${remotePort}`
-        arriving = new Arriving(
+        arriving = new PreHelloTransport(
           new WebSocketTransport(opened, peer, message.socket),
-          this.#budget,
-          UNKNOWN_BYTES + maxPayload(this.limits)
+          this.#helloBudget,
+          UNBUDGETED_BYTES + maxPayloadBytes(this.limits)
         )
       })
     } catch (cause) {
@@ -278,24 +298,24 @@ export class Entrance implements ResumingListener {
   }
 }
 
-const MOST_COMPLAINTS = 100
+const MAX_REPORTED_REFUSALS = 100
 /** Of one address, where `limits.sessionsPerAddress` does not say. */
-const MOST_UNDECIDED = 64
-const FORBIDDEN = 403
-const UNAVAILABLE = 503
+const MAX_PENDING_PER_ADDRESS = 64
+const FORBIDDEN_STATUS = 403
+const UNAVAILABLE_STATUS = 503
 
 /** By HTTP: it may come again. */
-const refuseForNow = (socket: Duplex, { message, retryAfter }: Reason) =>
-  refuse(socket, UNAVAILABLE, message, retryAfter)
+const rejectTemporarily = (socket: Duplex, { message, retryAfter }: Reason) =>
+  rejectUpgrade(socket, UNAVAILABLE_STATUS, message, retryAfter)
 
 /** A server whose clients have as long for the head of their request as for their hello. */
-function ownServer(helloMs: number): Server {
-  const ms = Math.min(helloMs, LONGEST)
-  const times = { headersTimeout: ms, requestTimeout: ms, connectionsCheckingInterval: Math.ceil(ms / 4) }
-  return http.createServer(times, upgradeRequired)
+function createHttpServer(helloMs: number): Server {
+  const ms = Math.min(helloMs, MAX_TIMER_MS)
+  const timeouts = { headersTimeout: ms, requestTimeout: ms, connectionsCheckingInterval: Math.ceil(ms / 4) }
+  return http.createServer(timeouts, respondUpgradeRequired)
 }
 
-const upgradeRequired: http.RequestListener = (_request, response) => {
+const respondUpgradeRequired: http.RequestListener = (_request, response) => {
   response.writeHead(426, { connection: 'Upgrade', upgrade: 'websocket' }).end('Upgrade Required\n')
 }
 

@@ -1,11 +1,11 @@
 // Chooses the listener for the options of `serve` in a page, which has no server sockets.
 
-import { maxPayload } from '../protocol/limits.js'
+import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
 import {
   isMessageEndpoint,
   isPortsEndpoint,
-  notAnEndpoint,
+  notAnEndpointError,
   type ServedEndpoint
 } from '../transport/endpoint.js'
 import { MessagePortListener } from '../transport/message-port.js'
@@ -18,7 +18,7 @@ const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 export function listen({ endpoint }: ServeOptions, { limits }: Settings): Listener {
   const given = Object(endpoint) as ServedEndpoint
   if (isMessageEndpoint(given) || isPortsEndpoint(given)) {
-    return new MessagePortListener(given, maxPayload(limits))
+    return new MessagePortListener(given, maxPayloadBytes(limits))
   }
-  throw notAnEndpoint(endpoint, `a page cannot listen at a port; ${KINDS}`)
+  throw notAnEndpointError(endpoint, `a page cannot listen at a port; ${KINDS}`)
 }

@@ -1,12 +1,17 @@
 // Chooses the listener for the options of `serve`.
 
-import { maxPayload } from '../protocol/limits.js'
+import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
 import { DuplexListener, DuplexTransport } from '../transport/duplex.js'
-import { isByteEndpoint, isMessageEndpoint, isPortsEndpoint, notAnEndpoint } from '../transport/endpoint.js'
+import {
+  isByteEndpoint,
+  isMessageEndpoint,
+  isPortsEndpoint,
+  notAnEndpointError
+} from '../transport/endpoint.js'
 import { MessagePortListener } from '../transport/message-port.js'
 import type { Listener } from '../transport/transport.js'
-import { Entrance } from './http-listener.js'
+import { HttpListener } from './http-listener.js'
 import type { ServeOptions } from './options.js'
 
 const KINDS = 'it is a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
@@ -14,11 +19,11 @@ const KINDS = 'it is a Worker, a MessagePort, `self` in a worker, a Duplex, or {
 /** What brings clients to a server. @throws TypeError or RangeError for what is no endpoint, or no option */
 export function listen(options: ServeOptions, { limits }: Settings): Listener {
   const { endpoint } = options
-  const payload = maxPayload(limits)
-  if (endpoint === undefined) return new Entrance(options, limits)
-  if (Object(endpoint) !== endpoint) throw notAnEndpoint(endpoint, KINDS)
+  const payloadBytes = maxPayloadBytes(limits)
+  if (endpoint === undefined) return new HttpListener(options, limits)
+  if (Object(endpoint) !== endpoint) throw notAnEndpointError(endpoint, KINDS)
   if (isMessageEndpoint(endpoint) || isPortsEndpoint(endpoint))
-    return new MessagePortListener(endpoint, payload)
-  if (isByteEndpoint(endpoint)) return new DuplexListener(new DuplexTransport(endpoint, payload))
-  throw notAnEndpoint(endpoint, KINDS)
+    return new MessagePortListener(endpoint, payloadBytes)
+  if (isByteEndpoint(endpoint)) return new DuplexListener(new DuplexTransport(endpoint, payloadBytes))
+  throw notAnEndpointError(endpoint, KINDS)
 }

@@ -13,12 +13,12 @@ export function networkOf(address = ''): string | undefined {
   const [head = '', tail] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split('::')
   const groups = (part = '') => part.split(':').filter(group => group !== '')
   const zeros = tail === undefined ? 0 : 8 - groups(head).length - groups(tail).length
-  const all = [...groups(head), ...Array<string>(zeros).fill('0'), ...groups(tail)]
-  return mappedIn(all) ?? `${all.slice(0, 4).join(':')}::/64`
+  const allGroups = [...groups(head), ...Array<string>(zeros).fill('0'), ...groups(tail)]
+  return embeddedIPv4(allGroups) ?? `${allGroups.slice(0, 4).join(':')}::/64`
 }
 
 /** The IPv4 address that is written as an IPv6 one. */
-function mappedIn(groups: readonly string[]): string | undefined {
+function embeddedIPv4(groups: readonly string[]): string | undefined {
   if (!/^(0:){5}ffff:/.test(groups.join(':'))) return undefined
   const [high, low] = groups.slice(6).map(group => Number.parseInt(group, 16)) as [number, number]
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')

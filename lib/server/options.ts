@@ -1,9 +1,9 @@
 // Options of `serve`.
 
-import type { ResultOptions } from '../session/idempotency.js'
+import type { IdempotencyOptions } from '../session/idempotency.js'
 import { type CommonOptions, type LivenessOptions, SERVING_OPTIONS } from '../session/options.js'
 import type { ServedEndpoint } from '../transport/endpoint.js'
-import type { OptionKinds } from '../util/check-options.js'
+import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
 import type { OriginOptions } from './origin-check.js'
 
@@ -57,7 +57,7 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   sameIdentity?(began: Identity, comes: Identity): boolean
 }
 
-export const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOptions> = {
+export const OPTIONS: OptionTypes<EntranceOptions & CommonOptions & IdempotencyOptions> = {
   ...SERVING_OPTIONS,
   heartbeat: '',
   host: 'a string',
@@ -76,7 +76,7 @@ export const OPTIONS: OptionKinds<EntranceOptions & CommonOptions & ResultOption
 export interface ServeOptions<Identity = unknown>
   extends CommonOptions,
     LivenessOptions,
-    ResultOptions,
+    IdempotencyOptions,
     EntranceOptions<Identity> {
   /**
    * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a

@@ -30,69 +30,72 @@ export interface OriginOptions {
 }
 
 /** How much of a header is told. */
-const MOST = 100
+const MAX_HEADER_CHARS = 100
 
 /** Why a request is refused; undefined when it is not. */
 export type OriginPolicy = (request: UpgradeRequest) => string | undefined
 
 /** @throws TypeError for what is not an origin, or not the name of a host. */
-export function originPolicy({ allowedOrigins = [], allowedHosts }: OriginOptions): OriginPolicy {
+export function createOriginPolicy({ allowedOrigins = [], allowedHosts }: OriginOptions): OriginPolicy {
   const origins =
-    allowedOrigins === '*' ? undefined : new Set(list('allowedOrigins', allowedOrigins).map(checkOrigin))
-  const hosts = new Set(list('allowedHosts', allowedHosts ?? []).map(checkHost))
-  const isKnown = (host: string | undefined) => {
+    allowedOrigins === '*'
+      ? undefined
+      : new Set(requireList('allowedOrigins', allowedOrigins).map(parseOrigin))
+  const hosts = new Set(requireList('allowedHosts', allowedHosts ?? []).map(parseHost))
+  const isAllowedHost = (host: string | undefined) => {
     const name = hostName(host)
     return isLoopbackName(name) || hosts.has(name)
   }
   // Nearly all clients ask for a server by the same name.
-  let last: { readonly host: string | undefined; readonly isKnown: boolean } | undefined
+  let lastHost: { readonly host: string | undefined; readonly isKnown: boolean } | undefined
   return request => {
     const { host, origin } = request
-    if (!last || last.host !== host) last = { host, isKnown: isKnown(host) }
-    if (!last.isKnown && (allowedHosts || request.local)) {
-      return `Host ${quote(host ?? '', MOST)} is not in allowedHosts`
+    if (!lastHost || lastHost.host !== host) lastHost = { host, isKnown: isAllowedHost(host) }
+    if (!lastHost.isKnown && (allowedHosts || request.local)) {
+      return `Host ${quote(host ?? '', MAX_HEADER_CHARS)} is not in allowedHosts`
     }
     if (origin === undefined || !origins || origins.has(origin) || origin === ownOrigin(request))
       return undefined
-    return `Origin ${quote(origin, MOST)} is neither the server's own nor in allowedOrigins`
+    return `Origin ${quote(origin, MAX_HEADER_CHARS)} is neither the server's own nor in allowedOrigins`
   }
 }
 
-function list(option: string, given: readonly string[]): readonly string[] {
+function requireList(option: string, given: readonly string[]): readonly string[] {
   if (Array.isArray(given)) return given
   throw new TypeError(`serve: \`${option}\` takes a list, such as [${describe(given)}]`)
 }
 
 /** The origin of a page that this very server, or the proxy in front of it, would serve. */
 function ownOrigin({ secure, host }: UpgradeRequest): string | undefined {
-  return urlOf(`${secure ? 'https' : 'http'}://${host}`)?.origin
+  return parseAuthority(`${secure ? 'https' : 'http'}://${host}`)?.origin
 }
 
 /** The name in a `Host` header, as browsers write it; empty if there is none. */
-const hostName = (host: string | undefined) => urlOf(`http://${host}`)?.hostname.replace(/\.$/, '') ?? ''
+const hostName = (host: string | undefined) =>
+  parseAuthority(`http://${host}`)?.hostname.replace(/\.$/, '') ?? ''
 
 /** A URL that is a scheme, a host and a port, and nothing else. */
-function urlOf(text: string): URL | undefined {
+function parseAuthority(text: string): URL | undefined {
   return /^[a-z]+:\/\/[^/?#@*\\\s]+$/i.test(text) && URL.canParse(text) ? new URL(text) : undefined
 }
 
 const isLoopbackName = (name: string) => /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(name)
 
 /** `http` and `https` as browsers write them; what other schemes have for an origin is taken as it is. */
-function checkOrigin(text: string): string {
+function parseOrigin(text: string): string {
   const isWeb = /^https?:/i.test(text)
   const origin = isWeb
-    ? urlOf(text.replace(/\/$/, ''))?.origin
+    ? parseAuthority(text.replace(/\/$/, ''))?.origin
     : /^[a-z][a-z\d+.-]*:\/\/[^/]*$/.exec(text)?.[0]
   if (origin !== undefined) return origin
   throw new TypeError(
-    `allowedOrigins: ${quote(String(text), MOST)} is not an origin, which is a scheme, a host and a port: "https://app.example.com"`
+    `allowedOrigins: ${quote(String(text), MAX_HEADER_CHARS)} is not an origin, which is a scheme, a host and a port: "https://app.example.com"`
   )
 }
 
-function checkHost(text: string): string {
-  if (urlOf(`http://${text}`) && !/:\d+$/.test(text)) return hostName(text)
+function parseHost(text: string): string {
+  if (parseAuthority(`http://${text}`) && !/:\d+$/.test(text)) return hostName(text)
   throw new TypeError(
-    `allowedHosts: ${quote(String(text), MOST)} is not the name of a host, without scheme and port: "rpc.example.com"`
+    `allowedHosts: ${quote(String(text), MAX_HEADER_CHARS)} is not the name of a host, without scheme and port: "rpc.example.com"`
   )
 }

@@ -1,27 +1,27 @@
 // `serve`: a WebSocket server with a session for each client.
 
 import { runningCall } from '../access/call-context.js'
-import { rootMaker, type ServiceSource } from '../access/service.js'
-import { refuse } from '../codec/classify.js'
+import { rootFactoryOf, type ServiceSource } from '../access/service.js'
+import { markUnserializable } from '../codec/classify.js'
 import { NetrefError, type Reason } from '../errors.js'
-import { type FrameData, formatResumption, type Resumption } from '../protocol/frame.js'
-import { type Keying, keyingOf } from '../session/idempotency.js'
-import { Metrics, type ServerMetrics } from '../session/metrics.js'
+import { type FrameData, formatResume, type ResumeFrame } from '../protocol/frame.js'
+import { type IdempotentCallsFactory, idempotentCallsFactoryOf } from '../session/idempotency.js'
+import { MetricsCollector, type ServerMetrics } from '../session/metrics.js'
 import { type Liveness, livenessOf, SERVING_OPTIONS, type Settings, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { checkEndpointOptions } from '../transport/endpoint.js'
 import { Relay } from '../transport/relay.js'
-import { DEAF, type Transport } from '../transport/transport.js'
+import { IGNORE_EVENTS, type Transport } from '../transport/transport.js'
 import type { Session } from '../types/session.js'
-import { checkMs, checkOptions, type OptionKinds } from '../util/check-options.js'
+import { checkMs, checkOptions, type OptionTypes } from '../util/check-options.js'
 import { clock } from '../util/clock.js'
-import { Context } from '../util/contexts.js'
+import { ContextSnapshot } from '../util/contexts.js'
 import { Emitter } from '../util/emitter.js'
-import { Draining } from './draining.js'
-import { Reception } from './handshake.js'
+import { DrainPromise } from './draining.js'
+import { Handshake } from './handshake.js'
 import { listen } from './listen.js'
 import type { ServeOptions } from './options.js'
-import type { Arrival, ResumingListener, Ticket, Tickets } from './resume-tokens.js'
+import type { Arrival, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
 export interface ServerEvents {
   /** A client has come, and its session has begun. */
@@ -35,12 +35,12 @@ export interface CloseOptions {
   readonly drain?: number | undefined
 }
 
-const CLOSE_OPTIONS: OptionKinds<CloseOptions> = { drain: '' }
+const CLOSE_OPTIONS: OptionTypes<CloseOptions> = { drain: '' }
 
 /** A session that has not been started, and the ticket to carry it on where that can be. */
-interface Prepared {
+interface PreparedSession {
   readonly session: SessionImpl
-  readonly ticket: Ticket | undefined
+  readonly resumeToken: ResumeToken | undefined
 }
 
 /** What `serve` made: it listens until it is closed. */
@@ -49,26 +49,27 @@ export class Server {
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<SessionImpl>()
   /** Sockets that have not said what they want. */
-  readonly #arriving = new Set<Reception>()
+  readonly #handshakes = new Set<Handshake>()
   /** All sessions that were started, also those whose client's hello is not read yet. */
-  readonly #all = new Set<SessionImpl>()
+  readonly #startedSessions = new Set<SessionImpl>()
   readonly #listener: ResumingListener
   readonly #events: Emitter<ServerEvents>
-  readonly #metrics = new Metrics()
-  readonly #context = new Context()
+  readonly #metrics = new MetricsCollector()
+  readonly #context = new ContextSnapshot()
   #keepsAlive = true
   #closing: Promise<void> | undefined
   /** Whether it waits for calls that are under way. */
-  #drains = false
+  #isDraining = false
 
   /** @internal */
   constructor(
     listener: ResumingListener,
-    private readonly makeRoot: (session: Session) => object,
-    private readonly settings: Settings & Liveness & { readonly keying?: Keying | undefined }
+    private readonly createRoot: (session: Session) => object,
+    private readonly settings: Settings &
+      Liveness & { readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined }
   ) {
     // Said here, not beside the class, so that a page that serves nothing need not load it.
-    refuse(Server, 'it belongs to this side alone', 'Server')
+    markUnserializable(Server, 'it belongs to this side alone', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(['session', 'closed'], this.#report)
@@ -81,90 +82,110 @@ export class Server {
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept(visitor: Arrival): void {
-    const { since = clock.now() } = visitor
-    const transport = new Relay(visitor.transport)
+  #accept(client: Arrival): void {
+    const { connectedAt = clock.now() } = client
+    const transport = new Relay(client.transport)
     if (!this.#keepsAlive) transport.unref()
     // What `authenticate` made current, say, is nothing that calls run in.
-    const prepared = this.#context.run(() => this.#prepare(transport, visitor.identity))
-    const destination = {
-      begin: (first: FrameData) => this.#begin(prepared, transport, visitor, first),
-      resume: (resumption: Resumption) => this.#resume(transport, visitor, resumption)
+    const prepared = this.#context.run(() => this.#prepareSession(transport, client.identity))
+    const handler = {
+      begin: (first: FrameData) => this.#beginSession(prepared, transport, client, first),
+      resume: (resumption: ResumeFrame) => this.#resumeSession(transport, client, resumption)
     }
-    this.#arriving.add(new Reception(transport, destination, this.settings.limits.helloMs, since, this.#left))
+    this.#handshakes.add(
+      new Handshake(transport, handler, this.settings.limits.helloMs, connectedAt, this.#onHandshakeDone)
+    )
   }
 
-  readonly #left = (reception: Reception) => void this.#arriving.delete(reception)
+  readonly #onHandshakeDone = (reception: Handshake) => void this.#handshakes.delete(reception)
 
   /** Makes a session while the client's hello is on its way; who carries one on, or says nothing, has no use for it. */
-  #prepare(transport: Transport, identity: unknown): Prepared {
-    const { settings, makeRoot } = this
-    const recovery = this.#listener.tickets?.make()
-    const onEnd = (session: SessionImpl) => {
-      recovery?.forget()
-      this.#all.delete(session)
-      if (this.#sessions.delete(session)) this.#metrics.ended(session.stats)
+  #prepareSession(transport: Transport, identity: unknown): PreparedSession {
+    const { settings, createRoot } = this
+    const resumeToken = this.#listener.resumeTokens?.create()
+    const onEnded = (session: SessionImpl) => {
+      resumeToken?.revoke()
+      this.#startedSessions.delete(session)
+      if (this.#sessions.delete(session)) this.#metrics.addEnded(session.stats)
     }
     // The settings last: so all setups are of one shape, and weigh half as much.
-    const setup = { initiates: false, identity, makeRoot, onBegin: this.#begun, onEnd, recovery, ...settings }
-    return { session: new SessionImpl(transport, setup), ticket: recovery }
+    const setup = {
+      isInitiator: false,
+      identity,
+      createRoot,
+      onStarted: this.#onSessionBegin,
+      onEnded,
+      resumeStrategy: resumeToken,
+      ...settings
+    }
+    return { session: new SessionImpl(transport, setup), resumeToken }
   }
 
-  readonly #begun = (session: SessionImpl) => {
+  readonly #onSessionBegin = (session: SessionImpl) => {
     this.#sessions.add(session)
     this.#events.emit('session', session)
   }
 
   /** A client is a session once it has said hello. */
-  #begin({ session, ticket }: Prepared, transport: Transport, visitor: Arrival, first: FrameData): void {
-    if (this.#closing) return turnAway(transport, GOING)
+  #beginSession(
+    { session, resumeToken }: PreparedSession,
+    transport: Transport,
+    client: Arrival,
+    first: FrameData
+  ): void {
+    if (this.#closing) return rejectTransport(transport, SERVER_CLOSING)
     const { sessions } = this.settings.limits
-    this.#makeRoom(visitor)
-    visitor.loan?.giveBack()
-    if (this.#all.size >= sessions) {
-      return turnAway(transport, {
+    this.#evictInterruptedSession(client)
+    client.loan?.release()
+    if (this.#startedSessions.size >= sessions) {
+      return rejectTransport(transport, {
         code: 'unavailable',
         message: `the server has ${sessions} sessions already`
       })
     }
-    ticket?.issue(session, visitor.address)
-    this.#all.add(session)
-    session.start().link.received(first)
-    if (!session.greeted && !session.busy)
+    resumeToken?.activate(session, client.address)
+    this.#startedSessions.add(session)
+    session.start().link.onFrame(first)
+    if (!session.helloReceived && !session.busy)
       session.end({ code: 'protocol', message: 'it received a frame that holds no hello' })
   }
 
   /** A client has more to do than those that may come back to its own sessions; to those of others it has no right. */
-  #makeRoom({ address, loan }: Arrival): void {
-    const { tickets } = this.#listener
+  #evictInterruptedSession({ address, loan }: Arrival): void {
+    const { resumeTokens } = this.#listener
     const { sessions, sessionsPerAddress } = this.settings.limits
-    if (tickets && tickets.sessionsAt.of(address) >= sessionsPerAddress) {
-      const most = `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
-      tickets.oldestAt(address)?.session.end(anotherCame(most))
+    if (resumeTokens && resumeTokens.sessionsPerAddress.countOf(address) >= sessionsPerAddress) {
+      const limit = `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
+      resumeTokens.oldestInterruptedAt(address)?.session.end(replacedByClient(limit))
     }
-    if (this.#all.size >= sessions) loan?.session?.end(anotherCame(`${sessions} sessions (limits.sessions)`))
+    if (this.#startedSessions.size >= sessions)
+      loan?.session?.end(replacedByClient(`${sessions} sessions (limits.sessions)`))
   }
 
-  #resume(transport: Transport, { identity, address, loan }: Arrival, { token, received }: Resumption): void {
-    loan?.giveBack()
-    const { tickets } = this.#listener
-    const ticket = tickets?.take(token)
-    if (!ticket) {
+  #resumeSession(
+    transport: Transport,
+    { identity, address, loan }: Arrival,
+    { token, ack }: ResumeFrame
+  ): void {
+    loan?.release()
+    const { resumeTokens } = this.#listener
+    const resumeToken = resumeTokens?.redeem(token)
+    if (!resumeToken) {
       const message = 'this server does not know the session: it has ended, or was of a server before'
-      return turnAway(transport, { code: 'session-lost', message })
+      return rejectTransport(transport, { code: 'session-lost', message })
     }
-    const { session } = ticket
-    if (!this.#isSame(tickets!, session.identity, identity)) {
-      return turnAway(transport, { code: 'session-lost', message: 'the session is somebody else’s' })
+    const { session } = resumeToken
+    if (!this.#isSameIdentity(resumeTokens!, session.identity, identity)) {
+      return rejectTransport(transport, { code: 'session-lost', message: 'the session is somebody else’s' })
     }
-    const answer = { token: ticket.token, received: session.link.receiver.frames }
-    ticket.moved(address)
-    session.link.carryOn(transport, received, formatResumption('resumed', answer))
+    const answer = { token: resumeToken.token, ack: session.link.receiver.receivedFrames }
+    resumeToken.setAddress(address)
+    session.link.resume(transport, ack, formatResume('resumed', answer))
   }
 
-  #isSame(tickets: Tickets, began: unknown, comes: unknown): boolean {
+  #isSameIdentity(tickets: ResumeTokens, began: unknown, comes: unknown): boolean {
     try {
-      return tickets.isSame(began, comes)
+      return tickets.isSameIdentity(began, comes)
     } catch (error) {
       this.#report(error)
       return false
@@ -180,7 +201,10 @@ export class Server {
 
   /** Numbers, for a dashboard: sessions, and calls, frames and bytes of all of them, summed up. */
   get metrics(): ServerMetrics {
-    return this.#metrics.snapshot(this.#sessions, this.#arriving.size + (this.#listener.deciding ?? 0))
+    return this.#metrics.snapshot(
+      this.#sessions,
+      this.#handshakes.size + (this.#listener.pendingClients ?? 0)
+    )
   }
 
   /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
@@ -197,8 +221,8 @@ export class Server {
   unref(): this {
     this.#keepsAlive = false
     this.#listener.unref()
-    for (const reception of this.#arriving) reception.unref()
-    for (const session of this.#all) session.link.unref()
+    for (const reception of this.#handshakes) reception.unref()
+    for (const session of this.#startedSessions) session.link.unref()
     return this
   }
 
@@ -213,27 +237,30 @@ export class Server {
   close(options: CloseOptions = {}): Promise<void> {
     checkOptions('server.close', options, CLOSE_OPTIONS)
     const drain = checkMs('drain', options.drain ?? 0)
-    this.#closing ??= this.#close(drain)
+    this.#closing ??= this.#drainAndClose(drain)
     const call = runningCall()
-    return call && this.#all.has(call.session as SessionImpl)
-      ? Draining.by(call, this.#closing, () => this.#drains)
+    return call && this.#startedSessions.has(call.session as SessionImpl)
+      ? DrainPromise.forCall(call, this.#closing, () => this.#isDraining)
       : this.#closing
   }
 
-  async #close(drain: number): Promise<void> {
-    this.#drains = drain > 0
-    for (const end = clock.now() + drain; clock.now() < end && [...this.#all].some(({ busy }) => busy); ) {
-      await new Promise(resolve => clock.setTimeout(resolve, LOOK_AGAIN))
+  async #drainAndClose(drain: number): Promise<void> {
+    this.#isDraining = drain > 0
+    for (
+      const end = clock.now() + drain;
+      clock.now() < end && [...this.#startedSessions].some(({ busy }) => busy);
+    ) {
+      await new Promise(resolve => clock.setTimeout(resolve, DRAIN_POLL_MS))
     }
-    this.#drains = false
+    this.#isDraining = false
     const stopped = this.#listener.close()
-    for (const arriving of this.#arriving) arriving.end(GOING)
-    const gone = [...this.#all].map(session => {
-      session.end(GOING)
+    for (const handshake of this.#handshakes) handshake.reject(SERVER_CLOSING)
+    const ended = [...this.#startedSessions].map(session => {
+      session.end(SERVER_CLOSING)
       return session.close()
     })
-    await Promise.all([stopped, ...gone])
-    this.settings.refusals.flush()
+    await Promise.all([stopped, ...ended])
+    this.settings.rejections.flush()
     this.#events.emit('closed', undefined)
   }
 
@@ -242,18 +269,18 @@ export class Server {
   }
 }
 
-const GOING: Reason = { code: 'server-closed', message: 'the server is going away' }
+const SERVER_CLOSING: Reason = { code: 'server-closed', message: 'the server is going away' }
 /** How often it is looked whether calls are still under way, in ms. */
-const LOOK_AGAIN = 20
+const DRAIN_POLL_MS = 20
 
 /** Why a session ends that waits, as there may be no more than `most`. */
-const anotherCame = (most: string): Reason => ({
+const replacedByClient = (limit: string): Reason => ({
   code: 'limit',
-  message: `another client came, and there may be ${most}`
+  message: `another client came, and there may be ${limit}`
 })
 
-function turnAway(transport: Transport, reason: Reason): void {
-  transport.start(DEAF)
+function rejectTransport(transport: Transport, reason: Reason): void {
+  transport.start(IGNORE_EVENTS)
   transport.close(reason)
 }
 
@@ -277,8 +304,12 @@ export async function serve<T extends object, Identity = unknown>(
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket is lost without a word.
   const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
-  const settings = { heartbeat, keying: keyingOf(options), ...settingsOf(options) }
-  const server = new Server(listen(options, settings), rootMaker(service), settings)
+  const settings = {
+    heartbeat,
+    idempotentCallsFactory: idempotentCallsFactoryOf(options),
+    ...settingsOf(options)
+  }
+  const server = new Server(listen(options, settings), rootFactoryOf(service), settings)
   await server.open()
   return server
 }

@@ -32,29 +32,29 @@ export class UpgradeRequest {
   /** The IP address of the client; behind a trusted proxy, the one the proxy says. */
   readonly address: string | undefined
   /** Whether a trusted proxy says where it came from. */
-  readonly #proxied: boolean
-  readonly #hear: () => Promise<string | undefined>
+  readonly #isProxied: boolean
+  readonly #readToken: () => Promise<string | undefined>
 
   /** @internal */
-  constructor(message: IncomingMessage, trustProxy: boolean, hear: () => Promise<string | undefined>) {
+  constructor(message: IncomingMessage, trustProxy: boolean, readToken: () => Promise<string | undefined>) {
     const { headers, socket, url } = message
     this.message = message
     this.headers = headers
     this.path = url!.split('?', 1)[0]!
     this.origin = headers.origin
     const [proto, host, client] = trustProxy
-      ? ['proto', 'host', 'for'].map(name => lastOf(headers[`x-forwarded-${name}`]))
+      ? ['proto', 'host', 'for'].map(name => lastListItem(headers[`x-forwarded-${name}`]))
       : []
-    this.#proxied = (proto ?? host ?? client) !== undefined
+    this.#isProxied = (proto ?? host ?? client) !== undefined
     this.secure = proto === undefined ? 'encrypted' in socket : /^(https|wss)$/i.test(proto)
     this.host = host ?? headers.host
     this.address = client ?? socket.remoteAddress
-    this.#hear = hear
+    this.#readToken = readToken
   }
 
   /** @internal Whether it came to a loopback address, and not through a trusted proxy. The system has to be asked. */
   get local(): boolean {
-    return !this.#proxied && isLoopback((this.message as IncomingMessage).socket.localAddress)
+    return !this.#isProxied && isLoopback((this.message as IncomingMessage).socket.localAddress)
   }
 
   /** The query of the URL. It is no place for secrets: it ends up in logs. */
@@ -67,7 +67,8 @@ export class UpgradeRequest {
     const cookies: Record<string, string> = Object.create(null)
     for (const pair of String(this.headers.cookie ?? '').split(';')) {
       const [name = '', value] = pair.split(/=(.*)/s).map(part => part.trim())
-      if (value !== undefined && !(name in cookies)) cookies[name] = decoded(value.replace(/^"(.*)"$/, '$1'))
+      if (value !== undefined && !(name in cookies))
+        cookies[name] = decodeCookie(value.replace(/^"(.*)"$/, '$1'))
     }
     return cookies
   }
@@ -90,17 +91,17 @@ export class UpgradeRequest {
    * authenticate: async request => users.byToken(await request.token())
    */
   token(): Promise<string | undefined> {
-    return this.#hear()
+    return this.#readToken()
   }
 }
 
 /** What the nearest proxy wrote: each adds its own at the end. */
-const lastOf = (header: string | string[] | undefined) =>
+const lastListItem = (header: string | string[] | undefined) =>
   header === undefined ? undefined : String(header).split(',').at(-1)!.trim()
 
 const isLoopback = (address = '') => /^(::ffff:)?127\.|^::1$/.test(address)
 
-function decoded(value: string): string {
+function decodeCookie(value: string): string {
   try {
     return decodeURIComponent(value)
   } catch {

@@ -1,23 +1,23 @@
 // Signals of calls that are under way: those that abort with them, and those that came with them, as promises may.
 
 import { type Reason, SessionEndedError } from '../errors.js'
-import type { Delivery } from '../remote/delivery.js'
-import { SparseMap } from '../util/lazy-map.js'
+import type { ReceivedReferences } from '../remote/delivery.js'
+import { LazyMap } from '../util/lazy-map.js'
 
 export class CallSignals {
   /** What aborts calls, where they asked. */
-  readonly #controllers = new SparseMap<number, AbortController>()
+  readonly #controllers = new LazyMap<number, AbortController>()
   /** What came with calls. */
-  readonly #held = new SparseMap<number, Delivery>()
-  #ended: Reason | undefined
+  readonly #deliveries = new LazyMap<number, ReceivedReferences>()
+  #endReason: Reason | undefined
 
   /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
-  of(call: number): AbortSignal {
-    if (this.#ended) return AbortSignal.abort(new SessionEndedError(this.#ended))
-    return this.#of(call).signal
+  signalOf(call: number): AbortSignal {
+    if (this.#endReason) return AbortSignal.abort(new SessionEndedError(this.#endReason))
+    return this.#controllerOf(call).signal
   }
 
-  #of(call: number): AbortController {
+  #controllerOf(call: number): AbortController {
     let controller = this.#controllers.get(call)
     if (!controller) this.#controllers.set(call, (controller = new AbortController()))
     return controller
@@ -30,7 +30,7 @@ export class CallSignals {
    */
   abort(call: number, reason: unknown, byReference: boolean): boolean {
     const isKept = !byReference || this.#controllers.has(call)
-    const controller = this.#of(call)
+    const controller = this.#controllerOf(call)
     if (controller.signal.aborted) return false
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
     controller.abort((isKept ? reason : undefined) ?? undefined)
@@ -38,26 +38,26 @@ export class CallSignals {
   }
 
   /** What came with a call is held until it is over. */
-  hold(call: number, delivery: Delivery | undefined): void {
-    if (delivery) this.#held.set(call, delivery)
+  addDelivery(call: number, delivery: ReceivedReferences | undefined): void {
+    if (delivery) this.#deliveries.set(call, delivery)
   }
 
   /** The call is over. @returns what came with it */
-  over(call: number): Delivery | undefined {
+  takeDelivery(call: number): ReceivedReferences | undefined {
     if (this.#controllers.size > 0) this.#controllers.delete(call)
-    if (this.#held.size === 0) return undefined
-    const held = this.#held.get(call)
-    this.#held.delete(call)
+    if (this.#deliveries.size === 0) return undefined
+    const held = this.#deliveries.get(call)
+    this.#deliveries.delete(call)
     return held
   }
 
   end(reason: Reason): void {
-    this.#ended = reason
+    this.#endReason = reason
     if (this.#controllers.size > 0) {
       const error = new SessionEndedError(reason)
       for (const controller of [...this.#controllers.values()]) controller.abort(error)
     }
     this.#controllers.clear()
-    this.#held.clear()
+    this.#deliveries.clear()
   }
 }

@@ -1,108 +1,115 @@
 // Calls in: a peer's operations are carried out in the order they came, and answered.
 
-import type { Exposure } from '../access/access-control.js'
-import { NO_CALL, type ReportingSession, startCall } from '../access/call-context.js'
-import { refusalKind } from '../access/decision.js'
-import { type Outcome, operate } from '../access/operations.js'
-import { askerOf, policed } from '../access/policy.js'
-import { isReference, unbox } from '../codec/decode.js'
-import { silenceAll, unsend } from '../codec/dispose.js'
-import { boxValue } from '../codec/encode.js'
+import type { ExposureSettings } from '../access/access-control.js'
+import { NO_CALL_ID, type ReportingSession, runInCall } from '../access/call-context.js'
+import { rejectionKind } from '../access/decision.js'
+import { type OperationResult, operate } from '../access/operations.js'
+import { beforeStreamOperationOf, withBeforeHook } from '../access/policy.js'
+import { decode, isReferenceTag } from '../codec/decode.js'
+import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
+import { encodeValue } from '../codec/encode.js'
 import { grantOf } from '../codec/grants.js'
 import type { Payload } from '../codec/types.js'
-import { LEAST, Weights, weightOfGroups } from '../codec/weight.js'
-import { ProtocolError, type Reason, Refusal, refusalError, refusalOf, writeDown } from '../errors.js'
-import type { Channel } from '../protocol/channel.js'
-import { formatPath, labelOf } from '../protocol/format.js'
-import { type Limits, MOST_KEPT } from '../protocol/limits.js'
+import { estimateAnnotations, HeldBytes, MIN_TRACKED_BYTES } from '../codec/weight.js'
 import {
+  CallRejection,
+  materializeStacks,
+  ProtocolError,
+  type Reason,
+  rejectionError,
+  toCallRejection
+} from '../errors.js'
+import type { OutboundChannel } from '../protocol/channel.js'
+import { formatPath, formatTarget } from '../protocol/format.js'
+import { type Limits, MAX_BUFFERED_FACTOR } from '../protocol/limits.js'
+import {
+  type Annotations,
   type Cancel,
-  formatRefused,
+  formatRejection,
   formatReply,
-  type Groups,
   Op,
   type Operation,
-  type Target
+  type TargetId
 } from '../protocol/messages.js'
-import { keysOf, type Path, toName } from '../protocol/path.js'
-import type { Delivery } from '../remote/delivery.js'
+import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
+import type { ReceivedReferences } from '../remote/delivery.js'
 import type { References } from '../remote/references.js'
-import { apart, type Context } from '../util/contexts.js'
-import { SparseMap } from '../util/lazy-map.js'
-import { Turns } from '../util/ordered-tasks.js'
+import { type ContextSnapshot, runIsolated } from '../util/contexts.js'
+import { LazyMap } from '../util/lazy-map.js'
+import { OrderedTasks } from '../util/ordered-tasks.js'
 import { isThenable } from '../util/promises.js'
-import { type Rate, rateOf } from '../util/rate-limiter.js'
-import { type Answer, Answers } from './answers.js'
+import { createRateLimiter, type RateLimiter } from '../util/rate-limiter.js'
+import { type Answer, AnswerTable } from './answers.js'
 import { CallSignals } from './call-signals.js'
-import { Witness } from './diagnostics.js'
-import type { KeyedCalls } from './idempotency.js'
+import { CallObserver } from './diagnostics.js'
+import type { IdempotentCalls } from './idempotency.js'
 import type { Settings } from './options.js'
 import { tracing } from './tracing.js'
 
-const READY: Answer = { ok: true, value: undefined }
+const SERVICE_READY: Answer = { ok: true, value: undefined }
 
 export class Callee {
   /** The peer's calls with a key, where they mean something. */
-  keyed: KeyedCalls | undefined
-  readonly answers: Answers
+  idempotentCalls: IdempotentCalls | undefined
+  readonly answers: AnswerTable
   /** What the message weighs that is being acted on, if one is: the switchboard sets it. */
-  weigh!: () => number
+  messageBytes!: () => number
   /** The number of the peer's last call. */
-  #last = 0
+  #lastCallId = 0
   #ended = false
   /** Calls whose turn it is, as what they waited for has settled. */
-  readonly #ready = new Turns()
+  readonly #readyCalls = new OrderedTasks()
   /** How many calls came that wait: for an answer that they build on, or for the service. */
-  #order = 0
+  #lastDeferredOrder = 0
   /** What those of them do that still wait. */
-  readonly #waiting = new SparseMap<number, (answer: Answer) => void>()
-  readonly #weights = new Weights()
+  readonly #deferredCalls = new LazyMap<number, (answer: Answer) => void>()
+  readonly #heldBytes = new HeldBytes()
   /** Calls under way that nobody waits for: of what. */
-  readonly #oneWays = new SparseMap<number, readonly [Target, Path]>()
-  #lastOneWay = 0
+  readonly #oneWayCalls = new LazyMap<number, readonly [TargetId, MemberPath]>()
+  #lastOneWayId = 0
   /** Those that wait for the service, where it is not ready. */
-  #postponed: (() => void)[] | undefined
+  #callsAwaitingService: (() => void)[] | undefined
   readonly #signals = new CallSignals()
-  readonly #rate: Rate | undefined
+  readonly #rateLimiter: RateLimiter | undefined
   readonly #operate: typeof operate
-  #weak: WeakRef<Callee> | undefined
-  readonly #witness: Witness
+  #weakRef: WeakRef<Callee> | undefined
+  readonly #observer: CallObserver
 
   constructor(
     readonly session: ReportingSession,
     private readonly references: References,
-    private readonly channel: Channel,
-    private readonly exposure: Exposure,
+    private readonly channel: OutboundChannel,
+    private readonly exposure: ExposureSettings,
     private readonly limits: Limits,
     /** Told of failures and refusals of calls that nobody waits for. */
-    private readonly told: Pick<Settings, 'onError' | 'refusals'>
+    private readonly reporting: Pick<Settings, 'onError' | 'rejections'>
   ) {
-    this.answers = new Answers(limits.bufferedBytes)
-    this.#operate = policed(operate, session, exposure)
-    references.flows.ask = askerOf(session, exposure)
-    references.flows.start = run => startCall(this, NO_CALL, run)
-    this.#rate = rateOf(limits.callsPerSecond)
-    this.#witness = new Witness(session, 'in')
+    this.answers = new AnswerTable(limits.bufferedBytes)
+    this.#operate = withBeforeHook(operate, session, exposure)
+    references.streams.runBeforeHook = beforeStreamOperationOf(session, exposure)
+    references.streams.runProducer = run => runInCall(this, NO_CALL_ID, run)
+    this.#rateLimiter = createRateLimiter(limits.callsPerSecond)
+    this.#observer = new CallObserver(session, 'in')
   }
 
   /** Calls of the peer's so far, pings included. */
-  get calls(): number {
-    return this.#last - this.#lastOneWay
+  get callCount(): number {
+    return this.#lastCallId - this.#lastOneWayId
   }
 
   /** About what is held for calls of the peer's that are under way, in bytes. */
-  get weight(): number {
-    return this.#weights.total
+  get heldBytes(): number {
+    return this.#heldBytes.total
   }
 
   /** Whether calls go on in a later turn of the event loop: until then no other one may start. */
-  get behind(): boolean {
-    return this.#ready.behind
+  get deferred(): boolean {
+    return this.#readyCalls.deferred
   }
 
   /** Counts a call of the peer's. @throws ProtocolError when its number is not the next one */
-  count(id: number): void {
-    if (id !== ++this.#last) throw new ProtocolError(`call ${id} after call ${this.#last - 1}`)
+  countCall(id: number): void {
+    if (id !== ++this.#lastCallId) throw new ProtocolError(`call ${id} after call ${this.#lastCallId - 1}`)
   }
 
   /**
@@ -119,14 +126,14 @@ export class Callee {
     key?: string
   ): void {
     const [op, , target, path] = message
-    const id = op === Op.oneway ? this.#countOneWay(target, path) : message[1]
-    if (id > 0) this.count(id)
+    const id = op === Op.oneway ? this.#addOneWayCall(target, path) : message[1]
+    if (id > 0) this.countCall(id)
     this.#receive(id, message, bytes, parent, again, key)
-    if (this.answers.awaits(id) || this.#oneWays.has(id)) this.#hold(id, message[5])
+    if (this.answers.isPending(id) || this.#oneWayCalls.has(id)) this.#holdBytes(id, message[5])
   }
 
-  #hold(id: number, groups: Groups | undefined): void {
-    this.#weights.hold(id, this.weigh() + weightOfGroups(groups))
+  #holdBytes(id: number, groups: Annotations | undefined): void {
+    this.#heldBytes.hold(id, this.messageBytes() + estimateAnnotations(groups))
   }
 
   #receive(
@@ -138,26 +145,28 @@ export class Callee {
     key: string | undefined
   ): void {
     const [op, , target, path] = message
-    const { flows, exports } = this.references
-    const keys = keysOf(path)
+    const { streams, exports } = this.references
+    const keys = pathKeys(path)
     // As it came: what is read of it takes its place.
-    const asked = key !== undefined && this.keyed ? JSON.stringify([op, message[4], message[5]]) : ''
+    const asked =
+      key !== undefined && this.idempotentCalls ? JSON.stringify([op, message[4], message[5]]) : ''
     let operand: unknown
     let refusal: unknown
     try {
-      operand = unbox(message[4], message[5], bytes, this.references)
+      operand = decode(message[4], message[5], bytes, this.references)
     } catch (error) {
       if (error instanceof ProtocolError) throw error
       refusal = error
     }
-    const delivery = this.references.delivered()
-    this.#signals.hold(id, delivery)
-    const excess = this.#beyondLimits(id, keys.length)
+    const delivery = this.references.takeReceived()
+    this.#signals.addDelivery(id, delivery)
+    const excess = this.#limitRejection(id, keys.length)
     if (excess) return this.fail(id, excess, false)
-    if (this.#witness.wanted) this.#witness.called(id, op, labelOf(target) + formatPath(path), operand)
-    const names = keys.map(toName)
+    if (this.#observer.enabled)
+      this.#observer.onCall(id, op, formatTarget(target) + formatPath(path), operand)
+    const names = keys.map(toMemberName)
     if (target < 0) {
-      if (-target > this.#last || -target === id)
+      if (-target > this.#lastCallId || -target === id)
         throw new ProtocolError(`a call on the answer of call ${-target}, which was not made`)
       if (again) throw new ProtocolError('a call made again on an answer')
       const build = (answer: Answer, begun: boolean) => {
@@ -166,95 +175,97 @@ export class Callee {
         const { value, self } = answer
         const origin = { self, called: true, delivery }
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
-        this.#carryOut(id, operation, parent, begun)
+        this.#execute(id, operation, parent, begun)
       }
-      const known = this.answers.known(-target)
+      const known = this.answers.settledAnswer(-target)
       if (known) return build(known, false)
       const later = (answer: Answer) => build(answer, true)
-      return this.#wait(id, later, arrived => this.answers.use(-target, arrived))
+      return this.#defer(id, later, arrived => this.answers.use(-target, arrived))
     }
     const entry = exports.get(target)
     if (refusal !== undefined) this.fail(id, refusal)
-    else if (!entry) this.fail(id, new Refusal('released', `#${target} was released`))
-    else if (op === Op.drive) {
+    else if (!entry) this.fail(id, new CallRejection('released', `#${target} was released`))
+    else if (op === Op.streamCall) {
       const { object, context } = entry
-      const driven = () => ({ value: flows.drive(target, object, path as string, operand, delivery) })
-      this.#begin(id, target, driven, parent, context)
-    } else if (flows.has(target) && !grantOf(entry.object)) {
-      this.fail(id, new Refusal('not-exposed', `#${target} has a flow of its own, and no members`))
-    } else if (key !== undefined && this.keyed) {
-      if (bytes.length > 0 || message[5]?.some(([kind]) => isReference(kind)))
-        return this.fail(id, new Refusal('unreadable', 'a call with a key takes data only'))
-      const { keyed } = this
+      const driven = () => ({ value: streams.call(target, object, path as string, operand, delivery) })
+      this.#executeWhenReady(id, target, driven, parent, context)
+    } else if (streams.hasLocal(target) && !grantOf(entry.object)) {
+      this.fail(id, new CallRejection('not-exposed', `#${target} has a flow of its own, and no members`))
+    } else if (key !== undefined && this.idempotentCalls) {
+      if (bytes.length > 0 || message[5]?.some(([kind]) => isReferenceTag(kind)))
+        return this.fail(id, new CallRejection('unreadable', 'a call with a key takes data only'))
+      const { idempotentCalls } = this
       const run = (again: boolean) => {
         const origin = { isRoot: true, held: true, called: true, again }
         const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
-        return this.#start(id, started, parent).value
+        return this.#runInContext(id, started, parent).value
       }
-      const once = () => ({ value: keyed.once(key, { path: keys, operation: asked, again }, run) })
-      this.#begin(id, target, once, parent)
+      const once = () => ({
+        value: idempotentCalls.runOnce(key, { path: keys, operationJson: asked, retry: again }, run)
+      })
+      this.#executeWhenReady(id, target, once, parent)
     } else {
       const { object, self, context } = entry
       const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
       const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
-      this.#begin(id, target, operation, parent, context)
+      this.#executeWhenReady(id, target, operation, parent, context)
     }
   }
 
   /** What is asked of the root is carried out when the service is ready. */
-  #begin(
+  #executeWhenReady(
     id: number,
-    target: Target,
-    operation: () => Outcome,
+    target: TargetId,
+    operation: () => OperationResult,
     parent: string | undefined,
-    context?: Context
+    context?: ContextSnapshot
   ): void {
-    const postponed = target === 0 ? this.#postponed : undefined
-    if (!postponed) return this.#carryOut(id, operation, parent, false, context)
-    const later = () => this.#carryOut(id, operation, parent, true)
-    this.#wait(id, later, arrived => postponed.push(() => arrived(READY)))
+    const postponed = target === 0 ? this.#callsAwaitingService : undefined
+    if (!postponed) return this.#execute(id, operation, parent, false, context)
+    const later = () => this.#execute(id, operation, parent, true)
+    this.#defer(id, later, arrived => postponed.push(() => arrived(SERVICE_READY)))
   }
 
   /** The call is carried out when `ask` is told so, in the order in which calls came, unless it is given up by then. */
-  #wait(
+  #defer(
     id: number,
     carryOut: (answer: Answer) => void,
     ask: (arrived: (answer: Answer) => void) => void
   ): void {
-    if (id > 0) this.answers.begin(id)
-    this.#waiting.set(id, carryOut)
-    const order = ++this.#order
+    if (id > 0) this.answers.addPending(id)
+    this.#deferredCalls.set(id, carryOut)
+    const order = ++this.#lastDeferredOrder
     ask(answer =>
-      this.#ready.add(order, () => {
-        const wanted = this.#waiting.get(id)
-        this.#waiting.delete(id)
-        if (wanted) apart(() => wanted(answer))
+      this.#readyCalls.add(order, () => {
+        const wanted = this.#deferredCalls.get(id)
+        this.#deferredCalls.delete(id)
+        if (wanted) runIsolated(() => wanted(answer))
         else this.fail(id, new DOMException('it was given up', 'AbortError'))
       })
     )
   }
 
   /** What is asked of the root waits from now on, as the service is not ready. @returns what lets it run */
-  postpone(): () => void {
+  deferRootCalls(): () => void {
     const postponed: (() => void)[] = []
-    this.#postponed = postponed
+    this.#callsAwaitingService = postponed
     return () => {
-      this.#postponed = undefined
+      this.#callsAwaitingService = undefined
       for (const arrived of postponed) arrived()
-      this.#ready.take()
+      this.#readyCalls.runAll()
     }
   }
 
   /** A call without an answer has a number of its own, below zero. */
-  #countOneWay(target: Target, path: Path): number {
-    const id = --this.#lastOneWay
-    this.#oneWays.set(id, [target, path])
+  #addOneWayCall(target: TargetId, path: MemberPath): number {
+    const id = --this.#lastOneWayId
+    this.#oneWayCalls.set(id, [target, path])
     return id
   }
 
-  #labelOf(oneWay: number): string {
-    const [target, path] = this.#oneWays.get(oneWay)!
-    return `${labelOf(target)}${formatPath(path)}()`
+  #oneWayLabel(oneWay: number): string {
+    const [target, path] = this.#oneWayCalls.get(oneWay)!
+    return `${formatTarget(target)}${formatPath(path)}()`
   }
 
   /**
@@ -264,90 +275,98 @@ export class Callee {
    * @throws ProtocolError for a call that was not made
    */
   cancel([, id, , groups]: Cancel, reason: unknown, byReference: boolean): boolean {
-    if (id > this.#last) throw new ProtocolError(`the end of call ${id}, which was not made`)
-    if (this.#waiting.delete(id)) {
-      this.#letGo(id)?.over()
+    if (id > this.#lastCallId) throw new ProtocolError(`the end of call ${id}, which was not made`)
+    if (this.#deferredCalls.delete(id)) {
+      this.#finish(id)?.endCall()
       return false
     }
-    if (!this.answers.awaits(id)) return false
+    if (!this.answers.isPending(id)) return false
     // A reason that is one too many is not kept.
-    const kept = this.weight <= MOST_KEPT * this.limits.bufferedBytes
+    const kept = this.heldBytes <= MAX_BUFFERED_FACTOR * this.limits.bufferedBytes
     const told = this.#signals.abort(id, kept ? reason : undefined, byReference) && kept
-    if (told) this.#hold(id, groups)
+    if (told) this.#holdBytes(id, groups)
     return told
   }
 
-  get weak(): WeakRef<Callee> {
-    this.#weak ??= new WeakRef(this)
-    return this.#weak
+  get weakRef(): WeakRef<Callee> {
+    this.#weakRef ??= new WeakRef(this)
+    return this.#weakRef
   }
 
   /** A signal for a call that is under way. */
   signalOf(id: number): AbortSignal {
-    return this.#signals.of(id)
+    return this.#signals.signalOf(id)
   }
 
   /** Whether the call was answered. With the session none is, though they end. */
-  isOver(id: number): boolean {
-    return !(this.#ended || this.answers.awaits(id) || this.#oneWays.has(id))
+  isSettled(id: number): boolean {
+    return !(this.#ended || this.answers.isPending(id) || this.#oneWayCalls.has(id))
   }
 
   /** The call is over. @returns what came with it */
-  #letGo(id: number): Delivery | undefined {
-    if (this.#weights.total > 0) this.#weights.free(id)
-    return this.#signals.over(id)
+  #finish(id: number): ReceivedReferences | undefined {
+    if (this.#heldBytes.total > 0) this.#heldBytes.release(id)
+    return this.#signals.takeDelivery(id)
   }
 
   /** What a call is refused for that is one too many. */
-  #beyondLimits(id: number, steps: number): Refusal | undefined {
+  #limitRejection(id: number, steps: number): CallRejection | undefined {
     const { depth, pendingCalls, callsPerSecond, bufferedBytes } = this.limits
     if (steps > depth)
-      return new Refusal('limit', `a path of more than ${depth} names (limits.depth): await what is half way`)
-    const others = this.answers.size + this.#oneWays.size - (id < 0 ? 1 : 0)
+      return new CallRejection(
+        'limit',
+        `a path of more than ${depth} names (limits.depth): await what is half way`
+      )
+    const others = this.answers.size + this.#oneWayCalls.size - (id < 0 ? 1 : 0)
     if (others >= pendingCalls) {
-      return new Refusal(
+      return new CallRejection(
         'limit',
         `${pendingCalls} calls are under way (limits.pendingCalls): wait for some of them`
       )
     }
-    if (this.weight > MOST_KEPT * bufferedBytes) {
-      return new Refusal(
+    if (this.heldBytes > MAX_BUFFERED_FACTOR * bufferedBytes) {
+      return new CallRejection(
         'limit',
-        `calls under way were given more than ${MOST_KEPT * bufferedBytes} bytes (limits.bufferedBytes): wait for some of them`
+        `calls under way were given more than ${MAX_BUFFERED_FACTOR * bufferedBytes} bytes (limits.bufferedBytes): wait for some of them`
       )
     }
-    if (this.#rate?.allows() ?? true) return undefined
-    return new Refusal(
+    if (this.#rateLimiter?.tryAcquire() ?? true) return undefined
+    return new CallRejection(
       'limit',
       `more than ${callsPerSecond} calls in a second (limits.callsPerSecond): call less often`
     )
   }
 
-  #start(id: number, operation: () => Outcome, parent: string | undefined, context?: Context): Outcome {
-    const start = () => startCall(this, id, operation)
+  #runInContext(
+    id: number,
+    operation: () => OperationResult,
+    parent: string | undefined,
+    context?: ContextSnapshot
+  ): OperationResult {
+    const start = () => runInCall(this, id, operation)
     /* c8 ignore next: where specs run, tracing is installed. */
-    const traced = tracing ? () => tracing!.within(parent, start) : start
-    return context ? context.apart(traced) : traced()
+    const traced = tracing ? () => tracing!.runInSpan(parent, start) : start
+    return context ? context.runIsolated(traced) : traced()
   }
 
   /** Carries out an operation and answers it, now or when its promise settles. Never throws. */
-  #carryOut(
+  #execute(
     id: number,
-    operation: () => Outcome,
+    operation: () => OperationResult,
     parent: string | undefined,
     begun = false,
-    context?: Context
+    context?: ContextSnapshot
   ): void {
-    let outcome: Outcome
+    let outcome: OperationResult
     let later: Promise<unknown> | undefined
     try {
-      outcome = this.#start(id, operation, parent, context)
+      outcome = this.#runInContext(id, operation, parent, context)
       if (isThenable(outcome.value)) later = Promise.resolve(outcome.value)
     } catch (error) {
       return this.fail(id, error)
     }
     if (!later) return this.reply(id, outcome)
-    if (!begun && id > 0) this.answers.begin(id)
+    if (!begun && id > 0) this.answers.addPending(id)
     later.then(
       value => this.reply(id, { value }),
       error => this.fail(id, error)
@@ -355,79 +374,81 @@ export class Callee {
   }
 
   /** Answers with a value, and lets the calls run that wait for it. */
-  reply(id: number, outcome: Outcome): void {
-    if (this.#ended) return this.references.letGo(outcome.value)
-    const delivery = this.#letGo(id)
-    this.#reply(id, outcome)
-    delivery?.over(id > 0)
+  reply(id: number, outcome: OperationResult): void {
+    if (this.#ended) return this.references.dispose(outcome.value)
+    const delivery = this.#finish(id)
+    this.#sendResult(id, outcome)
+    delivery?.endCall(id > 0)
   }
 
-  #reply(id: number, { value, self }: Outcome): void {
+  #sendResult(id: number, { value, self }: OperationResult): void {
     if (id < 0) {
-      this.references.letGo(value)
-      this.#witness.replied(id, true, value)
-      return void this.#oneWays.delete(id)
+      this.references.dispose(value)
+      this.#observer.onReply(id, true, value)
+      return void this.#oneWayCalls.delete(id)
     }
     let frame: number
     let payload: Payload | undefined
     try {
-      payload = value === undefined ? undefined : boxValue(value, 'result', this.references, self)
-      frame = this.#push(formatReply(Op.result, id, payload?.json), payload)
+      payload = value === undefined ? undefined : encodeValue(value, 'result', this.references, self)
+      frame = this.#sendReply(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
-      return this.fail(id, refusalOf(error) ?? error)
+      return this.fail(id, toCallRejection(error) ?? error)
     }
-    this.#witness.replied(id, true, value)
+    this.#observer.onReply(id, true, value)
     this.#settle(id, { ok: true, value, self }, frame, payload?.json)
   }
 
   /** Answers with an error, or with a refusal, which is kept for calls that build on the answer. Never throws. */
   fail(id: number, error: unknown, kept = true): void {
-    if (this.#ended) return this.references.letGo(error)
-    if (kept && (this.#weights.of(id) ?? this.weigh()) > LEAST) writeDown(error)
-    const delivery = this.#letGo(id)
-    this.#fail(id, error, kept)
-    delivery?.over(id > 0)
+    if (this.#ended) return this.references.dispose(error)
+    if (kept && (this.#heldBytes.ofCall(id) ?? this.messageBytes()) > MIN_TRACKED_BYTES)
+      materializeStacks(error)
+    const delivery = this.#finish(id)
+    this.#sendError(id, error, kept)
+    delivery?.endCall(id > 0)
   }
 
-  #fail(id: number, error: unknown, kept: boolean): void {
+  #sendError(id: number, error: unknown, kept: boolean): void {
     if (id < 0) {
-      silenceAll(error)
-      this.#tell(error, this.#labelOf(id))
-      this.#witness.replied(id, false, error)
-      return void this.#oneWays.delete(id)
+      ignoreRejections(error)
+      this.#reportOneWay(error, this.#oneWayLabel(id))
+      this.#observer.onReply(id, false, error)
+      return void this.#oneWayCalls.delete(id)
     }
     let frame: number
     let payload: Payload | undefined
-    if (error instanceof Refusal) frame = this.channel.owe(formatRefused(id, error.code, error.message), [])
+    if (error instanceof CallRejection)
+      frame = this.channel.sendRequiredReply(formatRejection(id, error.code, error.message), [])
     else {
       try {
-        payload = boxValue(error, 'error', this.references)
-        frame = this.#push(formatReply(Op.error, id, payload.json), payload)
+        payload = encodeValue(error, 'error', this.references)
+        frame = this.#sendReply(formatReply(Op.error, id, payload.json), payload)
       } catch (failure) {
-        const unsendable = new Refusal('unsendable', 'it failed with what cannot be sent')
-        return this.fail(id, refusalOf(failure) ?? unsendable, kept)
+        const unsendable = new CallRejection('unsendable', 'it failed with what cannot be sent')
+        return this.fail(id, toCallRejection(failure) ?? unsendable, kept)
       }
     }
-    this.#witness.replied(id, false, error)
+    this.#observer.onReply(id, false, error)
     if (kept) this.#settle(id, { ok: false, error }, frame, payload?.json)
   }
 
   /** Tells of a one-way call that failed or was refused. */
-  #tell(error: unknown, call: string): void {
-    const { onError, refusals } = this.told
+  #reportOneWay(error: unknown, call: string): void {
+    const { onError, rejections } = this.reporting
     const context = { session: this.session, call }
-    const told = error instanceof Refusal ? refusalError(error.code, call, error.message) : error
-    const kind = refusalKind(error)
+    const told = error instanceof CallRejection ? rejectionError(error.code, call, error.message) : error
+    const kind = rejectionKind(error)
     if (kind === undefined) onError(told, context)
-    else refusals.tell(kind, told, context)
+    else rejections.add(kind, told, context)
   }
 
-  #push(message: string, payload?: Payload): number {
+  #sendReply(message: string, payload?: Payload): number {
     try {
-      return this.channel.reply(message, payload?.bytes ?? [])
+      return this.channel.sendReply(message, payload?.bytes ?? [])
     } catch (error) {
       // A message without a payload always fits.
-      unsend(payload!, this.references)
+      rollbackPayload(payload!, this.references)
       throw error
     }
   }
@@ -435,17 +456,17 @@ export class Callee {
   /** Calls that wait for an answer run once all of them are known. */
   #settle(id: number, answer: Answer, frame: number, json?: string): void {
     this.answers.settle(id, answer, frame, json)
-    this.#ready.take()
+    this.#readyCalls.runAll()
   }
 
   end(reason: Reason): void {
     this.#ended = true
-    this.#witness.end()
-    this.#ready.clear()
+    this.#observer.end()
+    this.#readyCalls.clear()
     this.answers.clear()
-    this.#waiting.clear()
-    this.#weights.clear()
-    this.#oneWays.clear()
+    this.#deferredCalls.clear()
+    this.#heldBytes.clear()
+    this.#oneWayCalls.clear()
     this.#signals.end(reason)
   }
 }

@@ -1,13 +1,13 @@
 // What takes the place of `diagnostics.ts` in a page, where there are no channels: nobody wants to know.
-import type { Witness as InNode } from './diagnostics.js'
+import type { CallObserver as InNode } from './diagnostics.js'
 
 const NOBODY = { hasSubscribers: false, publish(): void {} }
 
 export { NOBODY as closings, NOBODY as interruptions, NOBODY as resumptions, NOBODY as sessions }
 
 export class Witness implements Pick<InNode, keyof InNode> {
-  readonly wanted = false
-  called(): void {}
-  replied(): void {}
+  readonly enabled = false
+  onCall(): void {}
+  onReply(): void {}
   end(): void {}
 }

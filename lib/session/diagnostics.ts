@@ -69,28 +69,29 @@ export interface Diagnostics {
 }
 
 /** As little of a channel as is there where there is none. */
-interface Channel {
+interface DiagnosticsChannel {
   readonly hasSubscribers: boolean
   publish(event: object): void
 }
 
 /* c8 ignore next 3: Node tells of its modules so from 20.16 on. */
-const NOBODY: Channel = { hasSubscribers: false, publish() {} }
-const channels = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
-const channel = (name: keyof Diagnostics): Channel => channels?.channel(name) ?? NOBODY
+const NO_SUBSCRIBERS: DiagnosticsChannel = { hasSubscribers: false, publish() {} }
+const diagnosticsModule = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
+const channel = (name: keyof Diagnostics): DiagnosticsChannel =>
+  diagnosticsModule?.channel(name) ?? NO_SUBSCRIBERS
 
-export const calls = channel('netref:call')
-export const replies = channel('netref:reply')
-export const sessions = channel('netref:session')
-export const interruptions = channel('netref:interrupted')
-export const resumptions = channel('netref:resumed')
-export const closings = channel('netref:closed')
+export const callChannel = channel('netref:call')
+export const replyChannel = channel('netref:reply')
+export const sessionChannel = channel('netref:session')
+export const interruptedChannel = channel('netref:interrupted')
+export const resumedChannel = channel('netref:resumed')
+export const closedChannel = channel('netref:closed')
 
 const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
 
 /** Tells of the calls of a session in one direction. */
-export class Witness {
-  #underWay: Map<number, { event: CallEvent; began: number }> | undefined
+export class CallObserver {
+  #pendingCalls: Map<number, { event: CallEvent; startedAt: number }> | undefined
 
   constructor(
     private readonly session: Session,
@@ -98,31 +99,32 @@ export class Witness {
   ) {}
 
   /** Whether anybody wants to know. Ask before what is told is put together. */
-  get wanted(): boolean {
-    return calls.hasSubscribers || replies.hasSubscribers
+  get enabled(): boolean {
+    return callChannel.hasSubscribers || replyChannel.hasSubscribers
   }
 
-  called(id: number, op: OperationCode, path: string, operand: unknown): void {
+  onCall(id: number, op: OperationCode, path: string, operand: unknown): void {
     const { session, direction } = this
     const operation = names.get(op) as Operation
-    const args = op === Op.set || op === Op.drive ? [operand] : ((operand as unknown[] | undefined) ?? [])
+    const args =
+      op === Op.set || op === Op.streamCall ? [operand] : ((operand as unknown[] | undefined) ?? [])
     const event = { session, direction, id, operation, path, args }
-    this.#underWay ??= new Map()
-    if (id !== 0) this.#underWay.set(id, { event, began: clock.now() })
-    calls.publish(event)
+    this.#pendingCalls ??= new Map()
+    if (id !== 0) this.#pendingCalls.set(id, { event, startedAt: clock.now() })
+    callChannel.publish(event)
   }
 
   /** `outcome` is the value where it is `ok`, else the error. */
-  replied(id: number, ok: boolean, outcome: unknown): void {
-    const call = this.#underWay?.get(id)
+  onReply(id: number, ok: boolean, outcome: unknown): void {
+    const call = this.#pendingCalls?.get(id)
     if (!call) return
-    this.#underWay!.delete(id)
-    const ms = clock.now() - call.began
-    replies.publish({ ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms })
+    this.#pendingCalls!.delete(id)
+    const ms = clock.now() - call.startedAt
+    replyChannel.publish({ ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms })
   }
 
   /** Nothing more is answered. */
   end(): void {
-    this.#underWay = undefined
+    this.#pendingCalls = undefined
   }
 }

@@ -1,41 +1,41 @@
 // Whose turn it is for each message of the peer: they are acted on one after the other, and the first is its hello.
 
-import { unbox } from '../codec/decode.js'
-import { type Weighed, weighMessages } from '../codec/weight.js'
+import { decode } from '../codec/decode.js'
+import { estimateMessages, type MessageSize } from '../codec/weight.js'
 import type { Reason } from '../errors.js'
-import { ProtocolError, Refusal, reasonOf } from '../errors.js'
-import { sizeOf } from '../link/frame-builder.js'
+import { CallRejection, ProtocolError, reasonForError } from '../errors.js'
+import { sizeOfRanges } from '../link/frame-builder.js'
 import type { Frame } from '../protocol/frame.js'
 import type { Hello } from '../protocol/messages.js'
 import { type Cancel, type Message, Op, type Operation } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import type { References } from '../remote/references.js'
-import { apart, Context } from '../util/contexts.js'
+import { ContextSnapshot, runIsolated } from '../util/contexts.js'
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'
 
 const NO_BYTES: readonly Uint8Array[] = []
-const NOTHING: Weighed = { length: 0, weight: 0 }
+const NO_WEIGHT: MessageSize = { characters: 0, bytes: 0 }
 
 /** What a dispatcher needs of its session. */
 export interface DispatchTarget {
   /** Whether further messages of the frame may be acted on in this turn of the event loop. */
-  readonly mayGoOn: boolean
+  readonly mayContinue: boolean
   /** The peer has said hello. @throws ProtocolError where the two do not go together */
   begin(hello: Hello): void
   /** Ends the session, for the first reason given. */
   end(reason: Reason): void
 }
 
-export class Switchboard {
+export class Dispatcher {
   /** Whether the peer has said hello. */
-  greeted = false
+  helloReceived = false
   /** What is being acted on, and what its messages weigh, where one was asked for: most are over at once. */
   #frame: Frame | undefined
   #index = 0
-  #weighed: readonly Weighed[] | undefined
+  #messageWeights: readonly MessageSize[] | undefined
   /** In which the session was made: that of a transport may be that of whoever sends, in the same process. */
-  readonly #context = new Context()
+  readonly #context = new ContextSnapshot()
 
   constructor(
     private readonly session: DispatchTarget,
@@ -43,9 +43,9 @@ export class Switchboard {
     private readonly caller: Caller,
     private readonly callee: Callee,
     /** How many values a message may have in groups. */
-    private readonly values: number
+    private readonly maxTaggedValues: number
   ) {
-    callee.weigh = () => this.#present.weight + sizeOf(this.#ranges)
+    callee.messageBytes = () => this.#messageWeight.bytes + sizeOfRanges(this.#messageRanges)
   }
 
   /**
@@ -57,50 +57,52 @@ export class Switchboard {
     this.#frame = frame
     this.#index = from
     this.#context.run(() => this.#receive(frame))
-    this.#frame = this.#weighed = undefined
+    this.#frame = this.#messageWeights = undefined
     return this.#index
   }
 
   #receive({ messages }: Frame): void {
     try {
-      while (this.#index < messages.length && this.session.mayGoOn && !this.callee.behind) {
-        const message = parseMessage(messages[this.#index], this.values)
-        const ranges = this.#ranges
+      while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred) {
+        const message = parseMessage(messages[this.#index], this.maxTaggedValues)
+        const ranges = this.#messageRanges
         // A result runs nothing of a user's at once.
         if (message[0] === Op.result) this.#dispatch(message, ranges)
-        else apart(() => this.#dispatch(message, ranges))
+        else runIsolated(() => this.#dispatch(message, ranges))
         this.#index++
       }
     } catch (error) {
-      this.session.end(reasonOf(error))
+      this.session.end(reasonForError(error))
     }
   }
 
   /** What the peer asks of the root waits from now on. @returns what lets it run */
-  postpone(): () => void {
-    const goOn = this.callee.postpone()
+  deferRootCalls(): () => void {
+    const goOn = this.callee.deferRootCalls()
     return () => this.#context.run(goOn)
   }
 
   /** The message that is being acted on. */
-  get #present(): Weighed {
-    if (!this.#frame) return NOTHING
-    this.#weighed ??= weighMessages(this.#frame.text)
-    return this.#weighed[this.#index]!
+  get #messageWeight(): MessageSize {
+    if (!this.#frame) return NO_WEIGHT
+    this.#messageWeights ??= estimateMessages(this.#frame.json)
+    return this.#messageWeights[this.#index]!
   }
 
-  get #ranges(): readonly Uint8Array[] {
+  get #messageRanges(): readonly Uint8Array[] {
     return this.#frame?.bytes.get(this.#index) ?? NO_BYTES
   }
 
   /** How large it is with its bytes. */
-  get #size(): number {
-    const { messages, size } = this.#frame!
-    return messages.length === 1 ? size : this.#present.length + sizeOf(this.#ranges)
+  get #messageSize(): number {
+    const { messages, sizeBytes } = this.#frame!
+    return messages.length === 1
+      ? sizeBytes
+      : this.#messageWeight.characters + sizeOfRanges(this.#messageRanges)
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
-    if ((message[0] === Op.hello) === this.greeted) throw new ProtocolError('its hello out of turn')
+    if ((message[0] === Op.hello) === this.helloReceived) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
         return this.session.begin(message)
@@ -108,25 +110,25 @@ export class Switchboard {
       case Op.error:
         return this.caller.settle(message, bytes)
       case Op.refused:
-        return this.caller.refuse(message[1], message[2], message[3])
+        return this.caller.settleRejected(message[1], message[2], message[3])
       case Op.release:
-        return this.references.released(message.slice(1))
+        return this.references.handleRelease(message.slice(1))
       case Op.cancel:
         return this.#cancel(message, bytes)
       case Op.pull:
       case Op.items:
       case Op.ended:
-        return this.references.flows.receive(message, bytes, message[0] === Op.pull ? 0 : this.#size)
+        return this.references.streams.receive(message, bytes, message[0] === Op.pull ? 0 : this.#messageSize)
       case Op.traced: {
         const [, parent, ...operation] = message
         return this.callee.receive(operation, bytes, parent, false, key)
       }
       case Op.ping:
-        this.callee.count(message[1])
+        this.callee.countCall(message[1])
         return this.callee.reply(message[1], { value: undefined })
-      case Op.again:
+      case Op.retry:
         return this.callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true, key)
-      case Op.keyed: {
+      case Op.idempotent: {
         const [, name, ...keyed] = message
         return this.#dispatch(keyed as Message, bytes, name)
       }
@@ -139,12 +141,12 @@ export class Switchboard {
     const [, , json, groups] = message
     let reason: unknown
     try {
-      reason = unbox(json, groups, bytes, this.references)
+      reason = decode(json, groups, bytes, this.references)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
+      if (!(error instanceof CallRejection)) throw error
     }
-    const delivery = this.references.delivered()
-    if (this.callee.cancel(message, reason, delivery !== undefined)) delivery?.letGo()
-    else delivery?.over()
+    const delivery = this.references.takeReceived()
+    if (this.callee.cancel(message, reason, delivery !== undefined)) delivery?.releaseOutcomes()
+    else delivery?.endCall()
   }
 }

@@ -3,13 +3,13 @@
 /** What is kept of a call with a key. */
 export interface StoredResult {
   /** A digest of what was asked. */
-  readonly request: string
+  readonly requestDigest: string
   /** What came of it, in JSON; undefined of a call that began, and of which nothing can be told any more. */
   readonly reply?: string | undefined
 }
 
 /**
- * Where a server keeps what came of calls with a key (`results`). Names are digests of the caller's identity, the path
+ * Where a server keeps what came of calls with a key (`idempotencyStore`). Names are digests of the caller's identity, the path
  * and the key. A store that outlives the process lets a server that was started anew answer, too. Servers behind one
  * address share one.
  */
@@ -20,7 +20,7 @@ export interface ResultStore {
    *
    * @default false
    */
-  readonly lasting?: boolean
+  readonly durable?: boolean
   get(name: string): StoredResult | undefined | PromiseLike<StoredResult | undefined>
   /**
    * Resolves when the result is kept; where it throws before a call began, the call rejects with that. `owner` is a

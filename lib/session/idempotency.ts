@@ -1,16 +1,19 @@
 // Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
 
-import { type Data, dataOf } from '../codec/data.js'
-import { unbox } from '../codec/decode.js'
+import { type EncodedData, encodeData } from '../codec/data.js'
+import { decode } from '../codec/decode.js'
 import type { Giver, Taker } from '../codec/types.js'
-import { LimitError, Refusal, type RefusalCode, refusalOf } from '../errors.js'
-import { formatRefused, formatReply, type Groups, Op } from '../protocol/messages.js'
+import { CallRejection, LimitError, type RejectionCode, toCallRejection } from '../errors.js'
+import { type Annotations, formatRejection, formatReply, Op } from '../protocol/messages.js'
 import { TextEncoder } from '../util/platform.js'
-import type { ResultStore, StoredResult } from './idempotency-store.js'
-import { textOf } from './identity.js'
-import { Results } from './memory-idempotency-store.js'
+import type {
+  StoredResult as IdempotencyRecord,
+  ResultStore as IdempotencyStore
+} from './idempotency-store.js'
+import { identityText } from './identity.js'
+import { MemoryIdempotencyStore } from './memory-idempotency-store.js'
 
-export interface ResultOptions {
+export interface IdempotencyOptions {
   /**
    * Where it is kept what came of clients' calls with a key (`Netref.with(fn, { key })`): a call made again is answered
    * with that, and does not run. A key counts for an identity and a path; without an identity (`authenticate`) that is
@@ -18,184 +21,191 @@ export interface ResultOptions {
    *
    * @default keys mean nothing
    */
-  readonly results?: ResultStore | undefined
+  readonly idempotencyStore?: IdempotencyStore | undefined
 }
 
 /** What was asked under a key. */
-export interface Asked {
+export interface IdempotentRequest {
   readonly path: readonly unknown[]
   /** Its JSON, as it came. */
-  readonly operation: string
+  readonly operationJson: string
   /** Whether it may have been carried out before. */
-  readonly again: boolean
+  readonly retry: boolean
 }
 
-type Settled =
+type CallOutcome =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: unknown }
-interface Told {
-  readonly request: string
-  readonly settled: Settled
+interface UnstoredOutcome {
+  readonly requestDigest: string
+  readonly outcome: CallOutcome
   readonly bytes: number
 }
-interface UnderWay {
-  readonly request: string
+interface RunningCall {
+  readonly requestDigest: string
   readonly done: Promise<void>
 }
 
 /** The JSON of an outcome that is kept for other sessions, in characters. */
-const LONGEST_REPLY = 65_536
+const MAX_STORED_REPLY_CHARS = 65_536
 /** How long calls of nobody in particular are known in their session, in ms, and what they take up there, in bytes. */
-const KEEP_UNKNOWN = 300_000
-const MOST_UNKNOWN = 8 << 20
+const ANONYMOUS_TTL_MS = 300_000
+const ANONYMOUS_MAX_BYTES = 8 << 20
 /** Outcomes of a session that only it can be told again: what they take up there, in bytes. */
-const MOST_UNSTORED = 4 << 20
+const MAX_UNSTORED_BYTES = 4 << 20
 /** What such an outcome weighs at least; a reference in it; and what a character of its JSON stands for. */
-const OUTCOME = 512
-const REFERENCE = 4096
-const CHARACTER = 8
+const OUTCOME_BYTES = 512
+const REFERENCE_BYTES = 4096
+const BYTES_PER_CHAR = 8
 
 /** Calls under way, by store: sessions of one identity wait for each other. */
-const underWayIn = new WeakMap<ResultStore, Map<string, UnderWay>>()
+const runningByStore = new WeakMap<IdempotencyStore, Map<string, RunningCall>>()
 
 /** What a session does about calls with a key: only who serves brings the code for that. */
-export type Keying = (...session: SessionParts) => KeyedCalls
-type SessionParts = [identity: unknown, references: Giver & Taker, report: (error: unknown) => void]
+export type IdempotentCallsFactory = (...session: SessionDependencies) => IdempotentCalls
+type SessionDependencies = [identity: unknown, references: Giver & Taker, report: (error: unknown) => void]
 
 /** @throws TypeError for what is no store */
-export function keyingOf({ results }: ResultOptions): Keying | undefined {
-  if (!results) return undefined
-  if (typeof results.get === 'function' && typeof results.set === 'function')
-    return (...session) => new KeyedCalls(results, ...session)
-  throw new TypeError('results: a store has `get` and `set`: `new Results()` is one')
+export function idempotentCallsFactoryOf({
+  idempotencyStore
+}: IdempotencyOptions): IdempotentCallsFactory | undefined {
+  if (!idempotencyStore) return undefined
+  if (typeof idempotencyStore.get === 'function' && typeof idempotencyStore.set === 'function')
+    return (...session) => new IdempotentCalls(idempotencyStore, ...session)
+  throw new TypeError('idempotencyStore: a store has `get` and `set`; use `new MemoryIdempotencyStore()`')
 }
 
 /** The calls with a key of one session's peer. */
-export class KeyedCalls {
-  readonly #underWay: Map<string, UnderWay>
+export class IdempotentCalls {
+  readonly #running: Map<string, RunningCall>
   /** What came of calls that is not data, and so is for this session alone. */
-  readonly #unstored = new Map<string, Told>()
+  readonly #unstored = new Map<string, UnstoredOutcome>()
   #unstoredBytes = 0
-  readonly #store: ResultStore
+  readonly #store: IdempotencyStore
   /** Whose keys these are: a digest. */
   readonly #owner: Promise<string>
 
   constructor(
-    store: ResultStore,
+    store: IdempotencyStore,
     identity: unknown,
     private readonly references: Giver & Taker,
     private readonly report: (error: unknown) => void
   ) {
-    const known = identity === undefined ? undefined : textOf(identity)
+    const known = identity === undefined ? undefined : identityText(identity)
     // Nobody else can ever ask for what came of the calls of nobody in particular: it goes with the session.
-    this.#store = known === undefined ? new Results(KEEP_UNKNOWN, MOST_UNKNOWN) : store
-    this.#owner = digest(known ?? '')
-    this.#underWay = underWayIn.get(this.#store) ?? new Map()
-    underWayIn.set(this.#store, this.#underWay)
+    this.#store =
+      known === undefined ? new MemoryIdempotencyStore(ANONYMOUS_TTL_MS, ANONYMOUS_MAX_BYTES) : store
+    this.#owner = sha256Hex(known ?? '')
+    this.#running = runningByStore.get(this.#store) ?? new Map()
+    runningByStore.set(this.#store, this.#running)
   }
 
   /**
    * What comes of a call, or came of it when it was made under this key before. `run` is told whether the call may have
    * been carried out before without a trace in the store.
    */
-  async once(key: string, asked: Asked, run: (again: boolean) => unknown): Promise<unknown> {
+  async runOnce(key: string, asked: IdempotentRequest, run: (again: boolean) => unknown): Promise<unknown> {
     const owner = await this.#owner
     const [name, request] = await Promise.all([
-      digest(JSON.stringify([owner, asked.path, key])),
-      digest(asked.operation)
+      sha256Hex(JSON.stringify([owner, asked.path, key])),
+      sha256Hex(asked.operationJson)
     ])
-    for (let other = this.#underWay.get(name); other; other = this.#underWay.get(name)) {
-      checkSame(other, request)
+    for (let other = this.#running.get(name); other; other = this.#running.get(name)) {
+      checkSameRequest(other, request)
       await other.done
     }
     const told = this.#unstored.get(name)
-    if (told) return outcomeOf(checkSame(told, request).settled)
+    if (told) return unwrap(checkSameRequest(told, request).outcome)
     let finish!: () => void
-    this.#underWay.set(name, { request, done: new Promise(resolve => (finish = resolve)) })
+    this.#running.set(name, { requestDigest: request, done: new Promise(resolve => (finish = resolve)) })
     try {
       const stored = await this.#store.get(name)
-      if (stored) return this.#tell(checkSame(stored, request))
-      await this.#begin(name, request, owner)
-      const settled = await settle(() => run(asked.again && this.#store.lasting !== true))
-      await this.#keep(name, request, owner, settled)
-      return outcomeOf(settled)
+      if (stored) return this.#replay(checkSameRequest(stored, request))
+      await this.#recordStart(name, request, owner)
+      const settled = await outcomeOf(() => run(asked.retry && this.#store.durable !== true))
+      await this.#recordOutcome(name, request, owner, settled)
+      return unwrap(settled)
     } finally {
-      this.#underWay.delete(name)
+      this.#running.delete(name)
       finish()
     }
   }
 
-  async #begin(name: string, request: string, owner: string): Promise<void> {
+  async #recordStart(name: string, request: string, owner: string): Promise<void> {
     try {
-      await this.#store.set(name, { request }, owner)
+      await this.#store.set(name, { requestDigest: request }, owner)
     } catch (error) {
-      throw error instanceof LimitError ? new Refusal('limit', error.message) : error
+      throw error instanceof LimitError ? new CallRejection('limit', error.message) : error
     }
   }
 
   /** The call has run, whatever becomes of this. */
-  async #keep(name: string, request: string, owner: string, settled: Settled): Promise<void> {
-    const kept = this.#format(settled)
-    if (typeof kept === 'number') return this.#keepHere(name, { request, settled, bytes: kept })
+  async #recordOutcome(name: string, request: string, owner: string, settled: CallOutcome): Promise<void> {
+    const kept = this.#formatReply(settled)
+    if (typeof kept === 'number')
+      return this.#keepUnstored(name, { requestDigest: request, outcome: settled, bytes: kept })
     try {
-      await this.#store.set(name, { request, reply: kept }, owner)
+      await this.#store.set(name, { requestDigest: request, reply: kept }, owner)
     } catch (error) {
       this.report(error)
     }
   }
 
   /** Of the oldest it is known that they have run, and no more: who asks again is told so. */
-  #keepHere(name: string, told: Told): void {
+  #keepUnstored(name: string, told: UnstoredOutcome): void {
     this.#unstored.set(name, told)
     this.#unstoredBytes += told.bytes
     for (const [oldest, { bytes }] of this.#unstored) {
-      if (this.#unstoredBytes <= MOST_UNSTORED) return
+      if (this.#unstoredBytes <= MAX_UNSTORED_BYTES) return
       this.#unstored.delete(oldest)
       this.#unstoredBytes -= bytes
     }
   }
 
   /** An outcome as the reply to no call in particular; where it is not data, or a lot, what it takes up, in bytes. */
-  #format(settled: Settled): string | number {
+  #formatReply(settled: CallOutcome): string | number {
     if (settled.ok && settled.value === undefined) return formatReply(Op.result, 0)
-    if (!settled.ok && settled.error instanceof Refusal)
-      return formatRefused(0, settled.error.code, settled.error.message)
-    let data: Data
+    if (!settled.ok && settled.error instanceof CallRejection)
+      return formatRejection(0, settled.error.code, settled.error.message)
+    let data: EncodedData
     try {
-      data = dataOf(settled.ok ? settled.value : settled.error, 'result', this.references.boxing)
+      data = encodeData(settled.ok ? settled.value : settled.error, 'result', this.references.encodeLimits)
     } catch (error) {
       // It is answered with what keeps it from being sent.
       const { code, message } =
-        refusalOf(error) ?? new Refusal('unsendable', 'it failed with what cannot be sent')
-      return formatRefused(0, code, message)
+        toCallRejection(error) ?? new CallRejection('unsendable', 'it failed with what cannot be sent')
+      return formatRejection(0, code, message)
     }
     const { json, bytes, isData } = data
-    if (isData && bytes.length === 0 && json.length <= LONGEST_REPLY)
+    if (isData && bytes.length === 0 && json.length <= MAX_STORED_REPLY_CHARS)
       return formatReply(settled.ok ? Op.result : Op.error, 0, json)
     const beside = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    return OUTCOME + (isData ? 0 : REFERENCE) + json.length * CHARACTER + beside
+    return OUTCOME_BYTES + (isData ? 0 : REFERENCE_BYTES) + json.length * BYTES_PER_CHAR + beside
   }
 
-  #tell({ reply }: StoredResult): unknown {
+  #replay({ reply }: IdempotencyRecord): unknown {
     if (reply === undefined)
-      throw new Refusal('may-have-run', 'it began under this key before, and what came of it is not known')
+      throw new CallRejection(
+        'may-have-run',
+        'it began under this key before, and what came of it is not known'
+      )
     const [op, , raw, more] = JSON.parse(reply) as [number, 0, unknown, unknown]
-    if (op === Op.refused) throw new Refusal(raw as RefusalCode, String(more))
-    const value = unbox(raw, more as Groups | undefined, [], this.references)
+    if (op === Op.refused) throw new CallRejection(raw as RejectionCode, String(more))
+    const value = decode(raw, more as Annotations | undefined, [], this.references)
     if (op === Op.error) throw value
     return value
   }
 }
 
-function checkSame<T extends { readonly request: string }>(known: T, request: string): T {
-  if (known.request === request) return known
-  throw new Refusal(
+function checkSameRequest<T extends { readonly requestDigest: string }>(known: T, request: string): T {
+  if (known.requestDigest === request) return known
+  throw new CallRejection(
     'unreadable',
     'its key was used before, with other arguments: each call has a key of its own'
   )
 }
 
-async function settle(run: () => unknown): Promise<Settled> {
+async function outcomeOf(run: () => unknown): Promise<CallOutcome> {
   try {
     return { ok: true, value: await run() }
   } catch (error) {
@@ -203,12 +213,12 @@ async function settle(run: () => unknown): Promise<Settled> {
   }
 }
 
-function outcomeOf(settled: Settled): unknown {
+function unwrap(settled: CallOutcome): unknown {
   if (settled.ok) return settled.value
   throw settled.error
 }
 
-async function digest(text: string): Promise<string> {
+async function sha256Hex(text: string): Promise<string> {
   const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
   return Array.from(new Uint8Array(bytes), byte => byte.toString(16).padStart(2, '0')).join('')
 }

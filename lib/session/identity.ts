@@ -1,20 +1,20 @@
 // Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
 
-import { isPlainPrimitive, isValue, nameIn, travelOf } from '../codec/classify.js'
-import { dataOf } from '../codec/data.js'
+import { classify, firstNamedKey, isJsonPrimitive, isPassedByValue } from '../codec/classify.js'
+import { encodeData } from '../codec/data.js'
 import { DEFAULT_LIMITS } from '../protocol/limits.js'
 import { className, inWords } from '../util/describe.js'
 
-const BOXING = { ...DEFAULT_LIMITS, exposeStacks: false }
+const ENCODER_LIMITS = { ...DEFAULT_LIMITS, exposeStacks: false }
 
 /**
  * The text of an identity: neither the order of names in an object nor that of a Map or a Set matters. Undefined where
  * it is not data through and through: an instance of a class may differ from another in what cannot be seen. With
  * `instances` it is the class and the own enumerable members of one that has any.
  */
-export function textOf(identity: unknown, instances = false): string | undefined {
+export function identityText(identity: unknown, allowInstances = false): string | undefined {
   try {
-    return canonical(identity, instances, 0)
+    return canonicalText(identity, allowInstances, 0)
   } catch {
     return undefined
   }
@@ -28,7 +28,7 @@ export function textOf(identity: unknown, instances = false): string | undefined
  */
 export function equalIdentity(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
-  const [text, comes] = [textOf(one, true), textOf(other, true)]
+  const [text, comes] = [identityText(one, true), identityText(other, true)]
   if (text !== undefined && comes !== undefined) return text === comes
   const what = inWords(text === undefined ? one : other)
   throw new TypeError(
@@ -37,38 +37,38 @@ export function equalIdentity(one: unknown, other: unknown): boolean {
 }
 
 /** @throws where it is not data */
-function canonical(value: unknown, instances: boolean, depth: number): string {
-  if (depth > BOXING.depth) throw new RangeError('an identity without an end')
-  if (isPlainPrimitive(value)) return JSON.stringify(value)
-  const inner = (value: unknown) => canonical(value, instances, depth + 1)
-  switch (typeof value === 'object' ? travelOf(value!).as : 'leaf') {
+function canonicalText(value: unknown, allowInstances: boolean, depth: number): string {
+  if (depth > ENCODER_LIMITS.depth) throw new RangeError('an identity without an end')
+  if (isJsonPrimitive(value)) return JSON.stringify(value)
+  const inner = (value: unknown) => canonicalText(value, allowInstances, depth + 1)
+  switch (typeof value === 'object' ? classify(value!).as : 'leaf') {
     case 'record':
-      return members(value as object, inner)
+      return canonicalMembers(value as object, inner)
     case 'reference':
-      if (instances && isInstance(value as object))
-        return className(value as object) + members(value as object, inner)
+      if (allowInstances && isTransparentInstance(value as object))
+        return className(value as object) + canonicalMembers(value as object, inner)
       break
     case 'array':
-      if (nameIn(value as unknown[]) === undefined) return `[${Array.from(value as unknown[], inner)}]`
+      if (firstNamedKey(value as unknown[]) === undefined) return `[${Array.from(value as unknown[], inner)}]`
       break
     case 'map':
     case 'set':
       if (Object.keys(value as object).length > 0) break
       return `${className(value as object)}(${Array.from(value as Iterable<unknown>, inner).sort()})`
   }
-  const { json, bytes, isData } = dataOf(value, 'identity', BOXING)
+  const { json, bytes, isData } = encodeData(value, 'identity', ENCODER_LIMITS)
   if (!isData) throw new TypeError('an identity that is not data')
   return `<${json} ${JSON.stringify(bytes.map(range => Array.from(range)))}>`
 }
 
-function members(object: object, inner: (value: unknown) => string): string {
+function canonicalMembers(object: object, inner: (value: unknown) => string): string {
   const entries = Object.entries(object).map(([name, value]) => `${JSON.stringify(name)}:${inner(value)}`)
   return `{${entries.sort()}}`
 }
 
 /** Whether it is of a class with no built-in class above it, and shows what it is. */
-function isInstance(object: object): boolean {
+function isTransparentInstance(object: object): boolean {
   let prototype = Object.getPrototypeOf(object)
-  while (prototype !== null && !isValue(prototype)) prototype = Object.getPrototypeOf(prototype)
+  while (prototype !== null && !isPassedByValue(prototype)) prototype = Object.getPrototypeOf(prototype)
   return (prototype === null || prototype === Object.prototype) && Object.keys(object).length > 0
 }

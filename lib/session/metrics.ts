@@ -15,11 +15,11 @@ export interface ServerMetrics extends SessionStats {
   readonly uptime: number
 }
 
-type Sums = { -readonly [K in keyof SessionStats]: SessionStats[K] }
+type StatsTotals = { -readonly [K in keyof SessionStats]: SessionStats[K] }
 
-export class Metrics {
-  readonly #began = clock.now()
-  readonly #past: Sums = {
+export class MetricsCollector {
+  readonly #startedAt = clock.now()
+  readonly #endedTotals: StatsTotals = {
     exports: 0,
     imports: 0,
     pending: 0,
@@ -31,31 +31,31 @@ export class Metrics {
     bytesIn: 0,
     bytesOut: 0
   }
-  #ended = 0
+  #endedCount = 0
 
   /** A session has ended: what it did still counts, what it held does not. */
-  ended(stats: SessionStats): void {
-    this.#ended++
-    add(this.#past, { ...stats, exports: 0, imports: 0, pending: 0, buffered: 0 })
+  addEnded(stats: SessionStats): void {
+    this.#endedCount++
+    addStats(this.#endedTotals, { ...stats, exports: 0, imports: 0, pending: 0, buffered: 0 })
   }
 
   snapshot(sessions: Iterable<{ readonly stats: SessionStats }>, arriving: number): ServerMetrics {
-    const sums = { ...this.#past }
+    const sums = { ...this.#endedTotals }
     let count = 0
     for (const { stats } of sessions) {
       count++
-      add(sums, stats)
+      addStats(sums, stats)
     }
     return {
       ...sums,
       sessions: count,
       arriving,
-      sessionsTotal: count + this.#ended,
-      uptime: clock.now() - this.#began
+      sessionsTotal: count + this.#endedCount,
+      uptime: clock.now() - this.#startedAt
     }
   }
 }
 
-function add(sums: Sums, stats: SessionStats): void {
-  for (const name of Object.keys(sums) as (keyof Sums)[]) sums[name] += stats[name]
+function addStats(sums: StatsTotals, stats: SessionStats): void {
+  for (const name of Object.keys(sums) as (keyof StatsTotals)[]) sums[name] += stats[name]
 }

@@ -1,17 +1,17 @@
 // Options that both ends of a session have, and their defaults.
 
-import { type Exposure, type ExposureOptions, NO_EXPOSURE } from '../access/access-control.js'
+import { DEFAULT_EXPOSURE, type ExposureOptions, type ExposureSettings } from '../access/access-control.js'
 import type { Before } from '../access/peer-call.js'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
-import { LEAST_FRAME } from '../protocol/messages.js'
-import { type Trace, tracer } from '../protocol/trace.js'
+import { MIN_FRAME_BYTES } from '../protocol/messages.js'
+import { type Trace, traceFromEnvironment } from '../protocol/trace.js'
 import type { ErrorContext } from '../types/session.js'
-import { checkMs, hint, type OptionKinds } from '../util/check-options.js'
-import { describe, textOf } from '../util/describe.js'
-import { attempt } from '../util/emitter.js'
-import { printable } from '../util/printable.js'
-import type { ResultOptions } from './idempotency.js'
-import { Refusals } from './refusals.js'
+import { checkMs, didYouMean, type OptionTypes } from '../util/check-options.js'
+import { describe, safeString } from '../util/describe.js'
+import { runHook } from '../util/emitter.js'
+import { toPrintable } from '../util/printable.js'
+import type { IdempotencyOptions } from './idempotency.js'
+import { RejectionReporter } from './refusals.js'
 
 export interface CommonOptions extends ExposureOptions, Before {
   /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
@@ -38,7 +38,7 @@ export interface CommonOptions extends ExposureOptions, Before {
   readonly trace?: Trace | undefined
 }
 
-export const COMMON_OPTIONS: OptionKinds<CommonOptions> = {
+export const COMMON_OPTIONS: OptionTypes<CommonOptions> = {
   exposedPrefix: 'a string',
   allowPublicAttrs: 'a boolean',
   allowSetAttrs: 'a boolean',
@@ -52,9 +52,9 @@ export const COMMON_OPTIONS: OptionKinds<CommonOptions> = {
 }
 
 /** The options of whoever serves, over whatever that is. */
-export const SERVING_OPTIONS: OptionKinds<CommonOptions & ResultOptions> = {
+export const SERVING_OPTIONS: OptionTypes<CommonOptions & IdempotencyOptions> = {
   ...COMMON_OPTIONS,
-  results: 'an object'
+  idempotencyStore: 'an object'
 }
 
 /** How both ends see to it that the other one is there. */
@@ -77,24 +77,30 @@ export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions): Liveness =>
 
 /** The common options, filled in. */
 export interface Settings {
-  readonly exposure: Exposure
+  readonly exposure: ExposureSettings
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
   /** The refusals of the peers' one-way calls: `onError` is told of them. */
-  readonly refusals: Refusals
+  readonly rejections: RejectionReporter
   readonly trace: Trace | undefined
 }
 
 /** @throws TypeError or RangeError naming the option that cannot be meant. */
 export function settingsOf(options: CommonOptions): Settings {
-  const { limits = {}, before, exposeStacks = false, onError = logError, trace = tracer() } = options
   const {
-    exposedPrefix = NO_EXPOSURE.exposedPrefix,
-    allowPublicAttrs = NO_EXPOSURE.allowPublicAttrs,
-    allowSetAttrs = NO_EXPOSURE.allowSetAttrs,
-    allowDeleteAttrs = NO_EXPOSURE.allowDeleteAttrs,
-    describe = NO_EXPOSURE.describe
+    limits = {},
+    before,
+    exposeStacks = false,
+    onError = logError,
+    trace = traceFromEnvironment()
+  } = options
+  const {
+    exposedPrefix = DEFAULT_EXPOSURE.exposedPrefix,
+    allowPublicAttrs = DEFAULT_EXPOSURE.allowPublicAttrs,
+    allowSetAttrs = DEFAULT_EXPOSURE.allowSetAttrs,
+    allowDeleteAttrs = DEFAULT_EXPOSURE.allowDeleteAttrs,
+    describe = DEFAULT_EXPOSURE.describe
   } = options
   if (typeof exposedPrefix !== 'string' || exposedPrefix === '') {
     throw new TypeError(
@@ -102,9 +108,9 @@ export function settingsOf(options: CommonOptions): Settings {
     )
   }
   const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
-    attempt(
+    runHook(
       () => onError(error, context),
-      failure => console.error(`netref: onError itself failed: ${printable(textOf(failure))}`)
+      failure => console.error(`netref: onError itself failed: ${toPrintable(safeString(failure))}`)
     )
   }
   const filledIn = limitsOf(limits)
@@ -120,9 +126,9 @@ export function settingsOf(options: CommonOptions): Settings {
     },
     limits: filledIn,
     exposeStacks,
-    trace: trace && ((direction, message) => attempt(() => trace(direction, message), report)),
+    trace: trace && ((direction, message) => runHook(() => trace(direction, message), report)),
     onError: report,
-    refusals: new Refusals(report)
+    rejections: new RejectionReporter(report)
   }
 }
 
@@ -137,24 +143,28 @@ function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
 
 function checkLimit(name: string, limit: number): keyof Limits {
   if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
-    throw new TypeError(`limits.${name}: there is no such limit${hint(name, Object.keys(DEFAULT_LIMITS))}`)
-  }
-  const mayBeEndless = name === 'callsPerSecond' || name === 'sessionsPerAddress'
-  const endless = mayBeEndless && limit === Number.POSITIVE_INFINITY
-  const least = name === 'regExpLength' ? 0 : 1
-  if (!endless && (!Number.isSafeInteger(limit) || limit < least)) {
-    throw new RangeError(
-      `limits.${name}: ${describe(limit)} is not a ${least === 1 ? 'positive ' : ''}whole number`
+    throw new TypeError(
+      `limits.${name}: there is no such limit${didYouMean(name, Object.keys(DEFAULT_LIMITS))}`
     )
   }
-  if ((name === 'jsonBytes' || name === 'frameBytes') && limit < LEAST_FRAME) {
-    throw new RangeError(`limits.${name}: ${limit} is less than ${LEAST_FRAME}, which every side has to take`)
+  const mayBeInfinite = name === 'callsPerSecond' || name === 'sessionsPerAddress'
+  const isInfinite = mayBeInfinite && limit === Number.POSITIVE_INFINITY
+  const minimum = name === 'regExpLength' ? 0 : 1
+  if (!isInfinite && (!Number.isSafeInteger(limit) || limit < minimum)) {
+    throw new RangeError(
+      `limits.${name}: ${describe(limit)} is not a ${minimum === 1 ? 'positive ' : ''}whole number`
+    )
+  }
+  if ((name === 'jsonBytes' || name === 'frameBytes') && limit < MIN_FRAME_BYTES) {
+    throw new RangeError(
+      `limits.${name}: ${limit} is less than ${MIN_FRAME_BYTES}, which every side has to take`
+    )
   }
   return name as keyof Limits
 }
 
 function logError(error: unknown, { call }: ErrorContext): void {
-  const text = textOf(error)
+  const text = safeString(error)
   const line = call ? `${call} failed and nobody awaited it: ${text.replace(`${call}: `, '')}` : text
-  console.error(`netref: ${printable(line)}`)
+  console.error(`netref: ${toPrintable(line)}`)
 }

@@ -1,6 +1,6 @@
 // What has a number of a sequence and is gone soon, as calls that wait for their answer. The newest are in a ring, each at
 // the place of its number; who outlasts that many after it moves to a map.
-import { SparseMap } from '../util/lazy-map.js'
+import { LazyMap } from '../util/lazy-map.js'
 
 /** Places of a ring, powers of two. */
 const SMALLEST = 8
@@ -8,7 +8,7 @@ const LARGEST = 4096
 
 export class InFlight<T extends { readonly id: number }> {
   #ring: (T | undefined)[] = []
-  readonly #late = new SparseMap<number, T>()
+  readonly #late = new LazyMap<number, T>()
   size = 0
   /** The largest size since it was empty. */
   #peak = 0

@@ -3,31 +3,31 @@
 import { NetrefError } from '../errors.js'
 import type { ErrorContext } from '../types/session.js'
 import { clock, type Timer, unref } from '../util/clock.js'
-import { textOf } from '../util/describe.js'
-import { printable } from '../util/printable.js'
+import { safeString } from '../util/describe.js'
+import { toPrintable } from '../util/printable.js'
 
 /** How long refusals are counted, in ms. */
-const WINDOW = 10_000
+const WINDOW_MS = 10_000
 /** How much is told of the last one, in characters. */
-const LAST = 200
+const MAX_ERROR_CHARS = 200
 
 /** Reports the first refusal of a kind at once, and those of the ten seconds after it as one error with their count. */
-export class Refusals {
+export class RejectionReporter {
   readonly #kinds = new Map<string, { repeats: number; last: string }>()
   #timer: Timer | undefined
 
   constructor(private readonly report: (error: unknown, context: ErrorContext) => void) {}
 
-  tell(kind: string, error: unknown, context: ErrorContext): void {
-    const known = this.#kinds.get(kind)
-    if (known) {
-      known.repeats++
-      known.last = printable(textOf(error), LAST)
+  add(kind: string, error: unknown, context: ErrorContext): void {
+    const counted = this.#kinds.get(kind)
+    if (counted) {
+      counted.repeats++
+      counted.last = toPrintable(safeString(error), MAX_ERROR_CHARS)
       return
     }
     this.#kinds.set(kind, { repeats: 0, last: '' })
     if (!this.#timer) {
-      this.#timer = clock.setTimeout(() => this.flush(), WINDOW)
+      this.#timer = clock.setTimeout(() => this.flush(), WINDOW_MS)
       unref(this.#timer)
     }
     this.report(error, context)

@@ -1,31 +1,35 @@
 // Calls that can be made again: in the session that takes the place of one that has ended, or under their key.
 
 import { UnsendableError } from '../errors.js'
-import { formatKeyed, Op, type OperationCode, REPEATABLE } from '../protocol/messages.js'
-import type { Repeatable, Result } from '../remote/pending-result.js'
-import { Ref } from '../remote/proxy.js'
+import { formatIdempotent, Op, type OperationCode, RETRYABLE } from '../protocol/messages.js'
+import type { PendingResult, RetryPayload } from '../remote/pending-result.js'
+import { Reference } from '../remote/proxy.js'
 
 /** What only reads is given nothing. */
-export const NOTHING_GIVEN: Repeatable = { bytes: [], given: [], lent: true }
+export const EMPTY_PAYLOAD: RetryPayload = { bytes: [], references: [], lent: true }
 
 /** What asks, and does nothing: it may be asked twice. */
-export const READS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
+export const READ_ONLY_OPS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
 
 /** What is of this side, and has no flow that has begun: it can be handed over again. */
-const isOurs = (kind: string) => kind === 'o' || kind === 'f'
+const isOwnReference = (kind: string) => kind === 'o' || kind === 'f'
 
 /** What a call was given, if it was asked of the root and that can be given again. */
-export function repeatable({ asked, payload }: Result): Repeatable | undefined {
-  const { op, base } = asked!
-  const isAsked = base instanceof Ref && base.id === 0 && (READS.has(op) || REPEATABLE.has(op))
-  return isAsked && payload?.given.every(([kind]) => isOurs(kind)) ? payload : undefined
+export function retryPayloadOf({ sentRequest, payload }: PendingResult): RetryPayload | undefined {
+  const { op, base } = sentRequest!
+  const isAsked = base instanceof Reference && base.id === 0 && (READ_ONLY_OPS.has(op) || RETRYABLE.has(op))
+  return isAsked && payload?.references.every(([kind]) => isOwnReference(kind)) ? payload : undefined
 }
 
 /** A message with its key, if it is one that can have one. @throws UnsendableError for arguments that are not data */
-export function keyed({ asked }: Result, message: string, payload: Repeatable | undefined): string {
-  const { op, options } = asked!
+export function withIdempotencyKey(
+  { sentRequest }: PendingResult,
+  message: string,
+  payload: RetryPayload | undefined
+): string {
+  const { op, options } = sentRequest!
   if (op !== Op.call && op !== Op.construct) return message
-  if (payload!.given.length + payload!.bytes.length > 0)
+  if (payload!.references.length + payload!.bytes.length > 0)
     throw new UnsendableError('a call with a key takes data only, neither references nor bytes')
-  return formatKeyed(options!.key!, message)
+  return formatIdempotent(options!.idempotencyKey!, message)
 }

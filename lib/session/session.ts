@@ -4,44 +4,44 @@
 import type { ReportingSession } from '../access/call-context.js'
 import { operate } from '../access/operations.js'
 import { Service } from '../access/service.js'
-import { refuse } from '../codec/classify.js'
-import { LimitError, ProtocolError, type Reason, SessionEndedError, told } from '../errors.js'
+import { markUnserializable } from '../codec/classify.js'
+import { LimitError, ProtocolError, printableReason, type Reason, SessionEndedError } from '../errors.js'
 import { Link, type LinkListener, type LinkSetup } from '../link/link.js'
 import type { Frame } from '../protocol/frame.js'
 import { formatHello, type Hello, type OperationCode, VERSION } from '../protocol/messages.js'
-import { keysOf, type Path, toName } from '../protocol/path.js'
+import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
 import type { CallOptions } from '../remote/call-options.js'
-import { type PendingRequest, Ref, type RequestBase, type Requester } from '../remote/proxy.js'
+import { type PendingRequest, Reference, type RequestBase, type Requester } from '../remote/proxy.js'
 import { References } from '../remote/references.js'
 import type { Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
 import type { Session, SessionEvents, SessionState, SessionStats, Tables } from '../types/session.js'
 import { clock } from '../util/clock.js'
-import { deadlineIn } from '../util/deadline.js'
-import { attempt, Emitter } from '../util/emitter.js'
+import { startDeadline } from '../util/deadline.js'
+import { Emitter, runHook } from '../util/emitter.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
-import { closings, interruptions, resumptions, sessions } from './diagnostics.js'
-import { type DispatchTarget, Switchboard } from './dispatcher.js'
-import type { Keying } from './idempotency.js'
+import { closedChannel, interruptedChannel, resumedChannel, sessionChannel } from './diagnostics.js'
+import { Dispatcher, type DispatchTarget } from './dispatcher.js'
+import type { IdempotentCallsFactory } from './idempotency.js'
 import type { Settings } from './options.js'
 import { statsOf, tablesOf } from './stats.js'
 
 export interface SessionSetup extends Settings, LinkSetup {
   /** Whether this end says hello first. */
-  readonly initiates: boolean
+  readonly isInitiator: boolean
   /** Who the peer is, as `authenticate` found. */
   readonly identity?: unknown
   /** What makes calls with a key mean something. */
-  readonly keying?: Keying | undefined
+  readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined
   /** What this end offers, where it is known before the peer has said hello. */
-  readonly shared?: object | undefined
+  readonly sharedRoot?: object | undefined
   /** Makes what this end offers, once the peer has said hello. */
-  readonly makeRoot: (session: Session) => object
+  readonly createRoot: (session: Session) => object
   /** Told when the session has begun: both hellos are said. */
-  readonly onBegin?: ((session: SessionImpl) => void) | undefined
+  readonly onStarted?: ((session: SessionImpl) => void) | undefined
   /** Told when it has ended, begun or not, before the listeners of `closed` are. */
-  readonly onEnd?: ((session: SessionImpl) => void) | undefined
+  readonly onEnded?: ((session: SessionImpl) => void) | undefined
   /** The session that takes the place of one that ends for this reason, and makes its calls again. */
   readonly successor?: ((reason: Reason) => SessionImpl | undefined) | undefined
 }
@@ -64,24 +64,24 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly root: Netref<Root>
   /** Who the peer is: what `authenticate` returned for it; undefined at a client, and where nobody was asked. */
   readonly identity: Identity
-  readonly #rootRef: Ref
+  readonly #rootRef: Reference
   /** @internal */
   readonly link: Link
   readonly #events: Emitter<SessionEvents>
   readonly #references: References
   readonly #caller: Caller
   readonly #callee: Callee
-  readonly #switchboard: Switchboard
+  readonly #dispatcher: Dispatcher
   /** Whether the service was told of the session. */
-  #connected = false
+  #serviceConnected = false
   /** What this end offers; set when the peer has said hello. */
-  #offer: object | undefined
-  #ended: Reason | undefined
+  #localRoot: object | undefined
+  #endReason: Reason | undefined
   /** Whether it was reported that a call came after the end. */
-  #toldLate = false
+  #lateCallReported = false
   /** Whether this side asked for the end. */
   #closing = false
-  #close!: (reason: Reason) => void
+  #resolveClosed!: (reason: Reason) => void
 
   /** @internal */
   constructor(
@@ -90,21 +90,22 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   ) {
     const { limits, exposeStacks, exposure } = setup
     const report = (error: unknown, call?: string) => this.report(error, call)
-    const freeing = () => this.link.atEndOfTick()
+    const freeing = () => this.link.flushAtEndOfTick()
     this.closed = new Promise(resolve => {
-      this.#close = resolve
+      this.#resolveClosed = resolve
     })
     this.identity = setup.identity as Identity
-    this.#rootRef = new Ref(this, 0, 'root', false)
+    this.#rootRef = new Reference(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(SESSION_EVENTS, report)
     this.link = new Link(transport, this, setup)
     this.#references = new References(this, exposeStacks, limits, this.#rootRef, freeing, report, this.link)
-    if (setup.shared) this.#references.exports.root = setup.shared
-    const adopt = (value: unknown, options: CallOptions) => this.#references.flows.adopt(value, options)
+    if (setup.sharedRoot) this.#references.exports.root = setup.sharedRoot
+    const adopt = (value: unknown, options: CallOptions) =>
+      this.#references.streams.applyOptions(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
-    this.#switchboard = new Switchboard(this, this.#references, this.#caller, this.#callee, limits.values)
+    this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.#callee, limits.values)
   }
 
   /**
@@ -112,10 +113,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
    * handed to anybody: until then nothing of a user's is run.
    */
   start(): this {
-    const { initiates, keying, limits, recovery } = this.setup
-    this.#callee.keyed = keying?.(this.identity, this.#references, error => this.report(error))
-    if (initiates) this.link.push(formatHello(limits), NO_BYTES)
-    if (recovery?.initial) this.link.sender.withhold()
+    const { isInitiator, idempotentCallsFactory, limits, resumeStrategy } = this.setup
+    this.#callee.idempotentCalls = idempotentCallsFactory?.(this.identity, this.#references, error =>
+      this.report(error)
+    )
+    if (isInitiator) this.link.send(formatHello(limits), NO_BYTES)
+    if (resumeStrategy?.retriesFirstConnection) this.link.sender.sendHelloOnly()
     this.link.start()
     return this
   }
@@ -152,9 +155,9 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
   async close(): Promise<void> {
-    this.#closing = !this.#ended
+    this.#closing = !this.#endReason
     this.end({ code: 'closed', message: 'close() was called' })
-    await this.link.gone
+    await this.link.transportClosed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -167,7 +170,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   request(
     op: OperationCode,
     base: RequestBase,
-    path: Path,
+    path: MemberPath,
     operand?: unknown,
     options?: CallOptions
   ): PendingRequest {
@@ -175,30 +178,30 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /** @internal */
-  operateLocally(op: OperationCode, value: unknown, path: Path, operand: unknown): unknown {
-    return operate(op, value, keysOf(path).map(toName), operand, this.setup.exposure).value
+  operateLocally(op: OperationCode, value: unknown, path: MemberPath, operand: unknown): unknown {
+    return operate(op, value, pathKeys(path).map(toMemberName), operand, this.setup.exposure).value
   }
 
   /** @internal */
-  release(ref: Ref): void {
+  release(ref: Reference): void {
     if (ref !== this.#rootRef) this.#references.release(ref)
   }
 
   /** @internal */
-  unobserved(result: PendingRequest): void {
+  reportUnobserved(result: PendingRequest): void {
     clock.setTimeout(() => {
       const { error, observed, label, id } = result
       const cutOff = error instanceof SessionEndedError
       const late = cutOff && id === 0
       // That a call was cut off is no news to who closed the session; nor to anybody that one more came after its end.
-      if (observed || (cutOff && this.#closing) || (late && this.#toldLate)) return
-      this.#toldLate ||= late
+      if (observed || (cutOff && this.#closing) || (late && this.#lateCallReported)) return
+      this.#lateCallReported ||= late
       this.report(error, label)
     })
   }
 
   /** @internal */
-  unlessAway<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+  unlessDisconnected<T>(asked: Promise<T>, otherwise: T): Promise<T> {
     return new Promise((resolve, reject) => {
       let left = false
       const leave = () => {
@@ -223,51 +226,51 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   // What its link tells.
 
   /** @internal */
-  get mayGoOn(): boolean {
-    return this.link.receiver.mayGoOn
+  get mayContinue(): boolean {
+    return this.link.receiver.mayContinue
   }
 
   /** @internal */
-  receive(frame: Frame, from: number): number {
-    return this.#switchboard.receive(frame, from)
+  processMessages(frame: Frame, from: number): number {
+    return this.#dispatcher.receive(frame, from)
   }
 
   /** @internal The peer has said hello. @throws ProtocolError where the two do not go together */
-  begin([, version, limits, token, goodFor = 0]: Hello): void {
+  begin([, version, limits, token, resumeWindowMs = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, and this side speaks ${VERSION}`,
         'version'
       )
     }
-    this.#switchboard.greeted = true
-    const { initiates, recovery } = this.setup
-    this.link.sender.learn(limits)
-    if (!initiates) this.link.push(formatHello(this.setup.limits, recovery), NO_BYTES)
-    else if (recovery) Object.assign(recovery, { token, goodFor })
-    if (initiates && token === undefined) this.link.sender.kept.stop()
-    this.#references.learn(limits)
+    this.#dispatcher.helloReceived = true
+    const { isInitiator, resumeStrategy } = this.setup
+    this.link.sender.setPeerLimits(limits)
+    if (!isInitiator) this.link.send(formatHello(this.setup.limits, resumeStrategy), NO_BYTES)
+    else if (resumeStrategy) Object.assign(resumeStrategy, { token, resumeWindowMs })
+    if (isInitiator && token === undefined) this.link.sender.replayBuffer.stopKeeping()
+    this.#references.setPeerLimits(limits)
     try {
-      this.#offer = this.setup.makeRoot(this)
-      this.#references.exports.root = this.#offer
+      this.#localRoot = this.setup.createRoot(this)
+      this.#references.exports.root = this.#localRoot
     } catch (error) {
       this.report(error)
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
     // The service, and whoever is told that the session begins, may have ended it.
-    if (!this.#ended && sessions.hasSubscribers) sessions.publish({ session: this })
-    if (!this.#ended) this.setup.onBegin?.(this)
-    if (!this.#ended) this.#connect()
+    if (!this.#endReason && sessionChannel.hasSubscribers) sessionChannel.publish({ session: this })
+    if (!this.#endReason) this.setup.onStarted?.(this)
+    if (!this.#endReason) this.#connectService()
   }
 
   /** Tells the service. The peer's calls wait until it is ready. */
-  #connect(): void {
-    this.#connected = true
-    const ready = this.#hook(service => service.onConnect?.(this))
-    if (!ready || this.#ended) return
-    const goOn = this.#switchboard.postpone()
+  #connectService(): void {
+    this.#serviceConnected = true
+    const ready = this.#runServiceHook(service => service.onConnect?.(this))
+    if (!ready || this.#endReason) return
+    const goOn = this.#dispatcher.deferRootCalls()
     const { helloMs } = this.setup.limits
-    const deadline = deadlineIn(helloMs, () => {
+    const deadline = startDeadline(helloMs, () => {
       const message = `onConnect did not settle within ${helloMs} ms (limits.helloMs)`
       this.report(new LimitError('limit', message))
       this.end({ code: 'service-failed', message })
@@ -276,81 +279,82 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     void ready.then(() => {
       off()
       deadline.stop()
-      if (!this.#ended) goOn()
+      if (!this.#endReason) goOn()
     })
   }
 
   /** @returns what resolves, whatever comes of it, where it takes a while */
-  #hook(call: (service: Service) => unknown): Promise<void> | undefined {
-    const service = this.#offer
+  #runServiceHook(call: (service: Service) => unknown): Promise<void> | undefined {
+    const service = this.#localRoot
     if (!(service instanceof Service)) return undefined
-    return attempt(
+    return runHook(
       () => call(service),
       error => this.report(error)
     )
   }
 
   /** @internal */
-  acknowledged(frames: number): void {
-    this.#callee.answers.acknowledged(frames)
+  onAcknowledged(frames: number): void {
+    this.#callee.answers.dropAcknowledged(frames)
   }
 
   /** @internal */
-  get weight(): number {
-    return this.#callee.weight
+  get incomingCallBytes(): number {
+    return this.#callee.heldBytes
   }
 
   /** @internal */
-  trailing(): string | undefined {
-    return this.#references.flows.trailing() ?? this.#references.trailing()
+  takePiggybackMessage(): string | undefined {
+    return this.#references.streams.takeItemsMessage() ?? this.#references.takeReleaseMessage()
   }
 
   /** @internal */
-  interrupted(reason: Reason): void {
-    reason = told(reason)
+  onInterrupted(reason: Reason): void {
+    reason = printableReason(reason)
     this.#events.emit('interrupted', reason)
-    if (interruptions.hasSubscribers) interruptions.publish({ session: this, reason })
+    if (interruptedChannel.hasSubscribers) interruptedChannel.publish({ session: this, reason })
   }
 
   /** @internal */
-  resumed(): void {
+  onResumed(): void {
     this.#events.emit('resumed', undefined)
-    if (resumptions.hasSubscribers) resumptions.publish({ session: this })
+    if (resumedChannel.hasSubscribers) resumedChannel.publish({ session: this })
   }
 
   // The end.
 
   /** @internal Whether the peer has said hello, or the session has ended. */
-  get greeted(): boolean {
-    return this.#switchboard.greeted || this.#ended !== undefined
+  get helloReceived(): boolean {
+    return this.#dispatcher.helloReceived || this.#endReason !== undefined
   }
 
   /** @internal Whether calls of the peer are under way, wait for their turn, or are answered and it is away. */
   get busy(): boolean {
-    const { sender, receiver, acted, state } = this.link
+    const { sender, receiver, processedFrames, state } = this.link
     return (
-      this.#callee.answers.underWay > 0 ||
-      acted < receiver.frames ||
-      (state === 'interrupted' && sender.waits)
+      this.#callee.answers.pendingCount > 0 ||
+      processedFrames < receiver.receivedFrames ||
+      (state === 'interrupted' && sender.hasUnsent)
     )
   }
 
   /** @internal Ends the session, for the first reason given. */
   end(reason: Reason): void {
-    if (this.#ended) return
-    reason = told(reason)
-    this.#ended = reason
+    if (this.#endReason) return
+    reason = printableReason(reason)
+    this.#endReason = reason
     const left = this.link.close(reason)
     const successor = this.setup.successor?.(reason)
     this.#caller.end(reason, left, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason, left)
-    if (this.#connected) this.#hook(service => service.onDisconnect?.(this, reason))
-    if (this.#switchboard.greeted && closings.hasSubscribers) closings.publish({ session: this, reason })
-    this.#close(reason)
-    this.setup.onEnd?.(this)
+    if (this.#serviceConnected) this.#runServiceHook(service => service.onDisconnect?.(this, reason))
+    if (this.#dispatcher.helloReceived && closedChannel.hasSubscribers)
+      closedChannel.publish({ session: this, reason })
+    this.#resolveClosed(reason)
+    this.setup.onEnded?.(this)
     this.#events.emit('closed', reason)
   }
 }
 
-refuse(SessionImpl, 'it belongs to this side alone', 'Session')
+markUnserializable(SessionImpl, 'it belongs to this side alone', 'Session')

@@ -6,33 +6,37 @@ import type { SessionStats, TableEntry, Tables } from '../types/session.js'
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'
 
-const isHeld = (entry: { readonly object: object | undefined }): entry is TableEntry =>
+const hasObject = (entry: { readonly object: object | undefined }): entry is TableEntry =>
   entry.object !== undefined
 
 /** @internal */
 export function statsOf(
   { sender, receiver }: Link,
-  { exports, imports, flows }: References,
+  { exports, imports, streams }: References,
   caller: Caller,
   callee: Callee
 ): SessionStats {
   return {
     exports: exports.size,
     imports: imports.size,
-    pending: caller.pending,
-    callsIn: callee.calls,
-    callsOut: caller.calls,
-    framesIn: receiver.frames,
-    framesOut: sender.frames,
-    bytesIn: receiver.bytes,
-    bytesOut: sender.bytes,
-    buffered: sender.buffered + flows.buffered
+    pending: caller.pendingCount,
+    callsIn: callee.callCount,
+    callsOut: caller.callCount,
+    framesIn: receiver.receivedFrames,
+    framesOut: sender.closedFrames,
+    bytesIn: receiver.receivedBytes,
+    bytesOut: sender.sentBytes,
+    buffered: sender.unsentBytes + streams.queuedBytes
   }
 }
 
 /** @internal */
 export const tablesOf = ({ exports, imports }: References): Tables => ({
-  exports: Array.from(exports, ({ id, object, receipts }) => ({ id, object, receipts })),
+  exports: Array.from(exports, ({ id, object, refCount }) => ({ id, object, receipts: refCount })),
   // The collector may have taken a netref, and not told yet.
-  imports: Array.from(imports, ({ id, proxy, receipts }) => ({ id, object: proxy, receipts })).filter(isHeld)
+  imports: Array.from(imports, ({ id, proxy, refCount }) => ({
+    id,
+    object: proxy,
+    receipts: refCount
+  })).filter(hasObject)
 })

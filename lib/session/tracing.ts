@@ -5,15 +5,15 @@ import { isTraceparent, TRACEPARENT } from '../protocol/parse-message.js'
 /** What carries traces across. */
 export interface Tracing {
   /** The span that is active, as a `traceparent`; undefined when there is none. */
-  current(): string | undefined
+  currentTraceparent(): string | undefined
   /** Runs the start of a handler in the span that its call was made in, or in none. */
-  within<T>(parent: string | undefined, run: () => T): T
+  runInSpan<T>(parent: string | undefined, run: () => T): T
 }
 
 /** Undefined, so that nothing is paid, where `@opentelemetry/api` is not there. */
-export const tracing: Tracing | undefined = load()
+export const tracing: Tracing | undefined = loadOpenTelemetry()
 
-function load(): Tracing | undefined {
+function loadOpenTelemetry(): Tracing | undefined {
   let api: typeof import('@opentelemetry/api')
   try {
     // Asked for at run time and at once, as it may be missing, and as a call cannot wait for it.
@@ -24,13 +24,13 @@ function load(): Tracing | undefined {
   }
   const { context, ROOT_CONTEXT, trace } = api
   return {
-    current() {
+    currentTraceparent() {
       const span = trace.getSpanContext(context.active())
       if (span === undefined) return undefined
       const parent = `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}`
       return isTraceparent(parent) ? parent : undefined
     },
-    within(parent, run) {
+    runInSpan(parent, run) {
       // What the socket was opened in, say, is nothing that a handler runs in.
       if (parent === undefined) {
         return context.active() === ROOT_CONTEXT ? run() : context.with(ROOT_CONTEXT, run)

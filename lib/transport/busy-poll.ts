@@ -6,78 +6,78 @@
 import { setImmediate } from '../util/clock.js'
 
 /** About 200 µs in a process that has nothing else to do. */
-const LOOKS = 200
+const MAX_POLLS = 200
 /** How many times in a row, at most, nothing is looked for. */
-const MOST_SKIPPED = 255
+const MAX_SKIPPED_FRAMES = 255
 
 /** How many times nothing is looked for before something is again. */
-class Doubt {
-  #skips = 0
-  #left = 0
+class Backoff {
+  #skippedFrames = 0
+  #remainingSkips = 0
 
   /** Whether it is as large as it gets. */
-  get full(): boolean {
-    return this.#skips === MOST_SKIPPED
+  get isMaximal(): boolean {
+    return this.#skippedFrames === MAX_SKIPPED_FRAMES
   }
 
   /** Whether something is to be looked for, this time. */
-  yields(): boolean {
-    if (this.#left === 0) return true
-    this.#left--
+  shouldTry(): boolean {
+    if (this.#remainingSkips === 0) return true
+    this.#remainingSkips--
     return false
   }
 
-  shrink(): void {
-    this.#skips >>= 1
-    this.keep()
+  decrease(): void {
+    this.#skippedFrames >>= 1
+    this.restart()
   }
 
-  keep(): void {
-    this.#left = this.#skips
+  restart(): void {
+    this.#remainingSkips = this.#skippedFrames
   }
 
-  grow(): void {
-    this.#skips = Math.min(2 * this.#skips + 1, MOST_SKIPPED)
-    this.keep()
+  increase(): void {
+    this.#skippedFrames = Math.min(2 * this.#skippedFrames + 1, MAX_SKIPPED_FRAMES)
+    this.restart()
   }
 }
 
 export class BusyPoll {
   /** That of all whose frames do not come soon, or are not known to. */
-  static readonly #common = new Doubt()
-  #doubt = BusyPoll.#common
+  static readonly #shared = new Backoff()
+  #backoff = BusyPoll.#shared
   /** Looks that are left; 0 when nothing is looked for. */
-  #left = 0
+  #remainingPolls = 0
   /** Whether the next one is due. */
-  #due = false
+  #pollScheduled = false
 
   /** A frame may come soon. */
-  expect(): void {
-    if (this.#left > 0 || !this.#doubt.yields()) return
-    this.#left = LOOKS
-    if (this.#due) return
-    this.#due = true
-    setImmediate(BusyPoll.#look, this)
+  frameSent(): void {
+    if (this.#remainingPolls > 0 || !this.#backoff.shouldTry()) return
+    this.#remainingPolls = MAX_POLLS
+    if (this.#pollScheduled) return
+    this.#pollScheduled = true
+    setImmediate(BusyPoll.#poll, this)
   }
 
   /** A frame came, or none will. That it was there by the first turn says nothing of what looking brings. */
-  came(): void {
-    if (this.#left === 0) return
-    if (this.#left < LOOKS - 1) {
-      this.#doubt.shrink()
-      if (this.#doubt === BusyPoll.#common) this.#doubt = new Doubt()
-    } else this.#doubt.keep()
-    this.#left = 0
+  frameReceived(): void {
+    if (this.#remainingPolls === 0) return
+    if (this.#remainingPolls < MAX_POLLS - 1) {
+      this.#backoff.decrease()
+      if (this.#backoff === BusyPoll.#shared) this.#backoff = new Backoff()
+    } else this.#backoff.restart()
+    this.#remainingPolls = 0
   }
 
-  static #look(this: void, poll: BusyPoll): void {
-    if (poll.#left > 0 && --poll.#left === 0) poll.#inVain()
-    poll.#due = poll.#left > 0
-    if (poll.#due) setImmediate(BusyPoll.#look, poll)
+  static #poll(this: void, poll: BusyPoll): void {
+    if (poll.#remainingPolls > 0 && --poll.#remainingPolls === 0) poll.#onUnanswered()
+    poll.#pollScheduled = poll.#remainingPolls > 0
+    if (poll.#pollScheduled) setImmediate(BusyPoll.#poll, poll)
   }
 
-  #inVain(): void {
-    this.#doubt.grow()
-    if (this.#doubt.full) this.#doubt = BusyPoll.#common
+  #onUnanswered(): void {
+    this.#backoff.increase()
+    if (this.#backoff.isMaximal) this.#backoff = BusyPoll.#shared
   }
 }

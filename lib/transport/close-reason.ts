@@ -6,23 +6,23 @@ import { isReasonCode, type Reason } from '../errors.js'
 import { TextEncoder } from '../util/platform.js'
 
 /** What a WebSocket allows for the text of a close, in bytes. */
-const ROOM = 123
+const MAX_CLOSE_REASON_BYTES = 123
 
-const FAREWELL = /^([\w-]+)(?: (\d{1,9}(?:\.\d{1,9})?))?(?:: (.*))?$/s
+const CLOSE_REASON_PATTERN = /^([\w-]+)(?: (\d{1,9}(?:\.\d{1,9})?))?(?:: (.*))?$/s
 
 /** `closed: close() was called`, cut to the room there is on a character boundary. */
-export function formatFarewell({ code, message, retryAfter }: Reason): string {
+export function formatCloseReason({ code, message, retryAfter }: Reason): string {
   const text = `${code}${retryAfter === undefined ? '' : ` ${retryAfter}`}: ${message}`
-  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(ROOM))
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_CLOSE_REASON_BYTES))
   return text.slice(0, read)
 }
 
 /** Why the other end, called `peer`, closed; undefined if that is not what the text says. */
-export function parseFarewell(text: string, peer: string): Reason | undefined {
-  const [, told, seconds, said = ''] = text.match(FAREWELL) ?? []
-  if (!isReasonCode(told)) return undefined
+export function parseCloseReason(text: string, peerName: string): Reason | undefined {
+  const [, sentCode, seconds, message = ''] = text.match(CLOSE_REASON_PATTERN) ?? []
+  if (!isReasonCode(sentCode)) return undefined
   // A fault of the peer's is none of this side.
-  const code = told === 'internal' ? 'peer-failed' : told
-  const reason = { code, message: `${peer} ended the session: ${said}` } as const
+  const code = sentCode === 'internal' ? 'peer-failed' : sentCode
+  const reason = { code, message: `${peerName} ended the session: ${message}` } as const
   return seconds === undefined ? reason : { ...reason, retryAfter: Number(seconds) }
 }

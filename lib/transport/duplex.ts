@@ -6,38 +6,38 @@ import type { Socket } from 'node:net'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import type { Reason } from '../errors.js'
 import { clock, type Timer } from '../util/clock.js'
-import { inMicrotask } from '../util/scheduler.js'
-import { formatFarewell, parseFarewell } from './close-reason.js'
+import { runInMicrotask } from '../util/scheduler.js'
+import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import type { ByteEndpoint } from './endpoint.js'
-import type { LetIn, Listener, Transport, TransportListener } from './transport.js'
+import type { AcceptClient, Listener, Transport, TransportListener } from './transport.js'
 
 const TEXT = 0
 const BINARY = 1
-const FAREWELL = 2
-const HEADER = 5
+const CLOSE_REASON = 2
+const HEADER_BYTES = 5
 /** How long the other end may take to end its side, in ms, from when all was sent; and how long that may take. */
-const CLOSE_WITHIN = 2000
-const DRAIN_WITHIN = 30_000
-const PEER = 'the other end of the stream'
+const CLOSE_TIMEOUT_MS = 2000
+const DRAIN_TIMEOUT_MS = 30_000
+const PEER_NAME = 'the other end of the stream'
 
 export class DuplexTransport implements Transport {
-  readonly moves = false
-  readonly arrived = undefined
+  readonly transfersBuffers = false
+  readonly bytesReceived = undefined
   readonly #input: Readable
   readonly #output: Writable
   #listener!: TransportListener
   /** What has come and was not acted on, and how much that is. */
   #chunks: Buffer[] = []
-  #size = 0
+  #chunkBytes = 0
   /** Of the frame that comes next, when it is known. */
   #header: { readonly length: number; readonly kind: number } | undefined
   /** Whether it is writing: a stream within this process may bring the answer meanwhile, which has to wait. */
   #writing = false
-  #begun = false
-  #closing: Reason | undefined
+  #opened = false
+  #closeReason: Reason | undefined
   #closed = false
   #destroyed = false
-  #timer: Timer | undefined
+  #closeTimer: Timer | undefined
   #error: Error | undefined
 
   /**
@@ -69,29 +69,29 @@ export class DuplexTransport implements Transport {
 
   start(listener: TransportListener): void {
     this.#listener = listener
-    const begin = () => {
-      this.#begun = true
-      if (!this.#closed) listener.opened()
+    const open = () => {
+      this.#opened = true
+      if (!this.#closed) listener.onOpen()
     }
-    for (const stream of this.#streams) stream.on('close', () => this.#gone())
-    this.#input.on('end', () => this.#gone())
-    this.#input.on('data', chunk => this.#receive(chunk))
+    for (const stream of this.#streams) stream.on('close', () => this.#onStreamEnd())
+    this.#input.on('end', () => this.#onStreamEnd())
+    this.#input.on('data', chunk => this.#onData(chunk))
     if (this.#input.destroyed || this.#input.readableEnded || this.#output.destroyed)
-      inMicrotask(() => this.#gone())
-    else if ((this.#output as { connecting?: boolean }).connecting) this.#output.once('connect', begin)
-    else inMicrotask(begin)
+      runInMicrotask(() => this.#onStreamEnd())
+    else if ((this.#output as { connecting?: boolean }).connecting) this.#output.once('connect', open)
+    else runInMicrotask(open)
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
-    this.#write(typeof frame === 'string' ? TEXT : BINARY, frame, sent)
+  send(frame: string | Uint8Array, onSent?: () => void): void {
+    this.#write(typeof frame === 'string' ? TEXT : BINARY, frame, onSent)
   }
 
-  get buffered(): number {
+  get bufferedAmount(): number {
     return this.#output.writableLength
   }
 
-  get outgoing(): number {
-    return this.buffered
+  get pendingWriteBytes(): number {
+    return this.bufferedAmount
   }
 
   pause(): void {
@@ -103,13 +103,13 @@ export class DuplexTransport implements Transport {
   }
 
   close(reason: Reason): void {
-    if (this.#closed || this.#closing) return
-    this.#closing = reason
-    if (!this.#begun) return this.#destroy()
-    this.#write(FAREWELL, formatFarewell(reason))
+    if (this.#closed || this.#closeReason) return
+    this.#closeReason = reason
+    if (!this.#opened) return this.#destroy()
+    this.#write(CLOSE_REASON, formatCloseReason(reason))
     this.#output.end()
     this.#input.resume()
-    this.#destroyWithin(DRAIN_WITHIN)
+    this.#destroyWithin(DRAIN_TIMEOUT_MS)
   }
 
   unref(): void {
@@ -119,89 +119,90 @@ export class DuplexTransport implements Transport {
   /** The other end is given some time to end its side, and that long to read what was sent. */
   #destroyWithin(ms: number): void {
     const deadline = clock.now() + ms
-    this.#timer ??= clock.setInterval(() => {
-      if (this.buffered === 0 || clock.now() >= deadline) this.#destroy()
-    }, CLOSE_WITHIN)
+    this.#closeTimer ??= clock.setInterval(() => {
+      if (this.bufferedAmount === 0 || clock.now() >= deadline) this.#destroy()
+    }, CLOSE_TIMEOUT_MS)
   }
 
-  #write(kind: number, body: string | Uint8Array, sent?: () => void): void {
+  #write(kind: number, body: string | Uint8Array, onSent?: () => void): void {
     const output = this.#output
     this.#writing = true
     if (typeof body === 'string') {
       const length = Buffer.byteLength(body)
-      const frame = Buffer.allocUnsafe(HEADER + length)
+      const frame = Buffer.allocUnsafe(HEADER_BYTES + length)
       writeHeader(frame, length, kind)
-      frame.write(body, HEADER)
-      output.write(frame, sent)
+      frame.write(body, HEADER_BYTES)
+      output.write(frame, onSent)
     } else {
-      const header = writeHeader(Buffer.allocUnsafe(HEADER), body.length, kind)
+      const header = writeHeader(Buffer.allocUnsafe(HEADER_BYTES), body.length, kind)
       output.cork()
       output.write(header)
-      output.write(body, sent)
+      output.write(body, onSent)
       output.uncork()
     }
     this.#writing = false
-    if (this.#size > 0) inMicrotask(() => this.#read())
+    if (this.#chunkBytes > 0) runInMicrotask(() => this.#readFrames())
   }
 
-  #receive(chunk: Buffer): void {
+  #onData(chunk: Buffer): void {
     this.#chunks.push(chunk)
-    this.#size += chunk.length
-    if (!this.#writing) this.#read()
+    this.#chunkBytes += chunk.length
+    if (!this.#writing) this.#readFrames()
   }
 
-  #read(): void {
-    while (!this.#closed && this.#size >= (this.#header?.length ?? HEADER)) {
+  #readFrames(): void {
+    while (!this.#closed && this.#chunkBytes >= (this.#header?.length ?? HEADER_BYTES)) {
       if (this.#header) {
         const { kind, length } = this.#header
         this.#header = undefined
-        this.#act(kind, this.#take(length))
-      } else this.#begin(this.#take(HEADER))
+        this.#handleFrame(kind, this.#takeBytes(length))
+      } else this.#readHeader(this.#takeBytes(HEADER_BYTES))
     }
   }
 
   /** The next `length` bytes of those that have come. */
-  #take(length: number): Buffer {
-    const first = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#size)
-    this.#size -= length
-    this.#chunks = this.#size > 0 ? [first.subarray(length)] : []
+  #takeBytes(length: number): Buffer {
+    const first = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#chunkBytes)
+    this.#chunkBytes -= length
+    this.#chunks = this.#chunkBytes > 0 ? [first.subarray(length)] : []
     return first.subarray(0, length)
   }
 
-  #begin(header: Buffer): void {
+  #readHeader(header: Buffer): void {
     const length = header.readUInt32BE()
     const kind = header[4]!
-    if (kind > FAREWELL) return this.#end({ code: 'protocol', message: `${PEER} sent what is no frame` })
+    if (kind > CLOSE_REASON)
+      return this.#end({ code: 'protocol', message: `${PEER_NAME} sent what is no frame` })
     if (length > this.maxPayload) {
-      const message = `${PEER} sent a frame of ${length} bytes, where ${this.maxPayload} are the most`
+      const message = `${PEER_NAME} sent a frame of ${length} bytes, where ${this.maxPayload} are the most`
       return this.#end({ code: 'limit', message })
     }
     this.#header = { length, kind }
   }
 
-  #act(kind: number, body: Buffer): void {
-    if (kind === BINARY) return this.#listener.received(body)
-    const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no text` }
-    if (!isUtf8(body)) return this.#end(wrong)
-    if (kind === TEXT) return this.#listener.received(body.toString())
-    this.#end(parseFarewell(body.toString(), PEER) ?? wrong)
+  #handleFrame(kind: number, body: Buffer): void {
+    if (kind === BINARY) return this.#listener.onFrame(body)
+    const invalidText: Reason = { code: 'protocol', message: `${PEER_NAME} sent what is no text` }
+    if (!isUtf8(body)) return this.#end(invalidText)
+    if (kind === TEXT) return this.#listener.onFrame(body.toString())
+    this.#end(parseCloseReason(body.toString(), PEER_NAME) ?? invalidText)
   }
 
   /** One of the two streams is at its end, or both. */
-  #gone(): void {
+  #onStreamEnd(): void {
     const cause = this.#error
     const why = cause ? cause.message : 'it ended'
-    const lost: Reason = this.#begun
-      ? { code: 'connection-lost', message: `the connection to ${PEER} was lost: ${why}`, cause }
-      : { code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause }
-    this.#end(this.#closing ?? lost)
+    const lost: Reason = this.#opened
+      ? { code: 'connection-lost', message: `the connection to ${PEER_NAME} was lost: ${why}`, cause }
+      : { code: 'unreachable', message: `cannot reach ${PEER_NAME}: ${why}`, cause }
+    this.#end(this.#closeReason ?? lost)
   }
 
   #end(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
     this.#chunks = []
-    this.#listener.closed(reason)
+    this.#listener.onClose(reason)
     if (this.#destroyed) return
     this.#output.end(() => this.#destroy())
     this.#destroyWithin(0)
@@ -210,10 +211,10 @@ export class DuplexTransport implements Transport {
   /** A stream need not tell of it. */
   #destroy(): void {
     this.#destroyed = true
-    clock.clearInterval(this.#timer)
+    clock.clearInterval(this.#closeTimer)
     this.#input.destroy()
     this.#output.destroy()
-    inMicrotask(() => this.#gone())
+    runInMicrotask(() => this.#onStreamEnd())
   }
 }
 
@@ -229,8 +230,8 @@ export class DuplexListener implements Listener {
 
   constructor(private readonly transport: DuplexTransport) {}
 
-  async open(letIn: LetIn): Promise<void> {
-    letIn({ transport: this.transport })
+  async open(accept: AcceptClient): Promise<void> {
+    accept({ transport: this.transport })
   }
 
   unref(): void {

@@ -44,33 +44,33 @@ export const isByteEndpoint = (endpoint: object): endpoint is ByteEndpoint =>
   'readable' in endpoint && 'writable' in endpoint
 
 /** An address as errors name it: without a name and a password. */
-export const withoutSecrets = (address: string): string => address.replace(/\/\/[^/?#\\]*@/, '//')
+export const redactCredentials = (address: string): string => address.replace(/\/\/[^/?#\\]*@/, '//')
 
 /** Options that only who opens a socket in Node can decide on. */
-export const OF_OPENING =
+export const CLIENT_SOCKET_OPTIONS =
   'headers origin agent ca cert key passphrase servername rejectUnauthorized handshakeTimeout'
 
 /** Options of sockets, and what is to be done over an endpoint instead. */
-const OF_SOCKETS = {
+const SOCKET_ONLY_OPTIONS = {
   'whoever holds its other end is let in: give that to nobody else, or ask in the service':
     'authenticate sameIdentity token allowedOrigins allowedHosts trustProxy',
   'a session ends with it: make another endpoint then': 'reconnect renew resumeWindow heartbeat',
   'it is served there, and not at an address of its own': 'host port path server backlog',
-  'it is open already: they are for whoever opens it': OF_OPENING
+  'it is open already: they are for whoever opens it': CLIENT_SOCKET_OPTIONS
 }
 
 /** @throws TypeError for an option that means nothing over an endpoint, unless it says what holds there anyway */
 export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object, options: object): void {
-  for (const [cure, names] of Object.entries(OF_SOCKETS)) {
+  for (const [remedy, names] of Object.entries(SOCKET_ONLY_OPTIONS)) {
     for (const name of names.split(' ')) {
-      const given = (options as Record<string, unknown>)[name]
-      if (given === undefined || given === false || (given === 0 && name !== 'port')) continue
+      const value = (options as Record<string, unknown>)[name]
+      if (value === undefined || value === false || (value === 0 && name !== 'port')) continue
       // A port is asked for, and has to be answered.
       if (name === 'handshakeTimeout' && !isByteEndpoint(endpoint)) continue
-      throw new TypeError(`${call}: \`${name}\` means nothing over an endpoint: ${cure}`)
+      throw new TypeError(`${call}: \`${name}\` means nothing over an endpoint: ${remedy}`)
     }
   }
 }
 
-export const notAnEndpoint = (endpoint: unknown, what: string): TypeError =>
-  new TypeError(`${describe(endpoint)} is no endpoint: ${what}`)
+export const notAnEndpointError = (endpoint: unknown, expected: string): TypeError =>
+  new TypeError(`${describe(endpoint)} is no endpoint: ${expected}`)

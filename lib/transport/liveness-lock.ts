@@ -4,7 +4,7 @@
 import { clock } from '../util/clock.js'
 
 /** What is used of `navigator.locks`: in a page it is there where the origin is secure. */
-interface Locks {
+interface LockManager {
   request(name: string, options: { signal: AbortSignal }, held: () => unknown): Promise<unknown>
   query(): Promise<{ readonly held: readonly { readonly name: string }[] }>
 }
@@ -14,52 +14,58 @@ interface Port {
 }
 
 /** Of Node's ports an event tells. */
-const locksFor = (port: object): Locks | undefined =>
+const lockManagerFor = (port: object): LockManager | undefined =>
   /* c8 ignore next: the ports of specs are Node's. */
-  'on' in port ? undefined : (globalThis as { navigator?: { readonly locks?: Locks } }).navigator?.locks
+  'on' in port ? undefined : (globalThis as { navigator?: { readonly locks?: LockManager } }).navigator?.locks
 
 /** How long what was said last may be on its way, in ms. */
-const LAST_WORDS = 100
+const LAST_MESSAGES_DELAY_MS = 100
 
 /**
  * Holds a lock until `over` aborts, tells the other end its id as `{ alive }`, and then goes on; at once where there are
  * no locks.
  */
-export function holdLifeline(port: Port, over: AbortSignal, goOn: () => void): void {
-  const locks = locksFor(port)
-  if (!locks) goOn()
-  /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */ else hold(locks, port, over, goOn)
+export function holdLivenessLock(port: Port, ended: AbortSignal, proceed: () => void): void {
+  const locks = lockManagerFor(port)
+  if (!locks) proceed()
+  /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */ else
+    holdLock(locks, port, ended, proceed)
 }
 
 /** Calls `gone` when who said `{ alive: id }` is there no more. Of another origin that cannot be known. */
-export function watchLifeline(port: Port, id: string, over: AbortSignal, gone: () => void): void {
-  const locks = locksFor(port)
+export function watchLivenessLock(port: Port, id: string, ended: AbortSignal, onPeerGone: () => void): void {
+  const locks = lockManagerFor(port)
   /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */
-  if (locks) void watch(locks, id, over, gone)
+  if (locks) void watchLock(locks, id, ended, onPeerGone)
 }
 
 /* c8 ignore start: spec/outside/browser.spec.ts runs these, in a browser. */
-const nameOf = (id: string) => `netref ${id}`
+const lockName = (id: string) => `netref ${id}`
 
-function hold(locks: Locks, port: Port, over: AbortSignal, goOn: () => void): void {
+function holdLock(locks: LockManager, port: Port, ended: AbortSignal, proceed: () => void): void {
   const id = String(crypto.getRandomValues(new Uint32Array(4)))
   const held = () => {
     port.postMessage({ alive: id })
-    goOn()
-    return new Promise<void>(release => over.addEventListener('abort', () => release()))
+    proceed()
+    return new Promise<void>(release => ended.addEventListener('abort', () => release()))
   }
-  locks.request(nameOf(id), { signal: over }, held).catch(() => {
-    if (!over.aborted) goOn()
+  locks.request(lockName(id), { signal: ended }, held).catch(() => {
+    if (!ended.aborted) proceed()
   })
 }
 
-async function watch(locks: Locks, id: string, over: AbortSignal, gone: () => void): Promise<void> {
-  const name = nameOf(id)
+async function watchLock(
+  locks: LockManager,
+  id: string,
+  ended: AbortSignal,
+  onPeerGone: () => void
+): Promise<void> {
+  const name = lockName(id)
   try {
     const { held } = await locks.query()
     if (!held.some(lock => lock.name === name)) return
-    await locks.request(name, { signal: over }, () => {})
-    clock.setTimeout(gone, LAST_WORDS)
+    await locks.request(name, { signal: ended }, () => {})
+    clock.setTimeout(onPeerGone, LAST_MESSAGES_DELAY_MS)
   } catch {
     // This end was over first.
   }

@@ -1,27 +1,27 @@
 // Two transports in one process, joined: for a user's own tests, and for ours.
 import type { Reason } from '../errors.js'
-import { inMicrotask } from '../util/scheduler.js'
+import { runInMicrotask } from '../util/scheduler.js'
 import type { Transport, TransportListener } from './transport.js'
 
-interface UnderWay {
-  readonly what: string | Uint8Array | Reason
-  readonly sent: (() => void) | undefined
+interface InTransit {
+  readonly content: string | Uint8Array | Reason
+  readonly onSent: (() => void) | undefined
 }
 
 /** One end of a pair. What it sends arrives at the other end in a microtask, unless it is held back. */
 export class MemoryTransport implements Transport {
-  readonly moves = false
-  readonly arrived = undefined
+  readonly transfersBuffers = false
+  readonly bytesReceived = undefined
   #other!: MemoryTransport
   #listener: TransportListener | undefined
   /** Frames on the way to the other end, and at last the reason this end closed for. */
-  #underWay: UnderWay[] = []
-  #held = false
+  #inTransit: InTransit[] = []
+  #holding = false
   #paused = false
-  #scheduled = false
+  #deliveryScheduled = false
   #closed = false
   /** Bytes under way. */
-  buffered = 0
+  bufferedAmount = 0
 
   private constructor() {}
 
@@ -34,35 +34,35 @@ export class MemoryTransport implements Transport {
 
   /** Frames sent and not yet arrived. */
   get held(): number {
-    return this.#underWay.length
+    return this.#inTransit.length
   }
 
   start(listener: TransportListener): void {
     this.#listener = listener
-    inMicrotask(() => {
-      if (!this.#closed) listener.opened()
+    runInMicrotask(() => {
+      if (!this.#closed) listener.onOpen()
     })
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
-    this.buffered += frame.length
-    this.#underWay.push({ what: frame, sent })
-    this.#schedule()
+  send(frame: string | Uint8Array, onSent?: () => void): void {
+    this.bufferedAmount += frame.length
+    this.#inTransit.push({ content: frame, onSent: onSent })
+    this.#scheduleDelivery()
   }
 
   close(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
-    this.#underWay.push({ what: reason, sent: undefined })
-    this.#schedule()
-    inMicrotask(() => this.#listener?.closed(reason))
+    this.#inTransit.push({ content: reason, onSent: undefined })
+    this.#scheduleDelivery()
+    runInMicrotask(() => this.#listener?.onClose(reason))
   }
 
   /** There is nothing in it that keeps a process alive. */
   unref(): void {}
 
-  get outgoing(): number {
-    return this.buffered
+  get pendingWriteBytes(): number {
+    return this.bufferedAmount
   }
 
   pause(): void {
@@ -71,43 +71,43 @@ export class MemoryTransport implements Transport {
 
   resume(): void {
     this.#paused = false
-    this.#other.#schedule()
+    this.#other.#scheduleDelivery()
   }
 
   /** Holds back what this end sends from now on. */
   hold(): void {
-    this.#held = true
+    this.#holding = true
   }
 
   /** Lets go what was held back: the first `frames` of it, or all, and what comes after. */
   letGo(frames?: number): void {
     if (frames === undefined) {
-      this.#held = false
-      this.#schedule()
+      this.#holding = false
+      this.#scheduleDelivery()
     } else for (let i = 0; i < frames; i++) this.#deliver()
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    inMicrotask(() => {
-      this.#scheduled = false
-      while (!this.#held && !this.#other.#paused && this.#underWay.length > 0) this.#deliver()
+  #scheduleDelivery(): void {
+    if (this.#deliveryScheduled) return
+    this.#deliveryScheduled = true
+    runInMicrotask(() => {
+      this.#deliveryScheduled = false
+      while (!this.#holding && !this.#other.#paused && this.#inTransit.length > 0) this.#deliver()
     })
   }
 
   #deliver(): void {
-    const next = this.#underWay.shift()
+    const next = this.#inTransit.shift()
     const other = this.#other
     if (next === undefined || other.#closed) return
-    const { what, sent } = next
-    if (typeof what === 'string' || ArrayBuffer.isView(what)) {
-      this.buffered -= what.length
-      other.#listener?.received(what)
-      sent?.()
+    const { content, onSent } = next
+    if (typeof content === 'string' || ArrayBuffer.isView(content)) {
+      this.bufferedAmount -= content.length
+      other.#listener?.onFrame(content)
+      onSent?.()
     } else {
       other.#closed = true
-      other.#listener?.closed({ ...what, message: `the other end ended the session: ${what.message}` })
+      other.#listener?.onClose({ ...content, message: `the other end ended the session: ${content.message}` })
     }
   }
 }

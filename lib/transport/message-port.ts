@@ -11,85 +11,98 @@
 //   { end }                  the farewell, and the last
 import type { MessagePort } from 'node:worker_threads'
 import type { Reason } from '../errors.js'
-import { FrameInParts } from '../protocol/frame.js'
-import { type Deadline, deadlineIn } from '../util/deadline.js'
-import type { Report } from '../util/emitter.js'
-import { isA } from '../util/realms.js'
-import { inMicrotask } from '../util/scheduler.js'
-import { type Off, on, share } from '../util/shared-listener.js'
-import { formatFarewell, parseFarewell } from './close-reason.js'
+import { MultipartFrame } from '../protocol/frame.js'
+import { type Deadline, startDeadline } from '../util/deadline.js'
+import type { ReportError } from '../util/emitter.js'
+import { isInstanceOf } from '../util/realms.js'
+import { runInMicrotask } from '../util/scheduler.js'
+import { addListener, addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
+import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from './endpoint.js'
-import { holdLifeline, watchLifeline } from './liveness-lock.js'
-import { type LetIn, type Listener, ROOM, type Transport, type TransportListener } from './transport.js'
+import { holdLivenessLock, watchLivenessLock } from './liveness-lock.js'
+import {
+  type AcceptClient,
+  HIGH_WATER_MARK_BYTES,
+  type Listener,
+  type Transport,
+  type TransportListener
+} from './transport.js'
 
 /** How much is taken before the other end is told, in bytes. */
-const TELL_AFTER = 1 << 16
-const PEER = 'the other end of the port'
+const REPORT_AFTER_BYTES = 1 << 16
+const PEER_NAME = 'the other end of the port'
 
 /** What goes over an endpoint that is a user's. */
-interface Notice {
+interface EndpointMessage {
   readonly netref?: unknown
   readonly port?: MessagePort
 }
 
-function onMessage(endpoint: object, handle: (message: unknown) => void, listen: typeof on): Off {
+function onMessage(
+  endpoint: object,
+  handle: (message: unknown) => void,
+  listen: typeof addListener
+): Unsubscribe {
   if (!('addEventListener' in endpoint)) return listen(endpoint, 'message', handle)
   const off = listen(endpoint, 'message', event => handle((event as { data: unknown }).data))
   ;(endpoint as Partial<MessagePort>).start?.()
   return off
 }
 
-const onNotice = (endpoint: object, handle: (notice: Notice) => void): Off => {
+const onEndpointMessage = (endpoint: object, handle: (notice: EndpointMessage) => void): Unsubscribe => {
   const heard = (message: unknown) => {
     if (typeof message === 'object' && message !== null) handle(message)
   }
-  return onMessage(endpoint, heard, share)
+  return onMessage(endpoint, heard, addSharedListener)
 }
 
 /** One end of a port that a session has to itself. */
 export class MessagePortTransport implements Transport {
   /** Bytes of frames that the other end has not said it took. */
-  #untold = 0
+  #unreportedBytes = 0
   /** Told when there is room again. */
-  #waiting: (() => void)[] = []
+  #drainCallbacks: (() => void)[] = []
   /** Bytes of frames taken that the other end has not been told of. */
-  #taken = 0
+  #consumedBytes = 0
   #paused = false
-  readonly moves = true
-  readonly arrived = undefined
+  readonly transfersBuffers = true
+  readonly bytesReceived = undefined
   #listener!: TransportListener
   #port: MessagePort | undefined
   /** Takes off the listeners on the endpoint that are for the handshake alone. */
-  #offs: Off[] = []
+  #removeHandshakeListeners: Unsubscribe[] = []
   /** Takes off the one that hears a worker fail: where nobody hears that, Node ends the process. */
-  #offError: Off | undefined
-  readonly #over = new AbortController()
+  #removeErrorListener: Unsubscribe | undefined
+  readonly #ended = new AbortController()
   /** Whether the other end has said what tells that it is gone. */
-  #watches = false
-  #keepsAlive = true
-  #deadline: Deadline | undefined
+  #watchesPeerLock = false
+  #keepsProcessAlive = true
+  #openDeadline: Deadline | undefined
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
     /** What the other end may send without having been told that there is room, in bytes. */
-    private readonly most: number
+    private readonly maxUnconsumedBytes: number
   ) {}
 
   /** At a port that the other end has offered. */
   static accept(port: MessagePort, maxPayload: number): MessagePortTransport {
-    const take = (transport: MessagePortTransport) => {
+    const open = (transport: MessagePortTransport) => {
       transport.#listen(port)
-      holdLifeline(port, transport.#over.signal, () => {
+      holdLivenessLock(port, transport.#ended.signal, () => {
         port.postMessage(null)
-        transport.#listener.opened()
+        transport.#listener.onOpen()
       })
     }
-    return new MessagePortTransport(take, ROOM + maxPayload)
+    return new MessagePortTransport(open, HIGH_WATER_MARK_BYTES + maxPayload)
   }
 
   /** Offers a port over an endpoint, to what serves there or begins to within `patience` ms. */
-  static connect(endpoint: MessageEndpoint, maxPayload: number, patience: number): MessagePortTransport {
-    return new MessagePortTransport(transport => transport.#connect(endpoint, patience), ROOM + maxPayload)
+  static connect(endpoint: MessageEndpoint, maxPayload: number, timeoutMs: number): MessagePortTransport {
+    return new MessagePortTransport(
+      transport => transport.#connect(endpoint, timeoutMs),
+      HIGH_WATER_MARK_BYTES + maxPayload
+    )
   }
 
   start(listener: TransportListener): void {
@@ -97,8 +110,8 @@ export class MessagePortTransport implements Transport {
     this.open(this)
   }
 
-  send(frame: string | FrameInParts, sent?: () => void): void {
-    this.#untold += frame.length
+  send(frame: string | MultipartFrame, onSent?: () => void): void {
+    this.#unreportedBytes += frame.length
     if (typeof frame === 'string') this.#port!.postMessage(frame)
     else {
       const { json, ranges } = frame
@@ -107,17 +120,17 @@ export class MessagePortTransport implements Transport {
         ranges.map(({ buffer }) => buffer as ArrayBuffer)
       )
     }
-    if (sent && this.buffered > 0) this.#waiting.push(sent)
-    else sent?.()
+    if (onSent && this.bufferedAmount > 0) this.#drainCallbacks.push(onSent)
+    else onSent?.()
   }
 
   /** So little as the other end does not mention counts as taken. */
-  get buffered(): number {
-    return this.#untold < TELL_AFTER ? 0 : this.#untold
+  get bufferedAmount(): number {
+    return this.#unreportedBytes < REPORT_AFTER_BYTES ? 0 : this.#unreportedBytes
   }
 
-  get outgoing(): number {
-    return this.buffered
+  get pendingWriteBytes(): number {
+    return this.bufferedAmount
   }
 
   /** There is no way to stop a port: the other end stops for want of room. */
@@ -127,43 +140,43 @@ export class MessagePortTransport implements Transport {
 
   resume(): void {
     this.#paused = false
-    this.#tell()
+    this.#reportConsumed()
   }
 
   close(reason: Reason): void {
-    this.#port?.postMessage({ end: formatFarewell(reason) })
+    this.#port?.postMessage({ end: formatCloseReason(reason) })
     this.#end(reason)
   }
 
   /** The endpoint is its owner's: a worker, say, may keep the process alive. */
   unref(): void {
-    this.#keepsAlive = false
-    this.#deadline?.unref()
+    this.#keepsProcessAlive = false
+    this.#openDeadline?.unref()
     this.#port?.unref?.()
   }
 
-  #connect(endpoint: MessageEndpoint, patience: number): void {
-    const fail = (why: string, cause?: unknown) =>
-      this.#end({ code: 'unreachable', message: `cannot reach ${PEER}: ${why}`, cause })
-    this.#deadline = deadlineIn(patience, () => fail(`nothing serves there, ${patience} ms long`))
-    this.#offs.push(
-      () => this.#deadline!.stop(),
-      onNotice(endpoint, ({ netref }) => {
-        if (netref === 'serving' && !this.#port) this.#offer(endpoint)
+  #connect(endpoint: MessageEndpoint, timeoutMs: number): void {
+    const fail = (detail: string, cause?: unknown) =>
+      this.#end({ code: 'unreachable', message: `cannot reach ${PEER_NAME}: ${detail}`, cause })
+    this.#openDeadline = startDeadline(timeoutMs, () => fail(`nothing serves there, ${timeoutMs} ms long`))
+    this.#removeHandshakeListeners.push(
+      () => this.#openDeadline!.stop(),
+      onEndpointMessage(endpoint, ({ netref }) => {
+        if (netref === 'serving' && !this.#port) this.#offerPort(endpoint)
       }),
-      share(endpoint, 'close', () => fail('it is closed')),
-      share(endpoint, 'exit', () => fail('the worker has ended'))
+      addSharedListener(endpoint, 'close', () => fail('it is closed')),
+      addSharedListener(endpoint, 'exit', () => fail('the worker has ended'))
     )
-    this.#offError = share(endpoint, 'error', cause => {
+    this.#removeErrorListener = addSharedListener(endpoint, 'error', cause => {
       const why = `the worker failed: ${(cause as Error).message}`
-      if (this.#offs.length > 0) fail(why, cause)
+      if (this.#removeHandshakeListeners.length > 0) fail(why, cause)
       // Of a page's worker it is the failure of one task: the worker goes on.
       else if (!('addEventListener' in endpoint)) this.#end({ code: 'connection-lost', message: why, cause })
     })
     endpoint.postMessage({ netref: 'connect' }, [])
   }
 
-  #offer(endpoint: MessageEndpoint): void {
+  #offerPort(endpoint: MessageEndpoint): void {
     const { port1, port2 } = new MessageChannel()
     this.#listen(port1)
     ;(endpoint as MessagePort).postMessage({ netref: 'connect', port: port2 }, [port2])
@@ -172,69 +185,71 @@ export class MessagePortTransport implements Transport {
   #listen(port: MessagePort): void {
     this.#port = port
     const heard = (message: unknown) => {
-      if (!this.#over.signal.aborted) this.#receive(message)
+      if (!this.#ended.signal.aborted) this.#onMessage(message)
     }
-    onMessage(port, heard, on)
+    onMessage(port, heard, addListener)
     // Node tells of a port whose other end is gone, browsers do not.
-    on(port, 'close', this.#lost)
-    if (!this.#keepsAlive) this.unref()
+    addListener(port, 'close', this.#onPeerGone)
+    if (!this.#keepsProcessAlive) this.unref()
   }
 
-  #receive(message: unknown): void {
-    if (typeof message === 'string') return this.#take(message)
-    if (isFrame(message)) return this.#take(new FrameInParts(message[0], message.slice(1) as Uint8Array[]))
-    if (message === null) return this.#opened()
-    if (typeof message === 'number' && message >= 0 && message <= this.#untold) return this.#drained(message)
+  #onMessage(message: unknown): void {
+    if (typeof message === 'string') return this.#consume(message)
+    if (isFrame(message))
+      return this.#consume(new MultipartFrame(message[0], message.slice(1) as Uint8Array[]))
+    if (message === null) return this.#onPortTaken()
+    if (typeof message === 'number' && message >= 0 && message <= this.#unreportedBytes)
+      return this.#onConsumed(message)
     const { end, alive } = Object(message) as { end?: unknown; alive?: unknown }
-    if (typeof alive === 'string' && !this.#watches) {
-      this.#watches = true
-      return watchLifeline(this.#port!, alive, this.#over.signal, this.#lost)
+    if (typeof alive === 'string' && !this.#watchesPeerLock) {
+      this.#watchesPeerLock = true
+      return watchLivenessLock(this.#port!, alive, this.#ended.signal, this.#onPeerGone)
     }
-    const wrong: Reason = { code: 'protocol', message: `${PEER} sent what is no frame` }
-    this.#end(parseFarewell(String(end), PEER) ?? wrong)
+    const invalidMessage: Reason = { code: 'protocol', message: `${PEER_NAME} sent what is no frame` }
+    this.#end(parseCloseReason(String(end), PEER_NAME) ?? invalidMessage)
   }
 
-  readonly #lost = () => this.#end({ code: 'connection-lost', message: `${PEER} is gone` })
+  readonly #onPeerGone = () => this.#end({ code: 'connection-lost', message: `${PEER_NAME} is gone` })
 
-  #opened(): void {
-    this.#forget()
-    holdLifeline(this.#port!, this.#over.signal, () => this.#listener.opened())
+  #onPortTaken(): void {
+    this.#endHandshake()
+    holdLivenessLock(this.#port!, this.#ended.signal, () => this.#listener.onOpen())
   }
 
-  #take(frame: string | FrameInParts): void {
-    this.#taken += frame.length
-    if (this.#taken > this.most) {
-      return this.#end({ code: 'limit', message: `${PEER} sent more than there was room for` })
+  #consume(frame: string | MultipartFrame): void {
+    this.#consumedBytes += frame.length
+    if (this.#consumedBytes > this.maxUnconsumedBytes) {
+      return this.#end({ code: 'limit', message: `${PEER_NAME} sent more than there was room for` })
     }
-    this.#listener.received(frame)
-    if (!this.#paused && this.#taken >= TELL_AFTER) this.#tell()
+    this.#listener.onFrame(frame)
+    if (!this.#paused && this.#consumedBytes >= REPORT_AFTER_BYTES) this.#reportConsumed()
   }
 
-  #tell(): void {
-    this.#port!.postMessage(this.#taken)
-    this.#taken = 0
+  #reportConsumed(): void {
+    this.#port!.postMessage(this.#consumedBytes)
+    this.#consumedBytes = 0
   }
 
-  #drained(bytes: number): void {
-    this.#untold -= bytes
-    if (this.#untold >= TELL_AFTER) return
-    const waiting = this.#waiting
-    this.#waiting = []
+  #onConsumed(bytes: number): void {
+    this.#unreportedBytes -= bytes
+    if (this.#unreportedBytes >= REPORT_AFTER_BYTES) return
+    const waiting = this.#drainCallbacks
+    this.#drainCallbacks = []
     for (const sent of waiting) sent()
   }
 
-  #forget(): void {
-    for (const off of this.#offs) off()
-    this.#offs = []
+  #endHandshake(): void {
+    for (const off of this.#removeHandshakeListeners) off()
+    this.#removeHandshakeListeners = []
   }
 
   #end(reason: Reason): void {
-    if (this.#over.signal.aborted) return
-    this.#over.abort()
-    this.#forget()
-    this.#offError?.()
+    if (this.#ended.signal.aborted) return
+    this.#ended.abort()
+    this.#endHandshake()
+    this.#removeErrorListener?.()
     this.#port?.close()
-    inMicrotask(() => this.#listener.closed(reason))
+    runInMicrotask(() => this.#listener.onClose(reason))
   }
 }
 
@@ -242,46 +257,48 @@ export class MessagePortTransport implements Transport {
 const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
   Array.isArray(message) &&
   message.every((part, i) =>
-    i === 0 ? typeof part === 'string' : isA('Uint8Array', part) && isA('ArrayBuffer', part.buffer)
+    i === 0
+      ? typeof part === 'string'
+      : isInstanceOf('Uint8Array', part) && isInstanceOf('ArrayBuffer', part.buffer)
   ) &&
   message.length > 1
 
 /** Who connects over an endpoint; in a SharedWorker, over that of each page. */
 export class MessagePortListener implements Listener {
   readonly url = undefined
-  readonly #offs: Off[] = []
+  readonly #removeListeners: Unsubscribe[] = []
 
   constructor(
     private readonly endpoint: MessageEndpoint | PortsEndpoint,
     private readonly maxPayload: number
   ) {}
 
-  async open(letIn: LetIn, report: Report): Promise<void> {
+  async open(accept: AcceptClient, report: ReportError): Promise<void> {
     const { endpoint } = this
     if (!isPortsEndpoint(endpoint)) {
-      this.#offs.push(share(endpoint, 'error', report))
-      return this.#serve(endpoint, letIn)
+      this.#removeListeners.push(addSharedListener(endpoint, 'error', report))
+      return this.#serve(endpoint, accept)
     }
-    const serve = (event: unknown) => this.#serve((event as { ports: MessagePort[] }).ports[0]!, letIn)
-    this.#offs.push(share(endpoint, 'connect', serve))
+    const serve = (event: unknown) => this.#serve((event as { ports: MessagePort[] }).ports[0]!, accept)
+    this.#removeListeners.push(addSharedListener(endpoint, 'connect', serve))
   }
 
-  #serve(endpoint: MessageEndpoint, letIn: LetIn): void {
-    const say = () => endpoint.postMessage({ netref: 'serving' }, [])
-    const off = onNotice(endpoint, ({ netref, port }) => {
+  #serve(endpoint: MessageEndpoint, accept: AcceptClient): void {
+    const announce = () => endpoint.postMessage({ netref: 'serving' }, [])
+    const off = onEndpointMessage(endpoint, ({ netref, port }) => {
       if (netref !== 'connect') return
-      if (port) letIn({ transport: MessagePortTransport.accept(port, this.maxPayload) })
-      else say()
+      if (port) accept({ transport: MessagePortTransport.accept(port, this.maxPayload) })
+      else announce()
     })
-    this.#offs.push(off)
-    say()
+    this.#removeListeners.push(off)
+    announce()
   }
 
   /** The endpoint is its owner's. */
   unref(): void {}
 
   close(): Promise<void> {
-    for (const off of this.#offs) off()
+    for (const off of this.#removeListeners) off()
     return Promise.resolve()
   }
 }

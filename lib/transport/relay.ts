@@ -2,9 +2,9 @@
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
 import type { TransportListener } from './transport.js'
-import { Wrapped } from './transport-wrapper.js'
+import { TransportWrapper } from './transport-wrapper.js'
 
-export class Relay extends Wrapped implements TransportListener {
+export class Relay extends TransportWrapper implements TransportListener {
   #listener: TransportListener | undefined
   #isOpen = false
 
@@ -13,18 +13,18 @@ export class Relay extends Wrapped implements TransportListener {
     const first = this.#listener === undefined
     this.#listener = listener
     if (first) this.inner.start(this)
-    else if (this.#isOpen) listener.opened()
+    else if (this.#isOpen) listener.onOpen()
   }
 
-  opened(): void {
+  onOpen(): void {
     this.#isOpen = true
-    this.#listener!.opened()
+    this.#listener!.onOpen()
   }
-  received(frame: FrameData): void {
-    this.#listener!.received(frame)
+  onFrame(frame: FrameData): void {
+    this.#listener!.onFrame(frame)
   }
-  closed(reason: Reason): void {
+  onClose(reason: Reason): void {
     this.#isOpen = false
-    this.#listener!.closed(reason)
+    this.#listener!.onClose(reason)
   }
 }

@@ -3,20 +3,20 @@
 import type { Reason } from '../errors.js'
 import { describe } from '../util/describe.js'
 import { TextEncoder } from '../util/platform.js'
-import { isA } from '../util/realms.js'
+import { isInstanceOf } from '../util/realms.js'
 import type { Transport, TransportListener } from './transport.js'
-import { Wrapped } from './transport-wrapper.js'
+import { TransportWrapper } from './transport-wrapper.js'
 
 /** What a client shows who it is by; a function is asked for each socket. */
 export type Token = string | (() => string | PromiseLike<string>)
 
 /** A server reads 8 KiB before it has decided: a token has to fit in, with the head of its frame. */
-const MOST_BYTES = 8000
+const MAX_TOKEN_BYTES = 8000
 
-const format = (token: string): string => JSON.stringify({ token })
+const formatToken = (token: string): string => JSON.stringify({ token })
 
 /** The token in what came first; undefined for a frame, which is an array or binary. */
-export function tokenIn(first: string | Uint8Array): string | undefined {
+export function parseToken(first: string | Uint8Array): string | undefined {
   if (typeof first !== 'string' || !first.startsWith('{')) return undefined
   try {
     const { token } = JSON.parse(first)
@@ -27,51 +27,51 @@ export function tokenIn(first: string | Uint8Array): string | undefined {
 }
 
 /** The client's end: it is open once the token is said. */
-export class Introducing extends Wrapped {
+export class TokenSender extends TransportWrapper {
   constructor(
     inner: Transport,
     private readonly token: Token,
     /** What the other end is called in reasons. */
-    private readonly peer: string
+    private readonly peerName: string
   ) {
     super(inner)
   }
 
   start(listener: TransportListener): void {
     let failed: Reason | undefined
-    let said = false
-    let over = false
-    const token = this.#ask()
+    let tokenSent = false
+    let closed = false
+    const token = this.#requestToken()
     token.catch(cause => {
-      const why = isA('Error', cause) ? cause.message : String(cause)
-      failed = { code: 'unreachable', message: `there is no token for ${this.peer}: ${why}`, cause }
-      if (!over) this.inner.close(failed)
+      const why = isInstanceOf('Error', cause) ? cause.message : String(cause)
+      failed = { code: 'unreachable', message: `there is no token for ${this.peerName}: ${why}`, cause }
+      if (!closed) this.inner.close(failed)
     })
-    const say = (text: string) => {
-      if (over) return
-      said = true
+    const sendToken = (text: string) => {
+      if (closed) return
+      tokenSent = true
       this.inner.send(text)
-      listener.opened()
+      listener.onOpen()
     }
     this.inner.start({
-      opened: () => void token.then(say, () => {}),
-      received: frame => listener.received(frame),
-      closed: reason => {
-        over = true
+      onOpen: () => void token.then(sendToken, () => {}),
+      onFrame: frame => listener.onFrame(frame),
+      onClose: reason => {
+        closed = true
         // The server did not wait for the token for so long: it may be faster the next time.
-        const slow = !said && reason.code === 'limit'
-        listener.closed(failed ?? (slow ? { ...reason, code: 'unreachable' } : reason))
+        const timedOut = !tokenSent && reason.code === 'limit'
+        listener.onClose(failed ?? (timedOut ? { ...reason, code: 'unreachable' } : reason))
       }
     })
   }
 
-  async #ask(): Promise<string> {
+  async #requestToken(): Promise<string> {
     const token: unknown = await (typeof this.token === 'function' ? this.token() : this.token)
     if (typeof token === 'string') {
-      const text = format(token)
+      const text = formatToken(token)
       const bytes = new TextEncoder().encode(text).length
-      if (bytes <= MOST_BYTES) return text
-      throw new RangeError(`a token takes ${bytes} bytes, where ${MOST_BYTES} are the most`)
+      if (bytes <= MAX_TOKEN_BYTES) return text
+      throw new RangeError(`a token takes ${bytes} bytes, where ${MAX_TOKEN_BYTES} are the most`)
     }
     throw new TypeError(`a token is a string, not ${describe(token)}`)
   }

@@ -3,25 +3,25 @@ import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
 import type { Transport, TransportListener } from './transport.js'
 
-export abstract class Wrapped implements Transport {
+export abstract class TransportWrapper implements Transport {
   constructor(protected readonly inner: Transport) {}
 
   abstract start(listener: TransportListener): void
 
-  get moves(): boolean {
-    return this.inner.moves
+  get transfersBuffers(): boolean {
+    return this.inner.transfersBuffers
   }
-  send(frame: FrameData, sent?: () => void): void {
-    this.inner.send(frame, sent)
+  send(frame: FrameData, onSent?: () => void): void {
+    this.inner.send(frame, onSent)
   }
-  get buffered(): number {
-    return this.inner.buffered
+  get bufferedAmount(): number {
+    return this.inner.bufferedAmount
   }
-  get outgoing(): number {
-    return this.inner.outgoing
+  get pendingWriteBytes(): number {
+    return this.inner.pendingWriteBytes
   }
-  get arrived(): number | undefined {
-    return this.inner.arrived
+  get bytesReceived(): number | undefined {
+    return this.inner.bytesReceived
   }
   pause(): void {
     this.inner.pause()

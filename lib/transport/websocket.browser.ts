@@ -2,11 +2,11 @@
 
 import type { Reason } from '../errors.js'
 import { clock, type Timer } from '../util/clock.js'
-import { formatFarewell, parseFarewell } from './close-reason.js'
-import { ROOM, type Transport, type TransportListener } from './transport.js'
+import { formatCloseReason, parseCloseReason } from './close-reason.js'
+import { HIGH_WATER_MARK_BYTES, type Transport, type TransportListener } from './transport.js'
 
 /** What netref uses of it. */
-export interface NativeSocket {
+export interface BrowserWebSocket {
   binaryType: string
   readonly bufferedAmount: number
   send(frame: string | Uint8Array): void
@@ -17,22 +17,22 @@ export interface NativeSocket {
 /** The code of every farewell: the others are not a page's to use. */
 const CLOSE_CODE = 4000
 /** How long the other end may take to answer a farewell, in ms. */
-const CLOSE_WITHIN = 2000
+const CLOSE_TIMEOUT_MS = 2000
 /** How often to look whether there is room again, in ms: no event tells. */
-const LOOK_EVERY = 10
+const DRAIN_CHECK_INTERVAL_MS = 10
 
-export class BrowserSocketTransport implements Transport {
-  readonly moves = false
-  readonly arrived = undefined
+export class BrowserWebSocketTransport implements Transport {
+  readonly transfersBuffers = false
+  readonly bytesReceived = undefined
   #listener!: TransportListener
   #wasOpen = false
   #closed = false
   /** Told when there is room again. */
-  #waiting: (() => void)[] = []
-  #late: Timer | undefined
+  #drainCallbacks: (() => void)[] = []
+  #closeTimer: Timer | undefined
 
   constructor(
-    private readonly socket: NativeSocket,
+    private readonly socket: BrowserWebSocket,
     private readonly address: string,
     /** The longest frame the other end may send, in bytes. */
     private readonly maxPayload: number
@@ -44,32 +44,32 @@ export class BrowserSocketTransport implements Transport {
     socket.binaryType = 'arraybuffer'
     socket.addEventListener('open', () => {
       this.#wasOpen = true
-      listener.opened()
+      listener.onOpen()
     })
     socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
-      if (!this.#closed) this.#receive(typeof data === 'string' ? data : new Uint8Array(data))
+      if (!this.#closed) this.#onMessage(typeof data === 'string' ? data : new Uint8Array(data))
     })
     // What a policy of the page forbids, Chromium does not close.
     socket.addEventListener('error', () => {
-      if (!this.#wasOpen) this.#end(this.#reason(0, ''))
+      if (!this.#wasOpen) this.#end(this.#closeReason(0, ''))
     })
     socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => {
-      this.#end(this.#reason(code, reason))
+      this.#end(this.#closeReason(code, reason))
     })
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
+  send(frame: string | Uint8Array, onSent?: () => void): void {
     this.socket.send(frame)
-    if (sent && this.#waiting.push(sent) === 1) this.#look()
+    if (onSent && this.#drainCallbacks.push(onSent) === 1) this.#checkDrained()
   }
 
-  get buffered(): number {
+  get bufferedAmount(): number {
     return this.socket.bufferedAmount
   }
 
   /* c8 ignore start: the browser specs run it. */
-  get outgoing(): number {
-    return this.buffered
+  get pendingWriteBytes(): number {
+    return this.bufferedAmount
   }
   /* c8 ignore stop */
 
@@ -79,38 +79,39 @@ export class BrowserSocketTransport implements Transport {
   resume(): void {}
 
   close(reason: Reason): void {
-    this.socket.close(CLOSE_CODE, formatFarewell(reason))
-    this.#late = clock.setTimeout(() => this.#end(reason), CLOSE_WITHIN)
+    this.socket.close(CLOSE_CODE, formatCloseReason(reason))
+    this.#closeTimer = clock.setTimeout(() => this.#end(reason), CLOSE_TIMEOUT_MS)
   }
 
   /** A page is not kept by its sockets. */
   unref(): void {}
 
-  #receive(frame: string | Uint8Array): void {
+  #onMessage(frame: string | Uint8Array): void {
     if (frame.length > this.maxPayload) {
       const reason: Reason = { code: 'limit', message: `${this.address} sent more than there was room for` }
       this.close(reason)
       return this.#end(reason)
     }
-    this.#listener.received(frame)
+    this.#listener.onFrame(frame)
   }
 
-  #look(): void {
+  #checkDrained(): void {
     if (this.#closed) return
-    if (this.buffered > ROOM / 2) return void clock.setTimeout(() => this.#look(), LOOK_EVERY)
-    const waiting = this.#waiting
-    this.#waiting = []
+    if (this.bufferedAmount > HIGH_WATER_MARK_BYTES / 2)
+      return void clock.setTimeout(() => this.#checkDrained(), DRAIN_CHECK_INTERVAL_MS)
+    const waiting = this.#drainCallbacks
+    this.#drainCallbacks = []
     for (const sent of waiting) sent()
   }
 
-  #reason(closeCode: number, text: string): Reason {
+  #closeReason(closeCode: number, text: string): Reason {
     const { address } = this
     if (!this.#wasOpen) {
       const why =
         'a page is not told why: is it there, does it let this page in, has a page of https a wss address?'
       return { code: 'unreachable', message: `cannot reach ${address} (${why})` }
     }
-    const told = parseFarewell(text, address)
+    const told = parseCloseReason(text, address)
     if (told) return told
     if (closeCode === 1009) return { code: 'limit', message: `${address} refused a frame as too large` }
     const why = text || `close code ${closeCode}`
@@ -120,7 +121,7 @@ export class BrowserSocketTransport implements Transport {
   #end(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
-    clock.clearTimeout(this.#late)
-    this.#listener.closed(reason)
+    clock.clearTimeout(this.#closeTimer)
+    this.#listener.onClose(reason)
   }
 }

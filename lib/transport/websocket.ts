@@ -3,13 +3,13 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, type RawData, WebSocket } from 'ws'
 import type { Reason, ReasonCode } from '../errors.js'
-import { isLoss } from '../errors.js'
+import { isTransportLoss } from '../errors.js'
 import { clock, unref } from '../util/clock.js'
-import { type Deadline, deadlineIn } from '../util/deadline.js'
-import { printable } from '../util/printable.js'
+import { type Deadline, startDeadline } from '../util/deadline.js'
+import { toPrintable } from '../util/printable.js'
 import { BusyPoll } from './busy-poll.js'
-import { formatFarewell, parseFarewell } from './close-reason.js'
-import { meansNever } from './http-status.js'
+import { formatCloseReason, parseCloseReason } from './close-reason.js'
+import { isClientRefusal } from './http-status.js'
 import type { Transport, TransportListener } from './transport.js'
 import { formatSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
 
@@ -24,32 +24,32 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   internal: 1011
 }
 /** For every other reason: the range left to applications. */
-const CLOSE_CODE = 4000
+const DEFAULT_CLOSE_CODE = 4000
 
 /** How long the other end may take to close its end, in ms, from when all was sent; and how long that may take. */
-const CLOSE_WITHIN = 2000
-const DRAIN_WITHIN = 30_000
+const CLOSE_TIMEOUT_MS = 2000
+const DRAIN_TIMEOUT_MS = 30_000
 
 export class WebSocketTransport implements Transport {
   #error: Error | undefined
   /** What the server said in place of opening the socket. */
-  #refusal: IncomingMessage | undefined
+  #httpResponse: IncomingMessage | undefined
   /** Until a client's socket has to be open. */
-  #deadline: Deadline | undefined
+  #openDeadline: Deadline | undefined
   /** The last ping, while one is being answered. */
-  #pinged: Buffer | undefined
+  #pendingPing: Buffer | undefined
   #wasOpen = false
-  #keepsAlive = true
+  #keepsProcessAlive = true
   /** What frames are written to: undefined where an extension of the socket changes them on their way. */
   #writable: Socket | undefined
   readonly #masking: Masking
-  readonly moves = false
-  readonly #poll = new BusyPoll()
+  readonly transfersBuffers = false
+  readonly #busyPoll = new BusyPoll()
 
   constructor(
     private readonly socket: WebSocket,
     /** What the other end is called in reasons: the address, for a client. */
-    private readonly peer: string,
+    private readonly peerName: string,
     /** What the frames come through; a client learns of its own. */
     private stream?: Socket
   ) {
@@ -57,24 +57,24 @@ export class WebSocketTransport implements Transport {
     socket.on('error', error => {
       this.#error ??= error
     })
-    socket.on('ping', (data: Buffer) => this.#pong(data))
+    socket.on('ping', (data: Buffer) => this.#queuePong(data))
   }
 
   /** Answers the last ping, once the answer to the one before has left: who pings and reads none makes no queue. */
-  #pong(data: Buffer): void {
-    const waits = this.#pinged !== undefined
-    this.#pinged = data
-    if (!waits) this.#answerPing()
+  #queuePong(data: Buffer): void {
+    const waits = this.#pendingPing !== undefined
+    this.#pendingPing = data
+    if (!waits) this.#sendPong()
   }
 
-  #answerPing(): void {
+  #sendPong(): void {
     const { socket } = this
-    const data = this.#pinged
+    const data = this.#pendingPing
     if (socket.readyState !== socket.OPEN) return
     socket.pong(data, undefined, () => {
-      const later = this.#pinged
-      this.#pinged = undefined
-      if (later && later !== data) this.#pong(later)
+      const later = this.#pendingPing
+      this.#pendingPing = undefined
+      if (later && later !== data) this.#queuePong(later)
     })
   }
 
@@ -82,7 +82,7 @@ export class WebSocketTransport implements Transport {
   static connect(address: string, options: ClientOptions, peer: string): WebSocketTransport {
     const { finishRequest = (request: ClientRequest) => request.end(), handshakeTimeout } = options
     const begin = (request: ClientRequest, socket: WebSocket) => {
-      request.once('socket', stream => transport.#goThrough(stream))
+      request.once('socket', stream => transport.#useStream(stream))
       finishRequest(request, socket)
     }
     const transport = new WebSocketTransport(
@@ -90,75 +90,77 @@ export class WebSocketTransport implements Transport {
       peer
     )
     if (handshakeTimeout)
-      transport.#deadline = deadlineIn(handshakeTimeout, () => transport.#tooLate()).unref()
+      transport.#openDeadline = startDeadline(handshakeTimeout, () => transport.#onOpenTimeout()).unref()
     return transport
   }
 
-  #tooLate(): void {
+  #onOpenTimeout(): void {
     this.#error ??= new Error('Opening handshake has timed out')
     this.socket.terminate()
   }
 
   /** Known before it is open, so that waiting for a server can be left, too. */
-  #goThrough(stream: Socket): void {
+  #useStream(stream: Socket): void {
     this.stream = stream
-    if (!this.#keepsAlive) stream.unref()
+    if (!this.#keepsProcessAlive) stream.unref()
   }
 
   start(listener: TransportListener): void {
     const { socket } = this
     // A client waits to be let in, a server for the first call.
-    this.#poll.expect()
-    let over = false
+    this.#busyPoll.frameSent()
+    let ended = false
     const closed = (code: number, text: string) => {
-      if (over) return
-      over = true
-      this.#deadline?.stop()
-      this.#poll.came()
-      listener.closed(this.#reason(code, text))
+      if (ended) return
+      ended = true
+      this.#openDeadline?.stop()
+      this.#busyPoll.frameReceived()
+      listener.onClose(this.#closeReason(code, text))
     }
     // Told at once: that of a socket which was never open `ws` tells by a timer, which a test may hold up.
-    socket.on('unexpected-response', (_request, response) => this.#refused(response, () => closed(1006, '')))
+    socket.on('unexpected-response', (_request, response) =>
+      this.#onUnexpectedResponse(response, () => closed(1006, ''))
+    )
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      this.#poll.came()
-      listener.received(isBinary ? (data as Buffer) : String(data))
+      this.#busyPoll.frameReceived()
+      listener.onFrame(isBinary ? (data as Buffer) : String(data))
     })
     socket.on('close', (code, text) => closed(code, String(text)))
     const opened = () => {
-      this.#deadline?.stop()
+      this.#openDeadline?.stop()
       this.#wasOpen = true
       if (socket.extensions === '') this.#writable = this.stream
-      listener.opened()
+      listener.onOpen()
     }
     if (socket.readyState === socket.OPEN) opened()
     else socket.on('open', opened)
   }
 
-  send(frame: string | Uint8Array, sent?: () => void): void {
+  send(frame: string | Uint8Array, onSent?: () => void): void {
     const { socket } = this
     const stream = this.#writable
-    this.#poll.expect()
-    if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, sent)
+    this.#busyPoll.frameSent()
+    if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, onSent)
     const [piece, rest] = formatSocketFrame(frame, this.#masking)
-    if (!rest) stream.write(piece, sent)
+    if (!rest) stream.write(piece, onSent)
     else {
       stream.cork()
       stream.write(piece)
-      stream.write(rest, sent)
+      stream.write(rest, onSent)
       stream.uncork()
     }
   }
 
-  get buffered(): number {
+  get bufferedAmount(): number {
     return this.socket.bufferedAmount
   }
 
   /** Tells of each piece of raw bytes, once it is read. @returns what ends that */
-  watch(came: (bytes: number) => void): () => void {
+  onRawData(onBytes: (bytes: number) => void): () => void {
     const stream = this.stream!
-    const heard = ({ length }: Buffer) => came(length)
-    stream.on('data', heard)
-    return () => void stream.off('data', heard)
+    const onData = ({ length }: Buffer) => onBytes(length)
+    stream.on('data', onData)
+    return () => void stream.off('data', onData)
   }
 
   /** Closes at once, without a word. */
@@ -167,16 +169,16 @@ export class WebSocketTransport implements Transport {
   }
 
   /** A write counts as waiting until all of it has left: its handle tells of the parts. */
-  get outgoing(): number {
+  get pendingWriteBytes(): number {
     /* c8 ignore next: before the socket there is no stream. */
     const { _handle } = (this.stream ?? {}) as {
       readonly _handle?: { readonly writeQueueSize?: number } | null
     }
     /* c8 ignore next: before it is open, and once it is closed, there is no handle. */
-    return this.buffered + (_handle?.writeQueueSize ?? 0)
+    return this.bufferedAmount + (_handle?.writeQueueSize ?? 0)
   }
 
-  get arrived(): number | undefined {
+  get bytesReceived(): number | undefined {
     return this.stream?.bytesRead
   }
 
@@ -189,30 +191,30 @@ export class WebSocketTransport implements Transport {
   }
 
   unref(): void {
-    this.#keepsAlive = false
+    this.#keepsProcessAlive = false
     this.stream?.unref()
   }
 
   close(reason: Reason): void {
     const { socket } = this
-    socket.close(CLOSE_CODES[reason.code] ?? CLOSE_CODE, formatFarewell(reason))
+    socket.close(CLOSE_CODES[reason.code] ?? DEFAULT_CLOSE_CODE, formatCloseReason(reason))
     // What was lost takes no more.
-    const deadline = clock.now() + (isLoss(reason) ? 0 : DRAIN_WITHIN)
+    const deadline = clock.now() + (isTransportLoss(reason) ? 0 : DRAIN_TIMEOUT_MS)
     const timer = clock.setInterval(() => {
-      if (this.buffered === 0 || clock.now() > deadline) socket.terminate()
-    }, CLOSE_WITHIN)
+      if (this.bufferedAmount === 0 || clock.now() > deadline) socket.terminate()
+    }, CLOSE_TIMEOUT_MS)
     unref(timer)
     socket.once('close', () => clock.clearInterval(timer))
   }
 
   /** The server answered as any web server does: a few words of text may say why. */
-  #refused(response: IncomingMessage, closed: () => void): void {
+  #onUnexpectedResponse(response: IncomingMessage, closed: () => void): void {
     const answer = `Unexpected server response: ${response.statusCode}`
     this.#error = new Error(answer)
-    this.#refusal = response
+    this.#httpResponse = response
     const isText = response.headers['content-type']?.startsWith('text/plain')
     const done = (part = '') => {
-      const words = isText ? wordsIn(String(part)) : ''
+      const words = isText ? toSingleLine(String(part)) : ''
       if (words) this.#error = new Error(`${answer} (${words})`)
       this.socket.terminate()
       closed()
@@ -222,35 +224,35 @@ export class WebSocketTransport implements Transport {
   }
 
   /** Why the socket closed: what the other end said, else what befell the socket. */
-  #reason(closeCode: number, text: string): Reason {
-    const { peer } = this
+  #closeReason(closeCode: number, text: string): Reason {
+    const { peerName } = this
     const cause = this.#error
     if (!this.#wasOpen) {
-      const { statusCode = 0, headers = {} } = this.#refusal ?? {}
-      const code = meansNever(statusCode) ? 'unauthorized' : 'unreachable'
-      const retryAfter = secondsIn(headers['retry-after'])
+      const { statusCode = 0, headers = {} } = this.#httpResponse ?? {}
+      const code = isClientRefusal(statusCode) ? 'unauthorized' : 'unreachable'
+      const retryAfter = parseRetryAfter(headers['retry-after'])
       // A socket that was never open always says why.
-      return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause, retryAfter }
+      return { code, message: `cannot reach ${peerName}: ${describeCause(cause!)}`, cause, retryAfter }
     }
-    const told = parseFarewell(text, peer)
+    const told = parseCloseReason(text, peerName)
     if (told) return told
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
       const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
       return {
         code: tooLarge ? 'limit' : 'protocol',
-        message: `${peer} sent what is no frame: ${cause.message}`,
+        message: `${peerName} sent what is no frame: ${cause.message}`,
         cause
       }
     }
-    if (closeCode === 1009) return { code: 'limit', message: `${peer} refused a frame as too large` }
+    if (closeCode === 1009) return { code: 'limit', message: `${peerName} refused a frame as too large` }
     const why = text || `close code ${closeCode}`
-    return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}` }
+    return { code: 'connection-lost', message: `the connection to ${peerName} was lost: ${why}` }
   }
 }
 
 /** One line of a text that is not ours. */
-const wordsIn = (text: string) =>
-  printable(
+const toSingleLine = (text: string) =>
+  toPrintable(
     text
       .slice(0, 200)
       .replace(/\p{Cc}+/gu, ' ')
@@ -258,9 +260,9 @@ const wordsIn = (text: string) =>
   )
 
 /** What `Retry-After` says: seconds, or a date. */
-function secondsIn(header: string | undefined): number | undefined {
+function parseRetryAfter(header: string | undefined): number | undefined {
   const seconds = Number(header)
-  const until = Number.isNaN(seconds) ? (Date.parse(header!) - clock.wall()) / 1000 : seconds
+  const until = Number.isNaN(seconds) ? (Date.parse(header!) - clock.wallNow()) / 1000 : seconds
   return until >= 0 ? until : undefined
 }
 

@@ -13,16 +13,16 @@
 
 import type { SignalLike, Web } from '../util/web-types.js'
 
-declare const stand: unique symbol
-declare const home: unique symbol
-declare const exposed: unique symbol
-declare const untold: unique symbol
+declare const handleTo: unique symbol
+declare const netrefTo: unique symbol
+declare const exposedAs: unique symbol
+declare const uninferred: unique symbol
 
 /* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
 
 /** Every netref, path and pending result is one: something that stands for a T at home. */
-export interface Reach<out T> {
-  readonly [stand]: T
+export interface RemoteHandle<out T> {
+  readonly [handleTo]: T
 }
 
 /**
@@ -30,13 +30,13 @@ export interface Reach<out T> {
  * before they are sent, do not. Parameters ask for this and not for `Netref<T>`: a second call signature, beside
  * that of the local function, would leave an arrow function's parameters without types.
  */
-export interface Reference<out T> extends Reach<T>, Releasable {
-  readonly [home]: T
+export interface NetrefBrand<out T> extends RemoteHandle<T>, Releasable {
+  readonly [netrefTo]: T
 }
 
 /** What `expose()` says of a T: it goes by reference, whatever it is. Home uses it as the T it is. */
 export interface Exposed<out T> {
-  readonly [exposed]: T
+  readonly [exposedAs]: T
 }
 
 /** `using ref = …` releases it, like `Netref.release(ref)`. Empty where `lib` knows no `Symbol.dispose`. */
@@ -45,55 +45,60 @@ type Releasable = SymbolConstructor extends { readonly dispose: infer Dispose ex
   : object
 
 /** A proxy for a T whose home is the other side. Not thenable; all it shows are T's members. */
-export type Netref<T> = Reference<T> & Remote<T, 'then' | 'toJSON' | OfFunctions<T>> & Walk<T>
+export type Netref<T> = NetrefBrand<T> &
+  RemoteMembers<T, 'then' | 'toJSON' | LocalFunctionMember<T>> &
+  DeferredIterator<T>
 /** A netref that can be called has these itself. */
-type OfFunctions<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind' | 'call' : never
+type LocalFunctionMember<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind' | 'call' : never
 
 /** The result of a call: a promise and a path in one, so that it can be used before it is there. */
-export type Pending<T> = Promise<Unboxed<Awaited<T>>> &
-  Reach<Target<Awaited<T>>> &
-  Beyond<Unboxed<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'> &
-  Walk<Awaited<T>>
+export type Pending<T> = Promise<Received<Awaited<T>>> &
+  RemoteHandle<TargetOf<Awaited<T>>> &
+  PipelinedMembers<Received<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'> &
+  DeferredIterator<Awaited<T>>
 
 /** A member named but not touched yet: awaiting it reads it, calling it calls it. */
-export type Path<T> = PromiseLike<Unboxed<Awaited<T>>> &
-  Reach<Target<Awaited<T>>> &
-  Beyond<Unboxed<Awaited<T>>, 'then' | 'toJSON'> &
-  Walk<Awaited<T>>
+export type RemotePath<T> = PromiseLike<Received<Awaited<T>>> &
+  RemoteHandle<TargetOf<Awaited<T>>> &
+  PipelinedMembers<Received<Awaited<T>>, 'then' | 'toJSON'> &
+  DeferredIterator<Awaited<T>>
 
 /** The T behind a netref, path, pending result, or what was exposed; any other type is itself. */
-export type Target<N> = N extends Reach<infer T> | Exposed<infer T> ? T : N
+export type TargetOf<N> = N extends RemoteHandle<infer T> | Exposed<infer T> ? T : N
 
 /* ---- What home shows to the peer ---- */
 
 /** T's members by the names the peer uses: those with the prefix, without it; if there are none, the public ones. */
-type Face<T> = [keyof Prefixed<T>] extends [never]
+type ExposedMembers<T> = [keyof PrefixedMembers<T>] extends [never]
   ? { [K in keyof T as K extends NeverExposed | symbol | `_${string}` ? never : K]: T[K] }
-  : Prefixed<T>
-type Prefixed<T> = {
+  : PrefixedMembers<T>
+type PrefixedMembers<T> = {
   [K in keyof T as K extends `exposed_${infer Name}` ? Exclude<Name, NeverExposed> : never]: T[K]
 }
 /** The ways to the class, and the hooks of a service. */
 type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
 
 /** The names that `Netref.get(ref, name)` and its kin know for a T; `then` too, which a path cannot say. */
-export type Key<T> = unknown extends T ? PropertyKey : keyof Face<T>
+export type ExposedKey<T> = unknown extends T ? PropertyKey : keyof ExposedMembers<T>
 /** What has such a name, as home sees it: reading gives a `Path<Member<T, K>>`, writing takes a `Sendable` of it. */
-export type Member<T, K extends Key<T>> = unknown extends T
+export type ExposedMember<T, K extends ExposedKey<T>> = unknown extends T
   ? Any
-  : K extends keyof Face<T>
-    ? Face<T>[K]
+  : K extends keyof ExposedMembers<T>
+    ? ExposedMembers<T>[K]
     : never
 
 /** What can be done with a T at home, except by the names that are the proxy's `Own`. */
-type Remote<T, Own> =
+type RemoteMembers<T, LocalName> =
   IsAny<T> extends true
-    ? Untyped
-    : Callable<T, Own> & Newable<T, Own> & { readonly [K in keyof Face<T> as Exclude<K, Own>]: Shown<T, K> }
-type Shown<T, K extends keyof Face<T>> = [T] extends [readonly unknown[]]
-  ? ArrayStep<Face<T>[K], K>
-  : Step<Face<T>[K]>
-type Untyped = (new (
+    ? UntypedMembers
+    : CallSignatures<T, LocalName> &
+        ConstructSignature<T, LocalName> & {
+          readonly [K in keyof ExposedMembers<T> as Exclude<K, LocalName>]: PathToMember<T, K>
+        }
+type PathToMember<T, K extends keyof ExposedMembers<T>> = [T] extends [readonly unknown[]]
+  ? ArrayMemberPath<ExposedMembers<T>[K], K>
+  : OptionalPath<ExposedMembers<T>[K]>
+type UntypedMembers = (new (
   ...args: Any[]
 ) => Pending<Any>) &
   ((...args: Any[]) => Pending<Any>) & { readonly [name: string]: Any }
@@ -103,31 +108,35 @@ type Untyped = (new (
  * walk: the own members of an object or array, and none of a Date, a Map or a string. Past a union, what all of
  * it has, so nothing past what may be undefined: await that first.
  */
-type Beyond<U, Own> =
+type PipelinedMembers<U, LocalName> =
   IsAny<U> extends true
-    ? Untyped
-    : [U] extends [Reference<infer T>]
-      ? Remote<T, Own>
+    ? UntypedMembers
+    : [U] extends [NetrefBrand<infer T>]
+      ? RemoteMembers<T, LocalName>
       : [U] extends [readonly unknown[]]
-        ? { readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]: Step<U[K]> }
-        : [U] extends [Leaf | Flow | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
+        ? {
+            readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]: OptionalPath<
+              U[K]
+            >
+          }
+        : [U] extends [CopiedLeaf | StreamLike | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
           ? unknown
           : [U] extends [object]
-            ? { readonly [K in keyof U as Exclude<K, Own | symbol>]: Step<U[K]> }
+            ? { readonly [K in keyof U as Exclude<K, LocalName | symbol>]: OptionalPath<U[K]> }
             : unknown
 
 /**
  * The methods of arrays that look at once at what their callback answers: of one that is not here they would see a
  * pending answer, which counts as true. Sorting without a callback is as ever.
  */
-type ArrayStep<M, K> = K extends AnswerAtOnce
-  ? CannotBeSent<'a callback that is to answer at once: use a copy, await Netref.obtain(it)'>
+type ArrayMemberPath<M, K> = K extends SynchronousCallbackMethod
+  ? Unserializable<'a callback that is to answer at once: use a copy, await Netref.obtain(it)'>
   : K extends 'sort' | 'toSorted'
     ? M extends (...args: Any) => infer R
-      ? Step<() => R>
+      ? OptionalPath<() => R>
       : never
-    : Step<M>
-type AnswerAtOnce =
+    : OptionalPath<M>
+type SynchronousCallbackMethod =
   | ('every' | 'some' | 'filter' | 'find' | 'findIndex' | 'findLast' | 'findLastIndex')
   | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
@@ -135,20 +144,21 @@ type AnswerAtOnce =
  * One member further. A member that may be missing, or null, is so here, too: types do not tell a netref, which has a
  * path for each name, from a copy, where `?.` has to look.
  */
-type Step<T> = unknown extends T
-  ? Path<T>
+type OptionalPath<T> = unknown extends T
+  ? RemotePath<T>
   : [NonNullable<T>] extends [never]
-    ? Path<T>
-    : There<NonNullable<T>> | Extract<T, null | undefined>
+    ? RemotePath<T>
+    : SerializablePath<NonNullable<T>> | Extract<T, null | undefined>
 /** A path, unless nothing could ever come of it. */
-type There<T> = Refused<Outcome<T>> extends true ? CannotBeSent<Outcome<T>> : Path<T>
-type Outcome<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
+type SerializablePath<T> =
+  IsUnserializable<ResultOf<T>> extends true ? Unserializable<ResultOf<T>> : RemotePath<T>
+type ResultOf<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
 
 /**
  * Up to four overloads: `infer` repeats the first where there are fewer, and an intersection drops repeated
  * signatures. `infer` sees constraints in place of type parameters.
  */
-type Callable<T, Own> = [T] extends [
+type CallSignatures<T, LocalName> = [T] extends [
   {
     (...args: infer A1): infer R1
     (...args: infer A2): infer R2
@@ -156,40 +166,46 @@ type Callable<T, Own> = [T] extends [
     (...args: infer A4): infer R4
   }
 ]
-  ? Generic<
+  ? GenericSignature<
       T,
       ((...args: A1) => R1) & ((...args: A2) => R2) & ((...args: A3) => R3) & ((...args: A4) => R4),
       R1 | R2 | R3 | R4
     > &
-      Call<A1, R1> &
-      Call<A2, R2> &
-      Call<A3, R3> &
-      Call<A4, R4> &
-      NoFunctionNames<T, Own>
+      CallSignature<A1, R1> &
+      CallSignature<A2, R2> &
+      CallSignature<A3, R3> &
+      CallSignature<A4, R4> &
+      HiddenFunctionMembers<T, LocalName>
   : unknown
-type Call<A extends readonly unknown[], R> = (...args: SendableAll<A>) => Pending<R>
+type CallSignature<A extends readonly unknown[], R> = (...args: SendableArguments<A>) => Pending<R>
 
 /**
  * The signature of a generic function whose answer depends on a type parameter: `infer` does not see it again, and
  * there is no way to change it. So it is kept where nothing about it has to be changed: it answers a promise of what
  * arrives as it is.
  */
-type Generic<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred) => void]
+type GenericSignature<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred) => void]
   ? unknown
   : [keyof F, R] extends [never, PromiseLike<infer V>]
-    ? [Unboxed<V>] extends [V]
+    ? [Received<V>] extends [V]
       ? F
       : unknown
     : unknown
 
 /** What a class makes is an instance, so a reference even if it has no methods. */
-type Newable<T, Own> = [T] extends [new (...args: infer A) => infer I]
-  ? (new (...args: SendableAll<A>) => Pending<I extends Leaf ? I : Reference<I>>) & NoFunctionNames<T, Own>
+type ConstructSignature<T, LocalName> = [T] extends [new (...args: infer A) => infer I]
+  ? (new (
+      ...args: SendableArguments<A>
+    ) => Pending<I extends CopiedLeaf ? I : NetrefBrand<I>>) &
+      HiddenFunctionMembers<T, LocalName>
   : unknown
 
 /** To TypeScript whatever can be called has a `name`, `length`, `bind`…; these would be remote, and are refused. */
-type NoFunctionNames<T, Own> = {
-  readonly [K in Exclude<keyof CallableFunction, keyof Face<T> | Own | symbol | 'toString'>]: unknown
+type HiddenFunctionMembers<T, LocalName> = {
+  readonly [K in Exclude<
+    keyof CallableFunction,
+    keyof ExposedMembers<T> | LocalName | symbol | 'toString'
+  >]: unknown
 }
 
 /* ---- Values, on either side ---- */
@@ -207,43 +223,47 @@ export type Obtained<T> =
   IsAny<T> extends true
     ? Any
     : T extends readonly unknown[] | ReadonlyMap<Any, Any> | ReadonlySet<Any>
-      ? UnboxedData<T>
-      : [StaysHome<T>, keyof Prefixed<T>] extends [false, never]
-        ? UnboxedData<T>
-        : { -readonly [K in keyof Face<T> as IsData<Face<T>[K], K>]: Unboxed<Face<T>[K]> }
+      ? ReceivedData<T>
+      : [IsPassedByReference<T>, keyof PrefixedMembers<T>] extends [false, never]
+        ? ReceivedData<T>
+        : {
+            -readonly [K in keyof ExposedMembers<T> as DataKey<ExposedMembers<T>[K], K>]: Received<
+              ExposedMembers<T>[K]
+            >
+          }
 
 /**
  * What the receiver holds when home's T has arrived, as a result or as a callback's argument: netrefs to what has
  * behaviour, and copies of the rest, the receiver's own, so nothing in them is readonly. A netref that comes home
  * is the original, but which one it is no type can know: it stays a `Netref`.
  */
-export type Unboxed<T> =
+export type Received<T> =
   IsAny<T> extends true
     ? T
     : T extends Primitive
       ? T
-      : T extends Reference<infer X> | Exposed<infer X>
+      : T extends NetrefBrand<infer X> | Exposed<infer X>
         ? Netref<X>
-        : T extends Unsendable
-          ? CannotBeSent<T>
-          : HasFlow<T> extends true
-            ? Flowing<T>
-            : StaysHome<T> extends true
+        : T extends NeverSerializable
+          ? Unserializable<T>
+          : IsStream<T> extends true
+            ? ReceivedStream<T>
+            : IsPassedByReference<T> extends true
               ? Netref<T>
-              : UnboxedData<T>
+              : ReceivedData<T>
 /** Lists have a line of their own, as only arrays named by `[]` may be recursive. */
-type UnboxedData<T> = T extends Leaf
+type ReceivedData<T> = T extends CopiedLeaf
   ? T
   : T extends ReadonlyMap<infer K, infer V>
-    ? Map<Unboxed<K>, Unboxed<V>>
+    ? Map<Received<K>, Received<V>>
     : T extends ReadonlySet<infer V>
-      ? Set<Unboxed<V>>
+      ? Set<Received<V>>
       : IsList<T> extends true
-        ? Unboxed<Item<T>>[]
+        ? Received<ListItem<T>>[]
         : T extends object
-          ? { -readonly [K in keyof T]: Unboxed<T[K]> }
+          ? { -readonly [K in keyof T]: Received<T[K]> }
           : T
-type UnboxedAll<A extends readonly unknown[]> = { [I in keyof A]: Unboxed<A[I]> }
+type ReceivedArguments<A extends readonly unknown[]> = { [I in keyof A]: Received<A[I]> }
 
 /**
  * What the sender may pass where home takes a T: of data the like; for a `Netref<X>` an X of its own, or a netref
@@ -254,68 +274,68 @@ export type Sendable<T> =
     ? T
     : T extends Primitive
       ? T
-      : T extends Reference<infer X> | Exposed<infer X>
-        ? Referable<X>
-        : T extends Unsendable
-          ? CannotBeSent<T>
-          : HasFlow<T> extends true
-            ? Flowable<T>
-            : StaysHome<T> extends true
-              ? Referable<T>
+      : T extends NetrefBrand<infer X> | Exposed<infer X>
+        ? ReferenceArgument<X>
+        : T extends NeverSerializable
+          ? Unserializable<T>
+          : IsStream<T> extends true
+            ? SendableStream<T>
+            : IsPassedByReference<T> extends true
+              ? ReferenceArgument<T>
               : SendableData<T>
-type SendableData<T> = T extends Leaf
+type SendableData<T> = T extends CopiedLeaf
   ? T
   : T extends ReadonlyMap<infer K, infer V>
     ? ReadonlyMap<Sendable<K>, Sendable<V>>
     : T extends ReadonlySet<infer V>
       ? ReadonlySet<Sendable<V>>
       : IsList<T> extends true
-        ? readonly Sendable<Item<T>>[]
+        ? readonly Sendable<ListItem<T>>[]
         : T extends object
           ? { readonly [K in keyof T]: Sendable<T[K]> }
           : T
-type SendableAll<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
+type SendableArguments<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
 
 /**
  * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or
  * each member in the sender's words; in this order, as errors tell of the last. A function alone is put in the sender's
  * words only, a class in home's.
  */
-type Referable<X> =
+type ReferenceArgument<X> =
   | ((unknown extends X
       ? object
       : X extends AnyFunction
-        ? Callback<X>
+        ? CallbackArgument<X>
         : X extends AnyClass
           ? X
-          : Own<X> | Members<X>) &
+          : AsWrittenByOwner<X> | SendableMembers<X>) &
       NotPending)
-  | Reference<X>
-type Members<X> = { readonly [K in keyof X]: Sendable<X[K]> }
+  | NetrefBrand<X>
+type SendableMembers<X> = { readonly [K in keyof X]: Sendable<X[K]> }
 
 /**
  * An X in home's words. The functions of a literal must not learn their parameters' types from these, but from
  * `Members` alone: beside a signature with other type parameters none is learnt from. Three objects deep, as one
  * of the DOM, say, goes on without end: further down parameters have to be given their types.
  */
-type Own<X, Deeper extends readonly unknown[] = [1, 2, 3]> = unknown extends X
+type AsWrittenByOwner<X, Deeper extends readonly unknown[] = [1, 2, 3]> = unknown extends X
   ? X
-  : X extends Primitive | Leaf | AnyClass
+  : X extends Primitive | CopiedLeaf | AnyClass
     ? X
     : X extends AnyFunction
-      ? X & (<_ extends typeof untold>(...args: never[]) => unknown) & NotPending
+      ? X & (<_ extends typeof uninferred>(...args: never[]) => unknown) & NotPending
       : Deeper extends readonly [unknown, ...infer Rest]
-        ? { readonly [K in keyof X]: Own<X[K], Rest> }
+        ? { readonly [K in keyof X]: AsWrittenByOwner<X[K], Rest> }
         : X
 interface NotPending {
-  readonly then?: CannotBeSent<'a path or a pending result: await it first'>
+  readonly then?: Unserializable<'a path or a pending result: await it first'>
 }
 
 /** The sender's function gets what arrives there, and may answer late, or anything where nothing is expected. */
-type Callback<F> = F extends (...args: infer A) => infer R
-  ? (...args: UnboxedAll<A>) => void extends Awaited<R> ? unknown : Answer<Sendable<Awaited<R>>>
+type CallbackArgument<F> = F extends (...args: infer A) => infer R
+  ? (...args: ReceivedArguments<A>) => void extends Awaited<R> ? unknown : MaybePromise<Sendable<Awaited<R>>>
   : F
-type Answer<R> = R | PromiseLike<R>
+type MaybePromise<R> = R | PromiseLike<R>
 
 /* ---- Kinds of values ---- */
 
@@ -324,43 +344,48 @@ export type Any = any
 export type AnyFunction = (...args: Any) => Any
 export type AnyClass = abstract new (...args: Any) => Any
 
-declare const what: unique symbol
+declare const reason: unique symbol
 
-type Registration = Registered[keyof Registered]
+type RegisteredClass = Registered[keyof Registered]
 
 /** In place of what never travels: nothing is one, so using it does not compile, and its name says why. */
-export interface CannotBeSent<out What> {
-  readonly [what]: What
+export interface Unserializable<out Reason> {
+  readonly [reason]: Reason
 }
 
 export type Primitive = string | number | boolean | bigint | null | undefined
 /** Where there is no global URL, one more Date. */
 type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
 /** Built-ins that are copied whole, as nothing inside falls under a rule of its own. */
-type Atom = Date | RegExp | WebUrl | ArrayBuffer
-export type Leaf = Atom | ArrayBufferView | Error | Registration | CannotBeSent<unknown>
+type IndivisibleBuiltIn = Date | RegExp | WebUrl | ArrayBuffer
+export type CopiedLeaf =
+  | IndivisibleBuiltIn
+  | ArrayBufferView
+  | Error
+  | RegisteredClass
+  | Unserializable<unknown>
 
 /** Built-ins that travel by value, though a subclass does not: one is known by the members it adds. */
-type Basic = Atom | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
-type BasicKey =
+type CopiedBuiltIn = IndivisibleBuiltIn | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
+type CopiedBuiltInKey =
   | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
   | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
 
 /** A Map would pass for a WeakMap but for its size. */
-export type Unsendable =
+export type NeverSerializable =
   | symbol
   | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
 
-export type Refused<T> =
-  IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [Unsendable] ? true : false
+export type IsUnserializable<T> =
+  IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [NeverSerializable] ? true : false
 
 /** Whatever has behaviour. One method is enough, as types do not tell an instance from a plain object. */
-export type StaysHome<T> = T extends AnyFunction | AnyClass
+export type IsPassedByReference<T> = T extends AnyFunction | AnyClass
   ? true
-  : T extends ArrayBufferView | Error | Registration | CannotBeSent<unknown>
+  : T extends ArrayBufferView | Error | RegisteredClass | Unserializable<unknown>
     ? false
-    : T extends Basic
-      ? [keyof T] extends [BasicKey]
+    : T extends CopiedBuiltIn
+      ? [keyof T] extends [CopiedBuiltInKey]
         ? false
         : true
       : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
@@ -368,17 +393,17 @@ export type StaysHome<T> = T extends AnyFunction | AnyClass
         : false
 /** Not so a netref, which is data although it may be called. */
 export type IsMethod<V> =
-  IsAny<V> extends true ? never : V extends Reference<Any> ? never : V extends AnyFunction ? true : never
+  IsAny<V> extends true ? never : V extends NetrefBrand<Any> ? never : V extends AnyFunction ? true : never
 
 /** An array, not a tuple. */
-export type IsList<T> = T extends readonly unknown[] ? (Item<T>[] extends T ? true : false) : false
-export type Item<T> = T extends readonly (infer E)[] ? E : never
+export type IsList<T> = T extends readonly unknown[] ? (ListItem<T>[] extends T ? true : false) : false
+export type ListItem<T> = T extends readonly (infer E)[] ? E : never
 
 /** Functions and classes stay home, but not those of others, which are netrefs here, too. */
-export type IsData<V, K> =
+export type DataKey<V, K> =
   IsAny<V> extends true
     ? K
-    : NonNullable<V> extends Reference<Any>
+    : NonNullable<V> extends NetrefBrand<Any>
       ? K
       : NonNullable<V> extends AnyFunction | AnyClass
         ? never
@@ -394,17 +419,17 @@ export type IsData<V, K> =
 export type IsAny<T> = 0 extends 1 & T ? true : false
 
 /** What arrives as the same kind of thing. */
-export type Flow = PromiseLike<Any> | Stepping | WebFlow | NodeStream
-export type HasFlow<T> = T extends Flow ? true : IsBare<T>
+export type StreamLike = PromiseLike<Any> | IteratorLike | WebStreamLike | NodeStream
+export type IsStream<T> = T extends StreamLike ? true : IsPlainIterable<T>
 
 /* ---- Iterators ---- */
 
 /** A `next` alone makes no iterator: what is written as `Iterator<T>` or `AsyncIterator<T>` may be a plain object. */
-type Stepping = { next(...args: Any): Any } & (Walkable | WalkableLater)
-type Walkable = { [Symbol.iterator](): Any }
-type WalkableLater = { [Symbol.asyncIterator](): Any }
+type IteratorLike = { next(...args: Any): Any } & (SyncIterableLike | AsyncIterableLike)
+type SyncIterableLike = { [Symbol.iterator](): Any }
+type AsyncIterableLike = { [Symbol.asyncIterator](): Any }
 /** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more: it may be anything that can be walked. */
-type IsBare<T> = [T] extends [Walkable | WalkableLater]
+type IsPlainIterable<T> = [T] extends [SyncIterableLike | AsyncIterableLike]
   ? [keyof T] extends [typeof Symbol.iterator | typeof Symbol.asyncIterator]
     ? true
     : false
@@ -418,34 +443,34 @@ type YieldedBy<T> = T extends { [Symbol.asyncIterator](): AsyncIterator<infer Y,
     : never
 
 /** `for await` walks what is an iterator or iterable at home; whether it may is for its home to say. */
-export type Walk<T> =
+export type DeferredIterator<T> =
   IsAny<T> extends true
     ? unknown
     : T extends string
       ? unknown
-      : T extends Walkable | WalkableLater
-        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Unboxed<YieldedBy<T>>> }
+      : T extends SyncIterableLike | AsyncIterableLike
+        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Received<YieldedBy<T>>> }
         : unknown
-type Stepped<T> =
+type IteratedItem<T> =
   T extends Iterator<infer Y, Any, Any> ? Awaited<Y> : T extends AsyncIterator<infer Y, Any, Any> ? Y : never
 
 /** An iterator as it arrives: every step of it is waited for. */
-type ArrivedSteps<T> =
+type ReceivedIterator<T> =
   T extends Iterator<infer Y, infer R, infer N>
-    ? AsyncGenerator<Unboxed<Awaited<Y>>, Unboxed<R>, N>
+    ? AsyncGenerator<Received<Awaited<Y>>, Received<R>, N>
     : T extends AsyncIterator<infer Y, infer R, infer N>
-      ? AsyncGenerator<Unboxed<Y>, Unboxed<R>, N>
+      ? AsyncGenerator<Received<Y>, Received<R>, N>
       : never
 
 /* ---- Streams and signals ---- */
 
-type WebReadable = { readonly locked: boolean; getReader(...args: Any): Any }
-type WebWritable = { readonly locked: boolean; getWriter(): Any }
-type WebPair = { readonly readable: WebReadable; readonly writable: WebWritable }
+type WebReadableLike = { readonly locked: boolean; getReader(...args: Any): Any }
+type WebWritableLike = { readonly locked: boolean; getWriter(): Any }
+type WebTransformLike = { readonly readable: WebReadableLike; readonly writable: WebWritableLike }
 /** A class of the web's. It is told by this alone: to compare with the classes takes the compiler minutes. */
-type OfTheWeb = { readonly [Symbol.toStringTag]: string }
+type WebClass = { readonly [Symbol.toStringTag]: string }
 
-type WebFlow = WebReadable | WebWritable | WebPair | SignalLike
+type WebStreamLike = WebReadableLike | WebWritableLike | WebTransformLike | SignalLike
 /** The classes, and the interfaces `NodeJS.ReadableStream` and `NodeJS.WritableStream`. */
 type NodeReadable = { readable: boolean; isPaused(): boolean; pipe(...args: Any): Any }
 type NodeWritable = {
@@ -461,29 +486,29 @@ type NodeStream = NodeReadable | NodeWritable
 /* ---- On either side ---- */
 
 /** What stands on the other side for what has a flow here. */
-export type Flowing<T> =
+export type ReceivedStream<T> =
   T extends PromiseLike<infer V>
-    ? Promise<Unboxed<Awaited<V>>>
-    : T extends WebPair
-      ? ArrivedPair<T>
-      : T extends WebFlow
+    ? Promise<Received<Awaited<V>>>
+    : T extends WebTransformLike
+      ? ReceivedTransform<T>
+      : T extends WebStreamLike
         ? T
         : T extends NodeStream
-          ? ArrivedNode<T>
+          ? ReceivedNodeStream<T>
           : T extends { next(...args: Any): Any }
-            ? ArrivedSteps<T>
-            : T extends WalkableLater
-              ? AsyncIterable<Unboxed<YieldedBy<T>>>
-              : Iterable<Unboxed<YieldedBy<T>>> | AsyncIterable<Unboxed<YieldedBy<T>>>
+            ? ReceivedIterator<T>
+            : T extends AsyncIterableLike
+              ? AsyncIterable<Received<YieldedBy<T>>>
+              : Iterable<Received<YieldedBy<T>>> | AsyncIterable<Received<YieldedBy<T>>>
 
 /** What a plain object has beside the two arrives by its own rules; methods are those of a class, and stay home. */
-type ArrivedPair<T extends WebPair> = [keyof T] extends [keyof WebPair]
+type ReceivedTransform<T extends WebTransformLike> = [keyof T] extends [keyof WebTransformLike]
   ? T
-  : T extends OfTheWeb
-    ? Pick<T, keyof WebPair>
-    : { readonly [K in keyof T as T[K] extends AnyFunction ? never : K]: Unboxed<T[K]> }
+  : T extends WebClass
+    ? Pick<T, keyof WebTransformLike>
+    : { readonly [K in keyof T as T[K] extends AnyFunction ? never : K]: Received<T[K]> }
 
-type ArrivedNode<T> = T extends TerminalInput
+type ReceivedNodeStream<T> = T extends TerminalInput
   ? Web<'ReadableStream'>
   : T extends TerminalOutput
     ? Web<'WritableStream'>
@@ -494,26 +519,26 @@ type ArrivedNode<T> = T extends TerminalInput
         : Web<'WritableStream'>
 
 /** What may be passed where home takes something with a flow. */
-export type Flowable<T> =
+export type SendableStream<T> =
   T extends PromiseLike<infer V>
     ? PromiseLike<Sendable<Awaited<V>>>
-    : T extends WebReadable
+    : T extends WebReadableLike
       ? T | NodeReadable
-      : T extends WebWritable
+      : T extends WebWritableLike
         ? T | NodeWritable
-        : T extends WebPair
+        : T extends WebTransformLike
           ? T | (NodeReadable & NodeWritable)
           : T extends SignalLike | NodeStream
             ? T
             : T extends { next(...args: Any): Any }
-              ? SendableSteps<Stepped<T>>
-              : T extends WalkableLater
+              ? SendableIterator<IteratedItem<T>>
+              : T extends AsyncIterableLike
                 ? AsyncIterable<Sendable<YieldedBy<T>>> | IterableIterator<Sendable<YieldedBy<T>>>
-                : SendableItems<YieldedBy<T>>
+                : SendableIterable<YieldedBy<T>>
 /** An iterator of either kind: both arrive as one that is waited for. Without a way to be walked it is a plain object. */
-type SendableSteps<Y> = AsyncIterableIterator<Sendable<Y>> | IterableIterator<Sendable<Y>>
+type SendableIterator<Y> = AsyncIterableIterator<Sendable<Y>> | IterableIterator<Sendable<Y>>
 /** What is walked at once at home has to be there as a whole: an iterator would have to be waited for. */
-type SendableItems<Y> =
+type SendableIterable<Y> =
   | readonly Sendable<Y>[]
   | ReadonlySet<Sendable<Y>>
   | (Y extends readonly [infer K, infer V] ? ReadonlyMap<Sendable<K>, Sendable<V>> : never)

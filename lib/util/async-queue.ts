@@ -1,23 +1,23 @@
 // What one writes and another reads, one by one: an iterator made of what is put into it.
 
-interface Waiting {
+interface PendingRead {
   resolve(step: IteratorResult<unknown>): void
   reject(error: unknown): void
 }
 
 /** An iterator whose items are put in by hand. */
-export class Feed implements AsyncIterableIterator<unknown> {
-  #chunk:
+export class AsyncQueue implements AsyncIterableIterator<unknown> {
+  #pendingWrite:
     | {
         readonly value: unknown
-        readonly taken: (wanted: boolean) => void
-        readonly lost: (error: unknown) => void
+        readonly resolve: (wanted: boolean) => void
+        readonly reject: (error: unknown) => void
       }
     | undefined
-  #reader: Waiting | undefined
+  #pendingRead: PendingRead | undefined
   #end: { readonly failed: boolean; readonly error?: unknown } | undefined
   /** Its reader has had enough. */
-  #unwanted = false
+  #cancelled = false
 
   /** `discard` is called with each value that no reader takes. */
   constructor(private readonly discard: (value: unknown) => void) {}
@@ -28,17 +28,17 @@ export class Feed implements AsyncIterableIterator<unknown> {
 
   /** Resolves when it was taken, or with `false` when nothing more is. To be called again only then. */
   put(value: unknown): Promise<boolean> {
-    if (this.#end?.failed || this.#unwanted) this.discard(value)
+    if (this.#end?.failed || this.#cancelled) this.discard(value)
     if (this.#end?.failed) return Promise.reject(this.#end.error)
-    if (this.#unwanted) return Promise.resolve(false)
-    const reader = this.#reader
-    this.#reader = undefined
-    if (reader) {
-      reader.resolve({ done: false, value })
+    if (this.#cancelled) return Promise.resolve(false)
+    const pendingRead = this.#pendingRead
+    this.#pendingRead = undefined
+    if (pendingRead) {
+      pendingRead.resolve({ done: false, value })
       return Promise.resolve(true)
     }
     return new Promise((taken, lost) => {
-      this.#chunk = { value, taken, lost }
+      this.#pendingWrite = { value, resolve: taken, reject: lost }
     })
   }
 
@@ -55,41 +55,41 @@ export class Feed implements AsyncIterableIterator<unknown> {
     if (this.#end) return
     this.#end = end
     if (end.failed) {
-      this.#dropChunk()?.lost(end.error)
+      this.#discardPendingWrite()?.reject(end.error)
     }
-    const reader = this.#reader
-    this.#reader = undefined
-    if (!reader) return
-    if (end.failed) reader.reject(end.error)
-    else reader.resolve({ done: true, value: undefined })
+    const pendingRead = this.#pendingRead
+    this.#pendingRead = undefined
+    if (!pendingRead) return
+    if (end.failed) pendingRead.reject(end.error)
+    else pendingRead.resolve({ done: true, value: undefined })
   }
 
   /** What nobody takes any more. */
-  #dropChunk() {
-    const chunk = this.#chunk
-    this.#chunk = undefined
-    this.discard(chunk?.value)
-    return chunk
+  #discardPendingWrite() {
+    const write = this.#pendingWrite
+    this.#pendingWrite = undefined
+    this.discard(write?.value)
+    return write
   }
 
   next(): Promise<IteratorResult<unknown>> {
-    const chunk = this.#chunk
-    this.#chunk = undefined
-    if (chunk) {
-      chunk.taken(true)
-      return Promise.resolve({ done: false, value: chunk.value })
+    const write = this.#pendingWrite
+    this.#pendingWrite = undefined
+    if (write) {
+      write.resolve(true)
+      return Promise.resolve({ done: false, value: write.value })
     }
     if (this.#end?.failed) return Promise.reject(this.#end.error)
     if (this.#end) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject }
+      this.#pendingRead = { resolve, reject }
     })
   }
 
   /** The reader has had enough. */
   return(): Promise<IteratorResult<unknown>> {
-    this.#unwanted = true
-    this.#dropChunk()?.taken(false)
+    this.#cancelled = true
+    this.#discardPendingWrite()?.resolve(false)
     this.close()
     return Promise.resolve({ done: true, value: undefined })
   }

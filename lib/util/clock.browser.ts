@@ -9,7 +9,7 @@ export const clock = {
   setInterval: global.setInterval?.bind(global),
   clearInterval: global.clearInterval?.bind(global),
   now: global.performance?.now.bind(global.performance),
-  wall: Date.now
+  wallNow: Date.now
 } as typeof node.clock
 export const setImmediate = global.setImmediate?.bind(global) as typeof node.setImmediate
 export const nextTick = global.process?.nextTick as typeof node.nextTick

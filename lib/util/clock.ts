@@ -13,7 +13,7 @@ export const clock = {
   /** In ms, from some time on; it goes on steadily, but for the time that the machine sleeps. */
   now: performance.now.bind(performance),
   /** The time of day, in ms, which may be set. */
-  wall: Date.now
+  wallNow: Date.now
 }
 export const { setImmediate } = timers
 export const nextTick = globalThis.process?.nextTick

@@ -1,20 +1,20 @@
 // What takes the place of `contexts.ts` in a page, which has no contexts.
 
-export const apart = <T>(run: () => T): T => run()
+export const runIsolated = <T>(run: () => T): T => run()
 
-export class Context {
-  run = apart
-  apart = apart
+export class ContextSnapshot {
+  run = runIsolated
+  runIsolated = runIsolated
 }
 
-export class Followed<T> {
-  readonly wanted = false
+export class ContextVariable<T> {
+  readonly isEnabled = false
 
   run<R>(_: T, run: () => R): R {
     return run()
   }
 
-  get(first: T | undefined): T | undefined {
-    return first
+  get(initial: T | undefined): T | undefined {
+    return initial
   }
 }

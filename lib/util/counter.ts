@@ -1,23 +1,23 @@
 // How many there are at each address.
 
-export class Tally {
+export class AddressCounter {
   readonly #counts = new Map<string, number>()
 
   /** Counts one more; what has no address is not counted. @returns what counts it no more, however often it is called */
-  add(address: string | undefined): () => void {
+  increment(address: string | undefined): () => void {
     if (address === undefined) return () => {}
-    this.#counts.set(address, this.of(address) + 1)
-    let counted = true
+    this.#counts.set(address, this.countOf(address) + 1)
+    let isCounted = true
     return () => {
-      if (!counted) return
-      counted = false
-      const left = this.of(address) - 1
-      if (left > 0) this.#counts.set(address, left)
+      if (!isCounted) return
+      isCounted = false
+      const remaining = this.countOf(address) - 1
+      if (remaining > 0) this.#counts.set(address, remaining)
       else this.#counts.delete(address)
     }
   }
 
-  of(address: string | undefined): number {
+  countOf(address: string | undefined): number {
     return this.#counts.get(address!) ?? 0
   }
 }

@@ -1,49 +1,49 @@
 // Ends that time decides. A process that is stopped, blocked or asleep does not hear its peers: that time does not count,
 // and what has arrived by the end is read before anything ends.
 import { clock, type Timer, unref } from './clock.js'
-import { inALaterTurn } from './scheduler.js'
+import { yieldToEventLoop } from './scheduler.js'
 
 /** A deadline comes in as many parts. */
-const PARTS = 4
+const PART_COUNT = 4
 /** The longest time that a timer of the platform can be set for, in ms. */
-export const LONGEST = 2 ** 31 - 1
+export const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** A time within which something has to come. */
 export abstract class Deadline {
   #timer: Timer | undefined
   #keepsAlive = true
-  #passed = 0
+  #elapsedParts = 0
   /** Whether the last part did not count. */
-  #spared = false
+  #lastPartIgnored = false
   /** When the present part began. */
-  #now = 0
-  #wall = 0
+  #partStartMs = 0
+  #partStartWallMs = 0
 
   constructor(
     /** In ms. */
-    protected readonly ms: number,
-    private readonly parts = PARTS
+    protected readonly timeoutMs: number,
+    private readonly partCount = PART_COUNT
   ) {}
 
   /** @returns of so many parts in which nothing came, how many count: fewer where something did */
-  protected look(passed: number, _late: boolean): number {
-    return passed
+  protected countElapsedParts(elapsedParts: number, _isLate: boolean): number {
+    return elapsedParts
   }
 
   /** The time is over. It is not running any more. */
-  protected abstract expired(): void
+  protected abstract onExpired(): void
 
-  get running(): boolean {
+  get isRunning(): boolean {
     return this.#timer !== undefined
   }
 
   /** Begins, or begins anew. */
   start(): void {
     this.stop()
-    this.#passed = 0
-    this.#spared = false
-    this.#begin()
-    this.#timer = clock.setInterval(() => this.#turn(), this.#part)
+    this.#elapsedParts = 0
+    this.#lastPartIgnored = false
+    this.#startPart()
+    this.#timer = clock.setInterval(() => this.#onPartElapsed(), this.#partMs)
     if (!this.#keepsAlive) unref(this.#timer)
   }
 
@@ -59,48 +59,48 @@ export abstract class Deadline {
     return this
   }
 
-  get #part(): number {
-    return Math.min(this.ms / this.parts, LONGEST)
+  get #partMs(): number {
+    return Math.min(this.timeoutMs / this.partCount, MAX_TIMER_MS)
   }
 
   /** A part begins. @returns how long the one before took: a sleep the wall clock tells of, which may be set, too */
-  #begin(): number {
-    const [now, wall] = [clock.now(), clock.wall()]
-    const took = Math.max(now - this.#now, wall - this.#wall)
-    this.#now = now
-    this.#wall = wall
-    return took
+  #startPart(): number {
+    const [now, wall] = [clock.now(), clock.wallNow()]
+    const elapsedMs = Math.max(now - this.#partStartMs, wall - this.#partStartWallMs)
+    this.#partStartMs = now
+    this.#partStartWallMs = wall
+    return elapsedMs
   }
 
-  #turn(): void {
+  #onPartElapsed(): void {
     // Of two that are late in a row one counts: a process that is always late has ends, too.
-    const late = this.#begin() >= 2 * this.#part && !this.#spared
-    this.#spared = late
-    this.#passed = this.look(late ? this.#passed : this.#passed + 1, late)
-    if (this.#passed < this.parts) return
+    const isLate = this.#startPart() >= 2 * this.#partMs && !this.#lastPartIgnored
+    this.#lastPartIgnored = isLate
+    this.#elapsedParts = this.countElapsedParts(isLate ? this.#elapsedParts : this.#elapsedParts + 1, isLate)
+    if (this.#elapsedParts < this.partCount) return
     const timer = this.#timer
-    inALaterTurn(() => {
+    yieldToEventLoop(() => {
       if (this.#timer !== timer) return
-      this.#passed = this.look(this.#passed, false)
-      if (this.#passed < this.parts) return
+      this.#elapsedParts = this.countElapsedParts(this.#elapsedParts, false)
+      if (this.#elapsedParts < this.partCount) return
       this.stop()
-      this.expired()
+      this.onExpired()
     })
   }
 }
 
-class Timeout extends Deadline {
+class CallbackDeadline extends Deadline {
   constructor(
     ms: number,
-    protected readonly expired: () => void
+    protected readonly onExpired: () => void
   ) {
     super(ms)
   }
 }
 
 /** From now on there are so many ms until `expired` is called. */
-export function deadlineIn(ms: number, expired: () => void): Deadline {
-  const deadline = new Timeout(ms, expired)
+export function startDeadline(timeoutMs: number, onExpired: () => void): Deadline {
+  const deadline = new CallbackDeadline(timeoutMs, onExpired)
   deadline.start()
   return deadline
 }

@@ -1,26 +1,27 @@
 // Describes values in a few words, for error texts.
-import { cut, printable } from './printable.js'
-import { classWith } from './realms.js'
+import { toPrintable, truncate } from './printable.js'
+import { constructorOf } from './realms.js'
 
 /** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
-const TEXT = 24
+const MAX_STRING_CHARACTERS = 24
 
 export const NAME = 64
 
-export const cutName = (name: string): string => printable(name, NAME)
+export const truncateName = (name: string): string => toPrintable(name, NAME)
 
 /** A text between quotes. */
-export const quote = (text: string, most = NAME): string => printable(JSON.stringify(cut(text, most)))
+export const quote = (text: string, maxCharacters = NAME): string =>
+  toPrintable(JSON.stringify(truncate(text, maxCharacters)))
 
 /** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return quote(value, TEXT)
+      return quote(value, MAX_STRING_CHARACTERS)
     case 'symbol':
-      return cutName(String(value))
+      return truncateName(String(value))
     case 'bigint':
-      return `${cut(String(value), TEXT)}n`
+      return `${truncate(String(value), MAX_STRING_CHARACTERS)}n`
     case 'function':
       return 'ƒ'
     case 'object':
@@ -32,21 +33,21 @@ export function describe(value: unknown): string {
 
 function describeObject(object: object): string {
   const name = className(object)
-  return name ? `${cutName(name)} {…}` : '{…}'
+  return name ? `${truncateName(name)} {…}` : '{…}'
 }
 
 /** Names of classes, by their prototypes. */
-const classNames = new WeakMap<object, string>()
+const classNameCache = new WeakMap<object, string>()
 
 /** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
 export function className(object: object): string {
   const prototype = Object.getPrototypeOf(object)
   if (prototype === Object.prototype || prototype === null) return ''
-  let name = classNames.get(prototype)
+  let name = classNameCache.get(prototype)
   if (name === undefined) {
-    const type = classWith(prototype)
+    const type = constructorOf(prototype)
     name = typeof type === 'function' ? functionName(type) : ''
-    classNames.set(prototype, name)
+    classNameCache.set(prototype, name)
   }
   return name
 }
@@ -58,7 +59,7 @@ export function functionName(fn: object): string {
 }
 
 /** As `String`, and never throws: a peer may have had a say in what fails. */
-export function textOf(value: unknown): string {
+export function safeString(value: unknown): string {
   try {
     return String(value)
   } catch {

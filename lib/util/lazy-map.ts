@@ -3,13 +3,13 @@
 // has grown old, the collector takes what was in any later one for old as well, until it next looks at all there is.
 
 /** After so many were deleted, and as many as are left, they are moved to a Map that no table points to. */
-const RENEWED_AFTER = 32
+const REBUILD_AFTER_DELETIONS = 32
 /** To move more than that would take long: a map with more in it is one as V8 makes it. */
-const MOST_MOVED = 1000
+const MAX_REBUILD_ENTRIES = 1000
 
-export class SparseMap<K, V> {
+export class LazyMap<K, V> {
   #map: Map<K, V> | undefined
-  #deleted = 0
+  #deletions = 0
 
   get size(): number {
     return this.#map?.size ?? 0
@@ -31,9 +31,9 @@ export class SparseMap<K, V> {
   delete(key: K): boolean {
     if (!this.#map?.delete(key)) return false
     const { size } = this.#map
-    if (++this.#deleted > RENEWED_AFTER + size && size <= MOST_MOVED) {
+    if (++this.#deletions > REBUILD_AFTER_DELETIONS + size && size <= MAX_REBUILD_ENTRIES) {
       this.#map = size > 0 ? new Map(this.#map) : undefined
-      this.#deleted = 0
+      this.#deletions = 0
     }
     return true
   }
@@ -45,6 +45,6 @@ export class SparseMap<K, V> {
 
   clear(): void {
     this.#map = undefined
-    this.#deleted = 0
+    this.#deletions = 0
   }
 }

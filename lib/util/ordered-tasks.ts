@@ -1,69 +1,69 @@
 // What is to be done in the order of its numbers, and comes in any: a heap, as a peer decides on the order.
 
-import { inALaterTurn } from './scheduler.js'
-import { Slice } from './time-slice.js'
+import { yieldToEventLoop } from './scheduler.js'
+import { TimeSlice } from './time-slice.js'
 
-interface Turn {
-  readonly id: number
-  readonly act: () => void
+interface Task {
+  readonly order: number
+  readonly run: () => void
 }
 
-export class Turns {
+export class OrderedTasks {
   /** Each is no later than those at twice its place, and one and two beyond. */
-  readonly #heap: Turn[] = []
-  readonly #slice = new Slice()
-  #underWay = false
+  readonly #heap: Task[] = []
+  readonly #timeSlice = new TimeSlice()
+  #isRunning = false
   /** Whether the rest is done in a later turn of the event loop. */
-  behind = false
+  deferred = false
 
-  add(id: number, act: () => void): void {
+  add(order: number, run: () => void): void {
     const heap = this.#heap
-    let at = heap.length
-    for (let above = (at - 1) >> 1; at > 0 && heap[above]!.id > id; above = (at - 1) >> 1) {
-      heap[at] = heap[above]!
-      at = above
+    let index = heap.length
+    for (let parent = (index - 1) >> 1; index > 0 && heap[parent]!.order > order; parent = (index - 1) >> 1) {
+      heap[index] = heap[parent]!
+      index = parent
     }
-    heap[at] = { id, act }
+    heap[index] = { order: order, run: run }
   }
 
   /** Takes out what is to be done first. */
-  next(): (() => void) | undefined {
+  takeFirst(): (() => void) | undefined {
     const heap = this.#heap
     const [first] = heap
     const last = heap.pop()
-    if (last === undefined || first === last) return first?.act
-    let at = 0
+    if (last === undefined || first === last) return first?.run
+    let index = 0
     for (;;) {
-      let below = 2 * at + 1
-      if (below + 1 < heap.length && heap[below + 1]!.id < heap[below]!.id) below++
-      if (below >= heap.length || heap[below]!.id > last.id) break
-      heap[at] = heap[below]!
-      at = below
+      let child = 2 * index + 1
+      if (child + 1 < heap.length && heap[child + 1]!.order < heap[child]!.order) child++
+      if (child >= heap.length || heap[child]!.order > last.order) break
+      heap[index] = heap[child]!
+      index = child
     }
-    heap[at] = last
-    return first!.act
+    heap[index] = last
+    return first!.run
   }
 
   /** Does all there is, and what comes meanwhile: in a loop, however much one thing leads to the next. */
-  take(): void {
-    if (this.#underWay) return
-    this.#underWay = true
-    this.#goOn()
+  runAll(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    this.#runSlice()
   }
 
-  #goOn(): void {
-    this.behind = false
-    this.#slice.goOn()
-    while (this.#slice.lasts) {
-      const act = this.next()
-      if (!act) {
-        this.#underWay = false
+  #runSlice(): void {
+    this.deferred = false
+    this.#timeSlice.restart()
+    while (this.#timeSlice.hasTimeLeft) {
+      const run = this.takeFirst()
+      if (!run) {
+        this.#isRunning = false
         return
       }
-      act()
+      run()
     }
-    this.behind = true
-    inALaterTurn(() => this.#goOn())
+    this.deferred = true
+    yieldToEventLoop(() => this.#runSlice())
   }
 
   clear(): void {

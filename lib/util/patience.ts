@@ -2,53 +2,53 @@
 import { Deadline } from './deadline.js'
 
 /** What is known of a peer that reads, or does not. */
-export interface Unread {
+export interface ReadProgress {
   /** Whether too much is left unread. */
-  readonly unread: boolean
+  readonly isBacklogged: boolean
   /** The frames it has acknowledged. */
-  readonly counted: number
+  readonly peerAck: number
   /** Falls as what it is sent leaves. */
-  readonly outgoing: number
+  readonly pendingWriteBytes: number
   /** It has made no progress for that many ms. */
-  notRead(ms: number): void
+  onReadStalled(ms: number): void
 }
 
-export class Patience extends Deadline {
+export class ReadDeadline extends Deadline {
   /** What was seen at the last look. */
-  #counted = 0
-  #outgoing = 0
+  #lastPeerAck = 0
+  #lastOutgoingBytes = 0
 
   constructor(
     /** How long a peer may go without progress, in ms. */
     ms: number,
-    private readonly peer: Unread
+    private readonly peer: ReadProgress
   ) {
     super(ms)
   }
 
   /** Too much is left unread; it may have been before. */
   override start(): void {
-    if (this.running) return
-    this.#see()
+    if (this.isRunning) return
+    this.#checkProgress()
     super.start()
   }
 
   /** @returns whether there was progress */
-  #see(): boolean {
-    const { counted, outgoing } = this.peer
-    const progress = counted > this.#counted || outgoing < this.#outgoing
-    this.#counted = counted
-    this.#outgoing = outgoing
-    return progress
+  #checkProgress(): boolean {
+    const { peerAck, pendingWriteBytes } = this.peer
+    const hasProgress = peerAck > this.#lastPeerAck || pendingWriteBytes < this.#lastOutgoingBytes
+    this.#lastPeerAck = peerAck
+    this.#lastOutgoingBytes = pendingWriteBytes
+    return hasProgress
   }
 
-  protected override look(passed: number): number {
-    if (this.peer.unread && !this.#see()) return passed
-    if (!this.peer.unread) this.stop()
+  protected override countElapsedParts(elapsedParts: number): number {
+    if (this.peer.isBacklogged && !this.#checkProgress()) return elapsedParts
+    if (!this.peer.isBacklogged) this.stop()
     return 0
   }
 
-  protected expired(): void {
-    this.peer.notRead(this.ms)
+  protected onExpired(): void {
+    this.peer.onReadStalled(this.timeoutMs)
   }
 }

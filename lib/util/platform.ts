@@ -3,11 +3,11 @@
 import web from 'node:stream/web'
 import util from 'node:util'
 
-const own: Partial<typeof globalThis> = globalThis
+const realmGlobal: Partial<typeof globalThis> = globalThis
 
 export const {
   ReadableStream = web.ReadableStream as typeof globalThis.ReadableStream,
   TextDecoder = util.TextDecoder as typeof globalThis.TextDecoder,
   TextEncoder = util.TextEncoder as typeof globalThis.TextEncoder,
   WritableStream = web.WritableStream as typeof globalThis.WritableStream
-} = own
+} = realmGlobal

@@ -2,24 +2,24 @@
 // shift.
 
 /** Places at the front that are empty before the rest moves up. */
-const LEAST_EMPTY = 64
+const MIN_EMPTY_SLOTS = 64
 
 export class Queue<T> {
   #entries: (T | undefined)[] = []
   /** Places at the front that are empty. */
-  #start = 0
+  #head = 0
 
   get size(): number {
-    return this.#entries.length - this.#start
+    return this.#entries.length - this.#head
   }
 
   get first(): T | undefined {
-    return this.#entries[this.#start]
+    return this.#entries[this.#head]
   }
 
   /** The entry after so many others; there is one. */
   at(index: number): T {
-    return this.#entries[this.#start + index]!
+    return this.#entries[this.#head + index]!
   }
 
   push(entry: T): void {
@@ -29,17 +29,17 @@ export class Queue<T> {
   shift(): T | undefined {
     const { first } = this
     if (this.size === 0) return undefined
-    this.#entries[this.#start++] = undefined
-    if (this.#start === this.#entries.length) this.clear()
-    else if (this.#start >= LEAST_EMPTY && 2 * this.#start >= this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#start)
-      this.#start = 0
+    this.#entries[this.#head++] = undefined
+    if (this.#head === this.#entries.length) this.clear()
+    else if (this.#head >= MIN_EMPTY_SLOTS && 2 * this.#head >= this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head)
+      this.#head = 0
     }
     return first
   }
 
   clear(): void {
     this.#entries = []
-    this.#start = 0
+    this.#head = 0
   }
 }

@@ -3,28 +3,28 @@
 import { clock } from './clock.js'
 
 /** What lets through so many in a second; undefined where there may be any number. */
-export const rateOf = (perSecond: number): Rate | undefined =>
-  perSecond === Number.POSITIVE_INFINITY ? undefined : new Rate(perSecond)
+export const createRateLimiter = (perSecond: number): RateLimiter | undefined =>
+  perSecond === Number.POSITIVE_INFINITY ? undefined : new RateLimiter(perSecond)
 
 /** Lets through so many in a second on the long run, and no more than `burst` at once. */
-export class Rate {
-  #allowance: number
-  #since = clock.now()
+export class RateLimiter {
+  #tokens: number
+  #refillMs = clock.now()
 
   constructor(
     private readonly perSecond: number,
     private readonly burst = perSecond
   ) {
-    this.#allowance = burst
+    this.#tokens = burst
   }
 
   /** Whether so many more may happen now; they are counted then. */
-  allows(count = 1): boolean {
+  tryAcquire(count = 1): boolean {
     const now = clock.now()
-    this.#allowance = Math.min(this.burst, this.#allowance + ((now - this.#since) * this.perSecond) / 1000)
-    this.#since = now
-    if (this.#allowance < count) return false
-    this.#allowance -= count
+    this.#tokens = Math.min(this.burst, this.#tokens + ((now - this.#refillMs) * this.perSecond) / 1000)
+    this.#refillMs = now
+    if (this.#tokens < count) return false
+    this.#tokens -= count
     return true
   }
 }

@@ -2,7 +2,7 @@
 // `Map` of their own, which `instanceof` here knows nothing of.
 
 /** Classes that are written in JavaScript in some runtimes and in jsdom: a tag on the prototype tells their name. */
-const TAGGED = new Set([
+const TAGGED_CLASSES = new Set([
   'URL',
   'AbortSignal',
   'DOMException',
@@ -13,44 +13,50 @@ const TAGGED = new Set([
   'Document',
   'WorkerGlobalScope'
 ])
-const NATIVE = /\{\s*\[native code\]\s*\}$/
+const NATIVE_SOURCE = /\{\s*\[native code\]\s*\}$/
 
-const names = new WeakMap<object, string>()
+const builtInNames = new WeakMap<object, string>()
 
 /** The name of the built-in class with this prototype, of any realm; empty for a class of a program's own. */
-export function builtInWith(prototype: object): string {
-  let name = names.get(prototype)
-  if (name === undefined) names.set(prototype, (name = find(prototype)))
+export function builtInClassName(prototype: object): string {
+  let name = builtInNames.get(prototype)
+  if (name === undefined) builtInNames.set(prototype, (name = findBuiltInClassName(prototype)))
   return name
 }
 
-function find(prototype: object): string {
-  const type = classWith(prototype)
+function findBuiltInClassName(prototype: object): string {
+  const type = constructorOf(prototype)
   if (typeof type !== 'function' || type.prototype !== prototype) return ''
-  const name = own(type, 'name')
+  const name = ownValue(type, 'name')
   if (typeof name !== 'string') return ''
-  if (NATIVE.test(Function.prototype.toString.call(type))) return name
-  const isThis = TAGGED.has(name) && own(prototype, Symbol.toStringTag) === name
-  return isThis || (globalThis as Record<string, unknown>)[name] === type ? name : ''
+  if (NATIVE_SOURCE.test(Function.prototype.toString.call(type))) return name
+  const isTagged = TAGGED_CLASSES.has(name) && ownValue(prototype, Symbol.toStringTag) === name
+  return isTagged || (globalThis as Record<string, unknown>)[name] === type ? name : ''
 }
 
-const own = (object: object, key: PropertyKey): unknown => Object.getOwnPropertyDescriptor(object, key)?.value
+const ownValue = (object: object, key: PropertyKey): unknown =>
+  Object.getOwnPropertyDescriptor(object, key)?.value
 
 /**
  * What a prototype says its class is, read without running a getter of the user's. In a realm that is locked down a
  * getter and a setter may stand there for good, so that what inherits them can be assigned a `constructor` of its own.
  */
-export function classWith(prototype: object): unknown {
-  const said = Object.getOwnPropertyDescriptor(prototype, 'constructor')
-  return said?.set && !said.configurable ? said.get?.call(prototype) : said?.value
+export function constructorOf(prototype: object): unknown {
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, 'constructor')
+  return descriptor?.set && !descriptor.configurable ? descriptor.get?.call(prototype) : descriptor?.value
 }
 
 /** The prototypes of an object, the nearest first. */
-export function* prototypesOf(object: object): Generator<object> {
-  for (let at = Object.getPrototypeOf(object); at !== null; at = Object.getPrototypeOf(at)) yield at
+export function* prototypeChain(object: object): Generator<object> {
+  for (
+    let prototype = Object.getPrototypeOf(object);
+    prototype !== null;
+    prototype = Object.getPrototypeOf(prototype)
+  )
+    yield prototype
 }
 
-interface BuiltIns {
+interface BuiltInClasses {
   AbortSignal: AbortSignal
   ArrayBuffer: ArrayBuffer
   Date: Date
@@ -62,11 +68,14 @@ interface BuiltIns {
 }
 
 /** `instanceof` for a built-in class of any realm. */
-export function isA<N extends keyof BuiltIns>(name: N, value: unknown): value is BuiltIns[N] {
+export function isInstanceOf<N extends keyof BuiltInClasses>(
+  name: N,
+  value: unknown
+): value is BuiltInClasses[N] {
   if (typeof value !== 'object' || value === null) return false
-  for (const prototype of prototypesOf(value)) if (builtInWith(prototype) === name) return true
+  for (const prototype of prototypeChain(value)) if (builtInClassName(prototype) === name) return true
   return false
 }
 
 /** Whether it is the global object of a realm. */
-export const isGlobal = (object: object): boolean => own(object, 'globalThis') === object
+export const isGlobalObject = (object: object): boolean => ownValue(object, 'globalThis') === object

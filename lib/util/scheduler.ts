@@ -1,23 +1,24 @@
 // When something is run: in a microtask, when those are done, or when whatever else waits has had its turn.
 import { clock, nextTick, setImmediate } from './clock.js'
 
-const resolved = Promise.resolve()
+const resolvedPromise = Promise.resolve()
 
-export const inMicrotask = (run: () => void): void => void resolved.then(run)
+export const runInMicrotask = (run: () => void): void => void resolvedPromise.then(run)
 
 /** Whether `nextTick` is known to run what it is given: a test may have replaced it before this was loaded. */
-let ticks = false
+let nextTickRuns = false
 nextTick?.(() => {
-  ticks = true
+  nextTickRuns = true
 })
 /* c8 ignore next: the second is for browsers. */
-const untilKnown: (run: () => void) => void = setImmediate ?? inMicrotask
+const runFallback: (run: () => void) => void = setImmediate ?? runInMicrotask
 
 /** Runs when all promises have come to what they can come to now. */
-export const afterMicrotasks = (run: () => void): void => void (ticks ? nextTick! : untilKnown)(run)
+export const runAfterMicrotasks = (run: () => void): void =>
+  void (nextTickRuns ? nextTick! : runFallback)(run)
 
 /* c8 ignore start: for browsers, whose timers wait for 4 ms, and in the background for a second or a minute. */
-function byMessage(run: () => void): void {
+function viaMessageChannel(run: () => void): void {
   if (typeof MessageChannel !== 'function') return void clock.setTimeout(run)
   const { port1, port2 } = new MessageChannel()
   port1.addEventListener('message', () => {
@@ -30,8 +31,8 @@ function byMessage(run: () => void): void {
 /* c8 ignore stop */
 
 /** What a socket brings comes just before an immediate: the second one comes after it. */
-const byImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
+const viaImmediates = (run: () => void): void => void setImmediate(() => setImmediate(run))
 
 /** Runs when whatever else waits has had a turn of the event loop. */
 /* c8 ignore next: the second is for browsers. */
-export const inALaterTurn = typeof setImmediate === 'function' ? byImmediates : byMessage
+export const yieldToEventLoop = typeof setImmediate === 'function' ? viaImmediates : viaMessageChannel

@@ -1,58 +1,58 @@
 // Listeners on what is a user's: one for all that listen to an event of it, as Node warns of many.
 
-type Handle = (told: unknown) => void
+type EventHandler = (told: unknown) => void
 /** Takes a listener off. It may be called more than once. */
-export type Off = () => void
+export type Unsubscribe = () => void
 
 /** Listens at an EventTarget, or at what emits in Node's manner. */
-export function on(target: object, type: string, handle: Handle): Off {
+export function addListener(target: object, type: string, handler: EventHandler): Unsubscribe {
   if ('addEventListener' in target) {
     const events = target as EventTarget
-    events.addEventListener(type, handle)
-    return () => events.removeEventListener(type, handle)
+    events.addEventListener(type, handler)
+    return () => events.removeEventListener(type, handler)
   }
   const emitter = target as NodeJS.EventEmitter
-  emitter.on(type, handle)
-  return () => void emitter.off(type, handle)
+  emitter.on(type, handler)
+  return () => void emitter.off(type, handler)
 }
 
 /** By what they listen to, and the event. */
-const listening = new WeakMap<object, Map<string, Shared>>()
+const sharedListeners = new WeakMap<object, Map<string, SharedListener>>()
 
 /** As `on`, with a listener that it shares with others. A handler must not throw. */
-export function share(target: object, type: string, handle: Handle): Off {
-  const events = listening.get(target) ?? new Map<string, Shared>()
-  listening.set(target, events)
-  const listener = events.get(type) ?? new Shared(target, type, () => events.delete(type))
+export function addSharedListener(target: object, type: string, handler: EventHandler): Unsubscribe {
+  const events = sharedListeners.get(target) ?? new Map<string, SharedListener>()
+  sharedListeners.set(target, events)
+  const listener = events.get(type) ?? new SharedListener(target, type, () => events.delete(type))
   events.set(type, listener)
-  return listener.add(handle)
+  return listener.add(handler)
 }
 
-class Shared {
-  readonly #handles = new Set<Handle>()
-  readonly #off: Off
+class SharedListener {
+  readonly #handlers = new Set<EventHandler>()
+  readonly #unsubscribe: Unsubscribe
 
   constructor(
     target: object,
     type: string,
-    private readonly forget: () => void
+    private readonly onEmpty: () => void
   ) {
-    this.#off = on(target, type, told => this.#tell(told))
+    this.#unsubscribe = addListener(target, type, told => this.#dispatch(told))
   }
 
-  add(handle: Handle): Off {
+  add(handler: EventHandler): Unsubscribe {
     // One of its own, as the same may be there twice.
-    const one: Handle = told => handle(told)
-    this.#handles.add(one)
+    const wrapper: EventHandler = told => handler(told)
+    this.#handlers.add(wrapper)
     return () => {
-      if (!this.#handles.delete(one) || this.#handles.size > 0) return
-      this.forget()
-      this.#off()
+      if (!this.#handlers.delete(wrapper) || this.#handlers.size > 0) return
+      this.onEmpty()
+      this.#unsubscribe()
     }
   }
 
   /** Tells those that listened when it happened, and listen still. */
-  #tell(told: unknown): void {
-    for (const one of [...this.#handles]) if (this.#handles.has(one)) one(told)
+  #dispatch(event: unknown): void {
+    for (const handler of [...this.#handlers]) if (this.#handlers.has(handler)) handler(event)
   }
 }

@@ -3,7 +3,7 @@
 import { clock } from './clock.js'
 
 /** In ms. With the longest that a single message takes, it is no more than 50 ms. */
-const SLICE = 10
+const SLICE_MS = 10
 /** What a message is taken for, or a reply of 4 KiB, where a value that is not plain JSON is 1. */
 const MESSAGE = 16
 /** The clock is looked at after so much. */
@@ -11,34 +11,34 @@ const LOOK_AFTER = 16 * MESSAGE
 /** So much is a slice by itself. */
 const MUCH = 64 * MESSAGE
 /** In a frame that is larger, in bytes, a single message may take long: there the clock is looked at after each. */
-const LARGE = 64 << 10
+const LARGE_FRAME_BYTES = 64 << 10
 
-export class Slice {
+export class TimeSlice {
   /** When it is over; undefined until the clock is looked at. */
-  #end: number | undefined
+  #endMs: number | undefined
   /** What was done since the clock was looked at. */
   #done = 0
   #weight = LOOK_AFTER
 
   /** It begins before a frame of that size, in bytes, is read: that takes a part of it. */
-  begin(frame: number): void {
-    this.#end = frame > LARGE ? clock.now() + SLICE : undefined
+  start(frameBytes: number): void {
+    this.#endMs = frameBytes > LARGE_FRAME_BYTES ? clock.now() + SLICE_MS : undefined
     this.#done = 0
   }
 
   /** It begins in a later turn: something is done in it, however late it is by then. */
-  goOn(): void {
-    this.#end = clock.now() + SLICE
+  restart(): void {
+    this.#endMs = clock.now() + SLICE_MS
     this.#done = -LOOK_AFTER
   }
 
   /** From now on it goes to messages of a frame of that size: with small ones the clock is looked at seldom. */
-  take(frame: number): void {
-    this.#weight = frame > LARGE ? LOOK_AFTER : MESSAGE
+  startFrame(frameBytes: number): void {
+    this.#weight = frameBytes > LARGE_FRAME_BYTES ? LOOK_AFTER : MESSAGE
   }
 
   /** So many bytes of a reply were made in it. */
-  count(bytes: number): void {
+  countReply(bytes: number): void {
     this.#done += (bytes >> 12) * MESSAGE
   }
 
@@ -48,13 +48,13 @@ export class Slice {
   }
 
   /** Whether there is time for one more message. */
-  get lasts(): boolean {
+  get hasTimeLeft(): boolean {
     this.#done += this.#weight
     if (this.#done < LOOK_AFTER) return true
     const much = this.#done > MUCH
     this.#done = 0
     const now = clock.now()
-    this.#end ??= much ? now : now + SLICE
-    return now < this.#end
+    this.#endMs ??= much ? now : now + SLICE_MS
+    return now < this.#endMs
   }
 }

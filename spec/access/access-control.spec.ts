@@ -2,10 +2,10 @@
 
 import { transformSync } from 'esbuild'
 import t, { type Test } from 'tap'
-import { NO_EXPOSURE } from '../../lib/access/access-control.js'
-import { type ReportingSession, startCall } from '../../lib/access/call-context.js'
+import { DEFAULT_EXPOSURE } from '../../lib/access/access-control.js'
+import { type ReportingSession, runInCall } from '../../lib/access/call-context.js'
 import { operate } from '../../lib/access/operations.js'
-import { rootMaker } from '../../lib/access/service.js'
+import { rootFactoryOf } from '../../lib/access/service.js'
 import {
   type CommonOptions,
   callSession,
@@ -20,7 +20,7 @@ import {
   serve
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { assertClean, implOf, overMemory, rejection, until } from '../support/helpers.js'
+import { assertClean, implOf, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: who means harm does not keep to types
 type Untyped = any
@@ -60,7 +60,7 @@ function bothWays(
 }
 
 const fails = async (t: Test, code: string, promise: PromiseLike<unknown>, what: string) => {
-  const error = await rejection(promise)
+  const error = await rejectionOf(promise)
   t.equal(error.code, code, `${what}: ${error.message}`)
 }
 const refused = (t: Test, promise: PromiseLike<unknown>, what: string) =>
@@ -83,7 +83,7 @@ async function unreachable(t: Test, ref: Untyped, name: PropertyKey, where: stri
     'has past it': has(member, 'a'),
     'delete past it': remove(member, 'a')
   }
-  const errors = await Promise.all(Object.values(ways).map(rejection))
+  const errors = await Promise.all(Object.values(ways).map(rejectionOf))
   const codes = Object.fromEntries(Object.keys(ways).map((way, i) => [way, errors[i]!.code]))
   const none = Object.fromEntries(Object.keys(ways).map(way => [way, 'not-exposed']))
   t.same(codes, none, `${where} has no ${String(name)}`)
@@ -403,7 +403,7 @@ t.test('by name: @exposed', async t => {
       t.equal(await root.more(), 'more')
       await set(root, 'both', 'set')
       t.equal(await root.both, 'set')
-      const error = await rejection(set(root, 'got', 1))
+      const error = await rejectionOf(set(root, 'got', 1))
       t.equal(error.name, 'TypeError', 'a getter without a setter')
       t.match(error.message, /"got" cannot be set: it is read-only/)
       await unreachable(t, root, 'hidden', 'root')
@@ -647,7 +647,10 @@ t.test('by name: expose(object, { read, write, released })', async t => {
         await refused(t, remove(draft, name), `delete ${name}`)
       }
       const frozen = await root.frozen()
-      const [error, deletion] = [await rejection(set(frozen, 'a', 2)), await rejection(remove(frozen, 'a'))]
+      const [error, deletion] = [
+        await rejectionOf(set(frozen, 'a', 2)),
+        await rejectionOf(remove(frozen, 'a'))
+      ]
       t.same([error.name, deletion.name], ['TypeError', 'TypeError'])
       t.match(error.message, /"a" cannot be set: it is read-only/)
       t.match(deletion.message, /"a" cannot be deleted/)
@@ -687,17 +690,17 @@ t.test('by name: expose(object, { read, write, released })', async t => {
     }
     await overMemory(t, service, async pair => {
       await use(pair)
-      await until(() => released === 1)
+      await waitUntil(() => released === 1)
     })
     t.equal(released, 1)
     await overMemory(t, service, async pair => {
       await use(pair)
-      await until(() => released === 2)
+      await waitUntil(() => released === 2)
     })
     const other = pair(service)
     t.equal(await (await (other.root as Untyped).get()).a, 1)
     await other.close()
-    await until(() => released === 3)
+    await waitUntil(() => released === 3)
   })
 
   await t.test('what cannot be exposed', async t => {
@@ -930,7 +933,7 @@ t.test('a root is a reference wherever it is met', async t => {
       }
       const items = await all(await root.items())
       t.same([items[0] === root, (items[1] as unknown[])[0] === root], [true, true], 'items')
-      const error = await rejection(root.fails())
+      const error = await rejectionOf(root.fails())
       t.match(error, { fine: 1, cause: undefined, errors: undefined, omitted: ['cause', 'errors', 'field'] })
       t.match((await root.gone()).reason, { name: 'AbortError' }, 'the reason of a signal')
       const again = await root.me()
@@ -1118,7 +1121,7 @@ t.test('plain data reached through something allowed', async t => {
             set(get(root, kind), name, 1),
             remove(get(root, kind), name),
             at(root, kind, name, 'deeper')
-          ].map(rejection)
+          ].map(rejectionOf)
         )
         t.same(new Set(errors.map(({ code }) => code)), new Set(['not-exposed']), kind)
         for (const { message } of errors) t.match(message, means)
@@ -1249,8 +1252,8 @@ t.test('allowSetAttrs and allowDeleteAttrs', async t => {
       await unreachable(t, root, name, 'root')
     await refused(t, set(root.data, 'new', 1), 'plain data has the members it has')
     await refused(t, set(root.list, 5, 1), 'and so has an array')
-    t.equal((await rejection(set(root, 'computed', 1))).name, 'TypeError')
-    t.match((await rejection(remove(root.list, 'length'))).message, /"length" cannot be deleted/)
+    t.equal((await rejectionOf(set(root, 'computed', 1))).name, 'TypeError')
+    t.match((await rejectionOf(remove(root.list, 'length'))).message, /"length" cannot be deleted/)
     await set(root, 'b', () => 'a function')
     t.equal(await root.b(), 'a function', 'which is forwarded')
     await set(root, 'b', 0)
@@ -1279,22 +1282,22 @@ t.test('allowSetAttrs and allowDeleteAttrs', async t => {
 
 t.test('what may be read and not written is refused with the option that allows it', t =>
   overMemory(t, { a: () => 1, exposed_b: 2 }, async ({ root }) => {
-    t.match(await rejection(set(root, 'b', 5)), {
+    t.match(await rejectionOf(set(root, 'b', 5)), {
       code: 'not-exposed',
       message:
         'Netref.set(root.b, 5): "b" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["b"] })'
     })
-    t.match(await rejection(remove(root, 'a')), {
+    t.match(await rejectionOf(remove(root, 'a')), {
       code: 'not-exposed',
       message:
         'Netref.delete(root.a): "a" may not be deleted: its home allows it by allowDeleteAttrs, or by expose(…, { write: ["a"] })'
     })
-    t.match((await rejection(set(root, 'none', 5))).message, /"none" is not exposed, or does not exist/)
+    t.match((await rejectionOf(set(root, 'none', 5))).message, /"none" is not exposed, or does not exist/)
   })
 )
 
 t.test('a name with the prefix is to be named without, whether there is such a member or not', async t => {
-  const refusalOf = async (root: Untyped, name: string) => (await rejection(root[name](1))).message
+  const refusalOf = async (root: Untyped, name: string) => (await rejectionOf(root[name](1))).message
   class Adder extends Service {
     exposed_add = () => 1
     rpc_add = () => 1
@@ -1374,7 +1377,7 @@ t.test('getters and proxies', async t => {
       t.same(await readBy(() => set(root, 'value', 1)), [])
       for (const use of [() => root.secret, () => root.secret(), () => has(root, 'secret')])
         t.same(await readBy(use), [], 'what is refused is not read')
-      t.match(await rejection(root.thrower), { name: 'RangeError', message: 'from the getter' })
+      t.match(await rejectionOf(root.thrower), { name: 'RangeError', message: 'from the getter' })
     }
   )
 })
@@ -1420,14 +1423,14 @@ t.test('refused and missing are the same', async t => {
         for (const operation of operations) {
           const texts = await Promise.all(
             [...names, 'missing'].map(async name => {
-              const { code, message, name: type, ...rest } = await rejection(operation(name))
+              const { code, message, name: type, ...rest } = await rejectionOf(operation(name))
               return JSON.stringify([code, message.replaceAll(name, '…'), type, rest])
             })
           )
           t.equal(new Set(texts).size, 1, texts[0])
         }
       }
-      const { name, message } = await rejection(root.files.open('x'))
+      const { name, message } = await rejectionOf(root.files.open('x'))
       t.equal(name, 'ExposureError')
       t.match(message, /^root\.files\.open\("x"\): "files" is not exposed, or does not exist: /)
     }
@@ -1552,27 +1555,30 @@ t.test('calling and constructing', async t => {
       }))
         await fails(t, 'not-callable', promise, `construct of ${what}`)
       t.match(
-        (await rejection(new root.asyncGenerator(5))).message,
+        (await rejectionOf(new root.asyncGenerator(5))).message,
         /^new root\.asyncGenerator\(5\): "asyncGenerator" is not a class$/,
         'no engine’s complaint, which quotes the source'
       )
-      t.equal((await rejection(root.Point(1))).name, 'TypeError', 'a class called without new')
-      t.match(await rejection(root.failing()), { name: 'RangeError', message: 'from the handler' })
-      t.match(await rejection(new root.Failing()), { name: 'RangeError', message: 'from the constructor' })
-      t.match((await rejection(root.thing())).message, /^root\.thing\(\): "thing" is not a function$/)
-      t.match((await rejection(new root.thing(1))).message, /^new root\.thing\(1\): "thing" is not a class$/)
-      t.match((await rejection(root.returnThis()())).message, /: it is not a function$/)
+      t.equal((await rejectionOf(root.Point(1))).name, 'TypeError', 'a class called without new')
+      t.match(await rejectionOf(root.failing()), { name: 'RangeError', message: 'from the handler' })
+      t.match(await rejectionOf(new root.Failing()), { name: 'RangeError', message: 'from the constructor' })
+      t.match((await rejectionOf(root.thing())).message, /^root\.thing\(\): "thing" is not a function$/)
+      t.match(
+        (await rejectionOf(new root.thing(1))).message,
+        /^new root\.thing\(1\): "thing" is not a class$/
+      )
+      t.match((await rejectionOf(root.returnThis()())).message, /: it is not a function$/)
     }
   )
 
   await t.test('the target itself can be called, constructed and listed, nothing else', async t => {
     for (const op of [Op.get, Op.set, Op.has, Op.delete]) {
-      t.throws(() => operate(op, { a: 1 }, [], undefined, NO_EXPOSURE), {
+      t.throws(() => operate(op, { a: 1 }, [], undefined, DEFAULT_EXPOSURE), {
         code: 'not-exposed',
         message: 'it takes the name of a member'
       })
     }
-    t.same(operate(Op.keys, { a: 1 }, [], undefined, NO_EXPOSURE), { value: ['a'] })
+    t.same(operate(Op.keys, { a: 1 }, [], undefined, DEFAULT_EXPOSURE), { value: ['a'] })
   })
 })
 
@@ -1738,7 +1744,7 @@ t.test('services', async t => {
       [async () => Promise.reject(new Error('unhandled')), /at once, not Promise/]
     ]
     for (const [service, message] of bad) {
-      t.throws(() => rootMaker(service as object)({} as Session), { name: 'TypeError', message })
+      t.throws(() => rootFactoryOf(service as object)({} as Session), { name: 'TypeError', message })
       const told: unknown[] = []
       const joined = pair(service as object, { serving: { onError: error => told.push(error) } })
       await fails(t, 'service-failed', (joined.root as Untyped).x, 'every call')
@@ -1818,18 +1824,18 @@ t.test('callSession()', async t => {
     const by = (session: ReportingSession) => {
       const carrier = {
         session,
-        get weak() {
+        get weakRef() {
           return new WeakRef(carrier)
         },
         signalOf: (id: number) => AbortSignal.abort(id),
-        isOver: () => true
+        isSettled: () => true
       }
       return carrier
     }
-    startCall(by(a!), 1, () => {
+    runInCall(by(a!), 1, () => {
       t.equal(callSession(), a)
       t.throws(() =>
-        startCall(by(b!), 2, () => {
+        runInCall(by(b!), 2, () => {
           t.equal(callSession(), b)
           throw new Error('from the handler')
         })
@@ -1882,7 +1888,7 @@ t.test('answers', async t => {
       await Promise.all(last)
       t.same(order, ['a', 'ab', 'ac', 'abd', 'ace', 'af', 'abg', 'abgh'])
       const failed = root.fails() as unknown as typeof a
-      t.match(await Promise.all([failed.now('x'), failed.later('x').now('y').path()].map(rejection)), [
+      t.match(await Promise.all([failed.now('x'), failed.later('x').now('y').path()].map(rejectionOf)), [
         { name: 'RangeError', message: 'from the handler' },
         { name: 'RangeError' }
       ])
@@ -1971,7 +1977,7 @@ t.test('answers', async t => {
         await fails(t, 'unsendable', root.later(), 'a later result')
         await fails(t, 'unsendable', root.throws('symbol'), 'what is thrown')
         await fails(t, 'unsendable', root.throws('getter'), 'what is thrown')
-        t.match(await rejection(root.throws('hostile')), { name: 'Symbol(s)', message: 'e' })
+        t.match(await rejectionOf(root.throws('hostile')), { name: 'Symbol(s)', message: 'e' })
         await fails(t, 'limit', root.throws('large'), 'what is thrown')
         await fails(t, 'limit', root.large(), 'a result')
         await fails(t, 'limit', root.both(), 'a result with a reference, which is taken back')
@@ -1980,7 +1986,7 @@ t.test('answers', async t => {
         await fails(t, 'unreadable', root.take(new Odd()), 'an argument')
         await fails(t, 'unreadable', root.self().take(new Odd()), 'an argument of a call on an answer')
         for (const name of ['getter', 'thenable', 'promise'])
-          t.match(await rejection(get(root, name)()), { name: 'RangeError' }, name)
+          t.match(await rejectionOf(get(root, name)()), { name: 'RangeError' }, name)
         t.equal(await root.take(1), 'taken', 'and the session goes on')
       },
       { limits: { jsonBytes: 5000 } }
@@ -1999,7 +2005,7 @@ t.test('answers', async t => {
     await joined.close()
     finish(1)
     fail(new Error('unhandled'))
-    for (const call of calls) t.equal((await rejection(call)).code, 'closed')
+    for (const call of calls) t.equal((await rejectionOf(call)).code, 'closed')
     await assertClean(t, joined.session, joined.served)
   })
 })
@@ -2041,7 +2047,7 @@ t.test('keys, describe and obtain ask only for what may be told, and stop at the
         Netref.obtain((await root.map()) as never),
         Netref.obtain((await root.sparse()) as never)
       ]) {
-        t.match(await rejection(asked as Promise<unknown>), { code: 'limit', message: /it has more than/ })
+        t.match(await rejectionOf(asked as Promise<unknown>), { code: 'limit', message: /it has more than/ })
       }
     },
     { serving: { allowPublicAttrs: true, limits: { values: 100 } } }

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parametersOf } from '../../lib/access/parameters.js'
+import { parameterNamesOf } from '../../lib/access/parameters.js'
 import { type Description, type ExposureOptions, expose, exposed, Netref, Service } from '../../lib/index.js'
-import { assertClean, overMemory, overSocket, rejection } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, overMemory, overSocket, rejectionOf } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
-const { describe, keys, has, get }: Loose = Netref
+const { describe, keys, has, get }: Untyped = Netref
 
 class Calculator extends Service {
   static override help = { subtract: 'Takes the second from the first' }
@@ -75,7 +75,7 @@ t.test('what a peer may use is told: kind, parameters, help; and nothing else', 
 )
 
 t.test('an override has the help of what it overrides, and parameters of its own', t =>
-  overMemory(t, Scientific, async ({ root }: Loose) => {
+  overMemory(t, Scientific, async ({ root }: Untyped) => {
     const described: Description[] = await describe(root)
     t.match(
       described.find(({ name }) => name === 'add'),
@@ -86,7 +86,7 @@ t.test('an override has the help of what it overrides, and parameters of its own
 
 t.test('what answers to a name and has no such property is told of as an accessor', async t => {
   const answering = new Proxy({}, { ownKeys: () => ['ghost'], has: (_, name) => name === 'ghost' })
-  await overMemory(t, { open: () => expose(answering) }, async ({ root }: Loose) => {
+  await overMemory(t, { open: () => expose(answering) }, async ({ root }: Untyped) => {
     t.same(await describe(await root.open()), [{ name: 'ghost', kind: 'accessor' }])
   })
 })
@@ -116,7 +116,7 @@ t.test('objects, functions, pending results and copies', async t => {
     t.same((await describe(held)).at(-1), { name: 'far', kind: 'function' }, 'a netref says only what it is')
     await root.keep(expose({ x: 1 }))
     t.same((await describe(held)).at(-1), { name: 'far', kind: 'object' })
-    t.same(await describe((held as Loose).far), [{ name: 'x', kind: 'value' }], 'asked of its home')
+    t.same(await describe((held as Untyped).far), [{ name: 'x', kind: 'value' }], 'asked of its home')
     t.same(await describe(await root.room).catch((error: Error) => error), [], 'of a function: its members')
     const copy = root.copy()
     t.same(await describe(copy), [
@@ -125,11 +125,11 @@ t.test('objects, functions, pending results and copies', async t => {
     ])
     await copy
     t.equal((await describe(copy)).length, 2, 'also of a copy that is here')
-    t.match(await rejection(describe(root.copy().b[0])), {
+    t.match(await rejectionOf(describe(root.copy().b[0])), {
       code: 'not-exposed',
       message: /^Netref\.describe\(root\.copy\(\)\.b\[0\]\): /
     })
-    t.match(await rejection(describe({ a: 1 })), { message: /^Netref.describe: {…} is not a netref$/ })
+    t.match(await rejectionOf(describe({ a: 1 })), { message: /^Netref.describe: {…} is not a netref$/ })
     await root.keep(undefined)
     Netref.release(held)
     await assertClean(t, session, served)
@@ -141,9 +141,9 @@ t.test('describe: false: nothing is told, and what is known by name works', asyn
   await overMemory(
     t,
     Calculator,
-    async ({ root }: Loose) => {
+    async ({ root }: Untyped) => {
       for (const ask of [describe, keys])
-        t.match(await rejection(ask(root)), { code: 'not-exposed', message: /`describe: false`/ })
+        t.match(await rejectionOf(ask(root)), { code: 'not-exposed', message: /`describe: false`/ })
       t.ok(await has(root, 'add'))
       t.equal(await root.add(1, 2), 3)
     },
@@ -190,7 +190,7 @@ t.test('describe, keys, has and get agree, whatever stands where and whatever th
           t,
           expose({ box: { object } }),
           async ({ root }) => {
-            const at = (root as Loose).box.object
+            const at = (root as Untyped).box.object
             const described: Description[] = await describe(at)
             const names = described.map(({ name }) => name)
             t.same(names, await keys(at))
@@ -227,7 +227,7 @@ t.test('parameters as their author wrote them', async t => {
   }
   const computed = '(x'
   const made = (source: string) => new Function(`return (${source})`)() as () => void
-  const cases: [fn: Loose, parameters: string[] | undefined][] = [
+  const cases: [fn: Untyped, parameters: string[] | undefined][] = [
     [() => {}, []],
     [made('x => x'), ['x']],
     [made('async x => x'), ['x']],
@@ -259,8 +259,8 @@ t.test('parameters as their author wrote them', async t => {
     [Object.defineProperty((a: number) => a, 'length', { get: () => 1 }), []]
   ]
   for (const [fn, parameters] of cases) {
-    t.same(parametersOf(fn), parameters, String(fn))
-    t.same(parametersOf(fn), parameters, 'and again')
+    t.same(parameterNamesOf(fn), parameters, String(fn))
+    t.same(parameterNamesOf(fn), parameters, 'and again')
   }
 })
 
@@ -269,7 +269,7 @@ t.test('the source of a function that does not end makes no trouble', async t =>
   const parametersOfSource = (source: string) => {
     Function.prototype.toString = () => source
     try {
-      return parametersOf(() => {})
+      return parameterNamesOf(() => {})
     } finally {
       Function.prototype.toString = original
     }

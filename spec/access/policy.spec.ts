@@ -1,7 +1,7 @@
 import t from 'tap'
-import { NO_EXPOSURE } from '../../lib/access/access-control.js'
+import { DEFAULT_EXPOSURE } from '../../lib/access/access-control.js'
 import { operate } from '../../lib/access/operations.js'
-import { policed } from '../../lib/access/policy.js'
+import { withBeforeHook } from '../../lib/access/policy.js'
 import {
   connect,
   expose,
@@ -14,7 +14,7 @@ import {
   type Session
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { assertClean, implOf, overMemory, overSocket, rejection } from '../support/helpers.js'
+import { assertClean, implOf, overMemory, overSocket, rejectionOf } from '../support/helpers.js'
 
 interface User {
   readonly name: string
@@ -47,7 +47,7 @@ t.test('@exposed({ if }): for whom it is not, it does not exist', t =>
     async conn => {
       const files = conn.root
       t.same(await files.list(), ['a'])
-      const missing = await rejection(Netref.get(files, 'nothing' as never))
+      const missing = await rejectionOf(Netref.get(files, 'nothing' as never))
       for (const use of [
         files.remove('a'),
         files.secret,
@@ -56,7 +56,7 @@ t.test('@exposed({ if }): for whom it is not, it does not exist', t =>
         Netref.delete(files, 'quota'),
         Netref.get(files, 'remove')
       ]) {
-        const error = await rejection(use as PromiseLike<unknown>)
+        const error = await rejectionOf(use as PromiseLike<unknown>)
         t.equal(error.code, 'not-exposed')
         t.equal(
           error.message.replace(/^.*?: "\w+"/, ''),
@@ -85,9 +85,9 @@ t.test('@exposed({ if }): for whom it is, it is like any other; and it is asked 
   const remove = await files.remove
   t.equal(await remove('b'), 'removed b')
   ada.admin = false
-  t.match(await rejection(files.remove('c')), { code: 'not-exposed' })
+  t.match(await rejectionOf(files.remove('c')), { code: 'not-exposed' })
   t.match(
-    await rejection(remove('c')),
+    await rejectionOf(remove('c')),
     { code: 'not-exposed' },
     'a netref to the method does not get round it'
   )
@@ -95,7 +95,7 @@ t.test('@exposed({ if }): for whom it is, it is like any other; and it is asked 
   await assertClean(t, conn.session, conn.served)
   await using guest = pair<Purger>(Purger, { identity: ada })
   t.match(
-    await rejection(guest.root.purge()),
+    await rejectionOf(guest.root.purge()),
     { code: 'not-exposed' },
     'the prefix is under the rule as well'
   )
@@ -125,7 +125,7 @@ t.test('an override is under the rules of what it overrides, however it is reach
   const guest = { name: 'Bob' }
   await using conn = pair<Special>(Special, { identity: guest })
   for (const use of [conn.root.remove('a'), conn.root.secret]) {
-    t.match(await rejection(use), { code: 'not-exposed' })
+    t.match(await rejectionOf(use), { code: 'not-exposed' })
   }
   const ada: User = { name: 'Ada', admin: true }
   await using hers = pair<Special>(Special, { identity: ada })
@@ -133,12 +133,12 @@ t.test('an override is under the rules of what it overrides, however it is reach
   const [remove, purge] = [await hers.root.remove, await others.root.purge]
   t.same([await remove('a'), await hers.root.secret, await purge()], ['special a', 43, 'shared'])
   ada.admin = false
-  t.match(await rejection(remove('a')), { code: 'not-exposed' })
-  t.match(await rejection(purge()), { code: 'not-exposed' })
+  t.match(await rejectionOf(remove('a')), { code: 'not-exposed' })
+  t.match(await rejectionOf(purge()), { code: 'not-exposed' })
   await using open = pair<Open>(Open, { identity: guest })
   t.equal(await open.root.remove('a'), 'open a', 'unless it says something else itself')
   await using other = pair<{ shared(): string }>(expose({ shared, kept: 1 }, { read: ['kept'] }))
-  t.match(await rejection(other.root.shared()), { code: 'not-exposed' }, 'nothing is exposed by that')
+  t.match(await rejectionOf(other.root.shared()), { code: 'not-exposed' }, 'nothing is exposed by that')
 })
 
 t.test('an `if` that fails, or does not answer at once, lets nobody in, and is reported', async t => {
@@ -160,7 +160,7 @@ t.test('an `if` that fails, or does not answer at once, lets nobody in, and is r
     Odd,
     async ({ root }) => {
       for (const use of [root.broken(), root.late(), root.later(), root.nobody()]) {
-        t.match(await rejection(use), { code: 'not-exposed' })
+        t.match(await rejectionOf(use), { code: 'not-exposed' })
       }
       t.match(
         errors.map(({ message }) => message),
@@ -200,14 +200,14 @@ t.test('before is told of all that is asked for, with path and arguments, and ca
       await Netref.set(counter, 'count', 7)
       await Netref.has(counter, 'count')
       await Netref.keys(counter)
-      await rejection(Netref.delete(counter, 'count'))
-      await rejection(
+      await rejectionOf(Netref.delete(counter, 'count'))
+      await rejectionOf(
         (peer as unknown as { nothing(...args: unknown[]): Promise<void> }).nothing(1, 'two', [3], {})
       )
       const increment = await counter.increment
       await increment(1)
       Netref.release(increment)
-      t.match(await rejection((peer as unknown as { secret: { key: Promise<void> } }).secret.key), {
+      t.match(await rejectionOf((peer as unknown as { secret: { key: Promise<void> } }).secret.key), {
         name: 'RangeError',
         message: 'root.secret.key is not for you'
       })
@@ -249,9 +249,9 @@ t.test('that before answers with a promise is told once of each server', async t
       t,
       { save(_: number) {} },
       async ({ root }, server) => {
-        t.equal(String(await rejection(root.save(1))), error)
+        t.equal(String(await rejectionOf(root.save(1))), error)
         await using other = connect<{ save(x: number): void }>(server.url)
-        t.equal(String(await rejection(other.root.save(1))), error)
+        t.equal(String(await rejectionOf(other.root.save(1))), error)
       },
       { server: options }
     )
@@ -269,7 +269,7 @@ t.test('what before cannot decide at once is refused, and a client may have one 
     t,
     service,
     async ({ root }) => {
-      t.match(await rejection(root.save(1)), {
+      t.match(await rejectionOf(root.save(1)), {
         name: 'TypeError',
         message: 'root.save(1): `before` answered with a promise, and has to decide at once'
       })
@@ -297,15 +297,19 @@ t.test('what before cannot decide at once is refused, and a client may have one 
     }
   )
   let name = ''
-  const asked = policed(() => ({ value: 1 }), implOf({} as Session), {
-    ...NO_EXPOSURE,
+  const asked = withBeforeHook(() => ({ value: 1 }), implOf({} as Session), {
+    ...DEFAULT_EXPOSURE,
     before(call) {
       name = String(call)
     }
   })
   asked(Op.get, hostile, ['a'], undefined, {} as never)
   t.equal(name, '{…}.a')
-  t.equal(policed(operate, implOf({} as Session), NO_EXPOSURE), operate, 'without it nothing is in the way')
+  t.equal(
+    withBeforeHook(operate, implOf({} as Session), DEFAULT_EXPOSURE),
+    operate,
+    'without it nothing is in the way'
+  )
 })
 
 t.test('before is told of what is asked of iterators and streams, and can refuse', async t => {
@@ -348,12 +352,12 @@ t.test('before is told of what is asked of iterators and streams, and can refuse
         /^call .*\.pipe\(.+\)$/
       ])
       refused = 'iterate'
-      t.match(await rejection(read()), { name: 'RangeError', message: 'not for you' })
+      t.match(await rejectionOf(read()), { name: 'RangeError', message: 'not for you' })
       refused = 'next'
-      t.match(await rejection((await root.numbers()).next('first')), { name: 'RangeError' })
+      t.match(await rejectionOf((await root.numbers()).next('first')), { name: 'RangeError' })
       refused = 'pipe'
       const other = (await root.sink()).getWriter()
-      t.match(await rejection(other.write('x').then(() => other.close())), { name: 'RangeError' })
+      t.match(await rejectionOf(other.write('x').then(() => other.close())), { name: 'RangeError' })
     },
     { serving: { before } }
   )

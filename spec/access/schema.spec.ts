@@ -11,8 +11,8 @@ import {
   type StandardResult,
   type StandardSchema
 } from '../../lib/index.js'
-import { overMemory, overSocket, rejection } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { overMemory, overSocket, rejectionOf } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 type Listener = (line: string) => void
 interface User {
@@ -70,7 +70,7 @@ for (const Checked of [Zod, Valibot, Arktype]) {
       await root.tell('hi', line => heard.push(line))
       t.same(heard, ['hi'])
 
-      const wrong = await rejection(root.pad('2' as never, 'ab'))
+      const wrong = await rejectionOf(root.pad('2' as never, 'ab'))
       t.ok(wrong instanceof ArgumentsError)
       t.ok(wrong instanceof TypeError)
       t.match(wrong, { name: 'ArgumentsError', code: 'invalid-arguments' })
@@ -81,17 +81,17 @@ for (const Checked of [Zod, Valibot, Arktype]) {
       )
       t.match((wrong as unknown as ArgumentsError).issues[0]!.message, /number/)
 
-      const deep = await rejection(root.save({ name: 'Ada', tags: ['x', 7] } as never))
+      const deep = await rejectionOf(root.save({ name: 'Ada', tags: ['x', 7] } as never))
       t.same(
         (deep as unknown as ArgumentsError).issues.map(({ path }) => path),
         [[0, 'tags', 1]]
       )
       t.match(deep.message, /^save\(\{…\}\): args\[0\]\.tags\[1\]: /)
 
-      t.match(await rejection((root.pad as unknown as (n: number) => Promise<string>)(2)), {
+      t.match(await rejectionOf((root.pad as unknown as (n: number) => Promise<string>)(2)), {
         code: 'invalid-arguments'
       })
-      t.match(await rejection(root.tell('hi', 'no function' as never)), {
+      t.match(await rejectionOf(root.tell('hi', 'no function' as never)), {
         code: 'invalid-arguments',
         issues: [{ path: [1] }]
       })
@@ -120,7 +120,7 @@ t.test('the method is not run, and is given what the schema makes of its argumen
   }
   await using conn = pair<Forms>(Forms)
   await conn.root.prefixed(1)
-  await rejection(conn.root.prefixed('1' as never))
+  await rejectionOf(conn.root.prefixed('1' as never))
   t.same(ran.splice(0), [1])
   const { root } = conn as unknown as {
     root: Netref<Record<'submit' | 'strip', (...args: unknown[]) => void>>
@@ -129,8 +129,8 @@ t.test('the method is not run, and is given what the schema makes of its argumen
   await root.submit(8)
   await root.strip({ a: 1, b: 2 })
   t.same(ran.splice(0), [7, 'x', 8, 'none', { a: 1 }])
-  await rejection(root.submit('no number', 'x'))
-  await rejection(root.strip({ a: '1' }))
+  await rejectionOf(root.submit('no number', 'x'))
+  await rejectionOf(root.strip({ a: '1' }))
   t.same(ran, [])
 })
 
@@ -147,10 +147,10 @@ t.test('a netref to the method, an override, and a chain on it are checked as we
   }
   await overMemory(t, Derived, async ({ root }) => {
     t.equal(await root.double(1), 3)
-    t.match(await rejection(root.double('1' as never)), { code: 'invalid-arguments' })
+    t.match(await rejectionOf(root.double('1' as never)), { code: 'invalid-arguments' })
     using double = await root.double
     t.equal(await double(2), 5)
-    t.match(await rejection(double('1' as never)), {
+    t.match(await rejectionOf(double('1' as never)), {
       code: 'invalid-arguments',
       message: /^it\("1"\): args\[0\]: /
     })
@@ -189,7 +189,7 @@ t.test('a schema that answers with a promise rejects the call, naming it', async
       verify: root.verify('x'),
       fail: root.fail('x')
     })) {
-      const error = await rejection(call)
+      const error = await rejectionOf(call)
       t.match(error, { name: 'TypeError' })
       t.match(error.message, new RegExp(`^${name}\\("x"\\): its schema answers with a promise`))
     }
@@ -220,19 +220,19 @@ t.test('whatever a schema says, the call is answered', async t => {
     faulty() {}
   }
   await overMemory(t, Odd, async ({ root }) => {
-    t.match(await rejection(root.text()), {
+    t.match(await rejectionOf(root.text()), {
       name: 'TypeError',
       message: /^text\(\): its schema makes no list/
     })
-    t.match(await rejection(root.whole()), { message: 'whole(): args: all wrong', issues: [{ path: [] }] })
-    t.match(await rejection(root.path()), {
+    t.match(await rejectionOf(root.whole()), { message: 'whole(): args: all wrong', issues: [{ path: [] }] })
+    t.match(await rejectionOf(root.path()), {
       message: 'path(): args[0]["Symbol(odd)"]: odd',
       issues: [{ path: [0, 'Symbol(odd)'] }]
     })
-    const error = (await rejection(root.many())) as unknown as ArgumentsError
+    const error = (await rejectionOf(root.many())) as unknown as ArgumentsError
     t.equal(error.issues.length, 20)
     t.ok(error.message.length < 2000)
-    t.match(await rejection(root.faulty()), { name: 'RangeError', message: 'a fault in the schema' })
+    t.match(await rejectionOf(root.faulty()), { name: 'RangeError', message: 'a fault in the schema' })
   })
 })
 
@@ -260,7 +260,7 @@ t.test('a schema, or anything but a member, where it cannot stand', async t => {
   t.throws(
     () =>
       class {
-        @(exposed(schema) as Loose) get size() {
+        @(exposed(schema) as Untyped) get size() {
           return 1
         }
       },
@@ -269,7 +269,7 @@ t.test('a schema, or anything but a member, where it cannot stand', async t => {
   t.throws(
     () =>
       class {
-        @(exposed({ if: () => true }) as Loose) size = 1
+        @(exposed({ if: () => true }) as Untyped) size = 1
       },
     /@exposed size: it goes on public methods/
   )

@@ -455,9 +455,13 @@ interface Took {
 /** What a session takes for the last of some frames. */
 async function read(frames: readonly Bytes[]): Promise<Took> {
   const [ours, its] = MemoryTransport.pair()
-  ours.start({ opened() {}, received() {}, closed() {} })
+  ours.start({ onOpen() {}, onFrame() {}, onClose() {} })
   const settings = settingsOf({ onError() {} })
-  const session = new SessionImpl(its, { ...settings, initiates: false, makeRoot: () => new Home() }).start()
+  const session = new SessionImpl(its, {
+    ...settings,
+    isInitiator: false,
+    createRoot: () => new Home()
+  }).start()
   await undefined
   for (const frame of [HELLO, ...frames.slice(0, -1)]) {
     ours.send(frame)
@@ -470,7 +474,7 @@ async function read(frames: readonly Bytes[]): Promise<Took> {
   const { link } = session
   // The last turns are for what comes of promises, and of a session that has ended.
   for (let last = 3; last > 0; last--) {
-    if (link.acted < link.receiver.frames && link.state !== 'closed') last = 3
+    if (link.processedFrames < link.receiver.receivedFrames && link.state !== 'closed') last = 3
     turns.push(await cost(() => {}))
   }
   await session.close()

@@ -72,15 +72,19 @@ class Peer {
     const [ours, its] = MemoryTransport.pair()
     this.#ours = ours
     ours.start({
-      opened() {},
-      received: frame => {
-        if (!parseFrame(frame, DEFAULT_LIMITS).alone) this.#received++
+      onOpen() {},
+      onFrame: frame => {
+        if (!parseFrame(frame, DEFAULT_LIMITS).isAckOnly) this.#received++
       },
-      closed: ({ message }) => {
+      onClose: ({ message }) => {
         throw new Error(`a session that was asked has ended: ${message}`)
       }
     })
-    new SessionImpl(its, { ...settingsOf({ onError() {} }), initiates: false, makeRoot: () => root }).start()
+    new SessionImpl(its, {
+      ...settingsOf({ onError() {} }),
+      isInitiator: false,
+      createRoot: () => root
+    }).start()
     ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":200,"values":10000}]]]')
     if (of) ours.send(`[0,[[${Op.get},${++this.#last},0,"${of}"]]]`)
     this.#target = of ? 1 : 0

@@ -9,10 +9,10 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { run } from '../../lib/cli/cli.js'
 import { formatJSON } from '../../lib/cli/json.js'
-import { nearest, parsePath } from '../../lib/cli/path.js'
+import { nearestNames, parsePath } from '../../lib/cli/path.js'
 import { type Server, serve } from '../../lib/index.js'
 import { Calculator } from '../support/fixtures/cli/calculator.js'
-import { assertClean, CHILD_ENV, until } from '../support/helpers.js'
+import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
 
 const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
 const FIXTURE = fileURLToPath(new URL('../support/fixtures/cli/calculator.ts', import.meta.url))
@@ -51,7 +51,7 @@ class Running {
   }
 
   says(what: RegExp): Promise<void> {
-    return until(() => what.test(this.stdout), `${what} in ${this.stdout}`)
+    return waitUntil(() => what.test(this.stdout), `${what} in ${this.stdout}`)
   }
 }
 
@@ -75,7 +75,7 @@ async function fails(t: Test, argv: string[], code: number, stderr: string | Reg
 async function withCalculator(t: Test, use: (url: string, server: Server) => Promise<void>) {
   await using server = await serve(Calculator, { port: 0 })
   await use(server.url, server)
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   await assertClean(t, ...server.sessions)
   t.match(server.metrics, { sessions: 0, exports: 0, imports: 0, pending: 0 })
 }
@@ -230,7 +230,7 @@ t.test('call: what fails is said on stderr, and by the exit code', t =>
     )
 
     const never = new Running(call('never'))
-    await until(() => server.sessions.size === 1 && [...server.sessions][0]!.stats.callsIn > 0)
+    await waitUntil(() => server.sessions.size === 1 && [...server.sessions][0]!.stats.callsIn > 0)
     never.interrupt()
     t.same([await never.ended, never.stderr], [130, ''])
 
@@ -357,7 +357,10 @@ t.test('repl: a person at a terminal, with Tab and a history', t =>
         running.stdin.write(key)
         await new Promise(setImmediate) // what comes in one piece is taken for pasted
       }
-      await until(() => shows.test(stripVTControlCharacters(running.stdout)), `${shows} in ${running.stdout}`)
+      await waitUntil(
+        () => shows.test(stripVTControlCharacters(running.stdout)),
+        `${shows} in ${running.stdout}`
+      )
     }
     const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '')
     await running.says(/root is what .* offers/)
@@ -371,7 +374,7 @@ t.test('repl: a person at a terminal, with Tab and a history', t =>
     await types('held.na\t\x15', /held\.name/)
     await types('nowhere.na\t\x15', /nowhere\.na/)
     await types('parseI\t\x15', /parseInt/)
-    await until(() => read(history).includes('await root.add(1, 2)'))
+    await waitUntil(() => read(history).includes('await root.add(1, 2)'))
     running.stdin.write('.exit\r')
     t.equal(await running.ended, 0)
 
@@ -384,7 +387,7 @@ t.test('repl: a person at a terminal, with Tab and a history', t =>
       await again.says(/> /)
       again.stdin.write('1 + 1\r')
       await again.says(/1 \+ 1\s+.*2/)
-      if (file) await until(() => read(file).includes('1 + 1'))
+      if (file) await waitUntil(() => read(file).includes('1 + 1'))
       again.stdin.write('.exit\r')
       t.equal(await again.ended, 0)
     }
@@ -439,7 +442,7 @@ t.test('serve --watch: a service that changes', async t => {
     env: CHILD_ENV as Record<string, string>
   })
   const version = async (version: number, servers: number) => {
-    await until(() => running.stdout.match(/listening at/g)?.length === servers, running.stdout)
+    await waitUntil(() => running.stdout.match(/listening at/g)?.length === servers, running.stdout)
     const url = running.stdout.match(/ws:\S+/g)!.at(-1)!
     await prints(t, ['call', url, 'version'], `${version}\n`)
   }
@@ -495,10 +498,10 @@ t.test('paths', async t => {
 })
 
 t.test('the nearest names', async t => {
-  t.same(nearest('lien_counter', ['line_counter', 'text_file']), ['line_counter'])
-  t.same(nearest('ADD', ['add', 'and', 'odd', 'ada']), ['add', 'and', 'odd'])
-  t.same(nearest('li', ['lines', 'list', 'x']), ['list', 'lines'])
-  t.same(nearest('x', ['lines']), [])
+  t.same(nearestNames('lien_counter', ['line_counter', 'text_file']), ['line_counter'])
+  t.same(nearestNames('ADD', ['add', 'and', 'odd', 'ada']), ['add', 'and', 'odd'])
+  t.same(nearestNames('li', ['lines', 'list', 'x']), ['list', 'lines'])
+  t.same(nearestNames('x', ['lines']), [])
 })
 
 t.test('values as JSON', async t => {

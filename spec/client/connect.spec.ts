@@ -7,8 +7,8 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, expose, type Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
-import { setClock } from '../support/clock.js'
-import { overSocket, rejection, until } from '../support/helpers.js'
+import { useFakeClock } from '../support/clock.js'
+import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Calculator extends Service {
   exposed_add(a: number, b: number) {
@@ -39,14 +39,14 @@ t.test('a server listens at loopback, tells its url, and counts its sessions', a
   t.equal(begun.length, 1)
   t.equal(server.sessions.size, 2)
   await conn.close()
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   const closed = new Promise<void>(resolve => server.on('closed', resolve))
   await Promise.all([server.close(), server.close(), closed])
   t.match(await second.closed, {
     code: 'server-closed',
     message: /^ws:.* ended the session: the server is going away$/
   })
-  t.match(await rejection(second.root.add(1, 1)), { code: 'server-closed' })
+  t.match(await rejectionOf(second.root.add(1, 1)), { code: 'server-closed' })
   t.equal(server.sessions.size, 0)
 })
 
@@ -66,13 +66,13 @@ t.test('where it listens: any address, a path, and what the url says of it', asy
 t.test('a port in use is one readable error', async t => {
   await using server = await serve(Calculator, { port: 0 })
   const port = Number(new URL(server.url).port)
-  const error = await rejection(serve(Calculator, { port }))
+  const error = await rejectionOf(serve(Calculator, { port }))
   t.equal(
     error.message,
     `cannot listen at 127.0.0.1:${port}: the port is in use: choose another, or 0 for any free one`
   )
   t.match(error, { name: 'NetrefError', code: 'EADDRINUSE', cause: { code: 'EADDRINUSE' } })
-  const nowhere = await rejection(serve(Calculator, { port: 0, host: '203.0.113.1' }))
+  const nowhere = await rejectionOf(serve(Calculator, { port: 0, host: '203.0.113.1' }))
   t.match(nowhere, { code: 'EADDRNOTAVAIL', message: /^cannot listen at 203\.0\.113\.1:0: / })
   await t.rejects(
     serve(Calculator, { port: 70_000 }),
@@ -86,11 +86,11 @@ t.test('a port in use is one readable error', async t => {
 
 t.test('a server that is not there: every call rejects with the address and the cause', async t => {
   const conn = connect<Calculator>('ws://127.0.0.1:1', {})
-  const error = await rejection(conn.root.add(1, 2))
+  const error = await rejectionOf(conn.root.add(1, 2))
   t.match(error, { code: 'unreachable', cause: { code: 'ECONNREFUSED' } })
   t.match(error.message, /^root\.add\(1, 2\): .*cannot reach ws:\/\/127\.0\.0\.1:1: connect ECONNREFUSED/)
   t.match(await conn.closed, { code: 'unreachable' })
-  t.match(await rejection(conn.ping()), { code: 'unreachable' })
+  t.match(await rejectionOf(conn.ping()), { code: 'unreachable' })
   await conn.close()
   const addresses = [
     { address: '127.0.0.1', family: 4 },
@@ -173,7 +173,7 @@ t.test('closing sends what was called; also when the socket was not open yet', a
   late.root.note('second').catch(() => {})
   late.root.note('third').catch(() => {})
   await late.close()
-  await until(() => heard.length === 4)
+  await waitUntil(() => heard.length === 4)
   t.same(heard, ['early', 'first', 'second', 'third'])
   const idle = connect(server.url)
   await idle.close()
@@ -202,10 +202,10 @@ t.test('where nothing is resumed, a socket that breaks ends the session and ever
   conn.on('closed', reason => told.push(reason))
   off()
   const pending = conn.root.never()
-  t.match(await rejection((session!.root as Netref<{ x(): void }>).x()), { code: 'not-exposed' })
+  t.match(await rejectionOf((session!.root as Netref<{ x(): void }>).x()), { code: 'not-exposed' })
   await conn.ping()
   socket.destroy()
-  t.match(await rejection(pending), {
+  t.match(await rejectionOf(pending), {
     code: 'connection-lost',
     message: /^root\.never\(\): .*was lost: close code 1006/
   })
@@ -227,7 +227,7 @@ t.test('a frame too large for the server ends that session with `limit`, on both
   )
   await conn.ping()
   t.match(
-    await rejection(conn.root.echo('x'.repeat(4950))),
+    await rejectionOf(conn.root.echo('x'.repeat(4950))),
     { code: 'limit' },
     'who knows the limit refuses the call'
   )
@@ -273,7 +273,7 @@ t.test('what a server says at the end is read for what it is', async t => {
     sockets.once('connection', end)
     const conn = connect(url, { limits: { frameBytes: 1 << 20, jsonBytes: 1 << 18 } })
     t.match(await conn.closed, reason)
-    t.match(await rejection((conn.root as Netref<{ x(): void }>).x()), { code: (reason as Reason).code })
+    t.match(await rejectionOf((conn.root as Netref<{ x(): void }>).x()), { code: (reason as Reason).code })
   }
   for (const client of sockets.clients) client.terminate()
   sockets.close()
@@ -288,7 +288,7 @@ t.test('a socket that never opens is given up', async t => {
   const conn = connect<Calculator>(`ws://127.0.0.1:${(silent.address() as net.AddressInfo).port}`, {
     handshakeTimeout: 50
   })
-  const called = rejection(conn.root.add(1, 2))
+  const called = rejectionOf(conn.root.add(1, 2))
   await conn.close()
   t.match(await called, { code: 'closed' })
   silent.close()
@@ -303,7 +303,7 @@ t.test('errors of a server of the user are told, and the server has no url until
   t.throws(() => server.url, { code: 'not-listening' })
   await using other = await serve(Calculator, { port: 0 })
   web.listen(Number(new URL(other.url).port), '127.0.0.1')
-  await until(() => errors.length === 1 && handled.length === 1)
+  await waitUntil(() => errors.length === 1 && handled.length === 1)
   t.match(errors, [{ code: 'EADDRINUSE' }])
   await server.close()
   t.throws(() => connect(undefined as never), /"undefined" is not a ws:\/\/ or wss:\/\/ address/)
@@ -311,7 +311,7 @@ t.test('errors of a server of the user are told, and the server has no url until
 })
 
 t.test('a client that never closes its end is cut off', { timeout: 10_000 }, async t => {
-  setClock(t, ['setInterval'])
+  useFakeClock(t, ['setInterval'])
   const server = await serve(Calculator, { port: 0 })
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
   const key = Buffer.from('0123456789abcdef').toString('base64')
@@ -329,19 +329,19 @@ t.test('a client that never closes its end is cut off', { timeout: 10_000 }, asy
 })
 
 t.test('a client that reads slowly is not cut off before it has all that was sent', async t => {
-  setClock(t, ['setInterval'])
+  useFakeClock(t, ['setInterval'])
   const server = await serve({ text: (length: number) => 'x'.repeat(length) }, { port: 0 })
   const socket = new WebSocket(server.url)
   const heard: number[] = []
   socket.on('message', data => heard.push(String(data).length))
   await once(socket, 'open')
   socket.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":10000}]]]')
-  await until(() => heard.length === 1)
+  await waitUntil(() => heard.length === 1)
   const [session] = server.sessions
   socket.pause()
   const calls = [1, 2, 3, 4].map(id => `[1,${id},0,"text",[3500000]]`)
   socket.send(`[1,[${calls}]]`)
-  await until(() => session!.stats.callsIn === 4)
+  await waitUntil(() => session!.stats.callsIn === 4)
   const closed = session!.close()
   mock.timers.tick(2000)
   socket.resume()
@@ -367,7 +367,7 @@ t.test('long reasons are cut at a character', async t => {
   const url = `ws://127.0.0.1:${(sockets.address() as net.AddressInfo).port}`
   const told = once(sockets, 'connection').then(([socket]) => once(socket as WebSocket, 'close'))
   const long = connect(url)
-  await until(() => long.stats.framesOut === 1)
+  await waitUntil(() => long.stats.framesOut === 1)
   long.session.end({ code: 'internal', message: 'é'.repeat(100) })
   const [code, text] = (await told) as [number, Buffer]
   t.equal(code, 1011)

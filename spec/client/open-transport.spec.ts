@@ -1,7 +1,7 @@
 // What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in spec/outside/browser.spec.ts.
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { over } from '../../lib/client/connect.js'
+import { connectOverEndpoint } from '../../lib/client/connect.js'
 import { open } from '../../lib/client/open-transport.browser.js'
 import { type ConnectOptions, serve } from '../../lib/index.js'
 import { listen } from '../../lib/server/listen.browser.js'
@@ -11,7 +11,7 @@ import { settingsOf } from '../../lib/session/options.js'
 const service = { add: (a: number, b: number) => a + b }
 const settings = { ...settingsOf({}), heartbeat: 0 }
 const connect = (to: Parameters<typeof open>[0], options: ConnectOptions = {}) =>
-  over<typeof service>(made => open(to, options, made), options)
+  connectOverEndpoint<typeof service>(made => open(to, options, made), options)
 
 t.test('an address: by the WebSocket of the page, and none of the options of Node', async t => {
   Object.assign(globalThis, { WebSocket })

@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, Service, serve } from '../../lib/index.js'
-import { Chaos } from '../support/chaos.js'
-import { Door } from '../support/door.js'
-import { assertClean, implOf, rejection, until } from '../support/helpers.js'
+import { ChaosProxy } from '../support/chaos.js'
+import { GatedProxy } from '../support/door.js'
+import { assertClean, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Clock extends Service {
   static paid = 0
@@ -53,12 +53,12 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
     [window, 'online'],
     [document, 'visibilitychange']
   ] as const) {
-    const chaos = await Chaos.before(server.url, 1)
+    const chaos = await ChaosProxy.inFrontOf(server.url, 1)
     const reconnect = { delay: 1_000_000, maxDelay: 1_000_000 }
     const conn = connect<Clock>(chaos.url, { reconnect, heartbeat: 0 })
     t.equal(await conn.root.now(), 'now')
     chaos.cutAll()
-    await until(() => conn.state === 'interrupted')
+    await waitUntil(() => conn.state === 'interrupted')
     document.visibilityState = 'hidden'
     document.dispatchEvent(new Event('visibilitychange'))
     document.visibilityState = 'visible'
@@ -76,14 +76,14 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
 
 t.test('a server that answers a token with something else is none of ours', async t => {
   const server = await serve(Clock, { port: 0 })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const port = Number(new URL(chaos.url).port)
   const conn = connect<Clock>(chaos.url, { reconnect: { delay: 1, maxDelay: 5 } })
   await conn.ping()
   await chaos.close()
   const other = new WebSocketServer({ port, host: '127.0.0.1' })
   other.on('connection', socket => socket.on('message', () => socket.send('[0,[]]')))
-  t.match(await rejection(conn.root.now()), {
+  t.match(await rejectionOf(conn.root.now()), {
     code: 'protocol',
     message: /it received no answer to its token/
   })
@@ -95,7 +95,7 @@ t.test('a server that answers a token with something else is none of ours', asyn
 
 t.test('a try that is not answered is left for the next', async t => {
   const server = await serve(Clock, { port: 0 })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const port = Number(new URL(chaos.url).port)
   const conn = connect<Clock>(chaos.url, { heartbeat: 40, reconnect: { delay: 1, maxDelay: 5 } })
   await conn.ping()
@@ -103,7 +103,7 @@ t.test('a try that is not answered is left for the next', async t => {
   let tries = 0
   const silent = new WebSocketServer({ port, host: '127.0.0.1' })
   silent.on('connection', () => tries++)
-  await until(() => tries >= 3)
+  await waitUntil(() => tries >= 3)
   t.equal(conn.state, 'interrupted')
   await conn.close()
   silent.close()
@@ -113,14 +113,14 @@ t.test('a try that is not answered is left for the next', async t => {
 
 t.test('close() while a late first connection is under way: what was not sent is not sent later', async t => {
   const server = await serve(Clock, { port: 0 })
-  const door = await Door.before(server.url)
-  door.is = 'shut'
+  const door = await GatedProxy.inFrontOf(server.url)
+  door.mode = 'shut'
   const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
-  const pay = rejection(conn.root.pay())
-  await until(() => door.knocks > 0)
-  door.is = 'held'
-  await until(() => door.waiting.length > 0)
-  const [socket] = door.waiting
+  const pay = rejectionOf(conn.root.pay())
+  await waitUntil(() => door.connectionCount > 0)
+  door.mode = 'held'
+  await waitUntil(() => door.heldSockets.length > 0)
+  const [socket] = door.heldSockets
   await conn.close()
   t.match(await pay, { code: 'closed', mayHaveRun: false })
   const gone = once(socket!, 'close')
@@ -135,23 +135,23 @@ t.test('close() while a late first connection is under way: what was not sent is
 t.test('close() before the first connection is open: what was called is sent, and may have run', async t => {
   const server = await serve(Clock, { port: 0 })
   const conn = connect<Clock>(server.url)
-  const pay = rejection(conn.root.pay())
+  const pay = rejectionOf(conn.root.pay())
   await conn.close()
   t.match(await pay, { code: 'closed', mayHaveRun: true })
-  await until(() => Clock.paid === 1 && server.sessions.size === 0)
+  await waitUntil(() => Clock.paid === 1 && server.sessions.size === 0)
   await assertClean(t, conn.session)
   await server.close()
 })
 
 t.test('a first connection that came late is one like any other: nothing looks for it any more', async t => {
   const server = await serve(Clock, { port: 0 })
-  const door = await Door.before(server.url)
-  door.is = 'shut'
+  const door = await GatedProxy.inFrontOf(server.url)
+  door.mode = 'shut'
   const search = new AbortController()
   const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true, signal: search.signal } })
   const now = conn.root.now()
-  await until(() => door.knocks > 0)
-  door.open()
+  await waitUntil(() => door.connectionCount > 0)
+  door.forwardAll()
   t.equal(await now, 'now')
   search.abort()
   t.equal(conn.state, 'open', 'there is no search to be ended')
@@ -170,17 +170,17 @@ for (const cut of ['cut at the 101', 'cut at the answer'] as const) {
         port: 0,
         authenticate: request => (token ? request.token() : 'nobody')
       })
-      const door = await Door.before(server.url)
-      door.is = cut
+      const door = await GatedProxy.inFrontOf(server.url)
+      door.mode = cut
       const told: string[] = []
       const conn = connect<Clock>(door.url, { token, reconnect: { ...SOON, initial: true } })
       conn.on('interrupted', () => told.push('interrupted'))
       conn.on('resumed', () => told.push('resumed'))
       const calls = [conn.root.pay(), conn.root.size('x'.repeat(100_000))]
-      await until(() => door.knocks > 3)
+      await waitUntil(() => door.connectionCount > 3)
       t.equal(Clock.paid, 0)
       const late = conn.root.pay()
-      door.open()
+      door.forwardAll()
       t.same(await Promise.all([...calls, late]), [1, 100_000, 2])
       t.equal(Clock.paid, 2)
       t.same(told, [])
@@ -200,11 +200,11 @@ for (const cut of ['cut at the 101', 'cut at the answer'] as const) {
 t.test('without `initial` the first call leaves with the hello, and rejects where it is cut', async t => {
   Clock.paid = 0
   const server = await serve(Clock, { port: 0 })
-  const door = await Door.before(server.url)
-  door.is = 'cut at the answer'
+  const door = await GatedProxy.inFrontOf(server.url)
+  door.mode = 'cut at the answer'
   const conn = connect<Clock>(door.url, { reconnect: SOON })
-  t.match(await rejection(conn.root.pay()), { code: 'connection-lost', mayHaveRun: true })
-  t.same([Clock.paid, door.knocks], [1, 1])
+  t.match(await rejectionOf(conn.root.pay()), { code: 'connection-lost', mayHaveRun: true })
+  t.same([Clock.paid, door.connectionCount], [1, 1])
   await assertClean(t, conn.session)
   await conn.close()
   await door.close()
@@ -216,18 +216,18 @@ t.test(
   async t => {
     Clock.paid = 0
     const server = await serve(Clock, { port: 0 })
-    const door = await Door.before(server.url)
+    const door = await GatedProxy.inFrontOf(server.url)
     const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
-    const pay = rejection(conn.root.pay())
-    await until(() => conn.state === 'open')
+    const pay = rejectionOf(conn.root.pay())
+    await waitUntil(() => conn.state === 'open')
     await conn.close()
     t.match(await pay, { code: 'closed', mayHaveRun: true })
-    await until(() => Clock.paid === 1)
-    door.is = 'cut at the answer'
+    await waitUntil(() => Clock.paid === 1)
+    door.mode = 'cut at the answer'
     const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
-    const unpaid = rejection(next.root.pay())
-    await until(() => next.state === 'open')
-    await until(() => next.state === 'connecting')
+    const unpaid = rejectionOf(next.root.pay())
+    await waitUntil(() => next.state === 'open')
+    await waitUntil(() => next.state === 'connecting')
     await next.close()
     t.match(await unpaid, { code: 'closed', mayHaveRun: false })
     const idle = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
@@ -243,17 +243,17 @@ t.test(
 t.test('a renewed session that is cut before the hello is looked for again: a call runs once', async t => {
   Clock.paid = 0
   const server = await serve(Clock, { port: 0, resumeWindow: 0 })
-  const door = await Door.before(server.url)
+  const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Clock>(door.url, { renew: true, reconnect: SOON })
   t.equal(await conn.root.pay(), 1)
-  door.is = 'cut at the answer'
+  door.mode = 'cut at the answer'
   const { session } = conn
   door.cut()
-  await until(() => conn.session !== session)
+  await waitUntil(() => conn.session !== session)
   const renewed = conn.session
   const pay = conn.root.pay()
-  await until(() => door.knocks > 3)
-  door.open()
+  await waitUntil(() => door.connectionCount > 3)
+  door.forwardAll()
   t.equal(await pay, 2)
   t.equal(conn.session, renewed)
   await assertClean(t, conn.session, ...server.sessions)
@@ -264,11 +264,11 @@ t.test('a renewed session that is cut before the hello is looked for again: a ca
 
 t.test('who is met with silence gives up when nobody would know the session any more', async t => {
   const server = await serve(Clock, { port: 0, resumeWindow: 100, heartbeat: 50 })
-  const door = await Door.before(server.url)
+  const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Clock>(door.url, { reconnect: SOON, heartbeat: 50 })
   await conn.ping()
-  const call = rejection(conn.root.later())
-  door.is = 'held'
+  const call = rejectionOf(conn.root.later())
+  door.mode = 'held'
   door.cut()
   t.match(await call, { code: 'connection-lost', message: /no answer came within 50 ms/ })
   await assertClean(t, conn.session)
@@ -284,7 +284,7 @@ t.test(
     const first = await serve(Clock, { port: 0, limits, resumeWindow: 0 })
     const port = Number(new URL(first.url).port)
     const conn = connect<Clock>(first.url, { renew: true, reconnect: SOON })
-    const early = await rejection(conn.root.size('x'.repeat(5 << 20)))
+    const early = await rejectionOf(conn.root.size('x'.repeat(5 << 20)))
     t.match(early, {
       name: 'LimitError',
       message:
@@ -293,9 +293,9 @@ t.test(
     await conn.ping()
     const text = 'x'.repeat(5 << 20)
     const [large, given, small] = [
-      rejection(conn.root.size(text)),
-      rejection(conn.root.size(text, () => {})),
-      rejection(conn.root.size('x'))
+      rejectionOf(conn.root.size(text)),
+      rejectionOf(conn.root.size(text, () => {})),
+      rejectionOf(conn.root.size('x'))
     ]
     await first.close()
     t.match([await large, await given], [{ code: 'server-closed' }, { code: 'server-closed' }])
@@ -322,19 +322,19 @@ t.test('a server that drains waits for who is away and has not got its answer', 
   let answer = (_: string) => {}
   const asked = { exposed_ask: () => new Promise<string>(resolve => (answer = resolve)) }
   const server = await serve(asked, { port: 0 })
-  const door = await Door.before(server.url)
+  const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<typeof asked>(door.url, { reconnect: SOON })
   await conn.ping()
   const call = (conn.root as unknown as { ask(): Promise<string> }).ask()
   const [session] = server.sessions
-  await until(() => session!.stats.callsIn > 1)
-  door.is = 'shut'
+  await waitUntil(() => session!.stats.callsIn > 1)
+  door.mode = 'shut'
   door.cut()
-  await until(() => session!.state === 'interrupted')
+  await waitUntil(() => session!.state === 'interrupted')
   answer('there')
-  await until(() => implOf(session!).link.sender.waits)
+  await waitUntil(() => implOf(session!).link.sender.hasUnsent)
   const closed = server.close({ drain: 10_000 })
-  door.open()
+  door.forwardAll()
   t.equal(await call, 'there')
   await closed
   t.match(await conn.closed, { code: 'server-closed' })

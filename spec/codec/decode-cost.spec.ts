@@ -2,9 +2,9 @@
 // `npm run effort` measures. Here, where coverage is counted and others use the machine, three times as long.
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { NO_EXPOSURE } from '../../lib/access/access-control.js'
+import { DEFAULT_EXPOSURE } from '../../lib/access/access-control.js'
 import { operate } from '../../lib/access/operations.js'
-import { ALLOWANCE, costOf } from '../../lib/codec/decode-cost.js'
+import { costOf, DECODE_BUDGET } from '../../lib/codec/decode-cost.js'
 import { pair, Service } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { settingsOf } from '../../lib/session/options.js'
@@ -139,12 +139,16 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
   const [ours, its] = MemoryTransport.pair()
   const said: unknown[] = []
   ours.start({
-    opened() {},
-    received: frame => said.push(...(JSON.parse(frame as string)[1] ?? [])),
-    closed() {}
+    onOpen() {},
+    onFrame: frame => said.push(...(JSON.parse(frame as string)[1] ?? [])),
+    onClose() {}
   })
   const settings = settingsOf({ onError() {} })
-  const session = new SessionImpl(its, { ...settings, initiates: false, makeRoot: () => new Echo() }).start()
+  const session = new SessionImpl(its, {
+    ...settings,
+    isInitiator: false,
+    createRoot: () => new Echo()
+  }).start()
   await undefined
   ours.hold()
   ours.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}]]]')
@@ -152,7 +156,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
   ours.letGo(1)
   let took = timed(() => ours.letGo(1))
   const { link } = session
-  while (link.acted < link.receiver.frames && link.state !== 'closed') {
+  while (link.processedFrames < link.receiver.receivedFrames && link.state !== 'closed') {
     const before = process.cpuUsage()
     await turn()
     took = Math.max(took, since(before))
@@ -188,14 +192,14 @@ t.test('what is usual costs next to nothing, what burns costs more than a messag
     ['number', '-0'],
     ['undefined', '']
   ]
-  for (const [kind, text] of usual) t.ok(costOf(kind, text) < ALLOWANCE / 50, `${kind} ${text}`)
+  for (const [kind, text] of usual) t.ok(costOf(kind, text) < DECODE_BUDGET / 50, `${kind} ${text}`)
   const burning: [kind: string, text: string][] = [
     ['bigint', '9'.repeat(100_000)],
     ['URL', `http://xn--${'a'.repeat(100_000)}`],
     ['URL', 'http://bücher.example'],
     ['Date', ' '.repeat(50)]
   ]
-  for (const [kind, text] of burning) t.ok(costOf(kind, text) > ALLOWANCE, `${kind} ${text.slice(0, 20)}`)
+  for (const [kind, text] of burning) t.ok(costOf(kind, text) > DECODE_BUDGET, `${kind} ${text.slice(0, 20)}`)
 })
 
 /** The first so many of the numbers that V8 keeps in one place of a Map: its hash of them ends in 15 zeros. */
@@ -244,7 +248,7 @@ t.test('what is not exposed takes as long to refuse as what is missing', async t
     const began = performance.now()
     for (let i = 0; i < 100; i++) {
       try {
-        operate(Op.get, home, [name], undefined, NO_EXPOSURE, { isRoot: true, held: true })
+        operate(Op.get, home, [name], undefined, DEFAULT_EXPOSURE, { isRoot: true, byReference: true })
       } catch {}
     }
     return performance.now() - began

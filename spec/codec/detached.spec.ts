@@ -1,6 +1,6 @@
 // Bytes that are gone: what was made of them says so by its path, and not as an empty value.
 import t from 'tap'
-import { overMemory, rejection } from '../support/helpers.js'
+import { overMemory, rejectionOf } from '../support/helpers.js'
 
 const gone = (make: (buffer: ArrayBuffer) => unknown) => {
   const buffer = new ArrayBuffer(16)
@@ -21,7 +21,7 @@ t.test('a detached buffer is refused with its path; an empty one is sent', t =>
   overMemory(t, { size: (value: { of: Uint8Array }) => value.of.byteLength }, async ({ root }) => {
     for (const [kind, make] of Object.entries(KINDS)) {
       t.match(
-        await rejection(root.size({ of: gone(make) as Uint8Array })),
+        await rejectionOf(root.size({ of: gone(make) as Uint8Array })),
         {
           name: 'UnsendableError',
           message: /args\[0\]\.of is a buffer that was transferred, which cannot be sent: it is gone/

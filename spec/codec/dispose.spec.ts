@@ -2,9 +2,9 @@
 import { Duplex, Readable, Writable } from 'node:stream'
 import { createContext, runInContext } from 'node:vm'
 import t, { type Test } from 'tap'
-import { expose, Netref, type Pair, Results, registerType } from '../../lib/index.js'
-import { iterator, overMemory, rejection, until } from '../support/helpers.js'
-import { type Loose, quiet } from '../support/wire.js'
+import { expose, MemoryIdempotencyStore, Netref, type Pair, registerType } from '../../lib/index.js'
+import { iterator, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
+import { runEventLoop, type Untyped } from '../support/wire.js'
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', error => unhandled.push(error))
@@ -117,8 +117,8 @@ class Probe {
       duplex: 1
     }
     const done = () => Object.entries(all).every(([what, times]) => (this.ended[what] ?? 0) >= times)
-    await until(() => done() || this.#late()).catch(() => {})
-    await quiet()
+    await waitUntil(() => done() || this.#late()).catch(() => {})
+    await runEventLoop()
     t.same(this.ended, all, 'each is let go of, once')
     this.#heard(t)
   }
@@ -131,7 +131,7 @@ class Probe {
 
   /** Each is as it was. */
   async untouched(t: Test): Promise<void> {
-    await quiet()
+    await runEventLoop()
     t.same(this.ended, {}, 'nothing was ended')
     t.notOk(
       this.#streams.some(({ locked }) => locked),
@@ -160,7 +160,7 @@ const unsendable = Symbol('unsendable')
 /** With the limits of the client, so that results can be beyond them. */
 const OPTIONS = {
   limits: { jsonBytes: 8192, values: 100, depth: 50 },
-  serving: { limits: { exports: 100 }, onError() {}, results: new Results() }
+  serving: { limits: { exports: 100 }, onError() {}, idempotencyStore: new MemoryIdempotencyStore() }
 }
 
 let probe = new Probe()
@@ -173,7 +173,7 @@ const promised = () =>
 const make = () => probe.make()
 
 t.test('results that are not sent are let go of', async t => {
-  const run = (name: string, result: () => unknown, act: (joined: Pair<Loose>) => unknown) =>
+  const run = (name: string, result: () => unknown, act: (joined: Pair<Untyped>) => unknown) =>
     t.test(name, async t => {
       await overMemory(
         t,
@@ -186,15 +186,15 @@ t.test('results that are not sent are let go of', async t => {
         OPTIONS
       )
     })
-  const refused = ({ root }: Pair<Loose>) => rejection(root.result())
-  const oneway = ({ root }: Pair<Loose>) => Netref.oneway(root.result)()
+  const refused = ({ root }: Pair<Untyped>) => rejectionOf(root.result())
+  const oneway = ({ root }: Pair<Untyped>) => Netref.oneway(root.result)()
 
   await run('beside what cannot be sent', () => ({ ...make(), unsendable }), refused)
   await run('after it', () => ({ unsendable, ...make() }), refused)
   await run('above it', () => [make(), { deeper: [unsendable] }], refused)
   await run('by itself', () => Object.values(make()).concat(unsendable as never), refused)
   const aCycle = () => {
-    const cycle: Loose = { made: make(), unsendable }
+    const cycle: Untyped = { made: make(), unsendable }
     cycle.cycle = cycle
     return cycle
   }
@@ -246,8 +246,8 @@ t.test('results that are not sent are let go of', async t => {
   await run('of a one-way call', make, oneway)
   await run('of a one-way call, later', async () => make(), oneway)
   await run('of a one-way call, in a promise', () => ({ later: (async () => make())() }), oneway)
-  const left = (end: () => void) => async (joined: Pair<Loose>) => {
-    const failed = rejection(joined.root.result())
+  const left = (end: () => void) => async (joined: Pair<Untyped>) => {
+    const failed = rejectionOf(joined.root.result())
     await joined.ping()
     await joined.close()
     end()
@@ -278,7 +278,7 @@ t.test('results that are not sent are let go of', async t => {
     async () => ({ job: Promise.resolve({ ...make(), unsendable }) }),
     async ({ root }) => {
       const { job } = await root.result()
-      await rejection(job)
+      await rejectionOf(job)
     }
   )
   await run(
@@ -286,13 +286,13 @@ t.test('results that are not sent are let go of', async t => {
     () => ({ job: Promise.resolve({ ...make(), LONG }) }),
     async ({ root }) => {
       const { job } = await root.result()
-      await rejection(job)
+      await rejectionOf(job)
     }
   )
-  const readAll = async ({ root }: Pair<Loose>) => {
+  const readAll = async ({ root }: Pair<Untyped>) => {
     for await (const _ of root.result());
   }
-  const unread = (joined: Pair<Loose>) => rejection(readAll(joined))
+  const unread = (joined: Pair<Untyped>) => rejectionOf(readAll(joined))
   async function* items(item: () => unknown) {
     yield item()
   }
@@ -310,9 +310,9 @@ t.test('results that are not sent are let go of', async t => {
   await run('returned by a generator', () => returns(() => ({ ...make(), unsendable })), unread)
   const chunks = () => new ReadableStream({ start: stream => stream.enqueue({ ...make(), unsendable }) })
   await run('in a chunk of a stream', chunks, unread)
-  const late = (item: () => unknown) => async (joined: Pair<Loose>) => {
+  const late = (item: () => unknown) => async (joined: Pair<Untyped>) => {
     const iterator = await joined.root.result()
-    const failed = rejection(iterator[Symbol.asyncIterator]().next())
+    const failed = rejectionOf(iterator[Symbol.asyncIterator]().next())
     await joined.ping()
     Netref.release(iterator)
     await joined.ping()
@@ -334,7 +334,8 @@ t.test('results that are not sent are let go of', async t => {
     late(make)
   )
   await run('returned too late', () => returns(promised), late(make))
-  const keyed = ({ root }: Pair<Loose>) => rejection(Netref.with(root.result, { key: 'a key' })())
+  const keyed = ({ root }: Pair<Untyped>) =>
+    rejectionOf(Netref.with(root.result, { idempotencyKey: 'a key' })())
   await run('of a call with a key', () => ({ ...make(), unsendable }), keyed)
 })
 
@@ -344,7 +345,7 @@ t.test('what the peer holds goes on, whatever else of it is not sent', async t =
   })()
   const service = { numbers: () => numbers, echo: (value: unknown) => value }
   await overMemory(t, service, async joined => {
-    const root = joined.root as Loose
+    const root = joined.root as Untyped
     const iterator = await root.numbers()
     await Netref.oneway(root.numbers)()
     await joined.ping()
@@ -377,7 +378,7 @@ t.test('arguments that are not sent stay with their owner', async t => {
     copy: () => ({ n: 1 }),
     sink: () => new WritableStream()
   })
-  const run = (name: string, act: (root: Loose, joined: Pair<Loose>) => unknown) =>
+  const run = (name: string, act: (root: Untyped, joined: Pair<Untyped>) => unknown) =>
     t.test(name, async t => {
       await overMemory(
         t,
@@ -391,37 +392,39 @@ t.test('arguments that are not sent stay with their owner', async t => {
         { serving: { limits: OPTIONS.limits, allowSetAttrs: true, allowPublicAttrs: true } }
       )
     })
-  await run('beside what cannot be sent', root => rejection(root.take({ ...make(), unsendable })))
-  await run('after it', root => rejection(root.take(unsendable, make())))
-  await run('too long', root => rejection(root.take(make(), LONG)))
-  await run('of a one-way call', root => rejection(Netref.oneway(root.take)(make(), unsendable)))
+  await run('beside what cannot be sent', root => rejectionOf(root.take({ ...make(), unsendable })))
+  await run('after it', root => rejectionOf(root.take(unsendable, make())))
+  await run('too long', root => rejectionOf(root.take(make(), LONG)))
+  await run('of a one-way call', root => rejectionOf(Netref.oneway(root.take)(make(), unsendable)))
   await run('given up before', root => {
     const signal = AbortSignal.abort()
-    return rejection(Netref.with(root.take, { signal })(make()))
+    return rejectionOf(Netref.with(root.take, { signal })(make()))
   })
   await run('after the end', async (root, joined) => {
     await joined.close()
-    await rejection(root.take(make()))
+    await rejectionOf(root.take(make()))
   })
   await run('of a call on what was released', async root => {
     const object = await root.object()
     Netref.release(object)
-    await rejection(object.take(make()))
+    await rejectionOf(object.take(make()))
   })
   await run('of a call on an error', async root => {
     const failed = root.nobody()
-    await rejection(failed)
-    await rejection(failed.take(make()))
+    await rejectionOf(failed)
+    await rejectionOf(failed.take(make()))
   })
   await run('of a call on a copy', async root => {
     const copy = root.copy()
     await copy
-    await rejection(copy.take(make()))
+    await rejectionOf(copy.take(make()))
   })
-  await run('of a call with a key', root => rejection(Netref.with(root.take, { key: 'a key' })(make())))
-  await run('a value to set', root => rejection(Netref.set(root, 'set', { ...make(), unsendable })))
+  await run('of a call with a key', root =>
+    rejectionOf(Netref.with(root.take, { idempotencyKey: 'a key' })(make()))
+  )
+  await run('a value to set', root => rejectionOf(Netref.set(root, 'set', { ...make(), unsendable })))
   await run('a value to set on what is no netref', () =>
-    rejection(Netref.set({} as never, 'set' as never, make() as never))
+    rejectionOf(Netref.set({} as never, 'set' as never, make() as never))
   )
   await run('a reason', async (root, joined) => {
     const stop = new AbortController()
@@ -434,12 +437,12 @@ t.test('arguments that are not sent stay with their owner', async t => {
   await run('a chunk', async root => {
     const writer = (await root.sink()).getWriter()
     writer.closed.catch(() => {})
-    await rejection(writer.write({ ...make(), unsendable }))
+    await rejectionOf(writer.write({ ...make(), unsendable }))
   })
   await run('what a promise comes to, too late', async (root, joined) => {
     const value = promised()
     const { resolve } = settle
-    const failed = rejection(root.take(value).then(() => joined.close()))
+    const failed = rejectionOf(root.take(value).then(() => joined.close()))
     await joined.closed
     resolve(make())
     await failed
@@ -469,16 +472,16 @@ t.test('what a path leads through, and no further, is handled', async t => {
     t,
     { jobs: () => new Jobs() },
     async joined => {
-      const root = joined.root as Loose
+      const root = joined.root as Untyped
       const jobs = await root.jobs()
-      await rejection(jobs.job.name)
-      await rejection(jobs.map.size)
-      await rejection(jobs.job())
-      await rejection(jobs.jobs())
-      await rejection(new jobs.job())
-      await rejection(new jobs.jobs())
-      await rejection(Netref.obtain(jobs))
-      await quiet()
+      await rejectionOf(jobs.job.name)
+      await rejectionOf(jobs.map.size)
+      await rejectionOf(jobs.job())
+      await rejectionOf(jobs.jobs())
+      await rejectionOf(new jobs.job())
+      await rejectionOf(new jobs.jobs())
+      await rejectionOf(Netref.obtain(jobs))
+      await runEventLoop()
       t.same(unhandled.splice(0), [])
     },
     { serving: { allowPublicAttrs: true } }
@@ -494,9 +497,9 @@ t.test('a thenable that is not sent does not begin its work', async t => {
   }
   const query = () => [new Query(), { then: () => begun++ }]
   await overMemory(t, { query, take: () => {} }, async joined => {
-    const root = joined.root as Loose
+    const root = joined.root as Untyped
     await Netref.oneway(root.query)()
-    await rejection(root.take(unsendable, query()))
+    await rejectionOf(root.take(unsendable, query()))
     await joined.ping()
     t.equal(begun, 0)
   })

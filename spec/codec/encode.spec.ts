@@ -1,9 +1,9 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { CONVERSIONS } from '../../lib/codec/classify.js'
-import { boxValue } from '../../lib/codec/encode.js'
-import { TableCount } from '../../lib/codec/table-codec.js'
+import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
+import { encodeValue } from '../../lib/codec/encode.js'
+import { TableBudget } from '../../lib/codec/table-codec.js'
 import {
   type Connection,
   connect,
@@ -22,8 +22,8 @@ import {
 import { settingsOf } from '../../lib/session/options.js'
 import { SessionImpl } from '../../lib/session/session.js'
 import { className, describe, functionName } from '../../lib/util/describe.js'
-import { overMemory, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 declare const gc: () => void
 
@@ -224,7 +224,11 @@ t.test('every class of bytes arrives as that class, with the visible range alone
     t.equal(await root.echo(mine), mine, 'a subclass has behaviour: it stays home')
     const detached = new ArrayBuffer(8)
     structuredClone(detached, { transfer: [detached] })
-    t.match((await rejection(root.echo(detached))).message, /detached/, 'what has no bytes any more rejects')
+    t.match(
+      (await rejectionOf(root.echo(detached))).message,
+      /detached/,
+      'what has no bytes any more rejects'
+    )
   })
 )
 
@@ -320,7 +324,7 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
     t.equal(String(tame), 'Error: sly')
 
     gift = missing
-    const thrown = await rejection(root.fail())
+    const thrown = await rejectionOf(root.fail())
     t.ok(thrown instanceof NotFound)
     t.match(thrown.stack, /^NotFound: no \/a\n.*encode\.spec/s, 'the stack names who awaits')
     gift = 'just text'
@@ -340,18 +344,18 @@ t.test('stacks go along where exposeStacks says so, below the local one', t =>
         throw new TypeError('deep')
       }
       gift = thrower
-      const { stack } = await rejection(root.run())
+      const { stack } = await rejectionOf(root.run())
       t.match(
         stack,
         /^TypeError: deep\n.*encode\.spec.*\n {2}--- on the other side ---\nTypeError: deep\n.*thrower/s
       )
       gift = Object.defineProperty(new Error('none'), 'stack', { value: undefined })
-      t.notMatch((await rejection(root.fail())).stack, /other side/)
+      t.notMatch((await rejectionOf(root.fail())).stack, /other side/)
 
       const { captureStackTrace } = Error
       Error.captureStackTrace = undefined as never
       gift = new TypeError('far')
-      const foreign = await rejection(root.fail())
+      const foreign = await rejectionOf(root.fail())
       Error.captureStackTrace = captureStackTrace
       t.match(foreign.stack, /^TypeError: far\n {2}--- on the other side/, 'a runtime without V8’s stacks')
     },
@@ -382,18 +386,18 @@ t.test('an error arrives as it was thrown, whatever the program makes of stacks'
         const errors: (Error & { code?: unknown })[] = []
         Error.prepareStackTrace = maker
         try {
-          for (gift of gifts) errors.push(await rejection(root.fail()))
+          for (gift of gifts) errors.push(await rejectionOf(root.fail()))
           gift = () => {
             throw new NotFound('late')
           }
-          errors.push(await rejection(root.run()))
+          errors.push(await rejectionOf(root.run()))
           errors.push(await root.echo(gifts[0]))
           // Errors that are made at this side.
-          const loose = conn.root as Loose
-          errors.push(await rejection(loose.nothing()), await rejection(loose.echo(Symbol('s'))))
+          const loose = conn.root as Untyped
+          errors.push(await rejectionOf(loose.nothing()), await rejectionOf(loose.echo(Symbol('s'))))
           let end!: (value: unknown) => void
           gift = () => new Promise(resolve => (end = resolve))
-          errors.push(await rejection(Netref.with(loose, { timeout: 1 }).run()))
+          errors.push(await rejectionOf(Netref.with(loose, { timeout: 1 }).run()))
           end(0)
         } finally {
           Error.prepareStackTrace = prepareStackTrace
@@ -454,7 +458,7 @@ t.test(
       )
       t.ok(((await root.echo(broke)) as object) instanceof Broke)
       gift = new Broke('late')
-      t.ok((await rejection(root.fail())) instanceof Broke)
+      t.ok((await rejectionOf(root.fail())) instanceof Broke)
       registerType(Money, { name: 'Money', encode: () => 7, decode: cents => new Money(cents) })
       t.equal(Money.cents(await root.echo(back)), 7, 'the same class with other options')
     })
@@ -469,7 +473,7 @@ t.test('classes that were replaced are not kept', async t => {
     registerType(Shape, { name: 'Shape', encode: () => 0, decode: () => new Shape() })
     gone.push(new WeakRef(Reloaded), new WeakRef(Shape))
   }
-  await until(() => {
+  await waitUntil(() => {
     gc()
     return gone.slice(0, 4).every(ref => ref.deref() === undefined)
   })
@@ -543,20 +547,20 @@ t.test(
           throw how === 'monster' ? Object.create(null) : new Error(`will not decode ${how}`)
         }
       })
-      t.match((await rejection(root.echo([() => 1, new Bad()]))).message, /will not encode/)
-      const failed = await rejection(root.all(() => 1, new Bad('this'), new Bad('that')))
+      t.match((await rejectionOf(root.echo([() => 1, new Bad()]))).message, /will not encode/)
+      const failed = await rejectionOf(root.all(() => 1, new Bad('this'), new Bad('that')))
       t.ok(failed instanceof NetrefError)
       t.match(failed, {
         code: 'unreadable',
         message: /all\(ƒ, Bad {…}, Bad {…}\): cannot read a toString: will not decode this/
       })
-      t.match(await rejection(root.echo(new Bad('monster'))), {
+      t.match(await rejectionOf(root.echo(new Bad('monster'))), {
         code: 'unreadable',
         message: /toString: {…}/
       })
       gift = { ok: new Home(), bad: new Bad('result') }
-      t.match(await rejection(root.give()), { code: 'unreadable', message: /give\(\): .*decode result/ })
-      t.match(await rejection(root.echo(new Bad(Symbol('s')))), {
+      t.match(await rejectionOf(root.give()), { code: 'unreadable', message: /give\(\): .*decode result/ })
+      t.match(await rejectionOf(root.echo(new Bad(Symbol('s')))), {
         code: 'unsendable',
         message: /args\[0\]\[0\] is Symbol\(s\)/
       })
@@ -570,7 +574,7 @@ t.test(
         encode: ring => [ring.self],
         decode: ([self]) => Object.assign(new Ring(), { self })
       })
-      t.match((await rejection(root.echo(new Ring()))).message, /args\[0\]\[0\]\[0\] is part of itself/)
+      t.match((await rejectionOf(root.echo(new Ring()))).message, /args\[0\]\[0\]\[0\] is part of itself/)
       const shared = Object.assign(new Ring(), { self: 1 })
       const cyclic: unknown[] = [shared, shared]
       cyclic.push(cyclic)
@@ -677,44 +681,44 @@ t.test('the depth limit names the place; what cannot be carried whole rejects', 
           same(t, await root.echo(value), value, `199 levels around ${describe(inner)}`)
           gift = [() => 1, nest(200, wrap, inner)]
           t.match(
-            (await rejection(root.give())).message,
+            (await rejectionOf(root.give())).message,
             /is nested deeper than 200 \(limits\.depth\), which cannot be sent: send it in parts/
           )
         }
-        const error = await rejection(root.echo(nest(200, wrap, 'leaf')))
+        const error = await rejectionOf(root.echo(nest(200, wrap, 'leaf')))
         t.ok(error instanceof UnsendableError)
         t.match(error.message, /args\[0\](\[0\]|\.a){30,}\.?….*(\[0\]|\.a) is nested deeper than 200/)
         const { exports } = conn.stats
-        const tooDeep = rejection(root.all(() => 1, nest(5000, wrap, 1)))
+        const tooDeep = rejectionOf(root.all(() => 1, nest(5000, wrap, 1)))
         t.equal(conn.stats.exports, exports)
         await tooDeep
       }
-      await rejection(root.echo(nest(150, inner => new Map([[inner, inner]]), 1)))
+      await rejectionOf(root.echo(nest(150, inner => new Map([[inner, inner]]), 1)))
       const endless = {
         get next() {
           return { ...Object.getOwnPropertyDescriptors({}), __proto__: null, next: endless.next }
         }
       } as never as { next: never }
-      await rejection(root.echo(endless))
+      await rejectionOf(root.echo(endless))
       const long = nest(300, inner => new Error('level', { cause: inner }), 'end')
       await root.echo(long)
       let cut = arrived
       while ((cut as Error).cause) cut = (cut as Error).cause
       same(t, { ...(cut as Error) }, { omitted: ['cause'] }, 'a long chain of causes is cut, and says so')
 
-      t.match(await rejection(root.echo(Object.assign([1, 2], { extra: 1, other: 2 }))), {
+      t.match(await rejectionOf(root.echo(Object.assign([1, 2], { extra: 1, other: 2 }))), {
         code: 'unsendable',
         message: /args\[0\] is an array with the named key "extra"/
       })
       t.match(
-        (await rejection(root.echo({ a: new Array(2 ** 32 - 1) }))).message,
+        (await rejectionOf(root.echo({ a: new Array(2 ** 32 - 1) }))).message,
         /args\[0\]\.a is an array too long/
       )
-      const tooMuch = await rejection(root.all('x'.repeat(400_000), () => 1))
+      const tooMuch = await rejectionOf(root.all('x'.repeat(400_000), () => 1))
       t.ok(tooMuch instanceof LimitError)
       t.match(tooMuch.message, /all\("x{20}…", ƒ\).*limits\.jsonBytes/)
       gift = ['x'.repeat(400_000), () => 1]
-      t.equal((await rejection(root.give())).code, 'limit')
+      t.equal((await rejectionOf(root.give())).code, 'limit')
     },
     { limits: { jsonBytes: 300_000 }, serving: { limits: { jsonBytes: 300_000 } } }
   )
@@ -766,7 +770,7 @@ t.test(
       const literal = (text: string) => text.replace(/[[\].]/g, '\\$&')
       for (const [what, make] of refusals) {
         for (const [place, around] of places) {
-          const rejected = rejection(root.all(() => 1, around(make())))
+          const rejected = rejectionOf(root.all(() => 1, around(make())))
           t.equal(conn.stats.exports, 0, 'what was given before it is taken back at once')
           const error = await rejected
           t.ok(error instanceof TypeError && error instanceof UnsendableError)
@@ -779,7 +783,7 @@ t.test(
           )
 
           gift = around(make())
-          const refused = await rejection(root.give())
+          const refused = await rejectionOf(root.give())
           t.ok(refused instanceof UnsendableError)
           t.match(refused.message, new RegExp(`^root\\.give\\(\\): result${literal(place)} is (${what})`))
           t.equal(conn.served.stats.exports, 0)
@@ -787,22 +791,22 @@ t.test(
       }
       t.ok(conn.session instanceof SessionImpl)
       gift = { not: 'an error', symbol: Symbol('s') }
-      t.match(await rejection(root.fail()), { code: 'unsendable', message: /error\.symbol is Symbol\(s\)/ })
+      t.match(await rejectionOf(root.fail()), { code: 'unsendable', message: /error\.symbol is Symbol\(s\)/ })
 
       const later = root.count(1)
       t.match(
-        (await rejection(root.echo([later]))).message,
+        (await rejectionOf(root.echo([later]))).message,
         /args\[0\]\[0\] is remote and not here yet.*await it/
       )
-      t.match((await rejection(root.echo({ step: root.count }))).message, /args\[0\]\.step is remote/)
+      t.match((await rejectionOf(root.echo({ step: root.count }))).message, /args\[0\]\.step is remote/)
       t.equal(await later, 1)
       gift = new Home()
       const gone = await root.give()
       Netref.release(gone)
-      t.match((await rejection(root.echo([gone]))).message, /args\[0\]\[0\] is a released netref/)
+      t.match((await rejectionOf(root.echo([gone]))).message, /args\[0\]\[0\] is a released netref/)
       t.match(
         (
-          await rejection(
+          await rejectionOf(
             root.echo({
               get boom() {
                 throw new EvalError('a getter that throws')
@@ -1010,7 +1014,7 @@ const key = fc
     fc.constantFrom('__proto__', 'constructor', 'hasOwnProperty', 'length', '0', '', 'a b', '\ud800'),
     fc.string({ unit: 'binary', maxLength: 5 })
   )
-  .filter(key => !CONVERSIONS.has(key))
+  .filter(key => !CONVERSION_METHODS.has(key))
 const leaf = fc.oneof(
   { arbitrary: reference, weight: 4 },
   fc.constantFrom(null, undefined, true, Number.NaN, -0, Infinity, -Infinity),
@@ -1100,7 +1104,7 @@ t.test('what a built-in carries beside its value rejects, for it would vanish', 
   overMemory(t, { echo: (value: unknown) => value }, async conn => {
     for (const built of [new Map(), new Set(), new Date(0), /a/, new URL('http://a.test')]) {
       const name = built.constructor.name
-      const error = await rejection(conn.root.echo([Object.assign(built, { extra: 1 })]))
+      const error = await rejectionOf(conn.root.echo([Object.assign(built, { extra: 1 })]))
       t.match(error.message, `args[0][0] is a ${name} with the key "extra", which cannot be sent`)
     }
   })
@@ -1112,12 +1116,12 @@ const boxed = (value: unknown, limits: object = {}) => {
     throw new TypeError('a reference')
   }
   const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
-  return boxValue(value, 'value', {
-    boxing,
-    give: refuse,
-    giveFlow: refuse,
-    takeBack: refuse,
-    letGo: refuse,
+  return encodeValue(value, 'value', {
+    encodeLimits: boxing,
+    encodeReference: refuse,
+    encodeStream: refuse,
+    rollback: refuse,
+    dispose: refuse,
     isReleased: refuse
   })
 }
@@ -1151,14 +1155,14 @@ t.test('many records with the same names cross as a table, and arrive as records
       'without a prototype': times(20, bare)
     }
     for (const [what, list] of Object.entries(plain)) {
-      t.notOk(boxed(list).grouped, `no table: ${what}`)
+      t.notOk(boxed(list).hasAnnotations, `no table: ${what}`)
       same(t, await root.echo(list), list[0] instanceof Object ? list : times(20, i => ({ i })), what)
     }
     const wide = times(20, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
-    t.ok(boxed(wide).grouped)
+    t.ok(boxed(wide).hasAnnotations)
     same(t, await root.echo(wide), wide)
     const linked = times(12, next => ({ next }))
-    t.ok(boxed(linked).grouped, 'a list of records with a `next`')
+    t.ok(boxed(linked).hasAnnotations, 'a list of records with a `next`')
     same(t, await root.echo(linked), linked)
     const points = times(3, i => new Point(i, 1))
     t.equal(boxed(points).json, '[[[0,1]],[[1,1]],[[2,1]]],[[["custom","Point"],[0],[1],[2]]]')
@@ -1290,7 +1294,7 @@ t.test('in a table accessors and proxies are read once, and errors tell the plac
 
     const bad = (i: number) => ({ i, 'a b': { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
     const where = (value: unknown) =>
-      rejection(root.echo(value)).then(({ message }) => message.split(' is ')[0])
+      rejectionOf(root.echo(value)).then(({ message }) => message.split(' is ')[0])
     t.match(await where(times(12, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
     t.match(
       await where({ all: [times(20, i => ({ i, list: i === 19 ? times(12, bad) : [] }))] }),
@@ -1328,18 +1332,18 @@ t.test('a table is as deep, and as large, as what it stands for', t =>
         if (fits) t.equal(outcome, true)
         else t.match(outcome, /nested deeper than 7/)
       }
-      const count = new TableCount()
-      t.ok(count.allows((1 << 18) / 8 - 8, 4))
-      t.notOk(count.allows(1, 1), 'no more cells')
-      const many = new TableCount()
-      for (let i = 0; i < 1024; i++) many.allows(12, 1)
-      t.notOk(many.allows(12, 1), 'no more tables')
+      const count = new TableBudget()
+      t.ok(count.tryAdd((1 << 18) / 8 - 8, 4))
+      t.notOk(count.tryAdd(1, 1), 'no more cells')
+      const many = new TableBudget()
+      for (let i = 0; i < 1024; i++) many.tryAdd(12, 1)
+      t.notOk(many.tryAdd(12, 1), 'no more tables')
       const lists = times(1028, () => times(12, i => ({ i })))
       const { json } = boxed(lists)
       t.equal(json.match(/\[\["i"\],/g)?.length, 1024)
       t.equal(json.match(/\[\{"i":0\}/g)?.length, 4)
       same(t, await root.echo(lists), lists, 'what is more than there may be of tables crosses as it is')
-      t.notOk(boxed(lists, { values: 1 }).given.length, 'they are not among the values that are counted')
+      t.notOk(boxed(lists, { values: 1 }).references.length, 'they are not among the values that are counted')
     },
     { limits: { depth: 7 }, serving: { limits: { depth: 7 } } }
   )

@@ -4,13 +4,13 @@ import t, { type Test } from 'tap'
 import { connect, expose, exposed, idempotent, Netref, pair, Service, serve } from '../../lib/index.js'
 import {
   assertClean,
-  both,
-  breakable,
-  type Joined,
+  breakableAgent,
   overMemory,
+  overMemoryAndSocket,
   overSocket,
-  rejection,
-  until
+  rejectionOf,
+  type SessionEnds,
+  waitUntil
 } from '../support/helpers.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
@@ -76,14 +76,17 @@ class Keeper extends Service {
 }
 
 /** Nothing is held any more on either side, and nobody has collected. */
-const nothingHeld = async (t: Test, { ours, theirs }: Pick<Joined, 'ours' | 'theirs'>) => {
-  await ours.ping()
-  t.same([ours.stats.exports, theirs.stats.imports], [0, 0], 'nothing is held')
+const nothingHeld = async (
+  t: Test,
+  { clientSession, serverSession }: Pick<SessionEnds, 'clientSession' | 'serverSession'>
+) => {
+  await clientSession.ping()
+  t.same([clientSession.stats.exports, serverSession.stats.imports], [0, 0], 'nothing is held')
 }
 
 t.test('what is lent is there for its call, and for no longer', async t => {
   const keeper = new Keeper()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => keeper,
     async joined => {
@@ -92,27 +95,27 @@ t.test('what is lent is there for its call, and for no longer', async t => {
       t.equal(await root.use(Netref.lend(add), 1, 2), 3)
       await nothingHeld(t, joined)
       const message = /was lent for a call that is over: pass it without Netref\.lend to keep it$/
-      t.match(await rejection(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released', message })
+      t.match(await rejectionOf(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released', message })
 
       const thing = new Thing()
       const call = root.hold(Netref.lend(thing))
-      await joined.ours.ping()
+      await joined.clientSession.ping()
       t.equal(await keeper.kept.size(), 7, 'an object')
       keeper.open()
       t.equal(await call, thing, 'it comes home as itself')
-      await until(() => joined.ours.stats.exports === 0)
+      await waitUntil(() => joined.clientSession.stats.exports === 0)
       await nothingHeld(t, joined)
-      t.match(await rejection(keeper.kept.size()), { code: 'released' })
+      t.match(await rejectionOf(keeper.kept.size()), { code: 'released' })
 
       t.equal(
         await root.deep({ list: [new Map([['fn', Netref.lend(() => 'deep')]])] }),
         'deep',
         'at any depth'
       )
-      t.match(await rejection(keeper.kept()), { code: 'released' })
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' })
       const Point = await root.Point()
       const point = await new Point(Netref.lend(() => 1))
-      t.match(await rejection(point.run()), { code: 'released' }, 'a construction is a call')
+      t.match(await rejectionOf(point.run()), { code: 'released' }, 'a construction is a call')
       Netref.release(point)
       Netref.release(Point)
       await nothingHeld(t, joined)
@@ -122,38 +125,38 @@ t.test('what is lent is there for its call, and for no longer', async t => {
 
 t.test('a call that fails, is refused or is given up settles, too', async t => {
   const keeper = new Keeper()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => keeper,
     async joined => {
-      const { root, ours } = joined
-      t.match(await rejection(root.fail(Netref.lend(() => {}))), { name: 'RangeError' })
+      const { root, clientSession } = joined
+      t.match(await rejectionOf(root.fail(Netref.lend(() => {}))), { name: 'RangeError' })
       await nothingHeld(t, joined)
-      t.match(await rejection(root.nothing(Netref.lend(() => {}))), { code: 'not-exposed' })
+      t.match(await rejectionOf(root.nothing(Netref.lend(() => {}))), { code: 'not-exposed' })
       await nothingHeld(t, joined)
 
       const controller = new AbortController()
       const call = Netref.with(root, { signal: controller.signal }).hold(Netref.lend(() => 1))
-      await ours.ping()
-      t.equal(ours.stats.exports, 1)
+      await clientSession.ping()
+      t.equal(clientSession.stats.exports, 1)
       await keeper.kept()
       controller.abort()
-      await rejection(call)
-      t.equal(ours.stats.exports, 0)
-      t.match(await rejection(keeper.kept()), { code: 'released' }, 'its home has it no more')
+      await rejectionOf(call)
+      t.equal(clientSession.stats.exports, 0)
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its home has it no more')
       keeper.open()
-      await until(() => joined.theirs.stats.imports === 0)
-      t.match(await rejection(keeper.kept()), { code: 'released' })
+      await waitUntil(() => joined.serverSession.stats.imports === 0)
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' })
 
-      t.match(await rejection(Netref.with(root, { timeout: 10 }).hold(Netref.lend(() => 1))), {
+      t.match(await rejectionOf(Netref.with(root, { timeout: 10 }).hold(Netref.lend(() => 1))), {
         name: 'TimeoutError'
       })
       keeper.open()
-      await until(() => joined.theirs.stats.imports === 0)
+      await waitUntil(() => joined.serverSession.stats.imports === 0)
       await nothingHeld(t, joined)
 
       t.match(
-        await rejection(
+        await rejectionOf(
           root.use(
             Netref.lend(() => {}),
             Symbol('no')
@@ -169,69 +172,69 @@ t.test('a call that fails, is refused or is given up settles, too', async t => {
 
 t.test('what is handed over in other ways as well lives on', async t => {
   const keeper = new Keeper()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => keeper,
     async joined => {
-      const { root, ours } = joined
+      const { root, clientSession } = joined
       const fn = () => 'here'
       const lent = Netref.lend(fn)
       t.ok(await root.same(lent, lent), 'one netref')
       await nothingHeld(t, joined)
       t.ok(await root.same(fn, lent), 'also beside one that is not lent')
       t.equal(await keeper.kept(), 'here')
-      t.equal(ours.stats.exports, 1)
+      t.equal(clientSession.stats.exports, 1)
       // As a listener is found to be taken off.
       t.equal(await root.use(Netref.lend(fn)), 'here')
       t.equal(await keeper.kept(), 'here')
       Netref.release(keeper.kept)
-      await until(() => ours.stats.exports === 0)
+      await waitUntil(() => clientSession.stats.exports === 0)
 
       const first = root.hold(lent)
       const second = root.hold(lent)
-      await ours.ping()
+      await clientSession.ping()
       keeper.open()
       t.equal(await first, fn)
       t.equal(await keeper.kept(), 'here', 'another call has it, too')
       keeper.open()
       await second
-      t.match(await rejection(keeper.kept()), { code: 'released' })
-      await until(() => ours.stats.exports === 0)
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' })
+      await waitUntil(() => clientSession.stats.exports === 0)
 
       const third = root.hold(lent)
-      await ours.ping()
+      await clientSession.ping()
       Netref.release(keeper.kept)
       keeper.open()
-      t.match(await rejection(keeper.kept()), { code: 'released' }, 'its holder may let go of it before')
-      t.match(await rejection(third), { code: 'unsendable' })
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its holder may let go of it before')
+      t.match(await rejectionOf(third), { code: 'unsendable' })
       await root.keep(fn)
       t.equal(await keeper.kept(), 'here')
       Netref.release(keeper.kept)
-      await until(() => ours.stats.exports === 0)
+      await waitUntil(() => clientSession.stats.exports === 0)
     }
   )
 })
 
 t.test('a one-way call is over when its function is', async t => {
   const keeper = new Keeper()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => keeper,
     async joined => {
-      const { root, ours } = joined
+      const { root, clientSession } = joined
       await Netref.oneway(root.hold)(Netref.lend(() => 1))
-      await ours.ping()
+      await clientSession.ping()
       t.equal(await keeper.kept(), 1)
-      t.equal(ours.stats.exports, 1)
+      t.equal(clientSession.stats.exports, 1)
       keeper.open()
-      await until(() => ours.stats.exports === 0)
-      t.match(await rejection(keeper.kept()), { code: 'released' })
+      await waitUntil(() => clientSession.stats.exports === 0)
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' })
 
       await Netref.oneway(root.hold)(Netref.lend(() => 1))
-      await ours.ping()
+      await clientSession.ping()
       Netref.release(keeper.kept)
       keeper.open()
-      await until(() => ours.stats.exports === 0)
+      await waitUntil(() => clientSession.stats.exports === 0)
     },
     { serving: { onError() {} } }
   )
@@ -245,12 +248,12 @@ t.test('where there is no room for it, it is refused, and comes back', async t =
     async ({ root, session, served }) => {
       const { keep, same } = root as Any
       await keep(() => {})
-      t.match(await rejection(keep(Netref.lend(() => {}))), { code: 'limit' })
+      t.match(await rejectionOf(keep(Netref.lend(() => {}))), { code: 'limit' })
       await Netref.oneway(same)(
         Netref.lend(() => {}),
         Netref.lend(() => {})
       )
-      await until(() => errors.length > 0)
+      await waitUntil(() => errors.length > 0)
       t.match(errors, [{ code: 'limit' }])
       t.same([session.stats.exports, served.stats.imports], [1, 1])
       await keep(undefined)
@@ -284,13 +287,13 @@ t.test('its home is told once that it is released, when the last call is over th
 
 t.test('a call whose answer is an iterator settles with that', async t => {
   const keeper = new Keeper()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => keeper,
     async ({ root }) => {
       const lines = await root.lines(Netref.lend(() => 2))
       t.equal((await lines.next()).value, 1)
-      t.match(await rejection(lines.next()), { code: 'released' })
+      t.match(await rejectionOf(lines.next()), { code: 'released' })
       const items: unknown[] = []
       for await (const line of root.lines(() => 2)) items.push(line)
       t.same(items, [1, 2])
@@ -315,7 +318,7 @@ t.test('callbacks lend, too, and what is of a third side is lent on', async t =>
       }),
       'inner'
     )
-    t.match(await rejection(seen[0]()), { code: 'released' })
+    t.match(await rejectionOf(seen[0]()), { code: 'released' })
     t.same([served.stats.exports, session.stats.imports], [0, 0])
     t.equal(await (root as Any).pass(Netref.lend(() => 'far')), 'far')
     t.equal(far.session.stats.exports, 0)
@@ -325,7 +328,7 @@ t.test('callbacks lend, too, and what is of a third side is lent on', async t =>
 
 t.test('it goes through an interruption', async t => {
   const keeper = new Keeper()
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   await overSocket(
     t,
     keeper,
@@ -334,7 +337,7 @@ t.test('it goes through an interruption', async t => {
       const call = root.hold(Netref.lend(() => 'here'))
       await conn.ping()
       die()
-      await until(() => conn.session.state === 'interrupted')
+      await waitUntil(() => conn.session.state === 'interrupted')
       const fn = () => 'there'
       const controller = new AbortController()
       const withdrawn = Netref.with(root.keep, { signal: controller.signal })(
@@ -343,13 +346,13 @@ t.test('it goes through an interruption', async t => {
       )
       const used = root.use(Netref.lend(fn))
       controller.abort()
-      t.match(await rejection(withdrawn), { mayHaveRun: false })
+      t.match(await rejectionOf(withdrawn), { mayHaveRun: false })
       t.equal(await used, 'there', 'what is withdrawn gives back what was lent for it, and no more')
       keeper.open()
       await call
       const [theirs] = server.sessions
-      await until(() => conn.stats.exports === 0)
-      await nothingHeld(t, { ours: conn.session, theirs: theirs! })
+      await waitUntil(() => conn.stats.exports === 0)
+      await nothingHeld(t, { clientSession: conn.session, serverSession: theirs! })
     },
     { client: { agent } }
   )
@@ -368,14 +371,14 @@ t.test('a call that is made again in another session lends again', async t => {
   const one = await serve(Home, { port: 0, resumeWindow: 0 })
   const conn = connect<Home>(one.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
   const call = conn.root.use(Netref.lend(() => 'again'))
-  await until(() => called === 1)
+  await waitUntil(() => called === 1)
   const port = Number(new URL(one.url).port)
   await one.close()
   const two = await serve(Home, { port })
   t.equal(await call, 'again')
-  t.match(await rejection(kept()), { code: 'released' })
+  t.match(await rejectionOf(kept()), { code: 'released' })
   const [theirs] = two.sessions
-  await nothingHeld(t, { ours: conn.session, theirs: theirs! })
+  await nothingHeld(t, { clientSession: conn.session, serverSession: theirs! })
   await assertClean(t, conn.session, theirs!)
   await conn.close()
   await two.close()
@@ -407,10 +410,10 @@ t.test(
         else if (how === 'pass') calls.push(root.same(given, Netref.lend(fn)))
         else if (how === 'give up') {
           const controller = new AbortController()
-          calls.push(rejection(Netref.with(root, { signal: controller.signal }).hold(given)))
+          calls.push(rejectionOf(Netref.with(root, { signal: controller.signal }).hold(given)))
           if (lent) await session.ping()
           controller.abort()
-        } else calls.push(how === 'fail' ? rejection(root.fail(given)) : root[how](given))
+        } else calls.push(how === 'fail' ? rejectionOf(root.fail(given)) : root[how](given))
       }
       await session.ping()
       while (keeper.opens.length > 0) keeper.open()
@@ -470,10 +473,10 @@ t.test('what goes by value cannot be lent, nor what is no argument', async t => 
   }
   await overMemory(t, service, async ({ root, session, served }) => {
     t.throws(() => Netref.lend((root as Any).make), { message: /: await it first$/ })
-    t.match(await rejection((root as Any).make()), { message: /result is lent, which cannot be sent: / })
+    t.match(await rejectionOf((root as Any).make()), { message: /result is lent, which cannot be sent: / })
     const items = await (root as Any).items()
-    t.match(await rejection(items.next()), { message: /items\[0\] is lent/ })
-    t.match(await rejection(Netref.set(root as Any, 'root', Netref.lend(() => {}) as Any)), {
+    t.match(await rejectionOf(items.next()), { message: /items\[0\] is lent/ })
+    t.match(await rejectionOf(Netref.set(root as Any, 'root', Netref.lend(() => {}) as Any)), {
       message: /value is lent/
     })
     const thing = Netref.lend(expose({ at: 5 }))

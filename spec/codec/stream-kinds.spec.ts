@@ -14,8 +14,8 @@ import { ReadStream, WriteStream } from 'node:tty'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { expose, Netref } from '../../lib/index.js'
-import { both, CHILD_ENV, overMemory, rejection } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { CHILD_ENV, overMemory, overMemoryAndSocket, rejectionOf } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 const text = async (stream: AsyncIterable<Uint8Array | string>) => {
   let read = ''
@@ -24,7 +24,7 @@ const text = async (stream: AsyncIterable<Uint8Array | string>) => {
 }
 
 /** What it arrived as. */
-function kindOf(arrived: Loose): string {
+function kindOf(arrived: Untyped): string {
   if (arrived instanceof ReadableStream) return 'readable'
   if (arrived instanceof WritableStream) return 'writable'
   if (Netref.is(arrived)) return 'netref'
@@ -35,7 +35,7 @@ function kindOf(arrived: Loose): string {
 const echoing = () => ({ kind: kindOf, text, echo: (value: unknown) => ({ value }) })
 
 t.test('of a process, stdin is something to write; stdout and stderr are something to read', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       ...echoing(),
@@ -103,7 +103,7 @@ t.test(
 )
 
 t.test('a Duplex of which only one side is there', t =>
-  both(t, echoing, async ({ root }, t) => {
+  overMemoryAndSocket(t, echoing, async ({ root }, t) => {
     // Node's documentation has these options, its types do not.
     const oneSided = (options: DuplexOptions & { readable?: false; writable?: false }) => new Duplex(options)
     const readable = () =>
@@ -159,7 +159,7 @@ t.test('responses and requests of HTTP are something to write', async t => {
   const server = createServer((_request, response) => answer(response)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  await both(
+  await overMemoryAndSocket(
     t,
     () => ({
       async write(sink: WritableStream, chunks: unknown[]) {
@@ -187,14 +187,14 @@ t.test('responses and requests of HTTP are something to write', async t => {
       t.equal(await (await fetched).text(), 'text, bytes')
 
       response = next()
-      const cut = rejection(fetch(url).then(got => got.text()))
+      const cut = rejectionOf(fetch(url).then(got => got.text()))
       await root.broken(await response)
       t.match(await cut, Error, 'its client learns that it was cut off')
 
       response = next()
       const leaving = new AbortController()
       const left = fetch(url, { signal: leaving.signal })
-      const gone = rejection(root.begun(await response))
+      const gone = rejectionOf(root.begun(await response))
       await (await left).body!.getReader().read()
       leaving.abort()
       t.match(await gone, Error, 'who writes learns that the client has left')
@@ -212,7 +212,7 @@ t.test('responses and requests of HTTP are something to write', async t => {
       const [message] = await reply
       t.equal(await text(message), 'done')
 
-      t.match(await rejection(root.write(sink, ['more'])), { code: 'unsendable' }, 'it is sent once')
+      t.match(await rejectionOf(root.write(sink, ['more'])), { code: 'unsendable' }, 'it is sent once')
     }
   )
   server.closeAllConnections()
@@ -234,7 +234,7 @@ t.test('a response of HTTP/2 is something to write, its request something to rea
       }
     },
     async ({ root }) => {
-      server.on('request', (request, response) => (root as Loose).upper(request, response))
+      server.on('request', (request, response) => (root as Untyped).upper(request, response))
       const stream = client.request({ ':method': 'POST' })
       stream.end('hello')
       t.equal(await text(stream), 'HELLO')
@@ -245,8 +245,8 @@ t.test('a response of HTTP/2 is something to write, its request something to rea
 })
 
 t.test('what has a readable and a writable of the web is a pair', t =>
-  both(t, echoing, async ({ root }, t) => {
-    const through = async (pair: Loose, chunks: unknown[]) => {
+  overMemoryAndSocket(t, echoing, async ({ root }, t) => {
+    const through = async (pair: Untyped, chunks: unknown[]) => {
       const writer = pair.writable.getWriter()
       const written = (async () => {
         for (const chunk of chunks) await writer.write(chunk)
@@ -289,7 +289,10 @@ t.test('what has a readable and a writable of the web is a pair', t =>
     }
     const zip = (await root.echo(new CompressionStream('gzip'))).value
     const unzip = (await root.echo(new DecompressionStream('gzip'))).value
-    t.equal(await text(new Blob(['zipped']).stream().pipeThrough(zip).pipeThrough(unzip) as Loose), 'zipped')
+    t.equal(
+      await text(new Blob(['zipped']).stream().pipeThrough(zip).pipeThrough(unzip) as Untyped),
+      'zipped'
+    )
     const { readable, writable } = new TransformStream()
     const record = (await root.echo({ readable, writable, name: 'with a name' })).value
     t.equal(kindOf(record), 'readable,writable,name', 'a record is a record, and its streams are streams')
@@ -299,7 +302,7 @@ t.test('what has a readable and a writable of the web is a pair', t =>
     t.equal(await root.kind(expose(new Twice())), 'netref', 'what is exposed goes by reference')
     const locked = new Twice()
     locked.readable.getReader()
-    t.match(await rejection(root.kind(locked)), /a stream that is locked/)
+    t.match(await rejectionOf(root.kind(locked)), /a stream that is locked/)
   })
 )
 

@@ -2,24 +2,24 @@ import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Heartbeat } from '../../lib/link/heartbeat.js'
-import { setClock } from '../support/clock.js'
+import { useFakeClock } from '../support/clock.js'
 
 /** A line of which it is said what comes, and when. */
 class Line {
-  stopped = false
-  arrived = 0
-  outgoing = 0
+  isReadingPaused = false
+  bytesReceived = 0
+  pendingWriteBytes = 0
   readonly told: string[] = []
   readonly heartbeat = new Heartbeat(1000, this)
-  ask() {
+  requestAck() {
     this.told.push('asked')
   }
-  lost(ms: number) {
+  onPeerSilent(ms: number) {
     this.told.push(`lost after ${ms}`)
   }
 }
 
-t.beforeEach(t => setClock(t, ['setInterval', 'Date']))
+t.beforeEach(t => useFakeClock(t, ['setInterval', 'Date']))
 
 /** Lets time pass, a little at a time, and what arrives be read. */
 async function pass(ms: number): Promise<void> {
@@ -37,12 +37,12 @@ t.test(
     line.heartbeat.start()
     for (let i = 0; i < 50; i++) {
       await pass(300)
-      line.heartbeat.heard = true
+      line.heartbeat.frameReceived = true
     }
     t.same(line.told, [])
     await pass(1000)
     t.same(line.told, ['asked'])
-    line.heartbeat.heard = true
+    line.heartbeat.frameReceived = true
     await pass(500)
     await pass(500)
     t.same(line.told, ['asked', 'asked'])
@@ -62,7 +62,7 @@ t.test(
     const line = new Line()
     line.heartbeat.start()
     for (let i = 0; i < 20; i++) {
-      line.arrived += 1000
+      line.bytesReceived += 1000
       await pass(500)
     }
     t.same(line.told, Array(19).fill('asked'))
@@ -72,14 +72,14 @@ t.test(
 t.test('a peer that reads what it is sent, however slowly, is there', async t => {
   const line = new Line()
   line.heartbeat.start()
-  line.outgoing = 1_000_000
+  line.pendingWriteBytes = 1_000_000
   await pass(1000)
   for (let i = 0; i < 20; i++) {
-    line.outgoing -= 1000
+    line.pendingWriteBytes -= 1000
     await pass(500)
   }
   t.notMatch(line.told, /lost/)
-  line.outgoing += 1000
+  line.pendingWriteBytes += 1000
   await pass(5000)
   t.match(line.told.at(-1), /lost/, 'that more is sent to it says nothing')
 })
@@ -87,7 +87,7 @@ t.test('a peer that reads what it is sent, however slowly, is there', async t =>
 t.test('silence says nothing where this side does not listen', async t => {
   const line = new Line()
   line.heartbeat.start()
-  line.stopped = true
+  line.isReadingPaused = true
   await pass(10_000)
   t.same(line.told, [])
 })
@@ -96,12 +96,12 @@ t.test('who slept does not take that for silence, and asks at once', async t => 
   const line = new Line()
   line.heartbeat.start()
   await pass(400)
-  line.heartbeat.heard = true
+  line.heartbeat.frameReceived = true
   const woken = Date.now() + 3_600_000
   t.intercept(Date, 'now', { value: () => woken })
   mock.timers.tick(100)
   t.same(line.told, ['asked'])
-  line.heartbeat.heard = true
+  line.heartbeat.frameReceived = true
   await pass(500)
   t.same(line.told, ['asked'])
 })
@@ -112,7 +112,7 @@ t.test('an answer that is read in the turn after the last look is in time', asyn
   await pass(1900)
   t.same(line.told, ['asked'])
   mock.timers.tick(100)
-  line.heartbeat.heard = true
+  line.heartbeat.frameReceived = true
   await pass(400)
   t.same(line.told, ['asked'])
 })

@@ -16,8 +16,8 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf, serveFiles } from '../support/chromium.js'
-import { assertClean, CHILD_ENV, rejection, until } from '../support/helpers.js'
+import { bundle, errorsOf, launchBrowser, noChromium, originOf, serveFiles } from '../support/chromium.js'
+import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
 
 const options = { skip: noChromium ?? false }
 
@@ -141,7 +141,7 @@ type Dom = any
 
 t.test('in Chromium', options, async t => {
   const netref = await bundle(t.testdir({}))
-  await using context = await browse()
+  await using context = await launchBrowser()
   const web = await serveFiles({
     '/': html('page.js'),
     '/page.js': PAGE,
@@ -275,7 +275,7 @@ t.test('in Chromium', options, async t => {
     })
     t.same(found, { heard: ['a1', 'b2'], counted: [1000, 1000], sum: 5050 })
     await page.evaluate(() => gc())
-    await until(() => session.stats.exports === 0)
+    await waitUntil(() => session.stats.exports === 0)
     await assertClean(t, session)
     await page.close()
   })
@@ -361,7 +361,7 @@ t.test('in Chromium', options, async t => {
       netrefSpec.conn.root.never().catch(() => {})
       return netrefSpec.conn.ping()
     })
-    const pending = rejection((session.root as Netref<Visitor>).never())
+    const pending = rejectionOf((session.root as Netref<Visitor>).never())
     await page.close()
     t.match(await pending, { code: 'connection-lost' })
     await session.closed
@@ -424,7 +424,7 @@ t.test('in Chromium', options, async t => {
     const devtools = await context.newCDPSession(page)
     await devtools.send('Debugger.enable')
     await devtools.send('Debugger.pause')
-    await until(() => session!.state === 'interrupted')
+    await waitUntil(() => session!.state === 'interrupted')
     // It waits at the server, for the page to come back.
     const called = lab.kept!()
     await devtools.send('Debugger.disable')
@@ -584,7 +584,7 @@ t.test('npm run demo:web', options, async t => {
   t.teardown(() => demo.kill('SIGKILL'))
   const [line] = await once(demo.stdout.setEncoding('utf8'), 'data')
   const [url] = /http:\S+/.exec(line)!
-  await using context = await browse()
+  await using context = await launchBrowser()
   const path = await bundle(t.testdir({}))
   await context.route('**/netref.js', route => route.fulfill({ path, contentType: 'text/javascript' }))
   const errors: string[] = []
@@ -696,7 +696,7 @@ t.test('React: a netref as state; nothing stays of a component that is gone', op
   }
   const server = await serve(Counters, { server: web })
   server.on('session', () => begun++)
-  await using context = await browse()
+  await using context = await launchBrowser()
   const page = await context.newPage()
   const errors = errorsOf(page)
   await page.goto(originOf(web))
@@ -704,18 +704,18 @@ t.test('React: a netref as state; nothing stays of a component that is gone', op
   await page.click('button:enabled')
   await page.click('button:enabled')
   await page.waitForSelector('text=count 2')
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   t.ok(begun >= 1, 'StrictMode runs effects twice, and one session is left')
 
   await page.evaluate(() => netrefSpec.render(2))
   await page.click('button:enabled')
   await page.waitForSelector('text=count 1')
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   const [session] = server.sessions
   t.equal(session!.stats.exports, 1, 'the counter of the component that is there')
 
   await page.evaluate(() => netrefSpec.unmount())
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   t.same(errors, [], 'React has nothing to say')
   await context.close()
   await server.close()

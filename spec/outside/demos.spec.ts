@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { TextFile } from '../../demos/line-counter/text-file.js'
 import * as netref from '../../lib/index.js'
-import { overSocket, rejection, until } from '../support/helpers.js'
+import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 // tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
 const { LineCounter } = await t.mockImport<typeof import('../../demos/line-counter/line-counter.js')>(
@@ -278,8 +278,10 @@ t.test('TextFile reads on from where it was', async t => {
   const lines: string[] = []
   for await (const line of again.lines()) lines.push(line)
   t.same(lines, ['1', '22', '333', '4444'])
-  t.match(await rejection(TextFile.open('nowhere.txt')), { message: 'cannot read nowhere.txt: no such file' })
-  t.match(await rejection(TextFile.open('lib')), { message: 'cannot read lib: it is a directory' })
+  t.match(await rejectionOf(TextFile.open('nowhere.txt')), {
+    message: 'cannot read nowhere.txt: no such file'
+  })
+  t.match(await rejectionOf(TextFile.open('lib')), { message: 'cannot read lib: it is a directory' })
 })
 
 t.test('the line counter keeps the order of the lines, many in flight', t => {
@@ -316,11 +318,11 @@ t.test('count_lines: an iterator of the client’s, read ahead; it needs no righ
       }
     }
     const call = netref.Netref.with(conn.root.count_lines, { timeout: 50 })(endless(), () => {})
-    t.match(await rejection(call), { name: 'TimeoutError' })
+    t.match(await rejectionOf(call), { name: 'TimeoutError' })
     t.equal(ended, 0)
     await conn.close()
     t.match(await conn.closed, { code: 'closed' })
-    await until(() => ended === 1, 'the end of the session ends what is read')
+    await waitUntil(() => ended === 1, 'the end of the session ends what is read')
   })
 })
 
@@ -339,7 +341,7 @@ t.test('the tour: calls', t =>
 t.test('the tour: an error and its class', t =>
   overSocket(t, Tour, async ({ root }) => {
     t.same(await root.quadratic(2, -4, 0), [2, 0])
-    const error = await rejection(root.quadratic(1, 0, 1))
+    const error = await rejectionOf(root.quadratic(1, 0, 1))
     t.ok(error instanceof RangeError)
     t.equal(error.message, 'no real roots: the discriminant is -4')
   })

@@ -6,8 +6,8 @@ import react from '@vitejs/plugin-react'
 import t from 'tap'
 import { createServer } from 'vite'
 import { expose, Service, serve } from '../../lib/index.js'
-import { browse, bundle, errorsOf, noChromium, originOf } from '../support/chromium.js'
-import { until } from '../support/helpers.js'
+import { bundle, errorsOf, launchBrowser, noChromium, originOf } from '../support/chromium.js'
+import { waitUntil } from '../support/helpers.js'
 
 class Counters extends Service {
   exposed_counter() {
@@ -77,14 +77,14 @@ t.test('vite swaps a component: no session is left behind', { skip: noChromium ?
   const server = await serve(Counters, { server: web, path: '/netref' })
   let begun = 0
   server.on('session', () => begun++)
-  await using context = await browse()
+  await using context = await launchBrowser()
   const page = await context.newPage()
   const errors = errorsOf(page)
   await page.goto(originOf(web))
 
   await page.click('button:enabled', { clickCount: 2 })
   await page.waitForSelector('text=version 1: count 2')
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   await page.evaluate(() => {
     ;(globalThis as Dom).sameWindow = true
   })
@@ -93,18 +93,18 @@ t.test('vite swaps a component: no session is left behind', { skip: noChromium ?
     const before = begun
     await writeFile(join(dir, 'counter.jsx'), componentOf(version))
     await page.waitForSelector(`text=version ${version}: count 2`)
-    await until(() => begun > before && server.sessions.size === 1)
+    await waitUntil(() => begun > before && server.sessions.size === 1)
     await page.click('button:enabled')
     await page.waitForSelector(`text=version ${version}: count 1`)
     await page.click('button:enabled')
     await page.waitForSelector(`text=version ${version}: count 2`)
     const [session] = server.sessions
-    await until(() => session!.stats.exports === 1, 'the counter of the component that is there')
+    await waitUntil(() => session!.stats.exports === 1, 'the counter of the component that is there')
   }
   t.ok(await page.evaluate(() => (globalThis as Dom).sameWindow), 'the page was not loaded again')
 
   await page.evaluate(() => (globalThis as Dom).unmount())
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   t.same(errors, [], 'nobody has anything to say')
   await context.close()
   await server.close()

@@ -14,8 +14,8 @@ import {
   type UpgradeRequest
 } from '../../lib/index.js'
 import { certificates } from '../support/certificates.js'
-import { assertClean, until } from '../support/helpers.js'
-import { without } from '../support/programs.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
+import { skipUnlessInstalled } from '../support/programs.js'
 
 /** How long the proxies let a socket be idle at the path `/idle`, in seconds. */
 const IDLE = 1
@@ -123,7 +123,7 @@ class Files extends Service {
 }
 
 for (const { name, configure, run } of proxies) {
-  t.test(`behind ${name}`, { skip: without(run[0]!, 'openssl') }, async t => {
+  t.test(`behind ${name}`, { skip: skipUnlessInstalled(run[0]!, 'openssl') }, async t => {
     const { dir, ca } = await certificates(t)
     const asked: UpgradeRequest[] = []
     const authenticate = (request: UpgradeRequest) => {
@@ -194,7 +194,7 @@ for (const { name, configure, run } of proxies) {
         }
         await using beating = await open('beating', IDLE * 400)
         await using idle = await open('idle')
-        await until(() => told.length === 4)
+        await waitUntil(() => told.length === 4)
         t.same(told.sort(), [
           'idle client connection-lost',
           'idle client resumed',
@@ -220,7 +220,7 @@ for (const { name, configure, run } of proxies) {
       t.match(asked.at(-1), { address: '127.0.0.1', secure: false, host })
       const own = { origin: `https://${host}` }
       t.match(await open('/rpc', own).closed, { code: 'unauthorized', message: /403/ })
-      await until(() => strict.sessions.size === 1)
+      await waitUntil(() => strict.sessions.size === 1)
     })
   })
 }

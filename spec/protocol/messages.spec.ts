@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { unbox } from '../../lib/codec/decode.js'
-import { ProtocolError, Refusal } from '../../lib/errors.js'
+import { decode } from '../../lib/codec/decode.js'
+import { CallRejection, ProtocolError } from '../../lib/errors.js'
 import { registerType, Service, serve } from '../../lib/index.js'
-import { formatFrame, parseCount, parseFrame } from '../../lib/protocol/frame.js'
+import { formatFrame, parseAck, parseFrame } from '../../lib/protocol/frame.js'
 import {
+  type Annotations,
   formatCancel,
   formatEnded,
   formatHello,
@@ -12,17 +13,16 @@ import {
   formatOperation,
   formatPing,
   formatPull,
-  formatRefused,
+  formatRejection,
   formatRelease,
   formatReply,
-  type Groups,
   Op,
   VERSION
 } from '../../lib/protocol/messages.js'
 import { parseMessage } from '../../lib/protocol/parse-message.js'
-import { keysOf, toKey, toName } from '../../lib/protocol/path.js'
-import { ExportTable, type Import, ImportTable } from '../../lib/remote/tables.js'
-import { overMemory, rejection } from '../support/helpers.js'
+import { pathKeys, toMemberKey, toMemberName } from '../../lib/protocol/path.js'
+import { ExportTable, type ImportEntry, ImportTable } from '../../lib/remote/tables.js'
+import { overMemory, rejectionOf } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
 
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 24, depth: 200, values: 1000 }
@@ -52,8 +52,8 @@ t.test('every message is read back as it was written', async t => {
     [['undefined', []]]
   ])
   t.same(parse(formatOperation(Op.oneway, 0, -2, path, '[1]')), [Op.oneway, 0, -2, path, [1]])
-  t.same(parse(formatOperation(Op.drive, 1, 2, 'next', 'null,[["undefined",[]]]')), [
-    ...[Op.drive, 1, 2, 'next', null],
+  t.same(parse(formatOperation(Op.streamCall, 1, 2, 'next', 'null,[["undefined",[]]]')), [
+    ...[Op.streamCall, 1, 2, 'next', null],
     [['undefined', []]]
   ])
   for (const op of [Op.get, Op.has, Op.delete, Op.keys, Op.describe, Op.obtain, Op.iterate] as const) {
@@ -78,7 +78,7 @@ t.test('every message is read back as it was written', async t => {
   t.same(parse(formatEnded(3, true)), [Op.ended, 3, 1])
   t.same(parse(formatEnded(3, false, '["E"],[["e",[]]]')), [Op.ended, 3, 0, ['E'], [['e', []]]])
   t.same(parse(formatRelease([1, 2, 3, 4])), [Op.release, 1, 2, 3, 4])
-  t.same(parse(formatRefused(5, 'not-exposed', '"x"')), [Op.refused, 5, 'not-exposed', '"x"'])
+  t.same(parse(formatRejection(5, 'not-exposed', '"x"')), [Op.refused, 5, 'not-exposed', '"x"'])
   t.same(
     parse(formatHello({ ...LIMITS, more: 1 } as never)),
     [Op.hello, VERSION, LIMITS],
@@ -86,18 +86,18 @@ t.test('every message is read back as it was written', async t => {
   )
 
   const names = ['a', '', '__proto__', Symbol.iterator, Symbol.asyncIterator, Symbol.for('ours')]
-  for (const name of names) t.equal(toName(JSON.parse(JSON.stringify(toKey(name)))), name)
-  t.equal(toKey(7), '7')
-  t.throws(() => toKey(Symbol('alone')), /Symbol\(alone\) is known to this process alone/)
+  for (const name of names) t.equal(toMemberName(JSON.parse(JSON.stringify(toMemberKey(name)))), name)
+  t.equal(toMemberKey(7), '7')
+  t.throws(() => toMemberKey(Symbol('alone')), /Symbol\(alone\) is known to this process alone/)
   for (const unknown of ['no-such', 'prototype', '__proto__', 'for']) {
     t.equal(
-      typeof toName(['well-known', unknown]),
+      typeof toMemberName(['well-known', unknown]),
       'symbol',
       'a symbol of a newer peer is a name nothing has'
     )
     t.ok(Array.isArray(parse(formatOperation(Op.get, 1, 0, [['well-known', unknown]]))))
   }
-  t.same([keysOf('a'), keysOf(['b'])], [['a'], ['b']])
+  t.same([pathKeys('a'), pathKeys(['b'])], [['a'], ['b']])
 })
 
 t.test('a message that is not of the protocol is refused, whatever it is', async t => {
@@ -155,10 +155,10 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
       [Op.iterate, 0, 0, 'a']
     ],
     ...[
-      [Op.drive, 1, 0, 'a'],
-      [Op.drive, 0, 0, 'a', 1],
-      [Op.drive, 1, 0, 'a', 1, {}],
-      [Op.drive, 1, 0, 'a', 1, [], 1]
+      [Op.streamCall, 1, 0, 'a'],
+      [Op.streamCall, 0, 0, 'a', 1],
+      [Op.streamCall, 1, 0, 'a', 1, {}],
+      [Op.streamCall, 1, 0, 'a', 1, [], 1]
     ],
     ...[[Op.cancel], [Op.cancel, 0], [Op.cancel, -1], [Op.cancel, 1, 1, 1], [Op.cancel, 1, 1, [], 1]],
     ...[
@@ -238,7 +238,7 @@ t.test('a frame is read back as it was written: text, or bytes beside the JSON',
         frame = memory.subarray(shift)
       }
       const read = parseFrame(frame, LIMITS)
-      t.equal(read.received, received)
+      t.equal(read.ack, received)
       t.same(
         read.messages.map(message => JSON.stringify(message)),
         texts.map(text => JSON.stringify(JSON.parse(text)))
@@ -385,17 +385,18 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
 const untouched = new Proxy([], { get: (_, key) => t.fail(`it read ${String(key)}`) })
 const home = { 1: {}, 2: () => 2, 4: ['secret', 'secret'], 5: untouched }
 const taker = {
-  take(_kind: string, data: unknown) {
+  decodeReference(_tag: string, data: unknown) {
     if (data === 1 || data === 2 || data === 4 || data === 5) return home[data]
-    if (data === 3) throw new Refusal('released', 'gone')
+    if (data === 3) throw new CallRejection('released', 'gone')
     throw new ProtocolError('a reference that was never given')
   },
-  turnBack() {},
-  refuse() {},
-  made() {},
+  discardReference() {},
+  discardReceived() {},
+  valuesDecoded() {},
   limits: { bigintDigits: 100, values: 1_000_000, regExpLength: 1000 }
 }
-const take = (json: unknown, groups: Groups, bytes: Uint8Array[] = []) => unbox(json, groups, bytes, taker)
+const take = (json: unknown, groups: Annotations, bytes: Uint8Array[] = []) =>
+  decode(json, groups, bytes, taker)
 const error = (more: object = {}) => ({ class: 'Error', name: 'Error', message: 'm', ...more })
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`)
@@ -404,7 +405,7 @@ const tall = [['a'], Array(50_000).fill(1)]
 registerType(class Anything {}, { name: '__proto__', encode: () => 0, decode: sent => ({ sent }) as never })
 
 t.test('unboxing: structure that is not of the protocol is refused', async t => {
-  t.same(take({ a: [1, 'x'] }, [['o', ['a', 0]]] as Groups), { a: [home[1], 'x'] })
+  t.same(take({ a: [1, 'x'] }, [['o', ['a', 0]]] as Annotations), { a: [home[1], 'x'] })
   t.same(take([[5]], [[['custom', '__proto__'], [0]]]), [{ sent: 5 }])
   t.same(
     take(
@@ -618,7 +619,7 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
   for (const [what, json, groups, bytes] of lies) {
     const message = [Op.result, 1, json, groups]
     t.equal(parseMessage(message), message as never, 'the form of the message is right')
-    hostile(t, what, () => take(json, groups as unknown as Groups, bytes))
+    hostile(t, what, () => take(json, groups as unknown as Annotations, bytes))
   }
 })
 
@@ -661,10 +662,10 @@ t.test('unboxing: a value that cannot be made here refuses the call alone', asyn
   ]
   for (const [what, json, groups, why, bytes] of refused) {
     try {
-      t.fail(what, { found: take(json, groups as unknown as Groups, bytes) })
+      t.fail(what, { found: take(json, groups as unknown as Annotations, bytes) })
     } catch (refusal) {
-      t.ok(refusal instanceof Refusal, what)
-      t.match((refusal as Refusal).message, why)
+      t.ok(refusal instanceof CallRejection, what)
+      t.match((refusal as CallRejection).message, why)
     }
   }
 
@@ -720,9 +721,9 @@ t.test('unboxing: a value that cannot be made here refuses the call alone', asyn
   fc.assert(
     fc.property(json, fc.array(group, { maxLength: 3 }), (json, groups) => {
       try {
-        take(structuredClone(json), groups as unknown as Groups, [new Uint8Array(8), new Uint8Array(3)])
+        take(structuredClone(json), groups as unknown as Annotations, [new Uint8Array(8), new Uint8Array(3)])
       } catch (error) {
-        if (!(error instanceof ProtocolError || error instanceof Refusal)) throw error
+        if (!(error instanceof ProtocolError || error instanceof CallRejection)) throw error
       }
     }),
     { numRuns: 5000 }
@@ -758,7 +759,7 @@ t.test('unboxing: hostile size costs no more than its JSON', async t => {
     t,
     'streams that count as more values than may be',
     () =>
-      unbox(Array(100).fill(1), [['r', ...Array.from({ length: 100 }, (_, i) => [i])]] as Groups, [], {
+      decode(Array(100).fill(1), [['r', ...Array.from({ length: 100 }, (_, i) => [i])]] as Annotations, [], {
         ...taker,
         limits: { ...taker.limits, values: 1000 }
       }),
@@ -794,7 +795,7 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
     await overMemory(t, Nothing, async conn => {
       t.equal(await (conn.root as unknown as { f(): Promise<unknown> }).f(), undefined)
       conn.transports[0].send(frame)
-      const pending = rejection((conn.root as unknown as { f(): Promise<unknown> }).f())
+      const pending = rejectionOf((conn.root as unknown as { f(): Promise<unknown> }).f())
       t.match(
         await Promise.all([conn.closed, conn.served.closed]),
         [{ code: 'protocol' }, { code: 'protocol' }],
@@ -817,11 +818,20 @@ t.test('the export table counts what was sent, and takes no more back', async t 
   const table = new ExportTable(10)
   const [root, a, b, f] = [{}, {}, {}, () => 1]
   table.root = root
-  t.equal(table.give(root, undefined).id, 0, 'the root is known, not given')
+  t.equal(table.addReference(root, undefined).id, 0, 'the root is known, not given')
   t.same([table.get(0)?.object, table.release(0, 5), table.size], [root, undefined, 0])
-  t.equal(table.give(a, undefined), table.give(a, undefined), 'twice the same, twice a receipt')
-  t.same([table.get(1)?.receipts, table.size], [2, 1])
-  const members = [table.give(f, a), table.give(f, b), table.give(f, undefined), table.give(f, a)]
+  t.equal(
+    table.addReference(a, undefined),
+    table.addReference(a, undefined),
+    'twice the same, twice a receipt'
+  )
+  t.same([table.get(1)?.refCount, table.size], [2, 1])
+  const members = [
+    table.addReference(f, a),
+    table.addReference(f, b),
+    table.addReference(f, undefined),
+    table.addReference(f, a)
+  ]
   t.same(
     members.map(({ id }) => id),
     [2, 3, 4, 2],
@@ -834,10 +844,10 @@ t.test('the export table counts what was sent, and takes no more back', async t 
   t.equal(table.release(1, 1)?.object, a, 'the last receipt')
   t.equal(table.get(1), undefined, 'released, which is not the same as never given')
   hostile(t, 'a receipt of one that was released', () => table.release(1, 1))
-  t.equal(table.give(a, undefined).id, 5, 'ids are never used again')
+  t.equal(table.addReference(a, undefined).id, 5, 'ids are never used again')
   t.equal(table.release(2, 2)?.self, a)
-  t.equal(table.give(f, a).id, 6)
-  table.give(() => 2, a)
+  t.equal(table.addReference(f, a).id, 6)
+  table.addReference(() => 2, a)
   t.equal(table.release(6, 1)?.object, f)
   t.same(
     table.clear().map(({ id }) => id),
@@ -847,19 +857,19 @@ t.test('the export table counts what was sent, and takes no more back', async t 
 })
 
 t.test('the import table gives back what came with each netref, once', async t => {
-  const table = new ImportTable<object, Import<object>>()
-  const first = { id: 1, receipts: 1, lent: 0, proxy: {} as object | undefined }
+  const table = new ImportTable<object, ImportEntry<object>>()
+  const first = { id: 1, refCount: 1, lentCount: 0, proxy: {} as object | undefined }
   table.add(first)
-  t.equal(table.receive(1), first)
-  t.equal(table.receive(2), undefined)
-  t.same([first.receipts, table.size], [2, 1])
+  t.equal(table.addReference(1), first)
+  t.equal(table.addReference(2), undefined)
+  t.same([first.refCount, table.size], [2, 1])
   // The collector took the netref, and its id came once more before that was told.
   first.proxy = undefined
-  t.equal(table.receive(1), undefined)
-  const second = { id: 1, receipts: 2, lent: 1, proxy: {} }
+  t.equal(table.addReference(1), undefined)
+  const second = { id: 1, refCount: 2, lentCount: 1, proxy: {} }
   table.add(second)
   t.equal(table.release(first), 2, 'its own receipts alone')
-  t.equal(table.receive(1), second, 'the new one is still there')
+  t.equal(table.addReference(1), second, 'the new one is still there')
   t.same([table.release(first), table.release(second), table.size], [0, 2, 0])
   table.add(second)
   table.clear()
@@ -879,8 +889,8 @@ t.test('of a long frame its depth is told by its text', async t => {
 })
 
 t.test('of a frame that waits the count at its beginning is read, and nothing else', async t => {
-  t.same(parseCount('[3]'), { received: 3, alone: true, asks: false })
-  t.same(parseCount('[3,1]'), { received: 3, alone: true, asks: true })
-  t.same(parseCount('[3,[[1]'), { received: 3, alone: false, asks: false })
-  for (const text of ['', '[', '[x]', '["3"]', '{}']) t.throws(() => parseCount(text), ProtocolError)
+  t.same(parseAck('[3]'), { received: 3, alone: true, asks: false })
+  t.same(parseAck('[3,1]'), { received: 3, alone: true, asks: true })
+  t.same(parseAck('[3,[[1]'), { received: 3, alone: false, asks: false })
+  for (const text of ['', '[', '[x]', '["3"]', '{}']) t.throws(() => parseAck(text), ProtocolError)
 })

@@ -6,8 +6,8 @@ import { mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { connect, Netref } from '../../lib/index.js'
-import { setClock } from '../support/clock.js'
-import { CHILD_ENV, overMemory, until } from '../support/helpers.js'
+import { useFakeClock } from '../support/clock.js'
+import { CHILD_ENV, overMemory, waitUntil } from '../support/helpers.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
 type Any = any
@@ -41,7 +41,7 @@ class Thing {
 }
 
 t.test('what is left over goes when no more come', t => {
-  setClock(t, ['setTimeout'])
+  useFakeClock(t, ['setTimeout'])
   return overMemory(t, service, async ({ root, session, served }) => {
     const asked = watchMemory(t)
     for (let i = 0; i < 150; i++) await root.see(() => {})
@@ -50,14 +50,14 @@ t.test('what is left over goes when no more come', t => {
     mock.timers.tick(1)
     t.equal(asked(), 0, 'more have come')
     mock.timers.tick(1000)
-    await until(() => session.stats.exports === 0)
+    await waitUntil(() => session.stats.exports === 0)
     t.equal(served.stats.imports, 0)
     t.equal(asked(), 1)
   })
 })
 
 t.test('so does what was held by calls that took longer than it was since the collector ran', t => {
-  setClock(t, ['setTimeout'])
+  useFakeClock(t, ['setTimeout'])
   let end!: () => void
   const ended = new Promise<void>(resolve => {
     end = resolve
@@ -73,11 +73,11 @@ t.test('so does what was held by calls that took longer than it was since the co
   return overMemory(t, service, async ({ root, session }) => {
     const calls = Array.from({ length: 200 }, () => root.hold(() => {}))
     for (let i = 0; i < 500; i++) await root.see(() => {})
-    await until(() => session.stats.exports < 500)
+    await waitUntil(() => session.stats.exports < 500)
     end()
     await Promise.all(calls)
     // One tick may find that it is too soon.
-    await until(() => {
+    await waitUntil(() => {
       mock.timers.tick(1000)
       return session.stats.exports === 0
     })
@@ -85,7 +85,7 @@ t.test('so does what was held by calls that took longer than it was since the co
 })
 
 t.test('what is released by itself is no reason to collect, nor is what its session has ended with', t => {
-  setClock(t, ['setTimeout'])
+  useFakeClock(t, ['setTimeout'])
   return overMemory(t, service, async ({ root, session }) => {
     const asked = watchMemory(t)
     for (let i = 0; i < 1000; i++) Netref.release(await (root as Any).make())
@@ -94,7 +94,7 @@ t.test('what is released by itself is no reason to collect, nor is what its sess
     })
     mock.timers.tick(5000)
     t.equal(asked(), 0)
-    await until(() => session.stats.exports === 0)
+    await waitUntil(() => session.stats.exports === 0)
   })
 })
 
@@ -154,7 +154,7 @@ t.test('in a steady stream of short calls few references are held, though nobody
     })
     t.ok(most < 1000, `${name}: ${most} were held at a time`)
   }
-  await until(() => conn.stats.exports < 100)
+  await waitUntil(() => conn.stats.exports < 100)
 })
 
 t.test('where there is no memory to ask for, calls go on', t =>

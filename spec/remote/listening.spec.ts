@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { type ErrorContext, expose, Netref, Service } from '../../lib/index.js'
-import { both, overMemory, overSocket, rejection, until } from '../support/helpers.js'
+import { overMemory, overMemoryAndSocket, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
 type Any = any
@@ -45,7 +45,7 @@ class Functions extends Service {
 }
 
 t.test('apply, call and bind of a netref to a function are those of functions', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => new Functions(),
     async ({ root }, t) => {
@@ -77,7 +77,7 @@ t.test('of an object and of a path they are members like any other', t =>
       ['calling 110', 'applied', 'bound']
     )
     t.equal(await (root as Any).phone().call(110), 'calling 110')
-    t.match(await rejection((root as Any).join.call(null)), { code: 'not-exposed' })
+    t.match(await rejectionOf((root as Any).join.call(null)), { code: 'not-exposed' })
   })
 )
 
@@ -98,17 +98,17 @@ class Sources extends Service {
 
 t.test('an EventEmitter and an EventTarget are listened to from afar, and no more', async t => {
   const service = new Sources()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => service,
-    async ({ root, theirs }, t) => {
+    async ({ root, serverSession }, t) => {
       const heard: unknown[] = []
       const emitter: Any = await root.emitter()
       const target: Any = await root.target()
       const listener = (...args: unknown[]) => void heard.push(args)
       const happened = async (count: number, ...args: unknown[]) => {
         service.emit(...args)
-        await theirs.ping()
+        await serverSession.ping()
         t.equal(heard.splice(0).length, count)
       }
       await emitter.on('told', listener)
@@ -168,13 +168,13 @@ t.test('a listener that fails, or whose session is over, is told to onError, and
       await (conn.root as Any).listen(fail, expose({ handleEvent: fail }))
       service.emit()
       // The one-way call fails at its home.
-      await until(() => told.length === 9)
+      await waitUntil(() => told.length === 9)
       for (const [error] of told.splice(0)) t.match(error, { name: 'RangeError', message: 'no room' })
       const [session] = server.sessions
       await conn.close()
       await session!.closed
       service.emit()
-      await until(() => told.length > 0)
+      await waitUntil(() => told.length > 0)
       await turn()
       t.match(told, [[{ name: 'SessionEndedError', code: 'closed' }]], 'one of them says it')
     },
@@ -209,7 +209,7 @@ t.test('who awaits the call of a listener, or looks for its failure, learns of i
     service,
     async ({ root }) => {
       t.same(await (root as Any).run(fail), ['no room', undefined, ...Array(5).fill('no room')])
-      await until(() => errors.length > 0)
+      await waitUntil(() => errors.length > 0)
       t.match(errors, [{ message: 'no room' }], 'but for who asks for failures alone, as Node does')
     },
     { serving: { onError: error => void errors.push(error) } }

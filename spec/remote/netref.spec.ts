@@ -1,11 +1,11 @@
 import t from 'tap'
 import { expose, Netref, pair, ReleasedError, Service } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { overMemory, overSocket, rejection } from '../support/helpers.js'
-import { type Loose, quiet, wiretap } from '../support/wire.js'
+import { overMemory, overSocket, rejectionOf } from '../support/helpers.js'
+import { recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 // What is tested takes any name and any value: its types have a spec of their own.
-const { get, set, has, delete: remove, keys, session, release, is }: Loose = Netref
+const { get, set, has, delete: remove, keys, session, release, is }: Untyped = Netref
 
 class TextFile {
   exposed_title: string | undefined = 'Notes'
@@ -42,7 +42,7 @@ for (const over of [overMemory, overSocket]) {
       t,
       Files,
       async conn => {
-        const root: Loose = conn.root
+        const root: Untyped = conn.root
         const file = await root.open()
         t.equal(await get(file, 'title'), 'Notes')
         t.equal(await get(file, 'first')(), 'one')
@@ -80,7 +80,7 @@ for (const over of [overMemory, overSocket]) {
         t.equal(await has(root.symbols, Symbol.asyncIterator), false)
       },
       over === overMemory
-        ? ({ serving: { allowSetAttrs: true, allowDeleteAttrs: true } } as Loose)
+        ? ({ serving: { allowSetAttrs: true, allowDeleteAttrs: true } } as Untyped)
         : { server: { allowSetAttrs: true, allowDeleteAttrs: true } }
     )
   )
@@ -88,15 +88,15 @@ for (const over of [overMemory, overSocket]) {
 
 t.test('each is one message; what home does not allow rejects', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await conn.ping()
-    const [out, back] = wiretap(conn)
-    t.match(await rejection(set(root.shelf.top, 'title', 1)), {
+    const [out, back] = recordMessages(conn)
+    t.match(await rejectionOf(set(root.shelf.top, 'title', 1)), {
       code: 'not-exposed',
       message:
         'Netref.set(root.shelf.top.title, 1): "title" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["title"] })'
     })
-    t.match(await rejection(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
+    t.match(await rejectionOf(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
     await has(root.shelf.top, 'title')
     await keys(root.shelf.top)
     await get(get(root.shelf, 'top'), 'title')
@@ -106,14 +106,14 @@ t.test('each is one message; what home does not allow rejects', t =>
     )
     t.equal(back.length, 5)
     get(root.shelf, 'top')
-    await quiet()
+    await runEventLoop()
     t.equal(out.length, 5, 'to name a member sends nothing')
   })
 )
 
 t.test('is: a netref that is here', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const pending = root.open()
     t.same([root, await pending, await root.reader()].map(is), [true, true, true])
     t.same([root.open, pending].map(is), [false, false])
@@ -126,7 +126,7 @@ t.test('is: a netref that is here', t =>
 
 t.test('session: whose a netref is', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const pending = root.open()
     for (const it of [root, root.open, pending, await pending]) t.equal(session(it), conn.session)
     t.equal(session(conn.served.root), conn.served)
@@ -135,19 +135,19 @@ t.test('session: whose a netref is', t =>
 
 t.test('release lets go now, once; later use rejects, and says what it was', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const file = await root.open()
     const reader = await root.reader()
     const [lines, first] = [file.lines, file.first]
     await conn.ping()
-    const [out, back] = wiretap(conn)
+    const [out, back] = recordMessages(conn)
     t.equal(conn.stats.imports, 2)
     t.equal(release(file), undefined)
     release(reader)
     release(file)
     release(reader)
     t.equal(conn.stats.imports, 0)
-    await quiet()
+    await runEventLoop()
     t.same(
       out.map(([op]) => op),
       [Op.release],
@@ -164,12 +164,12 @@ t.test('release lets go now, once; later use rejects, and says what it was', t =
       keys(file),
       file.a.b()
     ]) {
-      const error = await rejection(call)
+      const error = await rejectionOf(call)
       t.ok(error instanceof ReleasedError)
       t.match(error, { code: 'released', message: /^.*TextFile#1.*: TextFile#1 was released$/ })
     }
-    t.match(await rejection(reader(1)), { message: 'netref#2(1): netref#2 was released' })
-    t.match(await rejection(root.echo({ file })), {
+    t.match(await rejectionOf(reader(1)), { message: 'netref#2(1): netref#2 was released' })
+    t.match(await rejectionOf(root.echo({ file })), {
       code: 'unsendable',
       message:
         'root.echo({…}): args[0].file is a released netref, which cannot be sent: send it before it is released'
@@ -185,8 +185,8 @@ t.test('release lets go now, once; later use rejects, and says what it was', t =
 
 t.test('`using` releases at the end of the block', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
-    let outside: Loose
+    const root: Untyped = conn.root
+    let outside: Untyped
     {
       using file = await root.open()
       using reader = await root.reader()
@@ -196,7 +196,7 @@ t.test('`using` releases at the end of the block', t =>
       t.equal(conn.stats.imports, 2)
     }
     t.equal(conn.stats.imports, 0)
-    for (const ref of outside) t.match(await rejection(ref.x), { code: 'released' })
+    for (const ref of outside) t.match(await rejectionOf(ref.x), { code: 'released' })
     await conn.ping()
     t.equal(conn.served.stats.exports, 0)
   })
@@ -204,7 +204,7 @@ t.test('`using` releases at the end of the block', t =>
 
 t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
   overMemory(t, Files, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     for (const [netref, what] of [
       [{}, '{…}'],
       [new TextFile(), 'TextFile {…}'],
@@ -221,7 +221,7 @@ t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
         })
       }
       for (const act of [set, has, remove, keys]) {
-        const error = await rejection(act(netref, 'x'))
+        const error = await rejectionOf(act(netref, 'x'))
         t.ok(error instanceof TypeError)
         t.equal(error.message, `Netref.${act.name}: ${what} is not a netref`)
       }
@@ -234,12 +234,12 @@ t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
     t.throws(() => release(pending), /^Netref\.release: root\.open\(\) is not here yet: await it first/)
     await pending
 
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     const own = Symbol('own')
     const says = 'Symbol(own) is known to this process alone: use a name, or a symbol of Symbol.for'
     t.throws(() => get(root, own), { message: says })
     for (const call of [set(root, own, 1), has(root, own), remove(root, own)]) {
-      t.equal((await rejection(call)).message, says)
+      t.equal((await rejectionOf(call)).message, says)
     }
     t.equal(out.length, 0)
   })
@@ -247,14 +247,14 @@ t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
 
 t.test('a session that has ended: releases do nothing, operations reject', async t => {
   const conn = pair(Files)
-  const root: Loose = conn.root
+  const root: Untyped = conn.root
   const file = await root.open()
   await conn.close()
-  t.match(await rejection(get(file, 'title')), {
+  t.match(await rejectionOf(get(file, 'title')), {
     code: 'closed',
     message: /^TextFile#1\.title: the session has ended/
   })
-  t.match(await rejection(keys(file)), { code: 'closed', message: /^Netref\.keys\(TextFile#1\): / })
+  t.match(await rejectionOf(keys(file)), { code: 'closed', message: /^Netref\.keys\(TextFile#1\): / })
   release(file)
   release(file)
   t.equal(is(file), true)
@@ -262,7 +262,7 @@ t.test('a session that has ended: releases do nothing, operations reject', async
 })
 
 t.test('what can be given up: whole buffers', t => {
-  const { transfer }: Loose = Netref
+  const { transfer }: Untyped = Netref
   for (const nothing of [1, null, undefined, {}, [], 'text', new Uint8Array(new SharedArrayBuffer(8))]) {
     t.throws(() => transfer(nothing), {
       name: 'TypeError',

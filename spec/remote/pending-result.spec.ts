@@ -9,8 +9,8 @@ import {
   Service,
   type Session
 } from '../../lib/index.js'
-import { overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+import { overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 /** Throws in a file that is nowhere else, so that a stack that crossed shows. */
 const throwRemotely: (message: string) => never = runInThisContext(
@@ -74,7 +74,7 @@ class Chain extends Service {
 for (const over of [overMemory, overSocket]) {
   t.test(`a result is used before it is there, ${over.name}`, t =>
     over(t, Chain, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       t.equal(await root.start().next().next().length, 2)
       t.equal(await root.start().later().next().later().next().length, 4)
       t.equal(await root.getFn()(5), 10, 'a pending function')
@@ -90,7 +90,7 @@ for (const over of [overMemory, overSocket]) {
 
   t.test(`what fails has every call that builds on it fail, ${over.name}`, t =>
     over(t, Chain, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       for (const failing of [root.fail('no'), root.failLater('no')]) {
         const built = [
           failing.x,
@@ -100,12 +100,12 @@ for (const over of [overMemory, overSocket]) {
           Netref.set(failing, 'x' as never, 1 as never)
         ]
         for (const call of [failing, ...built])
-          t.match(await rejection(call), { name: 'RangeError', message: 'no' })
+          t.match(await rejectionOf(call), { name: 'RangeError', message: 'no' })
         // It is here now: nothing is sent any more.
         const late = [failing.x, failing.x(), new failing.X(), failing().then(), Netref.has(failing, 'x')]
-        for (const call of late) t.match(await rejection(call), { name: 'RangeError', message: 'no' })
+        for (const call of late) t.match(await rejectionOf(call), { name: 'RangeError', message: 'no' })
       }
-      t.match(await rejection(root.nope().x()), {
+      t.match(await rejectionOf(root.nope().x()), {
         code: 'not-exposed',
         message: /^root\.nope\(\)\.x\(\): "nope"/
       })
@@ -113,7 +113,7 @@ for (const over of [overMemory, overSocket]) {
       t.equal(await root.fail('a').catch((error: Error) => caught.push(error.message)), 1)
       t.equal(await root.echo(1).catch(() => caught.push('never')), 1)
       t.equal(await root.echo(2).finally(() => caught.push('last')), 2)
-      await rejection(root.fail('b').finally(() => caught.push('at last')))
+      await rejectionOf(root.fail('b').finally(() => caught.push('at last')))
       t.equal(
         await root.fail('c').then(
           () => caught.push('never'),
@@ -121,7 +121,7 @@ for (const over of [overMemory, overSocket]) {
         ),
         'c'
       )
-      await rejection(Promise.all([root.echo(1), root.fail('d')]))
+      await rejectionOf(Promise.all([root.echo(1), root.fail('d')]))
       t.same(caught, ['a', 'last', 'at last'])
     })
   )
@@ -129,17 +129,17 @@ for (const over of [overMemory, overSocket]) {
 
 t.test('a chain of ten calls is one round trip, and its messages leave before any answer', t =>
   overMemory(t, Chain, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await conn.ping()
-    await quiet()
+    await runEventLoop()
     const [, server] = conn.transports
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     server.hold()
     const { framesOut } = conn.stats
     let link = root.start()
     for (let i = 0; i < 8; i++) link = i % 2 ? link.later() : link.next()
     const end = link.length.then()
-    await quiet()
+    await runEventLoop()
     t.equal(out.length, 10)
     t.ok(conn.stats.framesOut - framesOut <= 2)
     t.ok(server.held >= 1, 'all of it is answered without another word from here')
@@ -151,12 +151,12 @@ t.test('a chain of ten calls is one round trip, and its messages leave before an
 
 t.test('one that has arrived goes on from what arrived: a netref by its id, a copy here', t =>
   overMemory(t, Chain, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const start = root.start()
     await start
     const data = root.data()
     await data
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     t.equal(await start.next().length, 1)
     t.ok((out[0]![2] as number) > 0, 'by the id of the netref, not of the call')
     t.equal(await start.length, 0)
@@ -171,14 +171,14 @@ t.test('one that has arrived goes on from what arrived: a netref by its id, a co
     t.equal(await data.who.is(), 'I')
     t.equal(out.length, before + 2)
 
-    const gone = await rejection(data.nope)
+    const gone = await rejectionOf(data.nope)
     t.match(gone, {
       name: 'ExposureError',
       code: 'not-exposed',
       message: /^result\.nope: "nope" is not exposed/
     })
-    t.match(await rejection(data()), { code: 'not-callable', message: /^result\(\): it is not a function/ })
-    t.match(await rejection(Netref.set(data, 'list' as never, 1 as never)), { code: 'not-exposed' })
+    t.match(await rejectionOf(data()), { code: 'not-callable', message: /^result\(\): it is not a function/ })
+    t.match(await rejectionOf(Netref.set(data, 'list' as never, 1 as never)), { code: 'not-exposed' })
 
     const own = {
       async half(n: number) {
@@ -192,7 +192,7 @@ t.test('one that has arrived goes on from what arrived: a netref by its id, a co
     t.equal(await home[0](8), 4, 'what came home is used here')
     t.equal(await home[1].own.half(2), 1)
     t.equal(out.length, before + 3)
-    t.match(await rejection(home[0](1)), { message: 'odd' })
+    t.match(await rejectionOf(home[0](1)), { message: 'odd' })
     const thrown = new Error('at once')
     const throwing = root.echo([
       () => {
@@ -200,18 +200,18 @@ t.test('one that has arrived goes on from what arrived: a netref by its id, a co
       }
     ])
     await throwing
-    t.equal(await rejection(throwing[0]()), thrown)
+    t.equal(await rejectionOf(throwing[0]()), thrown)
   })
 )
 
 t.test('a result that arrives between two uses of it: both find it', t =>
   overMemory(t, Chain, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await conn.ping()
     const [client, server] = conn.transports
     server.hold()
     const start = root.start()
-    await until(() => server.held > 0)
+    await waitUntil(() => server.held > 0)
     client.hold()
     const late = start.next().length.then()
     server.letGo()
@@ -223,7 +223,7 @@ t.test('a result that arrives between two uses of it: both find it', t =>
     t.same(await root.log(), ['start', 'slow'])
     await conn.ping()
     t.equal((await slow).exposed_length, 5)
-    t.match(await rejection(root.echo(5).toFixed()), { code: 'not-exposed', message: /await it first/ })
+    t.match(await rejectionOf(root.echo(5).toFixed()), { code: 'not-exposed', message: /await it first/ })
   })
 )
 
@@ -237,28 +237,30 @@ t.test('calls nest fifty deep, back and forth; each side may call the other', t 
     exposed_isServed() {
       return callSession() === this.session
     }
-    exposed_down(n: number, up: Loose) {
+    exposed_down(n: number, up: Untyped) {
       return n === 0 ? 'bottom' : up(n - 1)
     }
   }
   class Client extends Service {
     exposed_down(n: number): unknown {
-      return n === 0 ? 'bottom' : (sessions[1]!.root as Loose).up(n - 1)
+      return n === 0 ? 'bottom' : (sessions[1]!.root as Untyped).up(n - 1)
     }
     exposed_up(n: number): unknown {
-      return n === 0 ? 'bottom' : (sessions[0]!.root as Loose).down(n - 1)
+      return n === 0 ? 'bottom' : (sessions[0]!.root as Untyped).down(n - 1)
     }
   }
   return overMemory(
     t,
     Deep,
     async conn => {
-      t.equal(await (conn.root as Loose).isServed(), true, 'a handler is told who calls')
-      const up = (n: number): unknown => (n === 0 ? 'bottom' : (conn.root as Loose).down(n - 1, up))
+      t.equal(await (conn.root as Untyped).isServed(), true, 'a handler is told who calls')
+      const up = (n: number): unknown => (n === 0 ? 'bottom' : (conn.root as Untyped).down(n - 1, up))
       t.equal(await up(50), 'bottom', 'by callbacks')
       sessions.push(conn.session, conn.session)
-      t.equal(await (conn.served.root as Loose).down(0), 'bottom', 'the server calls the client, unasked')
-      t.match(await rejection((conn.served.root as Loose).no.such()), { message: /^root\.no\.such\(\): / })
+      t.equal(await (conn.served.root as Untyped).down(0), 'bottom', 'the server calls the client, unasked')
+      t.match(await rejectionOf((conn.served.root as Untyped).no.such()), {
+        message: /^root\.no\.such\(\): /
+      })
     },
     { service: Client }
   )
@@ -272,7 +274,7 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
       t,
       Chain,
       async conn => {
-        const root: Loose = conn.root
+        const root: Untyped = conn.root
         const awaiting = {
           async aCall() {
             next()
@@ -332,7 +334,7 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
           }
         }
         for (const [name, use] of Object.entries(awaiting)) {
-          const { stack } = await rejection(use())
+          const { stack } = await rejectionOf(use())
           const [local, remote] = stack!.split('\n  --- on the other side ---\n')
           const [first, frame] = local!.split('\n')
           t.match(first, /^(RangeError|ExposureError|UnsendableError|ReleasedError|TypeError): /)
@@ -353,8 +355,8 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
         async function allOfPaths() {
           return await Promise.all([root.start().length, root.no.such])
         }
-        t.match((await rejection(allOfPaths())).stack, /at async allOfPaths \(/)
-        t.match((await rejection(all())).stack, /at async Promise\.all \(index 1\)\n +at async all \(/)
+        t.match((await rejectionOf(allOfPaths())).stack, /at async allOfPaths \(/)
+        t.match((await rejectionOf(all())).stack, /at async Promise\.all \(index 1\)\n +at async all \(/)
       },
       { serving: { exposeStacks }, onError: () => {} }
     )
@@ -373,7 +375,7 @@ t.test('a failed call that nobody awaits goes to onError, once; others do not', 
     t,
     Chain,
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       root.fail('one')
       root.failLater('two')
       root.start().next().nope('three')
@@ -381,8 +383,8 @@ t.test('a failed call that nobody awaits goes to onError, once; others do not', 
       root.echo(Symbol('four'))
       void Netref.set(root, 'x' as never, 1 as never)
       void root.not.read
-      await until(() => told.length >= 6)
-      await quiet()
+      await waitUntil(() => told.length >= 6)
+      await runEventLoop()
       t.equal(told[0]![1].session, conn.session)
       t.same(
         calls()
@@ -398,13 +400,13 @@ t.test('a failed call that nobody awaits goes to onError, once; others do not', 
         ]
       )
       const failing = root.fail('seen')
-      await rejection(failing)
-      await rejection(failing.built.on())
+      await rejectionOf(failing)
+      await rejectionOf(failing.built.on())
       root.fail('seen').catch(() => {})
       await root.fail('seen').then(null, () => {})
       failing.built.on('unseen')
-      await until(() => told.length > 0)
-      await quiet()
+      await waitUntil(() => told.length > 0)
+      await runEventLoop()
       t.same(
         calls(),
         ['root.fail("seen").built.on("unseen") RangeError: seen'],
@@ -418,12 +420,12 @@ t.test('a failed call that nobody awaits goes to onError, once; others do not', 
       ])
       await home
       home[0]()
-      await until(() => told.length > 0)
+      await waitUntil(() => told.length > 0)
       t.match(calls(), [/Error: at home$/])
     },
     { onError }
   )
-  await quiet()
+  await runEventLoop()
   t.same(unhandled, [])
   t.same(told, [])
 })
@@ -441,8 +443,8 @@ t.test('an error keeps its class through a chain, and through the next', t => {
       }
     }),
     async conn => {
-      for (const call of [(conn.root as Loose).tear(), (conn.root as Loose).tear().further()]) {
-        const error = await rejection(call)
+      for (const call of [(conn.root as Untyped).tear(), (conn.root as Untyped).tear().further()]) {
+        const error = await rejectionOf(call)
         t.ok(error instanceof Torn)
         t.match(error, { message: 'torn', page: 3, code: 'TORN' })
       }
@@ -467,14 +469,14 @@ t.test('an answer is kept at home until its count has come, and not longer', asy
       }
     }),
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       await Promise.all([root.copy(), root.late(), root.fail().catch(() => {})])
       conn.transports[0].hold()
-      await collect()
+      await collectGarbage()
       t.same(there(), [true, true, true])
       conn.transports[0].letGo()
       await conn.ping()
-      await collect(() => !there().includes(true))
+      await collectGarbage(() => !there().includes(true))
     }
   )
   t.same(there(), [false, false, false])
@@ -482,9 +484,9 @@ t.test('an answer is kept at home until its count has come, and not longer', asy
 
 t.test('calls that wait for an answer reject when the session ends', async t => {
   const conn = pair(Chain)
-  const root: Loose = conn.root
+  const root: Untyped = conn.root
   const pending = [root.start().later().next(), root.start()]
   await conn.close()
-  for (const call of pending) t.match(await rejection(call), { code: 'closed' })
-  t.match(await rejection(pending[1].next()), { code: 'closed' })
+  for (const call of pending) t.match(await rejectionOf(call), { code: 'closed' })
+  t.match(await rejectionOf(pending[1].next()), { code: 'closed' })
 })

@@ -4,10 +4,10 @@ import { PassThrough } from 'node:stream'
 import { format, inspect, isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { expose, Netref, Service } from '../../lib/index.js'
-import { overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+import { overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
-const { get, set, delete: remove, keys }: Loose = Netref
+const { get, set, delete: remove, keys }: Untyped = Netref
 
 class Counter {
   constructor(public exposed_count = 0) {}
@@ -72,9 +72,9 @@ class Shelf extends Service {
     )
   }
   async exposed_thisOf(use: Netref<() => unknown>) {
-    return (await (use as Loose)()) as unknown
+    return (await (use as Untyped)()) as unknown
   }
-  async exposed_use(api: Loose) {
+  async exposed_use(api: Untyped) {
     return [await api.whose(), await api.nested.whose(), await api.list[0]()]
   }
   exposed_fail(message: string): never {
@@ -85,7 +85,7 @@ class Shelf extends Service {
 for (const over of [overMemory, overSocket]) {
   t.test(`reads, calls, constructions, of deep paths too, ${over.name}`, t =>
     over(t, Shelf, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       t.equal(await root.clock, 1)
       t.equal(await root.add(1, 2), 3)
       const counter = await new root.Counter(5)
@@ -103,17 +103,17 @@ for (const over of [overMemory, overSocket]) {
       const owner = await root.config.owner
       t.equal(await owner(), 'deep', 'a member function is bound to its object')
       t.equal(await (await root.adder(1))(2), 3)
-      t.match(await rejection(root.counter()), { code: 'not-callable', message: /^root\.counter\(\): / })
-      t.match(await rejection(new root.add(1)), { code: 'not-callable', message: /^new root\.add\(1\): / })
+      t.match(await rejectionOf(root.counter()), { code: 'not-callable', message: /^root\.counter\(\): / })
+      t.match(await rejectionOf(new root.add(1)), { code: 'not-callable', message: /^new root\.add\(1\): / })
     })
   )
 }
 
 t.test('a path of any depth is one message; nothing is sent to look at a result', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await conn.ping()
-    const [out, back] = wiretap(conn)
+    const [out, back] = recordMessages(conn)
     const counter = await new root.Counter(5)
     await counter.count
     await root.config.list[1].pick(4)
@@ -125,7 +125,7 @@ t.test('a path of any depth is one message; nothing is sent to look at a result'
     t.equal(conn.stats.framesOut - framesOut, 1)
     void root.config.list[0].pick
     void root[Symbol('x')]
-    await quiet()
+    await runEventLoop()
     t.equal(out.length, 5, 'to name a member sends nothing')
   })
 )
@@ -160,29 +160,29 @@ t.test('a member that may be missing: on a copy `?.` finds out, on a netref its 
       'done'
     )
     t.same(seen, [1, 1, 'no more'])
-    t.match(await rejection(conn.root.feed(expose({ next }))), { code: 'not-exposed' })
+    t.match(await rejectionOf(conn.root.feed(expose({ next }))), { code: 'not-exposed' })
     const plugin = await conn.root.plugin()
-    t.match(await rejection(plugin.stop!()), { code: 'not-exposed' })
+    t.match(await rejectionOf(plugin.stop!()), { code: 'not-exposed' })
     t.equal(await Netref.has(plugin, 'stop'), false)
-    t.match(await rejection(plugin.pause!()), { code: 'not-callable' }, 'it is there, and undefined')
+    t.match(await rejectionOf(plugin.pause!()), { code: 'not-callable' }, 'it is there, and undefined')
     t.equal(await plugin.pause, undefined)
   })
 })
 
 t.test('a call is sent when it is made, once, awaited or not; a read is sent at each `then`', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await conn.ping()
-    await quiet()
-    const [out] = wiretap(conn)
+    await runEventLoop()
+    const [out] = recordMessages(conn)
     const call = root.counter.next()
-    await quiet()
+    await runEventLoop()
     t.equal(out.length, 1, 'before it is awaited')
     t.same(await Promise.all([call, call, call.then((n: number) => n)]), [8, 8, 8])
     t.equal(await call, 8)
     t.equal(out.length, 1, 'however often it is awaited')
     root.counter.next()
-    await quiet()
+    await runEventLoop()
     t.equal(await root.counter.count, 9, 'not awaited at all')
     const { clock } = root
     const before = out.length
@@ -194,7 +194,7 @@ t.test('a call is sent when it is made, once, awaited or not; a read is sent at 
 
 t.test('`this` is the original object for members, and nothing for functions given directly', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const whose = function (this: unknown) {
       return this === undefined ? 'nobody' : ((this as { name?: string }).name ?? 'somebody')
     }
@@ -211,7 +211,7 @@ t.test('`this` is the original object for members, and nothing for functions giv
 
 t.test('typeof is truthful; a netref that is there is not thenable', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const [object, fn, pending] = [await root.odd(), await root.adder(1), root.adder(1)]
     t.same(
       [root, object, fn, root.x, pending].map(it => typeof it),
@@ -232,7 +232,7 @@ t.test('typeof is truthful; a netref that is there is not thenable', t =>
 
 t.test('nothing is on a proxy but remote members, whatever they are called', t =>
   overMemory(t, Shelf, async conn => {
-    const odd: Loose = await (conn.root as Loose).odd()
+    const odd: Untyped = await (conn.root as Untyped).odd()
     for (const name of ['map', 'release', 'call', 'catch', 'finally', 'toString']) {
       t.equal(await odd[name](), name)
     }
@@ -244,8 +244,8 @@ t.test('nothing is on a proxy but remote members, whatever they are called', t =
     t.equal(await get(odd, 'toJSON')(), 'toJSON')
     t.equal(odd[Symbol.for('spec')], undefined, 'symbols are local')
     t.equal(await get(odd, Symbol.for('spec'))(), 'symbol')
-    t.equal(await (conn.root as Loose).odd().map(), 'map', 'on a pending result, too')
-    const { catch: member } = (conn.root as Loose).odd
+    t.equal(await (conn.root as Untyped).odd().map(), 'map', 'on a pending result, too')
+    const { catch: member } = (conn.root as Untyped).odd
     t.equal(typeof member.then, 'function', 'on a path only `then` is local')
   })
 )
@@ -254,9 +254,9 @@ t.test('looking never sends and never throws', t =>
   overMemory(t, Shelf, async conn => {
     const printed = new PassThrough()
     const console = new Console(printed)
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const failed = root.fail('x')
-    await rejection(failed)
+    await rejectionOf(failed)
     const arrived = root.add(1, 2)
     await arrived
     const odd = await root.odd()
@@ -265,7 +265,7 @@ t.test('looking never sends and never throws', t =>
     const [client, server] = conn.transports
     server.hold()
     const pending = root.adder(1)
-    const all: Record<string, Loose> = {
+    const all: Record<string, Untyped> = {
       '[Netref root]': root,
       '[Netref netref#1]': odd,
       '[Netref netref#2]': adder,
@@ -275,8 +275,8 @@ t.test('looking never sends and never throws', t =>
       '[Netref result]': arrived,
       '[Netref root.fail("x")]': failed
     }
-    await quiet()
-    const [out] = wiretap(conn)
+    await runEventLoop()
+    const [out] = recordMessages(conn)
     for (const [text, it] of Object.entries(all)) {
       t.equal(inspect(it), text)
       t.equal(
@@ -323,7 +323,7 @@ t.test('looking never sends and never throws', t =>
       if (typeof it === 'function') t.notOk({} instanceof it)
     }
     t.equal(inspect(Object.getPrototypeOf(root)), '[Netref]', 'their prototype can be looked at')
-    await quiet()
+    await runEventLoop()
     t.equal(out.length + client.held, 0, 'nothing was sent')
     server.letGo()
     t.equal(typeof (await pending), 'function')
@@ -333,11 +333,11 @@ t.test('looking never sends and never throws', t =>
 
 t.test('what cannot fail visibly is not offered: it throws, and names the cure', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const netref = await root.odd()
     const pending = root.adder(1)
-    await quiet()
-    const [out] = wiretap(conn)
+    await runEventLoop()
+    const [out] = recordMessages(conn)
     for (const it of [root, netref, root.config.name, pending]) {
       const throws = (act: () => unknown, cure: string) => {
         const label = String(it).slice(8, -1)
@@ -356,7 +356,7 @@ t.test('what cannot fail visibly is not offered: it throws, and names the cure',
       throws(() => Object.freeze(it), 'an operation of the remote object')
       throws(() => Object.preventExtensions(it), 'an operation of the remote object')
     }
-    await quiet()
+    await runEventLoop()
     t.equal(out.length, 0)
     await pending
   })
@@ -367,10 +367,10 @@ t.test('errors name the call as its caller wrote it, and stay short', t =>
     t,
     () => ({ files: () => ({}) }),
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       const long = 'x'.repeat(1000)
       class Dog {}
-      const said = async (call: PromiseLike<unknown>) => (await rejection(call)).message.split(': ')[0]
+      const said = async (call: PromiseLike<unknown>) => (await rejectionOf(call)).message.split(': ')[0]
       t.equal(await said(root.no.such.thing), 'root.no.such.thing')
       t.equal(await said(root.no('x')), 'root.no("x")')
       t.equal(await said(root.no(1, -0, 2n, null)), 'root.no(1, -0, 2n, …)')
@@ -391,14 +391,14 @@ t.test('errors name the call as its caller wrote it, and stay short', t =>
 
 t.test('bad arguments reject, and say where; they never throw', t =>
   overMemory(t, Shelf, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const said = async (call: PromiseLike<unknown>) => {
-      const error = await rejection(call)
+      const error = await rejectionOf(call)
       t.ok(error instanceof TypeError)
       return error.message
     }
     await conn.ping()
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     t.equal(
       await said(root.add({ user: [{ tag: Symbol('x') }] })),
       'root.add({…}): args[0].user[0].tag is Symbol(x), which cannot be sent: a symbol has no meaning outside this process: send a string'
@@ -413,7 +413,7 @@ t.test('bad arguments reject, and say where; they never throw', t =>
     revoke()
     t.match(await said(root.add(proxy)), /proxy that has been revoked/)
     const getter = new Error('from a getter')
-    const thrown = await rejection(
+    const thrown = await rejectionOf(
       root.add({
         get x() {
           throw getter
@@ -439,7 +439,7 @@ t.test('paths and pending calls keep their netref and their arguments alive', as
     }
   }
   await overMemory(t, Lender, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const lend = () => root.lend()
     const calls = [
       await (async () => [(await lend()).slow()])(),
@@ -447,15 +447,15 @@ t.test('paths and pending calls keep their netref and their arguments alive', as
       await (async () => [root.slow(await lend())])()
     ]
     const paths = await (async () => [(await lend()).part])()
-    await until(() => waiting.length === 3)
-    await collect()
+    await waitUntil(() => waiting.length === 3)
+    await collectGarbage()
     await conn.ping()
     t.equal(released, 0)
     t.equal(await paths[0].fast(), 1)
     for (const [i, answer] of waiting.entries()) answer(i)
     t.same((await Promise.all(calls.flat())).sort(), [0, 1, 2])
     calls.length = paths.length = 0
-    await collect(() => released === 4)
+    await collectGarbage(() => released === 4)
   })
   t.equal(released, 4)
 })

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { callSession, expose, Netref, type Pair, pair, registerError, Service } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { assertClean, overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 class Item {
   constructor(public exposed_name = 'item') {}
@@ -47,7 +47,7 @@ class Store extends Service {
   exposed_isMember(value: unknown) {
     return value === Item.prototype.exposed_hello
   }
-  exposed_call(fn: Loose, ...args: unknown[]) {
+  exposed_call(fn: Untyped, ...args: unknown[]) {
     return fn(...args)
   }
   exposed_who() {
@@ -58,7 +58,7 @@ class Store extends Service {
 for (const over of [overMemory, overSocket]) {
   t.test(`the same object is the same netref, ${over.name}`, t =>
     over(t, Store, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       const item = await root.item()
       t.equal(await root.item(), item)
       t.equal(await root.root(), root, 'the root is itself')
@@ -83,7 +83,7 @@ for (const over of [overMemory, overSocket]) {
 
   t.test(`what comes home is the original, ${over.name}`, t =>
     over(t, Store, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       const own = new Item('own')
       const fn = () => own
       const api = { fn, list: [fn] }
@@ -123,11 +123,11 @@ const stats = (conn: { session: { stats: { imports: number } } }) => conn.sessio
 
 t.test('callbacks just live, as long as the other side holds them', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const heard: unknown[] = []
     const server = conn.served
     await root.keep((word: string) => heard.push(word))
-    await collect()
+    await collectGarbage()
     t.equal(conn.stats.exports, 1, 'the call that brought it is over')
     const [callback] = (await root.kept()) as [(word: string) => void]
     callback('home')
@@ -135,7 +135,7 @@ t.test('callbacks just live, as long as the other side holds them', t =>
     t.same(heard, ['home', 'again'])
     t.equal(server.stats.imports, 1)
     await root.drop()
-    await collect(() => conn.stats.exports === 0)
+    await collectGarbage(() => conn.stats.exports === 0)
     t.equal(server.stats.imports, 0)
   })
 )
@@ -147,7 +147,7 @@ t.test('three parties: what A gave B, and B gave C, is used by C and comes home 
     exposed_size = 1
     exposed_nested = { pick: (i: number) => [i, this] }
     exposed_Inner = Item
-    exposed_double(fn: Loose) {
+    exposed_double(fn: Untyped) {
       return fn(this.exposed_size)
     }
     exposed_lose() {
@@ -164,7 +164,7 @@ t.test('three parties: what A gave B, and B gave C, is used by C and comes home 
       return B.shelf
     }
     exposed_inside() {
-      return { thing: B.shelf, fn: (B.shelf as Loose).double }
+      return { thing: B.shelf, fn: (B.shelf as Untyped).double }
     }
     exposed_isShelved(value: unknown) {
       return value === B.shelf
@@ -172,44 +172,44 @@ t.test('three parties: what A gave B, and B gave C, is used by C and comes home 
   }
   const a: Pair<B> = pair(B, { allowSetAttrs: true, allowDeleteAttrs: true })
   const c: Pair<B> = pair(B)
-  const inner = async (thing: Loose, fn: Loose) => {
-    await (a.root as Loose).put(thing)
-    const remote = await (c.root as Loose).get()
+  const inner = async (thing: Untyped, fn: Untyped) => {
+    await (a.root as Untyped).put(thing)
+    const remote = await (c.root as Untyped).get()
     t.not(remote, thing)
     t.match(String(remote), /^\[Netref Thing#\d+\]$/, 'it is called what it was called')
     t.equal(await remote.size, 1, 'C reads')
     t.equal(await remote.double((n: number) => n * 2), 2, 'C calls, with a callback of its own')
     t.equal(await (await remote.double)((n: number) => n * 3), 3)
-    t.equal(await (c.root as Loose).get().double((n: number) => n * 4), 4, 'before it is there')
-    t.equal(await (c.root as Loose).get().nested.pick(3)[0], 3)
+    t.equal(await (c.root as Untyped).get().double((n: number) => n * 4), 4, 'before it is there')
+    t.equal(await (c.root as Untyped).get().nested.pick(3)[0], 3)
     const [three, again] = await remote.nested.pick(3)
     t.equal(three, 3)
     t.equal(again, remote, 'and it is one netref, whichever way it comes')
     t.equal(await (await new remote.Inner('inner')).hello(), 'hello from inner', 'C constructs')
-    const set = Netref.set as Loose
+    const set = Netref.set as Untyped
     await set(remote, 'size', 5)
     t.equal(thing.exposed_size, 5, 'C sets, as A allows')
     t.equal(await Netref.has(remote, 'size'), true)
     t.equal(await Netref.has(remote, 'nope'), false)
     t.same(await Netref.keys(remote.nested), ['pick'])
     t.ok((await Netref.keys(remote)).includes('double' as never))
-    await (Netref.delete as Loose)(remote, 'size')
+    await (Netref.delete as Untyped)(remote, 'size')
     t.notOk('exposed_size' in thing)
     for (const call of [remote.lose(), remote.lose().further()]) {
-      const error = await rejection(call)
+      const error = await rejectionOf(call)
       t.ok(error instanceof Lost, 'errors cross with their class')
       t.equal(error.message, 'lost')
     }
-    t.match(await rejection(remote.nope), { code: 'not-exposed' })
+    t.match(await rejectionOf(remote.nope), { code: 'not-exposed' })
 
-    t.equal(await (c.root as Loose).isShelved(remote), true, 'it is the same for B')
-    await (c.root as Loose).put([remote, new Map([['it', remote]]), fn])
-    const [home, map, back] = await (a.root as Loose).get()
+    t.equal(await (c.root as Untyped).isShelved(remote), true, 'it is the same for B')
+    await (c.root as Untyped).put([remote, new Map([['it', remote]]), fn])
+    const [home, map, back] = await (a.root as Untyped).get()
     t.ok(home === thing && map.get('it') === thing, 'home again it is itself')
     t.equal(await back(1), 'of C 1')
-    const [sameRemote, , sameFn] = await (c.root as Loose).get()
+    const [sameRemote, , sameFn] = await (c.root as Untyped).get()
     t.ok(sameRemote === remote && sameFn === fn, 'and so is what C gave')
-    await (c.root as Loose).put(0)
+    await (c.root as Untyped).put(0)
   }
   await inner(new Thing(), (n: number) => `of C ${n}`)
   await assertClean(t, a.session, a.served, c.session, c.served)
@@ -218,15 +218,15 @@ t.test('three parties: what A gave B, and B gave C, is used by C and comes home 
 
 t.test('a netref found as a member has its `this` at home, and is one wherever it is found', async t => {
   const a = pair(Store)
-  let held: Loose
+  let held: Untyped
   const b = pair({ both: () => ({ one: held, other: { same: held } }), off: () => expose({ held }) })
   await (async () => {
-    held = await (await (a.root as Loose).item()).hello
-    const { one, other } = await (b.root as Loose).both()
+    held = await (await (a.root as Untyped).item()).hello
+    const { one, other } = await (b.root as Untyped).both()
     t.equal(one, other.same)
-    t.equal(await (b.root as Loose).off().held, one)
+    t.equal(await (b.root as Untyped).off().held, one)
     t.equal(await one(), 'hello from item')
-    t.equal(await (b.root as Loose).both().other.same(), 'hello from item')
+    t.equal(await (b.root as Untyped).both().other.same(), 'hello from item')
     held = undefined
   })()
   await assertClean(t, a.session, a.served, b.session, b.served)
@@ -235,17 +235,17 @@ t.test('a netref found as a member has its `this` at home, and is one wherever i
 
 t.test('the collector releases what nobody holds, in one message that is not answered', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await (async () => {
       const items = await Promise.all(Array.from({ length: 100 }, () => root.fresh()))
       await Promise.all(items.map(item => item.hello()))
       t.equal(conn.served.stats.exports, 100)
     })()
     await conn.ping()
-    await quiet()
-    const [out, back] = wiretap(conn)
-    await collect(() => conn.stats.imports === 0)
-    await until(() => conn.served.stats.exports === 0)
+    await runEventLoop()
+    const [out, back] = recordMessages(conn)
+    await collectGarbage(() => conn.stats.imports === 0)
+    await waitUntil(() => conn.served.stats.exports === 0)
     t.ok(out.every(([op]) => op === Op.release))
     t.ok(out.length < 20, `${out.length} messages for 100 netrefs`)
     t.equal(back.length, 0)
@@ -254,18 +254,18 @@ t.test('the collector releases what nobody holds, in one message that is not ans
 
 t.test('a release that crosses a second sending frees nothing that is alive', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const [client, server] = conn.transports
     const first = await root.item()
     const id = String(first)
-    await quiet()
+    await runEventLoop()
     // The item is on its way a second time, the release of the first on the other: neither knows of the other.
     server.hold()
     const second = root.item()
-    await until(() => server.held > 0)
+    await waitUntil(() => server.held > 0)
     client.hold()
     Netref.release(first)
-    await until(() => client.held > 0)
+    await waitUntil(() => client.held > 0)
     server.letGo()
     const item = await second
     t.not(item, first, 'a new netref')
@@ -278,33 +278,33 @@ t.test('a release that crosses a second sending frees nothing that is alive', t 
     // The same, the other way round: it arrives first, and takes another receipt of the same netref.
     server.hold()
     const third = root.item()
-    await until(() => server.held > 0)
+    await waitUntil(() => server.held > 0)
     server.letGo()
     t.equal(await third, item)
     Netref.release(item)
     await conn.ping()
     t.equal(conn.served.stats.exports, 0, 'both receipts were given back')
-    t.match(await rejection(item.hello()), { code: 'released' })
+    t.match(await rejectionOf(item.hello()), { code: 'released' })
     t.match(String(await root.item()), /Item#/, 'and it may be given anew')
   })
 )
 
 t.test('receipts are independent: an old netref cannot free what a new one holds', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const [, server] = conn.transports
-    let item: Loose
+    let item: Untyped
     await (async () => {
       const old = await root.item()
       server.hold()
       item = root.item()
-      await until(() => server.held > 0)
+      await waitUntil(() => server.held > 0)
       Netref.release(old)
       server.letGo()
       item = await item
       t.not(item, old)
     })()
-    await collect()
+    await collectGarbage()
     await conn.ping()
     t.equal(conn.served.stats.exports, 1, 'nor can its finalizer')
     t.equal(await root.item(), item, 'which leaves the new one in its place')
@@ -312,7 +312,7 @@ t.test('receipts are independent: an old netref cannot free what a new one holds
     Netref.release(item)
     Netref.release(item)
     item = undefined
-    await collect()
+    await collectGarbage()
     await conn.ping()
     t.equal(conn.served.stats.exports, 0)
   })
@@ -320,14 +320,14 @@ t.test('receipts are independent: an old netref cannot free what a new one holds
 
 t.test('a netref collected while its object is on the way again: the new one is whole', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const [, server] = conn.transports
     await (async () => void (await root.item()))()
     for (let i = 0; i < 3; i++) {
       server.hold()
       const next = root.item()
-      await until(() => server.held > 0)
-      await collect()
+      await waitUntil(() => server.held > 0)
+      await collectGarbage()
       server.letGo()
       t.equal(await (await next).hello(), 'hello from item')
     }
@@ -351,7 +351,7 @@ t.test('what was exposed is told when it is released, also at the end of the ses
       )
   }
   const conn = pair(service, { serving: { onError: error => void errors.push(error) } })
-  const root: Loose = conn.root
+  const root: Untyped = conn.root
   const first = await root.lend('first')
   await root.lend('second').name
   const third = await root.lend('third')
@@ -365,7 +365,7 @@ t.test('what was exposed is told when it is released, also at the end of the ses
   await conn.close()
   await conn.served.closed
   t.same(told.sort(), ['first', 'second', 'third'])
-  t.match(await rejection(third.hello()), { code: 'closed' })
+  t.match(await rejectionOf(third.hello()), { code: 'closed' })
   Netref.release(third)
 })
 
@@ -376,7 +376,7 @@ t.test('a netref is called as its class or function is, in few words', t => {
     t,
     () => ({ short: () => new Short(), long: () => long, none: () => expose({}), fn: () => Short }),
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       t.equal(String(await root.short()), '[Netref Short#1]')
       t.equal(String(await root.long()), `[Netref ${'x'.repeat(60)}#2]`)
       t.equal(String(await root.none()), '[Netref netref#3]')
@@ -387,13 +387,15 @@ t.test('a netref is called as its class or function is, in few words', t => {
 
 t.test('what cannot be sent gives back what was given for it', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const item = await root.item()
     const before = conn.stats.exports
-    t.match(await rejection(root.keep(() => 1, new Item(), item, root, Symbol('x'))), { code: 'unsendable' })
+    t.match(await rejectionOf(root.keep(() => 1, new Item(), item, root, Symbol('x'))), {
+      code: 'unsendable'
+    })
     Netref.release(item)
-    t.match(await rejection(root.keep(() => 1, item)), { message: /args\[1\] is a released netref/ })
-    t.match(await rejection(root.who()), { code: 'unsendable', message: /result is a Session/ })
+    t.match(await rejectionOf(root.keep(() => 1, item)), { message: /args\[1\] is a released netref/ })
+    t.match(await rejectionOf(root.who()), { code: 'unsendable', message: /result is a Session/ })
     t.equal(conn.stats.exports, before)
   })
 )
@@ -413,7 +415,7 @@ t.test(
     ]) {
       const conn = pair(Store)
       await conn.ping()
-      await quiet()
+      await runEventLoop()
       const { framesIn } = conn.served.stats
       conn.transports[0].send(`[${framesIn},[[${Op.call},2,0,"echo",[${json}],[${group}]]]]`)
       t.match(await conn.served.closed, { code: 'protocol', message: `it received ${says}` })
@@ -421,24 +423,24 @@ t.test(
     }
 
     const conn = pair(Store)
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const own = new Item()
     await root.keep(own)
     await root.drop()
-    await collect(() => conn.stats.exports === 0)
-    await quiet()
-    const [out] = wiretap(conn)
+    await collectGarbage(() => conn.stats.exports === 0)
+    await runEventLoop()
+    const [out] = recordMessages(conn)
     const { framesIn } = conn.served.stats
     // The server, which has let go of it, sends it home once more, with the number of its own first call.
     conn.transports[1].send(`[${framesIn},[[${Op.call},1,0,"any",[1],[["h",[0]]]]]]`)
-    await until(() => out.length > 0)
+    await waitUntil(() => out.length > 0)
     t.same(out, [[Op.refused, 1, 'released', 'it refers to #1, which was released']])
     await conn.closed
   }
 )
 
 t.test('members of one object are references of their own, however many', t =>
-  overMemory(t, { one: () => 1, two: () => 2, three: () => 3 }, async ({ root, served }: Loose) => {
+  overMemory(t, { one: () => 1, two: () => 2, three: () => 3 }, async ({ root, served }: Untyped) => {
     const members = [await root.one, await root.two, await root.three]
     t.equal(served.stats.exports, 3)
     t.equal(await root.three, members[2])

@@ -14,11 +14,11 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { Arriving } from '../../lib/server/arriving-socket.js'
+import { PreHelloTransport } from '../../lib/server/arriving-socket.js'
 import { HelloBudget } from '../../lib/server/hello-budget.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
-import { assertClean, rejection, until } from '../support/helpers.js'
-import { quiet } from '../support/wire.js'
+import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
+import { runEventLoop } from '../support/wire.js'
 
 interface User {
   readonly name: string
@@ -127,7 +127,7 @@ t.test('different users find different objects', async t => {
   await using bob = connect<Admin>(server.url, { headers: { 'x-user': 'bob' } })
   t.same(await Promise.all([ada.root.name(), bob.root.name()]), ['Ada', 'Bob'])
   t.equal(await ada.root.shutdown(), 'off')
-  t.match(await rejection(bob.root.shutdown()), { code: 'not-exposed' })
+  t.match(await rejectionOf(bob.root.shutdown()), { code: 'not-exposed' })
   await assertClean(t, ada.session, bob.session, ...begun)
 })
 
@@ -172,7 +172,7 @@ t.test('who is nobody is refused by HTTP before there is a session, and told not
     const conn = connect<Guest>(server.url)
     const said = new RegExp(`Unexpected server response: ${status.slice(0, 3)}`)
     const code = /40[13]/.test(status) ? 'unauthorized' : 'unreachable'
-    t.match(await rejection(conn.root.name()), { code, message: said })
+    t.match(await rejectionOf(conn.root.name()), { code, message: said })
     t.match(await conn.closed, { code, message: said })
     t.same(errors, [...reported, ...reported])
     t.equal(begun.length, 0)
@@ -208,8 +208,8 @@ t.test('it costs no round trip: the first call goes along, before the server has
   const conn = connect<Guest>(`ws://127.0.0.1:${(silent.address() as net.AddressInfo).port}`, {
     token: 'ada'
   })
-  const called = rejection(conn.root.name())
-  await until(() => heard.some(frame => frame.includes('"name"')))
+  const called = rejectionOf(conn.root.name())
+  await waitUntil(() => heard.some(frame => frame.includes('"name"')))
   t.equal(heard[0], '{"token":"ada"}')
   t.equal(conn.stats.framesIn, 0)
   await conn.close()
@@ -222,7 +222,7 @@ t.test('a token that is not good, or not there, ends it with `unauthorized`, and
   const options = [{ token: 'eve' }, {}, { token: '' }]
   for (const option of options) {
     const conn = connect<Guest>(server.url, option)
-    t.match(await rejection(conn.root.name()), { code: 'unauthorized', message: /it was not let in$/ })
+    t.match(await rejectionOf(conn.root.name()), { code: 'unauthorized', message: /it was not let in$/ })
     t.match(await conn.closed, {
       code: 'unauthorized',
       message: /^ws:.* ended the session: it was not let in$/
@@ -304,34 +304,34 @@ t.test('frames that come before it is decided wait, and go on in order', async t
 
 t.test('who sends on and on before it is decided is not read from', async t => {
   const [client, server] = MemoryTransport.pair()
-  client.start({ opened() {}, received() {}, closed() {} })
-  const arriving = new Arriving(
-    Object.assign(server, { watch: () => () => {}, terminate() {} }),
+  client.start({ onOpen() {}, onFrame() {}, onClose() {} })
+  const arriving = new PreHelloTransport(
+    Object.assign(server, { onRawData: () => () => {}, terminate() {} }),
     new HelloBudget(1),
     1
   )
   const frames = Array.from({ length: 100 }, (_, i) => `[${i}]`)
   for (const frame of ['{"token":"ada"}', ...frames]) client.send(frame)
   t.equal(await arriving.token, 'ada')
-  await quiet()
+  await runEventLoop()
   t.equal(client.held, 99, 'all but one frame are not taken from the other end')
   const told: unknown[] = []
   arriving.start({
-    opened: () => told.push('opened'),
-    received: frame => {
+    onOpen: () => told.push('opened'),
+    onFrame: frame => {
       told.push(frame)
       if (frame === '[0]') arriving.pause()
     },
-    closed: ({ code }) => told.push(code)
+    onClose: ({ code }) => told.push(code)
   })
   t.same(told, ['opened'])
-  await quiet()
+  await runEventLoop()
   t.same(told, ['opened', '[0]'], 'a session that wants no more at once is heeded')
   arriving.resume()
-  await quiet()
+  await runEventLoop()
   t.same(told.slice(1), frames)
   client.close({ code: 'closed', message: '' })
-  await quiet()
+  await runEventLoop()
   t.equal(told.at(-1), 'closed')
 })
 
@@ -388,7 +388,7 @@ t.test('who waits at the door counts, and may leave', async t => {
   )
   const gone = knock(server)
   const conn = connect<Guest>(server.url)
-  await until(() => waiting.length === 2)
+  await waitUntil(() => waiting.length === 2)
   t.match(await connect(server.url).closed, { code: 'unreachable', message: /503/ })
   gone.resetAndDestroy()
   await once(gone, 'close')
@@ -415,7 +415,7 @@ t.test('who is heard counts once', async t => {
     { limits: { sessions: 2 } }
   )
   const conns = ['ada', 'bob'].map(token => connect<Guest>(server.url, { token }))
-  await Promise.all(conns.map(conn => until(() => conn.stats.framesOut > 0)))
+  await Promise.all(conns.map(conn => waitUntil(() => conn.stats.framesOut > 0)))
   decided.resolve()
   t.same(await Promise.all(conns.map(conn => conn.root.name())), ['Ada', 'Bob'])
   await assertClean(t, ...conns.map(({ session }) => session), ...begun)
@@ -434,11 +434,11 @@ t.test('a server that closes turns away who waits', async t => {
   }
   const { server } = await serveUsers(t, decide, { limits: { helloMs: 600_000 } })
   const [plain, heard] = [connect<Guest>(server.url), connect<Guest>(`${server.url}?token`, { token: 'ada' })]
-  await until(() => asked.length === 2 && heard.stats.framesOut > 0)
+  await waitUntil(() => asked.length === 2 && heard.stats.framesOut > 0)
   await server.close()
   t.match(await plain.closed, { code: 'unreachable', message: /503/ })
   t.match(await heard.closed, { code: 'server-closed' })
-  await until(() => timers() <= before)
+  await waitUntil(() => timers() <= before)
 })
 
 t.test(
@@ -476,11 +476,11 @@ t.test('who leaves while it is decided is heard out: what was sent before still 
   )
   const conn = connect<{ note(text: string): void }>(server.url, { token: 'x' })
   conn.root.note('kept').catch(() => {})
-  await until(() => conn.stats.framesOut > 0)
+  await waitUntil(() => conn.stats.framesOut > 0)
   const closed = conn.close()
   decided.resolve(true)
   await closed
-  await until(() => notes.length === 1)
+  await waitUntil(() => notes.length === 1)
   t.same(notes, ['kept'])
 })
 
@@ -507,7 +507,7 @@ t.test('who leaves while it is decided is not missed', async t => {
     return answer.promise
   })
   const gone = knock(slow)
-  await until(() => asked.length === 2)
+  await waitUntil(() => asked.length === 2)
   gone.resetAndDestroy()
   await once(gone, 'close')
   const closed = deferred()

@@ -2,7 +2,7 @@ import http from 'node:http'
 import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import { connect, type ServeOptions, type Server, serve } from '../../lib/index.js'
-import { overSocket, rejection } from '../support/helpers.js'
+import { overSocket, rejectionOf } from '../support/helpers.js'
 
 const service = { transfer: () => 'done' }
 
@@ -154,7 +154,7 @@ t.test('attack: a page whose name was made to point at this machine', async t =>
 t.test('attack: a page without an origin, as in a sandboxed frame', async t => {
   t.match(await answers({}, { origin: 'null' }), FOREIGN)
   t.match(await answers({ allowedOrigins: ['https://app.example'] }, { origin: 'null' }), FOREIGN)
-  t.match(await rejection(serve(service, { port: 0, allowedOrigins: ['null'] })), {
+  t.match(await rejectionOf(serve(service, { port: 0, allowedOrigins: ['null'] })), {
     message: /^allowedOrigins: "null" is not an origin/
   })
 })

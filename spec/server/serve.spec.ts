@@ -13,8 +13,8 @@ import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, type ServeOptions, Service, serve, type UpgradeRequest } from '../../lib/index.js'
 import { certificates } from '../support/certificates.js'
-import { assertClean, until } from '../support/helpers.js'
-import { without } from '../support/programs.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
+import { skipUnlessInstalled } from '../support/programs.js'
 
 class Calculator extends Service {
   exposed_add(a: number, b: number) {
@@ -224,41 +224,45 @@ t.test('what is no server, and a path that is none, is said at once', async t =>
   }
 })
 
-t.test('https: wss://, and clients known by their certificates', { skip: without('openssl') }, async t => {
-  const { ca, server: own, ada, eve } = await certificates(t)
-  const web = https.createServer({ ...own, ca, requestCert: true, rejectUnauthorized: false })
-  web.listen(0, '127.0.0.1')
-  await once(web, 'listening')
-  t.teardown(() => web.close())
-  const asked: UpgradeRequest[] = []
-  await using server = await serve(({ identity }) => ({ name: () => identity }), {
-    server: web,
-    authenticate(request: UpgradeRequest) {
-      asked.push(request)
-      return request.certificate?.subject.CN
-    }
-  })
-  t.match(server.url, /^wss:/)
-  type Named = { name(): unknown }
-  await using conn = connect<Named>(server.url, { ca, ...ada })
-  t.equal(await conn.root.name(), 'ada')
-  t.match(asked[0], { secure: true, certificate: { issuer: { CN: 'the ca' }, subject: { CN: 'ada' } } })
-  t.match(await connect(server.url, { ca }).closed, { code: 'unauthorized', message: /401/ }, 'without one')
-  t.match(
-    await connect(server.url, { ca, ...eve }).closed,
-    { code: 'unauthorized', message: /401/ },
-    'of no CA'
-  )
-  t.same(
-    asked.slice(1).map(({ certificate }) => certificate),
-    [undefined, undefined]
-  )
-  t.match(await connect(server.url, { ...ada }).closed, { code: 'unreachable', message: /certificate/ })
-  await using page = connect<Named>(server.url, { ca, ...ada, origin: urlOf(web, 'https') })
-  t.equal(await page.root.name(), 'ada', 'a page from https is of the same origin')
-  t.match(await connect(server.url, { ca, ...ada, origin: urlOf(web) }).closed, { message: /403/ })
-  await assertClean(t, conn.session, page.session, ...server.sessions)
-})
+t.test(
+  'https: wss://, and clients known by their certificates',
+  { skip: skipUnlessInstalled('openssl') },
+  async t => {
+    const { ca, server: own, ada, eve } = await certificates(t)
+    const web = https.createServer({ ...own, ca, requestCert: true, rejectUnauthorized: false })
+    web.listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    t.teardown(() => web.close())
+    const asked: UpgradeRequest[] = []
+    await using server = await serve(({ identity }) => ({ name: () => identity }), {
+      server: web,
+      authenticate(request: UpgradeRequest) {
+        asked.push(request)
+        return request.certificate?.subject.CN
+      }
+    })
+    t.match(server.url, /^wss:/)
+    type Named = { name(): unknown }
+    await using conn = connect<Named>(server.url, { ca, ...ada })
+    t.equal(await conn.root.name(), 'ada')
+    t.match(asked[0], { secure: true, certificate: { issuer: { CN: 'the ca' }, subject: { CN: 'ada' } } })
+    t.match(await connect(server.url, { ca }).closed, { code: 'unauthorized', message: /401/ }, 'without one')
+    t.match(
+      await connect(server.url, { ca, ...eve }).closed,
+      { code: 'unauthorized', message: /401/ },
+      'of no CA'
+    )
+    t.same(
+      asked.slice(1).map(({ certificate }) => certificate),
+      [undefined, undefined]
+    )
+    t.match(await connect(server.url, { ...ada }).closed, { code: 'unreachable', message: /certificate/ })
+    await using page = connect<Named>(server.url, { ca, ...ada, origin: urlOf(web, 'https') })
+    t.equal(await page.root.name(), 'ada', 'a page from https is of the same origin')
+    t.match(await connect(server.url, { ca, ...ada, origin: urlOf(web) }).closed, { message: /403/ })
+    await assertClean(t, conn.session, page.session, ...server.sessions)
+  }
+)
 
 t.test('middleware of others sees the request: express and its session cookie', async t => {
   const users = new Map([['s1', 'ada']])
@@ -285,7 +289,7 @@ t.test('middleware of others sees the request: express and its session cookie', 
   await using conn = connect<{ name(): unknown }>(server.url, { headers: { cookie: 'sid=s1' } })
   t.equal(await conn.root.name(), 'ada')
   t.match(await connect(server.url, { headers: { cookie: 'sid=s2' } }).closed, { code: 'unauthorized' })
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
 })
 
 t.test(

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { connect, type Diagnostics, expose, Netref, Service, type Session, serve } from '../../lib/index.js'
-import { assertClean, overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 type Name = keyof Diagnostics
 type Told = [Name, Diagnostics[Name]]
@@ -31,7 +31,7 @@ class Home extends Service {
   exposed_open() {
     return expose({ read: () => 'text', Page: class {} })
   }
-  exposed_ask(tell: Loose) {
+  exposed_ask(tell: Untyped) {
     return tell('you')
   }
   exposed_never() {
@@ -39,11 +39,11 @@ class Home extends Service {
   }
 }
 
-const plain = ([name, { session: _, ms, ...event }]: Loose) => ({ name, ...event })
+const plain = ([name, { session: _, ms, ...event }]: Untyped) => ({ name, ...event })
 
 t.test('calls and replies, on both ends', async t => {
   const told = listen(t, 'netref:call', 'netref:reply')
-  await overMemory(t, Home, async ({ root, session, served }: Loose) => {
+  await overMemory(t, Home, async ({ root, session, served }: Untyped) => {
     t.equal(await root.add(1, 2), 3)
     const call = { id: 1, operation: 'call', path: 'root.add', args: [1, 2] }
     t.same(told.splice(0).map(plain), [
@@ -60,7 +60,7 @@ t.test('calls and replies, on both ends', async t => {
       t.ok(ms >= 0 && ms < 60_000)
     }
 
-    const error = await rejection(root.fail())
+    const error = await rejectionOf(root.fail())
     t.match(plain(told[3]), { direction: 'out', ok: false, error })
     t.match(plain(told.splice(0)[2]), {
       direction: 'in',
@@ -68,10 +68,10 @@ t.test('calls and replies, on both ends', async t => {
       error: { name: 'RangeError', message: 'no' }
     })
 
-    t.match(await rejection(root.secret()), { code: 'not-exposed' })
+    t.match(await rejectionOf(root.secret()), { code: 'not-exposed' })
     t.match(plain(told.splice(0)[3]), { path: 'root.secret', ok: false, error: { code: 'not-exposed' } })
 
-    t.match(await rejection(root.add(Symbol('x'))), { code: 'unsendable' })
+    t.match(await rejectionOf(root.add(Symbol('x'))), { code: 'unsendable' })
     t.same(told, [], 'what was never sent is told to who called')
 
     await root.ask((name: string) => `hello ${name}`)
@@ -93,19 +93,25 @@ t.test('every operation, and calls on answers', async t => {
   await overMemory(
     t,
     Home,
-    async ({ root }: Loose) => {
-      const { set, has, keys, describe, delete: remove }: Loose = (await import('../../lib/index.js')).Netref
+    async ({ root }: Untyped) => {
+      const {
+        set,
+        has,
+        keys,
+        describe,
+        delete: remove
+      }: Untyped = (await import('../../lib/index.js')).Netref
       await root.value
       await set(root, 'value', 2)
       await has(root, 'value')
       await keys(root)
       await describe(root)
-      await rejection(remove(root, 'value'))
+      await rejectionOf(remove(root, 'value'))
       await root.open().read()
       await new (root.open().Page)()
-      const incoming = told.map(plain).filter(({ direction }: Loose) => direction === 'in')
+      const incoming = told.map(plain).filter(({ direction }: Untyped) => direction === 'in')
       t.same(
-        incoming.map(({ operation, path, args }: Loose) => [operation, path, args]),
+        incoming.map(({ operation, path, args }: Untyped) => [operation, path, args]),
         [
           ['get', 'root.value', []],
           ['set', 'root.value', [2]],
@@ -131,11 +137,11 @@ t.test('sessions begin and end; what waits is answered then', async t => {
     await conn.root.add(1, 1)
     served = [...server.sessions][0]
     told.splice(0)
-    const never = rejection(conn.root.never())
+    const never = rejectionOf(conn.root.never())
     await conn.ping()
     await conn.close()
     t.match(await never, { code: 'closed' })
-    await until(() => told.length === 3)
+    await waitUntil(() => told.length === 3)
   })
   const replied = told.find(([name]) => name === 'netref:reply')!
   t.match(plain(replied), { direction: 'out', ok: false, error: { code: 'closed' } })
@@ -165,12 +171,12 @@ t.test('each session is told of once it has begun, and one that never began not 
 })
 
 t.test('who is told of a call may end the session', async t => {
-  await overMemory(t, Home, async ({ root, session }: Loose) => {
+  await overMemory(t, Home, async ({ root, session }: Untyped) => {
     const end = () => void session.close()
     subscribe('netref:call', end)
     t.teardown(() => unsubscribe('netref:call', end))
     const control = new AbortController()
-    const error = await rejection(Netref.with(root, { signal: control.signal }).never())
+    const error = await rejectionOf(Netref.with(root, { signal: control.signal }).never())
     unsubscribe('netref:call', end)
     t.match(error, { code: 'closed' })
     control.abort()
@@ -179,18 +185,18 @@ t.test('who is told of a call may end the session', async t => {
 })
 
 t.test('who subscribes in the midst is told of what is called from then on', async t => {
-  await overMemory(t, Home, async ({ root }: Loose) => {
+  await overMemory(t, Home, async ({ root }: Untyped) => {
     const result = root.add(1, 2)
     const told = listen(t, 'netref:reply')
     await result
     t.match(
-      told.map(([, { direction }]: Loose) => direction),
+      told.map(([, { direction }]: Untyped) => direction),
       told.length === 1 ? ['in'] : []
     )
     told.splice(0)
     await root.add(3, 4)
     t.same(
-      told.map(([, { direction }]: Loose) => direction),
+      told.map(([, { direction }]: Untyped) => direction),
       ['in', 'out']
     )
   })
@@ -203,15 +209,15 @@ t.test('a session that goes on over another socket', async t => {
   await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
   t.teardown(() => http.close())
   await using server = await serve(Home, { server: http })
-  await using conn = connect<Loose>(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`)
+  await using conn = connect<Untyped>(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`)
   await conn.root.add(1, 1)
   const [served] = server.sessions
   for (const socket of sockets) socket.destroy()
-  await until(() => told.length === 4)
+  await waitUntil(() => told.length === 4)
   const events = (session: unknown) =>
     told
       .filter(([, event]) => event.session === session)
-      .map(([name, { reason }]: Loose) => [name, reason?.code])
+      .map(([name, { reason }]: Untyped) => [name, reason?.code])
   const expected = [
     ['netref:interrupted', 'connection-lost'],
     ['netref:resumed', undefined]

@@ -7,23 +7,23 @@ import {
   connect,
   expose,
   exposed,
+  type IdempotencyRecord,
+  type IdempotencyStore,
   idempotent,
   LimitError,
+  MemoryIdempotencyStore,
   Netref,
   pair,
-  type ResultStore,
-  Results,
   type ServeOptions,
   Service,
-  type StoredResult,
   serve
 } from '../../lib/index.js'
-import { formatKeyed, formatTraced } from '../../lib/protocol/messages.js'
+import { formatIdempotent, formatTraced } from '../../lib/protocol/messages.js'
 import { parseMessage } from '../../lib/protocol/parse-message.js'
 import { formatMessage } from '../../lib/protocol/trace.js'
-import { Chaos } from '../support/chaos.js'
-import { assertClean, both, overMemory, rejection, until } from '../support/helpers.js'
-import { type Loose, wiretap } from '../support/wire.js'
+import { ChaosProxy } from '../support/chaos.js'
+import { assertClean, overMemory, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { recordMessages, type Untyped } from '../support/wire.js'
 
 class Shop extends Service {
   static runs: unknown[] = []
@@ -79,11 +79,11 @@ t.beforeEach(() => {
 })
 
 const SOON = { delay: 1, maxDelay: 20 }
-const under = <F>(fn: F, key: string): F => Netref.with(fn as Loose, { key }) as F
+const under = <F>(fn: F, key: string): F => Netref.with(fn as Untyped, { idempotencyKey: key }) as F
 
 t.test('a key that is known is answered with the first outcome', async t => {
-  const serving = { results: new Results() }
-  await both(
+  const serving = { idempotencyStore: new MemoryIdempotencyStore() }
+  await overMemoryAndSocket(
     t,
     () => new Shop(),
     async ({ root }, t) => {
@@ -93,20 +93,23 @@ t.test('a key that is known is answered with the first outcome', async t => {
       t.same(await pay(1), { paid: 1, at: new Date(0) })
       t.same(await pay(1).paid, 1, 'what builds on it finds it')
       t.same(Shop.runs, [1])
-      t.match(await rejection(pay(2)), { code: 'unreadable', message: /its key was used before, with other/ })
+      t.match(await rejectionOf(pay(2)), {
+        code: 'unreadable',
+        message: /its key was used before, with other/
+      })
       await under(root.pay, 'b')(1)
       await under(root.nothing, 'a')()
       t.equal(await under(root.nothing, 'a')(), undefined)
       t.same(Shop.runs, [1, 1, 'nothing'], 'another key, another path')
       for (let i = 0; i < 2; i++) {
-        t.match(await rejection(under(root.pay, 'c')('dear')), { name: 'RangeError', message: 'too dear' })
-        t.match(await rejection(under(root.hidden, 'c')()), { code: 'not-exposed' })
+        t.match(await rejectionOf(under(root.pay, 'c')('dear')), { name: 'RangeError', message: 'too dear' })
+        t.match(await rejectionOf(under(root.hidden, 'c')()), { code: 'not-exposed' })
       }
       t.same(Shop.runs, [1, 1, 'nothing', 'dear'])
       const later = under(root.later, 'd')
       const [first, second] = [later(1), later(1)]
-      await until(() => Shop.runs.length === 5)
-      t.match(await rejection(later(2)), { code: 'unreadable' })
+      await waitUntil(() => Shop.runs.length === 5)
+      t.match(await rejectionOf(later(2)), { code: 'unreadable' })
       Shop.go('done')
       t.same(await Promise.all([first, second]), ['done', 'done'])
       const open = under(root.open, 'e')
@@ -128,7 +131,7 @@ t.test('a key that is known is answered with the first outcome', async t => {
       ]) {
         const alike = under(root.pay, `of ${typeof value} ${Shop.runs.length}`)
         for (let i = 0; i < 2; i++) t.same((await alike(value)).paid, value)
-        t.match(await rejection(alike(other)), { code: 'unreadable', message: /with other arguments/ })
+        t.match(await rejectionOf(alike(other)), { code: 'unreadable', message: /with other arguments/ })
       }
       t.equal(Shop.runs.length, 5, 'arguments are told apart by what crossed')
     },
@@ -141,15 +144,15 @@ t.test('a key is for calls from the root, with data', async t => {
     t,
     Shop,
     async conn => {
-      const root = conn.root as Loose
-      const [out] = wiretap(conn)
-      t.throws(() => under(root.pay, ''), /`key` is a text of 1 to 200 characters, not ""/)
-      t.throws(() => Netref.with(root.pay, { key: 5 } as Loose), /not 5/)
+      const root = conn.root as Untyped
+      const [out] = recordMessages(conn)
+      t.throws(() => under(root.pay, ''), /`idempotencyKey` is a text of 1 to 200 characters, not ""/)
+      t.throws(() => Netref.with(root.pay, { idempotencyKey: 5 } as Untyped), /not 5/)
       const thing = await root.open(1)
       t.throws(() => under(thing.amount, 'a'), /what is called from the root/)
       t.throws(() => under(root.open(1).amount, 'a'), /what is called from the root/)
-      t.match(await rejection(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /data only/ })
-      t.match(await rejection(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
+      t.match(await rejectionOf(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /data only/ })
+      t.match(await rejectionOf(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
       t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'what reads takes none')
       t.equal(
         out.some(([op]) => op === 23),
@@ -157,7 +160,7 @@ t.test('a key is for calls from the root, with data', async t => {
       )
       Netref.release(thing)
     },
-    { serving: { results: new Results() } }
+    { serving: { idempotencyStore: new MemoryIdempotencyStore() } }
   )
   await overMemory(t, Shop, async ({ root }) => {
     await under(root.pay, 'a')(1)
@@ -171,22 +174,22 @@ t.test('references and bytes are refused, whoever sends them', async t => {
     [[[40, 'f']], [['f', [0]]], []],
     [['Uint8Array'], [['b', [0]]], [new Uint8Array(1)]]
   ] as const) {
-    await using conn = pair(Shop, { serving: { results: new Results() } })
+    await using conn = pair(Shop, { serving: { idempotencyStore: new MemoryIdempotencyStore() } })
     await conn.ping()
-    const [, back] = wiretap(conn)
+    const [, back] = recordMessages(conn)
     const messages = [[23, 'a', 1, 2, 0, 'pay', json, groups]]
     const text = JSON.stringify([0, messages])
     const frame = {
-      received: 0,
+      ack: 0,
       messages,
       bytes: new Map([[0, bytes]]),
-      size: text.length,
-      text,
-      alone: false,
-      asks: false
+      sizeBytes: text.length,
+      json: text,
+      isAckOnly: false,
+      requestsAck: false
     }
-    conn.served.receive(frame, 0)
-    await until(() => back.length > 0)
+    conn.served.processMessages(frame, 0)
+    await waitUntil(() => back.length > 0)
     t.match(back, [[12, 2, 'unreadable', 'a call with a key takes data only']])
     // The client made no such call.
     t.match(await conn.closed, { code: 'protocol' })
@@ -196,11 +199,11 @@ t.test('references and bytes are refused, whoever sends them', async t => {
 })
 
 t.test('of identities, and who has none', async t => {
-  const results = new Results()
+  const results = new MemoryIdempotencyStore()
   const runs = async (identity: unknown) => {
     Shop.runs = []
     for (let i = 0; i < 2; i++) {
-      const options = { identity, serving: { results } }
+      const options = { identity, serving: { idempotencyStore: results } }
       await overMemory(t, Shop, async ({ root }) => void (await under(root.pay, 'a')(1)), options)
     }
     return Shop.runs.length
@@ -210,13 +213,13 @@ t.test('of identities, and who has none', async t => {
   t.equal(await runs({ name: 'ann', since: new Date(0) }), 0)
   t.equal(await runs(undefined), 2)
   t.equal(await runs({ name: 'ann', can: () => true }), 2, 'what is not data is somebody else each time')
-  const options = { identity: 'ann', serving: { results } }
+  const options = { identity: 'ann', serving: { idempotencyStore: results } }
   await overMemory(t, Shop, async ({ root }) => void (await under(root.open, 'o')(1)), options)
   await overMemory(
     t,
     Shop,
     async ({ root }) => {
-      t.match(await rejection(under(root.open, 'o')(1)), {
+      t.match(await rejectionOf(under(root.open, 'o')(1)), {
         code: 'may-have-run',
         message: /it began under this key before, and what came of it is not known/
       })
@@ -226,13 +229,13 @@ t.test('of identities, and who has none', async t => {
 })
 
 t.test('limits, and stores that fail', async t => {
-  const few = new Results(1000, 1500)
+  const few = new MemoryIdempotencyStore(1000, 1500)
   await overMemory(
     t,
     Shop,
     async ({ root }) => {
       await under(root.pay, 'a')(1)
-      const error = await rejection(under(root.pay, 'b')(1))
+      const error = await rejectionOf(under(root.pay, 'b')(1))
       t.ok(error instanceof LimitError)
       t.match(error, { code: 'limit', message: /calls with a key .* of this client take up 512 bytes: wait/ })
       const again = () =>
@@ -245,12 +248,12 @@ t.test('limits, and stores that fail', async t => {
         )
       while (!(await again()));
     },
-    { identity: 'ann', serving: { results: few } }
+    { identity: 'ann', serving: { idempotencyStore: few } }
   )
   const errors: unknown[] = []
-  let broken = (_: StoredResult) => false
-  const kept = new Map<string, StoredResult>()
-  const results: ResultStore = {
+  let broken = (_: IdempotencyRecord) => false
+  const kept = new Map<string, IdempotencyRecord>()
+  const results: IdempotencyStore = {
     get: async name => kept.get(name),
     set(name, result) {
       if (broken(result)) throw new Error('the disk is full')
@@ -262,14 +265,14 @@ t.test('limits, and stores that fail', async t => {
     Shop,
     async ({ root }) => {
       broken = ({ reply }) => reply === undefined
-      t.match(await rejection(under(root.pay, 'a')('never')), { message: 'the disk is full' })
+      t.match(await rejectionOf(under(root.pay, 'a')('never')), { message: 'the disk is full' })
       t.notOk(Shop.runs.includes('never'))
       broken = ({ reply }) => reply !== undefined
       await under(root.pay, 'a')('once')
       t.match(errors, [{ message: 'the disk is full' }])
-      t.match(await rejection(under(root.pay, 'a')('once')), { code: 'may-have-run' })
+      t.match(await rejectionOf(under(root.pay, 'a')('once')), { code: 'may-have-run' })
     },
-    { identity: 'ann', serving: { results, onError: error => errors.push(error) } }
+    { identity: 'ann', serving: { idempotencyStore: results, onError: error => errors.push(error) } }
   )
 })
 
@@ -279,34 +282,34 @@ t.test('of what is not data the latest is kept, in bytes', async t => {
     Shop,
     async ({ root }) => {
       for (let i = 0; i < 1000; i++) Netref.release(await under(root.open, `o${i}`)(1))
-      t.match(await rejection(under(root.open, 'o0')(1)), { code: 'may-have-run' })
+      t.match(await rejectionOf(under(root.open, 'o0')(1)), { code: 'may-have-run' })
       Netref.release(await under(root.open, 'o999')(1))
       t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
       t.match(
-        await rejection(under(root.open, 'o500')(1)),
+        await rejectionOf(under(root.open, 'o500')(1)),
         { code: 'may-have-run' },
         'a long one weighs more'
       )
       t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
       await under(root.text, 'g')(600_000)
-      t.match(await rejection(under(root.text, 'g')(600_000)), { code: 'may-have-run' }, 'one is too long')
+      t.match(await rejectionOf(under(root.text, 'g')(600_000)), { code: 'may-have-run' }, 'one is too long')
       t.equal(Shop.runs.length, 1000)
       for (let i = 0; i < 2; i++) {
-        t.match(await rejection(under(root.symbol, 's')()), { code: 'unsendable' })
-        t.match(await rejection(under(root.fail, 's')()), { code: 'unsendable' })
+        t.match(await rejectionOf(under(root.symbol, 's')()), { code: 'unsendable' })
+        t.match(await rejectionOf(under(root.fail, 's')()), { code: 'unsendable' })
       }
-      t.match(await rejection(under(root.getter, 's')()), { message: 'not now' })
-      t.match(await rejection(under(root.getter, 's')()), { code: 'unsendable' })
+      t.match(await rejectionOf(under(root.getter, 's')()), { message: 'not now' })
+      t.match(await rejectionOf(under(root.getter, 's')()), { code: 'unsendable' })
       t.equal(Shop.runs.length, 1003, 'what cannot be sent is an outcome, too')
     },
-    { serving: { results: new Results() } }
+    { serving: { idempotencyStore: new MemoryIdempotencyStore() } }
   )
 })
 
 t.test('one identity leaves as much to others as it has, and nothing of anybody runs twice', async t => {
-  const results = new Results(300_000, 200_000)
-  const as = (identity: unknown, use: (root: Loose) => Promise<void>) =>
-    overMemory(t, Shop, ({ root }) => use(root), { identity, serving: { results } })
+  const results = new MemoryIdempotencyStore(300_000, 200_000)
+  const as = (identity: unknown, use: (root: Untyped) => Promise<void>) =>
+    overMemory(t, Shop, ({ root }) => use(root), { identity, serving: { idempotencyStore: results } })
   await as('ben', async root => void (await under(root.pay, 'rent')(1)))
   let mine = 0
   await as('eve', async root => {
@@ -324,7 +327,7 @@ t.test('one identity leaves as much to others as it has, and nothing of anybody 
     }
     t.ok(mine > 150 && mine < 250, `${mine} calls, in half of the store`)
     Shop.runs = []
-    t.match(await rejection(under(root.pay, 'k0')('x'.repeat(100))), { code: 'may-have-run' }, 'its oldest')
+    t.match(await rejectionOf(under(root.pay, 'k0')('x'.repeat(100))), { code: 'may-have-run' }, 'its oldest')
   })
   await as('ben', async root => void t.same(await under(root.pay, 'rent')(1), { paid: 1, at: new Date(0) }))
   t.same(Shop.runs, [], 'none has run again')
@@ -336,18 +339,18 @@ t.test('one identity leaves as much to others as it has, and nothing of anybody 
 })
 
 t.test('calls of nobody in particular take nothing of the store', async t => {
-  const results = new Results(300_000, 10_000)
+  const results = new MemoryIdempotencyStore(300_000, 10_000)
   let asked = 0
-  const store: ResultStore = {
+  const store: IdempotencyStore = {
     get(name) {
       asked++
       return results.get(name)
     },
     set: (name, result, owner) => results.set(name, result, owner)
   }
-  const serving = { results: store }
+  const serving = { idempotencyStore: store }
   for (const identity of [undefined, { can: () => true }, new Shop()]) {
-    const use = async ({ root }: Loose) => {
+    const use = async ({ root }: Untyped) => {
       for (let i = 0; i < 200; i++) await under(root.pay, `${i}`)(i)
       for (let i = 0; i < 200; i++) t.equal((await under(root.pay, `${i}`)(i)).paid, i)
     }
@@ -367,7 +370,7 @@ t.test('results in memory, whatever is done to them', t => {
   const step = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(9), fc.option(fc.nat(1500)))
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), steps => {
-      const results = new Results(300_000, MOST)
+      const results = new MemoryIdempotencyStore(300_000, MOST)
       const begun = new Map<string, Set<string>>()
       const weightOf = (owner: string) =>
         [...(begun.get(owner) ?? [])].reduce(
@@ -381,8 +384,8 @@ t.test('results in memory, whatever is done to them', t => {
         const had = weightOf(owner)
         const others = [...begun].filter(([other]) => other !== owner).map(([other]) => weightOf(other))
         try {
-          const result = { request: name, reply: length === null ? undefined : 'x'.repeat(length) }
-          results.set(name, known ? result : { request: name }, owner)
+          const result = { requestDigest: name, reply: length === null ? undefined : 'x'.repeat(length) }
+          results.set(name, known ? result : { requestDigest: name }, owner)
           begun.set(owner, (begun.get(owner) ?? new Set()).add(name))
         } catch (error) {
           if (!(error instanceof LimitError) || known || had + 512 <= free - 512) throw error
@@ -402,16 +405,16 @@ t.test('results in memory, whatever is done to them', t => {
 
 /** A server is lost while a call is under way there; what comes of the call at the next one. */
 async function lost(
-  t: Loose,
+  t: Untyped,
   [first, second]: ServeOptions[],
-  use: (call: Promise<unknown>, root: Loose) => Promise<unknown>,
+  use: (call: Promise<unknown>, root: Untyped) => Promise<unknown>,
   method: 'later' | 'touch' = 'later'
 ): Promise<void> {
   const one = await serve(Shop, { port: 0, resumeWindow: 0, ...first })
   const port = Number(new URL(one.url).port)
   const conn = connect<Shop>(one.url, { renew: true, reconnect: SOON })
-  const call = Promise.resolve(under(conn.root[method] as Loose, 'a')(1))
-  await until(() => Shop.runs.length === 1)
+  const call = Promise.resolve(under(conn.root[method] as Untyped, 'a')(1))
+  await waitUntil(() => Shop.runs.length === 1)
   const renewed = new Promise<void>(resolve => conn.on('renewed', () => resolve()))
   await one.close()
   const two = await serve(Shop, { port, ...second })
@@ -424,8 +427,8 @@ async function lost(
 
 t.test('made again in another session, it is answered from the store', async t => {
   const authenticate = () => 'ann'
-  const results = new Results()
-  const both = { authenticate, results }
+  const results = new MemoryIdempotencyStore()
+  const both = { authenticate, idempotencyStore: results }
   await lost(t, [both, both], async (call, root) => {
     let there = false
     void call.then(() => (there = true))
@@ -437,17 +440,17 @@ t.test('made again in another session, it is answered from the store', async t =
     t.same(Shop.runs, [1, 'nothing', 'nothing'])
     t.equal(await under(root.later, 'a')(1), 'done')
   })
-  const forgetful = { authenticate, results: new Results() }
+  const forgetful = { authenticate, idempotencyStore: new MemoryIdempotencyStore() }
   Shop.runs = []
-  await lost(t, [{ authenticate, results: new Results() }, forgetful], async call =>
-    t.match(await rejection(call), { code: 'may-have-run', message: /is not @idempotent/ })
+  await lost(t, [{ authenticate, idempotencyStore: new MemoryIdempotencyStore() }, forgetful], async call =>
+    t.match(await rejectionOf(call), { code: 'may-have-run', message: /is not @idempotent/ })
   )
   Shop.runs = []
   await lost(
     t,
-    [both, both].map(({ results }) => ({ results })),
+    [both, both].map(({ idempotencyStore }) => ({ idempotencyStore })),
     async call =>
-      t.match(await rejection(call), { code: 'may-have-run' }, 'nobody in particular is somebody else')
+      t.match(await rejectionOf(call), { code: 'may-have-run' }, 'nobody in particular is somebody else')
   )
 })
 
@@ -456,12 +459,12 @@ t.test('its socket lost, and its session with it, the same server answers', asyn
     port: 0,
     resumeWindow: 0,
     authenticate: () => 'ann',
-    results: new Results()
+    idempotencyStore: new MemoryIdempotencyStore()
   })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Shop>(chaos.url, { renew: true, reconnect: SOON })
   const call = Promise.resolve(under(conn.root.later, 'a')(1))
-  await until(() => Shop.runs.length === 1)
+  await waitUntil(() => Shop.runs.length === 1)
   const renewed = new Promise<void>(resolve => conn.on('renewed', () => resolve()))
   chaos.cutAll()
   await renewed
@@ -483,11 +486,11 @@ t.test('an identity is read where a session begins, and not for who says nothing
       return 'ann'
     }
   })
-  const options = { authenticate, sameIdentity: () => true, results: new Results() }
+  const options = { authenticate, sameIdentity: () => true, idempotencyStore: new MemoryIdempotencyStore() }
   const server = await serve(Shop, { port: 0, ...options })
   const silent = new WebSocket(server.url)
   await once(silent, 'open')
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Shop>(chaos.url, { reconnect: SOON })
   await conn.root.nothing()
   t.equal(reads, 1)
@@ -506,29 +509,29 @@ t.test('an identity is read where a session begins, and not for who says nothing
 t.test('what the store vouches for has not run, and runs', async t => {
   const authenticate = () => 'ann'
   // The first server never came to it.
-  const stuck: ResultStore = {
+  const stuck: IdempotencyStore = {
     get() {
       Shop.runs.push('asked')
       return new Promise(() => {})
     },
     set() {}
   }
-  const lasting = new Map<string, StoredResult>()
+  const lasting = new Map<string, IdempotencyRecord>()
   await lost(
     t,
     [
-      { authenticate, results: stuck },
+      { authenticate, idempotencyStore: stuck },
       {
         authenticate,
-        results: {
-          lasting: true,
+        idempotencyStore: {
+          durable: true,
           get: name => lasting.get(name),
           set: (name, result) => lasting.set(name, result)
         }
       }
     ],
     async call => {
-      await until(() => Shop.runs.includes(1))
+      await waitUntil(() => Shop.runs.includes(1))
       Shop.go('run')
       t.equal(await call, 'run')
     }
@@ -537,11 +540,11 @@ t.test('what the store vouches for has not run, and runs', async t => {
   await lost(
     t,
     [
-      { authenticate, results: new Results() },
-      { authenticate, results: new Results() }
+      { authenticate, idempotencyStore: new MemoryIdempotencyStore() },
+      { authenticate, idempotencyStore: new MemoryIdempotencyStore() }
     ],
     async call => {
-      await until(() => Shop.runs.length === 2)
+      await waitUntil(() => Shop.runs.length === 2)
       Shop.go('twice')
       t.equal(await call, 'twice', 'what is idempotent may')
     },
@@ -551,11 +554,11 @@ t.test('what the store vouches for has not run, and runs', async t => {
 
 t.test('its message', t => {
   const call = '[1,7,0,"pay",[1]]'
-  const keyed = JSON.parse(formatKeyed('k"', call))
+  const keyed = JSON.parse(formatIdempotent('k"', call))
   t.same(parseMessage(keyed), [23, 'k"', 1, 7, 0, 'pay', [1]])
   t.equal(formatMessage(keyed), 'call 7 root.pay [1] under "k\\""')
   const span = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
-  parseMessage(JSON.parse(formatKeyed('k', formatTraced(span, call))))
+  parseMessage(JSON.parse(formatIdempotent('k', formatTraced(span, call))))
   for (const message of [
     [23, 'k', 2, 7, 0, 'pay'],
     [23, 'k', 1, 7, 5, 'pay', []],

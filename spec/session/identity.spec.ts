@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { expose, registerType } from '../../lib/index.js'
-import { equalIdentity, textOf } from '../../lib/session/identity.js'
+import { equalIdentity, identityText } from '../../lib/session/identity.js'
 
 class Point {
   constructor(readonly at: number[]) {}
@@ -89,7 +89,7 @@ t.test('what is equal data is the same, and what is not is another', t => {
     ['<1 []>', 1n],
     [new Error('a'), new Error('b')]
   ])
-    t.equal(equalIdentity(one, other), false, `${textOf(one)} ${textOf(other)}`)
+    t.equal(equalIdentity(one, other), false, `${identityText(one)} ${identityText(other)}`)
   t.end()
 })
 
@@ -129,7 +129,7 @@ t.test('what is not data equals itself and nothing else', t => {
       /sameIdentity: .* is not data, and equals nothing but itself: return data/
     )
     t.throws(() => equalIdentity('ann', other), /is not data/)
-    t.equal(textOf(one), undefined)
+    t.equal(identityText(one), undefined)
   }
   t.end()
 })
@@ -160,7 +160,7 @@ t.test('of instances of classes the class and the own enumerable members count, 
   ]) {
     t.equal(equalIdentity(make(1), make(1)), true)
     t.equal(equalIdentity(make(1), make(2)), false)
-    t.equal(textOf(make(1)), undefined)
+    t.equal(identityText(make(1)), undefined)
   }
   t.equal(equalIdentity(new User(1), new Admin(1)), false)
   t.equal(equalIdentity(new User(1), { id: 1, roles: ['guest'] }), false)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { connect, expose, Service, serve } from '../../lib/index.js'
-import { assertClean, until } from '../support/helpers.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
 
 class Home extends Service {
   exposed_add(a: number, b: number) {
@@ -39,7 +39,7 @@ t.test('what a server has done, also in sessions that have ended', async t => {
 
   const before = server.metrics
   await first.close()
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   const after = server.metrics
   t.match(after, { sessions: 1, sessionsTotal: 2, exports: 0, callsIn: 3 })
   for (const name of ['framesIn', 'bytesIn', 'framesOut', 'bytesOut', 'uptime'] as const) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { InFlight } from '../../lib/session/pending-calls.js'
-import { SparseMap } from '../../lib/util/lazy-map.js'
+import { LazyMap } from '../../lib/util/lazy-map.js'
 
 /** So many are added, or one of those that are there is taken out: the one at that part of them, beginning with the oldest. */
 const step = fc.oneof(
@@ -57,7 +57,7 @@ t.test('what is in flight is what was added and not taken out, as in a map', asy
 t.test('a sparse map is a map, whatever comes and goes', async t => {
   fc.assert(
     fc.property(steps, steps => {
-      const map = new SparseMap<number, string>()
+      const map = new LazyMap<number, string>()
       const model = new Map<number, string>()
       let key = 0
       for (const step of steps) {
@@ -82,9 +82,9 @@ t.test('a sparse map is a map, whatever comes and goes', async t => {
       return same && map.size === 0
     })
   )
-  t.same([...new SparseMap().values()], [])
+  t.same([...new LazyMap().values()], [])
 
-  const map = new SparseMap<number, string>()
+  const map = new LazyMap<number, string>()
   for (const left of [0, 1]) {
     for (let key = left; key < 100; key++) map.set(key, 'there')
     for (let key = left; key < 100; key++) if (!map.delete(key)) t.fail('was there')

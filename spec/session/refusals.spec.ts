@@ -11,12 +11,12 @@ import {
   serve
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { Refusals } from '../../lib/session/refusals.js'
+import { RejectionReporter } from '../../lib/session/refusals.js'
 import type { StandardSchema } from '../../lib/types/standard-schema.js'
-import { setClock } from '../support/clock.js'
+import { useFakeClock } from '../support/clock.js'
 import { assertClean } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
-import type { Loose } from '../support/wire.js'
+import type { Untyped } from '../support/wire.js'
 
 /** What is told, in words. */
 function keep(): { told: string[]; onError(error: unknown, context: ErrorContext): void } {
@@ -62,7 +62,7 @@ t.test('of refusals of one-way calls the first is told, and the others are count
   send(500, () => ['checked', ['no']])
   send(500, () => ['denied', []])
   await peer.ping()
-  void Netref.oneway(honest.root.denied as Loose)()
+  void Netref.oneway(honest.root.denied as Untyped)()
   await honest.ping()
   const first = [
     /^root.secret0\(\)\|ExposureError: .*"secret0" is not exposed/,
@@ -88,8 +88,8 @@ t.test('every failure of the method itself is told', async t => {
   const { told, onError } = keep()
   const server = await serve(Target, { port: 0, onError, before })
   const conn = connect<Target>(server.url)
-  for (let i = 0; i < 3; i++) void Netref.oneway(conn.root.fail as Loose)(i)
-  for (let i = 0; i < 2; i++) void Netref.oneway((conn.root as Loose).text)()
+  for (let i = 0; i < 3; i++) void Netref.oneway(conn.root.fail as Untyped)(i)
+  for (let i = 0; i < 2; i++) void Netref.oneway((conn.root as Untyped).text)()
   await conn.ping()
   t.same(told, [
     'root.fail()|RangeError: of 0',
@@ -110,7 +110,7 @@ t.test('a client counts what its server causes, until it closes', async t => {
   const conn = connect<object>(server.url, { onError, service: { noisy: () => {} } })
   await conn.ping()
   const [session] = server.sessions
-  for (let i = 0; i < 3; i++) void Netref.oneway((session!.root as Loose).secret)()
+  for (let i = 0; i < 3; i++) void Netref.oneway((session!.root as Untyped).secret)()
   await session!.ping()
   t.match(told, [/^root.secret\(\)\|ExposureError/])
   await assertClean(t, conn.session, session!)
@@ -120,10 +120,10 @@ t.test('a client counts what its server causes, until it closes', async t => {
 })
 
 t.test('what is counted is told after ten seconds', t => {
-  setClock(t, ['setTimeout'])
+  useFakeClock(t, ['setTimeout'])
   const told: string[] = []
-  const refusals = new Refusals((error, { call }) => told.push(`${call}|${error}`))
-  const tell = (text: string) => refusals.tell('limit', new Error(text), { session: undefined, call: 'f()' })
+  const refusals = new RejectionReporter((error, { call }) => told.push(`${call}|${error}`))
+  const tell = (text: string) => refusals.add('limit', new Error(text), { session: undefined, call: 'f()' })
   tell('a')
   tell('b'.repeat(5000))
   t.same(told.splice(0), ['f()|Error: a'])

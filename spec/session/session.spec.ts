@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { reasonOf } from '../../lib/errors.js'
+import { reasonForError } from '../../lib/errors.js'
 import {
   callSession,
   connect,
@@ -17,9 +17,9 @@ import {
 import { formatMessage } from '../../lib/protocol/trace.js'
 import { settingsOf } from '../../lib/session/options.js'
 import { SessionImpl } from '../../lib/session/session.js'
-import { parseFarewell } from '../../lib/transport/close-reason.js'
+import { parseCloseReason } from '../../lib/transport/close-reason.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
-import { assertClean, CHILD_ENV, overMemory, overSocket, rejection, until } from '../support/helpers.js'
+import { assertClean, CHILD_ENV, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Peer extends Service {
   calls: unknown[] = []
@@ -121,7 +121,7 @@ t.test('the count of frames comes alone when nothing else is sent, and is not an
   overMemory(t, Peer, async conn => {
     await conn.root.open()
     const { framesIn, framesOut } = conn.served.stats
-    await until(() => conn.served.stats.framesIn === framesIn + 1)
+    await waitUntil(() => conn.served.stats.framesIn === framesIn + 1)
     t.equal(conn.served.stats.framesOut, framesOut)
   })
 )
@@ -145,10 +145,10 @@ t.test('a call on an answer waits on it, in order, and fails with it', t =>
       t.same(await Promise.all(calls), [1, 2, 3])
       t.same(notes, [1, 2, 3])
       const bad = conn.root.bad() as unknown as Record<string, () => PromiseLike<unknown>>
-      const error = await rejection(bad.anything!())
+      const error = await rejectionOf(bad.anything!())
       t.ok(error instanceof TypeError)
       t.equal(error.message, 'bad')
-      t.match(await rejection(slow.fail()), { message: 'no' })
+      t.match(await rejectionOf(slow.fail()), { message: 'no' })
     }
   )
 )
@@ -193,7 +193,7 @@ t.test('a client offers a service of its own; hooks are called, and what they th
   const onError = (error: unknown) => void errors.push((error as Error).message)
   const client = pair(Hooked, { service: Greeter, serving: { onError } })
   await client.root.ready()
-  await until(() => told.length === 2)
+  await waitUntil(() => told.length === 2)
   t.same(told, ['client begins', 'hello server from true'])
   client.served.on('closed', () => {
     throw new Error('from a listener')
@@ -202,7 +202,7 @@ t.test('a client offers a service of its own; hooks are called, and what they th
   off()
   await client.close()
   await client.served.closed
-  await until(() => errors.length === 3)
+  await waitUntil(() => errors.length === 3)
   t.same(told.slice(2), ['ended: closed'])
   t.same(errors, ['from onConnect', 'from onDisconnect', 'from a listener'])
 })
@@ -217,7 +217,7 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
   }
   const quiet = pair(Hooked)
   void quiet.root.fail('unheard')
-  await until(() => said.length === 2)
+  await waitUntil(() => said.length === 2)
   t.same(said, [
     'netref: Error: from a hook',
     'netref: root.fail("unheard") failed and nobody awaited it: RangeError: unheard'
@@ -227,7 +227,7 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
   }
   const loud = pair(Peer, { onError })
   void loud.root.fail('unheard')
-  await until(() => said.length === 3)
+  await waitUntil(() => said.length === 3)
   t.equal(said[2], 'netref: onError itself failed: Error: onError is broken')
   await Promise.all([quiet.close(), loud.close()])
 })
@@ -240,7 +240,7 @@ t.test('a listener that outlives its client is told of once, however often it is
   await client.root.hear(() => {})
   await client.close()
   for (let i = 0; i < 3; i++) void listeners[0]!(i)
-  const awaited = await rejection(listeners[0]!(3))
+  const awaited = await rejectionOf(listeners[0]!(3))
   t.match(awaited, { code: 'closed' }, 'who asks is told each time')
   await new Promise(later => setTimeout(later))
   t.match(told, [/^netref#1\(0\): SessionEndedError: .*the session has ended \(closed\)/])
@@ -254,23 +254,23 @@ t.test('by hand: a released target is refused, a reply that cannot be read ends 
   const frames: string[] = []
   const served = new SessionImpl(theirs, {
     ...settingsOf({}),
-    initiates: false,
-    makeRoot: () => new Peer()
+    isInitiator: false,
+    createRoot: () => new Peer()
   }).start()
-  ours.start({ opened() {}, received: frame => void frames.push(String(frame)), closed() {} })
+  ours.start({ onOpen() {}, onFrame: frame => void frames.push(String(frame)), onClose() {} })
   ours.send(`[0,[[0,1,${limits}],[1,1,0,"open",[]],[13,1,1],[1,2,1,"lines",[]]]]`)
-  await until(() => frames.length > 0)
+  await waitUntil(() => frames.length > 0)
   t.match(frames[0], '[12,2,"released","#1 was released"]')
   const gone = (served.root as Netref<{ x(): void }>).x()
   ours.send('[1,[[12,1,"released","#7 was released"]]]')
-  t.match(await rejection(gone), {
+  t.match(await rejectionOf(gone), {
     name: 'ReleasedError',
     code: 'released',
     message: 'root.x(): #7 was released'
   })
   const asked = (served.root as Netref<{ x(): void }>).x()
   ours.send('[1,[[10,2,5,[["nothing known",[]]]]]]')
-  t.match(await rejection(asked), {
+  t.match(await rejectionOf(asked), {
     code: 'protocol',
     message: /it received the unknown kind "nothing known"/
   })
@@ -312,7 +312,7 @@ t.test(
 
     const conn = pair(Hooked)
     const chain = conn.root.chain(1)
-    const calls = [chain.bye(), chain.a(), chain.a()].map(call => rejection(call as PromiseLike<unknown>))
+    const calls = [chain.bye(), chain.a(), chain.a()].map(call => rejectionOf(call as PromiseLike<unknown>))
     await Promise.all(calls)
     t.same(told, ['connect', 'disconnect'], 'what waited is not acted on after the end')
   }
@@ -330,7 +330,7 @@ t.test('an accessor of an argument that ends the session rejects its own call', 
     *c() {},
     d: [1].values()
   }
-  t.match(await rejection(conn.root.note(odd)), { code: 'closed' })
+  t.match(await rejectionOf(conn.root.note(odd)), { code: 'closed' })
   t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
 })
 
@@ -355,9 +355,9 @@ t.test('an error arrives whatever its author made of it', t =>
       }
     },
     async conn => {
-      const error = await rejection(conn.root.fail())
+      const error = await rejectionOf(conn.root.fail())
       t.match(error, { name: 'RangeError', message: 'as it was', extra: 1, omitted: ['cause', 'detail'] })
-      t.match(await rejection(conn.root.odd()), { name: 'Error', message: '' })
+      t.match(await rejectionOf(conn.root.odd()), { name: 'Error', message: '' })
     }
   )
 )
@@ -389,7 +389,7 @@ t.test('the end of a session: every pending call on both ends rejects with the r
   const back = (conn.served.root as Netref<Peer>).never()
   const closing = conn.close()
   for (const call of out) {
-    const error = await rejection(call as PromiseLike<unknown>)
+    const error = await rejectionOf(call as PromiseLike<unknown>)
     t.ok(error instanceof SessionEndedError)
     t.match(error, { code: 'closed', reason: { code: 'closed' } })
     t.match(
@@ -397,13 +397,13 @@ t.test('the end of a session: every pending call on both ends rejects with the r
       /^root\.(never|open)\(\).*: the session has ended \(closed\): close\(\) was called$/
     )
   }
-  t.match(await rejection(back), { code: 'closed', message: /the other end ended the session/ })
+  t.match(await rejectionOf(back), { code: 'closed', message: /the other end ended the session/ })
   await closing
   t.match(await conn.closed, { code: 'closed', message: 'close() was called' })
   t.match(await conn.served.closed, { code: 'closed' })
-  const late = await rejection(conn.root.add(1, 2))
+  const late = await rejectionOf(conn.root.add(1, 2))
   t.equal(late.message, 'root.add(1, 2): the session has ended (closed): close() was called')
-  t.match(await rejection(conn.ping()), { code: 'closed', message: /^ping\(\): / })
+  t.match(await rejectionOf(conn.ping()), { code: 'closed', message: /^ping\(\): / })
   await conn.close()
   t.same([conn.stats.exports, conn.stats.imports, conn.stats.pending], [0, 0, 0])
   t.same([conn.served.stats.exports, conn.served.stats.imports, conn.served.stats.pending], [0, 0, 0])
@@ -433,7 +433,7 @@ t.test('a service that cannot be made ends its session, and says so to the serve
     throw new Error('no database')
   }
   const conn = pair<Peer>(failing as never, { serving: { onError: error => void errors.push(error) } })
-  const error = await rejection(conn.root.add(1, 2))
+  const error = await rejectionOf(conn.root.add(1, 2))
   t.match(error, { code: 'service-failed' })
   t.notMatch(error.message, /database/)
   t.match(await conn.served.closed, { code: 'service-failed', cause: { message: 'no database' } })
@@ -448,20 +448,20 @@ t.test(
       Peer,
       async conn => {
         await conn.ping()
-        const error = await rejection(conn.root.size('x'.repeat(70_000)))
+        const error = await rejectionOf(conn.root.size('x'.repeat(70_000)))
         t.match(error, { code: 'limit', name: 'LimitError' })
         t.match(
           error.message,
           /^root\.size\("x{20}…"\): 70\d\d\d characters of JSON are more than .*jsonBytes: 65536.*: send it in/
         )
-        t.match(await rejection(conn.root.size(new Uint8Array(200_000))), { message: /frameBytes: 131072/ })
-        t.match(await rejection(conn.root.note([() => 1, 'x'.repeat(70_000)])), { code: 'limit' })
+        t.match(await rejectionOf(conn.root.size(new Uint8Array(200_000))), { message: /frameBytes: 131072/ })
+        t.match(await rejectionOf(conn.root.note([() => 1, 'x'.repeat(70_000)])), { code: 'limit' })
         t.equal(conn.stats.exports, 0)
-        t.match(await rejection(conn.root.text(5 << 20)), {
+        t.match(await rejectionOf(conn.root.text(5 << 20)), {
           code: 'limit',
           message: /^root\.text\(\d+\): .*jsonBytes/
         })
-        t.match(await rejection(conn.root.bytes(17 << 20)), { code: 'limit', message: /frameBytes/ })
+        t.match(await rejectionOf(conn.root.bytes(17 << 20)), { code: 'limit', message: /frameBytes/ })
         const parts = Array.from({ length: 20 }, () => conn.root.size('y'.repeat(10_000)))
         t.same(new Set(await Promise.all(parts)), new Set([10_000]), 'many that fit go in several frames')
         const ranges = Array.from({ length: 20 }, () => conn.root.size(new Uint8Array(20_000)))
@@ -522,10 +522,10 @@ t.test('frames can be held back and let go; what is pending then settles in orde
     const first = call(1)
     await turn()
     const calls = [first, call(2), call(3)]
-    await until(() => client.held === 2)
+    await waitUntil(() => client.held === 2)
     t.equal(conn.stats.pending, 3)
     client.letGo(1)
-    await until(() => settled.length === 1)
+    await waitUntil(() => settled.length === 1)
     client.letGo()
     await Promise.all(calls)
     t.same(settled, [1, 2, 3])
@@ -583,7 +583,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
 
 t.test('a fault in netref itself ends the session as such', t => {
   const cause = new Error('never seen')
-  t.same(reasonOf(cause), { code: 'internal', message: 'a fault in netref itself', cause })
+  t.same(reasonForError(cause), { code: 'internal', message: 'a fault in netref itself', cause })
   t.end()
 })
 
@@ -618,9 +618,9 @@ t.test('trace tells of each message, and tables what is in them', async t => {
 })
 
 t.test('what a peer says when it closes is no fault of this side', async t => {
-  t.match(parseFarewell('internal: a fault in netref itself', 'it'), {
+  t.match(parseCloseReason('internal: a fault in netref itself', 'it'), {
     code: 'peer-failed',
     message: 'it ended the session: a fault in netref itself'
   })
-  t.equal(parseFarewell('constructor: x', 'it'), undefined)
+  t.equal(parseCloseReason('constructor: x', 'it'), undefined)
 })

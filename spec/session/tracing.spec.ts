@@ -6,14 +6,14 @@ import { formatTraced, Op } from '../../lib/protocol/messages.js'
 import { isTraceparent, parseMessage } from '../../lib/protocol/parse-message.js'
 import { tracing } from '../../lib/session/tracing.js'
 import { assertClean, overMemory, overSocket } from '../support/helpers.js'
-import { type Loose, wiretap } from '../support/wire.js'
+import { recordMessages, type Untyped } from '../support/wire.js'
 
 // The demo is what is checked: the real SDK, with an exporter that keeps the spans.
 const spans = await import('../../demos/tracing/spans.js')
 const { exporter, inSpan, tree } = spans
 const { Forecast } = await t.mockImport<typeof import('../../demos/tracing/forecast.js')>(
-  '../demos/tracing/forecast.js',
-  { netref, '../demos/tracing/spans.js': spans }
+  '../../demos/tracing/forecast.js',
+  { netref, '../../demos/tracing/spans.js': spans }
 )
 
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -58,9 +58,9 @@ t.test('whatever runs at home runs in the span of the call, and in none where th
   }
   // A session that was begun in a span: what it is asked for has nothing to do with that.
   const conn = (await inSpan('begin', () => [netref.pair(home)]))[0]!
-  const { root, session, served }: Loose = conn
+  const { root, session, served }: Untyped = conn
   t.equal(await root.spanId(), undefined)
-  const [out, back] = wiretap(conn)
+  const [out, back] = recordMessages(conn)
   await inSpan('outer', async () => {
     const { spanId, traceId } = activeSpan()!
     t.equal(await root.spanId(), spanId)
@@ -80,7 +80,7 @@ t.test('whatever runs at home runs in the span of the call, and in none where th
 })
 
 t.test('a span that is none is not carried', t =>
-  overMemory(t, { spanId: () => activeSpan()?.spanId }, async ({ root }: Loose) => {
+  overMemory(t, { spanId: () => activeSpan()?.spanId }, async ({ root }: Untyped) => {
     const none = trace.wrapSpanContext({ traceId: '0'.repeat(32), spanId: 'x', traceFlags: 1 })
     const id = await context.with(trace.setSpan(context.active(), none), () => root.spanId())
     t.equal(id, undefined)

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc, { type Arbitrary } from 'fast-check'
 import { Op } from '../../lib/protocol/messages.js'
 import { NAMES, SECRET } from './fixtures/vault.js'
-import { givenIn, resumption } from './grammar.js'
+import { referenceIdsIn, resumption } from './grammar.js'
 import {
   BINARY,
   headOf,
@@ -19,7 +19,7 @@ import {
   upgradeRequest,
   webSocketFrame
 } from './raw-peer.js'
-import type { Victim } from './victims.js'
+import type { TargetProcess } from './victims.js'
 
 /** An attack and what it is made with: JSON, so that it can be printed and made again. */
 export interface Attack {
@@ -32,7 +32,7 @@ export abstract class Attacker {
   /** One is a frame, however large, or an attempt to open a socket. */
   inputs = 0
   readonly #peers: RawPeer[] = []
-  #told: string | undefined
+  #leakedText: string | undefined
 
   /** A session with what is offered at that path. @throws Error where the other end refuses it */
   abstract open(offer: string, options?: RawPeerOptions): Promise<RawPeer>
@@ -40,106 +40,106 @@ export abstract class Attacker {
   abstract dial(options?: RawPeerOptions): Promise<RawPeer>
 
   /** Looks for the secret in all that comes. */
-  protected watch(peer: RawPeer): RawPeer {
+  protected watchForSecret(peer: RawPeer): RawPeer {
     this.inputs++
     this.#peers.push(peer)
     let tail = ''
     peer.socket.on('data', (data: Buffer) => {
       const seen = tail + data.toString('latin1')
       const at = seen.indexOf(SECRET)
-      if (at >= 0) this.#told ??= seen.slice(Math.max(at - 200, 0), at + 100)
+      if (at >= 0) this.#leakedText ??= seen.slice(Math.max(at - 200, 0), at + 100)
       tail = seen.slice(1 - SECRET.length)
     })
     return peer
   }
 
   /** Leaves with all its sockets. @returns how many inputs there were @throws when it was told what is private */
-  async leave(): Promise<number> {
+  async disconnect(): Promise<number> {
     for (const peer of this.#peers) {
-      this.inputs += peer.sent
+      this.inputs += peer.framesSent
       await peer.end()
     }
-    if (this.#told) throw new Error(`it was told a secret: ${this.#told}`)
+    if (this.#leakedText) throw new Error(`it was told a secret: ${this.#leakedText}`)
     return this.inputs
   }
 }
 
 /** A client, to a server. */
-class Client extends Attacker {
+class AttackingClient extends Attacker {
   constructor(private readonly url: string) {
     super()
   }
 
   async dial(options: RawPeerOptions = {}): Promise<RawPeer> {
-    return this.watch(await RawPeer.dial(this.url, options))
+    return this.watchForSecret(await RawPeer.dial(this.url, options))
   }
 
   async open(path: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const peer = await this.dial({ path, ...options })
     await peer.upgrade()
-    if (options.greets ?? true) peer.send([hello()])
+    if (options.sendsHello ?? true) peer.send([hello()])
     return peer
   }
 }
 
 /** A server, to a client that comes when it is told to. */
-class Host extends Attacker {
+class AttackingServer extends Attacker {
   #visits: Promise<unknown>[] = []
 
   constructor(
-    private readonly victim: Victim,
+    private readonly target: TargetProcess,
     private readonly sockets: Server
   ) {
     super()
   }
 
   /** The client has come, or comes again. */
-  async next(options: RawPeerOptions = {}): Promise<RawPeer> {
+  async nextConnection(options: RawPeerOptions = {}): Promise<RawPeer> {
     const [socket] = await once(this.sockets, 'connection')
-    return this.watch(RawPeer.accept(socket, options))
+    return this.watchForSecret(RawPeer.accept(socket, options))
   }
 
   dial(options: RawPeerOptions = {}, offer = '/world'): Promise<RawPeer> {
     const { port } = this.sockets.address() as AddressInfo
-    this.victim.tell({ visit: `ws://127.0.0.1:${port}`, offer })
-    this.#visits.push(this.victim.hear())
-    return this.next(options)
+    this.target.send({ visit: `ws://127.0.0.1:${port}`, offer })
+    this.#visits.push(this.target.nextMessage())
+    return this.nextConnection(options)
   }
 
   async open(offer: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const peer = await this.dial(options, offer)
     await peer.upgrade()
-    await peer.until(([op]) => op === Op.hello)
-    if (options.greets ?? true) peer.send([hello()])
+    await peer.message(([op]) => op === Op.hello)
+    if (options.sendsHello ?? true) peer.send([hello()])
     return peer
   }
 
-  override async leave(): Promise<number> {
-    const left = super.leave()
-    this.victim.tell('leave')
+  override async disconnect(): Promise<number> {
+    const left = super.disconnect()
+    this.target.send('leave')
     await Promise.all([left, ...this.#visits])
     return left
   }
 }
 
 /** Lets the peer act on what it was sent, if it still does: it may be at its bounds, or gone. */
-const acted = (peer: RawPeer) => peer.ping().catch(() => {})
+const settled = (peer: RawPeer) => peer.ping().catch(() => {})
 const times = <T>(count: number, item: (i: number) => T) => Array.from({ length: count }, (_, i) => item(i))
 const listOf = (count: number, item: (i: number) => unknown) => times(count, item).join()
 /** A message of values of one kind, as many as that. */
-const many = (op: string, kind: string, count: number, value: (i: number) => unknown) =>
-  `[${op},[[${listOf(count, i => JSON.stringify(value(i)))}]],[[${kind},${listOf(count, i => `[0,${i}]`)}]]]`
+const messageWithMany = (op: string, defineAttack: string, count: number, value: (i: number) => unknown) =>
+  `[${op},[[${listOf(count, i => JSON.stringify(value(i)))}]],[[${defineAttack},${listOf(count, i => `[0,${i}]`)}]]]`
 
-interface Kind<By extends Attacker, Params> {
+interface AttackKind<By extends Attacker, Params> {
   readonly params: Arbitrary<Params>
   run(attacker: By, params: Params): Promise<void>
 }
 const kind = <By extends Attacker, Params>(
   params: Arbitrary<Params>,
-  run: Kind<By, Params>['run']
-): Kind<By, Params> => ({ params, run })
+  run: AttackKind<By, Params>['run']
+): AttackKind<By, Params> => ({ params, run })
 
-const ENTRANCES = {
+const UPGRADE_HEADERS_BY_PATH = {
   '/world': {},
   '/vault': { Upgrade: 'websocket', Origin: 'http://evil.example' },
   '/door': {},
@@ -148,20 +148,22 @@ const ENTRANCES = {
   '/world?bad': { 'Sec-WebSocket-Key': 'short' },
   '/world?h2c': { Upgrade: 'h2c' }
 } as const
-const entrance = fc.constantFrom(...(Object.keys(ENTRANCES) as (keyof typeof ENTRANCES)[]))
+const upgradePath = fc.constantFrom(
+  ...(Object.keys(UPGRADE_HEADERS_BY_PATH) as (keyof typeof UPGRADE_HEADERS_BY_PATH)[])
+)
 const frame = (kind: number, text: string) =>
   Buffer.concat([headOf(kind, Buffer.byteLength(text)), Buffer.from(text)])
-const opening = (path: keyof typeof ENTRANCES) =>
+const openingBytes = (path: keyof typeof UPGRADE_HEADERS_BY_PATH) =>
   Buffer.concat([
-    Buffer.from(upgradeRequest(path, ENTRANCES[path])),
+    Buffer.from(upgradeRequest(path, UPGRADE_HEADERS_BY_PATH[path])),
     ...(path === '/door' ? [frame(TEXT, '{"token":"ada"}')] : []),
     frame(TEXT, JSON.stringify([0, [hello()]])),
     frame(TEXT, '[0,[[1,1,0,"numbers",[9]]]]')
   ])
-const LENGTH = 700
+const MAX_OPENING_BYTES = 700
 /** How a socket ends. */
-const ways = fc.constantFrom('reset', 'end', 'half-close', 'stay')
-async function endBy(way: string, peer: RawPeer): Promise<void> {
+const endings = fc.constantFrom('reset', 'end', 'half-close', 'stay')
+async function endSocket(way: string, peer: RawPeer): Promise<void> {
   if (way === 'reset') peer.reset()
   else if (way === 'end') peer.socket.destroy()
   else if (way === 'half-close') peer.socket.end()
@@ -189,7 +191,7 @@ const step = fc.record({
     Op.iterate,
     Op.construct,
     Op.has,
-    Op.drive,
+    Op.streamCall,
     Op.set,
     Op.delete
   ),
@@ -200,31 +202,31 @@ const step = fc.record({
 })
 
 /** What a client does to a server. */
-const byClients = {
+const clientAttacks = {
   'reset at a byte of the handshake': kind(
-    fc.record({ path: entrance, at: fc.nat(LENGTH), way: ways }),
+    fc.record({ path: upgradePath, at: fc.nat(MAX_OPENING_BYTES), way: endings }),
     async (attacker: Attacker, { path, at, way }) => {
       const peer = await attacker.dial()
-      const bytes = opening(path)
+      const bytes = openingBytes(path)
       await new Promise(sent => peer.socket.write(bytes.subarray(0, at % (bytes.length + 1)), sent))
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'a handshake in pieces': kind(
     fc.record({
-      path: entrance,
+      path: upgradePath,
       sizes: fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 9 }),
-      way: ways
+      way: endings
     }),
     async (attacker: Attacker, { path, sizes, way }) => {
       const peer = await attacker.dial()
-      let bytes = opening(path)
+      let bytes = openingBytes(path)
       for (const size of sizes) {
         peer.write(bytes.subarray(0, size))
         bytes = bytes.subarray(size)
         await turn()
       }
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'requests that open no socket': kind(
@@ -256,19 +258,19 @@ const byClients = {
         { maxLength: 6 }
       ),
       rest: fc.string({ maxLength: 20 }),
-      way: ways
+      way: endings
     }),
     async (attacker: Attacker, { line, headers, rest, way }) => {
       const peer = await attacker.dial()
       peer.write([line, ...headers, '', rest].join('\r\n'))
       await turn()
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'half a hello': kind(
-    fc.record({ at: fc.nat(150), frames: fc.nat(3), way: ways }),
+    fc.record({ at: fc.nat(150), frames: fc.nat(3), way: endings }),
     async (attacker: Attacker, { at, frames, way }) => {
-      const peer = await attacker.open('/world', { greets: false })
+      const peer = await attacker.open('/world', { sendsHello: false })
       const whole = frame(TEXT, JSON.stringify([0, [hello()]]))
       if (frames === 0) peer.write(whole.subarray(0, at % whole.length))
       else {
@@ -280,20 +282,20 @@ const byClients = {
           )
       }
       await turn()
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'comes back, as itself and as others': kind(
     fc.record({
       count: fc.constantFrom(0, 1, 2, 99),
       twice: fc.boolean(),
-      way: ways,
-      at: fc.nat(LENGTH),
+      way: endings,
+      at: fc.nat(MAX_OPENING_BYTES),
       bad: fc.option(resumption)
     }),
     async (attacker: Attacker, { count, twice, way, at, bad }) => {
-      const peer = await attacker.open('/world', { counts: false })
-      const [, , , token] = await peer.until(([op]) => op === Op.hello)
+      const peer = await attacker.open('/world', { acknowledges: false })
+      const [, , , token] = await peer.message(([op]) => op === Op.hello)
       peer.send(
         [
           [Op.call, 1, 0, 'make', [3]],
@@ -313,7 +315,7 @@ const byClients = {
         ])
         next.write(way === 'stay' ? bytes : bytes.subarray(0, at % bytes.length))
         await turn()
-        await endBy(way, next)
+        await endSocket(way, next)
       }
     }
   ),
@@ -321,15 +323,15 @@ const byClients = {
     fc.record({
       sockets: fc.integer({ min: 1, max: 20 }),
       path: fc.constantFrom('/world', '/door', '/nobody', '/none'),
-      way: ways
+      way: endings
     }),
     async (attacker: Attacker, { sockets, path, way }) => {
       await Promise.all(
         times(sockets, async () => {
           const peer = await attacker.dial({ path })
-          peer.write(opening(path))
+          peer.write(openingBytes(path))
           await Promise.race([once(peer.socket, 'data'), peer.closed])
-          await endBy(way, peer)
+          await endSocket(way, peer)
         })
       )
     }
@@ -337,7 +339,7 @@ const byClients = {
 }
 
 /** What a server does to a client. */
-const byHosts = {
+const serverAttacks = {
   'answers badly who asks for a socket': kind(
     fc.record({
       answer: fc.constantFrom(
@@ -351,57 +353,62 @@ const byHosts = {
         `HTTP/1.1 503 \u0007\r\n\r\n${'x'.repeat(9999)}`,
         `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(3000)}`
       ),
-      way: ways
+      way: endings
     }),
-    async (host: Host, { answer, way }) => {
+    async (host: AttackingServer, { answer, way }) => {
       const peer = await host.dial()
       await once(peer.socket, 'data')
       peer.write(answer)
       await turn()
-      await endBy(way === 'stay' ? 'reset' : way, peer)
+      await endSocket(way === 'stay' ? 'reset' : way, peer)
     }
   ),
   'resets at a byte of its answer': kind(
-    fc.record({ at: fc.nat(300), way: ways, resumable: fc.boolean() }),
-    async (host: Host, { at, way, resumable }) => {
+    fc.record({ at: fc.nat(300), way: endings, resumable: fc.boolean() }),
+    async (host: AttackingServer, { at, way, resumable }) => {
       const peer = await host.dial()
       await once(peer.socket, 'data')
       const greeting = JSON.stringify([0, [hello({}, ...(resumable ? ['1.secret', 1000] : []))]])
       const bytes = Buffer.concat([
-        Buffer.from(upgradeAnswer(peer.answer)),
+        Buffer.from(upgradeAnswer(peer.httpHead)),
         webSocketFrame(TEXT, greeting, true, false)
       ])
       await new Promise(sent => peer.socket.write(bytes.subarray(0, at % (bytes.length + 1)), sent))
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'takes it back badly': kind(
-    fc.record({ said: resumption, count: fc.constantFrom('0', '1', '99'), honest: fc.boolean(), way: ways }),
-    async (host: Host, { said, count, honest, way }) => {
-      const peer = await host.open('/world', { greets: false })
+    fc.record({
+      said: resumption,
+      count: fc.constantFrom('0', '1', '99'),
+      honest: fc.boolean(),
+      way: endings
+    }),
+    async (host: AttackingServer, { said, count, honest, way }) => {
+      const peer = await host.open('/world', { sendsHello: false })
       peer.send([hello({}, '1.secret', 1000)])
       await turn()
-      const again = host.next()
+      const again = host.nextConnection()
       peer.reset()
       const next = await again
       await once(next.socket, 'data')
-      next.write(upgradeAnswer(next.answer))
+      next.write(upgradeAnswer(next.httpHead))
       next.text(honest ? `["resumed","1.secret",${count}]` : said)
       next.text('[0,[[8,9]]]')
       await turn()
-      await endBy(way, next)
+      await endSocket(way, next)
     }
   )
 }
 
 /** What either does to the other. */
-const byBoth = {
+const symmetricAttacks = {
   'frames in fragments, and pings among them': kind(
     fc.record({
       parts: fc.integer({ min: 1, max: 300 }),
       pings: fc.boolean(),
       final: fc.boolean(),
-      way: ways
+      way: endings
     }),
     async (attacker: Attacker, { parts, pings, final, way }) => {
       const peer = await attacker.open('/world')
@@ -415,7 +422,7 @@ const byBoth = {
         if (pings) peer.webSocket(PING, 'x'.repeat(i % 126))
       }
       if (final) await peer.reply(1).catch(() => {})
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'a frame that is longer than it may be': kind(
@@ -425,7 +432,7 @@ const byBoth = {
       greets: fc.boolean()
     }),
     async (attacker: Attacker, { kind, length, greets }) => {
-      const peer = await attacker.open('/world', { greets })
+      const peer = await attacker.open('/world', { sendsHello: greets })
       attacker.inputs++
       peer.write(peer.head(kind, length))
       peer.write(Buffer.alloc(10_000))
@@ -439,18 +446,18 @@ const byBoth = {
       const given: number[] = []
       let read = 0
       for (const { op, at, n, path } of steps) {
-        while (read < peer.messages.length) given.push(...givenIn(peer.messages[read++]!))
+        while (read < peer.messages.length) given.push(...referenceIdsIn(peer.messages[read++]!))
         const target =
-          at === 'root' ? 0 : at === 'given' ? (given.at(-1 - n) ?? 0) : -Math.max(peer.calls - n, 1)
+          at === 'root' ? 0 : at === 'given' ? (given.at(-1 - n) ?? 0) : -Math.max(peer.lastCallId - n, 1)
         const rest =
-          op === Op.call || op === Op.construct ? [[]] : op === Op.set || op === Op.drive ? [1] : []
-        const reply = peer.ask(op, target, op === Op.drive ? (path[0] ?? 'next') : path, ...rest)
+          op === Op.call || op === Op.construct ? [[]] : op === Op.set || op === Op.streamCall ? [1] : []
+        const reply = peer.ask(op, target, op === Op.streamCall ? (path[0] ?? 'next') : path, ...rest)
         if (given.length > 0) peer.send([[Op.pull, given.at(-1)!, 0, 100]])
         // A stream that gives nothing answers nothing.
-        await Promise.race([reply.catch(() => {}), acted(peer)])
+        await Promise.race([reply.catch(() => {}), settled(peer)])
         if (peer.isClosed) return
       }
-      for (let i = 0; i < 3; i++) await acted(peer)
+      for (let i = 0; i < 3; i++) await settled(peer)
     }
   ),
   'hands back what it was given': kind(
@@ -460,14 +467,14 @@ const byBoth = {
       for (const name of makes) {
         await peer.call(name).catch(() => {})
         if (peer.isClosed) return
-        const given = [0, ...new Set(peer.messages.flatMap(givenIn))]
+        const given = [0, ...new Set(peer.messages.flatMap(referenceIdsIn))]
         // Within a list, to what calls back, and to what was given.
         peer.send([
-          [Op.call, ++peer.calls, 0, 'echo', [given], [['h', ...given.map((_, i) => [0, i])]]],
-          [Op.call, ++peer.calls, 0, 'tell', [[1, 'callback']], [['f', [0]]]],
-          [Op.call, ++peer.calls, given.at(-1), 'call', [0, 0], [['h', [0], [1]]]]
+          [Op.call, ++peer.lastCallId, 0, 'echo', [given], [['h', ...given.map((_, i) => [0, i])]]],
+          [Op.call, ++peer.lastCallId, 0, 'tell', [[1, 'callback']], [['f', [0]]]],
+          [Op.call, ++peer.lastCallId, given.at(-1), 'call', [0, 0], [['h', [0], [1]]]]
         ])
-        await acted(peer)
+        await settled(peer)
       }
     }
   ),
@@ -478,59 +485,59 @@ const byBoth = {
       backwards: fc.boolean()
     }),
     async (attacker: Attacker, { calls, size, backwards }) => {
-      const peer = await attacker.open('/world', { counts: false })
+      const peer = await attacker.open('/world', { acknowledges: false })
       const text = 'x'.repeat(size)
       for (let i = 0; i < calls; i++) {
-        peer.send([[Op.call, ++peer.calls, 0, 'echo', [text]]], 0)
+        peer.send([[Op.call, ++peer.lastCallId, 0, 'echo', [text]]], 0)
         if (i % 20 === 19) await turn()
       }
-      await peer.reply(peer.calls).catch(() => {})
-      for (let i = 0; i <= peer.received && !peer.isClosed; i++) {
+      await peer.reply(peer.lastCallId).catch(() => {})
+      for (let i = 0; i <= peer.framesReceived && !peer.isClosed; i++) {
         attacker.inputs++
-        peer.text(`[${backwards ? peer.received - i : i}]`)
+        peer.text(`[${backwards ? peer.framesReceived - i : i}]`)
       }
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'never counts': kind(
-    fc.record({ calls: fc.integer({ min: 1, max: 300 }), size: fc.constantFrom(1, 100, 4000), way: ways }),
+    fc.record({ calls: fc.integer({ min: 1, max: 300 }), size: fc.constantFrom(1, 100, 4000), way: endings }),
     async (attacker: Attacker, { calls, size, way }) => {
-      const peer = await attacker.open('/world', { counts: false })
+      const peer = await attacker.open('/world', { acknowledges: false })
       for (let i = 0; i < calls; i++) {
-        peer.send([[Op.call, ++peer.calls, 0, 'echo', ['x'.repeat(size)]]], 0)
+        peer.send([[Op.call, ++peer.lastCallId, 0, 'echo', ['x'.repeat(size)]]], 0)
         if (i % 20 === 19) await turn()
       }
-      await peer.reply(peer.calls).catch(() => {})
-      await endBy(way, peer)
+      await peer.reply(peer.lastCallId).catch(() => {})
+      await endSocket(way, peer)
     }
   ),
   'asks and does not read': kind(
     fc.record({
       calls: fc.integer({ min: 1, max: 300 }),
       size: fc.constantFrom(1, 1000, 60_000),
-      way: ways,
+      way: endings,
       reads: fc.boolean()
     }),
     async (attacker: Attacker, { calls, size, way, reads }) => {
-      const peer = await attacker.open('/world', { keeps: false })
+      const peer = await attacker.open('/world', { recordsMessages: false })
       peer.pause()
       for (let i = 0; i < calls && !peer.isClosed; i++)
-        if (!peer.send([[Op.call, ++peer.calls, 0, 'echo', ['x'.repeat(size)]]], 0)) await turn()
+        if (!peer.send([[Op.call, ++peer.lastCallId, 0, 'echo', ['x'.repeat(size)]]], 0)) await turn()
       if (reads) peer.resume()
-      await endBy(way, peer)
+      await endSocket(way, peer)
     }
   ),
   'asks for nothing but acknowledgements': kind(
     fc.record({ asks: fc.integer({ min: 1, max: 500 }), reads: fc.boolean() }),
     async (attacker: Attacker, { asks, reads }) => {
-      const peer = await attacker.open('/world', { counts: false })
+      const peer = await attacker.open('/world', { acknowledges: false })
       if (!reads) peer.pause()
       for (let i = 0; i < asks; i++) {
         attacker.inputs++
         peer.text('[0,1]')
       }
       peer.resume()
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'gives back nothing, and all of it many times': kind(
@@ -542,10 +549,10 @@ const byBoth = {
     async (attacker: Attacker, { of, times, receipts }) => {
       const peer = await attacker.open('/world')
       const reply = await peer.call(of, 'x'.repeat(1000)).catch(() => undefined)
-      const [id = 1] = reply ? givenIn(reply) : []
+      const [id = 1] = reply ? referenceIdsIn(reply) : []
       peer.send([`[13${`,${id},${receipts}`.repeat(times)}]`])
       peer.send(Array(Math.min(times, 100)).fill([Op.release, id, receipts]))
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'pulls what has ended': kind(
@@ -557,12 +564,12 @@ const byBoth = {
     async (attacker: Attacker, { items, pulls, ends }) => {
       const peer = await attacker.open('/world')
       const reply = await peer.call('numbers', items)
-      const [id] = givenIn(reply)
+      const [id] = referenceIdsIn(reply)
       peer.send([[Op.pull, id, 0, 1000]])
-      if (ends) await peer.until(([op, of]) => op === Op.ended && of === id).catch(() => {})
+      if (ends) await peer.message(([op, of]) => op === Op.ended && of === id).catch(() => {})
       peer.send(Array(pulls).fill([Op.pull, id, ends ? items : 0, 1000]))
       peer.send(Array(Math.min(pulls, 9)).fill([Op.pull, id, items]))
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'flows of its own in one message': kind(
@@ -575,14 +582,18 @@ const byBoth = {
     }),
     async (attacker: Attacker, { kind, count, to, end, oneway }) => {
       const peer = await attacker.open('/world')
-      const head = oneway ? '14,0' : `1,${++peer.calls}`
+      const head = oneway ? '14,0' : `1,${++peer.lastCallId}`
       peer.send([
-        many(`${head},0,"${to}"`, `"${kind}"`, count, i => [i + 1, 'flow', ...(kind === 'r' ? [0] : [])])
+        messageWithMany(`${head},0,"${to}"`, `"${kind}"`, count, i => [
+          i + 1,
+          'flow',
+          ...(kind === 'r' ? [0] : [])
+        ])
       ])
       const ids = times(Math.min(count, 50), i => i + 1)
       if (end === 'settle') peer.send(ids.map(id => [Op.ended, id, id % 2, null]))
       if (end === 'items') peer.send(ids.map(id => [Op.items, id, 1, [1, 2, 3]]))
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'more items than were asked for': kind(
@@ -593,22 +604,22 @@ const byBoth = {
     }),
     async (attacker: Attacker, { frames, items, to }) => {
       const peer = await attacker.open('/world')
-      peer.send([[Op.call, ++peer.calls, 0, to, [[1, 'iterator']], [['i', [0]]]]])
+      peer.send([[Op.call, ++peer.lastCallId, 0, to, [[1, 'iterator']], [['i', [0]]]]])
       for (let i = 0; i < frames; i++) peer.send([`[20,1,0,[${listOf(items, () => '"xxxx"')}]]`])
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'calls that never end': kind(
-    fc.record({ calls: fc.constantFrom(1, 50, 1000), size: fc.constantFrom(0, 1000), way: ways }),
+    fc.record({ calls: fc.constantFrom(1, 50, 1000), size: fc.constantFrom(0, 1000), way: endings }),
     async (attacker: Attacker, { calls, size, way }) => {
       const peer = await attacker.open('/world')
-      peer.send(times(calls, () => [Op.call, ++peer.calls, 0, 'never', ['x'.repeat(size)]]))
-      const first = peer.calls
+      peer.send(times(calls, () => [Op.call, ++peer.lastCallId, 0, 'never', ['x'.repeat(size)]]))
+      const first = peer.lastCallId
       peer.send(
-        times(Math.min(calls, 100), i => [Op.call, ++peer.calls, -(first - i), 'a', ['x'.repeat(size)]])
+        times(Math.min(calls, 100), i => [Op.call, ++peer.lastCallId, -(first - i), 'a', ['x'.repeat(size)]])
       )
-      await acted(peer)
-      await endBy(way, peer)
+      await settled(peer)
+      await endSocket(way, peer)
     }
   ),
   'gives up with any reason': kind(
@@ -628,17 +639,17 @@ const byBoth = {
     async (attacker: Attacker, { reason, how }) => {
       const peer = await attacker.open('/world')
       if (how === 'signal') {
-        peer.send([[Op.call, ++peer.calls, 0, 'signal', [[1, 'signal']], [['a', [0]]]]])
+        peer.send([[Op.call, ++peer.lastCallId, 0, 'signal', [[1, 'signal']], [['a', [0]]]]])
         peer.send([[Op.ended, 1, 0, ...reason]])
       } else if (how === 'cancel') {
-        const id = ++peer.calls
+        const id = ++peer.lastCallId
         peer.send([[Op.call, id, 0, 'listen', []]])
         peer.send([[Op.cancel, id, ...reason]])
       } else {
-        const [id] = givenIn(await peer.call('numbers', 9))
-        peer.send([[Op.drive, ++peer.calls, id, 'throw', ...(reason.length ? reason : [null])]])
+        const [id] = referenceIdsIn(await peer.call('numbers', 9))
+        peer.send([[Op.streamCall, ++peer.lastCallId, id, 'throw', ...(reason.length ? reason : [null])]])
       }
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'what is dropped unsent': kind(
@@ -648,7 +659,7 @@ const byBoth = {
     }),
     async (attacker: Attacker, { name, how }) => {
       const peer = await attacker.open('/world')
-      const id = ++peer.calls
+      const id = ++peer.lastCallId
       if (how === 'oneway') peer.send([[Op.oneway, 0, 0, name, [1]]])
       else if (how === 'cancels')
         peer.send([
@@ -657,8 +668,8 @@ const byBoth = {
         ])
       else peer.send([[Op.call, id, 0, name, [1]]])
       if (how === 'leaves') return peer.reset()
-      if (how === 'answer') peer.send([[Op.get, ++peer.calls, -id, 'a']])
-      await acted(peer)
+      if (how === 'answer') peer.send([[Op.get, ++peer.lastCallId, -id, 'a']])
+      await settled(peer)
     }
   ),
   'refusals that nobody awaits': kind(
@@ -669,7 +680,7 @@ const byBoth = {
     async (attacker: Attacker, { count, name }) => {
       const peer = await attacker.open('/world')
       peer.send(Array(count).fill([Op.oneway, 0, 0, name, []]))
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'members that are called to look at a value': kind(
@@ -692,9 +703,9 @@ const byBoth = {
       const value = `{"${member}":[1,"fn"],"a":1}`
       const place = deep ? [0, 'b', member] : [0, member]
       peer.send([
-        `[1,${++peer.calls},0,"audit",[${deep ? `{"b":${value}}` : value}],[["${kind}",${JSON.stringify(place)}]]]`
+        `[1,${++peer.lastCallId},0,"audit",[${deep ? `{"b":${value}}` : value}],[["${kind}",${JSON.stringify(place)}]]]`
       ])
-      await peer.reply(peer.calls).catch(() => {})
+      await peer.reply(peer.lastCallId).catch(() => {})
       // Looking at a value never asks its owner.
       const asked = peer.messages.find(([op, , target]) => (op === Op.call || op === Op.get) && target === 1)
       if (asked) throw new Error(`it was asked: ${JSON.stringify(asked)}`)
@@ -721,8 +732,8 @@ const byBoth = {
       const peer = await attacker.open('/world')
       const length = Math.min(of.length * times * count, 300_000) / count
       const text = `/${of.repeat(Math.max(Math.floor(length / of.length), 1))}/${flags}`
-      peer.send([many(`1,${++peer.calls},0,"keep"`, '"regexp"', count, () => text)])
-      await acted(peer)
+      peer.send([messageWithMany(`1,${++peer.lastCallId},0,"keep"`, '"regexp"', count, () => text)])
+      await settled(peer)
     }
   ),
   'asks what there is in what is large': kind(
@@ -733,8 +744,8 @@ const byBoth = {
     }),
     async (attacker: Attacker, { op, of, times: count }) => {
       const peer = await attacker.open('/world')
-      peer.send(times(count, () => [op, ++peer.calls, 0, [of]]))
-      await acted(peer)
+      peer.send(times(count, () => [op, ++peer.lastCallId, 0, [of]]))
+      await settled(peer)
     }
   ),
   'keys for what is to run once': kind(
@@ -747,9 +758,17 @@ const byBoth = {
       const peer = await attacker.open('/world')
       const value = 'x'.repeat(Math.min(size, 2_000_000 / count))
       peer.send(
-        times(count, i => [Op.keyed, same ? 'k' : `k${i}`, Op.call, ++peer.calls, 0, 'once', [value]])
+        times(count, i => [
+          Op.idempotent,
+          same ? 'k' : `k${i}`,
+          Op.call,
+          ++peer.lastCallId,
+          0,
+          'once',
+          [value]
+        ])
       )
-      await acted(peer)
+      await settled(peer)
     }
   ),
   'references without end': kind(
@@ -761,24 +780,29 @@ const byBoth = {
     }),
     async (attacker: Attacker, { count, kind, over, to }) => {
       const peer = await attacker.open('/world')
-      peer.send([many(`1,${++peer.calls},0,"${to}"`, `"${kind}"`, count, i => [over ? 1 : i + 1, 'it'])])
-      await acted(peer)
+      peer.send([
+        messageWithMany(`1,${++peer.lastCallId},0,"${to}"`, `"${kind}"`, count, i => [over ? 1 : i + 1, 'it'])
+      ])
+      await settled(peer)
     }
   )
 }
 
-const choose = (kinds: Record<string, Kind<never, unknown>>, except: readonly string[]): Arbitrary<Attack> =>
+const anyAttack = (
+  kinds: Record<string, AttackKind<never, unknown>>,
+  except: readonly string[]
+): Arbitrary<Attack> =>
   fc.oneof(
     ...Object.entries(kinds)
       .filter(([name]) => !except.includes(name))
       .map(([name, { params }]) => params.map(params => ({ name, with: params })))
   )
-const onServers: Record<string, Kind<never, unknown>> = { ...byClients, ...byBoth }
-const onClients: Record<string, Kind<never, unknown>> = { ...byHosts, ...byBoth }
+const attacksOnServers: Record<string, AttackKind<never, unknown>> = { ...clientAttacks, ...symmetricAttacks }
+const attacksOnClients: Record<string, AttackKind<never, unknown>> = { ...serverAttacks, ...symmetricAttacks }
 
 /** Attacks on servers, and on clients, but for those of some names. */
-export const attackOnServer = (except: readonly string[] = []) => choose(onServers, except)
-export const attackOnClient = (except: readonly string[] = []) => choose(onClients, except)
+export const attackOnServer = (except: readonly string[] = []) => anyAttack(attacksOnServers, except)
+export const attackOnClient = (except: readonly string[] = []) => anyAttack(attacksOnClients, except)
 
 /**
  * Makes an attack, if it is one on that end.
@@ -786,17 +810,18 @@ export const attackOnClient = (except: readonly string[] = []) => choose(onClien
  * @returns how many inputs it was
  * @throws where the other end did what it must not
  */
-async function attack(attacker: Attacker, kinds: typeof onServers, { name, with: params }: Attack) {
-  const kind = kinds[name] as unknown as Kind<Attacker, unknown> | undefined
+async function runAttack(attacker: Attacker, kinds: typeof attacksOnServers, { name, with: params }: Attack) {
+  const kind = kinds[name] as unknown as AttackKind<Attacker, unknown> | undefined
   if (!kind) return 0
   try {
     await kind.run(attacker, params)
   } finally {
-    await attacker.leave()
+    await attacker.disconnect()
   }
   return attacker.inputs
 }
 
-export const attackServer = (url: string, made: Attack) => attack(new Client(url), onServers, made)
-export const attackClient = (victim: Victim, sockets: Server, made: Attack) =>
-  attack(new Host(victim, sockets), onClients, made)
+export const attackServer = (url: string, made: Attack) =>
+  runAttack(new AttackingClient(url), attacksOnServers, made)
+export const attackClient = (victim: TargetProcess, sockets: Server, made: Attack) =>
+  runAttack(new AttackingServer(victim, sockets), attacksOnClients, made)

@@ -17,11 +17,11 @@ export function random(seed: number): () => number {
 /** What is done to a connection; the first two it survives. */
 const FAULTS = ['delay', 'stall', 'cut', 'cut', 'cut', 'reset', 'half-close', 'black-hole'] as const
 type Fault = (typeof FAULTS)[number]
-const MILD: readonly Fault[] = ['delay', 'stall']
+const SURVIVABLE_FAULTS: readonly Fault[] = ['delay', 'stall']
 
-export class Chaos {
+export class ChaosProxy {
   /** How often each was done. */
-  readonly done: Record<Fault, number> = {
+  readonly faultCounts: Record<Fault, number> = {
     delay: 0,
     stall: 0,
     cut: 0,
@@ -30,22 +30,22 @@ export class Chaos {
     'black-hole': 0
   }
   /** Connections that have died so far. */
-  cuts = 0
-  readonly #server = net.createServer(client => this.#join(client))
+  killedConnections = 0
+  readonly #server = net.createServer(client => this.#onConnection(client))
   readonly #sockets = new Set<Socket>()
-  readonly #swallowed = new WeakSet<Socket>()
-  #most = 0
+  readonly #blackHoled = new WeakSet<Socket>()
+  #maxKilled = 0
 
   private constructor(
     private readonly port: number,
     private readonly next: () => number,
     /** How many bytes a connection is given at most before something happens. */
-    private readonly most: number
+    private readonly maxBytesBeforeFault: number
   ) {}
 
   /** Stands in front of a server. It does nothing before it is told how many connections are to die. */
-  static async before(serverUrl: string, seed: number, most = 30_000): Promise<Chaos> {
-    const chaos = new Chaos(Number(new URL(serverUrl).port), random(seed), most)
+  static async inFrontOf(serverUrl: string, seed: number, most = 30_000): Promise<ChaosProxy> {
+    const chaos = new ChaosProxy(Number(new URL(serverUrl).port), random(seed), most)
     chaos.#server.listen(0, '127.0.0.1')
     await once(chaos.#server, 'listening')
     return chaos
@@ -56,19 +56,19 @@ export class Chaos {
   }
 
   /** Lets so many connections die, those there are as the first; after that all go through untouched. */
-  rage(cuts: number): void {
-    this.#most = this.cuts + cuts
+  injectFaults(cuts: number): void {
+    this.#maxKilled = this.killedConnections + cuts
     this.cutAll()
   }
 
   /** Swallows what the connections there are should carry, and closes none. */
-  swallow(): void {
-    for (const socket of this.#sockets) this.#swallowed.add(socket)
+  blackHoleAll(): void {
+    for (const socket of this.#sockets) this.#blackHoled.add(socket)
   }
 
   /** Cuts all connections there are. */
   cutAll(): void {
-    this.cuts += this.#sockets.size / 2
+    this.killedConnections += this.#sockets.size / 2
     for (const socket of this.#sockets) socket.destroy()
   }
 
@@ -78,10 +78,10 @@ export class Chaos {
     await once(this.#server, 'close')
   }
 
-  #join(client: Socket): void {
+  #onConnection(client: Socket): void {
     const server = net.connect(this.port, '127.0.0.1')
     // One of the two ways decides what happens; few bytes are as likely as many, so that handshakes have their share.
-    const [out, back] = this.next() < 0.5 ? [this.#plan(), undefined] : [undefined, this.#plan()]
+    const [out, back] = this.next() < 0.5 ? [this.#planFault(), undefined] : [undefined, this.#planFault()]
     for (const [from, to, plan] of [
       [client, server, out],
       [server, client, back]
@@ -92,21 +92,21 @@ export class Chaos {
         this.#sockets.delete(from)
         to.destroy()
       })
-      void this.#carry(from, to, plan)
+      void this.#forward(from, to, plan)
     }
   }
 
-  #plan(): { after: number; fault: Fault } | undefined {
-    if (this.cuts >= this.#most) return undefined
+  #planFault(): { after: number; fault: Fault } | undefined {
+    if (this.killedConnections >= this.#maxKilled) return undefined
     const fault = FAULTS[Math.floor(this.next() * FAULTS.length)]!
-    return { after: Math.floor(this.most ** this.next()), fault }
+    return { after: Math.floor(this.maxBytesBeforeFault ** this.next()), fault }
   }
 
-  async #carry(from: Socket, to: Socket, plan: { after: number; fault: Fault } | undefined): Promise<void> {
+  async #forward(from: Socket, to: Socket, plan: { after: number; fault: Fault } | undefined): Promise<void> {
     let left = plan?.after ?? Number.POSITIVE_INFINITY
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
-        if (this.#swallowed.has(from)) continue
+        if (this.#blackHoled.has(from)) continue
         if (chunk.length <= left) {
           left -= chunk.length
           to.write(chunk)
@@ -114,8 +114,8 @@ export class Chaos {
         }
         to.write(chunk.subarray(0, left))
         const { fault } = plan!
-        this.done[fault]++
-        if (!MILD.includes(fault)) this.cuts++
+        this.faultCounts[fault]++
+        if (!SURVIVABLE_FAULTS.includes(fault)) this.killedConnections++
         if (fault === 'cut') return void to.end(() => from.destroy())
         if (fault === 'reset') return void [from, to].map(socket => socket.resetAndDestroy())
         if (fault === 'half-close') return void to.end()
@@ -127,7 +127,7 @@ export class Chaos {
         }
         await delay(this.next() * (fault === 'stall' ? 150 : 20))
         to.write(chunk.subarray(left))
-        plan = this.#plan()
+        plan = this.#planFault()
         left = plan?.after ?? Number.POSITIVE_INFINITY
       }
     } catch {

@@ -25,7 +25,7 @@ export const noChromium = existsSync(CHROMIUM)
 /* c8 ignore stop */
 
 /** A browser with nothing of an earlier one. `await using` closes it. */
-export async function browse(): Promise<BrowserContext & AsyncDisposable> {
+export async function launchBrowser(): Promise<BrowserContext & AsyncDisposable> {
   const profile = await mkdtemp(join(tmpdir(), 'netref-chromium-'))
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,

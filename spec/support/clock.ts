@@ -5,14 +5,14 @@ import type { Test } from 'tap'
 import { clock } from '../../lib/util/clock.js'
 
 /** From now on these of netref's go on by `mock.timers.tick` alone, until the test is over. */
-export function setClock(t: Test, apis: ('setTimeout' | 'setInterval' | 'Date')[]): void {
-  const taken = { ...clock }
+export function useFakeClock(t: Test, apis: ('setTimeout' | 'setInterval' | 'Date')[]): void {
+  const original = { ...clock }
   mock.timers.enable({ apis })
   if (apis.includes('setTimeout')) Object.assign(clock, { setTimeout, clearTimeout })
   if (apis.includes('setInterval')) Object.assign(clock, { setInterval, clearInterval })
-  if (apis.includes('Date')) clock.wall = () => Date.now()
+  if (apis.includes('Date')) clock.wallNow = () => Date.now()
   t.teardown(() => {
     mock.timers.reset()
-    Object.assign(clock, taken)
+    Object.assign(clock, original)
   })
 }

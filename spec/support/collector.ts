@@ -1,26 +1,26 @@
 // A collector that specs can play: what they say is collected is so for every WeakRef, and its finalizers run when
 // they say. All else is left to the real one. To be imported before lib, which takes hold of these classes.
 
-const dead = new WeakSet<object>()
+const collected = new WeakSet<object>()
 const finalizers = new WeakMap<object, () => void>()
-const watchers = new Set<Watcher>()
+const watchers = new Set<RegistrationWatcher>()
 
 /** Told of whatever is registered to be told of: what it is, and what its finalizer will be given. */
-export type Watcher = (target: object, held: unknown) => void
+export type RegistrationWatcher = (target: object, held: unknown) => void
 
 globalThis.WeakRef = class<T extends object> extends WeakRef<T> {
   override deref(): T | undefined {
     const target = super.deref()
-    return target !== undefined && dead.has(target) ? undefined : target
+    return target !== undefined && collected.has(target) ? undefined : target
   }
 } as unknown as WeakRefConstructor
 
 globalThis.FinalizationRegistry = class<T> extends FinalizationRegistry<T> {
   readonly #finalize: (held: T) => void
 
-  constructor(finalize: (held: T) => void) {
-    super(finalize)
-    this.#finalize = finalize
+  constructor(runFinalizer: (held: T) => void) {
+    super(runFinalizer)
+    this.#finalize = runFinalizer
   }
 
   override register(target: object, held: T): void {
@@ -29,18 +29,18 @@ globalThis.FinalizationRegistry = class<T> extends FinalizationRegistry<T> {
       this.unregister(target)
       this.#finalize(held)
     })
-    for (const watch of watchers) watch(target, held)
+    for (const watchRegistrations of watchers) watchRegistrations(target, held)
   }
 }
 
 /** @returns what ends the watching */
-export function watch(watcher: Watcher): () => void {
+export function watch(watcher: RegistrationWatcher): () => void {
   watchers.add(watcher)
   return () => void watchers.delete(watcher)
 }
 
 /** From now on the object is gone for every WeakRef; its finalizer is still to run, as it is with the real collector. */
-export const kill = (object: object): void => void dead.add(object)
+export const markCollected = (object: object): void => void collected.add(object)
 
 /** Runs the finalizer of what was killed. */
 export const finalize = (object: object): void => finalizers.get(object)?.()

@@ -7,17 +7,17 @@ import net, { type AddressInfo, type Socket } from 'node:net'
  * A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. Or the
  * 101 comes through, and the socket is cut: at once, or when the server has answered what the client sent.
  */
-export class Door {
-  readonly waiting: Socket[] = []
-  knocks = 0
-  readonly #through = new Set<Socket>()
-  readonly #server = net.createServer(socket => this.#knock(socket))
-  is: 'open' | 'shut' | 'held' | 'cut at the 101' | 'cut at the answer' = 'open'
+export class GatedProxy {
+  readonly heldSockets: Socket[] = []
+  connectionCount = 0
+  readonly #forwarded = new Set<Socket>()
+  readonly #server = net.createServer(socket => this.#onConnection(socket))
+  mode: 'open' | 'shut' | 'held' | 'cut at the 101' | 'cut at the answer' = 'open'
 
   private constructor(private readonly target: string) {}
 
-  static async before(target: string): Promise<Door> {
-    const door = new Door(target)
+  static async inFrontOf(target: string): Promise<GatedProxy> {
+    const door = new GatedProxy(target)
     door.#server.listen(0, '127.0.0.1')
     await once(door.#server, 'listening')
     return door
@@ -27,16 +27,16 @@ export class Door {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  #knock(socket: Socket): void {
-    this.knocks++
+  #onConnection(socket: Socket): void {
+    this.connectionCount++
     socket.on('error', () => {})
-    if (this.is === 'shut') socket.destroy()
-    else if (this.is === 'held') this.waiting.push(socket.pause())
-    else if (this.is === 'open') this.#letThrough(socket)
-    else this.#cutEarly(socket, this.is === 'cut at the 101')
+    if (this.mode === 'shut') socket.destroy()
+    else if (this.mode === 'held') this.heldSockets.push(socket.pause())
+    else if (this.mode === 'open') this.#forward(socket)
+    else this.#forwardUntilAnswer(socket, this.mode === 'cut at the 101')
   }
 
-  #cutEarly(socket: Socket, atOnce: boolean): void {
+  #forwardUntilAnswer(socket: Socket, atOnce: boolean): void {
     const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
     beyond.on('error', () => {})
     socket.pipe(beyond)
@@ -53,32 +53,32 @@ export class Door {
     })
   }
 
-  #letThrough(socket: Socket): void {
+  #forward(socket: Socket): void {
     const beyond = net.connect(Number(new URL(this.target).port), '127.0.0.1')
     beyond.on('error', () => {})
     for (const [from, to] of [
       [socket, beyond],
       [beyond, socket]
     ] as const) {
-      this.#through.add(from.pipe(to))
+      this.#forwarded.add(from.pipe(to))
       from.on('close', () => to.destroy())
     }
   }
 
-  open(): void {
-    this.is = 'open'
-    for (const socket of this.waiting.splice(0)) this.#letThrough(socket)
+  forwardAll(): void {
+    this.mode = 'open'
+    for (const socket of this.heldSockets.splice(0)) this.#forward(socket)
   }
 
   cut(): void {
-    for (const socket of this.#through) socket.destroy()
-    this.#through.clear()
+    for (const socket of this.#forwarded) socket.destroy()
+    this.#forwarded.clear()
   }
 
   async close(): Promise<void> {
     this.#server.close()
     this.cut()
-    for (const socket of this.waiting) socket.destroy()
+    for (const socket of this.heldSockets) socket.destroy()
     await once(this.#server, 'close')
   }
 }

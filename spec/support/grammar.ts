@@ -4,7 +4,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import { type FrameData, parseFrame } from '../../lib/protocol/frame.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { parseMessage } from '../../lib/protocol/parse-message.js'
-import type { Crossed, Loose } from './wire.js'
+import type { Untyped, WireMessage } from './wire.js'
 
 /**
  * JSON in which `{ $, n }` stands for a number that only a going session knows: `call`, the next call; `answer`, an
@@ -18,7 +18,7 @@ interface Mutation {
   readonly put: Tree
 }
 /** One frame to be made when its turn comes. */
-export interface Input {
+export interface FuzzInput {
   readonly messages: readonly Tree[]
   /** What is counted of the frames received, beside the truth. */
   readonly miscount: number
@@ -36,13 +36,13 @@ export interface Input {
 }
 
 const numbers = [0, 1, 2, 7, -1, -7, 0.5, 1e9, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 53), 1e308]
-const live = (...names: string[]) =>
+const sessionNumber = (...names: string[]) =>
   fc.record({ $: fc.constantFrom(...names), n: fc.nat(5) }) as Arbitrary<Tree>
-const odd: Arbitrary<Tree> = fc.oneof(
+const oddValue: Arbitrary<Tree> = fc.oneof(
   fc.constantFrom<Tree>(...numbers, null, true, '', '1', 'x', '__proto__', 'constructor', 'then', [], {}, [
     []
   ]),
-  live('call', 'answer', 'given', 'asked', 'mine'),
+  sessionNumber('call', 'answer', 'given', 'asked', 'mine'),
   fc
     .constantFrom('{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}')
     .map(s => JSON.parse(s))
@@ -67,16 +67,16 @@ const path: Arbitrary<Tree> = fc.oneof(
 )
 const target: Arbitrary<Tree> = fc.oneof(
   { weight: 6, arbitrary: fc.constant(0) },
-  { weight: 4, arbitrary: live('given', 'answer') },
+  { weight: 4, arbitrary: sessionNumber('given', 'answer') },
   { weight: 1, arbitrary: fc.constantFrom(...numbers, ...Array(30).fill(0)) }
 )
 
-const of = (...kindAndRaws: [kind: Tree, ...raws: Tree[]][]) =>
+const valuesOfKinds = (...kindAndRaws: [kind: Tree, ...raws: Tree[]][]) =>
   fc.oneof(
     ...kindAndRaws.map(([kind, ...raws]) => fc.constantFrom(...raws.map(raw => ({ kind, raw }) as const)))
   )
 const error = (more: object) => ({ class: 'TypeError', name: 'E', message: 'm', ...more })
-const readable = of(
+const decodableValue = valuesOfKinds(
   ['Date', '2020-01-01T00:00:00Z', 'invalid', 5, '('.repeat(50)],
   ['regexp', '/a/g', '/(/', 'x', '/a/zz', '/(a+)+$/', `/${'(?:'.repeat(400)}/`, '/\\p{L}{9}/u'],
   ['bigint', '12', '-0x1', 'x', '9'.repeat(2000), '9'.repeat(20_000), 1],
@@ -119,7 +119,7 @@ const readable = of(
   ],
   ['h', { $: 'given', n: 0 }, { $: 'given', n: 4 }, 0]
 )
-const unreadable = of(
+const undecodableValue = valuesOfKinds(
   [['custom', 'fuzzed'], 1, {}],
   ['m', [[1, 2, 3]], [[1], 2], 5],
   ['s', {}, 'x'],
@@ -135,14 +135,17 @@ const unreadable = of(
   ['a', [2 ** 53, '', 1]],
   ['d', [], [1, 2], 'x', {}]
 )
-const special = fc.oneof({ weight: 20, arbitrary: readable }, { weight: 1, arbitrary: unreadable })
-interface Boxed {
+const special = fc.oneof(
+  { weight: 20, arbitrary: decodableValue },
+  { weight: 1, arbitrary: undecodableValue }
+)
+interface EncodedValue {
   readonly json: Tree
   readonly groups: readonly Tree[]
 }
-const json = fc.oneof(fc.jsonValue({ maxDepth: 2 }), odd)
+const json = fc.oneof(fc.jsonValue({ maxDepth: 2 }), oddValue)
 /** A value, with the groups for what it stands for; `place` leads to it. */
-const boxedAt = (place: readonly Tree[]): Arbitrary<Boxed> =>
+const encodedValueAt = (place: readonly Tree[]): Arbitrary<EncodedValue> =>
   fc.oneof(
     json.map(json => ({ json, groups: [] })),
     special.map(({ kind, raw }) => ({ json: raw, groups: [[kind, place]] })),
@@ -171,25 +174,30 @@ const boxedAt = (place: readonly Tree[]): Arbitrary<Boxed> =>
     }))
   )
 const badGroup = fc.tuple(
-  fc.oneof(fc.constantFrom<Tree>('c', 'm', 'o', 'Date', 'typed-array', ['class', 'X'], ['symbol', 'x']), odd),
+  fc.oneof(
+    fc.constantFrom<Tree>('c', 'm', 'o', 'Date', 'typed-array', ['class', 'X'], ['symbol', 'x']),
+    oddValue
+  ),
   fc.constantFrom<Tree>([0], [1], [], [0, '__proto__'], [99], ['length'], [0, 0, 0], [-1], [1e9], 0, null)
 )
 /** Now and then there is one group more than there should be, or each twice. */
-const payload = (boxed: Arbitrary<Boxed>) =>
+const payload = (boxed: Arbitrary<EncodedValue>) =>
   fc.tuple(boxed, fc.nat(60), badGroup).map(([{ json, groups }, how, bad]) => {
     const all = how === 0 ? [...groups, bad] : how === 1 ? [...groups, ...groups] : groups
     return all.length === 0 ? [json] : [json, all]
   })
-const value = payload(boxedAt([]))
+const value = payload(encodedValueAt([]))
 const args = payload(
-  fc.tuple(fc.nat(3), boxedAt([0]), boxedAt([1]), boxedAt([2])).map(([count, ...all]) => ({
-    json: all.slice(0, count).map(({ json }) => json),
-    groups: all.slice(0, count).flatMap(({ groups }) => groups)
-  }))
+  fc
+    .tuple(fc.nat(3), encodedValueAt([0]), encodedValueAt([1]), encodedValueAt([2]))
+    .map(([count, ...all]) => ({
+      json: all.slice(0, count).map(({ json }) => json),
+      groups: all.slice(0, count).flatMap(({ groups }) => groups)
+    }))
 )
 
 const CALL = { $: 'call', n: 0 }
-const ASKED = live('asked')
+const CALL_TO_ANSWER = sessionNumber('asked')
 const hello = fc.tuple(
   fc.constant(Op.hello),
   fc.constantFrom<Tree>(1, 1, 2, 'x'),
@@ -200,44 +208,44 @@ const hello = fc.tuple(
     values: fc.constantFrom(0, 3, 1000, -1)
   })
 )
-const receipts = fc.array(fc.tuple(live('given'), fc.constantFrom(0, 1, 1, 1, 1, 1, 1, 2, 1e9)), {
+const refCounts = fc.array(fc.tuple(sessionNumber('given'), fc.constantFrom(0, 1, 1, 1, 1, 1, 1, 2, 1e9)), {
   maxLength: 3
 })
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 /** What was given of the flows there, and what was given here as one. */
-const FLOW = fc.oneof(
-  { weight: 6, arbitrary: live('walked') },
-  { weight: 3, arbitrary: live('given') },
+const STREAM_ID = fc.oneof(
+  { weight: 6, arbitrary: sessionNumber('walked') },
+  { weight: 3, arbitrary: sessionNumber('given') },
   { weight: 1, arbitrary: fc.constantFrom(...numbers) }
 )
-const MINE = fc.oneof(
-  { weight: 9, arbitrary: live('flow', 'mine') },
+const OWN_ID = fc.oneof(
+  { weight: 9, arbitrary: sessionNumber('flow', 'mine') },
   { weight: 1, arbitrary: fc.constantFrom(...numbers) }
 )
 const COUNTS = fc.constantFrom<Tree>(0, 1, 5, 1024, 2 ** 40, -1)
-const flowing: Arbitrary<Tree> = fc.oneof(
+const streamMessage: Arbitrary<Tree> = fc.oneof(
   fc
-    .tuple(FLOW, COUNTS, fc.option(COUNTS))
+    .tuple(STREAM_ID, COUNTS, fc.option(COUNTS))
     .map(([id, n, w]) => (w === null ? [Op.pull, id, n] : [Op.pull, id, n, w])),
-  fc.tuple(MINE, fc.constantFrom(0, 1, 1, 2), args).map(([id, ask, a]) => [Op.items, id, ask, ...a]),
-  fc.tuple(MINE, fc.constantFrom(0, 1, 2), value).map(([id, ok, v]) => [Op.ended, id, ok, ...v]),
+  fc.tuple(OWN_ID, fc.constantFrom(0, 1, 1, 2), args).map(([id, ask, a]) => [Op.items, id, ask, ...a]),
+  fc.tuple(OWN_ID, fc.constantFrom(0, 1, 2), value).map(([id, ok, v]) => [Op.ended, id, ok, ...v]),
   fc
     .tuple(
-      FLOW,
+      STREAM_ID,
       fc.constantFrom('next', 'return', 'throw', 'pipe', 'abort', 'then', '__proto__', ['next']),
       value
     )
-    .map(([id, method, v]) => [Op.drive, CALL, id, method, ...v]),
+    .map(([id, method, v]) => [Op.streamCall, CALL, id, method, ...v]),
   fc
     .tuple(fc.constantFrom(Op.obtain, Op.iterate), target, path)
     .map(([op, target, path]) => [op, CALL, target, path]),
   fc
     .tuple(fc.constantFrom(0, 0, 0, 5), target, path, args)
     .map(([no, at, p, a]) => [Op.oneway, no, at, p, ...a]),
-  fc.tuple(live('made'), value).map(([id, v]) => [Op.cancel, id, ...v])
+  fc.tuple(sessionNumber('made'), value).map(([id, v]) => [Op.cancel, id, ...v])
 )
 const message: Arbitrary<Tree> = fc.oneof(
-  { weight: 25, arbitrary: flowing },
+  { weight: 25, arbitrary: streamMessage },
   {
     weight: 15,
     arbitrary: fc
@@ -260,19 +268,19 @@ const message: Arbitrary<Tree> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc
-      .tuple(fc.constantFrom<Tree>(Op.call, Op.call, Op.construct, Op.get, Op.again), target, path, args)
-      .map(([op, target, path, args]) => [Op.again, op, CALL, target, path, ...args])
+      .tuple(fc.constantFrom<Tree>(Op.call, Op.call, Op.construct, Op.get, Op.retry), target, path, args)
+      .map(([op, target, path, args]) => [Op.retry, op, CALL, target, path, ...args])
   },
   {
     weight: 5,
     arbitrary: fc
-      .tuple(fc.constantFrom(Op.result, Op.error), ASKED, value)
+      .tuple(fc.constantFrom(Op.result, Op.error), CALL_TO_ANSWER, value)
       .map(([op, id, v]) => [op, id, ...v])
   },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(ASKED, fc.constantFrom('not-exposed', 'released', 'limit', 'toString'))
+      .tuple(CALL_TO_ANSWER, fc.constantFrom('not-exposed', 'released', 'limit', 'toString'))
       .map(([id, code]) => [Op.refused, id, code, 'no'])
   },
   {
@@ -286,29 +294,29 @@ const message: Arbitrary<Tree> = fc.oneof(
     arbitrary: fc
       .tuple(
         fc.constantFrom('k', 'k', 'other', '', 'x'.repeat(201)),
-        fc.constantFrom<Tree[]>([], [], [Op.again], [Op.traced, TRACEPARENT]),
+        fc.constantFrom<Tree[]>([], [], [Op.retry], [Op.traced, TRACEPARENT]),
         fc.constantFrom(Op.call, Op.call, Op.construct, Op.get),
         fc.constantFrom<Tree>(0, 0, 0, 7),
         path,
         args
       )
-      .map(([key, around, op, at, p, a]) => [Op.keyed, key, ...around, op, CALL, at, p, ...a])
+      .map(([key, around, op, at, p, a]) => [Op.idempotent, key, ...around, op, CALL, at, p, ...a])
   },
-  { weight: 5, arbitrary: receipts.map(pairs => [Op.release, ...pairs.flat()]) },
+  { weight: 5, arbitrary: refCounts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
-  { weight: 1, arbitrary: fc.oneof(hello, fc.array(odd, { maxLength: 5 })) }
+  { weight: 1, arbitrary: fc.oneof(hello, fc.array(oddValue, { maxLength: 5 })) }
 )
 
 const mutation: Arbitrary<Mutation> = fc.record({
   at: fc.nat(60),
   how: fc.constantFrom('replace', 'delete', 'repeat', 'wrap', 'swap'),
-  put: odd
+  put: oddValue
 })
 const sizes = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(0, 1, 8, 16, 2 ** 33), fc.constantFrom(0, 3, 8)), {
   maxLength: 2
 })
 /** A frame as it should be, but for what is in it. */
-export const SOUND = { miscount: 0, mutations: [], lies: [0, 0], typos: [] } as const
+export const WELL_FORMED = { miscount: 0, mutations: [], lies: [0, 0], typos: [] } as const
 const messages = fc.array(message, { minLength: 1, maxLength: 3 })
 const lie = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 8, -8, 2 ** 31)
 
@@ -323,19 +331,19 @@ export const resumption = fc
   .map(([what, id, secret, count]) => `["${what}","${id}${secret}",${count}]`)
 
 /** One input; about half of them leave a session alive. */
-export const input: Arbitrary<Input> = fc.oneof(
-  { weight: 60, arbitrary: messages.map(messages => ({ ...SOUND, messages })) },
+export const input: Arbitrary<FuzzInput> = fc.oneof(
+  { weight: 60, arbitrary: messages.map(messages => ({ ...WELL_FORMED, messages })) },
   {
     weight: 6,
     arbitrary: fc
       .tuple(messages, fc.array(mutation, { minLength: 1, maxLength: 3 }))
-      .map(([messages, mutations]) => ({ ...SOUND, messages, mutations }))
+      .map(([messages, mutations]) => ({ ...WELL_FORMED, messages, mutations }))
   },
   {
     weight: 3,
     arbitrary: fc
       .tuple(messages, sizes, fc.tuple(lie, lie))
-      .map(([messages, sizes, lies]) => ({ ...SOUND, messages, sizes, lies }))
+      .map(([messages, sizes, lies]) => ({ ...WELL_FORMED, messages, sizes, lies }))
   },
   {
     weight: 2,
@@ -347,21 +355,21 @@ export const input: Arbitrary<Input> = fc.oneof(
           maxLength: 3
         })
       )
-      .map(([messages, typos]) => ({ ...SOUND, messages, typos }))
+      .map(([messages, typos]) => ({ ...WELL_FORMED, messages, typos }))
   },
   {
     weight: 1,
     arbitrary: fc
       .tuple(messages, fc.constantFrom(1, -1, 99, 0.5, 2 ** 53))
-      .map(([messages, miscount]) => ({ ...SOUND, messages, miscount }))
+      .map(([messages, miscount]) => ({ ...WELL_FORMED, messages, miscount }))
   },
   {
     weight: 1,
     arbitrary: fc
       .tuple(fc.boolean(), fc.constantFrom(0, 0, 0, 1, -1))
-      .map(([asks, miscount]) => ({ ...SOUND, messages: [], asks, miscount }))
+      .map(([asks, miscount]) => ({ ...WELL_FORMED, messages: [], asks, miscount }))
   },
-  { weight: 1, arbitrary: resumption.map(raw => ({ ...SOUND, messages: [], raw })) },
+  { weight: 1, arbitrary: resumption.map(raw => ({ ...WELL_FORMED, messages: [], raw })) },
   {
     weight: 1,
     arbitrary: fc
@@ -370,58 +378,63 @@ export const input: Arbitrary<Input> = fc.oneof(
         fc.json({ maxDepth: 4 }),
         fc.uint8Array({ maxLength: 60 })
       )
-      .map(raw => ({ ...SOUND, messages: [], raw }))
+      .map(raw => ({ ...WELL_FORMED, messages: [], raw }))
   }
 )
 
 /** The references that a message gives: of what kind, by what number. */
-function* handed(message: Crossed): Generator<[kind: string, id: number]> {
+function* referencesIn(message: WireMessage): Generator<[kind: string, id: number]> {
   const [op] = message
-  const at = op === Op.call || op === Op.drive ? 4 : op === Op.items || op === Op.ended ? 3 : 2
+  const at = op === Op.call || op === Op.streamCall ? 4 : op === Op.items || op === Op.ended ? 3 : 2
   if (at === 2 && op !== Op.result && op !== Op.error) return
   for (const [kind, ...places] of (message[at + 1] ?? []) as [unknown, ...(string | number)[][]][]) {
     if (typeof kind !== 'string' || !'ofirwpa'.includes(kind)) continue
-    for (const place of places) yield [kind, place.reduce<Loose>((at, key) => at[key], message[at])[0]]
+    for (const place of places) yield [kind, place.reduce<Untyped>((at, key) => at[key], message[at])[0]]
   }
 }
 
 /** The numbers of the references that a message gives. */
-export const givenIn = (message: Crossed): number[] => Array.from(handed(message), ([, id]) => id)
+export const referenceIdsIn = (message: WireMessage): number[] =>
+  Array.from(referencesIn(message), ([, id]) => id)
 
 /** A peer that speaks netref badly: what it knows of its session, from what it was sent. */
-export class BadPeer {
+export class FuzzPeer {
   #frames = 0
   #calls = 0
-  #mine = 0
-  readonly #given: number[] = []
-  #walked = 0
-  readonly #asked: number[] = []
+  #lastOwnId = 0
+  readonly #receivedIds: number[] = []
+  #lastIterableId = 0
+  readonly #callsToAnswer: number[] = []
 
   constructor(
     /** Where it counts how often it was sent each operation. */
-    private readonly heard: Map<unknown, number>
+    private readonly messageCounts: Map<unknown, number>
   ) {}
 
   /** Learns from a frame. @throws when it is not of the protocol */
-  hear(data: FrameData): void {
-    const { messages, alone } = parseFrame(data, { jsonBytes: 1 << 30, depth: 1000, values: 1 << 30 })
-    if (!alone) this.#frames++
+  receive(data: FrameData): void {
+    const { messages, isAckOnly } = parseFrame(data, {
+      jsonBytes: 1 << 30,
+      depth: 1000,
+      values: 1 << 30
+    })
+    if (!isAckOnly) this.#frames++
     for (const raw of messages) {
       const message = parseMessage(raw)
       const [op, id] = message
-      this.heard.set(op, (this.heard.get(op) ?? 0) + 1)
+      this.messageCounts.set(op, (this.messageCounts.get(op) ?? 0) + 1)
       const asks =
-        (op >= Op.call && op <= Op.keys) || op === Op.describe || (op >= Op.obtain && op <= Op.drive)
-      if (asks || op === Op.ping) this.#asked.push(id as number)
-      for (const [kind, id] of handed(message)) {
-        this.#given.push(id)
-        if (kind === 'i' || kind === 'r') this.#walked = id
+        (op >= Op.call && op <= Op.keys) || op === Op.describe || (op >= Op.obtain && op <= Op.streamCall)
+      if (asks || op === Op.ping) this.#callsToAnswer.push(id as number)
+      for (const [kind, id] of referencesIn(message)) {
+        this.#receivedIds.push(id)
+        if (kind === 'i' || kind === 'r') this.#lastIterableId = id
       }
     }
   }
 
   /** The frame for an input, as things stand. */
-  frame({ messages, miscount, mutations, sizes, lies, typos, asks, raw }: Input): string | Uint8Array {
+  frame({ messages, miscount, mutations, sizes, lies, typos, asks, raw }: FuzzInput): string | Uint8Array {
     if (raw !== undefined) return raw
     if (asks !== undefined) return JSON.stringify([this.#frames + miscount, ...(asks ? [1] : [])])
     const frame: Tree[] = [
@@ -457,15 +470,15 @@ export class BadPeer {
       case 'made':
         return Math.max(this.#calls - n, 1)
       case 'flow':
-        return Math.max(this.#mine - n, 1)
+        return Math.max(this.#lastOwnId - n, 1)
       case 'walked':
-        return this.#walked
+        return this.#lastIterableId
       case 'given':
-        return this.#given.at(-1 - n) ?? 0
+        return this.#receivedIds.at(-1 - n) ?? 0
       case 'asked':
-        return this.#asked.at(-1 - n) ?? n
+        return this.#callsToAnswer.at(-1 - n) ?? n
       default:
-        return n === 0 ? ++this.#mine : this.#mine + n
+        return n === 0 ? ++this.#lastOwnId : this.#lastOwnId + n
     }
   }
 }

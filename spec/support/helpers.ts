@@ -21,7 +21,7 @@ import type { SessionImpl } from '../../lib/session/session.js'
 declare const gc: () => void
 
 /** Waits until `holds` does, and no longer than a test may take. */
-export async function until(holds: () => boolean, what = String(holds)): Promise<void> {
+export async function waitUntil(holds: () => boolean, what = String(holds)): Promise<void> {
   for (const end = performance.now() + 20_000; performance.now() < end; ) {
     if (holds()) return
     await turn()
@@ -33,12 +33,12 @@ export async function until(holds: () => boolean, what = String(holds)): Promise
 /** For programs that specs start: they are compiled by another tool, whose coverage does not merge with tap's. */
 export const CHILD_ENV = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
 
-const idle = ({ stats }: Session) =>
+const isIdle = ({ stats }: Session) =>
   stats.exports === 0 && stats.imports === 0 && stats.pending === 0 && stats.buffered === 0
 
 /** Asserts that nothing is held and nothing pending on either end once the collector has run. */
 export async function assertClean(t: Test, ...sessions: Session[]): Promise<void> {
-  for (let i = 0; i < 100 && !sessions.every(idle); i++) {
+  for (let i = 0; i < 100 && !sessions.every(isIdle); i++) {
     // Answers are kept until the other end counts the frame with the reply: a ping carries the count.
     await Promise.all(sessions.map(session => session.ping().catch(() => 0)))
     await turn()
@@ -92,7 +92,7 @@ export const iterator = <S extends object>(steps: S) => ({
 })
 
 /** What a promise rejects with; if it resolves, an error that says so. */
-export async function rejection(promise: PromiseLike<unknown>): Promise<Error & Record<string, unknown>> {
+export async function rejectionOf(promise: PromiseLike<unknown>): Promise<Error & Record<string, unknown>> {
   const error = await promise.then(
     /* c8 ignore next: only a test that fails gets here. */
     value => new Error(`it resolved, with ${String(value)}`),
@@ -102,18 +102,18 @@ export async function rejection(promise: PromiseLike<unknown>): Promise<Error & 
 }
 
 /** A session, whatever it goes over. */
-export interface Joined {
+export interface SessionEnds {
   /** The root of the serving end. */
   // biome-ignore lint/suspicious/noExplicitAny: specs of what happens, not of types
   readonly root: any
-  readonly ours: Session
-  readonly theirs: Session
+  readonly clientSession: Session
+  readonly serverSession: Session
   /** Breaks what carries the session. */
-  die(): void
+  breakTransport(): void
 }
 
 /** An agent for a client, and what breaks the socket that it opened last. */
-export function breakable(): { readonly agent: Agent; die(): void } {
+export function breakableAgent(): { readonly agent: Agent; die(): void } {
   const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
   const open = agent.createConnection.bind(agent)
   let socket: Socket
@@ -130,10 +130,10 @@ interface BothOptions extends PairOptions {
 }
 
 /** Over memory, then over a real socket: `use` it; when that is done both ends must be clean. */
-export async function both(
+export async function overMemoryAndSocket(
   t: Test,
   service: () => object,
-  use: (joined: Joined, t: Test) => Promise<void>,
+  use: (joined: SessionEnds, t: Test) => Promise<void>,
   { serving = {}, resumes = true, ...client }: BothOptions = {}
 ): Promise<void> {
   await t.test('over memory', t =>
@@ -142,20 +142,23 @@ export async function both(
       service(),
       async ({ root, session, served, transports: [, transport] }) => {
         const die = () => transport.close({ code: 'connection-lost', message: 'it broke' })
-        await use({ root, ours: session, theirs: served, die }, t)
+        await use({ root, clientSession: session, serverSession: served, breakTransport: die }, t)
       },
       { serving, ...client }
     )
   )
   await t.test('over a socket', async t => {
-    const { agent, die } = breakable()
+    const { agent, die } = breakableAgent()
     await overSocket(
       t,
       service(),
       async (conn, server) => {
         await conn.ping()
         const [theirs] = server.sessions
-        await use({ root: conn.root, ours: conn.session, theirs: theirs!, die }, t)
+        await use(
+          { root: conn.root, clientSession: conn.session, serverSession: theirs!, breakTransport: die },
+          t
+        )
       },
       {
         client: { ...client, agent, ...(resumes ? {} : { reconnect: false }) },

@@ -2,59 +2,60 @@
 // Three parties in a line, A–B–C, that hand things to each other while every frame between them waits to be let go;
 // and what has to hold of their tables, after every step.
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Given } from '../../lib/codec/types.js'
+import type { EncodedReference } from '../../lib/codec/types.js'
 import { expose, Netref, type Pair, pair } from '../../lib/index.js'
 import { parseFrame } from '../../lib/protocol/frame.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { Ref, stateOf, type Watch } from '../../lib/remote/proxy.js'
+import { type FinalizerToken, handlerOf, Reference } from '../../lib/remote/proxy.js'
 import { References } from '../../lib/remote/references.js'
 import type { MemoryTransport } from '../../lib/transport/memory.js'
-import { finalize, kill, watch } from './collector.js'
-import type { Loose } from './wire.js'
+import { finalize, markCollected, watch } from './collector.js'
+import type { Untyped } from './wire.js'
 
 declare const gc: () => void
 
 const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 // The tables of a session are its own business. An end gets at them where it gives, takes back, and asks what is freed.
-const ends = new WeakMap<object, End>()
-const endOf = (references: References) => ends.get((references as unknown as { session: object }).session)
-const { give, takeBack, trailing } = References.prototype
-References.prototype.give = function (object, self, lent) {
+const modelEnds = new WeakMap<object, ModelEnd>()
+const modelEndOf = (references: References) =>
+  modelEnds.get((references as unknown as { session: object }).session)
+const { encodeReference: give, rollback: takeBack, takeReleaseMessage: trailing } = References.prototype
+References.prototype.encodeReference = function (object, self, lent) {
   const given = give.call(this, object, self, lent)
-  endOf(this)?.gave(given, object)
+  modelEndOf(this)?.onEncoded(given, object)
   return given
 }
-References.prototype.takeBack = function (given) {
+References.prototype.rollback = function (given) {
   const object = takeBack.call(this, given)
-  endOf(this)?.tookBack(given)
+  modelEndOf(this)?.onRolledBack(given)
   return object
 }
-References.prototype.trailing = function () {
-  const end = endOf(this)
+References.prototype.takeReleaseMessage = function () {
+  const end = modelEndOf(this)
   if (end) end.tables = this
   const message = trailing.call(this)
-  if (end?.ended && message) end.world.fail(`${end.party.name} gives back to nobody`)
+  if (end?.ended && message) end.simulation.fail(`${end.party.name} gives back to nobody`)
   return message
 }
 
 /** A frame on its way: what it counts, and what it does to receipts. */
-interface Flying {
-  readonly received: number
-  readonly messages: readonly Loose[]
-  readonly given: readonly number[]
-  readonly released: readonly number[]
+interface InFlightFrame {
+  readonly acknowledged: number
+  readonly messages: readonly Untyped[]
+  readonly encodedIds: readonly number[]
+  readonly releasedIdsAndCounts: readonly number[]
 }
 
 /** The references in a message, of these kinds: their ids. */
-function idsIn(message: Loose, kinds: string): number[] {
+function idsIn(message: Untyped, kinds: string): number[] {
   const [json, groups = []] = message[0] >= Op.result ? message.slice(2) : message.slice(4)
   const ids: number[] = []
   if (message[0] === Op.release) return ids
   for (const [kind, ...places] of groups) {
     if (!kinds.includes(kind)) continue
     for (const place of places) {
-      const data = place.reduce((at: Loose, key: string | number) => at[key], json)
+      const data = place.reduce((at: Untyped, key: string | number) => at[key], json)
       ids.push(kind === 'h' ? data : data[0])
     }
   }
@@ -62,60 +63,60 @@ function idsIn(message: Loose, kinds: string): number[] {
 }
 
 /** One end of a session: its tables, what flies from it, and what the library keeps alive there for now. */
-class End {
-  readonly refs = new Set<Ref>()
+class ModelEnd {
+  readonly refs = new Set<Reference>()
   /** Keeps netrefs from the real collector where the collector is played. */
-  readonly alive = new Map<Ref, object>()
-  flying: (Flying | 'close')[] = []
+  readonly alive = new Map<Reference, object>()
+  inFlight: (InFlightFrame | 'close')[] = []
   tables!: References
-  peer!: End
+  peer!: ModelEnd
   ended = false
   /** Own objects given, with the receipts that did not come back: counted as they go and come. */
-  readonly #given = new Map<number, { receipts: number; object: object }>()
+  readonly #exported = new Map<number, { receipts: number; object: object }>()
   #frames = 0
   /** Calls out, calls in and answers, with the netrefs that each keeps alive. */
-  #pending = new Map<number, { on: number; kept: object[] }>()
+  #pending = new Map<number, { on: number; keptAlive: object[] }>()
   #unanswered = new Map<number, object[]>()
   #answers: { frame: number; kept: object[] }[] = []
 
   constructor(
-    readonly world: World,
+    readonly simulation: ReferenceSimulation,
     readonly party: Party,
     readonly session: Pair<object>['session'],
     readonly transport: MemoryTransport
   ) {
     const { send, close } = transport
-    ends.set(session, this)
+    modelEnds.set(session, this)
     transport.hold()
     transport.send = (frame, sent) => {
-      this.#sent(parseFrame(frame, NO_LIMITS))
+      this.#onSent(parseFrame(frame, NO_LIMITS))
       send.call(transport, frame, sent)
     }
     transport.close = reason => {
-      if (!this.ended) this.flying.push('close')
+      if (!this.ended) this.inFlight.push('close')
       this.#end()
       close.call(transport, reason)
     }
     session.on('closed', reason => {
-      if (!world.closed) world.fail(`${party.name} ended for ${reason.code}: ${reason.message}`)
+      if (!simulation.closed) simulation.fail(`${party.name} ended for ${reason.code}: ${reason.message}`)
       this.#end()
     })
   }
 
-  gave([kind, data]: Given, object: object): void {
+  onEncoded([kind, data]: EncodedReference, object: object): void {
     if (kind === 'h') return
     const [id] = data as [number]
-    const known = this.#given.get(id)
+    const known = this.#exported.get(id)
     if (known) known.receipts++
-    else if (id > 0) this.#given.set(id, { receipts: 1, object })
+    else if (id > 0) this.#exported.set(id, { receipts: 1, object })
   }
 
   /** What was not sent after all, nobody is told of. */
-  tookBack([kind, data]: Given): void {
+  onRolledBack([kind, data]: EncodedReference): void {
     if (kind === 'h') return
     const [id] = data as [number]
-    const known = this.#given.get(id)
-    if (known && --known.receipts === 0) this.#given.delete(id)
+    const known = this.#exported.get(id)
+    if (known && --known.receipts === 0) this.#exported.delete(id)
   }
 
   #end(): void {
@@ -124,22 +125,22 @@ class End {
     this.#pending.clear()
     this.#unanswered.clear()
     this.#answers = []
-    for (const { object } of this.#given.values()) this.world.owe(object)
-    this.#given.clear()
+    for (const { object } of this.#exported.values()) this.simulation.expectReleased(object)
+    this.#exported.clear()
   }
 
   /** What the library keeps alive here: what is given, what calls on their way need, what answers may be asked for. */
   *kept(): Iterable<object> {
     if (this.ended) return
     for (const { object } of this.tables.exports) yield object
-    for (const { kept } of this.#pending.values()) yield* kept
+    for (const { keptAlive: kept } of this.#pending.values()) yield* kept
     for (const kept of this.#unanswered.values()) yield* kept
     for (const { kept } of this.#answers) yield* kept
   }
 
   /** The objects that ids of own things and of netrefs stand for here; as far as they stand for something. */
   #objects(own: readonly number[], theirs: readonly number[]): object[] {
-    if (this.world.real) return []
+    if (this.simulation.usesRealCollector) return []
     const found: object[] = []
     if (own.length > 0)
       for (const { id, object } of this.tables.exports) if (own.includes(id)) found.push(object)
@@ -149,7 +150,7 @@ class End {
     return found
   }
 
-  #sent({ received, messages }: { received: number; messages: readonly Loose[] }): void {
+  #onSent({ ack, messages }: { ack: number; messages: readonly Untyped[] }): void {
     const frame = ++this.#frames
     const given: number[] = []
     const released: number[] = []
@@ -168,196 +169,206 @@ class End {
         if (kept.length > 0) this.#answers.push({ frame, kept })
       } else if (op >= Op.call && op < Op.ping) {
         if (target > 0) theirs.push(target)
-        this.#pending.set(id, { on: -target, kept: this.#objects(own, theirs) })
+        this.#pending.set(id, { on: -target, keptAlive: this.#objects(own, theirs) })
       }
     }
-    this.flying.push({ received, messages, given, released })
+    this.inFlight.push({
+      acknowledged: ack,
+      messages,
+      encodedIds: given,
+      releasedIdsAndCounts: released
+    })
   }
 
   /** Lets the next frame arrive here. @returns whether there was one */
   deliver(): boolean {
-    const frame = this.peer.flying.shift()
+    const frame = this.peer.inFlight.shift()
     if (!frame) return false
     const open = !this.ended && frame !== 'close'
-    if (open) this.#arriving(frame)
+    if (open) this.#beforeReceive(frame)
     this.peer.transport.letGo(1)
-    if (open) this.#arrived(frame)
+    if (open) this.#afterReceive(frame)
     return true
   }
 
-  #arriving({ messages, released }: Flying): void {
+  #beforeReceive({ messages, releasedIdsAndCounts }: InFlightFrame): void {
     for (const message of messages) {
       if (message[0] >= Op.call && message[0] < Op.ping) {
         this.#unanswered.set(message[1], this.#objects(idsIn(message, 'h'), []))
       }
     }
-    for (let i = 0; i < released.length; i += 2) this.#given.get(released[i]!)!.receipts -= released[i + 1]!
+    for (let i = 0; i < releasedIdsAndCounts.length; i += 2)
+      this.#exported.get(releasedIdsAndCounts[i]!)!.receipts -= releasedIdsAndCounts[i + 1]!
   }
 
-  #arrived({ received, messages }: Flying): void {
+  #afterReceive({ acknowledged, messages }: InFlightFrame): void {
     for (const message of messages) {
       const [op, id] = message
       if (op >= Op.call && op < Op.ping) {
         this.#unanswered.get(id)?.push(...this.#objects([], idsIn(message, 'of')))
       } else if (op >= Op.result && op !== Op.release) {
         this.#pending.delete(id)
-        for (const { on, kept } of this.#pending.values()) {
-          if (on === id) kept.push(...this.#objects(idsIn(message, 'h'), idsIn(message, 'of')))
+        for (const { on, keptAlive } of this.#pending.values()) {
+          if (on === id) keptAlive.push(...this.#objects(idsIn(message, 'h'), idsIn(message, 'of')))
         }
       }
     }
-    this.#answers = this.#answers.filter(({ frame }) => frame > received)
+    this.#answers = this.#answers.filter(({ frame }) => frame > acknowledged)
   }
 
   /** What is given is held there, or on its way there, or on its way back: receipt by receipt. */
   check(): void {
-    const { peer, world } = this
-    for (const [id, { receipts, object }] of this.#given) {
+    const { peer, simulation } = this
+    for (const [id, { receipts, object }] of this.#exported) {
       if (receipts > 0) continue
-      this.#given.delete(id)
-      world.owe(object)
+      this.#exported.delete(id)
+      simulation.expectReleased(object)
     }
     if (this.ended || peer.ended) return
     const expected = new Map<number, number>()
     const add = (id: number, receipts: number) => expected.set(id, (expected.get(id) ?? 0) + receipts)
-    const imports = new Set<Ref>(peer.tables.imports as Iterable<Ref>)
+    const imports = new Set<Reference>(peer.tables.imports as Iterable<Reference>)
     for (const ref of peer.refs) {
-      if (ref.receipts === 0) {
+      if (ref.refCount === 0) {
         peer.refs.delete(ref)
         peer.alive.delete(ref)
-        if (imports.has(ref)) world.fail(`${ref.label}, released, is in the table`)
+        if (imports.has(ref)) simulation.fail(`${ref.label}, released, is in the table`)
         continue
       }
-      add(ref.id, ref.receipts)
-      if (ref.proxy && !imports.has(ref)) world.fail(`${ref.label} lives and is not in the table`)
+      add(ref.id, ref.refCount)
+      if (ref.proxy && !imports.has(ref)) simulation.fail(`${ref.label} lives and is not in the table`)
     }
-    for (const ref of imports) if (!peer.refs.has(ref)) world.fail(`nobody knows ${ref.label}`)
-    for (const frame of this.flying) if (frame !== 'close') for (const id of frame.given) add(id, 1)
-    for (const frame of peer.flying) {
+    for (const ref of imports) if (!peer.refs.has(ref)) simulation.fail(`nobody knows ${ref.label}`)
+    for (const frame of this.inFlight) if (frame !== 'close') for (const id of frame.encodedIds) add(id, 1)
+    for (const frame of peer.inFlight) {
       if (frame === 'close') continue
-      for (let i = 0; i < frame.released.length; i += 2) add(frame.released[i]!, frame.released[i + 1]!)
+      for (let i = 0; i < frame.releasedIdsAndCounts.length; i += 2)
+        add(frame.releasedIdsAndCounts[i]!, frame.releasedIdsAndCounts[i + 1]!)
     }
     let size = 0
-    for (const { id, receipts } of this.tables.exports) {
+    for (const { id, refCount: receipts } of this.tables.exports) {
       size++
       if (expected.get(id) !== receipts) {
-        world.fail(
+        simulation.fail(
           `#${id} of ${this.party.name}: ${receipts} receipts are out, ${expected.get(id)} are accounted for`
         )
       }
     }
     if (size !== expected.size)
-      world.fail(`${this.party.name} gave ${size} things, ${expected.size} are held`)
+      simulation.fail(`${this.party.name} gave ${size} things, ${expected.size} are held`)
     const { exports, imports: held } = this.session.stats
     if (exports !== size || peer.session.stats.imports !== imports.size)
-      world.fail(`stats: ${exports}, ${held}`)
+      simulation.fail(`stats: ${exports}, ${held}`)
   }
 }
 
 /** Something at home with one party. Whatever it is, it acts for that party. */
-class Thing {
+class ModelObject {
   /** What its home sends for it. */
   readonly sent: object
   /** What comes home for it. */
   readonly value: object
-  told = 0
-  owed = 0
+  releasedCalls = 0
+  expectedReleasedCalls = 0
   /** Whether it was released under others who use it: their calls may fail. */
-  frail = false
+  mayBeReleased = false
 
   constructor(
     readonly id: number,
-    readonly home: Party,
+    readonly owner: Party,
     readonly kind: 'object' | 'function' | 'member'
   ) {
-    const act = (...args: Parameters<Party['act']>) => home.act(...args)
-    const released = () => void this.told++
+    const act = (...args: Parameters<Party['act']>) => owner.act(...args)
+    const released = () => void this.releasedCalls++
     this.value = kind === 'object' ? expose({ act }, { read: ['act'], released }) : expose(act, { released })
     this.sent = kind === 'member' ? { member: act } : this.value
   }
 }
 
-interface Slow {
+interface SlowCall {
   readonly values: readonly unknown[]
   readonly answer: () => void
 }
 
 class Party {
-  readonly ends: End[] = []
-  readonly has = new Map<Thing, object>()
+  readonly ends: ModelEnd[] = []
+  readonly heldProxies = new Map<ModelObject, object>()
   /** The netref that stands for a thing here, while it lives. */
-  readonly known = new Map<Thing, Ref>()
-  slow: Slow[] = []
+  readonly liveReferences = new Map<ModelObject, Reference>()
+  slowCalls: SlowCall[] = []
 
   constructor(
-    readonly world: World,
+    readonly simulation: ReferenceSimulation,
     readonly name: string
   ) {}
 
   /** What another party asks for. */
   act(call: number, verb: string, wants: number[], ids: number[], values: unknown): unknown {
-    this.world.run(call)
+    this.simulation.onCallRun(call)
     const received = unwrap(values)
-    for (const [i, id] of ids.entries()) this.receive(this.world.things[id]!, received[i], call % 3 > 0)
+    for (const [i, id] of ids.entries()) this.receive(this.simulation.objects[id]!, received[i], call % 3 > 0)
     switch (verb) {
       case 'touch':
         return call
       case 'throw':
         throw new Error('thrown')
       case 'unsendable':
-        return [...this.give(wants), Symbol('unsendable')]
+        return [...this.valuesFor(wants), Symbol('unsendable')]
       case 'later':
         return new Promise(resolve => {
-          this.slow.push({ values: received, answer: () => resolve(this.give(wants)) })
+          this.slowCalls.push({ values: received, answer: () => resolve(this.valuesFor(wants)) })
         })
       default:
-        return this.give(wants)
+        return this.valuesFor(wants)
     }
   }
 
-  give(ids: readonly number[]): unknown[] {
-    return ids.map(id => this.sendable(this.world.things[id]!) ?? null)
+  valuesFor(ids: readonly number[]): unknown[] {
+    return ids.map(id => this.valueFor(this.simulation.objects[id]!) ?? null)
   }
 
-  sendable(thing: Thing): unknown {
-    return thing.home === this ? thing.sent : this.has.get(thing)
+  valueFor(thing: ModelObject): unknown {
+    return thing.owner === this ? thing.sent : this.heldProxies.get(thing)
   }
 
   /** Identity, both ways: what comes home is itself; what is known is the same netref as long as that lives. */
-  receive(thing: Thing, value: Loose, keep: boolean): void {
-    const it = stateOf(value) || typeof value === 'function' ? value : (value.member ?? value)
-    if (thing.home === this) {
-      if (it !== thing.value) this.world.fail(`${this.name} got ${String(it)} for its own thing ${thing.id}`)
+  receive(thing: ModelObject, value: Untyped, keep: boolean): void {
+    const it = handlerOf(value) || typeof value === 'function' ? value : (value.member ?? value)
+    if (thing.owner === this) {
+      if (it !== thing.value)
+        this.simulation.fail(`${this.name} got ${String(it)} for its own thing ${thing.id}`)
       return
     }
-    const ref = stateOf(it)
-    if (!(ref instanceof Ref)) return this.world.fail(`${this.name} got no netref for thing ${thing.id}`)
+    const ref = handlerOf(it)
+    if (!(ref instanceof Reference))
+      return this.simulation.fail(`${this.name} got no netref for thing ${thing.id}`)
     if (ref.released) {
-      if (!thing.frail) this.world.fail(`${this.name} got a released netref for thing ${thing.id}`)
+      if (!thing.mayBeReleased)
+        this.simulation.fail(`${this.name} got a released netref for thing ${thing.id}`)
       return
     }
-    const known = this.known.get(thing)
+    const known = this.liveReferences.get(thing)
     // A member function of B's that comes home to B is the function alone: sent on from there it is another reference.
-    const alone = thing.kind === 'member' && thing.home.ends.length > 1
-    if (known && known !== ref && known.proxy && !known.released && !thing.frail && !alone) {
-      this.world.fail(`${this.name} got a second netref, ${ref.label} beside ${known.label}`)
+    const alone = thing.kind === 'member' && thing.owner.ends.length > 1
+    if (known && known !== ref && known.proxy && !known.released && !thing.mayBeReleased && !alone) {
+      this.simulation.fail(`${this.name} got a second netref, ${ref.label} beside ${known.label}`)
     }
-    this.known.set(thing, ref)
-    if (keep) this.has.set(thing, it)
+    this.liveReferences.set(thing, ref)
+    if (keep) this.heldProxies.set(thing, it)
   }
 
   /** What the library, or a call that is not over, keeps alive here. */
-  kept(): Set<object> {
+  keptAlive(): Set<object> {
     const kept = new Set<object>()
     for (const end of this.ends) for (const object of end.kept()) kept.add(object)
-    for (const { values } of this.slow) for (const value of values) kept.add(value as object)
+    for (const { values } of this.slowCalls) for (const value of values) kept.add(value as object)
     return kept
   }
 }
 
 const wrap = (shape: number, values: unknown[]): unknown =>
   shape === 0 ? new Map(values.entries()) : shape === 1 ? { deep: [values] } : values
-const unwrap = (values: Loose): unknown[] =>
+const unwrap = (values: Untyped): unknown[] =>
   values instanceof Map ? [...values.values()] : (values.deep?.[0] ?? values)
 
 /** Numbers that seem random and are the same for the same seed. */
@@ -371,49 +382,49 @@ function numbers(seed: number): (below: number) => number {
   }
 }
 
-interface Call {
+interface ModelCall {
   what: string
   excuses: Set<string>
-  things: Thing[]
+  things: ModelObject[]
   ran: number
   settled: boolean
 }
 
 /** What a call fails for that builds on what is not given. */
-const MISSING = ['not-exposed', 'not-callable']
+const MISSING_MEMBER_ERRORS = ['not-exposed', 'not-callable']
 
 /** Until `nextTick` is known to run, frames leave at an immediate. */
 const tick = () => turn()
 
-export class World {
-  readonly things: Thing[] = []
+export class ReferenceSimulation {
+  readonly objects: ModelObject[] = []
   readonly parties = ['A', 'B', 'C'].map(name => new Party(this, name))
-  readonly ends: End[] = []
-  readonly calls: Call[] = []
+  readonly ends: ModelEnd[] = []
+  readonly calls: ModelCall[] = []
   readonly steps: string[] = []
   closed = false
   failure: Error | undefined
-  #dead: object[] = []
-  readonly #unwatch: () => void
+  #collectedProxies: object[] = []
+  readonly #stopWatching: () => void
 
   /** With `tight` tables calls fail for limits. With `real` the collector is the real one. */
   constructor(
-    readonly tight: boolean,
-    readonly real: boolean
+    readonly hasTightLimits: boolean,
+    readonly usesRealCollector: boolean
   ) {
-    const limits = tight ? { limits: { exports: 4, imports: 3 } } : {}
+    const limits = hasTightLimits ? { limits: { exports: 4, imports: 3 } } : {}
     const [a, b, c] = this.parties as [Party, Party, Party]
     for (const home of this.parties) {
       for (const kind of ['object', 'function', 'member'] as const) {
-        this.things.push(new Thing(this.things.length, home, kind))
+        this.objects.push(new ModelObject(this.objects.length, home, kind))
       }
     }
-    this.#unwatch = watch((proxy, held) => {
-      const { ref } = held as Partial<Watch>
-      const end = ref instanceof Ref && this.ends.find(end => end.session === ref.session)
+    this.#stopWatching = watch((proxy, held) => {
+      const { reference } = held as Partial<FinalizerToken>
+      const end = reference instanceof Reference && this.ends.find(end => end.session === reference.session)
       if (!end) return
-      end.refs.add(ref)
-      if (!real) end.alive.set(ref, proxy)
+      end.refs.add(reference)
+      if (!usesRealCollector) end.alive.set(reference, proxy)
     })
     for (const [client, server] of [
       [a, b],
@@ -426,8 +437,8 @@ export class World {
       const options = { ...limits, onError }
       const joined = pair(root(server), { ...options, service: root(client), serving: options })
       const ends = [
-        new End(this, client, joined.session, joined.transports[0]),
-        new End(this, server, joined.served, joined.transports[1])
+        new ModelEnd(this, client, joined.session, joined.transports[0]),
+        new ModelEnd(this, server, joined.served, joined.transports[1])
       ] as const
       ends[0].peer = ends[1]
       ends[1].peer = ends[0]
@@ -442,16 +453,16 @@ export class World {
   }
 
   /** A call arrived at its home. */
-  run(call: number): void {
+  onCallRun(call: number): void {
     const { ran, what } = this.calls[call]!
     this.calls[call]!.ran = ran + 1
     if (ran > 0) this.fail(`${what} ran twice`)
   }
 
   /** Somebody let go of the last netref to a thing, or was lost: its home is to be told. */
-  owe(object: object): void {
-    const thing = this.things.find(({ value }) => value === object)
-    if (thing) thing.owed++
+  expectReleased(object: object): void {
+    const thing = this.objects.find(({ value }) => value === object)
+    if (thing) thing.expectedReleasedCalls++
   }
 
   /** All that was caused so far happens, but no frame arrives. */
@@ -462,15 +473,16 @@ export class World {
 
   check(): void {
     for (const end of this.ends) end.check()
-    for (const { id, told, owed } of this.things) {
-      if (told !== owed) this.fail(`the home of thing ${id} was told ${told} times, not ${owed}`)
+    for (const { id, releasedCalls, expectedReleasedCalls } of this.objects) {
+      if (releasedCalls !== expectedReleasedCalls)
+        this.fail(`the home of thing ${id} was told ${releasedCalls} times, not ${expectedReleasedCalls}`)
     }
     if (this.failure) throw this.failure
   }
 
   async begin(): Promise<void> {
     await this.settle()
-    await this.#rest()
+    await this.#settleAll()
     this.check()
   }
 
@@ -482,29 +494,31 @@ export class World {
     const choice = pick(100)
     if (choice < 32) this.#call(party, pick, one)
     else if (choice < 68) {
-      const waited = this.ends.filter(({ peer }) => peer.flying.length > 0)
+      const waited = this.ends.filter(({ peer }) => peer.inFlight.length > 0)
       const end = one(waited.length > 0 ? waited : this.ends)
       const frames = 1 + pick(3)
       const together = pick(2) === 0
-      this.#note(`${frames} frames from ${end.peer.party.name} to ${end.party.name}`)
+      this.#log(`${frames} frames from ${end.peer.party.name} to ${end.party.name}`)
       for (let i = 0; i < frames && end.deliver(); i++) if (!together) await this.settle()
     } else if (choice < 74) this.#release(party, pick, one)
     else if (choice < 82) {
-      const thing = [...party.has.keys()][pick(party.has.size)]
-      this.#note(`${party.name} drops ${thing?.id}`)
-      if (thing) party.has.delete(thing)
+      const thing = [...party.heldProxies.keys()][pick(party.heldProxies.size)]
+      this.#log(`${party.name} drops ${thing?.id}`)
+      if (thing) party.heldProxies.delete(thing)
     } else if (choice < 89) {
-      if (this.real) await this.#collectReally()
+      if (this.usesRealCollector) await this.#collectReally()
       else this.#collect(party, pick)
-    } else if (choice < 94) this.#finalize(pick(this.#dead.length + 1))
+    } else if (choice < 94) this.#finalize(pick(this.#collectedProxies.length + 1))
     else if (choice < 99) {
-      const { slow } = one(this.parties.filter(({ slow }) => slow.length > 0).concat(party))
+      const { slowCalls: slow } = one(
+        this.parties.filter(({ slowCalls }) => slowCalls.length > 0).concat(party)
+      )
       const [answered] = slow.splice(pick(slow.length), 1)
-      this.#note(`${answered ? '' : 'no '}slow call is answered`)
+      this.#log(`${answered ? '' : 'no '}slow call is answered`)
       answered?.answer()
     } else if (pick(4) === 0) {
       const end = one(this.ends)
-      this.#note(`${end.party.name} closes towards ${end.peer.party.name}`)
+      this.#log(`${end.party.name} closes towards ${end.peer.party.name}`)
       this.closed = true
       void end.session.close()
     }
@@ -512,29 +526,29 @@ export class World {
     this.check()
   }
 
-  #note(step: string): void {
+  #log(step: string): void {
     this.steps.push(step)
   }
 
   #call(party: Party, pick: (below: number) => number, one: <T>(list: readonly T[]) => T): void {
     const end = one(party.ends)
-    const reachable = this.things.filter(thing => party.sendable(thing) !== undefined)
-    const [held, target] = one([...party.has, [undefined, end.session.root]])
+    const reachable = this.objects.filter(thing => party.valueFor(thing) !== undefined)
+    const [held, target] = one([...party.heldProxies, [undefined, end.session.root]])
     const sent = Array.from({ length: pick(4) }, () => one(reachable))
-    const wanted = Array.from({ length: pick(3) }, () => one(this.things))
+    const wanted = Array.from({ length: pick(3) }, () => one(this.objects))
     const verb = one(['touch', 'give', 'give', 'later', 'throw', 'unsendable', 'nothing'])
     const bad = pick(12) === 0
     const pipelined = verb === 'give' && wanted.length > 0 && pick(3) === 0
     const number = this.calls.length
     const things = [...sent, ...wanted, ...(held ? [held] : [])]
-    const home = held?.home ?? end.peer.party
+    const home = held?.owner ?? end.peer.party
     const call = this.#begin(`${number}: ${party.name} ${held?.id ?? `root of ${home.name}`} ${verb}`, things)
     call.what += ` gives ${sent.map(({ id }) => id)} wants ${wanted.map(({ id }) => id)}${bad ? ' badly' : ''}`
-    this.#note(call.what)
+    this.#log(call.what)
     if (bad || verb === 'unsendable') call.excuses.add('unsendable')
     if (verb === 'throw') call.excuses.add('thrown')
     if (verb === 'nothing') call.excuses.add('not-exposed')
-    const values = sent.map(thing => party.sendable(thing))
+    const values = sent.map(thing => party.valueFor(thing))
     const wants = wanted.map(({ id }) => id)
     const args = [
       number,
@@ -543,15 +557,15 @@ export class World {
       sent.map(({ id }) => id),
       wrap(pick(4), bad ? [...values, Symbol('bad')] : values)
     ]
-    const proxy = target as Loose
+    const proxy = target as Untyped
     const result =
       verb === 'nothing'
         ? proxy.nothing(...args)
         : held && held.kind !== 'object'
           ? proxy(...args)
           : proxy.act(...args)
-    const next = pipelined ? this.#buildOn(call, wanted[0]!, home, result) : undefined
-    this.#follow(call, result, answer => {
+    const next = pipelined ? this.#pipelineOn(call, wanted[0]!, home, result) : undefined
+    this.#expectOutcome(call, result, answer => {
       if (call.ran !== 1 || bad || !['touch', 'give', 'later'].includes(verb))
         this.fail(`${call.what} succeeded`)
       if (verb === 'touch') {
@@ -559,7 +573,8 @@ export class World {
         return
       }
       const received = answer as unknown[]
-      if (next && received[0] !== null) for (const excuse of MISSING) next.excuses.delete(excuse)
+      if (next && received[0] !== null)
+        for (const excuse of MISSING_MEMBER_ERRORS) next.excuses.delete(excuse)
       for (const [i, thing] of wanted.entries()) {
         if (received[i] !== null) party.receive(thing, received[i], number % 3 > 0)
       }
@@ -567,27 +582,32 @@ export class World {
   }
 
   /** A call on what another will give first, before that is there. */
-  #buildOn({ what, excuses, things }: Call, thing: Thing, home: Party, result: Loose): Call {
+  #pipelineOn(
+    { what, excuses, things }: ModelCall,
+    thing: ModelObject,
+    home: Party,
+    result: Untyped
+  ): ModelCall {
     const number = this.calls.length
     const next = this.#begin(`${number}: on the first of ${what}`, things)
-    for (const excuse of [...MISSING, ...excuses]) next.excuses.add(excuse)
-    this.#note(`${number}: on the first of ${number - 1}`)
-    const first = thing.kind === 'member' && thing.home === home ? result[0].member : result[0]
+    for (const excuse of [...MISSING_MEMBER_ERRORS, ...excuses]) next.excuses.add(excuse)
+    this.#log(`${number}: on the first of ${number - 1}`)
+    const first = thing.kind === 'member' && thing.owner === home ? result[0].member : result[0]
     const args = [number, 'touch', [], [], []]
-    this.#follow(next, thing.kind === 'object' ? first.act(...args) : first(...args), answer => {
+    this.#expectOutcome(next, thing.kind === 'object' ? first.act(...args) : first(...args), answer => {
       if (next.ran !== 1 || answer !== number) this.fail(`${next.what} gave ${answer}`)
     })
     return next
   }
 
-  #begin(what: string, things: Thing[]): Call {
+  #begin(what: string, things: ModelObject[]): ModelCall {
     const call = { what, excuses: new Set<string>(), things, ran: 0, settled: false }
     this.calls.push(call)
     return call
   }
 
   /** A call comes to an end, once, and fails only for a reason. */
-  #follow(call: Call, result: PromiseLike<unknown>, succeeded: (answer: unknown) => void): void {
+  #expectOutcome(call: ModelCall, result: PromiseLike<unknown>, succeeded: (answer: unknown) => void): void {
     result.then(
       answer => {
         call.settled = true
@@ -598,9 +618,10 @@ export class World {
         const code = error.code ?? error.message
         const excused =
           call.excuses.has(code) ||
-          (code === 'limit' && this.tight) ||
+          (code === 'limit' && this.hasTightLimits) ||
           (code === 'closed' && this.closed) ||
-          ((code === 'released' || code === 'unsendable') && call.things.some(({ frail }) => frail))
+          ((code === 'released' || code === 'unsendable') &&
+            call.things.some(({ mayBeReleased }) => mayBeReleased))
         if (!excused) this.fail(`${call.what} failed: ${error.stack}`)
       }
     )
@@ -609,15 +630,15 @@ export class World {
   /** By hand or by `using`; now and then of what others still use through this party. */
   #release(party: Party, pick: (below: number) => number, one: <T>(list: readonly T[]) => T): void {
     const free = pick(6) === 0
-    const kept = party.kept()
+    const kept = party.keptAlive()
     const [thing, netref] = one(
-      [...party.has].filter(([, netref]) => free || !kept.has(netref)).concat([[] as Loose])
+      [...party.heldProxies].filter(([, netref]) => free || !kept.has(netref)).concat([[] as Untyped])
     )
-    this.#note(`${party.name} releases ${thing?.id}`)
+    this.#log(`${party.name} releases ${thing?.id}`)
     if (!thing) return
-    if (kept.has(netref)) thing.frail = true
-    party.has.delete(thing)
-    if (pick(2) === 0) Netref.release(netref as Loose)
+    if (kept.has(netref)) thing.mayBeReleased = true
+    party.heldProxies.delete(thing)
+    if (pick(2) === 0) Netref.release(netref as Untyped)
     else {
       using _ = netref as Disposable
     }
@@ -625,20 +646,20 @@ export class World {
 
   /** What nobody holds is gone; that it is gone is told later. */
   #collect(party: Party, pick: (below: number) => number): void {
-    const kept = party.kept()
-    for (const netref of party.has.values()) kept.add(netref)
+    const kept = party.keptAlive()
+    for (const netref of party.heldProxies.values()) kept.add(netref)
     for (const end of party.ends) {
       for (const [ref, netref] of end.alive) {
         if (kept.has(netref) || !ref.proxy || pick(3) === 0) continue
-        this.#note(`${party.name} collects ${ref.label}`)
-        kill(netref)
-        this.#dead.push(netref)
+        this.#log(`${party.name} collects ${ref.label}`)
+        markCollected(netref)
+        this.#collectedProxies.push(netref)
       }
     }
   }
 
   async #collectReally(): Promise<void> {
-    this.#note('the collector runs')
+    this.#log('the collector runs')
     await turn()
     gc()
     await turn()
@@ -646,20 +667,20 @@ export class World {
   }
 
   #finalize(which: number): void {
-    const [netref] = this.#dead.splice(which, 1)
-    this.#note(`a finalizer runs${netref ? '' : ', not'}`)
+    const [netref] = this.#collectedProxies.splice(which, 1)
+    this.#log(`a finalizer runs${netref ? '' : ', not'}`)
     if (netref) finalize(netref)
   }
 
   /** Everything arrives, and is answered. */
-  async #rest(): Promise<void> {
+  async #settleAll(): Promise<void> {
     for (let busy = true; busy; ) {
       busy = false
       for (const end of this.ends) while (end.deliver()) busy = true
       for (const party of this.parties) {
-        for (const { answer } of party.slow) answer()
-        if (party.slow.length > 0) busy = true
-        party.slow = []
+        for (const { answer } of party.slowCalls) answer()
+        if (party.slowCalls.length > 0) busy = true
+        party.slowCalls = []
       }
       await this.settle()
       this.check()
@@ -668,13 +689,13 @@ export class World {
 
   /** Comes to rest, where counts are equal; then lets go of everything, and nothing is left. */
   async finish(): Promise<void> {
-    this.#note('rest')
-    await this.#rest()
+    this.#log('rest')
+    await this.#settleAll()
     const lost = this.calls.find(({ settled }) => !settled)
     if (lost) this.fail(`lost: ${lost.what}`)
-    while (this.#dead.length > 0) this.#finalize(0)
+    while (this.#collectedProxies.length > 0) this.#finalize(0)
     await this.settle()
-    await this.#rest()
+    await this.#settleAll()
     for (const { ended, peer, session, party } of this.ends) {
       const { exports, pending } = session.stats
       if (exports !== (peer.ended ? 0 : peer.session.stats.imports))
@@ -682,24 +703,24 @@ export class World {
       if (pending > 0) this.fail(`${party.name} waits for ${pending} calls at rest`)
       if (ended !== peer.ended) this.fail(`${party.name}: one end has ended`)
     }
-    this.#note('let go')
-    for (const party of this.parties) party.has.clear()
+    this.#log('let go')
+    for (const party of this.parties) party.heldProxies.clear()
     for (let i = 0; i < 12 && !this.#empty; i++) {
       for (const { session } of this.ends) session.ping().catch(() => {})
       await this.settle()
-      await this.#rest()
-      if (this.real) await this.#collectReally()
+      await this.#settleAll()
+      if (this.usesRealCollector) await this.#collectReally()
       else for (const party of this.parties) this.#collect(party, () => 1)
-      while (this.#dead.length > 0) this.#finalize(0)
+      while (this.#collectedProxies.length > 0) this.#finalize(0)
       await this.settle()
-      await this.#rest()
+      await this.#settleAll()
     }
     if (!this.#empty) this.fail(`left: ${this.ends.map(({ session }) => JSON.stringify(session.stats))}`)
     this.closed = true
     for (const { session } of this.ends) void session.close()
     await this.settle()
-    await this.#rest()
-    this.#unwatch()
+    await this.#settleAll()
+    this.#stopWatching()
   }
 
   get #empty(): boolean {

@@ -5,18 +5,18 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import {
   formatFrame,
-  formatResumption,
+  formatResume,
   parseFrame,
-  parseResumption,
-  type Resumption
+  parseResume,
+  type ResumeFrame
 } from '../../lib/protocol/frame.js'
 import { Op, VERSION } from '../../lib/protocol/messages.js'
-import type { Crossed } from './wire.js'
+import type { WireMessage } from './wire.js'
 
 const NO_LIMITS = { jsonBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 /** The hello of a side that takes all that is taken by default. */
-export const hello = (limits: object = {}, ...resumable: unknown[]): Crossed => [
+export const hello = (limits: object = {}, ...resumable: unknown[]): WireMessage => [
   Op.hello,
   VERSION,
   { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000, ...limits },
@@ -79,13 +79,13 @@ export interface RawPeerOptions {
   /** The address that it connects from: any of 127/8. */
   readonly from?: string
   /** Whether it says hello at once. @default true */
-  readonly greets?: boolean
+  readonly sendsHello?: boolean
   /** The session that it carries on, instead of one that it begins. */
-  readonly resumes?: Resumption
+  readonly resumption?: ResumeFrame
   /** Whether it counts frames and answers when it is asked to count. @default true */
-  readonly counts?: boolean
+  readonly acknowledges?: boolean
   /** Whether it keeps the messages that come. @default true */
-  readonly keeps?: boolean
+  readonly recordsMessages?: boolean
 }
 
 /** How a WebSocket was closed: 1006 without a close frame. */
@@ -97,26 +97,26 @@ export interface Closing {
 /** What never comes rejects once the socket is closed. */
 export class RawPeer {
   /** The head of what the other end said before it is a WebSocket: of an answer that refuses, with the body. */
-  answer = ''
+  httpHead = ''
   /** Messages that came, where it keeps them. */
-  readonly messages: Crossed[] = []
+  readonly messages: WireMessage[] = []
   /** Frames that came and that it sent, counts alone aside. */
-  received = 0
-  sent = 0
-  bytesIn = 0
+  framesReceived = 0
+  framesSent = 0
+  bytesReceived = 0
   /** The number of its last call. */
-  calls = 0
+  lastCallId = 0
   isClosed = false
   readonly closed: Promise<Closing>
   #closing: Closing = { code: 1006, reason: '' }
-  readonly #waiting = new Set<{ heard(message: Crossed): void; fail(error: Error): void }>()
+  readonly #waiters = new Set<{ heard(message: WireMessage): void; fail(error: Error): void }>()
   #chunks: Buffer[] = []
-  #size = 0
+  #bufferedBytes = 0
   /** So many bytes have to be there before there is more to read. */
-  #needs = 0
+  #neededBytes = 0
   #isOpen = false
   #opened = () => {}
-  #resumed = (_by: Resumption) => {}
+  #resumed = (_by: ResumeFrame) => {}
 
   private constructor(
     readonly socket: Socket,
@@ -126,16 +126,16 @@ export class RawPeer {
     socket.setNoDelay()
     socket.on('error', () => {})
     socket.on('data', data => {
-      this.bytesIn += data.length
+      this.bytesReceived += data.length
       this.#chunks.push(data)
-      this.#size += data.length
-      if (this.#size >= this.#needs) this.#read()
+      this.#bufferedBytes += data.length
+      if (this.#bufferedBytes >= this.#neededBytes) this.#read()
     })
     this.closed = new Promise(resolve => {
       socket.on('close', () => {
         this.isClosed = true
-        const why = !this.#isOpen ? `refused: ${this.answer}` : `closed: ${Object.values(this.#closing)}`
-        for (const { fail } of this.#waiting) fail(new Error(why))
+        const why = !this.#isOpen ? `refused: ${this.httpHead}` : `closed: ${Object.values(this.#closing)}`
+        for (const { fail } of this.#waiters) fail(new Error(why))
         resolve(this.#closing)
       })
     })
@@ -158,8 +158,8 @@ export class RawPeer {
   static async open(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const peer = await RawPeer.dial(url, options)
     await peer.upgrade()
-    if (options.resumes) await peer.#resume(options.resumes)
-    else if (options.greets ?? true) peer.send([hello()])
+    if (options.resumption) await peer.#resume(options.resumption)
+    else if (options.sendsHello ?? true) peer.send([hello()])
     return peer
   }
 
@@ -173,53 +173,56 @@ export class RawPeer {
     const { path, headers } = this.options
     const open = new Promise<void>((resolve, fail) => {
       this.#opened = resolve
-      this.#waiting.add({ heard() {}, fail })
+      this.#waiters.add({ heard() {}, fail })
     })
     if (!this.isServer) this.write(upgradeRequest(path, headers))
     await open
-    if (this.isServer) this.write(upgradeAnswer(this.answer))
+    if (this.isServer) this.write(upgradeAnswer(this.httpHead))
   }
 
   #read(): void {
-    let data = Buffer.concat(this.#chunks, this.#size)
+    let data = Buffer.concat(this.#chunks, this.#bufferedBytes)
     for (;;) {
       const length = this.#isOpen ? this.#readFrame(data) : this.#readAnswer(data)
       if (length === 0) break
       data = data.subarray(length)
     }
     this.#chunks = data.length > 0 ? [data] : []
-    this.#size = data.length
+    this.#bufferedBytes = data.length
   }
 
   /** Each of these says how many bytes it has read; 0 where not all are there. */
   #readAnswer(data: Buffer): number {
     const end = data.indexOf('\r\n\r\n')
-    this.answer = data.toString('latin1')
-    if (end < 0 || !this.answer.startsWith(this.isServer ? 'GET ' : 'HTTP/1.1 101 ')) return 0
-    this.answer = this.answer.slice(0, end)
+    this.httpHead = data.toString('latin1')
+    if (end < 0 || !this.httpHead.startsWith(this.isServer ? 'GET ' : 'HTTP/1.1 101 ')) return 0
+    this.httpHead = this.httpHead.slice(0, end)
     this.#isOpen = true
     this.#opened()
     return end + 4
   }
 
   #readFrame(data: Buffer): number {
-    this.#needs = 2
-    if (data.length < this.#needs) return 0
+    this.#neededBytes = 2
+    if (data.length < this.#neededBytes) return 0
     const short = data[1]! & 127
     const begin = short < 126 ? 2 : short === 126 ? 4 : 10
-    const start = (this.#needs = begin + (data[1]! & 0x80 ? 4 : 0))
+    const start = (this.#neededBytes = begin + (data[1]! & 0x80 ? 4 : 0))
     if (data.length < start) return 0
     const length =
       short < 126 ? short : short === 126 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2))
-    this.#needs = start + length
-    if (data.length < this.#needs) return 0
+    this.#neededBytes = start + length
+    if (data.length < this.#neededBytes) return 0
     const payload = data.subarray(start, start + length)
-    this.#took(data[0]! & 15, start > begin ? unmask(payload, data.subarray(begin, start)) : payload)
-    this.#needs = 2
+    this.#onWebSocketFrame(
+      data[0]! & 15,
+      start > begin ? unmask(payload, data.subarray(begin, start)) : payload
+    )
+    this.#neededBytes = 2
     return start + length
   }
 
-  #took(kind: number, payload: Buffer): void {
+  #onWebSocketFrame(kind: number, payload: Buffer): void {
     if (kind === PING) return void this.webSocket(PONG, payload)
     if (kind === CLOSE) {
       if (payload.length >= 2) {
@@ -230,38 +233,38 @@ export class RawPeer {
     }
     if (kind !== TEXT && kind !== BINARY) return
     const data = kind === TEXT ? payload.toString() : payload
-    const resumed = parseResumption('resumed', data)
+    const resumed = parseResume('resumed', data)
     if (resumed) return this.#resumed(resumed)
     // A client that comes back says who it is before any frame.
     if (typeof data === 'string' && data.startsWith('["')) return
     const frame = parseFrame(data, NO_LIMITS)
-    if (frame.alone) {
-      if (frame.asks && this.#counts) this.text(`[${this.received}]`)
+    if (frame.isAckOnly) {
+      if (frame.requestsAck && this.#acknowledges) this.text(`[${this.framesReceived}]`)
       return
     }
-    this.received++
-    for (const message of frame.messages as Crossed[]) {
-      if (this.options.keeps ?? true) this.messages.push(message)
-      for (const waiting of this.#waiting) waiting.heard(message)
+    this.framesReceived++
+    for (const message of frame.messages as WireMessage[]) {
+      if (this.options.recordsMessages ?? true) this.messages.push(message)
+      for (const waiting of this.#waiters) waiting.heard(message)
     }
   }
 
   /** @throws Error where the server knows no such session */
-  async #resume(resumption: Resumption): Promise<void> {
+  async #resume(resumption: ResumeFrame): Promise<void> {
     const resumed = new Promise<void>((resolve, fail) => {
-      this.#resumed = ({ received }) => {
-        this.sent = received
+      this.#resumed = ({ ack }) => {
+        this.framesSent = ack
         resolve()
       }
-      this.#waiting.add({ heard() {}, fail })
+      this.#waiters.add({ heard() {}, fail })
     })
-    this.received = resumption.received
-    this.text(formatResumption('resume', resumption))
+    this.framesReceived = resumption.ack
+    this.text(formatResume('resume', resumption))
     await resumed
   }
 
-  get #counts() {
-    return this.options.counts ?? true
+  get #acknowledges() {
+    return this.options.acknowledges ?? true
   }
 
   /** Bytes as they are. @returns whether they were taken at once: else `drained` says when there is room */
@@ -289,54 +292,61 @@ export class RawPeer {
   }
 
   /** A frame with these messages, each JSON or a value; `received` is what it counts. */
-  send(messages: readonly (Crossed | string)[], received = this.#counts ? this.received : 0): boolean {
-    this.sent++
+  send(
+    messages: readonly (WireMessage | string)[],
+    received = this.#acknowledges ? this.framesReceived : 0
+  ): boolean {
+    this.framesSent++
     return this.text(`[${received},[${messages.map(textOf).join()}]]`)
   }
 
   /** A frame with one message and its ranges of bytes. */
-  sendBytes(message: Crossed | string, ranges: readonly Uint8Array[]): boolean {
-    this.sent++
-    const frame = formatFrame(this.#counts ? this.received : 0, [textOf(message)], new Map([[0, ranges]]))
+  sendBytes(message: WireMessage | string, ranges: readonly Uint8Array[]): boolean {
+    this.framesSent++
+    const frame = formatFrame(
+      this.#acknowledges ? this.framesReceived : 0,
+      [textOf(message)],
+      new Map([[0, ranges]])
+    )
     return this.webSocket(BINARY, frame as Uint8Array)
   }
 
   /** The first message to come, or that came, that is what is looked for. */
-  until(looked: (message: Crossed) => boolean): Promise<Crossed> {
-    const came = this.messages.find(looked)
+  message(predicate: (message: WireMessage) => boolean): Promise<WireMessage> {
+    const came = this.messages.find(predicate)
     if (came) return Promise.resolve(came)
     if (this.isClosed) return Promise.reject(new Error('it is closed'))
     return new Promise((resolve, fail) => {
       const waiting = {
-        heard: (message: Crossed) => {
-          if (!looked(message)) return
-          this.#waiting.delete(waiting)
+        heard: (message: WireMessage) => {
+          if (!predicate(message)) return
+          this.#waiters.delete(waiting)
           resolve(message)
         },
         fail
       }
-      this.#waiting.add(waiting)
+      this.#waiters.add(waiting)
     })
   }
 
-  reply(id: number): Promise<Crossed> {
-    return this.until(([op, of]) => of === id && (op === Op.result || op === Op.error || op === Op.refused))
+  reply(id: number): Promise<WireMessage> {
+    return this.message(([op, of]) => of === id && (op === Op.result || op === Op.error || op === Op.refused))
   }
 
   /** Makes a call. @returns its reply, as it crossed */
-  ask(op: number, target: number, path: unknown, ...rest: readonly unknown[]): Promise<Crossed> {
-    this.send([[op, ++this.calls, target, path, ...rest]])
-    return this.reply(this.calls)
+  ask(op: number, target: number, path: unknown, ...rest: readonly unknown[]): Promise<WireMessage> {
+    this.send([[op, ++this.lastCallId, target, path, ...rest]])
+    return this.reply(this.lastCallId)
   }
 
-  call(path: unknown, ...args: readonly unknown[]): Promise<Crossed> {
+  call(path: unknown, ...args: readonly unknown[]): Promise<WireMessage> {
     return this.ask(Op.call, 0, path, args)
   }
 
   /** Resolves when all that was sent before has been acted on. */
   async ping(): Promise<void> {
-    this.send([[Op.ping, ++this.calls]])
-    await this.reply(this.calls)
+    this.send([[Op.ping, ++this.lastCallId]])
+    await this.reply(this.lastCallId)
   }
 
   /** Reads no more, until `resume()`. */
@@ -361,5 +371,5 @@ export class RawPeer {
 }
 
 const unmask = (payload: Buffer, mask: Buffer) => payload.map((byte, i) => byte ^ mask[i & 3]!) as Buffer
-const textOf = (message: Crossed | string) =>
+const textOf = (message: WireMessage | string) =>
   typeof message === 'string' ? message : JSON.stringify(message)

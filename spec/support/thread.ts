@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 import { CHILD_ENV } from './helpers.js'
 
 /** Bundled, for the loaders of this process are not the worker's. */
-export async function thread(t: Test, workerData?: string): Promise<Worker> {
+export async function startWorker(t: Test, workerData?: string): Promise<Worker> {
   const outfile = join(t.testdir({}), `worker-${workerData}.mjs`)
   await build({
     entryPoints: [fileURLToPath(new URL('./fixtures/worker.ts', import.meta.url))],

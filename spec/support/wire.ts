@@ -2,26 +2,26 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Pair } from '../../lib/index.js'
 import { parseFrame } from '../../lib/protocol/frame.js'
-import { until } from './helpers.js'
+import { waitUntil } from './helpers.js'
 
 declare const gc: () => void
 
 /** A proxy, where a spec is about what happens and not about types. */
 // biome-ignore lint/suspicious/noExplicitAny: that is its meaning
-export type Loose = any
+export type Untyped = any
 
 /** A message as it crossed: its operation, its number, its target… */
-export type Crossed = readonly unknown[]
+export type WireMessage = readonly unknown[]
 
 const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
 /** Every message sent from now on, by the client and by the server, when it is sent. */
-export function wiretap({ transports }: Pair<Loose>): [out: Crossed[], back: Crossed[]] {
+export function recordMessages({ transports }: Pair<Untyped>): [out: WireMessage[], back: WireMessage[]] {
   const [out, back] = transports.map(transport => {
-    const log: Crossed[] = []
+    const log: WireMessage[] = []
     const send = transport.send.bind(transport)
     transport.send = (frame, sent) => {
-      log.push(...(parseFrame(frame, NO_LIMITS).messages as Crossed[]))
+      log.push(...(parseFrame(frame, NO_LIMITS).messages as WireMessage[]))
       send(frame, sent)
     }
     return log
@@ -30,16 +30,16 @@ export function wiretap({ transports }: Pair<Loose>): [out: Crossed[], back: Cro
 }
 
 /** Some turns of the event loop, in which all that is under way arrives. */
-export async function quiet(): Promise<void> {
+export async function runEventLoop(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn()
 }
 
 /** Lets the collector run: until `holds` does, or a few times. */
-export async function collect(holds?: () => boolean): Promise<void> {
+export async function collectGarbage(holds?: () => boolean): Promise<void> {
   let rounds = 0
-  await until(() => {
+  await waitUntil(() => {
     gc()
     return holds ? holds() : ++rounds > 2
   })
-  await quiet()
+  await runEventLoop()
 }

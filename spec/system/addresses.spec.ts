@@ -15,9 +15,9 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import type { Resumption } from '../../lib/protocol/frame.js'
+import type { ResumeFrame } from '../../lib/protocol/frame.js'
 import { networkOf } from '../../lib/server/network.js'
-import { implOf, rejection, until } from '../support/helpers.js'
+import { implOf, rejectionOf, waitUntil } from '../support/helpers.js'
 import { RawPeer, type RawPeerOptions, upgradeRequest } from '../support/raw-peer.js'
 
 const [HOME, AWAY, STRANGE] = ['127.0.0.2', '127.0.0.3', '127.0.0.4'] as const
@@ -46,7 +46,7 @@ function deferred<T>() {
 
 async function come(server: Server, from: string, options: RawPeerOptions = {}): Promise<RawPeer> {
   const peer = await RawPeer.open(server.url, { from, ...options })
-  if (!options.resumes && (options.greets ?? true)) await peer.ping()
+  if (!options.resumption && (options.sendsHello ?? true)) await peer.ping()
   return peer
 }
 
@@ -55,10 +55,10 @@ async function leave(server: Server, from: string, options: RawPeerOptions = {})
   const others = new Set(server.sessions)
   const peer = await come(server, from, options)
   const [session] = [...server.sessions].filter(session => !others.has(session))
-  const [, , , token] = await peer.until(([op]) => op === 0)
+  const [, , , token] = await peer.message(([op]) => op === 0)
   await peer.end()
-  await until(() => session!.state === 'interrupted')
-  return { session: session!, resumes: { token: String(token), received: peer.received } }
+  await waitUntil(() => session!.state === 'interrupted')
+  return { session: session!, resumes: { token: String(token), ack: peer.framesReceived } }
 }
 
 t.test(
@@ -69,12 +69,12 @@ t.test(
     await using server = await start({ limits: { sessions: 2 }, onError })
     const first = await leave(server, HOME)
     const second = await leave(server, AWAY)
-    for (let i = 0; i < 5; i++) t.match(await rejection(come(server, STRANGE)), REFUSED)
+    for (let i = 0; i < 5; i++) t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
     t.same(told, [
       'NetrefError: a client was refused: all 2 sessions are taken (limits.sessions); raise it to let more in'
     ])
-    const back = await come(server, AWAY, { resumes: second.resumes })
-    t.match(await rejection(come(server, AWAY)), REFUSED, 'its place is taken')
+    const back = await come(server, AWAY, { resumption: second.resumes })
+    t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its place is taken')
     t.same([first.session.state, second.session.state], ['interrupted', 'open'])
     const again = await come(server, HOME)
     t.match(await first.session.closed, {
@@ -91,13 +91,13 @@ t.test('a client that has a place and says nothing keeps nobody else from coming
     const own = await leave(server, HOME, named('ann'))
     const other = await leave(server, AWAY, named('bob'))
     const last = await leave(server, STRANGE, named('eve'))
-    const silent = await come(server, STRANGE, { ...named('eve'), greets: false })
-    t.match(await rejection(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
-    const back = await come(server, AWAY, { ...named('bob'), resumes: other.resumes })
+    const silent = await come(server, STRANGE, { ...named('eve'), sendsHello: false })
+    t.match(await rejectionOf(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
+    const back = await come(server, AWAY, { ...named('bob'), resumption: other.resumes })
     // The first of an address or an identity, whoever is let in for it, is still there for who has its token.
     await silent.end()
-    const again = await come(server, STRANGE, { ...named('eve'), resumes: last.resumes })
-    const home = await come(server, HOME, { ...named('ann'), resumes: own.resumes })
+    const again = await come(server, STRANGE, { ...named('eve'), resumption: last.resumes })
+    const home = await come(server, HOME, { ...named('ann'), resumption: own.resumes })
     t.same(
       [...server.sessions].map(({ state }) => state),
       ['open', 'open', 'open']
@@ -112,8 +112,8 @@ t.test(
     await using server = await start({ limits: { sessions: 2 } })
     const first = await leave(server, HOME)
     const second = await leave(server, HOME)
-    const back = await come(server, HOME, { resumes: second.resumes })
-    const again = await come(server, HOME, { resumes: first.resumes })
+    const back = await come(server, HOME, { resumption: second.resumes })
+    const again = await come(server, HOME, { resumption: first.resumes })
     t.same([first.session.state, second.session.state], ['open', 'open'])
     await Promise.all([back.end(), again.end()])
   }
@@ -123,10 +123,10 @@ t.test('a session that came back does not end for who was let in for its place',
   await using server = await start({ limits: { sessions: 2 } })
   const first = await leave(server, HOME)
   const second = await leave(server, HOME)
-  const silent = await come(server, HOME, { greets: false })
-  const back = await come(server, HOME, { resumes: first.resumes })
+  const silent = await come(server, HOME, { sendsHello: false })
+  const back = await come(server, HOME, { resumption: first.resumes })
   silent.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
-  await until(() => second.session.state !== 'interrupted' || silent.isClosed)
+  await waitUntil(() => second.session.state !== 'interrupted' || silent.isClosed)
   t.equal(first.session.state, 'open')
   await Promise.all([back.end(), silent.end()])
 })
@@ -142,17 +142,17 @@ t.test(
       await using server = await start({ limits: { sessions: 3 } })
       const open: { from: string; peer: RawPeer; session: Session }[] = []
       const silent: { from: string; peer: RawPeer }[] = []
-      const waiting: { from: string; session: Session; resumes: Resumption }[] = []
+      const waiting: { from: string; session: Session; resumes: ResumeFrame }[] = []
       const takeAt = <T extends { from: string }>(list: T[], from: string) => {
         const index = list.findIndex(one => one.from === from)
         return index < 0 ? undefined : list.splice(index, 1)[0]
       }
       const lose = async ({ from, peer, session }: (typeof open)[number]) => {
-        const received = peer.received
-        const [, , , token] = await peer.until(([op]) => op === 0)
+        const received = peer.framesReceived
+        const [, , , token] = await peer.message(([op]) => op === 0)
         await peer.end()
-        await until(() => session.state !== 'open')
-        waiting.push({ from, session, resumes: { token: String(token), received } })
+        await waitUntil(() => session.state !== 'open')
+        waiting.push({ from, session, resumes: { token: String(token), ack: received } })
       }
       for (const { what, from } of acts) {
         const others = waiting.filter(one => one.from !== from && one.session.state === 'interrupted')
@@ -163,7 +163,7 @@ t.test(
           check((session !== undefined) === (peer !== undefined), 'who is let in has a session')
           if (peer) open.push({ from, peer, session: session! })
         } else if (what === 'knock') {
-          const peer = await come(server, from, { greets: false }).catch(() => undefined)
+          const peer = await come(server, from, { sendsHello: false }).catch(() => undefined)
           if (peer) silent.push({ from, peer })
         } else if (what === 'lose') {
           const lost = takeAt(open, from)
@@ -171,14 +171,14 @@ t.test(
         } else if (what === 'hangUp') {
           const gone = takeAt(silent, from)
           await gone?.peer.end()
-          await until(() => server.metrics.arriving === silent.length)
+          await waitUntil(() => server.metrics.arriving === silent.length)
         } else {
           const mayKnock = silent.filter(one => one.from === from).length
           const mine = waiting.filter(one => one.from === from && one.session.state === 'interrupted')
           if (mine.length <= mayKnock) continue
           const back = takeAt(waiting, from)!
           if (back.session.state !== 'interrupted') continue
-          const peer = await come(server, from, { resumes: back.resumes })
+          const peer = await come(server, from, { resumption: back.resumes })
           check(String(back.session.state) === 'open', 'it is back')
           implOf(back.session).end({ code: 'closed', message: 'it has done what it came for' })
           await peer.closed
@@ -192,9 +192,9 @@ t.test(
       // Nothing is left counted of who has gone.
       for (const { peer } of [...open, ...silent]) await peer.end()
       for (const session of server.sessions) implOf(session).end({ code: 'closed', message: 'it is over' })
-      await until(() => server.sessions.size === 0 && server.metrics.arriving === 0)
+      await waitUntil(() => server.sessions.size === 0 && server.metrics.arriving === 0)
       for (const from of [HOME, AWAY, STRANGE]) await come(server, from)
-      t.match(await rejection(come(server, HOME)), REFUSED)
+      t.match(await rejectionOf(come(server, HOME)), REFUSED)
     })
     await fc.assert(property, { numRuns: 20 })
   }
@@ -203,11 +203,11 @@ t.test(
 t.test('a session is where its client was last', async t => {
   await using server = await start({ limits: { sessions: 2 } })
   const { session, resumes } = await leave(server, HOME)
-  const moved = await come(server, AWAY, { resumes })
+  const moved = await come(server, AWAY, { resumption: resumes })
   await moved.end()
-  await until(() => session.state === 'interrupted')
+  await waitUntil(() => session.state === 'interrupted')
   const other = await come(server, STRANGE)
-  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.match(await rejectionOf(come(server, HOME)), REFUSED)
   const next = await come(server, AWAY)
   t.match(await session.closed, { code: 'limit' })
   await Promise.all([other.end(), next.end()])
@@ -219,12 +219,12 @@ t.test(
     await using server = await start({ authenticate, limits: { sessions: 2 } })
     const ann = await leave(server, HOME, named('ann'))
     const nobody = await leave(server, HOME)
-    t.match(await rejection(come(server, STRANGE, named('bob'))), REFUSED)
-    t.match(await rejection(come(server, STRANGE)), REFUSED)
-    const back = await come(server, STRANGE, { ...named('ann'), resumes: ann.resumes })
-    t.match(await rejection(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
+    t.match(await rejectionOf(come(server, STRANGE, named('bob'))), REFUSED)
+    t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
+    const back = await come(server, STRANGE, { ...named('ann'), resumption: ann.resumes })
+    t.match(await rejectionOf(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
     await back.end()
-    await until(() => ann.session.state === 'interrupted')
+    await waitUntil(() => ann.session.state === 'interrupted')
     const again = await come(server, AWAY, named('ann'))
     t.match(await ann.session.closed, { code: 'limit' })
     t.equal(nobody.session.state, 'interrupted')
@@ -235,13 +235,13 @@ t.test(
 t.test('who is asked for a token is told on the socket that the server is full', async t => {
   const decide = async (request: UpgradeRequest) => (await request.token()) ?? false
   await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
-  const peer = await come(server, HOME, { greets: false })
+  const peer = await come(server, HOME, { sendsHello: false })
   peer.text('{"token":"ann"}')
   peer.send([[0, 1, { jsonBytes: 4 << 20, frameBytes: 16 << 20, depth: 200, values: 10_000 }]])
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   const [session] = server.sessions
   await peer.end()
-  await until(() => session!.state === 'interrupted')
+  await waitUntil(() => session!.state === 'interrupted')
   const bob = connect(server.url, { token: 'bob' })
   t.match(await bob.closed, { code: 'unavailable', message: /the server has all its sessions already/ })
   t.equal(session!.state, 'interrupted')
@@ -257,10 +257,10 @@ t.test('who is refused has no place of a session while its socket closes', async
   await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
   const one = connect(server.url, { token: 'ann' })
   await one.ping()
-  const refused = await come(server, STRANGE, { greets: false })
+  const refused = await come(server, STRANGE, { sendsHello: false })
   refused.socket.pause()
   refused.text('{"token":"eve"}')
-  await until(() => tokens.includes('eve'))
+  await waitUntil(() => tokens.includes('eve'))
   const other = connect(server.url, { token: 'ann' })
   await other.ping()
   t.equal(server.metrics.arriving, 1, 'it has not gone')
@@ -275,11 +275,11 @@ t.test('of those on whom it is decided at once no more are let in than there are
   await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
   const first = await come(server, HOME)
   const coming = [HOME, AWAY].map(from => come(server, from, { path: '/?slow' }))
-  await until(() => server.metrics.arriving === 2)
-  t.match(await rejection(come(server, STRANGE)), REFUSED, 'as many are asked as there may be sessions')
+  await waitUntil(() => server.metrics.arriving === 2)
+  t.match(await rejectionOf(come(server, STRANGE)), REFUSED, 'as many are asked as there may be sessions')
   verdict.resolve(true)
   const [second, third] = coming
-  t.match(await rejection(third!), REFUSED)
+  t.match(await rejectionOf(third!), REFUSED)
   await Promise.all([first.end(), (await second!).end()])
 })
 
@@ -288,8 +288,8 @@ t.test('who waits for `authenticate` has no place of a session', async t => {
   const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
   await using server = await start({ authenticate: decide, limits: { sessions: 3 } })
   const open = [await come(server, HOME), await come(server, AWAY)]
-  const slow = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
-  await until(() => server.metrics.arriving === 2)
+  const slow = ['a', 'b'].map(() => rejectionOf(come(server, STRANGE, { path: '/?slow' })))
+  await waitUntil(() => server.metrics.arriving === 2)
   open.push(await come(server, AWAY))
   verdict.resolve(true)
   for (const refused of await Promise.all(slow)) t.match(refused, REFUSED)
@@ -305,15 +305,15 @@ t.test('who has gone when it is decided takes no place', async t => {
   await using server = await start({ authenticate: decide, limits: { sessions: 2, helloMs: 200 } })
   const { session, resumes } = await leave(server, HOME, named('ann'))
   const other = await come(server, AWAY)
-  const late = rejection(come(server, HOME, { path: '/?slow' }))
-  await until(() => server.metrics.arriving === 1)
+  const late = rejectionOf(come(server, HOME, { path: '/?slow' }))
+  await waitUntil(() => server.metrics.arriving === 1)
   t.match(await late, AWAY_NOW)
-  const gone = await come(server, HOME, { path: '/?slow&token', greets: false })
+  const gone = await come(server, HOME, { path: '/?slow&token', sendsHello: false })
   await gone.end()
-  await until(() => server.metrics.arriving === 0)
+  await waitUntil(() => server.metrics.arriving === 0)
   verdict.resolve('ann')
   await verdict.promise
-  const back = await come(server, HOME, { ...named('ann'), resumes })
+  const back = await come(server, HOME, { ...named('ann'), resumption: resumes })
   t.equal(session.state, 'open')
   await Promise.all([back.end(), other.end()])
 })
@@ -325,10 +325,10 @@ t.test('a client that is refused for want of a place comes again, as it is told'
   t.match(await connect(server.url).closed, { code: 'unreachable', retryAfter: 1, message })
   const patient = connect(server.url, { reconnect: { initial: true, delay: 1 } })
   const ping = patient.ping()
-  await until(() => patient.state === 'connecting')
+  await waitUntil(() => patient.state === 'connecting')
   await first.end()
   const [session] = server.sessions
-  await until(() => session!.state === 'interrupted')
+  await waitUntil(() => session!.state === 'interrupted')
   implOf(session!).end({ code: 'closed', message: 'it makes room' })
   await ping
   await patient.close()
@@ -343,7 +343,7 @@ t.test('where `sameIdentity` throws it is told once, and nobody is the same', as
   await using server = await start({ authenticate, sameIdentity, onError, limits: { sessions: 2 } })
   await leave(server, HOME, named('ann'))
   await leave(server, HOME, named('ann'))
-  t.match(await rejection(come(server, AWAY, named('ann'))), REFUSED)
+  t.match(await rejectionOf(come(server, AWAY, named('ann'))), REFUSED)
   t.match(errors, [{ message: 'no idea' }])
 })
 
@@ -352,8 +352,8 @@ t.test('an identity that is no data is its own where it is the very same', async
   const decide = (request: UpgradeRequest) => users.get(request.query.get('name')!) ?? (() => 'somebody')
   await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
   const { session, resumes } = await leave(server, HOME, named('ann'))
-  t.match(await rejection(come(server, AWAY)), REFUSED)
-  const back = await come(server, AWAY, { ...named('ann'), resumes })
+  t.match(await rejectionOf(come(server, AWAY)), REFUSED)
+  const back = await come(server, AWAY, { ...named('ann'), resumption: resumes })
   t.equal(session.state, 'open')
   await back.end()
 })
@@ -368,15 +368,15 @@ t.test('who may be coming back is asked for its name though strangers wait to be
   }
   await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
   const { session, resumes } = await leave(server, HOME, named('ann'))
-  const strangers = ['a', 'b'].map(() => rejection(come(server, STRANGE, { path: '/?slow' })))
-  await until(() => asked === 3)
-  t.match(await rejection(come(server, AWAY)), REFUSED)
-  const back = await come(server, HOME, { ...named('ann'), resumes })
+  const strangers = ['a', 'b'].map(() => rejectionOf(come(server, STRANGE, { path: '/?slow' })))
+  await waitUntil(() => asked === 3)
+  t.match(await rejectionOf(come(server, AWAY)), REFUSED)
+  const back = await come(server, HOME, { ...named('ann'), resumption: resumes })
   t.equal(session.state, 'open')
-  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.match(await rejectionOf(come(server, HOME)), REFUSED)
   t.equal(asked, 4)
   await back.end()
-  await until(() => session.state === 'interrupted')
+  await waitUntil(() => session.state === 'interrupted')
   await server.close()
   verdict.resolve()
   for (const refused of await Promise.all(strangers)) t.match(refused, AWAY_NOW)
@@ -385,9 +385,9 @@ t.test('who may be coming back is asked for its name though strangers wait to be
 t.test('without a window nobody waits: a place is free when its socket is closed', async t => {
   await using server = await start({ resumeWindow: 0, limits: { sessions: 1 } })
   const first = await come(server, HOME)
-  t.match(await rejection(come(server, HOME)), REFUSED)
+  t.match(await rejectionOf(come(server, HOME)), REFUSED)
   await first.end()
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   const next = await come(server, AWAY)
   await next.end()
 })
@@ -397,8 +397,8 @@ t.test('without a window no more are asked who they are than there may be sessio
   const options = { resumeWindow: 0, authenticate: () => verdict.promise, limits: { sessions: 1 } }
   await using server = await start(options)
   const first = come(server, HOME)
-  await until(() => server.metrics.arriving === 1)
-  t.match(await rejection(come(server, HOME)), REFUSED)
+  await waitUntil(() => server.metrics.arriving === 1)
+  t.match(await rejectionOf(come(server, HOME)), REFUSED)
   verdict.resolve(true)
   await (await first).end()
 })
@@ -414,11 +414,11 @@ t.test(
     }
     await using server = await start(options)
     const waiting = Array.from({ length: 64 }, () => come(server, HOME))
-    await until(() => server.metrics.arriving === 64)
-    t.match(await rejection(come(server, HOME)), REFUSED)
-    t.match(await rejection(come(server, HOME)), REFUSED)
+    await waitUntil(() => server.metrics.arriving === 64)
+    t.match(await rejectionOf(come(server, HOME)), REFUSED)
+    t.match(await rejectionOf(come(server, HOME)), REFUSED)
     const other = come(server, AWAY)
-    await until(() => server.metrics.arriving === 65)
+    await waitUntil(() => server.metrics.arriving === 65)
     t.match(errors, [
       {
         code: 'limit',
@@ -441,10 +441,10 @@ t.test('who is never decided on has its place for no longer than helloMs', async
     return new Promise<never>(() => {})
   }
   await using server = await start({ authenticate: never, limits: { helloMs: 300 } })
-  const refused = Array.from({ length: 64 }, () => rejection(come(server, HOME)))
+  const refused = Array.from({ length: 64 }, () => rejectionOf(come(server, HOME)))
   for (const error of await Promise.all(refused)) t.match(error, AWAY_NOW)
-  await until(() => server.metrics.arriving === 0)
-  t.match(await rejection(come(server, HOME)), AWAY_NOW)
+  await waitUntil(() => server.metrics.arriving === 0)
+  t.match(await rejectionOf(come(server, HOME)), AWAY_NOW)
   t.equal(asked, 65)
 })
 
@@ -461,8 +461,8 @@ t.test(
         code: 'limit',
         message: 'another client came, and there may be 2 sessions of an address (limits.sessionsPerAddress)'
       })
-      const two = await come(server, HOME, { resumes: second.resumes })
-      t.match(await rejection(come(server, HOME)), REFUSED)
+      const two = await come(server, HOME, { resumption: second.resumes })
+      t.match(await rejectionOf(come(server, HOME)), REFUSED)
       t.same([other.session.state, second.session.state], ['interrupted', 'open'])
       await Promise.all([one.end(), two.end()])
     }
@@ -475,13 +475,13 @@ t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64',
   await using server = await start({ trustProxy: true, onError, limits: { sessionsPerAddress: 1 } })
   const by = (address: string) => come(server, HOME, { headers: { 'x-forwarded-for': address } })
   const peers = [await by('203.0.113.1'), await by('203.0.113.2'), await by('2001:db8::1')]
-  t.match(await rejection(by('2001:db8:0:0:1::2')), REFUSED)
-  t.match(await rejection(by('203.0.113.7, 203.0.113.1')), REFUSED)
-  t.match(await rejection(by('::ffff:cb00:7102')), REFUSED, 'IPv4 that is written as IPv6')
+  t.match(await rejectionOf(by('2001:db8:0:0:1::2')), REFUSED)
+  t.match(await rejectionOf(by('203.0.113.7, 203.0.113.1')), REFUSED)
+  t.match(await rejectionOf(by('::ffff:cb00:7102')), REFUSED, 'IPv4 that is written as IPv6')
   // What is no address is the proxy's own.
   peers.push(await by('unknown'))
   for (const none of ['', 'me', '203.0.113.9, x', `"${'y'.repeat(1000)}"`]) {
-    t.match(await rejection(by(none)), REFUSED)
+    t.match(await rejectionOf(by(none)), REFUSED)
   }
   peers.push(await by('2001:db8:0:1::1'))
   t.same(errors, [])

@@ -5,10 +5,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { connect, type Reason, serve, type UpgradeRequest } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { Arriving } from '../../lib/server/arriving-socket.js'
+import { PreHelloTransport } from '../../lib/server/arriving-socket.js'
 import { HelloBudget } from '../../lib/server/hello-budget.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
-import { assertClean, until } from '../support/helpers.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
 import { BINARY, headOf, hello, PING, RawPeer, TEXT, webSocketFrame } from '../support/raw-peer.js'
 
 const service = { size: (bytes: Uint8Array) => bytes.length }
@@ -52,15 +52,15 @@ for (const [kind, send] of Object.entries(kinds)) {
       })
     }
     await using server = await serve(service, { port: 0, authenticate })
-    const peer = await RawPeer.open(server.url, { greets: false })
+    const peer = await RawPeer.open(server.url, { sendsHello: false })
     t.equal(server.metrics.arriving, 1)
     send(peer)
-    await until(() => socket!.bytesRead > 8 << 10 && socket!.isPaused())
+    await waitUntil(() => socket!.bytesRead > 8 << 10 && socket!.isPaused())
     await new Promise(resolve => setTimeout(resolve, 20))
     t.ok(socket!.bytesRead < AHEAD, `${socket!.bytesRead}`)
     decide(false)
     await peer.end()
-    await until(() => server.metrics.arriving === 0)
+    await waitUntil(() => server.metrics.arriving === 0)
   })
 }
 
@@ -86,20 +86,20 @@ t.test('a token is at most 8 000 bytes', async t => {
   })
   await using long = connect(server.url, { token: 'x'.repeat(7980) })
   await long.ping()
-  const peer = await RawPeer.open(server.url, { greets: false })
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   peer.text(`{"token":"${'x'.repeat(100_000)}"}`)
   t.match(await peer.closed, { code: 3000, reason: /unauthorized/ })
 })
 
 const idlers: Record<string, (peer: RawPeer) => unknown> = {
   pings: peer => peer.webSocket(PING, ''),
-  fragments: peer => peer.write(webSocketFrame(peer.sent++ ? 0 : TEXT, '[', false)),
-  'single bytes': peer => peer.write(peer.sent++ ? '0' : headOf(TEXT, 100_000))
+  fragments: peer => peer.write(webSocketFrame(peer.framesSent++ ? 0 : TEXT, '[', false)),
+  'single bytes': peer => peer.write(peer.framesSent++ ? '0' : headOf(TEXT, 100_000))
 }
 for (const [kind, send] of Object.entries(idlers)) {
   t.test(`the hello has to come within helloMs, whatever else does: ${kind}`, async t => {
     await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
-    const peer = await RawPeer.open(server.url, { greets: false })
+    const peer = await RawPeer.open(server.url, { sendsHello: false })
     const timer = setInterval(() => send(peer), 5)
     t.match(await peer.closed, { code: 1009, reason: /no hello within 100 ms/ })
     clearInterval(timer)
@@ -113,14 +113,14 @@ for (const head of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
     const peer = await RawPeer.dial(server.url)
     peer.write(head)
     await peer.closed
-    t.match(peer.answer, /^HTTP\/1.1 408 /)
+    t.match(peer.httpHead, /^HTTP\/1.1 408 /)
   })
 }
 
 t.test('a first frame without a hello is none', async t => {
   await using server = await serve(service, { port: 0 })
   for (const frame of ['[0]', '[0,1]', '[0,[]]']) {
-    const peer = await RawPeer.open(server.url, { greets: false })
+    const peer = await RawPeer.open(server.url, { sendsHello: false })
     peer.text(frame)
     t.match(await peer.closed, { code: 1002, reason: /no hello/ })
   }
@@ -134,7 +134,7 @@ t.test('who has authenticated has helloMs from when its socket opened', async t 
     return true
   }
   await using server = await serve(service, { port: 0, authenticate, limits: { helloMs: 200 } })
-  const peer = await RawPeer.open(server.url, { greets: false })
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   const began = performance.now()
   peer.text('{"token":"x"}')
   t.match(await peer.closed, { code: 1009 })
@@ -150,10 +150,10 @@ t.test('all who have not said hello share one bound, and others are served', asy
   }
   await using server = await serve(service, { port: 0, authenticate, limits: { helloBytes: 2 * MIB } })
   const peers = await Promise.all(
-    Array.from({ length: 20 }, () => RawPeer.open(server.url, { greets: false }))
+    Array.from({ length: 20 }, () => RawPeer.open(server.url, { sendsHello: false }))
   )
   await Promise.all(peers.map(peer => pour(peer, 8 * MIB)))
-  await until(() => {
+  await waitUntil(() => {
     peak.bytes = [...sockets].reduce((sum, socket) => sum + (socket.destroyed ? 0 : socket.bytesRead), 0)
     return peak.bytes > 8 * MIB
   })
@@ -161,14 +161,14 @@ t.test('all who have not said hello share one bound, and others are served', asy
   await using conn = connect<Sizes>(server.url)
   t.equal(await conn.root.size(new Uint8Array(1000)), 1000)
   await Promise.all(peers.map(peer => peer.end()))
-  await until(() => server.metrics.arriving === 0)
+  await waitUntil(() => server.metrics.arriving === 0)
   await assertClean(t, conn.session)
 })
 
 t.test('large first calls beyond the bound have their turn, one after the other', async t => {
   await using server = await serve(service, { port: 0, limits: { helloBytes: MIB } })
   const peers = await Promise.all(
-    Array.from({ length: 6 }, () => RawPeer.open(server.url, { greets: false }))
+    Array.from({ length: 6 }, () => RawPeer.open(server.url, { sendsHello: false }))
   )
   const call = [Op.call, 1, 0, ['size'], ['x'.repeat(3 * MIB)]]
   for (const peer of peers) peer.send([hello(), call])
@@ -179,15 +179,15 @@ t.test('large first calls beyond the bound have their turn, one after the other'
 
 t.test('who adds to twice as much as may be kept is cut off, who sends little is not', async t => {
   await using server = await serve(service, { port: 0, limits: { helloBytes: 1 } })
-  const first = await RawPeer.open(server.url, { greets: false })
+  const first = await RawPeer.open(server.url, { sendsHello: false })
   await pour(first, MIB)
-  await until(() => first.socket.bytesWritten > MIB)
-  const peer = await RawPeer.open(server.url, { greets: false })
+  await waitUntil(() => first.socket.bytesWritten > MIB)
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   void pour(peer, MIB)
   t.equal((await peer.closed).code, 1006)
   t.notOk(first.isClosed)
   await first.end()
-  const small = await RawPeer.open(server.url, { greets: false })
+  const small = await RawPeer.open(server.url, { sendsHello: false })
   small.send([hello()])
   await small.ping()
   await small.end()
@@ -195,12 +195,12 @@ t.test('who adds to twice as much as may be kept is cut off, who sends little is
 
 t.test('who leaves in the turn in which it is let in has left', async t => {
   const [near] = MemoryTransport.pair()
-  const socket = Object.assign(near, { watch: () => () => {}, terminate() {} })
-  const arriving = new Arriving(socket, new HelloBudget(MIB), MIB)
+  const socket = Object.assign(near, { onRawData: () => () => {}, terminate() {} })
+  const arriving = new PreHelloTransport(socket, new HelloBudget(MIB), MIB)
   const told: Reason[] = []
-  arriving.start({ opened() {}, received() {}, closed: reason => told.push(reason) })
+  arriving.start({ onOpen() {}, onFrame() {}, onClose: reason => told.push(reason) })
   const reason: Reason = { code: 'connection-lost', message: 'it has gone' }
-  arriving.closed(reason)
+  arriving.onClose(reason)
   t.same(told, [])
   await turn()
   t.same(told, [reason])
@@ -209,7 +209,7 @@ t.test('who leaves in the turn in which it is let in has left', async t => {
 t.test('pings without end are no way to a hello', async t => {
   const limits = { jsonBytes: 16_384, frameBytes: 16_384 }
   await using server = await serve(service, { port: 0, limits })
-  const peer = await RawPeer.open(server.url, { greets: false })
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   for (let i = 0; i < 2000; i++) peer.webSocket(PING, Buffer.alloc(100))
   t.equal((await peer.closed).code, 1006)
 })

@@ -7,7 +7,7 @@ import { connect } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import type { Control } from '../support/fixtures/bounded-server.js'
 import { headOf, RawPeer, type RawPeerOptions, TEXT, webSocketFrame } from '../support/raw-peer.js'
-import { Victim } from '../support/victims.js'
+import { TargetProcess } from '../support/victims.js'
 
 const KiB = 1 << 10
 const MiB = 1 << 20
@@ -33,18 +33,18 @@ const NOISE = 1 * MiB
 const PARSED = 28
 
 t.setTimeout(100_000)
-const [victim, url] = await Victim.start('bounded-server.ts', JSON.stringify(LIMITS))
+const [victim, url] = await TargetProcess.start('bounded-server.ts', JSON.stringify(LIMITS))
 t.teardown(() => victim.kill())
 const bystander = connect<Control>(`${url}/control`)
 const open = (path = '/', options: RawPeerOptions = {}) =>
-  RawPeer.open(url, { path, keeps: false, ...options })
+  RawPeer.open(url, { path, recordsMessages: false, ...options })
 const wide = (length: number) => 'あ'.repeat(length)
 const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i))
 
 /** Waits for what a server says of itself: each time it is asked, a bystander is served. */
 async function told<T>(ask: () => PromiseLike<T>, holds: (said: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
-    const said = await victim.alive(Promise.resolve(ask()))
+    const said = await victim.whileAlive(Promise.resolve(ask()))
     if (holds(said)) return said
     if (tries > 2000) throw new Error(`never came: ${holds}, but ${JSON.stringify(said)}`)
     await delay(5)
@@ -67,10 +67,10 @@ async function pushes(
   push: () => Promise<RawPeer[]>,
   least = most / 8
 ): Promise<void> {
-  const { held: before } = await victim.account()
-  const peers = await victim.alive(push())
-  for (let i = 0; i < 5; i++) await victim.alive(Promise.resolve(bystander.root.told()))
-  const more = (await victim.account()).held - before
+  const { heldBytes: before } = await victim.usage()
+  const peers = await victim.whileAlive(push())
+  for (let i = 0; i < 5; i++) await victim.whileAlive(Promise.resolve(bystander.root.told()))
+  const more = (await victim.usage()).heldBytes - before
   t.comment(`${(more / MiB).toFixed(1)} of ${(most / MiB).toFixed(1)} MiB are held`)
   t.ok(more < most + NOISE, `${more} bytes are held, of ${most}`)
   t.ok(more > least, 'it was pushed')
@@ -123,7 +123,7 @@ t.test('before authenticate has decided: 8 KiB of a socket, and one read of it',
 
 t.test('before all hellos: twice helloBytes, and one frame', t =>
   pushes(t, 2 * LIMITS.helloBytes + FRAME + 10 * SOCKET, async () => {
-    const peers = await Promise.all(times(10, () => open('/', { greets: false })))
+    const peers = await Promise.all(times(10, () => open('/', { sendsHello: false })))
     for (const peer of peers) {
       peer.write(headOf(TEXT, FRAME))
       peer.write('x'.repeat(FRAME - 1))
@@ -134,24 +134,24 @@ t.test('before all hellos: twice helloBytes, and one frame', t =>
 )
 
 t.test('helloMs: who says hello byte by byte is cut off', async t => {
-  const peer = await open('/hasty', { greets: false })
+  const peer = await open('/hasty', { sendsHello: false })
   peer.write(headOf(TEXT, 1000))
   const trickle = setInterval(() => peer.write('x'), 10)
-  t.match(await victim.alive(peer.closed), { code: 1009, reason: /^limit: it received no hello within/ })
+  t.match(await victim.whileAlive(peer.closed), { code: 1009, reason: /^limit: it received no hello within/ })
   clearInterval(trickle)
 })
 
 /** Asks until the server does not act on it any more: what is sent after that waits there. */
 async function fill(peer: RawPeer, ...call: unknown[]): Promise<void> {
   await peer.ping()
-  for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.calls, 0, ...call]])
+  for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.lastCallId, 0, ...call]])
   await quiet(peer)
 }
 
 /** Waits until nothing more comes. */
 async function quiet(peer: RawPeer): Promise<void> {
-  for (let came = -1; came < peer.bytesIn; ) {
-    came = peer.bytesIn
+  for (let came = -1; came < peer.bytesReceived; ) {
+    came = peer.bytesReceived
     await delay(20)
     await bystander.root.told()
   }
@@ -161,15 +161,15 @@ t.test('replies that are not acknowledged, or not read', async t => {
   // Characters of text beyond Latin-1 take two bytes, and three in what is written to a socket.
   const most = 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes
   await pushes(t, most, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await fill(peer, 'text', [150_000])
     return [peer]
   })
   await pushes(t, most, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await peer.ping()
     peer.pause()
-    for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [150_000]]])
+    for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [150_000]]])
     await quiet(peer)
     return [peer]
   })
@@ -177,8 +177,8 @@ t.test('replies that are not acknowledged, or not read', async t => {
 
 t.test('answers that come late: twice as much', t =>
   pushes(t, 2 * (2 * bufferedBytes + jsonBytes) + 3 * jsonBytes, async () => {
-    const peer = await open('/', { counts: false, keeps: true })
-    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
+    const peer = await open('/', { acknowledges: false, recordsMessages: true })
+    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
     await peer.ping()
     await bystander.root.settleAll(150_000)
     const [, , code] = await peer.reply(60)
@@ -190,27 +190,27 @@ t.test('answers that come late: twice as much', t =>
 
 t.test('values of answers that are not acknowledged', t =>
   pushes(t, 2 * bufferedBytes + 2 * PARSED * jsonBytes, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await peer.ping()
     const lists = `[[${'{},'.repeat(75_000)}0]]`
-    for (let i = 0; i < 10; i++) peer.send([`[${Op.call},${++peer.calls},0,"echo",${lists}]`])
+    for (let i = 0; i < 10; i++) peer.send([`[${Op.call},${++peer.lastCallId},0,"echo",${lists}]`])
     await quiet(peer)
     return [peer]
   })
 )
 
 t.test('pauseMs: who asks and reads nothing is gone', async t => {
-  const peer = await open('/hasty', { counts: false })
+  const peer = await open('/hasty', { acknowledges: false })
   await fill(peer, 'text', [150_000])
-  t.match(await victim.alive(peer.closed), { reason: /^peer-not-reading/ })
+  t.match(await victim.whileAlive(peer.closed), { reason: /^peer-not-reading/ })
 })
 
 t.test('calls to a peer that does not read', t =>
   pushes(t, 2 * bufferedBytes + 4 * jsonBytes, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await peer.ask(Op.call, 0, 'echo', [1])
     peer.pause()
-    peer.send([[Op.call, ++peer.calls, 0, 'flood', [[1, 'listen'], 200, 50_000], [['f', [0]]]]])
+    peer.send([[Op.call, ++peer.lastCallId, 0, 'flood', [[1, 'listen'], 200, 50_000], [['f', [0]]]]])
     await quiet(peer)
     return [peer]
   })
@@ -218,17 +218,17 @@ t.test('calls to a peer that does not read', t =>
 
 t.test('operands of calls that wait: twice bufferedBytes, and one more', async t => {
   await pushes(t, 2 * (2 * bufferedBytes + jsonBytes), async () => {
-    const peer = await open('/', { keeps: true })
-    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', [wide(150_000)]]])
-    t.equal((await peer.until(([op]) => op === Op.refused))[2], 'limit')
+    const peer = await open('/', { recordsMessages: true })
+    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', [wide(150_000)]]])
+    t.equal((await peer.message(([op]) => op === Op.refused))[2], 'limit')
     await peer.ping()
     return [peer]
   })
   await pushes(t, 2 * bufferedBytes + PARSED * jsonBytes, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     const lists = `[[${'{},'.repeat(150_000)}0]]`
-    for (let i = 0; i < 3; i++) peer.send([`[${Op.call},${++peer.calls},0,"later",${lists}]`])
-    t.equal((await peer.until(([op]) => op === Op.refused))[2], 'limit')
+    for (let i = 0; i < 3; i++) peer.send([`[${Op.call},${++peer.lastCallId},0,"later",${lists}]`])
+    t.equal((await peer.message(([op]) => op === Op.refused))[2], 'limit')
     await peer.ping()
     return [peer]
   })
@@ -236,18 +236,18 @@ t.test('operands of calls that wait: twice bufferedBytes, and one more', async t
 
 /** A call that waits, with arguments as they are written. */
 const later = (peer: RawPeer, args: string, groups = '') =>
-  peer.send([`[${Op.call},${++peer.calls},0,"later",[${args}]${groups}]`])
+  peer.send([`[${Op.call},${++peer.lastCallId},0,"later",[${args}]${groups}]`])
 const LONG = wide(150_000)
 const HIDDEN: Record<string, (peer: RawPeer, i: number) => void> = {
   'a URL': peer => later(peer, `"http://a/?${'x'.repeat(300_000)}"`, ',[["URL",[0]]]'),
   'an Error': peer => later(peer, `{"class":"Error","name":"E","message":"${LONG}"}`, ',[["e",[0]]]'),
   'a cause': peer =>
     later(peer, `{"class":"Error","name":"E","message":"","cause":"${LONG}"}`, ',[["e",[0]]]'),
-  'a name': peer => peer.send([`[${Op.get},${++peer.calls},-1,"${LONG}"]`]),
+  'a name': peer => peer.send([`[${Op.get},${++peer.lastCallId},-1,"${LONG}"]`]),
   'a name in a one-way call': peer => peer.send([`[${Op.oneway},0,-1,"${LONG}",[]]`]),
   'a reason': peer => {
-    peer.send([[Op.call, ++peer.calls, 0, 'signalled', []]])
-    peer.send([[Op.cancel, peer.calls, LONG]])
+    peer.send([[Op.call, ++peer.lastCallId, 0, 'signalled', []]])
+    peer.send([[Op.cancel, peer.lastCallId, LONG]])
   },
   'the end of an iterator': (peer, i) => peer.send([[Op.ended, i + 1, 1, LONG]]),
   'what a promise comes to': (peer, i) => peer.send([[Op.ended, 100 + i, 1, LONG]]),
@@ -261,10 +261,10 @@ t.test('what does not show: in values, beside them, and after them', async t => 
     // The stack of an error repeats its message.
     const copies = name === 'an Error' ? 2 : 1
     await pushes(t, 2 * copies * (2 * bufferedBytes + jsonBytes), async () => {
-      const peer = await open('/', { keeps: true })
+      const peer = await open('/', { recordsMessages: true })
       const args = [flows('iterator', 1), flows('promise', 100), flows('signal', 200)]
       const groups = args.map((_, k) => ['ipa'[k], ...times(30, i => [k, i])])
-      peer.send([[Op.call, ++peer.calls, 0, 'later', args, groups]])
+      peer.send([[Op.call, ++peer.lastCallId, 0, 'later', args, groups]])
       for (let i = 0; i < 30; i++) {
         make(peer, i)
         await peer.ping()
@@ -279,8 +279,8 @@ t.test('arguments of calls that fail are not kept with their errors', t =>
     t,
     2 * jsonBytes,
     async () => {
-      const peer = await open('/', { counts: false })
-      for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.calls, 0, 'fail', [LONG]]])
+      const peer = await open('/', { acknowledges: false })
+      for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'fail', [LONG]]])
       await quiet(peer)
       return [peer]
     },
@@ -290,11 +290,11 @@ t.test('arguments of calls that fail are not kept with their errors', t =>
 
 t.test('items that wait to be read', t =>
   pushes(t, PARSED * bufferedBytes, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     peer.send([
       [
         Op.call,
-        ++peer.calls,
+        ++peer.lastCallId,
         0,
         'later',
         times(30, i => [i + 1, 'iterator']),
@@ -311,7 +311,7 @@ t.test('items that wait to be read', t =>
 
 t.test('frames that wait, small ones: as much again', t =>
   pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await fill(peer, 'text', [150_000])
     const small = webSocketFrame(TEXT, '[0,[]]')
     const many = Buffer.concat(times(10_000, () => small))
@@ -323,9 +323,9 @@ t.test('frames that wait, small ones: as much again', t =>
 
 t.test('frames that wait: as many as one frame may be large, and one', t =>
   pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
-    const peer = await open('/', { counts: false })
+    const peer = await open('/', { acknowledges: false })
     await fill(peer, 'text', [150_000])
-    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.calls, 0, 'echo', ['x'.repeat(400_000)]]])
+    for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'echo', ['x'.repeat(400_000)]]])
     await quiet(peer)
     return [peer]
   })
@@ -346,22 +346,22 @@ t.test('one frame that is being read', async t => {
 
 t.test('flows: limits.values of one message, and operands that wait weigh what they cost', async t => {
   const streams = (peer: RawPeer, count: number) => [
-    [times(count, i => [peer.calls * 1000 + i + 1, 'stream'])],
+    [times(count, i => [peer.lastCallId * 1000 + i + 1, 'stream'])],
     [['r', ...times(count, i => [0, i])]]
   ]
   const most = Math.floor(LIMITS.values / 12)
   await pushes(t, 2 * bufferedBytes + most * 4 * KiB, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i < 20; i++) {
-      peer.send([[Op.call, ++peer.calls, 0, 'later', ...streams(peer, most)]])
+      peer.send([[Op.call, ++peer.lastCallId, 0, 'later', ...streams(peer, most)]])
       await peer.ping()
     }
-    t.equal((await peer.until(([op]) => op === Op.refused))[2], 'limit')
+    t.equal((await peer.message(([op]) => op === Op.refused))[2], 'limit')
     return [peer]
   })
   const peer = await open()
-  peer.send([[Op.call, ++peer.calls, 0, 'later', ...streams(peer, most + 1)]])
-  t.match(await victim.alive(peer.closed), { code: 1009, reason: /limits\.values/ })
+  peer.send([[Op.call, ++peer.lastCallId, 0, 'later', ...streams(peer, most + 1)]])
+  t.match(await victim.whileAlive(peer.closed), { code: 1009, reason: /limits\.values/ })
 })
 
 t.test('references with long names, which are cut', t =>
@@ -369,7 +369,7 @@ t.test('references with long names, which are cut', t =>
     t,
     2 * jsonBytes,
     async () => {
-      const peer = await open('/', { keeps: true })
+      const peer = await open('/', { recordsMessages: true })
       const name = 'x'.repeat(jsonBytes - KiB)
       for (let i = 1; i <= 30; i++) await peer.ask(Op.call, 0, 'keep', [[i, name]], [['f', [0]]])
       return [peer]
@@ -380,31 +380,31 @@ t.test('references with long names, which are cut', t =>
 
 t.test('references, both ways: less than 1 KiB each', async t => {
   await pushes(t, LIMITS.exports * KiB, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i <= LIMITS.exports / 1000; i++) await peer.call('make', 1000)
-    t.match(peer.messages.at(-1), [Op.refused, peer.calls, 'limit'])
+    t.match(peer.messages.at(-1), [Op.refused, peer.lastCallId, 'limit'])
     peer.messages.length = 0
     return [peer]
   })
   await pushes(t, LIMITS.imports * KiB, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i <= LIMITS.imports / 1000; i++) {
       const functions = times(1000, k => [i * 1000 + k + 1, 'f'])
       await peer.ask(Op.call, 0, 'keep', functions, [['f', ...times(1000, k => [k])]])
     }
-    t.match(peer.messages.at(-1), [Op.refused, peer.calls, 'limit'])
+    t.match(peer.messages.at(-1), [Op.refused, peer.lastCallId, 'limit'])
     return [peer]
   })
 })
 
 t.test('calls under way: less than 1 KiB each', t =>
   pushes(t, LIMITS.pendingCalls * KiB, async () => {
-    const peer = await open('/', { keeps: true })
+    const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i <= LIMITS.pendingCalls / 1000; i++) {
-      peer.send(times(1000, () => [Op.call, ++peer.calls, 0, 'later', []]))
+      peer.send(times(1000, () => [Op.call, ++peer.lastCallId, 0, 'later', []]))
       await peer.ping()
     }
-    const refused = await peer.until(([op]) => op === Op.refused)
+    const refused = await peer.message(([op]) => op === Op.refused)
     t.match(refused, [Op.refused, LIMITS.pendingCalls + LIMITS.pendingCalls / 1000 + 1, 'limit'])
     return [peer]
   })
@@ -412,14 +412,14 @@ t.test('calls under way: less than 1 KiB each', t =>
 
 t.test('an interrupted session keeps that for resumeWindow, and more ends it at once', async t => {
   await pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes, async () => {
-    const peer = await open('/away', { counts: false })
+    const peer = await open('/away', { acknowledges: false })
     await fill(peer, 'text', [150_000])
     peer.reset()
     return [peer]
   })
   const { limit: before = 0 } = await bystander.root.reasons()
-  const peer = await open('/away', { counts: false })
-  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
+  const peer = await open('/away', { acknowledges: false })
+  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
   await peer.ping()
   peer.reset()
   await bystander.root.settleAll(150_000)
@@ -432,19 +432,19 @@ t.test('an interrupted session keeps that for resumeWindow, and more ends it at 
 })
 
 t.test('outcomes of calls with a key: half of what is kept is for others', async t => {
-  const as = (name: string) => open('/keyed', { keeps: true, headers: { 'x-name': name } })
+  const as = (name: string) => open('/keyed', { recordsMessages: true, headers: { 'x-name': name } })
   await pushes(t, KEPT / 2, async () => {
     const peer = await as('ann')
     for (let i = 0; i < 200; i++) {
-      peer.send([[Op.keyed, `k${i}`, Op.call, ++peer.calls, 0, 'text', [60_000]]])
-      await peer.reply(peer.calls)
+      peer.send([[Op.idempotent, `k${i}`, Op.call, ++peer.lastCallId, 0, 'text', [60_000]]])
+      await peer.reply(peer.lastCallId)
       peer.messages.length = 0
     }
     return [peer]
   })
   const peer = await as('bob')
-  peer.send([[Op.keyed, 'k', Op.call, ++peer.calls, 0, 'text', [9]]])
-  t.equal((await peer.reply(peer.calls))[0], Op.result)
+  peer.send([[Op.idempotent, 'k', Op.call, ++peer.lastCallId, 0, 'text', [9]]])
+  t.equal((await peer.reply(peer.lastCallId))[0], Op.result)
   await peer.end()
 })
 

@@ -14,8 +14,8 @@ import {
   type Session,
   serve
 } from '../../lib/index.js'
-import { assertClean, both, overMemory, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, overMemory, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 t.setTimeout(120_000)
 
@@ -41,10 +41,10 @@ t.test('what the first call of a process asks before its first await holds for t
   }
   return overMemory(t, new Home(), async ({ root }) => {
     const begun = root.begun()
-    await until(() => gates.length === 1)
+    await waitUntil(() => gates.length === 1)
     t.equal(await root.first(), true)
     gates[0]!()
-    t.match(await rejection(begun), OUTSIDE, 'a call that was under way by then is not followed')
+    t.match(await rejectionOf(begun), OUTSIDE, 'a call that was under way by then is not followed')
     t.throws(callSession, OUTSIDE)
     t.throws(callSignal, OUTSIDE)
   })
@@ -82,7 +82,7 @@ t.test('where items are made, by a generator or a stream, they answer as in a ca
   }
   for (const window of [1, 16]) {
     const past: AbortSignal[] = []
-    await both(
+    await overMemoryAndSocket(
       t,
       () => new Home(),
       async ({ root }, t) => {
@@ -108,12 +108,12 @@ t.test('a server that is closed where items are made does not wait for that', as
   }
   const server = await serve(expose({ items }), { port: 0 })
   close = () => server.close({ drain: 10_000 })
-  await using conn = connect<Loose>(server.url)
+  await using conn = connect<Untyped>(server.url)
   await conn.ping()
   const [theirs] = server.sessions
   const it = conn.root.items()[Symbol.asyncIterator]()
   t.match(await it.next(), { value: 1 })
-  t.match(await rejection(it.next()), { code: 'server-closed' })
+  t.match(await rejectionOf(it.next()), { code: 'server-closed' })
   await assertClean(t, conn.session, theirs!)
 })
 
@@ -151,52 +151,52 @@ t.test('callSession() and callSignal() hold for the whole call', t => {
       late.push(AsyncLocalStorage.bind(() => callSignal()))
     }
   }
-  return both(
+  return overMemoryAndSocket(
     t,
     () => new Home(),
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       sessions.length = signals.length = gates.length = 0
       const back = async () => {
         await turn()
-        t.equal(callSession(), ours, 'a callback is called by the other side')
+        t.equal(callSession(), clientSession, 'a callback is called by the other side')
       }
       await Promise.all(Array.from({ length: 20 }, () => root.who(back)))
       t.equal(sessions.length, 40)
-      t.ok(sessions.every(session => session === theirs))
+      t.ok(sessions.every(session => session === serverSession))
 
       const [stop, other] = [new AbortController(), new AbortController()]
-      const calls = [stop, stop, other].map(({ signal }) => rejection(Netref.with(root.wait, { signal })()))
-      await until(() => gates.length === 3)
+      const calls = [stop, stop, other].map(({ signal }) => rejectionOf(Netref.with(root.wait, { signal })()))
+      await waitUntil(() => gates.length === 3)
       gates[0]!()
       gates[2]!()
-      await until(() => signals.length === 2)
+      await waitUntil(() => signals.length === 2)
       stop.abort(new RangeError('enough'))
       await Promise.all(calls.slice(0, 2))
-      await until(() => signals[0]!.aborted)
+      await waitUntil(() => signals[0]!.aborted)
       t.match(signals[0]!.reason, { name: 'RangeError', message: 'enough' })
       t.equal(signals[1]!.aborted, false, 'another call is none of its business')
       gates[1]!()
-      await until(() => signals.length === 3)
+      await waitUntil(() => signals.length === 3)
       t.match(signals[2]!.reason, { message: 'enough' }, 'who asks after it was given up is told, too')
       const last = new AbortController()
-      calls.push(rejection(Netref.with(root.wait, { signal: last.signal })()))
-      await until(() => gates.length === 4)
+      calls.push(rejectionOf(Netref.with(root.wait, { signal: last.signal })()))
+      await waitUntil(() => gates.length === 4)
       last.abort(expose({ why: () => 'enough' }))
       await calls.at(-1)
-      await ours.ping()
+      await clientSession.ping()
       gates[3]!()
-      await until(() => signals.length === 4)
+      await waitUntil(() => signals.length === 4)
       t.match(signals[3]!.reason, { name: 'AbortError' }, 'but not of a reason with references')
       other.abort()
       await Promise.all(calls)
-      await until(() => signals[1]!.aborted)
+      await waitUntil(() => signals[1]!.aborted)
 
       await Netref.oneway(root.later)()
-      await until(() => late.length === 2)
+      await waitUntil(() => late.length === 2)
       await root.later()
       await root.atOnce()
       const [session, , , signal, another] = late
-      t.equal(session!(), theirs, 'what a call started may ask who it was')
+      t.equal(session!(), serverSession, 'what a call started may ask who it was')
       for (const ask of [signal!, another!]) t.throws(ask, { message: 'callSignal(): the call is over' })
       late = []
     }
@@ -217,13 +217,13 @@ t.test('a session that ends: what it called is told who that was, and that it is
   }
   const server = await serve(service, { port: 0, resumeWindow: 0 })
   const conn = connect<typeof service>(server.url)
-  const call = rejection(conn.root.wait())
+  const call = rejectionOf(conn.root.wait())
   await conn.ping()
   await conn.close()
   await call
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   go()
-  await until(() => heard.length === 2)
+  await waitUntil(() => heard.length === 2)
   t.match(heard, ['closed', { name: 'SessionEndedError' }])
   await assertClean(t, conn.session)
   await server.close()
@@ -232,13 +232,13 @@ t.test('a session that ends: what it called is told who that was, and that it is
 const current = new AsyncLocalStorage<string>()
 
 t.test('what a call hands over runs in its context, each time in a copy of that', t => {
-  const kept: Loose[] = []
+  const kept: Untyped[] = []
   class Home extends Service {
     exposed_keep(...things: unknown[]) {
       kept.push(...things)
       return things.length
     }
-    exposed_call(fn: Loose) {
+    exposed_call(fn: Untyped) {
       return fn()
     }
     async exposed_read(items: AsyncIterable<unknown>) {
@@ -250,10 +250,10 @@ t.test('what a call hands over runs in its context, each time in a copy of that'
       return () => current.getStore()
     }
   }
-  return both(
+  return overMemoryAndSocket(
     t,
     () => new Home(),
-    async ({ root, theirs }, t) => {
+    async ({ root, serverSession }, t) => {
       kept.length = 0
       const who = () => current.getStore()
       const enter = () => current.enterWith('entered')
@@ -264,7 +264,7 @@ t.test('what a call hands over runs in its context, each time in a copy of that'
       for (const name of ['ann', 'bob'])
         await current.run(name, () => root.keep(() => current.getStore(), expose({ who, later, enter })))
       const called: unknown[] = []
-      for (const [fn, observer] of [kept.slice(0, 2), kept.slice(2)] as Loose[][]) {
+      for (const [fn, observer] of [kept.slice(0, 2), kept.slice(2)] as Untyped[][]) {
         await observer!.enter()
         called.push(await fn!(), await observer!.who(), await observer!.later())
       }
@@ -290,7 +290,7 @@ t.test('what a call hands over runs in its context, each time in a copy of that'
         undefined,
         'not what a call answers with'
       )
-      t.ok(theirs.stats.imports > 0)
+      t.ok(serverSession.stats.imports > 0)
       for (const thing of kept.splice(0)) Netref.release(thing)
     }
   )
@@ -307,7 +307,7 @@ t.test('a call that is made again in another session hands over in its own conte
   const one = await serve(Home, { port: 0, resumeWindow: 0 })
   const conn = connect<Home>(one.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
   const call = current.run('ann', () => conn.root.use(() => current.getStore()))
-  await until(() => called === 1)
+  await waitUntil(() => called === 1)
   const port = Number(new URL(one.url).port)
   await one.close()
   const two = await serve(Home, { port })

@@ -2,7 +2,7 @@
 // and what their home learns of it. Over memory and over a real socket.
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { type ReportingSession, startCall } from '../../lib/access/call-context.js'
+import { type ReportingSession, runInCall } from '../../lib/access/call-context.js'
 import {
   type CommonOptions,
   callSession,
@@ -17,9 +17,9 @@ import {
   UnsendableError
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { stateOf } from '../../lib/remote/proxy.js'
-import { assertClean, overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+import { handlerOf } from '../../lib/remote/proxy.js'
+import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 /** A call of `wait` that is under way at its home. */
 interface Waiting {
@@ -78,32 +78,32 @@ const keep =
 for (const over of overs) {
   /** With options for the side that offers, whichever helper joins them. */
   const withHome = (home: CommonOptions) =>
-    (over === overMemory ? { serving: home } : { server: home }) as Loose
+    (over === overMemory ? { serving: home } : { server: home }) as Untyped
   const name = over.name
 
   t.test(`a timeout rejects here at once, and its home is told, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root, session }) => {
       await root.echo(0)
-      const late: Loose = await rejection(Netref.with(root.wait, { timeout: 5 })('x'))
+      const late: Untyped = await rejectionOf(Netref.with(root.wait, { timeout: 5 })('x'))
       t.equal(late.name, 'TimeoutError')
       t.equal(late.mayHaveRun, true, 'it had left')
       t.ok(late instanceof DOMException)
       t.equal(late.message, 'root.wait("x"): no answer in 5 ms')
       t.match(late.stack, 'calls.spec.ts', 'its stack names who waited')
-      await until(() => waiting[0]?.signal.aborted === true)
+      await waitUntil(() => waiting[0]?.signal.aborted === true)
       const { reason } = waiting[0]!.signal
       t.match(reason, { name: 'TimeoutError', message: late.message }, 'the reason crosses')
-      await until(() => session.stats.pending === 0)
+      await waitUntil(() => session.stats.pending === 0)
 
       t.equal(
         await Netref.with(root.echo, { timeout: 10_000 })(1),
         1,
         'an answer in time is one like any other'
       )
-      const error = await rejection(Netref.with(root.fail, { timeout: 10_000 })('no'))
+      const error = await rejectionOf(Netref.with(root.fail, { timeout: 10_000 })('no'))
       t.match(error, { name: 'RangeError', message: 'no' })
-      const refused = await rejection(Netref.with(root as Loose, { timeout: 10_000 }).nothing())
+      const refused = await rejectionOf(Netref.with(root as Untyped, { timeout: 10_000 }).nothing())
       t.equal(refused.code, 'not-exposed')
     })
   })
@@ -113,24 +113,24 @@ for (const over of overs) {
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
       const call = Netref.with(root.wait, { signal: stop.signal })('x')
-      await until(() => waiting.length === 1)
+      await waitUntil(() => waiting.length === 1)
       const reason = new RangeError('changed my mind')
       stop.abort(reason)
-      t.equal(await rejection(call), reason, 'here it is the reason itself')
-      await until(() => waiting[0]?.signal.aborted === true)
+      t.equal(await rejectionOf(call), reason, 'here it is the reason itself')
+      await waitUntil(() => waiting[0]?.signal.aborted === true)
       t.match(waiting[0]!.signal.reason, { name: 'RangeError', message: 'changed my mind' })
-      await until(() => session.stats.pending === 0)
+      await waitUntil(() => session.stats.pending === 0)
 
       const { framesOut } = session.stats
-      t.equal(await rejection(Netref.with(root.wait, { signal: stop.signal })('y')), reason)
-      await quiet()
+      t.equal(await rejectionOf(Netref.with(root.wait, { signal: stop.signal })('y')), reason)
+      await runEventLoop()
       t.equal(session.stats.framesOut, framesOut, 'a signal that has aborted: nothing is sent')
       t.equal(waiting.length, 1)
 
       const both = { signal: new AbortController().signal, timeout: 5 }
-      t.equal((await rejection(Netref.with(root.wait, both)())).name, 'TimeoutError')
+      t.equal((await rejectionOf(Netref.with(root.wait, both)())).name, 'TimeoutError')
       const first = { signal: AbortSignal.timeout(5), timeout: 10_000 }
-      const error: Loose = await rejection(Netref.with(root.wait, first)())
+      const error: Untyped = await rejectionOf(Netref.with(root.wait, first)())
       t.equal(error, first.signal.reason, 'whichever comes first')
     })
   })
@@ -140,14 +140,14 @@ for (const over of overs) {
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
       const [given, kept] = [Netref.with(root.wait, { signal: stop.signal })('given up'), root.wait('kept')]
-      await until(() => waiting.length === 2)
+      await waitUntil(() => waiting.length === 2)
       stop.abort()
-      await rejection(given)
-      await until(() => waiting[0]?.signal.aborted === true)
+      await rejectionOf(given)
+      await waitUntil(() => waiting[0]?.signal.aborted === true)
       t.equal(waiting[1]!.signal.aborted, false, 'another call is none of its business')
       waiting[1]!.settle(1)
       t.equal(await kept, 1)
-      await until(() => session.stats.pending === 0)
+      await waitUntil(() => session.stats.pending === 0)
       t.throws(
         () => callSignal(),
         /callSignal\(\): no call of a peer runs here; ask before the first `await`/
@@ -162,7 +162,7 @@ for (const over of overs) {
     await over(
       t,
       root,
-      async (conn: Loose) => {
+      async (conn: Untyped) => {
         const sessions: Session[] = [conn.session]
         const calls = [
           conn.root.wait('plain'),
@@ -170,11 +170,11 @@ for (const over of overs) {
           Netref.with(conn.root.wait, { timeout: 60_000 })('chained').more(),
           Netref.oneway(conn.root.wait)('one way')
         ]
-        await until(() => waiting.length === 4)
+        await waitUntil(() => waiting.length === 4)
         void conn.close()
         for (const call of calls.slice(0, 3))
-          t.match(await rejection(call), { name: 'SessionEndedError', reason: { code: 'closed' } })
-        await until(() => waiting.every(({ signal }) => signal.aborted))
+          t.match(await rejectionOf(call), { name: 'SessionEndedError', reason: { code: 'closed' } })
+        await waitUntil(() => waiting.every(({ signal }) => signal.aborted))
         for (const { signal } of waiting) t.ok(signal.reason instanceof SessionEndedError)
         ended = sessions
       },
@@ -186,36 +186,36 @@ for (const over of overs) {
   t.test(`a pipelined call that is given up before its turn does not run, ${name}`, t => {
     const { root, waiting, heard } = desk()
     return over(t, root, async ({ root: typed, session }) => {
-      const root: Loose = typed
+      const root: Untyped = typed
       const stop = new AbortController()
       const slow = root.wait('slow')
       const call = Netref.with(slow.hear, { signal: stop.signal })('never')
       const onIt = call.length
       const other = slow.hear('runs')
-      await until(() => waiting.length === 1)
+      await waitUntil(() => waiting.length === 1)
       stop.abort(new Error('no more'))
-      t.match(await rejection(call), { message: 'no more' })
-      t.match(await rejection(onIt), { message: 'no more' }, 'nor what builds on it')
+      t.match(await rejectionOf(call), { message: 'no more' })
+      t.match(await rejectionOf(onIt), { message: 'no more' }, 'nor what builds on it')
       t.equal(session.stats.pending > 2, true, 'the answers are still to come')
-      await quiet()
+      await runEventLoop()
       waiting[0]!.settle(expose({ hear: (...items: unknown[]) => heard.push(...items) }))
       t.equal(await other, 1)
       t.same(heard, ['runs'])
-      await until(() => session.stats.pending === 0)
+      await waitUntil(() => session.stats.pending === 0)
     })
   })
 
   t.test(`what builds on a call that is not answered has its options, until it is, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root: typed, session }) => {
-      const root: Loose = typed
+      const root: Untyped = typed
       await session.ping()
       const call = Netref.with(root.wait, { timeout: 20 })('slow')
       const [path, deeper] = [call.a.b, call.lines()]
       for (const late of [deeper, path, call, Netref.get(call, 'then'), Netref.has(call, 'x')])
-        t.equal((await rejection(late)).name, 'TimeoutError')
-      await until(() => waiting[0]?.signal.aborted === true)
-      await until(() => session.stats.pending === 0)
+        t.equal((await rejectionOf(late)).name, 'TimeoutError')
+      await waitUntil(() => waiting[0]?.signal.aborted === true)
+      await waitUntil(() => session.stats.pending === 0)
       const there = Netref.with(root.open, { timeout: 1 })()
       // The timer runs once more before the answer can be late.
       await there.then(
@@ -230,7 +230,7 @@ for (const over of overs) {
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
       const call = Netref.with(root.stubborn, { signal: stop.signal })('crossing')
-      await until(() => waiting.length === 1)
+      await waitUntil(() => waiting.length === 1)
       // The answer and the end of it cross.
       waiting[0]!.settle('answered')
       stop.abort()
@@ -244,7 +244,7 @@ for (const over of overs) {
       t.equal(await Netref.with(root.echo, { signal: done.signal })('here'), 'here')
       const { framesOut } = session.stats
       done.abort()
-      await quiet()
+      await runEventLoop()
       t.equal(session.stats.framesOut, framesOut, 'of an answer that is here nothing is said')
     })
   })
@@ -253,7 +253,7 @@ for (const over of overs) {
     const { root, waiting } = desk()
     const faults: Faults = []
     const away = { onError: keep(faults) }
-    const joined = (over === overMemory ? away : { client: away }) as Loose
+    const joined = (over === overMemory ? away : { client: away }) as Untyped
     return over(
       t,
       root,
@@ -262,18 +262,18 @@ for (const over of overs) {
           const stop = new AbortController()
           const count = waiting.length
           const call = Netref.with(root.stubborn, { signal: stop.signal })()
-          await until(() => waiting.length > count)
+          await waitUntil(() => waiting.length > count)
           stop.abort()
-          t.equal((await rejection(call)).name, 'AbortError')
+          t.equal((await rejectionOf(call)).name, 'AbortError')
           answer(waiting.at(-1)!)
-          await until(() => session.stats.pending === 0)
+          await waitUntil(() => session.stats.pending === 0)
         }
         await give(({ settle }) => settle([() => {}, expose({}), Promise.resolve(1)]))
         await give(({ settle }) => settle({ list: [1], signal: new AbortController().signal }))
         await give(({ fail }) => fail(new Error('too late')))
         await give(({ fail }) => fail(Symbol('unsendable')))
         await give(({ settle }) => settle(Symbol('unsendable')))
-        await collect(() => session.stats.imports === 0)
+        await collectGarbage(() => session.stats.imports === 0)
         t.same(faults, [], 'it is nobody’s failure')
       },
       joined
@@ -287,18 +287,18 @@ for (const over of overs) {
         const stop = new AbortController()
         const count = waiting.length
         const call = Netref.with(root.wait, { signal: stop.signal })()
-        await until(() => waiting.length > count)
+        await waitUntil(() => waiting.length > count)
         stop.abort(reason)
-        t.equal(await rejection(call), reason, 'here it is itself, sendable or not')
+        t.equal(await rejectionOf(call), reason, 'here it is itself, sendable or not')
         const { signal } = waiting.at(-1)!
-        await until(() => signal.aborted)
+        await waitUntil(() => signal.aborted)
         return signal.reason
       }
       t.equal(await told('a word'), 'a word')
       t.same(await told({ code: 7, when: new Date(0) }), { code: 7, when: new Date(0) })
       t.match(await told(null), { name: 'AbortError' }, 'as an absent one does')
       const mine = expose({ why: () => 'because' })
-      t.equal(await ((await told(mine)) as Loose).why(), 'because', 'a reference is one')
+      t.equal(await ((await told(mine)) as Untyped).why(), 'because', 'a reference is one')
       t.ok((await told(new AbortController().signal)) instanceof AbortSignal)
       t.match(await told(Symbol('unsendable')), { name: 'AbortError' })
       t.match(await told([() => {}, 'x'.repeat(5 << 20)]), { name: 'AbortError' }, 'nor what is too large')
@@ -328,11 +328,11 @@ for (const over of overs) {
       t,
       offer,
       async ({ root: typed, session }) => {
-        const root: Loose = typed
+        const root: Untyped = typed
         const ref = await root.shelf()
         const { framesOut } = session.stats
-        const view: Loose = Netref.with(ref, { timeout: 10_000 })
-        await quiet()
+        const view: Untyped = Netref.with(ref, { timeout: 10_000 })
+        await runEventLoop()
         t.equal(session.stats.framesOut, framesOut, 'it sends nothing')
         t.equal(typeof view, 'object')
         t.equal(typeof Netref.with(root.open, {}), 'function')
@@ -346,7 +346,7 @@ for (const over of overs) {
         t.equal(await ref.same(view), true, 'sent as a value it is what it is a view of')
         t.equal(await ref.same(Netref.with(view, { timeout: 1 })), true)
         t.equal(await root.echo(view), ref)
-        t.equal(await root.echo([{ view }]).then(([got]: [Loose]) => got.view), ref)
+        t.equal(await root.echo([{ view }]).then(([got]: [Untyped]) => got.view), ref)
 
         t.equal(await view.title, 'A', 'reading')
         t.equal(await view.top.label, 'x')
@@ -358,46 +358,46 @@ for (const over of overs) {
         await Netref.set(view.top, 'label', 'y')
         t.equal(await Netref.get(view.top, 'label'), 'y')
         t.ok((await Netref.keys(view)).includes('title'))
-        t.equal((await Netref.obtain<Loose>(view)).title, 'B')
+        t.equal((await Netref.obtain<Untyped>(view)).title, 'B')
         const book = await new view.Book('constructed')
         t.equal(await book.title, 'constructed')
         await Netref.delete(view, 'title')
         t.equal(await Netref.has(view, 'title'), false)
 
-        const short: Loose = Netref.with(view, { timeout: 5 })
-        t.equal((await rejection(short.wait('a'))).name, 'TimeoutError', 'the inner options hold')
-        const none: Loose = Netref.with(short, { timeout: undefined })
+        const short: Untyped = Netref.with(view, { timeout: 5 })
+        t.equal((await rejectionOf(short.wait('a'))).name, 'TimeoutError', 'the inner options hold')
+        const none: Untyped = Netref.with(short, { timeout: undefined })
         const untimed = none.wait('b')
-        await until(() => waiting.length === 2)
+        await waitUntil(() => waiting.length === 2)
         waiting[1]!.settle('in time')
         t.equal(await untimed, 'in time', 'undefined takes one back')
         const stop = new AbortController()
         const stopped = Netref.with(Netref.with(ref, { signal: stop.signal }), { timeout: 60_000 })
         const given = stopped.wait('c')
-        await until(() => waiting.length === 3)
+        await waitUntil(() => waiting.length === 3)
         stop.abort('enough')
-        t.equal(await rejection(given), 'enough', 'those of both hold')
-        t.equal(await rejection(Netref.with(root, { signal: stop.signal }).shelf().title), 'enough')
-        t.equal(await rejection(Netref.set(stopped, 'title', 1)), 'enough')
+        t.equal(await rejectionOf(given), 'enough', 'those of both hold')
+        t.equal(await rejectionOf(Netref.with(root, { signal: stop.signal }).shelf().title), 'enough')
+        t.equal(await rejectionOf(Netref.set(stopped, 'title', 1)), 'enough')
 
-        const pending: Loose = Netref.with(root.shelf(), { timeout: 10_000 })
+        const pending: Untyped = Netref.with(root.shelf(), { timeout: 10_000 })
         t.equal(await pending.top.label, 'y', 'of a result')
         t.equal(await pending, ref)
         t.equal(await pending.finally(() => {}), ref, 'it has all of a promise')
         t.equal(await pending.catch(() => {}), ref)
         t.equal(await pending.same(ref), true)
-        const failing: Loose = Netref.with(root.fail('no'), {})
+        const failing: Untyped = Netref.with(root.fail('no'), {})
         t.equal(await failing.catch(({ message }: Error) => message), 'no')
         const listed = Netref.with(root.shelves(), { timeout: 10_000 })
         for await (const one of listed) t.equal(one, ref)
 
         {
-          using disposed: Loose = Netref.with(await root.open(), { timeout: 1000 })
+          using disposed: Untyped = Netref.with(await root.open(), { timeout: 1000 })
           t.equal(await disposed.title, 'Notes')
           Netref.release(disposed)
-          t.equal((await rejection(disposed.title)).code, 'released')
+          t.equal((await rejectionOf(disposed.title)).code, 'released')
         }
-        await until(() => session.stats.pending === 0)
+        await waitUntil(() => session.stats.pending === 0)
       },
       withHome(home)
     )
@@ -419,14 +419,14 @@ for (const over of overs) {
 
         await Netref.oneway(root.fail)('sync')
         await Netref.oneway(root.failLater)('async')
-        await Netref.oneway((root as Loose).nothing)()
-        await Netref.oneway((root.open() as Loose).fail)('on a result')
-        const open: Loose = await root.open()
+        await Netref.oneway((root as Untyped).nothing)()
+        await Netref.oneway((root.open() as Untyped).fail)('on a result')
+        const open: Untyped = await root.open()
         await Netref.oneway(open.fail)('on a netref')
-        const base: Loose = root.fail('base')
+        const base: Untyped = root.fail('base')
         await Netref.oneway(base.more)()
-        await rejection(base)
-        await until(() => faults.length === 6)
+        await rejectionOf(base)
+        await waitUntil(() => faults.length === 6)
         t.same(faults.map(({ error, call }) => [error.name, call]).sort(), [
           ['ExposureError', 'root.nothing()'],
           ['RangeError', '#2.fail()'],
@@ -444,7 +444,7 @@ for (const over of overs) {
         const self = await Netref.oneway(open.hear)(open, () => 1)
         t.equal(self, undefined)
         await root.hear()
-        t.equal(await (heard.at(-1) as Loose)(), 1, 'a callback handed over lives')
+        t.equal(await (heard.at(-1) as Untyped)(), 1, 'a callback handed over lives')
         heard.length = 0
         faults.length = 0
       },
@@ -455,20 +455,20 @@ for (const over of overs) {
   t.test(`Netref.oneway: what cannot be sent rejects here, ${name}`, t => {
     const { root, heard } = desk()
     return over(t, root, async ({ root, session }) => {
-      const error = await rejection(Netref.oneway(root.hear)(() => {}, Symbol('no')))
+      const error = await rejectionOf(Netref.oneway(root.hear)(() => {}, Symbol('no')))
       t.ok(error instanceof UnsendableError)
       t.match(error.message, 'Netref.oneway(root.hear)(ƒ, Symbol(no)): args[1] is Symbol(no)')
-      const large = await rejection(Netref.oneway(root.hear)('x'.repeat(5 << 20), expose({})))
+      const large = await rejectionOf(Netref.oneway(root.hear)('x'.repeat(5 << 20), expose({})))
       t.equal(large.code, 'limit')
       t.equal(session.stats.exports, 0, 'nothing stays given')
-      using open: Loose = await root.open()
+      using open: Untyped = await root.open()
       Netref.release(open)
-      t.equal((await rejection(Netref.oneway(open.hear)(1))).code, 'released')
+      t.equal((await rejectionOf(Netref.oneway(open.hear)(1))).code, 'released')
       const stop = AbortSignal.abort('enough')
-      t.equal(await rejection(Netref.oneway(Netref.with(root.hear, { signal: stop }))(1)), 'enough')
+      t.equal(await rejectionOf(Netref.oneway(Netref.with(root.hear, { signal: stop }))(1)), 'enough')
       await root.echo(1)
       t.same(heard, [])
-      t.throws(() => Netref.oneway((() => {}) as Loose), /Netref\.oneway: a local function is not a netref/)
+      t.throws(() => Netref.oneway((() => {}) as Untyped), /Netref\.oneway: a local function is not a netref/)
     })
   })
 
@@ -509,8 +509,8 @@ for (const over of overs) {
       nothing: null
     })
     return over(t, root, async ({ root: typed }) => {
-      const root: Loose = typed
-      const obtain: Loose = Netref.obtain
+      const root: Untyped = typed
+      const obtain: Untyped = Netref.obtain
       const copy = await obtain(root.book)
       t.same(Object.keys(copy).sort(), ['author', 'pages', 'tags', 'title', 'when'])
       t.equal(reads, 2, 'a getter runs once: here, and above for the copy')
@@ -525,14 +525,14 @@ for (const over of overs) {
       t.same(data.none, {})
       t.equal(await data.list[1].fn(), 2)
       t.equal((await obtain(root.data.list))[0], 1, 'a list that is data is one')
-      t.match(await rejection(obtain(root.broken)), { name: 'RangeError', message: 'broken' })
-      t.match(await rejection(obtain(root.book.when)), { code: 'not-exposed' })
+      t.match(await rejectionOf(obtain(root.broken)), { name: 'RangeError', message: 'broken' })
+      t.match(await rejectionOf(obtain(root.book.when)), { code: 'not-exposed' })
       t.match(
-        (await rejection(obtain(root.nowhere))).message,
+        (await rejectionOf(obtain(root.nowhere))).message,
         /^Netref\.obtain\(root\.nowhere\): "nowhere" is not exposed/
       )
-      t.equal((await rejection(obtain({}))).name, 'TypeError')
-      t.equal((await rejection(obtain(root.nothing))).code, 'not-exposed')
+      t.equal((await rejectionOf(obtain({}))).name, 'TypeError')
+      t.equal((await rejectionOf(obtain(root.nothing))).code, 'not-exposed')
     })
   })
 
@@ -553,9 +553,9 @@ for (const over of overs) {
       hidden: () => new (class Bag extends Set<number> {})([1])
     })
     return over(t, root, async ({ root: typed, session }) => {
-      const root: Loose = typed
-      const walked = async (of: Loose) => {
-        const items: Loose[] = []
+      const root: Untyped = typed
+      const walked = async (of: Untyped) => {
+        const items: Untyped[] = []
         for await (const item of of) items.push(item)
         return items
       }
@@ -579,27 +579,27 @@ for (const over of overs) {
       const back = (await walked(m))[0]
       t.equal(back[0], 'b')
       t.equal(back[1](), 'called', 'what came home is itself')
-      t.equal((await Netref.obtain<Loose>(m)).get('b'), back[1])
+      t.equal((await Netref.obtain<Untyped>(m)).get('b'), back[1])
       t.same(await walked(m.keys()), ['b'])
 
       t.same([await s.has('x'), await s.add('y').size, await s.size], [true, 2, 2])
-      t.same([...(await Netref.obtain<Loose>(s))], ['x', 'y'])
+      t.same([...(await Netref.obtain<Untyped>(s))], ['x', 'y'])
       t.same(await walked(s), ['x', 'y'])
 
-      const [first, [second]] = await Netref.obtain<Loose>(root.mixed())
+      const [first, [second]] = await Netref.obtain<Untyped>(root.mixed())
       t.equal(first, second, 'what is in it goes by its own rule')
       t.equal(await first.name, 'one')
 
       const some = await root.some()
       t.same([await some.length, await some[0]], [2, 'a'])
-      t.equal((await rejection(some[1])).code, 'not-exposed', 'a list of names says what there is')
-      t.equal((await rejection(some.push('c'))).code, 'not-exposed')
-      t.equal((await rejection(walked(some))).code, 'not-exposed', 'a walk over it is one more')
+      t.equal((await rejectionOf(some[1])).code, 'not-exposed', 'a list of names says what there is')
+      t.equal((await rejectionOf(some.push('c'))).code, 'not-exposed')
+      t.equal((await rejectionOf(walked(some))).code, 'not-exposed', 'a walk over it is one more')
       t.same(await Netref.obtain(some), { 0: 'a', length: 2 })
       const walk = await root.walk()
       t.same(await walked(walk), ['a', 'b'])
       t.equal(
-        (await rejection(Netref.set(walk, 0, 'x'))).code,
+        (await rejectionOf(Netref.set(walk, 0, 'x'))).code,
         'not-exposed',
         'to be written it must be readable'
       )
@@ -608,20 +608,20 @@ for (const over of overs) {
       await Netref.set(writable, 0, 'z')
       await Netref.set(writable, 'length', 1)
       t.same(await Netref.obtain(writable), ['z'])
-      t.equal((await rejection(Netref.set(a, 0, 9))).code, 'not-exposed')
+      t.equal((await rejectionOf(Netref.set(a, 0, 9))).code, 'not-exposed')
       t.same((await Netref.keys(writable)).includes('push'), true)
 
       t.same(await walked(root.subclass()), [1, 2])
       t.same(await Netref.obtain(root.subclass()), new Set([1, 2]))
       const hidden = await root.hidden()
-      t.equal((await rejection(walked(hidden))).code, 'not-exposed')
+      t.equal((await rejectionOf(walked(hidden))).code, 'not-exposed')
       t.same(await Netref.obtain(hidden), {})
-      t.equal((await rejection(walked(root.list))).name, 'ExposureError', 'a function is no collection')
+      t.equal((await rejectionOf(walked(root.list))).name, 'ExposureError', 'a function is no collection')
       list.length = 3
       map.clear()
       map.set('a', 1)
       set.delete('y')
-      await until(() => session.stats.pending === 0)
+      await waitUntil(() => session.stats.pending === 0)
     })
   })
 
@@ -664,8 +664,8 @@ for (const over of overs) {
       nothing: () => 7
     }
     return over(t, root, async ({ root: typed }) => {
-      const root: Loose = typed
-      const walked = async (of: Loose) => {
+      const root: Untyped = typed
+      const walked = async (of: Untyped) => {
         const items: unknown[] = []
         for await (const item of of) items.push(item)
         return items
@@ -673,9 +673,9 @@ for (const over of overs) {
       t.same(await walked(await root.numbers()), [0, 1, 2])
       t.same(await walked(root.later()), [1, 2])
       t.same(await walked(root.listed()), [1])
-      t.equal((await rejection(walked(root.hidden()))).code, 'not-exposed')
-      t.match(await rejection(walked(root.failing())), { name: 'RangeError', message: 'no steps' })
-      t.match(await rejection(walked(root.nothing())), {
+      t.equal((await rejectionOf(walked(root.hidden()))).code, 'not-exposed')
+      t.match(await rejectionOf(walked(root.failing())), { name: 'RangeError', message: 'no steps' })
+      t.match(await rejectionOf(walked(root.nothing())), {
         name: 'TypeError',
         message: /nothing to iterate over/
       })
@@ -685,7 +685,7 @@ for (const over of overs) {
 
 t.test('options that cannot be meant are refused by name, and so is what is no netref', t =>
   overMemory(t, desk().root, async ({ root }) => {
-    const wrong = (options: Loose, message: string) =>
+    const wrong = (options: Untyped, message: string) =>
       t.throws(() => Netref.with(root, options), new TypeError(message))
     wrong({ signal: {} }, 'Netref.with: `signal` is an AbortSignal, not {…}')
     const ms = 'Netref.with: `timeout` is a time in ms, of up to 2147483647, not '
@@ -698,9 +698,9 @@ t.test('options that cannot be meant are refused by name, and so is what is no n
       wrong({ timeout }, ms + said)
     for (const window of [0, 1.5, Infinity])
       wrong({ window }, `Netref.with: \`window\` is a whole number above 0, not ${window}`)
-    t.throws(() => Netref.with({} as Loose, {}), /Netref\.with: \{…\} is not a netref/)
+    t.throws(() => Netref.with({} as Untyped, {}), /Netref\.with: \{…\} is not a netref/)
     t.equal(
-      (await rejection(Netref.with(root.wait, { timeout: 0 })())).name,
+      (await rejectionOf(Netref.with(root.wait, { timeout: 0 })())).name,
       'TimeoutError',
       'no time at all'
     )
@@ -710,9 +710,9 @@ t.test('options that cannot be meant are refused by name, and so is what is no n
 t.test('a one-way call is one message, and none comes back', t =>
   overMemory(t, desk().root, async conn => {
     await conn.root.echo(1)
-    const [out, back] = wiretap(conn)
+    const [out, back] = recordMessages(conn)
     await Netref.oneway(conn.root.hear)('x')
-    await quiet()
+    await runEventLoop()
     t.same(out, [[Op.oneway, 0, 0, 'hear', ['x']]])
     t.same(back, [])
   })
@@ -722,13 +722,13 @@ t.test('a call that is given up is one message more: the end of it', t => {
   const { root, waiting } = desk()
   return overMemory(t, root, async conn => {
     await conn.root.echo(1)
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     const stop = new AbortController()
     const call = Netref.with(conn.root.wait, { signal: stop.signal })()
-    await until(() => waiting.length === 1)
+    await waitUntil(() => waiting.length === 1)
     stop.abort('why')
-    t.equal(await rejection(call), 'why')
-    await until(() => waiting.length === 1 && waiting[0]!.signal.aborted)
+    t.equal(await rejectionOf(call), 'why')
+    await waitUntil(() => waiting.length === 1 && waiting[0]!.signal.aborted)
     t.same(out, [
       [Op.call, 2, 0, 'wait', []],
       [Op.cancel, 2, 'why']
@@ -742,13 +742,13 @@ t.test('one-way calls are paced when the transport is full, and reject when the 
   await overMemory(t, root, async conn => {
     const { transports, root, session } = conn
     await root.echo(1)
-    await quiet()
+    await runEventLoop()
     const hear = Netref.oneway(root.hear)
     transports[0].hold()
     const states: string[] = []
     const text = 'x'.repeat(400_000)
     const calls = [1, 2, 3, 4].map(n => hear(text).then(() => states.push(`${n}`)))
-    await quiet()
+    await runEventLoop()
     t.same(states, ['1', '2'], 'what has room for more resolves')
     t.ok(session.stats.buffered > 1_000_000)
     t.same(heard, [])
@@ -763,13 +763,13 @@ t.test('one-way calls are paced when the transport is full, and reject when the 
   joined.transports[0].hold()
   const hear = Netref.oneway(joined.root.hear)
   const calls = [1, 2, 3, 4].map(() => hear('x'.repeat(400_000)))
-  await quiet()
+  await runEventLoop()
   void joined.close()
-  t.match(await rejection(calls[3]!), {
+  t.match(await rejectionOf(calls[3]!), {
     name: 'SessionEndedError',
     message: /^Netref\.oneway\(root\.hear\)\("x+…"\): /
   })
-  t.match(await rejection(hear(1)), { name: 'SessionEndedError' }, 'and at once from then on')
+  t.match(await rejectionOf(hear(1)), { name: 'SessionEndedError' }, 'and at once from then on')
   joined.transports[0].letGo()
   await joined.session.closed
   await assertClean(t, joined.session, joined.served)
@@ -784,17 +784,17 @@ t.test('one-way calls count as calls under way, and those beyond the limits are 
     root,
     async ({ root, served }) => {
       for (const name of ['a', 'b', 'c']) await Netref.oneway(root.wait)(name)
-      await until(() => waiting.length === 2 && faults.length === 1)
+      await waitUntil(() => waiting.length === 2 && faults.length === 1)
       t.equal(faults[0]!.call, 'root.wait()')
       t.match(faults[0]!.error, { code: 'limit', message: /^root\.wait\(\): 2 calls are under way/ })
-      t.equal((await rejection(root.echo(1))).code, 'limit', 'no other call either')
+      t.equal((await rejectionOf(root.echo(1))).code, 'limit', 'no other call either')
       for (const { settle } of waiting) settle(1)
-      await quiet()
+      await runEventLoop()
       t.equal(await root.echo(1), 1)
       // One that waits for an answer counts once.
-      const slow: Loose = root.stubborn()
+      const slow: Untyped = root.stubborn()
       await Netref.oneway(slow.hear)('x')
-      await quiet()
+      await runEventLoop()
       t.equal(faults.length, 1)
       waiting.at(-1)!.settle(expose({ hear() {} }))
       await slow
@@ -811,7 +811,7 @@ t.test('one-way calls of functions found here, and by a peer that passes them on
     t,
     root,
     async ({ root: typed }) => {
-      const root: Loose = typed
+      const root: Untyped = typed
       const mine = root.echo((word: string) => heard.push(word))
       await mine
       t.equal(await Netref.oneway(mine)('home'), undefined, 'a function that came home')
@@ -819,10 +819,10 @@ t.test('one-way calls of functions found here, and by a peer that passes them on
 
       // The middle holds a netref of another session, which it hands on.
       await overMemory(t, { far: () => root, fn: () => root.hear }, async middle => {
-        const far: Loose = await (middle.root as Loose).far()
+        const far: Untyped = await (middle.root as Untyped).far()
         await Netref.oneway(far.hear)('far')
         await Netref.oneway(far.fail)('far failure')
-        await until(() => faults.length === 1)
+        await waitUntil(() => faults.length === 1)
         t.equal(faults[0]!.call, 'root.fail()', 'its home is told, not who passed it on')
         t.same(heard.splice(0), ['far'])
       })
@@ -836,23 +836,26 @@ t.test('giving up goes on to the home of what is passed on; and so does the end 
   await overMemory(t, root, async ({ root: far, session }) => {
     const offer = expose({ far: () => far, fn: far.wait, walk: () => expose({ go: 1 }) })
     const middle = pair(offer)
-    const near: Loose = await (middle.root as Loose).far()
+    const near: Untyped = await (middle.root as Untyped).far()
     const stop = new AbortController()
-    const view: Loose = Netref.with(near, { signal: stop.signal })
-    const calls = [view.wait('a'), Netref.with((middle.root as Loose).fn, { signal: stop.signal })('b')]
-    await until(() => waiting.length === 2)
+    const view: Untyped = Netref.with(near, { signal: stop.signal })
+    const calls = [view.wait('a'), Netref.with((middle.root as Untyped).fn, { signal: stop.signal })('b')]
+    await waitUntil(() => waiting.length === 2)
     stop.abort(new RangeError('enough'))
-    for (const call of calls) t.match(await rejection(call), { message: 'enough' })
-    await until(() => waiting.every(({ signal }) => signal.aborted))
+    for (const call of calls) t.match(await rejectionOf(call), { message: 'enough' })
+    await waitUntil(() => waiting.every(({ signal }) => signal.aborted))
     for (const { signal } of waiting) t.match(signal.reason, { name: 'RangeError', message: 'enough' })
 
     const last = near.wait('c')
-    await until(() => waiting.length === 3)
+    await waitUntil(() => waiting.length === 3)
     await middle.close()
-    t.match(await rejection(last), { name: 'SessionEndedError' })
-    await until(() => waiting[2]!.signal.aborted, 'the far call is given up with the session in the middle')
+    t.match(await rejectionOf(last), { name: 'SessionEndedError' })
+    await waitUntil(
+      () => waiting[2]!.signal.aborted,
+      'the far call is given up with the session in the middle'
+    )
     await assertClean(t, middle.session, middle.served)
-    await until(() => session.stats.pending === 0)
+    await waitUntil(() => session.stats.pending === 0)
   })
 })
 
@@ -861,9 +864,9 @@ t.test('a view that was passed on keeps its own options beside those of the call
   await overMemory(t, root, async ({ root: far, session }) => {
     const impatient = { go: Netref.with(far.wait, { timeout: 5 }) }
     await overMemory(t, impatient, async ({ root }) => {
-      t.equal((await rejection((root as Loose).go('x'))).name, 'TimeoutError')
+      t.equal((await rejectionOf((root as Untyped).go('x'))).name, 'TimeoutError')
     })
-    await until(() => waiting[0]?.signal.aborted === true && session.stats.pending === 0)
+    await waitUntil(() => waiting[0]?.signal.aborted === true && session.stats.pending === 0)
   })
 })
 
@@ -877,14 +880,14 @@ t.test('accessors in the midst: a signal that aborts, a session that ends', asyn
         return 1
       }
     }
-    t.equal(await rejection(Netref.with(root.hear, { signal: stop.signal })(aborting)), 'in the midst')
-    await until(() => session.stats.pending === 0)
+    t.equal(await rejectionOf(Netref.with(root.hear, { signal: stop.signal })(aborting)), 'in the midst')
+    await waitUntil(() => session.stats.pending === 0)
     t.same(heard, [], 'it had not left')
   })
   const joined = pair(root)
   const stop = new AbortController()
   const call = Netref.with(joined.root.wait, { signal: stop.signal })()
-  await until(() => waiting.length === 1)
+  await waitUntil(() => waiting.length === 1)
   const reason = {
     ref: () => {},
     get now() {
@@ -893,7 +896,7 @@ t.test('accessors in the midst: a signal that aborts, a session that ends', asyn
     }
   }
   stop.abort(reason)
-  t.equal(await rejection(call), reason, 'the reason, as it was first')
+  t.equal(await rejectionOf(call), reason, 'the reason, as it was first')
   await joined.session.closed
   await assertClean(t, joined.session, joined.served)
   const broken = {
@@ -905,28 +908,28 @@ t.test('accessors in the midst: a signal that aborts, a session that ends', asyn
   const again = pair(root)
   const other = new AbortController()
   const unanswered = Netref.with(again.root.wait, { signal: other.signal })()
-  await until(() => waiting.length === 2)
+  await waitUntil(() => waiting.length === 2)
   other.abort(broken)
-  t.equal(await rejection(unanswered), broken)
+  t.equal(await rejectionOf(unanswered), broken)
   await again.close()
   await assertClean(t, again.session, again.served)
 })
 
 t.test('a call made again does not go through a netref: nobody knows whether it has run', async t => {
   const conn = pair({ open: (far: unknown) => expose({ far }) })
-  const [, back] = wiretap(conn as Loose)
-  const there = await (conn.root as Loose).open(expose({ x: 1 }))
+  const [, back] = recordMessages(conn as Untyped)
+  const there = await (conn.root as Untyped).open(expose({ x: 1 }))
   const [ours] = conn.transports
   ours.send(
     JSON.stringify([
       conn.served.stats.framesOut,
       [
-        [Op.again, Op.call, 2, 1, ['far', 'x'], []],
-        [Op.again, Op.delete, 3, 1, 'far']
+        [Op.retry, Op.call, 2, 1, ['far', 'x'], []],
+        [Op.retry, Op.delete, 3, 1, 'far']
       ]
     ])
   )
-  await until(() => back.filter(([op]) => op === Op.refused).length === 2)
+  await waitUntil(() => back.filter(([op]) => op === Op.refused).length === 2)
   t.match(back.slice(-2), [
     [Op.refused, 2, 'may-have-run', /"x" may have run/],
     [Op.refused, 3, 'may-have-run', /"far" may have run/]
@@ -943,7 +946,7 @@ t.test('one signal for many calls: Node has nothing to warn of, and nothing is l
   await overMemory(t, desk().root, async ({ root }) => {
     const stop = new AbortController()
     const many = Netref.with(root.wait, { signal: stop.signal })
-    const calls = Array.from({ length: 20 }, (_, i) => rejection(many(String(i))))
+    const calls = Array.from({ length: 20 }, (_, i) => rejectionOf(many(String(i))))
     t.equal(getEventListeners(stop.signal, 'abort').length, 1)
     stop.abort(new Error('enough'))
     t.ok((await Promise.all(calls)).every(({ message }) => message === 'enough'))
@@ -962,7 +965,7 @@ t.test('callSignal in a handler that ends its session has aborted already', asyn
     }
   }
   const conn = pair(root)
-  await rejection(conn.root.leave())
+  await rejectionOf(conn.root.leave())
   t.equal(signal?.aborted, true)
   t.ok(signal?.reason instanceof SessionEndedError)
   await assertClean(t, conn.session, conn.served)
@@ -972,17 +975,17 @@ t.test('callSignal is that of the call whose start it is, also when calls nest',
   const carrier = (name: string) => {
     const by = {
       session: {} as ReportingSession,
-      get weak() {
+      get weakRef() {
         return new WeakRef(by)
       },
       signalOf: (id: number) => AbortSignal.abort(`${name} ${id}`),
-      isOver: () => true
+      isSettled: () => true
     }
     return by
   }
-  startCall(carrier('outer'), 1, () => {
+  runInCall(carrier('outer'), 1, () => {
     t.equal(callSignal().reason, 'outer 1')
-    startCall(carrier('inner'), 2, () => t.equal(callSignal().reason, 'inner 2'))
+    runInCall(carrier('inner'), 2, () => t.equal(callSignal().reason, 'inner 2'))
     t.equal(callSignal().reason, 'outer 1')
   })
   t.throws(callSignal)
@@ -995,12 +998,12 @@ t.test('a hostile end of a call: of one never made, or with what cannot be read'
     const conn = pair(root)
     await conn.root.echo(1)
     void conn.root.wait().catch(() => {})
-    await quiet()
+    await runEventLoop()
     const [client] = conn.transports
     const send = client.send.bind(client)
     client.send = (frame, sent) => send(String(frame).replace('[14,0,0,"hear",[]]', message), sent)
     await Netref.oneway(conn.root.hear)()
-    await quiet()
+    await runEventLoop()
     return conn
   }
   const never = await say(`[${Op.cancel},3]`)
@@ -1025,12 +1028,12 @@ t.test('a hostile end of a call: of one never made, or with what cannot be read'
 
 t.test('what is asked of an answer that is none of it: driving what has no flow', t =>
   overMemory(t, desk().root, async ({ session }) => {
-    const { base } = stateOf(session.root)!
+    const { base } = handlerOf(session.root)!
     for (const path of ['next', 'echo', []])
-      t.equal((await rejection(base.request(Op.drive, path, 1).settled())).code, 'not-exposed')
+      t.equal((await rejectionOf(base.request(Op.streamCall, path, 1).settled())).code, 'not-exposed')
     const answer = base.request(Op.call, 'open', [])
     for (const path of ['title', 'next', []])
-      t.equal((await rejection(answer.request(Op.drive, path, 1).settled())).code, 'not-exposed')
+      t.equal((await rejectionOf(answer.request(Op.streamCall, path, 1).settled())).code, 'not-exposed')
   })
 )
 

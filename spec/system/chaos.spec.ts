@@ -2,8 +2,8 @@
 // NETREF_CHAOS says how many, NETREF_CHAOS_SEED which ones.
 import t from 'tap'
 import { type Connection, connect, expose, Netref, Service, serve } from '../../lib/index.js'
-import { Chaos, random } from '../support/chaos.js'
-import { assertClean, until } from '../support/helpers.js'
+import { ChaosProxy, random } from '../support/chaos.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
 
 const CUTS = Number(process.env.NETREF_CHAOS ?? 300)
 const SEED = Number(process.env.NETREF_CHAOS_SEED ?? Date.now() & 0x7fffffff)
@@ -63,11 +63,11 @@ class Works extends Service {
 
 t.test(`${CUTS} connections die, and every call, callback and reference is right`, async t => {
   const server = await serve(Works, { port: 0, heartbeat: HASTE.heartbeat })
-  const chaos = await Chaos.before(server.url, SEED)
+  const chaos = await ChaosProxy.inFrontOf(server.url, SEED)
   const next = random(SEED + 1)
   let interrupted = 0
   let resumed = 0
-  const going = () => chaos.cuts < CUTS
+  const going = () => chaos.killedConnections < CUTS
   const conns = Array.from({ length: CLIENTS }, () => connect<Works>(chaos.url, HASTE))
   // Whatever happened: nothing goes on after it.
   t.teardown(() => Promise.all([...conns, server, chaos].map(each => each.close())))
@@ -128,14 +128,14 @@ t.test(`${CUTS} connections die, and every call, callback and reference is right
     conn.on('resumed', () => resumed++)
     await conn.ping()
   }
-  chaos.rage(CUTS)
+  chaos.injectFaults(CUTS)
   await Promise.all(conns.map((conn, i) => work(conn, `client ${i}`)))
-  t.comment(JSON.stringify({ ...chaos.done, interrupted, resumed }))
+  t.comment(JSON.stringify({ ...chaos.faultCounts, interrupted, resumed }))
   t.ok(resumed > CUTS / 3, 'it did not go by unnoticed')
   t.equal(server.sessions.size, CLIENTS, 'no session was lost')
   const sessions = [...server.sessions, ...conns.map(conn => conn.session)]
-  await until(() => sessions.every(({ state }) => state === 'open'))
+  await waitUntil(() => sessions.every(({ state }) => state === 'open'))
   await assertClean(t, ...sessions)
   for (const conn of conns) await conn.close()
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
 })

@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { connect, Netref, Results, Service, serve } from '../../lib/index.js'
+import { connect, MemoryIdempotencyStore, Netref, Service, serve } from '../../lib/index.js'
 import { clock } from '../../lib/util/clock.js'
-import { Door } from '../support/door.js'
-import { assertClean, CHILD_ENV, overMemory, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { GatedProxy } from '../support/door.js'
+import { assertClean, CHILD_ENV, overMemory, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 t.test('everything goes on while the clock of a test stands still', async t => {
   const program = fileURLToPath(new URL('../support/fixtures/frozen-clock.ts', import.meta.url))
@@ -23,11 +23,11 @@ function wallClock(t: Test): (hours: number) => void {
   const { now } = Date
   let ahead = 0
   const wall = () => now() + ahead
-  const { wall: real } = clock
-  clock.wall = wall
+  const { wallNow: real } = clock
+  clock.wallNow = wall
   t.intercept(Date, 'now', { value: wall })
   t.teardown(() => {
-    clock.wall = real
+    clock.wallNow = real
   })
   return hours => {
     ahead = hours * 3_600_000
@@ -56,37 +56,37 @@ t.test(
     const server = await serve(shop, {
       port: 0,
       authenticate: () => 'ann',
-      results: new Results(),
+      idempotencyStore: new MemoryIdempotencyStore(),
       heartbeat: 200,
       limits: { helloMs: 5000 }
     })
-    const door = await Door.before(server.url)
+    const door = await GatedProxy.inFrontOf(server.url)
     const conn = connect<Shop>(door.url, { heartbeat: 200, reconnect: { delay: 20, maxDelay: 20 } })
     const events: string[] = []
     conn.on('interrupted', () => events.push('interrupted'))
     conn.on('resumed', () => events.push('resumed'))
-    const pay = Netref.with(conn.root.pay, { key: 'order 1' })
+    const pay = Netref.with(conn.root.pay, { idempotencyKey: 'order 1' })
     t.equal(await pay(), 1)
     for (const hours of [24, -24, 0]) {
       set(hours)
       t.equal(await pay(), 1, 'its outcome is kept')
       // Both ends ask, and are answered.
       const { bytesIn, bytesOut } = conn.stats
-      await until(() => conn.stats.bytesIn > bytesIn && conn.stats.bytesOut > bytesOut)
+      await waitUntil(() => conn.stats.bytesIn > bytesIn && conn.stats.bytesOut > bytesOut)
     }
     t.same(events, [])
-    const later = Netref.with(conn.root.payLater, { key: 'order 2' })
+    const later = Netref.with(conn.root.payLater, { idempotencyKey: 'order 2' })
     for (const hours of [24, -24]) {
       const calls = [later(), later()]
-      await until(() => shop.settle.length === 1)
-      door.is = 'shut'
+      await waitUntil(() => shop.settle.length === 1)
+      door.mode = 'shut'
       door.cut()
-      await until(() => conn.state === 'interrupted' && [...server.sessions][0]!.state === 'interrupted')
+      await waitUntil(() => conn.state === 'interrupted' && [...server.sessions][0]!.state === 'interrupted')
       set(hours)
-      const { knocks } = door
-      await until(() => door.knocks > knocks + 2)
-      door.open()
-      await until(() => conn.state === 'open')
+      const { connectionCount } = door
+      await waitUntil(() => door.connectionCount > connectionCount + 2)
+      door.forwardAll()
+      await waitUntil(() => conn.state === 'open')
       shop.settle.pop()?.()
       t.same(await Promise.all(calls), [2, 2], 'it ran once')
       shop.settle.push(() => {})
@@ -124,7 +124,7 @@ t.test('a date that such a clock made is a date', async t => {
   class MockDate extends RealDate {}
   class Day extends RealDate {}
   await overMemory(t, Echo, async ({ root }) => {
-    const { echo } = root as Loose
+    const { echo } = root as Untyped
     for (const Type of [clockDate(), MockDate]) {
       globalThis.Date = Type as never
       const made = new Date(5)

@@ -5,9 +5,9 @@ import { build } from 'esbuild'
 import t from 'tap'
 import { z } from 'zod'
 import * as ours from '../../lib/index.js'
-import { nameOfThis, otherCopies, PACKAGE_VERSION } from '../../lib/util/copies.js'
-import { assertClean, overMemory, rejection } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { duplicateCopiesNote, PACKAGE_VERSION, thisCopyName } from '../../lib/util/copies.js'
+import { assertClean, overMemory, rejectionOf } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 const file = `${t.testdir()}/other.mjs`
 await build({
@@ -50,7 +50,7 @@ t.test('what one copy says of objects and members holds in sessions of the other
     }
     const record = says.expose({ a: 1, b: 2, [Symbol.for('c')]: 3 }, { read: ['a', Symbol.for('c')] })
     await using joined = holds.pair(says.expose({ account: () => new Account(), record: () => record }))
-    const root = joined.root as Loose
+    const root = joined.root as Untyped
     const account = await root.account()
     t.equal(await account.balance(), 5)
     t.equal(await account.pay(2), 7)
@@ -59,14 +59,14 @@ t.test('what one copy says of objects and members holds in sessions of the other
       ['hidden', 'not-exposed'],
       ['pay', 'invalid-arguments']
     ] as const) {
-      const error = await rejection(account[name](-1))
+      const error = await rejectionOf(account[name](-1))
       t.equal(error.code, code, name)
       if (name === 'pay') t.ok(error instanceof holds.ArgumentsError, 'an error of the other is one of this')
     }
     const found = await root.record()
     t.equal(await found.a, 1, 'a plain object by reference')
     t.equal(await holds.Netref.get(found, Symbol.for('c')), 3)
-    t.match(await rejection(found.b), { code: 'not-exposed' })
+    t.match(await rejectionOf(found.b), { code: 'not-exposed' })
     for (const ref of [account, found]) holds.Netref.release(ref)
     await assertClean(t, joined.session as never, joined.served as never)
   }
@@ -80,7 +80,7 @@ t.test('classes that were registered with one travel with the other', async t =>
   other.registerType(Money, { name: 'Money', encode: m => m.cents, decode: cents => new Money(cents) })
   other.registerError(Broke)
   await overMemory(t, { echo: (value: unknown) => value }, async ({ root }) => {
-    const { echo } = root as Loose
+    const { echo } = root as Untyped
     const money = new Money(3)
     const back = await echo(money)
     t.ok(back instanceof Money && back !== money)
@@ -125,16 +125,16 @@ t.test('a netref of the other copy is passed on as a reference', async t => {
     await using behind = far.pair({ shop: () => shop }, { serving: free })
     await using before = near.pair({
       keep: (value: unknown) => value,
-      run: (use: Loose, ...args: unknown[]) => use(...args)
+      run: (use: Untyped, ...args: unknown[]) => use(...args)
     })
-    const root = before.root as Loose
-    const netref: Loose = await (behind.root as Loose).shop()
+    const root = before.root as Untyped
+    const netref: Untyped = await (behind.root as Untyped).shop()
     t.ok(near.Netref.is(netref), 'it is one')
     t.equal(await root.keep(netref), netref, 'it comes home as itself')
     /** What it is at the other end of the session it was passed through. */
-    const through = (use: (netref: Loose) => unknown) => root.run(near.expose(use), netref)
-    let seen: Loose
-    await overBoth(async (passed: Loose) => {
+    const through = (use: (netref: Untyped) => unknown) => root.run(near.expose(use), netref)
+    let seen: Untyped
+    await overBoth(async (passed: Untyped) => {
       seen = near.Netref
       t.equal(await passed.name, 'shop')
       t.equal(await passed.add(1, 2), 3)
@@ -142,8 +142,8 @@ t.test('a netref of the other copy is passed on as a reference', async t => {
       const mine = { at: 'home' }
       near.expose(mine)
       t.equal(await passed.echo(mine), mine, 'what is given comes back as itself')
-      t.match(await rejection(passed.fail()), { name: 'RangeError', message: 'no', code: 'E_NO' })
-      t.match(await rejection(passed.none()), { code: 'not-exposed' })
+      t.match(await rejectionOf(passed.fail()), { name: 'RangeError', message: 'no', code: 'E_NO' })
+      t.match(await rejectionOf(passed.none()), { code: 'not-exposed' })
       t.equal(await (await new passed.Point(5)).x, 5)
       await seen.set(passed, 'name', 'store')
       t.equal(shop.name, 'store')
@@ -163,30 +163,30 @@ t.test('a netref of the other copy is passed on as a reference', async t => {
       t.equal(await add(2, 3), 5, 'a function of it')
       const controller = new AbortController()
       controller.abort('enough')
-      t.equal(await rejection(seen.with(passed, { signal: controller.signal }).add(1, 2)), 'enough')
+      t.equal(await rejectionOf(seen.with(passed, { signal: controller.signal }).add(1, 2)), 'enough')
     })
-    async function overBoth(use: (passed: Loose) => Promise<void>): Promise<void> {
+    async function overBoth(use: (passed: Untyped) => Promise<void>): Promise<void> {
       await using middle = near.pair({ get: () => netref })
-      await use(await (middle.root as Loose).get())
+      await use(await (middle.root as Untyped).get())
     }
     t.equal(await through(passed => passed === netref), true)
-    const pending = (behind.root as Loose).shop()
-    t.match(await rejection(root.keep(pending)), { code: 'unsendable', message: /await it first/ })
-    t.match(await rejection(root.keep(netref.add)), { code: 'unsendable', message: /await it first/ })
+    const pending = (behind.root as Untyped).shop()
+    t.match(await rejectionOf(root.keep(pending)), { code: 'unsendable', message: /await it first/ })
+    t.match(await rejectionOf(root.keep(netref.add)), { code: 'unsendable', message: /await it first/ })
     await pending
     far.Netref.release(netref)
-    t.match(await rejection(through(passed => passed.add(1, 2))), { code: 'released' })
+    t.match(await rejectionOf(through(passed => passed.add(1, 2))), { code: 'released' })
   }
 })
 
 t.test('errors tell of both copies', async t => {
   await using joined = other.pair({ get: () => other.expose({}) })
-  const netref = await (joined.root as Loose).get()
+  const netref = await (joined.root as Untyped).get()
   t.throws(() => ours.Netref.release(netref), OTHER_AND_THIS)
-  t.match((await rejection(ours.Netref.set(netref, 'a' as never, 1 as never))).message, OTHER_AND_THIS)
+  t.match((await rejectionOf(ours.Netref.set(netref, 'a' as never, 1 as never))).message, OTHER_AND_THIS)
   t.throws(() => ours.expose(netref), /is remote: its home exposes it/)
   const mine = ours.pair({ get: () => ours.expose({}) })
-  const own = await (mine.root as Loose).get()
+  const own = await (mine.root as Untyped).get()
   t.throws(() => other.Netref.release(own), THIS_AND_OTHER)
 
   class Far extends other.Service {
@@ -205,15 +205,15 @@ t.test('errors tell of both copies', async t => {
   t.match(errors[0]?.message, OTHER_AND_THIS)
 
   await using served = other.pair(Far)
-  const asked = await rejection((served.root as Loose).session())
+  const asked = await rejectionOf((served.root as Untyped).session())
   t.match(
     asked.message,
     /^callSession\(\): no call of a peer runs here \(there are 2 copies of netref in this program: /
   )
   t.match(asked.message, /0 at .*lib\/util\/copies\.ts, .* at .*other\.mjs\); ask before/)
 
-  const { root } = mine as Loose
-  t.match(await rejection(root.get(joined.session)), {
+  const { root } = mine as Untyped
+  t.match(await rejectionOf(root.get(joined.session)), {
     message: /args\[0\] is a Session, which cannot be sent/
   })
   await mine.close()
@@ -229,9 +229,9 @@ t.test('hooks of a service of the other copy are no members', async t => {
     t,
     { get: () => ours.expose(far) },
     async ({ root }) => {
-      const { get } = root as Loose
+      const { get } = root as Untyped
       t.equal(await get().hello(), 'hello')
-      t.match(await rejection(get().onConnect()), { code: 'not-exposed' })
+      t.match(await rejectionOf(get().onConnect()), { code: 'not-exposed' })
     },
     { serving: { allowPublicAttrs: true } }
   )
@@ -249,7 +249,7 @@ t.test('the name of a copy, whatever a program makes of stacks', t => {
     }
   ]) {
     Error.prepareStackTrace = make
-    named.push(nameOfThis())
+    named.push(thisCopyName())
   }
   Error.prepareStackTrace = prepareStackTrace
   t.same(named, [
@@ -262,11 +262,11 @@ t.test('the name of a copy, whatever a program makes of stacks', t => {
 })
 
 t.test('a copy that was collected has no name any more', async t => {
-  const { 'copies/1': copies } = (globalThis as Loose)[Symbol.for('netref')]
+  const { 'copies/1': copies } = (globalThis as Untyped)[Symbol.for('netref')]
   const collected = { deref: () => undefined }
-  const told = otherCopies()
+  const told = duplicateCopiesNote()
   t.match(told, /there are 2 copies/)
   copies.add(collected)
-  t.equal(otherCopies(), told)
+  t.equal(duplicateCopiesNote(), told)
   copies.delete(collected)
 })

@@ -9,11 +9,11 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { connect, serve } from '../../lib/index.js'
 import { clock } from '../../lib/util/clock.js'
-import { type Deadline, deadlineIn } from '../../lib/util/deadline.js'
-import { Chaos } from '../support/chaos.js'
-import { setClock } from '../support/clock.js'
-import { Door } from '../support/door.js'
-import { assertClean, CHILD_ENV, until } from '../support/helpers.js'
+import { type Deadline, startDeadline } from '../../lib/util/deadline.js'
+import { ChaosProxy } from '../support/chaos.js'
+import { useFakeClock } from '../support/clock.js'
+import { GatedProxy } from '../support/door.js'
+import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
 import { hello, RawPeer } from '../support/raw-peer.js'
 
 const SOON = { delay: 1, maxDelay: 20 }
@@ -36,9 +36,9 @@ class Counter {
 t.test(
   'of a deadline only the parts count that were not late, and the last is followed by one more turn',
   async t => {
-    setClock(t, ['setInterval', 'Date'])
+    useFakeClock(t, ['setInterval', 'Date'])
     let wall = Date.now()
-    clock.wall = () => wall
+    clock.wallNow = () => wall
     let expired = 0
     /** Lets a part pass that takes so long. */
     const pass = async (ms = 100) => {
@@ -49,16 +49,16 @@ t.test(
     }
     const set = (): Deadline => {
       expired = 0
-      return deadlineIn(400, () => expired++)
+      return startDeadline(400, () => expired++)
     }
     await t.test('on time', async t => {
       const deadline = set()
       for (const _ of '123') await pass()
       t.equal(expired, 0)
-      t.ok(deadline.running)
+      t.ok(deadline.isRunning)
       await pass()
       t.equal(expired, 1)
-      t.notOk(deadline.running)
+      t.notOk(deadline.isRunning)
       await pass(10_000)
       t.equal(expired, 1)
     })
@@ -99,10 +99,10 @@ t.test(
 
 t.test('helloMs: a hello that lies unread while the server is blocked is in time', async t => {
   const server = await serve(new Counter(), { port: 0, limits: { helloMs: 50 } })
-  const peer = await RawPeer.open(server.url, { greets: false })
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   peer.send([hello()])
   block(100)
-  await until(() => server.sessions.size === 1 || peer.isClosed)
+  await waitUntil(() => server.sessions.size === 1 || peer.isClosed)
   t.equal(server.sessions.size, 1)
   await assertClean(t, ...server.sessions)
   await peer.end()
@@ -115,11 +115,11 @@ t.test('helloMs: so is a token, and a hello that has to wait for what `authentic
     authenticate: async request => (await request.token()) === 'ann' && block(100) === undefined,
     limits: { helloMs: 50 }
   })
-  const peer = await RawPeer.open(server.url, { greets: false })
+  const peer = await RawPeer.open(server.url, { sendsHello: false })
   peer.text('{"token":"ann"}')
   block(100)
   peer.send([hello({ more: 'x'.repeat(100_000) })])
-  await until(() => server.sessions.size === 1 || peer.isClosed)
+  await waitUntil(() => server.sessions.size === 1 || peer.isClosed)
   t.equal(server.sessions.size, 1)
   await assertClean(t, ...server.sessions)
   await peer.end()
@@ -151,7 +151,7 @@ t.test('a try to carry a session on is answered in time while the client is bloc
     return true
   }
   const server = await serve(new Counter(), { port: 0, authenticate: () => 'ann', sameIdentity })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Counter>(chaos.url, { reconnect: SOON, heartbeat: 50 })
   t.equal(await conn.root.next(), 1)
   chaos.cutAll()
@@ -177,7 +177,7 @@ async function start(t: Test, resumeWindow = 30_000): Promise<{ child: ChildProc
 
 t.test('resumeWindow: a server that is stopped for longer hears who has been at its door', async t => {
   const { child, url } = await start(t, 400)
-  const chaos = await Chaos.before(url, 1)
+  const chaos = await ChaosProxy.inFrontOf(url, 1)
   const conn = connect<{ count(): number }>(chaos.url, { reconnect: SOON, heartbeat: 5000 })
   t.equal(await conn.root.count(), 1)
   const interrupted = once(child, 'message')
@@ -213,17 +213,17 @@ t.test('heartbeat: a server that is stopped for longer than silence may last dro
 
 t.test('both ends are stopped for longer than a session is kept, and it goes on', async t => {
   const server = await serve(new Counter(), { port: 0, resumeWindow: 400, heartbeat: 10 })
-  const door = await Door.before(server.url)
+  const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Counter>(door.url, { reconnect: SOON, heartbeat: 0 })
   t.equal(await conn.root.next(), 1)
   const [session] = server.sessions
-  door.is = 'shut'
+  door.mode = 'shut'
   door.cut()
-  await until(() => conn.state === 'interrupted' && session!.state === 'interrupted')
+  await waitUntil(() => conn.state === 'interrupted' && session!.state === 'interrupted')
   block(1000)
-  const { knocks } = door
-  await until(() => door.knocks > knocks)
-  door.open()
+  const { connectionCount } = door
+  await waitUntil(() => door.connectionCount > connectionCount)
+  door.forwardAll()
   t.equal(await conn.root.next(), 2)
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()

@@ -16,8 +16,8 @@ import {
   type Session,
   serve
 } from '../../lib/index.js'
-import { setClock } from '../support/clock.js'
-import { assertClean, overSocket, rejection, until } from '../support/helpers.js'
+import { useFakeClock } from '../support/clock.js'
+import { assertClean, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 declare const gc: () => void
 // biome-ignore lint/suspicious/noExplicitAny: most of this is not what types allow
@@ -93,7 +93,7 @@ const fault = (name: string, use: Use, client = {}, serving = {}) =>
     )
   })
 const refused = async (t: Test, promise: PromiseLike<unknown>) =>
-  t.match(await rejection(promise), { code: 'not-exposed' })
+  t.match(await rejectionOf(promise), { code: 'not-exposed' })
 const clean = (t: Test) => t.equal(({} as Untyped).polluted, undefined, 'nothing is polluted')
 
 // capnweb
@@ -130,7 +130,7 @@ fault('a callback kept past the call lives, idle or not', async (t, root, sessio
   t.same(await root.tell('one'), [1])
   await home.exposed_callbacks[0]('two')
   home.exposed_callbacks[0]('three')
-  await until(() => seen.length === 3)
+  await waitUntil(() => seen.length === 3)
   t.same(seen, ['one', 'two', 'three'])
   await root.drop()
 })
@@ -140,7 +140,7 @@ fault('what is forgotten is let go, what is held is not', async (t, root, _sessi
   const held = await root.get()
   await root.echo([() => {}, new Thing()]).then(() => {})
   for (let i = 0; i < 10; i++) await root.echo(() => i)
-  await until(() => {
+  await waitUntil(() => {
     gc()
     return served!.stats.imports === 0
   })
@@ -158,7 +158,7 @@ fault('class, name, code, cause and fields of errors are kept', async (t, root) 
     throw new PaymentError('no money', { cause: new RangeError('the cause') })
   }
   await root.keep(thrower)
-  const error = await rejection(root.tell())
+  const error = await rejectionOf(root.tell())
   t.match(error, { name: 'PaymentError', message: 'no money', code: 'E_PAY', amount: 5 })
   t.ok(error.cause instanceof RangeError)
   const { errors } = (await root.echo(new AggregateError([new TypeError('a')], 'all'))) as AggregateError
@@ -175,9 +175,9 @@ fault('bad arguments reject and never throw synchronously', async (t, root, sess
     t.doesNotThrow(() => {
       call = root.echo(1, value)
     })
-    t.ok(await rejection(call!))
+    t.ok(await rejectionOf(call!))
   }
-  t.match(await rejection(root.echo({ user: { tag: Symbol('s') } })), {
+  t.match(await rejectionOf(root.echo({ user: { tag: Symbol('s') } })), {
     name: 'UnsendableError',
     message: /^root\.echo\(\{…\}\): args\[0\]\.user\.tag is Symbol\(s\), which cannot be sent/
   })
@@ -202,12 +202,12 @@ fault(
   async (t, root, session) => {
     const large = 'x'.repeat(20_000)
     const [symbol, tooLarge, ok] = [root.echo(Symbol('s')), root.echo(large), root.add(1, 2)]
-    t.match(await rejection(symbol), { code: 'unsendable' })
-    t.match(await rejection(tooLarge), { code: 'limit' })
-    t.match(await rejection(root.echo(new Uint8Array(200_000))), { code: 'limit' })
+    t.match(await rejectionOf(symbol), { code: 'unsendable' })
+    t.match(await rejectionOf(tooLarge), { code: 'limit' })
+    t.match(await rejectionOf(root.echo(new Uint8Array(200_000))), { code: 'limit' })
     t.equal(await ok, 3)
     await root.keep(() => large)
-    t.match(await rejection(root.tell()), { code: 'limit' }, 'a result')
+    t.match(await rejectionOf(root.tell()), { code: 'limit' }, 'a result')
     await root.drop()
     t.equal(await root.add(1, 2), 3)
     t.equal(session.stats.pending, 0)
@@ -226,7 +226,7 @@ fault('a call is two frames; a chain, or many calls of one tick, at most four', 
   }
   t.equal(await framesOf(() => root.add(1, 2)), 2)
   t.equal(await framesOf(() => root.list[1].n), 2, 'a path is one message')
-  t.ok((await framesOf(() => rejection(root.get().method().x.y()))) <= 4, 'and so is a chain')
+  t.ok((await framesOf(() => rejectionOf(root.get().method().x.y()))) <= 4, 'and so is a chain')
   t.ok((await framesOf(() => Promise.all(Array.from({ length: 100 }, (_, i) => root.add(i, i))))) <= 4)
 })
 
@@ -300,7 +300,7 @@ fault('64 kB do not wait for Nagle', async (t, root) => {
 fault('no call times out unless asked', async (t, root, session, home) => {
   const call = root.never()
   await session.ping()
-  setClock(t, ['setTimeout', 'setInterval'])
+  useFakeClock(t, ['setTimeout', 'setInterval'])
   mock.timers.tick(24 * 60 * 60 * 1000)
   home.resolvers[0]!('late')
   t.equal(await call, 'late')
@@ -362,8 +362,8 @@ t.test('pending calls reject on close, on both ends, and say why', async t => {
     const conn = connect<World>(server.url)
     const root = conn.root as Untyped
     await root.keep(() => new Promise(() => {}))
-    const calls = [root.never(), root.never().then(), root.tell('x'), root.never().a.b()].map(rejection)
-    const theirs = rejection(home.exposed_callbacks[0]())
+    const calls = [root.never(), root.never().then(), root.tell('x'), root.never().a.b()].map(rejectionOf)
+    const theirs = rejectionOf(home.exposed_callbacks[0]())
     await conn.ping()
     home.exposed_callbacks = []
     const [served] = server.sessions as Set<Session>
@@ -380,7 +380,7 @@ t.test('pending calls reject on close, on both ends, and say why', async t => {
         message: /^[^:]+: the session has ended \([a-z-]+\): ./
       })
     }
-    t.match(await rejection(root.add(1, 2)), { code }, 'and so does every later call')
+    t.match(await rejectionOf(root.add(1, 2)), { code }, 'and so does every later call')
     await assertClean(t, conn.session, served!)
     await server.close()
     http.close()
@@ -470,7 +470,7 @@ fault('what was given is freed when nobody holds it', async (t, root) => {
   gc()
   t.ok(weak.deref(), 'while it is held over there, it lives')
   await root.drop()
-  await until(() => {
+  await waitUntil(() => {
     gc()
     return weak.deref() === undefined
   })
@@ -498,7 +498,7 @@ async function rawClient(server: Server) {
     send: (...messages: unknown[]) => socket.send(JSON.stringify([frames.length, messages])),
     async hello(limits = HELLO) {
       this.send(limits)
-      await until(() => frames.length === 1)
+      await waitUntil(() => frames.length === 1)
     }
   }
 }
@@ -664,15 +664,15 @@ t.test('a client that takes next to nothing ends its session, not the server', a
       let reason: { code: string } | undefined
       const off = server.on('session', session => void session.closed.then(told => (reason = told)))
       client.send([0, 1, { jsonBytes: room, frameBytes: room, depth: 1, values: 1 }])
-      await until(() => client.frames.length === 1 || client.socket.readyState > 1)
+      await waitUntil(() => client.frames.length === 1 || client.socket.readyState > 1)
       if (client.frames.length > 0) {
         client.send([1, 1, 0, path, []], [2, 2, 0, `${path}${'x'.repeat(20)}`], [1, 3, -1, 'x', []])
-        await until(() => client.frames.length > 1 || client.socket.readyState > 1)
+        await waitUntil(() => client.frames.length > 1 || client.socket.readyState > 1)
       }
       client.socket.close()
       await client.closed
       off()
-      await until(() => server.sessions.size === 0)
+      await waitUntil(() => server.sessions.size === 0)
       t.ok(
         !reason || ['limit', 'protocol', 'connection-lost'].includes(reason.code),
         `${path}: ${reason?.code}`
@@ -773,16 +773,18 @@ t.test('who holds an object of ours has no way to read what it may not', async t
     const client = await rawClient(server)
     await client.hello()
     client.send([1, 1, 0, 'vault', []], [1, 2, 0, 'pair', []])
-    await until(() => client.frames.length > 1)
+    await waitUntil(() => client.frames.length > 1)
     for (const message of messages) {
       const before = client.frames.length
       client.send(message)
-      await until(() => client.frames.length > before || client.socket.readyState > 1 || message[0] === 19)
+      await waitUntil(
+        () => client.frames.length > before || client.socket.readyState > 1 || message[0] === 19
+      )
     }
     t.notMatch(client.frames.join(), /pin/, what)
     client.socket.close()
     await client.closed
-    await until(() => server.sessions.size === 0)
+    await waitUntil(() => server.sessions.size === 0)
   }
   await server.close()
 })
@@ -825,14 +827,14 @@ t.test('what is of the protocol and means harm is refused, call by call', async 
     message: 'm',
     fields: [...Object.entries(data).flat(), 'then', 1, 'toString', 1]
   }
-  await until(() => client.frames.length > 1)
+  await waitUntil(() => client.frames.length > 1)
   client.send([1, id, 0, 'echo', [data]], [1, id + 1, 0, 'echo', [error], [['e', [0]]]])
   const replies = () =>
     client.frames.flatMap(
       frame => JSON.parse(frame)[1] as [op: number, id: number, said: Untyped, text: string][]
     )
   const reply = (id: number) => replies().find(([op, answered]) => op >= 10 && op < 13 && answered === id)
-  await until(() => reply(id + 1) !== undefined)
+  await waitUntil(() => reply(id + 1) !== undefined)
   for (const [i, [what, [, code]]] of cases.entries())
     t.match(reply(i + 1), [12, i + 1, code, String], `${what}: ${reply(i + 1)?.[3]}`)
   t.same(Object.keys(reply(id)![2]), ['__proto__', 'constructor'], 'data is data')
@@ -841,6 +843,6 @@ t.test('what is of the protocol and means harm is refused, call by call', async 
   t.equal((globalThis as Untyped).ran, undefined)
   client.socket.close()
   await client.closed
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
   await server.close()
 })

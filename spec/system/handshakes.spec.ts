@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, type ServeOptions, serve } from '../../lib/index.js'
-import { assertClean, until } from '../support/helpers.js'
+import { assertClean, waitUntil } from '../support/helpers.js'
 import { headOf, hello, TEXT, upgradeRequest } from '../support/raw-peer.js'
 
 const sums = { add: (a: number, b: number) => a + b }
@@ -72,7 +72,7 @@ for (const [name, { options = {}, path = '/', headers = {} }] of Object.entries(
     const server = await serve(sums, { port: 0, ...options })
     const { port } = new URL(server.url)
     await resetAtEach(Number(port), opening(path, headers))
-    await until(
+    await waitUntil(
       () => server.sessions.size === 0 || [...server.sessions].every(s => s.state === 'interrupted')
     )
     await server.close()
@@ -93,7 +93,7 @@ t.test(
       left.push(socket.resume() as Socket)
     })
     await resetAfter(portOf(web), opening('/nope'))
-    await until(() => left.length === 1 && left[0]!.destroyed)
+    await waitUntil(() => left.length === 1 && left[0]!.destroyed)
     await using conn = connect<Sums>(server.url)
     t.equal(await conn.root.add(1, 2), 3)
     await assertClean(t, conn.session)
@@ -202,7 +202,7 @@ t.test('a stream of bytes is reset', async t => {
     })
   )
   await resetAtEach(portOf(host), bytes)
-  await until(() => ends.length > bytes.length && ends.every(({ destroyed }) => destroyed))
+  await waitUntil(() => ends.length > bytes.length && ends.every(({ destroyed }) => destroyed))
   t.ok(
     ends.every(socket => socket.listenerCount('error') > 0),
     'whatever comes late is heard'

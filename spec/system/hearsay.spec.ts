@@ -15,8 +15,8 @@ import {
   type StandardSchema,
   serve
 } from '../../lib/index.js'
-import { assertClean, breakable, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, breakableAgent, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 const SECRET = 'the-secret'
 const TOLD = /the-secret|127\.0\.0\.1|::1|the client at/
@@ -44,16 +44,16 @@ class Person extends Service {
     return args
   }
   /** Fails as its own call to the server does. */
-  @exposed relay(to: Loose) {
+  @exposed relay(to: Untyped) {
     return to.hidden(SECRET)
   }
-  @exposed relayLate(to: Loose) {
+  @exposed relayLate(to: Untyped) {
     return Netref.with(to.later, { timeout: 1 })(SECRET)
   }
 }
 
 /** Ways in which a call of the server's to a client fails. */
-const WAYS: Record<string, (other: Loose) => unknown> = {
+const WAYS: Record<string, (other: Untyped) => unknown> = {
   refused: other => other.hidden(SECRET),
   'named by it': other => other[SECRET](),
   late: other => Netref.with(other.later, { timeout: 1 })(SECRET),
@@ -73,7 +73,7 @@ const WAYS: Record<string, (other: Loose) => unknown> = {
 }
 
 /** Ways in which what it fails with gets to somebody. */
-const ROUTES: Record<string, (failing: Promise<unknown>, listener: Loose) => unknown> = {
+const ROUTES: Record<string, (failing: Promise<unknown>, listener: Untyped) => unknown> = {
   thrown: failing => failing,
   'as a cause': failing =>
     failing.catch(cause => {
@@ -82,16 +82,16 @@ const ROUTES: Record<string, (failing: Promise<unknown>, listener: Loose) => unk
   'among others': failing => Promise.any([failing]),
   'as a result': failing => failing.catch(error => [error]),
   'in a promise': failing => ({ promise: failing }),
-  'as an argument': async (failing, listener) => listener(await rejection(failing)),
+  'as an argument': async (failing, listener) => listener(await rejectionOf(failing)),
   'as a reason': async (failing, listener) => {
     const controller = new AbortController()
     const heard = listener(controller.signal)
-    controller.abort(await rejection(failing))
+    controller.abort(await rejectionOf(failing))
     return heard
   }
 }
 
-let guest: Loose
+let guest: Untyped
 class Hall extends Service {
   @exposed enter(other: unknown) {
     guest = other
@@ -132,11 +132,11 @@ async function overhear(to: string) {
 }
 
 interface Party {
-  readonly first: Loose
-  readonly second: Loose
+  readonly first: Untyped
+  readonly second: Untyped
   readonly person: Person
   /** The session with the first client, at the server. */
-  readonly theirs: Loose
+  readonly theirs: Untyped
   said(): string
   die(): void
 }
@@ -145,26 +145,26 @@ interface Party {
 async function party(t: Test, serving: object, use: (party: Party) => Promise<void>): Promise<void> {
   await using server = await serve(Hall, { port: 0, exposeStacks: true, ...serving })
   await using way = await overhear(server.url)
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   const person = new Person()
-  await using first: Loose = await connect(server.url, { agent, reconnect: false, exposeStacks: true })
+  await using first: Untyped = await connect(server.url, { agent, reconnect: false, exposeStacks: true })
   await first.root.enter(person)
   const [theirs] = server.sessions
-  await using second: Loose = await connect(way.url)
+  await using second: Untyped = await connect(way.url)
   await use({ first, second, person, theirs, said: way.said, die })
   guest = undefined
   await assertClean(t, first.session, second.session, ...server.sessions)
 }
 
 /** All there is to an outcome, and to what is heard beside it. */
-async function everything(root: Loose, way: string, route: string): Promise<string> {
+async function everything(root: Untyped, way: string, route: string): Promise<string> {
   const heard: unknown[] = []
-  const listener = async (told: Loose) => {
+  const listener = async (told: Untyped) => {
     if (told instanceof AbortSignal && !told.aborted) await once(told, 'abort')
     heard.push(told instanceof AbortSignal ? told.reason : told)
   }
   const outcome = await root.ask(way, route, listener).catch((error: unknown) => error)
-  if (outcome?.promise) heard.push(await rejection(outcome.promise))
+  if (outcome?.promise) heard.push(await rejectionOf(outcome.promise))
   return inspect([outcome, heard], { depth: null, showHidden: true })
 }
 
@@ -181,16 +181,16 @@ t.test('what a call to one client fails with tells another nothing of it', t =>
         )
       }
       t.match(
-        await rejection((await second.root.items(way)).next()),
+        await rejectionOf((await second.root.items(way)).next()),
         { message: /own failed/ },
         `${way}: an item`
       )
     }
     t.notMatch(said(), TOLD, 'nothing is on the wire')
-    const invalid = await rejection(second.root.ask('invalid', 'thrown'))
+    const invalid = await rejectionOf(second.root.ask('invalid', 'thrown'))
     t.ok(invalid instanceof ArgumentsError)
     t.match(invalid, { code: 'invalid-arguments', issues: [] })
-    t.match(await rejection(second.root.ask('late', 'thrown')), { name: 'TimeoutError', code: 23 })
+    t.match(await rejectionOf(second.root.ask('late', 'thrown')), { name: 'TimeoutError', code: 23 })
     t.match(await everything(first.root, 'refused', 'thrown'), SECRET, 'who was called is told all of it')
   })
 )
@@ -198,15 +198,15 @@ t.test('what a call to one client fails with tells another nothing of it', t =>
 t.test('while a client is away, and when it has gone, another hears of the end of a session', async t => {
   const serving = { resumeWindow: 60_000, limits: { bufferedBytes: 1000 } }
   await party(t, serving, async ({ second, person, theirs, said, die }) => {
-    const waiting = rejection(second.root.wait())
-    await until(() => person.asked === 1)
+    const waiting = rejectionOf(second.root.wait())
+    await waitUntil(() => person.asked === 1)
     die()
-    await until(() => theirs.state === 'interrupted')
-    const full = await rejection(second.root.send(2000))
+    await waitUntil(() => theirs.state === 'interrupted')
+    const full = await rejectionOf(second.root.send(2000))
     t.ok(full instanceof LimitError)
     t.match(full, { code: 'limit', message: "a call of the peer's own failed (limit)" })
     void theirs.close()
-    const errors = [await waiting, await rejection(second.root.wait())]
+    const errors = [await waiting, await rejectionOf(second.root.wait())]
     for (const error of errors) {
       t.ok(error instanceof SessionEndedError)
       const message = "another session of the peer's has ended (closed)"
@@ -216,12 +216,12 @@ t.test('while a client is away, and when it has gone, another hears of the end o
     t.notMatch(said(), TOLD)
   })
   await party(t, { resumeWindow: 0 }, async ({ second, person, theirs, said, die }) => {
-    const waiting = rejection(second.root.wait())
-    await until(() => person.asked === 1)
+    const waiting = rejectionOf(second.root.wait())
+    await waitUntil(() => person.asked === 1)
     die()
     const { code, message } = await theirs.closed
     t.match([code, message], ['connection-lost', TOLD], 'the owner is told who it was')
-    t.match(await rejection(guest.later(SECRET)), { message: SECRET }, 'and which call')
+    t.match(await rejectionOf(guest.later(SECRET)), { message: SECRET }, 'and which call')
     t.match(await waiting, { code: 'connection-lost', mayHaveRun: true })
     for (const route of Object.keys(ROUTES))
       t.notMatch(await everything(second.root, 'refused', route), TOLD, route)

@@ -1,8 +1,8 @@
 // What users are told with, and what they are told: nothing of it throws where nobody catches.
 import t from 'tap'
 import { callSignal, exposed, Netref, pair, Service } from '../../lib/index.js'
-import { assertClean, overMemory, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 t.test('an abort for any reason can be listened to as README shows', t => {
   const heard: unknown[] = []
@@ -42,7 +42,7 @@ t.test('an abort for any reason can be listened to as README shows', t => {
         heard.length = 0
         stop.abort(reason)
         await settled
-        await until(() => heard.length > 0)
+        await waitUntil(() => heard.length > 0)
         t.same(heard.splice(0), [name, message], `${use}: ${reason}`)
       }
       await root.late(AbortSignal.abort(reason))
@@ -54,11 +54,11 @@ t.test('an abort for any reason can be listened to as README shows', t => {
 t.test('what an async hook, listener or onError rejects with is caught', async t => {
   const said = t.capture(console, 'error')
   const errors: string[] = []
-  const thenable = (text: string): Loose => ({
+  const thenable = (text: string): Untyped => ({
     then: (_done: unknown, failed: (error: Error) => void) => failed(new Error(text))
   })
   class Hooked extends Service {
-    override onConnect(): Loose {
+    override onConnect(): Untyped {
       return thenable('of a hook')
     }
     @exposed fail() {
@@ -70,7 +70,7 @@ t.test('what an async hook, listener or onError rejects with is caught', async t
       throw new Error('no log')
     },
     () => thenable('no log')
-  ] as Loose[]) {
+  ] as Untyped[]) {
     const conn = pair(Hooked, {
       serving: {
         onError: error => {
@@ -79,15 +79,15 @@ t.test('what an async hook, listener or onError rejects with is caught', async t
         }
       }
     })
-    conn.on('closed', () => conn.root.fail() as Loose)
+    conn.on('closed', () => conn.root.fail() as Untyped)
     await conn.ping()
-    void Netref.oneway(conn.root.fail as Loose)()
-    await until(() => errors.length === 2)
+    void Netref.oneway(conn.root.fail as Untyped)()
+    await waitUntil(() => errors.length === 2)
     t.same(
       errors.splice(0),
       ['of a hook', 'of a call'].sort((a, b) => errors.indexOf(a) - errors.indexOf(b))
     )
-    t.match(await rejection(conn.root.fail()), { message: 'of a call' })
+    t.match(await rejectionOf(conn.root.fail()), { message: 'of a call' })
     await assertClean(t, conn.session, conn.served)
     await conn.close()
   }

@@ -19,11 +19,11 @@ import {
   attackOnServer,
   attackServer
 } from '../support/attacks.js'
-import { prototypes, unchanged, World } from '../support/fixtures/world.js'
-import { BadPeer, type Input, input, SOUND } from '../support/grammar.js'
-import { assertClean, rejection } from '../support/helpers.js'
-import { type Account, Victim } from '../support/victims.js'
-import { collect, type Loose } from '../support/wire.js'
+import { FuzzService, prototypes, unchanged } from '../support/fixtures/world.js'
+import { type FuzzInput, FuzzPeer, input, WELL_FORMED } from '../support/grammar.js'
+import { assertClean, rejectionOf } from '../support/helpers.js'
+import { type ProcessUsage, TargetProcess } from '../support/victims.js'
+import { collectGarbage, type Untyped } from '../support/wire.js'
 
 const COUNT = Number(process.env.NETREF_FUZZ ?? 4_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
@@ -35,7 +35,7 @@ const OPEN: string[] = []
 /** Inputs to a run: each run begins a session, and another one whenever that has ended. */
 const INPUTS = 20
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
-const HELLO: Input = { ...SOUND, messages: [[0, 1, LIMITS]] }
+const HELLO: FuzzInput = { ...WELL_FORMED, messages: [[0, 1, LIMITS]] }
 
 t.setTimeout(60_000 + COUNT * 6)
 // Most of the time they wait for each other's answers: the first three run side by side.
@@ -52,7 +52,7 @@ interface Script {
   readonly rights: number
   /** Which end is fuzzed: the one that speaks first, or the other. */
   readonly initiates: boolean
-  readonly inputs: readonly Input[]
+  readonly inputs: readonly FuzzInput[]
 }
 const script: fc.Arbitrary<Script> = fc.record({
   polite: fc.integer({ min: 0, max: 19 }).map(n => n > 0),
@@ -112,14 +112,14 @@ class Tally {
 t.test('through the link of a session, over memory', { buffered: true }, async t => {
   const tally = new Tally()
   const heard = new Map<unknown, number>()
-  await using bystander = pair(World)
+  await using bystander = pair(FuzzService)
   let runs = 0
   let inputs = 0
 
   const join = ({ polite, rights, initiates }: Script) => {
     const [ours, its] = MemoryTransport.pair()
-    const peer = new BadPeer(heard)
-    ours.start({ opened() {}, received: frame => peer.hear(frame), closed() {} })
+    const peer = new FuzzPeer(heard)
+    ours.start({ onOpen() {}, onFrame: frame => peer.receive(frame), onClose() {} })
     // What is sent arrives within `send`, so that what is thrown past the session is thrown here.
     ours.hold()
     its.hold()
@@ -128,10 +128,10 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
     const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
     const session = new SessionImpl(its, {
       ...settingsOf(options),
-      initiates,
-      makeRoot: () => new World()
+      isInitiator: initiates,
+      createRoot: () => new FuzzService()
     }).start()
-    const root = session.root as Loose
+    const root = session.root as Untyped
     const calls: PromiseLike<unknown>[] = []
     let ended: Reason | undefined
     session.on('closed', reason => {
@@ -155,7 +155,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
             root.open(1).lines()
           )
       },
-      send: (input: Input) => send(peer.frame(input)),
+      send: (input: FuzzInput) => send(peer.frame(input)),
       get ended() {
         return ended !== undefined
       },
@@ -184,7 +184,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
       await session.end()
       // Timers and the collector have their turn.
       await turn()
-      if (++runs % 50 === 0 && (await (bystander.root as Loose).echo(runs)) !== runs)
+      if (++runs % 50 === 0 && (await (bystander.root as Untyped).echo(runs)) !== runs)
         throw new Error('another session is not served')
       if (runs % 10 === 0 && !unchanged(before)) throw new Error('a prototype has changed')
     },
@@ -201,7 +201,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
 
 /** One end of an open socket that speaks badly: an input at a time, each when the one before has been acted on. */
 class BadSocket {
-  readonly #peer: BadPeer
+  readonly #peer: FuzzPeer
   readonly closed: Promise<void>
   #acted: (() => void) | undefined
 
@@ -209,9 +209,9 @@ class BadSocket {
     private readonly socket: WebSocket,
     heard: Map<unknown, number>
   ) {
-    this.#peer = new BadPeer(heard)
+    this.#peer = new FuzzPeer(heard)
     socket.on('error', () => {})
-    socket.on('message', (data, isBinary) => this.#peer.hear(isBinary ? (data as Buffer) : String(data)))
+    socket.on('message', (data, isBinary) => this.#peer.receive(isBinary ? (data as Buffer) : String(data)))
     socket.on('pong', () => this.#acted?.())
     this.closed = new Promise<void>(resolve => socket.on('close', () => resolve())).then(() =>
       this.#acted?.()
@@ -224,11 +224,11 @@ class BadSocket {
 
   /** What lies beneath the frames. */
   get bytes(): Socket {
-    return (this.socket as Loose)._socket
+    return (this.socket as Untyped)._socket
   }
 
   /** Says one thing, and waits until the other end has acted on it. */
-  async say(input: Input): Promise<void> {
+  async say(input: FuzzInput): Promise<void> {
     if (!this.open) return
     this.socket.send(this.#peer.frame(input))
     await this.#settled()
@@ -263,23 +263,23 @@ const noise = fc.oneof(
 
 const MiB = 1 << 20
 /** What a process holds after all that, as many sessions as there were. */
-function assertBounded(t: Test, before: Account, after: Account): void {
-  const figures = `held ${before.held / MiB} and then ${after.held / MiB}, at most ${after.peak / MiB} MiB`
-  t.comment(`${figures}; the longest turn took ${after.turn} ms beyond JSON.parse`)
-  t.ok(after.held < before.held + 20 * MiB, 'memory is given back')
+function assertBounded(t: Test, before: ProcessUsage, after: ProcessUsage): void {
+  const figures = `held ${before.heldBytes / MiB} and then ${after.heldBytes / MiB}, at most ${after.peakBytes / MiB} MiB`
+  t.comment(`${figures}; the longest turn took ${after.longestTurnMs} ms beyond JSON.parse`)
+  t.ok(after.heldBytes < before.heldBytes + 20 * MiB, 'memory is given back')
   t.same(after.faults, [])
 }
 
 t.test('clients that mean harm, to a server in a process of 300 MB', { buffered: true }, async t => {
-  const [victim, url] = await Victim.start('hostile-server.ts')
+  const [victim, url] = await TargetProcess.start('hostile-server.ts')
   t.teardown(() => victim.kill())
   const heard = new Map<unknown, number>()
   const bystander = connect(`${url}/world`)
   const served = async (n: number) => {
-    if ((await (bystander.root as Loose).echo(n)) !== n) throw new Error('nobody else is served')
+    if ((await (bystander.root as Untyped).echo(n)) !== n) throw new Error('nobody else is served')
   }
   await served(1)
-  const before = await victim.account()
+  const before = await victim.usage()
   let inputs = 0
 
   const join = async ({ polite }: Script) => {
@@ -304,7 +304,7 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
   }
   // Four at a time.
   const quarter = (COUNT * SHARES.server) / 4
-  await victim.alive(Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path))))
+  await victim.whileAlive(Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path))))
   await fc.assert(
     fc.asyncProperty(noise, fc.boolean(), async (bytes, rudely) => {
       const bad = await join({ polite: true } as Script)
@@ -314,7 +314,7 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
     }),
     { numRuns: 200, seed: SEED }
   )
-  const made = await victim.alive(
+  const made = await victim.whileAlive(
     besiege(t, COUNT * SHARES.attacksOnServer, attackOnServer(OPEN), 4, async attack => {
       const count = await attackServer(url, attack)
       await served(count)
@@ -326,8 +326,8 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
   await served(5)
   t.equal(bystander.stats.pending, 0)
   // Sessions that wait for their client, and sockets that said nothing, have their time.
-  while ((await victim.account()).sessions > 1) await turn()
-  assertBounded(t, before, await victim.account())
+  while ((await victim.usage()).sessions > 1) await turn()
+  assertBounded(t, before, await victim.usage())
   const { report, exit } = await victim.end()
   t.comment(`ended: ${JSON.stringify(report.reasons)}`)
   t.match(report, { left: 1, faults: [], unchanged: true })
@@ -336,23 +336,23 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
 })
 
 t.test('servers that mean harm, to a client in a process of 300 MB', { buffered: true }, async t => {
-  await using honest = await serve(World, { port: 0 })
-  const [victim] = await Victim.start('hostile-client.ts', honest.url)
+  await using honest = await serve(FuzzService, { port: 0 })
+  const [victim] = await TargetProcess.start('hostile-client.ts', honest.url)
   t.teardown(() => victim.kill())
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
   await once(sockets, 'listening')
   const { port } = sockets.address() as AddressInfo
   const heard = new Map<unknown, number>()
-  const before = await victim.account()
+  const before = await victim.usage()
   let inputs = 0
 
   const visit = async (host: (bad: BadSocket) => Promise<void>) => {
     const came = once(sockets, 'connection')
-    victim.tell({ visit: `ws://127.0.0.1:${port}`, offer: '/world' })
-    const left = victim.hear()
+    victim.send({ visit: `ws://127.0.0.1:${port}`, offer: '/world' })
+    const left = victim.nextMessage()
     const [socket] = await came
     await host(new BadSocket(socket, heard))
-    victim.tell('leave')
+    victim.send('leave')
     await left
   }
   const run = async ({ inputs: [...left], polite, initiates }: Script) => {
@@ -366,7 +366,7 @@ t.test('servers that mean harm, to a client in a process of 300 MB', { buffered:
         await bad.end(initiates)
       })
   }
-  await victim.alive(fuzz(COUNT * SHARES.client, run, 5))
+  await victim.whileAlive(fuzz(COUNT * SHARES.client, run, 5))
   await fc.assert(
     fc.asyncProperty(noise, fc.boolean(), (bytes, rudely) =>
       visit(async bad => {
@@ -384,17 +384,17 @@ t.test('servers that mean harm, to a client in a process of 300 MB', { buffered:
   const bare = createServer()
   bare.listen(0, '127.0.0.1')
   await once(bare, 'listening')
-  const made = await victim.alive(
+  const made = await victim.whileAlive(
     besiege(t, COUNT * SHARES.attacksOnClient, attackOnClient(OPEN), 1, async attack => {
       const count = await attackClient(victim, bare, attack)
-      if ((await victim.account()).sessions !== 1) throw new Error('its other session is not served')
+      if ((await victim.usage()).sessions !== 1) throw new Error('its other session is not served')
       return count
     })
   )
   bare.close()
   t.comment(`${inputs} inputs; heard: ${JSON.stringify([...heard])}; attacks: ${JSON.stringify(made)}`)
   t.ok(ALONE || inputs >= COUNT * SHARES.client - INPUTS)
-  assertBounded(t, before, await victim.account())
+  assertBounded(t, before, await victim.usage())
   const { report, exit } = await victim.end()
   t.comment(`ended: ${JSON.stringify(report.reasons)}`)
   t.match(report, { left: 1, faults: [], unchanged: true })
@@ -417,7 +417,7 @@ t.test('what is no server at all is unreachable', async t => {
   await once(bare, 'listening')
   while (answers.length > 0) {
     const conn = connect(`ws://127.0.0.1:${(bare.address() as AddressInfo).port}`)
-    t.match(await rejection((conn.root as Loose).echo(1)), { code: 'unreachable' })
+    t.match(await rejectionOf((conn.root as Untyped).echo(1)), { code: 'unreachable' })
     await conn.close()
   }
   bare.close()
@@ -427,13 +427,13 @@ t.test('what is no server at all is unreachable', async t => {
 t.test('a session that has ended is let go, and the service that holds its netrefs', async t => {
   const ended = await Promise.all(
     Array.from({ length: 20 }, async () => {
-      const conn = pair(World)
-      await (conn.root as Loose).keep(() => 1, new World())
+      const conn = pair(FuzzService)
+      await (conn.root as Untyped).keep(() => 1, new FuzzService())
       await conn.close()
       return new WeakRef(conn.served)
     })
   )
-  await collect(() => ended.every(session => session.deref() === undefined))
+  await collectGarbage(() => ended.every(session => session.deref() === undefined))
   t.pass('nothing keeps them')
 })
 

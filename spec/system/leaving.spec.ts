@@ -4,9 +4,9 @@ import { createServer } from 'node:net'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, serve } from '../../lib/index.js'
-import { Door } from '../support/door.js'
-import { assertClean, iterator, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { GatedProxy } from '../support/door.js'
+import { assertClean, iterator, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 t.setTimeout(120_000)
 const SOON = { delay: 1, maxDelay: 5 }
@@ -47,7 +47,7 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   const broken = new Promise<void>(resolve => (breakLoops = resolve))
   const answers: ((iterator: unknown) => void)[] = []
   let returned: (() => void) | undefined
-  let given: Loose
+  let given: Untyped
   const service = {
     make,
     take: (things: unknown) => {
@@ -64,10 +64,10 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   }
   const onError = (error: unknown) => faults.push((error as Error).message)
   const server = await serve(service, { port: 0, onError })
-  const door = await Door.before(server.url)
+  const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<typeof service>(door.url, { reconnect: SOON, heartbeat: 0, onError })
-  const root = conn.root as Loose
-  const begin = async (things: Loose) => {
+  const root = conn.root as Untyped
+  const begin = async (things: Untyped) => {
     things.loop = (async () => {
       for await (const _ of things.looped) {
         inLoop++
@@ -79,7 +79,7 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
     await things.failing.next()
     return things
   }
-  const leave = async (things: Loose) => {
+  const leave = async (things: Untyped) => {
     await things.loop
     t.same(await things.stepped.return('left'), { done: true, value: 'left' })
     await things.failing.return()
@@ -98,11 +98,11 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   const slow = await root.slow()
   await slow.next()
   const slowly = slow.return('left')
-  await until(() => returned !== undefined && inLoop === 2)
+  await waitUntil(() => returned !== undefined && inLoop === 2)
 
-  door.is = 'shut'
+  door.mode = 'shut'
   door.cut()
-  await until(() => session!.state === 'interrupted' && conn.state === 'interrupted')
+  await waitUntil(() => session!.state === 'interrupted' && conn.state === 'interrupted')
   t.same(await slowly, { done: true, value: 'left' }, 'nor does who waited when it broke')
   breakLoops()
   await leave(ours)
@@ -110,11 +110,11 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   t.same(await unread.return('left'), { done: true, value: 'left' }, 'not for the iterator itself, either')
   t.same(await gone.return('left'), { done: true, value: 'left' })
 
-  door.open()
+  door.forwardAll()
   await conn.ping()
   returned!()
   for (const answer of answers) answer(unreadOne())
-  await until(() => told.length === 12 && faults.length === 2)
+  await waitUntil(() => told.length === 12 && faults.length === 2)
   t.same(await first, { done: true, value: undefined })
   t.same(
     told.sort(),
@@ -134,8 +134,8 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
 t.test('who has left is told of no end of the session', async t => {
   const faults: unknown[] = []
   const server = await serve({ never: () => new Promise(() => {}) }, { port: 0 })
-  const conn = connect<Loose>(server.url, { onError: error => faults.push(error) })
-  const unread = (conn.root as Loose).never()[Symbol.asyncIterator]()
+  const conn = connect<Untyped>(server.url, { onError: error => faults.push(error) })
+  const unread = (conn.root as Untyped).never()[Symbol.asyncIterator]()
   t.equal(conn.state, 'connecting')
   t.same(
     await unread.return('left'),
@@ -158,11 +158,11 @@ t.test('close() does not wait long for a server that takes the connection and sa
     `ws://127.0.0.1:${(server.address() as { port: number }).port}`
   const never = { handshakeTimeout: 0 }
   const conns = [
-    connect<Loose>(url(silent), never),
-    connect<Loose>(url(silent), { ...never, reconnect: { initial: true } }),
-    connect<Loose>(url(mute), { ...never, token: () => new Promise<string>(() => {}) })
+    connect<Untyped>(url(silent), never),
+    connect<Untyped>(url(silent), { ...never, reconnect: { initial: true } }),
+    connect<Untyped>(url(mute), { ...never, token: () => new Promise<string>(() => {}) })
   ]
-  const calls = conns.map(({ root }) => rejection((root as Loose).call()))
+  const calls = conns.map(({ root }) => rejectionOf((root as Untyped).call()))
   conns[0]!.unref()
   const closed = conns.map(conn => conn.close())
   conns[1]!.unref()

@@ -6,9 +6,9 @@ import '../support/collector.js'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { connect, expose, Netref, pair, registerType, Service, type Session, serve } from '../../lib/index.js'
-import { assertClean, overMemory, overSocket, rejection, until } from '../support/helpers.js'
-import { World } from '../support/parties.js'
-import { collect, type Loose, quiet, wiretap } from '../support/wire.js'
+import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { ReferenceSimulation } from '../support/parties.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 const SEED = Number(process.env.NETREF_LIFETIME_SEED ?? Date.now() % 2 ** 31)
 const SEQUENCES = Number(process.env.NETREF_LIFETIME ?? 2_500)
@@ -21,7 +21,7 @@ async function interleave(sequences: number, real: boolean) {
   let [steps, worlds] = [0, 0]
   const seeds = fc.noBias(fc.array(fc.nat(), { minLength: 8, maxLength: 42, size: 'max' }))
   const property = fc.asyncProperty(fc.boolean(), seeds, async (tight, seeds) => {
-    const world = new World(tight, real)
+    const world = new ReferenceSimulation(tight, real)
     await world.begin()
     for (const seed of seeds) await world.step(seed)
     await world.finish()
@@ -95,7 +95,7 @@ class Store extends Service {
   exposed_never(..._values: unknown[]) {
     return new Promise<never>(() => {})
   }
-  exposed_half(flaw: Loose) {
+  exposed_half(flaw: Untyped) {
     return [new Item(), { deep: () => 1 }, HALVES[flaw]!()]
   }
 }
@@ -116,7 +116,7 @@ const HALVES: Record<string, () => unknown> = {
   },
   'too much': () => 'x'.repeat(5 << 20),
   'a cycle that ends badly': () => {
-    const ring: Loose = { item: new Item() }
+    const ring: Untyped = { item: new Item() }
     ring.ring = ring
     ring.bad = Symbol('half')
     return ring
@@ -132,17 +132,17 @@ t.test('what cannot be sent leaves nothing, on either side, and nobody is told',
     trap.onEncode = () => {}
   })
   return overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     let told = 0
     const own = expose({}, { released: () => told++ })
     await conn.ping()
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     for (const [flaw, make] of Object.entries(HALVES)) {
-      const error = await rejection(root.keep(own, () => 1, { deep: [new Item()] }, make()))
+      const error = await rejectionOf(root.keep(own, () => 1, { deep: [new Item()] }, make()))
       t.match(error.message, /half|deeper|characters/, `an argument: ${flaw}`)
       t.equal(out.length, 0)
       t.same([conn.stats.exports, conn.stats.pending, conn.served.stats.imports], [0, 0, 0])
-      const failed = await rejection(root.half(flaw))
+      const failed = await rejectionOf(root.half(flaw))
       t.match(failed.message, /half|deeper|characters/, `a result: ${flaw}`)
       t.same([conn.stats.imports, conn.served.stats.exports], [0, 0])
       out.length = 0
@@ -150,10 +150,10 @@ t.test('what cannot be sent leaves nothing, on either side, and nobody is told',
     t.equal(told, 0)
     await root.keep(own)
     t.equal(conn.stats.exports, 1)
-    await rejection(root.keep(own, Symbol('half')))
+    await rejectionOf(root.keep(own, Symbol('half')))
     t.equal(conn.stats.exports, 1, 'what the other side has already, it keeps')
     await root.drop()
-    await collect(() => conn.stats.exports === 0)
+    await collectGarbage(() => conn.stats.exports === 0)
     t.equal(told, 1)
   })
 })
@@ -163,14 +163,14 @@ t.test('what is refused for a limit leaves nothing, not even its object', t =>
     t,
     Store,
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       await root.keep(() => 1)
       const [gone, functions] = await (async () => {
         const api = { fn() {}, other: () => 1 }
-        t.match(await rejection(root.keep(api)), { code: 'limit' })
+        t.match(await rejectionOf(root.keep(api)), { code: 'limit' })
         return [new WeakRef(api), new WeakRef(api.fn)]
       })()
-      await collect(() => gone.deref() === undefined && functions.deref() === undefined)
+      await collectGarbage(() => gone.deref() === undefined && functions.deref() === undefined)
       await root.drop()
     },
     { limits: { exports: 1 } }
@@ -179,7 +179,7 @@ t.test('what is refused for a limit leaves nothing, not even its object', t =>
 
 t.test('a call that is refused leaves nothing of what it brought', t =>
   overMemory(t, Store, async conn => {
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     const released = await root.item()
     Netref.release(released)
     const bring = () => [() => 1, new Item(), { deep: new Map([[1, () => 2]]) }]
@@ -191,15 +191,15 @@ t.test('a call that is refused leaves nothing of what it brought', t =>
       [() => Netref.set(root, 'kept' as never, bring() as never), 'not-exposed'],
       [() => released.hello(...bring()), 'released']
     ] as const) {
-      t.match(await rejection(call()), { code })
+      t.match(await rejectionOf(call()), { code })
     }
-    await collect(() => conn.stats.exports === 0)
+    await collectGarbage(() => conn.stats.exports === 0)
     t.equal(conn.served.stats.imports, 0)
   })
 )
 
 t.test('a session that ends leaves nothing, whoever ends it and how', async t => {
-  const ends: Record<string, (conn: Loose) => void> = {
+  const ends: Record<string, (conn: Untyped) => void> = {
     'its client': conn => void conn.close(),
     'its server': conn => void conn.served.close(),
     'a frame of the client that is not of the protocol': conn => conn.transports[0].send('what?'),
@@ -209,12 +209,12 @@ t.test('a session that ends leaves nothing, whoever ends it and how', async t =>
     let told = 0
     const lend = () => expose(new Item(), { released: () => told++ })
     const conn = pair(Store, { service: { lend } })
-    const root: Loose = conn.root
+    const root: Untyped = conn.root
     await root.keep(lend(), lend(), () => 1)
     const items = await root.items(3)
     conn.transports[1].hold()
-    const pending = [root.never(lend()), root.items(2), root.echo(lend()), items[0].hello()].map(rejection)
-    await quiet()
+    const pending = [root.never(lend()), root.items(2), root.echo(lend()), items[0].hello()].map(rejectionOf)
+    await runEventLoop()
     end(conn)
     conn.transports[1].letGo()
     await Promise.all([conn.closed, conn.served.closed])
@@ -225,7 +225,7 @@ t.test('a session that ends leaves nothing, whoever ends it and how', async t =>
     }
     t.equal(told, 4)
     for (const item of items) Netref.release(item)
-    t.match(await rejection(items[0].hello()), { name: 'SessionEndedError' }, 'which is why it rejects')
+    t.match(await rejectionOf(items[0].hello()), { name: 'SessionEndedError' }, 'which is why it rejects')
     t.equal(told, 4)
   }
 })
@@ -247,7 +247,7 @@ t.test('a session that a value ends on its way leaves nothing', async t => {
     })
     return conn
   }
-  const uses: ((conn: Loose) => PromiseLike<unknown>)[] = [
+  const uses: ((conn: Untyped) => PromiseLike<unknown>)[] = [
     conn => conn.root.value(),
     conn => {
       trap.onDecode = () => void conn.served.close()
@@ -270,16 +270,16 @@ t.test('a session that a value ends on its way leaves nothing', async t => {
     await conn.ping()
     use(conn).then(undefined, () => {})
     await Promise.all([conn.closed, conn.served.closed])
-    await quiet()
+    await runEventLoop()
     for (const { stats } of [conn, conn.served]) t.match(stats, { exports: 0, imports: 0, pending: 0 })
-    await collect()
+    await collectGarbage()
   }
 })
 
 for (const over of [overMemory, overSocket]) {
   t.test(`both tables are empty again: by \`using\`, by hand, by the collector, ${over.name}`, t =>
     over(t, Store, async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       const { session } = conn
       const counts = async () => {
         await conn.ping()
@@ -302,8 +302,8 @@ for (const over of [overMemory, overSocket]) {
       })()
       t.equal(session.stats.exports, 1000)
       await root.drop()
-      await collect(() => session.stats.imports === 0)
-      await until(() => session.stats.exports === 0, 'by the collector')
+      await collectGarbage(() => session.stats.imports === 0)
+      await waitUntil(() => session.stats.exports === 0, 'by the collector')
     })
   )
 }
@@ -312,7 +312,7 @@ t.test('`released` is told once for each session, and again when the object was 
   let told = 0
   const lent = expose(new Item(), { released: () => told++ })
   const conns = [pair(() => ({ lent: () => lent })), pair(() => ({ lent: () => lent }))]
-  const [a, b] = conns.map(({ root }) => root as Loose)
+  const [a, b] = conns.map(({ root }) => root as Untyped)
   const pings = () => Promise.all(conns.map(conn => conn.ping()))
   const [first, again] = await Promise.all([a.lent(), a.lent()])
   t.equal(first, again)
@@ -332,14 +332,14 @@ t.test('`released` is told once for each session, and again when the object was 
   await pings()
   t.equal(told, 3, 'given anew, it is told anew')
   await a.lent()
-  const [[, server]] = conns.map(({ transports }) => transports) as [Loose]
+  const [[, server]] = conns.map(({ transports }) => transports) as [Untyped]
   server.hold()
-  const late = rejection(a.lent())
-  await quiet()
+  const late = rejectionOf(a.lent())
+  await runEventLoop()
   await conns[0]!.close()
   await Promise.all([late, conns[0]!.served.closed])
   t.equal(told, 4, 'the end of the session, whatever was on its way')
-  await collect()
+  await collectGarbage()
   await conns[1]!.close()
   t.equal(told, 4, 'of that which was not held, the end tells nothing')
 })
@@ -353,14 +353,14 @@ t.test('`released` is told when a netref is on its way while the last one is rel
       return { lent: () => lent, told: () => told }
     },
     async conn => {
-      const root: Loose = conn.root
+      const root: Untyped = conn.root
       const [, server] = conn.transports
       const first = await root.lent()
       server.hold()
       const second = root.lent()
-      await until(() => server.held > 0)
+      await waitUntil(() => server.held > 0)
       Netref.release(first)
-      await quiet()
+      await runEventLoop()
       server.letGo()
       const item = await second
       t.equal(await root.told(), 0, 'there is always one that is held')
@@ -372,7 +372,7 @@ t.test('`released` is told when a netref is on its way while the last one is rel
 
 t.test('a released hook that gives the object anew, and one that ends the session', async t => {
   const conn = pair(Store, { service: {} })
-  const root: Loose = conn.root
+  const root: Untyped = conn.root
   const told: string[] = []
   const phoenix: object = expose(
     {},
@@ -386,14 +386,14 @@ t.test('a released hook that gives the object anew, and one that ends the sessio
   await root.keep(phoenix)
   for (let i = 1; i <= 3; i++) {
     await root.drop()
-    await collect(() => told.length === i)
+    await collectGarbage(() => told.length === i)
     await conn.ping()
   }
   t.equal(conn.stats.exports, 0)
   const last = expose({}, { released: () => void conn.close() })
   await root.keep(last, phoenix)
   await root.drop()
-  await collect()
+  await collectGarbage()
   await conn.closed
   t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, by the end')
 })
@@ -405,20 +405,20 @@ t.test('through three sessions: each hop lets go when the next does', async t =>
   const tables = () => hops.map(({ stats, served }) => [stats.exports, served.stats.imports])
   await (async () => {
     // The object lives with the first of four; each hands on what it was given itself.
-    let thing: Loose = expose({ hello: () => 'hello' }, { released: () => told++ })
+    let thing: Untyped = expose({ hello: () => 'hello' }, { released: () => told++ })
     for (const [i, { root }] of hops.entries()) {
-      await (root as Loose).keep(thing)
-      t.equal(await (root as Loose).echo(thing), thing, 'it comes home as itself')
+      await (root as Untyped).keep(thing)
+      t.equal(await (root as Untyped).echo(thing), thing, 'it comes home as itself')
       thing = stores[i]!.kept[0]
       t.equal(await thing.hello(), 'hello')
     }
   })()
-  for (const { root } of hops.slice(0, 2)) await (root as Loose).drop()
-  await collect()
+  for (const { root } of hops.slice(0, 2)) await (root as Untyped).drop()
+  await collectGarbage()
   t.same([told, tables()], [0, [1, 1, 1].map(n => [n, n])], 'what the last holds, all hold')
-  t.equal(await (stores[2]!.kept[0] as Loose).hello(), 'hello')
+  t.equal(await (stores[2]!.kept[0] as Untyped).hello(), 'hello')
   stores[2]!.kept = []
-  await collect(() => told === 1)
+  await collectGarbage(() => told === 1)
   t.same(
     tables(),
     [0, 0, 0].map(n => [n, n])
@@ -431,12 +431,12 @@ t.test('a hop that is cut lets go of what came through it, and only of that', as
   const stores = [new Store(), new Store()]
   const [ab, bc] = stores.map(store => pair(store))
   await (async () => {
-    await (ab!.root as Loose).keep(expose(new Item(), { released: () => told++ }))
+    await (ab!.root as Untyped).keep(expose(new Item(), { released: () => told++ }))
     const [kept] = stores[0]!.kept
-    await (bc!.root as Loose).keep(kept)
+    await (bc!.root as Untyped).keep(kept)
     await ab!.close()
     t.equal(told, 1, 'its home knows at once')
-    t.match(await rejection((stores[1]!.kept[0] as Loose).hello()), {
+    t.match(await rejectionOf((stores[1]!.kept[0] as Untyped).hello()), {
       name: 'SessionEndedError',
       code: 'closed'
     })
@@ -457,7 +457,7 @@ t.test('`server.sessions` is a Set of the sessions that go on, and `stats` are t
   await using server = await serve(Store, { port: 0 })
   t.ok(server.sessions instanceof Set)
   const conns = [connect<Store>(server.url), connect<Store>(server.url)]
-  const [one, two] = conns.map(({ root }) => root as Loose)
+  const [one, two] = conns.map(({ root }) => root as Untyped)
   const held = [await one.item(), await one.items(4), await two.item()]
   await one.keep(() => 1, new Item())
   one.never().catch(() => {})
@@ -479,5 +479,5 @@ t.test('`server.sessions` is a Set of the sessions that go on, and `stats` are t
   }
   t.equal(held.length, 3)
   await Promise.all(conns.map(conn => conn.close()))
-  await until(() => server.sessions.size === 0)
+  await waitUntil(() => server.sessions.size === 0)
 })

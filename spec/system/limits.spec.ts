@@ -3,10 +3,10 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { weighMessages, weightOfGroups, weightOfJson } from '../../lib/codec/weight.js'
+import { estimateAnnotations, estimateJson, estimateMessages } from '../../lib/codec/weight.js'
 import { callSignal, connect, expose, Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { implOf, overMemory, overSocket, rejection, until } from '../support/helpers.js'
+import { implOf, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from '../support/raw-peer.js'
 
 class Store extends Service {
@@ -52,7 +52,7 @@ t.test('exports: a call that would hand out too many rejects, and hands out none
     Store,
     async conn => {
       const refs = (await conn.root.make(10)) as unknown as Netref<object>[]
-      const error = await rejection(conn.root.make(1))
+      const error = await rejectionOf(conn.root.make(1))
       t.match(error, { name: 'LimitError', code: 'limit' })
       t.match(
         error.message,
@@ -81,7 +81,7 @@ t.test('depth: a path of too many names rejects, also round and round what has o
         // biome-ignore lint/suspicious/noExplicitAny: the path is as long as it is.
         Array.from({ length: count }).reduce((path: any) => path.on, conn.root.round())
       t.equal(typeof (await steps(20)), 'object')
-      const error = await rejection(steps(21) as PromiseLike<unknown>)
+      const error = await rejectionOf(steps(21) as PromiseLike<unknown>)
       t.match(error, { name: 'LimitError', code: 'limit' })
       t.match(error.message, /a path of more than 20 names \(limits\.depth\): await what is half way$/)
     },
@@ -116,7 +116,7 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
         'a stream to write, twelve times': [new WritableStream()]
       }
       for (const [what, args] of Object.entries(tooMany)) {
-        const error = await rejection(keep(...args))
+        const error = await rejectionOf(keep(...args))
         t.match(error, { name: 'LimitError', code: 'limit' }, what)
         t.match(
           error.message,
@@ -134,7 +134,7 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
         'of an iterator, each item may have so many'
       )
       const items = [[1], some(11, i => new Date(i))].values()
-      t.match(await rejection(conn.root.count(items)), { code: 'limit', message: /limits\.values: 10/ })
+      t.match(await rejectionOf(conn.root.count(items)), { code: 'limit', message: /limits\.values: 10/ })
       await conn.root.drop()
     },
     { serving: { limits: { values: 10 } } }
@@ -147,11 +147,11 @@ t.test('values: a result with more rejects, and so does an error', t =>
     Store,
     async conn => {
       t.equal((await conn.root.make(10)).length, 10)
-      const error = await rejection(conn.root.make(11))
+      const error = await rejectionOf(conn.root.make(11))
       t.match(error, { name: 'LimitError', code: 'limit' })
       t.match(error.message, /^root\.make\(11\): 11 values that are not .*limits\.values: 10/)
-      t.match(await rejection(conn.root.fail(10)), { code: 'limit', message: /limits\.values: 10/ })
-      t.match(await rejection(conn.root.fail(2)), { message: 'with fields', f0: 0, f1: 1 })
+      t.match(await rejectionOf(conn.root.fail(10)), { code: 'limit', message: /limits\.values: 10/ })
+      t.match(await rejectionOf(conn.root.fail(2)), { message: 'with fields', f0: 0, f1: 1 })
     },
     { limits: { values: 10 } }
   )
@@ -200,10 +200,10 @@ t.test('an iterator of which far more items come than were asked for fails', asy
   await once(socket, 'open')
   const hello = '[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":9}]'
   socket.send(`[0,[${hello},[1,1,0,"count",[[1,"iterator"]],[["i",[0]]]]]]`)
-  await until(() => said.some(([op]) => op === Op.pull))
+  await waitUntil(() => said.some(([op]) => op === Op.pull))
   socket.send(`[0,[[20,1,0,[${members(2000)}]]]]`)
   socket.send(`[0,[[20,1,0,[${members(3000)}]],[20,1,0,[1]],[21,1,1]]]`)
-  await until(() => said.some(([op]) => op === Op.error))
+  await waitUntil(() => said.some(([op]) => op === Op.error))
   const [, , error, groups] = said.find(([op]) => op === Op.error)!
   t.match(error, { class: 'LimitError', message: /^iterator#1: far more items came than were asked for$/ })
   t.ok(groups)
@@ -219,7 +219,7 @@ t.test('exports: our own arguments count, too', t =>
     Store,
     async conn => {
       t.match(
-        await rejection(
+        await rejectionOf(
           conn.root.keep(
             () => 1,
             () => 2,
@@ -254,7 +254,7 @@ t.test('imports: a call that would bring too many rejects, and they go back', t 
         ),
         2
       )
-      const error = await rejection(
+      const error = await rejectionOf(
         conn.root.keep(
           () => 3,
           () => 4
@@ -277,11 +277,11 @@ t.test('imports: a result that would bring too many rejects here', t =>
     t,
     Store,
     async conn => {
-      t.match(await rejection(conn.root.make(3)), {
+      t.match(await rejectionOf(conn.root.make(3)), {
         code: 'limit',
         message: /^root\.make\(3\): 2 netrefs are held/
       })
-      await until(() => conn.served.stats.exports === 0 || conn.stats.imports === 0)
+      await waitUntil(() => conn.served.stats.exports === 0 || conn.stats.imports === 0)
     },
     { limits: { imports: 2 } }
   )
@@ -289,8 +289,8 @@ t.test('imports: a result that would bring too many rejects here', t =>
 
 t.test('pendingCalls: one too many rejects, those under way go on', async t => {
   const conn = pair(Store, { serving: { limits: { pendingCalls: 3 } } })
-  const waiting = [1, 2, 3].map(() => rejection(conn.root.never()))
-  const error = await rejection(conn.root.never())
+  const waiting = [1, 2, 3].map(() => rejectionOf(conn.root.never()))
+  const error = await rejectionOf(conn.root.never())
   t.match(error, { code: 'limit' })
   t.match(error.message, /^root\.never\(\): 3 calls are under way \(limits\.pendingCalls\)/)
   t.equal(conn.stats.pending, 3)
@@ -324,7 +324,7 @@ t.test('bigintDigits: a bigint of more rejects that call', t =>
     Store,
     async conn => {
       t.equal(await conn.root.double(21n), 42n)
-      const error = await rejection(conn.root.double(10n ** 30n))
+      const error = await rejectionOf(conn.root.double(10n ** 30n))
       t.match(error, {
         code: 'limit',
         message: /a bigint of more than 20 digits \(limits\.bigintDigits\): send it as text/
@@ -366,12 +366,12 @@ t.test('bufferedBytes: a peer that does not read is not acted on; when it does, 
       await conn.ping()
       server.hold()
       const calls = Array.from({ length: 40 }, (_, i) => conn.root.text(200_000 + i))
-      await until(() => conn.served.link.receiver.awaitsReader)
+      await waitUntil(() => conn.served.link.receiver.isBackpressured)
       const before = conn.served.stats
       const more = Array.from({ length: 40 }, (_, i) => conn.root.text(300_000 + i))
-      await until(() => conn.served.stats.framesIn > before.framesIn)
+      await waitUntil(() => conn.served.stats.framesIn > before.framesIn)
       t.equal(conn.served.stats.callsIn, before.callsIn, 'nothing more is acted on')
-      t.ok(server.buffered < 4 << 20, 'and what waits for the peer is bounded')
+      t.ok(server.bufferedAmount < 4 << 20, 'and what waits for the peer is bounded')
       server.letGo()
       const texts = await Promise.all([...calls, ...more])
       t.same(
@@ -388,7 +388,7 @@ t.test('pauseMs: a peer that goes on not reading loses its session, on both ends
   const [, server] = conn.transports
   await conn.ping()
   server.hold()
-  const calls = Array.from({ length: 30 }, () => rejection(conn.root.text(100_000)))
+  const calls = Array.from({ length: 30 }, () => rejectionOf(conn.root.text(100_000)))
   t.match(await conn.served.closed, {
     code: 'peer-not-reading',
     message: /has read or acknowledged nothing of what it was sent for 50 ms/
@@ -410,9 +410,9 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   greedy.pause()
   greedy.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}]]]')
   for (let i = 1; i <= 400; i++) greedy.send(`[0,[[1,${i},0,"text",[1000000]]]]`)
-  await until(() => server.sessions.size === 1)
+  await waitUntil(() => server.sessions.size === 1)
   const [session] = server.sessions
-  await until(() => session!.stats.bytesOut > 1 << 20)
+  await waitUntil(() => session!.stats.bytesOut > 1 << 20)
   const good = connect<Store>(url)
   for (let i = 0; i < 200; i++) t.equal(await good.root.add(i, 1), i + 1)
   t.ok(session!.stats.bytesOut < 20 << 20, `of 400 MB asked for, ${session!.stats.bytesOut} bytes were made`)
@@ -425,7 +425,7 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
     if (data.length > 10) greedy.send(`[${++frames}]`)
     if (read > 400e6) greedy.close()
   })
-  await until(() => session!.stats.bytesOut > bytesOut)
+  await waitUntil(() => session!.stats.bytesOut > bytesOut)
   await once(greedy, 'close')
   t.ok(read > 400e6, 'when it reads, it gets all of it')
   await good.close()
@@ -441,7 +441,7 @@ t.test(
     const take = (...values: unknown[]) => values.map(String)
     await overMemory(t, { take, give: () => /a/ }, async ({ root }) => {
       for (const called of [root.take(/a/), root.take('x', [{ deep: /(a+)+$/ }]), root.give()]) {
-        t.match(await rejection(called), {
+        t.match(await rejectionOf(called), {
           code: 'limit',
           message: /more than 0 characters of RegExps \(limits\.regExpLength\): send the source as a string/
         })
@@ -458,8 +458,8 @@ t.test(
         const flag = 'v'
         const unicodeSets = new RegExp('a', flag)
         const tooLong = [[/0123456789/, /01234567/], [/0123456789012345678/], [unicodeSets]]
-        for (const values of tooLong) t.match(await rejection(root.take(...values)), { code: 'limit' })
-        t.match(await rejection(root.take(unicodeSets)), { message: /a RegExp with the flag `v`/ })
+        for (const values of tooLong) t.match(await rejectionOf(root.take(...values)), { code: 'limit' })
+        t.match(await rejectionOf(root.take(unicodeSets)), { message: /a RegExp with the flag `v`/ })
       },
       { limits, serving: { limits } }
     )
@@ -474,7 +474,7 @@ t.test('what takes long to read rejects that call: a Date, a URL', t =>
       t.equal(await take(cheap), 'taken')
     const long = new Date(0)
     long.toISOString = () => '1970-01-01T00:00:00.000Z'.padEnd(100)
-    t.match(await rejection(take(long)), { code: /limit|unsendable/ })
+    t.match(await rejectionOf(take(long)), { code: /limit|unsendable/ })
   })
 )
 
@@ -486,8 +486,8 @@ t.test('frames that come though nothing should, as a page gets them, have a boun
   await conn.ping()
   its.pause = () => {}
   its.hold()
-  const calls = Array.from({ length: 5 }, () => rejection(conn.root.text(60_000)))
-  await until(() => conn.served.link.receiver.paused)
+  const calls = Array.from({ length: 5 }, () => rejectionOf(conn.root.text(60_000)))
+  await waitUntil(() => conn.served.link.receiver.isPostponed)
   // What is said of its replies is that none came.
   for (let i = 0; i < 40; i++) ours.send(`[1,[[1,${7 + i},0,"keep",["${'x'.repeat(60_000)}"]]]]`)
   t.match(await conn.served.closed, {
@@ -501,28 +501,28 @@ t.test('frames that come though nothing should, as a page gets them, have a boun
 
 t.test('a peer that reads all and acknowledges nothing is answered no more, and then gone', async t => {
   const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 20, pauseMs: 100 } })
-  const peer = await RawPeer.open(server.url, { counts: false, keeps: false })
+  const peer = await RawPeer.open(server.url, { acknowledges: false, recordsMessages: false })
   await peer.ping()
   const [session] = server.sessions
   const ended = new Promise<Reason>(resolve => session!.on('closed', resolve))
-  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
+  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
   t.match(await ended, {
     code: 'peer-not-reading',
     message: /read or acknowledged nothing of what it was sent for 100 ms/
   })
-  t.ok(peer.bytesIn < 1.3 * 2 ** 20, `${peer.bytesIn} bytes were kept for it`)
+  t.ok(peer.bytesReceived < 1.3 * 2 ** 20, `${peer.bytesReceived} bytes were kept for it`)
   t.match((await peer.closed).reason, /^peer-not-reading/)
   await server.close()
 })
 
 t.test('a peer that acknowledges one by one is answered to the end', async t => {
   await using server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18, pauseMs: 300 } })
-  const peer = await RawPeer.open(server.url, { keeps: false })
+  const peer = await RawPeer.open(server.url, { recordsMessages: false })
   const texts = 40
   const last = peer.reply(texts)
-  for (let i = 0; i < texts; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
+  for (let i = 0; i < texts; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
   await last
-  t.ok(peer.bytesIn > texts * 100_000)
+  t.ok(peer.bytesReceived > texts * 100_000)
   await peer.end()
 })
 
@@ -530,9 +530,9 @@ t.test('answers that come late are refused once far too much waits', async t => 
   const answers: ((text: string) => void)[] = []
   const later = { later: () => new Promise<string>(resolve => answers.push(resolve)) }
   await using server = await serve(later, { port: 0, limits: { bufferedBytes: 1 << 18 } })
-  const peer = await RawPeer.open(server.url, { counts: false })
-  for (let i = 0; i < 20; i++) peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
-  await until(() => answers.length === 20)
+  const peer = await RawPeer.open(server.url, { acknowledges: false })
+  for (let i = 0; i < 20; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
+  await waitUntil(() => answers.length === 20)
   for (const answer of answers) answer('x'.repeat(100_000))
   t.match(await peer.reply(20), [
     Op.refused,
@@ -540,7 +540,7 @@ t.test('answers that come late are refused once far too much waits', async t => 
     'limit',
     /^the caller has not read the replies it was sent before \(limits\.bufferedBytes of their home: /
   ])
-  t.ok(peer.bytesIn < 3 * 2 ** 18, `${peer.bytesIn} bytes were kept for it`)
+  t.ok(peer.bytesReceived < 3 * 2 ** 18, `${peer.bytesReceived} bytes were kept for it`)
   t.equal(peer.messages.filter(([op]) => op === Op.refused).length, 14)
   await peer.end()
 })
@@ -559,7 +559,10 @@ t.test('a peer that asks for counts and for pongs, and reads none, makes no queu
     await peer.drained()
   }
   const { bytesIn } = session!.stats
-  t.ok(implOf(session!).link.outgoing < 1 << 16, `${implOf(session!).link.outgoing} bytes of them wait`)
+  t.ok(
+    implOf(session!).link.pendingWriteBytes < 1 << 16,
+    `${implOf(session!).link.pendingWriteBytes} bytes of them wait`
+  )
   t.ok(bytesIn > 0)
   peer.resume()
   await peer.end()
@@ -574,12 +577,12 @@ t.test('calls to a peer that does not read reject, and its session ends', async 
     limits: { bufferedBytes: 1 << 20, pauseMs: 100 },
     onError: error => void failed.push(error)
   })
-  const peer = await RawPeer.open(server.url, { counts: false, keeps: false })
+  const peer = await RawPeer.open(server.url, { acknowledges: false, recordsMessages: false })
   await peer.ask(Op.call, 0, 'subscribe', [[1, 'listen']], [['f', [0]]])
   const [session] = server.sessions
   const ended = new Promise<Reason>(resolve => session!.on('closed', resolve))
   peer.pause()
-  const calls = Array.from({ length: 30 }, () => rejection(callback!('x'.repeat(100_000))))
+  const calls = Array.from({ length: 30 }, () => rejectionOf(callback!('x'.repeat(100_000))))
   const errors = await Promise.all(calls.slice(10))
   t.match(errors[0], {
     name: 'LimitError',
@@ -587,7 +590,7 @@ t.test('calls to a peer that does not read reject, and its session ends', async 
       /^listen#1\("x+…"\): the other side has not read or acted on what it was sent, and no more than 1048576 bytes wait/
   })
   const oneWay = Netref.oneway(callback!)
-  t.match(await rejection(oneWay('x'.repeat(100_000))), { name: 'LimitError' })
+  t.match(await rejectionOf(oneWay('x'.repeat(100_000))), { name: 'LimitError' })
   t.ok(session!.stats.buffered <= 1 << 20, `${session!.stats.buffered} bytes wait for it`)
   t.match(await ended, { code: 'peer-not-reading' })
   await Promise.all(calls)
@@ -603,7 +606,7 @@ t.test('one call may be larger than what may wait, where nothing does', t =>
       const text = 'x'.repeat(500_000)
       for (let i = 0; i < 3; i++) t.equal(await conn.root.keep(text), i + 1)
       const calls = [1, 2].map(() => conn.root.keep(text))
-      t.match(await rejection(calls[1]!), { name: 'LimitError' })
+      t.match(await rejectionOf(calls[1]!), { name: 'LimitError' })
       t.equal(await calls[0], 4)
     },
     { limits: { bufferedBytes: 100_000 } }
@@ -639,47 +642,50 @@ t.test('what calls under way were given has a bound, and is let go of with them'
     const peer = await RawPeer.open(server.url)
     await peer.ping()
     const session = [...server.sessions].at(-1)!
-    peer.send([[Op.call, ++peer.calls, 0, 'later', []]])
-    return { peer, session, answer: peer.calls }
+    peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
+    return { peer, session, answer: peer.lastCallId }
   }
   const fill = async (peer: RawPeer, target: number, name: string) => {
     const ids: number[] = []
     for (let i = 0; i < 30; i++) {
-      peer.send([[Op.call, ++peer.calls, target, name, [values[i % values.length]]]])
-      ids.push(peer.calls)
+      peer.send([[Op.call, ++peer.lastCallId, target, name, [values[i % values.length]]]])
+      ids.push(peer.lastCallId)
     }
-    const refused = await peer.until(([op, , code]) => op === Op.refused && code === 'limit')
+    const refused = await peer.message(([op, , code]) => op === Op.refused && code === 'limit')
     t.match(refused[3], /calls under way were given more than 2097152 bytes \(limits\.bufferedBytes\)/)
     return ids
   }
 
   const running = await open()
   await fill(running.peer, 0, 'take')
-  t.ok(implOf(running.session).weight < 3 * 2 ** 20, `${implOf(running.session).weight} bytes are held`)
+  t.ok(
+    implOf(running.session).incomingCallBytes < 3 * 2 ** 20,
+    `${implOf(running.session).incomingCallBytes} bytes are held`
+  )
   await running.peer.end()
   t.match(await running.session.closed, { code: 'limit' }, 'and not for long, once it is gone')
 
   const { peer, session, answer } = await open()
   const ids = await fill(peer, -answer, 'x')
-  t.ok(implOf(session).weight < 3 * 2 ** 20, `${implOf(session).weight} bytes are held`)
+  t.ok(implOf(session).incomingCallBytes < 3 * 2 ** 20, `${implOf(session).incomingCallBytes} bytes are held`)
   peer.send(ids.map(id => [Op.cancel, id]))
-  await until(() => implOf(session).weight === 0)
-  peer.send([[Op.call, ++peer.calls, -answer, 'x', [values[0]]]])
-  await until(() => implOf(session).weight > 0)
+  await waitUntil(() => implOf(session).incomingCallBytes === 0)
+  peer.send([[Op.call, ++peer.lastCallId, -answer, 'x', [values[0]]]])
+  await waitUntil(() => implOf(session).incomingCallBytes > 0)
   settle({ x: () => 1 })
-  await peer.reply(peer.calls)
-  t.equal(implOf(session).weight, 0)
+  await peer.reply(peer.lastCallId)
+  t.equal(implOf(session).incomingCallBytes, 0)
   await peer.end()
 })
 
 t.test('what messages weigh: their text, lists and records, and what has an identity', async t => {
-  const [first, second] = weighMessages('[7,[[1,1,0,"a,]\\"[",[{},[1]]],[13,0,1]],[[0,5]]]')
+  const [first, second] = estimateMessages('[7,[[1,1,0,"a,]\\"[",[{},[1]]],[13,0,1]],[[0,5]]]')
   // Of brackets and commas, those of a string aside: four lists and records, and five commas.
   t.same(first, { length: 25, weight: 25 + 4 * 64 + 5 * 16 })
   t.same(second, { length: 8, weight: 8 + 2 * 16 + 64 })
-  t.equal(weightOfGroups(undefined), 0)
+  t.equal(estimateAnnotations(undefined), 0)
   t.equal(
-    weightOfGroups([
+    estimateAnnotations([
       ['Date', [0], [1]],
       ['r', [2]]
     ] as never),
@@ -707,30 +713,30 @@ t.test(
     const refs = (kind: string, from: number) => [0, 1].map(i => [from + i, kind])
     const args = [refs('iterator', 1), refs('promise', 3), refs('signal', 5)]
     const groups = args.map((_, k) => ['ipa'[k], [k, 0], [k, 1]])
-    peer.send([[Op.call, ++peer.calls, 0, 'take', args, groups]])
-    const call = peer.calls
+    peer.send([[Op.call, ++peer.lastCallId, 0, 'take', args, groups]])
+    const call = peer.lastCallId
     for (let id = 1; id <= 6; id++)
       peer.send([
         [Op.ended, id, 1, text],
-        [Op.ping, ++peer.calls]
+        [Op.ping, ++peer.lastCallId]
       ])
-    await peer.reply(peer.calls)
+    await peer.reply(peer.lastCallId)
     const [iterators, promises, [first, second]] = given
     const beyond = { name: 'LimitError', message: /limits\.bufferedBytes/ }
     t.same(await iterators[0]!.next(), { done: true, value: text })
-    t.match(await rejection(iterators[1]!.next()), beyond)
+    t.match(await rejectionOf(iterators[1]!.next()), beyond)
     t.equal(await promises[0], text)
-    t.match(await rejection(promises[1]!), beyond)
+    t.match(await rejectionOf(promises[1]!), beyond)
     for (const { reason } of [first!, second!]) t.match(reason, beyond)
     settle()
     await peer.reply(call)
 
-    const waits = Array.from({ length: 5 }, () => ++peer.calls)
+    const waits = Array.from({ length: 5 }, () => ++peer.lastCallId)
     for (const id of waits) peer.send([[Op.call, id, 0, 'wait', []]])
     // That it is given up twice is not heard.
     for (const id of [waits[0], ...waits]) peer.send([[Op.cancel, id, text]])
-    peer.send([[Op.ping, ++peer.calls]])
-    await peer.reply(peer.calls)
+    peer.send([[Op.ping, ++peer.lastCallId]])
+    await peer.reply(peer.lastCallId)
     t.equal(signals[0]!.reason, text)
     t.match(signals[4]!.reason, { name: 'AbortError' })
     await peer.end()
@@ -752,12 +758,12 @@ t.test('a failure whose stack cannot be read is told as any other', async t => {
     }
   }
   await using conn = pair(service)
-  t.match(await rejection(conn.root.fail('x'.repeat(1000))), { message: 'on purpose' })
+  t.match(await rejectionOf(conn.root.fail('x'.repeat(1000))), { message: 'on purpose' })
 })
 
 t.test('an answer is kept for calls on it while others that are not acknowledged weigh little', async t => {
   await using server = await serve({ give: (value: unknown) => value }, { port: 0, limits: SMALL })
-  const peer = await RawPeer.open(server.url, { counts: false })
+  const peer = await RawPeer.open(server.url, { acknowledges: false })
   const records = Array.from({ length: 900 }, () => ({ a: [], text: '' }))
   const last = async (answer: number) => {
     const reply = await peer.ask(Op.get, -answer, ['899', 'text'])
@@ -768,35 +774,35 @@ t.test('an answer is kept for calls on it while others that are not acknowledged
   t.equal(await last(answers[0]!), 'kept')
   t.match(await last(answers[2]!), [Op.refused, Number, 'limit', /^the answer that it builds on is not kept/])
   // What it counts has arrived, and is not built on any more.
-  const count = peer.received
+  const count = peer.framesReceived
   peer.text(`[${count}]`)
   peer.send(
     [
-      [Op.call, ++peer.calls, 0, 'give', [records]],
-      [Op.get, ++peer.calls, -(peer.calls - 1), ['899', 'text']]
+      [Op.call, ++peer.lastCallId, 0, 'give', [records]],
+      [Op.get, ++peer.lastCallId, -(peer.lastCallId - 1), ['899', 'text']]
     ],
     count
   )
-  t.equal((await peer.reply(peer.calls))[0], Op.result)
+  t.equal((await peer.reply(peer.lastCallId))[0], Op.result)
   await peer.end()
 })
 
 t.test('what an answer weighs: no less than its value, by what it was written as', async t => {
-  t.equal(weightOfJson('"x"', 1000), 84)
-  t.equal(weightOfJson(`"${'x'.repeat(98)}"`, 1000), 102 + 64)
-  t.equal(weightOfJson('[{},[],1]', 0), 11 + 4 * 64 + 2 * 16)
+  t.equal(estimateJson('"x"', 1000), 84)
+  t.equal(estimateJson(`"${'x'.repeat(98)}"`, 1000), 102 + 64)
+  t.equal(estimateJson('[{},[],1]', 0), 11 + 4 * 64 + 2 * 16)
 })
 
 t.test('a bad frame ends the session in its turn, where it waits for a peer to read', async t => {
   const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18 } })
-  const peer = await RawPeer.open(server.url, { counts: false })
+  const peer = await RawPeer.open(server.url, { acknowledges: false })
   await peer.ping()
   const [session] = server.sessions
-  for (let i = 0; i < 3; i++) peer.send([[Op.call, ++peer.calls, 0, 'text', [100_000]]])
-  await until(() => implOf(session!).link.receiver.awaitsReader)
+  for (let i = 0; i < 3; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
+  await waitUntil(() => implOf(session!).link.receiver.isBackpressured)
   peer.text('[0,[[]')
-  await until(() => peer.received >= 4)
-  peer.text(`[${peer.received}]`)
+  await waitUntil(() => peer.framesReceived >= 4)
+  peer.text(`[${peer.framesReceived}]`)
   t.match(await session!.closed, { code: 'protocol', message: /a frame that is not JSON/ })
   await peer.closed
   await server.close()
@@ -807,13 +813,13 @@ t.test('an answer that is too large names the limit of its caller, to its caller
     t,
     { big: () => 'x'.repeat(5000), bytes: () => new Uint8Array(5000) },
     async ({ root }) => {
-      t.match(await rejection(root.big()), {
+      t.match(await rejectionOf(root.big()), {
         name: 'LimitError',
         message:
           /^root\.big\(\): the answer has 50\d\d characters of JSON, more than its caller takes \(its limits\.jsonBytes: 4096\): raise it, or let the method return an iterator$/
       })
       t.match(
-        (await rejection(root.bytes())).message,
+        (await rejectionOf(root.bytes())).message,
         /^root\.bytes\(\): the answer has 50\d\d bytes, more than its caller takes \(its limits\.frameBytes: 4096\)/
       )
     },

@@ -5,7 +5,7 @@ import { expose, serve } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { overMemory } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
-import type { Loose } from '../support/wire.js'
+import type { Untyped } from '../support/wire.js'
 
 const NAMES = ['then', 'toJSON', 'toString', 'valueOf']
 
@@ -20,7 +20,7 @@ const written = (value: unknown) => [
 ]
 
 t.test('a function of a peer that a conversion would call does not arrive', async t => {
-  const got: Loose[] = []
+  const got: Untyped[] = []
   const server = await serve(
     {
       keep(...args: unknown[]) {
@@ -40,7 +40,7 @@ t.test('a function of a peer that a conversion would call does not arrive', asyn
       [{ class: 'Error', name: 'Error', message: 'm', fields: [name, reference()] }, ['f', [0, 'fields', 1]]]
     ]
     for (const [value, group] of values) {
-      const groups = (value as Loose).class ? [group, ['e', [0]]] : [group]
+      const groups = (value as Untyped).class ? [group, ['e', [0]]] : [group]
       t.equal((await peer.ask(Op.call, 0, 'keep', [value], groups))[0], Op.result, JSON.stringify(value))
     }
     const [plain, inner, error] = got.splice(0).map(([value]) => value)
@@ -65,12 +65,12 @@ t.test('looking at an argument calls nobody', t =>
   overMemory(
     t,
     {
-      look(fn: Loose, object: Loose, record: Loose) {
+      look(fn: Untyped, object: Untyped, record: Untyped) {
         const list = [fn, object, record, fn.path, { fn, object }]
         return list.flatMap(written).filter(text => typeof text !== 'string')
       }
     },
-    async ({ root }: Loose) => {
+    async ({ root }: Untyped) => {
       let called = 0
       const call = () => ++called
       const object = expose(Object.fromEntries(NAMES.slice(1).map(name => [name, call])))

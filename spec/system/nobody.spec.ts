@@ -10,22 +10,22 @@ import {
   callSignal,
   expose,
   exposed,
+  MemoryIdempotencyStore,
   Netref,
   type Pair,
   type PairOptions,
   type PeerCall,
   pair,
-  Results,
   registerType,
   type Session,
   type StandardSchema,
   serve
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { finalize, kill, watch } from '../support/collector.js'
-import { breakable, iterator, overSocket, until } from '../support/helpers.js'
+import { finalize, markCollected, watch } from '../support/collector.js'
+import { breakableAgent, iterator, overSocket, waitUntil } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
-import { type Loose, quiet } from '../support/wire.js'
+import { runEventLoop, type Untyped } from '../support/wire.js'
 
 const alive: object[] = []
 watch(netref => void alive.push(netref))
@@ -88,7 +88,7 @@ const PLACES: Record<string, (make: () => unknown) => unknown> = {
       : [one, one]
   },
   cycle: make => {
-    const cycle: Loose = { one: make() }
+    const cycle: Untyped = { one: make() }
     cycle.cycle = [cycle]
     return cycle
   },
@@ -133,7 +133,7 @@ const EMPTY = { exports: 0, imports: 0 }
 /** Both tables come to be as they were, without a collector, and each thing that can tell was told of its end, once. */
 async function cameHome(
   t: Test,
-  { session, served }: Pair<Loose>,
+  { session, served }: Pair<Untyped>,
   made: Made,
   what: string,
   before = [EMPTY, EMPTY]
@@ -143,7 +143,7 @@ async function cameHome(
     await turn()
     if (made.ended === made.made && JSON.stringify(tables(session, served)) === JSON.stringify(before)) break
   }
-  await quiet()
+  await runEventLoop()
   t.same([tables(session, served), made.ended], [before, made.made], what)
 }
 
@@ -160,7 +160,7 @@ const THINGS = [...Object.keys(TOLD), ...Object.keys(QUIET)]
 const NO_STREAMS = THINGS.filter(([kind]) => !['readable', 'writable', 'node', 'pair'].includes(kind))
 
 /** Where something arrives for nobody: the value made is to be given back by whoever it comes to. */
-type Act = (root: Loose, make: () => unknown, joined: Pair<Loose>) => unknown
+type Act = (root: Untyped, make: () => unknown, joined: Pair<Untyped>) => unknown
 
 /** Does it with each thing in turn, in one session. */
 function place(
@@ -179,7 +179,7 @@ function place(
       onError() {},
       ...options,
       serving: { onError() {}, ...options.serving }
-    }) as Pair<Loose>
+    }) as Pair<Untyped>
     await joined.ping()
     for (const [kind, where] of things) {
       const made = new Made()
@@ -245,7 +245,7 @@ const servant = () => new Servant()
 
 t.test('arguments', async t => {
   const refused =
-    (call: (root: Loose, value: unknown) => PromiseLike<unknown>): Act =>
+    (call: (root: Untyped, value: unknown) => PromiseLike<unknown>): Act =>
     (root, make) =>
       settled(call(root, make()))
   await place(
@@ -452,11 +452,11 @@ t.test('answers', async t => {
 /** Items that come before those that are for nobody: the first lets the home read ahead. */
 const READ = 2
 /** Reads these, and waits until those behind them are here. */
-async function readSome(it: AsyncIterator<unknown>, { session, served }: Pair<Loose>) {
+async function readSome(it: AsyncIterator<unknown>, { session, served }: Pair<Untyped>) {
   for (let i = 0; i < READ; i++) await it.next()
   await session.ping()
   await served.ping()
-  await quiet()
+  await runEventLoop()
 }
 
 t.test('items', async t => {
@@ -469,7 +469,10 @@ t.test('items', async t => {
     }
   }
   const left =
-    (leave: (it: Loose, joined: Pair<Loose>) => unknown, end?: (make: () => unknown) => () => unknown): Act =>
+    (
+      leave: (it: Untyped, joined: Pair<Untyped>) => unknown,
+      end?: (make: () => unknown) => () => unknown
+    ): Act =>
     async (root, make, joined) => {
       giving(make, end?.(make))
       const it = await root.give()
@@ -477,7 +480,7 @@ t.test('items', async t => {
       await leave(it, joined)
     }
   const loop =
-    (leave: (joined: Pair<Loose>) => unknown): Act =>
+    (leave: (joined: Pair<Untyped>) => unknown): Act =>
     async (root, make, joined) => {
       giving(make)
       let read = 0
@@ -490,7 +493,7 @@ t.test('items', async t => {
       }
       await loop().catch(() => {})
     }
-  await place(t, 'of a loop that was left', loop(quiet))
+  await place(t, 'of a loop that was left', loop(runEventLoop))
   await place(
     t,
     'of a loop that was left at once',
@@ -500,7 +503,7 @@ t.test('items', async t => {
     t,
     'of a loop that failed',
     loop(async () => {
-      await quiet()
+      await runEventLoop()
       throw new Error('it failed')
     })
   )
@@ -530,7 +533,7 @@ t.test('items', async t => {
       const it = await root.give()
       for (let i = 0; i < READ; i++) await it.next()
       server.hold()
-      await quiet()
+      await runEventLoop()
       Netref.release(it)
       server.letGo()
       await session.ping()
@@ -551,7 +554,7 @@ t.test('items', async t => {
       const it = await root.give()
       await it.next()
       await it.next()
-      await quiet()
+      await runEventLoop()
       Netref.release(it)
     },
     { limits: { bufferedBytes: 10_000 }, serving: { limits: { bufferedBytes: 10_000 } } }
@@ -597,7 +600,7 @@ t.test('chunks', async t => {
       )
   }
   const read =
-    (leave: (reader: Loose, stream: Loose) => unknown): Act =>
+    (leave: (reader: Untyped, stream: Untyped) => unknown): Act =>
     async (root, make, joined) => {
       giving(make)
       const stream = await root.give()
@@ -627,14 +630,14 @@ t.test('chunks', async t => {
     const stream = await root.give()
     const cancelled = stream.getReader()
     const read = cancelled.read()
-    await quiet()
+    await runEventLoop()
     const cancelling = root.later().then(() => cancelled.cancel())
-    await quiet()
+    await runEventLoop()
     server.hold()
     settle(0)
-    await quiet()
+    await runEventLoop()
     begin(make())
-    await quiet()
+    await runEventLoop()
     server.letGo()
     await cancelling
     await read
@@ -651,7 +654,7 @@ t.test('what promises and signals come to', async t => {
       const { it } = await root.give()
       server.hold()
       settle(0)
-      await quiet()
+      await runEventLoop()
       Netref.release(it)
       server.letGo()
       await session.ping()
@@ -675,7 +678,7 @@ t.test('what promises and signals come to', async t => {
     const it = await root.give()
     await readSome(it, joined)
     settle(0)
-    await quiet()
+    await runEventLoop()
     await it.return()
   })
   await place(
@@ -687,7 +690,7 @@ t.test('what promises and signals come to', async t => {
         Netref.with(root.later(), { signal: stop.signal }).more(turn().then(() => [make()]))
       )
       await joined.ping()
-      await quiet()
+      await runEventLoop()
       await joined.ping()
       stop.abort()
       await waits
@@ -713,7 +716,7 @@ t.test('what promises and signals come to', async t => {
           .then(() => [make(), long])
       )
       await joined.ping()
-      await quiet()
+      await runEventLoop()
       await joined.ping()
       settle(0)
       await call
@@ -724,19 +727,19 @@ t.test('what promises and signals come to', async t => {
     const stop = new AbortController()
     giving(() => stop.signal)
     const { it } = await root.give()
-    kill(it)
+    markCollected(it)
     stop.abort(make())
     await joined.ping()
     Netref.release(it)
   })
   await t.test('to a promise that is told of it again', async t => {
-    await using joined = pair(servant()) as Pair<Loose>
+    await using joined = pair(servant()) as Pair<Untyped>
     const made = new Made()
     const promise = later().then(() => made.thing('function', 'list', false))
     giving(() => promise)
     await joined.root.give()
     const first = alive.at(-1)!
-    kill(first)
+    markCollected(first)
     const { it } = await joined.root.give()
     settle(0)
     Netref.release((await it)[1])
@@ -751,7 +754,7 @@ t.test('what promises and signals come to', async t => {
 })
 
 t.test('functions that would run when somebody looks', async t => {
-  await using joined = pair(servant()) as Pair<Loose>
+  await using joined = pair(servant()) as Pair<Untyped>
   const { root } = joined
   give = () => ({ toJSON: () => 1, deep: [{ toString: () => '', valueOf: () => 1 }] })
   t.same(await root.give(), { deep: [{}] })
@@ -773,7 +776,7 @@ t.test('what is asked of iterators and streams', async t => {
     }
   }
   const drive =
-    (made: () => unknown, act: (it: Loose, value: unknown, joined: Pair<Loose>) => unknown): Act =>
+    (made: () => unknown, act: (it: Untyped, value: unknown, joined: Pair<Untyped>) => unknown): Act =>
     async (root, make, joined) => {
       give = made
       const it = await root.give()
@@ -810,7 +813,7 @@ t.test('what is asked of iterators and streams', async t => {
         server.hold()
         const last = it.next(0)
         const next = it.next(value)
-        await quiet()
+        await runEventLoop()
         server.letGo()
         await Promise.all([last, settled(next)])
       }
@@ -830,7 +833,7 @@ t.test('what is asked of iterators and streams', async t => {
       server.hold()
       const last = it.next(0)
       const thrown = settled(it.throw(value))
-      await quiet()
+      await runEventLoop()
       server.letGo()
       await last
       await thrown
@@ -849,8 +852,8 @@ t.test('what is asked of iterators and streams', async t => {
 })
 
 t.test('what is passed on', async t => {
-  await using far = pair(servant()) as Pair<Loose>
-  const away = pair(servant()) as Pair<Loose>
+  await using far = pair(servant()) as Pair<Untyped>
+  const away = pair(servant()) as Pair<Untyped>
   await Promise.all([far.ping(), away.ping()])
   await away.close()
   class Middle {
@@ -865,7 +868,7 @@ t.test('what is passed on', async t => {
     }
   }
   const oneway =
-    (act: (root: Loose) => PromiseLike<void>): Act =>
+    (act: (root: Untyped) => PromiseLike<void>): Act =>
     async (root, make) => {
       give = make
       await act(root)
@@ -918,7 +921,7 @@ t.test('what is passed on', async t => {
 t.test('what ends with its session', async t => {
   for (const [kind, where] of THINGS) {
     const made = new Made()
-    const joined = pair(servant(), { onError() {} }) as Pair<Loose>
+    const joined = pair(servant(), { onError() {} }) as Pair<Untyped>
     give = () => made.thing(kind, where, false)
     const calls = [joined.root.later().more(made.thing(kind, where, true)), joined.root.give()].map(settled)
     await joined.ping()
@@ -929,7 +932,7 @@ t.test('what ends with its session', async t => {
 })
 
 t.test('what somebody has stays', async t => {
-  const kept: Loose[] = []
+  const kept: Untyped[] = []
   class Keeper {
     @exposed keep(value: unknown) {
       kept.push(value)
@@ -976,7 +979,7 @@ t.test('what somebody has stays', async t => {
   await using joined = pair(new Keeper(), {
     onError() {},
     serving: { before, onError() {}, allowSetAttrs: true }
-  }) as Pair<Loose>
+  }) as Pair<Untyped>
   const { root } = joined
   const ways: Record<string, (fn: () => number) => unknown> = {
     'what a method keeps that throws': fn => root.keep(fn),
@@ -1028,7 +1031,7 @@ t.test('whatever is for nobody, each netref lives as long as somebody has it', a
   })
   const nest = (list: readonly unknown[], deep: number): unknown =>
     [list, new Map([[1, list]]), { a: [new Box(list)] }, [new Set(list), { b: list }]][deep]
-  const unnest = (value: Loose, found: Loose[] = []): Loose[] => {
+  const unnest = (value: Untyped, found: Untyped[] = []): Untyped[] => {
     if (Netref.is(value)) found.push(value)
     else if (value instanceof Map || value instanceof Set)
       for (const item of value.values()) unnest(item, found)
@@ -1038,10 +1041,10 @@ t.test('whatever is for nobody, each netref lives as long as somebody has it', a
   }
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 15 }), async steps => {
-      await using joined = pair(servant(), { onError() {}, serving: { onError() {} } }) as Pair<Loose>
+      await using joined = pair(servant(), { onError() {}, serving: { onError() {} } }) as Pair<Untyped>
       const { root, session, served } = joined
       await joined.ping()
-      const held = new Map<number, Loose>()
+      const held = new Map<number, Untyped>()
       const take = async (value: unknown) => {
         for (const netref of unnest(value)) held.set(await netref.id(), netref)
       }
@@ -1085,7 +1088,7 @@ t.test('whatever is for nobody, each netref lives as long as somebody has it', a
           for await (const item of root.give()) {
             await take(item)
             if (++read < READ) continue
-            if (deep % 2) await quiet()
+            if (deep % 2) await runEventLoop()
             break
           }
         }
@@ -1128,7 +1131,11 @@ t.test('whatever a peer of another make sends', async t => {
       return new WritableStream()
     }
   }
-  await using server = await serve(() => new Reader(), { port: 0, onError() {}, results: new Results() })
+  await using server = await serve(() => new Reader(), {
+    port: 0,
+    onError() {},
+    idempotencyStore: new MemoryIdempotencyStore()
+  })
   const peer = await RawPeer.open(server.url)
   await peer.ping()
   const [session] = server.sessions
@@ -1142,11 +1149,11 @@ t.test('whatever a peer of another make sends', async t => {
     return Array.from({ length: all.length / 2 }, (_, i) => [all[2 * i], all[2 * i + 1]]).sort()
   }
   const fn = (id: number) => [id, 'fn']
-  let last = peer.calls
+  let last = peer.lastCallId
 
   // Several items in one message, of which some are read.
-  peer.send([[Op.call, ++peer.calls, 0, 'read', [[1, 'iterator'], 2], [['i', [0]]]]])
-  await peer.until(([op, id]) => op === Op.pull && id === 1)
+  peer.send([[Op.call, ++peer.lastCallId, 0, 'read', [[1, 'iterator'], 2], [['i', [0]]]]])
+  await peer.message(([op, id]) => op === Op.pull && id === 1)
   peer.send([
     [Op.items, 1, 0, [fn(2), fn(3), fn(4), { f: fn(4) }, fn(5)], [['f', [0], [1], [2], [3, 'f'], [4]]]]
   ])
@@ -1195,8 +1202,8 @@ t.test('whatever a peer of another make sends', async t => {
   t.equal(session!.stats.imports, 2, 'what somebody has is as it was')
 
   // A call with a key takes data only.
-  last = peer.calls
-  peer.send([[Op.keyed, 'a key', Op.call, ++peer.calls, 0, 'take', [fn(9)], [['f', [0]]]]])
+  last = peer.lastCallId
+  peer.send([[Op.idempotent, 'a key', Op.call, ++peer.lastCallId, 0, 'take', [fn(9)], [['f', [0]]]]])
   t.match(await peer.reply(last + 1), [Op.refused])
   // A reference that was released, and one with a flow, have no members.
   const [, , [gone]] = (await peer.call('steps')) as [number, number, [number]]
@@ -1205,8 +1212,8 @@ t.test('whatever a peer of another make sends', async t => {
   t.match(await peer.ask(Op.call, gone, 'x', [fn(11)], [['f', [0]]]), [Op.refused])
   // A stream is written by one iterator.
   const [, , [sink]] = (await peer.call('sink')) as [number, number, [number]]
-  t.match(await peer.ask(Op.drive, sink, 'pipe', fn(12), [['f', []]]), [Op.refused])
-  t.match(await peer.ask(Op.drive, sink, 'other', fn(13), [['f', []]]), [Op.refused])
+  t.match(await peer.ask(Op.streamCall, sink, 'pipe', fn(12), [['f', []]]), [Op.refused])
+  t.match(await peer.ask(Op.streamCall, sink, 'other', fn(13), [['f', []]]), [Op.refused])
   t.same(
     (await released()).map(([id]) => id).filter(id => id! > 8 && id! < 66),
     [9, 10, 11, 12, 13].sort(),
@@ -1238,14 +1245,14 @@ t.test('whatever a peer of another make sends', async t => {
 })
 
 t.test('over a socket that breaks', async t => {
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   const made = new Made()
   const thing = () => ['object', 'readable', 'iterator'].map(kind => made.thing(kind, 'list', false))
   await overSocket(
     t,
     servant,
     async (conn, server) => {
-      const root = conn.root as Loose
+      const root = conn.root as Untyped
       await conn.ping()
       const [served] = server.sessions
       const late = settled(Netref.with(root.later, { timeout: 10 })())
@@ -1265,7 +1272,9 @@ t.test('over a socket that breaks', async t => {
       }
       await Promise.all([late, refused])
       const empty = JSON.stringify([EMPTY, EMPTY])
-      await until(() => made.ended === made.made && JSON.stringify(tables(conn.session, served!)) === empty)
+      await waitUntil(
+        () => made.ended === made.made && JSON.stringify(tables(conn.session, served!)) === empty
+      )
     },
     { client: { agent } }
   )

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { MessageChannel } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { connect, pair, type Server, serve } from '../../lib/index.js'
-import { assertClean, breakable, CHILD_ENV, until } from '../support/helpers.js'
+import { assertClean, breakableAgent, CHILD_ENV, waitUntil } from '../support/helpers.js'
 import { upgradeRequest } from '../support/raw-peer.js'
 
 t.setTimeout(60_000)
@@ -35,7 +35,7 @@ t.test(
     const [unref, idle] = [start(t, server.url, 'unref'), start(t, server.url)]
     t.equal(await unref.ended, 'idle\n0')
     await idle.idle
-    await until(() => server.sessions.size === 1)
+    await waitUntil(() => server.sessions.size === 1)
     const [session] = server.sessions
     for (let i = 0; i < 10; i++) await session!.ping()
     await server.close()
@@ -49,7 +49,7 @@ const alive = (...kinds: string[]) =>
 
 /** What was before has come to its end; something keeps this process alive. */
 async function idle() {
-  await until(() => alive('TCPSocketWrap', 'TCPServerWrap', 'MessagePort') === 0)
+  await waitUntil(() => alive('TCPSocketWrap', 'TCPServerWrap', 'MessagePort') === 0)
   return setInterval(() => {}, 1000)
 }
 
@@ -69,7 +69,7 @@ t.test(
   async t => {
     const before = alive('Timeout')
     const begun = connect(new Quiet())
-    await until(() => begun.state === 'open')
+    await waitUntil(() => begun.state === 'open')
     await begun.close()
     await connect(new Quiet()).close()
     // Its other end says farewell, and reads nothing.
@@ -78,7 +78,7 @@ t.test(
     const text = 'closed: enough'
     unread.push(Buffer.concat([Buffer.from([0, 0, 0, text.length, 2]), Buffer.from(text)]))
     t.match(await left.closed, { message: /enough/ })
-    await until(() => unread.destroyed && alive('Timeout') === before)
+    await waitUntil(() => unread.destroyed && alive('Timeout') === before)
   }
 )
 
@@ -98,15 +98,15 @@ t.test('who waits for a silent server, or looks for one, can be told not to keep
   t.equal(kept(), before + 1)
   socket.destroy()
   silent.close()
-  await until(() => kept() === before)
+  await waitUntil(() => kept() === before)
   await conn.close()
   const searching = connect(`ws://127.0.0.1:${port}`, { reconnect: { delay: 600_000, initial: true } })
-  await until(() => alive('TCPSocketWrap') === sockets && kept() === before + 1)
+  await waitUntil(() => alive('TCPSocketWrap') === sockets && kept() === before + 1)
   searching.unref()
   t.equal(kept(), before)
   await searching.close()
 
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   await using server = await serve({}, { port: 0 })
   const resuming = connect(server.url, { agent, reconnect: { delay: 1 } })
   await resuming.ping()
@@ -131,7 +131,7 @@ t.test('what comes later is told the same: the next socket, the next session, th
   const before = kept()
   let server: Server = await serve({}, { port: 0 })
   const { port } = new URL(server.url)
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   const knocks = net.connect(Number(port), '127.0.0.1')
   knocks.write(upgradeRequest())
   await once(knocks, 'data')
@@ -142,16 +142,16 @@ t.test('what comes later is told the same: the next socket, the next session, th
   server.unref()
   const late = connect(server.url).unref()
   await late.ping()
-  await until(() => kept() === before)
+  await waitUntil(() => kept() === before)
   const told: string[] = []
   for (const what of ['interrupted', 'resumed'] as const) conn.on(what, () => told.push(what))
   die()
-  await until(() => told.length === 2 && kept() === before)
+  await waitUntil(() => told.length === 2 && kept() === before)
   const { session } = conn
   await server.close()
   server = (await serve({}, { port: Number(port) })).unref()
-  await until(() => conn.session !== session && conn.state === 'open')
-  await until(() => kept() === before)
+  await waitUntil(() => conn.session !== session && conn.state === 'open')
+  await waitUntil(() => kept() === before)
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()
   await server.close()
@@ -186,7 +186,7 @@ t.test('over a stream, a port, and in this process', async t => {
   serving.unref()
   port1.unref()
   port2.unref()
-  await until(() => kept() === before)
+  await waitUntil(() => kept() === before)
   await assertClean(t, early.session, ...serving.sessions)
   await early.close()
   await serving.close()

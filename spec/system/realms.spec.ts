@@ -7,15 +7,15 @@ import t from 'tap'
 import { browserVariants } from '../../.build/browser-variants.js'
 import { expose, Netref, registerError, Service } from '../../lib/index.js'
 import { className } from '../../lib/util/describe.js'
-import { CHILD_ENV, overMemory, overSocket, rejection } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { CHILD_ENV, overMemory, overSocket, rejectionOf } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 const context = vm.createContext({})
 /** What a text means in the other realm, and in this one. */
-const there = (text: string): Loose => vm.runInContext(`(${text})`, context)
-const here = (text: string): Loose => vm.runInThisContext(`(${text})`)
+const there = (text: string): Untyped => vm.runInContext(`(${text})`, context)
+const here = (text: string): Untyped => vm.runInThisContext(`(${text})`)
 
-let gift: Loose
+let gift: Untyped
 class Echo extends Service {
   exposed_echo = (value: unknown) => value
   exposed_give = () => gift
@@ -66,18 +66,18 @@ t.test('each value arrives as the same of this realm, whatever realm it was made
     Echo,
     async ({ root }) => {
       for (const text of VALUES) {
-        const wanted = withoutStack(await (root as Loose).echo(here(text)))
+        const wanted = withoutStack(await (root as Untyped).echo(here(text)))
         for (const found of [
-          await (root as Loose).echo(there(text)),
-          await (root as Loose).run(() => there(text)),
-          (await (root as Loose).echo([{ in: there(text) }]))[0].in
+          await (root as Untyped).echo(there(text)),
+          await (root as Untyped).run(() => there(text)),
+          (await (root as Untyped).echo([{ in: there(text) }]))[0].in
         ])
           t.ok(isDeepStrictEqual(withoutStack(found), wanted), text, { found: inspect(found) })
       }
-      t.equal(String(await (root as Loose).echo(there('new Date(NaN)'))), 'Invalid Date')
+      t.equal(String(await (root as Untyped).echo(there('new Date(NaN)'))), 'Invalid Date')
       for (const text of VALUES.filter(text => /Error\(/.test(text))) {
         gift = there(text)
-        const error = await rejection((root as Loose).fail())
+        const error = await rejectionOf((root as Untyped).fail())
         t.equal(error.constructor, here(text).constructor, text)
         t.equal(error.message, gift.message)
       }
@@ -105,21 +105,21 @@ t.test('what is of a class of its own, or only says that it is a built-in, goes 
       '() => 1'
     ]) {
       for (const object of [here(text), there(text)]) {
-        t.equal(await (root as Loose).echo(object), object, `${text} comes home as itself`)
-        t.ok(await (root as Loose).run(() => object).then((found: unknown) => found === object))
+        t.equal(await (root as Untyped).echo(object), object, `${text} comes home as itself`)
+        t.ok(await (root as Untyped).run(() => object).then((found: unknown) => found === object))
       }
     }
     const tagged = there('{ [Symbol.toStringTag]: "Date", a: 1 }')
-    t.same(await (root as Loose).echo(tagged), { a: 1 }, 'a record is a record')
+    t.same(await (root as Untyped).echo(tagged), { a: 1 }, 'a record is a record')
   })
 )
 
 t.test('what has a flow has it: promises, iterators, and the signals and streams of a page of its own', t =>
   overMemory(t, Echo, async ({ root }) => {
-    const { echo, run } = root as Loose
+    const { echo, run } = root as Untyped
     t.equal(await (await echo([there('Promise.resolve(3)')]))[0], 3)
     const rejecting = await echo([there('Promise.reject(new TypeError("no"))')])
-    t.match(await rejection(rejecting[0]), { name: 'TypeError', message: 'no' })
+    t.match(await rejectionOf(rejecting[0]), { name: 'TypeError', message: 'no' })
     t.equal(await run(there('async () => 5')), 5)
     for (const text of ['[1, 2][Symbol.iterator]()', '(function* () { yield 1; yield 2 })()']) {
       const items: unknown[] = []
@@ -141,19 +141,19 @@ t.test('what has a flow has it: promises, iterators, and the signals and streams
     const signal = new AbortSignal()
     const option = { signal: signal as never }
     let over!: (value: unknown) => void
-    const waiting = Netref.with(root as Loose, option).run(() => new Promise(resolve => (over = resolve)))
+    const waiting = Netref.with(root as Untyped, option).run(() => new Promise(resolve => (over = resolve)))
     const lasting = run((arrived: unknown) => arrived)
     await lasting
     const aborted = new Promise(resolve => {
       gift = signal
-      void (root as Loose).give().then((arrived: globalThis.AbortSignal) => {
+      void (root as Untyped).give().then((arrived: globalThis.AbortSignal) => {
         t.ok(arrived instanceof globalThis.AbortSignal)
         arrived.addEventListener('abort', () => resolve(arrived.reason))
         signal.abort('enough')
       })
     })
     t.equal(await aborted, 'enough')
-    t.equal(await rejection(waiting), 'enough')
+    t.equal(await rejectionOf(waiting), 'enough')
     over(0)
     gift = undefined
     t.throws(() => Netref.with(root, { signal: {} as never }), /`signal` is an AbortSignal, not \{…\}/)
@@ -178,7 +178,7 @@ t.test('what is of one program alone never travels, from no realm', t =>
       [new HTMLDocument(), 'a Document'],
       [Object.create(Object.getPrototypeOf(process)), 'a process']
     ] as const) {
-      const error = await rejection((root as Loose).echo(object))
+      const error = await rejectionOf((root as Untyped).echo(object))
       t.match(error, { name: 'UnsendableError', code: 'unsendable' })
       t.ok(error.message.includes(`args[0] is ${what}, which cannot be sent: `), error.message)
     }
@@ -198,18 +198,18 @@ t.test('what a peer may touch of them is what it may of those of this realm', as
     t,
     service,
     async ({ root }) => {
-      const loose = root as Loose
+      const loose = root as Untyped
       for (const name of Object.keys(classes))
         for (const member of ['keys', 'getOwnPropertyNames', 'assign', 'constructor', 'call', 'prototype'])
-          t.match(await rejection(loose[name][member]({})), { code: 'not-exposed' }, `${name}.${member}`)
+          t.match(await rejectionOf(loose[name][member]({})), { code: 'not-exposed' }, `${name}.${member}`)
       for (const member of ['hasOwnProperty', '__defineGetter__', 'constructor', '__proto__'])
-        t.match(await rejection(loose.map[member]('a')), { code: 'not-exposed' }, member)
+        t.match(await rejectionOf(loose.map[member]('a')), { code: 'not-exposed' }, member)
       t.same(await Netref.obtain(loose.map), new Map([['a', 1]]))
       t.same(await Netref.obtain(loose.set), new Set([1]))
       const entries: unknown[] = []
       for await (const entry of loose.map) entries.push(entry)
       t.same(entries, [['a', 1]])
-      t.match(await rejection(loose.date.getTime()), {
+      t.match(await rejectionOf(loose.date.getTime()), {
         message: /is read off Date \{…\}, which is sent as a copy/
       })
       t.ok((await loose.error) instanceof Error)
@@ -232,7 +232,7 @@ t.test('errors of other realms: classes can be registered, and hooks fail with t
     Hooked,
     async ({ root }) => {
       gift = new Far()
-      const error = await rejection((root as Loose).fail())
+      const error = await rejectionOf((root as Untyped).fail())
       t.ok(error instanceof Far && error !== gift)
       t.match(error, { code: 'E_FAR', message: 'far' })
       t.match(error.stack, /realms\.spec/, 'with a stack of this side')
@@ -247,7 +247,7 @@ t.test('bytes of another realm are taken where bytes are taken', t =>
   overMemory(t, Echo, async ({ root }) => {
     const bytes = there('new Uint8Array([1, 2, 3])')
     t.equal(Netref.transfer(bytes), bytes)
-    t.same(await (root as Loose).echo(bytes), new Uint8Array([1, 2, 3]))
+    t.same(await (root as Untyped).echo(bytes), new Uint8Array([1, 2, 3]))
     t.equal(bytes.length, 0, 'given up, it is gone')
     t.throws(() => Netref.transfer(there('new Uint8Array(new SharedArrayBuffer(1))')), /takes an ArrayBuffer/)
     const stream = new ReadableStream({
@@ -257,7 +257,7 @@ t.test('bytes of another realm are taken where bytes are taken', t =>
       }
     })
     const chunks: unknown[] = []
-    for await (const chunk of await (root as Loose).echo(stream)) chunks.push(chunk)
+    for await (const chunk of await (root as Untyped).echo(stream)) chunks.push(chunk)
     t.same(chunks, [new Uint8Array([4, 5])])
   })
 )
@@ -345,7 +345,7 @@ t.test('a realm that is locked down, where accessors stand in the place of what 
       t.ok(isDeepStrictEqual(withoutStack(back), withoutStack(here(text))), text)
     }
     gift = made('new RangeError("thrown")')
-    t.match(await rejection(root.fail()), { name: 'RangeError', message: 'thrown' })
+    t.match(await rejectionOf(root.fail()), { name: 'RangeError', message: 'thrown' })
     t.equal(className(made('new TypeError("a")')), 'TypeError')
   })
 })

@@ -13,7 +13,7 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { assertClean, breakable, rejection, until } from '../support/helpers.js'
+import { assertClean, breakableAgent, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Counter extends Service {
   static began = 0
@@ -39,11 +39,11 @@ async function cutOff(
   let visits = 0
   const ask: Authenticate = request => authenticate(request, ++visits)
   await using server = await serve(Counter, { port: 0, authenticate: ask, onError() {}, ...serving })
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   await using conn = connect<Counter>(server.url, { agent, token: 'ann', reconnect: SOON, ...client })
   t.equal(await conn.root.next(), 1)
   die()
-  await until(() => conn.state !== 'open')
+  await waitUntil(() => conn.state !== 'open')
   await use(conn, server, () => visits)
   const there = [...server.sessions].filter(({ state }) => state === 'open')
   if (conn.state !== 'closed') await assertClean(t, conn.session, ...there)
@@ -133,7 +133,7 @@ t.test('a first connection that is refused for now ends with that, and nothing h
   }
   await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
   const conn = connect<Counter>(server.url, { token: 'ann' })
-  t.match(await rejection(conn.root.next()), {
+  t.match(await rejectionOf(conn.root.next()), {
     code: 'unavailable',
     message: /it was not let in for now/,
     mayHaveRun: false
@@ -159,7 +159,7 @@ t.test(
     conn.on('interrupted', () => told.push('interrupted'))
     conn.on('resumed', () => told.push('resumed'))
     const calls = [conn.root.next(), conn.root.next()]
-    await until(() => visits > 2 && conn.state === 'connecting')
+    await waitUntil(() => visits > 2 && conn.state === 'connecting')
     const late = conn.root.next()
     open = true
     t.same(await Promise.all([...calls, late]), [1, 2, 3])

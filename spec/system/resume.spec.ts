@@ -19,9 +19,9 @@ import {
   Service,
   serve
 } from '../../lib/index.js'
-import { Chaos } from '../support/chaos.js'
-import { assertClean, CHILD_ENV, implOf, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { ChaosProxy } from '../support/chaos.js'
+import { assertClean, CHILD_ENV, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 class Works extends Service {
   count = 0
@@ -57,12 +57,12 @@ const SOON = { delay: 1, maxDelay: 20 }
 /** A session through a proxy that cuts it when it is told to; when `use` is done, both ends must be clean. */
 async function throughProxy(
   t: Test,
-  use: (conn: Connection<Works>, chaos: Chaos, home: Works, server: Server) => Promise<void>,
+  use: (conn: Connection<Works>, chaos: ChaosProxy, home: Works, server: Server) => Promise<void>,
   { client = {}, serving = {} }: { client?: ConnectOptions; serving?: ServeOptions } = {}
 ): Promise<void> {
   const home = new Works()
   await using server = await serve(home, { port: 0, ...serving })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Works>(chaos.url, { reconnect: SOON, ...client })
   await conn.ping()
   await use(conn, chaos, home, server)
@@ -88,12 +88,12 @@ t.test('calls, references and callbacks go on over another socket, and both ends
     const later = conn.root.later()
     await conn.ping()
     chaos.cutAll()
-    await until(() => conn.state === 'interrupted' && session!.state === 'interrupted')
+    await waitUntil(() => conn.state === 'interrupted' && session!.state === 'interrupted')
     const calls = [conn.root.count(), conn.root.count(), thing.size()]
     home.answer('late')
     for (const listener of home.listeners) for (const n of [1, 2, 3]) void listener(n)
     t.same(await Promise.all([...calls, later]), [1, 2, 3, 'late'])
-    await until(() => heard.length === 3)
+    await waitUntil(() => heard.length === 3)
     t.same(heard, [1, 2, 3])
     t.equal(conn.state, 'open')
     t.same(told.sort(), [
@@ -123,7 +123,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
     server.url,
     '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}],[1,1,0,"count",[]]]]'
   )
-  await until(() => first.heard.length > 0)
+  await waitUntil(() => first.heard.length > 0)
   const token = JSON.parse(first.heard[0]!)[1][0][3] as string
   t.match(token, /^\d+\.[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/, 'a random UUID')
   const [session] = server.sessions
@@ -136,15 +136,15 @@ t.test('a token is good for one socket, the next one is another; who has none le
 
   const second = await present(server.url, `["resume","${token}",1]`)
   t.match(await first.closed, /^4000 connection-lost: another socket carries the session on/)
-  await until(() => second.heard.length > 0)
+  await waitUntil(() => second.heard.length > 0)
   const [word, next, received] = JSON.parse(second.heard[0]!)
   t.same([word, received], ['resumed', 1])
   t.not(next, token)
   // The answer could have been lost: nothing has come from this socket that would say that it was not.
   const third = await present(server.url, `["resume","${token}",1]`)
-  await until(() => third.heard.length > 0)
+  await waitUntil(() => third.heard.length > 0)
   third.socket.send('[1,[[8,2]]]')
-  await until(() => third.heard.length > 1)
+  await waitUntil(() => third.heard.length > 1)
   t.match(await (await present(server.url, `["resume","${token}",1]`)).closed, /session-lost/, 'it was not')
   t.equal(JSON.parse(third.heard[0]!)[1], next, 'a try that comes late takes nothing from who was answered')
   t.equal(session!.state, 'open')
@@ -159,12 +159,12 @@ t.test('a count below what was counted before ends the session', async t => {
   const server = await serve(Works, { port: 0 })
   const hello = '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}]]]'
   const client = await present(server.url, hello)
-  await until(() => client.heard.length > 0)
+  await waitUntil(() => client.heard.length > 0)
   const token = JSON.parse(client.heard[0]!)[1][0][3] as string
   const [session] = server.sessions
   client.socket.send('[1]')
   client.socket.send('[1,1]')
-  await until(() => client.heard.length > 1)
+  await waitUntil(() => client.heard.length > 1)
   t.equal(client.heard[1], '[1]', 'who is asked for a count tells it')
   const again = await present(server.url, `["resume","${token}",0]`)
   t.match(await again.closed, /^1002 protocol/)
@@ -178,7 +178,7 @@ t.test('a session ends in the midst of being taken over, where its service says 
     server.url,
     '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}]]]'
   )
-  await until(() => client.heard.length > 0)
+  await waitUntil(() => client.heard.length > 0)
   const token = JSON.parse(client.heard[0]!)[1][0][3] as string
   const [session] = server.sessions
   session!.on('interrupted', () => void session!.close())
@@ -197,18 +197,18 @@ t.test(
       }
     }
     const server = await serve(Told, { port: 0, resumeWindow: 50 })
-    const chaos = await Chaos.before(server.url, 1)
+    const chaos = await ChaosProxy.inFrontOf(server.url, 1)
     const conn = connect<Works>(chaos.url, { reconnect: { delay: 600 } })
     await conn.root.count()
     const pending = conn.root.later()
     await conn.ping()
     chaos.cutAll()
-    await until(() => ended.length === 1)
+    await waitUntil(() => ended.length === 1)
     t.match(ended, [{ code: 'connection-lost', message: /no other socket came within 50 ms/ }])
     t.equal(conn.state, 'interrupted')
     const unsent = conn.root.count()
-    t.match(await rejection(pending), { name: 'SessionEndedError', code: 'session-lost', mayHaveRun: true })
-    t.match(await rejection(unsent), { code: 'session-lost', mayHaveRun: false })
+    t.match(await rejectionOf(pending), { name: 'SessionEndedError', code: 'session-lost', mayHaveRun: true })
+    t.match(await rejectionOf(unsent), { code: 'session-lost', mayHaveRun: false })
     t.match(await conn.closed, { code: 'session-lost' })
     await conn.close()
     await server.close()
@@ -232,7 +232,7 @@ t.test('a server that keeps nothing, a client that looks for nothing, a search t
     t,
     async (conn, chaos) => {
       chaos.cutAll()
-      await until(() => conn.state === 'interrupted')
+      await waitUntil(() => conn.state === 'interrupted')
       abort.abort(new Error('enough'))
       t.match(await conn.closed, {
         code: 'connection-lost',
@@ -254,9 +254,9 @@ t.test('a server that keeps nothing, a client that looks for nothing, a search t
 
 t.test('a server that is gone for good: the client gives up when nobody would know the session', async t => {
   const server = await serve(Works, { port: 0, resumeWindow: 30, heartbeat: 10 })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Works>(chaos.url, { reconnect: SOON })
-  const pending = rejection(conn.root.later())
+  const pending = rejectionOf(conn.root.later())
   await conn.ping()
   await chaos.close()
   const lost = performance.now()
@@ -286,7 +286,7 @@ t.test('who carries a session on is who began it', async t => {
   class User {
     constructor(readonly id: string) {}
   }
-  const sameOrg: Loose = (a: { org: string }, b: { org: string }) => a.org === b.org
+  const sameOrg: Untyped = (a: { org: string }, b: { org: string }) => a.org === b.org
   let visits = 0
   for (const [identify, sameIdentity, code, told] of [
     [acme, undefined, 'session-lost'],
@@ -311,18 +311,18 @@ t.test('who carries a session on is who began it', async t => {
     errors.length = 0
     const server = await serve(Works, {
       port: 0,
-      authenticate: async request => identify((await request.token()) as string) as Loose,
-      sameIdentity: sameIdentity as Loose,
+      authenticate: async request => identify((await request.token()) as string) as Untyped,
+      sameIdentity: sameIdentity as Untyped,
       onError: error => errors.push(error as Error)
     })
-    const chaos = await Chaos.before(server.url, 1)
+    const chaos = await ChaosProxy.inFrontOf(server.url, 1)
     const conn = connect<Works>(chaos.url, { reconnect: SOON, token: () => `visit ${++visits}` })
     t.equal(await conn.root.count(), 1)
     chaos.cutAll()
-    await until(() => conn.state !== 'open')
+    await waitUntil(() => conn.state !== 'open')
     if (code === undefined) t.equal(await conn.root.count(), 2)
     else {
-      t.match(await rejection(conn.root.count()), { code, message: /the session is somebody else’s/ })
+      t.match(await rejectionOf(conn.root.count()), { code, message: /the session is somebody else’s/ })
       t.equal(server.sessions.size, 1, 'it goes on waiting for the one who began it')
     }
     t.equal(errors.length, told ? 1 : 0)
@@ -335,7 +335,7 @@ t.test('who carries a session on is who began it', async t => {
 
 t.test('a client that comes has more rights to a place than one that may come back', async t => {
   const server = await serve(Works, { port: 0, limits: { sessions: 2 } })
-  const chaos = await Chaos.before(server.url, 1)
+  const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const patient = { reconnect: { delay: 1000 } }
   const first = connect<Works>(chaos.url, patient)
   await first.ping()
@@ -343,7 +343,7 @@ t.test('a client that comes has more rights to a place than one that may come ba
   await second.ping()
   const [oldest] = server.sessions
   chaos.cutAll()
-  await until(() => [...server.sessions].every(({ state }) => state === 'interrupted'))
+  await waitUntil(() => [...server.sessions].every(({ state }) => state === 'interrupted'))
   const third = connect<Works>(server.url)
   await third.ping()
   t.match(await oldest!.closed, {
@@ -365,11 +365,11 @@ t.test('closing while interrupted ends it at once; the server drops it with its 
     t,
     async (conn, chaos, _home, server) => {
       chaos.cutAll()
-      await until(() => conn.state === 'interrupted')
-      const call = rejection(conn.root.count())
+      await waitUntil(() => conn.state === 'interrupted')
+      const call = rejectionOf(conn.root.count())
       await conn.close()
       t.match(await call, { code: 'closed', mayHaveRun: false })
-      await until(() => server.sessions.size === 0)
+      await waitUntil(() => server.sessions.size === 0)
     },
     { client: { reconnect: { delay: 5000 } }, serving: { resumeWindow: 20 } }
   )
@@ -386,7 +386,7 @@ t.test('a first connection is tried again only where that is asked for', async t
   t.equal(early.state, 'connecting')
   const call = early.root.count()
   let refused: Error | undefined
-  await until(() => {
+  await waitUntil(() => {
     early.root.size('x'.repeat(3000)).catch(error => (refused ??= error))
     return refused !== undefined
   })
@@ -401,7 +401,7 @@ t.test('a first connection is tried again only where that is asked for', async t
   await server.close()
   const never = connect<Works>(url, { reconnect: { ...SOON, initial: true } })
   t.equal(never.state, 'connecting')
-  const left = rejection(never.root.count())
+  const left = rejectionOf(never.root.count())
   await new Promise(resolve => setTimeout(resolve, 30))
   await never.close()
   t.match(await left, { code: 'closed' })
@@ -412,7 +412,7 @@ t.test('calls wait within limits while interrupted, and reject beyond, by name',
     t,
     async (conn, chaos) => {
       chaos.cutAll()
-      await until(() => conn.state === 'interrupted')
+      await waitUntil(() => conn.state === 'interrupted')
       const calls = Array.from({ length: 20 }, () => conn.root.size('x'.repeat(1000)))
       const outcomes = await Promise.allSettled(calls)
       const kept = outcomes.filter(({ status }) => status === 'fulfilled').length
@@ -436,13 +436,13 @@ t.test('replies that are too much for a client that is away end its session', t 
       const call = conn.root.later()
       await conn.ping()
       chaos.cutAll()
-      await until(() => session!.state === 'interrupted')
+      await waitUntil(() => session!.state === 'interrupted')
       home.answer('x'.repeat(300_000))
       t.match(await session!.closed, {
         code: 'limit',
         message: /more replies and calls wait .*bufferedBytes: 100000/
       })
-      t.match(await rejection(call), { code: 'session-lost' })
+      t.match(await rejectionOf(call), { code: 'session-lost' })
     },
     { client: { reconnect: { delay: 200 } }, serving: { limits: { bufferedBytes: 100_000 } } }
   )
@@ -455,10 +455,10 @@ t.test('a peer that did not read its replies, and then was gone, is answered on 
       const [session] = sessions
       // What the client does not read piles up at the server, which then reads no more of it.
       const calls = Array.from({ length: 60 }, () => conn.root.text(1 << 20))
-      await until(() => implOf(session!).link.receiver.paused)
+      await waitUntil(() => implOf(session!).link.receiver.isPostponed)
       chaos.cutAll()
       for (const text of await Promise.all(calls)) if (text.length !== 1 << 20) t.fail('a wrong answer')
-      await until(() => !implOf(session!).link.receiver.paused)
+      await waitUntil(() => !implOf(session!).link.receiver.isPostponed)
     },
     { serving: { limits: { bufferedBytes: 1 << 20 } } }
   )
@@ -470,25 +470,25 @@ t.test('a peer that does not read, and comes with another socket, is answered th
     server.url,
     '[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":10000}]]]'
   )
-  await until(() => mute.heard.length > 0)
+  await waitUntil(() => mute.heard.length > 0)
   const token = JSON.parse(mute.heard[0]!)[1][0][3] as string
   const [session] = server.sessions
   const ids = Array.from({ length: 40 }, (_, i) => i + 1)
   mute.socket.pause()
   mute.socket.send(`[1,[${ids.map(id => `[1,${id},0,"text",[500000]]`)}]]`)
-  await until(() => implOf(session!).link.receiver.paused)
+  await waitUntil(() => implOf(session!).link.receiver.isPostponed)
   const reading = await present(server.url, `["resume","${token}",1]`)
   let received = 1
   reading.socket.on('message', data => {
     if (/^\[\d+,\[/.test(String(data))) reading.socket.send(`[${++received}]`)
   })
-  await until(() => received === 1 + ids.length)
+  await waitUntil(() => received === 1 + ids.length)
   const frames = reading.heard.filter(frame => /^\[\d+,\[/.test(frame))
   t.same(
     frames.flatMap(frame => JSON.parse(frame)[1]).map(([, id]) => id),
     ids
   )
-  await until(() => !implOf(session!).link.receiver.paused)
+  await waitUntil(() => !implOf(session!).link.receiver.isPostponed)
   mute.socket.terminate()
   await server.close()
 })
@@ -499,9 +499,9 @@ t.test('a socket that is silent is given up, and another one carries on', async 
     async (conn, chaos) => {
       const reasons: Reason[] = []
       conn.on('interrupted', reason => reasons.push(reason))
-      chaos.swallow()
+      chaos.blackHoleAll()
       const call = conn.root.count()
-      await until(() => reasons.length === 1)
+      await waitUntil(() => reasons.length === 1)
       t.equal(await call, 1)
       t.match(reasons, [{ code: 'connection-lost', message: /nothing came from the other side for \d+ ms/ }])
     },
@@ -528,7 +528,7 @@ t.test('a server that goes lets calls finish, takes nobody new, and says where i
   t.match(await idle.closed, { code: 'server-closed' })
   const hasty = await serve(home, { port: 0 })
   const cut = connect<Works>(hasty.url)
-  const never = rejection(cut.root.later())
+  const never = rejectionOf(cut.root.later())
   await cut.ping()
   await hasty.close({ drain: 50 })
   t.match(await never, { code: 'server-closed', mayHaveRun: true })
@@ -559,11 +559,11 @@ t.test(
     const { child, url } = await start(t)
     const conn = connect<Works & { exposed_never(): void }>(url, { reconnect: SOON })
     t.equal(await conn.root.count(), 1)
-    const calls = [1, 2, 3].map(() => rejection(conn.root.never()))
+    const calls = [1, 2, 3].map(() => rejectionOf(conn.root.never()))
     await conn.ping()
     child.kill('SIGKILL')
-    await until(() => conn.state === 'interrupted')
-    const unsent = rejection(conn.root.count())
+    await waitUntil(() => conn.state === 'interrupted')
+    const unsent = rejectionOf(conn.root.count())
     await start(t, Number(new URL(url).port))
     const back = performance.now()
     for (const error of await Promise.all(calls)) t.match(error, { code: 'session-lost', mayHaveRun: true })
@@ -580,7 +580,7 @@ t.test('kill -STOP for less than the window: nothing is noticed but time', async
   t.equal(await conn.root.count(), 1)
   child.kill('SIGSTOP')
   const call = conn.root.count()
-  await until(() => conn.state === 'interrupted')
+  await waitUntil(() => conn.state === 'interrupted')
   child.kill('SIGCONT')
   t.equal(await call, 2)
   t.equal(await conn.root.count(), 3)
@@ -637,14 +637,14 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   const { signal } = new AbortController()
   const asked = Netref.with(root.ask, { signal })(times => `asked ${times} times`)
   const given = { text: 'b' }
-  const append = rejection(root.append('b'))
-  const chained = rejection(root.open().wait())
-  const held = rejection(thing.wait())
-  const withOld = rejection(root.use(thing).then(() => new Promise(() => {})))
+  const append = rejectionOf(root.append('b'))
+  const chained = rejectionOf(root.open().wait())
+  const held = rejectionOf(thing.wait())
+  const withOld = rejectionOf(root.use(thing).then(() => new Promise(() => {})))
   const size = Promise.resolve(root.size)
-  const moved = rejection(root.measure(Netref.transfer(new Uint8Array(3))))
+  const moved = rejectionOf(root.measure(Netref.transfer(new Uint8Array(3))))
   let reads = 0
-  const once = rejection(
+  const once = rejectionOf(
     root.measure({
       bytes: new Uint8Array(3),
       get name() {
@@ -655,7 +655,7 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   )
   await conn.ping()
   given.text = 'changed'
-  const pinged = rejection(conn.ping())
+  const pinged = rejectionOf(conn.ping())
   await first.close()
   t.match(await pinged, { code: 'server-closed' }, 'who asks for a sign of life asks this session')
   const again = conn.root
@@ -663,7 +663,7 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   t.equal(conn.state, 'connecting')
   Store.values.push('size')
   const second = await serve(Store, { port })
-  await until(() => told.includes('renewed'))
+  await waitUntil(() => told.includes('renewed'))
   for (const error of [await chained, await held, await moved, await once])
     t.match(error, { name: 'SessionEndedError', code: 'server-closed', mayHaveRun: true })
   t.match(await append, {
@@ -672,15 +672,15 @@ t.test('renew: another session takes the place of one that is lost, and makes it
     mayHaveRun: true,
     message: 'root.append("b"): "append" may have run before the session was lost, and is not @idempotent'
   })
-  await until(() => Store.values.filter(value => value === 'a').length === 2)
+  await waitUntil(() => Store.values.filter(value => value === 'a').length === 2)
   Store.go()
   t.equal(await put, 'a', 'what is idempotent has run again')
   t.equal(await asked, 'asked 2 times', 'what was given by reference is given anew')
   t.equal(await size, Store.values.length, 'what only reads has been read again')
   t.equal(Store.values.filter(value => value === 'b').length, 1)
   t.equal(await conn.root.watch(value => value.toUpperCase()), 'WATCHED')
-  t.match(await rejection(thing.name()), { code: 'server-closed' }, 'old netrefs stay dead')
-  t.match(await rejection(root.put('c')), { code: 'server-closed' })
+  t.match(await rejectionOf(thing.name()), { code: 'server-closed' }, 'old netrefs stay dead')
+  t.match(await rejectionOf(root.put('c')), { code: 'server-closed' })
   t.same(told, ['renewed'])
   void withOld
   await assertClean(t, conn.session, ...second.sessions)

@@ -2,9 +2,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { callSession, connect, Netref, pair, Results, Service, type Session, serve } from '../../lib/index.js'
-import { assertClean, both, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import {
+  callSession,
+  connect,
+  MemoryIdempotencyStore,
+  Netref,
+  pair,
+  Service,
+  type Session,
+  serve
+} from '../../lib/index.js'
+import { assertClean, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 t.setTimeout(120_000)
 
@@ -17,7 +26,7 @@ t.test('calls of the root wait until onConnect has settled; what it asks of the 
     #user = 'nobody'
     override async onConnect(session: Session) {
       current.enterWith('onConnect')
-      const peer = session.root as Loose
+      const peer = session.root as Untyped
       told.push(await peer.each((n: number) => n + 1), await peer.name())
       for await (const item of peer.items()) told.push(item)
       await new Promise<void>(resolve => (go = resolve))
@@ -52,11 +61,11 @@ t.test('calls of the root wait until onConnect has settled; what it asks of the 
       yield* ['an item', 'another']
     }
   }
-  return both(
+  return overMemoryAndSocket(
     t,
     () => Home as unknown as object,
-    async ({ root, ours, theirs }, t) => {
-      await until(() => told.includes('another'))
+    async ({ root, clientSession, serverSession }, t) => {
+      await waitUntil(() => told.includes('another'))
       const stop = new AbortController()
       const calls = [
         root.who().name(),
@@ -68,9 +77,9 @@ t.test('calls of the root wait until onConnect has settled; what it asks of the 
       await Netref.oneway(root.say)('one way')
       calls.push(root.say('last'))
       stop.abort(new RangeError('given up'))
-      t.match(await rejection(givenUp), { message: 'given up' })
-      await ours.ping()
-      t.equal(theirs.stats.pending, 0)
+      t.match(await rejectionOf(givenUp), { message: 'given up' })
+      await clientSession.ping()
+      t.equal(serverSession.stats.pending, 0)
       t.same(
         told.splice(0),
         [[2, 3], 'ann', 'an item', 'another'],
@@ -95,9 +104,13 @@ t.test('calls with a key wait, too, and run once', async t => {
       return ++runs
     }
   }
-  const server = await serve(Home, { port: 0, authenticate: () => 'ann', results: new Results() })
+  const server = await serve(Home, {
+    port: 0,
+    authenticate: () => 'ann',
+    idempotencyStore: new MemoryIdempotencyStore()
+  })
   const conn = connect<Home>(server.url)
-  const pay = Netref.with(conn.root, { key: 'a' }).pay
+  const pay = Netref.with(conn.root, { idempotencyKey: 'a' }).pay
   const calls = [pay(), pay()]
   for (let i = 0; i < 5; i++) await conn.ping()
   t.equal(runs, 0)
@@ -124,7 +137,7 @@ t.test(
     const server = await serve(Never, { port: 0, onError, limits: { helloMs: 20 } })
     const conn = connect<Never>(server.url)
     const message = 'onConnect did not settle within 20 ms (limits.helloMs)'
-    t.match(await rejection(conn.root.say()), { reason: { code: 'service-failed', message } })
+    t.match(await rejectionOf(conn.root.say()), { reason: { code: 'service-failed', message } })
     t.same(faults.splice(0), [message])
     await assertClean(t, conn.session)
     await server.close()
@@ -160,7 +173,7 @@ t.test(
       }
     }
     const conn = pair(Home, { serving: { limits: { pendingCalls: 2 } } })
-    const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejection(call))
+    const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejectionOf(call))
     t.match(await calls[2], { code: 'limit', message: /2 calls are under way \(limits.pendingCalls\)/ })
     await conn.close()
     for (const call of calls.slice(0, 2)) t.match(await call, { code: 'closed' })
@@ -170,7 +183,7 @@ t.test(
     await assertClean(t, conn.session, conn.served)
     runs = -1
     const ended = pair(Home)
-    t.match(await rejection(ended.root.run()), { code: 'closed' })
+    t.match(await rejectionOf(ended.root.run()), { code: 'closed' })
     t.equal(runs, -1)
   }
 )
@@ -224,9 +237,9 @@ t.test('a method that awaits server.close({ drain }) is told that it waits for i
     const server = await serve(service, { port: 0 })
     close = options => server.close(options)
     const conn = connect<typeof service>(server.url)
-    const call = (conn.root as Loose)[method]()
-    if (method.startsWith('wait') || method === 'returns') t.match(await rejection(call), SELF, method)
-    else if (method === 'atOnce') t.match(await rejection(call), { code: 'server-closed' })
+    const call = (conn.root as Untyped)[method]()
+    if (method.startsWith('wait') || method === 'returns') t.match(await rejectionOf(call), SELF, method)
+    else if (method === 'atOnce') t.match(await rejectionOf(call), { code: 'server-closed' })
     else t.equal(await call, 'bye', method)
     if (method !== 'ofAnother')
       t.match(await conn.closed, { code: 'server-closed' }, 'it closes all the same')
@@ -234,6 +247,6 @@ t.test('a method that awaits server.close({ drain }) is told that it waits for i
     await conn.close()
     await assertClean(t, conn.session)
   }
-  await until(() => closed.length === 3)
+  await waitUntil(() => closed.length === 3)
   t.same(closed, ['hangs on', 'besides', 'at once'])
 })

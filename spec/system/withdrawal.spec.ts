@@ -5,11 +5,19 @@ import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type Connection, connect, expose, Netref, pair, Results, serve } from '../../lib/index.js'
+import {
+  type Connection,
+  connect,
+  expose,
+  MemoryIdempotencyStore,
+  Netref,
+  pair,
+  serve
+} from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { clock } from '../../lib/util/clock.js'
-import { assertClean, breakable, rejection, until } from '../support/helpers.js'
-import { type Loose, wiretap } from '../support/wire.js'
+import { assertClean, breakableAgent, rejectionOf, waitUntil } from '../support/helpers.js'
+import { recordMessages, type Untyped } from '../support/wire.js'
 
 /** How many random courses of events are tried. */
 const RUNS = Number(process.env.NETREF_GIVEN_UP ?? 25)
@@ -73,7 +81,7 @@ const allKinds = () => [
   Promise.resolve(1)
 ]
 
-const OPERATIONS: Record<string, (root: Loose) => PromiseLike<unknown>> = {
+const OPERATIONS: Record<string, (root: Untyped) => PromiseLike<unknown>> = {
   call: root => root.call(),
   'call with all kinds of arguments': root =>
     root.call(...allKinds(), new ReadableStream(), [][Symbol.iterator]()),
@@ -87,7 +95,7 @@ const OPERATIONS: Record<string, (root: Loose) => PromiseLike<unknown>> = {
   describe: root => Netref.describe(root),
   iterate: root => root.numbers()[Symbol.asyncIterator]().next(),
   'one-way call': root => Netref.oneway(root.call)(() => {}),
-  'call with a key': root => Netref.with(root.call, { key: 'once' })(),
+  'call with a key': root => Netref.with(root.call, { idempotencyKey: 'once' })(),
   'call of a callback': root => root.hear(() => {}),
   'call on a result': root => root.child().call(),
   'calls on a result': root => {
@@ -99,7 +107,7 @@ const OPERATIONS: Record<string, (root: Loose) => PromiseLike<unknown>> = {
 }
 
 /** Something to give up, in a session that has begun. */
-const FLOWS: Record<string, (root: Loose, signal: AbortSignal) => Promise<() => PromiseLike<unknown>>> = {
+const FLOWS: Record<string, (root: Untyped, signal: AbortSignal) => Promise<() => PromiseLike<unknown>>> = {
   'a loop': async (root, signal) => {
     const it = (await Netref.with(root.numbers, { signal })())[Symbol.asyncIterator]()
     return () => it.next()
@@ -124,7 +132,7 @@ const FLOWS: Record<string, (root: Loose, signal: AbortSignal) => Promise<() => 
 
 const WRITES = new Set(['a stream to write', 'a chunk after the first'])
 
-async function writing(root: Loose, signal: AbortSignal, ...first: unknown[]) {
+async function writing(root: Untyped, signal: AbortSignal, ...first: unknown[]) {
   const writer = (await root.sink()).getWriter()
   for (const chunk of first) await writer.write(chunk)
   writer.closed.catch(() => {})
@@ -137,7 +145,7 @@ async function writing(root: Loose, signal: AbortSignal, ...first: unknown[]) {
 
 /** A client whose socket a spec holds in its hands. */
 interface Line {
-  readonly conn: Connection<Loose>
+  readonly conn: Connection<Untyped>
   readonly ran: string[]
   /** Lets the client in. */
   admit(): void
@@ -158,7 +166,12 @@ async function onLine(
     line.admit = resolve
   })
   const authenticate = async () => admitted.then(() => 'somebody')
-  await using server = await serve(service ?? root, { port: 0, results: new Results(), authenticate, limits })
+  await using server = await serve(service ?? root, {
+    port: 0,
+    idempotencyStore: new MemoryIdempotencyStore(),
+    authenticate,
+    limits
+  })
   const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
   const open = agent.createConnection.bind(agent)
   agent.createConnection = (...args) => {
@@ -166,7 +179,7 @@ async function onLine(
     if (line.isDown) line.socket.destroy()
     return line.socket
   }
-  await using conn = connect<Loose>(server.url, { agent, reconnect: { delay: 1, maxDelay: 5 } })
+  await using conn = connect<Untyped>(server.url, { agent, reconnect: { delay: 1, maxDelay: 5 } })
   Object.assign(line, { conn })
   await use(line)
   await assertClean(t, conn.session, ...server.sessions)
@@ -196,7 +209,7 @@ const PLACES: Record<string, Place> = {
       await begin(line)
       line.isDown = true
       line.socket.destroy()
-      await until(() => line.conn.state === 'interrupted')
+      await waitUntil(() => line.conn.state === 'interrupted')
     },
     leave(line) {
       line.isDown = false
@@ -207,7 +220,7 @@ const PLACES: Record<string, Place> = {
       await begin(line)
       cork(line)
       void line.conn.root.open('x'.repeat(2 << 20))
-      await until(() => line.socket.writableLength > 1 << 20)
+      await waitUntil(() => line.socket.writableLength > 1 << 20)
     },
     leave: uncork
   },
@@ -224,7 +237,7 @@ for (const [where, place] of Object.entries(PLACES)) {
             await place.enter(line)
             const stop = new AbortController()
             const options = way === 'signal' ? { signal: stop.signal } : { timeout: 1 }
-            const call = rejection(operation(Netref.with(line.conn.root, options)))
+            const call = rejectionOf(operation(Netref.with(line.conn.root, options)))
             await waits?.()
             stop.abort()
             t.match(await call, { name: way === 'signal' ? 'AbortError' : 'TimeoutError', mayHaveRun: false })
@@ -245,7 +258,7 @@ for (const [where, place] of Object.entries(PLACES)) {
           await line.conn.ping()
           line.ran.length = 0
           await place.enter(line)
-          const item = rejection(read())
+          const item = rejectionOf(read())
           await waits?.()
           stop.abort()
           const error = await item
@@ -284,19 +297,19 @@ function silent() {
 
 t.test('a call whose frame had left says that it may have run', async t => {
   const { root, asked } = silent()
-  await using conn = pair<Loose>(root)
-  const kinds: Record<string, (root: Loose) => PromiseLike<unknown>> = {
+  await using conn = pair<Untyped>(root)
+  const kinds: Record<string, (root: Untyped) => PromiseLike<unknown>> = {
     'a call': root => root.never('call'),
     'a call on a result': root => root.never('base').on(),
     'a read': root => root.slow
   }
   for (const [name, begin] of Object.entries(kinds)) {
     const stop = new AbortController()
-    const call = rejection(begin(Netref.with(conn.root, { signal: stop.signal })))
+    const call = rejectionOf(begin(Netref.with(conn.root, { signal: stop.signal })))
     await conn.ping()
     stop.abort()
     t.match(await call, { name: 'AbortError', mayHaveRun: true }, name)
-    t.match(await rejection(begin(Netref.with(conn.root, { timeout: 1 }))), {
+    t.match(await rejectionOf(begin(Netref.with(conn.root, { timeout: 1 }))), {
       name: 'TimeoutError',
       mayHaveRun: true
     })
@@ -304,7 +317,7 @@ t.test('a call whose frame had left says that it may have run', async t => {
   const stop = new AbortController()
   const it = (await Netref.with(conn.root.items, { signal: stop.signal })())[Symbol.asyncIterator]()
   t.same(await it.next(), { done: false, value: 0 })
-  const item = rejection(it.next())
+  const item = rejectionOf(it.next())
   await conn.ping()
   stop.abort()
   t.match(await item, { name: 'AbortError', mayHaveRun: true }, 'an item')
@@ -317,8 +330,8 @@ t.test('what was asked of iterators, streams and promises says so, too, when the
       const { root } = silent()
       const flows = { items: root.items, sink: () => new WritableStream(), promise: () => [root.never()] }
       await using server = await serve(expose(flows), { port: 0 })
-      const { agent, die } = breakable()
-      await using conn = connect<Loose>(server.url, { agent, reconnect: { delay: 60_000 } })
+      const { agent, die } = breakableAgent()
+      await using conn = connect<Untyped>(server.url, { agent, reconnect: { delay: 60_000 } })
       const iterate = async (steps: number) => {
         const it = await Netref.with(conn.root.items, { window: 1 })()
         for (let i = 0; i < steps; i++) await it.next()
@@ -329,22 +342,22 @@ t.test('what was asked of iterators, streams and promises says so, too, when the
       const [waits, asked] = [await iterate(1), await iterate(1)]
       const [unwritten, written, late] = [await write(), await write(), await write()]
       const [promise] = await conn.root.promise()
-      const before = [waits.next(), promise, written.closed].map(rejection)
+      const before = [waits.next(), promise, written.closed].map(rejectionOf)
       await written.write(1)
       await conn.ping()
       const { sessions } = server
       if (!left) {
         die()
-        await until(() => conn.state === 'interrupted')
+        await waitUntil(() => conn.state === 'interrupted')
       }
-      const after = [asked.next(), late.closed].map(rejection)
+      const after = [asked.next(), late.closed].map(rejectionOf)
       void late.write(1).catch(() => {})
       if (left) await conn.ping()
       await conn.close()
       for (const error of await Promise.all(before)) t.match(error, { code: 'closed', mayHaveRun: true })
       for (const error of await Promise.all(after)) t.match(error, { code: 'closed', mayHaveRun: left })
       for (const never of [unread.next(), idle.next(), unwritten.write(1)])
-        t.match(await rejection(never), { code: 'closed', mayHaveRun: false })
+        t.match(await rejectionOf(never), { code: 'closed', mayHaveRun: false })
       const theirs = [...sessions]
       await server.close()
       await assertClean(t, conn.session, ...theirs)
@@ -356,23 +369,25 @@ t.test(
   'the reason of several calls says whether any of them may have run; one that is no error says nothing',
   async t => {
     const { root, asked } = silent()
-    await using conn = pair<Loose>(root)
+    await using conn = pair<Untyped>(root)
     const stop = new AbortController()
     const { never } = Netref.with(conn.root, { signal: stop.signal })
-    const left = rejection(never('left'))
+    const left = rejectionOf(never('left'))
     await conn.ping()
-    const stayed = rejection(never('stayed'))
+    const stayed = rejectionOf(never('stayed'))
     stop.abort()
     t.equal(await left, await stayed)
     t.match(await left, { mayHaveRun: true })
     for (const reason of ['a text', Object.freeze(new Error('frozen'))]) {
       const stop = new AbortController()
-      const call = rejection(Netref.with(conn.root.never, { signal: stop.signal })('stayed'))
+      const call = rejectionOf(Netref.with(conn.root.never, { signal: stop.signal })('stayed'))
       stop.abort(reason)
       t.equal(await call, reason)
     }
     const early = AbortSignal.abort()
-    t.match(await rejection(Netref.with(conn.root.never, { signal: early })('early')), { mayHaveRun: false })
+    t.match(await rejectionOf(Netref.with(conn.root.never, { signal: early })('early')), {
+      mayHaveRun: false
+    })
     await conn.ping()
     t.same(asked, ['left'])
   }
@@ -383,9 +398,9 @@ t.test(
   async t => {
     const { root, asked } = silent()
     const lines: string[] = []
-    await using conn = pair<Loose>(root, { trace: (_, line) => void lines.push(line) })
+    await using conn = pair<Untyped>(root, { trace: (_, line) => void lines.push(line) })
     await conn.ping()
-    const [out] = wiretap(conn)
+    const [out] = recordMessages(conn)
     const stop = new AbortController()
     const { never, note } = Netref.with(conn.root, { signal: stop.signal })
     const stream = new ReadableStream({ start: controller => controller.enqueue('there') })
@@ -404,7 +419,7 @@ t.test(
     stop.abort()
     t.equal(conn.session.stats.exports, 0)
     t.notOk(stream.locked)
-    for (const call of calls) t.match(await rejection(call), { mayHaveRun: false })
+    for (const call of calls) t.match(await rejectionOf(call), { mayHaveRun: false })
     t.equal(await size, 7, 'bytes go with their own message')
     t.same([out.map(([op]) => op), asked, returned], [[Op.ping, Op.ping, Op.call], [], false])
     t.notMatch(lines.join(), 'never')
@@ -414,10 +429,10 @@ t.test(
 )
 
 t.test('callbacks of a client that is away are withdrawn, too', async t => {
-  let hear: Loose
-  await using server = await serve({ hold: (listener: Loose) => void (hear = listener) }, { port: 0 })
-  const { agent, die } = breakable()
-  await using conn = connect<Loose>(server.url, { agent, reconnect: { delay: 1, maxDelay: 1 } })
+  let hear: Untyped
+  await using server = await serve({ hold: (listener: Untyped) => void (hear = listener) }, { port: 0 })
+  const { agent, die } = breakableAgent()
+  await using conn = connect<Untyped>(server.url, { agent, reconnect: { delay: 1, maxDelay: 1 } })
   const heard: string[] = []
   await conn.root.hold((text: string) => void heard.push(text))
   const [session] = server.sessions
@@ -425,11 +440,11 @@ t.test('callbacks of a client that is away are withdrawn, too', async t => {
   session!.on('interrupted', () => {
     const stop = new AbortController()
     const late = Netref.with(hear, { signal: stop.signal })
-    given = Promise.all([rejection(late('late')), rejection(Netref.oneway(late)('late'))])
+    given = Promise.all([rejectionOf(late('late')), rejectionOf(Netref.oneway(late)('late'))])
     stop.abort()
   })
   die()
-  await until(() => given !== undefined)
+  await waitUntil(() => given !== undefined)
   for (const error of (await given)!) t.match(error, { name: 'AbortError', mayHaveRun: false })
   await hear('in time')
   t.same(heard, ['in time'])
@@ -441,12 +456,12 @@ t.test('callbacks of a client that is away are withdrawn, too', async t => {
 t.test('a middle that is away from the home withdraws what its caller has given up', t => {
   const heard: string[] = []
   const use = async (line: Line) => {
-    await using conn = pair<Loose>({ get: () => line.conn.root })
+    await using conn = pair<Untyped>({ get: () => line.conn.root })
     await begin(line)
     const far = await conn.root.get()
     await PLACES['while interrupted']!.enter(line)
     const stop = new AbortController()
-    const late = rejection(Netref.with(far.hear, { signal: stop.signal })('late'))
+    const late = rejectionOf(Netref.with(far.hear, { signal: stop.signal })('late'))
     await conn.ping()
     stop.abort()
     t.match(await late, { name: 'AbortError', mayHaveRun: true }, 'it had left for the middle')
@@ -473,7 +488,7 @@ t.test('an iterator that is left before it was asked to make an item makes none'
       }
     }
   }
-  await using conn = pair<Loose>(root)
+  await using conn = pair<Untyped>(root)
   for (const before of [0, 1]) {
     const it = await conn.root.items()
     if (before === 1) await it.next()
@@ -497,7 +512,7 @@ t.test('a call is withdrawn from a frame that is closed and waits, and weighs no
     // Each fills most of a frame.
     const call = (text: string) => line.conn.root.hear(text.repeat(3000))
     const withdrawn = (text: string) =>
-      rejection(Netref.with(line.conn.root.hear, options)(text.repeat(3000)))
+      rejectionOf(Netref.with(line.conn.root.hear, options)(text.repeat(3000)))
     const calls = [withdrawn('a'), call('b'), withdrawn('c'), call('d'), withdrawn('e')]
     t.ok(session.stats.buffered > before + 12_000)
     stop.abort()
@@ -512,7 +527,7 @@ t.test('a call is withdrawn from a frame that is closed and waits, and weighs no
 
 t.test('who is told that a call was given up may end the session', async t => {
   const { root } = silent()
-  await using conn = pair<Loose>(root)
+  await using conn = pair<Untyped>(root)
   await conn.ping()
   const end = () => void conn.close()
   subscribe('netref:reply', end)
@@ -520,9 +535,9 @@ t.test('who is told that a call was given up may end the session', async t => {
   const stop = new AbortController()
   const { never } = Netref.with(conn.root, { signal: stop.signal })
   const call = never(() => {})
-  const built = [rejection(call.on(() => {})), rejection(Netref.oneway(call.on)())]
+  const built = [rejectionOf(call.on(() => {})), rejectionOf(Netref.oneway(call.on)())]
   stop.abort()
-  t.match(await rejection(call), { name: 'AbortError', mayHaveRun: false })
+  t.match(await rejectionOf(call), { name: 'AbortError', mayHaveRun: false })
   for (const one of built) t.match(await one, { name: 'AbortError', mayHaveRun: false })
   t.same([conn.session.stats.pending, conn.session.stats.exports], [0, 0])
 })
@@ -531,7 +546,7 @@ t.test('a one-way call that waits when its session ends says whether it had left
   onLine(t, async line => {
     await PLACES['with a full send buffer']!.enter(line)
     const { conn } = line
-    const stayed = rejection(Netref.oneway((conn.root as Loose).call)())
+    const stayed = rejectionOf(Netref.oneway((conn.root as Untyped).call)())
     PLACES['with a full send buffer']!.leave(line)
     const closed = conn.close()
     t.match(
@@ -557,10 +572,14 @@ t.test('a timeout is one budget, however often the call is made again', async t 
   const options = { resumeWindow: 0, heartbeat: 0 }
   let server = await serve(root, { port: 0, ...options })
   const port = Number(new URL(server.url).port)
-  const conn = connect<Loose>(server.url, { renew: true, reconnect: { delay: 1, maxDelay: 1 }, heartbeat: 0 })
-  const call = rejection(Netref.with(conn.root, { timeout: 1_000_000 }).slow)
+  const conn = connect<Untyped>(server.url, {
+    renew: true,
+    reconnect: { delay: 1, maxDelay: 1 },
+    heartbeat: 0
+  })
+  const call = rejectionOf(Netref.with(conn.root, { timeout: 1_000_000 }).slow)
   for (let sessions = 1; ; sessions++) {
-    await until(() => asked.length === sessions)
+    await waitUntil(() => asked.length === sessions)
     if (sessions === 3) break
     passed += 200_000
     await server.close()
@@ -589,9 +608,9 @@ t.test('a timeout is one budget, however often the call is made again', async t 
 t.test('a call that had left in a session before this one may have run', async t => {
   const { root, asked } = silent()
   const server = await serve(root, { port: 0, resumeWindow: 0 })
-  const conn = connect<Loose>(server.url, { renew: true, reconnect: { delay: 1, maxDelay: 1 } })
-  const read = rejection(Promise.resolve(conn.root.slow))
-  await until(() => asked.length === 1)
+  const conn = connect<Untyped>(server.url, { renew: true, reconnect: { delay: 1, maxDelay: 1 } })
+  const read = rejectionOf(Promise.resolve(conn.root.slow))
+  await waitUntil(() => asked.length === 1)
   await server.close()
   t.equal(conn.state, 'connecting')
   await conn.close()
@@ -606,23 +625,23 @@ t.test('who traces what leaves may end the session', async t => {
     last = line
     if (line.includes('fatal')) void conn.close()
   }
-  await using conn = pair<Loose>(root, { trace })
+  await using conn = pair<Untyped>(root, { trace })
   await conn.ping()
-  const call = rejection(conn.root.never('fatal'))
+  const call = rejectionOf(conn.root.never('fatal'))
   t.match(await call, { name: 'SessionEndedError', code: 'closed' })
   t.match(last, 'fatal')
   await assertClean(t, conn.session, conn.served)
 })
 
 /** What is done one after the other: calls of all kinds, and what befalls them. */
-const KINDS: Record<string, (root: Loose, id: number) => PromiseLike<unknown>> = {
+const KINDS: Record<string, (root: Untyped, id: number) => PromiseLike<unknown>> = {
   call: (root, id) => root.do(id),
   'one-way call': (root, id) => Netref.oneway(root.do)(id),
   'call with a callback': (root, id) => root.do(id, () => {}),
   'call with bytes': (root, id) => root.do(id, new Uint8Array(100)),
   'call with a stream': (root, id) => root.do(id, new ReadableStream()),
   'call on a result': (root, id) => root.same().do(id),
-  'call with a key': (root, id) => Netref.with(root.do, { key: String(id) })(id)
+  'call with a key': (root, id) => Netref.with(root.do, { idempotencyKey: String(id) })(id)
 }
 const steps = fc.array(
   fc.oneof(
@@ -651,7 +670,7 @@ t.test('whatever befalls calls: none that did not leave runs, and none runs twic
         async line => {
           const { conn } = line
           await begin(line)
-          const calls: { stop: AbortController; outcome: Promise<Loose> }[] = []
+          const calls: { stop: AbortController; outcome: Promise<Untyped> }[] = []
           for (const step of steps) {
             if (step === 'turn') await turn()
             else if (step === 'microtask') await undefined
@@ -670,7 +689,7 @@ t.test('whatever befalls calls: none that did not leave runs, and none runs twic
                 outcome: call.then(
                   () => 'done',
                   error => error
-                ) as Promise<Loose>
+                ) as Promise<Untyped>
               })
             }
           }

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { type MessagePort, Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { type Connection, over } from '../../lib/client/connect.js'
+import { type Connection, connectOverEndpoint } from '../../lib/client/connect.js'
 import {
   type CommonOptions,
   type ConnectOptions,
@@ -27,15 +27,15 @@ import {
   type Session,
   serve
 } from '../../lib/index.js'
-import { DEFAULT_LIMITS, maxPayload } from '../../lib/protocol/limits.js'
+import { DEFAULT_LIMITS, maxPayloadBytes } from '../../lib/protocol/limits.js'
 import { formatHello, formatOperation, Op } from '../../lib/protocol/messages.js'
 import { BusyPoll } from '../../lib/transport/busy-poll.js'
 import { Relay } from '../../lib/transport/relay.js'
-import { BrowserSocketTransport, type NativeSocket } from '../../lib/transport/websocket.browser.js'
+import { type BrowserWebSocket, BrowserWebSocketTransport } from '../../lib/transport/websocket.browser.js'
 import { WebSocketTransport } from '../../lib/transport/websocket.js'
 import { formatSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
-import { assertClean, CHILD_ENV, rejection, until } from '../support/helpers.js'
-import { thread } from '../support/thread.js'
+import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
+import { startWorker } from '../support/thread.js'
 
 class Echo extends Service {
   exposed_echo(value: unknown) {
@@ -99,8 +99,8 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
   // `ws` has the face of a page's WebSocket, too.
   'the WebSocket of a page': (t, options) =>
     overSockets(t, options, (url, client) => {
-      return over(
-        ({ limits }) => new BrowserSocketTransport(pageSocket(url), url, maxPayload(limits)),
+      return connectOverEndpoint(
+        ({ limits }) => new BrowserWebSocketTransport(pageSocket(url), url, maxPayloadBytes(limits)),
         client
       )
     }),
@@ -159,7 +159,7 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
 }
 
 /** In a page an error that nobody listens to is none. */
-const pageSocket = (url: string) => new WebSocket(url).on('error', () => {}) as unknown as NativeSocket
+const pageSocket = (url: string) => new WebSocket(url).on('error', () => {}) as unknown as BrowserWebSocket
 
 /** The port that who connects gives. */
 const offer = (endpoint: MessagePort) =>
@@ -226,7 +226,7 @@ for (const [name, join] of Object.entries(transports)) {
       const sum = root.sum(Netref.transfer(given), kept, kept.subarray(1))
       t.same([given.length, given.buffer.byteLength, kept.length], [0, 0, length])
       t.equal(await sum, 3 * length - 1)
-      t.match(await rejection(root.echo(given)), {
+      t.match(await rejectionOf(root.echo(given)), {
         message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is gone/
       })
     }
@@ -272,7 +272,7 @@ for (const [name, join] of Object.entries(transports)) {
     const cutOff = conn.root.never()
     await pending
     await conn.close()
-    t.match(await rejection(cutOff), { code: 'closed' })
+    t.match(await rejectionOf(cutOff), { code: 'closed' })
     t.match(await conn.closed, { code: 'closed', message: 'close() was called' })
     t.match(await served.closed, { code: 'closed', message: /ended the session: close\(\) was called$/ })
     await close()
@@ -282,7 +282,7 @@ for (const [name, join] of Object.entries(transports)) {
   t.test(`over ${name}: the server closes`, async t => {
     const { conn, served, close } = await join(t)
     const pending = conn.root.never()
-    await Promise.all([close(), rejection(pending)])
+    await Promise.all([close(), rejectionOf(pending)])
     t.match(await conn.closed, {
       code: 'server-closed',
       message: /ended the session: the server is going away$/
@@ -296,7 +296,7 @@ for (const [name, join] of Object.entries(transports)) {
     const pending = conn.root.never()
     await conn.ping()
     sever()
-    t.match(await rejection(pending), { code: 'connection-lost' })
+    t.match(await rejectionOf(pending), { code: 'connection-lost' })
     t.match(
       [await conn.closed, await served.closed],
       [{ code: 'connection-lost' }, { code: 'connection-lost' }]
@@ -307,7 +307,7 @@ for (const [name, join] of Object.entries(transports)) {
 
   t.test(`over ${name}: a value larger than the other end takes`, async t => {
     const { conn, served, close } = await join(t, { server: { limits: { frameBytes: 10_000 } } })
-    t.match(await rejection(conn.root.echo(new Uint8Array(20_000))), { name: 'LimitError', code: 'limit' })
+    t.match(await rejectionOf(conn.root.echo(new Uint8Array(20_000))), { name: 'LimitError', code: 'limit' })
     t.equal(await conn.root.echo(1), 1)
     await assertClean(t, conn.session, served)
     await conn.close()
@@ -341,11 +341,11 @@ t.test('a child process: its service in two lines, and its end', async t => {
     env: CHILD_ENV
   })
   const lost = connect<Sums>({ readable: other.stdout, writable: other.stdin })
-  t.match(await rejection(lost.root.exit()), { code: 'connection-lost' })
+  t.match(await rejectionOf(lost.root.exit()), { code: 'connection-lost' })
 })
 
 t.test('a thread: two sessions, and messages of its owner beside', async t => {
-  const worker = await thread(t)
+  const worker = await startWorker(t)
   await using first = connect<Sums>(worker)
   await using second = connect<Sums>(worker)
   worker.postMessage('something of the owner')
@@ -356,14 +356,17 @@ t.test('a thread: two sessions, and messages of its owner beside', async t => {
   await first.close()
   t.equal(await second.root.add(3, 4), 7)
   const cutOff = second.root.exit()
-  t.match(await rejection(cutOff), { code: 'connection-lost', message: /the other end of the port is gone/ })
+  t.match(await rejectionOf(cutOff), {
+    code: 'connection-lost',
+    message: /the other end of the port is gone/
+  })
 })
 
 t.test('a thread that is ended from outside, in the middle of a call', async t => {
-  const worker = await thread(t)
+  const worker = await startWorker(t)
   const conn = connect<Sums>(worker)
   await conn.root.add(1, 2)
-  const pending = rejection(conn.root.never())
+  const pending = rejectionOf(conn.root.never())
   await worker.terminate()
   t.match(await pending, { code: 'connection-lost', message: /the other end of the port is gone/ })
   t.match(await conn.closed, { code: 'connection-lost' })
@@ -372,11 +375,11 @@ t.test('a thread that is ended from outside, in the middle of a call', async t =
 })
 
 t.test('a thread that fails ends its sessions, and not the process', async t => {
-  const conn = connect<Sums>(await thread(t))
+  const conn = connect<Sums>(await startWorker(t))
   await Promise.resolve(conn.root.fail()).catch(() => {})
   const message = 'the worker failed: it failed'
   t.match(await conn.closed, { code: 'connection-lost', message, cause: { message: 'it failed' } })
-  const endpoint = await thread(t, 'fail')
+  const endpoint = await startWorker(t, 'fail')
   const told = new Promise(onError => void serve({}, { endpoint, onError }))
   t.match(await told, { message: 'it did not begin' })
 })
@@ -392,7 +395,7 @@ t.test('a task of a page’s worker that fails does not end its session', async 
 })
 
 t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
-  t.match(await connect(await thread(t, 'fail')).closed, {
+  t.match(await connect(await startWorker(t, 'fail')).closed, {
     code: 'unreachable',
     message: /^cannot reach the other end of the port: the worker failed: ./,
     cause: { message: 'it did not begin' }
@@ -405,7 +408,7 @@ t.test('a thread that does not begin, that ends, or in which nothing serves', as
   t.match(await closing.closed, { code: 'unreachable', message: /of the port: it is closed$/ })
   const { port1, port2 } = new MessageChannel()
   const conn = connect(port1, { handshakeTimeout: 1 })
-  t.match(await rejection((conn.root as Netref<Sums>).add(1, 2)), {
+  t.match(await rejectionOf((conn.root as Netref<Sums>).add(1, 2)), {
     code: 'unreachable',
     message: /: cannot reach the other end of the port: nothing serves there, 1 ms long$/
   })
@@ -604,7 +607,7 @@ t.test('a stream that is dead from the first', async t => {
   await once(over, 'end')
   for (const endpoint of [destroyed, over, { readable: new PassThrough(), writable: destroyed }]) {
     const conn = connect(endpoint)
-    t.match(await rejection((conn.root as Netref<{ add(a: number, b: number): number }>).add(1, 2)), {
+    t.match(await rejectionOf((conn.root as Netref<{ add(a: number, b: number): number }>).add(1, 2)), {
       code: 'unreachable'
     })
     await conn.close()
@@ -615,9 +618,9 @@ t.test('a stream that is dead from the first', async t => {
 t.test('what is no endpoint', async t => {
   for (const nothing of [{}, null, 1, () => {}]) {
     t.throws(() => connect(nothing as never), TypeError)
-    t.match(await rejection(serve(Echo, { endpoint: nothing as never })), {
+    t.match(await rejectionOf(serve(Echo, { endpoint: nothing as never })), {
       name: 'TypeError',
-      message: /is no endpoint: it is the address of a server, a Worker/
+      message: /is no endpoint: it is a Worker/
     })
   }
   const window = { postMessage() {} }
@@ -636,7 +639,7 @@ t.test('options of a socket mean nothing over an endpoint, and are refused', asy
     ...['authenticate', 'sameIdentity', 'allowedOrigins', 'allowedHosts', 'trustProxy', 'resumeWindow'],
     ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog']
   ]) {
-    t.match(await rejection(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
+    t.match(await rejectionOf(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
   }
   for (const name of [
     ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
@@ -645,8 +648,8 @@ t.test('options of a socket mean nothing over an endpoint, and are refused', asy
     const given = { token: 'x', renew: true }[name] ?? 1
     t.throws(() => connect(port1, { [name]: given }), refused(name))
   }
-  t.match(await rejection(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
-  t.match(await rejection(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
+  t.match(await rejectionOf(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
+  t.match(await rejectionOf(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
     message: /^serve: `authenticate` .* give that to nobody else, or ask in the service$/
   })
   const duplex = new PassThrough()
@@ -671,7 +674,7 @@ t.test('options of a socket mean nothing over an endpoint, and are refused', asy
 
 t.test('a page: it is told little', async t => {
   const nowhere = pageSocket('ws://127.0.0.1:1')
-  const lost = over(() => new BrowserSocketTransport(nowhere, 'ws://x', 100), {})
+  const lost = connectOverEndpoint(() => new BrowserWebSocketTransport(nowhere, 'ws://x', 100), {})
   t.match(await lost.closed, {
     code: 'unreachable',
     message: /^cannot reach ws:\/\/x \(a page is not told why/
@@ -690,7 +693,7 @@ t.test('a page: it is told little', async t => {
     ]
   ] as const) {
     const accepted = once(sockets, 'connection')
-    const conn = over(() => new BrowserSocketTransport(pageSocket(url), url, 100), {})
+    const conn = connectOverEndpoint(() => new BrowserWebSocketTransport(pageSocket(url), url, 100), {})
     t.equal(conn.unref(), conn)
     const [other] = (await accepted) as [WebSocket]
     act(other)
@@ -699,13 +702,13 @@ t.test('a page: it is told little', async t => {
   }
 
   const lastAccepted = once(sockets, 'connection')
-  const last = new BrowserSocketTransport(pageSocket(url), url, 100)
+  const last = new BrowserWebSocketTransport(pageSocket(url), url, 100)
   let sent = 0
   const gone = new Promise<Reason>(resolve =>
     last.start({
-      opened: () => last.send('x'.repeat(64 << 20), () => sent++),
-      received() {},
-      closed: resolve
+      onOpen: () => last.send('x'.repeat(64 << 20), () => sent++),
+      onFrame() {},
+      onClose: resolve
     })
   )
   const [unread] = (await lastAccepted) as [WebSocket]
@@ -728,8 +731,10 @@ t.test(
     }
     await using server = await serve(rows, { port: 0 })
     const open = ({ limits }: { limits: typeof DEFAULT_LIMITS }) =>
-      new Relay(new BrowserSocketTransport(pageSocket(server.url), server.url, maxPayload(limits)))
-    await using conn = over<typeof rows>(open as Parameters<typeof over>[0], { limits })
+      new Relay(new BrowserWebSocketTransport(pageSocket(server.url), server.url, maxPayloadBytes(limits)))
+    await using conn = connectOverEndpoint<typeof rows>(open as Parameters<typeof connectOverEndpoint>[0], {
+      limits
+    })
     await conn.ping()
     const busy = () => {
       for (const end = performance.now() + 2; performance.now() < end; );
@@ -751,15 +756,15 @@ t.test('a socket that was lost is not waited for, whatever is still to be sent',
   const transport = new WebSocketTransport(new WebSocket(`ws://127.0.0.1:${port}`), 'the server')
   const ended: Reason[] = []
   const opened = new Promise<void>(resolve =>
-    transport.start({ opened: resolve, received() {}, closed: reason => ended.push(reason) })
+    transport.start({ onOpen: resolve, onFrame() {}, onClose: reason => ended.push(reason) })
   )
   const [unread] = (await accepted) as [WebSocket]
   unread.pause()
   await opened
   transport.send(new Uint8Array(64 << 20))
   transport.close({ code: 'connection-lost', message: 'nothing came' })
-  t.ok(transport.buffered > 1 << 20)
-  await until(() => ended.length > 0)
+  t.ok(transport.bufferedAmount > 1 << 20)
+  await waitUntil(() => ended.length > 0)
   t.match(ended, [{ code: 'connection-lost' }])
   unread.terminate()
   sockets.close()
@@ -839,9 +844,9 @@ async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
       if (type === 'Immediate') immediates++
     }
   }).enable()
-  poll.expect()
+  poll.frameSent()
   for (let more = true; more; turns++) {
-    if (immediates - turns === cameAfter) poll.came()
+    if (immediates - turns === cameAfter) poll.frameReceived()
     const before = immediates
     await turn()
     more = immediates > before + 1
@@ -867,7 +872,7 @@ t.test('a frame that is expected is looked for, and ever more seldom where that 
   t.equal(await looks(poll(), 5), 5, 'until it has come')
   const whole = await looks(poll())
   t.ok(whole > 100 && whole < 400, 'and for a while')
-  poll().came()
+  poll().frameReceived()
   t.equal(await looks(poll()), 0, 'what comes later is not what was looked for')
   const vain: number[] = []
   for (let i = 0; i < 4; i++) vain.push(await skips(poll))
@@ -881,7 +886,7 @@ t.test('a frame that is expected is looked for, and ever more seldom where that 
 
   const busy = await quick()
   for (let i = 0; i < 1000; i++) {
-    busy().expect()
+    busy().frameSent()
     await turn()
   }
   await skips(busy)
@@ -907,7 +912,7 @@ t.test('a clock that a test has put in place is not for this', async t => {
   globalThis.setImmediate = timers.setImmediate = never
   syncBuiltinESMExports()
   try {
-    poll().expect()
+    poll().frameSent()
   } finally {
     globalThis.setImmediate = timers.setImmediate = real
     syncBuiltinESMExports()

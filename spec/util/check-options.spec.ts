@@ -8,13 +8,13 @@ import {
   connect,
   expose,
   exposed,
+  MemoryIdempotencyStore,
   Netref,
   pair,
-  Results,
   serve
 } from '../../lib/index.js'
 import { checkOptions } from '../../lib/util/check-options.js'
-import { rejection } from '../support/helpers.js'
+import { rejectionOf } from '../support/helpers.js'
 
 const service = { add: (a: number, b: number) => a + b }
 const URL = 'ws://127.0.0.1:1'
@@ -39,7 +39,7 @@ const SERVE: typeof COMMON = [
   [{ sameIdentity: 1 }, '`sameIdentity` takes a function, not 1'],
   [{ allowedOrigins: 'http://x' }, '`allowedOrigins` takes a list, such as ["http://x"]'],
   [{ allowedHosts: 'localhost' }, '`allowedHosts` takes a list, such as ["localhost"]'],
-  [{ results: null }, '`results` takes an object, not null'],
+  [{ idempotencyStore: null }, '`idempotencyStore` takes an object, not null'],
   [{ trustProxy: 'yes' }, '`trustProxy` takes a boolean, not "yes"'],
   [{ colour: 'red' }, 'there is no option `colour`']
 ]
@@ -56,7 +56,7 @@ const CONNECT: typeof COMMON = [
 
 t.test('an option that cannot be meant is refused, by name', async t => {
   for (const [options, said] of SERVE) {
-    const error = await rejection(serve(service, { port: 0, ...options }))
+    const error = await rejectionOf(serve(service, { port: 0, ...options }))
     t.match(error, { name: 'TypeError', message: `serve: ${said}` })
   }
   for (const [options, said] of CONNECT)
@@ -69,9 +69,9 @@ t.test('an option that cannot be meant is refused, by name', async t => {
 })
 
 t.test('a store of results has what a store has', async t => {
-  t.match(await rejection(serve(service, { port: 0, results: {} as Results })), {
+  t.match(await rejectionOf(serve(service, { port: 0, idempotencyStore: {} as MemoryIdempotencyStore })), {
     name: 'TypeError',
-    message: 'results: a store has `get` and `set`: `new Results()` is one'
+    message: 'idempotencyStore: a store has `get` and `set`; use `new MemoryIdempotencyStore()`'
   })
 })
 
@@ -110,7 +110,7 @@ t.test('server.close takes a time to drain and nothing else', async t => {
 t.test('options that are none at all', async t => {
   for (const none of [null, 5, 'x', []]) {
     const message = / takes options: an object, not (null|5|"x"|\[…\])$/
-    t.match((await rejection(serve(service, none as never))).message, message)
+    t.match((await rejectionOf(serve(service, none as never))).message, message)
     t.throws(() => connect(URL, none as never), message)
     t.throws(() => connect(new MessageChannel().port1, none as never), message)
     t.throws(() => pair(service, none as never), message)
@@ -118,17 +118,24 @@ t.test('options that are none at all', async t => {
 })
 
 t.test('an option given as undefined is as good as not given', async t => {
-  const options = { authenticate: undefined, before: undefined, nothing: undefined, results: undefined }
+  const options = {
+    authenticate: undefined,
+    before: undefined,
+    nothing: undefined,
+    idempotencyStore: undefined
+  }
   await using server = await serve(service, { port: 0, ...options })
   await using conn = connect<typeof service>(server.url, { reconnect: undefined, token: undefined })
   t.equal(await conn.root.add(1, 2), 3)
-  await using both = pair(service, { serving: { results: new Results(), before() {} } })
+  await using both = pair(service, {
+    serving: { idempotencyStore: new MemoryIdempotencyStore(), before() {} }
+  })
   t.equal(await both.root.add(1, 2), 3)
 })
 
 t.test('a server of its own listens nowhere else', async t => {
   for (const name of ['host', 'port', 'backlog']) {
-    const error = await rejection(serve(service, { server: {}, [name]: name === 'host' ? 'x' : 1 }))
+    const error = await rejectionOf(serve(service, { server: {}, [name]: name === 'host' ? 'x' : 1 }))
     t.match(error, { name: 'TypeError', message: `serve: \`${name}\` means nothing beside \`server\`` })
   }
 })

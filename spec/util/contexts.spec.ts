@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import t from 'tap'
 import { connect, exposed, Service, serve } from '../../lib/index.js'
-import { assertClean, both } from '../support/helpers.js'
+import { assertClean, overMemoryAndSocket } from '../support/helpers.js'
 
 const current = new AsyncLocalStorage<string>()
 
@@ -40,7 +40,7 @@ class Home extends Service {
 }
 
 t.test('what one call makes current is not current in the next, in the same frame or a later one', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => new Home(),
     async ({ root }, t) => {

@@ -1,22 +1,22 @@
 import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { Patience } from '../../lib/util/patience.js'
-import { setClock } from '../support/clock.js'
+import { ReadDeadline } from '../../lib/util/patience.js'
+import { useFakeClock } from '../support/clock.js'
 
 /** A peer of which it is said what it has read. */
 class Peer {
-  unread = true
-  counted = 0
-  outgoing = 0
+  isBacklogged = true
+  peerAck = 0
+  pendingWriteBytes = 0
   told: string[] = []
-  readonly patience = new Patience(400, this)
-  notRead(ms: number) {
+  readonly patience = new ReadDeadline(400, this)
+  onReadStalled(ms: number) {
     this.told.push(`not read for ${ms}`)
   }
 }
 
-t.beforeEach(t => setClock(t, ['setInterval', 'Date']))
+t.beforeEach(t => useFakeClock(t, ['setInterval', 'Date']))
 
 /** Lets time pass, and what arrives be read. */
 async function pass(parts: number): Promise<void> {
@@ -42,15 +42,15 @@ t.test('who reads nothing is waited for for so long, and begun with again that i
 
 t.test('who reads or acknowledges a little at a time is waited for', async t => {
   const peer = new Peer()
-  peer.outgoing = 1000
+  peer.pendingWriteBytes = 1000
   peer.patience.start()
   for (let i = 0; i < 10; i++) {
     await pass(3)
-    if (i % 2 === 0) peer.outgoing--
-    else peer.counted++
+    if (i % 2 === 0) peer.pendingWriteBytes--
+    else peer.peerAck++
   }
   t.same(peer.told, [])
-  peer.outgoing += 1000
+  peer.pendingWriteBytes += 1000
   await pass(5)
   t.same(peer.told, ['not read for 400'], 'that more is sent to it says nothing')
 })
@@ -59,9 +59,9 @@ t.test('who has read enough is waited for no more', async t => {
   const peer = new Peer()
   peer.patience.start()
   await pass(3)
-  peer.unread = false
+  peer.isBacklogged = false
   await pass(1)
-  t.notOk(peer.patience.running)
+  t.notOk(peer.patience.isRunning)
   await pass(5)
   t.same(peer.told, [])
 })
@@ -71,7 +71,7 @@ t.test('an acknowledgement that is read in the turn after the last look is in ti
   peer.patience.start()
   await pass(3)
   mock.timers.tick(100)
-  peer.counted++
+  peer.peerAck++
   await pass(3)
   t.same(peer.told, [])
 })

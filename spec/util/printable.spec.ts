@@ -8,15 +8,15 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { WebSocketServer } from 'ws'
 import { run } from '../../lib/cli/cli.js'
-import { ProtocolError, Refusal } from '../../lib/errors.js'
+import { CallRejection, ProtocolError } from '../../lib/errors.js'
 import { connect, exposed, Netref, pair, Service, type StandardSchema, serve } from '../../lib/index.js'
-import { formatCall, formatNames, formatPath, formatPlace } from '../../lib/protocol/format.js'
+import { formatCall, formatJsonPath, formatNames, formatPath } from '../../lib/protocol/format.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { parseFarewell } from '../../lib/transport/close-reason.js'
-import { printable, printableLines } from '../../lib/util/printable.js'
-import { assertClean, rejection, until } from '../support/helpers.js'
+import { parseCloseReason } from '../../lib/transport/close-reason.js'
+import { toPrintable, toPrintableLines } from '../../lib/util/printable.js'
+import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
 import { hello, RawPeer } from '../support/raw-peer.js'
-import type { Loose } from '../support/wire.js'
+import type { Untyped } from '../support/wire.js'
 
 const ESC = '\u001b'
 /** Clears the screen, in two ways; ends lines, in five; turns the text around; is half a character; rings. */
@@ -35,19 +35,19 @@ function tame(t: Test, text: unknown, what: string, most = 6500): void {
 
 t.test('text of any kind', t => {
   const unicode = fc.string({ unit: fc.nat(0xffff).map(unit => String.fromCharCode(unit)) })
-  fc.assert(fc.property(unicode, text => !ACTS.test(printable(text))))
-  fc.assert(fc.property(unicode, text => !ACTS.test(printableLines(text).replaceAll('\n', ''))))
+  fc.assert(fc.property(unicode, text => !ACTS.test(toPrintable(text))))
+  fc.assert(fc.property(unicode, text => !ACTS.test(toPrintableLines(text).replaceAll('\n', ''))))
   fc.assert(
     fc.property(unicode, text => {
       const json = JSON.stringify({ [text]: text })
-      return Object.is(JSON.parse(printable(json, Number.POSITIVE_INFINITY))[text], text)
+      return Object.is(JSON.parse(toPrintable(json, Number.POSITIVE_INFINITY))[text], text)
     })
   )
-  t.equal(printable('plain “text”, with Ünïcödé 日本 🦊'), 'plain “text”, with Ünïcödé 日本 🦊')
-  t.equal(printable('a\tb\r\n\u0000'), 'a\\tb\\r\\n\\u0000')
-  t.equal(printable('🦊'.repeat(9), 9), '🦊🦊…', 'no character is cut in two')
-  t.equal(printable('x'.repeat(5000)).length, 997)
-  t.equal(printableLines(`a\n${ESC}b`), 'a\n\\u001bb')
+  t.equal(toPrintable('plain “text”, with Ünïcödé 日本 🦊'), 'plain “text”, with Ünïcödé 日本 🦊')
+  t.equal(toPrintable('a\tb\r\n\u0000'), 'a\\tb\\r\\n\\u0000')
+  t.equal(toPrintable('🦊'.repeat(9), 9), '🦊🦊…', 'no character is cut in two')
+  t.equal(toPrintable('x'.repeat(5000)).length, 997)
+  t.equal(toPrintableLines(`a\n${ESC}b`), 'a\n\\u001bb')
   t.end()
 })
 
@@ -60,10 +60,10 @@ t.test('labels, of a bounded length', t => {
     formatPath(long),
     formatNames(long),
     formatNames([Symbol(EVIL)]),
-    formatPlace('args', [0, EVIL, ...long.slice(0, 200)]),
+    formatJsonPath('args', [0, EVIL, ...long.slice(0, 200)]),
     formatCall(Op.call, 'root', [EVIL, { [EVIL]: 1 }, Symbol(EVIL), 4]),
     formatCall(Op.set, 'root.x', EVIL),
-    new Refusal('released', EVIL.repeat(1000)).message,
+    new CallRejection('released', EVIL.repeat(1000)).message,
     new ProtocolError(EVIL.repeat(1000)).message
   ])
     tame(t, label, 'a label')
@@ -102,26 +102,26 @@ t.test('errors, calls and netrefs name what a peer says', async t => {
     onError: (error: unknown, { call }: { call?: string | undefined }) => void told.push(String(error), call!)
   }
   await using conn = pair(Evil, { serving, trace: (_, line) => traced.push(line) })
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   for (const call of [
     root[EVIL].x(EVIL),
-    (Netref.get(root, Symbol.for(EVIL)) as Loose)(1),
+    (Netref.get(root, Symbol.for(EVIL)) as Untyped)(1),
     root.fail[EVIL],
     Netref.set(root, EVIL, EVIL),
     root.checked(EVIL),
     root.odd()[EVIL]()
   ]) {
-    const { message, stack } = await rejection(call)
+    const { message, stack } = await rejectionOf(call)
     tame(t, message, 'the error of a call')
     tame(t, stack?.replaceAll('\n', ''), 'its stack')
   }
   const odd = await root.odd()
   tame(t, String(odd), 'a netref')
   tame(t, inspect(odd), 'a netref that is looked at')
-  tame(t, (await rejection(Netref.set(odd, 'x', Symbol(EVIL)))).message, 'a symbol that cannot be sent')
+  tame(t, (await rejectionOf(Netref.set(odd, 'x', Symbol(EVIL)))).message, 'a symbol that cannot be sent')
   Netref.release(odd)
-  tame(t, (await rejection(odd.x())).message, 'a netref that is released')
-  const error = await rejection(root.fail(EVIL))
+  tame(t, (await rejectionOf(odd.x())).message, 'a netref that is released')
+  const error = await rejectionOf(root.fail(EVIL))
   t.equal(error.message, EVIL, 'what an error says is data')
   tame(t, inspect(error).replaceAll('\n', ''), 'as it is printed', 10_000)
   await Netref.oneway(root[EVIL])(EVIL)
@@ -150,7 +150,7 @@ t.test('what a hostile server says', async t => {
       socket.once('message', () => socket.send(JSON.stringify([1, [hello(), message]])))
     )
     const conn = connect<Evil>(url, { reconnect: false })
-    const came = await (conn.root as Loose).later().then(String, (error: unknown) => error)
+    const came = await (conn.root as Untyped).later().then(String, (error: unknown) => error)
     const { message: text = came, stack = '' } = Object(came)
     if (message[0] !== Op.error) tame(t, text, 'what it says')
     tame(t, stack.replaceAll('\n', ''), 'and where')
@@ -167,12 +167,12 @@ t.test('why a server closes, or refuses', async t => {
   for (const text of [`${ESC}[2J\u202e\n`, `closed: ${ESC}[2J\u202e\n`, `limit: \u009b\u2028`]) {
     sockets.once('connection', socket => socket.once('message', () => socket.close(4000, text)))
     const conn = connect(url, { reconnect: false })
-    const call = rejection((conn.root as Loose).x())
+    const call = rejectionOf((conn.root as Untyped).x())
     tame(t, (await conn.closed).message, 'the reason')
     tame(t, (await call).message, 'the error')
   }
   sockets.close()
-  t.match(parseFarewell(`closed: ${EVIL}`, 'it'), { code: 'closed' })
+  t.match(parseCloseReason(`closed: ${EVIL}`, 'it'), { code: 'closed' })
 
   const web = createServer()
   web.on('upgrade', (_, socket) =>
@@ -181,7 +181,7 @@ t.test('why a server closes, or refuses', async t => {
   web.listen(0, '127.0.0.1')
   await once(web, 'listening')
   const conn = connect(`ws://127.0.0.1:${(web.address() as AddressInfo).port}`)
-  const { message, cause } = (await conn.closed) as Loose
+  const { message, cause } = (await conn.closed) as Untyped
   tame(t, message, 'the reason')
   tame(t, cause.message, 'its cause')
   web.close()
@@ -191,7 +191,7 @@ t.test('who is refused at the door', async t => {
   const told: string[] = []
   const server = await serve(Evil, { port: 0, onError: error => told.push(String(error)) })
   for (const headers of [{ Origin: `http://${EVIL_LATIN}` }, { Host: EVIL_LATIN.repeat(99) }]) {
-    const { message } = await rejection(RawPeer.open(server.url, { headers: headers as Loose }))
+    const { message } = await rejectionOf(RawPeer.open(server.url, { headers: headers as Untyped }))
     const [, body] = Buffer.from(message, 'latin1').toString().split('\r\n\r\n')
     tame(t, body!.trim(), 'what it is told')
   }
@@ -209,12 +209,12 @@ t.test('what is printed where nobody is told', async t => {
   const said: unknown[][] = []
   t.capture(console, 'error', (...args: unknown[]) => void said.push(args))
   const conn = pair(Evil)
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   await Netref.oneway(root.fail)(EVIL)
   await Netref.oneway(root.checked)('x'.repeat(100_000))
   await Netref.oneway(root[EVIL])(EVIL)
   void root.fail(EVIL)
-  await until(() => said.length >= 4)
+  await waitUntil(() => said.length >= 4)
   await assertClean(t, conn.session, conn.served)
   await conn.close()
   for (const failure of [new Error(EVIL), Object.create(null), EVIL]) {
@@ -222,7 +222,7 @@ t.test('what is printed where nobody is told', async t => {
       throw failure
     }
     const conn = pair(Evil, { serving: { onError } })
-    await Netref.oneway((conn.root as Loose).nothing)(1)
+    await Netref.oneway((conn.root as Untyped).nothing)(1)
     await conn.ping()
     t.match(said.at(-1), [/^netref: onError itself failed: /])
     await assertClean(t, conn.session, conn.served)

@@ -6,9 +6,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { connect, serve } from '../../lib/index.js'
-import { Door } from '../support/door.js'
-import { assertClean, rejection, until } from '../support/helpers.js'
-import { thread } from '../support/thread.js'
+import { GatedProxy } from '../support/door.js'
+import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
+import { startWorker } from '../support/thread.js'
 
 interface Sums {
   add(a: number, b: number): number
@@ -62,16 +62,16 @@ t.test('a hundred services on one web server', async t => {
 t.test('a hundred connections that wait, with one signal', async t => {
   const assertNone = warnings(t)
   const server = await serve(sums, { port: 0 })
-  const door = await Door.before(server.url)
-  door.is = 'shut'
+  const door = await GatedProxy.inFrontOf(server.url)
+  door.mode = 'shut'
   const { signal, listeners, abort } = search()
   const connections = many(() =>
     connect<Sums>(door.url, { reconnect: { delay: 1, maxDelay: 5, initial: true, signal } })
   )
   const answers = connections.map(conn => conn.root.add(1, 2))
-  await until(() => door.knocks > 2 * MANY)
+  await waitUntil(() => door.connectionCount > 2 * MANY)
   t.equal(listeners(), 1)
-  door.open()
+  door.forwardAll()
   t.same(
     await Promise.all(answers),
     many(() => 3)
@@ -79,13 +79,13 @@ t.test('a hundred connections that wait, with one signal', async t => {
   t.equal(listeners(), 0, 'none waits any more')
   await assertClean(t, ...connections.map(({ session }) => session), ...server.sessions)
 
-  door.is = 'shut'
+  door.mode = 'shut'
   await server.close({ drain: 0 })
   await Promise.all(connections.map(conn => conn.close()))
   const late = many(() => connect<Sums>(door.url, { reconnect: { initial: true, signal } }))
-  const lost = late.map(conn => rejection(conn.root.add(1, 2)))
-  const { knocks } = door
-  await until(() => door.knocks === knocks + MANY && listeners() > 0)
+  const lost = late.map(conn => rejectionOf(conn.root.add(1, 2)))
+  const { connectionCount } = door
+  await waitUntil(() => door.connectionCount === connectionCount + MANY && listeners() > 0)
   t.equal(listeners(), 1)
   abort()
   for (const error of await Promise.all(lost)) t.match(error, { name: 'SessionEndedError' })
@@ -121,7 +121,7 @@ const endpoints: Record<string, (t: Test) => Promise<[endpoint: Endpoint, end: (
     ]
   },
   async Worker(t) {
-    const worker = await thread(t)
+    const worker = await startWorker(t)
     return [worker, () => worker.terminate()]
   }
 }

@@ -5,8 +5,8 @@ import t from 'tap'
 import { connect, Netref, type PairOptions, pair, Service, type Session, serve } from '../../lib/index.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
 import { clock } from '../../lib/util/clock.js'
-import { assertClean, both, implOf, rejection, until } from '../support/helpers.js'
-import type { Loose } from '../support/wire.js'
+import { assertClean, implOf, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 /** More than one slice of calls that take a ms each. */
 const CALLS = 300
@@ -30,7 +30,7 @@ class Worker extends Service {
     return 'x'.repeat(length)
   }
   exposed_call(fn: (answer: string) => unknown) {
-    this.called = rejection(Promise.resolve(fn('answer')))
+    this.called = rejectionOf(Promise.resolve(fn('answer')))
   }
   later = () =>
     new Promise<object | string>(resolve => {
@@ -56,7 +56,7 @@ async function holding(options?: PairOptions) {
   await conn.ping()
   const [ours] = conn.transports
   ours.hold()
-  return { worker, conn, root: conn.root as Loose, ours, [Symbol.asyncDispose]: () => conn.close() }
+  return { worker, conn, root: conn.root as Untyped, ours, [Symbol.asyncDispose]: () => conn.close() }
 }
 
 /** Counts turns of the event loop until it is told to stop. */
@@ -73,16 +73,16 @@ function turns(): () => number {
 
 t.test('others have their turn, and the order is kept', async t => {
   const worker = new Worker()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => worker,
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       worker.did = []
-      await ours.ping()
+      await clientSession.ping()
       const stop = turns()
       const calls = numbers.map(i => root.work(i))
-      await until(() => worker.did.length > 0)
-      t.ok(implOf(theirs).link.receiver.paused, 'nothing more is read meanwhile')
+      await waitUntil(() => worker.did.length > 0)
+      t.ok(implOf(serverSession).link.receiver.isPostponed, 'nothing more is read meanwhile')
       // Another frame, that came meanwhile.
       const noted = root.note('after')
       t.ok(worker.did.length < CALLS)
@@ -90,7 +90,7 @@ t.test('others have their turn, and the order is kept', async t => {
       t.equal(await noted, 'after')
       t.ok(stop() > 4, 'more than one turn')
       t.same(worker.did, [...numbers, 'after'])
-      t.notOk(implOf(theirs).link.receiver.paused)
+      t.notOk(implOf(serverSession).link.receiver.isPostponed)
     }
   )
 })
@@ -111,7 +111,7 @@ t.test('a long frame is read in one turn and acted on in others', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const note = root.note('x'.repeat(4_000_000))
-  await until(() => ours.held === 1)
+  await waitUntil(() => ours.held === 1)
   // To parse it takes 10 ms and more only on a busy machine: this makes sure.
   const { now } = clock
   let at = 0
@@ -119,7 +119,7 @@ t.test('a long frame is read in one turn and acted on in others', async t => {
   ours.letGo(1)
   t.equal(worker.did.length, 0)
   t.intercept(clock, 'now', { value: now })
-  await until(() => worker.did.length === 1)
+  await waitUntil(() => worker.did.length === 1)
   ours.letGo()
   await note
   await assertClean(t, conn.session, conn.served)
@@ -128,7 +128,7 @@ t.test('a long frame is read in one turn and acted on in others', async t => {
 t.test('a reply that is long ends a slice', async t => {
   await using conn = pair(new Worker())
   await conn.ping()
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   const stop = turns()
   const texts = await Promise.all(Array.from({ length: 10 }, (_, i) => root.text(500_000 + i)))
   t.same(
@@ -143,7 +143,7 @@ t.test('what was sent before the other side closed is acted on before the sessio
   await using held = await holding()
   const { worker, conn, root, ours } = held
   for (const i of numbers) void Netref.oneway(root.work)(i)
-  const last = rejection(root.note('last'))
+  const last = rejectionOf(root.note('last'))
   void conn.close()
   await turn()
   // All of it at once: the end comes in the midst.
@@ -151,8 +151,8 @@ t.test('what was sent before the other side closed is acted on before the sessio
   t.ok(worker.did.length < CALLS)
   t.equal(conn.served.state, 'open')
   const [other, late] = MemoryTransport.pair()
-  late.start({ opened() {}, received() {}, closed: reason => t.match(reason, { code: 'closed' }) })
-  conn.served.link.carryOn(other, 0)
+  late.start({ onOpen() {}, onFrame() {}, onClose: reason => t.match(reason, { code: 'closed' }) })
+  conn.served.link.resume(other, 0)
   t.match(await conn.served.closed, { code: 'closed' })
   t.same(worker.did, [...numbers, 'last'])
   t.equal(worker.disconnected, CALLS + 1, 'the end comes last')
@@ -163,12 +163,12 @@ t.test('what was sent before the other side closed is acted on before the sessio
 t.test('what is sent to a peer that has gone meanwhile waits for nobody', async t => {
   await using held = await holding({ serving: { limits: { bufferedBytes: 1 << 20 } } })
   const { worker, conn, root, ours } = held
-  const calls = numbers.flatMap(i => [rejection(root.work(i)), rejection(root.text(10_000))])
-  calls.push(rejection(root.call((answer: unknown) => answer)))
+  const calls = numbers.flatMap(i => [rejectionOf(root.work(i)), rejectionOf(root.text(10_000))])
+  calls.push(rejectionOf(root.call((answer: unknown) => answer)))
   void conn.close()
   await turn()
   ours.letGo(ours.held)
-  await until(() => worker.did.length > CALLS / 2)
+  await waitUntil(() => worker.did.length > CALLS / 2)
   t.ok(conn.served.stats.buffered < 1 << 20)
   t.equal(conn.served.state, 'open')
   t.match(await conn.served.closed, { code: 'closed' })
@@ -181,11 +181,11 @@ t.test('what is sent to a peer that has gone meanwhile waits for nobody', async 
 t.test('a session that ends while its peer has gone: with what was still to be acted on', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
-  const calls = numbers.map(i => rejection(root.work(i)))
+  const calls = numbers.map(i => rejectionOf(root.work(i)))
   void conn.close()
   await turn()
   ours.letGo(ours.held)
-  await until(() => worker.did.length > 0)
+  await waitUntil(() => worker.did.length > 0)
   t.equal(conn.served.state, 'open')
   await conn.served.close()
   t.ok(worker.did.length < CALLS)
@@ -201,7 +201,7 @@ t.test(
     const calls = numbers.map(i => root.work(i))
     await turn()
     ours.send('no frame')
-    const late = rejection(root.note('late'))
+    const late = rejectionOf(root.note('late'))
     await turn()
     ours.letGo(ours.held)
     t.ok(worker.did.length < CALLS)
@@ -220,7 +220,7 @@ t.test('and at once when the peer reads nothing meanwhile', async t => {
   const { worker, conn, root, ours } = held
   const [, its] = conn.transports
   its.hold()
-  const calls = numbers.flatMap(i => [rejection(root.work(i)), rejection(root.text(10_000))])
+  const calls = numbers.flatMap(i => [rejectionOf(root.work(i)), rejectionOf(root.text(10_000))])
   await turn()
   ours.send('no frame')
   ours.letGo(ours.held)
@@ -236,7 +236,7 @@ t.test('and so it does when its transport is lost meanwhile', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const [, its] = conn.transports
-  const calls = numbers.map(i => rejection(root.work(i)))
+  const calls = numbers.map(i => rejectionOf(root.work(i)))
   await turn()
   ours.send('no frame')
   ours.letGo(ours.held)
@@ -249,31 +249,31 @@ t.test('and so it does when its transport is lost meanwhile', async t => {
 
 t.test('a socket that breaks in the midst: all is acted on once, and answered over the next', async t => {
   const worker = new Worker()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => worker,
-    async ({ root, ours, theirs, die }, t) => {
+    async ({ root, clientSession, serverSession, breakTransport }, t) => {
       worker.did = []
-      await ours.ping()
+      await clientSession.ping()
       // So many that another socket comes before they are done.
       const many = Array.from({ length: 1000 }, (_, i) => i)
       const calls = many.map(i => root.work(i))
-      await until(() => worker.did.length > 0)
-      t.ok(implOf(theirs).link.acted < implOf(theirs).link.receiver.frames)
-      die()
+      await waitUntil(() => worker.did.length > 0)
+      t.ok(implOf(serverSession).link.processedFrames < implOf(serverSession).link.receiver.receivedFrames)
+      breakTransport()
       const settled = await Promise.allSettled(calls)
-      if (ours.state === 'closed') {
+      if (clientSession.state === 'closed') {
         // Over memory there is no other transport.
         t.match(settled.at(-1), { status: 'rejected', reason: { code: 'connection-lost' } })
-        await theirs.closed
+        await serverSession.closed
         t.same(worker.did, many, 'what had come is acted on')
       } else {
         t.same(
-          settled.map(({ value }: Loose) => value),
+          settled.map(({ value }: Untyped) => value),
           many
         )
         t.same(worker.did, many)
-        t.equal(ours.stats.callsOut, theirs.stats.callsIn)
+        t.equal(clientSession.stats.callsOut, serverSession.stats.callsIn)
       }
     }
   )
@@ -282,16 +282,16 @@ t.test('a socket that breaks in the midst: all is acted on once, and answered ov
 t.test('close() in the midst ends it there and then', async t => {
   let session: Session | undefined
   const worker = new Worker()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => worker,
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       worker.did = []
-      await ours.ping()
-      session = theirs
-      const calls = numbers.map(i => rejection(root.work(i)))
-      await until(() => worker.did.length > 0)
-      t.ok(implOf(session).link.receiver.paused)
+      await clientSession.ping()
+      session = serverSession
+      const calls = numbers.map(i => rejectionOf(root.work(i)))
+      await waitUntil(() => worker.did.length > 0)
+      t.ok(implOf(session).link.receiver.isPostponed)
       const began = performance.now()
       await session.close()
       t.ok(performance.now() - began < 1500, 'nothing is waited for')
@@ -301,7 +301,7 @@ t.test('close() in the midst ends it there and then', async t => {
       t.match(errors.at(-1), { code: 'closed', mayHaveRun: true })
       await turn()
       t.equal(worker.did.length, length, 'the rest is not run')
-      t.match(await ours.closed, { code: 'closed' })
+      t.match(await clientSession.closed, { code: 'closed' })
     }
   )
 })
@@ -310,10 +310,10 @@ t.test('a server that drains waits for what has come', async t => {
   const server = await serve(Worker, { port: 0 })
   await using conn = connect(server.url)
   await conn.ping()
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   const [theirs] = server.sessions
   const calls = numbers.map(i => root.work(i))
-  await until(() => implOf(theirs!).link.receiver.paused)
+  await waitUntil(() => implOf(theirs!).link.receiver.isPostponed)
   await Promise.all([server.close({ drain: 10_000 }), conn.closed])
   t.same(await Promise.all(calls), numbers)
   await assertClean(t, conn.session, theirs!)
@@ -321,24 +321,24 @@ t.test('a server that drains waits for what has come', async t => {
 
 t.test('calls that wait for an answer have their turns, too, before what comes after them', async t => {
   const worker = new Worker()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => worker,
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       worker.did = []
       const later = root.later()
       const calls = numbers.map(i => later.work(i))
-      await ours.ping()
+      await clientSession.ping()
       t.equal(worker.did.length, 0)
       const settled = root.settle()
-      await until(() => worker.did.length > 0)
+      await waitUntil(() => worker.did.length > 0)
       const note = root.note('after')
       const more = later.work(CALLS)
       t.ok(worker.did.length < CALLS, 'not all in one go')
       t.same(await Promise.all(calls), numbers)
       await Promise.all([settled, note, more])
       t.same(worker.did, [...numbers, 'after', CALLS])
-      t.equal(theirs.stats.pending, 0)
+      t.equal(serverSession.stats.pending, 0)
       Netref.release((await later).work)
     }
   )
@@ -348,15 +348,15 @@ t.test('a peer that reads again while the next slice is due', async t => {
   const worker = new Worker()
   await using conn = pair(worker, { serving: { limits: { bufferedBytes: 1 << 20 } } })
   await conn.ping()
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   const [, its] = conn.transports
   const settle: ((text: string) => void)[] = []
   worker.later = () => new Promise(resolve => settle.push(resolve))
   const texts = [1, 2].map(() => root.later())
-  await until(() => settle.length === 2)
+  await waitUntil(() => settle.length === 2)
   its.hold()
   const calls = numbers.map(i => root.work(i))
-  await until(() => worker.did.length > 0)
+  await waitUntil(() => worker.did.length > 0)
   for (const [i, settled] of settle.entries()) settled('x'.repeat(2_000_000 + i))
   // No more than promises have their turn.
   for (let i = 0; i < 20; i++) await undefined
@@ -366,7 +366,7 @@ t.test('a peer that reads again while the next slice is due', async t => {
     (await Promise.all(texts)).map(text => text.length),
     [2_000_000, 2_000_001]
   )
-  await until(() => !conn.served.link.receiver.paused)
+  await waitUntil(() => !conn.served.link.receiver.isPostponed)
   await assertClean(t, conn.session, conn.served)
 })
 
@@ -374,14 +374,14 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
   const worker = new Worker()
   await using conn = pair(worker, { serving: { limits: { bufferedBytes: 1 << 20 } } })
   await conn.ping()
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   const [, its] = conn.transports
   its.hold()
   const calls = numbers.flatMap(i => [root.work(i), root.text(10_000)])
-  await until(() => its.held > 0 && conn.served.stats.buffered > 1 << 20)
+  await waitUntil(() => its.held > 0 && conn.served.stats.buffered > 1 << 20)
   for (let i = 0; i < 20; i++) await turn()
   t.ok(worker.did.length < CALLS, 'no more is acted on')
-  t.ok(conn.served.link.receiver.paused)
+  t.ok(conn.served.link.receiver.isPostponed)
   its.letGo()
   const replies = await Promise.all(calls)
   t.same(
@@ -389,6 +389,6 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
     numbers
   )
   t.same(worker.did, numbers)
-  await until(() => !conn.served.link.receiver.paused)
+  await waitUntil(() => !conn.served.link.receiver.isPostponed)
   await assertClean(t, conn.session, conn.served)
 })

@@ -1,29 +1,29 @@
 // Promises and abort signals: what happens once, told to the other side when it does.
 
-import { aboutCall } from '../../codec/peer-errors.js'
-import { LimitError, ProtocolError, writeDown } from '../../errors.js'
-import { type Off, share } from '../../util/shared-listener.js'
+import { markConfidential } from '../../codec/peer-errors.js'
+import { LimitError, materializeStacks, ProtocolError } from '../../errors.js'
+import { addSharedListener, type Unsubscribe } from '../../util/shared-listener.js'
 import type { Signal } from '../../util/web-types.js'
-import type { Delivery } from '../delivery.js'
-import type { Ref } from '../proxy.js'
+import type { ReceivedReferences } from '../delivery.js'
+import type { Reference } from '../proxy.js'
 import { SignalSource } from './signal-source.js'
 import type { ArrivedFlow, FlowPort, HomeFlow } from './types.js'
 
 /** Says to the other side what happened. */
-type Tell = (ok: boolean, value: unknown) => void
+type SendEnd = (ok: boolean, value: unknown) => void
 
 /** A promise of this side, which the peer waits for. */
-export class HomePromise implements HomeFlow {
-  #tell: Tell | undefined
+export class LocalPromise implements HomeFlow {
+  #sendEnd: SendEnd | undefined
   #outcome: readonly [ok: boolean, value: unknown] | undefined
 
   constructor(
     promise: PromiseLike<unknown>,
-    tell: Tell,
+    sendEnd: SendEnd,
     /** Given what it comes to when nobody waits for that any more. */
-    private readonly unheard: (value: unknown) => void
+    private readonly discardOutcome: (value: unknown) => void
   ) {
-    this.#tell = tell
+    this.#sendEnd = sendEnd
     Promise.resolve(promise).then(
       value => this.#settle(true, value),
       error => this.#settle(false, error)
@@ -32,70 +32,70 @@ export class HomePromise implements HomeFlow {
 
   #settle(ok: boolean, value: unknown): void {
     this.#outcome = [ok, value]
-    if (this.#tell) this.#tell(ok, value)
-    else this.unheard(value)
+    if (this.#sendEnd) this.#sendEnd(ok, value)
+    else this.discardOutcome(value)
   }
 
-  retell(): void {
-    if (this.#outcome) this.#tell?.(...this.#outcome)
+  resendEnd(): void {
+    if (this.#outcome) this.#sendEnd?.(...this.#outcome)
   }
 
-  end(): void {
-    this.#tell = undefined
+  close(): void {
+    this.#sendEnd = undefined
   }
 
   /** Who takes it back sees to what it comes to. */
-  undo(): void {
-    this.#tell = () => {}
+  rollback(): void {
+    this.#sendEnd = () => {}
   }
 }
 
-const abandoned = new FinalizationRegistry<HomeSignal>(signal => signal.abandon())
+const signalFinalizers = new FinalizationRegistry<LocalSignal>(signal => signal.onCollected())
 
 /** A signal of this side, which the peer listens to. Who may abort it holds it, and nobody else need: not even this. */
-export class HomeSignal implements HomeFlow {
+export class LocalSignal implements HomeFlow {
   readonly #signal: WeakRef<Signal>
   /** Takes the listener off: it holds the signal, and so is held by that. */
-  readonly #off = new WeakMap<Signal, Off>()
+  readonly #removeListener = new WeakMap<Signal, Unsubscribe>()
 
   constructor(
     signal: Signal,
-    private readonly tell: Tell
+    private readonly sendEnd: SendEnd
   ) {
     this.#signal = new WeakRef(signal)
-    this.#off.set(
+    this.#removeListener.set(
       signal,
-      share(signal, 'abort', () => tell(false, signal.reason))
+      addSharedListener(signal, 'abort', () => sendEnd(false, signal.reason))
     )
-    abandoned.register(signal, this, this)
+    signalFinalizers.register(signal, this, this)
   }
 
   /** Nobody can abort it any more. */
-  abandon(): void {
-    this.tell(true, undefined)
+  onCollected(): void {
+    this.sendEnd(true, undefined)
   }
 
-  end(): void {
-    abandoned.unregister(this)
+  close(): void {
+    signalFinalizers.unregister(this)
     const signal = this.#signal.deref()
-    if (signal) this.#off.get(signal)!()
+    if (signal) this.#removeListener.get(signal)!()
   }
 
-  undo(): void {
-    this.end()
+  rollback(): void {
+    this.close()
   }
 }
 
 /** What happens once: what it comes to is kept for calls that it came with, within a bound. */
-export abstract class Once implements ArrivedFlow {
-  abstract readonly facade: object
-  #calls = 0
-  #size = 0
+export abstract class RemoteOutcome implements ArrivedFlow {
+  abstract readonly wrapper: object
+  #openCalls = 0
+  #retainedBytes = 0
   /** What came with what it came to. */
-  #delivery: Delivery | undefined
+  #received: ReceivedReferences | undefined
 
   constructor(
-    readonly ref: Ref,
+    readonly reference: Reference,
     private readonly port: FlowPort
   ) {}
 
@@ -103,60 +103,60 @@ export abstract class Once implements ArrivedFlow {
   protected abstract settle(ok: boolean, value: unknown): boolean
 
   /** A call came with it. */
-  hold(): void {
-    this.#calls++
+  retain(): void {
+    this.#openCalls++
   }
 
   /** That call is over. */
-  letGo(): void {
-    if (--this.#calls > 0) return
-    this.port.settled -= this.#size
-    this.#size = 0
+  releaseRetained(): void {
+    if (--this.#openCalls > 0) return
+    this.port.retainedBytes -= this.#retainedBytes
+    this.#retainedBytes = 0
   }
 
-  ended(ok: boolean, value: unknown, size = 0, delivery?: Delivery): void {
+  onEnd(ok: boolean, value: unknown, size = 0, received?: ReceivedReferences): void {
     const { port } = this
-    const kept = this.#calls > 0 ? size : 0
-    if (port.settled + kept <= port.bufferedBytes) {
-      this.#size += kept
-      port.settled += kept
-      if (this.settle(ok, value)) this.#delivery = delivery
-      else delivery?.giveBack()
+    const retainedBytes = this.#openCalls > 0 ? size : 0
+    if (port.retainedBytes + retainedBytes <= port.maxBufferedBytes) {
+      this.#retainedBytes += retainedBytes
+      port.retainedBytes += retainedBytes
+      if (this.settle(ok, value)) this.#received = received
+      else received?.discard()
       return
     }
-    delivery?.giveBack()
-    const message = `${this.ref.label}: more than ${port.bufferedBytes} bytes came for calls under way (limits.bufferedBytes)`
-    const error = aboutCall(new LimitError('limit', message), port.references)
-    writeDown(error)
+    received?.discard()
+    const message = `${this.reference.label}: more than ${port.maxBufferedBytes} bytes came for calls under way (limits.bufferedBytes)`
+    const error = markConfidential(new LimitError('limit', message), port.references)
+    materializeStacks(error)
     this.settle(false, error)
   }
 
-  declined(): void {
-    this.#delivery?.giveBack()
+  onDiscarded(): void {
+    this.#received?.discard()
   }
 
-  items(): void {
+  onItems(): void {
     throw new ProtocolError('items of what has none')
   }
 
-  lost(reason: Error): void {
-    this.ended(false, reason)
+  disconnect(reason: Error): void {
+    this.onEnd(false, reason)
   }
 
   /** What it comes to was begun before it came. */
-  mayRun(): boolean {
+  mayHaveRun(): boolean {
     return true
   }
 }
 
 /** A promise of the peer's. It is held until it settles, then by whoever holds it. */
-export class ArrivedPromise extends Once {
-  readonly #weak: WeakRef<Promise<unknown>>
-  #waiting:
+export class RemotePromise extends RemoteOutcome {
+  readonly #weakPromise: WeakRef<Promise<unknown>>
+  #pending:
     | { promise: Promise<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
     | undefined
 
-  constructor(ref: Ref, port: FlowPort) {
+  constructor(ref: Reference, port: FlowPort) {
     super(ref, port)
     let settle!: { resolve(value: unknown): void; reject(error: unknown): void }
     const promise = new Promise<unknown>((resolve, reject) => {
@@ -164,17 +164,17 @@ export class ArrivedPromise extends Once {
     })
     // A failure nobody handles here was somebody else's to handle.
     promise.catch(() => {})
-    this.#weak = new WeakRef(promise)
-    this.#waiting = { promise, ...settle }
+    this.#weakPromise = new WeakRef(promise)
+    this.#pending = { promise, ...settle }
   }
 
-  get facade(): object {
-    return this.#weak.deref()!
+  get wrapper(): object {
+    return this.#weakPromise.deref()!
   }
 
   protected settle(ok: boolean, value: unknown): boolean {
-    const waiting = this.#waiting
-    this.#waiting = undefined
+    const waiting = this.#pending
+    this.#pending = undefined
     if (ok) waiting?.resolve(value)
     else waiting?.reject(value)
     return waiting !== undefined
@@ -182,22 +182,22 @@ export class ArrivedPromise extends Once {
 }
 
 /** A signal of the peer's. It is held while somebody listens to it, then by whoever holds it. */
-export class ArrivedSignal extends Once {
+export class RemoteSignal extends RemoteOutcome {
   readonly #source: SignalSource
 
-  constructor(ref: Ref, port: FlowPort, [, , aborted, reason]: readonly unknown[]) {
+  constructor(ref: Reference, port: FlowPort, [, , aborted, reason]: readonly unknown[]) {
     super(ref, port)
     this.#source = new SignalSource(ref.proxy)
     if (aborted === 1) this.settle(false, reason)
   }
 
-  get facade(): object {
+  get wrapper(): object {
     return this.#source.signal
   }
 
   protected settle(ok: boolean, reason: unknown): boolean {
     if (ok) {
-      this.#source.abandon()
+      this.#source.onOwnerCollected()
       return false
     }
     // Listeners read the name or the message of a reason: an absent one becomes an AbortError.

@@ -3,32 +3,32 @@
 // home can abort it no more.
 import type * as node from './signal-source.js'
 
-export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort' | 'abandon'> {
+export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort' | 'onOwnerCollected'> {
   readonly #controller = new AbortController()
-  #weak: WeakRef<AbortSignal> | undefined
+  #weakSignal: WeakRef<AbortSignal> | undefined
 
   constructor(protected netref: object | undefined) {}
 
   get signal(): AbortSignal {
-    return this.#weak?.deref() ?? this.#make()
+    return this.#weakSignal?.deref() ?? this.#createSignal()
   }
 
-  #make(): AbortSignal {
+  #createSignal(): AbortSignal {
     const { signal } = this.#controller
     // Browsers of 2023 have no `any`.
     const made = AbortSignal.any?.([signal]) ?? signal
-    this.#weak = new WeakRef(made)
+    this.#weakSignal = new WeakRef(made)
     return made
   }
 
   /** Its netref goes with the signal. */
-  abandon(): void {
+  onOwnerCollected(): void {
     this.netref = undefined
   }
 
   abort(reason: unknown): boolean {
     // Where both are gone, what depends on it may be there yet.
-    const isHeld = this.netref !== undefined || this.#weak?.deref() !== undefined
+    const isHeld = this.netref !== undefined || this.#weakSignal?.deref() !== undefined
     if (!isHeld || this.#controller.signal.aborted) return false
     this.netref = undefined
     this.#controller.abort(reason)

@@ -3,7 +3,7 @@
 // made of it lives. Node tells a signal of its listeners by methods of its own, and adds what depends on it to a set. A page
 // has `signal-source-browser.ts` in its place.
 
-type Hook = (
+type ListenerHook = (
   this: object,
   size: number,
   type: string,
@@ -14,7 +14,7 @@ type Hook = (
   weak?: boolean
 ) => void
 
-interface Hooks {
+interface NodeHooks {
   /** What the methods are called, by which a signal is told that it has `size` listeners now. */
   readonly added: symbol
   readonly removed: symbol
@@ -22,11 +22,11 @@ interface Hooks {
   readonly dependents: symbol
 }
 
-let known: Hooks | undefined
+let nodeHooks: NodeHooks | undefined
 
 /** Undefined where signals are not Node's. */
-function hooksOf(signal: AbortSignal): Hooks | undefined {
-  if (known) return known
+function findNodeHooks(signal: AbortSignal): NodeHooks | undefined {
+  if (nodeHooks) return nodeHooks
   AbortSignal.any([signal])
   const symbols = [EventTarget.prototype, signal].flatMap(object => Object.getOwnPropertySymbols(object))
   const find = (name: string) => symbols.find(({ description }) => description === name)
@@ -35,68 +35,68 @@ function hooksOf(signal: AbortSignal): Hooks | undefined {
   const dependents = find('kDependantSignals')
   /* c8 ignore next: those of Bun, Deno and jsdom are not. */
   if (!added || !removed || !dependents) return undefined
-  return (known = { added, removed, dependents })
+  return (nodeHooks = { added, removed, dependents })
 }
 
 /** As long as somebody holds a signal, what aborts it is there. */
 const controllers = new WeakMap<AbortSignal, AbortController>()
 /** A netref and the signal that stands for it hold each other. */
-const signals = new WeakMap<object, AbortSignal>()
-const dependent = new FinalizationRegistry<SignalSource>(source => source.lost())
+const signalByNetref = new WeakMap<object, AbortSignal>()
+const dependentFinalizers = new FinalizationRegistry<SignalSource>(source => source.onDependentCollected())
 
 export class SignalSource {
-  readonly #weak: WeakRef<AbortSignal>
-  protected held: AbortSignal | undefined
-  #listened = false
-  #dependents = 0
-  #over = false
+  readonly #weakSignal: WeakRef<AbortSignal>
+  protected keptAlive: AbortSignal | undefined
+  #hasListeners = false
+  #dependentCount = 0
+  #isAborted = false
 
   constructor(netref: object) {
     const controller = new AbortController()
     const { signal } = controller
-    this.#weak = new WeakRef(signal)
+    this.#weakSignal = new WeakRef(signal)
     controllers.set(signal, controller)
-    signals.set(netref, signal)
-    const hooks = hooksOf(signal)
+    signalByNetref.set(netref, signal)
+    const hooks = findNodeHooks(signal)
     /* c8 ignore next: where nobody tells of listeners, it is held until it is over. */
-    if (!hooks) this.held = signal
-    else this.#watch(signal, hooks)
+    if (!hooks) this.keptAlive = signal
+    else this.#installHooks(signal, hooks)
   }
 
   get signal(): AbortSignal {
-    return this.#weak.deref()!
+    return this.#weakSignal.deref()!
   }
 
   /** Told that only the end of the session aborts it from now on. */
-  abandon(): void {
+  onOwnerCollected(): void {
     // Who waits for that is known.
   }
 
   /** @returns whether anybody may learn of it */
   abort(reason: unknown): boolean {
-    const signal = this.#weak.deref()
-    if (!signal || this.#over) return false
-    this.#over = true
-    this.held = undefined
+    const signal = this.#weakSignal.deref()
+    if (!signal || this.#isAborted) return false
+    this.#isAborted = true
+    this.keptAlive = undefined
     controllers.get(signal)!.abort(reason)
     return true
   }
 
-  #watch(signal: AbortSignal, { added, removed, dependents }: Hooks): void {
-    const inherited = EventTarget.prototype as unknown as Record<symbol, Hook>
-    const onAdded: Hook = (size, type, ...how) => {
-      inherited[added]!.call(signal, size, type, ...how)
-      const weak = how[4]
-      if (type === 'abort' && !weak) this.#hear(true)
+  #installHooks(signal: AbortSignal, { added, removed, dependents }: NodeHooks): void {
+    const inherited = EventTarget.prototype as unknown as Record<symbol, ListenerHook>
+    const onAdded: ListenerHook = (size, type, ...rest) => {
+      inherited[added]!.call(signal, size, type, ...rest)
+      const isWeak = rest[4]
+      if (type === 'abort' && !isWeak) this.#setHasListeners(true)
     }
-    const onRemoved: Hook = (size, type, ...how) => {
-      inherited[removed]!.call(signal, size, type, ...how)
-      if (type === 'abort' && size === 0) this.#hear(false)
+    const onRemoved: ListenerHook = (size, type, ...rest) => {
+      inherited[removed]!.call(signal, size, type, ...rest)
+      if (type === 'abort' && size === 0) this.#setHasListeners(false)
     }
-    const value = new Dependents(found => {
-      dependent.register(found, this)
-      this.#dependents++
-      this.#keep()
+    const value = new DependentSet(found => {
+      dependentFinalizers.register(found, this)
+      this.#dependentCount++
+      this.#updateKeptAlive()
     })
     Object.defineProperties(signal, {
       [added]: { value: onAdded },
@@ -105,33 +105,33 @@ export class SignalSource {
     })
   }
 
-  #hear(listened: boolean): void {
-    this.#listened = listened
-    this.#keep()
+  #setHasListeners(listened: boolean): void {
+    this.#hasListeners = listened
+    this.#updateKeptAlive()
   }
 
   /** One that depended on it is gone. */
-  lost(): void {
-    this.#dependents--
-    this.#keep()
+  onDependentCollected(): void {
+    this.#dependentCount--
+    this.#updateKeptAlive()
   }
 
-  #keep(): void {
-    const isWanted = !this.#over && (this.#listened || this.#dependents > 0)
-    this.held = isWanted ? this.#weak.deref() : undefined
+  #updateKeptAlive(): void {
+    const isNeeded = !this.#isAborted && (this.#hasListeners || this.#dependentCount > 0)
+    this.keptAlive = isNeeded ? this.#weakSignal.deref() : undefined
   }
 }
 
-class Dependents extends Set<WeakRef<AbortSignal>> {
-  readonly #found: (dependent: AbortSignal) => void
+class DependentSet extends Set<WeakRef<AbortSignal>> {
+  readonly #onAdded: (dependent: AbortSignal) => void
 
-  constructor(found: (dependent: AbortSignal) => void) {
+  constructor(onAdded: (dependent: AbortSignal) => void) {
     super()
-    this.#found = found
+    this.#onAdded = onAdded
   }
 
   override add(weak: WeakRef<AbortSignal>): this {
-    if (!this.has(weak)) this.#found(weak.deref()!)
+    if (!this.has(weak)) this.#onAdded(weak.deref()!)
     return super.add(weak)
   }
 }

@@ -1,60 +1,65 @@
 // Streams to write: written at home, and what stands for them on the other side.
 
-import { silenceAll } from '../../codec/dispose.js'
-import { isWebWritable, NodeEnd, type NodeWritable, sent } from '../../codec/stream-kinds.js'
-import { ProtocolError, Refusal, SessionEndedError } from '../../errors.js'
+import { ignoreRejections } from '../../codec/dispose.js'
+import {
+  isWebWritable,
+  NodeStreamEnd,
+  type NodeWritableLike,
+  sentNodeStreams
+} from '../../codec/stream-kinds.js'
+import { CallRejection, ProtocolError, SessionEndedError } from '../../errors.js'
 import { Op } from '../../protocol/messages.js'
-import { Feed } from '../../util/async-queue.js'
+import { AsyncQueue } from '../../util/async-queue.js'
 import { WritableStream } from '../../util/platform.js'
-import { isA } from '../../util/realms.js'
-import type { Delivery } from '../delivery.js'
-import type { Ref } from '../proxy.js'
+import { isInstanceOf } from '../../util/realms.js'
+import type { ReceivedReferences } from '../delivery.js'
+import type { Reference } from '../proxy.js'
 import { RemoteIterator } from './remote-iterator.js'
 import type { ArrivedFlow, HomeFlow } from './types.js'
 
 /** A stream of this side that the other side writes: it sends an iterator, which is read here. */
-export class HomeWritable implements HomeFlow {
+export class LocalWritable implements HomeFlow {
   readonly #sink: Sink
-  #piped = false
+  #isPiped = false
   /** Nothing is to be written any more, or it was aborted. */
-  #over = false
+  #isOver = false
 
   constructor(stream: object) {
-    this.#sink = isWebWritable(stream) ? openWritable(stream) : openNodeWritable(stream)
+    this.#sink = isWebWritable(stream) ? openWebWritable(stream) : openNodeWritable(stream)
   }
 
-  async drive(method: string, given: unknown, delivery: Delivery | undefined): Promise<void> {
+  async call(method: string, value: unknown, received: ReceivedReferences | undefined): Promise<void> {
     // Nothing else: it might be an object of this side, which the other one may not read.
-    if (method === 'pipe' && given instanceof RemoteIterator && !this.#piped)
-      return this.#pipe(RemoteIterator.ahead(given))
-    if (method !== 'abort') throw new Refusal('not-exposed', 'a stream to write takes one iterator')
-    delivery?.handOver()
+    if (method === 'pipe' && value instanceof RemoteIterator && !this.#isPiped)
+      return this.#pipe(RemoteIterator.allowReadAhead(value))
+    if (method !== 'abort') throw new CallRejection('not-exposed', 'a stream to write takes one iterator')
+    received?.markPassedToUser()
     // At once, also while a chunk is being written.
-    await this.#abort(given)
+    await this.#abort(value)
   }
 
   async #pipe(source: AsyncIterable<unknown>): Promise<void> {
-    this.#piped = true
+    this.#isPiped = true
     try {
       for await (const chunk of source) await this.#sink.write(chunk)
     } catch (error) {
       await this.#abort(error)
       throw error
     }
-    this.#over = true
+    this.#isOver = true
     await this.#sink.close()
   }
 
-  end(reason: Error = new DOMException('the other side has let go of it', 'AbortError')): void {
-    if (!this.#over) this.#abort(reason).catch(() => {})
+  close(reason: Error = new DOMException('the other side has let go of it', 'AbortError')): void {
+    if (!this.#isOver) this.#abort(reason).catch(() => {})
   }
 
   #abort(reason: unknown): Promise<void> {
-    this.#piped = this.#over = true
+    this.#isPiped = this.#isOver = true
     return this.#sink.abort(reason)
   }
 
-  undo(): void {
+  rollback(): void {
     this.#sink.restore()
   }
 }
@@ -67,7 +72,7 @@ interface Sink {
   restore(): void
 }
 
-function openWritable(stream: WritableStream): Sink {
+function openWebWritable(stream: WritableStream): Sink {
   const writer = stream.getWriter()
   return {
     write(chunk) {
@@ -83,127 +88,130 @@ function openWritable(stream: WritableStream): Sink {
 }
 
 function openNodeWritable(object: object): Sink {
-  const stream = (object instanceof NodeEnd ? object.stream : object) as NodeWritable
-  sent.add(stream)
+  const stream = (object instanceof NodeStreamEnd ? object.stream : object) as NodeWritableLike
+  sentNodeStreams.add(stream)
   let failure: Error | undefined
-  let giveUp: ((error: Error) => void) | undefined
-  const failed = (error: Error) => {
+  let rejectPending: ((error: Error) => void) | undefined
+  const onError = (error: Error) => {
     failure ??= error
-    giveUp?.(failure)
+    rejectPending?.(failure)
   }
   // A response whose client has left says this alone.
-  const closed = () => failed(new Error('the stream has closed, and takes nothing more'))
-  stream.on('error', failed)
-  stream.on('close', closed)
-  const settled = (act: (done: (error?: Error | null) => void) => void) =>
+  const onClose = () => onError(new Error('the stream has closed, and takes nothing more'))
+  stream.on('error', onError)
+  stream.on('close', onClose)
+  const untilDone = (act: (done: (error?: Error | null) => void) => void) =>
     new Promise<void>((resolve, reject) => {
-      giveUp = reject
+      rejectPending = reject
       if (failure) reject(failure)
       else act(error => (error ? reject(error) : resolve()))
     })
   return {
-    write: chunk => settled(done => stream.write(chunk, done)),
-    close: () => settled(done => stream.end(done)),
+    write: chunk => untilDone(done => stream.write(chunk, done)),
+    close: () => untilDone(done => stream.end(done)),
     async abort(reason) {
-      stream.destroy(isA('Error', reason) ? reason : undefined)
+      stream.destroy(isInstanceOf('Error', reason) ? reason : undefined)
     },
     restore() {
-      sent.delete(stream)
-      stream.off('error', failed)
-      stream.off('close', closed)
+      sentNodeStreams.delete(stream)
+      stream.off('error', onError)
+      stream.off('close', onClose)
     }
   }
 }
 
 /** What is written here goes home, as an iterator that is read there. Its home is told of the first chunk, not before. */
-class Pipe {
-  readonly #feed = new Feed(silenceAll)
+class PipeSink {
+  readonly #queue = new AsyncQueue(ignoreRejections)
   #controller!: WritableStreamDefaultController
-  #piped: Promise<unknown> | undefined
-  #over = false
+  #pipeResult: Promise<unknown> | undefined
+  #isReleased = false
 
-  constructor(private readonly ref: Ref) {}
+  constructor(private readonly reference: Reference) {}
 
   start(controller: WritableStreamDefaultController): void {
     this.#controller = controller
     const { signal } = controller as WritableStreamDefaultController & { readonly signal: AbortSignal }
     // What is being written then waits no longer to be taken.
-    signal.addEventListener('abort', () => this.#feed.fail(signal.reason), { once: true })
+    signal.addEventListener('abort', () => this.#queue.fail(signal.reason), { once: true })
   }
 
   async write(chunk: unknown): Promise<void> {
     const piped = this.#pipe()
     // A home that takes no more says why.
-    if (!(await this.#feed.put(chunk))) await piped
+    if (!(await this.#queue.put(chunk))) await piped
   }
 
   async close(): Promise<void> {
-    this.#feed.close()
+    this.#queue.close()
     await this.#pipe()
   }
 
   async abort(reason: unknown): Promise<void> {
     try {
-      const { ref } = this
-      await ref.session.unlessAway(ref.request(Op.drive, 'abort', reason).settled(), undefined)
+      const { reference } = this
+      await reference.session.unlessDisconnected(
+        reference.request(Op.streamCall, 'abort', reason).settled(),
+        undefined
+      )
     } finally {
       this.#release()
     }
   }
 
   #pipe(): Promise<unknown> {
-    if (!this.#piped) {
-      this.#piped = this.ref
-        .request(Op.drive, 'pipe', this.#feed)
+    if (!this.#pipeResult) {
+      this.#pipeResult = this.reference
+        .request(Op.streamCall, 'pipe', this.#queue)
         .settled()
         .finally(() => this.#release())
-      this.#piped.catch(error => this.#fail(error))
+      this.#pipeResult.catch(error => this.#error(error))
     }
-    return this.#piped
+    return this.#pipeResult
   }
 
   #release(): void {
-    this.#over = true
-    this.ref.session.release(this.ref)
+    this.#isReleased = true
+    this.reference.session.release(this.reference)
   }
 
-  #fail(error: unknown): void {
-    this.#feed.fail(error)
+  #error(error: unknown): void {
+    this.#queue.fail(error)
     this.#controller.error(error)
   }
 
   /** Where it is written, what was asked of its home fails with the session, and says whether that had left. */
-  lost(reason: Error): void {
-    const isTold = this.#piped !== undefined && reason instanceof SessionEndedError
-    if (!this.#over && !isTold) this.#fail(reason)
+  disconnect(reason: Error): void {
+    const isReported = this.#pipeResult !== undefined && reason instanceof SessionEndedError
+    if (!this.#isReleased && !isReported) this.#error(reason)
   }
 }
 
 /** A stream of the peer's that is written here. */
-export class ArrivedWritable implements ArrivedFlow {
-  readonly #stream: WeakRef<WritableStream>
+export class RemoteWritable implements ArrivedFlow {
+  readonly #weakStream: WeakRef<WritableStream>
   /** It lives as long as the stream. */
-  readonly #pipe: WeakRef<Pipe>
+  readonly #weakSink: WeakRef<PipeSink>
 
-  constructor(readonly ref: Ref) {
-    const pipe = new Pipe(ref)
-    this.#pipe = new WeakRef(pipe)
-    this.#stream = new WeakRef(new WritableStream(pipe))
+  constructor(readonly reference: Reference) {
+    const pipe = new PipeSink(reference)
+    this.#weakSink = new WeakRef(pipe)
+    this.#weakStream = new WeakRef(new WritableStream(pipe))
   }
 
-  get facade(): object {
-    return this.#stream.deref()!
+  get wrapper(): object {
+    return this.#weakStream.deref()!
   }
 
-  items(): void {
+  onItems(): void {
     throw new ProtocolError('items of a stream to write')
   }
 
-  ended(): void {
+  onEnd(): void {
     throw new ProtocolError('the end of a stream to write')
   }
 
-  lost(reason: Error): void {
-    this.#pipe.deref()?.lost(reason)
+  disconnect(reason: Error): void {
+    this.#weakSink.deref()?.disconnect(reason)
   }
 }

@@ -21,17 +21,17 @@ import {
 import { Op } from '../../../lib/protocol/messages.js'
 import {
   assertClean,
-  both,
-  breakable,
+  breakableAgent,
   implOf,
   iterator,
   overMemory,
+  overMemoryAndSocket,
   overSocket,
-  rejection,
-  until
+  rejectionOf,
+  waitUntil
 } from '../../support/helpers.js'
 import { RawPeer } from '../../support/raw-peer.js'
-import { collect, type Loose, quiet, wiretap } from '../../support/wire.js'
+import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../../support/wire.js'
 
 t.setTimeout(120_000)
 const faults: unknown[] = []
@@ -128,7 +128,7 @@ const KINDS: Record<string, () => unknown> = {
 }
 
 t.test('whatever can be iterated over, both ways, by for await on the call, on its result and on a path', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       make: (kind: string) => KINDS[kind]!(),
@@ -150,23 +150,23 @@ t.test('whatever can be iterated over, both ways, by for await on the call, on i
 )
 
 t.test('a record with `next` is a record, and an instance with `next` a netref', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
-      kind: (value: Loose) => (Netref.is(value) ? 'netref' : (value?.constructor?.name ?? 'null')),
-      async observe(observer: Loose) {
+      kind: (value: Untyped) => (Netref.is(value) ? 'netref' : (value?.constructor?.name ?? 'null')),
+      async observe(observer: Untyped) {
         for (const n of [1, 2]) await observer.next(n)
         await observer.return?.()
         return Object.keys(observer)
       },
       echo: (value: unknown) => ({ value }),
-      page: (from: number): Loose => ({ items: [from], next: () => ({ items: [from + 1] }) }),
+      page: (from: number): Untyped => ({ items: [from], next: () => ({ items: [from + 1] }) }),
       instance: () => new Steps()
     }),
     async ({ root }, t) => {
       const got: unknown[] = []
       const spy = Object.assign((...args: unknown[]) => void got.push(...args), { calls: [] })
-      const nexts: Record<string, (...args: Loose[]) => unknown> = {
+      const nexts: Record<string, (...args: Untyped[]) => unknown> = {
         one: x => got.push(x),
         none: Object.defineProperty((x: unknown) => got.push(x), 'length', { value: 0 }),
         rest: (...xs) => got.push(...xs),
@@ -202,17 +202,17 @@ t.test('a record with `next` is a record, and an instance with `next` a netref',
         'a symbol that is no method'
       )
       t.equal(await root.kind(new Steps()), 'netref')
-      t.match(await rejection(all(root.instance())), { code: 'not-exposed' })
+      t.match(await rejectionOf(all(root.instance())), { code: 'not-exposed' })
       t.equal(await root.kind(Object.assign(new Steps(), { [Symbol.asyncIterator]: 'none' })), 'netref')
     }
   )
 )
 
 t.test("all of the engine's own iterators arrive as iterators", t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
-      async read(source: Loose) {
+      async read(source: Untyped) {
         if (typeof source.next !== 'function') throw new Error('no iterator')
         return await all(source)
       }
@@ -252,7 +252,7 @@ t.test('steps made by an exposed iterator method are closed and thrown at as any
       { read: [Symbol.iterator] }
     )
   const one = () => ({ done: false, value: 1 })
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       closes: () => method({ next: one, return: (why: unknown) => ({ done: true, value: told.push(why) }) }),
@@ -284,16 +284,16 @@ t.test('steps made by an exposed iterator method are closed and thrown at as any
       await thrown.return()
       for (const kind of ['plain', 'own']) {
         const steps = (await root[kind]())[Symbol.asyncIterator]()
-        t.match(await rejection(steps.throw(new Error('not there'))), { message: 'not there' }, kind)
+        t.match(await rejectionOf(steps.throw(new Error('not there'))), { message: 'not there' }, kind)
       }
       t.same(await all(await root.list()), [1, 2])
-      t.match(await rejection(all(await root.none())), { name: 'TypeError' })
+      t.match(await rejectionOf(all(await root.none())), { name: 'TypeError' })
     }
   )
 })
 
 t.test('netrefs that are walked, and those that are not', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       exposed_map: expose(
@@ -345,10 +345,10 @@ t.test('netrefs that are walked, and those that are not', t =>
       t.same(await root.read(new Countdown(2)), [2, 1], 'the other way')
       const secret = await root.secret()
       t.ok(Netref.is(secret))
-      t.match(await rejection(all(secret)), { code: 'not-exposed' })
-      t.match(await rejection(all(root.secret())), { code: 'not-exposed' })
-      t.match(await rejection(all(root.nothing())), { message: /nothing to iterate over/ })
-      t.match(await rejection(all(root.missing)), { code: 'not-exposed' })
+      t.match(await rejectionOf(all(secret)), { code: 'not-exposed' })
+      t.match(await rejectionOf(all(root.secret())), { code: 'not-exposed' })
+      t.match(await rejectionOf(all(root.nothing())), { message: /nothing to iterate over/ })
+      t.match(await rejectionOf(all(root.missing)), { code: 'not-exposed' })
       const early = root.countdown()[Symbol.asyncIterator]()
       t.same(await early.return(1), { done: true, value: 1 }, 'returned before it was begun')
     }
@@ -356,7 +356,7 @@ t.test('netrefs that are walked, and those that are not', t =>
 )
 
 t.test('items are any values of the table', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       *all() {
@@ -373,7 +373,7 @@ t.test('items are any values of the table', t =>
       }
     }),
     async ({ root }, t) => {
-      const [date, record, fn, kept, later, countdown, none, inner, bytes, long] = await all<Loose>(
+      const [date, record, fn, kept, later, countdown, none, inner, bytes, long] = await all<Untyped>(
         root.all()
       )
       t.same([date, record], [new Date(0), { bytes: new Uint8Array([1, 2, 3]), when: new Date(1) }])
@@ -391,14 +391,14 @@ t.test('items are any values of the table', t =>
 
 t.test('a slow consumer stops the producer: 1024 items or 64 KiB ahead, or as many as it says', t => {
   const made = new Made()
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       numbers: () => Object.assign(made, { count: 0, finals: 0 }).numbers(),
       long: () => Object.assign(made, { count: 0, finals: 0 }).numbers(undefined, () => 'x'.repeat(1000)),
       later: () => Object.assign(made, { count: 0, finals: 0 }).later()
     }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       for (const [name, ahead] of [
         ['numbers', 1025],
         ['later', 1025],
@@ -407,10 +407,10 @@ t.test('a slow consumer stops the producer: 1024 items or 64 KiB ahead, or as ma
         const it = root[name]()[Symbol.asyncIterator]()
         await it.next()
         await it.next()
-        await until(() => made.count >= ahead)
-        for (let i = 0; i < 3; i++) await ours.ping()
+        await waitUntil(() => made.count >= ahead)
+        for (let i = 0; i < 3; i++) await clientSession.ping()
         t.equal(made.count, ahead, `${name}: ${made.count} were made`)
-        t.ok(ours.stats.buffered > 0, 'what waits is told')
+        t.ok(clientSession.stats.buffered > 0, 'what waits is told')
         await it.return()
         t.equal(made.finals, 1)
       }
@@ -418,7 +418,7 @@ t.test('a slow consumer stops the producer: 1024 items or 64 KiB ahead, or as ma
         const it = (await Netref.with(root.later, { window })())[Symbol.asyncIterator]()
         for (let read = 1; read < 20; read++) {
           await it.next()
-          for (let i = 0; i < 2; i++) await ours.ping()
+          for (let i = 0; i < 2; i++) await clientSession.ping()
           t.ok(
             made.count >= read && made.count < read + window,
             `a window of ${window}: ${made.count} for ${read}`
@@ -470,7 +470,7 @@ t.test(
         return: async () => ({ done: tell('return') === 'return', value: undefined })
       })
     type Context = AsyncGenerator<unknown, unknown, unknown>
-    const forms: Record<string, (root: Loose, kind: string) => Promise<Context>> = {
+    const forms: Record<string, (root: Untyped, kind: string) => Promise<Context>> = {
       'on the call': async (root, kind) => root[kind]()[Symbol.asyncIterator](),
       'on what arrived': async (root, kind) => (await root[kind]())[Symbol.asyncIterator](),
       'by hand': (root, kind) => root[kind]()
@@ -516,7 +516,7 @@ t.test(
       ...[over(undefined), []],
       ...[over(undefined), []]
     ]
-    return both(
+    return overMemoryAndSocket(
       t,
       () => ({
         context,
@@ -535,8 +535,8 @@ t.test(
           return [await source.next(), await session.ping(), await source.throw(new Error('thrown'))]
         }
       }),
-      async ({ root, ours }, t) => {
-        const ping = () => ours.ping()
+      async ({ root, clientSession }, t) => {
+        const ping = () => clientSession.ping()
         told.length = 0
         for (const [form, make] of Object.entries(forms))
           for (const kind of ['context', 'later']) {
@@ -593,8 +593,8 @@ t.test('the first item leaves at once; what a producer makes in one go goes toge
       }
     },
     async pair => {
-      const [, back] = wiretap(pair)
-      const root = pair.root as Loose
+      const [, back] = recordMessages(pair)
+      const root = pair.root as Untyped
       const it = (await root.slow())[Symbol.asyncIterator]()
       t.same(await it.next(), { done: false, value: 1 }, 'though the second never comes')
       t.same(await it.return('x'), { done: true, value: 'x' }, 'and nobody waits for what never comes')
@@ -638,13 +638,13 @@ t.test(
             sizes.push(frame.length)
             send(frame, sent)
           }
-          const root = pair.root as Loose
+          const root = pair.root as Untyped
           for (const name of ['plain', 'dates']) {
             t.equal((await all(root[name]())).length, 2000)
             t.ok(Math.max(...sizes) < (least ? 4096 : 16384), `${name}: ${Math.max(...sizes)}`)
           }
           if (least) {
-            t.match(await rejection(all(root.uneven())), { name: 'LimitError', message: /items|JSON/ })
+            t.match(await rejectionOf(all(root.uneven())), { name: 'LimitError', message: /items|JSON/ })
           } else {
             t.equal((await all(root.uneven())).length, 20)
             t.ok(Math.max(...sizes) < 16384, `uneven: ${Math.max(...sizes)}`)
@@ -662,7 +662,7 @@ t.test(
 
 t.test('the finally of a producer runs once, whatever ends it', t => {
   let made = new Made()
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       numbers: () => (made = new Made()).numbers(),
@@ -670,10 +670,10 @@ t.test('the finally of a producer runs once, whatever ends it', t => {
       bad: () => (made = new Made()).numbers(undefined, n => (n < 3 ? n : Symbol('bad'))),
       close: () => void callSession().close()
     }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       const once = async (how: string) => {
-        await until(() => made.finals > 0, how)
-        await ours.ping().catch(() => 0)
+        await waitUntil(() => made.finals > 0, how)
+        await clientSession.ping().catch(() => 0)
         await turn()
         t.equal(made.finals, 1, how)
       }
@@ -684,7 +684,7 @@ t.test('the finally of a producer runs once, whatever ends it', t => {
         const failing = async () => {
           for await (const n of root[name]()) if (n === 3) throw thrown
         }
-        t.equal(await rejection(failing()), thrown)
+        t.equal(await rejectionOf(failing()), thrown)
         await once('throw')
 
         const controller = new AbortController()
@@ -692,7 +692,7 @@ t.test('the finally of a producer runs once, whatever ends it', t => {
           for await (const n of Netref.with(root[name], { signal: controller.signal })())
             if (n === 5) controller.abort(thrown)
         }
-        t.equal(await rejection(aborted()), thrown, 'an abort fails the loop')
+        t.equal(await rejectionOf(aborted()), thrown, 'an abort fails the loop')
         await once('abort')
         t.equal(getEventListeners(controller.signal, 'abort').length, 0)
 
@@ -700,7 +700,7 @@ t.test('the finally of a producer runs once, whatever ends it', t => {
         await it.next()
         Netref.release(it)
         await once('release')
-        t.match(await rejection(it.next()), { name: 'ReleasedError' }, 'also of what had been read ahead')
+        t.match(await rejectionOf(it.next()), { name: 'ReleasedError' }, 'also of what had been read ahead')
         t.same(await it.next(), { done: true, value: undefined }, 'told once')
 
         await (async () => {
@@ -708,14 +708,14 @@ t.test('the finally of a producer runs once, whatever ends it', t => {
           await dropped.next()
           await dropped.next()
         })()
-        await collect(() => made.finals > 0)
+        await collectGarbage(() => made.finals > 0)
         await once('garbage collection')
       }
       const items: unknown[] = []
       const reading = async () => {
         for await (const n of root.bad()) items.push(n)
       }
-      const error = await rejection(reading())
+      const error = await rejectionOf(reading())
       t.ok(error instanceof UnsendableError)
       t.match(error.message, /items\[0\] is Symbol\(bad\)/)
       t.same(items, [0, 1, 2], 'it comes after the items before it')
@@ -728,7 +728,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
   t.test(`the end of the session runs the finally once, and reading rejects: ${by}`, t => {
     const made: Made[] = []
     const mine = new Made()
-    return both(
+    return overMemoryAndSocket(
       t,
       () => ({
         begin(name: 'numbers' | 'later') {
@@ -741,7 +741,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           return source
         }
       }),
-      async ({ root, ours, theirs, die }, t) => {
+      async ({ root, clientSession, serverSession, breakTransport }, t) => {
         made.length = 0
         mine.finals = 0
         const readers = ['numbers', 'later'].map(async name => {
@@ -751,14 +751,14 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           return it
         })
         const its = await Promise.all(readers)
-        t.equal(await root.take(mine.later()).then((back: Loose) => typeof back.next), 'function')
-        const never = rejection(root.begin('numbers').then((it: Loose) => it.throw(new Error('x'))))
+        t.equal(await root.take(mine.later()).then((back: Untyped) => typeof back.next), 'function')
+        const never = rejectionOf(root.begin('numbers').then((it: Untyped) => it.throw(new Error('x'))))
         await never
-        if (by === 'die') die()
-        else await { ours, theirs }[by].close()
-        await Promise.all([ours.closed, theirs.closed])
-        await until(() => mine.finals > 0)
-        await until(() => made.slice(0, 2).every(({ finals }) => finals > 0))
+        if (by === 'die') breakTransport()
+        else await { ours: clientSession, theirs: serverSession }[by].close()
+        await Promise.all([clientSession.closed, serverSession.closed])
+        await waitUntil(() => mine.finals > 0)
+        await waitUntil(() => made.slice(0, 2).every(({ finals }) => finals > 0))
         await turn()
         t.same(
           made.slice(0, 2).map(({ finals }) => finals),
@@ -766,7 +766,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
         )
         t.equal(mine.finals, 1)
         for (const it of its) {
-          const error = await rejection(all(it))
+          const error = await rejectionOf(all(it))
           t.ok(error instanceof SessionEndedError, String(error))
           t.same(await it.next(), { done: true, value: undefined })
           t.same(await it.return(1), { done: true, value: 1 })
@@ -778,7 +778,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
 
 t.test('a socket that breaks: what is read goes on over the next one, item by item', async t => {
   const made: Made[] = []
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   const make = () => {
     made.push(new Made())
     return made.at(-1)!
@@ -799,7 +799,7 @@ t.test('a socket that breaks: what is read goes on over the next one, item by it
       session.on('resumed', () => breaks++)
       for (const name of ['numbers', 'later'] as const) {
         const items: number[] = []
-        for await (const n of (root as Loose)[name](20_000)) {
+        for await (const n of (root as Untyped)[name](20_000)) {
           items.push(n)
           if (n === 5000 || n === 12_000) die()
         }
@@ -814,8 +814,8 @@ t.test('a socket that breaks: what is read goes on over the next one, item by it
         [1, 1]
       )
       const mine = new Made()
-      const summing = (root as Loose).sum(mine.later(5000))
-      await until(() => mine.count > 100)
+      const summing = (root as Untyped).sum(mine.later(5000))
+      await waitUntil(() => mine.count > 100)
       die()
       t.equal(await summing, (5000 * 4999) / 2, 'the other way')
       t.equal(mine.finals, 1)
@@ -827,7 +827,7 @@ t.test('a socket that breaks: what is read goes on over the next one, item by it
 })
 
 t.test('an error in a producer comes after the items before it', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       *fails(after: number) {
@@ -893,29 +893,29 @@ t.test('an error in a producer comes after the items before it', t =>
           const read = async () => {
             for await (const item of root[name](after)) items.push(item)
           }
-          t.match(await rejection(read()), { name: 'RangeError', message: 'out of numbers' })
+          t.match(await rejectionOf(read()), { name: 'RangeError', message: 'out of numbers' })
           t.equal(items.length, after)
         }
-      t.match(await rejection(all(root.odd())), {
+      t.match(await rejectionOf(all(root.odd())), {
         name: 'TypeError',
         message: /next\(\) gives 5, which is no object/
       })
-      t.match(await rejection(all(root.oddLater())), { message: /gives undefined, which is no object/ })
+      t.match(await rejectionOf(all(root.oddLater())), { message: /gives undefined, which is no object/ })
       for (const name of ['odd', 'oddLater'])
-        t.match(await rejection((await root[name]()).next(1)), { message: /gives \w+, which is no object/ })
-      t.match(await rejection(all(root.none())), { name: 'TypeError', message: /next is not a function/ })
-      t.match(await rejection(all(root.rejected())), { message: 'of a promise' })
-      t.match(await rejection(all(root.unsendable())), { code: 'unsendable' })
-      t.match(await rejection(all(root.large())), { name: 'LimitError', message: /characters of JSON/ })
-      t.match(await rejection(all(root.largeItem())), { name: 'LimitError' })
-      t.match(await rejection((await root.promised('large')).promise), { name: 'LimitError' })
+        t.match(await rejectionOf((await root[name]()).next(1)), { message: /gives \w+, which is no object/ })
+      t.match(await rejectionOf(all(root.none())), { name: 'TypeError', message: /next is not a function/ })
+      t.match(await rejectionOf(all(root.rejected())), { message: 'of a promise' })
+      t.match(await rejectionOf(all(root.unsendable())), { code: 'unsendable' })
+      t.match(await rejectionOf(all(root.large())), { name: 'LimitError', message: /characters of JSON/ })
+      t.match(await rejectionOf(all(root.largeItem())), { name: 'LimitError' })
+      t.match(await rejectionOf((await root.promised('large')).promise), { name: 'LimitError' })
       const untold = (await root.promised('limit')).promise.catch((told: unknown) => ({ told }))
       t.same(await untold, { told: undefined }, 'that it failed, where why is too much to tell')
-      t.match(await rejection((await root.promised('getter')).promise), {
+      t.match(await rejectionOf((await root.promised('getter')).promise), {
         code: 'unsendable',
         message: /ended with what cannot be sent: RangeError/
       })
-      const carries = await rejection(root.carries())
+      const carries = await rejectionOf(root.carries())
       t.equal(carries.n, 5)
       t.notOk('later' in carries || 'items' in carries, 'errors carry data only')
       for (const name of ['returns', 'returnsLater']) {
@@ -923,7 +923,7 @@ t.test('an error in a producer comes after the items before it', t =>
           for await (const _ of root[name]()) break
         }
         t.match(
-          await rejection(breaking()),
+          await rejectionOf(breaking()),
           { message: 'in return' },
           'what closing fails with is told who breaks'
         )
@@ -931,7 +931,7 @@ t.test('an error in a producer comes after the items before it', t =>
         await it.next()
         Netref.release(it)
       }
-      await until(() => told.length === 2)
+      await waitUntil(() => told.length === 2)
       t.match(told, [/in return/, /in return/], 'and else to onError')
       told.length = 0
     },
@@ -975,13 +975,13 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
     { done: true, value: 'returned' },
     { done: true, value: undefined }
   ]
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       talk,
       async talkLater() {
         return (async function* () {
-          return yield* talk() as Loose
+          return yield* talk() as Untyped
         })()
       },
       converse,
@@ -1017,17 +1017,17 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
 
       const it = await root.talk()
       await it.next()
-      t.match(await rejection(it.throw(new Error('fatal'))), { message: 'thrown in turn' })
+      t.match(await rejectionOf(it.throw(new Error('fatal'))), { message: 'thrown in turn' })
       t.same(await it.next(), { done: true, value: undefined })
       const fresh = await root.talk()
       t.same(await fresh.return('early'), { done: true, value: 'early' })
       t.same(await fresh.return('again'), { done: true, value: 'again' })
-      t.match(await rejection(fresh.throw(new Error('late'))), { message: 'late' })
-      t.match(await rejection((await root.talk()).throw(new Error('first'))), { message: 'first' })
+      t.match(await rejectionOf(fresh.throw(new Error('late'))), { message: 'late' })
+      t.match(await rejectionOf((await root.talk()).throw(new Error('first'))), { message: 'first' })
 
       const plain = await root.plain()
       await plain.next()
-      t.match(await rejection(plain.throw(new Error('no throw here'))), { message: 'no throw here' })
+      t.match(await rejectionOf(plain.throw(new Error('no throw here'))), { message: 'no throw here' })
       t.same(await plain.next(), { done: true, value: undefined })
       t.same(await (await root.promises()).next(), { done: false, value: 'there' })
       t.same(await (await root.promises()).next('by hand'), { done: false, value: 'there' })
@@ -1035,7 +1035,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
 
       const unsendable = await root.talk()
       await unsendable.next()
-      t.match(await rejection(unsendable.next(Symbol('x'))), { code: 'unsendable' })
+      t.match(await rejectionOf(unsendable.next(Symbol('x'))), { code: 'unsendable' })
       t.same(
         await unsendable.next('still there'),
         { done: false, value: 'still there' },
@@ -1048,7 +1048,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
         [Symbol.asyncIterator]: () => ({ next: () => ahead[Symbol.asyncIterator]().next() })
       })
         if (n === 5) break
-      t.match(await rejection(ahead.next('x')), { name: 'TypeError', message: /read ahead/ })
+      t.match(await rejectionOf(ahead.next('x')), { name: 'TypeError', message: /read ahead/ })
       t.same(await ahead.throw(new Error('go on elsewhere')), { done: false, value: 1000 })
       t.same(
         [await ahead.next(), await ahead.next()].map(({ value }) => value),
@@ -1086,13 +1086,13 @@ t.test('next(value), throw(error) and return(value) reach a generator, both ways
       )
       const closed = await root.closedLater()
       await closed.next()
-      t.match(await rejection(closed.throw(new Error('no throw'))), { message: 'no throw' })
+      t.match(await rejectionOf(closed.throw(new Error('no throw'))), { message: 'no throw' })
     }
   )
 })
 
 t.test('those who wait for an item when the iterator is closed are told that it is over', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       never: () =>
@@ -1102,15 +1102,15 @@ t.test('those who wait for an item when the iterator is closed are told that it 
         await new Promise(() => {})
       }
     }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       for (const how of ['return', 'throw', 'release', 'abort'] as const) {
         const controller = new AbortController()
         const it = (await Netref.with(root.never, { signal: controller.signal })())[Symbol.asyncIterator]()
         const waiting = [it.next(), it.next()].map(step => step.catch((error: Error) => error.name))
-        await ours.ping()
+        await clientSession.ping()
         if (how === 'release') Netref.release(it)
         else if (how === 'abort') controller.abort()
-        else if (how === 'throw') t.match(await rejection(it.throw(new Error('x'))), { message: 'x' })
+        else if (how === 'throw') t.match(await rejectionOf(it.throw(new Error('x'))), { message: 'x' })
         else t.same(await it.return('r'), { done: true, value: 'r' })
         const done = { done: true, value: undefined }
         const first = { release: 'ReleasedError', abort: 'AbortError', return: done, throw: done }[how]
@@ -1124,12 +1124,12 @@ t.test('the signal of the call that an iterator came by last is the one that abo
   const same = new Made().numbers()
   await overMemory(t, { same: () => same }, async ({ root }) => {
     const [first, second] = [new AbortController(), new AbortController()]
-    const it = (await Netref.with((root as Loose).same, { signal: first.signal })())[Symbol.asyncIterator]()
-    t.equal(await Netref.with((root as Loose).same, { signal: second.signal })(), it)
+    const it = (await Netref.with((root as Untyped).same, { signal: first.signal })())[Symbol.asyncIterator]()
+    t.equal(await Netref.with((root as Untyped).same, { signal: second.signal })(), it)
     first.abort()
     t.same(await it.next(), { done: false, value: 0 })
     second.abort(new RangeError('why'))
-    t.match(await rejection(it.next()), { message: 'why' })
+    t.match(await rejectionOf(it.next()), { message: 'why' })
   })
 })
 
@@ -1144,7 +1144,7 @@ registerType(Bag, { name: 'Bag', encode: ({ items }) => items, decode: items => 
 
 t.test('a copy that has an iterator without `return`', async t => {
   await overMemory(t, { bag: () => new Bag([1, 2]) }, async ({ root }) => {
-    const bag = (root as Loose).bag
+    const bag = (root as Untyped).bag
     t.same(await all(bag()), [1, 2])
     for await (const item of bag()) {
       t.equal(item, 1)
@@ -1175,25 +1175,26 @@ t.test('a session that ends while an iterator is boxed or unboxed: it ends, too'
       return 1
     }
   }
-  t.ok((await rejection((boxing.root as Loose).take(ends, mine))) instanceof SessionEndedError)
+  t.ok((await rejectionOf((boxing.root as Untyped).take(ends, mine))) instanceof SessionEndedError)
   t.same(mine.next(), { done: true, value: undefined })
   const unboxing = pair({ take() {} })
-  let arrived: Loose
+  let arrived: Untyped
   onEnding = also => {
-    if (also) arrived = (also as Loose)[1]
+    if (also) arrived = (also as Untyped)[1]
     else void unboxing.served.close()
   }
   const theirs = new Made().numbers()
-  const taking = rejection((unboxing.root as Loose).take(new Ending([new Ending(null), theirs])))
+  const taking = rejectionOf((unboxing.root as Untyped).take(new Ending([new Ending(null), theirs])))
   t.ok((await taking) instanceof SessionEndedError)
-  t.ok((await rejection(all(arrived))) instanceof SessionEndedError)
+  t.ok((await rejectionOf(all(arrived))) instanceof SessionEndedError)
   const refusing = pair({ take() {} })
   onEnding = () => {
     void refusing.served.close()
     throw new Error('it is not to be read')
   }
   t.ok(
-    (await rejection((refusing.root as Loose).take(() => {}, new Ending(null)))) instanceof SessionEndedError
+    (await rejectionOf((refusing.root as Untyped).take(() => {}, new Ending(null)))) instanceof
+      SessionEndedError
   )
   for (const { session, served } of [boxing, unboxing, refusing]) await assertClean(t, session, served)
 })
@@ -1202,7 +1203,7 @@ t.test(
   "what an iterator ends with is its reader's; what it fails with after it was left is nobody's",
   async t => {
     let fail: ((error: Error) => void) | undefined
-    await both(
+    await overMemoryAndSocket(
       t,
       () => ({
         async *gives() {
@@ -1225,7 +1226,7 @@ t.test(
         fail = undefined
         const waits = await root.waits()
         const step = waits.next()
-        await until(() => fail !== undefined)
+        await waitUntil(() => fail !== undefined)
         await waits.return()
         fail!(new Error('too late'))
         t.same(await step, { done: true, value: undefined })
@@ -1237,13 +1238,13 @@ t.test(
 t.test('a promise that came with two calls is kept for both', async t => {
   const answers: (() => void)[] = []
   const wait = () => new Promise<void>(resolve => answers.push(resolve))
-  await both(
+  await overMemoryAndSocket(
     t,
     () => ({ wait }),
     async ({ root }) => {
       const promise = Promise.resolve('data')
       const calls = [root.wait(promise), root.wait(promise)]
-      await until(() => answers.length === 2)
+      await waitUntil(() => answers.length === 2)
       for (const answer of answers.splice(0)) answer()
       await Promise.all(calls)
     }
@@ -1251,7 +1252,7 @@ t.test('a promise that came with two calls is kept for both', async t => {
 })
 
 t.test('yield* over a remote iterator, and what is handed on', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       numbers: (most: number) => new Made().numbers(most),
@@ -1260,7 +1261,7 @@ t.test('yield* over a remote iterator, and what is handed on', t =>
         return it === again
       }
     }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       async function* twice() {
         yield* root.numbers(3)
         yield* await root.numbers(2)
@@ -1286,7 +1287,7 @@ t.test('yield* over a remote iterator, and what is handed on', t =>
           }
         },
         async other => {
-          const middle = other.root as Loose
+          const middle = other.root as Untyped
           const relayed = await root.echo(await middle.far())
           t.same(await relayed.next(), { done: false, value: 'far' }, 'of a third party, by hand')
           t.same(await relayed.next('through'), { done: false, value: 'through' })
@@ -1297,7 +1298,7 @@ t.test('yield* over a remote iterator, and what is handed on', t =>
           t.same(await all(netref), [1, 2])
         }
       )
-      await ours.ping()
+      await clientSession.ping()
     }
   )
 )
@@ -1309,7 +1310,7 @@ t.test('what is sent again while it is let go of is there all the same', async t
     t,
     { promise: () => ({ promise }), generator: () => generator },
     async ({ root, transports, session }) => {
-      const any = root as Loose
+      const any = root as Untyped
       const [ours] = transports
       for (const name of ['promise', 'generator']) {
         let first = name === 'promise' ? (await any.promise()).promise : await any.generator()
@@ -1321,7 +1322,7 @@ t.test('what is sent again while it is let go of is there all the same', async t
         // Its release goes after the call whose answer brings it again, and crosses that.
         if (name === 'promise') Netref.release(first)
         first = undefined
-        await quiet()
+        await runEventLoop()
         t.equal(session.stats.imports <= id, true)
         ours.letGo()
         const again = await second
@@ -1336,15 +1337,15 @@ t.test('a release that crosses a re-send: what stands for it anew learns how it 
   const promise = Promise.resolve('settled')
   const ended = new Made().numbers(2)
   await overMemory(t, { both: () => [{ promise }, ended] }, async ({ root, transports }) => {
-    const any = root as Loose
+    const any = root as Untyped
     const [{ promise: first }, one] = await any.both()
     await first
     t.same(await all(one), [0, 1])
-    await quiet()
+    await runEventLoop()
     const [ours, theirs] = transports
     theirs.hold()
     const second = any.both()
-    await quiet()
+    await runEventLoop()
     ours.hold()
     // It is given again, and here it is let go of before it comes.
     Netref.release(first)
@@ -1366,7 +1367,7 @@ t.test('more than limits.bufferedBytes that nobody reads fails that iterator alo
       short: () => new Made().numbers(10)
     },
     async ({ root, session }) => {
-      const any = root as Loose
+      const any = root as Untyped
       const short = (await any.short())[Symbol.asyncIterator]()
       await short.next()
       const it = (await any.long())[Symbol.asyncIterator]()
@@ -1374,7 +1375,7 @@ t.test('more than limits.bufferedBytes that nobody reads fails that iterator alo
       const read = async () => {
         for (;;) await it.next()
       }
-      const error = await rejection(Promise.race([it.next().then(quiet).then(read)]))
+      const error = await rejectionOf(Promise.race([it.next().then(runEventLoop).then(read)]))
       t.ok(error instanceof LimitError, String(error))
       t.match(error.message, /more than 20000 bytes wait to be read \(limits.bufferedBytes\)/)
       t.equal((await all(short)).length, 9, 'another one goes on')
@@ -1386,10 +1387,10 @@ t.test('more than limits.bufferedBytes that nobody reads fails that iterator alo
 
 t.test('what was called or made before a call returned is there before its result', t => {
   const tick: (() => void)[] = []
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
-      async work(tell: Loose, once: Loose) {
+      async work(tell: Untyped, once: Untyped) {
         for (let i = 0; i < 100; i++) {
           tell(i)
           Netref.oneway(once)(i)
@@ -1420,8 +1421,8 @@ t.test('what was called or made before a call returned is there before its resul
       t.same([heard, noted], [expected, expected])
       const it = root.ticks()[Symbol.asyncIterator]()
       await it.next()
-      const waiting = it.next().then(({ value }: Loose) => heard.push(-value))
-      await until(() => tick.length > 0)
+      const waiting = it.next().then(({ value }: Untyped) => heard.push(-value))
+      await waitUntil(() => tick.length > 0)
       await root.tick()
       t.equal(heard.at(-1), -1, 'an item there was credit for')
       await waiting
@@ -1432,7 +1433,7 @@ t.test('what was called or made before a call returned is there before its resul
 })
 
 t.test('promises: in arguments and results, nested, failing, thenables', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       async wait(promise: Promise<unknown>) {
@@ -1459,20 +1460,20 @@ t.test('promises: in arguments and results, nested, failing, thenables', t =>
       t.same(await (await more).deep, [1])
       t.equal(await root.wait({ then: (done: (value: number) => void) => done(5) }), 5, 'a thenable')
       t.ok(await root.isPromise(Promise.resolve()))
-      t.match(await rejection(root.wait(Promise.reject(new RangeError('mine')))), {
+      t.match(await rejectionOf(root.wait(Promise.reject(new RangeError('mine')))), {
         name: 'RangeError',
         message: 'mine'
       })
       t.ok(await root.isPromise(Promise.reject(new Error('nobody minds'))))
-      t.match(await rejection((await root.failing()).promise), { name: 'RangeError', message: 'later' })
+      t.match(await rejectionOf((await root.failing()).promise), { name: 'RangeError', message: 'later' })
       await root.failing()
-      t.match(await rejection((await root.unsendable()).promise), { code: 'unsendable' })
+      t.match(await rejectionOf((await root.unsendable()).promise), { code: 'unsendable' })
       const mine = Promise.resolve(1)
       t.equal((await root.echo(mine)).value, mine, 'it comes home as itself')
       const theirs = (await root.echo((await root.nested({ a: [mine] })).more)).value
       t.ok(theirs instanceof Promise)
       await theirs
-      await quiet()
+      await runEventLoop()
     }
   )
 )
@@ -1489,28 +1490,28 @@ t.test('a promise is held until it settles; the end of the session rejects it', 
   await overMemory(t, service(), async ({ root, session }) => {
     const heard: unknown[] = []
     await (async () => {
-      const { promise } = await (root as Loose).later()
+      const { promise } = await (root as Untyped).later()
       promise.then((value: unknown) => heard.push(value))
     })()
-    await collect()
-    await collect()
+    await collectGarbage()
+    await collectGarbage()
     t.equal(session.stats.imports, 1)
     settle('kept')
-    await until(() => heard.length > 0)
+    await waitUntil(() => heard.length > 0)
     t.same(heard, ['kept'], 'though nobody held it but by what waits for it')
-    await collect(() => session.stats.imports === 0)
+    await collectGarbage(() => session.stats.imports === 0)
   })
-  await both(
+  await overMemoryAndSocket(
     t,
     service,
-    async ({ root, ours, theirs, die }, t) => {
+    async ({ root, clientSession, serverSession, breakTransport }, t) => {
       const { promise } = await root.later()
-      die()
-      const error = await rejection(promise)
+      breakTransport()
+      const error = await rejectionOf(promise)
       t.ok(error instanceof SessionEndedError)
-      await Promise.all([ours.closed, theirs.closed])
+      await Promise.all([clientSession.closed, serverSession.closed])
       settle(1)
-      await quiet()
+      await runEventLoop()
     },
     { resumes: false }
   )
@@ -1518,10 +1519,10 @@ t.test('a promise is held until it settles; the end of the session rejects it', 
 
 t.test('abort signals: anywhere in the arguments, with their reason, then or before', t => {
   const got: AbortSignal[] = []
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
-      keep(...args: Loose[]) {
+      keep(...args: Untyped[]) {
         const [signal] = args.flatMap(arg => (arg instanceof AbortSignal ? [arg] : [arg?.deep?.[0]?.signal]))
         got.push(signal)
         return [signal instanceof AbortSignal, signal.aborted]
@@ -1564,7 +1565,7 @@ t.test('abort signals: anywhere in the arguments, with their reason, then or bef
       t.equal(await root.echo(mine), mine, 'it comes home as itself')
       t.match(await root.signal(), { aborted: true, reason: 'at home' }, 'the other way')
       got.length = 0
-      await until(() => {
+      await waitUntil(() => {
         gc()
         return (
           getEventListeners(controller.signal, 'abort').length + getEventListeners(mine, 'abort').length === 0
@@ -1591,37 +1592,37 @@ t.test('a signal is held by who listens, and by who holds it; the end of the ses
   const aborting = new AbortController()
   await overMemory(t, service(), async ({ root, served }) => {
     const controller = new AbortController()
-    const watching = (root as Loose).watch(controller.signal)
-    await collect()
-    await collect()
+    const watching = (root as Untyped).watch(controller.signal)
+    await collectGarbage()
+    await collectGarbage()
     controller.abort('why')
-    await until(() => heard.length > 0)
+    await waitUntil(() => heard.length > 0)
     t.same(heard, ['why'], 'though its handler keeps nothing but a listener')
     finish()
     await watching
     heard.length = 0
     const later = new AbortController()
-    await (root as Loose).quick(later.signal)
-    await collect(() => served.stats.imports === 0)
+    await (root as Untyped).quick(later.signal)
+    await collectGarbage(() => served.stats.imports === 0)
     t.equal(getEventListeners(later.signal, 'abort').length, 0, 'then nobody listens')
     await (async () => {
-      const theirs = await (root as Loose).give()
+      const theirs = await (root as Untyped).give()
       t.notOk(theirs.aborted)
     })()
-    await collect(() => served.stats.exports === 0)
+    await collectGarbage(() => served.stats.exports === 0)
     t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
   })
-  await both(
+  await overMemoryAndSocket(
     t,
     service,
-    async ({ root, ours, theirs, die }, t) => {
+    async ({ root, clientSession, serverSession, breakTransport }, t) => {
       heard.length = 0
-      const watching = rejection(root.watch(new AbortController().signal))
-      await ours.ping()
-      die()
+      const watching = rejectionOf(root.watch(new AbortController().signal))
+      await clientSession.ping()
+      breakTransport()
       t.match(await watching, { name: 'SessionEndedError' })
-      await Promise.all([ours.closed, theirs.closed])
-      await until(() => heard.length > 0)
+      await Promise.all([clientSession.closed, serverSession.closed])
+      await waitUntil(() => heard.length > 0)
       t.ok(heard[0] instanceof SessionEndedError)
       finish()
     },
@@ -1680,7 +1681,7 @@ async function play(script: Run): Promise<void> {
     }
   }
   await using conn = pair({ items: () => (isAsync ? later() : now()) }, { serving: { onError() {} } })
-  const root = conn.root as Loose
+  const root = conn.root as Untyped
   const [ours, theirs] = conn.transports
   let held = 0
   // What is held back is let go of frame by frame: reads and items cross each other in ever other ways.
@@ -1700,7 +1701,7 @@ async function play(script: Run): Promise<void> {
     const controller = new AbortController()
     const it = Netref.with(root.items, { window, signal: controller.signal })()
     let read = 0
-    let error: Loose
+    let error: Untyped
     const arrived = await it
     try {
       for await (const got of arrived) {
@@ -1729,7 +1730,7 @@ async function play(script: Run): Promise<void> {
         ? 'RangeError'
         : undefined
     if (error?.name !== name) throw new Error(`it ended with ${error}, not ${name}`, { cause: error })
-    await until(() => finals > 0)
+    await waitUntil(() => finals > 0)
     clearInterval(jam)
     ours.letGo()
     theirs.letGo()
@@ -1773,17 +1774,17 @@ t.test(
     })
     const say = async (messages: unknown[][], expected: object | undefined) => {
       const conn = pair(service())
-      const root = conn.root as Loose
+      const root = conn.root as Untyped
       const mine = [Promise.resolve(1), new Made().numbers()]
       const [, , it] = await root.all()
       const secret = await root.object()
       await root.take(...mine)
-      await quiet()
+      await runEventLoop()
       const [ours] = conn.transports
       ours.send(JSON.stringify([conn.served.stats.framesOut, messages]))
       // What this end sends later would be counted wrong: it is asked before.
-      await quiet()
-      await quiet()
+      await runEventLoop()
+      await runEventLoop()
       const reason = await Promise.race([conn.served.closed, turn()])
       if (expected) t.match(reason, expected, JSON.stringify(messages))
       else t.equal(reason, undefined, JSON.stringify(messages))
@@ -1846,17 +1847,17 @@ t.test('what a holder may not ask of a flow is refused', async t => {
     t,
     { make: () => [new Made().numbers(), new WritableStream(), Promise.resolve(1)] },
     async ({ root, session, served }) => {
-      const [it, stream, promise] = await (root as Loose).make()
+      const [it, stream, promise] = await (root as Untyped).make()
       const { Op } = await import('../../../lib/protocol/messages.js')
-      const { refBehind } = await import('../../../lib/remote/streams/streams.js')
+      const { referenceOf } = await import('../../../lib/remote/streams/streams.js')
       const drive = (flow: object, method: string, value?: unknown) =>
-        rejection(refBehind(flow)!.request(Op.drive, method, value).settled())
+        rejectionOf(referenceOf(flow)!.request(Op.streamCall, method, value).settled())
       t.match(await drive(it, 'pipe'), { code: 'not-exposed', message: /an iterator has `next`/ })
       t.match(await drive(stream, 'next'), { code: 'not-exposed' })
       t.match(await drive(promise, 'next'), { code: 'not-exposed', message: /no iterator or stream/ })
       t.match(await drive(stream, 'pipe', 5), { code: 'not-exposed' })
       t.match(await drive(stream, 'pipe', () => 1), { code: 'not-exposed' })
-      const result = refBehind(stream)!.request(Op.drive, 'pipe', new Made().later(3)).settled()
+      const result = referenceOf(stream)!.request(Op.streamCall, 'pipe', new Made().later(3)).settled()
       t.match(
         await drive(stream, 'pipe', new Made().numbers(3)),
         { code: 'not-exposed', message: /takes one iterator/ },
@@ -1872,11 +1873,11 @@ t.test('what a holder may not ask of a flow is refused', async t => {
 t.test('a promise and a signal that were not sent after all are as they were', async t => {
   await overMemory(t, { take: () => 'taken' }, async ({ root }) => {
     const { signal } = new AbortController()
-    t.match(await rejection((root as Loose).take(Promise.resolve(1), signal, Symbol('x'))), {
+    t.match(await rejectionOf((root as Untyped).take(Promise.resolve(1), signal, Symbol('x'))), {
       code: 'unsendable'
     })
     t.equal(getEventListeners(signal, 'abort').length, 0)
-    await quiet()
+    await runEventLoop()
   })
 })
 
@@ -1905,7 +1906,7 @@ t.test('one signal for many iterators, and as a value for many sessions: one lis
     const failed = async () => {
       while (!(await walk.next()).done);
     }
-    t.match(await rejection(failed()), { message: 'enough' })
+    t.match(await rejectionOf(failed()), { message: 'enough' })
   }
   await Promise.all(waits)
   await assertClean(t, one.session, one.served, other.session, other.served)
@@ -1933,11 +1934,11 @@ t.test('yield* of what a call gives hands on what is thrown in', t => {
     }
     const walk = all(root.items() as unknown as AsyncIterable<number>)
     t.same(await walk.next(), { done: false, value: 1 })
-    await rejection(walk.throw(new RangeError('in')))
+    await rejectionOf(walk.throw(new RangeError('in')))
     for (const items of [root.list(), root.stream()]) {
       const list = all(items as unknown as AsyncIterable<number>)
       t.same(await list.next(), { done: false, value: 1 })
-      t.match(await rejection(list.throw(new RangeError('in'))), { message: 'in' })
+      t.match(await rejectionOf(list.throw(new RangeError('in'))), { message: 'in' })
     }
   })
 })
@@ -1965,7 +1966,7 @@ t.test('a raw peer', async t => {
     const [id] = idsOf(await peer.ask(Op.get, 0, 'promises'))
     const told = () => peer.messages.filter(([op, of]) => op === Op.ended && of === id).length
     for (let i = 0; i < 100; i++) await peer.ask(Op.get, 0, 'promises')
-    await until(() => told() === 1)
+    await waitUntil(() => told() === 1)
     peer.messages.length = 0
     const releases = [
       [[Op.release, ...Array.from({ length: 60 }, () => [id, 1]).flat()]],
@@ -1974,7 +1975,7 @@ t.test('a raw peer', async t => {
     for (const messages of releases) {
       peer.messages.length = 0
       peer.send(messages)
-      await until(() => told() > 0)
+      await waitUntil(() => told() > 0)
       await peer.ping()
       t.equal(told(), 1)
     }
@@ -1999,18 +2000,18 @@ t.test('a raw peer', async t => {
     const ids = idsOf(await peer.ask(Op.get, 0, 'promises'))
     await peer.ask(Op.get, 0, 'promises')
     const told = () => peer.messages.filter(([op]) => op === Op.ended).length
-    await until(() => told() === COUNT)
+    await waitUntil(() => told() === COUNT)
     peer.messages.length = 0
     const [session] = server.sessions
     peer.pause()
     peer.send([[Op.release, ...ids.flatMap(id => [id, 1])]])
     const { framesIn } = session!.stats
-    await until(() => implOf(session!).link.acted > framesIn)
-    await quiet()
-    const { held } = implOf(session!).link.sender
-    t.ok(held < 10 << 20, `${held} bytes are kept for it, of ${COUNT * text.length}`)
+    await waitUntil(() => implOf(session!).link.processedFrames > framesIn)
+    await runEventLoop()
+    const { unackedBytes } = implOf(session!).link.sender
+    t.ok(unackedBytes < 10 << 20, `${unackedBytes} bytes are kept for it, of ${COUNT * text.length}`)
     peer.resume()
-    await until(() => told() === COUNT)
+    await waitUntil(() => told() === COUNT)
     await peer.end()
   })
 
@@ -2020,13 +2021,13 @@ t.test('a raw peer', async t => {
     await peer.call('later')
     peer.pause()
     for (const each of settle) each()
-    await quiet()
-    peer.send([[Op.call, ++peer.calls, 0, 'mark', []]])
+    await runEventLoop()
+    peer.send([[Op.call, ++peer.lastCallId, 0, 'mark', []]])
     const [session] = server.sessions
-    await until(() => implOf(session!).link.receiver.paused)
+    await waitUntil(() => implOf(session!).link.receiver.isPostponed)
     t.equal(marks, 0)
     peer.resume()
-    await peer.reply(peer.calls)
+    await peer.reply(peer.lastCallId)
     t.equal(marks, 1)
     await peer.end()
   })

@@ -4,8 +4,8 @@ import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
 import { SessionEndedError } from '../../../lib/index.js'
 import { SignalSource } from '../../../lib/remote/streams/signal-source.browser.js'
-import { both, overMemory, until } from '../../support/helpers.js'
-import { collect, type Loose } from '../../support/wire.js'
+import { overMemory, overMemoryAndSocket, waitUntil } from '../../support/helpers.js'
+import { collectGarbage, type Untyped } from '../../support/wire.js'
 
 t.setTimeout(60_000)
 
@@ -37,27 +37,27 @@ t.test('a signal that is known to its listeners alone aborts when it does at hom
   const listen = (side: string) => (how: string, signal: AbortSignal) =>
     LISTENING[how]!(signal, () => heard.add(`${side}: ${how}`))
   const controllers = new Map(Object.keys(LISTENING).map(how => [how, new AbortController()]))
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       listen: listen('there'),
       use: (how: string, take: (how: string, signal: AbortSignal) => unknown) =>
         take(how, controllers.get(how)!.signal)
     }),
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       for (const how of controllers.keys()) {
         controllers.set(how, new AbortController())
         await root.listen(how, controllers.get(how)!.signal)
         await root.use(how, listen('here'))
       }
-      await collect()
-      await collect()
+      await collectGarbage()
+      await collectGarbage()
       for (const controller of controllers.values()) controller.abort()
-      await Promise.race([until(() => heard.size === 2 * controllers.size), later(5000)])
+      await Promise.race([waitUntil(() => heard.size === 2 * controllers.size), later(5000)])
       for (const how of controllers.keys())
         for (const side of ['here', 'there']) t.ok(heard.delete(`${side}: ${how}`), `${side}: ${how}`)
-      await collect(() => ours.stats.imports + theirs.stats.imports === 0)
-      t.equal(ours.stats.exports + theirs.stats.exports, 0, 'and then it is given back')
+      await collectGarbage(() => clientSession.stats.imports + serverSession.stats.imports === 0)
+      t.equal(clientSession.stats.exports + serverSession.stats.exports, 0, 'and then it is given back')
     }
   )
 })
@@ -105,14 +105,19 @@ const QUIET: Record<string, (signal: AbortSignal) => void> = {
 t.test('a signal that nobody listens to is given back, though it may yet abort', t => {
   const signals = Object.keys(QUIET).map(how => [how, new AbortController().signal] as const)
   const use = (how: string, signal: AbortSignal) => QUIET[how]!(signal)
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({ use, give: (take: typeof use) => Promise.all(signals.map(given => take(...given))) }),
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       for (const given of signals) await root.use(...given)
       await root.give(use)
-      await Promise.race([collect(() => ours.stats.imports + theirs.stats.imports === 0), later(5000)])
-      const left = [ours, theirs].flatMap(({ tables }) => tables.exports.map(({ object }) => object))
+      await Promise.race([
+        collectGarbage(() => clientSession.stats.imports + serverSession.stats.imports === 0),
+        later(5000)
+      ])
+      const left = [clientSession, serverSession].flatMap(({ tables }) =>
+        tables.exports.map(({ object }) => object)
+      )
       t.same(
         signals.filter(([, signal]) => left.includes(signal)).map(([how]) => how),
         []
@@ -131,22 +136,22 @@ t.test('the end of the session tells who listens, and lets them go', async t => 
     signal.addEventListener('abort', hear)
   }
   const { signal } = new AbortController()
-  await both(
+  await overMemoryAndSocket(
     t,
     () => ({ listen: tell }),
-    async ({ root, ours, theirs, die }, t) => {
+    async ({ root, clientSession, serverSession, breakTransport }, t) => {
       heard.length = 0
       await root.listen(signal)
-      await collect()
-      await collect()
-      die()
-      await Promise.all([ours.closed, theirs.closed])
-      await until(() => heard.length === 2)
+      await collectGarbage()
+      await collectGarbage()
+      breakTransport()
+      await Promise.all([clientSession.closed, serverSession.closed])
+      await waitUntil(() => heard.length === 2)
       t.ok(heard.every(reason => reason instanceof SessionEndedError))
     },
     { resumes: false }
   )
-  await collect(() => weak.every(ref => !ref.deref()))
+  await collectGarbage(() => weak.every(ref => !ref.deref()))
 })
 
 t.test('one that is passed on aborts at the third party, and is given back all the way', async t => {
@@ -159,15 +164,17 @@ t.test('one that is passed on aborts at the third party, and is given back all t
       look: (signal: AbortSignal) => signal.aborted
     },
     async far => {
-      const near = { pass: (how: 'listen' | 'look', signal: AbortSignal) => (far.root as Loose)[how](signal) }
+      const near = {
+        pass: (how: 'listen' | 'look', signal: AbortSignal) => (far.root as Untyped)[how](signal)
+      }
       await overMemory(t, near, async ({ root, session }) => {
-        await (root as Loose).pass('look', stop.signal)
-        await collect(() => far.session.stats.exports + session.stats.exports === 0)
-        await (root as Loose).pass('listen', stop.signal)
-        await collect()
-        await collect()
+        await (root as Untyped).pass('look', stop.signal)
+        await collectGarbage(() => far.session.stats.exports + session.stats.exports === 0)
+        await (root as Untyped).pass('listen', stop.signal)
+        await collectGarbage()
+        await collectGarbage()
         stop.abort()
-        await until(() => heard.length > 0)
+        await waitUntil(() => heard.length > 0)
       })
     }
   )
@@ -176,7 +183,7 @@ t.test('one that is passed on aborts at the third party, and is given back all t
 t.test('one that comes again while it is listened to is the same', t => {
   const got: WeakRef<AbortSignal>[] = []
   const { signal } = new AbortController()
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       listen: (signal: AbortSignal) => {
@@ -188,8 +195,8 @@ t.test('one that comes again while it is listened to is the same', t => {
     }),
     async ({ root }, t) => {
       await root.listen(signal)
-      await collect()
-      await collect()
+      await collectGarbage()
+      await collectGarbage()
       t.not(await root.same(signal), false)
     }
   )
@@ -204,24 +211,24 @@ t.test('its home keeps no signal that nobody can abort; who listens waits for th
     weak.push(new WeakRef(signal))
     return signal
   }
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       listen: (signal: AbortSignal) => signal.addEventListener('abort', () => heard.push(signal.reason)),
       keep: (signal: AbortSignal) => void kept.push(signal),
       back: () => kept.pop()
     }),
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       heard.length = weak.length = kept.length = 0
       await root.listen(fresh())
       await root.keep(fresh())
-      await collect(() => weak.every(ref => !ref.deref()))
+      await collectGarbage(() => weak.every(ref => !ref.deref()))
       const back = await root.back()
       t.ok(back instanceof AbortSignal && !back.aborted, 'what comes home then never aborts')
-      await collect(() => ours.stats.exports === 1)
+      await collectGarbage(() => clientSession.stats.exports === 1)
       t.same(heard, [])
-      await ours.close()
-      await theirs.closed
+      await clientSession.close()
+      await serverSession.closed
       t.match(heard, [{ name: 'SessionEndedError' }])
     }
   )
@@ -240,7 +247,7 @@ t.test('what a page has in its place, as far as Node can run it', async t => {
     AbortSignal.any([signal]).addEventListener('abort', () => heard.push('any'), { once: true })
   listen(sources[0]!)
   const first = new WeakRef(sources[0]!.signal)
-  await collect(() => first.deref() === undefined)
+  await collectGarbage(() => first.deref() === undefined)
   t.ok(
     netrefs.every(ref => ref.deref()),
     'it may yet be told'
@@ -248,15 +255,15 @@ t.test('what a page has in its place, as far as Node can run it', async t => {
   for (const source of sources) source.abort('why')
   t.same(heard, ['any'])
   t.equal(sources[0]!.signal.reason, 'why', 'one that is made again has aborted, too')
-  await collect(() => netrefs.every(ref => !ref.deref()))
+  await collectGarbage(() => netrefs.every(ref => !ref.deref()))
   t.equal(sources[0]!.abort('again'), false)
 
   const [unheard, listened] = [make(), make()]
-  unheard.abandon()
+  unheard.onOwnerCollected()
   listen(unheard)
-  listened.abandon()
+  listened.onOwnerCollected()
   listened.signal.addEventListener('abort', () => heard.push('end'))
-  await collect(() => netrefs.every(ref => !ref.deref()))
+  await collectGarbage(() => netrefs.every(ref => !ref.deref()))
   t.equal(unheard.abort('released'), false, 'what depends on it is told of no abort')
   t.ok(listened.abort('ended'))
   t.same(heard, ['any', 'end'])

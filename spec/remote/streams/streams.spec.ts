@@ -9,18 +9,18 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { createGzip, gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { Netref, pair, SessionEndedError } from '../../../lib/index.js'
-import { ArrivedWritable } from '../../../lib/remote/streams/writable.js'
-import { Feed } from '../../../lib/util/async-queue.js'
+import { RemoteWritable } from '../../../lib/remote/streams/writable.js'
+import { AsyncQueue } from '../../../lib/util/async-queue.js'
 import {
-  both,
-  breakable,
-  type Joined,
+  breakableAgent,
   overMemory,
+  overMemoryAndSocket,
   overSocket,
-  rejection,
-  until
+  rejectionOf,
+  type SessionEnds,
+  waitUntil
 } from '../../support/helpers.js'
-import { collect, type Loose, quiet } from '../../support/wire.js'
+import { collectGarbage, runEventLoop, type Untyped } from '../../support/wire.js'
 
 const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
@@ -48,7 +48,7 @@ function source(items: unknown[], type?: 'bytes') {
 
 /** A stream that keeps what is written to it. */
 function sink(write?: (chunk: unknown) => unknown) {
-  const told = { chunks: [] as Loose[], closed: 0, aborted: [] as unknown[] }
+  const told = { chunks: [] as Untyped[], closed: 0, aborted: [] as unknown[] }
   const stream = new WritableStream({
     async write(chunk) {
       await write?.(chunk)
@@ -74,7 +74,7 @@ const bytesOf = async (stream: AsyncIterable<Uint8Array>) => Buffer.concat(await
 const echoing = () => ({ echo: (value: unknown) => ({ value }) })
 
 t.test('what is read arrives as a stream of the web, of bytes where it is of bytes', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       ...echoing(),
@@ -99,7 +99,7 @@ t.test('what is read arrives as a stream of the web, of bytes where it is of byt
       }
     }),
     async ({ root }, t) => {
-      const [one, record, fn, bytes] = await all<Loose>(await root.make('web'))
+      const [one, record, fn, bytes] = await all<Untyped>(await root.make('web'))
       t.same([one, record, await fn(), bytes], [1, { at: new Date(0) }, 5, new Uint8Array([1])])
       for (const kind of ['bytes', 'node']) {
         const stream = await root.make(kind)
@@ -111,7 +111,7 @@ t.test('what is read arrives as a stream of the web, of bytes where it is of byt
         t.equal(String(await bytesOf(stream)), 'lo wörld')
       }
       const ended = (await root.make('bytes')).getReader({ mode: 'byob' })
-      let last: Loose
+      let last: Untyped
       for (let done = false; !done; done = last.done) last = await ended.read(new Uint8Array(100))
       t.equal(last.value.byteLength, 0)
       t.same(await all(await root.make('objects')), [{ a: 1 }, { b: new Map([[1, 2]]) }])
@@ -135,7 +135,7 @@ t.test('what is read arrives as a stream of the web, of bytes where it is of byt
         3 * MIB
       )
       await overMemory(t, echoing(), async other => {
-        const far = await (other.root as Loose).echo(await root.make('bytes'))
+        const far = await (other.root as Untyped).echo(await root.make('bytes'))
         t.equal(String(await bytesOf(far.value)), 'héllo wörld', 'handed on to a third party and back')
       })
     }
@@ -144,17 +144,17 @@ t.test('what is read arrives as a stream of the web, of bytes where it is of byt
 
 t.test('a stream is read no further than it is read here', t => {
   let made = source([])
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({ long: () => (made = source(Array(500).fill('x'.repeat(1000)))).stream }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       const stream = await root.long()
-      for (let i = 0; i < 3; i++) await ours.ping()
+      for (let i = 0; i < 3; i++) await clientSession.ping()
       t.ok(made.told.pulled <= 1, 'nothing before it is read')
       const reader = stream.getReader()
       await reader.read()
-      await until(() => made.told.pulled >= 60)
-      for (let i = 0; i < 3; i++) await ours.ping()
+      await waitUntil(() => made.told.pulled >= 60)
+      for (let i = 0; i < 3; i++) await clientSession.ping()
       t.ok(made.told.pulled < 70, `${made.told.pulled} KiB ahead`)
       await reader.cancel('enough')
       t.same(made.told.cancelled, ['enough'])
@@ -164,7 +164,7 @@ t.test('a stream is read no further than it is read here', t => {
 
 t.test('cancel and errors cross with their reasons, both ways', t => {
   let made = source([])
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       one: () => (made = source(Array(5000).fill(1))).stream,
@@ -215,13 +215,13 @@ t.test('cancel and errors cross with their reasons, both ways', t => {
       made = source([])
       const waiting = (await root.never()).getReader()
       const read = waiting.read()
-      await quiet()
+      await runEventLoop()
       await waiting.cancel('while it is awaited')
       t.same([await read, made.told.cancelled], [{ done: true, value: undefined }, ['while it is awaited']])
       const mine = source([1])
       await root.cancel(mine.stream, 'there')
       t.same(mine.told.cancelled, ['there'], 'the other way')
-      t.match(await rejection((await root.unwilling()).cancel()), {
+      t.match(await rejectionOf((await root.unwilling()).cancel()), {
         name: 'RangeError',
         message: 'it will not'
       })
@@ -231,10 +231,10 @@ t.test('cancel and errors cross with their reasons, both ways', t => {
         missing: { code: 'ENOENT' },
         broken: { message: 'broken' }
       }))
-        t.match(await rejection(all(await root[name]())), error, name)
-      await until(() => made.told.cancelled.length > 0)
+        t.match(await rejectionOf(all(await root[name]())), error, name)
+      await waitUntil(() => made.told.cancelled.length > 0)
       t.match(made.told.cancelled, [{ code: 'unsendable' }], 'its source hears why it is not read on')
-      t.match(await rejection(root.read(await root.failing())), { message: 'no more' }, 'there and back')
+      t.match(await rejectionOf(root.read(await root.failing())), { message: 'no more' }, 'there and back')
       const node = new Readable({ read() {} })
       await root.cancel(node, new RangeError('no need'))
       t.ok(node.destroyed)
@@ -246,7 +246,7 @@ t.test('cancel and errors cross with their reasons, both ways', t => {
       await turn()
       const unread = source([1])
       await root.drop(unread.stream)
-      await collect(() => unread.told.cancelled.length > 0)
+      await collectGarbage(() => unread.told.cancelled.length > 0)
       t.same(unread.told.cancelled, [undefined], 'dropped unread')
     }
   )
@@ -255,7 +255,7 @@ t.test('cancel and errors cross with their reasons, both ways', t => {
 t.test('what is written here is written at home, as fast as that takes it', t => {
   let made = sink()
   let room: (() => void)[] = []
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       open: () => (made = sink()).stream,
@@ -285,7 +285,7 @@ t.test('what is written here is written at home, as fast as that takes it', t =>
         await writer.close()
       }
     }),
-    async ({ root, ours }, t) => {
+    async ({ root, clientSession }, t) => {
       const stream = await root.open()
       t.ok(stream instanceof WritableStream)
       const writer = stream.getWriter()
@@ -313,8 +313,8 @@ t.test('what is written here is written at home, as fast as that takes it', t =>
         }
         await slow.close()
       })()
-      await until(() => written > 60)
-      for (let i = 0; i < 3; i++) await ours.ping()
+      await waitUntil(() => written > 60)
+      for (let i = 0; i < 3; i++) await clientSession.ping()
       t.ok(written < 75, `${written} KiB were taken`)
       const clear = setInterval(() => {
         for (const go of room.splice(0)) go()
@@ -334,13 +334,13 @@ t.test('what is written here is written at home, as fast as that takes it', t =>
       }
       const bad = (await root.node('bytes')).getWriter()
       bad.closed.catch(() => {})
-      const failed = await rejection(
+      const failed = await rejectionOf(
         (async () => {
           for (;;) await bad.write(5)
         })()
       )
       t.match(failed, { code: 'ERR_INVALID_ARG_TYPE' }, 'what it does not take')
-      t.match(await rejection(bad.closed), { code: 'ERR_INVALID_ARG_TYPE' })
+      t.match(await rejectionOf(bad.closed), { code: 'ERR_INVALID_ARG_TYPE' })
       const mine = sink()
       await root.write(mine.stream)
       t.same([mine.told.chunks, mine.told.closed], [[{ from: new Date(1) }], 1], 'the other way')
@@ -350,8 +350,8 @@ t.test('what is written here is written at home, as fast as that takes it', t =>
 
 t.test('abort and errors of what is written cross with their reasons', t => {
   let made = sink()
-  let opened: Loose
-  return both(
+  let opened: Untyped
+  return overMemoryAndSocket(
     t,
     () => ({
       open: () => (made = sink()).stream,
@@ -362,7 +362,7 @@ t.test('abort and errors of what is written cross with their reasons', t => {
         })).stream,
       errored() {
         made = sink()
-        opened = new WritableStream({ start: controller => void (made = { ...made, controller } as Loose) })
+        opened = new WritableStream({ start: controller => void (made = { ...made, controller } as Untyped) })
         return opened
       },
       node: () =>
@@ -383,7 +383,7 @@ t.test('abort and errors of what is written cross with their reasons', t => {
       opened = undefined
       const stuck = (await root.stuck()).getWriter()
       const writes = Array.from({ length: 2000 }, (_, i) => stuck.write(i).catch((error: unknown) => error))
-      await until(() => opened !== undefined)
+      await waitUntil(() => opened !== undefined)
       const aborted = stuck.abort('stuck')
       t.equal((await Promise.all(writes)).at(-1), 'stuck', 'writes that wait fail at once')
       const free = setInterval(() => opened())
@@ -392,38 +392,38 @@ t.test('abort and errors of what is written cross with their reasons', t => {
       t.same(made.told.aborted, ['stuck'])
       const unsendable = (await root.open()).getWriter()
       await unsendable.write(1)
-      t.match(await rejection(unsendable.abort(Symbol('x'))), { code: 'unsendable' })
-      await until(() => made.told.aborted.length > 0)
+      t.match(await rejectionOf(unsendable.abort(Symbol('x'))), { code: 'unsendable' })
+      await waitUntil(() => made.told.aborted.length > 0)
       const chunk = (await root.open()).getWriter()
       await chunk.write(Symbol('x')).catch(() => {})
-      t.match(await rejection(chunk.closed), { code: 'unsendable' }, 'a chunk that cannot be sent')
+      t.match(await rejectionOf(chunk.closed), { code: 'unsendable' }, 'a chunk that cannot be sent')
 
       for (const after of [0, 5]) {
         const failing = (await root.failing(after)).getWriter()
         failing.closed.catch(() => {})
-        const failed = await rejection(
+        const failed = await rejectionOf(
           (async () => {
             for (;;) await failing.write('x'.repeat(10_000))
           })()
         )
         t.match(failed, { name: 'RangeError', message: 'disk full' }, `after ${after}: why, not that`)
-        t.match(await rejection(failing.closed), { message: 'disk full' })
+        t.match(await rejectionOf(failing.closed), { message: 'disk full' })
       }
       const node = (await root.node()).getWriter()
       await node.write('x').catch(() => {})
-      t.match(await rejection(node.closed), { message: 'disk full' })
+      t.match(await rejectionOf(node.closed), { message: 'disk full' })
       const dead = (await root.idle()).getWriter()
       opened.destroy(new RangeError('gone'))
       await turn()
       await dead.write('x').catch(() => {})
-      t.match(await rejection(dead.closed), { message: 'gone' })
+      t.match(await rejectionOf(dead.closed), { message: 'gone' })
       const idle = (await root.idle()).getWriter()
       await idle.abort(new RangeError('never mind'))
       t.match(opened.errored, { message: 'never mind' })
 
       const mine = sink()
       await root.drop(mine.stream)
-      await collect(() => mine.told.aborted.length > 0)
+      await collectGarbage(() => mine.told.aborted.length > 0)
       t.match(mine.told.aborted, [{ name: 'AbortError', message: /has let go of it/ }], 'dropped')
       const closing = (await root.idle()).getWriter()
       closing.closed.catch(() => {})
@@ -435,7 +435,7 @@ t.test('abort and errors of what is written cross with their reasons', t => {
 })
 
 t.test('pairs: TransformStream, and what of Node is read and written', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
       upper: () =>
@@ -477,7 +477,7 @@ t.test('pairs: TransformStream, and what of Node is read and written', t =>
       const lower = new TransformStream({ transform: (chunk, controller) => controller.enqueue(`${chunk}!`) })
       t.same(await root.pipe(lower), ['a!', 'b!'], 'the other way')
       const big = Buffer.alloc(MIB, 'text ')
-      const zipped = await bytesOf(source([big]).stream.pipeThrough(await root.zip()) as Loose)
+      const zipped = await bytesOf(source([big]).stream.pipeThrough(await root.zip()) as Untyped)
       t.ok(gunzipSync(zipped).equals(big))
       const back = await root.echo(await root.upper())
       t.same(await all(source(['x']).stream.pipeThrough(back)), ['X'], 'there and back and there')
@@ -502,56 +502,56 @@ t.test('pairs: TransformStream, and what of Node is read and written', t =>
       server.close()
       const transform = new Transform({ objectMode: true, transform: (chunk, _e, done) => done(null, chunk) })
       t.same(await root.pipe(transform), ['a', 'b'])
-      t.match(await rejection(root.echo(transform)), { code: 'unsendable', message: /locked/ })
+      t.match(await rejectionOf(root.echo(transform)), { code: 'unsendable', message: /locked/ })
     }
   )
 )
 
 t.test('a stream is locked when it is sent, and once; what was not sent is as it was', t =>
-  both(
+  overMemoryAndSocket(
     t,
     () => ({
-      take: (...streams: Loose[]) =>
+      take: (...streams: Untyped[]) =>
         Promise.all(streams.map(stream => stream.cancel?.() ?? stream.abort())).then(() => 'taken')
     }),
     async ({ root }, t) => {
       const node = () => Readable.from(['x'], { objectMode: false })
       const written = () => new Writable({ write() {} })
       for (const make of [() => source([1]).stream, () => sink().stream, node, written]) {
-        const stream = make() as Loose
-        t.match(await rejection(root.take(stream, Symbol('half-way'))), { code: 'unsendable' })
+        const stream = make() as Untyped
+        t.match(await rejectionOf(root.take(stream, Symbol('half-way'))), { code: 'unsendable' })
         t.notOk(stream.locked)
         t.equal(stream.listenerCount?.('error') ?? 0, 0)
         const sent = root.take(stream)
         t.equal(stream.locked ?? true, true)
-        t.match(await rejection(root.take(stream)), {
+        t.match(await rejectionOf(root.take(stream)), {
           code: 'unsendable',
           message: /args\[0\] is a stream that is locked/
         })
         t.equal(await sent, 'taken')
       }
       const pair = new PassThrough()
-      t.match(await rejection(root.take(pair, Symbol('half-way'))), { code: 'unsendable' })
+      t.match(await rejectionOf(root.take(pair, Symbol('half-way'))), { code: 'unsendable' })
       const locked = new TransformStream()
       locked.writable.getWriter()
-      t.match(await rejection(root.take(locked)), { code: 'unsendable' })
+      t.match(await rejectionOf(root.take(locked)), { code: 'unsendable' })
       t.notOk(locked.readable.locked, 'the end that was not locked is not')
       const twice = source([1]).stream
-      t.match(await rejection(root.take(twice, twice)), { message: /args\[1\] is a stream that is locked/ })
+      t.match(await rejectionOf(root.take(twice, twice)), { message: /args\[1\] is a stream that is locked/ })
       t.notOk(twice.locked)
-      const cyclic: Loose = { stream: source([1]).stream, deep: {} }
+      const cyclic: Untyped = { stream: source([1]).stream, deep: {} }
       cyclic.deep.up = cyclic
       t.equal(await root.take(cyclic.stream), 'taken')
-      const around: Loose = { stream: source([2]).stream, cancel: undefined, abort: undefined }
+      const around: Untyped = { stream: source([2]).stream, cancel: undefined, abort: undefined }
       around.up = around
-      const failure = await rejection(root.take(around))
+      const failure = await rejectionOf(root.take(around))
       t.notMatch(failure.message, /locked/, 'in a cycle, too')
       class Odd extends (ReadableStream as new () => ReadableStream<unknown>) {
         override getReader(): never {
           throw new RangeError('nobody reads this')
         }
       }
-      t.match(await rejection(root.take(new Odd())), { message: 'nobody reads this' })
+      t.match(await rejectionOf(root.take(new Odd())), { message: 'nobody reads this' })
     },
     { serving: { allowPublicAttrs: true } }
   )
@@ -559,8 +559,8 @@ t.test('a stream is locked when it is sent, and once; what was not sent is as it
 
 for (const by of ['ours', 'theirs', 'die'] as const)
   t.test(`the session ends in the midst of each: ${by}`, t => {
-    const made: Loose[] = []
-    return both(
+    const made: Untyped[] = []
+    return overMemoryAndSocket(
       t,
       () => ({
         read: () => (made[0] = source(Array(5000).fill('x'))).stream,
@@ -579,14 +579,14 @@ for (const by of ['ours', 'theirs', 'die'] as const)
         nodeWritable: () => (made[4] = new Writable({ write() {} })),
         unread: () => (made[5] = source([1])).stream
       }),
-      async ({ root, ours, theirs, die }, t) => {
-        const reads: Loose[] = []
+      async ({ root, clientSession, serverSession, breakTransport }, t) => {
+        const reads: Untyped[] = []
         for (const name of ['read', 'bytes', 'node']) {
           const reader = (await root[name]()).getReader()
           await reader.read()
           reads.push(reader)
         }
-        const writers: Loose[] = []
+        const writers: Untyped[] = []
         for (const name of ['write', 'nodeWritable']) {
           const writer = (await root[name]()).getWriter()
           writer.closed.catch(() => {})
@@ -594,12 +594,13 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           writers.push(writer)
         }
         const unread = await root.unread()
-        await quiet()
-        if (by === 'die') die()
-        else await ({ ours, theirs }[by] as Joined['ours']).close()
-        await Promise.all([ours.closed, theirs.closed])
+        await runEventLoop()
+        if (by === 'die') breakTransport()
+        else
+          await ({ ours: clientSession, theirs: serverSession }[by] as SessionEnds['clientSession']).close()
+        await Promise.all([clientSession.closed, serverSession.closed])
         for (const reader of reads) {
-          const error = await rejection(
+          const error = await rejectionOf(
             (async () => {
               while (!(await reader.read()).done);
               return 'the end'
@@ -608,12 +609,12 @@ for (const by of ['ours', 'theirs', 'die'] as const)
           t.ok(error instanceof SessionEndedError, String(error))
         }
         for (const writer of writers) {
-          const error = await rejection(writer.closed)
+          const error = await rejectionOf(writer.closed)
           t.ok(error instanceof SessionEndedError, String(error))
         }
-        t.ok((await rejection(unread.getReader().read())) instanceof SessionEndedError)
-        await until(() => made[0].told.cancelled.length > 0 && made[1].told.cancelled.length > 0)
-        await until(() => made[2].told.aborted.length > 0 && made[5].told.cancelled.length > 0)
+        t.ok((await rejectionOf(unread.getReader().read())) instanceof SessionEndedError)
+        await waitUntil(() => made[0].told.cancelled.length > 0 && made[1].told.cancelled.length > 0)
+        await waitUntil(() => made[2].told.aborted.length > 0 && made[5].told.cancelled.length > 0)
         for (const { told } of [made[0], made[1], made[5]])
           t.match(told.cancelled, [{ name: 'SessionEndedError' }])
         t.match(made[2].told.aborted, [{ name: 'SessionEndedError' }])
@@ -624,7 +625,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
   })
 
 t.test('a socket that breaks: what is read and written goes on over the next one, byte by byte', async t => {
-  const { agent, die } = breakable()
+  const { agent, die } = breakableAgent()
   const made = sink()
   const chunk = (i: number) => new Uint8Array(10_000).fill(i)
   await overSocket(
@@ -638,7 +639,7 @@ t.test('a socket that breaks: what is read and written goes on over the next one
       write: () => made.stream
     },
     async ({ root, session }) => {
-      const any = root as Loose
+      const any = root as Untyped
       let breaks = 0
       session.on('resumed', () => breaks++)
       const read: Buffer[] = []
@@ -669,7 +670,7 @@ t.test('a socket that breaks: what is read and written goes on over the next one
 
 t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buffered', t => {
   let made = 0
-  return both(
+  return overMemoryAndSocket(
     t,
     () => ({
       bytes: () =>
@@ -686,18 +687,18 @@ t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buf
         for (; made < 1 << 30; made += 65536) await writer.write(new Uint8Array(65536))
       }
     }),
-    async ({ root, ours, theirs }, t) => {
+    async ({ root, clientSession, serverSession }, t) => {
       const settled = async () => {
         for (let before = -1; before !== made; ) {
           before = made
-          for (let i = 0; i < 20; i++) await ours.ping()
+          for (let i = 0; i < 20; i++) await clientSession.ping()
         }
       }
       made = 0
       const reader = (await root.bytes()).getReader()
       for (let read = 0; read < 16 * MIB; ) read += (await reader.read()).value.length
       await settled()
-      const buffered = ours.stats.buffered + theirs.stats.buffered
+      const buffered = clientSession.stats.buffered + serverSession.stats.buffered
       t.comment(`${made - 16 * MIB} bytes ahead, ${buffered} buffered`)
       t.ok(buffered < 4 * MIB && made < 20 * MIB)
       await reader.cancel()
@@ -709,15 +710,15 @@ t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buf
         taken += 65536
         return taken < 16 * MIB ? undefined : new Promise<void>(resolve => (room = resolve))
       })
-      const writing = rejection(root.take(stream))
-      await until(() => room !== undefined)
+      const writing = rejectionOf(root.take(stream))
+      await waitUntil(() => room !== undefined)
       await settled()
-      const waits = ours.stats.buffered + theirs.stats.buffered
+      const waits = clientSession.stats.buffered + serverSession.stats.buffered
       t.comment(`${made - taken} bytes ahead, ${waits} buffered`)
       t.ok(waits < 4 * MIB && made < 20 * MIB)
       room!()
       made = 1 << 30
-      await ours.close()
+      await clientSession.close()
       await writing
     }
   )
@@ -735,7 +736,7 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
   })
   const { served, session } = conn
   const [ours, theirs] = conn.transports
-  const it = (await (conn.root as Loose).bytes())[Symbol.asyncIterator]()
+  const it = (await (conn.root as Untyped).bytes())[Symbol.asyncIterator]()
   await it.next()
   await it.next()
   theirs.hold()
@@ -760,14 +761,14 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
 
 t.test('what a home and a peer may not do with a stream to write', async t => {
   await overMemory(t, { open: () => sink().stream }, async ({ root }) => {
-    const stream = await (root as Loose).open()
+    const stream = await (root as Untyped).open()
     t.ok(stream instanceof WritableStream)
-    t.throws(() => Netref.release({} as Loose), /is not a netref/)
+    t.throws(() => Netref.release({} as Untyped), /is not a netref/)
     Netref.release(stream)
-    t.match(await rejection(stream.getWriter().write(1)), { name: 'ReleasedError' })
-    const arrived = new ArrivedWritable({} as Loose)
-    t.throws(() => arrived.items(), /items of a stream to write/)
-    t.throws(() => arrived.ended(), /the end of a stream to write/)
+    t.match(await rejectionOf(stream.getWriter().write(1)), { name: 'ReleasedError' })
+    const arrived = new RemoteWritable({} as Untyped)
+    t.throws(() => arrived.onItems(), /items of a stream to write/)
+    t.throws(() => arrived.onEnd(), /the end of a stream to write/)
   })
 })
 
@@ -777,13 +778,13 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
     { bytes: () => source([new Uint8Array(5)], 'bytes').stream },
     async ({ root, transports: [, theirs] }) => {
       const send = theirs.send.bind(theirs)
-      const stream = await (root as Loose).bytes()
+      const stream = await (root as Untyped).bytes()
       theirs.send = (frame, sent) => {
         if (typeof frame === 'string') return send(frame, sent)
         const text = Buffer.from(frame).toString('latin1')
         return send(text.includes('[20,') ? `[1,[[20,1,0,["x"]]]]` : frame, sent)
       }
-      t.match(await rejection(stream.getReader().read()), { name: 'TypeError', message: /no bytes/ })
+      t.match(await rejectionOf(stream.getReader().read()), { name: 'TypeError', message: /no bytes/ })
       theirs.send = send
     }
   )
@@ -791,13 +792,13 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
     t,
     { bytes: () => source([new Uint8Array(5)], 'bytes').stream },
     async ({ root, transports: [, theirs] }) => {
-      const reader = (await (root as Loose).bytes()).getReader()
+      const reader = (await (root as Untyped).bytes()).getReader()
       const send = theirs.send.bind(theirs)
       theirs.send = (frame, sent) =>
         send(typeof frame === 'string' ? frame : `[2,[[20,1,0,["x"]],[21,1,1]]]`, sent)
       theirs.hold()
       const read = reader.read()
-      await until(() => theirs.held > 0)
+      await waitUntil(() => theirs.held > 0)
       theirs.letGo(1)
       await reader.cancel()
       t.same(await read, { done: true, value: undefined }, 'nor does it where it was cancelled by then')
@@ -808,10 +809,10 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
 })
 
 t.test('what feeds a stream tells both sides when it fails, and its reader when it ends', async t => {
-  const [failed, closed] = [new Feed(() => {}), new Feed(() => {})]
-  const waits = rejection(failed.put(1))
+  const [failed, closed] = [new AsyncQueue(() => {}), new AsyncQueue(() => {})]
+  const waits = rejectionOf(failed.put(1))
   failed.fail(new RangeError('why'))
-  for (const error of [waits, rejection(failed.put(2)), rejection(failed.next())])
+  for (const error of [waits, rejectionOf(failed.put(2)), rejectionOf(failed.next())])
     t.match(await error, { message: 'why' })
   closed.close()
   t.same(await closed.next(), { done: true, value: undefined })
