@@ -45,7 +45,7 @@ export const serve: Command = {
     const parsed = parseCommandLine(argv, serve)
     const [file] = requireArguments(parsed, 'FILE')
     const port = numberOption(parsed, 'port', 18861)
-    if (parsed.values.watch) return watch(argv, terminal)
+    if (parsed.values.watch) return runInWatchMode(argv, terminal)
     const source = serviceOf(await loadModule(file!), file!)
     const { host } = parsed.values as { host?: string }
     const server = await serveSource(source, { port, host })
@@ -58,7 +58,7 @@ export const serve: Command = {
 }
 
 /** The same without `--watch`, in a process that Node starts again and again. */
-async function watch(
+async function runInWatchMode(
   argv: readonly string[],
   { program, signal, stdout, stderr, env }: Terminal
 ): Promise<number> {

@@ -6,7 +6,7 @@ import { isTemporaryRefusal } from '../transport/http-status.js'
 import type { AcceptedClient } from '../transport/transport.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
-import type { PreHelloTransport } from './arriving-socket.js'
+import type { PreHelloTransport } from './pre-hello-transport.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 /** What `authenticate` may say: an identity, or that there is none. */

@@ -13,7 +13,6 @@ import { MAX_TIMER_MS } from '../util/deadline.js'
 import { describe } from '../util/describe.js'
 import type { ReportError } from '../util/emitter.js'
 import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
-import { PreHelloTransport } from './arriving-socket.js'
 import {
   ADDRESS_LIMIT_REACHED,
   PendingUpgrade,
@@ -24,9 +23,10 @@ import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
 import { OPTIONS as HTTP_LISTENER_OPTIONS, type EntranceOptions as HttpListenerOptions } from './options.js'
 import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
+import { PreHelloTransport } from './pre-hello-transport.js'
 import { type Arrival, ResumeTokens, type ResumingListener, type SlotReservation } from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
-import { addUpgradeHandler, removeUpgradeHandler } from './upgrades.js'
+import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
 
 export class HttpListener implements ResumingListener {
   readonly resumeTokens: ResumeTokens | undefined

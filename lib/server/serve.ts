@@ -17,7 +17,7 @@ import { checkMs, checkOptions, type OptionTypes } from '../util/check-options.j
 import { clock } from '../util/clock.js'
 import { ContextSnapshot } from '../util/contexts.js'
 import { Emitter } from '../util/emitter.js'
-import { DrainPromise } from './draining.js'
+import { DrainPromise } from './drain-promise.js'
 import { Handshake } from './handshake.js'
 import { listen } from './listen.js'
 import type { ServeOptions } from './options.js'

@@ -7,7 +7,7 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, expose, type Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Calculator extends Service {

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, Service, serve } from '../../lib/index.js'
-import { ChaosProxy } from '../support/chaos.js'
-import { GatedProxy } from '../support/door.js'
+import { ChaosProxy } from '../support/chaos-proxy.js'
+import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Clock extends Service {
@@ -114,11 +114,11 @@ t.test('a try that is not answered is left for the next', async t => {
 t.test('close() while a late first connection is under way: what was not sent is not sent later', async t => {
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
-  door.mode = 'shut'
+  door.mode = 'refusing'
   const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
   const pay = rejectionOf(conn.root.pay())
   await waitUntil(() => door.connectionCount > 0)
-  door.mode = 'held'
+  door.mode = 'holding'
   await waitUntil(() => door.heldSockets.length > 0)
   const [socket] = door.heldSockets
   await conn.close()
@@ -146,7 +146,7 @@ t.test('close() before the first connection is open: what was called is sent, an
 t.test('a first connection that came late is one like any other: nothing looks for it any more', async t => {
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
-  door.mode = 'shut'
+  door.mode = 'refusing'
   const search = new AbortController()
   const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true, signal: search.signal } })
   const now = conn.root.now()
@@ -162,7 +162,7 @@ t.test('a first connection that came late is one like any other: nothing looks f
   await server.close()
 })
 
-for (const cut of ['cut at the 101', 'cut at the answer'] as const) {
+for (const cut of ['cutting after the upgrade', 'cutting after the first answer'] as const) {
   t.test(`with \`initial\`, a first connection ${cut} is looked for again: each call runs once`, async t => {
     for (const token of [undefined, 'ann']) {
       Clock.paid = 0
@@ -201,7 +201,7 @@ t.test('without `initial` the first call leaves with the hello, and rejects wher
   Clock.paid = 0
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
-  door.mode = 'cut at the answer'
+  door.mode = 'cutting after the first answer'
   const conn = connect<Clock>(door.url, { reconnect: SOON })
   t.match(await rejectionOf(conn.root.pay()), { code: 'connection-lost', mayHaveRun: true })
   t.same([Clock.paid, door.connectionCount], [1, 1])
@@ -223,7 +223,7 @@ t.test(
     await conn.close()
     t.match(await pay, { code: 'closed', mayHaveRun: true })
     await waitUntil(() => Clock.paid === 1)
-    door.mode = 'cut at the answer'
+    door.mode = 'cutting after the first answer'
     const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
     const unpaid = rejectionOf(next.root.pay())
     await waitUntil(() => next.state === 'open')
@@ -246,7 +246,7 @@ t.test('a renewed session that is cut before the hello is looked for again: a ca
   const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Clock>(door.url, { renew: true, reconnect: SOON })
   t.equal(await conn.root.pay(), 1)
-  door.mode = 'cut at the answer'
+  door.mode = 'cutting after the first answer'
   const { session } = conn
   door.cut()
   await waitUntil(() => conn.session !== session)
@@ -268,7 +268,7 @@ t.test('who is met with silence gives up when nobody would know the session any 
   const conn = connect<Clock>(door.url, { reconnect: SOON, heartbeat: 50 })
   await conn.ping()
   const call = rejectionOf(conn.root.later())
-  door.mode = 'held'
+  door.mode = 'holding'
   door.cut()
   t.match(await call, { code: 'connection-lost', message: /no answer came within 50 ms/ })
   await assertClean(t, conn.session)
@@ -328,7 +328,7 @@ t.test('a server that drains waits for who is away and has not got its answer', 
   const call = (conn.root as unknown as { ask(): Promise<string> }).ask()
   const [session] = server.sessions
   await waitUntil(() => session!.stats.callsIn > 1)
-  door.mode = 'shut'
+  door.mode = 'refusing'
   door.cut()
   await waitUntil(() => session!.state === 'interrupted')
   answer('there')

@@ -2,7 +2,7 @@ import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Heartbeat } from '../../lib/link/heartbeat.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 
 /** A line of which it is said what comes, and when. */
 class Line {

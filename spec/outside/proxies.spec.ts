@@ -15,7 +15,7 @@ import {
 } from '../../lib/index.js'
 import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
-import { skipUnlessInstalled } from '../support/programs.js'
+import { skipUnlessInstalled } from '../support/installed-programs.js'
 
 /** How long the proxies let a socket be idle at the path `/idle`, in seconds. */
 const IDLE = 1

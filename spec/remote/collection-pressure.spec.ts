@@ -6,7 +6,7 @@ import { mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { connect, Netref } from '../../lib/index.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 import { CHILD_ENV, overMemory, waitUntil } from '../support/helpers.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: what is called is for the run time to say
@@ -140,7 +140,7 @@ const streams: Record<string, (root: Any, called: () => void) => Promise<void>> 
 }
 
 t.test('in a steady stream of short calls few references are held, though nobody collects', async t => {
-  const child = fork(fileURLToPath(new URL('../support/fixtures/holder.ts', import.meta.url)), {
+  const child = fork(fileURLToPath(new URL('../support/fixtures/non-retaining-server.ts', import.meta.url)), {
     env: CHILD_ENV,
     execArgv: ['--import', 'tsx']
   })

@@ -14,8 +14,8 @@ import {
   serve,
   type UpgradeRequest
 } from '../../lib/index.js'
-import { PreHelloTransport } from '../../lib/server/arriving-socket.js'
 import { HelloBudget } from '../../lib/server/hello-budget.js'
+import { PreHelloTransport } from '../../lib/server/pre-hello-transport.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
 import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
 import { runEventLoop } from '../support/wire.js'

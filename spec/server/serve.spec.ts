@@ -14,7 +14,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { connect, type ServeOptions, Service, serve, type UpgradeRequest } from '../../lib/index.js'
 import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
-import { skipUnlessInstalled } from '../support/programs.js'
+import { skipUnlessInstalled } from '../support/installed-programs.js'
 
 class Calculator extends Service {
   exposed_add(a: number, b: number) {

@@ -21,7 +21,7 @@ import {
 import { formatIdempotent, formatTraced } from '../../lib/protocol/messages.js'
 import { parseMessage } from '../../lib/protocol/parse-message.js'
 import { formatMessage } from '../../lib/protocol/trace.js'
-import { ChaosProxy } from '../support/chaos.js'
+import { ChaosProxy } from '../support/chaos-proxy.js'
 import { assertClean, overMemory, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { recordMessages, type Untyped } from '../support/wire.js'
 

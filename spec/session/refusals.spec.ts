@@ -13,7 +13,7 @@ import {
 import { Op } from '../../lib/protocol/messages.js'
 import { RejectionReporter } from '../../lib/session/refusals.js'
 import type { StandardSchema } from '../../lib/types/standard-schema.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 import { assertClean } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
 import type { Untyped } from '../support/wire.js'

@@ -5,7 +5,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc, { type Arbitrary } from 'fast-check'
 import { Op } from '../../lib/protocol/messages.js'
-import { NAMES, SECRET } from './fixtures/vault.js'
+import { NAMES, SECRET } from './fixtures/private-service.js'
 import { referenceIdsIn, resumption } from './grammar.js'
 import {
   BINARY,
@@ -19,7 +19,7 @@ import {
   upgradeRequest,
   webSocketFrame
 } from './raw-peer.js'
-import type { TargetProcess } from './victims.js'
+import type { TargetProcess } from './target-process.js'
 
 /** An attack and what it is made with: JSON, so that it can be printed and made again. */
 export interface Attack {

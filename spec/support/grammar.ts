@@ -21,12 +21,12 @@ interface Mutation {
 export interface FuzzInput {
   readonly messages: readonly Tree[]
   /** What is counted of the frames received, beside the truth. */
-  readonly miscount: number
+  readonly ackError: number
   readonly mutations: readonly Mutation[]
   /** Sizes of the ranges of each message: with them the frame is binary. */
   readonly sizes?: readonly (readonly [index: number, ...sizes: number[]])[]
   /** How far the header of a binary frame, and its end, are off. */
-  readonly lies: readonly [header: number, end: number]
+  readonly lengthErrors: readonly [header: number, end: number]
   /** Places in the text where a character is put, or one is cut. */
   readonly typos: readonly (readonly [at: number, put: string])[]
   /** A count alone: whether it asks for one. */
@@ -316,7 +316,7 @@ const sizes = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(0, 1, 8, 16, 2 ** 33)
   maxLength: 2
 })
 /** A frame as it should be, but for what is in it. */
-export const WELL_FORMED = { miscount: 0, mutations: [], lies: [0, 0], typos: [] } as const
+export const WELL_FORMED = { ackError: 0, mutations: [], lengthErrors: [0, 0], typos: [] } as const
 const messages = fc.array(message, { minLength: 1, maxLength: 3 })
 const lie = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 8, -8, 2 ** 31)
 
@@ -343,7 +343,7 @@ export const input: Arbitrary<FuzzInput> = fc.oneof(
     weight: 3,
     arbitrary: fc
       .tuple(messages, sizes, fc.tuple(lie, lie))
-      .map(([messages, sizes, lies]) => ({ ...WELL_FORMED, messages, sizes, lies }))
+      .map(([messages, sizes, lengthErrors]) => ({ ...WELL_FORMED, messages, sizes, lengthErrors }))
   },
   {
     weight: 2,
@@ -361,13 +361,13 @@ export const input: Arbitrary<FuzzInput> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(messages, fc.constantFrom(1, -1, 99, 0.5, 2 ** 53))
-      .map(([messages, miscount]) => ({ ...WELL_FORMED, messages, miscount }))
+      .map(([messages, ackError]) => ({ ...WELL_FORMED, messages, ackError }))
   },
   {
     weight: 1,
     arbitrary: fc
       .tuple(fc.boolean(), fc.constantFrom(0, 0, 0, 1, -1))
-      .map(([asks, miscount]) => ({ ...WELL_FORMED, messages: [], asks, miscount }))
+      .map(([asks, ackError]) => ({ ...WELL_FORMED, messages: [], asks, ackError }))
   },
   { weight: 1, arbitrary: resumption.map(raw => ({ ...WELL_FORMED, messages: [], raw })) },
   {
@@ -434,11 +434,20 @@ export class FuzzPeer {
   }
 
   /** The frame for an input, as things stand. */
-  frame({ messages, miscount, mutations, sizes, lies, typos, asks, raw }: FuzzInput): string | Uint8Array {
+  frame({
+    messages,
+    ackError,
+    mutations,
+    sizes,
+    lengthErrors,
+    typos,
+    asks,
+    raw
+  }: FuzzInput): string | Uint8Array {
     if (raw !== undefined) return raw
-    if (asks !== undefined) return JSON.stringify([this.#frames + miscount, ...(asks ? [1] : [])])
+    if (asks !== undefined) return JSON.stringify([this.#frames + ackError, ...(asks ? [1] : [])])
     const frame: Tree[] = [
-      this.#frames + miscount,
+      this.#frames + ackError,
       mutations.length > 0 ? structuredClone(messages) : messages
     ]
     if (sizes) frame.push(sizes)
@@ -454,8 +463,8 @@ export class FuzzPeer {
       .flatMap(([, ...sizes]) => sizes)
       .reduce((sum, size) => sum + Math.min((size + 7) & ~7, 64), 0)
     const header = Buffer.alloc(8)
-    header.writeUInt32BE((json.length + lies[0]) >>> 0)
-    const end = Math.min(Math.max(room + lies[1], 0), 4096)
+    header.writeUInt32BE((json.length + lengthErrors[0]) >>> 0)
+    const end = Math.min(Math.max(room + lengthErrors[1], 0), 4096)
     return Buffer.concat([header, json, Buffer.alloc(-json.length & 7), Buffer.alloc(end, 7)])
   }
 

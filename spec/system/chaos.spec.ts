@@ -2,7 +2,7 @@
 // NETREF_CHAOS says how many, NETREF_CHAOS_SEED which ones.
 import t from 'tap'
 import { type Connection, connect, expose, Netref, Service, serve } from '../../lib/index.js'
-import { ChaosProxy, random } from '../support/chaos.js'
+import { ChaosProxy, random } from '../support/chaos-proxy.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
 
 const CUTS = Number(process.env.NETREF_CHAOS ?? 300)

@@ -10,9 +10,9 @@ import t, { type Test } from 'tap'
 import { connect, serve } from '../../lib/index.js'
 import { clock } from '../../lib/util/clock.js'
 import { type Deadline, startDeadline } from '../../lib/util/deadline.js'
-import { ChaosProxy } from '../support/chaos.js'
-import { useFakeClock } from '../support/clock.js'
-import { GatedProxy } from '../support/door.js'
+import { ChaosProxy } from '../support/chaos-proxy.js'
+import { useFakeClock } from '../support/fake-clock.js'
+import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
 import { hello, RawPeer } from '../support/raw-peer.js'
 
@@ -165,7 +165,7 @@ t.test('a try to carry a session on is answered in time while the client is bloc
 
 /** A server in a process of its own. */
 async function start(t: Test, resumeWindow = 30_000): Promise<{ child: ChildProcess; url: string }> {
-  const program = fileURLToPath(new URL('../support/fixtures/kept-server.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../support/fixtures/resumable-server.ts', import.meta.url))
   const child = fork(program, ['0', String(resumeWindow)], {
     env: CHILD_ENV,
     execArgv: ['--import', 'tsx']
@@ -217,7 +217,7 @@ t.test('both ends are stopped for longer than a session is kept, and it goes on'
   const conn = connect<Counter>(door.url, { reconnect: SOON, heartbeat: 0 })
   t.equal(await conn.root.next(), 1)
   const [session] = server.sessions
-  door.mode = 'shut'
+  door.mode = 'refusing'
   door.cut()
   await waitUntil(() => conn.state === 'interrupted' && session!.state === 'interrupted')
   block(1000)

@@ -16,7 +16,7 @@ import {
   type Session,
   serve
 } from '../../lib/index.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 import { assertClean, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 declare const gc: () => void

@@ -19,10 +19,10 @@ import {
   attackOnServer,
   attackServer
 } from '../support/attacks.js'
-import { FuzzService, prototypes, unchanged } from '../support/fixtures/world.js'
+import { FuzzService, prototypes, unchanged } from '../support/fixtures/fuzz-service.js'
 import { type FuzzInput, FuzzPeer, input, WELL_FORMED } from '../support/grammar.js'
 import { assertClean, rejectionOf } from '../support/helpers.js'
-import { type ProcessUsage, TargetProcess } from '../support/victims.js'
+import { type ProcessUsage, TargetProcess } from '../support/target-process.js'
 import { collectGarbage, type Untyped } from '../support/wire.js'
 
 const COUNT = Number(process.env.NETREF_FUZZ ?? 4_000)

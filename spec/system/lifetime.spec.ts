@@ -1,13 +1,13 @@
 // References that never lie: nothing that is held goes, nothing stays that is not. The other half is in
 // references.spec.ts; here it is what holds for every order of events, and what is left when something ends badly.
 // First, so that lib takes hold of the collector that can be played:
-import '../support/collector.js'
+import '../support/fake-collector.js'
 
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { connect, expose, Netref, pair, registerType, Service, type Session, serve } from '../../lib/index.js'
 import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
-import { ReferenceSimulation } from '../support/parties.js'
+import { ReferenceSimulation } from '../support/reference-simulation.js'
 import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
 const SEED = Number(process.env.NETREF_LIFETIME_SEED ?? Date.now() % 2 ** 31)

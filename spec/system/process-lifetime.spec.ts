@@ -12,7 +12,7 @@ import { upgradeRequest } from '../support/raw-peer.js'
 
 t.setTimeout(60_000)
 
-const PROGRAM = fileURLToPath(new URL('../support/fixtures/lives.ts', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../support/fixtures/idle-client.ts', import.meta.url))
 
 function start(t: Test, ...args: string[]) {
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], {

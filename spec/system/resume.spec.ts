@@ -19,7 +19,7 @@ import {
   Service,
   serve
 } from '../../lib/index.js'
-import { ChaosProxy } from '../support/chaos.js'
+import { ChaosProxy } from '../support/chaos-proxy.js'
 import { assertClean, CHILD_ENV, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -546,7 +546,7 @@ t.test('times that are none are refused by name', async t => {
 
 /** A server in a process of its own. */
 async function start(t: Test, port = 0): Promise<{ child: ChildProcess; url: string }> {
-  const program = fileURLToPath(new URL('../support/fixtures/kept-server.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../support/fixtures/resumable-server.ts', import.meta.url))
   const child = fork(program, [String(port)], { env: CHILD_ENV, execArgv: ['--import', 'tsx'] })
   t.teardown(() => child.kill('SIGKILL'))
   const [url] = (await once(child, 'message')) as [string]

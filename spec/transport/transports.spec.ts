@@ -35,7 +35,7 @@ import { type BrowserWebSocket, BrowserWebSocketTransport } from '../../lib/tran
 import { WebSocketTransport } from '../../lib/transport/websocket.js'
 import { formatSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
 import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
-import { startWorker } from '../support/thread.js'
+import { startWorker } from '../support/start-worker.js'
 
 class Echo extends Service {
   exposed_echo(value: unknown) {

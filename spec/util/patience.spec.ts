@@ -2,7 +2,7 @@ import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { ReadDeadline } from '../../lib/util/patience.js'
-import { useFakeClock } from '../support/clock.js'
+import { useFakeClock } from '../support/fake-clock.js'
 
 /** A peer of which it is said what it has read. */
 class Peer {

@@ -6,9 +6,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { connect, serve } from '../../lib/index.js'
-import { GatedProxy } from '../support/door.js'
+import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
-import { startWorker } from '../support/thread.js'
+import { startWorker } from '../support/start-worker.js'
 
 interface Sums {
   add(a: number, b: number): number
@@ -63,7 +63,7 @@ t.test('a hundred connections that wait, with one signal', async t => {
   const assertNone = warnings(t)
   const server = await serve(sums, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
-  door.mode = 'shut'
+  door.mode = 'refusing'
   const { signal, listeners, abort } = search()
   const connections = many(() =>
     connect<Sums>(door.url, { reconnect: { delay: 1, maxDelay: 5, initial: true, signal } })
@@ -79,7 +79,7 @@ t.test('a hundred connections that wait, with one signal', async t => {
   t.equal(listeners(), 0, 'none waits any more')
   await assertClean(t, ...connections.map(({ session }) => session), ...server.sessions)
 
-  door.mode = 'shut'
+  door.mode = 'refusing'
   await server.close({ drain: 0 })
   await Promise.all(connections.map(conn => conn.close()))
   const late = many(() => connect<Sums>(door.url, { reconnect: { initial: true, signal } }))

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { connect, MemoryIdempotencyStore, Netref, Service, serve } from '../../lib/index.js'
 import { clock } from '../../lib/util/clock.js'
-import { GatedProxy } from '../support/door.js'
+import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, CHILD_ENV, overMemory, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -79,7 +79,7 @@ t.test(
     for (const hours of [24, -24]) {
       const calls = [later(), later()]
       await waitUntil(() => shop.settle.length === 1)
-      door.mode = 'shut'
+      door.mode = 'refusing'
       door.cut()
       await waitUntil(() => conn.state === 'interrupted' && [...server.sessions][0]!.state === 'interrupted')
       set(hours)

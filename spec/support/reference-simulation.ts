@@ -9,7 +9,7 @@ import { Op } from '../../lib/protocol/messages.js'
 import { type FinalizerToken, handlerOf, Reference } from '../../lib/remote/proxy.js'
 import { References } from '../../lib/remote/references.js'
 import type { MemoryTransport } from '../../lib/transport/memory.js'
-import { finalize, markCollected, watch } from './collector.js'
+import { markCollected, runFinalizer, watchRegistrations } from './fake-collector.js'
 import type { Untyped } from './wire.js'
 
 declare const gc: () => void
@@ -384,9 +384,9 @@ function numbers(seed: number): (below: number) => number {
 
 interface ModelCall {
   what: string
-  excuses: Set<string>
+  allowedErrors: Set<string>
   things: ModelObject[]
-  ran: number
+  runs: number
   settled: boolean
 }
 
@@ -419,7 +419,7 @@ export class ReferenceSimulation {
         this.objects.push(new ModelObject(this.objects.length, home, kind))
       }
     }
-    this.#stopWatching = watch((proxy, held) => {
+    this.#stopWatching = watchRegistrations((proxy, held) => {
       const { reference } = held as Partial<FinalizerToken>
       const end = reference instanceof Reference && this.ends.find(end => end.session === reference.session)
       if (!end) return
@@ -454,9 +454,9 @@ export class ReferenceSimulation {
 
   /** A call arrived at its home. */
   onCallRun(call: number): void {
-    const { ran, what } = this.calls[call]!
-    this.calls[call]!.ran = ran + 1
-    if (ran > 0) this.fail(`${what} ran twice`)
+    const { runs, what } = this.calls[call]!
+    this.calls[call]!.runs = runs + 1
+    if (runs > 0) this.fail(`${what} runs twice`)
   }
 
   /** Somebody let go of the last netref to a thing, or was lost: its home is to be told. */
@@ -545,9 +545,9 @@ export class ReferenceSimulation {
     const call = this.#begin(`${number}: ${party.name} ${held?.id ?? `root of ${home.name}`} ${verb}`, things)
     call.what += ` gives ${sent.map(({ id }) => id)} wants ${wanted.map(({ id }) => id)}${bad ? ' badly' : ''}`
     this.#log(call.what)
-    if (bad || verb === 'unsendable') call.excuses.add('unsendable')
-    if (verb === 'throw') call.excuses.add('thrown')
-    if (verb === 'nothing') call.excuses.add('not-exposed')
+    if (bad || verb === 'unsendable') call.allowedErrors.add('unsendable')
+    if (verb === 'throw') call.allowedErrors.add('thrown')
+    if (verb === 'nothing') call.allowedErrors.add('not-exposed')
     const values = sent.map(thing => party.valueFor(thing))
     const wants = wanted.map(({ id }) => id)
     const args = [
@@ -566,7 +566,7 @@ export class ReferenceSimulation {
           : proxy.act(...args)
     const next = pipelined ? this.#pipelineOn(call, wanted[0]!, home, result) : undefined
     this.#expectOutcome(call, result, answer => {
-      if (call.ran !== 1 || bad || !['touch', 'give', 'later'].includes(verb))
+      if (call.runs !== 1 || bad || !['touch', 'give', 'later'].includes(verb))
         this.fail(`${call.what} succeeded`)
       if (verb === 'touch') {
         if (answer !== number) this.fail(`${call.what} gave ${answer}`)
@@ -574,7 +574,7 @@ export class ReferenceSimulation {
       }
       const received = answer as unknown[]
       if (next && received[0] !== null)
-        for (const excuse of MISSING_MEMBER_ERRORS) next.excuses.delete(excuse)
+        for (const excuse of MISSING_MEMBER_ERRORS) next.allowedErrors.delete(excuse)
       for (const [i, thing] of wanted.entries()) {
         if (received[i] !== null) party.receive(thing, received[i], number % 3 > 0)
       }
@@ -583,25 +583,25 @@ export class ReferenceSimulation {
 
   /** A call on what another will give first, before that is there. */
   #pipelineOn(
-    { what, excuses, things }: ModelCall,
+    { what, allowedErrors, things }: ModelCall,
     thing: ModelObject,
     home: Party,
     result: Untyped
   ): ModelCall {
     const number = this.calls.length
     const next = this.#begin(`${number}: on the first of ${what}`, things)
-    for (const excuse of [...MISSING_MEMBER_ERRORS, ...excuses]) next.excuses.add(excuse)
+    for (const excuse of [...MISSING_MEMBER_ERRORS, ...allowedErrors]) next.allowedErrors.add(excuse)
     this.#log(`${number}: on the first of ${number - 1}`)
     const first = thing.kind === 'member' && thing.owner === home ? result[0].member : result[0]
     const args = [number, 'touch', [], [], []]
     this.#expectOutcome(next, thing.kind === 'object' ? first.act(...args) : first(...args), answer => {
-      if (next.ran !== 1 || answer !== number) this.fail(`${next.what} gave ${answer}`)
+      if (next.runs !== 1 || answer !== number) this.fail(`${next.what} gave ${answer}`)
     })
     return next
   }
 
   #begin(what: string, things: ModelObject[]): ModelCall {
-    const call = { what, excuses: new Set<string>(), things, ran: 0, settled: false }
+    const call = { what, allowedErrors: new Set<string>(), things, runs: 0, settled: false }
     this.calls.push(call)
     return call
   }
@@ -617,7 +617,7 @@ export class ReferenceSimulation {
         call.settled = true
         const code = error.code ?? error.message
         const excused =
-          call.excuses.has(code) ||
+          call.allowedErrors.has(code) ||
           (code === 'limit' && this.hasTightLimits) ||
           (code === 'closed' && this.closed) ||
           ((code === 'released' || code === 'unsendable') &&
@@ -669,7 +669,7 @@ export class ReferenceSimulation {
   #finalize(which: number): void {
     const [netref] = this.#collectedProxies.splice(which, 1)
     this.#log(`a finalizer runs${netref ? '' : ', not'}`)
-    if (netref) finalize(netref)
+    if (netref) runFinalizer(netref)
   }
 
   /** Everything arrives, and is answered. */

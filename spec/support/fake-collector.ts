@@ -34,7 +34,7 @@ globalThis.FinalizationRegistry = class<T> extends FinalizationRegistry<T> {
 }
 
 /** @returns what ends the watching */
-export function watch(watcher: RegistrationWatcher): () => void {
+export function watchRegistrations(watcher: RegistrationWatcher): () => void {
   watchers.add(watcher)
   return () => void watchers.delete(watcher)
 }
@@ -43,4 +43,4 @@ export function watch(watcher: RegistrationWatcher): () => void {
 export const markCollected = (object: object): void => void collected.add(object)
 
 /** Runs the finalizer of what was killed. */
-export const finalize = (object: object): void => finalizers.get(object)?.()
+export const runFinalizer = (object: object): void => finalizers.get(object)?.()

@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { ResourceUsage } from './fixtures/toll.js'
+import type { ResourceUsage } from './fixtures/resource-monitor.js'
 import { CHILD_ENV } from './helpers.js'
 
 /** What a victim says when it is asked. */

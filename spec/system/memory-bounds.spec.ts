@@ -5,9 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { connect } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import type { Control } from '../support/fixtures/bounded-server.js'
+import type { Control } from '../support/fixtures/limited-server.js'
 import { headOf, RawPeer, type RawPeerOptions, TEXT, webSocketFrame } from '../support/raw-peer.js'
-import { TargetProcess } from '../support/victims.js'
+import { TargetProcess } from '../support/target-process.js'
 
 const KiB = 1 << 10
 const MiB = 1 << 20
@@ -33,7 +33,7 @@ const NOISE = 1 * MiB
 const PARSED = 28
 
 t.setTimeout(100_000)
-const [victim, url] = await TargetProcess.start('bounded-server.ts', JSON.stringify(LIMITS))
+const [victim, url] = await TargetProcess.start('limited-server.ts', JSON.stringify(LIMITS))
 t.teardown(() => victim.kill())
 const bystander = connect<Control>(`${url}/control`)
 const open = (path = '/', options: RawPeerOptions = {}) =>

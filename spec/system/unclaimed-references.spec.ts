@@ -1,6 +1,6 @@
 // What arrives for nobody is given back at once. No netref is ever collected here: what comes home was given back.
 // First, so that lib takes hold of the collector that can be played:
-import '../support/collector.js'
+import '../support/fake-collector.js'
 
 import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -22,13 +22,13 @@ import {
   serve
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { finalize, markCollected, watch } from '../support/collector.js'
+import { markCollected, runFinalizer, watchRegistrations } from '../support/fake-collector.js'
 import { breakableAgent, iterator, overSocket, waitUntil } from '../support/helpers.js'
 import { RawPeer } from '../support/raw-peer.js'
 import { runEventLoop, type Untyped } from '../support/wire.js'
 
 const alive: object[] = []
-watch(netref => void alive.push(netref))
+watchRegistrations(netref => void alive.push(netref))
 
 /** A registered type that may be unreadable, whatever came with it. */
 class Box {
@@ -745,7 +745,7 @@ t.test('what promises and signals come to', async t => {
     Netref.release((await it)[1])
     await joined.ping()
     // Only now is it told that the first one is gone: the home cannot know that the other one has been told.
-    finalize(first)
+    runFinalizer(first)
     await joined.ping()
     await joined.served.ping()
     Netref.release(it)

@@ -12,7 +12,8 @@ export class GatedProxy {
   connectionCount = 0
   readonly #forwarded = new Set<Socket>()
   readonly #server = net.createServer(socket => this.#onConnection(socket))
-  mode: 'open' | 'shut' | 'held' | 'cut at the 101' | 'cut at the answer' = 'open'
+  mode: 'open' | 'refusing' | 'holding' | 'cutting after the upgrade' | 'cutting after the first answer' =
+    'open'
 
   private constructor(private readonly target: string) {}
 
@@ -30,10 +31,10 @@ export class GatedProxy {
   #onConnection(socket: Socket): void {
     this.connectionCount++
     socket.on('error', () => {})
-    if (this.mode === 'shut') socket.destroy()
-    else if (this.mode === 'held') this.heldSockets.push(socket.pause())
+    if (this.mode === 'refusing') socket.destroy()
+    else if (this.mode === 'holding') this.heldSockets.push(socket.pause())
     else if (this.mode === 'open') this.#forward(socket)
-    else this.#forwardUntilAnswer(socket, this.mode === 'cut at the 101')
+    else this.#forwardUntilAnswer(socket, this.mode === 'cutting after the upgrade')
   }
 
   #forwardUntilAnswer(socket: Socket, atOnce: boolean): void {

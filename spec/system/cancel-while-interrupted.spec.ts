@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import { connect, serve } from '../../lib/index.js'
-import { GatedProxy } from '../support/door.js'
+import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, iterator, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -100,7 +100,7 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   const slowly = slow.return('left')
   await waitUntil(() => returned !== undefined && inLoop === 2)
 
-  door.mode = 'shut'
+  door.mode = 'refusing'
   door.cut()
   await waitUntil(() => session!.state === 'interrupted' && conn.state === 'interrupted')
   t.same(await slowly, { done: true, value: 'left' }, 'nor does who waited when it broke')
