@@ -82,7 +82,7 @@ export interface CallTarget {
   /** Whether the operation may have been carried out before. */
   readonly retry?: boolean | undefined
   /** What came with the operand: whoever passes that to a user's code hands it over. */
-  readonly delivery?: ReceivedReferences | undefined
+  readonly received?: ReceivedReferences | undefined
 }
 
 export type MembersByName = Record<MemberName, unknown>

@@ -126,7 +126,7 @@ const forwardToOwner = (
   op: OperationCode,
   path: readonly MemberName[],
   operand: unknown,
-  { cancellable, retry, delivery }: CallTarget
+  { cancellable, retry, received }: CallTarget
 ): unknown => {
   if (retry) throw mayHaveRunRejection(path.at(-1))
   const result = forwardRequest(
@@ -139,7 +139,7 @@ const forwardToOwner = (
   // What a session did not send on is nobody's.
   const isUnsent =
     handlerOf(netref)?.base instanceof Reference && (handlerOf(result)!.base as PendingResult).isRejected
-  if (!isUnsent) delivery?.markPassedToUser()
+  if (!isUnsent) received?.markPassedToUser()
   return result
 }
 
@@ -161,7 +161,7 @@ function callFunction(
   const rule = accessRuleOf(fn)
   if (rule && !isPermitted(rule)) throw notExposedRejection(name ?? 'it', exposure)
   const checkedArgs = rule?.check ? rule.check(name, args) : args
-  origin.delivery?.markPassedToUser()
+  origin.received?.markPassedToUser()
   return Reflect.apply(fn, self, checkedArgs)
 }
 
@@ -176,7 +176,7 @@ function construct(
     ignoreRejections(type)
     throw new CallRejection('not-callable', `${memberLabel(name)} is not a class`)
   }
-  origin.delivery?.markPassedToUser()
+  origin.received?.markPassedToUser()
   return Reflect.construct(type, args)
 }
 
@@ -210,7 +210,7 @@ function writeMember(
     succeeded = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
   } finally {
     // A setter that throws may have it.
-    if (succeeded) origin.delivery?.markPassedToUser()
+    if (succeeded) origin.received?.markPassedToUser()
   }
   if (!succeeded)
     throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)

@@ -173,7 +173,7 @@ export class Callee {
         if (refusal !== undefined) return this.fail(id, refusal)
         if (!answer.ok) return this.fail(id, answer.error)
         const { value, self } = answer
-        const origin = { self, called: true, delivery }
+        const origin = { self, cancellable: true, received: delivery }
         const operation = () => this.#operate(op, value, names, operand, this.exposure, origin)
         this.#execute(id, operation, parent, begun)
       }
@@ -196,7 +196,7 @@ export class Callee {
         return this.fail(id, new CallRejection('unreadable', 'a call with a key takes data only'))
       const { idempotentCalls } = this
       const run = (again: boolean) => {
-        const origin = { isRoot: true, held: true, called: true, again }
+        const origin = { isRoot: true, byReference: true, cancellable: true, retry: again }
         const started = () => this.#operate(op, entry.object, names, operand, this.exposure, origin)
         return this.#runInContext(id, started, parent).value
       }
@@ -206,7 +206,14 @@ export class Callee {
       this.#executeWhenReady(id, target, once, parent)
     } else {
       const { object, self, context } = entry
-      const origin = { self, isRoot: target === 0, held: true, called: true, again, delivery }
+      const origin = {
+        self,
+        isRoot: target === 0,
+        byReference: true,
+        cancellable: true,
+        retry: again,
+        received: delivery
+      }
       const operation = () => this.#operate(op, object, names, operand, this.exposure, origin)
       this.#executeWhenReady(id, target, operation, parent, context)
     }
