@@ -889,8 +889,8 @@ t.test('of a long frame its depth is told by its text', async t => {
 })
 
 t.test('of a frame that waits the count at its beginning is read, and nothing else', async t => {
-  t.same(parseAck('[3]'), { received: 3, alone: true, asks: false })
-  t.same(parseAck('[3,1]'), { received: 3, alone: true, asks: true })
-  t.same(parseAck('[3,[[1]'), { received: 3, alone: false, asks: false })
+  t.same(parseAck('[3]'), { ack: 3, isAckOnly: true, requestsAck: false })
+  t.same(parseAck('[3,1]'), { ack: 3, isAckOnly: true, requestsAck: true })
+  t.same(parseAck('[3,[[1]'), { ack: 3, isAckOnly: false, requestsAck: false })
   for (const text of ['', '[', '[x]', '["3"]', '{}']) t.throws(() => parseAck(text), ProtocolError)
 })

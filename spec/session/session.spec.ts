@@ -571,7 +571,7 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   t.equal(formatMessage([14, 0, 0, 'log', ['x']]), 'oneway 0 root.log ["x"]')
   t.equal(formatMessage([15, 9, 3, []]), 'obtain 9 #3')
   t.equal(formatMessage([16, 9, -8, ['a', 'b']]), 'iterate 9 answer-8.a.b')
-  t.equal(formatMessage([17, 9, 3, 'next', null]), 'drive 9 #3.next null')
+  t.equal(formatMessage([17, 9, 3, 'next', null]), 'streamCall 9 #3.next null')
   t.equal(formatMessage([18, 9, 'why']), 'cancel 9 "why"')
   t.equal(formatMessage([19, 3, 0, 1024]), 'pull 3 0 1024')
   t.equal(formatMessage([20, 3, 1, ['a', 'b']]), 'items 3 1 ["a","b"]')

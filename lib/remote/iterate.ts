@@ -1,2 +1,0 @@
-// What `for await` does with what stands for something remote.
-
