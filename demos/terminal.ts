@@ -1,4 +1,4 @@
-// What the demos share: a program that fails does so in one line, and colours are for terminals only.
+// What the demos share: one-line errors, and colours on terminals only.
 import { inspect } from 'node:util'
 import type { Reason } from 'netref'
 
@@ -10,7 +10,7 @@ export const bold = style(1)
 export const dim = style(2)
 export const green = style(32)
 
-/** Runs a program. What goes wrong is said in one line, and the program ends with code 1. */
+/** Runs a program; an error prints one line and ends the program with code 1. */
 export async function main(program: () => Promise<void>): Promise<void> {
   stdout.once('error', () => process.exit()) // nobody reads on, as in `npm start | head -3`
   try {
@@ -21,14 +21,14 @@ export async function main(program: () => Promise<void>): Promise<void> {
   }
 }
 
-/** What netref says of a session that ended is all there is to say; of the call it ended, nobody asked. */
+/** After the end of a session its reason is enough; the failed call is not relevant. */
 function explain(error: unknown): string {
   const { message, reason } = error as Error & { reason?: Reason }
   if (reason?.code === 'unreachable') return `${reason.message}. Is the server running (npm run demo:server)?`
   return reason?.message ?? message
 }
 
-/** A line of the transcript: the code, and what came of it. */
+/** Prints a line of the transcript: the code and its result. */
 export async function show(code: string, result?: unknown): Promise<void> {
   if (result === undefined) return console.log(`  ${code}`)
   const value = await result
@@ -36,7 +36,7 @@ export async function show(code: string, result?: unknown): Promise<void> {
   console.log(`  ${code.padEnd(58)} ${dim('→')} ${green(shown.replaceAll('\n', '\n    '))}`)
 }
 
-/** What a call rejects with. */
+/** The error that a call rejects with. */
 export async function failure(call: Promise<unknown>): Promise<string> {
   const error = await call.then(
     () => new Error('it did not fail'),

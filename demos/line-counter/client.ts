@@ -1,6 +1,5 @@
-// `npm run demo:client -- FILE --url ws://127.0.0.1:18861`: has the lines of its own file counted by the server.
-// With `--stream` the lines are handed over as an iterator, and not the file; with `--chaos` the socket is cut every
-// 100 ms meanwhile.
+// `npm run demo:client -- FILE --url ws://127.0.0.1:18861`: lets the server count the lines of a local file.
+// `--stream` passes the lines as an iterator instead of the file; `--chaos` cuts the socket every 100 ms.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -11,7 +10,7 @@ import type { LineCounter } from './line-counter.js'
 import { Progress } from './progress.js'
 import { TextFile } from './text-file.js'
 
-/** A file with more lines gets a progress bar. */
+/** Files with more lines get a progress bar. */
 const LONG = 40
 
 await main(async () => {

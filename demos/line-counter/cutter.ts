@@ -1,4 +1,4 @@
-// `--chaos`: what stands between the client and the server, and cuts their socket again and again.
+// `--chaos`: a proxy that cuts the socket between client and server repeatedly.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 

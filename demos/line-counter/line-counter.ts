@@ -1,8 +1,8 @@
-// The service: it counts the lines of a file that it does not have, and says them to somebody who is not here.
+// The service: counts the lines of a remote file, and passes them to a remote callback.
 import { Netref, Service } from 'netref'
 import type { TextFile } from './text-file.js'
 
-/** How much is read, and then said, at a time: in characters. */
+/** Characters read, and then passed on, at a time. */
 const PART = 16_384
 
 export class LineCounter extends Service {
@@ -15,7 +15,7 @@ export class LineCounter extends Service {
     }
   }
 
-  /** The same as it is written in JavaScript: lines come as they are read, and are said without an answer. */
+  /** The same in idiomatic JavaScript: lines are streamed, and the callback is called one-way. */
   async exposed_count_lines(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
     const say = Netref.oneway(noisy)
     let count = 0

@@ -12,12 +12,12 @@ export class Progress {
   #percent = 0
 
   constructor(
-    /** All there is, in bytes. */
+    /** Size of the file, in bytes. */
     private readonly size: number,
     private readonly out = process.stdout
   ) {}
 
-  /** Counts a line, and shows it when it is time. */
+  /** Counts a line and redraws the bar if it is time. */
   add(line: string): void {
     this.#lines++
     this.#bytes += Buffer.byteLength(line) + 1
@@ -28,7 +28,7 @@ export class Progress {
     } else if (percent >= this.#percent + 10) this.#print(percent - (percent % 10))
   }
 
-  /** All is done. */
+  /** Completes the bar. */
   end(): void {
     if (this.out.isTTY) {
       this.#draw(100, 0)

@@ -1,4 +1,4 @@
-// `npm run demo:server -- --port 18861`: offers the line counter until it is stopped.
+// `npm run demo:server -- --port 18861`: serves the line counter until it is stopped.
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
 import { dim, main } from '../terminal.js'

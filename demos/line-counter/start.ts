@@ -1,8 +1,8 @@
-// `npm start`: the server and the client, each in a process of its own. All that netref does is in those two.
+// `npm start`: runs the server and the client in separate processes. All use of netref is in those two.
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-/** The code of a program that a signal ended. */
+/** The exit code of a program that a signal ended. */
 const INTERRUPTED = 130
 const processes: ChildProcess[] = []
 
@@ -19,7 +19,7 @@ server.once('message', url => {
 })
 server.once('exit', () => end(1))
 
-/** Ends with the code of whoever ended first. The server would also notice by itself that this process is gone. */
+/** Exits with the code of the first process that ended. The server exits by itself when this process is gone. */
 function end(code: number): void {
   process.exitCode ??= code
   for (const child of processes) child.kill()

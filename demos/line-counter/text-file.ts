@@ -1,20 +1,20 @@
-// The client's file: a class of the client's own, which knows nothing of netref.
+// The client's file: a plain class without any reference to netref.
 import { open } from 'node:fs/promises'
 
 export class TextFile {
   readonly #lines: AsyncIterator<string>
-  /** Read already, but not by `readlines`. */
+  /** Text that was read but not returned yet. */
   readonly #ahead: string[] = []
 
   private constructor(
     lines: AsyncIterable<string>,
-    /** In bytes. */
+    /** Size in bytes. */
     readonly size: number
   ) {
     this.#lines = lines[Symbol.asyncIterator]()
   }
 
-  /** @throws Error saying why the file cannot be read. */
+  /** @throws Error that says why the file cannot be read */
   static async open(path: string): Promise<TextFile> {
     try {
       const file = await open(path)
@@ -22,13 +22,13 @@ export class TextFile {
       if (!stats.isDirectory()) return new TextFile(file.readLines(), stats.size)
       await file.close()
     } catch (error) {
-      // What Node says is `ENOENT: no such file or directory, open 'notes.txt'`.
+      // Node's message is `ENOENT: no such file or directory, open 'notes.txt'`.
       throw new Error(`cannot read ${path}: ${(error as Error).message.replace(/^\w+: |, \w+ '.*'$/g, '')}`)
     }
     throw new Error(`cannot read ${path}: it is a directory`)
   }
 
-  /** The next lines, until they are `hint` characters; none at the end. As in Python. */
+  /** Returns the next lines, about `hint` characters; none at the end. As in Python. */
   async readlines(hint = Infinity): Promise<string[]> {
     const lines: string[] = []
     for (let size = 0; size < hint; ) {
@@ -40,12 +40,12 @@ export class TextFile {
     return lines
   }
 
-  /** The lines from here on, each read when it is wanted. */
+  /** The remaining lines, each read on demand. */
   async *lines(): AsyncGenerator<string> {
     for (let line = await this.#take(); line !== undefined; line = await this.#take()) yield line
   }
 
-  /** Whether there are more lines than that, found by reading ahead. */
+  /** Whether more lines than that remain; it reads ahead. */
   async isLongerThan(count: number): Promise<boolean> {
     while (this.#ahead.length <= count) {
       const line = await this.#next()

@@ -1,4 +1,4 @@
-// Login the capability way: who knows the password is given an object, and that object is all there is to use.
+// Login by capability: a correct password returns an object, and only that object gives access.
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Service } from 'netref'
@@ -6,7 +6,7 @@ import { Service } from 'netref'
 const hash = promisify(scrypt) as (password: string, salt: Buffer, length: number) => Promise<Buffer>
 const LENGTH = 32
 
-/** What a user has: nobody else is handed it. */
+/** The account of a user; only its user gets a reference. */
 export class Mailbox {
   readonly #letters = ['Tea at four?', 'The engine works.']
 
@@ -23,7 +23,7 @@ export class Mailbox {
   }
 }
 
-/** In one object, as calls are named in logs with the texts they were given, but not with what objects hold. */
+/** One object, not two arguments: logs show string arguments, but not the fields of objects. */
 export interface Credentials {
   readonly name: string
   readonly password: string
@@ -35,9 +35,9 @@ interface Account {
   readonly mailbox: Mailbox
 }
 
-/** What everybody finds: a door, and no rooms. */
+/** The public root: it offers the login and nothing else. */
 export class Door extends Service {
-  /** Shared by all sessions: each has a door of its own, and the house is one. */
+  /** Shared by all sessions; each session has its own root. */
   static readonly #accounts = new Map<string, Account>()
 
   static async register(name: string, password: string): Promise<void> {
@@ -46,7 +46,7 @@ export class Door extends Service {
     Door.#accounts.set(name, account)
   }
 
-  /** @throws Error that does not say which of the two is wrong */
+  /** @throws Error that does not say whether the name or the password is wrong */
   async exposed_login({ name, password }: Credentials): Promise<Mailbox> {
     const account = Door.#accounts.get(name)
     const given = await hash(password, account?.salt ?? randomBytes(16), LENGTH)

@@ -1,4 +1,4 @@
-// `npm run demo:login`: a login is a call that returns a richer object, and costs no round trip of its own.
+// `npm run demo:login`: a login is a call that returns a richer object, and costs no extra round trip.
 import { setImmediate as turn } from 'node:timers/promises'
 import { connect, Netref, serve } from 'netref'
 import { bold, failure, main, show } from '../terminal.js'

@@ -1,4 +1,4 @@
-// `npm run demo:tour`: a server and a client, joined by a real socket, and what tutorials show of them.
+// `npm run demo:tour`: a server and a client over a real socket, with the examples of RPC tutorials.
 import { connect, expose, Netref, serve } from 'netref'
 import { bold, failure, main, show } from '../terminal.js'
 import { Tour } from './tour.js'

@@ -1,8 +1,8 @@
-// The service: the small things that RPC tutorials begin with.
+// The service: the small examples of RPC tutorials.
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { expose, Netref, Service } from 'netref'
 
-/** Whom `publish` tells; all sessions share it. */
+/** Subscribers that `publish` calls; all sessions share them. */
 const subscribers = new Set<Netref<(news: string) => void>>()
 
 export class Tour extends Service {
@@ -25,12 +25,12 @@ export class Tour extends Service {
     return [(-b + Math.sqrt(d)) / (2 * a), (-b - Math.sqrt(d)) / (2 * a)]
   }
 
-  /** How a value looks over here. */
+  /** The value as the server sees it. */
   exposed_remote_repr(value: unknown) {
     return inspect(value, { depth: null })
   }
 
-  /** The length of strings and arrays, and how many members an object has; a number has nothing of the kind. */
+  /** The length of strings and arrays, or the number of members of an object; numbers have none. */
   exposed_lengths(...things: (string | number | unknown[] | Record<string, unknown>)[]) {
     return things.map(thing => {
       if (typeof thing === 'number') return null
@@ -38,7 +38,7 @@ export class Tour extends Service {
     })
   }
 
-  /** What an exposed object holds can be reached by a path: `root.ServiceA.Add({ X: 10, Y: 20 })`. */
+  /** Members of an exposed object can be reached by a path: `root.ServiceA.Add({ X: 10, Y: 20 })`. */
   readonly exposed_ServiceA = {
     Add: ({ X, Y }: { X: number; Y: number }) => X + Y
   }
@@ -55,7 +55,7 @@ export class Tour extends Service {
     return { message: `the server heard: ${message}` }
   }
 
-  /** Keeps a function of the client's, and calls it until the client lets go of what it gets for it, or is gone. */
+  /** Keeps a client's function and calls it until the client releases the returned subscription, or disconnects. */
   exposed_subscribe(tell: Netref<(news: string) => void>) {
     const cancel = () => {
       subscribers.delete(tell)
@@ -65,7 +65,7 @@ export class Tour extends Service {
     return expose({ cancel }, { released: cancel })
   }
 
-  /** Tells all subscribers. @returns how many there are */
+  /** Calls all subscribers. @returns their number */
   async exposed_publish(news: string) {
     const told = await Promise.allSettled([...subscribers].map(tell => tell(news)))
     return told.length

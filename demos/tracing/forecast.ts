@@ -1,4 +1,4 @@
-// The service: it makes a forecast of what its client measures, call by call.
+// The service: makes a forecast from measurements that its client takes, call by call.
 import { type Netref, Service } from 'netref'
 import { inSpan } from './spans.js'
 

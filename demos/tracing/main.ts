@@ -1,4 +1,4 @@
-// `npm run demo:tracing`: one trace of OpenTelemetry, over the wire and back.
+// `npm run demo:tracing`: one OpenTelemetry trace across both sides.
 import { connect, serve } from 'netref'
 import { bold, main } from '../terminal.js'
 import { Forecast } from './forecast.js'

@@ -1,4 +1,4 @@
-// OpenTelemetry as its pages set it up, with an exporter that only keeps the spans. netref needs nothing more.
+// OpenTelemetry set up as in its documentation, with an exporter that keeps the spans. netref needs nothing else.
 import { trace } from '@opentelemetry/api'
 import {
   InMemorySpanExporter,
@@ -10,7 +10,7 @@ import {
 export const exporter = new InMemorySpanExporter()
 new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register()
 
-/** Runs something in a span of its own, in the one that is active. */
+/** Runs a function in a new span below the active one. */
 export function inSpan<T>(name: string, run: () => T | Promise<T>): Promise<T> {
   return trace.getTracer('weather').startActiveSpan(name, async span => {
     try {
@@ -21,7 +21,7 @@ export function inSpan<T>(name: string, run: () => T | Promise<T>): Promise<T> {
   })
 }
 
-/** The spans of a trace, each below the one it was made in. */
+/** The spans of a trace, each indented below its parent. */
 export function tree(spans: readonly ReadableSpan[], parent?: string): string[] {
   return spans
     .filter(span => span.parentSpanContext?.spanId === parent)

@@ -1,4 +1,4 @@
-// `npm run demo:web`: a page whose file the server counts. It serves the page, and the session of each tab.
+// `npm run demo:web`: a page whose file the server counts. The server serves the page and one session for each tab.
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
@@ -17,7 +17,7 @@ const FILES: Record<string, readonly [file: string, type: string]> = {
   '/netref.js': ['../../dist/browser.js', 'text/javascript']
 }
 
-/** Nothing but what is served here may run, and nothing of it may evaluate text. */
+/** Only scripts of this server may run, and none may evaluate text. */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
 

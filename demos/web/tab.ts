@@ -1,18 +1,18 @@
-// What the server offers a tab: to count the lines of its file, and to meet the other tabs.
+// What the server offers a tab: counting the lines of its file, and meeting the other tabs.
 import type { Netref, Session } from 'netref'
 import { LineCounter } from '../line-counter/line-counter.js'
 
-/** What a tab hands over of itself. */
+/** Callbacks that a tab passes. */
 export interface Visitor {
-  /** The other tabs, each with its own visitor, to be called at any time. */
+  /** The other tabs, each with its callbacks, which may be called at any time. */
   others(tabs: { name: string; visitor: Netref<Visitor> }[]): void
-  /** Somebody waves. */
+  /** Called when another tab waves. */
   waved(from: string): void
 }
 
 const tabs = new Map<Tab, { readonly name: string; readonly visitor: Netref<Visitor> }>()
 
-/** Tells each tab who the others are. What comes of it, nobody waits for: a tab that is gone leaves by itself. */
+/** Tells each tab the names of the others. Results are not awaited: a tab that is gone is removed elsewhere. */
 function introduce(): void {
   for (const [tab, { visitor }] of tabs) {
     const others = [...tabs].filter(([other]) => other !== tab).map(([, entry]) => entry)

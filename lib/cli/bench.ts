@@ -1,4 +1,4 @@
-// `netref bench`: how many calls in a second.
+// `netref bench`: measures calls per second.
 import { withConnection, withMemberHints } from './client.js'
 import { type Command, EXIT, numberOption, parseCommandLine, UsageError } from './command.js'
 import { readArguments } from './json.js'
@@ -38,7 +38,7 @@ export const bench: Command = {
   }
 }
 
-/** Calls until the time is over, so many at once. @returns how long each took, in ms */
+/** Calls for a given time, with a given number in flight. @returns the duration of each call, in ms */
 async function callFor(
   ms: number,
   inFlight: number,
@@ -72,7 +72,7 @@ function formatReport(times: number[], seconds: number, inFlight: number): strin
 }
 
 const BAR_WIDTH_CHARS = 30
-/** How often it is drawn at most, in ms. */
+/** Shortest interval between two drawings, in ms. */
 const REDRAW_INTERVAL_MS = 100
 
 /** A progress bar on stderr, if that is a terminal. */

@@ -1,4 +1,4 @@
-// `netref call`: one call, with JSON in and JSON out.
+// `netref call`: makes one call, with JSON in and JSON out.
 import { ExposureError, expose, Netref, NetrefError, SessionEndedError } from '../index.js'
 import { withConnection, withMemberHints } from './client.js'
 import { type Command, EXIT, parseCommandLine, UsageError } from './command.js'
@@ -45,7 +45,7 @@ export const call: Command = {
   }
 }
 
-/** What is no function is read, if there is nothing to call it with. */
+/** Calls a member, or reads it if it is not a function and there are no arguments. */
 async function callOrRead(member: unknown, args: unknown[]): Promise<unknown> {
   try {
     return await (member as RemoteFunction)(...args)
@@ -62,7 +62,7 @@ async function printResult(value: unknown, terminal: Terminal): Promise<void> {
   if (json !== undefined) await print(terminal, json)
 }
 
-/** @returns false for a netref whose home has nothing to iterate over: each looks as if it had */
+/** @returns false for a netref that cannot be iterated; every netref has `Symbol.asyncIterator` */
 async function printItems(items: AsyncIterable<unknown>, terminal: Terminal): Promise<boolean> {
   let hasItems = false
   try {

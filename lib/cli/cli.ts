@@ -1,4 +1,4 @@
-// `netref COMMAND …`: finds the command, and says what went wrong.
+// Finds the command of a command line, runs it, and prints its errors.
 import { NetrefError, SessionEndedError } from '../index.js'
 import { toPrintable, toPrintableLines } from '../util/printable.js'
 import { bench } from './bench.js'
@@ -18,7 +18,7 @@ const COMMANDS: readonly Command[] = [serve, ls, call, repl, ping, bench]
 /** Runs a command line. @returns the exit code. Never throws. */
 export async function run(argv: readonly string[], terminal: Terminal, version: string): Promise<number> {
   const [name = '', ...rest] = argv
-  // Who does not read on, as in `netref call … | head`, has enough: what is written says so itself.
+  // A closed output, as in `netref call … | head`, rejects the write itself.
   terminal.stdout.on('error', () => {})
   try {
     if (name === '--version') await print(terminal, version)
@@ -51,7 +51,7 @@ async function runCommand(command: Command, argv: readonly string[], terminal: T
 
 const CLOSED_OUTPUT_CODES = new Set<string | undefined>(['EPIPE', 'ERR_STREAM_DESTROYED'])
 
-/** Says on stderr what went wrong. @returns the exit code for it */
+/** Prints an error on stderr. @returns the exit code for it */
 async function reportError(error: unknown, command: string, terminal: Terminal): Promise<number> {
   if (CLOSED_OUTPUT_CODES.has((error as NodeJS.ErrnoException)?.code)) return EXIT.ok
   if (terminal.signal.aborted) return EXIT.interrupted
@@ -71,7 +71,7 @@ async function reportError(error: unknown, command: string, terminal: Terminal):
   return ended ? EXIT.session : EXIT.failed
 }
 
-/** An error of the service's is told with its class; what netref itself says needs none. */
+/** Errors of the service are labelled with their class, errors of netref with `Error`. */
 function labelAndMessage(error: unknown): [what: string, why: string] {
   if (!(error instanceof Error)) return ['Error', `it failed with ${formatJSON(error)}`]
   return [error instanceof NetrefError ? 'Error' : error.name, error.message]

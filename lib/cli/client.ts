@@ -1,10 +1,10 @@
-// A session for a command, which ends with it.
+// Opens the session of a command and closes it when the command ends.
 import { type Connection, connect, ExposureError } from '../index.js'
 import { UsageError } from './command.js'
 import { findMissingMember, nearestNames } from './path.js'
 import type { Terminal } from './terminal.js'
 
-/** Uses a session with the server at `url`; it ends when that is done, or is interrupted. */
+/** Runs `use` with a session; the session ends with it, or when the command is interrupted. */
 export async function withConnection<T>(
   url: string,
   { signal, env }: Pick<Terminal, 'signal' | 'env'>,
@@ -23,14 +23,14 @@ export async function withConnection<T>(
 
 function openTransport(url: string, token: string | undefined): Connection<unknown> {
   try {
-    // A RegExp is printed here, and used on no text.
+    // RegExps are only printed, never executed.
     return connect<unknown>(url, { token, limits: { regExpLength: 10_000 } })
   } catch (error) {
     throw new UsageError((error as Error).message.replace('connect: ', ''))
   }
 }
 
-/** Does something with what stands at a path. @throws where that is not there an Error that says what is */
+/** Runs `use` on the member at a path. @throws Error that lists the existing members if the member does not exist */
 export async function withMemberHints<T>(
   { root }: Connection<unknown>,
   names: readonly string[],

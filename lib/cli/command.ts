@@ -1,32 +1,32 @@
-// A command: what it is called with, what its help says, and how its arguments are read.
+// Declares what a command is, and parses its command line.
 import { parseArgs } from 'node:util'
 import type { Terminal } from './terminal.js'
 
 export interface Option {
   readonly type: 'string' | 'boolean'
   readonly short?: string
-  /** How the help calls its value. */
+  /** Name of the option's value in the help. */
   readonly value?: string
   readonly help: string
 }
 
 export interface Command {
   readonly name: string
-  /** What comes after the name. */
+  /** Arguments after the name of the command. */
   readonly usage: string
   readonly summary: string
   readonly details?: string
   readonly options: Readonly<Record<string, Option>>
-  /** @returns the exit code @throws what is said on stderr */
+  /** @returns the exit code @throws errors that are printed on stderr */
   run(argv: readonly string[], terminal: Terminal): Promise<number>
 }
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, session: 3, interrupted: 130 } as const
 
-/** It was not called as it is meant to be. */
+/** The command line is invalid. */
 export class UsageError extends Error {}
 
-/** A word of the command line: an argument, or an option that has a say in the order of arguments. */
+/** A word of the command line: an argument, or a callback option, whose position among the arguments counts. */
 export type Word = { readonly argument: string } | { readonly callback: string }
 
 export interface Parsed {
@@ -38,9 +38,9 @@ const CALLBACK = /^on-(.+)$/
 const NEGATIVE = /^-\d/
 
 /**
- * Reads the arguments of a command. Negative numbers are arguments; with `callbacks`, `--on-name` stands among them.
+ * Parses the command line of a command. Negative numbers are arguments; with `callbacks`, `--on-name` is one too.
  *
- * @throws UsageError for an option that it does not have, or that lacks its value
+ * @throws UsageError for an unknown option, or one without its value
  */
 export function parseCommandLine(
   argv: readonly string[],
@@ -77,7 +77,7 @@ export function parseCommandLine(
   return { words, values }
 }
 
-/** The arguments, none of them a callback, if there are as many as it takes: all of `names`, but for those in brackets. */
+/** Returns the arguments; none may be a callback. Every name in `names` must be given, except those in brackets. */
 export function requireArguments({ words }: Parsed, ...names: string[]): string[] {
   const given = words.map(word => (word as { argument: string }).argument)
   const missing = names.slice(given.length).find(name => !name.startsWith('['))
@@ -87,7 +87,7 @@ export function requireArguments({ words }: Parsed, ...names: string[]): string[
   return given
 }
 
-/** A number that an option gives. @throws UsageError for what is none, or none from `least` on */
+/** The value of a numeric option. @throws UsageError if it is not a number, or less than `minimum` */
 export function numberOption(parsed: Parsed, option: string, defaultValue: number, minimum = 0): number {
   const text = parsed.values[option]
   if (text === undefined) return defaultValue

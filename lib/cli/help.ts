@@ -1,10 +1,10 @@
-// What `--help` says.
+// Formats the texts of `--help`.
 import type { Command } from './command.js'
 import { type Colours, coloursFor, type Terminal } from './terminal.js'
 
 const HELP = ['-h, --help', 'this text'] as const
 
-/** Rows in columns: all but the last as wide as their widest. */
+/** Aligns rows in columns. */
 export function columns(rows: readonly (readonly string[])[], indent = '  '): string[] {
   const widths: number[] = []
   for (const row of rows) {

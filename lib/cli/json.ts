@@ -1,13 +1,13 @@
-// Values as JSON: arguments in, results out.
+// Parses arguments from JSON and formats results as JSON.
 import { text } from 'node:stream/consumers'
 import { toPrintableLines } from '../util/printable.js'
 import { UsageError, type Word } from './command.js'
 import type { Terminal } from './terminal.js'
 
 /**
- * The arguments of a call: each is JSON, `-` is what stdin has to say, and for a callback `callbackFor` makes one.
+ * Parses the arguments of a call. Each is JSON, `-` reads stdin, and `callbackFor` creates callbacks.
  *
- * @throws UsageError for what is no JSON
+ * @throws UsageError for invalid JSON
  */
 export async function readArguments(
   words: readonly Word[],
@@ -40,13 +40,13 @@ function parseJSON(source: string, what: string): unknown {
 }
 
 /**
- * A value as JSON; undefined for undefined. What JSON has no form for is text (a bigint, NaN, a RegExp, bytes in
- * base64, a netref), a list (a Set), or an object (an Error, a Map; one with other keys than strings is a list of pairs).
- * What a terminal would act on is escaped.
+ * Formats a value as JSON; undefined for undefined. Values without a JSON form become text (a bigint, NaN, a RegExp,
+ * bytes in base64, a netref), a list (a Set), or an object (an Error, a Map). A Map with other keys than strings
+ * becomes a list of pairs. Control characters are escaped.
  */
 export function formatJSON(value: unknown, indent = 0): string | undefined {
   function replace(this: Record<string, unknown>, key: string, asJSON: unknown): unknown {
-    // A Buffer has been asked for its JSON by now, which is of no use.
+    // `toJSON` of a Buffer was called already; its result is not used.
     return ArrayBuffer.isView(this[key]) ? base64(this[key]) : toJSONValue(asJSON)
   }
   const json: string | undefined = JSON.stringify(value, replace, indent)

@@ -1,4 +1,4 @@
-// `netref ls`: what is there.
+// `netref ls`: lists members.
 import { type Description, Netref } from '../index.js'
 import { toPrintable } from '../util/printable.js'
 import { withConnection, withMemberHints } from './client.js'

@@ -9,6 +9,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const { stdin, stdout, stderr, env, execArgv, argv } = process
 const terminal = { stdin, stdout, stderr, env, signal: interruption.signal, program: [...execArgv, argv[1]!] }
 process.exitCode = await run(argv.slice(2), terminal, version)
-// A stdin that is still open, or a timer of the service's, would keep it.
+// An open stdin, or a timer of the service, would keep the process alive.
 process.exit()
 /* c8 ignore stop */

@@ -1,4 +1,4 @@
-// Where something is: paths from the root, and what is said when there is nothing.
+// Parses paths from the root, and finds the member that a path lacks.
 
 import type { RemoteHandle } from '../index.js'
 import { type Description, Netref } from '../index.js'
@@ -6,7 +6,7 @@ import { UsageError } from './command.js'
 
 const PATH_SEGMENT = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y
 
-/** The names in a path: `files[0]["first name"].read`. @throws UsageError for what is none */
+/** Parses a path such as `files[0]["first name"].read` into names. @throws UsageError for an invalid path */
 export function parsePath(path: string): string[] {
   const names: string[] = []
   PATH_SEGMENT.lastIndex = 0
@@ -21,11 +21,13 @@ export function parsePath(path: string): string[] {
   return names
 }
 
-/** What stands at a path. Nothing is sent. */
+/** The remote reference at a path. It sends nothing. */
 export const refAtPath = (root: RemoteHandle<unknown>, names: readonly string[]): RemoteHandle<unknown> =>
   names.reduce((at, name) => Netref.get(at, name) as RemoteHandle<unknown>, root)
 
-/** The first name on the way that is not there, with the members that are; undefined if all are, or nobody tells. */
+/**
+ * The first name of a path that does not exist, with the members that do; undefined if all exist, or cannot be listed.
+ */
 export async function findMissingMember(
   root: RemoteHandle<unknown>,
   names: readonly string[]
@@ -40,7 +42,7 @@ export async function findMissingMember(
   return undefined
 }
 
-/** What may have been meant: at most three, the nearest first. */
+/** At most three similar names, the most similar first. */
 export function nearestNames(name: string, names: readonly string[]): string[] {
   const maxDistance = Math.max(1, Math.floor(name.length / 3))
   return names
@@ -51,7 +53,7 @@ export function nearestNames(name: string, names: readonly string[]): string[] {
     .map(({ other }) => other)
 }
 
-/** How many letters have to be put in, left out or changed. */
+/** The Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {

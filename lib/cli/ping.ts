@@ -1,4 +1,4 @@
-// `netref ping`: how long it takes there and back.
+// `netref ping`: measures round trips.
 import { setTimeout as delay } from 'node:timers/promises'
 import { withConnection } from './client.js'
 import { type Command, EXIT, numberOption, parseCommandLine, requireArguments } from './command.js'
@@ -35,7 +35,7 @@ export const ping: Command = {
   }
 }
 
-/** An interruption is no failure. */
+/** An interruption is not an error. */
 const ignoreAfterAbort = (signal: AbortSignal) => (error: unknown) => {
   if (!signal.aborted) throw error
   return undefined

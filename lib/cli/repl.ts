@@ -1,4 +1,4 @@
-// `netref repl`: a JavaScript prompt with the root of a server at hand.
+// `netref repl`: a JavaScript prompt with the root of a server.
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -47,7 +47,7 @@ async function runPrompt(conn: Connection<unknown>, terminal: Terminal): Promise
     input: isInteractive ? stdin : Readable.from(lines),
     output: stdout,
     terminal: isInteractive,
-    // Looking ahead would call what is being typed.
+    // A preview would call the function that is being typed.
     preview: false,
     writer: value => escapeControls(inspect(value, { colors: isInteractive && !env.NO_COLOR }))
   })
@@ -68,20 +68,20 @@ async function runPrompt(conn: Connection<unknown>, terminal: Terminal): Promise
 
 const COLOUR_CODE = new RegExp(`(${String.fromCharCode(27)}\\[\\d+m)`)
 
-/** What Node shows of a value, with its colours, and nothing else that a terminal would act on. */
+/** Escapes the control characters of Node's output, except its colour codes. */
 const escapeControls = (text: string) =>
   text
     .split(COLOUR_CODE)
     .map((part, i) => (i % 2 === 1 ? part : toPrintableLines(part)))
     .join('')
 
-/** Lines that no person types: each waits until the one before has come to its end. */
+/** Lines of a script: each starts after the previous one has been evaluated. */
 class SequentialLines {
   #releaseNextLine = () => {}
 
   constructor(private readonly input: NodeJS.ReadableStream) {}
 
-  /** A line has come to its end, with a value or an error, when the prompt is shown again. */
+  /** Releases the next line when the prompt is shown again: the line has been evaluated, or has failed. */
   releaseAfterPrompt(prompt: REPLServer): void {
     const { displayPrompt } = prompt
     prompt.displayPrompt = (preserveCursor?: boolean) => {
@@ -102,7 +102,7 @@ class SequentialLines {
   }
 }
 
-/** The file that keeps the lines of a person, in a folder that is there by then; none, if it is to be none. */
+/** Creates the folder of the history file. @returns its path; empty for no history */
 async function prepareHistoryFile(env: Terminal['env']): Promise<string> {
   const { NETREF_HISTORY, XDG_STATE_HOME, HOME = homedir() } = env
   const file = NETREF_HISTORY ?? join(XDG_STATE_HOME || join(HOME, '.local', 'state'), 'netref', 'history')
@@ -113,13 +113,13 @@ async function prepareHistoryFile(env: Terminal['env']): Promise<string> {
 type Completion = [names: string[], completed: string]
 type CompletionCallback = (error: Error | null, completion?: Completion) => void
 
-/** A path that ends here: `root.files.re`. */
+/** A path at the end of the line: `root.files.re`. */
 const PATH_AT_END =
   /(?:^|[^\w$.\])])([\p{ID_Start}$_][\p{ID_Continue}$]*(?:\.[\p{ID_Start}$_][\p{ID_Continue}$]*)*)\.([\p{ID_Continue}$]*)$/u
 
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
 
-/** The Tab key asks the home of a netref what there is; of anything else Node knows. */
+/** Completes netrefs with the members that their owner exposes, and other values as Node does. */
 function installRemoteCompletion(prompt: REPLServer): void {
   const localCompleter = prompt.completer as (line: string, done: CompletionCallback) => void
   const complete = async (line: string): Promise<Completion | undefined> => {

@@ -1,4 +1,4 @@
-// `netref serve`: a service from a file.
+// `netref serve`: serves a service from a file.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access } from 'node:fs/promises'
@@ -57,7 +57,7 @@ export const serve: Command = {
   }
 }
 
-/** The same without `--watch`, in a process that Node starts again and again. */
+/** Runs the same command without `--watch` in a process that Node restarts on changes. */
 async function runInWatchMode(
   argv: readonly string[],
   { program, signal, stdout, stderr, env }: Terminal
@@ -100,7 +100,7 @@ const isService = (value: unknown) => typeof value === 'function' && value.proto
 const isServiceSource = (value: unknown) =>
   typeof value === 'function' || (typeof value === 'object' && value !== null)
 
-/** The default export, else the only service, else the only thing that can be served. */
+/** Returns the default export, else the only service, else the only export that can be served. */
 function serviceOf(module: Record<string, unknown>, file: string): ServiceSource {
   if (isServiceSource(module.default)) return module.default as ServiceSource
   for (const predicate of [isService, isServiceSource]) {

@@ -1,4 +1,4 @@
-// What a command has of the world: its streams, the environment, and when to stop.
+// What a command needs of its environment: streams, environment variables, and an abort signal.
 
 export interface Output extends NodeJS.WritableStream {
   readonly isTTY?: boolean
@@ -10,13 +10,16 @@ export interface Terminal {
   readonly stdout: Output
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Aborted by Ctrl-C and the like. */
+  /** Aborted by Ctrl-C and similar signals. */
   readonly signal: AbortSignal
-  /** What starts this program again: the arguments of Node before those of the program. */
+  /** Arguments of Node that start this program again, before those of the program. */
   readonly program: readonly string[]
 }
 
-/** Writes, and waits until that is taken. @throws what the stream does, e.g. EPIPE when nobody reads any more */
+/**
+ * Writes and waits until the stream has accepted the text. @throws errors of the stream, e.g. EPIPE after the reader
+ * closed it
+ */
 export function write(stream: Output, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, error => (error ? reject(error) : resolve()))
@@ -31,7 +34,7 @@ export interface Colours {
   readonly red: (text: string) => string
 }
 
-/** Colours are for terminals, and for people who have not said NO_COLOR. */
+/** Colours apply to terminals, unless NO_COLOR is set. */
 export function coloursFor(stream: Output, { NO_COLOR }: Terminal['env']): Colours {
   const style = (code: number) => (text: string) =>
     stream.isTTY && !NO_COLOR && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text

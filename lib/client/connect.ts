@@ -1,4 +1,4 @@
-// `connect`: a session with a server, usable at once; and `pair`: both ends of one in this process.
+// Defines `connect`, which opens a session with a server, and `pair`, which joins two ends in one process.
 
 import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
@@ -18,18 +18,18 @@ import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS } from './optio
 import { Reconnector } from './reconnect.js'
 
 export interface ConnectionEvents extends SessionEvents {
-  /** A new session has begun, as the one before was lost; `root` is the new one's. */
+  /** A new session replaced the lost one; `root` is the new session's root. */
   renewed: undefined
 }
 
 const CONNECTION_EVENTS = [...SESSION_EVENTS, 'renewed'] as const
 
-/** Why a session ends that another one can take the place of. */
+/** Reasons after which a new session may replace the ended one. */
 const RENEWABLE_CODES = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
 
-/** A client's hold on a session: calls made before the socket is open wait for it. */
+/** The client's handle on a session. Calls made before the socket is open wait for it. */
 export class Connection<T> {
-  /** Resolves, with the reason, when the session has ended, and no other one takes its place. It never rejects. */
+  /** Resolves with the reason when the session has ended and no other replaces it. It never rejects. */
   readonly closed: Promise<Reason>
   readonly #events: Emitter<ConnectionEvents>
   #session: SessionImpl
@@ -40,7 +40,7 @@ export class Connection<T> {
   constructor(
     transport: Transport,
     private readonly setup: Omit<SessionSetup, 'isInitiator' | 'onStarted' | 'successor'>,
-    /** What finds a socket for the next session. */
+    /** Opens the socket of the next session; undefined if sessions are not renewed. */
     private readonly reconnector?: Reconnector
   ) {
     this.#events = new Emitter(CONNECTION_EVENTS, error => setup.onError(error, { session: this.#session }))
@@ -70,50 +70,51 @@ export class Connection<T> {
     return session
   }
 
-  /** The session that takes the place of the one that ends. */
+  /** Starts the session that replaces an ended one; undefined if none may. */
   #startSuccessor({ code }: Reason): SessionImpl | undefined {
     if (!RENEWABLE_CODES.has(code) || !this.reconnector!.prepareNewSession()) return undefined
     this.#session = this.#startSession(DISCONNECTED, () => this.#events.emit('renewed', undefined))
     return this.#session
   }
 
-  /** This end of the session; of the present one, where sessions are renewed. */
+  /** The current session; `renew` may replace it. */
   get session(): SessionImpl {
     return this.#session
   }
 
-  /** What the server offers. */
+  /** The root object of the server. */
   get root(): Netref<T> {
     return this.session.root as Netref<T>
   }
 
-  /** Whether there is a socket: `interrupted` is a session that looks for its next one. */
+  /** The state of the session; `interrupted` means that the client is reconnecting. */
   get state(): SessionState {
     return this.session.state
   }
 
-  /** Numbers: references held, calls pending, frames and bytes each way. */
+  /** Counters: references held, calls pending, frames and bytes in each direction. */
   get stats(): SessionStats {
     return this.session.stats
   }
 
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed` and `renewed`.
+   * Calls `listener` at each event: `interrupted` and `closed`, with the reason, `resumed` and `renewed`.
    *
-   * @returns what takes the listener off again
+   * @returns a function that removes the listener
    */
   on<E extends keyof ConnectionEvents>(name: E, listener: (told: ConnectionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 
-  /** Asks the server for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
+  /** Measures a round trip to the server. @returns the round-trip time in ms @throws SessionEndedError */
   ping(): Promise<number> {
     return this.session.ping()
   }
 
   /**
-   * The connection keeps the process alive no more, whether it is open, or looks for a socket: as `unref()` of Node's
-   * sockets. Over an endpoint that is so for the session; a worker is its owner's to `unref()`. In a page it does nothing.
+   * Lets the process exit while the connection is open or reconnecting, as `unref()` of Node's sockets does. Over an
+   * endpoint it applies to the session only; the owner of a worker must `unref()` the worker itself. In a page it does
+   * nothing.
    *
    * @returns the connection itself
    */
@@ -123,7 +124,7 @@ export class Connection<T> {
     return this
   }
 
-  /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the socket is closed. */
+  /** Sends all calls made so far, then ends the session. Pending calls reject. Resolves when the socket is closed. */
   close(): Promise<void> {
     return this.session.close()
   }
@@ -135,16 +136,17 @@ export class Connection<T> {
 
 markUnserializable(Connection, 'it belongs to this side alone', 'Connection')
 
-/** What a client offers that offers nothing. */
+/** The default service of a client; it has no members. */
 export class EmptyService extends Service {}
 
 /**
- * Connects to a server: by its address, or over a Worker, a MessagePort or a stream of bytes that it serves. Returns at
- * once: `root` can be used before the socket is open. Where the server cannot be reached, every call rejects with the
- * address and the cause, and `closed` resolves with the reason `unreachable`.
+ * Connects to a server by its address, or to a service behind a Worker, a MessagePort or a byte stream. It returns
+ * immediately: `root` can be used before the socket is open. If the server cannot be reached, every call rejects with
+ * the address and the cause, and `closed` resolves with the reason `unreachable`.
  *
- * @throws TypeError when `to` is no `ws://` or `wss://` address and no endpoint, or an option cannot be meant, as those of
- * a socket (`token`, `reconnect`, `renew`, `heartbeat`, …) over an endpoint
+ * @throws TypeError if `target` is neither a `ws://` or `wss://` address nor an endpoint
+ * @throws TypeError if an option is unknown, invalid, or a socket option (`token`, `reconnect`, `renew`, `heartbeat`,
+ * …) given for an endpoint
  * @example
  * await using conn = connect<Calculator>('ws://localhost:18861')
  * console.log(await conn.root.add(1, 2))
@@ -174,8 +176,10 @@ export function connect<T>(
     )
   }
   const reconnector = reconnect === false ? undefined : new Reconnector(openSocket, heartbeat, reconnect)
-  if (renew && !reconnector) throw new TypeError('connect: `renew` needs `reconnect`, which is off')
-  // The settings last: V8 makes a shape of its own for each object where more follows what is spread.
+  if (renew && !reconnector)
+    throw new TypeError('connect: `renew` cannot be combined with `reconnect: false`; remove one of them')
+  // The settings are spread last: V8 creates a separate shape for each object whose spread is followed by more
+  // properties.
   const setup = {
     heartbeat,
     sharedRoot: sharedRootOf(service),
@@ -186,7 +190,7 @@ export function connect<T>(
   return new Connection(openSocket(), setup, renew ? reconnector : undefined)
 }
 
-/** @internal A connection over one transport, which ends with it. */
+/** @internal Connects over a single transport; the connection ends with it. */
 export function connectOverEndpoint<T>(
   openTransport: (settings: Settings) => Transport,
   { service = EmptyService, ...options }: ConnectOptions

@@ -1,4 +1,4 @@
-// What takes the place of `endpoints.ts` in a page and its workers: the sockets of the page, and nothing of Node's.
+// Chooses the transport for the target of `connect` and `serve` in pages and workers; no import of Node.
 
 import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
@@ -14,18 +14,18 @@ import type { Transport } from '../transport/transport.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../transport/websocket.browser.js'
 import type { ConnectOptions, SocketOptions } from './options.js'
 
-/** How long a port may take to be answered, in ms. */
+/** How long a port may take to answer, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
 const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
-/** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
+/** Opens a transport to a server. @throws TypeError if the target is neither an address nor an endpoint */
 export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
   const payloadBytes = maxPayloadBytes(limits)
   if (typeof endpoint === 'string') {
     const unsupported = CLIENT_SOCKET_OPTIONS.split(' ').find(
       name => options[name as keyof SocketOptions] !== undefined
     )
-    if (unsupported) throw new TypeError(`connect: ${unsupported} is not a page's to say`)
+    if (unsupported) throw new TypeError(`connect: ${unsupported} cannot be set in a browser; remove it`)
     const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => BrowserWebSocket }
     const address = endpoint.replace(/^http/, 'ws')
     return new BrowserWebSocketTransport(new WebSocket(address), redactCredentials(address), payloadBytes)

@@ -1,4 +1,4 @@
-// Which transport goes with what `connect` and `serve` were given. A page has `endpoints-browser.ts` in its place.
+// Chooses the transport for the target of `connect` and `serve`; the `.browser.ts` sibling does so in pages.
 
 import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
@@ -16,12 +16,12 @@ import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs } from '../util/check-options.js'
 import type { ConnectOptions } from './options.js'
 
-/** How long a handshake may take, in ms. */
+/** How long the opening handshake may take, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
 const EXPECTED_ENDPOINTS =
   'it is the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
 
-/** A transport to a server. @throws TypeError for what is neither its address nor an endpoint */
+/** Opens a transport to a server. @throws TypeError if the target is neither an address nor an endpoint */
 export function openTransport(
   endpoint: string | Endpoint,
   options: ConnectOptions,

@@ -1,4 +1,4 @@
-// `pair`: a service and a connection to it in one process, without a socket.
+// Defines `pair`, which joins a service and a connection in one process, without a socket.
 
 import { rootFactoryOf, type ServiceSource, sharedRootOf } from '../access/service.js'
 import { type IdempotencyOptions, idempotentCallsFactoryOf } from '../session/idempotency.js'
@@ -9,9 +9,9 @@ import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { Connection, EmptyService } from './connect.js'
 
 export interface PairOptions extends CommonOptions {
-  /** What the client end offers. */
+  /** The service of the client end. */
   readonly service?: ServiceSource | undefined
-  /** Who the client is, for the serving end: `session.identity`. */
+  /** The identity of the client; the serving end reads it as `session.identity`. */
   readonly identity?: unknown
   /** Options of the serving end. */
   readonly serving?: (CommonOptions & IdempotencyOptions) | undefined
@@ -26,9 +26,9 @@ const PAIR_OPTIONS: OptionTypes<PairOptions> = {
 
 /** A connection to a service in the same process. */
 export class Pair<T> extends Connection<T> {
-  /** The serving end of the session. */
+  /** The session of the serving end. */
   readonly served: SessionImpl
-  /** The client's end of the transport, and the server's: `hold()` keeps back what that end sends, `letGo()` lets it go. */
+  /** The transports of both ends. `hold()` holds back the frames that an end sends; `letGo()` delivers them. */
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 
   /** @internal */
@@ -56,8 +56,8 @@ export class Pair<T> extends Connection<T> {
 }
 
 /**
- * A service and a connection to it, both in this process and without a socket, for tests of your own. All that is sent
- * goes through the same codec and the same checks as on a socket.
+ * Joins a service and a connection in this process without a socket, for tests. Messages pass the same codec and the
+ * same checks as over a socket.
  *
  * @example
  * await using conn = pair(Calculator)

@@ -1,4 +1,4 @@
-// A client whose socket is lost looks for another one: soon at first, then less and less often.
+// Reconnects a client after its socket is lost, with exponential backoff.
 
 import type { Reason } from '../errors.js'
 import { isTransportLoss } from '../errors.js'
@@ -12,7 +12,7 @@ import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
 import type { Signal } from '../util/web-types.js'
 import type { ReconnectOptions } from './options.js'
 
-/** How long a try may take at most, in ms. */
+/** How long an attempt may take, in ms. */
 const MAX_ATTEMPT_MS = 10_000
 
 export class Reconnector implements ResumeStrategy {
@@ -25,20 +25,20 @@ export class Reconnector implements ResumeStrategy {
   readonly #attemptTimeoutMs: number
   #attempts = 0
   #link: Resumable | undefined
-  /** What carries the try that is under way, and until when it has to be answered. */
+  /** Transport of the current attempt, and the time by which the server must answer it. */
   #attempt: Transport | undefined
   #attemptDeadline: Deadline | undefined
-  /** Until the next try. */
+  /** Timer of the next attempt. */
   #retryTimer: Timer | undefined
-  /** Until nobody knows the session any more: what is tried then is tried for the last time. */
+  /** End of the resume window: an attempt started then is the last one. */
   #resumeDeadline: Deadline | undefined
-  /** Takes the listener off the signal. */
+  /** Removes the listener from the signal. */
   #removeAbortListener: Unsubscribe | undefined
   #keepsProcessAlive = true
 
   constructor(
     private readonly openTransport: () => Transport,
-    /** How long silence may last before it means something, in ms; 0 for ever. */
+    /** Heartbeat interval, in ms; 0 disables it. */
     heartbeatMs: number,
     { delay = 100, maxDelay = 10_000, signal, initial = false }: ReconnectOptions
   ) {
@@ -53,13 +53,13 @@ export class Reconnector implements ResumeStrategy {
     return this.#token
   }
 
-  /** Told where a connection has come about. */
+  /** Set when a connection is established. */
   set token(token: string | undefined) {
     this.#token = token
     this.#attempts = 0
   }
 
-  /** Looks for a socket for a new session from now on. @returns whether it may */
+  /** Prepares to open a socket for a new session. @returns false if the signal is aborted */
   prepareNewSession(): boolean {
     this.#token = undefined
     this.retriesFirstConnection = true
@@ -69,12 +69,12 @@ export class Reconnector implements ResumeStrategy {
   onTransportLost(link: Resumable, { retryAfter }: Reason): boolean {
     const cannotRecover =
       link.state === 'connecting' ? !this.retriesFirstConnection : this.token === undefined
-    // Whatever was tried, it is that which was lost.
+    // The lost transport is that of the current attempt.
     this.#attempt = undefined
     if (cannotRecover || this.#signal?.aborted) return false
     if (!this.#link) {
       this.#link = link
-      // Without a token there was no session yet.
+      // Without a token the session has not begun, and no resume window applies.
       if (this.token !== undefined)
         this.#resumeDeadline = startDeadline(this.resumeWindowMs, () => this.#startLastAttempt()).unref()
       if (this.#signal) this.#removeAbortListener = addSharedListener(this.#signal, 'abort', this.#onAbort)
@@ -97,7 +97,7 @@ export class Reconnector implements ResumeStrategy {
     browser.document?.removeEventListener('visibilitychange', this.#retryNow)
   }
 
-  /** Waits for the next try: not less than the server asked for. */
+  /** Schedules the next attempt, no earlier than the server asked for. */
   #scheduleAttempt(retryAfter = 0): void {
     const backoffMs = Math.min(this.#delayMs * 2 ** this.#attempts++, this.#maxDelayMs)
     const delayMs = retryAfter * 1000 + backoffMs * (0.5 + Math.random() / 2)
@@ -109,7 +109,7 @@ export class Reconnector implements ResumeStrategy {
     if (!this.#keepsProcessAlive) unref(this.#retryTimer)
   }
 
-  /** Who waits does not wait so long that the session is known no more. */
+  /** Attempts at once when the resume window ends: a later attempt cannot succeed. */
   #startLastAttempt(): void {
     clock.clearTimeout(this.#retryTimer)
     if (!this.#attempt) this.#startAttempt(this.#link!)
@@ -132,7 +132,7 @@ export class Reconnector implements ResumeStrategy {
       this.#abandonAttempt()
       this.#retryOrEnd({
         code: 'connection-lost',
-        message: `no answer came within ${this.#attemptTimeoutMs} ms`
+        message: `the server did not answer within ${this.#attemptTimeoutMs} ms`
       })
     })
     if (!this.#keepsProcessAlive) this.#attemptDeadline.unref()
@@ -150,12 +150,13 @@ export class Reconnector implements ResumeStrategy {
 
   #onAnswer(link: Resumable, transport: Transport, frame: FrameData): void {
     const resumed = parseResume('resumed', frame)
-    if (!resumed) return link.end({ code: 'protocol', message: 'it received no answer to its token' })
+    if (!resumed)
+      return link.end({ code: 'protocol', message: 'the answer to the resume token is malformed' })
     this.token = resumed.token
     link.resume(transport, resumed.ack)
   }
 
-  /** Waits for the next try, unless that would be too late: then nobody knows the session, and no answer will come. */
+  /** Schedules the next attempt, or ends the session if the resume window has ended. */
   #retryOrEnd(reason: Reason): void {
     if (this.#resumeDeadline!.isRunning) this.#scheduleAttempt(reason.retryAfter)
     else this.#link!.end({ ...reason, code: 'connection-lost' })
@@ -164,11 +165,11 @@ export class Reconnector implements ResumeStrategy {
   #abandonAttempt(): void {
     this.#attemptDeadline?.stop()
     this.#attempt?.start(IGNORE_EVENTS)
-    this.#attempt?.close({ code: 'connection-lost', message: 'it took too long' })
+    this.#attempt?.close({ code: 'connection-lost', message: 'the attempt timed out' })
     this.#attempt = undefined
   }
 
-  /** The machine is on the net again, or somebody looks at the page: that is worth a try at once. */
+  /** Attempts at once: the machine is online again, or the page became visible. */
   readonly #retryNow = () => {
     if (browser.document?.visibilityState === 'hidden') return
     this.#attempts = 0
@@ -180,13 +181,13 @@ export class Reconnector implements ResumeStrategy {
   readonly #onAbort = () => {
     const reason: Reason = {
       code: 'connection-lost',
-      message: 'the search for another connection was aborted'
+      message: 'reconnecting was aborted'
     }
     this.#link!.end({ ...reason, cause: this.#signal!.reason })
   }
 }
 
-/** What a page tells of itself; nothing of it is there in Node. */
+/** Members of a page's global object; Node has none of them. */
 interface BrowserGlobals extends Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>> {
   readonly document?: EventTarget & { readonly visibilityState: string }
 }

@@ -1,4 +1,4 @@
-// Who may come in: one client at the door, from its request until it is let in or refused.
+// Authenticates a client: from its upgrade request until it is accepted or rejected.
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Reason } from '../errors.js'
@@ -9,14 +9,15 @@ import type { ReportError } from '../util/emitter.js'
 import type { PreHelloTransport } from './pre-hello-transport.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
-/** What `authenticate` may say: an identity, or that there is none. */
+/** Result of `authenticate`: an identity, or `undefined`, `null` or `false` to reject the client. */
 export type AuthenticateResult<Identity> = Identity | undefined | null | false
 
 /**
- * Says who a client is, or that it is nobody: by `undefined`, `null`, `false`, or by an error with a `status` of 4xx.
- * Any other error, and 408, 425 and 429, say nothing of the client: it is to come again later, and not before
- * `retryAfter` seconds where the error has them. The client is told the status and nothing else; an error without a
- * `status` counts as 503 and is reported.
+ * Identifies a client. `undefined`, `null`, `false` or an error with a `status` of 4xx reject it.
+ *
+ * Any other error, and the statuses 408, 425 and 429, mean a temporary refusal: the client retries, no earlier than
+ * `retryAfter` seconds if the error has that field. An error without a `status` counts as 503 and is reported. The
+ * client learns the status and nothing else.
  */
 export type Authenticate<Identity = unknown> = (
   request: UpgradeRequest
@@ -25,9 +26,9 @@ export type Authenticate<Identity = unknown> = (
 const UNAUTHORIZED_STATUS = 401
 const UNAVAILABLE_STATUS = 503
 
-/** @internal One client at the door. */
+/** @internal A client that is being authenticated. */
 export class PendingUpgrade {
-  /** The socket, where it was opened to hear the token. */
+  /** The transport, if it was opened to receive the token. */
   #transport: PreHelloTransport | undefined
   #isRejected = false
   #deadline: Deadline | undefined
@@ -37,7 +38,7 @@ export class PendingUpgrade {
     private readonly openTransport: () => PreHelloTransport | undefined
   ) {}
 
-  /** Opens the socket, whatever comes of it. Undefined when the client is gone, or its request is not well formed. */
+  /** Opens the transport. Returns undefined if the client is gone or its request is malformed. */
   open(): PreHelloTransport | undefined {
     if (this.#isRejected) return undefined
     this.#transport ??= this.openTransport()
@@ -45,9 +46,10 @@ export class PendingUpgrade {
   }
 
   /**
-   * Asks who the client is, and waits no longer than that; `onDelay` is called where the client is not at fault.
+   * Calls `authenticate` and rejects the client if that takes longer than `timeoutMs`. `onDelay` is called if the
+   * delay is not the client's.
    *
-   * @returns undefined when it was refused
+   * @returns undefined if the client was rejected
    */
   async authenticate<Identity>(
     authenticate: Authenticate<Identity>,
@@ -57,9 +59,9 @@ export class PendingUpgrade {
     report: ReportError,
     onDelay: () => void
   ): Promise<AcceptedClient | undefined> {
-    const message = `it was not let in within ${timeoutMs} ms`
+    const message = `authentication took longer than ${timeoutMs} ms`
     this.#deadline = startDeadline(timeoutMs, () => {
-      // A client that has said nothing was too slow itself.
+      // A client that has sent nothing caused the delay itself.
       const isClientSlow = this.#transport?.hasReceived === false
       if (!isClientSlow) onDelay()
       this.reject(UNAVAILABLE_STATUS, { code: isClientSlow ? 'limit' : 'unavailable', message })
@@ -77,7 +79,7 @@ export class PendingUpgrade {
         reason = { ...AUTHENTICATION_UNAVAILABLE, retryAfter: retryAfterOf(error) }
     }
     this.#deadline.stop()
-    // Who has gone takes no place.
+    // A client that is gone does not use a session slot.
     if (this.#isRejected || this.socket.destroyed) return undefined
     if (identity === undefined || identity === null || identity === false) this.reject(status, reason)
     else if (!takeSessionSlot(identity)) this.reject(UNAVAILABLE_STATUS, SESSION_LIMIT_REACHED)
@@ -85,7 +87,7 @@ export class PendingUpgrade {
     return transport && { transport, identity, connectedAt: transport.connectedAt }
   }
 
-  /** Turns the client away: by HTTP, or, where the socket is open already, with a reason. */
+  /** Rejects the client: by HTTP, or by the close reason if the socket is open. */
   reject(status: number, reason: Reason): void {
     if (this.#isRejected) return
     this.#isRejected = true
@@ -95,22 +97,25 @@ export class PendingUpgrade {
   }
 }
 
-/** A place may be free soon. */
+/** A session slot may be free soon. */
 const RETRY_AFTER_SECONDS = 1
 export const SESSION_LIMIT_REACHED: Reason = {
   code: 'unavailable',
-  message: 'the server has all its sessions already',
+  message: 'the server has reached its limit of sessions',
   retryAfter: RETRY_AFTER_SECONDS
 }
 export const ADDRESS_LIMIT_REACHED: Reason = {
   code: 'unavailable',
-  message: 'too many clients come from this address',
+  message: 'the limit of clients per address is reached',
   retryAfter: RETRY_AFTER_SECONDS
 }
-const NOT_AUTHENTICATED: Reason = { code: 'unauthorized', message: 'it was not let in' }
-const AUTHENTICATION_UNAVAILABLE: Reason = { code: 'unavailable', message: 'it was not let in for now' }
+const NOT_AUTHENTICATED: Reason = { code: 'unauthorized', message: 'authentication failed' }
+const AUTHENTICATION_UNAVAILABLE: Reason = {
+  code: 'unavailable',
+  message: 'authentication is temporarily unavailable'
+}
 
-/** The HTTP status that an error asks for, as those of web frameworks do. */
+/** The HTTP status of an error, as web frameworks set it; undefined if it has none. */
 function statusOf(error: unknown): number | undefined {
   const { status } = (error ?? {}) as { status?: unknown }
   return typeof status === 'number' && status >= 400 && status in STATUS_CODES ? status : undefined
@@ -118,14 +123,14 @@ function statusOf(error: unknown): number | undefined {
 
 const MAX_RETRY_AFTER_SECONDS = 1e9
 
-/** To the millisecond. */
+/** Rounded to the millisecond. */
 function retryAfterOf(error: unknown): number | undefined {
   const { retryAfter } = (error ?? {}) as { retryAfter?: unknown }
   const isDuration = typeof retryAfter === 'number' && retryAfter >= 0 && retryAfter < MAX_RETRY_AFTER_SECONDS
   return isDuration ? Math.round(retryAfter * 1000) / 1000 : undefined
 }
 
-/** @internal Answers a request to upgrade with an HTTP error; `retryAfter` is in seconds. */
+/** @internal Answers an upgrade request with an HTTP error. `retryAfter` is in seconds. */
 export function rejectUpgrade(
   socket: Duplex,
   status: number,

@@ -1,13 +1,16 @@
-// What `server.close({ drain })` answers a call of its own with: who awaits it there waits for itself.
+// The promise that `server.close({ drain })` returns inside a call: it detects that the call waits for itself.
 import type { RunningCall } from '../access/call-context.js'
 import { yieldToEventLoop } from '../util/scheduler.js'
 
 const DEADLOCK_MESSAGE =
-  'server.close({ drain }): the method that awaits it is one of the calls it waits for, so it waits for itself; do not await it there'
+  'server.close({ drain }): it waits for the very method that awaits it; do not await it there'
 
-/** Rejects for an `await` in the call, as long as that is waited for. What hangs on it by a `then` at once waits. */
+/**
+ * Rejects an `await` in a call for which the server itself waits. A `then` that is called synchronously does not
+ * reject.
+ */
 export class DrainPromise extends Promise<void> {
-  /** What hangs on it is a promise as any. */
+  /** Derived promises are ordinary promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
@@ -20,7 +23,7 @@ export class DrainPromise extends Promise<void> {
     promise.#throwIfDeadlocked = () => {
       if (isDraining() && !call.isSettled()) throw new Error(DEADLOCK_MESSAGE)
     }
-    // An `await` takes it up in a microtask of its own, which is a later one; a `then` is called in this very run.
+    // `await` calls `then` in a later microtask; user code that chains calls it synchronously.
     void Promise.resolve().then(() => {
       promise.#isAwaited = true
     })
@@ -38,7 +41,7 @@ export class DrainPromise extends Promise<void> {
     )
   }
 
-  /** A method that does not wait has answered by the next turn. */
+  /** A method that does not await this promise has answered before the next task. */
   async #settleUnlessDeadlocked(closed: Promise<void>): Promise<void> {
     await new Promise<void>(resolve => yieldToEventLoop(resolve))
     this.#throwIfDeadlocked()

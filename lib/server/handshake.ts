@@ -1,4 +1,4 @@
-// A socket before it belongs to a session: its first frame says whether it begins one or carries one on.
+// Reads the first frame of a socket, which begins a session or resumes one.
 
 import type { Reason } from '../errors.js'
 import { type FrameData, parseResume, type ResumeFrame } from '../protocol/frame.js'
@@ -6,11 +6,11 @@ import { IGNORE_EVENTS, type Transport, type TransportListener } from '../transp
 import { clock } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 
-/** Where a socket goes on to. */
+/** Handles the outcome of a handshake. */
 export interface HandshakeHandler {
-  /** It begins a session, with this frame. */
+  /** The client begins a session with this frame. */
   begin(first: FrameData): void
-  /** It is to carry one on. */
+  /** The client resumes a session. */
   resume(resumption: ResumeFrame): void
 }
 
@@ -20,16 +20,16 @@ export class Handshake implements TransportListener {
   constructor(
     private readonly transport: Transport,
     private readonly handler: HandshakeHandler,
-    /** How long it may take to say what it wants, in ms. */
+    /** How long the client may take to send its first frame, in ms. */
     helloMs: number,
-    /** Since when it could, by `clock.now()`. */
+    /** When the client could send its first byte, by `clock.now()`. */
     connectedAt: number,
-    /** Told when it has said so, or has gone. */
+    /** Called when the first frame has arrived, or the socket has closed. */
     private readonly onDone: (reception: Handshake) => void
   ) {
-    // What it has said by now is read, however long it took to decide who it is.
+    // Frames that have arrived are still read, however long authentication took.
     this.#deadline = startDeadline(Math.max(connectedAt + helloMs - clock.now(), helloMs / 4), () =>
-      this.reject({ code: 'limit', message: `it received no hello within ${helloMs} ms` })
+      this.reject({ code: 'limit', message: `no hello was received within ${helloMs} ms` })
     ).unref()
     transport.start(this)
   }
@@ -52,7 +52,7 @@ export class Handshake implements TransportListener {
     this.onDone(this)
   }
 
-  /** Sends the socket away. */
+  /** Closes the socket with a reason. */
   reject(reason: Reason): void {
     this.transport.start(IGNORE_EVENTS)
     this.transport.close(reason)

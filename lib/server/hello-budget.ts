@@ -1,25 +1,25 @@
-// What is read of clients that have not said hello. Each may send a little at any time; what is more is one budget of the
-// server: while it is used up, they are read from one after the other.
+// Limits the bytes that a server reads from clients before their hello. Each client may send a fixed allowance. Bytes
+// beyond it share one budget; while the budget is used up, the server reads from one such client at a time.
 
-/** Raw bytes that are read before `authenticate` has decided; a token has to fit in. */
+/** Bytes read from a client before `authenticate` has decided; a token must fit. */
 export const UNBUDGETED_BYTES = 8 << 10
 
-/** One client, from its socket's first byte to its hello. */
+/** A client whose hello has not arrived. */
 export interface PreHelloClient {
-  /** Raw bytes that have come. */
+  /** Bytes received on the socket. */
   readonly preHelloBytes: number
-  /** It may be read from again, or may not. */
+  /** Pauses or resumes reading, as the budget allows. */
   updateReading(): void
 }
 
 export class HelloBudget {
-  /** Who has sent more than a little, in order. */
+  /** Clients that have sent more than their allowance, oldest first. */
   readonly #budgetedClients = new Set<PreHelloClient>()
   #bytesReceived = 0
 
   constructor(private readonly budgetBytes: number) {}
 
-  /** So many bytes more have come. @returns false where there are more than can be kept: whoever sent them is to go */
+  /** Counts received bytes. @returns false if they exceed twice the budget: the client must be disconnected */
   addBytes(client: PreHelloClient, bytes: number): boolean {
     this.#bytesReceived += bytes
     const [first = client] = this.#budgetedClients
@@ -30,7 +30,9 @@ export class HelloBudget {
     )
   }
 
-  /** Whether a client may be read from now: the first always may, so that each has its turn. */
+  /**
+   * Whether the server may read from a client now. It always may read from the oldest, so that each gets its turn.
+   */
   mayRead(client: PreHelloClient): boolean {
     if (client.preHelloBytes <= UNBUDGETED_BYTES) return true
     this.#budgetedClients.add(client)
@@ -38,7 +40,7 @@ export class HelloBudget {
     return this.#bytesReceived <= this.budgetBytes || client === first
   }
 
-  /** It has said hello, or is gone. */
+  /** Removes a client whose hello has arrived, or whose socket has closed. */
   remove(client: PreHelloClient): void {
     this.#bytesReceived -= client.preHelloBytes
     this.#budgetedClients.delete(client)

@@ -1,4 +1,4 @@
-// Where clients come in: a path of an http server, its own or one that serves other things too.
+// Accepts WebSocket clients at a path of an HTTP server, its own or a shared one.
 
 import http, { type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -34,25 +34,25 @@ export class HttpListener implements ResumingListener {
   readonly #ownsServer: boolean
   readonly #webSocketServer: WebSocketServer
   readonly #originPolicy: OriginPolicy
-  /** Clients that wait to be let in: those with a socket not yet open, and those whose token is awaited. */
+  /** Clients being authenticated: before the WebSocket handshake, and after it while waiting for the token. */
   readonly #pendingUpgrades = new Set<PendingUpgrade>()
   readonly #pendingTokens = new Set<PendingUpgrade>()
-  /** How many of these each address has, and how many sockets. */
+  /** Clients being authenticated, and open sockets, by address. */
   readonly #pendingPerAddress = new AddressCounter()
   readonly #socketsPerAddress = new AddressCounter()
-  /** How many of the former it may have. */
+  /** Clients being authenticated that one address may have. */
   readonly #maxPendingPerAddress: number
   readonly #helloBudget: HelloBudget
   #accept: ((arrival: Arrival) => void) | undefined
   #report: ReportError | undefined
-  /** Takes the listener off the server. */
+  /** Removes the error listener from the HTTP server. */
   #removeErrorListener: Unsubscribe | undefined
-  /** What was refused for an origin or a host, and is reported. */
+  /** Texts of refusals by origin or host that were reported. */
   readonly #reportedRefusals = new Set<string>()
-  /** The limits that have kept a client out: of each, whoever runs the server is told once. */
+  /** Limits that have refused a client; each is reported once. */
   readonly #reportedLimits = new Set<keyof Limits>()
 
-  /** @throws TypeError or RangeError naming the option that cannot be meant */
+  /** @throws TypeError or RangeError that names the invalid option */
   constructor(
     private readonly options: HttpListenerOptions,
     private readonly limits: Limits
@@ -62,7 +62,7 @@ export class HttpListener implements ResumingListener {
     const conflicting = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
     if (server !== undefined && conflicting) {
       throw new TypeError(
-        `serve: \`${conflicting}\` means nothing beside \`server\`, which listens where it was told to`
+        `serve: \`${conflicting}\` cannot be combined with \`server\`; pass it to server.listen()`
       )
     }
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -87,7 +87,7 @@ export class HttpListener implements ResumingListener {
     })
   }
 
-  /** Lets clients in from now on. Resolves when the server listens, if that is its own. */
+  /** Starts to accept clients. Resolves when an own server listens. */
   async open(accept: (arrival: Arrival) => void, report: ReportError): Promise<void> {
     this.#accept = accept
     this.#report = report
@@ -116,11 +116,11 @@ export class HttpListener implements ResumingListener {
     return this.#pendingUpgrades.size + this.#pendingTokens.size
   }
 
-  /** @throws NetrefError when the server does not listen */
+  /** @throws NetrefError if the server does not listen */
   get url(): string {
     const boundAddress = this.#httpServer.address()
     if (boundAddress === null || typeof boundAddress === 'string') {
-      throw new NetrefError('not-listening', 'server.url: the server listens at no port')
+      throw new NetrefError('not-listening', 'server.url: the server does not listen on a port')
     }
     const { address, port, family } = boundAddress
     const host =
@@ -129,13 +129,13 @@ export class HttpListener implements ResumingListener {
     return `${secure ? 'wss' : 'ws'}://${host}:${port}${this.options.path ?? ''}`
   }
 
-  /** Nobody comes in any more; a server of its own stops listening. Resolves when all sockets are closed. */
+  /** Rejects further clients and stops an own server. Resolves when all sockets are closed. */
   async close(): Promise<void> {
     removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
     for (const upgrade of [...this.#pendingUpgrades, ...this.#pendingTokens]) {
       upgrade.reject(UNAVAILABLE_STATUS, { code: 'server-closed', message: 'the server is going away' })
     }
-    // Not as `ws` tells of it, which a clock of a test may hold up.
+    // The `close` callback of `ws` depends on timers, which a test may have replaced.
     const closed = [...this.#webSocketServer.clients].map(
       socket => new Promise<void>(resolve => socket.once('close', () => resolve()))
     )
@@ -148,7 +148,7 @@ export class HttpListener implements ResumingListener {
     this.#removeErrorListener!()
   }
 
-  /** @internal A request to upgrade, at this entrance's path. */
+  /** @internal Handles an upgrade request for this path. */
   async handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { authenticate, trustProxy = false } = this.options
     const admission = new PendingUpgrade(socket, () => {
@@ -191,7 +191,7 @@ export class HttpListener implements ResumingListener {
       this.#pendingUpgrades.delete(admission)
       this.#pendingTokens.delete(admission)
     }
-    // Who is refused is not let in while its socket closes; and `authenticate` may never decide on who has gone.
+    // A rejected client counts until its socket closes. `authenticate` may never settle for a client that is gone.
     socket.once('close', decided)
     const decides = (identity: unknown) => {
       const isIn = admits(identity)
@@ -212,7 +212,7 @@ export class HttpListener implements ResumingListener {
     if (visitor) this.#accept!({ ...visitor, address, loan })
   }
 
-  /** Whether an address has all that it may have. */
+  /** Whether an address has reached one of its limits. */
   #isAddressFull(address: string | undefined): boolean {
     const sockets = this.#socketsPerAddress.countOf(address)
     return (
@@ -221,12 +221,14 @@ export class HttpListener implements ResumingListener {
     )
   }
 
-  /** Sockets of clients that were let in. */
+  /** Sockets of accepted clients. */
   get #acceptedCount(): number {
     return this.#webSocketServer.clients.size - this.#pendingTokens.size
   }
 
-  /** Places that are taken: by who was let in, and by sessions that wait, but for those whose place it has. */
+  /**
+   * Session slots in use: by accepted clients and by interrupted sessions, without the reserved slots of the latter.
+   */
   get #usedSessionSlots(): number {
     const { resumeTokens } = this
     return (
@@ -235,7 +237,10 @@ export class HttpListener implements ResumingListener {
     )
   }
 
-  /** Whether there is room to ask who a client is. Who may be coming back need not wait until it is known who others are. */
+  /**
+   * Whether another client may be authenticated. A client that may own an interrupted session does not wait for
+   * others.
+   */
   #mayAuthenticate(address: string | undefined): boolean {
     const { sessions } = this.limits
     if (this.#acceptedCount >= sessions) return false
@@ -252,32 +257,32 @@ export class HttpListener implements ResumingListener {
     this.#report!(new NetrefError('limit', `a client was refused: ${why} (limits.${limit}); ${cure}`))
   }
 
-  /** Behind a proxy all have one address. */
+  /** Behind a proxy all clients have one address. */
   #reportAddressLimit(address: string): void {
-    const cure = 'if a proxy is there, set trustProxy to tell its clients apart'
+    const cure = 'behind a proxy set trustProxy to distinguish its clients'
     this.#reportLimitOnce('sessionsPerAddress', `too many clients come from ${address}`, cure)
   }
 
   #reportSessionLimit(): void {
-    const why = `all ${this.limits.sessions} sessions are taken`
-    this.#reportLimitOnce('sessions', why, 'raise it to let more in')
+    const why = `all ${this.limits.sessions} sessions are in use`
+    this.#reportLimitOnce('sessions', why, 'raise it to accept more')
   }
 
   #reportSlowAuthentication(): void {
-    const why = `\`authenticate\` did not decide within ${this.limits.helloMs} ms`
-    this.#reportLimitOnce('helloMs', why, 'raise it, or decide sooner')
+    const why = `\`authenticate\` did not settle within ${this.limits.helloMs} ms`
+    this.#reportLimitOnce('helloMs', why, 'raise it, or make authenticate faster')
   }
 
-  /** A page is not told why: so whoever runs the server is, once of each, and no more often than anybody would read. */
+  /** Reports a refusal to the operator, once for each text: browsers hide the cause from the page. */
   #reportRefusalOnce(complaint: string): void {
     if (this.#reportedRefusals.has(complaint) || this.#reportedRefusals.size === MAX_REPORTED_REFUSALS) return
     this.#reportedRefusals.add(complaint)
     this.#report!(
-      new NetrefError('unauthorized', `a client was refused: ${complaint}; name it there to let it in`)
+      new NetrefError('unauthorized', `a client was refused: ${complaint}; add it there to accept it`)
     )
   }
 
-  /** Opens the socket; a request that is not well formed is refused by `ws`. */
+  /** Performs the WebSocket handshake; `ws` rejects malformed requests. */
   #openWebSocket(message: IncomingMessage, socket: Duplex, head: Buffer): PreHelloTransport | undefined {
     let arriving: PreHelloTransport | undefined
     try {
@@ -291,24 +296,24 @@ export class HttpListener implements ResumingListener {
         )
       })
     } catch (cause) {
-      const why = `another \`upgrade\` listener of the server took a socket for ${message.url}`
-      this.#report!(new TypeError(`serve: ${why}; let it leave this path alone`, { cause }))
+      const why = `another \`upgrade\` listener of the server took the socket for ${message.url}`
+      this.#report!(new TypeError(`serve: ${why}; exclude this path there`, { cause }))
     }
     return arriving
   }
 }
 
 const MAX_REPORTED_REFUSALS = 100
-/** Of one address, where `limits.sessionsPerAddress` does not say. */
+/** For each address, if `limits.sessionsPerAddress` is not set. */
 const MAX_PENDING_PER_ADDRESS = 64
 const FORBIDDEN_STATUS = 403
 const UNAVAILABLE_STATUS = 503
 
-/** By HTTP: it may come again. */
+/** Rejects by HTTP; the client may retry. */
 const rejectTemporarily = (socket: Duplex, { message, retryAfter }: Reason) =>
   rejectUpgrade(socket, UNAVAILABLE_STATUS, message, retryAfter)
 
-/** A server whose clients have as long for the head of their request as for their hello. */
+/** Creates a server whose clients have as long for their request head as for their hello. */
 function createHttpServer(helloMs: number): Server {
   const ms = Math.min(helloMs, MAX_TIMER_MS)
   const timeouts = { headersTimeout: ms, requestTimeout: ms, connectionsCheckingInterval: Math.ceil(ms / 4) }
@@ -321,19 +326,19 @@ const respondUpgradeRequired: http.RequestListener = (_request, response) => {
 
 function checkPath(path: string | undefined): void {
   if (path === undefined || /^\/[^?#\s]*$/.test(path)) return
-  throw new TypeError(`serve: path ${describe(path)} does not begin with "/", or has a query`)
+  throw new TypeError(`serve: path ${describe(path)} must begin with "/" and have no query`)
 }
 
 function checkServer(server: unknown): Server {
   const { on, address } = (server ?? {}) as Partial<Server>
   if (typeof on === 'function' && typeof address === 'function') return server as Server
   throw new TypeError(
-    'serve: `server` is not an http server: of Express and Hono it is what listening returns, of Fastify its `server`'
+    'serve: `server` is not an HTTP server; pass the result of listen() (Express), serve() (Hono) or fastify.server'
   )
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): NetrefError {
   const inUse = cause.code === 'EADDRINUSE'
-  const why = inUse ? 'the port is in use: choose another, or 0 for any free one' : cause.message
-  return new NetrefError(String(cause.code), `cannot listen at ${host}:${port}: ${why}`, { cause })
+  const why = inUse ? 'the port is in use; choose another, or 0 for a free one' : cause.message
+  return new NetrefError(String(cause.code), `serve: cannot listen on ${host}:${port}: ${why}`, { cause })
 }

@@ -14,11 +14,11 @@ import type { ServeOptions } from './options.js'
 
 const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
-/** What brings clients to a server. @throws TypeError where there is no endpoint */
+/** Creates the listener of a server. @throws TypeError if there is no endpoint */
 export function listen({ endpoint }: ServeOptions, { limits }: Settings): Listener {
   const given = Object(endpoint) as ServedEndpoint
   if (isMessageEndpoint(given) || isPortsEndpoint(given)) {
     return new MessagePortListener(given, maxPayloadBytes(limits))
   }
-  throw notAnEndpointError(endpoint, `a page cannot listen at a port; ${KINDS}`)
+  throw notAnEndpointError(endpoint, `a page cannot listen on a port; ${KINDS}`)
 }

@@ -16,7 +16,7 @@ import type { ServeOptions } from './options.js'
 
 const KINDS = 'it is a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
 
-/** What brings clients to a server. @throws TypeError or RangeError for what is no endpoint, or no option */
+/** Creates the listener of a server. @throws TypeError or RangeError for an invalid endpoint or option */
 export function listen(options: ServeOptions, { limits }: Settings): Listener {
   const { endpoint } = options
   const payloadBytes = maxPayloadBytes(limits)

@@ -1,4 +1,4 @@
-// Options of `serve`.
+// Declares the options of `serve`.
 
 import type { IdempotencyOptions } from '../session/idempotency.js'
 import { type CommonOptions, type LivenessOptions, SERVING_OPTIONS } from '../session/options.js'
@@ -9,50 +9,51 @@ import type { OriginOptions } from './origin-check.js'
 
 export interface EntranceOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
-   * The address to listen at. Anything but a loopback address lets other machines in.
+   * Address to listen on. Any address but a loopback one accepts clients of other machines.
    *
    * @default '127.0.0.1'
    */
   readonly host?: string | undefined
   /**
-   * The port to listen at; 0 takes any free one, see `server.url`.
+   * Port to listen on; 0 chooses a free one, see `server.url`.
    *
    * @default 18861
    */
   readonly port?: number | undefined
-  /** The path of the URL to serve at. Services with different paths may share one `server`. @default any */
+  /** Path of the URL to serve. Services with different paths may share one `server`. @default any */
   readonly path?: string | undefined
   /**
-   * An `http` or `https` server to hang on, instead of one of its own; `host` and `port` are its business then. Requests
-   * to upgrade at other paths are left to its other handlers, and answered with 404 where there are none; those that offer
-   * another protocol than WebSocket are answered as any other request then.
+   * Existing `http` or `https` server to attach to. Its owner listens: `host` and `port` are not allowed here.
+   *
+   * Upgrade requests for other paths go to the server's other handlers, or are answered with 404 if there are none.
+   * Requests that offer another protocol than WebSocket are answered as ordinary requests if there are none.
    */
   readonly server?: object | undefined
-  /** How many connections may wait to be accepted. @default 511 */
+  /** Length of the queue of pending connections. @default 511 */
   readonly backlog?: number | undefined
   /**
-   * Says who a client is, from the request that opens its socket; `session.identity` is what it returns. `undefined`,
-   * `null`, `false` refuse the client with HTTP 401, an error with a `status` with that one; any other error with 503, so
-   * that it comes again. Nothing else is told. No session exists before.
+   * Identifies a client from its upgrade request; the result is `session.identity`. `undefined`, `null` or `false`
+   * reject the client with HTTP 401. An error rejects it with its `status`, or with 503 if it has none, after which
+   * the client retries. The client learns nothing else, and no session is created.
    *
-   * @default everybody is let in, as nobody
+   * @default every client is accepted, without an identity
    * @example
    * authenticate: async request => sessions.get(request.cookies.sid)
    */
   readonly authenticate?: Authenticate<Identity> | undefined
   /**
-   * How long a session whose socket is lost waits for its client to come back on another one, in ms. Until then it
-   * keeps what the client holds and what is to be sent; then it ends, with `connection-lost`. 0 ends it at once.
+   * How long an interrupted session waits for its client to resume it, in ms. Until then it keeps the client's
+   * references and the unacknowledged frames; then it ends with `connection-lost`. 0 ends it at once.
    *
    * @default 30 000
    */
   readonly resumeWindow?: number | undefined
   /**
-   * Whether who comes with another socket is who began the session: `authenticate` is asked for each socket. One who is
-   * somebody else is told `session-lost`, and the session goes on waiting. It answers at once: for a promise, and where
-   * it throws, which is reported, nobody is the same.
+   * Whether the client that resumes a session is the one that began it; `authenticate` runs for each socket. If not,
+   * the client gets `session-lost`, and the session stays resumable. The function must answer synchronously: a promise
+   * or an error counts as false and is reported.
    *
-   * @default the same value, or equal data: of an instance of a class its class and its own enumerable members
+   * @default the same value, or equal data: for class instances the same class and equal own enumerable members
    */
   sameIdentity?(began: Identity, comes: Identity): boolean
 }
@@ -79,9 +80,9 @@ export interface ServeOptions<Identity = unknown>
     IdempotencyOptions,
     EntranceOptions<Identity> {
   /**
-   * What to serve over instead of a socket of one's own: in a worker `self` (`parentPort` in Node), a MessagePort, a
-   * Worker, or a stream of bytes, e.g. `{ readable: process.stdin, writable: process.stdout }`. What is served over it
-   * ends with it: only sockets are found again. It takes no options of a socket (`port`, `authenticate`, `heartbeat`, …).
+   * Endpoint to serve over instead of a socket: `self` in a worker (`parentPort` in Node), a MessagePort, a Worker, or
+   * a byte stream, e.g. `{ readable: process.stdin, writable: process.stdout }`. Its session ends with it and cannot
+   * be resumed. Socket options (`port`, `authenticate`, `heartbeat`, …) are not allowed.
    */
   readonly endpoint?: ServedEndpoint | undefined
 }

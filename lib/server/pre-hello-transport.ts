@@ -1,4 +1,4 @@
-// The server's end of a socket until its client has said hello: little of it is read before it is known who that is.
+// The server side of a socket before the client's hello: limits what is read, and receives the token.
 
 import type { Reason } from '../errors.js'
 import { parseToken } from '../transport/token.js'
@@ -9,14 +9,14 @@ import { clock } from '../util/clock.js'
 import { runInMicrotask } from '../util/scheduler.js'
 import { type HelloBudget, type PreHelloClient, UNBUDGETED_BYTES } from './hello-budget.js'
 
-/** What Arriving needs of the transport that it wraps. */
+/** The members of the wrapped transport that `PreHelloTransport` uses. */
 export type CountedTransport = Transport & Pick<WebSocketTransport, 'onRawData' | 'terminate'>
 
-/** It tells whether the client said a token, and keeps what follows until a session takes it. */
+/** Detects whether the first frame is a token, and buffers frames until a session starts the transport. */
 export class PreHelloTransport extends TransportWrapper implements TransportListener, PreHelloClient {
-  /** Resolves with the first thing the client said, if that was a token, and with undefined if it was not. */
+  /** Resolves with the token, or with undefined if the first frame is not a token. */
   readonly token: Promise<string | undefined>
-  /** When the client could begin to speak. */
+  /** When the client could send its first byte, by `clock.now()`. */
   readonly connectedAt = clock.now()
   preHelloBytes = 0
   #resolveToken: ((token: string | undefined) => void) | undefined
@@ -25,13 +25,13 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
   #isRejected = false
   #isPaused = false
   #closeReason: Reason | undefined
-  /** Set until the client has said hello. */
+  /** Stops counting bytes; undefined after the hello. */
   #stopCounting: (() => void) | undefined
 
   constructor(
     private readonly socket: CountedTransport,
     private readonly budget: HelloBudget,
-    /** How many raw bytes the client may send until it has said hello. */
+    /** Bytes that the client may send before its hello. */
     private readonly maxBytes: number
   ) {
     super(socket)
@@ -42,14 +42,14 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     this.#stopCounting = socket.onRawData(bytes => this.#countBytes(bytes))
   }
 
-  /** Whether the client has said something. */
+  /** Whether the client has sent anything. */
   get hasReceived(): boolean {
     return this.#resolveToken === undefined
   }
 
   start(listener: TransportListener): void {
     listener.onOpen()
-    // A session is begun before it is told of frames.
+    // The session is started before it receives frames.
     runInMicrotask(() => {
       this.#listener = listener
       const frames = this.#bufferedFrames.splice(0)
@@ -59,7 +59,7 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     })
   }
 
-  /** Who is turned away is read from again, for its end: nothing more of it is kept. */
+  /** Reading goes on after a rejection to detect the end of the socket; frames are dropped. */
   override close(reason: Reason): void {
     if (!this.#listener) {
       this.#isRejected = true
@@ -68,7 +68,7 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     this.inner.close(reason)
   }
 
-  /** A server's socket is open from the first. */
+  /** The socket of a server is open from the start. */
   onOpen(): void {}
 
   onFrame(frame: string | Uint8Array): void {
@@ -105,12 +105,12 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
   }
 
   #countBytes(bytes: number): void {
-    // What came along with the hello is of the session.
+    // Bytes after the hello belong to the session.
     if (!this.#stopCounting) return
     this.preHelloBytes += bytes
     if (!this.budget.addBytes(this, bytes) || this.preHelloBytes > this.maxBytes)
       return this.socket.terminate()
-    // What is longer is no token.
+    // A longer message cannot be a token.
     if (this.#isPending && this.preHelloBytes > UNBUDGETED_BYTES) this.#settleToken(undefined)
     this.updateReading()
   }

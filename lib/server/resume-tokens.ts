@@ -1,4 +1,4 @@
-// What a server keeps for sessions whose socket is lost: the tickets with which other sockets carry them on.
+// Keeps the resume tokens of a server’s sessions, with which clients resume them over another socket.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { checkHookResult } from '../access/decision.js'
 import type { Resumable, ResumeStrategy } from '../link/recovery.js'
@@ -9,15 +9,15 @@ import { AddressCounter } from '../util/counter.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 
-/** A client that was let in. */
+/** An accepted client, which may have reserved a session slot. */
 export interface Arrival extends AcceptedClient {
-  /** The place it has of a session that waits, where there was no other. */
+  /** Reserved slot of an interrupted session; undefined if there was a free slot. */
   readonly loan?: SlotReservation | undefined
 }
 
 /** A listener whose sessions may outlive their transports. */
 export interface ResumingListener extends Listener {
-  /** How sessions go on over another of its transports; undefined where they end with theirs. */
+  /** Resume tokens of its sessions; undefined if sessions end with their transport. */
   readonly resumeTokens?: ResumeTokens | undefined
   open(letIn: (arrival: Arrival) => void, report: ReportError): Promise<void>
 }
@@ -25,56 +25,58 @@ export interface ResumingListener extends Listener {
 export class ResumeTokens {
   /** @internal */
   readonly active = new Map<string, ResumeToken>()
-  /** Those whose session waits for another socket. */
+  /** Tokens of interrupted sessions. */
   readonly interrupted = new Set<ResumeToken>()
-  /** Those of them whose place a client has. */
+  /** Those of them whose session slot a client has reserved. */
   readonly reservations = new Map<ResumeToken, SlotReservation>()
-  /** How many sessions each address has, and how many of them wait. */
+  /** Sessions, and interrupted sessions, by address. */
   readonly sessionsPerAddress = new AddressCounter()
   readonly interruptedPerAddress = new AddressCounter()
   #lastId = 0
 
   constructor(
-    /** How long a session waits for another socket, in ms. */
+    /** How long an interrupted session waits for another socket, in ms. */
     readonly windowMs: number,
-    /** How long it may take the server to learn of a loss, in ms. */
+    /** Heartbeat interval, in ms: the server may notice a loss that much later. */
     private readonly heartbeatMs: number,
     readonly sameIdentity: ((began: never, comes: never) => unknown) | undefined
   ) {}
 
-  /** A ticket for a session to come. It is of use once it is issued. */
+  /** Creates the token of a session that has not begun; `activate` makes it valid. */
   create(): ResumeToken {
     return new ResumeToken(String(++this.#lastId), this, this.windowMs + 2 * this.heartbeatMs)
   }
 
-  /** Takes a token. @returns the ticket it is for, which has another token from now on */
+  /** Redeems a token. @returns its entry, whose secret is replaced, or undefined if it is invalid */
   redeem(token: string): ResumeToken | undefined {
     const [id, secret = ''] = token.split('.')
     const resumeToken = this.active.get(id!)
     return resumeToken?.redeem(secret) ? resumeToken : undefined
   }
 
-  /** Whether who comes is who began. @throws what `sameIdentity` throws, and TypeError for a promise of it */
+  /**
+   * Whether two identities are the same. @throws the error of `sameIdentity`, or TypeError if that returns a promise
+   */
   isSameIdentity(original: unknown, presented: unknown): boolean {
     const { sameIdentity = equalIdentity } = this
     return Boolean(checkHookResult('sameIdentity', sameIdentity(original as never, presented as never)))
   }
 
-  /** Those that wait, the oldest session's first. */
+  /** Interrupted sessions, oldest first. */
   *#interruptedOldestFirst(): Generator<ResumeToken> {
     for (const ticket of this.active.values()) if (this.interrupted.has(ticket)) yield ticket
   }
 
-  /** Of those that wait at an address the oldest session's. */
+  /** The oldest interrupted session of an address. */
   oldestInterruptedAt(address: string | undefined): ResumeToken | undefined {
     return [...this.#interruptedOldestFirst()].find(ticket => ticket.hasAddress(address))
   }
 
   /**
-   * Lends a client the place of the oldest session that waits and has its identity, where that tells one client from
-   * another; or else its address.
+   * Reserves the slot of an interrupted session for a client: the oldest with its identity, if that distinguishes
+   * clients, else the oldest of its address.
    *
-   * @returns undefined where there is none
+   * @returns undefined if there is none
    */
   reserveSlot(client: Omit<AcceptedClient, 'transport'>, report: ReportError): SlotReservation | undefined {
     const ticket = this.#findReservable(client, report)
@@ -86,7 +88,7 @@ export class ResumeTokens {
     report: ReportError
   ): ResumeToken | undefined {
     const hasSameIdentity = isDistinguishing(identity) ? this.#identityMatcher(identity) : undefined
-    // Strangers come often where a server is full.
+    // A full server gets many requests of unknown clients.
     if (!hasSameIdentity && this.interruptedPerAddress.countOf(address) === 0) return undefined
     let sameAddress: ResumeToken | undefined
     try {
@@ -101,7 +103,7 @@ export class ResumeTokens {
     return sameAddress
   }
 
-  /** Finds the sessions of an identity. There may be many, so that the texts of theirs are at hand. */
+  /** Matches the sessions of an identity. It compares cached texts, as there may be many sessions. */
   #identityMatcher(identity: unknown): (ticket: ResumeToken) => boolean {
     if (this.sameIdentity) return ({ session }) => this.isSameIdentity(session.identity, identity)
     const text = identityText(identity, true)
@@ -110,7 +112,7 @@ export class ResumeTokens {
   }
 }
 
-/** The place of a session that waits, which a client has until it has said what it wants. */
+/** The slot of an interrupted session, reserved for a client until its first frame. */
 export class SlotReservation {
   constructor(
     private readonly resumeToken: ResumeToken,
@@ -119,7 +121,7 @@ export class SlotReservation {
     reservations.set(resumeToken, this)
   }
 
-  /** The session; undefined where it waits no more, or the place was given back. */
+  /** The session; undefined if it is no longer interrupted, or the slot was released. */
   get session(): SessionImpl | undefined {
     return this.reservations.get(this.resumeToken) === this ? this.resumeToken.session : undefined
   }
@@ -129,21 +131,21 @@ export class SlotReservation {
   }
 }
 
-/** Whether an identity tells one client from another. */
+/** Whether an identity distinguishes one client from another. */
 const isDistinguishing = (identity: unknown) => identity !== undefined && identity !== true
 
 export class ResumeToken implements ResumeStrategy {
-  /** Set when it is issued. */
+  /** Set by `activate`. */
   session!: SessionImpl
-  /** The text of its identity, once it waits: undefined where that has none, or a user's function compares them. */
+  /** Identity as text while interrupted; undefined if it has none, or if `sameIdentity` compares identities. */
   identityText: string | undefined
   #secret = createSecret()
-  /** The one that was taken last, and how much had been received by then. */
+  /** The secret redeemed last, and the bytes that the session had received by then. */
   #lastRedeemed = { secret: '', bytesReceived: 0 }
-  /** Until another socket has to have come. */
+  /** End of the resume window. */
   #resumeDeadline: Deadline | undefined
   #address: string | undefined
-  /** What counts it no more among the sessions of its address, and among those of them that wait. */
+  /** Remove the session from the count of its address, and from that of interrupted sessions. */
   #uncountSession = noop
   #uncountInterrupted = noop
 
@@ -153,26 +155,26 @@ export class ResumeToken implements ResumeStrategy {
     readonly resumeWindowMs: number
   ) {}
 
-  /** The session begins. */
+  /** Makes the token valid; its session has begun. */
   activate(session: SessionImpl, address: string | undefined): void {
     this.session = session
     this.resumeTokens.active.set(this.id, this)
     this.setAddress(address)
   }
 
-  /** The client is at this address now. */
+  /** Records the current address of the client. */
   setAddress(address: string | undefined): void {
     this.#uncountSession()
     this.#uncountSession = this.resumeTokens.sessionsPerAddress.increment(address)
     this.#address = address
   }
 
-  /** Whether the client was last at this address. */
+  /** Whether the client last had this address. */
   hasAddress(address: string | undefined): boolean {
     return address !== undefined && this.#address === address
   }
 
-  /** The session has ended. */
+  /** Invalidates the token; its session has ended. */
   revoke(): void {
     this.resumeTokens.active.delete(this.id)
     this.#uncountSession()
@@ -183,8 +185,11 @@ export class ResumeToken implements ResumeStrategy {
   }
 
   /**
-   * Takes a secret, if it is the right one: then there is a new one. The one before is good until something comes from
-   * who has the new one, as the answer to it may be lost; and the new one stays, for the two may arrive in any order.
+   * Redeems a secret and replaces it.
+   *
+   * The answer that carries the new secret may be lost. The previous secret therefore stays valid until the session
+   * receives a byte, which proves that the client has the new one. A retry with the previous secret does not create a
+   * third: the two attempts may arrive in either order.
    */
   redeem(secret: string): boolean {
     const { receivedBytes: bytesIn } = this.session.link.receiver
@@ -197,7 +202,7 @@ export class ResumeToken implements ResumeStrategy {
 
   onTransportLost(link: Resumable): boolean {
     const { windowMs, interrupted, interruptedPerAddress, sameIdentity } = this.resumeTokens
-    const message = `no other socket came within ${windowMs} ms to carry the session on`
+    const message = `the client did not resume within ${windowMs} ms`
     this.#resumeDeadline = startDeadline(windowMs, () => link.end({ code: 'connection-lost', message }))
     this.unref()
     if (!sameIdentity && isDistinguishing(this.session.identity))
@@ -207,7 +212,7 @@ export class ResumeToken implements ResumeStrategy {
     return true
   }
 
-  /** A server that listens keeps the process alive, and a session that waits does not. */
+  /** A listening server keeps the process alive; an interrupted session does not. */
   unref(): void {
     this.#resumeDeadline?.unref()
   }
@@ -222,10 +227,10 @@ export class ResumeToken implements ResumeStrategy {
 
 const noop = () => {}
 
-/** In one piece: as it is made it is twenty, put together, which weigh half a kilobyte. */
+/** Flattened by `toLowerCase`: `randomUUID` returns a rope of twenty strings, which takes half a kilobyte. */
 const createSecret = (): string => randomUUID().toLowerCase()
 
-/** The time it takes tells nothing of where they differ. */
+/** Compares in constant time. */
 function isSameSecret(a: string, b: string): boolean {
   const [one, other] = [Buffer.from(a), Buffer.from(b)]
   return one.length === other.length && timingSafeEqual(one, other)

@@ -1,4 +1,4 @@
-// `serve`: a WebSocket server with a session for each client.
+// Defines `serve`, which creates a server with one session for each client.
 
 import { runningCall } from '../access/call-context.js'
 import { rootFactoryOf, type ServiceSource } from '../access/service.js'
@@ -24,33 +24,33 @@ import type { ServeOptions } from './options.js'
 import type { Arrival, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
 export interface ServerEvents {
-  /** A client has come, and its session has begun. */
+  /** The session of a new client has begun. */
   session: Session
   /** The server has closed. */
   closed: undefined
 }
 
 export interface CloseOptions {
-  /** How long calls may take to finish, in ms. @default 0 */
+  /** How long running calls may take to finish, in ms. @default 0 */
   readonly drain?: number | undefined
 }
 
 const CLOSE_OPTIONS: OptionTypes<CloseOptions> = { drain: '' }
 
-/** A session that has not been started, and the ticket to carry it on where that can be. */
+/** A session that has not started, and its resume token if it can be resumed. */
 interface PreparedSession {
   readonly session: SessionImpl
   readonly resumeToken: ResumeToken | undefined
 }
 
-/** What `serve` made: it listens until it is closed. */
+/** A server that `serve` created; it listens until it is closed. */
 export class Server {
-  /** The sessions that go on at present. */
+  /** The current sessions. */
   readonly sessions: ReadonlySet<Session>
   readonly #sessions = new Set<SessionImpl>()
-  /** Sockets that have not said what they want. */
+  /** Sockets whose first frame has not arrived. */
   readonly #handshakes = new Set<Handshake>()
-  /** All sessions that were started, also those whose client's hello is not read yet. */
+  /** All started sessions, including those whose hello is not processed yet. */
   readonly #startedSessions = new Set<SessionImpl>()
   readonly #listener: ResumingListener
   readonly #events: Emitter<ServerEvents>
@@ -58,7 +58,7 @@ export class Server {
   readonly #context = new ContextSnapshot()
   #keepsAlive = true
   #closing: Promise<void> | undefined
-  /** Whether it waits for calls that are under way. */
+  /** Whether `close` is waiting for running calls. */
   #isDraining = false
 
   /** @internal */
@@ -68,7 +68,7 @@ export class Server {
     private readonly settings: Settings &
       Liveness & { readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined }
   ) {
-    // Said here, not beside the class, so that a page that serves nothing need not load it.
+    // Registered here, so that a page that does not serve can drop this class from its bundle.
     markUnserializable(Server, 'it belongs to this side alone', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
@@ -86,7 +86,7 @@ export class Server {
     const { connectedAt = clock.now() } = client
     const transport = new Relay(client.transport)
     if (!this.#keepsAlive) transport.unref()
-    // What `authenticate` made current, say, is nothing that calls run in.
+    // Sessions do not inherit the asynchronous context of `authenticate`.
     const prepared = this.#context.run(() => this.#prepareSession(transport, client.identity))
     const handler = {
       begin: (first: FrameData) => this.#beginSession(prepared, transport, client, first),
@@ -99,7 +99,10 @@ export class Server {
 
   readonly #onHandshakeDone = (reception: Handshake) => void this.#handshakes.delete(reception)
 
-  /** Makes a session while the client's hello is on its way; who carries one on, or says nothing, has no use for it. */
+  /**
+   * Creates a session while the client's hello is in transit. A client that resumes, or sends nothing, does not use
+   * it.
+   */
   #prepareSession(transport: Transport, identity: unknown): PreparedSession {
     const { settings, createRoot } = this
     const resumeToken = this.#listener.resumeTokens?.create()
@@ -108,7 +111,7 @@ export class Server {
       this.#startedSessions.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.addEnded(session.stats)
     }
-    // The settings last: so all setups are of one shape, and weigh half as much.
+    // The settings are spread last, so that all setups share one shape and take half the memory.
     const setup = {
       isInitiator: false,
       identity,
@@ -126,7 +129,7 @@ export class Server {
     this.#events.emit('session', session)
   }
 
-  /** A client is a session once it has said hello. */
+  /** Begins the session of a client whose first frame has arrived. */
   #beginSession(
     { session, resumeToken }: PreparedSession,
     transport: Transport,
@@ -140,17 +143,20 @@ export class Server {
     if (this.#startedSessions.size >= sessions) {
       return rejectTransport(transport, {
         code: 'unavailable',
-        message: `the server has ${sessions} sessions already`
+        message: `the server has reached its limit of ${sessions} sessions`
       })
     }
     resumeToken?.activate(session, client.address)
     this.#startedSessions.add(session)
     session.start().link.onFrame(first)
     if (!session.helloReceived && !session.busy)
-      session.end({ code: 'protocol', message: 'it received a frame that holds no hello' })
+      session.end({ code: 'protocol', message: 'the first frame contains no hello' })
   }
 
-  /** A client has more to do than those that may come back to its own sessions; to those of others it has no right. */
+  /**
+   * Ends the oldest interrupted session of the client's address, or the one whose slot the client reserved, if a limit
+   * is reached.
+   */
   #evictInterruptedSession({ address, loan }: Arrival): void {
     const { resumeTokens } = this.#listener
     const { sessions, sessionsPerAddress } = this.settings.limits
@@ -171,12 +177,15 @@ export class Server {
     const { resumeTokens } = this.#listener
     const resumeToken = resumeTokens?.redeem(token)
     if (!resumeToken) {
-      const message = 'this server does not know the session: it has ended, or was of a server before'
+      const message = 'the server does not know the session: it has ended, or belonged to an earlier server'
       return rejectTransport(transport, { code: 'session-lost', message })
     }
     const { session } = resumeToken
     if (!this.#isSameIdentity(resumeTokens!, session.identity, identity)) {
-      return rejectTransport(transport, { code: 'session-lost', message: 'the session is somebody else’s' })
+      return rejectTransport(transport, {
+        code: 'session-lost',
+        message: 'the session belongs to another identity'
+      })
     }
     const answer = { token: resumeToken.token, ack: session.link.receiver.receivedFrames }
     resumeToken.setAddress(address)
@@ -192,14 +201,17 @@ export class Server {
     }
   }
 
-  /** Where clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError when it listens at no port */
+  /**
+   * The address that clients connect to, e.g. `ws://127.0.0.1:18861`. @throws NetrefError if it does not listen on a
+   * port
+   */
   get url(): string {
     const { url } = this.#listener
     if (url !== undefined) return url
-    throw new NetrefError('not-listening', 'server.url: the server listens at no port')
+    throw new NetrefError('not-listening', 'server.url: the server does not listen on a port')
   }
 
-  /** Numbers, for a dashboard: sessions, and calls, frames and bytes of all of them, summed up. */
+  /** Counters for monitoring: sessions, and the calls, frames and bytes of all of them. */
   get metrics(): ServerMetrics {
     return this.#metrics.snapshot(
       this.#sessions,
@@ -207,14 +219,14 @@ export class Server {
     )
   }
 
-  /** Calls `listener` at `session`, a new one, or `closed`. @returns what takes the listener off again */
+  /** Calls `listener` at each `session` or `closed` event. @returns a function that removes the listener */
   on<E extends keyof ServerEvents>(name: E, listener: (told: ServerEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 
   /**
-   * The server keeps the process alive no more, and neither do its sessions, present ones and those to come. An http
-   * server that was given as `server`, and an endpoint, are their owner's to `unref()`.
+   * Lets the process exit while the server and its sessions, current and future, are open. The owner of an HTTP server
+   * given as `server`, or of an endpoint, must `unref()` it.
    *
    * @returns the server itself
    */
@@ -227,9 +239,9 @@ export class Server {
   }
 
   /**
-   * Takes no new sessions, lets calls finish that are under way, then stops listening and ends every session: its
-   * client is told `server-closed`. Resolves when all sockets are closed. A method that awaits it while it lets calls
-   * finish gets an error, as it waits for itself.
+   * Closes the server gracefully. It accepts no new sessions and lets running calls finish within `drain`. Then it
+   * stops listening and ends every session with `server-closed`. Resolves when all sockets are closed. A method that
+   * awaits it while the server drains gets an error, since it would wait for itself.
    *
    * @example
    * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
@@ -270,13 +282,13 @@ export class Server {
 }
 
 const SERVER_CLOSING: Reason = { code: 'server-closed', message: 'the server is going away' }
-/** How often it is looked whether calls are still under way, in ms. */
+/** Interval between checks for running calls, in ms. */
 const DRAIN_POLL_MS = 20
 
-/** Why a session ends that waits, as there may be no more than `most`. */
+/** Reason that ends an interrupted session because a limit is reached. */
 const replacedByClient = (limit: string): Reason => ({
   code: 'limit',
-  message: `another client came, and there may be ${limit}`
+  message: `another client took its place: the server allows ${limit}`
 })
 
 function rejectTransport(transport: Transport, reason: Reason): void {
@@ -285,12 +297,12 @@ function rejectTransport(transport: Transport, reason: Reason): void {
 }
 
 /**
- * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance of its own), an
- * object (all sessions share it), or a function `session => object`.
+ * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance), an object (shared
+ * by all sessions), or a function `session => object`.
  *
  * @returns the server, once it listens
- * @throws NetrefError with the code of the system (`EADDRINUSE`, …) when it cannot listen, TypeError for bad options, and
- * for those of a socket beside an `endpoint`
+ * @throws NetrefError with the system's code (`EADDRINUSE`, …) if it cannot listen
+ * @throws TypeError for invalid options, and for socket options given with an `endpoint`
  * @example
  * const server = await serve(Calculator, { port: 0 })
  * console.log(`listening at ${server.url}`)
@@ -302,7 +314,7 @@ export async function serve<T extends object, Identity = unknown>(
   checkOptions('serve', options, SERVING_OPTIONS, true)
   const { endpoint } = options
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
-  // Only a socket is lost without a word.
+  // Only a socket can be lost without notice.
   const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
   const settings = {
     heartbeat,

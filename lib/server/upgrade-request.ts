@@ -1,11 +1,11 @@
-// The request a client opens its socket with, as `authenticate` sees it.
+// The upgrade request of a client, as `authenticate` receives it.
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Web } from '../util/web-types.js'
 
-/** A certificate of TLS, as Node gives it. */
+/** A TLS certificate, as Node represents it. */
 export interface PeerCertificate {
-  /** Whose it is: `subject.CN` is the common name. */
+  /** Owner of the certificate: `subject.CN` is the common name. */
   readonly subject: { readonly [field: string]: string | string[] | undefined }
   readonly issuer: { readonly [field: string]: string | string[] | undefined }
   readonly subjectaltname?: string | undefined
@@ -15,23 +15,23 @@ export interface PeerCertificate {
   readonly valid_to: string
 }
 
-/** What a client says of itself before it has a session. Only `token` is not known at once. */
+/** The request that opens a socket. All members except `token` are available immediately. */
 export class UpgradeRequest {
-  /** The request as Node has it: an `http.IncomingMessage`, for middleware of others. */
+  /** The `http.IncomingMessage` of Node, for other middleware. */
   readonly message: object
-  /** By name, in lower case. */
+  /** Headers by lower-case name. */
   readonly headers: { readonly [name: string]: string | string[] | undefined }
-  /** The path of the URL, without the query. */
+  /** Path of the URL, without the query. */
   readonly path: string
-  /** Whether the client came by TLS. */
+  /** Whether the client connected by TLS. */
   readonly secure: boolean
-  /** The host that was asked for, with the port if it was said. */
+  /** Requested host, with the port if the client stated it. */
   readonly host: string | undefined
-  /** The page the client runs in; undefined for what is no browser. */
+  /** Origin of the client's page; undefined if the client is not a browser. */
   readonly origin: string | undefined
-  /** The IP address of the client; behind a trusted proxy, the one the proxy says. */
+  /** IP address of the client; with `trustProxy`, the one that the proxy states. */
   readonly address: string | undefined
-  /** Whether a trusted proxy says where it came from. */
+  /** Whether a trusted proxy states the origin of the request. */
   readonly #isProxied: boolean
   readonly #readToken: () => Promise<string | undefined>
 
@@ -52,17 +52,20 @@ export class UpgradeRequest {
     this.#readToken = readToken
   }
 
-  /** @internal Whether it came to a loopback address, and not through a trusted proxy. The system has to be asked. */
+  /**
+   * @internal Whether the request came to a loopback address, and not through a trusted proxy. Reading it costs a
+   * system call.
+   */
   get local(): boolean {
     return !this.#isProxied && isLoopback((this.message as IncomingMessage).socket.localAddress)
   }
 
-  /** The query of the URL. It is no place for secrets: it ends up in logs. */
+  /** Query of the URL. Do not put secrets there: URLs are logged. */
   get query(): Web<'URLSearchParams'> {
     return new URLSearchParams((this.message as IncomingMessage).url!.slice(this.path.length))
   }
 
-  /** The cookies, by name; of several with one name the first, which is the most specific. */
+  /** Cookies by name. If several have one name, the first counts, which is the most specific. */
   get cookies(): { readonly [name: string]: string | undefined } {
     const cookies: Record<string, string> = Object.create(null)
     for (const pair of String(this.headers.cookie ?? '').split(';')) {
@@ -74,8 +77,8 @@ export class UpgradeRequest {
   }
 
   /**
-   * The client's own certificate, where an `https` server asks for one (`requestCert`) and has found it good; any other
-   * is none.
+   * The client's certificate, if an `https` server requests certificates (`requestCert`) and has verified it;
+   * otherwise undefined.
    */
   get certificate(): PeerCertificate | undefined {
     const socket = (this.message as IncomingMessage).socket as Partial<TLSSocket>
@@ -83,9 +86,9 @@ export class UpgradeRequest {
   }
 
   /**
-   * The token the client gave to `connect`, which it sends when its socket is open, before all else; undefined if it
-   * gave none. To ask for it opens the socket: who is refused after that is told by the session's end (`unauthorized`
-   * or `unavailable`) and not by HTTP. Whatever else the client sends waits.
+   * Returns the token given to `connect`, which the client sends as the first message on its socket; undefined if it
+   * gave none. The call opens the socket: a client rejected later learns it from the end of its session
+   * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait.
    *
    * @example
    * authenticate: async request => users.byToken(await request.token())
@@ -95,7 +98,7 @@ export class UpgradeRequest {
   }
 }
 
-/** What the nearest proxy wrote: each adds its own at the end. */
+/** The value that the nearest proxy appended. */
 const lastListItem = (header: string | string[] | undefined) =>
   header === undefined ? undefined : String(header).split(',').at(-1)!.trim()
 

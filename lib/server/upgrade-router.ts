@@ -1,17 +1,17 @@
-// Requests to upgrade that come to an http server, brought to what serves at their path.
+// Routes the upgrade requests of an HTTP server to the handler of their path.
 //
-// Node takes every request with an `Upgrade` header out of HTTP while somebody listens for `upgrade`. One that offers
-// another protocol (`h2c`, by Java and curl) is given back to the server where nobody else could want it.
+// While a listener for `upgrade` exists, Node passes it every request with an `Upgrade` header. The router returns a
+// request that offers another protocol (`h2c`, by Java and curl) to the server if no other listener may want it.
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { rejectUpgrade } from './authentication.js'
 
-/** What serves at a path. */
+/** Handles the upgrade requests of a path. */
 export interface UpgradeHandler {
   handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
-/** Newer Nodes ask which requests are upgrades; on older ones all are. */
+/** Newer versions of Node ask which requests are upgrades; older ones treat all as upgrades. */
 interface ServerWithUpgradeCallback extends Server {
   shouldUpgradeCallback?: (this: Server, message: IncomingMessage) => boolean
 }
@@ -19,9 +19,9 @@ interface ServerWithUpgradeCallback extends Server {
 const NOT_FOUND_STATUS = 404
 const routers = new WeakMap<Server, UpgradeRouter>()
 
-/** Those of one server. */
+/** The router of one server. */
 class UpgradeRouter {
-  /** By path; at the empty one comes in who asks for no other. */
+  /** Handlers by path; the one of the empty path takes all other paths. */
   readonly handlers = new Map<string, UpgradeHandler>()
   readonly #shouldUpgrade: ServerWithUpgradeCallback['shouldUpgradeCallback']
 
@@ -36,20 +36,20 @@ class UpgradeRouter {
     }
   }
 
-  /** Lets the server be as it was. */
+  /** Restores the server's own behaviour. */
   remove(): void {
     this.server.off('upgrade', this.#route)
     /* c8 ignore next: Node 20 and 22 do not ask. */
     if (this.#shouldUpgrade) this.server.shouldUpgradeCallback = this.#shouldUpgrade
   }
 
-  /** Whether the request is for us, or may be for another's handler. */
+  /** Whether the request is for this router, or may be for another listener. */
   #shouldHandle({ headers }: IncomingMessage): boolean {
     return headers.upgrade!.toLowerCase() === 'websocket' || this.server.listenerCount('upgrade') > 1
   }
 
   readonly #route = (message: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // Node removes its own error listener with the upgrade: without this one a reset ends the process.
+    // Node removes its own error listener at the upgrade: without this one a reset ends the process.
     socket.on('error', noop)
     if (!this.#shouldHandle(message)) return this.#returnToServer(message, socket, head)
     if (message.headers.upgrade!.toLowerCase() !== 'websocket') return
@@ -59,8 +59,8 @@ class UpgradeRouter {
   }
 
   /**
-   * Has the server read the request again while nobody listens for `upgrade`: then it is one like any other, and its body
-   * and what else the connection brings are read by the server's own rules.
+   * Lets the server parse the request again without an `upgrade` listener: it is then an ordinary request, and the
+   * server's own rules apply to its body and to later requests on the connection.
    */
   #returnToServer(
     { method, url, httpVersion, rawHeaders }: IncomingMessage,
@@ -75,7 +75,7 @@ class UpgradeRouter {
     try {
       server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
       socket.off('error', noop)
-      // It is read at once, and not in a later tick.
+      // Reads synchronously, before the listener is added again.
       socket.read()
     } finally {
       if (routers.get(server) === this) server.on('upgrade', this.#route)
@@ -85,12 +85,14 @@ class UpgradeRouter {
 
 const noop = () => {}
 
-/** @throws TypeError when something serves there already */
+/** @throws TypeError if the path has a handler already */
 export function addUpgradeHandler(server: Server, path: string, handler: UpgradeHandler): void {
   const router = routers.get(server) ?? new UpgradeRouter(server)
   routers.set(server, router)
   if (router.handlers.has(path)) {
-    throw new TypeError(`serve: ${path ? `path "${path}"` : 'any path'} of that server is served already`)
+    throw new TypeError(
+      `serve: ${path ? `path "${path}"` : 'any path'} of that server is already in use; choose another path`
+    )
   }
   router.handlers.set(path, handler)
 }

@@ -55,7 +55,7 @@ export const DISCONNECTED: Transport = {
 
 /** For a transport that was given up: nothing of it is heard any more. */
 export const IGNORE_EVENTS: TransportListener = { onOpen: nothing, onFrame: nothing, onClose: nothing }
-/** A client that was let in. */
+/** An accepted client, which may have reserved a session slot. */
 export interface AcceptedClient {
   readonly transport: Transport
   /** Who it is. */

@@ -45,7 +45,7 @@ export interface SessionEvents {
   interrupted: Reason
   /** Another transport carries the session on: nothing is lost. */
   resumed: undefined
-  /** The session has ended. */
+  /** Invalidates the token; its session has ended. */
   closed: Reason
 }
 

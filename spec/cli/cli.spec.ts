@@ -1,4 +1,4 @@
-// `npx netref` as people and scripts use it: in this process with real streams, and as a program of its own.
+// Tests the `netref` command, in this process with real streams and as a separate program.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ interface Options {
   readonly env?: Record<string, string>
 }
 
-/** A command line under way in this process, and what it has said so far. */
+/** A running command and its output so far. */
 class Running {
   stdout = ''
   stderr = ''
@@ -62,7 +62,7 @@ async function netref(argv: string[], options?: Options) {
   return { code, stdout, stderr }
 }
 
-/** Asserts that a command succeeds with that on stdout, and nothing on stderr. */
+/** Asserts that a command succeeds with this stdout and an empty stderr. */
 async function prints(t: Test, argv: string[], stdout: string, options?: Options): Promise<void> {
   t.same(await netref(argv, options), { code: 0, stdout, stderr: '' }, argv.join(' '))
 }
@@ -80,7 +80,7 @@ async function withCalculator(t: Test, use: (url: string, server: Server) => Pro
   t.match(server.metrics, { sessions: 0, exports: 0, imports: 0, pending: 0 })
 }
 
-t.test('help, version, and commands that there are not', async t => {
+t.test('help, version and unknown commands', async t => {
   const { code, stdout } = await netref(['--help'])
   t.equal(code, 0)
   for (const command of ['serve FILE', 'ls URL', 'call URL path', 'repl URL', 'ping URL', 'bench URL path']) {
@@ -108,7 +108,7 @@ t.test('help, version, and commands that there are not', async t => {
   await fails(t, ['xyz'], 2, /there is no command xyz: serve, ls/)
 })
 
-t.test('ls: a table of what may be used', t =>
+t.test('ls lists the exposed members as a table', t =>
   withCalculator(t, async url => {
     const table = [
       'config           object',
@@ -152,7 +152,7 @@ t.test('ls: a table of what may be used', t =>
   })
 )
 
-t.test('call: JSON in, JSON out', t =>
+t.test('call reads and prints JSON', t =>
   withCalculator(t, async url => {
     const call = (...args: string[]) => ['call', url, ...args]
     await prints(t, call('add', '1', '2'), '3\n')
@@ -174,7 +174,7 @@ t.test('call: JSON in, JSON out', t =>
   })
 )
 
-t.test('call: functions as arguments', t =>
+t.test('call passes functions as arguments', t =>
   withCalculator(t, async url => {
     await prints(t, ['call', url, 'count', '2', '--on-each'], '{"each":[1]}\n{"each":[2]}\n2\n')
 
@@ -187,7 +187,7 @@ t.test('call: functions as arguments', t =>
   })
 )
 
-t.test('call: what fails is said on stderr, and by the exit code', t =>
+t.test('call prints errors on stderr and sets the exit code', t =>
   withCalculator(t, async (url, server) => {
     const call = (...args: string[]) => ['call', url, ...args]
     await fails(t, call('fail'), 1, 'RangeError: it failed\n')
@@ -242,19 +242,19 @@ t.test('call: what fails is said on stderr, and by the exit code', t =>
   })
 )
 
-t.test('a service that says nothing of itself', async t => {
+t.test('a service that refuses `describe`', async t => {
   await using server = await serve(Calculator, { port: 0, describe: false })
   await fails(t, ['ls', server.url], 1, /^Error: .*`describe: false`/)
   await fails(t, ['call', server.url, 'ad'], 1, /^Error: root\.ad\(\): "ad" is not exposed/)
 })
 
-t.test('an object that offers nothing', async t => {
+t.test('an object without exposed members', async t => {
   await using server = await serve({}, { port: 0 })
   await prints(t, ['ls', server.url], '')
   await fails(t, ['call', server.url, 'a'], 1, 'Error: root has no a that you may use: it has nothing\n')
 })
 
-t.test('who reads no more, as head does, has enough', t =>
+t.test('a reader that closes the output early, as head does, is no error', t =>
   withCalculator(t, async url => {
     const running = new Running(['call', url, 'lines', '1000000'])
     await running.says(/\n/)
@@ -263,7 +263,7 @@ t.test('who reads no more, as head does, has enough', t =>
   })
 )
 
-t.test('ping: round-trip times', t =>
+t.test('ping prints round-trip times', t =>
   withCalculator(t, async (url, server) => {
     const { code, stdout } = await netref(['ping', url, '-c', '2', '-i', '0'])
     t.equal(code, 0)
@@ -301,7 +301,7 @@ t.test('ping: round-trip times', t =>
   })
 )
 
-t.test('bench: calls in a second', t =>
+t.test('bench prints calls per second', t =>
   withCalculator(t, async url => {
     const { code, stdout, stderr } = await netref(['bench', url, 'add', '1', '2', '-s', '0.3', '-n', '4'])
     t.same([code, stderr], [0, ''])
@@ -322,7 +322,7 @@ t.test('bench: calls in a second', t =>
   })
 )
 
-t.test('repl: lines from a file', t =>
+t.test('repl evaluates lines from a file', t =>
   withCalculator(t, async (url, server) => {
     const input =
       'await root.add(1, 2)\nconst x = await root.add(\n3, 4)\nx\nroot\n\nawait root.fail()\nnope\n[Netref.is(root)]\n'
@@ -346,7 +346,7 @@ t.test('repl: lines from a file', t =>
   })
 )
 
-t.test('repl: a person at a terminal, with Tab and a history', t =>
+t.test('repl at a terminal has completion and a history', t =>
   withCalculator(t, async url => {
     const dir = t.testdir()
     const history = join(dir, 'state', 'netref', 'history')
@@ -394,7 +394,7 @@ t.test('repl: a person at a terminal, with Tab and a history', t =>
   })
 )
 
-t.test('serve: a module that exports a service', async t => {
+t.test('serve serves the export of a module', async t => {
   const dir = t.testdir({
     'default.mjs': 'export default { hello: () => "default" }; export const other = {}',
     'function.mjs': 'export const make = () => ({ hello: () => "made" })',
@@ -436,7 +436,7 @@ t.test('serve: a module that exports a service', async t => {
   t.equal(await late.ended, 0)
 })
 
-t.test('serve --watch: a service that changes', async t => {
+t.test('serve --watch restarts on changes', async t => {
   const file = join(t.testdir({ 'service.mjs': 'export default { version: () => 1 }' }), 'service.mjs')
   const running = new Running(['serve', '--watch', file, '--port', '0'], {
     env: CHILD_ENV as Record<string, string>
@@ -453,7 +453,7 @@ t.test('serve --watch: a service that changes', async t => {
   t.equal(await running.ended, 0)
 })
 
-t.test('the program itself', async t => {
+t.test('main.ts runs as a program', async t => {
   const start = (...args: string[]) => {
     const child = spawn(process.execPath, [...program, ...args], { env: CHILD_ENV, stdio: 'pipe' })
     t.teardown(() => child.kill('SIGKILL'))
@@ -489,7 +489,7 @@ t.test('the program itself', async t => {
   t.same(await once(server, 'exit'), [0, null])
 })
 
-t.test('paths', async t => {
+t.test('parsePath', async t => {
   t.same(parsePath(''), [])
   t.same(parsePath('a.b[0]["c d"].e-f'), ['a', 'b', '0', 'c d', 'e-f'])
   t.same(parsePath('[1][2]'), ['1', '2'])
@@ -497,14 +497,14 @@ t.test('paths', async t => {
     t.throws(() => parsePath(bad), /is not a path/, bad)
 })
 
-t.test('the nearest names', async t => {
+t.test('nearestNames', async t => {
   t.same(nearestNames('lien_counter', ['line_counter', 'text_file']), ['line_counter'])
   t.same(nearestNames('ADD', ['add', 'and', 'odd', 'ada']), ['add', 'and', 'odd'])
   t.same(nearestNames('li', ['lines', 'list', 'x']), ['list', 'lines'])
   t.same(nearestNames('x', ['lines']), [])
 })
 
-t.test('values as JSON', async t => {
+t.test('formatJSON', async t => {
   const map = new Map<unknown, unknown>([[{ a: 1 }, 2]])
   const value = {
     bigint: 12345678901234567890n,

@@ -24,7 +24,7 @@ class Calculator extends Service {
 
 const read = (name: string) => readFileSync(new URL(`../support/fixtures/${name}.pem`, import.meta.url))
 
-t.test('a server listens at loopback, tells its url, and counts its sessions', async t => {
+t.test('serve listens on loopback, reports its URL and counts sessions', async t => {
   const server = await serve(Calculator, { port: 0 })
   t.match(server.url, /^ws:\/\/127\.0\.0\.1:\d+$/)
   t.equal(server.sessions.size, 0)
@@ -50,7 +50,7 @@ t.test('a server listens at loopback, tells its url, and counts its sessions', a
   t.equal(server.sessions.size, 0)
 })
 
-t.test('where it listens: any address, a path, and what the url says of it', async t => {
+t.test('host, path and port decide the URL that the server reports', async t => {
   for (const [options, url] of [
     [{ host: '0.0.0.0' }, /^ws:\/\/localhost:\d+$/],
     [{ host: '::1' }, /^ws:\/\/\[::1\]:\d+$/],
@@ -63,17 +63,17 @@ t.test('where it listens: any address, a path, and what the url says of it', asy
   }
 })
 
-t.test('a port in use is one readable error', async t => {
+t.test('a port in use rejects with one readable error', async t => {
   await using server = await serve(Calculator, { port: 0 })
   const port = Number(new URL(server.url).port)
   const error = await rejectionOf(serve(Calculator, { port }))
   t.equal(
     error.message,
-    `cannot listen at 127.0.0.1:${port}: the port is in use: choose another, or 0 for any free one`
+    `serve: cannot listen on 127.0.0.1:${port}: the port is in use; choose another, or 0 for a free one`
   )
   t.match(error, { name: 'NetrefError', code: 'EADDRINUSE', cause: { code: 'EADDRINUSE' } })
   const nowhere = await rejectionOf(serve(Calculator, { port: 0, host: '203.0.113.1' }))
-  t.match(nowhere, { code: 'EADDRNOTAVAIL', message: /^cannot listen at 203\.0\.113\.1:0: / })
+  t.match(nowhere, { code: 'EADDRNOTAVAIL', message: /^serve: cannot listen on 203\.0\.113\.1:0: / })
   await t.rejects(
     serve(Calculator, { port: 70_000 }),
     /serve: port 70000 is not a whole number from 0 to 65535/
@@ -84,7 +84,7 @@ t.test('a port in use is one readable error', async t => {
   )
 })
 
-t.test('a server that is not there: every call rejects with the address and the cause', async t => {
+t.test('an unreachable server rejects every call with the address and the cause', async t => {
   const conn = connect<Calculator>('ws://127.0.0.1:1', {})
   const error = await rejectionOf(conn.root.add(1, 2))
   t.match(error, { code: 'unreachable', cause: { code: 'ECONNREFUSED' } })
@@ -102,14 +102,14 @@ t.test('a server that is not there: every call rejects with the address and the 
   t.match(await both.closed, { message: /ECONNREFUSED 127\.0\.0\.1:1, .*ECONNREFUSED 127\.0\.0\.2:1/ })
 })
 
-t.test('no message has the password of an address', async t => {
+t.test('no error text contains the password of an address', async t => {
   for (const options of [{}, { token: 'x' }, { token: () => Promise.reject(new Error('none')) }]) {
     const { closed } = connect('ws://ann:p%40w@127.0.0.1:1/at@home', options)
     t.match((await closed).message, /(cannot reach|no token for) ws:\/\/127\.0\.0\.1:1\/at@home: /)
   }
 })
 
-t.test('an answer that is no WebSocket is said as it is', async t => {
+t.test('an answer without an upgrade is quoted in the error', async t => {
   const web = http.createServer((_, response) => response.writeHead(403).end()).listen(0, '127.0.0.1')
   await once(web, 'listening')
   const conn = connect(`ws://127.0.0.1:${(web.address() as net.AddressInfo).port}`)
@@ -117,7 +117,7 @@ t.test('an answer that is no WebSocket is said as it is', async t => {
   web.close()
 })
 
-t.test('of what a server says that is no WebSocket, a line of plain text is told', async t => {
+t.test('an error quotes one line of plain text from an HTTP refusal', async t => {
   const web = http.createServer((request, response) => {
     if (request.url === '/page') response.writeHead(502, { 'content-type': 'text/html' }).end('<html>')
     else if (request.url === '/silent')
@@ -142,7 +142,7 @@ t.test('of what a server says that is no WebSocket, a line of plain text is told
   web.close()
 })
 
-t.test('an address that cannot be meant throws at once, and says what was', t => {
+t.test('an invalid address throws synchronously and is named', t => {
   t.throws(
     () => connect('localhost:18861'),
     /"localhost:18861" is not .*; was "ws:\/\/localhost:18861" meant\?/
@@ -162,7 +162,7 @@ t.test('an address that cannot be meant throws at once, and says what was', t =>
   t.end()
 })
 
-t.test('closing sends what was called; also when the socket was not open yet', async t => {
+t.test('close() sends pending calls, also before the socket is open', async t => {
   const heard: unknown[] = []
   const server = await serve({ note: (item: unknown) => void heard.push(item) }, { port: 0 })
   const early = connect<{ note(item: unknown): void }>(server.url)
@@ -181,7 +181,7 @@ t.test('closing sends what was called; also when the socket was not open yet', a
   await server.close()
 })
 
-t.test('what was called before the socket is open may be more than a frame takes', t =>
+t.test('calls made before the socket is open may exceed one frame', t =>
   overSocket(t, Calculator, async conn => {
     const texts = [1, 2, 3, 4].map(i => String(i).repeat(2 << 20))
     const echoes = texts.map(text => conn.root.echo(text))
@@ -189,7 +189,7 @@ t.test('what was called before the socket is open may be more than a frame takes
   })
 )
 
-t.test('where nothing is resumed, a socket that breaks ends the session and every pending call', async t => {
+t.test('without resumption a broken socket ends the session and rejects every pending call', async t => {
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
   const server = await serve(Calculator, { server: web, resumeWindow: 0 })
@@ -219,7 +219,7 @@ t.test('where nothing is resumed, a socket that breaks ends the session and ever
   web.close()
 })
 
-t.test('a frame too large for the server ends that session with `limit`, on both ends', async t => {
+t.test('a frame too large for the server ends the session with `limit` on both ends', async t => {
   const server = await serve(Calculator, { port: 0, limits: { frameBytes: 5000, jsonBytes: 4900 } })
   const conn = connect<Calculator>(server.url)
   const served = new Promise<Reason>(resolve =>
@@ -242,7 +242,7 @@ t.test('a frame too large for the server ends that session with `limit`, on both
   await server.close()
 })
 
-t.test('what a server says at the end is read for what it is', async t => {
+t.test('the client parses the close reason of the server', async t => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(sockets, 'listening')
   const url = `ws://127.0.0.1:${(sockets.address() as net.AddressInfo).port}`
@@ -279,10 +279,10 @@ t.test('what a server says at the end is read for what it is', async t => {
   sockets.close()
 })
 
-/** The TCP socket of a WebSocket of `ws`, to write to past all framing. */
+/** The TCP socket under a WebSocket of `ws`, to write bytes without WebSocket framing. */
 const socketOf = (socket: WebSocket) => (socket as unknown as { _socket: net.Socket })._socket
 
-t.test('a socket that never opens is given up', async t => {
+t.test('a socket that never opens times out', async t => {
   const silent = net.createServer(() => {}).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const conn = connect<Calculator>(`ws://127.0.0.1:${(silent.address() as net.AddressInfo).port}`, {
@@ -294,7 +294,7 @@ t.test('a socket that never opens is given up', async t => {
   silent.close()
 })
 
-t.test('errors of a server of the user are told, and the server has no url until it listens', async t => {
+t.test('errors of a user’s HTTP server are reported, and there is no URL before it listens', async t => {
   const errors: unknown[] = []
   const web = http.createServer()
   const handled: unknown[] = []
@@ -310,7 +310,7 @@ t.test('errors of a server of the user are told, and the server has no url until
   await t.rejects(serve(Calculator, { port: '18861' as never }), /serve: port "18861" is not a whole number/)
 })
 
-t.test('a client that never closes its end is cut off', { timeout: 10_000 }, async t => {
+t.test('a client that never closes its end is terminated', { timeout: 10_000 }, async t => {
   useFakeClock(t, ['setInterval'])
   const server = await serve(Calculator, { port: 0 })
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
@@ -328,7 +328,7 @@ t.test('a client that never closes its end is cut off', { timeout: 10_000 }, asy
   t.equal(server.sessions.size, 0)
 })
 
-t.test('a client that reads slowly is not cut off before it has all that was sent', async t => {
+t.test('a slow client is not terminated before it has received all data', async t => {
   useFakeClock(t, ['setInterval'])
   const server = await serve({ text: (length: number) => 'x'.repeat(length) }, { port: 0 })
   const socket = new WebSocket(server.url)
@@ -352,7 +352,7 @@ t.test('a client that reads slowly is not cut off before it has all that was sen
   await server.close()
 })
 
-t.test('long reasons are cut at a character', async t => {
+t.test('long close reasons are cut at a character boundary', async t => {
   const server = await serve(
     () => {
       throw new Error('never told')
@@ -375,32 +375,29 @@ t.test('long reasons are cut at a character', async t => {
   sockets.close()
 })
 
-t.test(
-  'options of ws and TLS pass through: wss, ca, headers; and a server of the user carries it',
-  async t => {
-    const cert = read('localhost.cert')
-    const web = https.createServer({ cert, key: read('localhost.key') }).listen(0, '127.0.0.1')
-    await once(web, 'listening')
-    const asked = once(web, 'upgrade')
-    const server = await serve(Calculator, { server: web, path: '/rpc' })
-    t.match(server.url, /^wss:\/\/127\.0\.0\.1:\d+\/rpc$/)
-    const conn = connect<Calculator>(server.url, { ca: cert, headers: { 'x-who': 'me' } })
-    t.equal(await conn.root.add(1, 2), 3)
-    const [request] = (await asked) as [http.IncomingMessage]
-    t.equal(request.headers['x-who'], 'me')
-    t.match(await connect(server.url).closed, { code: 'unreachable', message: /self-signed certificate/ })
-    t.match(await connect(server.url.replace('rpc', 'else'), { ca: cert }).closed, {
-      code: 'unreachable',
-      message: /404/
-    })
-    await conn.close()
-    await server.close()
-    t.ok(web.listening, 'a server that was given is not closed')
-    web.close()
-  }
-)
+t.test('options of ws and TLS pass through: wss, ca and headers, on a user’s HTTPS server', async t => {
+  const cert = read('localhost.cert')
+  const web = https.createServer({ cert, key: read('localhost.key') }).listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const asked = once(web, 'upgrade')
+  const server = await serve(Calculator, { server: web, path: '/rpc' })
+  t.match(server.url, /^wss:\/\/127\.0\.0\.1:\d+\/rpc$/)
+  const conn = connect<Calculator>(server.url, { ca: cert, headers: { 'x-who': 'me' } })
+  t.equal(await conn.root.add(1, 2), 3)
+  const [request] = (await asked) as [http.IncomingMessage]
+  t.equal(request.headers['x-who'], 'me')
+  t.match(await connect(server.url).closed, { code: 'unreachable', message: /self-signed certificate/ })
+  t.match(await connect(server.url.replace('rpc', 'else'), { ca: cert }).closed, {
+    code: 'unreachable',
+    message: /404/
+  })
+  await conn.close()
+  await server.close()
+  t.ok(web.listening, 'a server that was given is not closed')
+  web.close()
+})
 
-t.test('a pair is both ends in one process, with options of their own', async t => {
+t.test('pair joins both ends in one process, with separate options', async t => {
   await using conn = pair(Calculator, { service: { hi: () => 'hi' }, serving: { exposeStacks: true } })
   t.equal(await conn.root.add(1, 2), 3)
   t.equal(await (conn.served.root as Netref<{ hi(): string }>).hi(), 'hi')
@@ -409,7 +406,7 @@ t.test('a pair is both ends in one process, with options of their own', async t 
   t.ok(session)
 })
 
-t.test('bytes cross a real socket as they are', t =>
+t.test('bytes cross a real socket unchanged', t =>
   overSocket(t, Calculator, async conn => {
     const sent = new Float64Array([1.5, -0, Number.NaN])
     t.same(await conn.root.echo([sent, Buffer.from('hi'), expose(sent) === sent]), [

@@ -1,4 +1,5 @@
-// What a page has in the place of `endpoints.ts`, as far as Node can run it: the rest is in spec/outside/browser.spec.ts.
+// Tests the browser variant of `open-transport` as far as Node can run it; spec/outside/browser.spec.ts covers the
+// rest.
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { connectOverEndpoint } from '../../lib/client/connect.js'
@@ -13,7 +14,7 @@ const settings = { ...settingsOf({}), heartbeat: 0 }
 const connect = (to: Parameters<typeof open>[0], options: ConnectOptions = {}) =>
   connectOverEndpoint<typeof service>(made => open(to, options, made), options)
 
-t.test('an address: by the WebSocket of the page, and none of the options of Node', async t => {
+t.test('an address uses the page’s WebSocket, without options of Node', async t => {
   Object.assign(globalThis, { WebSocket })
   t.teardown(() => Reflect.deleteProperty(globalThis, 'WebSocket'))
   await using server = await serve(service, { port: 0 })
@@ -22,12 +23,12 @@ t.test('an address: by the WebSocket of the page, and none of the options of Nod
   for (const name of ['headers', 'handshakeTimeout']) {
     t.throws(() => connect(server.url, { [name]: 1 }), {
       name: 'TypeError',
-      message: `connect: ${name} is not a page's to say`
+      message: `connect: ${name} cannot be set in a browser; remove it`
     })
   }
 })
 
-t.test('a port, in a page and in its workers', async t => {
+t.test('a port connects, in a page and in its workers', async t => {
   const { port1, port2 } = new MessageChannel()
   const server = new Server(listen({ endpoint: port2 }, settings), () => service, settings)
   await server.open()
@@ -38,7 +39,7 @@ t.test('a port, in a page and in its workers', async t => {
   port1.close()
 })
 
-t.test('what a page cannot do', async t => {
+t.test('endpoints that a page cannot use throw', async t => {
   t.throws(() => connect({ readable: {}, writable: {} }), /is no endpoint: here it is a Worker/)
-  t.throws(() => listen({ port: 0 }, settings), /undefined is no endpoint: a page cannot listen at a port/)
+  t.throws(() => listen({ port: 0 }, settings), /undefined is no endpoint: a page cannot listen on a port/)
 })

@@ -1,4 +1,4 @@
-// How a client looks for another socket: when, and what makes it hurry.
+// Tests when a client reconnects, and what triggers an early attempt.
 
 import { once } from 'node:events'
 import t from 'tap'
@@ -26,12 +26,12 @@ class Clock extends Service {
 
 const SOON = { delay: 1, maxDelay: 20 }
 
-/** What a browser has of its own: here it says what a spec lets it say. */
+/** Members of a browser's global object, which the spec controls. */
 class Page extends EventTarget {
   visibilityState = 'hidden'
 }
 
-t.test('a page that is online again, or looked at, tries at once', async t => {
+t.test('a page that goes online or becomes visible reconnects at once', async t => {
   const window = new EventTarget()
   const document = new Page()
   const added: string[] = []
@@ -63,7 +63,7 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
     document.dispatchEvent(new Event('visibilitychange'))
     document.visibilityState = 'visible'
     target.dispatchEvent(new Event(event))
-    // A second one, while the try is under way, begins anew.
+    // A second event during the attempt restarts it.
     target.dispatchEvent(new Event(event))
     t.equal(await conn.root.now(), 'now')
     await conn.close()
@@ -74,7 +74,7 @@ t.test('a page that is online again, or looked at, tries at once', async t => {
   await server.close()
 })
 
-t.test('a server that answers a token with something else is none of ours', async t => {
+t.test('a server that answers a resume token with another message ends the session', async t => {
   const server = await serve(Clock, { port: 0 })
   const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const port = Number(new URL(chaos.url).port)
@@ -85,7 +85,7 @@ t.test('a server that answers a token with something else is none of ours', asyn
   other.on('connection', socket => socket.on('message', () => socket.send('[0,[]]')))
   t.match(await rejectionOf(conn.root.now()), {
     code: 'protocol',
-    message: /it received no answer to its token/
+    message: /the answer to the resume token is malformed/
   })
   await conn.close()
   other.close()
@@ -93,7 +93,7 @@ t.test('a server that answers a token with something else is none of ours', asyn
   await server.close()
 })
 
-t.test('a try that is not answered is left for the next', async t => {
+t.test('an unanswered attempt is abandoned for the next one', async t => {
   const server = await serve(Clock, { port: 0 })
   const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const port = Number(new URL(chaos.url).port)
@@ -111,7 +111,7 @@ t.test('a try that is not answered is left for the next', async t => {
   await server.close()
 })
 
-t.test('close() while a late first connection is under way: what was not sent is not sent later', async t => {
+t.test('close() during a late first connection sends nothing that was not sent before', async t => {
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
   door.mode = 'refusing'
@@ -132,7 +132,7 @@ t.test('close() while a late first connection is under way: what was not sent is
   await server.close()
 })
 
-t.test('close() before the first connection is open: what was called is sent, and may have run', async t => {
+t.test('close() before the first connection is open sends the calls, which may have run', async t => {
   const server = await serve(Clock, { port: 0 })
   const conn = connect<Clock>(server.url)
   const pay = rejectionOf(conn.root.pay())
@@ -143,7 +143,7 @@ t.test('close() before the first connection is open: what was called is sent, an
   await server.close()
 })
 
-t.test('a first connection that came late is one like any other: nothing looks for it any more', async t => {
+t.test('a first connection that came late is not retried after it was open', async t => {
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
   door.mode = 'refusing'
@@ -163,7 +163,7 @@ t.test('a first connection that came late is one like any other: nothing looks f
 })
 
 for (const cut of ['cutting after the upgrade', 'cutting after the first answer'] as const) {
-  t.test(`with \`initial\`, a first connection ${cut} is looked for again: each call runs once`, async t => {
+  t.test(`with \`initial\`, a first connection ${cut} is retried and each call runs once`, async t => {
     for (const token of [undefined, 'ann']) {
       Clock.paid = 0
       const server = await serve(Clock, {
@@ -187,7 +187,7 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
       door.cut()
       t.equal(await conn.root.pay(), 3, 'from then on it resumes')
       t.same(told, ['interrupted', 'resumed'])
-      // Sessions of which a hello is all that came wait for their clients yet.
+      // Sessions whose client sent only the hello are still waiting.
       const open = [...server.sessions].filter(({ state }) => state === 'open')
       await assertClean(t, conn.session, ...open)
       await conn.close()
@@ -197,7 +197,7 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
   })
 }
 
-t.test('without `initial` the first call leaves with the hello, and rejects where it is cut', async t => {
+t.test('without `initial` the first call is sent with the hello, and rejects if it is cut', async t => {
   Clock.paid = 0
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
@@ -211,36 +211,33 @@ t.test('without `initial` the first call leaves with the hello, and rejects wher
   await server.close()
 })
 
-t.test(
-  'with `initial`, close() before the hello sends what was called, and nothing where there is no socket',
-  async t => {
-    Clock.paid = 0
-    const server = await serve(Clock, { port: 0 })
-    const door = await GatedProxy.inFrontOf(server.url)
-    const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
-    const pay = rejectionOf(conn.root.pay())
-    await waitUntil(() => conn.state === 'open')
-    await conn.close()
-    t.match(await pay, { code: 'closed', mayHaveRun: true })
-    await waitUntil(() => Clock.paid === 1)
-    door.mode = 'cutting after the first answer'
-    const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
-    const unpaid = rejectionOf(next.root.pay())
-    await waitUntil(() => next.state === 'open')
-    await waitUntil(() => next.state === 'connecting')
-    await next.close()
-    t.match(await unpaid, { code: 'closed', mayHaveRun: false })
-    const idle = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
-    await idle.close()
-    t.match(await idle.closed, { code: 'closed' })
-    t.equal(Clock.paid, 1)
-    await assertClean(t, conn.session, next.session, idle.session)
-    await door.close()
-    await server.close()
-  }
-)
+t.test('with `initial`, close() before the hello sends pending calls if there is a socket', async t => {
+  Clock.paid = 0
+  const server = await serve(Clock, { port: 0 })
+  const door = await GatedProxy.inFrontOf(server.url)
+  const conn = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+  const pay = rejectionOf(conn.root.pay())
+  await waitUntil(() => conn.state === 'open')
+  await conn.close()
+  t.match(await pay, { code: 'closed', mayHaveRun: true })
+  await waitUntil(() => Clock.paid === 1)
+  door.mode = 'cutting after the first answer'
+  const next = connect<Clock>(door.url, { reconnect: { delay: 600_000, maxDelay: 600_000, initial: true } })
+  const unpaid = rejectionOf(next.root.pay())
+  await waitUntil(() => next.state === 'open')
+  await waitUntil(() => next.state === 'connecting')
+  await next.close()
+  t.match(await unpaid, { code: 'closed', mayHaveRun: false })
+  const idle = connect<Clock>(door.url, { reconnect: { ...SOON, initial: true } })
+  await idle.close()
+  t.match(await idle.closed, { code: 'closed' })
+  t.equal(Clock.paid, 1)
+  await assertClean(t, conn.session, next.session, idle.session)
+  await door.close()
+  await server.close()
+})
 
-t.test('a renewed session that is cut before the hello is looked for again: a call runs once', async t => {
+t.test('a renewed session that is cut before the hello is retried and a call runs once', async t => {
   Clock.paid = 0
   const server = await serve(Clock, { port: 0, resumeWindow: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
@@ -262,7 +259,7 @@ t.test('a renewed session that is cut before the hello is looked for again: a ca
   await server.close()
 })
 
-t.test('who is met with silence gives up when nobody would know the session any more', async t => {
+t.test('a client of a silent server gives up at the end of the resume window', async t => {
   const server = await serve(Clock, { port: 0, resumeWindow: 100, heartbeat: 50 })
   const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Clock>(door.url, { reconnect: SOON, heartbeat: 50 })
@@ -270,45 +267,41 @@ t.test('who is met with silence gives up when nobody would know the session any 
   const call = rejectionOf(conn.root.later())
   door.mode = 'holding'
   door.cut()
-  t.match(await call, { code: 'connection-lost', message: /no answer came within 50 ms/ })
+  t.match(await call, { code: 'connection-lost', message: /the server did not answer within 50 ms/ })
   await assertClean(t, conn.session)
   await conn.close()
   await door.close()
   await server.close()
 })
 
-t.test(
-  'renew: a call that is more than a new server is known to take rejects, and no other does',
-  async t => {
-    const limits = { jsonBytes: 64 << 20, frameBytes: 64 << 20 }
-    const first = await serve(Clock, { port: 0, limits, resumeWindow: 0 })
-    const port = Number(new URL(first.url).port)
-    const conn = connect<Clock>(first.url, { renew: true, reconnect: SOON })
-    const early = await rejectionOf(conn.root.size('x'.repeat(5 << 20)))
-    t.match(early, {
-      name: 'LimitError',
-      message:
-        /is known to take before it has answered \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
-    })
-    await conn.ping()
-    const text = 'x'.repeat(5 << 20)
-    const [large, given, small] = [
-      rejectionOf(conn.root.size(text)),
-      rejectionOf(conn.root.size(text, () => {})),
-      rejectionOf(conn.root.size('x'))
-    ]
-    await first.close()
-    t.match([await large, await given], [{ code: 'server-closed' }, { code: 'server-closed' }])
-    const second = await serve(Clock, { port, limits })
-    t.match(await small, { code: 'may-have-run' }, 'the new server is asked')
-    t.equal(await conn.root.size('x'.repeat(5 << 20)), 5 << 20)
-    await assertClean(t, conn.session, ...second.sessions)
-    await conn.close()
-    await second.close()
-  }
-)
+t.test('renew: only a call beyond the known limits of the new server rejects', async t => {
+  const limits = { jsonBytes: 64 << 20, frameBytes: 64 << 20 }
+  const first = await serve(Clock, { port: 0, limits, resumeWindow: 0 })
+  const port = Number(new URL(first.url).port)
+  const conn = connect<Clock>(first.url, { renew: true, reconnect: SOON })
+  const early = await rejectionOf(conn.root.size('x'.repeat(5 << 20)))
+  t.match(early, {
+    name: 'LimitError',
+    message: /is known to take before it has answered \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
+  })
+  await conn.ping()
+  const text = 'x'.repeat(5 << 20)
+  const [large, given, small] = [
+    rejectionOf(conn.root.size(text)),
+    rejectionOf(conn.root.size(text, () => {})),
+    rejectionOf(conn.root.size('x'))
+  ]
+  await first.close()
+  t.match([await large, await given], [{ code: 'server-closed' }, { code: 'server-closed' }])
+  const second = await serve(Clock, { port, limits })
+  t.match(await small, { code: 'may-have-run' }, 'the new server is asked')
+  t.equal(await conn.root.size('x'.repeat(5 << 20)), 5 << 20)
+  await assertClean(t, conn.session, ...second.sessions)
+  await conn.close()
+  await second.close()
+})
 
-t.test('a server that takes little, and many calls before it has said so', async t => {
+t.test('many calls before the hello of a server with small limits', async t => {
   const server = await serve(Clock, { port: 0, limits: { jsonBytes: 4096, frameBytes: 4096 } })
   const conn = connect<Clock>(server.url)
   const sizes = await Promise.all(Array.from({ length: 500 }, (_, i) => conn.root.size('x'.repeat(i))))
@@ -318,7 +311,7 @@ t.test('a server that takes little, and many calls before it has said so', async
   await server.close()
 })
 
-t.test('a server that drains waits for who is away and has not got its answer', async t => {
+t.test('a draining server waits for an interrupted client that has not received its answer', async t => {
   let answer = (_: string) => {}
   const asked = { exposed_ask: () => new Promise<string>(resolve => (answer = resolve)) }
   const server = await serve(asked, { port: 0 })

@@ -1,4 +1,5 @@
-// `npm run ecosystem`: the packed package under the test runners of others, each installed by the lock file of its folder.
+// `npm run ecosystem`: tests the packed package under other test runners, each installed from the lock file of its
+// folder.
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,7 +12,7 @@ const run = promisify(execFile)
 const here = fileURLToPath(new URL('./', import.meta.url))
 const root = join(here, '../..')
 const TOOLS = ['jest', 'vitest']
-/** The files that each tool runs, beside its own. */
+/** Files that each tool runs in addition to its own. */
 const COMMON = ['suite.js', 'reloaded.js']
 
 const began = performance.now()
@@ -30,7 +31,7 @@ console.log(`${process.exitCode ? 'failed' : 'all passed'}, in ${seconds(began)}
 async function test(tool: string, tarball: string): Promise<void> {
   const since = performance.now()
   const cwd = join(dir, tool)
-  // A developer may have installed the tool in place.
+  // A developer may have installed the tool there.
   const filter = (path: string) => !path.endsWith('node_modules')
   await cp(join(here, tool), cwd, { recursive: true, filter })
   for (const name of COMMON) await cp(join(here, name), join(cwd, name))

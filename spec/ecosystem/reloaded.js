@@ -1,4 +1,4 @@
-// A module that a test runner, or a bundler with hot reload, loads again and again.
+// A module that test runners and bundlers with hot reload load repeatedly.
 import { registerError, registerType } from 'netref'
 
 export class Money {

@@ -1,5 +1,5 @@
-// What holds for netref under every test runner: in Jest, whose modules run in a realm of their own, and in Vitest's
-// `vmThreads`, both with jsdom and without, and in Vitest with jsdom. Each runner's own file gives what differs.
+// Tests that must pass under every test runner: Jest, whose modules run in a separate realm, and Vitest with
+// `vmThreads`, with and without jsdom. Each runner's own file provides the differences.
 import { readFile } from 'node:fs/promises'
 import { ReadableStream } from 'node:stream/web'
 import { connect, Netref, pair, registerError, Service, serve } from 'netref'
@@ -39,12 +39,12 @@ class Echo extends Service {
 class NotFound extends Error {}
 registerError(NotFound)
 
-/** No expression arrives without. */
+/** RegExps arrive only if this limit allows them. */
 const limits = { regExpLength: 100 }
 
 /**
- * @param {object} runner `test` and `expect`; `useFakeTimers()`, which fakes all it can, and `useRealTimers()`; `reload()`,
- * which loads `reloaded.js` anew
+ * @param {object} runner `test` and `expect`; `useFakeTimers()`, which fakes everything possible, and
+ * `useRealTimers()`; `reload()`, which loads `reloaded.js` again
  */
 export function suite({ test, expect, useFakeTimers, useRealTimers, reload }) {
   const ways = {

@@ -1,8 +1,8 @@
-// Freezes what the language itself has, as SES' lockdown() does, but without its remedies: where a frozen property is
-// inherited, one of that name cannot be assigned.
+// Freezes the intrinsics, as SES' lockdown() does, but without its repairs: a frozen inherited property blocks
+// assignment of the same name.
 const seen = new Set()
 
-/** Freezes `thing` and all that it leads to. */
+/** Freezes `thing` and everything reachable from it. */
 function freeze(thing) {
   if (Object(thing) !== thing || seen.has(thing)) return
   seen.add(thing)
@@ -25,7 +25,7 @@ const GLOBALS = [
   'parseFloat parseInt unescape'
 ]
 for (const name of GLOBALS.join(' ').split(' ')) freeze(globalThis[name])
-// Those that have no name.
+// Intrinsics without a global name.
 const HIDDEN = [
   function* () {},
   async () => {},

@@ -1,4 +1,4 @@
-// What imports tap is given the stand-in.
+// Resolves imports of tap to the stand-in.
 const stand = new URL('./tap.ts', import.meta.url).href
 
 export const resolve = (specifier, context, next) =>

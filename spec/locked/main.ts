@@ -1,11 +1,11 @@
-// `npm run locked`: the core's specs where a program has locked its realm down, each in a process of its own.
+// `npm run locked`: runs the core specs in programs with frozen intrinsics, each spec in its own process.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CHILD_ENV } from '../support/helpers.js'
 
 const run = promisify(execFile)
-/** As long as the specs have where tap runs them. */
+/** The timeout that tap gives the specs. */
 const env = { ...CHILD_ENV, TAP_TIMEOUT: '120' }
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const AT_ONCE = 2
@@ -23,10 +23,10 @@ const CORE = [
   'system/faults',
   'system/resume'
 ]
-/** Where another realm has run all of them, those that go through most of the library. */
+/** For further realms: the specs that cover most of the library. */
 const FEW = ['remote/references', 'remote/streams/streams', 'system/calls', 'system/resume']
 
-/** Tests that change intrinsics themselves, or `console`; and one that fails with the stand-in in any realm. */
+/** Tests that change intrinsics or `console`, and one that fails with the stand-in in every realm. */
 const PATCHING = [
   'a key is data, whatever it is called, and pollutes nothing',
   'stacks go along where exposeStacks says so, below the local one',
@@ -37,7 +37,7 @@ const PATCHING = [
   'the count of frames comes alone when nothing else is sent, and is not answered by a count'
 ]
 
-/** Where intrinsics are frozen, tap itself does not load: a stand-in takes its place. */
+/** tap does not load with frozen intrinsics: a stand-in replaces it. */
 const frozen = (lock: string) => (spec: string) => ['spec/locked/run.mjs', lock, spec, ...PATCHING]
 const plain = (spec: string) => [`spec/${spec}.spec.ts`]
 
@@ -45,7 +45,7 @@ interface Realm {
   readonly name: string
   readonly flags?: readonly string[]
   readonly specs: readonly string[]
-  /** What Node runs for a spec. */
+  /** Arguments of Node for a spec. */
   program(spec: string): readonly string[]
 }
 const REALMS: readonly Realm[] = [

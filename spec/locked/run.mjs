@@ -1,10 +1,10 @@
-// Runs a spec where intrinsics are frozen: `node … run.mjs <module that freezes them, or - where Node has> <spec>
-// <test that is left out> …`.
+// Runs a spec with frozen intrinsics: `node … run.mjs <module that freezes them, or - for Node's own option> <spec>
+// <test to skip> …`.
 import { register } from 'node:module'
 import { mock } from 'node:test'
 
 const [lock, spec, ...without] = process.argv.slice(2)
-// Its warning is told now: Node itself cannot make one where `Error.prototype` is frozen.
+// Triggers its warning now: Node cannot create it once `Error.prototype` is frozen.
 mock.timers.reset()
 register('./hooks.mjs', import.meta.url)
 const { default: t } = await import('tap')

@@ -1,4 +1,4 @@
-// SES' own lockdown. Stacks, the console and unhandled rejections are left as they are: specs look at them.
+// Calls SES' lockdown. Stacks, the console and unhandled rejections stay as they are, since specs check them.
 import 'ses'
 
 lockdown({

@@ -1,5 +1,5 @@
-// Stands in for tap where intrinsics are frozen, as tap's own modules patch `Error` and do not load there.
-// It has what the core's specs use of tap; values are compared by tap's comparer.
+// Replaces tap where intrinsics are frozen: tap's own modules patch `Error` and do not load there. It implements the
+// subset that the core specs use, with tap's comparison.
 import { format, match, type Result, same, strict } from 'tcompare'
 
 type Body = (t: Test) => unknown
@@ -23,7 +23,7 @@ const thrown = (act: () => unknown): { error: unknown } | undefined => {
 
 export class Test {
   readonly name: string
-  /** Names of tests that are not run. */
+  /** Names of tests to skip. */
   readonly without = new Set<string>()
   passed = 0
   failed = 0
@@ -53,7 +53,7 @@ export class Test {
     return this.#tell(match, message, () => diff)
   }
 
-  /** Runs a test within this one, after those asked for before. */
+  /** Runs a nested test after those added before. */
   test(name: string, options: Body | { skip?: unknown }, body?: Body): Promise<void> {
     const run = typeof options === 'function' ? options : body!
     if (t.without.has(name) || (typeof options !== 'function' && options.skip)) return Promise.resolve()
@@ -66,7 +66,7 @@ export class Test {
     }))
   }
 
-  /** Runs `body`, the tests that it asks for, and what is to be done when all are over. */
+  /** Runs `body`, its nested tests, and its teardowns. */
   async run(body: Body): Promise<void> {
     try {
       const returned = body(this)
@@ -166,7 +166,7 @@ export class Test {
     return this.match(pattern instanceof RegExp ? (error as Error).message : error, pattern, message)
   }
 
-  /** Puts a function in the place of a method until the test is over; what it is called with is told. */
+  /** Replaces a method until the test ends, and records its calls. */
   capture(
     target: object,
     name: string,
@@ -182,7 +182,7 @@ export class Test {
     return () => calls.splice(0)
   }
 
-  /** Puts a property in the place of another until the test is over. */
+  /** Replaces a property until the test ends. */
   intercept(target: object, name: string, property: PropertyDescriptor): void {
     const before = Object.getOwnPropertyDescriptor(target, name)
     Object.defineProperty(target, name, { configurable: true, ...property })

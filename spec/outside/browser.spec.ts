@@ -1,4 +1,4 @@
-// netref in a real browser: what a page does, what it cannot do, and how it goes away.
+// Tests netref in a real browser: supported features, limits, and page shutdown.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -23,13 +23,13 @@ const options = { skip: noChromium ?? false }
 
 type Callback = Netref<(...args: unknown[]) => unknown>
 
-/** What each page offers. */
+/** The service of each page. */
 interface Visitor {
   never(): Promise<never>
   double(n: number): number
 }
 
-/** What the pages here talk to. */
+/** The service that the pages use. */
 class Lab extends Service {
   kept: Callback | undefined
   ended: Reason | undefined
@@ -121,11 +121,11 @@ parent.postMessage('ready', location.origin)
 
 const html = (script: string) =>
   `<!doctype html><title>netref</title><script type="module" src="${script}"></script>`
-/** The page sets nothing up but \`connect\` and a few things for the specs to reach. */
+/** The page sets up only \`connect\` and a few globals for the specs. */
 const PAGE = `
 import * as netref from './netref.js'
 addEventListener('securitypolicyviolation', event => netrefSpec.violations.push(event.violatedDirective))
-// The policy wants scripts of workers vouched for.
+// The policy requires trusted script URLs for workers.
 const policy = trustedTypes.createPolicy('spec', { createScriptURL: url => url })
 const script = url => policy.createScriptURL(url)
 const workerOf = url => new Worker(script(url), { type: 'module' })
@@ -153,10 +153,10 @@ t.test('in Chromium', options, async t => {
   })
   const sockets = new Set<Socket>()
   web.on('connection', socket => sockets.add(socket))
-  // Of a tab that is closed without a word the server waits for the return.
+  // The server waits for a tab that was closed without notice to return.
   const server = await serve(Lab, { server: web, resumeWindow: 500 })
 
-  /** A new page, and what went wrong in it. */
+  /** A new page, and its errors. */
   async function open(t: Test, path = '/'): Promise<Page> {
     const page = await context.newPage()
     page.on('pageerror', error => t.fail(error.message))
@@ -164,7 +164,7 @@ t.test('in Chromium', options, async t => {
     await page.waitForFunction(() => 'netrefSpec' in globalThis)
     return page
   }
-  /** Its session on the server, when the page has one. */
+  /** Its session at the server, once there is one. */
   async function sessionOf(page: Page): Promise<Session> {
     const begun = new Promise<Session>(resolve => server.on('session', resolve))
     await page.evaluate(async () => {
@@ -175,7 +175,7 @@ t.test('in Chromium', options, async t => {
     return begun
   }
 
-  await t.test('a page under a strict policy: every value there and back, errors, identity', async t => {
+  await t.test('a page under a strict policy: round trips of every value, errors, identity', async t => {
     const page = await open(t)
     const globals = await page.evaluate(() => Object.keys(globalThis).length)
     const session = await sessionOf(page)
@@ -280,7 +280,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('what the page forgets is let go of by its collector', async t => {
+  await t.test('netrefs that the page drops are released by its collector', async t => {
     const page = await open(t)
     const session = await sessionOf(page)
     await page.evaluate(async () => {
@@ -304,7 +304,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('a signal that is known to its listeners alone aborts in a page, and of a page', async t => {
+  await t.test('a signal that only its listeners hold aborts in a page, and from a page', async t => {
     const page = await open(t)
     const session = await sessionOf(page)
     const ways = await page.evaluate(async () => {
@@ -340,7 +340,7 @@ t.test('in Chromium', options, async t => {
     t.same(heard.sort(), ways.sort())
     t.equal(await page.evaluate(async () => await netrefSpec.conn.root.heard()), 'why')
 
-    // Whether a page listens no page can know: it holds what may yet be aborted, and no longer.
+    // A page cannot observe listeners: it holds signals that may still abort, and no longer.
     await page.evaluate(async () => {
       for (let i = 0; i < 10; i++) await netrefSpec.conn.root.signal()
       await netrefSpec.conn.root.forget()
@@ -353,7 +353,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('a page that is closed in the middle of a call', async t => {
+  await t.test('a page that is closed during a call', async t => {
     const page = await open(t)
     const session = await sessionOf(page)
     await page.evaluate(() => {
@@ -369,7 +369,7 @@ t.test('in Chromium', options, async t => {
     t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
   })
 
-  await t.test('a page that goes offline in the middle of a call, and comes back', async t => {
+  await t.test('a page that goes offline during a call, and returns', async t => {
     await using patient = await serve(Lab, { server: web, path: '/patient', heartbeat: 500 })
     const page = await open(t)
     await page.evaluate(async () => {
@@ -410,7 +410,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('a page that stands still, as in the background, and goes on', async t => {
+  await t.test('a frozen page, as in the background, resumes', async t => {
     const lab = new Lab()
     await using patient = await serve(() => lab, { server: web, path: '/frozen', heartbeat: 200 })
     const page = await open(t)
@@ -425,7 +425,7 @@ t.test('in Chromium', options, async t => {
     await devtools.send('Debugger.enable')
     await devtools.send('Debugger.pause')
     await waitUntil(() => session!.state === 'interrupted')
-    // It waits at the server, for the page to come back.
+    // It is interrupted at the server, and waits for the page.
     const called = lab.kept!()
     await devtools.send('Debugger.disable')
     t.equal(await called, 1, 'carried out once')
@@ -435,7 +435,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('a server that is not there, and one that refuses a page', async t => {
+  await t.test('an unreachable server, and one that refuses a page', async t => {
     const page = await open(t)
     const reasons = await page.evaluate(async () => {
       const conn = netrefSpec.connect(netrefSpec.url.replace(/\d+$/, '1'))
@@ -455,12 +455,12 @@ t.test('in Chromium', options, async t => {
       ]
     })
     t.equal(reasons[0], 'unreachable')
-    t.match(reasons[1], /TypeError: connect: headers is not a page's to say/)
+    t.match(reasons[1], /TypeError: connect: headers cannot be set in a browser; remove it/)
     t.match(reasons[2], /TypeError: a window is no endpoint/)
     await page.close()
   })
 
-  await t.test('a page says a token, and its cookies go along', async t => {
+  await t.test('a page sends a token, and its cookies', async t => {
     const asked: unknown[] = []
     const authenticate = async (request: UpgradeRequest) => {
       asked.push(request.cookies.sid)
@@ -506,7 +506,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('a Worker that is ended in the middle of a call', async t => {
+  await t.test('a Worker that is terminated during a call', async t => {
     const page = await open(t)
     const found = await page.evaluate(async () => {
       const { connect, workerOf } = netrefSpec
@@ -547,7 +547,7 @@ t.test('in Chromium', options, async t => {
     await page.close()
   })
 
-  await t.test('an iframe, with a port of a channel', async t => {
+  await t.test('an iframe, by a port of a channel', async t => {
     const page = await open(t)
     const found = await page.evaluate(async () => {
       const { document, location, addEventListener } = globalThis as Dom
@@ -573,7 +573,7 @@ t.test('in Chromium', options, async t => {
 })
 
 t.test('npm run demo:web', options, async t => {
-  // The collector runs often, as it does where there is more to collect.
+  // Makes the collector run often, as with more garbage.
   const collecting = 'data:text/javascript,setInterval(gc, 100).unref()'
   const program = fileURLToPath(new URL('../../demos/web/server.ts', import.meta.url))
   const demo = spawn(
@@ -672,7 +672,7 @@ t.test('npm run demo:web', options, async t => {
   t.same(await exited, [0, null], 'it ends when it is told to')
 })
 
-t.test('React: a netref as state; nothing stays of a component that is gone', options, async t => {
+t.test('React: a netref as state; nothing stays of an unmounted component', options, async t => {
   const dir = t.testdir({})
   const app = join(dir, 'app.js')
   await build({

@@ -1,4 +1,4 @@
-// The demos as a user meets them: programs, each in a process of its own; and their services, over a real socket.
+// Tests the demos: as separate programs, and their services over a real socket.
 import { type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { TextFile } from '../../demos/line-counter/text-file.js'
 import * as netref from '../../lib/index.js'
 import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
-// tap's loader knows no `paths` of tsconfig.json: what the demos import as `netref` is given to them here.
+// tap's loader does not read `paths` of tsconfig.json: this provides `netref` to the demos.
 const { LineCounter } = await t.mockImport<typeof import('../../demos/line-counter/line-counter.js')>(
   '../../demos/line-counter/line-counter.js',
   { netref }
@@ -30,17 +30,17 @@ const CLIENT = 'line-counter/client.ts'
 const inDemos = (path: string) => fileURLToPath(new URL(`../../demos/${path}`, import.meta.url))
 const POEM = readFileSync(inDemos('line-counter/testfile.txt'), 'utf8').trimEnd().split('\n')
 
-/** A program that runs, and what it has said so far. */
+/** A running program, and its output so far. */
 class Program {
   stdout = ''
   stderr = ''
   readonly pid: number
-  /** Resolves when neither the program nor a child of its, which has its output, is left. */
+  /** Resolves when the program and its children, which share its output, have exited. */
   readonly ended: Promise<{ code: number | null; signal: string | null }>
   readonly #heard: (() => void)[] = []
 
   constructor(t: Test, command: string, args: string[], options: SpawnOptions = {}) {
-    // What tsx makes of lib/ has lines of its own, which would only blur the coverage of these specs.
+    // tsx compiles lib/ to other lines, which would distort the coverage of these specs.
     const env = { ...process.env, NO_COLOR: '', _TAPJS_PROCESSINFO_COVERAGE_: '0' }
     const child = spawn(command, args, { ...options, env, stdio: 'pipe' })
     this.pid = child.pid!
@@ -58,7 +58,7 @@ class Program {
     })
   }
 
-  /** Waits until the program says something on stdout. */
+  /** Waits for a text on stdout. */
   async says(what: RegExp): Promise<RegExpMatchArray> {
     for (;;) {
       const match = this.stdout.match(what)
@@ -68,7 +68,7 @@ class Program {
     }
   }
 
-  /** The processes that said who they are. */
+  /** Process ids that the programs printed. */
   get pids(): number[] {
     return [...this.stdout.matchAll(/process (\d+)/g)].map(([, pid]) => Number(pid))
   }
@@ -85,7 +85,7 @@ const isAlive = (pid: number) => {
   }
 }
 
-/** Asserts that a program fails with one line that says why. */
+/** Asserts that a program fails with one line that gives the reason. */
 async function fails(t: Test, why: string | RegExp, program: Program): Promise<void> {
   const { code } = await program.ended
   t.equal(code, 1)
@@ -112,7 +112,7 @@ t.test('npm start: two processes, the lines of the file and their count', async 
   t.notOk(start.stdout.includes('\x1b'), 'colours are for terminals')
 })
 
-t.test('--chaos: a file is counted while its socket is cut every 100 ms, and the count is right', async t => {
+t.test('--chaos: a file is counted correctly while its socket is cut every 100 ms', async t => {
   const start = demo(t, START, linesFile(t, 50_000), '--chaos')
   t.same(await start.ended, { code: 0, signal: null })
   t.equal(start.stderr, '')
@@ -134,7 +134,7 @@ t.test('a long file: a progress bar instead of the lines', async t => {
   t.match(start.stdout, /^100 % +50000 lines\n\nThe server counted 50000 lines\.\n$/m)
 })
 
-t.test('--stream: the lines as an iterator, in order, and the count after the last of them', async t => {
+t.test('--stream: the lines as an iterator, in order, and the count after the last', async t => {
   const [short, long] = [demo(t, START, '--stream'), demo(t, START, '--stream', linesFile(t, 50_000))]
   t.same(await short.ended, { code: 0, signal: null }, short.stderr)
   const said = short.stdout.split('\n')
@@ -147,7 +147,7 @@ t.test('--stream: the lines as an iterator, in order, and the count after the la
   t.match(long.stdout, /^100 % +50000 lines\n\nThe server counted 50000 lines\.\n$/m)
 })
 
-t.test('the bar on a terminal is drawn a few times a second, over itself', async t => {
+t.test('the bar on a terminal is redrawn in place a few times a second', async t => {
   const terminal = ['--import', 'tsx', '--import', 'data:text/javascript,process.stdout.isTTY = true']
   const began = performance.now()
   const start = new Program(t, process.execPath, [...terminal, inDemos(START), linesFile(t, 50_000)])
@@ -175,7 +175,7 @@ t.test('two terminals: a server, and clients that come and go', async t => {
   t.equal(server.stderr, '')
 })
 
-t.test('what goes wrong is said in one line', async t => {
+t.test('errors print one line', async t => {
   const busy = createServer().listen(0, '127.0.0.1')
   await once(busy, 'listening')
   const { port } = busy.address() as AddressInfo
@@ -184,7 +184,11 @@ t.test('what goes wrong is said in one line', async t => {
     fails(t, 'cannot read lib: it is a directory', demo(t, CLIENT, 'lib'))
   ])
   await Promise.all([
-    fails(t, `cannot listen at 127.0.0.1:${port}: the port is in use`, demo(t, SERVER, '--port', `${port}`)),
+    fails(
+      t,
+      `serve: cannot listen on 127.0.0.1:${port}: the port is in use`,
+      demo(t, SERVER, '--port', `${port}`)
+    ),
     fails(t, /--prot/, demo(t, SERVER, '--prot', '1'))
   ])
   busy.close()
@@ -197,7 +201,7 @@ t.test('what goes wrong is said in one line', async t => {
   )
 })
 
-t.test('a server that goes while it counts', async t => {
+t.test('a server that stops during a count', async t => {
   const server = demo(t, SERVER, '--port', '0')
   const [, url] = await server.says(/listens at (ws:\S+)/)
   const client = demo(t, CLIENT, linesFile(t, 500_000), '--url', url!)
@@ -264,7 +268,7 @@ t.test('npm run demo:login', async t => {
   }
 })
 
-t.test('TextFile reads on from where it was', async t => {
+t.test('TextFile continues reading at its position', async t => {
   const path = join(t.testdir({ 'file.txt': '1\n22\n333\n4444\n' }), 'file.txt')
   const file = await TextFile.open(path)
   t.equal(file.size, 14)
@@ -284,7 +288,7 @@ t.test('TextFile reads on from where it was', async t => {
   t.match(await rejectionOf(TextFile.open('lib')), { message: 'cannot read lib: it is a directory' })
 })
 
-t.test('the line counter keeps the order of the lines, many in flight', t => {
+t.test('the line counter keeps the order of the lines with many calls in flight', t => {
   const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
   const said: string[] = []
   return overSocket(
@@ -301,7 +305,7 @@ t.test('the line counter keeps the order of the lines, many in flight', t => {
   )
 })
 
-t.test('count_lines: an iterator of the client’s, read ahead; it needs no rights', t => {
+t.test('count_lines: an iterator of the client’s, read ahead; it needs no access rights', t => {
   const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
   const said: string[] = []
   return overSocket(t, LineCounter, async conn => {
@@ -361,7 +365,7 @@ t.test('the tour: data', t =>
   })
 )
 
-t.test('the tour: waited for at once, later, and all together', t =>
+t.test('the tour: awaited at once, later, and together', t =>
   overSocket(t, Tour, async conn => {
     const { root } = conn
     t.equal(await root.ServiceA.Add({ X: 10, Y: 20 }), 30)
@@ -376,7 +380,7 @@ t.test('the tour: waited for at once, later, and all together', t =>
   })
 )
 
-t.test('the tour: a subscription lasts until its holder lets go, or is gone', t =>
+t.test('the tour: a subscription lasts until its holder releases it or disconnects', t =>
   overSocket(t, Tour, async (conn, server) => {
     const heard: string[] = []
     const subscribe = async () => {

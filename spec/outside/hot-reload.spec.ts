@@ -1,4 +1,4 @@
-// A page under development: vite swaps a component of React's while it is used, and its session goes with it.
+// Tests a page under development: vite replaces a React component while it is used, and its session ends with it.
 import { writeFile } from 'node:fs/promises'
 import type { Server as WebServer } from 'node:http'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ const page = createRoot(document.getElementById('app'))
 page.render(<StrictMode><Counter url={location.origin.replace('http', 'ws') + '/netref'} /></StrictMode>)
 window.unmount = () => page.unmount()
 `
-/** The hook is that of the README. */
+/** The hook of README. */
 const componentOf = (version: number) => `
 import { connect } from 'netref'
 import { useEffect, useState } from 'react'
@@ -59,7 +59,7 @@ export function Counter({ url }) {
 // biome-ignore lint/suspicious/noExplicitAny: this program has no types of a page
 type Dom = any
 
-t.test('vite swaps a component: no session is left behind', { skip: noChromium ?? false }, async t => {
+t.test('a component that vite replaces leaves no session', { skip: noChromium ?? false }, async t => {
   const dir = t.testdir({ 'index.html': HTML, 'main.jsx': MAIN, 'counter.jsx': componentOf(1) })
   const vite = await createServer({
     root: dir,

@@ -62,7 +62,7 @@ export async function main(): Promise<number> {
 `
 
 t.test(
-  'packed, installed into an empty folder, it runs in JavaScript and compiles in TypeScript',
+  'the packed package installs into an empty folder, runs in JavaScript and compiles in TypeScript',
   async t => {
     const dir = await mkdtemp(join(tmpdir(), 'netref-package-'))
     t.teardown(() => rm(dir, { recursive: true }))

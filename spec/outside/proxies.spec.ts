@@ -1,4 +1,5 @@
-// Behind nginx and HAProxy, the real ones: TLS ends there, they say who came, and they cut off who is idle.
+// Tests netref behind the real nginx and HAProxy: they terminate TLS, state the client's address, and cut idle
+// sockets.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
@@ -17,12 +18,12 @@ import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
 import { skipUnlessInstalled } from '../support/installed-programs.js'
 
-/** How long the proxies let a socket be idle at the path `/idle`, in seconds. */
+/** Idle timeout of the proxies at the path `/idle`, in seconds. */
 const IDLE = 1
 
 interface Place {
   readonly port: number
-  /** Where the server behind it listens, and a port where nothing does. */
+  /** Port of the server behind the proxy, and an unused port. */
   readonly behind: number
   readonly nowhere: number
 }
@@ -89,7 +90,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts a proxy, and waits until it takes connections. */
+/** Starts a proxy, and waits until it accepts connections. */
 async function start(t: Test, dir: string, [program, ...args]: string[], port: number): Promise<void> {
   const proxy = spawn(program!, args, { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
@@ -140,7 +141,7 @@ for (const { name, configure, run } of proxies) {
     const open = (path: string, options: ConnectOptions = {}) =>
       connect<Files>(`wss://${host}${path}`, { ca, ...options })
 
-    await t.test('calls, callbacks and bytes go through it', async t => {
+    await t.test('calls, callbacks and bytes pass through it', async t => {
       await using conn = open('/rpc')
       t.equal(await conn.root.echo('hi'), 'hi')
       const heard: number[] = []
@@ -151,21 +152,18 @@ for (const { name, configure, run } of proxies) {
       await assertClean(t, conn.session, ...trusting.sessions)
     })
 
-    await t.test(
-      'it says who came, and what was asked for; what the client says of that does not count',
-      async t => {
-        const headers = {
-          'x-forwarded-for': '203.0.113.9',
-          'x-forwarded-host': 'evil.example',
-          'x-forwarded-proto': 'http'
-        }
-        await using conn = open('/rpc', { headers })
-        await conn.ping()
-        t.match(asked.at(-1), { address: '127.0.0.1', secure: true, host, path: '/rpc' })
-        const forged = { headers, origin: 'http://evil.example' }
-        t.match(await open('/rpc', forged).closed, { code: 'unauthorized', message: /403/ })
+    await t.test('its address and host headers count, and those of the client do not', async t => {
+      const headers = {
+        'x-forwarded-for': '203.0.113.9',
+        'x-forwarded-host': 'evil.example',
+        'x-forwarded-proto': 'http'
       }
-    )
+      await using conn = open('/rpc', { headers })
+      await conn.ping()
+      t.match(asked.at(-1), { address: '127.0.0.1', secure: true, host, path: '/rpc' })
+      const forged = { headers, origin: 'http://evil.example' }
+      t.match(await open('/rpc', forged).closed, { code: 'unauthorized', message: /403/ })
+    })
 
     await t.test('pages it serves may connect, others may not', async t => {
       await using conn = open('/rpc', { origin: `https://${host}` })
@@ -176,43 +174,40 @@ for (const { name, configure, run } of proxies) {
       t.equal(await conn.root.echo('still'), 'still')
     })
 
-    await t.test(
-      'who is idle for longer than it allows is cut off, and goes on over another socket; a heartbeat prevents it',
-      async t => {
-        const told: string[] = []
-        const open = async (who: string, heartbeat?: number) => {
-          const begun = new Set(trusting.sessions)
-          const conn = connect<Files>(`wss://${host}/idle`, { ca, heartbeat })
-          t.equal(await conn.root.echo('hi'), 'hi')
-          const [served] = [...trusting.sessions].filter(session => !begun.has(session))
-          for (const [end, session] of Object.entries({ client: conn.session, server: served! })) {
-            session.on('interrupted', ({ code }) => told.push(`${who} ${end} ${code}`))
-            session.on('resumed', () => told.push(`${who} ${end} resumed`))
-            session.on('closed', ({ code }) => told.push(`${who} ${end} ${code}`))
-          }
-          return conn
+    await t.test('an idle socket is cut and the session resumes; a heartbeat prevents it', async t => {
+      const told: string[] = []
+      const open = async (who: string, heartbeat?: number) => {
+        const begun = new Set(trusting.sessions)
+        const conn = connect<Files>(`wss://${host}/idle`, { ca, heartbeat })
+        t.equal(await conn.root.echo('hi'), 'hi')
+        const [served] = [...trusting.sessions].filter(session => !begun.has(session))
+        for (const [end, session] of Object.entries({ client: conn.session, server: served! })) {
+          session.on('interrupted', ({ code }) => told.push(`${who} ${end} ${code}`))
+          session.on('resumed', () => told.push(`${who} ${end} resumed`))
+          session.on('closed', ({ code }) => told.push(`${who} ${end} ${code}`))
         }
-        await using beating = await open('beating', IDLE * 400)
-        await using idle = await open('idle')
-        await waitUntil(() => told.length === 4)
-        t.same(told.sort(), [
-          'idle client connection-lost',
-          'idle client resumed',
-          'idle server connection-lost',
-          'idle server resumed'
-        ])
-        t.equal(await idle.root.echo('still'), 'still')
-        t.equal(await beating.root.echo('still'), 'still')
+        return conn
       }
-    )
+      await using beating = await open('beating', IDLE * 400)
+      await using idle = await open('idle')
+      await waitUntil(() => told.length === 4)
+      t.same(told.sort(), [
+        'idle client connection-lost',
+        'idle client resumed',
+        'idle server connection-lost',
+        'idle server resumed'
+      ])
+      t.equal(await idle.root.echo('still'), 'still')
+      t.equal(await beating.root.echo('still'), 'still')
+    })
 
-    await t.test('what it refuses, or cannot hand on, is said as it is', async t => {
+    await t.test('its refusals and gateway errors are quoted', async t => {
       t.match(await open('/denied').closed, { code: 'unauthorized', message: /cannot reach wss:.*403/ })
       t.match(await open('/down').closed, { code: 'unreachable', message: /50[23]/ })
       t.match(await open('/plain').closed, { code: 'unreachable', message: /426/ })
     })
 
-    await t.test('a server that does not trust it believes nothing of it', async t => {
+    await t.test('a server without trustProxy ignores its headers', async t => {
       await trusting.close()
       await using strict = await serve(Files, { port: behind, authenticate, allowedHosts: ['localhost'] })
       await using conn = open('/rpc')

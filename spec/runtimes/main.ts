@@ -1,5 +1,5 @@
-// `npm run runtimes`: the packed package in the runtimes of others, installed from the npm registry for it: each is a
-// server and a client to itself, and then to this Node.
+// `npm run runtimes`: tests the packed package in other runtimes, installed from the npm registry. Each runs a server
+// and a client, first with itself and then with this Node.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const platform = `${process.platform}-${process.arch}`
 
 interface Runtime {
-  /** What is installed, and where its program is in that. */
+  /** The package to install, and the path of its program. */
   readonly install: string
   readonly program: string
   readonly args?: readonly string[]
@@ -73,7 +73,7 @@ try {
   await rm(dir, { recursive: true, force: true })
 }
 
-/** What bundlers make of the package for a page: nothing of Node's, and not much. */
+/** Bundles the package for a page: without Node modules, and below a size. */
 async function bundled(): Promise<void> {
   const app = join(dir, 'app.js')
   await writeFile(app, "import { connect } from 'netref'\nglobalThis.conn = connect('ws://localhost')\n")
@@ -95,7 +95,7 @@ async function bundled(): Promise<void> {
   }
 }
 
-/** @throws when the client fails, with what it printed */
+/** @throws Error with the output of the client if it fails */
 async function smoke(server: readonly string[], client: readonly string[]): Promise<void> {
   const serving = spawn(server[0]!, [...server.slice(1), 'smoke.js', 'server'], {
     cwd: dir,

@@ -1,4 +1,4 @@
-// What has to work in every runtime, with the package as it is published: `smoke.js server`, then `smoke.js client URL`.
+// Tests the published package in any runtime: `smoke.js server`, then `smoke.js client URL`.
 import assert from 'node:assert/strict'
 import { connect, expose, Netref, pair, registerError, Service, serve } from 'netref'
 

@@ -42,7 +42,7 @@ const rootOf = ({ identity }: Session<object, User>) =>
   identity.admin ? new Admin(identity) : new Guest(identity)
 const byToken: Authenticate<User> = async request => USERS[(await request.token()) ?? '']
 
-/** A server for users, closed at the end of the test. */
+/** A server with authentication, closed at the end of the test. */
 async function serveUsers(t: Test, authenticate: Authenticate<User>, options: ServeOptions<User> = {}) {
   const begun: Session[] = []
   const server = await serve(rootOf, { port: 0, authenticate, ...options })
@@ -61,7 +61,7 @@ function deferred<T = void>() {
 
 const messageOf = ({ message }: UpgradeRequest) => message as http.IncomingMessage
 
-/** Sends a raw request to upgrade. */
+/** Sends a raw upgrade request. */
 function knock(server: Server): net.Socket {
   const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1')
   const key = Buffer.from('0123456789abcdef').toString('base64')
@@ -71,14 +71,14 @@ function knock(server: Server): net.Socket {
   return socket
 }
 
-/** Everything that a server of netref's says in answer to one. */
+/** The raw answer of a netref server to an upgrade request. */
 async function rawAnswer(server: Server): Promise<string> {
   let answer = ''
   for await (const part of knock(server).setEncoding('utf8')) answer += part
   return answer
 }
 
-t.test('authenticate sees the request: headers, cookies, query, address', async t => {
+t.test('authenticate receives headers, cookies, query and address', async t => {
   let seen: UpgradeRequest | undefined
   const { server, begun } = await serveUsers(t, request => {
     seen = request
@@ -121,7 +121,7 @@ t.test('authenticate sees the request: headers, cookies, query, address', async 
   await assertClean(t, conn.session, bare.session, ...begun)
 })
 
-t.test('different users find different objects', async t => {
+t.test('each user gets a separate root', async t => {
   const { server, begun } = await serveUsers(t, ({ headers }) => USERS[String(headers['x-user'])])
   await using ada = connect<Admin>(server.url, { headers: { 'x-user': 'ada' } })
   await using bob = connect<Admin>(server.url, { headers: { 'x-user': 'bob' } })
@@ -131,13 +131,13 @@ t.test('different users find different objects', async t => {
   await assertClean(t, ada.session, bob.session, ...begun)
 })
 
-t.test('in a test of your own a pair says who comes', async t => {
+t.test('pair takes the identity as an option', async t => {
   await using conn = pair<Guest>(session => new Guest(session.identity as User), { identity: USERS.bob })
   t.equal(await conn.root.name(), 'Bob')
   t.equal(conn.served.identity, USERS.bob)
 })
 
-t.test('who is nobody is refused by HTTP before there is a session, and told nothing', async t => {
+t.test('a client without an identity is rejected by HTTP, before a session and without details', async t => {
   const secret = 'the database is at 10.0.0.7'
   const fault = new Error(secret)
   const verdicts: [Authenticate<User>, status: string, reported: unknown[]][] = [
@@ -179,7 +179,7 @@ t.test('who is nobody is refused by HTTP before there is a session, and told not
   }
 })
 
-t.test('a token is the first thing said, in no URL and in no header', async t => {
+t.test('a token is the first message on the socket, in no URL and no header', async t => {
   const requests: http.IncomingMessage[] = []
   const { server, begun } = await serveUsers(t, request => {
     requests.push(request.message as http.IncomingMessage)
@@ -200,7 +200,7 @@ t.test('a token is the first thing said, in no URL and in no header', async t =>
   )
 })
 
-t.test('it costs no round trip: the first call goes along, before the server has said a word', async t => {
+t.test('a token costs no round trip: the first call is sent with it', async t => {
   const silent = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(silent, 'listening')
   const heard: string[] = []
@@ -217,15 +217,15 @@ t.test('it costs no round trip: the first call goes along, before the server has
   silent.close()
 })
 
-t.test('a token that is not good, or not there, ends it with `unauthorized`, and told nothing', async t => {
+t.test('an invalid or missing token ends the session with `unauthorized` and no details', async t => {
   const { server, begun } = await serveUsers(t, byToken)
   const options = [{ token: 'eve' }, {}, { token: '' }]
   for (const option of options) {
     const conn = connect<Guest>(server.url, option)
-    t.match(await rejectionOf(conn.root.name()), { code: 'unauthorized', message: /it was not let in$/ })
+    t.match(await rejectionOf(conn.root.name()), { code: 'unauthorized', message: /authentication failed$/ })
     t.match(await conn.closed, {
       code: 'unauthorized',
-      message: /^ws:.* ended the session: it was not let in$/
+      message: /^ws:.* ended the session: authentication failed$/
     })
   }
   t.equal(begun.length, 0)
@@ -234,12 +234,12 @@ t.test('a token that is not good, or not there, ends it with `unauthorized`, and
     await once(socket, 'open')
     socket.send(first)
     const [code, text] = await once(socket, 'close')
-    t.same([code, String(text)], [3000, 'unauthorized: it was not let in'], String(first))
+    t.same([code, String(text)], [3000, 'unauthorized: authentication failed'], String(first))
   }
   t.equal(begun.length, 0)
 })
 
-t.test('a token that cannot be had makes the server unreachable', async t => {
+t.test('a token function that fails makes the server unreachable', async t => {
   const { server } = await serveUsers(t, byToken)
   const failing: [token: () => unknown, why: RegExp][] = [
     [() => Promise.reject(new Error('offline')), /^there is no token for ws:.*: offline$/],
@@ -255,7 +255,7 @@ t.test('a token that cannot be had makes the server unreachable', async t => {
     const conn = connect<Guest>(server.url, { token: token as () => string })
     t.match(await conn.closed, { code: 'unreachable', message: why })
   }
-  // What becomes of the token when the socket is gone meanwhile.
+  // The token promise if the socket closes first.
   let give: (token: string) => void = () => {}
   const conn = connect<Guest>(server.url, {
     token: () => new Promise<string>(resolve => (give = resolve))
@@ -271,7 +271,7 @@ t.test('a token that cannot be had makes the server unreachable', async t => {
   fail(new Error('too late'))
 })
 
-t.test('a token nobody asks for is passed over', async t => {
+t.test('a token that the server does not read is skipped', async t => {
   await using server = await serve({ hi: () => 'hi' }, { port: 0 })
   await using conn = connect<{ hi(): string }>(server.url, { token: 'ada' })
   t.equal(await conn.root.hi(), 'hi')
@@ -281,7 +281,7 @@ t.test('a token nobody asks for is passed over', async t => {
   await assertClean(t, conn.session, also.session, ...server.sessions, ...other.sessions)
 })
 
-t.test('frames that come before it is decided wait, and go on in order', async t => {
+t.test('frames that arrive during authentication wait, and are processed in order', async t => {
   const decided = deferred<User>()
   const asked = deferred<string | undefined>()
   const { server, begun } = await serveUsers(t, async request => {
@@ -302,7 +302,7 @@ t.test('frames that come before it is decided wait, and go on in order', async t
   await assertClean(t, conn.session, ...begun)
 })
 
-t.test('who sends on and on before it is decided is not read from', async t => {
+t.test('a client that floods during authentication is not read from', async t => {
   const [client, server] = MemoryTransport.pair()
   client.start({ onOpen() {}, onFrame() {}, onClose() {} })
   const arriving = new PreHelloTransport(
@@ -335,7 +335,7 @@ t.test('who sends on and on before it is decided is not read from', async t => {
   t.equal(told.at(-1), 'closed')
 })
 
-t.test('authenticate that does not decide is given up', async t => {
+t.test('authenticate that does not settle times out', async t => {
   const never = () => new Promise<never>(() => {})
   const limits = { helloMs: 100 }
   const told: unknown[] = []
@@ -343,12 +343,12 @@ t.test('authenticate that does not decide is given up', async t => {
   for (const _ of [1, 2])
     t.match(await connect<Guest>(server.url).closed, { code: 'unreachable', message: /503/ })
   t.same(told, [
-    'NetrefError: a client was refused: `authenticate` did not decide within 100 ms (limits.helloMs); raise it, or decide sooner'
+    'NetrefError: a client was refused: `authenticate` did not settle within 100 ms (limits.helloMs); raise it, or make authenticate faster'
   ])
   const { server: open, begun } = await serveUsers(t, request => request.token().then(never), { limits })
   t.match(await connect<Guest>(open.url, { token: 'ada' }).closed, {
     code: 'unavailable',
-    message: /it was not let in within 100 ms/
+    message: /authentication took longer than 100 ms/
   })
   let give: (token: string) => void = () => {}
   const slow = connect<Guest>(open.url, {
@@ -357,11 +357,11 @@ t.test('authenticate that does not decide is given up', async t => {
         give = resolve
       })
   })
-  t.match(await slow.closed, { code: 'unreachable', message: /it was not let in within 100 ms/ })
+  t.match(await slow.closed, { code: 'unreachable', message: /authentication took longer than 100 ms/ })
   give('ada')
   const silent = new WebSocket(open.url)
   const [code, text] = await once(silent, 'close')
-  t.same([code, String(text)], [1009, 'limit: it was not let in within 100 ms'])
+  t.same([code, String(text)], [1009, 'limit: authentication took longer than 100 ms'])
   t.equal(begun.length, 0)
   const { server: late, begun: none } = await serveUsers(
     t,
@@ -375,7 +375,7 @@ t.test('authenticate that does not decide is given up', async t => {
   t.equal(none.length, 0, 'what it decides later does not count')
 })
 
-t.test('who waits at the door counts, and may leave', async t => {
+t.test('clients being authenticated count, and may disconnect', async t => {
   const decided = deferred<User>()
   const waiting: UpgradeRequest[] = []
   const { server, begun } = await serveUsers(
@@ -403,7 +403,7 @@ t.test('who waits at the door counts, and may leave', async t => {
   await after.close()
 })
 
-t.test('who is heard counts once', async t => {
+t.test('a client counts once during and after authentication', async t => {
   const decided = deferred<void>()
   const { server, begun } = await serveUsers(
     t,
@@ -422,8 +422,8 @@ t.test('who is heard counts once', async t => {
   for (const conn of conns) await conn.close()
 })
 
-t.test('a server that closes turns away who waits', async t => {
-  // Those that keep a process alive.
+t.test('a closing server rejects the clients being authenticated', async t => {
+  // Handles that keep the process alive.
   const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length
   const before = timers()
   const asked: UpgradeRequest[] = []
@@ -441,29 +441,26 @@ t.test('a server that closes turns away who waits', async t => {
   await waitUntil(() => timers() <= before)
 })
 
-t.test(
-  'a request that is not well formed is refused as such, also when it was good for an identity',
-  async t => {
-    const { server, begun } = await serveUsers(t, () => USERS.ada)
-    const { port } = new URL(server.url)
-    const request = http.get({
-      port,
-      host: '127.0.0.1',
-      headers: { connection: 'Upgrade', upgrade: 'websocket' }
-    })
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-    t.equal(response.statusCode, 400)
-    response.resume()
-    const plain = http.get({ port, host: '127.0.0.1' })
-    const [required] = (await once(plain, 'response')) as [http.IncomingMessage]
-    t.equal(required.statusCode, 426)
-    t.equal(required.headers.upgrade, 'websocket')
-    required.resume()
-    t.equal(begun.length, 0)
-  }
-)
+t.test('a malformed request is rejected as such, even with an identity', async t => {
+  const { server, begun } = await serveUsers(t, () => USERS.ada)
+  const { port } = new URL(server.url)
+  const request = http.get({
+    port,
+    host: '127.0.0.1',
+    headers: { connection: 'Upgrade', upgrade: 'websocket' }
+  })
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  t.equal(response.statusCode, 400)
+  response.resume()
+  const plain = http.get({ port, host: '127.0.0.1' })
+  const [required] = (await once(plain, 'response')) as [http.IncomingMessage]
+  t.equal(required.statusCode, 426)
+  t.equal(required.headers.upgrade, 'websocket')
+  required.resume()
+  t.equal(begun.length, 0)
+})
 
-t.test('who leaves while it is decided is heard out: what was sent before still counts', async t => {
+t.test('messages sent before a disconnect during authentication still take effect', async t => {
   const decided = deferred<true>()
   const notes: unknown[] = []
   const authenticate: Authenticate = async request => {
@@ -484,7 +481,7 @@ t.test('who leaves while it is decided is heard out: what was sent before still 
   t.same(notes, ['kept'])
 })
 
-t.test('who leaves while it is decided is not missed', async t => {
+t.test('a disconnect during authentication frees the slot', async t => {
   const decided = deferred<User>()
   const asked: UpgradeRequest[] = []
   const { server, begun } = await serveUsers(t, async request => {
@@ -500,7 +497,7 @@ t.test('who leaves while it is decided is not missed', async t => {
   heard.close()
   await left.promise
   decided.resolve(USERS.ada!)
-  // The answer to a request whose client is gone has nowhere to go.
+  // The client is gone: nobody receives the answer to its request.
   const answer = deferred<undefined>()
   const { server: slow } = await serveUsers(t, request => {
     asked.push(request)

@@ -6,7 +6,7 @@ import { overSocket, rejectionOf } from '../support/helpers.js'
 
 const service = { transfer: () => 'done' }
 
-/** What a server answers to a request to upgrade with these headers, as a browser or anybody else might send it. */
+/** The answer of a server to an upgrade request with these headers. */
 async function knock(
   server: Server,
   headers: Record<string, string>
@@ -34,7 +34,7 @@ async function knock(
   return answer
 }
 
-/** Knocks at a server with these options; the host `self` stands for its own address. */
+/** Requests an upgrade from a server with these options; the host `self` stands for its own address. */
 async function answers(options: ServeOptions, headers: Record<string, string>) {
   await using server = await serve(service, { port: 0, onError() {}, ...options })
   const { host, port } = new URL(server.url)
@@ -50,14 +50,14 @@ const LET_IN = { status: 101 }
 const FOREIGN = { status: 403, text: /^Origin ".*" is neither the server's own nor in allowedOrigins$/ }
 const MISNAMED = { status: 403, text: /^Host ".*" is not in allowedHosts$/ }
 
-t.test('what is no browser says no origin, and is let in', async t => {
+t.test('a client that is no browser sends no origin and is accepted', async t => {
   t.match(await answers({}, {}), LET_IN)
   await overSocket(t, service, async conn => {
     t.equal(await conn.root.transfer(), 'done')
   })
 })
 
-t.test('attack: a page of another site opens a socket with the cookies of the user', async t => {
+t.test('attack: a page of another site opens a socket with the user’s cookies', async t => {
   const hijack = { origin: 'https://evil.example', cookie: 'sid=of-the-user' }
   t.match(await answers({}, hijack), FOREIGN)
   let asked = 0
@@ -69,7 +69,7 @@ t.test('attack: a page of another site opens a socket with the cookies of the us
   t.equal(asked, 0, 'who it is, is not even asked')
   t.match(await answers({ authenticate }, { ...hijack, origin: 'http://self' }), LET_IN)
   t.equal(asked, 1)
-  // The like of it: another port or scheme of this machine, a name that only begins or ends alike, a list.
+  // Similar origins: another port or scheme of this machine, names with the same beginning or end, a list.
   for (const origin of [
     'http://127.0.0.1:1',
     'https://self',
@@ -84,7 +84,7 @@ t.test('attack: a page of another site opens a socket with the cookies of the us
   }
 })
 
-t.test('who runs the server is told of what is refused, once of each, and of so many', async t => {
+t.test('the operator is told of each refused origin once, up to a maximum', async t => {
   const told: unknown[] = []
   const onError = (error: unknown) => told.push(error)
   await using server = await serve(service, { port: 0, onError })
@@ -96,16 +96,16 @@ t.test('who runs the server is told of what is refused, once of each, and of so 
       name: 'NetrefError',
       code: 'unauthorized',
       message:
-        'a client was refused: Origin "http://localhost:5173" is neither the server\'s own nor in allowedOrigins; name it there to let it in'
+        'a client was refused: Origin "http://localhost:5173" is neither the server\'s own nor in allowedOrigins; add it there to accept it'
     },
-    { message: /^a client was refused: Host "rebound\.example" is not in allowedHosts; name it/ }
+    { message: /^a client was refused: Host "rebound\.example" is not in allowedHosts; add it/ }
   ])
   t.equal(told.length, 2)
   for (let i = 0; i < 120; i++) await knock(server, { origin: `http://page-${i}.example` })
   t.equal(told.length, 100)
 })
 
-t.test('a client that is no page is told why, too', async t => {
+t.test('a refused client that is no page gets the reason', async t => {
   await using server = await serve(service, { port: 0, onError() {} })
   const { closed } = connect(server.url, { origin: 'http://localhost:5173' })
   t.match(await closed, {
@@ -115,7 +115,7 @@ t.test('a client that is no page is told why, too', async t => {
   })
 })
 
-t.test('attack: a page whose name was made to point at this machine', async t => {
+t.test('attack: DNS rebinding', async t => {
   const rebound = { host: 'evil.example:PORT', origin: 'http://evil.example:PORT' }
   t.match(await answers({}, rebound), MISNAMED)
   t.match(await answers({ host: 'localhost' }, rebound), MISNAMED)
@@ -159,7 +159,7 @@ t.test('attack: a page without an origin, as in a sandboxed frame', async t => {
   })
 })
 
-t.test('attack: forged headers of a proxy that is not there', async t => {
+t.test('attack: forged proxy headers without a proxy', async t => {
   const forged = {
     origin: 'https://evil.example',
     'x-forwarded-host': 'evil.example',
@@ -178,7 +178,7 @@ t.test('attack: forged headers of a proxy that is not there', async t => {
   t.same(addresses, ['127.0.0.1', false, '203.0.113.9', true])
 })
 
-t.test('behind a proxy that is trusted, its word counts, and only the last', async t => {
+t.test('with trustProxy the last forwarded value counts', async t => {
   const trust = { trustProxy: true }
   const site = {
     origin: 'https://app.example',
@@ -216,7 +216,7 @@ t.test('origins and hosts may be allowed by name', async t => {
   t.match(await answers({ allowedHosts }, { host: 'evil.example' }), MISNAMED)
 })
 
-t.test('what cannot be meant is said by name', async t => {
+t.test('invalid origins and hosts throw and are named', async t => {
   for (const origin of [
     'app.example',
     '*',
@@ -241,7 +241,7 @@ const outward = Object.values(networkInterfaces())
   .find(at => at && at.family === 'IPv4' && !at.internal)?.address
 
 t.test(
-  'at an address that other machines see, any Host may ask, unless allowedHosts says which',
+  'a non-loopback address accepts any Host unless allowedHosts is set',
   { skip: outward === undefined && 'this machine has no address but the loopback one' },
   async t => {
     const seen = { host: outward }

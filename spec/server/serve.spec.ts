@@ -1,4 +1,4 @@
-// On the web servers people have: beside their pages, beside other sockets, and several services at once.
+// Tests serve on existing web servers: with pages, with other sockets, and with several services.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
@@ -24,7 +24,7 @@ class Calculator extends Service {
 
 type WebServer = http.Server | https.Server
 
-/** Serves a page at `/` by each of them. */
+/** Each kind of server, with a page at `/`. */
 const servers: Record<string, (t: Test) => Promise<WebServer>> = {
   async 'node:http'(t) {
     const web = http.createServer((_, response) => response.end('the page'))
@@ -62,7 +62,7 @@ const fixture = (name: string) =>
   readFileSync(new URL(`../support/fixtures/localhost.${name}.pem`, import.meta.url))
 const KEYS = { key: fixture('key'), cert: fixture('cert') }
 
-/** Asks for the page on a connection again and again, as Java's and curl's clients do: each time it offers `h2c`. */
+/** Requests the page repeatedly on one connection and offers `h2c` each time, as Java and curl do. */
 async function askWithH2c(t: Test, web: WebServer, times: number): Promise<string[]> {
   const { port } = web.address() as AddressInfo
   const secure = 'setSecureContext' in web
@@ -90,7 +90,7 @@ async function askWithH2c(t: Test, web: WebServer, times: number): Promise<strin
 }
 
 for (const scheme of ['http', 'https'] as const) {
-  t.test(`${scheme}: requests that offer another protocol go on as the requests they are`, async t => {
+  t.test(`${scheme}: requests that offer another protocol are answered as ordinary requests`, async t => {
     const handle: http.RequestListener = (request, response) => {
       let size = 0
       request.on('data', ({ length }) => {
@@ -120,14 +120,14 @@ for (const scheme of ['http', 'https'] as const) {
   })
 }
 
-t.test('who asks for another protocol may be for another handler of the server', async t => {
+t.test('an upgrade to another protocol is left to another handler of the server', async t => {
   const web = await servers['node:http']!(t)
   await using _ = await serve(Calculator, { server: web })
   web.on('upgrade', (request, socket) => socket.end(`HTTP/1.1 101 ${request.headers.upgrade}\r\n\r\n`))
   t.match(await askWithH2c(t, web, 1), ['HTTP/1.1 101 h2c'])
 })
 
-t.test('a server that is closed while such a request is answered listens no more', async t => {
+t.test('a server that closes while it answers such a request stops listening', async t => {
   const web = http.createServer((_, response) => {
     void server.close()
     response.end('the page')
@@ -165,7 +165,7 @@ for (const [name, listen] of Object.entries(servers)) {
   })
 }
 
-t.test('several services on one server, by path, and one for the rest', async t => {
+t.test('several services share one server by path, with a default', async t => {
   const web = await servers['node:http']!(t)
   const say = (word: string) => ({ word: () => word })
   const serveAt = (word: string, options: ServeOptions) => serve(say(word), { server: web, ...options })
@@ -178,11 +178,13 @@ t.test('several services on one server, by path, and one for the rest', async t 
   t.same([await hear('/a'), await hear('/b'), await hear('/b?query=1')], ['a', 'b', 'b'])
   t.match(await connect(`${urlOf(web, 'ws')}/a/more`).closed, { message: /404/ })
   await t.rejects(serveAt('x', { path: '/a' }), {
-    message: 'serve: path "/a" of that server is served already'
+    message: 'serve: path "/a" of that server is already in use; choose another path'
   })
   await using rest = await serveAt('rest', {})
   t.same([await hear('/a'), await hear('/c'), await hear('/')], ['a', 'rest', 'rest'])
-  await t.rejects(serveAt('x', {}), { message: 'serve: any path of that server is served already' })
+  await t.rejects(serveAt('x', {}), {
+    message: 'serve: any path of that server is already in use; choose another path'
+  })
   await a.close()
   t.equal(await hear('/a'), 'rest', 'a path is free again when its service is closed')
   await rest.close()
@@ -195,7 +197,7 @@ t.test('several services on one server, by path, and one for the rest', async t 
   t.ok(again.url)
 })
 
-t.test('beside the sockets of others, on the same server', async t => {
+t.test('serve works beside other WebSocket servers on the same server', async t => {
   const web = await servers['node:http']!(t)
   const others = new WebSocketServer({ noServer: true })
   web.on('upgrade', (request, socket, head) => {
@@ -215,17 +217,17 @@ t.test('beside the sockets of others, on the same server', async t => {
   later.close()
 })
 
-t.test('what is no server, and a path that is none, is said at once', async t => {
+t.test('an invalid server or path throws at once', async t => {
   const path = (path: string) => serve(Calculator, { port: 0, path })
-  await t.rejects(path('rpc'), /^serve: path "rpc" does not begin with "\/", or has a query/)
+  await t.rejects(path('rpc'), /^serve: path "rpc" must begin with "\/" and have no query/)
   await t.rejects(path('/rpc?a'), TypeError)
   for (const server of [express(), fastify(), new Hono(), {}, { on() {} }, null, 7]) {
-    await t.rejects(serve(Calculator, { server: server as object }), /^serve: `server` is not an http server/)
+    await t.rejects(serve(Calculator, { server: server as object }), /^serve: `server` is not an HTTP server/)
   }
 })
 
 t.test(
-  'https: wss://, and clients known by their certificates',
+  'https: clients connect by wss:// and are identified by certificates',
   { skip: skipUnlessInstalled('openssl') },
   async t => {
     const { ca, server: own, ada, eve } = await certificates(t)
@@ -264,10 +266,10 @@ t.test(
   }
 )
 
-t.test('middleware of others sees the request: express and its session cookie', async t => {
+t.test('express middleware reads the request and its session cookie', async t => {
   const users = new Map([['s1', 'ada']])
   const app = express()
-  // As `express-session` does it: it leaves what it found on the request.
+  // Like `express-session`: it stores its result on the request.
   const session: express.RequestHandler = (request, _response, next) => {
     const sid = /sid=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? ''
     Object.assign(request, { session: { user: users.get(sid) } })
@@ -292,19 +294,15 @@ t.test('middleware of others sees the request: express and its session cookie', 
   await waitUntil(() => server.sessions.size === 1)
 })
 
-t.test(
-  'a server of its own closes at once, whatever is connected and says nothing',
-  { timeout: 10_000 },
-  async t => {
-    const server = await serve(Calculator, { port: 0 })
-    const { port } = new URL(server.url)
-    const agent = new http.Agent({ keepAlive: true })
-    const request = http.get({ host: '127.0.0.1', port, agent })
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-    response.resume()
-    await once(response, 'end')
-    await server.close()
-    agent.destroy()
-    t.pass()
-  }
-)
+t.test('a server of its own closes at once despite idle connections', { timeout: 10_000 }, async t => {
+  const server = await serve(Calculator, { port: 0 })
+  const { port } = new URL(server.url)
+  const agent = new http.Agent({ keepAlive: true })
+  const request = http.get({ host: '127.0.0.1', port, agent })
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  response.resume()
+  await once(response, 'end')
+  await server.close()
+  agent.destroy()
+  t.pass()
+})

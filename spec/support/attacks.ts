@@ -1,5 +1,5 @@
 /* c8 ignore start: attacks are drawn: those that no run has drawn this time are no fault. */
-// What peers that mean harm do beside writing bad frames: how they read, count, ask and leave.
+// Defines the attacks of hostile peers beyond malformed frames: how they read, acknowledge, call and disconnect.
 import { once } from 'node:events'
 import type { AddressInfo, Server } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -21,25 +21,25 @@ import {
 } from './raw-peer.js'
 import type { TargetProcess } from './target-process.js'
 
-/** An attack and what it is made with: JSON, so that it can be printed and made again. */
+/** An attack and its parameters, as JSON, so that a failed attack can be printed and repeated. */
 export interface Attack {
   readonly name: string
   readonly with: unknown
 }
 
-/** Who attacks: all its sockets, and what is sent through them. */
+/** An attacker with all its sockets. */
 export abstract class Attacker {
-  /** One is a frame, however large, or an attempt to open a socket. */
+  /** Inputs so far: frames of any size, and attempts to open a socket. */
   inputs = 0
   readonly #peers: RawPeer[] = []
   #leakedText: string | undefined
 
-  /** A session with what is offered at that path. @throws Error where the other end refuses it */
+  /** Opens a session with the service at a path. @throws Error if the other end refuses it */
   abstract open(offer: string, options?: RawPeerOptions): Promise<RawPeer>
-  /** A socket on which nothing is said yet. */
+  /** Opens a TCP connection; nothing is sent yet. */
   abstract dial(options?: RawPeerOptions): Promise<RawPeer>
 
-  /** Looks for the secret in all that comes. */
+  /** Searches received bytes for the secret. */
   protected watchForSecret(peer: RawPeer): RawPeer {
     this.inputs++
     this.#peers.push(peer)
@@ -53,7 +53,7 @@ export abstract class Attacker {
     return peer
   }
 
-  /** Leaves with all its sockets. @returns how many inputs there were @throws when it was told what is private */
+  /** Closes all sockets. @returns the number of inputs @throws Error if the secret was received */
   async disconnect(): Promise<number> {
     for (const peer of this.#peers) {
       this.inputs += peer.framesSent
@@ -64,7 +64,7 @@ export abstract class Attacker {
   }
 }
 
-/** A client, to a server. */
+/** A client that attacks a server. */
 class AttackingClient extends Attacker {
   constructor(private readonly url: string) {
     super()
@@ -82,7 +82,7 @@ class AttackingClient extends Attacker {
   }
 }
 
-/** A server, to a client that comes when it is told to. */
+/** A server that attacks a client, which connects when it is told to. */
 class AttackingServer extends Attacker {
   #visits: Promise<unknown>[] = []
 
@@ -93,7 +93,7 @@ class AttackingServer extends Attacker {
     super()
   }
 
-  /** The client has come, or comes again. */
+  /** Resolves when the client has connected, or reconnected. */
   async nextConnection(options: RawPeerOptions = {}): Promise<RawPeer> {
     const [socket] = await once(this.sockets, 'connection')
     return this.watchForSecret(RawPeer.accept(socket, options))
@@ -122,19 +122,19 @@ class AttackingServer extends Attacker {
   }
 }
 
-/** Lets the peer act on what it was sent, if it still does: it may be at its bounds, or gone. */
+/** Waits until the peer has processed all messages; it may have stopped at a limit, or be gone. */
 const settled = (peer: RawPeer) => peer.ping().catch(() => {})
 const times = <T>(count: number, item: (i: number) => T) => Array.from({ length: count }, (_, i) => item(i))
 const listOf = (count: number, item: (i: number) => unknown) => times(count, item).join()
-/** A message of values of one kind, as many as that. */
-const messageWithMany = (op: string, defineAttack: string, count: number, value: (i: number) => unknown) =>
-  `[${op},[[${listOf(count, i => JSON.stringify(value(i)))}]],[[${defineAttack},${listOf(count, i => `[0,${i}]`)}]]]`
+/** A message with a number of values of one kind. */
+const messageWithMany = (op: string, tag: string, count: number, value: (i: number) => unknown) =>
+  `[${op},[[${listOf(count, i => JSON.stringify(value(i)))}]],[[${tag},${listOf(count, i => `[0,${i}]`)}]]]`
 
 interface AttackKind<By extends Attacker, Params> {
   readonly params: Arbitrary<Params>
   run(attacker: By, params: Params): Promise<void>
 }
-const kind = <By extends Attacker, Params>(
+const defineAttack = <By extends Attacker, Params>(
   params: Arbitrary<Params>,
   run: AttackKind<By, Params>['run']
 ): AttackKind<By, Params> => ({ params, run })
@@ -161,7 +161,7 @@ const openingBytes = (path: keyof typeof UPGRADE_HEADERS_BY_PATH) =>
     frame(TEXT, '[0,[[1,1,0,"numbers",[9]]]]')
   ])
 const MAX_OPENING_BYTES = 700
-/** How a socket ends. */
+/** Ways to end a socket. */
 const endings = fc.constantFrom('reset', 'end', 'half-close', 'stay')
 async function endSocket(way: string, peer: RawPeer): Promise<void> {
   if (way === 'reset') peer.reset()
@@ -195,15 +195,15 @@ const step = fc.record({
     Op.set,
     Op.delete
   ),
-  /** Which table, and how far back. */
+  /** The table, and the distance from its end. */
   at: fc.constantFrom('root', 'given', 'given', 'given', 'answer'),
   n: fc.nat(6),
   path: names
 })
 
-/** What a client does to a server. */
+/** Attacks of a client on a server. */
 const clientAttacks = {
-  'reset at a byte of the handshake': kind(
+  'reset at a byte of the handshake': defineAttack(
     fc.record({ path: upgradePath, at: fc.nat(MAX_OPENING_BYTES), way: endings }),
     async (attacker: Attacker, { path, at, way }) => {
       const peer = await attacker.dial()
@@ -212,7 +212,7 @@ const clientAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'a handshake in pieces': kind(
+  'a handshake in pieces': defineAttack(
     fc.record({
       path: upgradePath,
       sizes: fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 9 }),
@@ -229,7 +229,7 @@ const clientAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'requests that open no socket': kind(
+  'requests that open no socket': defineAttack(
     fc.record({
       line: fc.constantFrom(
         'GET / HTTP/1.1',
@@ -267,14 +267,14 @@ const clientAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'half a hello': kind(
+  'half a hello': defineAttack(
     fc.record({ at: fc.nat(150), frames: fc.nat(3), way: endings }),
     async (attacker: Attacker, { at, frames, way }) => {
       const peer = await attacker.open('/world', { sendsHello: false })
       const whole = frame(TEXT, JSON.stringify([0, [hello()]]))
       if (frames === 0) peer.write(whole.subarray(0, at % whole.length))
       else {
-        // A frame in fragments of which the last does not come.
+        // A frame in fragments, the last of which is missing.
         const size = Math.ceil(whole.length / frames)
         for (let i = 0; i < frames; i++)
           peer.write(
@@ -285,7 +285,7 @@ const clientAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'comes back, as itself and as others': kind(
+  'comes back, as itself and as others': defineAttack(
     fc.record({
       count: fc.constantFrom(0, 1, 2, 99),
       twice: fc.boolean(),
@@ -319,7 +319,7 @@ const clientAttacks = {
       }
     }
   ),
-  'comes and goes': kind(
+  'comes and goes': defineAttack(
     fc.record({
       sockets: fc.integer({ min: 1, max: 20 }),
       path: fc.constantFrom('/world', '/door', '/nobody', '/none'),
@@ -338,9 +338,9 @@ const clientAttacks = {
   )
 }
 
-/** What a server does to a client. */
+/** Attacks of a server on a client. */
 const serverAttacks = {
-  'answers badly who asks for a socket': kind(
+  'answers badly who asks for a socket': defineAttack(
     fc.record({
       answer: fc.constantFrom(
         '',
@@ -363,7 +363,7 @@ const serverAttacks = {
       await endSocket(way === 'stay' ? 'reset' : way, peer)
     }
   ),
-  'resets at a byte of its answer': kind(
+  'resets at a byte of its answer': defineAttack(
     fc.record({ at: fc.nat(300), way: endings, resumable: fc.boolean() }),
     async (host: AttackingServer, { at, way, resumable }) => {
       const peer = await host.dial()
@@ -377,7 +377,7 @@ const serverAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'takes it back badly': kind(
+  'takes it back badly': defineAttack(
     fc.record({
       said: resumption,
       count: fc.constantFrom('0', '1', '99'),
@@ -401,9 +401,9 @@ const serverAttacks = {
   )
 }
 
-/** What either does to the other. */
+/** Attacks of either on the other. */
 const symmetricAttacks = {
-  'frames in fragments, and pings among them': kind(
+  'frames in fragments, and pings among them': defineAttack(
     fc.record({
       parts: fc.integer({ min: 1, max: 300 }),
       pings: fc.boolean(),
@@ -425,7 +425,7 @@ const symmetricAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'a frame that is longer than it may be': kind(
+  'a frame that is longer than it may be': defineAttack(
     fc.record({
       kind: fc.constantFrom(TEXT, BINARY),
       length: fc.constantFrom(2 ** 24, 2 ** 25, 2 ** 31, 2 ** 40),
@@ -439,7 +439,7 @@ const symmetricAttacks = {
       await turn()
     }
   ),
-  'looks for what is private': kind(
+  'looks for what is private': defineAttack(
     fc.record({ steps: fc.array(step, { minLength: 10, maxLength: 60 }) }),
     async (attacker: Attacker, { steps }) => {
       const peer = await attacker.open('/vault')
@@ -453,14 +453,14 @@ const symmetricAttacks = {
           op === Op.call || op === Op.construct ? [[]] : op === Op.set || op === Op.streamCall ? [1] : []
         const reply = peer.ask(op, target, op === Op.streamCall ? (path[0] ?? 'next') : path, ...rest)
         if (given.length > 0) peer.send([[Op.pull, given.at(-1)!, 0, 100]])
-        // A stream that gives nothing answers nothing.
+        // A stream without items gets no reply.
         await Promise.race([reply.catch(() => {}), settled(peer)])
         if (peer.isClosed) return
       }
       for (let i = 0; i < 3; i++) await settled(peer)
     }
   ),
-  'hands back what it was given': kind(
+  'hands back what it was given': defineAttack(
     fc.record({ makes: fc.array(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 8 }) }),
     async (attacker: Attacker, { makes }) => {
       const peer = await attacker.open('/vault')
@@ -468,7 +468,7 @@ const symmetricAttacks = {
         await peer.call(name).catch(() => {})
         if (peer.isClosed) return
         const given = [0, ...new Set(peer.messages.flatMap(referenceIdsIn))]
-        // Within a list, to what calls back, and to what was given.
+        // Sends them in a list, to a method that calls back, and to themselves.
         peer.send([
           [Op.call, ++peer.lastCallId, 0, 'echo', [given], [['h', ...given.map((_, i) => [0, i])]]],
           [Op.call, ++peer.lastCallId, 0, 'tell', [[1, 'callback']], [['f', [0]]]],
@@ -478,7 +478,7 @@ const symmetricAttacks = {
       }
     }
   ),
-  'counts one by one': kind(
+  'counts one by one': defineAttack(
     fc.record({
       calls: fc.integer({ min: 1, max: 300 }),
       size: fc.constantFrom(1, 100, 4000),
@@ -499,7 +499,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'never counts': kind(
+  'never counts': defineAttack(
     fc.record({ calls: fc.integer({ min: 1, max: 300 }), size: fc.constantFrom(1, 100, 4000), way: endings }),
     async (attacker: Attacker, { calls, size, way }) => {
       const peer = await attacker.open('/world', { acknowledges: false })
@@ -511,7 +511,7 @@ const symmetricAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'asks and does not read': kind(
+  'asks and does not read': defineAttack(
     fc.record({
       calls: fc.integer({ min: 1, max: 300 }),
       size: fc.constantFrom(1, 1000, 60_000),
@@ -527,7 +527,7 @@ const symmetricAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'asks for nothing but acknowledgements': kind(
+  'asks for nothing but acknowledgements': defineAttack(
     fc.record({ asks: fc.integer({ min: 1, max: 500 }), reads: fc.boolean() }),
     async (attacker: Attacker, { asks, reads }) => {
       const peer = await attacker.open('/world', { acknowledges: false })
@@ -540,7 +540,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'gives back nothing, and all of it many times': kind(
+  'gives back nothing, and all of it many times': defineAttack(
     fc.record({
       of: fc.constantFrom('promise', 'open', 'numbers', 'signal', 'make'),
       times: fc.constantFrom(1, 10, 1000, 60_000),
@@ -555,7 +555,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'pulls what has ended': kind(
+  'pulls what has ended': defineAttack(
     fc.record({
       items: fc.integer({ min: 1, max: 20 }),
       pulls: fc.constantFrom(1, 10, 1000, 60_000),
@@ -572,7 +572,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'flows of its own in one message': kind(
+  'flows of its own in one message': defineAttack(
     fc.record({
       kind: fc.constantFrom('p', 'i', 'r', 'w', 'a'),
       count: fc.constantFrom(1, 100, 2000),
@@ -596,7 +596,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'more items than were asked for': kind(
+  'more items than were asked for': defineAttack(
     fc.record({
       frames: fc.integer({ min: 1, max: 50 }),
       items: fc.constantFrom(1, 100, 2000),
@@ -609,7 +609,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'calls that never end': kind(
+  'calls that never end': defineAttack(
     fc.record({ calls: fc.constantFrom(1, 50, 1000), size: fc.constantFrom(0, 1000), way: endings }),
     async (attacker: Attacker, { calls, size, way }) => {
       const peer = await attacker.open('/world')
@@ -622,7 +622,7 @@ const symmetricAttacks = {
       await endSocket(way, peer)
     }
   ),
-  'gives up with any reason': kind(
+  'gives up with any reason': defineAttack(
     fc.record({
       reason: fc.constantFrom<readonly unknown[]>(
         [],
@@ -652,7 +652,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'what is dropped unsent': kind(
+  'what is dropped unsent': defineAttack(
     fc.record({
       name: fc.constantFrom('promise', 'rejected', 'open', 'numbers', 'signal', 'amidst'),
       how: fc.constantFrom('oneway', 'leaves', 'cancels', 'answer')
@@ -672,7 +672,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'refusals that nobody awaits': kind(
+  'refusals that nobody awaits': defineAttack(
     fc.record({
       count: fc.constantFrom(1, 100, 3000),
       name: fc.constantFrom('none', 'a\nb', '\u001b[2J', '\u202e', '\0', 'x'.repeat(5000))
@@ -683,7 +683,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'members that are called to look at a value': kind(
+  'members that are called to look at a value': defineAttack(
     fc.record({
       member: fc.constantFrom(
         'toJSON',
@@ -706,12 +706,12 @@ const symmetricAttacks = {
         `[1,${++peer.lastCallId},0,"audit",[${deep ? `{"b":${value}}` : value}],[["${kind}",${JSON.stringify(place)}]]]`
       ])
       await peer.reply(peer.lastCallId).catch(() => {})
-      // Looking at a value never asks its owner.
+      // Inspecting a value must not call its owner.
       const asked = peer.messages.find(([op, , target]) => (op === Op.call || op === Op.get) && target === 1)
       if (asked) throw new Error(`it was asked: ${JSON.stringify(asked)}`)
     }
   ),
-  patterns: kind(
+  patterns: defineAttack(
     fc.record({
       of: fc.constantFrom(
         '\\p{L}',
@@ -736,7 +736,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'asks what there is in what is large': kind(
+  'asks what there is in what is large': defineAttack(
     fc.record({
       op: fc.constantFrom(Op.keys, Op.obtain, Op.describe, Op.iterate, Op.get, Op.has),
       of: fc.constantFrom('large', 'bytes', 'dictionary', 'sparse', 'lists'),
@@ -748,7 +748,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'keys for what is to run once': kind(
+  'keys for what is to run once': defineAttack(
     fc.record({
       count: fc.constantFrom(1, 20, 300),
       size: fc.constantFrom(1, 1000, 20_000),
@@ -771,7 +771,7 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
-  'references without end': kind(
+  'references without end': defineAttack(
     fc.record({
       count: fc.constantFrom(1, 100, 5000),
       kind: fc.constantFrom('o', 'f'),
@@ -800,15 +800,15 @@ const anyAttack = (
 const attacksOnServers: Record<string, AttackKind<never, unknown>> = { ...clientAttacks, ...symmetricAttacks }
 const attacksOnClients: Record<string, AttackKind<never, unknown>> = { ...serverAttacks, ...symmetricAttacks }
 
-/** Attacks on servers, and on clients, but for those of some names. */
+/** A random attack on a server, or on a client, except those with these names. */
 export const attackOnServer = (except: readonly string[] = []) => anyAttack(attacksOnServers, except)
 export const attackOnClient = (except: readonly string[] = []) => anyAttack(attacksOnClients, except)
 
 /**
- * Makes an attack, if it is one on that end.
+ * Runs an attack if it applies to that end.
  *
- * @returns how many inputs it was
- * @throws where the other end did what it must not
+ * @returns the number of inputs
+ * @throws Error if the other end misbehaved
  */
 async function runAttack(attacker: Attacker, kinds: typeof attacksOnServers, { name, with: params }: Attack) {
   const kind = kinds[name] as unknown as AttackKind<Attacker, unknown> | undefined

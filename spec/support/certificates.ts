@@ -1,4 +1,4 @@
-// Certificates for one run of the tests, by the `openssl` command.
+// Creates certificates for one test run with the `openssl` command.
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ interface Pair {
   readonly cert: string
 }
 
-/** A CA; a server and the client `ada`, whom it signed; and `eve`, who signed herself. */
+/** A CA; a server and the client `ada`, signed by it; and `eve`, self-signed. */
 export async function certificates(
   t: Test
 ): Promise<{ dir: string; ca: string; server: Pair; ada: Pair; eve: Pair }> {
@@ -72,7 +72,7 @@ export async function certificates(
     cert: await read(`${name}.crt`)
   })
   const server = await pair('server')
-  // Both in one file, as HAProxy takes them.
+  // Both in one file, as HAProxy requires.
   await writeFile(join(dir, 'server.pem'), server.cert + server.key)
   return { dir, ca: await read('ca.crt'), server, ada: await pair('ada'), eve: await pair('eve') }
 }

@@ -1,10 +1,10 @@
 /* c8 ignore start: what befalls a connection is random: faults that no run had this time are no fault. */
-// A TCP proxy on loopback that does to connections what networks do: at random bytes, also inside a handshake.
+// A TCP proxy on loopback that injects network faults at random bytes, also during handshakes.
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Numbers from 0 to 1 that a seed decides on (mulberry32). */
+/** Pseudo-random numbers from 0 to 1 (mulberry32). */
 export function random(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0
@@ -14,13 +14,13 @@ export function random(seed: number): () => number {
   }
 }
 
-/** What is done to a connection; the first two it survives. */
+/** Faults of a connection; it survives the first two. */
 const FAULTS = ['delay', 'stall', 'cut', 'cut', 'cut', 'reset', 'half-close', 'black-hole'] as const
 type Fault = (typeof FAULTS)[number]
 const SURVIVABLE_FAULTS: readonly Fault[] = ['delay', 'stall']
 
 export class ChaosProxy {
-  /** How often each was done. */
+  /** How often each fault was injected. */
   readonly faultCounts: Record<Fault, number> = {
     delay: 0,
     stall: 0,
@@ -29,7 +29,7 @@ export class ChaosProxy {
     'half-close': 0,
     'black-hole': 0
   }
-  /** Connections that have died so far. */
+  /** Number of connections that were killed. */
   killedConnections = 0
   readonly #server = net.createServer(client => this.#onConnection(client))
   readonly #sockets = new Set<Socket>()
@@ -39,11 +39,11 @@ export class ChaosProxy {
   private constructor(
     private readonly port: number,
     private readonly next: () => number,
-    /** How many bytes a connection is given at most before something happens. */
+    /** Most bytes that a connection carries before a fault. */
     private readonly maxBytesBeforeFault: number
   ) {}
 
-  /** Stands in front of a server. It does nothing before it is told how many connections are to die. */
+  /** Starts a proxy in front of a server; it injects no faults before `injectFaults`. */
   static async inFrontOf(serverUrl: string, seed: number, most = 30_000): Promise<ChaosProxy> {
     const chaos = new ChaosProxy(Number(new URL(serverUrl).port), random(seed), most)
     chaos.#server.listen(0, '127.0.0.1')
@@ -55,18 +55,18 @@ export class ChaosProxy {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Lets so many connections die, those there are as the first; after that all go through untouched. */
+  /** Kills this many connections, the present ones first; after that it forwards unchanged. */
   injectFaults(cuts: number): void {
     this.#maxKilled = this.killedConnections + cuts
     this.cutAll()
   }
 
-  /** Swallows what the connections there are should carry, and closes none. */
+  /** Drops the bytes of present connections without closing them. */
   blackHoleAll(): void {
     for (const socket of this.#sockets) this.#blackHoled.add(socket)
   }
 
-  /** Cuts all connections there are. */
+  /** Destroys all present connections. */
   cutAll(): void {
     this.killedConnections += this.#sockets.size / 2
     for (const socket of this.#sockets) socket.destroy()
@@ -80,7 +80,8 @@ export class ChaosProxy {
 
   #onConnection(client: Socket): void {
     const server = net.connect(this.port, '127.0.0.1')
-    // One of the two ways decides what happens; few bytes are as likely as many, so that handshakes have their share.
+    // One direction decides on the fault. Byte counts are distributed logarithmically, so that handshakes are hit,
+    // too.
     const [out, back] = this.next() < 0.5 ? [this.#planFault(), undefined] : [undefined, this.#planFault()]
     for (const [from, to, plan] of [
       [client, server, out],
@@ -120,7 +121,7 @@ export class ChaosProxy {
         if (fault === 'reset') return void [from, to].map(socket => socket.resetAndDestroy())
         if (fault === 'half-close') return void to.end()
         if (fault === 'black-hole') {
-          // What comes is swallowed, either way, and nobody is told.
+          // Bytes of both directions are dropped without notice.
           to.pause()
           for await (const _ of from);
           return
@@ -131,7 +132,7 @@ export class ChaosProxy {
         left = plan?.after ?? Number.POSITIVE_INFINITY
       }
     } catch {
-      // It was cut from elsewhere.
+      // Another fault destroyed the connection.
     }
   }
 }

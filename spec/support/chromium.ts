@@ -1,4 +1,4 @@
-// A real browser, and a server of what its pages load.
+// A real browser, and a web server for its pages.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -18,13 +18,13 @@ const FLAGS =
   '--disable-component-update --disable-sync --js-flags=--expose-gc'
 
 /* c8 ignore start: which of the two it is depends on the machine. */
-/** Why there is no browser to test with; undefined if there is one. */
+/** Why there is no browser; undefined if there is one. */
 export const noChromium = existsSync(CHROMIUM)
   ? undefined
   : `there is no ${CHROMIUM}: install Debian's package chromium, or set CHROMIUM`
 /* c8 ignore stop */
 
-/** A browser with nothing of an earlier one. `await using` closes it. */
+/** Launches a browser with an empty profile. `await using` closes it. */
 export async function launchBrowser(): Promise<BrowserContext & AsyncDisposable> {
   const profile = await mkdtemp(join(tmpdir(), 'netref-chromium-'))
   const context = await chromium.launchPersistentContext(profile, {
@@ -40,7 +40,7 @@ export async function launchBrowser(): Promise<BrowserContext & AsyncDisposable>
   })
 }
 
-/** What goes wrong in a page from now on: errors that nobody catches, and those on its console. */
+/** Collects uncaught errors and console errors of a page from now on. */
 export function errorsOf(page: Page, errors: string[] = []): string[] {
   page.on('pageerror', error => errors.push(error.message))
   /* c8 ignore next: only a page that fails says anything there. */
@@ -48,7 +48,7 @@ export function errorsOf(page: Page, errors: string[] = []): string[] {
   return errors
 }
 
-/** What a page loads of netref, made as it is for the package. */
+/** Builds the browser bundle as the package does. */
 export async function bundle(dir: string): Promise<string> {
   const file = join(dir, 'netref.js')
   const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -59,12 +59,12 @@ export async function bundle(dir: string): Promise<string> {
   return file
 }
 
-/** The strictest policy under which anything runs at all. */
+/** The strictest content security policy that allows scripts. */
 const POLICY =
   "default-src 'none'; script-src 'self'; worker-src 'self'; frame-src 'self'; connect-src 'self'; base-uri 'none'; " +
   "require-trusted-types-for 'script'"
 
-/** Serves texts, and files, by their path, under the policy. */
+/** Serves texts and files by path, under the policy. */
 export async function serveFiles(files: Record<string, string | { file: string }>): Promise<WebServer> {
   const web = createServer(async (request, response) => {
     const found = files[new URL(request.url!, 'http://x').pathname]

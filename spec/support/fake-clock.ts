@@ -1,10 +1,10 @@
-// Time as a spec wants it. netref takes its timers when it is loaded, so that a clock of a test does not reach them: here
-// one is put in their place.
+// Controls time in specs. netref reads its timers when it is loaded, so a test's fake timers do not reach them; this
+// replaces them.
 import { mock } from 'node:test'
 import type { Test } from 'tap'
 import { clock } from '../../lib/util/clock.js'
 
-/** From now on these of netref's go on by `mock.timers.tick` alone, until the test is over. */
+/** Replaces these timers of netref until the test ends; only `mock.timers.tick` advances them. */
 export function useFakeClock(t: Test, apis: ('setTimeout' | 'setInterval' | 'Date')[]): void {
   const original = { ...clock }
   mock.timers.enable({ apis })

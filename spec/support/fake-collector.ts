@@ -1,11 +1,12 @@
-// A collector that specs can play: what they say is collected is so for every WeakRef, and its finalizers run when
-// they say. All else is left to the real one. To be imported before lib, which takes hold of these classes.
+// A garbage collector that specs control: objects they mark are collected for every WeakRef, and finalizers run when
+// they say. Everything else is left to the real collector. It must be imported before lib, which reads these classes
+// when it is loaded.
 
 const collected = new WeakSet<object>()
 const finalizers = new WeakMap<object, () => void>()
 const watchers = new Set<RegistrationWatcher>()
 
-/** Told of whatever is registered to be told of: what it is, and what its finalizer will be given. */
+/** Called for each registration with the object and the value for its finalizer. */
 export type RegistrationWatcher = (target: object, held: unknown) => void
 
 globalThis.WeakRef = class<T extends object> extends WeakRef<T> {
@@ -18,9 +19,9 @@ globalThis.WeakRef = class<T extends object> extends WeakRef<T> {
 globalThis.FinalizationRegistry = class<T> extends FinalizationRegistry<T> {
   readonly #finalize: (held: T) => void
 
-  constructor(runFinalizer: (held: T) => void) {
-    super(runFinalizer)
-    this.#finalize = runFinalizer
+  constructor(finalize: (held: T) => void) {
+    super(finalize)
+    this.#finalize = finalize
   }
 
   override register(target: object, held: T): void {
@@ -29,18 +30,18 @@ globalThis.FinalizationRegistry = class<T> extends FinalizationRegistry<T> {
       this.unregister(target)
       this.#finalize(held)
     })
-    for (const watchRegistrations of watchers) watchRegistrations(target, held)
+    for (const watcher of watchers) watcher(target, held)
   }
 }
 
-/** @returns what ends the watching */
+/** @returns a function that removes the watcher */
 export function watchRegistrations(watcher: RegistrationWatcher): () => void {
   watchers.add(watcher)
   return () => void watchers.delete(watcher)
 }
 
-/** From now on the object is gone for every WeakRef; its finalizer is still to run, as it is with the real collector. */
+/** Marks an object as collected for every WeakRef; its finalizer runs later, as with the real collector. */
 export const markCollected = (object: object): void => void collected.add(object)
 
-/** Runs the finalizer of what was killed. */
+/** Runs the finalizer of a marked object. */
 export const runFinalizer = (object: object): void => finalizers.get(object)?.()

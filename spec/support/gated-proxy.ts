@@ -1,11 +1,11 @@
 /* c8 ignore start: this is a tool of specs: each of them uses a part of it. */
-// A door before a server, that is open or shut, or cuts those who come.
+// A TCP proxy that forwards, refuses, holds or cuts connections.
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 
 /**
- * A door before a server: `open`, `shut` in the face of who comes, or `held`, where who comes waits in silence. Or the
- * 101 comes through, and the socket is cut: at once, or when the server has answered what the client sent.
+ * A proxy in front of a server. It forwards (`open`), closes new connections (`refusing`), or leaves them unanswered
+ * (`holding`). It may also cut a socket after the 101, or after the server's first answer.
  */
 export class GatedProxy {
   readonly heldSockets: Socket[] = []

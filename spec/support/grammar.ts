@@ -1,5 +1,5 @@
 /* c8 ignore start: this checks, and is not what is checked: branches that no run took this time are no fault. */
-// What a peer may say, and what it may say badly: inputs for fuzzing, grown from the grammar in lib/protocol.ts.
+// Generates inputs for fuzzing from the grammar of lib/protocol, well-formed and malformed ones.
 import fc, { type Arbitrary } from 'fast-check'
 import { type FrameData, parseFrame } from '../../lib/protocol/frame.js'
 import { Op } from '../../lib/protocol/messages.js'
@@ -7,9 +7,10 @@ import { parseMessage } from '../../lib/protocol/parse-message.js'
 import type { Untyped, WireMessage } from './wire.js'
 
 /**
- * JSON in which `{ $, n }` stands for a number that only a going session knows: `call`, the next call; `answer`, an
- * earlier one as a target, `made`, by its number; `given`, an id it gave; `walked`, the last it gave of what has items; `asked`, a call it waits for; `mine`, a
- * reference of ours; `flow`, one of ours with a flow that was given before.
+ * JSON in which `{ $, n }` stands for a number of the running session. `call` is the next call. `answer` is an earlier
+ * call as a target, and `made` its number. `given` is an id that the other end sent, and `walked` the last such id of
+ * an iterable. `asked` is a call that waits for our reply. `mine` is a reference of ours, and `flow` a stream of ours
+ * that was sent before.
  */
 type Tree = unknown
 interface Mutation {
@@ -17,21 +18,21 @@ interface Mutation {
   readonly how: 'replace' | 'delete' | 'repeat' | 'wrap' | 'swap'
   readonly put: Tree
 }
-/** One frame to be made when its turn comes. */
+/** One frame, which is built when it is sent. */
 export interface FuzzInput {
   readonly messages: readonly Tree[]
-  /** What is counted of the frames received, beside the truth. */
+  /** Error of the acknowledgement. */
   readonly ackError: number
   readonly mutations: readonly Mutation[]
-  /** Sizes of the ranges of each message: with them the frame is binary. */
+  /** Byte ranges of each message; with them the frame is binary. */
   readonly sizes?: readonly (readonly [index: number, ...sizes: number[]])[]
-  /** How far the header of a binary frame, and its end, are off. */
+  /** Errors of the header length and of the end of a binary frame. */
   readonly lengthErrors: readonly [header: number, end: number]
-  /** Places in the text where a character is put, or one is cut. */
+  /** Positions at which a character is inserted or deleted. */
   readonly typos: readonly (readonly [at: number, put: string])[]
-  /** A count alone: whether it asks for one. */
+  /** Set for an acknowledgement without messages: whether it requests one. */
   readonly asks?: boolean
-  /** Something else altogether. */
+  /** Arbitrary data instead of a frame. */
   readonly raw?: string | Uint8Array
 }
 
@@ -144,7 +145,7 @@ interface EncodedValue {
   readonly groups: readonly Tree[]
 }
 const json = fc.oneof(fc.jsonValue({ maxDepth: 2 }), oddValue)
-/** A value, with the groups for what it stands for; `place` leads to it. */
+/** A value with its type tags; `place` is its path. */
 const encodedValueAt = (place: readonly Tree[]): Arbitrary<EncodedValue> =>
   fc.oneof(
     json.map(json => ({ json, groups: [] })),
@@ -180,7 +181,7 @@ const badGroup = fc.tuple(
   ),
   fc.constantFrom<Tree>([0], [1], [], [0, '__proto__'], [99], ['length'], [0, 0, 0], [-1], [1e9], 0, null)
 )
-/** Now and then there is one group more than there should be, or each twice. */
+/** Rarely adds a surplus group, or repeats all groups. */
 const payload = (boxed: Arbitrary<EncodedValue>) =>
   fc.tuple(boxed, fc.nat(60), badGroup).map(([{ json, groups }, how, bad]) => {
     const all = how === 0 ? [...groups, bad] : how === 1 ? [...groups, ...groups] : groups
@@ -212,7 +213,7 @@ const refCounts = fc.array(fc.tuple(sessionNumber('given'), fc.constantFrom(0, 1
   maxLength: 3
 })
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
-/** What was given of the flows there, and what was given here as one. */
+/** Ids of streams that the other end sent, and ids that we sent as streams. */
 const STREAM_ID = fc.oneof(
   { weight: 6, arbitrary: sessionNumber('walked') },
   { weight: 3, arbitrary: sessionNumber('given') },
@@ -315,12 +316,12 @@ const mutation: Arbitrary<Mutation> = fc.record({
 const sizes = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(0, 1, 8, 16, 2 ** 33), fc.constantFrom(0, 3, 8)), {
   maxLength: 2
 })
-/** A frame as it should be, but for what is in it. */
+/** A well-formed frame, apart from its messages. */
 export const WELL_FORMED = { ackError: 0, mutations: [], lengthErrors: [0, 0], typos: [] } as const
 const messages = fc.array(message, { minLength: 1, maxLength: 3 })
 const lie = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 8, -8, 2 ** 31)
 
-/** What would carry on a session: mostly one that is not there. */
+/** Resume messages, mostly of sessions that do not exist. */
 export const resumption = fc
   .tuple(
     fc.constantFrom('resume', 'resumed', 'resume '),
@@ -330,7 +331,7 @@ export const resumption = fc
   )
   .map(([what, id, secret, count]) => `["${what}","${id}${secret}",${count}]`)
 
-/** One input; about half of them leave a session alive. */
+/** One input; a session survives about half of them. */
 export const input: Arbitrary<FuzzInput> = fc.oneof(
   { weight: 60, arbitrary: messages.map(messages => ({ ...WELL_FORMED, messages })) },
   {
@@ -382,7 +383,7 @@ export const input: Arbitrary<FuzzInput> = fc.oneof(
   }
 )
 
-/** The references that a message gives: of what kind, by what number. */
+/** The kinds and ids of the references that a message sends. */
 function* referencesIn(message: WireMessage): Generator<[kind: string, id: number]> {
   const [op] = message
   const at = op === Op.call || op === Op.streamCall ? 4 : op === Op.items || op === Op.ended ? 3 : 2
@@ -393,11 +394,11 @@ function* referencesIn(message: WireMessage): Generator<[kind: string, id: numbe
   }
 }
 
-/** The numbers of the references that a message gives. */
+/** The ids of the references that a message sends. */
 export const referenceIdsIn = (message: WireMessage): number[] =>
   Array.from(referencesIn(message), ([, id]) => id)
 
-/** A peer that speaks netref badly: what it knows of its session, from what it was sent. */
+/** A peer that sends malformed frames, based on the session's state. */
 export class FuzzPeer {
   #frames = 0
   #calls = 0
@@ -407,11 +408,11 @@ export class FuzzPeer {
   readonly #callsToAnswer: number[] = []
 
   constructor(
-    /** Where it counts how often it was sent each operation. */
+    /** Number of messages received by operation. */
     private readonly messageCounts: Map<unknown, number>
   ) {}
 
-  /** Learns from a frame. @throws when it is not of the protocol */
+  /** Reads a frame. @throws Error if it is malformed */
   receive(data: FrameData): void {
     const { messages, isAckOnly } = parseFrame(data, {
       jsonBytes: 1 << 30,
@@ -433,7 +434,7 @@ export class FuzzPeer {
     }
   }
 
-  /** The frame for an input, as things stand. */
+  /** Builds the frame of an input for the current state. */
   frame({
     messages,
     ackError,
@@ -492,7 +493,7 @@ export class FuzzPeer {
   }
 }
 
-/** Changes one of the places in a tree. */
+/** Applies a mutation to a tree. */
 function mutate(tree: Tree[], { at, how, put }: Mutation): void {
   const places: [holder: Record<string | number, Tree>, key: string | number][] = []
   const walk = (holder: object) => {

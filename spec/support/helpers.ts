@@ -1,4 +1,4 @@
-// What all specs share: sessions that must end clean, and a wait for what is to come.
+// Helpers of all specs: sessions over memory and sockets with a check for leaks, and waiting for a condition.
 
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -20,7 +20,7 @@ import type { SessionImpl } from '../../lib/session/session.js'
 
 declare const gc: () => void
 
-/** Waits until `holds` does, and no longer than a test may take. */
+/** Waits until `holds` returns true, at most 20 s. */
 export async function waitUntil(holds: () => boolean, what = String(holds)): Promise<void> {
   for (const end = performance.now() + 20_000; performance.now() < end; ) {
     if (holds()) return
@@ -30,16 +30,18 @@ export async function waitUntil(holds: () => boolean, what = String(holds)): Pro
   throw new Error(`never came: ${what}`)
 }
 
-/** For programs that specs start: they are compiled by another tool, whose coverage does not merge with tap's. */
+/**
+ * Environment for programs that specs start: another tool compiles them, and its coverage does not merge with tap's.
+ */
 export const CHILD_ENV = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
 
 const isIdle = ({ stats }: Session) =>
   stats.exports === 0 && stats.imports === 0 && stats.pending === 0 && stats.buffered === 0
 
-/** Asserts that nothing is held and nothing pending on either end once the collector has run. */
+/** Asserts that both tables are empty and no call is pending on any end after garbage collection. */
 export async function assertClean(t: Test, ...sessions: Session[]): Promise<void> {
   for (let i = 0; i < 100 && !sessions.every(isIdle); i++) {
-    // Answers are kept until the other end counts the frame with the reply: a ping carries the count.
+    // Answers are kept until the other end acknowledges the frame with the reply: a ping carries the acknowledgement.
     await Promise.all(sessions.map(session => session.ping().catch(() => 0)))
     await turn()
     gc()
@@ -55,7 +57,7 @@ export async function assertClean(t: Test, ...sessions: Session[]): Promise<void
   }
 }
 
-/** A session over memory: `use` it; when that is done both ends must be clean. */
+/** Runs `use` with a session over memory, then asserts that both ends are clean. */
 export async function overMemory<T extends object>(
   t: Test,
   service: ServiceSource<T>,
@@ -67,7 +69,7 @@ export async function overMemory<T extends object>(
   await assertClean(t, joined.session, joined.served)
 }
 
-/** A session over a real socket: `use` it; when that is done both ends must be clean. */
+/** Runs `use` with a session over a real socket, then asserts that both ends are clean. */
 export async function overSocket<T extends object>(
   t: Test,
   service: ServiceSource<T>,
@@ -83,7 +85,7 @@ export async function overSocket<T extends object>(
   await assertClean(t, conn.session, ...server.sessions)
 }
 
-/** These steps as an iterator: a record with `next` alone is none. */
+/** An iterator of these steps; a record with `next` alone is not one. */
 export const iterator = <S extends object>(steps: S) => ({
   ...steps,
   [Symbol.asyncIterator]() {
@@ -91,7 +93,7 @@ export const iterator = <S extends object>(steps: S) => ({
   }
 })
 
-/** What a promise rejects with; if it resolves, an error that says so. */
+/** Returns the error that a promise rejects with, or an error that says that it resolved. */
 export async function rejectionOf(promise: PromiseLike<unknown>): Promise<Error & Record<string, unknown>> {
   const error = await promise.then(
     /* c8 ignore next: only a test that fails gets here. */
@@ -101,18 +103,18 @@ export async function rejectionOf(promise: PromiseLike<unknown>): Promise<Error 
   return error as Error & Record<string, unknown>
 }
 
-/** A session, whatever it goes over. */
+/** Both ends of a session over any transport. */
 export interface SessionEnds {
-  /** The root of the serving end. */
+  /** Root of the serving end. */
   // biome-ignore lint/suspicious/noExplicitAny: specs of what happens, not of types
   readonly root: any
   readonly clientSession: Session
   readonly serverSession: Session
-  /** Breaks what carries the session. */
+  /** Breaks the transport of the session. */
   breakTransport(): void
 }
 
-/** An agent for a client, and what breaks the socket that it opened last. */
+/** An agent for a client, and a function that destroys its latest socket. */
 export function breakableAgent(): { readonly agent: Agent; die(): void } {
   const agent = new Agent() as Agent & { createConnection(...args: unknown[]): Socket }
   const open = agent.createConnection.bind(agent)
@@ -129,7 +131,7 @@ interface BothOptions extends PairOptions {
   readonly resumes?: boolean
 }
 
-/** Over memory, then over a real socket: `use` it; when that is done both ends must be clean. */
+/** Runs `use` over memory, then over a real socket, and asserts each time that both ends are clean. */
 export async function overMemoryAndSocket(
   t: Test,
   service: () => object,

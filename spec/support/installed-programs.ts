@@ -1,7 +1,7 @@
-// Programs of the system that some specs need: where one is missing they are skipped, and say why.
+// Finds the programs that some specs need; those specs are skipped without them.
 import { spawnSync } from 'node:child_process'
 
-/** Why a spec that needs these programs is skipped; false when they are all there. */
+/** Why a spec that needs these programs is skipped; false if all are installed. */
 export function skipUnlessInstalled(...programs: string[]): string | false {
   const missing = programs.filter(program => spawnSync(program, ['-v']).error)
   /* c8 ignore next: of the two only one is so on one machine. */

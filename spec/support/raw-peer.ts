@@ -1,5 +1,5 @@
 /* c8 ignore start: this is a tool of specs: each of them uses a part of it. */
-// A peer written by hand over a bare socket, as a client or as a server: it sends what no client of ours would, at any byte, and reads as it likes.
+// A hand-written peer on a raw socket, as a client or a server: it sends arbitrary bytes and reads at its own pace.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -15,7 +15,7 @@ import type { WireMessage } from './wire.js'
 
 const NO_LIMITS = { jsonBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
-/** The hello of a side that takes all that is taken by default. */
+/** A hello with the default limits. */
 export const hello = (limits: object = {}, ...resumable: unknown[]): WireMessage => [
   Op.hello,
   VERSION,
@@ -23,14 +23,14 @@ export const hello = (limits: object = {}, ...resumable: unknown[]): WireMessage
   ...resumable
 ]
 
-/** Kinds of WebSocket frames. */
+/** Opcodes of WebSocket frames. */
 export const TEXT = 1
 export const BINARY = 2
 export const CLOSE = 8
 export const PING = 9
 export const PONG = 10
 
-/** The head of a WebSocket frame: the mask of a client's is 0, so that the payload follows as it is. */
+/** The header of a WebSocket frame. A client's mask is 0, so the payload is unchanged. */
 export function headOf(kind: number, length: number, final = true, masked = true): Buffer {
   const extra = length < 126 ? 0 : length < 65_536 ? 2 : 8
   const head = Buffer.alloc(2 + extra + (masked ? 4 : 0))
@@ -41,7 +41,7 @@ export function headOf(kind: number, length: number, final = true, masked = true
   return head
 }
 
-/** A WebSocket frame. */
+/** Formats a WebSocket frame. */
 export function webSocketFrame(
   kind: number,
   payload: string | Uint8Array,
@@ -52,14 +52,14 @@ export function webSocketFrame(
   return Buffer.concat([headOf(kind, bytes.length, final, masked), bytes])
 }
 
-/** The answer to a request that opens a WebSocket. */
+/** Formats the answer to an upgrade request. */
 export function upgradeAnswer(request: string): string {
   const [, key = ''] = /^Sec-WebSocket-Key: (.*?)\r$/im.exec(request) ?? []
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
 }
 
-/** The request that opens a WebSocket. */
+/** Formats an upgrade request. */
 export const upgradeRequest = (path = '/', headers: Readonly<Record<string, string>> = {}): string => {
   const all = {
     Host: 'localhost',
@@ -76,35 +76,35 @@ export const upgradeRequest = (path = '/', headers: Readonly<Record<string, stri
 export interface RawPeerOptions {
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** The address that it connects from: any of 127/8. */
+  /** Local address to connect from: any in 127/8. */
   readonly from?: string
-  /** Whether it says hello at once. @default true */
+  /** Whether it sends the hello at once. @default true */
   readonly sendsHello?: boolean
-  /** The session that it carries on, instead of one that it begins. */
+  /** The session to resume, instead of beginning one. */
   readonly resumption?: ResumeFrame
-  /** Whether it counts frames and answers when it is asked to count. @default true */
+  /** Whether it acknowledges frames. @default true */
   readonly acknowledges?: boolean
-  /** Whether it keeps the messages that come. @default true */
+  /** Whether it records received messages. @default true */
   readonly recordsMessages?: boolean
 }
 
-/** How a WebSocket was closed: 1006 without a close frame. */
+/** Close code and reason of a WebSocket; 1006 without a close frame. */
 export interface Closing {
   readonly code: number
   readonly reason: string
 }
 
-/** What never comes rejects once the socket is closed. */
+/** A peer on a raw socket. Promises for messages reject once the socket is closed. */
 export class RawPeer {
-  /** The head of what the other end said before it is a WebSocket: of an answer that refuses, with the body. */
+  /** HTTP head of the other end's request or answer; with the body if the answer is a refusal. */
   httpHead = ''
-  /** Messages that came, where it keeps them. */
+  /** Received messages, if they are recorded. */
   readonly messages: WireMessage[] = []
-  /** Frames that came and that it sent, counts alone aside. */
+  /** Frames received and sent, without pure acknowledgements. */
   framesReceived = 0
   framesSent = 0
   bytesReceived = 0
-  /** The number of its last call. */
+  /** Number of the last call. */
   lastCallId = 0
   isClosed = false
   readonly closed: Promise<Closing>
@@ -112,7 +112,7 @@ export class RawPeer {
   readonly #waiters = new Set<{ heard(message: WireMessage): void; fail(error: Error): void }>()
   #chunks: Buffer[] = []
   #bufferedBytes = 0
-  /** So many bytes have to be there before there is more to read. */
+  /** Bytes that must be buffered before the next parse. */
   #neededBytes = 0
   #isOpen = false
   #opened = () => {}
@@ -141,7 +141,7 @@ export class RawPeer {
     })
   }
 
-  /** A socket on which nothing is said yet. */
+  /** Opens a TCP connection; nothing is sent yet. */
   static async dial(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const { hostname, port } = new URL(url)
     const host = hostname === 'localhost' ? '127.0.0.1' : hostname.replace(/^\[|\]$/g, '')
@@ -154,7 +154,7 @@ export class RawPeer {
     return new RawPeer(socket, options)
   }
 
-  /** An open WebSocket. @throws Error with the answer of a server that refuses it */
+  /** Opens a WebSocket. @throws Error with the answer of a server that refuses it */
   static async open(url: string, options: RawPeerOptions = {}): Promise<RawPeer> {
     const peer = await RawPeer.dial(url, options)
     await peer.upgrade()
@@ -163,12 +163,12 @@ export class RawPeer {
     return peer
   }
 
-  /** The server's end of a socket on which nothing is said yet. */
+  /** The server side of an accepted TCP connection. */
   static accept(socket: Socket, options: RawPeerOptions = {}): RawPeer {
     return new RawPeer(socket, options, true)
   }
 
-  /** Asks for a WebSocket and waits until it is open; as a server it waits until it is asked, and answers. */
+  /** Performs the WebSocket handshake, as a client or as a server. */
   async upgrade(): Promise<void> {
     const { path, headers } = this.options
     const open = new Promise<void>((resolve, fail) => {
@@ -191,7 +191,7 @@ export class RawPeer {
     this.#bufferedBytes = data.length
   }
 
-  /** Each of these says how many bytes it has read; 0 where not all are there. */
+  /** Parses the buffered data. @returns the bytes parsed; 0 if data is missing */
   #readAnswer(data: Buffer): number {
     const end = data.indexOf('\r\n\r\n')
     this.httpHead = data.toString('latin1')
@@ -235,7 +235,7 @@ export class RawPeer {
     const data = kind === TEXT ? payload.toString() : payload
     const resumed = parseResume('resumed', data)
     if (resumed) return this.#resumed(resumed)
-    // A client that comes back says who it is before any frame.
+    // A resuming client sends its token before any frame.
     if (typeof data === 'string' && data.startsWith('["')) return
     const frame = parseFrame(data, NO_LIMITS)
     if (frame.isAckOnly) {
@@ -249,7 +249,7 @@ export class RawPeer {
     }
   }
 
-  /** @throws Error where the server knows no such session */
+  /** @throws Error if the server does not know the session */
   async #resume(resumption: ResumeFrame): Promise<void> {
     const resumed = new Promise<void>((resolve, fail) => {
       this.#resumed = ({ ack }) => {
@@ -267,12 +267,12 @@ export class RawPeer {
     return this.options.acknowledges ?? true
   }
 
-  /** Bytes as they are. @returns whether they were taken at once: else `drained` says when there is room */
+  /** Writes raw bytes. @returns false if they are buffered; `drained` then resolves when there is room */
   write(bytes: string | Uint8Array): boolean {
     return this.socket.writable && this.socket.write(bytes)
   }
 
-  /** Waits while what is written waits to be sent; or until the socket has closed. */
+  /** Resolves when written data has been flushed, or the socket has closed. */
   async drained(): Promise<void> {
     if (!this.socket.writableNeedDrain || this.isClosed) return
     const drained = new Promise<void>(resolve => this.socket.once('drain', resolve))
@@ -291,7 +291,7 @@ export class RawPeer {
     return this.webSocket(TEXT, text)
   }
 
-  /** A frame with these messages, each JSON or a value; `received` is what it counts. */
+  /** Sends a frame of messages, each JSON or a value; `received` is its acknowledgement. */
   send(
     messages: readonly (WireMessage | string)[],
     received = this.#acknowledges ? this.framesReceived : 0
@@ -300,7 +300,7 @@ export class RawPeer {
     return this.text(`[${received},[${messages.map(textOf).join()}]]`)
   }
 
-  /** A frame with one message and its ranges of bytes. */
+  /** Sends a frame of one message and its byte ranges. */
   sendBytes(message: WireMessage | string, ranges: readonly Uint8Array[]): boolean {
     this.framesSent++
     const frame = formatFrame(
@@ -311,7 +311,7 @@ export class RawPeer {
     return this.webSocket(BINARY, frame as Uint8Array)
   }
 
-  /** The first message to come, or that came, that is what is looked for. */
+  /** Resolves with the first received message that matches. */
   message(predicate: (message: WireMessage) => boolean): Promise<WireMessage> {
     const came = this.messages.find(predicate)
     if (came) return Promise.resolve(came)
@@ -333,7 +333,7 @@ export class RawPeer {
     return this.message(([op, of]) => of === id && (op === Op.result || op === Op.error || op === Op.refused))
   }
 
-  /** Makes a call. @returns its reply, as it crossed */
+  /** Makes a call. @returns the message of its reply */
   ask(op: number, target: number, path: unknown, ...rest: readonly unknown[]): Promise<WireMessage> {
     this.send([[op, ++this.lastCallId, target, path, ...rest]])
     return this.reply(this.lastCallId)
@@ -343,13 +343,13 @@ export class RawPeer {
     return this.ask(Op.call, 0, path, args)
   }
 
-  /** Resolves when all that was sent before has been acted on. */
+  /** Resolves when the peer has processed everything sent before. */
   async ping(): Promise<void> {
     this.send([[Op.ping, ++this.lastCallId]])
     await this.reply(this.lastCallId)
   }
 
-  /** Reads no more, until `resume()`. */
+  /** Stops reading until `resume()`. */
   pause(): void {
     this.socket.pause()
   }
@@ -358,12 +358,12 @@ export class RawPeer {
     this.socket.resume()
   }
 
-  /** Ends with a TCP reset. */
+  /** Ends the connection with a TCP reset. */
   reset(): void {
     this.socket.resetAndDestroy()
   }
 
-  /** Ends without a close frame. */
+  /** Ends the connection without a close frame. */
   async end(): Promise<void> {
     this.socket.destroy()
     await this.closed

@@ -1,6 +1,6 @@
 /* c8 ignore start: this checks, and is not what is checked: branches that no run took this time are no fault. */
-// Three parties in a line, A–B–C, that hand things to each other while every frame between them waits to be let go;
-// and what has to hold of their tables, after every step.
+// Simulates three parties in a line, A–B–C, that pass objects to each other. The simulation controls the delivery of
+// every frame, and checks the invariants of all tables after each step.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { EncodedReference } from '../../lib/codec/types.js'
 import { expose, Netref, type Pair, pair } from '../../lib/index.js'
@@ -16,7 +16,7 @@ declare const gc: () => void
 
 const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
-// The tables of a session are its own business. An end gets at them where it gives, takes back, and asks what is freed.
+// The tables of a session are private: the model observes encoding, rollback and releases.
 const modelEnds = new WeakMap<object, ModelEnd>()
 const modelEndOf = (references: References) =>
   modelEnds.get((references as unknown as { session: object }).session)
@@ -39,7 +39,7 @@ References.prototype.takeReleaseMessage = function () {
   return message
 }
 
-/** A frame on its way: what it counts, and what it does to receipts. */
+/** A frame in transit: its acknowledgement, and its effect on reference counts. */
 interface InFlightFrame {
   readonly acknowledged: number
   readonly messages: readonly Untyped[]
@@ -47,7 +47,7 @@ interface InFlightFrame {
   readonly releasedIdsAndCounts: readonly number[]
 }
 
-/** The references in a message, of these kinds: their ids. */
+/** The ids of the references of these kinds in a message. */
 function idsIn(message: Untyped, kinds: string): number[] {
   const [json, groups = []] = message[0] >= Op.result ? message.slice(2) : message.slice(4)
   const ids: number[] = []
@@ -62,19 +62,19 @@ function idsIn(message: Untyped, kinds: string): number[] {
   return ids
 }
 
-/** One end of a session: its tables, what flies from it, and what the library keeps alive there for now. */
+/** One end of a session: its tables, frames in transit, and the objects that the library keeps alive. */
 class ModelEnd {
   readonly refs = new Set<Reference>()
-  /** Keeps netrefs from the real collector where the collector is played. */
+  /** Keeps netrefs from the real collector while the fake one is used. */
   readonly alive = new Map<Reference, object>()
   inFlight: (InFlightFrame | 'close')[] = []
   tables!: References
   peer!: ModelEnd
   ended = false
-  /** Own objects given, with the receipts that did not come back: counted as they go and come. */
+  /** Exported objects with the reference counts that the model expects. */
   readonly #exported = new Map<number, { receipts: number; object: object }>()
   #frames = 0
-  /** Calls out, calls in and answers, with the netrefs that each keeps alive. */
+  /** Outgoing calls, incoming calls and answers, with the netrefs that each keeps alive. */
   #pending = new Map<number, { on: number; keptAlive: object[] }>()
   #unanswered = new Map<number, object[]>()
   #answers: { frame: number; kept: object[] }[] = []
@@ -111,7 +111,7 @@ class ModelEnd {
     else if (id > 0) this.#exported.set(id, { receipts: 1, object })
   }
 
-  /** What was not sent after all, nobody is told of. */
+  /** A reference that was rolled back was not sent. */
   onRolledBack([kind, data]: EncodedReference): void {
     if (kind === 'h') return
     const [id] = data as [number]
@@ -129,7 +129,7 @@ class ModelEnd {
     this.#exported.clear()
   }
 
-  /** What the library keeps alive here: what is given, what calls on their way need, what answers may be asked for. */
+  /** Objects that the library keeps alive: exports, and those of pending calls and unacknowledged answers. */
   *kept(): Iterable<object> {
     if (this.ended) return
     for (const { object } of this.tables.exports) yield object
@@ -138,7 +138,7 @@ class ModelEnd {
     for (const { kept } of this.#answers) yield* kept
   }
 
-  /** The objects that ids of own things and of netrefs stand for here; as far as they stand for something. */
+  /** The objects of these export and import ids, as far as they exist. */
   #objects(own: readonly number[], theirs: readonly number[]): object[] {
     if (this.simulation.usesRealCollector) return []
     const found: object[] = []
@@ -180,7 +180,7 @@ class ModelEnd {
     })
   }
 
-  /** Lets the next frame arrive here. @returns whether there was one */
+  /** Delivers the next frame to this end. @returns false if there is none */
   deliver(): boolean {
     const frame = this.peer.inFlight.shift()
     if (!frame) return false
@@ -216,7 +216,7 @@ class ModelEnd {
     this.#answers = this.#answers.filter(({ frame }) => frame > acknowledged)
   }
 
-  /** What is given is held there, or on its way there, or on its way back: receipt by receipt. */
+  /** Checks each reference count: it is held by the peer, or in transit in either direction. */
   check(): void {
     const { peer, simulation } = this
     for (const [id, { receipts, object }] of this.#exported) {
@@ -262,15 +262,15 @@ class ModelEnd {
   }
 }
 
-/** Something at home with one party. Whatever it is, it acts for that party. */
+/** An object that one party owns. */
 class ModelObject {
-  /** What its home sends for it. */
+  /** What its owner sends for it. */
   readonly sent: object
-  /** What comes home for it. */
+  /** What its owner receives for it. */
   readonly value: object
   releasedCalls = 0
   expectedReleasedCalls = 0
-  /** Whether it was released under others who use it: their calls may fail. */
+  /** Whether it was released while others used it: their calls may fail. */
   mayBeReleased = false
 
   constructor(
@@ -293,7 +293,7 @@ interface SlowCall {
 class Party {
   readonly ends: ModelEnd[] = []
   readonly heldProxies = new Map<ModelObject, object>()
-  /** The netref that stands for a thing here, while it lives. */
+  /** The live netref of each object. */
   readonly liveReferences = new Map<ModelObject, Reference>()
   slowCalls: SlowCall[] = []
 
@@ -302,7 +302,7 @@ class Party {
     readonly name: string
   ) {}
 
-  /** What another party asks for. */
+  /** Performs a call of another party. */
   act(call: number, verb: string, wants: number[], ids: number[], values: unknown): unknown {
     this.simulation.onCallRun(call)
     const received = unwrap(values)
@@ -331,7 +331,7 @@ class Party {
     return thing.owner === this ? thing.sent : this.heldProxies.get(thing)
   }
 
-  /** Identity, both ways: what comes home is itself; what is known is the same netref as long as that lives. */
+  /** Checks identity: an owner gets its original object; others get the same netref while that is alive. */
   receive(thing: ModelObject, value: Untyped, keep: boolean): void {
     const it = handlerOf(value) || typeof value === 'function' ? value : (value.member ?? value)
     if (thing.owner === this) {
@@ -348,7 +348,7 @@ class Party {
       return
     }
     const known = this.liveReferences.get(thing)
-    // A member function of B's that comes home to B is the function alone: sent on from there it is another reference.
+    // A member function of B that returns to B arrives without its object: B sends it on as another reference.
     const alone = thing.kind === 'member' && thing.owner.ends.length > 1
     if (known && known !== ref && known.proxy && !known.released && !thing.mayBeReleased && !alone) {
       this.simulation.fail(`${this.name} got a second netref, ${ref.label} beside ${known.label}`)
@@ -357,7 +357,7 @@ class Party {
     if (keep) this.heldProxies.set(thing, it)
   }
 
-  /** What the library, or a call that is not over, keeps alive here. */
+  /** Objects that the library, or a pending call, keeps alive at this party. */
   keptAlive(): Set<object> {
     const kept = new Set<object>()
     for (const end of this.ends) for (const object of end.kept()) kept.add(object)
@@ -371,7 +371,7 @@ const wrap = (shape: number, values: unknown[]): unknown =>
 const unwrap = (values: Untyped): unknown[] =>
   values instanceof Map ? [...values.values()] : (values.deep?.[0] ?? values)
 
-/** Numbers that seem random and are the same for the same seed. */
+/** Pseudo-random numbers from a seed. */
 function numbers(seed: number): (below: number) => number {
   let state = seed >>> 0
   return below => {
@@ -390,10 +390,10 @@ interface ModelCall {
   settled: boolean
 }
 
-/** What a call fails for that builds on what is not given. */
+/** Errors of a call on a member that does not exist. */
 const MISSING_MEMBER_ERRORS = ['not-exposed', 'not-callable']
 
-/** Until `nextTick` is known to run, frames leave at an immediate. */
+/** Frames leave in `setImmediate` until `nextTick` is known to run. */
 const tick = () => turn()
 
 export class ReferenceSimulation {
@@ -407,7 +407,7 @@ export class ReferenceSimulation {
   #collectedProxies: object[] = []
   readonly #stopWatching: () => void
 
-  /** With `tight` tables calls fail for limits. With `real` the collector is the real one. */
+  /** With tight limits calls fail with `limit`. With the real collector nothing is marked as collected. */
   constructor(
     readonly hasTightLimits: boolean,
     readonly usesRealCollector: boolean
@@ -452,20 +452,20 @@ export class ReferenceSimulation {
     this.failure ??= new Error(`${what}\n${this.steps.join('\n')}`)
   }
 
-  /** A call arrived at its home. */
+  /** Records that a call runs at its owner. */
   onCallRun(call: number): void {
     const { runs, what } = this.calls[call]!
     this.calls[call]!.runs = runs + 1
     if (runs > 0) this.fail(`${what} runs twice`)
   }
 
-  /** Somebody let go of the last netref to a thing, or was lost: its home is to be told. */
+  /** The last netref of an object was released or lost: its owner must be told. */
   expectReleased(object: object): void {
     const thing = this.objects.find(({ value }) => value === object)
     if (thing) thing.expectedReleasedCalls++
   }
 
-  /** All that was caused so far happens, but no frame arrives. */
+  /** Runs all pending tasks without delivering a frame. */
   async settle(): Promise<void> {
     await tick()
     await tick()
@@ -486,7 +486,7 @@ export class ReferenceSimulation {
     this.check()
   }
 
-  /** One step, of what this number says. */
+  /** Performs one step, chosen by the seed. */
   async step(seed: number): Promise<void> {
     const pick = numbers(seed)
     const one = <T>(list: readonly T[]) => list[pick(list.length)]!
@@ -581,7 +581,7 @@ export class ReferenceSimulation {
     })
   }
 
-  /** A call on what another will give first, before that is there. */
+  /** Makes a call on the first result of a pending call. */
   #pipelineOn(
     { what, allowedErrors, things }: ModelCall,
     thing: ModelObject,
@@ -606,7 +606,7 @@ export class ReferenceSimulation {
     return call
   }
 
-  /** A call comes to an end, once, and fails only for a reason. */
+  /** Checks that a call settles once, and fails only for an allowed reason. */
   #expectOutcome(call: ModelCall, result: PromiseLike<unknown>, succeeded: (answer: unknown) => void): void {
     result.then(
       answer => {
@@ -627,7 +627,7 @@ export class ReferenceSimulation {
     )
   }
 
-  /** By hand or by `using`; now and then of what others still use through this party. */
+  /** Releases a netref, by `Netref.release` or `using`; sometimes one that others still use. */
   #release(party: Party, pick: (below: number) => number, one: <T>(list: readonly T[]) => T): void {
     const free = pick(6) === 0
     const kept = party.keptAlive()
@@ -644,7 +644,7 @@ export class ReferenceSimulation {
     }
   }
 
-  /** What nobody holds is gone; that it is gone is told later. */
+  /** Collects netrefs that nothing holds; their finalizers run later. */
   #collect(party: Party, pick: (below: number) => number): void {
     const kept = party.keptAlive()
     for (const netref of party.heldProxies.values()) kept.add(netref)
@@ -672,7 +672,7 @@ export class ReferenceSimulation {
     if (netref) runFinalizer(netref)
   }
 
-  /** Everything arrives, and is answered. */
+  /** Delivers all frames and answers all calls. */
   async #settleAll(): Promise<void> {
     for (let busy = true; busy; ) {
       busy = false
@@ -687,7 +687,7 @@ export class ReferenceSimulation {
     }
   }
 
-  /** Comes to rest, where counts are equal; then lets go of everything, and nothing is left. */
+  /** Settles and compares the counts; then drops everything and checks that nothing is left. */
   async finish(): Promise<void> {
     this.#log('rest')
     await this.#settleAll()

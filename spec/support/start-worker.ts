@@ -1,4 +1,4 @@
-// A thread in which spec/support/fixtures/worker.ts serves.
+// Starts a worker that serves spec/support/fixtures/worker.ts.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import type { Test } from 'tap'
 import { CHILD_ENV } from './helpers.js'
 
-/** Bundled, for the loaders of this process are not the worker's. */
+/** Bundled, since a worker does not inherit the loaders of this process. */
 export async function startWorker(t: Test, workerData?: string): Promise<Worker> {
   const outfile = join(t.testdir({}), `worker-${workerData}.mjs`)
   await build({

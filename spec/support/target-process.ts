@@ -1,18 +1,18 @@
 /* c8 ignore start: what a process says when it fails is read when one has failed. */
-// Processes of 300 MB for peers that mean harm, and what became of them.
+// Processes with a heap of 300 MB that hostile peers attack, and their reports.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ResourceUsage } from './fixtures/resource-monitor.js'
 import { CHILD_ENV } from './helpers.js'
 
-/** What a victim says when it is asked. */
+/** Resource usage that the process reports on request. */
 export interface ProcessUsage extends ResourceUsage {
   readonly sessions: number
   readonly faults: readonly string[]
 }
 
-/** What a victim says at its end. */
+/** Report of the process at its end. */
 export interface FinalReport {
   readonly left: number
   readonly reasons: Record<string, number>
@@ -24,7 +24,7 @@ export class TargetProcess {
   #stderrTail = ''
   #longestTurnMs = 0
   readonly #exit: Promise<unknown[]>
-  /** Rejects when the process has ended before it was told to. */
+  /** Rejects if the process exits early. */
   readonly #died: Promise<never>
 
   private constructor(private readonly process: ChildProcess) {
@@ -36,7 +36,7 @@ export class TargetProcess {
     this.#died.catch(() => {})
   }
 
-  /** Starts a program of fixtures. */
+  /** Starts a fixture program. */
   static async start(
     program: string,
     ...args: string[]
@@ -56,12 +56,12 @@ export class TargetProcess {
     return word as Word
   }
 
-  /** What comes of it, as long as the process is there. */
+  /** Settles as `work` does, or rejects if the process exits. */
   whileAlive<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#died])
   }
 
-  /** What it has paid so far. */
+  /** Requests the resource usage so far. */
   async usage(): Promise<ProcessUsage> {
     this.process.send('account')
     const account = await this.#nextMessage<ProcessUsage>()
@@ -77,7 +77,7 @@ export class TargetProcess {
     return this.#nextMessage()
   }
 
-  /** Tells it that there is no more to come. @returns its last words, and how it exited */
+  /** Ends the input of the process. @returns its final report and its exit status */
   async end(): Promise<{ readonly report: FinalReport; readonly exit: unknown[] }> {
     this.process.stdin!.end()
     const report = await this.#nextMessage<FinalReport>()

@@ -1,4 +1,4 @@
-// For specs that look at what crosses, and at when the collector has run.
+// Records messages on the wire, and runs the garbage collector.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Pair } from '../../lib/index.js'
 import { parseFrame } from '../../lib/protocol/frame.js'
@@ -6,16 +6,16 @@ import { waitUntil } from './helpers.js'
 
 declare const gc: () => void
 
-/** A proxy, where a spec is about what happens and not about types. */
+/** A proxy in specs that test behaviour, not types. */
 // biome-ignore lint/suspicious/noExplicitAny: that is its meaning
 export type Untyped = any
 
-/** A message as it crossed: its operation, its number, its target… */
+/** A message on the wire: operation, number, target… */
 export type WireMessage = readonly unknown[]
 
 const NO_LIMITS = { jsonBytes: 1 << 30, frameBytes: 1 << 30, depth: 1 << 10, values: 1 << 30 }
 
-/** Every message sent from now on, by the client and by the server, when it is sent. */
+/** Records every message sent from now on, by the client and by the server. */
 export function recordMessages({ transports }: Pair<Untyped>): [out: WireMessage[], back: WireMessage[]] {
   const [out, back] = transports.map(transport => {
     const log: WireMessage[] = []
@@ -29,12 +29,12 @@ export function recordMessages({ transports }: Pair<Untyped>): [out: WireMessage
   return [out!, back!]
 }
 
-/** Some turns of the event loop, in which all that is under way arrives. */
+/** Runs several turns of the event loop, in which pending frames arrive. */
 export async function runEventLoop(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn()
 }
 
-/** Lets the collector run: until `holds` does, or a few times. */
+/** Runs the garbage collector until `holds` returns true, or three times. */
 export async function collectGarbage(holds?: () => boolean): Promise<void> {
   let rounds = 0
   await waitUntil(() => {

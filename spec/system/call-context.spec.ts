@@ -1,4 +1,4 @@
-// Who calls, beyond the first `await` of a handler; and in which context callbacks run.
+// Tests the call context of a handler after its first `await`, and the context of callbacks.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
@@ -21,8 +21,8 @@ t.setTimeout(120_000)
 
 const OUTSIDE = { message: /^callS\w+\(\): no call of a peer runs here; ask before the first `await`/ }
 
-// First of all: nobody has asked in this process.
-t.test('what the first call of a process asks before its first await holds for the whole of it', t => {
+// This must be first: nothing has asked for a call context in this process yet.
+t.test('the context of the first call of a process lasts for the whole call', t => {
   const gates: (() => void)[] = []
   class Home extends Service {
     async exposed_first() {
@@ -50,7 +50,7 @@ t.test('what the first call of a process asks before its first await holds for t
   })
 })
 
-t.test('where items are made, by a generator or a stream, they answer as in a call', async t => {
+t.test('generators and streams have the context of their call', async t => {
   const signals: AbortSignal[] = []
   const who = (session: Session) => {
     signals.push(callSignal())
@@ -99,7 +99,7 @@ t.test('where items are made, by a generator or a stream, they answer as in a ca
   }
 })
 
-t.test('a server that is closed where items are made does not wait for that', async t => {
+t.test('close() called from a generator does not wait for that generator', async t => {
   let close = async (): Promise<void> => {}
   const items = async function* () {
     callSession()
@@ -117,7 +117,7 @@ t.test('a server that is closed where items are made does not wait for that', as
   await assertClean(t, conn.session, theirs!)
 })
 
-t.test('callSession() and callSignal() hold for the whole call', t => {
+t.test('callSession() and callSignal() work during the whole call', t => {
   const gates: (() => void)[] = []
   const signals: AbortSignal[] = []
   const sessions: Session[] = []
@@ -203,7 +203,7 @@ t.test('callSession() and callSignal() hold for the whole call', t => {
   )
 })
 
-t.test('a session that ends: what it called is told who that was, and that it is over', async t => {
+t.test('after the session ends, callbacks still see its call context, and an aborted signal', async t => {
   let go = () => {}
   const told = new Promise<void>(resolve => {
     go = resolve
@@ -231,7 +231,7 @@ t.test('a session that ends: what it called is told who that was, and that it is
 
 const current = new AsyncLocalStorage<string>()
 
-t.test('what a call hands over runs in its context, each time in a copy of that', t => {
+t.test('each run of a callback has a copy of the context of its call', t => {
   const kept: Untyped[] = []
   class Home extends Service {
     exposed_keep(...things: unknown[]) {
@@ -296,7 +296,7 @@ t.test('what a call hands over runs in its context, each time in a copy of that'
   )
 })
 
-t.test('a call that is made again in another session hands over in its own context again', async t => {
+t.test('a call retried in another session keeps the context of its callbacks', async t => {
   let called = 0
   class Home extends Service {
     @exposed @idempotent use(fn: Netref<() => string | undefined>): unknown {

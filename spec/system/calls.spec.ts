@@ -1,5 +1,5 @@
-// What a caller may ask of single calls: to give them up, to want no answer, to have a copy of what they are made on;
-// and what their home learns of it. Over memory and over a real socket.
+// Tests the options of single calls: cancellation, one-way calls and copies, and what their owner observes. Each runs
+// over memory and over a real socket.
 import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { type ReportingSession, runInCall } from '../../lib/access/call-context.js'
@@ -21,7 +21,7 @@ import { handlerOf } from '../../lib/remote/proxy.js'
 import { assertClean, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
-/** A call of `wait` that is under way at its home. */
+/** A running call of `wait`. */
 interface Waiting {
   readonly name: string
   readonly signal: AbortSignal
@@ -29,12 +29,12 @@ interface Waiting {
   readonly fail: (error: unknown) => void
 }
 
-/** What a service of ours offers, and what became of the calls made to it. */
+/** A service, and the outcomes of the calls made to it. */
 function desk() {
   const waiting: Waiting[] = []
   const heard: unknown[] = []
   const root = {
-    /** Answers when the spec wants it to, or fails when its caller gives up. */
+    /** Answers when the spec says so, or fails when its caller cancels. */
     wait(name = '') {
       const signal = callSignal()
       return new Promise((settle, fail) => {
@@ -42,7 +42,7 @@ function desk() {
         waiting.push({ name, signal, settle, fail })
       })
     },
-    /** Answers when the spec wants it to, whatever its caller thinks. */
+    /** Answers when the spec says so, and ignores cancellation. */
     stubborn(name = '') {
       const signal = callSignal()
       return new Promise((settle, fail) => waiting.push({ name, signal, settle, fail }))
@@ -69,19 +69,19 @@ function desk() {
 
 const overs = [overMemory, overSocket] as const
 type Faults = { error: Error; call: string | undefined }[]
-/** `onError` that keeps what it is told. */
+/** An `onError` that records errors. */
 const keep =
   (faults: Faults): CommonOptions['onError'] =>
   (error: unknown, { call }: ErrorContext) =>
     faults.push({ error: error as Error, call })
 
 for (const over of overs) {
-  /** With options for the side that offers, whichever helper joins them. */
+  /** Passes options to the serving side, with either helper. */
   const withHome = (home: CommonOptions) =>
     (over === overMemory ? { serving: home } : { server: home }) as Untyped
   const name = over.name
 
-  t.test(`a timeout rejects here at once, and its home is told, ${name}`, t => {
+  t.test(`a timeout rejects at once and cancels the call at its owner, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root, session }) => {
       await root.echo(0)
@@ -108,7 +108,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`a signal rejects here at once with its reason, and its home is told, ${name}`, t => {
+  t.test(`a signal rejects at once with its reason and cancels the call at its owner, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
@@ -135,7 +135,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`callSignal: a signal for this very call, ${name}`, t => {
+  t.test(`callSignal returns the signal of the running call, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
@@ -155,7 +155,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`a session that ends: callSignal says so, and the call rejects with it, ${name}`, async t => {
+  t.test(`at the end of a session callSignal aborts and the call rejects, ${name}`, async t => {
     const { root, waiting } = desk()
     let ended: Session[] = []
     const home = { onError: keep([]) }
@@ -183,7 +183,7 @@ for (const over of overs) {
     for (const { stats } of ended) t.equal(stats.pending, 0)
   })
 
-  t.test(`a pipelined call that is given up before its turn does not run, ${name}`, t => {
+  t.test(`a pipelined call cancelled before it starts does not run, ${name}`, t => {
     const { root, waiting, heard } = desk()
     return over(t, root, async ({ root: typed, session }) => {
       const root: Untyped = typed
@@ -205,7 +205,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`what builds on a call that is not answered has its options, until it is, ${name}`, t => {
+  t.test(`calls pipelined on a pending call inherit its options, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root: typed, session }) => {
       const root: Untyped = typed
@@ -217,7 +217,7 @@ for (const over of overs) {
       await waitUntil(() => waiting[0]?.signal.aborted === true)
       await waitUntil(() => session.stats.pending === 0)
       const there = Netref.with(root.open, { timeout: 1 })()
-      // The timer runs once more before the answer can be late.
+      // The timer runs once more before the answer is late.
       await there.then(
         async () => t.equal(await there.title, 'Notes'),
         (error: Error) => t.equal(error.name, 'TimeoutError')
@@ -225,13 +225,13 @@ for (const over of overs) {
     })
   })
 
-  t.test(`the end of a call that was answered already comes to nothing, ${name}`, t => {
+  t.test(`cancelling an answered call has no effect, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root, session }) => {
       const stop = new AbortController()
       const call = Netref.with(root.stubborn, { signal: stop.signal })('crossing')
       await waitUntil(() => waiting.length === 1)
-      // The answer and the end of it cross.
+      // The answer and the cancellation cross.
       waiting[0]!.settle('answered')
       stop.abort()
       const outcome: unknown = await call.catch((error: Error) => error.name)
@@ -249,7 +249,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`the answer of a call that was given up is ignored, its references let go of, ${name}`, t => {
+  t.test(`the answer of a cancelled call is ignored and its references are released, ${name}`, t => {
     const { root, waiting } = desk()
     const faults: Faults = []
     const away = { onError: keep(faults) }
@@ -280,7 +280,7 @@ for (const over of overs) {
     )
   })
 
-  t.test(`reasons cross as values do; what cannot be sent is told as none, ${name}`, t => {
+  t.test(`abort reasons are sent as values; a reason that cannot be sent is omitted, ${name}`, t => {
     const { root, waiting } = desk()
     return over(t, root, async ({ root }) => {
       const told = async (reason: unknown) => {
@@ -306,7 +306,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`Netref.with: what it was made of, with options for all that is asked through it, ${name}`, t => {
+  t.test(`Netref.with applies options to every request through the view, ${name}`, t => {
     const { root, waiting } = desk()
     const home = { allowPublicAttrs: true, allowSetAttrs: true, allowDeleteAttrs: true }
     class Shelf {
@@ -403,7 +403,7 @@ for (const over of overs) {
     )
   })
 
-  t.test(`Netref.oneway: no answer, in order, and failures reach its home, ${name}`, t => {
+  t.test(`Netref.oneway sends no answer, keeps the order, and reports failures at the owner, ${name}`, t => {
     const { root, heard } = desk()
     const faults: Faults = []
     return over(
@@ -452,7 +452,7 @@ for (const over of overs) {
     )
   })
 
-  t.test(`Netref.oneway: what cannot be sent rejects here, ${name}`, t => {
+  t.test(`Netref.oneway rejects locally if an argument cannot be sent, ${name}`, t => {
     const { root, heard } = desk()
     return over(t, root, async ({ root, session }) => {
       const error = await rejectionOf(Netref.oneway(root.hear)(() => {}, Symbol('no')))
@@ -472,7 +472,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`a copy of what home lets this peer read: Netref.obtain, ${name}`, t => {
+  t.test(`Netref.obtain copies what the owner lets the peer read, ${name}`, t => {
     let reads = 0
     const author = expose({ name: 'Ada', greet: () => 'hello' })
     const book = {
@@ -536,7 +536,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`collections handed over by reference, ${name}`, t => {
+  t.test(`collections passed by reference, ${name}`, t => {
     const list = expose([1, 2, 3])
     const map = expose(new Map<string, unknown>([['a', 1]]))
     const set = expose(new Set(['x']))
@@ -625,7 +625,7 @@ for (const over of overs) {
     })
   })
 
-  t.test(`an object whose iterator is exposed is walked, whatever makes its steps, ${name}`, t => {
+  t.test(`an object whose iterator is exposed can be iterated, ${name}`, t => {
     class Steps {
       #n = 0
       next() {
@@ -683,7 +683,7 @@ for (const over of overs) {
   })
 }
 
-t.test('options that cannot be meant are refused by name, and so is what is no netref', t =>
+t.test('invalid options, and values that are no netref, throw and are named', t =>
   overMemory(t, desk().root, async ({ root }) => {
     const wrong = (options: Untyped, message: string) =>
       t.throws(() => Netref.with(root, options), new TypeError(message))
@@ -707,7 +707,7 @@ t.test('options that cannot be meant are refused by name, and so is what is no n
   })
 )
 
-t.test('a one-way call is one message, and none comes back', t =>
+t.test('a one-way call is one message without an answer', t =>
   overMemory(t, desk().root, async conn => {
     await conn.root.echo(1)
     const [out, back] = recordMessages(conn)
@@ -718,7 +718,7 @@ t.test('a one-way call is one message, and none comes back', t =>
   })
 )
 
-t.test('a call that is given up is one message more: the end of it', t => {
+t.test('cancelling a call sends one more message', t => {
   const { root, waiting } = desk()
   return overMemory(t, root, async conn => {
     await conn.root.echo(1)
@@ -737,45 +737,48 @@ t.test('a call that is given up is one message more: the end of it', t => {
   })
 })
 
-t.test('one-way calls are paced when the transport is full, and reject when the session ends', async t => {
-  const { root, heard } = desk()
-  await overMemory(t, root, async conn => {
-    const { transports, root, session } = conn
-    await root.echo(1)
+t.test(
+  'one-way calls get back-pressure when the transport is full, and reject when the session ends',
+  async t => {
+    const { root, heard } = desk()
+    await overMemory(t, root, async conn => {
+      const { transports, root, session } = conn
+      await root.echo(1)
+      await runEventLoop()
+      const hear = Netref.oneway(root.hear)
+      transports[0].hold()
+      const states: string[] = []
+      const text = 'x'.repeat(400_000)
+      const calls = [1, 2, 3, 4].map(n => hear(text).then(() => states.push(`${n}`)))
+      await runEventLoop()
+      t.same(states, ['1', '2'], 'what has room for more resolves')
+      t.ok(session.stats.buffered > 1_000_000)
+      t.same(heard, [])
+      transports[0].letGo()
+      await Promise.all(calls)
+      t.same(states, ['1', '2', '3', '4'])
+      await root.echo(1)
+      t.equal(heard.length, 4)
+    })
+    const joined = pair(desk().root)
+    await joined.root.echo(1)
+    joined.transports[0].hold()
+    const hear = Netref.oneway(joined.root.hear)
+    const calls = [1, 2, 3, 4].map(() => hear('x'.repeat(400_000)))
     await runEventLoop()
-    const hear = Netref.oneway(root.hear)
-    transports[0].hold()
-    const states: string[] = []
-    const text = 'x'.repeat(400_000)
-    const calls = [1, 2, 3, 4].map(n => hear(text).then(() => states.push(`${n}`)))
-    await runEventLoop()
-    t.same(states, ['1', '2'], 'what has room for more resolves')
-    t.ok(session.stats.buffered > 1_000_000)
-    t.same(heard, [])
-    transports[0].letGo()
-    await Promise.all(calls)
-    t.same(states, ['1', '2', '3', '4'])
-    await root.echo(1)
-    t.equal(heard.length, 4)
-  })
-  const joined = pair(desk().root)
-  await joined.root.echo(1)
-  joined.transports[0].hold()
-  const hear = Netref.oneway(joined.root.hear)
-  const calls = [1, 2, 3, 4].map(() => hear('x'.repeat(400_000)))
-  await runEventLoop()
-  void joined.close()
-  t.match(await rejectionOf(calls[3]!), {
-    name: 'SessionEndedError',
-    message: /^Netref\.oneway\(root\.hear\)\("x+…"\): /
-  })
-  t.match(await rejectionOf(hear(1)), { name: 'SessionEndedError' }, 'and at once from then on')
-  joined.transports[0].letGo()
-  await joined.session.closed
-  await assertClean(t, joined.session, joined.served)
-})
+    void joined.close()
+    t.match(await rejectionOf(calls[3]!), {
+      name: 'SessionEndedError',
+      message: /^Netref\.oneway\(root\.hear\)\("x+…"\): /
+    })
+    t.match(await rejectionOf(hear(1)), { name: 'SessionEndedError' }, 'and at once from then on')
+    joined.transports[0].letGo()
+    await joined.session.closed
+    await assertClean(t, joined.session, joined.served)
+  }
+)
 
-t.test('one-way calls count as calls under way, and those beyond the limits are told of at home', async t => {
+t.test('one-way calls count as pending, and those beyond the limits are reported at the owner', async t => {
   const { root, waiting } = desk()
   const faults: Faults = []
   const serving = { limits: { pendingCalls: 2 }, onError: keep(faults) }
@@ -791,7 +794,7 @@ t.test('one-way calls count as calls under way, and those beyond the limits are 
       for (const { settle } of waiting) settle(1)
       await runEventLoop()
       t.equal(await root.echo(1), 1)
-      // One that waits for an answer counts once.
+      // A call that waits for an answer counts once.
       const slow: Untyped = root.stubborn()
       await Netref.oneway(slow.hear)('x')
       await runEventLoop()
@@ -804,7 +807,7 @@ t.test('one-way calls count as calls under way, and those beyond the limits are 
   )
 })
 
-t.test('one-way calls of functions found here, and by a peer that passes them on', async t => {
+t.test('one-way calls of local functions, and of functions that a peer passes on', async t => {
   const { root, heard } = desk()
   const faults: Faults = []
   await overMemory(
@@ -817,7 +820,7 @@ t.test('one-way calls of functions found here, and by a peer that passes them on
       t.equal(await Netref.oneway(mine)('home'), undefined, 'a function that came home')
       t.same(heard.splice(0), ['home'])
 
-      // The middle holds a netref of another session, which it hands on.
+      // The middle passes on a netref of another session.
       await overMemory(t, { far: () => root, fn: () => root.hear }, async middle => {
         const far: Untyped = await (middle.root as Untyped).far()
         await Netref.oneway(far.hear)('far')
@@ -831,7 +834,7 @@ t.test('one-way calls of functions found here, and by a peer that passes them on
   )
 })
 
-t.test('giving up goes on to the home of what is passed on; and so does the end of a session', async t => {
+t.test('cancellation, and the end of a session, reach the owner through a middle', async t => {
   const { root, waiting } = desk()
   await overMemory(t, root, async ({ root: far, session }) => {
     const offer = expose({ far: () => far, fn: far.wait, walk: () => expose({ go: 1 }) })
@@ -859,7 +862,7 @@ t.test('giving up goes on to the home of what is passed on; and so does the end 
   })
 })
 
-t.test('a view that was passed on keeps its own options beside those of the call', async t => {
+t.test('a view that was passed on combines its options with those of the call', async t => {
   const { root, waiting } = desk()
   await overMemory(t, root, async ({ root: far, session }) => {
     const impatient = { go: Netref.with(far.wait, { timeout: 5 }) }
@@ -870,7 +873,7 @@ t.test('a view that was passed on keeps its own options beside those of the call
   })
 })
 
-t.test('accessors in the midst: a signal that aborts, a session that ends', async t => {
+t.test('accessors that abort the signal or end the session during encoding', async t => {
   const { root, waiting, heard } = desk()
   await overMemory(t, root, async ({ root, session }) => {
     const stop = new AbortController()
@@ -915,7 +918,7 @@ t.test('accessors in the midst: a signal that aborts, a session that ends', asyn
   await assertClean(t, again.session, again.served)
 })
 
-t.test('a call made again does not go through a netref: nobody knows whether it has run', async t => {
+t.test('a call is not retried through a forwarded netref: it may have run', async t => {
   const conn = pair({ open: (far: unknown) => expose({ far }) })
   const [, back] = recordMessages(conn as Untyped)
   const there = await (conn.root as Untyped).open(expose({ x: 1 }))
@@ -938,7 +941,7 @@ t.test('a call made again does not go through a netref: nobody knows whether it 
   await conn.close()
 })
 
-t.test('one signal for many calls: Node has nothing to warn of, and nothing is left at it', async t => {
+t.test('one signal for many calls causes no warning and keeps no listener', async t => {
   const warnings: Error[] = []
   const warned = (warning: Error) => warnings.push(warning)
   process.on('warning', warned)
@@ -956,7 +959,7 @@ t.test('one signal for many calls: Node has nothing to warn of, and nothing is l
   t.same(warnings, [])
 })
 
-t.test('callSignal in a handler that ends its session has aborted already', async t => {
+t.test('callSignal is aborted in a handler that has ended its session', async t => {
   let signal: AbortSignal | undefined
   const root = {
     leave() {
@@ -971,7 +974,7 @@ t.test('callSignal in a handler that ends its session has aborted already', asyn
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('callSignal is that of the call whose start it is, also when calls nest', t => {
+t.test('callSignal belongs to the call that is starting, also when calls nest', t => {
   const carrier = (name: string) => {
     const by = {
       session: {} as ReportingSession,
@@ -992,7 +995,7 @@ t.test('callSignal is that of the call whose start it is, also when calls nest',
   t.end()
 })
 
-t.test('a hostile end of a call: of one never made, or with what cannot be read', async t => {
+t.test('a hostile cancellation: of an unknown call, or with an unreadable reason', async t => {
   const { root, waiting } = desk()
   const say = async (message: string) => {
     const conn = pair(root)
@@ -1026,7 +1029,7 @@ t.test('a hostile end of a call: of one never made, or with what cannot be read'
   }
 })
 
-t.test('what is asked of an answer that is none of it: driving what has no flow', t =>
+t.test('stream calls on an answer that is no stream reject', t =>
   overMemory(t, desk().root, async ({ session }) => {
     const { base } = handlerOf(session.root)!
     for (const path of ['next', 'echo', []])
@@ -1037,7 +1040,7 @@ t.test('what is asked of an answer that is none of it: driving what has no flow'
   })
 )
 
-t.test('a loop of one-way calls lets others have their turn', t => {
+t.test('a loop of one-way calls yields to other work', t => {
   const { root, heard } = desk()
   return overMemory(t, root, async ({ root, session }) => {
     await root.echo(1)

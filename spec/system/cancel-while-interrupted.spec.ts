@@ -1,4 +1,5 @@
-// What is given up while nothing carries it: nobody waits for the line, and it ends at its home all the same.
+// Tests cancellation while a session is interrupted: it takes effect locally at once, and at the owner after
+// resumption.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
@@ -11,7 +12,7 @@ import type { Untyped } from '../support/wire.js'
 t.setTimeout(120_000)
 const SOON = { delay: 1, maxDelay: 5 }
 
-t.test('break, return(), cancel() and abort() while the session is interrupted wait for no line', async t => {
+t.test('break, return(), cancel() and abort() do not wait while the session is interrupted', async t => {
   const told: unknown[] = []
   const faults: unknown[] = []
   async function* items(name: string, fault?: Error) {
@@ -29,7 +30,7 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
       cancel: why => void told.push(`${name} ${why}`)
     })
   const writable = (name: string) => new WritableStream({ abort: why => void told.push(`${name} ${why}`) })
-  /** Nobody is to run it: who has left by then asks for no item. */
+  /** Not sent: an iterator that was left requests no item. */
   const unreadOne = () =>
     iterator({
       next: () => ({ done: told.push('read') < 0, value: 1 }),
@@ -131,7 +132,7 @@ t.test('break, return(), cancel() and abort() while the session is interrupted w
   await server.close()
 })
 
-t.test('who has left is told of no end of the session', async t => {
+t.test('an iterator that was left does not report the end of the session', async t => {
   const faults: unknown[] = []
   const server = await serve({ never: () => new Promise(() => {}) }, { port: 0 })
   const conn = connect<Untyped>(server.url, { onError: error => faults.push(error) })
@@ -150,7 +151,7 @@ t.test('who has left is told of no end of the session', async t => {
   await server.close()
 })
 
-t.test('close() does not wait long for a server that takes the connection and says nothing', async t => {
+t.test('close() has a timeout for a server that accepts the connection and sends nothing', async t => {
   const silent = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
   const mute = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await Promise.all([once(silent, 'listening'), mute.address() || once(mute, 'listening')])

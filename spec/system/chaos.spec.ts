@@ -1,5 +1,5 @@
-// Sockets die by the hundred, at any byte, and nobody above the link learns of it but by the time it takes.
-// NETREF_CHAOS says how many, NETREF_CHAOS_SEED which ones.
+// Kills hundreds of sockets at random bytes; above the link nothing changes but the time. NETREF_CHAOS is the number
+// of kills, NETREF_CHAOS_SEED the seed.
 import t from 'tap'
 import { type Connection, connect, expose, Netref, Service, serve } from '../../lib/index.js'
 import { ChaosProxy, random } from '../support/chaos-proxy.js'
@@ -8,13 +8,13 @@ import { assertClean, waitUntil } from '../support/helpers.js'
 const CUTS = Number(process.env.NETREF_CHAOS ?? 300)
 const SEED = Number(process.env.NETREF_CHAOS_SEED ?? Date.now() & 0x7fffffff)
 const CLIENTS = 4
-/** What a real line would take minutes for. */
+/** Short times: a real network would take minutes. */
 const HASTE = { heartbeat: 150, reconnect: { delay: 4, maxDelay: 40, initial: true } }
 
 t.setTimeout(60_000 + CUTS * 500)
 t.comment(`NETREF_CHAOS=${CUTS} NETREF_CHAOS_SEED=${SEED}`)
 
-/** What was done, by whom, in the order it was done. */
+/** Records which client did what, in order. */
 class Ledger {
   readonly #done = new Map<string, number[]>()
   add(who: string, what: number): void {
@@ -22,7 +22,7 @@ class Ledger {
     if (done) done.push(what)
     else this.#done.set(who, [what])
   }
-  /** Whether each did the first so many things once and in order. */
+  /** Whether each client did its first operations once and in order. */
   isWhole(who: string, count: number): boolean {
     const done = this.#done.get(who) ?? []
     return done.length === count && done.every((what, i) => what === i)
@@ -61,7 +61,7 @@ class Works extends Service {
   }
 }
 
-t.test(`${CUTS} connections die, and every call, callback and reference is right`, async t => {
+t.test(`after ${CUTS} killed connections every call, callback and reference is correct`, async t => {
   const server = await serve(Works, { port: 0, heartbeat: HASTE.heartbeat })
   const chaos = await ChaosProxy.inFrontOf(server.url, SEED)
   const next = random(SEED + 1)
@@ -69,7 +69,7 @@ t.test(`${CUTS} connections die, and every call, callback and reference is right
   let resumed = 0
   const going = () => chaos.killedConnections < CUTS
   const conns = Array.from({ length: CLIENTS }, () => connect<Works>(chaos.url, HASTE))
-  // Whatever happened: nothing goes on after it.
+  // Nothing keeps running afterwards, whatever happened.
   t.teardown(() => Promise.all([...conns, server, chaos].map(each => each.close())))
   const work = async ({ root }: Connection<Works>, name: string) => {
     const heard = new Ledger()

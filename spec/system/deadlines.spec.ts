@@ -1,4 +1,4 @@
-// A process that is stopped, blocked or asleep is late: a peer that was ready all the time loses nothing by that.
+// Tests deadlines in a process that was stopped, blocked or suspended: a peer that answered in time is not penalized.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -18,7 +18,7 @@ import { hello, RawPeer } from '../support/raw-peer.js'
 
 const SOON = { delay: 1, maxDelay: 20 }
 
-/** Does not let the process do anything else for so long. */
+/** Blocks the event loop. */
 function block(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end; );
 }
@@ -33,71 +33,68 @@ class Counter {
   }
 }
 
-t.test(
-  'of a deadline only the parts count that were not late, and the last is followed by one more turn',
-  async t => {
-    useFakeClock(t, ['setInterval', 'Date'])
-    let wall = Date.now()
-    clock.wallNow = () => wall
-    let expired = 0
-    /** Lets a part pass that takes so long. */
-    const pass = async (ms = 100) => {
-      wall += ms
-      mock.timers.tick(100)
-      await turn()
-      await turn()
-    }
-    const set = (): Deadline => {
-      expired = 0
-      return startDeadline(400, () => expired++)
-    }
-    await t.test('on time', async t => {
-      const deadline = set()
-      for (const _ of '123') await pass()
-      t.equal(expired, 0)
-      t.ok(deadline.isRunning)
-      await pass()
-      t.equal(expired, 1)
-      t.notOk(deadline.isRunning)
-      await pass(10_000)
-      t.equal(expired, 1)
-    })
-    await t.test('late', async t => {
-      set()
-      await pass(100_000)
-      for (const _ of '123') await pass(199)
-      t.equal(expired, 0)
-      await pass(200)
-      t.equal(expired, 0)
-      await pass()
-      t.equal(expired, 1)
-    })
-    await t.test('always late', async t => {
-      set()
-      for (const _ of '1234567') await pass(1000)
-      t.equal(expired, 0)
-      await pass(1000)
-      t.equal(expired, 1, 'there is an end to that')
-    })
-    await t.test('the clock of the wall is set back', async t => {
-      set()
-      for (const _ of '123') await pass(-3_600_000)
-      t.equal(expired, 0)
-      await pass()
-      t.equal(expired, 1)
-    })
-    await t.test('what comes in the turn after the last part is in time', async t => {
-      const deadline = set()
-      for (const _ of '123') await pass()
-      mock.timers.tick(100)
-      deadline.stop()
-      await pass()
-      t.equal(expired, 0)
-    })
+t.test('a deadline counts only parts that were on time, and gives one more turn at the end', async t => {
+  useFakeClock(t, ['setInterval', 'Date'])
+  let wall = Date.now()
+  clock.wallNow = () => wall
+  let expired = 0
+  /** Lets one part of a deadline pass, which takes this long. */
+  const pass = async (ms = 100) => {
+    wall += ms
+    mock.timers.tick(100)
+    await turn()
+    await turn()
   }
-)
+  const set = (): Deadline => {
+    expired = 0
+    return startDeadline(400, () => expired++)
+  }
+  await t.test('on time', async t => {
+    const deadline = set()
+    for (const _ of '123') await pass()
+    t.equal(expired, 0)
+    t.ok(deadline.isRunning)
+    await pass()
+    t.equal(expired, 1)
+    t.notOk(deadline.isRunning)
+    await pass(10_000)
+    t.equal(expired, 1)
+  })
+  await t.test('late', async t => {
+    set()
+    await pass(100_000)
+    for (const _ of '123') await pass(199)
+    t.equal(expired, 0)
+    await pass(200)
+    t.equal(expired, 0)
+    await pass()
+    t.equal(expired, 1)
+  })
+  await t.test('always late', async t => {
+    set()
+    for (const _ of '1234567') await pass(1000)
+    t.equal(expired, 0)
+    await pass(1000)
+    t.equal(expired, 1, 'there is an end to that')
+  })
+  await t.test('the system clock is set back', async t => {
+    set()
+    for (const _ of '123') await pass(-3_600_000)
+    t.equal(expired, 0)
+    await pass()
+    t.equal(expired, 1)
+  })
+  await t.test('an event in the turn after the last part is on time', async t => {
+    const deadline = set()
+    for (const _ of '123') await pass()
+    mock.timers.tick(100)
+    deadline.stop()
+    await pass()
+    t.equal(expired, 0)
+  })
+})
 
-t.test('helloMs: a hello that lies unread while the server is blocked is in time', async t => {
+t.test('helloMs: a hello that arrived while the server was blocked is on time', async t => {
   const server = await serve(new Counter(), { port: 0, limits: { helloMs: 50 } })
   const peer = await RawPeer.open(server.url, { sendsHello: false })
   peer.send([hello()])
@@ -109,7 +106,7 @@ t.test('helloMs: a hello that lies unread while the server is blocked is in time
   await server.close()
 })
 
-t.test('helloMs: so is a token, and a hello that has to wait for what `authenticate` says of it', async t => {
+t.test('helloMs: a token, and a hello that waits for `authenticate`, are on time', async t => {
   const server = await serve(new Counter(), {
     port: 0,
     authenticate: async request => (await request.token()) === 'ann' && block(100) === undefined,
@@ -126,7 +123,7 @@ t.test('helloMs: so is a token, and a hello that has to wait for what `authentic
   await server.close()
 })
 
-t.test('handshakeTimeout: an answer that lies unread while the client is blocked is in time', async t => {
+t.test('handshakeTimeout: an answer that arrived while the client was blocked is on time', async t => {
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
   const server = await serve(new Counter(), { server: web, authenticate: () => block(100) === undefined })
@@ -143,7 +140,7 @@ t.test('handshakeTimeout: an answer that lies unread while the client is blocked
   web.close()
 })
 
-t.test('a try to carry a session on is answered in time while the client is blocked', async t => {
+t.test('an attempt to resume is answered on time while the client is blocked', async t => {
   let tries = 0
   const sameIdentity = () => {
     tries++
@@ -163,7 +160,7 @@ t.test('a try to carry a session on is answered in time while the client is bloc
   await server.close()
 })
 
-/** A server in a process of its own. */
+/** Starts a server in a process of its own. */
 async function start(t: Test, resumeWindow = 30_000): Promise<{ child: ChildProcess; url: string }> {
   const program = fileURLToPath(new URL('../support/fixtures/resumable-server.ts', import.meta.url))
   const child = fork(program, ['0', String(resumeWindow)], {
@@ -175,26 +172,29 @@ async function start(t: Test, resumeWindow = 30_000): Promise<{ child: ChildProc
   return { child, url }
 }
 
-t.test('resumeWindow: a server that is stopped for longer hears who has been at its door', async t => {
-  const { child, url } = await start(t, 400)
-  const chaos = await ChaosProxy.inFrontOf(url, 1)
-  const conn = connect<{ count(): number }>(chaos.url, { reconnect: SOON, heartbeat: 5000 })
-  t.equal(await conn.root.count(), 1)
-  const interrupted = once(child, 'message')
-  chaos.cutAll()
-  await interrupted
-  child.kill('SIGSTOP')
-  const call = conn.root.count()
-  await delay(1000)
-  child.kill('SIGCONT')
-  t.equal(await call, 2)
-  t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
-  await conn.close()
-  await chaos.close()
-  child.disconnect()
-})
+t.test(
+  'resumeWindow: a server stopped for longer still accepts clients that connected meanwhile',
+  async t => {
+    const { child, url } = await start(t, 400)
+    const chaos = await ChaosProxy.inFrontOf(url, 1)
+    const conn = connect<{ count(): number }>(chaos.url, { reconnect: SOON, heartbeat: 5000 })
+    t.equal(await conn.root.count(), 1)
+    const interrupted = once(child, 'message')
+    chaos.cutAll()
+    await interrupted
+    child.kill('SIGSTOP')
+    const call = conn.root.count()
+    await delay(1000)
+    child.kill('SIGCONT')
+    t.equal(await call, 2)
+    t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
+    await conn.close()
+    await chaos.close()
+    child.disconnect()
+  }
+)
 
-t.test('heartbeat: a server that is stopped for longer than silence may last drops nobody', async t => {
+t.test('heartbeat: a server stopped for longer than the heartbeat drops no client', async t => {
   const { child, url } = await start(t)
   const told: unknown[] = []
   child.on('message', message => told.push(message))
@@ -211,7 +211,7 @@ t.test('heartbeat: a server that is stopped for longer than silence may last dro
   child.disconnect()
 })
 
-t.test('both ends are stopped for longer than a session is kept, and it goes on', async t => {
+t.test('a session survives both ends being stopped for longer than the resume window', async t => {
   const server = await serve(new Counter(), { port: 0, resumeWindow: 400, heartbeat: 10 })
   const door = await GatedProxy.inFrontOf(server.url)
   const conn = connect<Counter>(door.url, { reconnect: SOON, heartbeat: 0 })

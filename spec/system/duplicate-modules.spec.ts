@@ -1,4 +1,4 @@
-// Two copies of netref in one program: this one, and one that is bundled from the same sources.
+// Tests two copies of netref in one program: the sources, and a bundle of them.
 import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -21,7 +21,7 @@ await build({
 const other: typeof ours = await import(pathToFileURL(file).href)
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
-/** Both versions, and where both are. */
+/** Versions and locations of both copies. */
 const names = (first: string, second: string) => {
   const name = (place: string) => `${version} at [^ ;]*${place.replaceAll('.', '\\.')}`
   return new RegExp(`${name(first)}; this one is ${name(second)}`)
@@ -31,7 +31,7 @@ const THIS_AND_OTHER = names('lib/util/copies.ts', 'other.mjs')
 
 t.equal(PACKAGE_VERSION, version, 'the version is that of the package')
 
-t.test('what one copy says of objects and members holds in sessions of the other', async t => {
+t.test('marks of one copy hold in sessions of the other', async t => {
   for (const [says, holds] of [
     [other, ours],
     [ours, other]
@@ -72,7 +72,7 @@ t.test('what one copy says of objects and members holds in sessions of the other
   }
 })
 
-t.test('classes that were registered with one travel with the other', async t => {
+t.test('classes registered with one copy pass through the other', async t => {
   class Money {
     constructor(readonly cents: number) {}
   }
@@ -91,7 +91,7 @@ t.test('classes that were registered with one travel with the other', async t =>
   })
 })
 
-/** What is at home behind the sessions of one copy. */
+/** The object that the sessions of one copy own. */
 class Shop {
   name = 'shop'
   items = ours.expose(['a', 'b'])
@@ -115,7 +115,7 @@ class Shop {
   }
 }
 
-t.test('a netref of the other copy is passed on as a reference', async t => {
+t.test('a netref of the other copy is passed as a reference', async t => {
   for (const [far, near] of [
     [other, ours],
     [ours, other]
@@ -131,7 +131,7 @@ t.test('a netref of the other copy is passed on as a reference', async t => {
     const netref: Untyped = await (behind.root as Untyped).shop()
     t.ok(near.Netref.is(netref), 'it is one')
     t.equal(await root.keep(netref), netref, 'it comes home as itself')
-    /** What it is at the other end of the session it was passed through. */
+    /** The same object at the other end of a session that forwards it. */
     const through = (use: (netref: Untyped) => unknown) => root.run(near.expose(use), netref)
     let seen: Untyped
     await overBoth(async (passed: Untyped) => {
@@ -179,7 +179,7 @@ t.test('a netref of the other copy is passed on as a reference', async t => {
   }
 })
 
-t.test('errors tell of both copies', async t => {
+t.test('errors name both copies', async t => {
   await using joined = other.pair({ get: () => other.expose({}) })
   const netref = await (joined.root as Untyped).get()
   t.throws(() => ours.Netref.release(netref), OTHER_AND_THIS)
@@ -219,7 +219,7 @@ t.test('errors tell of both copies', async t => {
   await mine.close()
 })
 
-t.test('hooks of a service of the other copy are no members', async t => {
+t.test('hooks of a service of the other copy are not exposed', async t => {
   class Far extends other.Service {
     override onConnect(): void {}
     hello = () => 'hello'
@@ -237,7 +237,7 @@ t.test('hooks of a service of the other copy are no members', async t => {
   )
 })
 
-t.test('the name of a copy, whatever a program makes of stacks', t => {
+t.test('the location of a copy is found even if the program formats stacks itself', t => {
   const { prepareStackTrace } = Error
   const named: string[] = []
   for (const make of [
@@ -261,7 +261,7 @@ t.test('the name of a copy, whatever a program makes of stacks', t => {
   t.end()
 })
 
-t.test('a copy that was collected has no name any more', async t => {
+t.test('a collected copy has no location', async t => {
   const { 'copies/1': copies } = (globalThis as Untyped)[Symbol.for('netref')]
   const collected = { deref: () => undefined }
   const told = duplicateCopiesNote()

@@ -1,4 +1,4 @@
-// What one client hears of another where a call of the server's to that one fails: that it failed, and no more.
+// Tests that one client learns no details of another when the server's call to that one fails.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, connect as dial } from 'node:net'
 import { inspect } from 'node:util'
@@ -21,7 +21,7 @@ import type { Untyped } from '../support/wire.js'
 const SECRET = 'the-secret'
 const TOLD = /the-secret|127\.0\.0\.1|::1|the client at/
 
-/** It takes nothing, and quotes what it did not take. */
+/** A schema that rejects every value and quotes it. */
 const nothing: StandardSchema<unknown[]> = {
   '~standard': {
     version: 1,
@@ -43,7 +43,7 @@ class Person extends Service {
   @exposed(nothing) strict(...args: unknown[]) {
     return args
   }
-  /** Fails as its own call to the server does. */
+  /** Fails as the other client's own call does. */
   @exposed relay(to: Untyped) {
     return to.hidden(SECRET)
   }
@@ -52,7 +52,7 @@ class Person extends Service {
   }
 }
 
-/** Ways in which a call of the server's to a client fails. */
+/** Ways in which a call of the server to a client fails. */
 const WAYS: Record<string, (other: Untyped) => unknown> = {
   refused: other => other.hidden(SECRET),
   'named by it': other => other[SECRET](),
@@ -72,7 +72,7 @@ const WAYS: Record<string, (other: Untyped) => unknown> = {
   'a release': async other => Netref.release(other.echo(SECRET))
 }
 
-/** Ways in which what it fails with gets to somebody. */
+/** Ways in which the failure reaches the first client. */
 const ROUTES: Record<string, (failing: Promise<unknown>, listener: Untyped) => unknown> = {
   thrown: failing => failing,
   'as a cause': failing =>
@@ -113,7 +113,7 @@ class Hall extends Service {
   }
 }
 
-/** A way to a server on which all that it says is kept. */
+/** A connection to a server that records all received bytes. */
 async function overhear(to: string) {
   let said = ''
   const proxy = createServer(socket => {
@@ -141,7 +141,7 @@ interface Party {
   die(): void
 }
 
-/** Two clients at one server: the first one has handed over an object, and what the second one hears is kept. */
+/** Two clients of one server: the first has passed an object, and everything the second receives is recorded. */
 async function party(t: Test, serving: object, use: (party: Party) => Promise<void>): Promise<void> {
   await using server = await serve(Hall, { port: 0, exposeStacks: true, ...serving })
   await using way = await overhear(server.url)
@@ -156,7 +156,7 @@ async function party(t: Test, serving: object, use: (party: Party) => Promise<vo
   await assertClean(t, first.session, second.session, ...server.sessions)
 }
 
-/** All there is to an outcome, and to what is heard beside it. */
+/** Everything that is visible of a result, and of the events beside it. */
 async function everything(root: Untyped, way: string, route: string): Promise<string> {
   const heard: unknown[] = []
   const listener = async (told: Untyped) => {
@@ -168,7 +168,7 @@ async function everything(root: Untyped, way: string, route: string): Promise<st
   return inspect([outcome, heard], { depth: null, showHidden: true })
 }
 
-t.test('what a call to one client fails with tells another nothing of it', t =>
+t.test('the error of a call to one client discloses nothing to another', t =>
   party(t, {}, async ({ first, second, said }) => {
     for (const way of Object.keys(WAYS)) {
       for (const route of Object.keys(ROUTES)) {
@@ -195,7 +195,7 @@ t.test('what a call to one client fails with tells another nothing of it', t =>
   })
 )
 
-t.test('while a client is away, and when it has gone, another hears of the end of a session', async t => {
+t.test('an interrupted or ended client is reported to others as the end of a session only', async t => {
   const serving = { resumeWindow: 60_000, limits: { bufferedBytes: 1000 } }
   await party(t, serving, async ({ second, person, theirs, said, die }) => {
     const waiting = rejectionOf(second.root.wait())

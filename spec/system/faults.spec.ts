@@ -1,5 +1,5 @@
-// The faults of other libraries, each reproduced there: what is wrong with them must not be wrong here. Over real
-// sockets. And what a peer sends that means harm, frame by frame.
+// Reproduces faults of other libraries over real sockets: netref must not have them. It also sends the frames of a
+// hostile peer one by one.
 // biome-ignore-all lint/suspicious/noProto: that is what is tried
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
@@ -31,10 +31,10 @@ class Thing {
   }
 }
 
-/** Names that others keep for themselves. */
+/** Names that other libraries reserve. */
 const ODD = 'map dup then catch finally toString toJSON release name length'.split(' ')
 
-/** A bit of everything. */
+/** A service with members of every kind. */
 class World extends Service {
   hidden = 1
   exposed_thing = new Thing()
@@ -75,7 +75,7 @@ class World extends Service {
 }
 
 type Use = (t: Test, root: Untyped, session: Session, home: World, server: Server) => Promise<void>
-/** One fault: `use` it to show that it is not here. */
+/** Defines a fault; `use` shows that netref does not have it. */
 const fault = (name: string, use: Use, client = {}, serving = {}) =>
   t.test(name, async t => {
     const home = new World()
@@ -352,7 +352,7 @@ fault('what fails to be set is seen to fail', async (t, root) => {
   t.equal(await root.thing.method().catch(() => 'refused'), 'refused')
 })
 
-t.test('pending calls reject on close, on both ends, and say why', async t => {
+t.test('pending calls reject on close, on both ends, with the reason', async t => {
   const home = new World()
   for (const end of ['client', 'server', 'socket'] as const) {
     const sockets: Socket[] = []
@@ -476,18 +476,18 @@ fault('what was given is freed when nobody holds it', async (t, root) => {
   })
 })
 
-// A peer that means harm.
+// A hostile peer.
 
 const HELLO = [0, 1, { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }]
 
-/** A client that speaks no netref, just WebSocket. */
+/** A client that speaks WebSocket, but not netref. */
 async function rawClient(server: Server) {
   const socket = new WebSocket(server.url)
   const frames: string[] = []
   const closed = new Promise<{ code: number; text: string }>(resolve => {
     socket.on('close', (code, text) => resolve({ code, text: String(text) }))
   })
-  // A count alone is none.
+  // A pure acknowledgement is not a message.
   socket.on('message', data => JSON.parse(String(data)).length > 1 && frames.push(String(data)))
   socket.on('error', () => {})
   await new Promise(resolve => socket.on('open', resolve))
@@ -514,7 +514,7 @@ const call = (id: number, target: unknown, path: unknown, ...rest: unknown[]) =>
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
 const LIMITS = { jsonBytes: 10_000, frameBytes: 20_000, depth: 50 }
 
-/** What comes after a proper hello, and what is said to it. */
+/** Frames after a valid hello, and the error they cause. */
 const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'no JSON': ['{', /^protocol: it received a frame that is not JSON/],
   nothing: ['', /^protocol: .* not JSON/],
@@ -592,7 +592,7 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a binary frame that is too short': [binary(-1, '[1,[[8,1]],[[0,64]]]', 1, 2), /^protocol: .*shorter/]
 }
 
-t.test('a frame that is not of the protocol ends its session, on both ends, and no other', async t => {
+t.test('a malformed frame ends its session on both ends, and no other session', async t => {
   const errors: unknown[] = []
   const home = new World()
   const server = await serve(home, { port: 0, limits: LIMITS, onError: error => errors.push(error) })
@@ -625,7 +625,7 @@ t.test('a frame that is not of the protocol ends its session, on both ends, and 
   await server.close()
 })
 
-t.test('before its hello a client can say nothing, and only what this side understands', async t => {
+t.test('before its hello a client can send nothing, and only a supported version', async t => {
   const server = await serve(new World(), { port: 0, onError: error => t.fail(String(error)) })
   const bad: Record<string, [hello: unknown[], code: number, means: RegExp]> = {
     'a call': [[[1, 1, 0, 'add', [1, 2]]], 1002, /^protocol: it received its hello out of turn/],
@@ -656,7 +656,7 @@ t.test('before its hello a client can say nothing, and only what this side under
   await server.close()
 })
 
-t.test('a client that takes next to nothing ends its session, not the server', async t => {
+t.test('a client with tiny limits ends its session, not the server', async t => {
   const server = await serve(new World(), { port: 0, resumeWindow: 0 })
   for (const path of ['missing', 'list', 'never', 'tell'])
     for (const room of [1, 60, 100, 160, 300]) {
@@ -682,7 +682,7 @@ t.test('a client that takes next to nothing ends its session, not the server', a
   await server.close()
 })
 
-t.test('who holds an object of ours has no way to read what it may not', async t => {
+t.test('a peer with a reference cannot read members that are not exposed', async t => {
   class Vault extends Array<unknown> {
     value = 'pin 1234'
     done = false
@@ -789,7 +789,7 @@ t.test('who holds an object of ours has no way to read what it may not', async t
   await server.close()
 })
 
-t.test('what is of the protocol and means harm is refused, call by call', async t => {
+t.test('valid but hostile messages are rejected call by call', async t => {
   const server = await serve(new World(), { port: 0, allowSetAttrs: true, resumeWindow: 0 })
   const client = await rawClient(server)
   await client.hello()

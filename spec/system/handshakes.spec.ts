@@ -1,4 +1,4 @@
-// Resets: at every byte of every handshake, on both ends. Whatever the socket is, the process lives, and nothing is left.
+// Resets connections at every byte of every handshake, on both ends: the process survives, and nothing leaks.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
@@ -30,7 +30,7 @@ async function listening<S extends NetServer>(t: Test, server: S): Promise<S> {
   return server
 }
 
-/** Sends the bytes, and resets the connection. */
+/** Sends the bytes, then resets the connection. */
 async function resetAfter(port: number, bytes: Uint8Array): Promise<void> {
   const socket = net.connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -39,7 +39,7 @@ async function resetAfter(port: number, bytes: Uint8Array): Promise<void> {
   await new Promise(closed => socket.on('close', closed))
 }
 
-/** Resets after each number of the bytes, some at a time. */
+/** Resets after each number of bytes, several at a time. */
 async function resetAtEach(port: number, bytes: Uint8Array): Promise<void> {
   for (let length = 0; length <= bytes.length; length += 16) {
     const some = Array.from({ length: 16 }, (_, i) => bytes.subarray(0, length + i))
@@ -55,7 +55,7 @@ const opening = (path: string, headers = {}) =>
     text(JSON.stringify([0, [hello()]]))
   ])
 
-/** Servers, and what opens a socket to them. */
+/** Servers, and the request that opens a socket to them. */
 const entrances: Record<string, { options?: ServeOptions; path?: string; headers?: object }> = {
   'everybody is let in': {},
   'nobody serves the path': { options: { path: '/rpc' }, path: '/nope' },
@@ -68,7 +68,7 @@ const entrances: Record<string, { options?: ServeOptions; path?: string; headers
 }
 
 for (const [name, { options = {}, path = '/', headers = {} }] of Object.entries(entrances)) {
-  t.test(`a server is reset: ${name}`, async t => {
+  t.test(`resets at a server: ${name}`, async t => {
     const server = await serve(sums, { port: 0, ...options })
     const { port } = new URL(server.url)
     await resetAtEach(Number(port), opening(path, headers))
@@ -80,32 +80,29 @@ for (const [name, { options = {}, path = '/', headers = {} }] of Object.entries(
   })
 }
 
-t.test(
-  'a web server of a user is reset: every socket has an error listener, also at a path left to others',
-  async t => {
-    const web = await listening(t, http.createServer())
-    await using server = await serve(sums, { server: web, path: '/rpc' })
-    await resetAtEach(portOf(web), opening('/rpc'))
-    await resetAtEach(portOf(web), opening('/nope'))
-    const left: Socket[] = []
-    web.on('upgrade', (_, socket) => {
-      t.ok(socket.listenerCount('error') > 0)
-      left.push(socket.resume() as Socket)
-    })
-    await resetAfter(portOf(web), opening('/nope'))
-    await waitUntil(() => left.length === 1 && left[0]!.destroyed)
-    await using conn = connect<Sums>(server.url)
-    t.equal(await conn.root.add(1, 2), 3)
-    await assertClean(t, conn.session)
-  }
-)
+t.test('resets at a user’s web server: every socket has an error listener, also at other paths', async t => {
+  const web = await listening(t, http.createServer())
+  await using server = await serve(sums, { server: web, path: '/rpc' })
+  await resetAtEach(portOf(web), opening('/rpc'))
+  await resetAtEach(portOf(web), opening('/nope'))
+  const left: Socket[] = []
+  web.on('upgrade', (_, socket) => {
+    t.ok(socket.listenerCount('error') > 0)
+    left.push(socket.resume() as Socket)
+  })
+  await resetAfter(portOf(web), opening('/nope'))
+  await waitUntil(() => left.length === 1 && left[0]!.destroyed)
+  await using conn = connect<Sums>(server.url)
+  t.equal(await conn.root.add(1, 2), 3)
+  await assertClean(t, conn.session)
+})
 
-t.test('TLS: a server is reset', async t => {
+t.test('resets at a TLS server', async t => {
   const web = await listening(t, https.createServer(KEYS))
   await using server = await serve(sums, { server: web, authenticate: request => request.token() })
   const helloOfTls = await firstBytes(t, port => tls.connect({ port, host: '127.0.0.1' }))
   await resetAtEach(portOf(web), helloOfTls)
-  // From there on all is encrypted: the same bytes, in a record each.
+  // All further bytes are encrypted: the same bytes, each in its own record.
   for (let length = 0; length <= opening('/').length; length += 4) {
     const socket = net.connect(portOf(web), '127.0.0.1')
     const secure = tls.connect({ socket, rejectUnauthorized: false })
@@ -122,7 +119,7 @@ t.test('TLS: a server is reset', async t => {
   await assertClean(t, conn.session)
 })
 
-/** What a client says first to a server that only listens. */
+/** The first bytes that a client sends to a server that only listens. */
 async function firstBytes(t: Test, dial: (port: number) => Socket): Promise<Buffer> {
   const deaf = await listening(t, net.createServer())
   const client = dial(portOf(deaf)).on('error', () => {})
@@ -133,10 +130,10 @@ async function firstBytes(t: Test, dial: (port: number) => Socket): Promise<Buff
   return bytes
 }
 
-t.test('a client is reset: at each byte of what comes until the hello is there', async t => {
+t.test('resets at a client: at each byte until the hello', async t => {
   await using server = await serve(sums, { port: 0 })
   let cutAt = 0
-  // Brings all to the server, and of what comes back only so much.
+  // Forwards everything to the server, and only some bytes of the answer.
   const proxy = await listening(
     t,
     net.createServer(client => {
@@ -160,7 +157,7 @@ t.test('a client is reset: at each byte of what comes until the hello is there',
   }
 })
 
-t.test('a client of TLS is reset', async t => {
+t.test('resets at a TLS client', async t => {
   const real = await listening(
     t,
     tls.createServer(KEYS, socket => socket.on('error', () => {}))
@@ -186,7 +183,7 @@ t.test('a client of TLS is reset', async t => {
   }
 })
 
-t.test('a stream of bytes is reset', async t => {
+t.test('resets of a byte stream', async t => {
   const frame = (body: string) => {
     const head = Buffer.alloc(5)
     head.writeUInt32BE(body.length)
@@ -209,24 +206,21 @@ t.test('a stream of bytes is reset', async t => {
   )
 })
 
-t.test('a stream of bytes that is not served after all still has an error listener', async t => {
+t.test('a byte stream that is not served after all keeps an error listener', async t => {
   const stream = new PassThrough()
   await t.rejects(serve(null as never, { endpoint: stream }))
   t.ok(stream.listenerCount('error') > 0)
 })
 
-t.test(
-  'a socket that another handler takes, too, stays with it, and who runs the server is told',
-  async t => {
-    const web = await listening(t, http.createServer())
-    const others = new WebSocketServer({ server: web })
-    others.on('connection', socket => socket.close(4001))
-    const errors: unknown[] = []
-    await using server = await serve(sums, { server: web, onError: error => errors.push(error) })
-    const conn = connect(server.url, { reconnect: false })
-    t.match(await conn.closed, { code: 'connection-lost', message: /4001/ })
-    t.match(errors, [{ message: /another `upgrade` listener of the server took a socket for \// }])
-    t.equal(server.sessions.size, 0)
-    others.close()
-  }
-)
+t.test('a socket that another handler takes stays with it, and the operator is told', async t => {
+  const web = await listening(t, http.createServer())
+  const others = new WebSocketServer({ server: web })
+  others.on('connection', socket => socket.close(4001))
+  const errors: unknown[] = []
+  await using server = await serve(sums, { server: web, onError: error => errors.push(error) })
+  const conn = connect(server.url, { reconnect: false })
+  t.match(await conn.closed, { code: 'connection-lost', message: /4001/ })
+  t.match(errors, [{ message: /another `upgrade` listener of the server took the socket for \// }])
+  t.equal(server.sessions.size, 0)
+  others.close()
+})

@@ -1,10 +1,10 @@
-// What users are told with, and what they are told: nothing of it throws where nobody catches.
+// Tests that errors of user hooks, listeners and `onError` are caught.
 import t from 'tap'
 import { callSignal, exposed, Netref, pair, Service } from '../../lib/index.js'
 import { assertClean, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
-t.test('an abort for any reason can be listened to as README shows', t => {
+t.test('an abort with any reason can be listened to as README shows', t => {
   const heard: unknown[] = []
   const listen = (signal: AbortSignal) =>
     new Promise<void>(resolve =>
@@ -51,7 +51,7 @@ t.test('an abort for any reason can be listened to as README shows', t => {
   })
 })
 
-t.test('what an async hook, listener or onError rejects with is caught', async t => {
+t.test('rejections of async hooks, listeners and onError are caught', async t => {
   const said = t.capture(console, 'error')
   const errors: string[] = []
   const thenable = (text: string): Untyped => ({

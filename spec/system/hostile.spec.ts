@@ -1,6 +1,8 @@
-// A peer that means harm, by the ten thousand: whatever it sends, its session goes on or ends with a reason, and
-// nothing else happens. NETREF_FUZZ says how many inputs, NETREF_FUZZ_SEED which ones. An input is a frame, however large,
-// or an attempt to open a socket. NETREF_FUZZ_INPUT is one attack, as it was printed when it failed: it is made alone.
+// Fuzzes both ends with hostile peers: whatever they send, a session continues or ends with a reason, and nothing else
+// happens.
+//
+// NETREF_FUZZ is the number of inputs, NETREF_FUZZ_SEED the seed. An input is a frame of any size, or an attempt to
+// open a socket. NETREF_FUZZ_INPUT is one printed attack, which then runs alone.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -28,17 +30,17 @@ import { collectGarbage, type Untyped } from '../support/wire.js'
 const COUNT = Number(process.env.NETREF_FUZZ ?? 4_000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
 const ALONE = process.env.NETREF_FUZZ_INPUT
-/** Which of the inputs go where. */
+/** Share of the inputs for each target. */
 const SHARES = { memory: 0.44, server: 0.25, attacksOnServer: 0.2, client: 0.04, attacksOnClient: 0.07 }
 /** Attacks that are known to succeed. */
 const OPEN: string[] = []
-/** Inputs to a run: each run begins a session, and another one whenever that has ended. */
+/** Inputs of one run. Each run begins a session, and another one whenever that has ended. */
 const INPUTS = 20
 const LIMITS = { jsonBytes: 1 << 20, frameBytes: 1 << 20, depth: 200, values: 1000 }
 const HELLO: FuzzInput = { ...WELL_FORMED, messages: [[0, 1, LIMITS]] }
 
 t.setTimeout(60_000 + COUNT * 6)
-// Most of the time they wait for each other's answers: the first three run side by side.
+// The runs mostly wait for each other's answers: three run concurrently.
 t.jobs = 3
 t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
 const before = prototypes()
@@ -46,11 +48,11 @@ const faults: unknown[] = []
 process.on('unhandledRejection', fault => faults.push(fault))
 
 interface Script {
-  /** Whether it says hello first. */
+  /** Whether it sends the hello first. */
   readonly polite: boolean
-  /** What the other side lets it do. */
+  /** Access rules of the other end. */
   readonly rights: number
-  /** Which end is fuzzed: the one that speaks first, or the other. */
+  /** The fuzzed end: the one that sends first, or the other. */
   readonly initiates: boolean
   readonly inputs: readonly FuzzInput[]
 }
@@ -61,14 +63,14 @@ const script: fc.Arbitrary<Script> = fc.record({
   inputs: fc.array(input, { minLength: INPUTS, maxLength: INPUTS })
 })
 
-/** Runs as many scripts as make up that many inputs. */
+/** Runs enough scripts for this many inputs. */
 async function fuzz(inputs: number, run: (script: Script) => Promise<void>, path: number): Promise<void> {
   if (ALONE) return
   const numRuns = Math.max(Math.round(inputs / INPUTS), 1)
   await fc.assert(fc.asyncProperty(script, run), { numRuns, seed: SEED + path })
 }
 
-/** Makes attacks, some at a time, that are at least so many inputs. @returns how many they were, by name */
+/** Runs attacks, several concurrently, until there were enough inputs. @returns the number of attacks by name */
 async function besiege(
   t: Test,
   inputs: number,
@@ -88,7 +90,7 @@ async function besiege(
           throw error
         })
         made[attack.name] = (made[attack.name] ?? 0) + count
-        // Those of one that sends many small frames do not take the place of all others.
+        // An attack of many small frames does not displace the others.
         left -= Math.min(count, INPUTS)
       }
   }
@@ -97,10 +99,10 @@ async function besiege(
   return made
 }
 
-/** What became of sessions, by code. */
+/** Number of ended sessions by reason code. */
 class Tally {
   readonly codes: Record<string, number> = {}
-  /** Counts an ended session. @throws when it did not end as it should */
+  /** Counts an ended session. @throws Error if its reason is not allowed */
   ended({ code, message, cause }: Reason, { exports, imports, pending }: SessionImpl['stats']): void {
     this.codes[code] = (this.codes[code] ?? 0) + 1
     if (!Object.hasOwn(REASONS, code) || code === 'internal' || !message)
@@ -109,7 +111,7 @@ class Tally {
   }
 }
 
-t.test('through the link of a session, over memory', { buffered: true }, async t => {
+t.test('fuzzing a session over memory', { buffered: true }, async t => {
   const tally = new Tally()
   const heard = new Map<unknown, number>()
   await using bystander = pair(FuzzService)
@@ -120,11 +122,11 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
     const [ours, its] = MemoryTransport.pair()
     const peer = new FuzzPeer(heard)
     ours.start({ onOpen() {}, onFrame: frame => peer.receive(frame), onClose() {} })
-    // What is sent arrives within `send`, so that what is thrown past the session is thrown here.
+    // Frames arrive within `send`, so that errors thrown past the session are thrown here.
     ours.hold()
     its.hold()
     const [allowPublicAttrs, allowSetAttrs, allowDeleteAttrs] = [1, 2, 4].map(bit => (rights & bit) !== 0)
-    // So few values that some inputs have more.
+    // A limit that some inputs exceed.
     const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
     const session = new SessionImpl(its, {
       ...settingsOf(options),
@@ -140,7 +142,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
     const send = async (frame: string | Uint8Array) => {
       ours.send(frame)
       ours.letGo(1)
-      // Iterators have their turn, too.
+      // Lets iterators run.
       await turn()
       its.letGo(its.held)
     }
@@ -182,7 +184,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
         await session.send(input)
       }
       await session.end()
-      // Timers and the collector have their turn.
+      // Lets timers and the garbage collector run.
       await turn()
       if (++runs % 50 === 0 && (await (bystander.root as Untyped).echo(runs)) !== runs)
         throw new Error('another session is not served')
@@ -199,7 +201,7 @@ t.test('through the link of a session, over memory', { buffered: true }, async t
   await assertClean(t, bystander.session, bystander.served)
 })
 
-/** One end of an open socket that speaks badly: an input at a time, each when the one before has been acted on. */
+/** An open socket that sends malformed frames, each after the previous one was processed. */
 class BadSocket {
   readonly #peer: FuzzPeer
   readonly closed: Promise<void>
@@ -222,12 +224,12 @@ class BadSocket {
     return this.socket.readyState === WebSocket.OPEN
   }
 
-  /** What lies beneath the frames. */
+  /** The bytes below the frames. */
   get bytes(): Socket {
     return (this.socket as Untyped)._socket
   }
 
-  /** Says one thing, and waits until the other end has acted on it. */
+  /** Sends one input, and waits until the other end has processed it. */
   async say(input: FuzzInput): Promise<void> {
     if (!this.open) return
     this.socket.send(this.#peer.frame(input))
@@ -249,7 +251,7 @@ class BadSocket {
   }
 }
 
-/** Bytes that are no frames of a WebSocket, or odd ones. */
+/** Bytes that are not WebSocket frames, or are unusual ones. */
 const noise = fc.oneof(
   fc.uint8Array({ minLength: 2, maxLength: 40 }),
   fc
@@ -262,7 +264,7 @@ const noise = fc.oneof(
 )
 
 const MiB = 1 << 20
-/** What a process holds after all that, as many sessions as there were. */
+/** Asserts that memory did not grow, however many sessions there were. */
 function assertBounded(t: Test, before: ProcessUsage, after: ProcessUsage): void {
   const figures = `held ${before.heldBytes / MiB} and then ${after.heldBytes / MiB}, at most ${after.peakBytes / MiB} MiB`
   t.comment(`${figures}; the longest turn took ${after.longestTurnMs} ms beyond JSON.parse`)
@@ -270,7 +272,7 @@ function assertBounded(t: Test, before: ProcessUsage, after: ProcessUsage): void
   t.same(after.faults, [])
 }
 
-t.test('clients that mean harm, to a server in a process of 300 MB', { buffered: true }, async t => {
+t.test('hostile clients against a server in a process of 300 MB', { buffered: true }, async t => {
   const [victim, url] = await TargetProcess.start('hostile-server.ts')
   t.teardown(() => victim.kill())
   const heard = new Map<unknown, number>()
@@ -302,7 +304,7 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
     }
     await bad.end(script.initiates)
   }
-  // Four at a time.
+  // Four concurrently.
   const quarter = (COUNT * SHARES.server) / 4
   await victim.whileAlive(Promise.all([1, 2, 3, 4].map(path => fuzz(quarter, run, path))))
   await fc.assert(
@@ -325,7 +327,7 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
   t.ok(ALONE || inputs >= 4 * quarter - 4 * INPUTS)
   await served(5)
   t.equal(bystander.stats.pending, 0)
-  // Sessions that wait for their client, and sockets that said nothing, have their time.
+  // Waits until interrupted sessions and silent sockets have expired.
   while ((await victim.usage()).sessions > 1) await turn()
   assertBounded(t, before, await victim.usage())
   const { report, exit } = await victim.end()
@@ -335,7 +337,7 @@ t.test('clients that mean harm, to a server in a process of 300 MB', { buffered:
   t.same(exit, [0, null], 'the process ended when it was told to')
 })
 
-t.test('servers that mean harm, to a client in a process of 300 MB', { buffered: true }, async t => {
+t.test('hostile servers against a client in a process of 300 MB', { buffered: true }, async t => {
   await using honest = await serve(FuzzService, { port: 0 })
   const [victim] = await TargetProcess.start('hostile-client.ts', honest.url)
   t.teardown(() => victim.kill())
@@ -401,7 +403,7 @@ t.test('servers that mean harm, to a client in a process of 300 MB', { buffered:
   t.same(exit, [0, null], 'the process ended when it was told to')
 })
 
-t.test('what is no server at all is unreachable', async t => {
+t.test('a server of another protocol is unreachable', async t => {
   const answers = [
     '',
     'x',
@@ -424,7 +426,7 @@ t.test('what is no server at all is unreachable', async t => {
   await once(bare, 'close')
 })
 
-t.test('a session that has ended is let go, and the service that holds its netrefs', async t => {
+t.test('an ended session is released, and so is the service that holds its netrefs', async t => {
   const ended = await Promise.all(
     Array.from({ length: 20 }, async () => {
       const conn = pair(FuzzService)
@@ -437,7 +439,7 @@ t.test('a session that has ended is let go, and the service that holds its netre
   t.pass('nothing keeps them')
 })
 
-t.test('nothing else has happened', async t => {
+t.test('no error was uncaught', async t => {
   t.same(faults, [], 'no rejection went unhandled')
   t.ok(unchanged(before), 'every prototype is as it was')
 })

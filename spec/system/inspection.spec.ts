@@ -1,4 +1,4 @@
-// Looking at what a peer sent calls nobody, and what has a flow has nothing else.
+// Tests that inspecting a received value calls nothing, and that streamed values have no members.
 import { format, inspect } from 'node:util'
 import t from 'tap'
 import { expose, serve } from '../../lib/index.js'
@@ -9,7 +9,7 @@ import type { Untyped } from '../support/wire.js'
 
 const NAMES = ['then', 'toJSON', 'toString', 'valueOf']
 
-/** All that may be written of a value. */
+/** All conversions of a value to text. */
 const written = (value: unknown) => [
   JSON.stringify(value),
   `${value}`,
@@ -19,7 +19,7 @@ const written = (value: unknown) => [
   format('%s %o %j', value, value, value)
 ]
 
-t.test('a function of a peer that a conversion would call does not arrive', async t => {
+t.test('a received object has no function that a conversion would call', async t => {
   const got: Untyped[] = []
   const server = await serve(
     {
@@ -53,7 +53,7 @@ t.test('a function of a peer that a conversion would call does not arrive', asyn
   await server.close()
 })
 
-t.test('a table names no member that a conversion would call', async t => {
+t.test('a table has no column that a conversion would call', async t => {
   const server = await serve({ keep: (list: unknown) => list }, { port: 0 })
   const peer = await RawPeer.open(server.url)
   peer.send([[Op.call, 1, 0, 'keep', [[['toJSON'], ['x', 'y']]], [['t', [0]]]]])
@@ -61,7 +61,7 @@ t.test('a table names no member that a conversion would call', async t => {
   await server.close()
 })
 
-t.test('looking at an argument calls nobody', t =>
+t.test('inspecting an argument calls nothing', t =>
   overMemory(
     t,
     {
@@ -87,7 +87,7 @@ t.test('looking at an argument calls nobody', t =>
   )
 )
 
-t.test('behind the number of what has a flow there are no members', async t => {
+t.test('the id of a streamed value gives access to no members', async t => {
   class Rows {
     sql = 'S3CRET'
     next() {
@@ -154,7 +154,7 @@ t.test('behind the number of what has a flow there are no members', async t => {
   await server.close()
 })
 
-t.test('what was exposed keeps its members, also where it had a flow before', async t => {
+t.test('an exposed object keeps its members, even if it was streamed before', async t => {
   const rows = {
     sql: 'told',
     next: () => ({ done: true }),

@@ -1,6 +1,6 @@
-// References that never lie: nothing that is held goes, nothing stays that is not. The other half is in
-// references.spec.ts; here it is what holds for every order of events, and what is left when something ends badly.
-// First, so that lib takes hold of the collector that can be played:
+// Tests the lifetime of references under every order of events, and what is left after failures: held objects stay,
+// and nothing else does. references.spec.ts has the rest. The fake collector is imported first, since lib reads these
+// classes when it is loaded:
 import '../support/fake-collector.js'
 
 import { setImmediate as turn } from 'node:timers/promises'
@@ -13,7 +13,7 @@ import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../s
 const SEED = Number(process.env.NETREF_LIFETIME_SEED ?? Date.now() % 2 ** 31)
 const SEQUENCES = Number(process.env.NETREF_LIFETIME ?? 2_500)
 
-/** Random sequences of steps; of those that fail, the shortest of its kind is told. */
+/** Runs random sequences of steps, and reports the shortest of the failed ones. */
 async function interleave(sequences: number, real: boolean) {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -39,19 +39,16 @@ async function interleave(sequences: number, real: boolean) {
 const played = await interleave(SEQUENCES, false)
 const real = await interleave(Math.ceil(Math.min(SEQUENCES, 100_000) / 400), true)
 
-// Not before: it follows every promise, which takes longer than all that is done here.
+// Imported late: it tracks every promise, which takes longer than the simulation itself.
 const { default: t } = await import('tap')
 
-t.test(
-  'every interleaving leaves the tables right, with a collector that is played and with the real one',
-  async t => {
-    for (const { failure, sequences, summary } of [played, real]) {
-      t.comment(summary)
-      t.equal(failure, undefined, `${sequences} sequences`)
-    }
-    t.equal(played.sequences, SEQUENCES)
+t.test('every interleaving leaves the tables correct, with a fake and with the real collector', async t => {
+  for (const { failure, sequences, summary } of [played, real]) {
+    t.comment(summary)
+    t.equal(failure, undefined, `${sequences} sequences`)
   }
-)
+  t.equal(played.sequences, SEQUENCES)
+})
 
 class Item {
   exposed_hello() {
@@ -59,7 +56,7 @@ class Item {
   }
 }
 
-/** A type whose instances do something when they are encoded or decoded. */
+/** A type whose instances run code when they are encoded or decoded. */
 class Trap {}
 const trap = { onEncode: () => {}, onDecode: () => {} }
 registerType(Trap, {
@@ -103,7 +100,7 @@ class Store extends Service {
 const thrower = (error: Error) => () => {
   throw error
 }
-/** What cannot be sent, for every reason there is; each stands after references that can. */
+/** Every reason why a value cannot be sent; each value follows references that can. */
 const HALVES: Record<string, () => unknown> = {
   'a symbol': () => Symbol('half'),
   'a symbol in a Map': () => new Map([[() => 1, Symbol('half')]]),
@@ -127,7 +124,7 @@ const HALVES: Record<string, () => unknown> = {
   }
 }
 
-t.test('what cannot be sent leaves nothing, on either side, and nobody is told', t => {
+t.test('a value that cannot be sent leaves no reference on either side, and no notice', t => {
   t.teardown(() => {
     trap.onEncode = () => {}
   })
@@ -158,7 +155,7 @@ t.test('what cannot be sent leaves nothing, on either side, and nobody is told',
   })
 })
 
-t.test('what is refused for a limit leaves nothing, not even its object', t =>
+t.test('a call rejected by a limit leaves nothing, not even its object', t =>
   overMemory(
     t,
     Store,
@@ -177,7 +174,7 @@ t.test('what is refused for a limit leaves nothing, not even its object', t =>
   )
 )
 
-t.test('a call that is refused leaves nothing of what it brought', t =>
+t.test('a rejected call leaves none of its arguments', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const released = await root.item()
@@ -198,7 +195,7 @@ t.test('a call that is refused leaves nothing of what it brought', t =>
   })
 )
 
-t.test('a session that ends leaves nothing, whoever ends it and how', async t => {
+t.test('an ended session leaves nothing, whoever ends it and how', async t => {
   const ends: Record<string, (conn: Untyped) => void> = {
     'its client': conn => void conn.close(),
     'its server': conn => void conn.served.close(),
@@ -230,7 +227,7 @@ t.test('a session that ends leaves nothing, whoever ends it and how', async t =>
   }
 })
 
-t.test('a session that a value ends on its way leaves nothing', async t => {
+t.test('a session that ends while a value is decoded leaves nothing', async t => {
   const ending = (session: () => Session, ...after: unknown[]) =>
     Object.defineProperty({ before: () => 1, at: undefined, after }, 'at', {
       enumerable: true,
@@ -277,7 +274,7 @@ t.test('a session that a value ends on its way leaves nothing', async t => {
 })
 
 for (const over of [overMemory, overSocket]) {
-  t.test(`both tables are empty again: by \`using\`, by hand, by the collector, ${over.name}`, t =>
+  t.test(`both tables become empty by \`using\`, by release or by collection, ${over.name}`, t =>
     over(t, Store, async conn => {
       const root: Untyped = conn.root
       const { session } = conn
@@ -308,7 +305,7 @@ for (const over of [overMemory, overSocket]) {
   )
 }
 
-t.test('`released` is told once for each session, and again when the object was given anew', async t => {
+t.test('`released` is called once for each session, and again if the object was sent again', async t => {
   let told = 0
   const lent = expose(new Item(), { released: () => told++ })
   const conns = [pair(() => ({ lent: () => lent })), pair(() => ({ lent: () => lent }))]
@@ -344,7 +341,7 @@ t.test('`released` is told once for each session, and again when the object was 
   t.equal(told, 4, 'of that which was not held, the end tells nothing')
 })
 
-t.test('`released` is told when a netref is on its way while the last one is released', t =>
+t.test('`released` is called if a netref is in transit while the last one is released', t =>
   overMemory(
     t,
     () => {
@@ -370,7 +367,7 @@ t.test('`released` is told when a netref is on its way while the last one is rel
   )
 )
 
-t.test('a released hook that gives the object anew, and one that ends the session', async t => {
+t.test('a released hook that sends the object again, and one that ends the session', async t => {
   const conn = pair(Store, { service: {} })
   const root: Untyped = conn.root
   const told: string[] = []
@@ -398,13 +395,13 @@ t.test('a released hook that gives the object anew, and one that ends the sessio
   t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, by the end')
 })
 
-t.test('through three sessions: each hop lets go when the next does', async t => {
+t.test('in a chain of three sessions each hop releases when the next one does', async t => {
   let told = 0
   const stores = Array.from({ length: 3 }, () => new Store())
   const hops = stores.map(store => pair(store))
   const tables = () => hops.map(({ stats, served }) => [stats.exports, served.stats.imports])
   await (async () => {
-    // The object lives with the first of four; each hands on what it was given itself.
+    // The object lives with the first of four sessions; each passes on what it received.
     let thing: Untyped = expose({ hello: () => 'hello' }, { released: () => told++ })
     for (const [i, { root }] of hops.entries()) {
       await (root as Untyped).keep(thing)
@@ -426,7 +423,7 @@ t.test('through three sessions: each hop lets go when the next does', async t =>
   await Promise.all(hops.map(hop => hop.close()))
 })
 
-t.test('a hop that is cut lets go of what came through it, and only of that', async t => {
+t.test('a broken hop releases what came through it, and only that', async t => {
   let told = 0
   const stores = [new Store(), new Store()]
   const [ab, bc] = stores.map(store => pair(store))
@@ -453,7 +450,7 @@ t.test('a hop that is cut lets go of what came through it, and only of that', as
   await bc!.close()
 })
 
-t.test('`server.sessions` is a Set of the sessions that go on, and `stats` are their numbers', async t => {
+t.test('`server.sessions` is a Set of the current sessions, and `stats` counts them', async t => {
   await using server = await serve(Store, { port: 0 })
   t.ok(server.sessions instanceof Set)
   const conns = [connect<Store>(server.url), connect<Store>(server.url)]

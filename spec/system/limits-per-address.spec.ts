@@ -1,4 +1,4 @@
-// Whose places strangers may have: none of those who may come back; and how many one address may have.
+// Tests the limits per address, and which interrupted session may give its slot to which client.
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -26,7 +26,7 @@ const REFUSED = { message: /^refused: HTTP\/1.1 503 [\s\S]*\r\nRetry-After: 1\r\
 
 const start = (options: ServeOptions = {}) => serve({}, { port: 0, ...options })
 const named = (name: string): RawPeerOptions => ({ path: `/?name=${name}` })
-/** Who gives no name is somebody, as all of them are. */
+/** A client without a name still has an identity. */
 const authenticate = async (request: UpgradeRequest) => {
   const name = request.query.get('name')
   return name === null || { name }
@@ -50,7 +50,7 @@ async function come(server: Server, from: string, options: RawPeerOptions = {}):
   return peer
 }
 
-/** Begins a session and loses its socket. @returns the session, and what it takes to carry it on */
+/** Begins a session and loses its socket. @returns the session, and its resume token */
 async function leave(server: Server, from: string, options: RawPeerOptions = {}) {
   const others = new Set(server.sessions)
   const peer = await come(server, from, options)
@@ -61,31 +61,28 @@ async function leave(server: Server, from: string, options: RawPeerOptions = {})
   return { session: session!, resumes: { token: String(token), ack: peer.framesReceived } }
 }
 
-t.test(
-  'a stranger does not end a session that waits: who has its address may come back, or begin another',
-  async t => {
-    const told: unknown[] = []
-    const onError = (error: unknown) => told.push(String(error))
-    await using server = await start({ limits: { sessions: 2 }, onError })
-    const first = await leave(server, HOME)
-    const second = await leave(server, AWAY)
-    for (let i = 0; i < 5; i++) t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
-    t.same(told, [
-      'NetrefError: a client was refused: all 2 sessions are taken (limits.sessions); raise it to let more in'
-    ])
-    const back = await come(server, AWAY, { resumption: second.resumes })
-    t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its place is taken')
-    t.same([first.session.state, second.session.state], ['interrupted', 'open'])
-    const again = await come(server, HOME)
-    t.match(await first.session.closed, {
-      code: 'limit',
-      message: 'another client came, and there may be 2 sessions (limits.sessions)'
-    })
-    await Promise.all([back.end(), again.end()])
-  }
-)
+t.test('only a client of its address may replace an interrupted session', async t => {
+  const told: unknown[] = []
+  const onError = (error: unknown) => told.push(String(error))
+  await using server = await start({ limits: { sessions: 2 }, onError })
+  const first = await leave(server, HOME)
+  const second = await leave(server, AWAY)
+  for (let i = 0; i < 5; i++) t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
+  t.same(told, [
+    'NetrefError: a client was refused: all 2 sessions are in use (limits.sessions); raise it to accept more'
+  ])
+  const back = await come(server, AWAY, { resumption: second.resumes })
+  t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its place is taken')
+  t.same([first.session.state, second.session.state], ['interrupted', 'open'])
+  const again = await come(server, HOME)
+  t.match(await first.session.closed, {
+    code: 'limit',
+    message: 'another client took its place: the server allows 2 sessions (limits.sessions)'
+  })
+  await Promise.all([back.end(), again.end()])
+})
 
-t.test('a client that has a place and says nothing keeps nobody else from coming back', async t => {
+t.test('a silent client with a reserved slot keeps nobody else from resuming', async t => {
   for (const options of [{}, { authenticate }]) {
     await using server = await start({ ...options, limits: { sessions: 3 } })
     const own = await leave(server, HOME, named('ann'))
@@ -94,7 +91,7 @@ t.test('a client that has a place and says nothing keeps nobody else from coming
     const silent = await come(server, STRANGE, { ...named('eve'), sendsHello: false })
     t.match(await rejectionOf(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
     const back = await come(server, AWAY, { ...named('bob'), resumption: other.resumes })
-    // The first of an address or an identity, whoever is let in for it, is still there for who has its token.
+    // The oldest session of an address or identity stays resumable while another client has reserved its slot.
     await silent.end()
     const again = await come(server, STRANGE, { ...named('eve'), resumption: last.resumes })
     const home = await come(server, HOME, { ...named('ann'), resumption: own.resumes })
@@ -106,20 +103,17 @@ t.test('a client that has a place and says nothing keeps nobody else from coming
   }
 })
 
-t.test(
-  'who is let in for one session that waits may carry on another: the one gives back its place',
-  async t => {
-    await using server = await start({ limits: { sessions: 2 } })
-    const first = await leave(server, HOME)
-    const second = await leave(server, HOME)
-    const back = await come(server, HOME, { resumption: second.resumes })
-    const again = await come(server, HOME, { resumption: first.resumes })
-    t.same([first.session.state, second.session.state], ['open', 'open'])
-    await Promise.all([back.end(), again.end()])
-  }
-)
+t.test('a client with a reserved slot may resume another session and releases the slot', async t => {
+  await using server = await start({ limits: { sessions: 2 } })
+  const first = await leave(server, HOME)
+  const second = await leave(server, HOME)
+  const back = await come(server, HOME, { resumption: second.resumes })
+  const again = await come(server, HOME, { resumption: first.resumes })
+  t.same([first.session.state, second.session.state], ['open', 'open'])
+  await Promise.all([back.end(), again.end()])
+})
 
-t.test('a session that came back does not end for who was let in for its place', async t => {
+t.test('a resumed session does not end for the client that had reserved its slot', async t => {
   await using server = await start({ limits: { sessions: 2 } })
   const first = await leave(server, HOME)
   const second = await leave(server, HOME)
@@ -131,76 +125,73 @@ t.test('a session that came back does not end for who was let in for its place',
   await Promise.all([back.end(), silent.end()])
 })
 
-t.test(
-  'whatever others do: a session ends for none but its own address, which can always come back',
-  async t => {
-    const act = fc.record({
-      what: fc.constantFrom('begin', 'knock', 'lose', 'comeBack', 'hangUp'),
-      from: fc.constantFrom(HOME, AWAY, STRANGE)
-    })
-    const property = fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 25 }), async acts => {
-      await using server = await start({ limits: { sessions: 3 } })
-      const open: { from: string; peer: RawPeer; session: Session }[] = []
-      const silent: { from: string; peer: RawPeer }[] = []
-      const waiting: { from: string; session: Session; resumes: ResumeFrame }[] = []
-      const takeAt = <T extends { from: string }>(list: T[], from: string) => {
-        const index = list.findIndex(one => one.from === from)
-        return index < 0 ? undefined : list.splice(index, 1)[0]
+t.test('an interrupted session ends only for its own address, which can always resume', async t => {
+  const act = fc.record({
+    what: fc.constantFrom('begin', 'knock', 'lose', 'comeBack', 'hangUp'),
+    from: fc.constantFrom(HOME, AWAY, STRANGE)
+  })
+  const property = fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 25 }), async acts => {
+    await using server = await start({ limits: { sessions: 3 } })
+    const open: { from: string; peer: RawPeer; session: Session }[] = []
+    const silent: { from: string; peer: RawPeer }[] = []
+    const waiting: { from: string; session: Session; resumes: ResumeFrame }[] = []
+    const takeAt = <T extends { from: string }>(list: T[], from: string) => {
+      const index = list.findIndex(one => one.from === from)
+      return index < 0 ? undefined : list.splice(index, 1)[0]
+    }
+    const lose = async ({ from, peer, session }: (typeof open)[number]) => {
+      const received = peer.framesReceived
+      const [, , , token] = await peer.message(([op]) => op === 0)
+      await peer.end()
+      await waitUntil(() => session.state !== 'open')
+      waiting.push({ from, session, resumes: { token: String(token), ack: received } })
+    }
+    for (const { what, from } of acts) {
+      const others = waiting.filter(one => one.from !== from && one.session.state === 'interrupted')
+      const before = new Set(server.sessions)
+      if (what === 'begin') {
+        const peer = await come(server, from).catch(() => undefined)
+        const [session] = [...server.sessions].filter(session => !before.has(session))
+        check((session !== undefined) === (peer !== undefined), 'who is let in has a session')
+        if (peer) open.push({ from, peer, session: session! })
+      } else if (what === 'knock') {
+        const peer = await come(server, from, { sendsHello: false }).catch(() => undefined)
+        if (peer) silent.push({ from, peer })
+      } else if (what === 'lose') {
+        const lost = takeAt(open, from)
+        if (lost) await lose(lost)
+      } else if (what === 'hangUp') {
+        const gone = takeAt(silent, from)
+        await gone?.peer.end()
+        await waitUntil(() => server.metrics.arriving === silent.length)
+      } else {
+        const mayKnock = silent.filter(one => one.from === from).length
+        const mine = waiting.filter(one => one.from === from && one.session.state === 'interrupted')
+        if (mine.length <= mayKnock) continue
+        const back = takeAt(waiting, from)!
+        if (back.session.state !== 'interrupted') continue
+        const peer = await come(server, from, { resumption: back.resumes })
+        check(String(back.session.state) === 'open', 'it is back')
+        implOf(back.session).end({ code: 'closed', message: 'it has done what it came for' })
+        await peer.closed
       }
-      const lose = async ({ from, peer, session }: (typeof open)[number]) => {
-        const received = peer.framesReceived
-        const [, , , token] = await peer.message(([op]) => op === 0)
-        await peer.end()
-        await waitUntil(() => session.state !== 'open')
-        waiting.push({ from, session, resumes: { token: String(token), ack: received } })
-      }
-      for (const { what, from } of acts) {
-        const others = waiting.filter(one => one.from !== from && one.session.state === 'interrupted')
-        const before = new Set(server.sessions)
-        if (what === 'begin') {
-          const peer = await come(server, from).catch(() => undefined)
-          const [session] = [...server.sessions].filter(session => !before.has(session))
-          check((session !== undefined) === (peer !== undefined), 'who is let in has a session')
-          if (peer) open.push({ from, peer, session: session! })
-        } else if (what === 'knock') {
-          const peer = await come(server, from, { sendsHello: false }).catch(() => undefined)
-          if (peer) silent.push({ from, peer })
-        } else if (what === 'lose') {
-          const lost = takeAt(open, from)
-          if (lost) await lose(lost)
-        } else if (what === 'hangUp') {
-          const gone = takeAt(silent, from)
-          await gone?.peer.end()
-          await waitUntil(() => server.metrics.arriving === silent.length)
-        } else {
-          const mayKnock = silent.filter(one => one.from === from).length
-          const mine = waiting.filter(one => one.from === from && one.session.state === 'interrupted')
-          if (mine.length <= mayKnock) continue
-          const back = takeAt(waiting, from)!
-          if (back.session.state !== 'interrupted') continue
-          const peer = await come(server, from, { resumption: back.resumes })
-          check(String(back.session.state) === 'open', 'it is back')
-          implOf(back.session).end({ code: 'closed', message: 'it has done what it came for' })
-          await peer.closed
-        }
-        check(
-          others.every(({ session }) => session.state === 'interrupted'),
-          'others wait as before'
-        )
-        check(server.sessions.size <= 3, 'there are no more than there may be')
-      }
-      // Nothing is left counted of who has gone.
-      for (const { peer } of [...open, ...silent]) await peer.end()
-      for (const session of server.sessions) implOf(session).end({ code: 'closed', message: 'it is over' })
-      await waitUntil(() => server.sessions.size === 0 && server.metrics.arriving === 0)
-      for (const from of [HOME, AWAY, STRANGE]) await come(server, from)
-      t.match(await rejectionOf(come(server, HOME)), REFUSED)
-    })
-    await fc.assert(property, { numRuns: 20 })
-  }
-)
+      check(
+        others.every(({ session }) => session.state === 'interrupted'),
+        'others wait as before'
+      )
+      check(server.sessions.size <= 3, 'there are no more than there may be')
+    }
+    // No count of a client that is gone remains.
+    for (const { peer } of [...open, ...silent]) await peer.end()
+    for (const session of server.sessions) implOf(session).end({ code: 'closed', message: 'it is over' })
+    await waitUntil(() => server.sessions.size === 0 && server.metrics.arriving === 0)
+    for (const from of [HOME, AWAY, STRANGE]) await come(server, from)
+    t.match(await rejectionOf(come(server, HOME)), REFUSED)
+  })
+  await fc.assert(property, { numRuns: 20 })
+})
 
-t.test('a session is where its client was last', async t => {
+t.test('the address of a session is the last one of its client', async t => {
   await using server = await start({ limits: { sessions: 2 } })
   const { session, resumes } = await leave(server, HOME)
   const moved = await come(server, AWAY, { resumption: resumes })
@@ -213,26 +204,23 @@ t.test('a session is where its client was last', async t => {
   await Promise.all([other.end(), next.end()])
 })
 
-t.test(
-  'who has the identity of a session that waits comes from anywhere; all who have none are strangers',
-  async t => {
-    await using server = await start({ authenticate, limits: { sessions: 2 } })
-    const ann = await leave(server, HOME, named('ann'))
-    const nobody = await leave(server, HOME)
-    t.match(await rejectionOf(come(server, STRANGE, named('bob'))), REFUSED)
-    t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
-    const back = await come(server, STRANGE, { ...named('ann'), resumption: ann.resumes })
-    t.match(await rejectionOf(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
-    await back.end()
-    await waitUntil(() => ann.session.state === 'interrupted')
-    const again = await come(server, AWAY, named('ann'))
-    t.match(await ann.session.closed, { code: 'limit' })
-    t.equal(nobody.session.state, 'interrupted')
-    await again.end()
-  }
-)
+t.test('a client with the identity of an interrupted session may come from any address', async t => {
+  await using server = await start({ authenticate, limits: { sessions: 2 } })
+  const ann = await leave(server, HOME, named('ann'))
+  const nobody = await leave(server, HOME)
+  t.match(await rejectionOf(come(server, STRANGE, named('bob'))), REFUSED)
+  t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
+  const back = await come(server, STRANGE, { ...named('ann'), resumption: ann.resumes })
+  t.match(await rejectionOf(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
+  await back.end()
+  await waitUntil(() => ann.session.state === 'interrupted')
+  const again = await come(server, AWAY, named('ann'))
+  t.match(await ann.session.closed, { code: 'limit' })
+  t.equal(nobody.session.state, 'interrupted')
+  await again.end()
+})
 
-t.test('who is asked for a token is told on the socket that the server is full', async t => {
+t.test('a client asked for a token learns on the socket that the server is full', async t => {
   const decide = async (request: UpgradeRequest) => (await request.token()) ?? false
   await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
   const peer = await come(server, HOME, { sendsHello: false })
@@ -243,11 +231,11 @@ t.test('who is asked for a token is told on the socket that the server is full',
   await peer.end()
   await waitUntil(() => session!.state === 'interrupted')
   const bob = connect(server.url, { token: 'bob' })
-  t.match(await bob.closed, { code: 'unavailable', message: /the server has all its sessions already/ })
+  t.match(await bob.closed, { code: 'unavailable', message: /the server has reached its limit of sessions/ })
   t.equal(session!.state, 'interrupted')
 })
 
-t.test('who is refused has no place of a session while its socket closes', async t => {
+t.test('a rejected client reserves no slot while its socket closes', async t => {
   const tokens: unknown[] = []
   const decide = async (request: UpgradeRequest) => {
     const token = await request.token()
@@ -269,7 +257,7 @@ t.test('who is refused has no place of a session while its socket closes', async
   await Promise.all([one.close(), other.close()])
 })
 
-t.test('of those on whom it is decided at once no more are let in than there are places', async t => {
+t.test('clients authenticated at the same time take no more slots than there are', async t => {
   const verdict = deferred<boolean>()
   const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
   await using server = await start({ authenticate: decide, limits: { sessions: 2 } })
@@ -283,7 +271,7 @@ t.test('of those on whom it is decided at once no more are let in than there are
   await Promise.all([first.end(), (await second!).end()])
 })
 
-t.test('who waits for `authenticate` has no place of a session', async t => {
+t.test('a client being authenticated takes no slot of an interrupted session', async t => {
   const verdict = deferred<boolean>()
   const decide = (request: UpgradeRequest) => (request.query.has('slow') ? verdict.promise : true)
   await using server = await start({ authenticate: decide, limits: { sessions: 3 } })
@@ -296,7 +284,7 @@ t.test('who waits for `authenticate` has no place of a session', async t => {
   await Promise.all(open.map(peer => peer.end()))
 })
 
-t.test('who has gone when it is decided takes no place', async t => {
+t.test('a client that left during authentication takes no slot', async t => {
   const verdict = deferred<string>()
   const decide = async (request: UpgradeRequest) => {
     if (request.query.has('token')) await request.token()
@@ -318,10 +306,10 @@ t.test('who has gone when it is decided takes no place', async t => {
   await Promise.all([back.end(), other.end()])
 })
 
-t.test('a client that is refused for want of a place comes again, as it is told', async t => {
+t.test('a client refused by a limit retries after the given time', async t => {
   await using server = await start({ limits: { sessions: 1 } })
   const first = await come(server, HOME)
-  const message = /503 \(the server has all its sessions already\)/
+  const message = /503 \(the server has reached its limit of sessions\)/
   t.match(await connect(server.url).closed, { code: 'unreachable', retryAfter: 1, message })
   const patient = connect(server.url, { reconnect: { initial: true, delay: 1 } })
   const ping = patient.ping()
@@ -334,7 +322,7 @@ t.test('a client that is refused for want of a place comes again, as it is told'
   await patient.close()
 })
 
-t.test('where `sameIdentity` throws it is told once, and nobody is the same', async t => {
+t.test('an error of `sameIdentity` is reported once and means another identity', async t => {
   const errors: unknown[] = []
   const sameIdentity = () => {
     throw new Error('no idea')
@@ -347,7 +335,7 @@ t.test('where `sameIdentity` throws it is told once, and nobody is the same', as
   t.match(errors, [{ message: 'no idea' }])
 })
 
-t.test('an identity that is no data is its own where it is the very same', async t => {
+t.test('an identity that is no data is the same only if it is the same object', async t => {
   const users = new Map([['ann', () => 'ann']])
   const decide = (request: UpgradeRequest) => users.get(request.query.get('name')!) ?? (() => 'somebody')
   await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
@@ -358,7 +346,7 @@ t.test('an identity that is no data is its own where it is the very same', async
   await back.end()
 })
 
-t.test('who may be coming back is asked for its name though strangers wait to be asked', async t => {
+t.test('a client that may resume is authenticated although others wait', async t => {
   const verdict = deferred<void>()
   let asked = 0
   const decide = async (request: UpgradeRequest) => {
@@ -382,7 +370,7 @@ t.test('who may be coming back is asked for its name though strangers wait to be
   for (const refused of await Promise.all(strangers)) t.match(refused, AWAY_NOW)
 })
 
-t.test('without a window nobody waits: a place is free when its socket is closed', async t => {
+t.test('without a resume window a slot is free once its socket is closed', async t => {
   await using server = await start({ resumeWindow: 0, limits: { sessions: 1 } })
   const first = await come(server, HOME)
   t.match(await rejectionOf(come(server, HOME)), REFUSED)
@@ -392,7 +380,7 @@ t.test('without a window nobody waits: a place is free when its socket is closed
   await next.end()
 })
 
-t.test('without a window no more are asked who they are than there may be sessions', async t => {
+t.test('without a resume window no more clients are authenticated than there may be sessions', async t => {
   const verdict = deferred<boolean>()
   const options = { resumeWindow: 0, authenticate: () => verdict.promise, limits: { sessions: 1 } }
   await using server = await start(options)
@@ -404,7 +392,7 @@ t.test('without a window no more are asked who they are than there may be sessio
 })
 
 t.test(
-  '64 clients of one address may wait for `authenticate`, and others besides; the proxy is told of once',
+  '64 clients of one address may be authenticated at once; the hint at a proxy is reported once',
   async t => {
     const errors: Error[] = []
     const verdict = deferred<boolean>()
@@ -423,7 +411,7 @@ t.test(
       {
         code: 'limit',
         message:
-          'a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); if a proxy is there, set trustProxy to tell its clients apart'
+          'a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); behind a proxy set trustProxy to distinguish its clients'
       }
     ])
     t.equal(errors.length, 1)
@@ -434,7 +422,7 @@ t.test(
   }
 )
 
-t.test('who is never decided on has its place for no longer than helloMs', async t => {
+t.test('authentication that never settles takes its slot for helloMs only', async t => {
   let asked = 0
   const never = () => {
     asked++
@@ -449,7 +437,7 @@ t.test('who is never decided on has its place for no longer than helloMs', async
 })
 
 t.test(
-  'sessionsPerAddress bounds the sessions of an address; its own that wait make room, the oldest first',
+  'sessionsPerAddress limits the sessions of an address; its oldest interrupted ones make room',
   async t => {
     for (const options of [{}, { authenticate }]) {
       await using server = await start({ ...options, onError() {}, limits: { sessionsPerAddress: 2 } })
@@ -459,7 +447,8 @@ t.test(
       const one = await come(server, HOME)
       t.match(await first.session.closed, {
         code: 'limit',
-        message: 'another client came, and there may be 2 sessions of an address (limits.sessionsPerAddress)'
+        message:
+          'another client took its place: the server allows 2 sessions of an address (limits.sessionsPerAddress)'
       })
       const two = await come(server, HOME, { resumption: second.resumes })
       t.match(await rejectionOf(come(server, HOME)), REFUSED)
@@ -469,7 +458,7 @@ t.test(
   }
 )
 
-t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64', async t => {
+t.test('behind a proxy the forwarded address counts, of IPv6 its /64', async t => {
   const errors: unknown[] = []
   const onError = (error: unknown) => errors.push(error)
   await using server = await start({ trustProxy: true, onError, limits: { sessionsPerAddress: 1 } })
@@ -478,7 +467,7 @@ t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64',
   t.match(await rejectionOf(by('2001:db8:0:0:1::2')), REFUSED)
   t.match(await rejectionOf(by('203.0.113.7, 203.0.113.1')), REFUSED)
   t.match(await rejectionOf(by('::ffff:cb00:7102')), REFUSED, 'IPv4 that is written as IPv6')
-  // What is no address is the proxy's own.
+  // Text that is no address counts as the proxy's own.
   peers.push(await by('unknown'))
   for (const none of ['', 'me', '203.0.113.9, x', `"${'y'.repeat(1000)}"`]) {
     t.match(await rejectionOf(by(none)), REFUSED)
@@ -488,7 +477,7 @@ t.test('behind a proxy an address is the one that it forwards, of IPv6 the /64',
   await Promise.all(peers.map(peer => peer.end()))
 })
 
-t.test('who has no address is not bounded by it', async t => {
+t.test('a client without an address has no limit per address', async t => {
   const web = createServer()
   const path = join(tmpdir(), `netref-${process.pid}.sock`)
   web.listen(path)
@@ -504,7 +493,7 @@ t.test('who has no address is not bounded by it', async t => {
   web.close()
 })
 
-t.test('whose an address is', async t => {
+t.test('networkOf', async t => {
   for (const [address, network] of [
     ['203.0.113.1', '203.0.113.1'],
     ['203.0.113.1:8080', '203.0.113.1'],

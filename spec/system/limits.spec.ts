@@ -46,7 +46,7 @@ class Store extends Service {
   }
 }
 
-t.test('exports: a call that would hand out too many rejects, and hands out none', t =>
+t.test('exports: a call that would exceed the limit rejects and exports nothing', t =>
   overMemory(
     t,
     Store,
@@ -66,7 +66,7 @@ t.test('exports: a call that would hand out too many rejects, and hands out none
   )
 )
 
-t.test('depth: a path of too many names rejects, also round and round what has one name', t =>
+t.test('depth: a path with too many names rejects, also a circular one', t =>
   overMemory(
     t,
     class extends Service {
@@ -89,11 +89,11 @@ t.test('depth: a path of too many names rejects, also round and round what has o
   )
 )
 
-/** Some values of a kind that is not plain JSON. */
+/** Values of a kind that is not plain JSON. */
 const some = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i))
 const members = (count: number) => some(count, i => i)
 
-t.test('values: a call with more that are not plain JSON rejects here, and gives nothing', t =>
+t.test('values: a call with too many rejects locally and exports nothing', t =>
   overMemory(
     t,
     Store,
@@ -141,7 +141,7 @@ t.test('values: a call with more that are not plain JSON rejects here, and gives
   )
 )
 
-t.test('values: a result with more rejects, and so does an error', t =>
+t.test('values: a result or an error with too many rejects', t =>
   overMemory(
     t,
     Store,
@@ -157,7 +157,7 @@ t.test('values: a result with more rejects, and so does an error', t =>
   )
 )
 
-t.test('values: who was told and sends more loses the session', async t => {
+t.test('values: a peer that ignores the announced limit loses the session', async t => {
   await using server = await serve(Store, { port: 0, limits: { values: 10 } })
   const error = `{"class":"Error","name":"","message":"","fields":[${members(8).map(i => `"${i}",0`)}]}`
   const tooMany = {
@@ -192,7 +192,7 @@ const binary = (json: string, bytes: number) => {
   return Buffer.concat([header, Buffer.from(json), Buffer.alloc((-json.length & 7) + bytes)])
 }
 
-t.test('an iterator of which far more items come than were asked for fails', async t => {
+t.test('an iterator fails if far more items arrive than were requested', async t => {
   await using server = await serve(Store, { port: 0 })
   const socket = new WebSocket(server.url)
   const said: unknown[][] = []
@@ -213,7 +213,7 @@ t.test('an iterator of which far more items come than were asked for fails', asy
   await once(socket, 'close')
 })
 
-t.test('exports: our own arguments count, too', t =>
+t.test('exports: own arguments count', t =>
   overMemory(
     t,
     Store,
@@ -242,7 +242,7 @@ t.test('exports: our own arguments count, too', t =>
   )
 )
 
-t.test('imports: a call that would bring too many rejects, and they go back', t =>
+t.test('imports: a call that would exceed the limit rejects and its references are released', t =>
   overMemory(
     t,
     Store,
@@ -272,7 +272,7 @@ t.test('imports: a call that would bring too many rejects, and they go back', t 
   )
 )
 
-t.test('imports: a result that would bring too many rejects here', t =>
+t.test('imports: a result that would exceed the limit rejects locally', t =>
   overMemory(
     t,
     Store,
@@ -287,7 +287,7 @@ t.test('imports: a result that would bring too many rejects here', t =>
   )
 )
 
-t.test('pendingCalls: one too many rejects, those under way go on', async t => {
+t.test('pendingCalls: one call too many rejects, and running ones continue', async t => {
   const conn = pair(Store, { serving: { limits: { pendingCalls: 3 } } })
   const waiting = [1, 2, 3].map(() => rejectionOf(conn.root.never()))
   const error = await rejectionOf(conn.root.never())
@@ -298,7 +298,7 @@ t.test('pendingCalls: one too many rejects, those under way go on', async t => {
   for (const error of await Promise.all(waiting)) t.match(error, { code: 'closed' })
 })
 
-t.test('callsPerSecond: one too many rejects', t =>
+t.test('callsPerSecond: one call too many rejects', t =>
   overMemory(
     t,
     Store,
@@ -318,7 +318,7 @@ t.test('callsPerSecond: one too many rejects', t =>
   )
 )
 
-t.test('bigintDigits: a bigint of more rejects that call', t =>
+t.test('bigintDigits: a longer bigint rejects its call', t =>
   overMemory(
     t,
     Store,
@@ -334,7 +334,7 @@ t.test('bigintDigits: a bigint of more rejects that call', t =>
   )
 )
 
-t.test('sessions: one client too many is refused with 503, and may come when another has gone', t =>
+t.test('sessions: one client too many gets 503, and is accepted when another has gone', t =>
   overSocket(
     t,
     Store,
@@ -348,16 +348,16 @@ t.test('sessions: one client too many is refused with 503, and may come when ano
   )
 )
 
-t.test('helloMs: a socket that says nothing is closed, and was never a session', async t => {
+t.test('helloMs: a silent socket is closed and never becomes a session', async t => {
   await using server = await serve(Store, { port: 0, limits: { helloMs: 50 } })
   const socket = new WebSocket(server.url)
   const [code, text] = (await once(socket, 'close')) as [number, Buffer]
   t.equal(code, 1009)
-  t.match(String(text), 'limit: it received no hello within 50 ms')
+  t.match(String(text), 'limit: no hello was received within 50 ms')
   t.equal(server.sessions.size, 0)
 })
 
-t.test('bufferedBytes: a peer that does not read is not acted on; when it does, all is answered', t =>
+t.test('bufferedBytes: calls of a peer that does not read wait, and are answered when it does', t =>
   overMemory(
     t,
     Store,
@@ -383,7 +383,7 @@ t.test('bufferedBytes: a peer that does not read is not acted on; when it does, 
   )
 )
 
-t.test('pauseMs: a peer that goes on not reading loses its session, on both ends', async t => {
+t.test('pauseMs: a peer that keeps not reading loses its session, on both ends', async t => {
   const conn = pair(Store, { serving: { limits: { bufferedBytes: 1 << 16, pauseMs: 50 } } })
   const [, server] = conn.transports
   await conn.ping()
@@ -398,7 +398,7 @@ t.test('pauseMs: a peer that goes on not reading loses its session, on both ends
   t.match(await conn.closed, { code: 'peer-not-reading' })
 })
 
-t.test('a client that asks and never reads does not grow the server, nor slow the others', async t => {
+t.test('a client that calls and never reads neither grows the server nor slows others', async t => {
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
   const server = await serve(Store, { server: web, limits: { bufferedBytes: 1 << 20, pauseMs: 60_000 } })
@@ -435,39 +435,36 @@ t.test('a client that asks and never reads does not grow the server, nor slow th
   t.equal(reasons.length, 2)
 })
 
-t.test(
-  'regExpLength: RegExps of more characters in a message reject that call, as any do by default',
-  async t => {
-    const take = (...values: unknown[]) => values.map(String)
-    await overMemory(t, { take, give: () => /a/ }, async ({ root }) => {
-      for (const called of [root.take(/a/), root.take('x', [{ deep: /(a+)+$/ }]), root.give()]) {
-        t.match(await rejectionOf(called), {
-          code: 'limit',
-          message: /more than 0 characters of RegExps \(limits\.regExpLength\): send the source as a string/
-        })
-      }
-      t.same(await root.take('/a/'), ['/a/'])
-    })
-    const limits = { regExpLength: 20 }
-    await overMemory(
-      t,
-      { take, give: () => [/a/g, /\//iu] },
-      async ({ root }) => {
-        t.same(await root.take(/012345/g, /0123456/iu), ['/012345/g', '/0123456/iu'])
-        t.same(await root.give(), [/a/g, /\//iu])
-        const flag = 'v'
-        const unicodeSets = new RegExp('a', flag)
-        const tooLong = [[/0123456789/, /01234567/], [/0123456789012345678/], [unicodeSets]]
-        for (const values of tooLong) t.match(await rejectionOf(root.take(...values)), { code: 'limit' })
-        t.match(await rejectionOf(root.take(unicodeSets)), { message: /a RegExp with the flag `v`/ })
-      },
-      { limits, serving: { limits } }
-    )
-    t.throws(() => pair({}, { limits: { regExpLength: -1 } }), { message: /regExpLength: -1 is not a whole/ })
-  }
-)
+t.test('regExpLength: longer RegExps in a message reject the call; the default allows none', async t => {
+  const take = (...values: unknown[]) => values.map(String)
+  await overMemory(t, { take, give: () => /a/ }, async ({ root }) => {
+    for (const called of [root.take(/a/), root.take('x', [{ deep: /(a+)+$/ }]), root.give()]) {
+      t.match(await rejectionOf(called), {
+        code: 'limit',
+        message: /more than 0 characters of RegExps \(limits\.regExpLength\): send the source as a string/
+      })
+    }
+    t.same(await root.take('/a/'), ['/a/'])
+  })
+  const limits = { regExpLength: 20 }
+  await overMemory(
+    t,
+    { take, give: () => [/a/g, /\//iu] },
+    async ({ root }) => {
+      t.same(await root.take(/012345/g, /0123456/iu), ['/012345/g', '/0123456/iu'])
+      t.same(await root.give(), [/a/g, /\//iu])
+      const flag = 'v'
+      const unicodeSets = new RegExp('a', flag)
+      const tooLong = [[/0123456789/, /01234567/], [/0123456789012345678/], [unicodeSets]]
+      for (const values of tooLong) t.match(await rejectionOf(root.take(...values)), { code: 'limit' })
+      t.match(await rejectionOf(root.take(unicodeSets)), { message: /a RegExp with the flag `v`/ })
+    },
+    { limits, serving: { limits } }
+  )
+  t.throws(() => pair({}, { limits: { regExpLength: -1 } }), { message: /regExpLength: -1 is not a whole/ })
+})
 
-t.test('what takes long to read rejects that call: a Date, a URL', t =>
+t.test('texts that take long to parse reject the call: a Date, a URL', t =>
   overMemory(t, { take: (_value: unknown) => 'taken' }, async conn => {
     const { take } = conn.root
     for (const cheap of [new URL('http://xn--mnchen-3ya.de'), new Date(0)])
@@ -480,7 +477,7 @@ t.test('what takes long to read rejects that call: a Date, a URL', t =>
 
 const SMALL = { bufferedBytes: 1 << 16, jsonBytes: 1 << 16, frameBytes: 1 << 16 }
 
-t.test('frames that come though nothing should, as a page gets them, have a bound', async t => {
+t.test('frames that arrive while paused, as in a page, have a limit', async t => {
   const conn = pair(Store, { serving: { limits: SMALL } })
   const [ours, its] = conn.transports
   await conn.ping()
@@ -488,7 +485,7 @@ t.test('frames that come though nothing should, as a page gets them, have a boun
   its.hold()
   const calls = Array.from({ length: 5 }, () => rejectionOf(conn.root.text(60_000)))
   await waitUntil(() => conn.served.link.receiver.isPostponed)
-  // What is said of its replies is that none came.
+  // The error says that no replies were received.
   for (let i = 0; i < 40; i++) ours.send(`[1,[[1,${7 + i},0,"keep",["${'x'.repeat(60_000)}"]]]]`)
   t.match(await conn.served.closed, {
     code: 'limit',
@@ -499,7 +496,7 @@ t.test('frames that come though nothing should, as a page gets them, have a boun
   t.match(await conn.closed, { code: 'limit' })
 })
 
-t.test('a peer that reads all and acknowledges nothing is answered no more, and then gone', async t => {
+t.test('a peer that reads but never acknowledges gets no more answers, then loses its session', async t => {
   const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 20, pauseMs: 100 } })
   const peer = await RawPeer.open(server.url, { acknowledges: false, recordsMessages: false })
   await peer.ping()
@@ -515,7 +512,7 @@ t.test('a peer that reads all and acknowledges nothing is answered no more, and 
   await server.close()
 })
 
-t.test('a peer that acknowledges one by one is answered to the end', async t => {
+t.test('a peer that acknowledges one by one gets all answers', async t => {
   await using server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18, pauseMs: 300 } })
   const peer = await RawPeer.open(server.url, { recordsMessages: false })
   const texts = 40
@@ -526,7 +523,7 @@ t.test('a peer that acknowledges one by one is answered to the end', async t => 
   await peer.end()
 })
 
-t.test('answers that come late are refused once far too much waits', async t => {
+t.test('late answers are refused at twice the limit', async t => {
   const answers: ((text: string) => void)[] = []
   const later = { later: () => new Promise<string>(resolve => answers.push(resolve)) }
   await using server = await serve(later, { port: 0, limits: { bufferedBytes: 1 << 18 } })
@@ -545,13 +542,13 @@ t.test('answers that come late are refused once far too much waits', async t => 
   await peer.end()
 })
 
-t.test('a peer that asks for counts and for pongs, and reads none, makes no queue of them', async t => {
+t.test('a peer that requests acknowledgements and pongs without reading builds no queue', async t => {
   await using server = await serve(Store, { port: 0 })
   const peer = await RawPeer.open(server.url)
   await peer.ping()
   peer.pause()
   const [session] = server.sessions
-  // What the machine itself holds of them may be some MiB.
+  // The system's own buffers may hold some MiB of them.
   const ask = Buffer.concat(Array.from({ length: 4000 }, () => webSocketFrame(TEXT, '[1,1]')))
   const ping = Buffer.concat(Array.from({ length: 1000 }, () => webSocketFrame(PING, 'x'.repeat(100))))
   for (let i = 0; i < 50; i++) {
@@ -598,7 +595,7 @@ t.test('calls to a peer that does not read reject, and its session ends', async 
   await server.close()
 })
 
-t.test('one call may be larger than what may wait, where nothing does', t =>
+t.test('a single call may exceed the buffer limit if nothing else is buffered', t =>
   overMemory(
     t,
     Store,
@@ -613,7 +610,7 @@ t.test('one call may be larger than what may wait, where nothing does', t =>
   )
 )
 
-t.test('who awaits one-way calls is slowed down, and none rejects', t =>
+t.test('a loop that awaits one-way calls gets back-pressure, and no call rejects', t =>
   overMemory(
     t,
     Store,
@@ -626,7 +623,7 @@ t.test('who awaits one-way calls is slowed down, and none rejects', t =>
   )
 )
 
-t.test('what calls under way were given has a bound, and is let go of with them', async t => {
+t.test('arguments of pending calls have a limit and are released with them', async t => {
   let settle: (value: unknown) => void = () => {}
   const service = {
     later: () => new Promise(resolve => (settle = resolve)),
@@ -678,9 +675,9 @@ t.test('what calls under way were given has a bound, and is let go of with them'
   await peer.end()
 })
 
-t.test('what messages weigh: their text, lists and records, and what has an identity', async t => {
+t.test('weights of messages: text, lists, records and values with identity', async t => {
   const [first, second] = estimateMessages('[7,[[1,1,0,"a,]\\"[",[{},[1]]],[13,0,1]],[[0,5]]]')
-  // Of brackets and commas, those of a string aside: four lists and records, and five commas.
+  // Brackets and commas outside strings: four lists and records, and five commas.
   t.same(first, { length: 25, weight: 25 + 4 * 64 + 5 * 16 })
   t.same(second, { length: 8, weight: 8 + 2 * 16 + 64 })
   t.equal(estimateAnnotations(undefined), 0)
@@ -693,57 +690,54 @@ t.test('what messages weigh: their text, lists and records, and what has an iden
   )
 })
 
-t.test(
-  'what comes for a call that is under way has a bound: ends, promises, signals and reasons',
-  async t => {
-    type Given = [AsyncIterator<unknown>[], Promise<unknown>[], AbortSignal[]]
-    let given!: Given
-    const signals: AbortSignal[] = []
-    let settle = () => {}
-    const service = {
-      take: (...all: Given) => {
-        given = all
-        return new Promise<void>(resolve => (settle = resolve))
-      },
-      wait: () => new Promise(() => void signals.push(callSignal()))
-    }
-    await using server = await serve(service, { port: 0, limits: SMALL })
-    const peer = await RawPeer.open(server.url)
-    const text = 'x'.repeat(40_000)
-    const refs = (kind: string, from: number) => [0, 1].map(i => [from + i, kind])
-    const args = [refs('iterator', 1), refs('promise', 3), refs('signal', 5)]
-    const groups = args.map((_, k) => ['ipa'[k], [k, 0], [k, 1]])
-    peer.send([[Op.call, ++peer.lastCallId, 0, 'take', args, groups]])
-    const call = peer.lastCallId
-    for (let id = 1; id <= 6; id++)
-      peer.send([
-        [Op.ended, id, 1, text],
-        [Op.ping, ++peer.lastCallId]
-      ])
-    await peer.reply(peer.lastCallId)
-    const [iterators, promises, [first, second]] = given
-    const beyond = { name: 'LimitError', message: /limits\.bufferedBytes/ }
-    t.same(await iterators[0]!.next(), { done: true, value: text })
-    t.match(await rejectionOf(iterators[1]!.next()), beyond)
-    t.equal(await promises[0], text)
-    t.match(await rejectionOf(promises[1]!), beyond)
-    for (const { reason } of [first!, second!]) t.match(reason, beyond)
-    settle()
-    await peer.reply(call)
-
-    const waits = Array.from({ length: 5 }, () => ++peer.lastCallId)
-    for (const id of waits) peer.send([[Op.call, id, 0, 'wait', []]])
-    // That it is given up twice is not heard.
-    for (const id of [waits[0], ...waits]) peer.send([[Op.cancel, id, text]])
-    peer.send([[Op.ping, ++peer.lastCallId]])
-    await peer.reply(peer.lastCallId)
-    t.equal(signals[0]!.reason, text)
-    t.match(signals[4]!.reason, { name: 'AbortError' })
-    await peer.end()
+t.test('messages for pending calls have a limit: cancellations, promises, signals and reasons', async t => {
+  type Given = [AsyncIterator<unknown>[], Promise<unknown>[], AbortSignal[]]
+  let given!: Given
+  const signals: AbortSignal[] = []
+  let settle = () => {}
+  const service = {
+    take: (...all: Given) => {
+      given = all
+      return new Promise<void>(resolve => (settle = resolve))
+    },
+    wait: () => new Promise(() => void signals.push(callSignal()))
   }
-)
+  await using server = await serve(service, { port: 0, limits: SMALL })
+  const peer = await RawPeer.open(server.url)
+  const text = 'x'.repeat(40_000)
+  const refs = (kind: string, from: number) => [0, 1].map(i => [from + i, kind])
+  const args = [refs('iterator', 1), refs('promise', 3), refs('signal', 5)]
+  const groups = args.map((_, k) => ['ipa'[k], [k, 0], [k, 1]])
+  peer.send([[Op.call, ++peer.lastCallId, 0, 'take', args, groups]])
+  const call = peer.lastCallId
+  for (let id = 1; id <= 6; id++)
+    peer.send([
+      [Op.ended, id, 1, text],
+      [Op.ping, ++peer.lastCallId]
+    ])
+  await peer.reply(peer.lastCallId)
+  const [iterators, promises, [first, second]] = given
+  const beyond = { name: 'LimitError', message: /limits\.bufferedBytes/ }
+  t.same(await iterators[0]!.next(), { done: true, value: text })
+  t.match(await rejectionOf(iterators[1]!.next()), beyond)
+  t.equal(await promises[0], text)
+  t.match(await rejectionOf(promises[1]!), beyond)
+  for (const { reason } of [first!, second!]) t.match(reason, beyond)
+  settle()
+  await peer.reply(call)
 
-t.test('a failure whose stack cannot be read is told as any other', async t => {
+  const waits = Array.from({ length: 5 }, () => ++peer.lastCallId)
+  for (const id of waits) peer.send([[Op.call, id, 0, 'wait', []]])
+  // The second cancellation is ignored.
+  for (const id of [waits[0], ...waits]) peer.send([[Op.cancel, id, text]])
+  peer.send([[Op.ping, ++peer.lastCallId]])
+  await peer.reply(peer.lastCallId)
+  t.equal(signals[0]!.reason, text)
+  t.match(signals[4]!.reason, { name: 'AbortError' })
+  await peer.end()
+})
+
+t.test('a failure whose stack cannot be read is reported like any other', async t => {
   const stack = Object.getOwnPropertyDescriptor(
     {
       get stack() {
@@ -761,7 +755,7 @@ t.test('a failure whose stack cannot be read is told as any other', async t => {
   t.match(await rejectionOf(conn.root.fail('x'.repeat(1000))), { message: 'on purpose' })
 })
 
-t.test('an answer is kept for calls on it while others that are not acknowledged weigh little', async t => {
+t.test('an answer is kept for pipelined calls while unacknowledged answers are small', async t => {
   await using server = await serve({ give: (value: unknown) => value }, { port: 0, limits: SMALL })
   const peer = await RawPeer.open(server.url, { acknowledges: false })
   const records = Array.from({ length: 900 }, () => ({ a: [], text: '' }))
@@ -773,7 +767,7 @@ t.test('an answer is kept for calls on it while others that are not acknowledged
   for (let i = 0; i < 3; i++) answers.push(Number((await peer.call('give', records))[1]))
   t.equal(await last(answers[0]!), 'kept')
   t.match(await last(answers[2]!), [Op.refused, Number, 'limit', /^the answer that it builds on is not kept/])
-  // What it counts has arrived, and is not built on any more.
+  // The acknowledged answer has arrived; calls no longer build on it.
   const count = peer.framesReceived
   peer.text(`[${count}]`)
   peer.send(
@@ -787,28 +781,31 @@ t.test('an answer is kept for calls on it while others that are not acknowledged
   await peer.end()
 })
 
-t.test('what an answer weighs: no less than its value, by what it was written as', async t => {
+t.test('the weight of an answer is at least that of its value', async t => {
   t.equal(estimateJson('"x"', 1000), 84)
   t.equal(estimateJson(`"${'x'.repeat(98)}"`, 1000), 102 + 64)
   t.equal(estimateJson('[{},[],1]', 0), 11 + 4 * 64 + 2 * 16)
 })
 
-t.test('a bad frame ends the session in its turn, where it waits for a peer to read', async t => {
-  const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18 } })
-  const peer = await RawPeer.open(server.url, { acknowledges: false })
-  await peer.ping()
-  const [session] = server.sessions
-  for (let i = 0; i < 3; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
-  await waitUntil(() => implOf(session!).link.receiver.isBackpressured)
-  peer.text('[0,[[]')
-  await waitUntil(() => peer.framesReceived >= 4)
-  peer.text(`[${peer.framesReceived}]`)
-  t.match(await session!.closed, { code: 'protocol', message: /a frame that is not JSON/ })
-  await peer.closed
-  await server.close()
-})
+t.test(
+  'a malformed frame ends the session in order, after frames that wait for the peer to read',
+  async t => {
+    const server = await serve(Store, { port: 0, limits: { bufferedBytes: 1 << 18 } })
+    const peer = await RawPeer.open(server.url, { acknowledges: false })
+    await peer.ping()
+    const [session] = server.sessions
+    for (let i = 0; i < 3; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
+    await waitUntil(() => implOf(session!).link.receiver.isBackpressured)
+    peer.text('[0,[[]')
+    await waitUntil(() => peer.framesReceived >= 4)
+    peer.text(`[${peer.framesReceived}]`)
+    t.match(await session!.closed, { code: 'protocol', message: /a frame that is not JSON/ })
+    await peer.closed
+    await server.close()
+  }
+)
 
-t.test('an answer that is too large names the limit of its caller, to its caller', t =>
+t.test('an answer that is too large names the caller’s limit to the caller', t =>
   overMemory(
     t,
     { big: () => 'x'.repeat(5000), bytes: () => new Uint8Array(5000) },

@@ -1,6 +1,6 @@
-// What README says that one session can make a server hold: each row is pushed to its limit by a peer that means harm,
-// to a server process of 300 MB with small limits. What is held stays below the row, and others are served meanwhile. How
-// long turns of the event loop are is measured by `npm run effort`, which has its spec.
+// Tests README's bounds on the memory of one session. A hostile peer pushes each row to its limit, on a server process
+// of 300 MB with small limits. The memory must stay below the bound, and others must be served meanwhile. `npm run
+// effort` measures the turns of the event loop, with its own spec.
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { connect } from '../../lib/index.js'
@@ -22,14 +22,14 @@ const LIMITS = {
   helloBytes: 2 * MiB
 }
 const { jsonBytes, frameBytes, bufferedBytes } = LIMITS
-/** What `Results` of the server keep of all identities. */
+/** Bytes that the idempotency store of the server keeps for all identities. */
 const KEPT = 8 * MiB
 const FRAME = frameBytes + 2 * jsonBytes
-/** What a socket weighs with two reads of it: Node reads 64 KiB at a time. */
+/** Weight of a socket with two reads of 64 KiB, in bytes. */
 const SOCKET = 160 * KiB
-/** What a process itself takes between two looks. */
+/** Memory noise of the process between two measurements, in bytes. */
 const NOISE = 1 * MiB
-/** What one value of JSON weighs at most for each of its characters: `[],` or `{},`. */
+/** Most bytes that parsed JSON takes for each character: `[],` or `{},`. */
 const PARSED = 28
 
 t.setTimeout(100_000)
@@ -41,7 +41,7 @@ const open = (path = '/', options: RawPeerOptions = {}) =>
 const wide = (length: number) => 'あ'.repeat(length)
 const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i))
 
-/** Waits for what a server says of itself: each time it is asked, a bystander is served. */
+/** Polls a counter of the server; each poll shows that a bystander is served. */
 async function told<T>(ask: () => PromiseLike<T>, holds: (said: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
     const said = await victim.whileAlive(Promise.resolve(ask()))
@@ -51,7 +51,7 @@ async function told<T>(ask: () => PromiseLike<T>, holds: (said: T) => boolean): 
   }
 }
 
-/** Ends all sessions, and waits for their sockets: that a client is gone is not seen of one that is not read from. */
+/** Ends all sessions and waits for their sockets: the end of a socket is noticed only by reading. */
 async function nobody(): Promise<void> {
   await bystander.root.endAll()
   await told(
@@ -60,7 +60,7 @@ async function nobody(): Promise<void> {
   )
 }
 
-/** Pushes to a limit. What is held then is what there may be, and a good part of it: the limit was reached. */
+/** Pushes to a limit, and asserts that memory stays below it and comes close to it. */
 async function pushes(
   t: Test,
   most: number,
@@ -78,7 +78,7 @@ async function pushes(
   await nobody()
 }
 
-// First, as what others count is told ten seconds later.
+// First, since repeated refusals are reported ten seconds later.
 t.test('refusals of one-way calls: one of a kind in ten seconds', async t => {
   const before = await bystander.root.told()
   await pushes(
@@ -97,7 +97,7 @@ t.test('refusals of one-way calls: one of a kind in ten seconds', async t => {
   t.equal(await bystander.root.told(), before + 1)
 })
 
-t.test('before authenticate has decided: 8 KiB of a socket, and one read of it', async t => {
+t.test('before authentication: 8 KiB of a socket, and one read', async t => {
   for (const path of ['/door', '/token'])
     await pushes(
       t,
@@ -133,22 +133,25 @@ t.test('before all hellos: twice helloBytes, and one frame', t =>
   })
 )
 
-t.test('helloMs: who says hello byte by byte is cut off', async t => {
+t.test('helloMs: a client that sends its hello byte by byte is disconnected', async t => {
   const peer = await open('/hasty', { sendsHello: false })
   peer.write(headOf(TEXT, 1000))
   const trickle = setInterval(() => peer.write('x'), 10)
-  t.match(await victim.whileAlive(peer.closed), { code: 1009, reason: /^limit: it received no hello within/ })
+  t.match(await victim.whileAlive(peer.closed), {
+    code: 1009,
+    reason: /^limit: no hello was received within/
+  })
   clearInterval(trickle)
 })
 
-/** Asks until the server does not act on it any more: what is sent after that waits there. */
+/** Calls until the server stops processing: later messages wait there. */
 async function fill(peer: RawPeer, ...call: unknown[]): Promise<void> {
   await peer.ping()
   for (let i = 0; i < 30; i++) peer.send([[Op.call, ++peer.lastCallId, 0, ...call]])
   await quiet(peer)
 }
 
-/** Waits until nothing more comes. */
+/** Waits until no more messages arrive. */
 async function quiet(peer: RawPeer): Promise<void> {
   for (let came = -1; came < peer.bytesReceived; ) {
     came = peer.bytesReceived
@@ -157,8 +160,8 @@ async function quiet(peer: RawPeer): Promise<void> {
   }
 }
 
-t.test('replies that are not acknowledged, or not read', async t => {
-  // Characters of text beyond Latin-1 take two bytes, and three in what is written to a socket.
+t.test('replies that are not acknowledged or not read', async t => {
+  // Text beyond Latin-1 takes two bytes for a character in memory, and three on a socket.
   const most = 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes
   await pushes(t, most, async () => {
     const peer = await open('/', { acknowledges: false })
@@ -175,7 +178,7 @@ t.test('replies that are not acknowledged, or not read', async t => {
   })
 })
 
-t.test('answers that come late: twice as much', t =>
+t.test('late answers: twice as much', t =>
   pushes(t, 2 * (2 * bufferedBytes + jsonBytes) + 3 * jsonBytes, async () => {
     const peer = await open('/', { acknowledges: false, recordsMessages: true })
     for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
@@ -188,7 +191,7 @@ t.test('answers that come late: twice as much', t =>
   })
 )
 
-t.test('values of answers that are not acknowledged', t =>
+t.test('values of unacknowledged answers', t =>
   pushes(t, 2 * bufferedBytes + 2 * PARSED * jsonBytes, async () => {
     const peer = await open('/', { acknowledges: false })
     await peer.ping()
@@ -199,7 +202,7 @@ t.test('values of answers that are not acknowledged', t =>
   })
 )
 
-t.test('pauseMs: who asks and reads nothing is gone', async t => {
+t.test('pauseMs: a client that calls and reads nothing is disconnected', async t => {
   const peer = await open('/hasty', { acknowledges: false })
   await fill(peer, 'text', [150_000])
   t.match(await victim.whileAlive(peer.closed), { reason: /^peer-not-reading/ })
@@ -216,7 +219,7 @@ t.test('calls to a peer that does not read', t =>
   })
 )
 
-t.test('operands of calls that wait: twice bufferedBytes, and one more', async t => {
+t.test('operands of waiting calls: twice bufferedBytes, and one more', async t => {
   await pushes(t, 2 * (2 * bufferedBytes + jsonBytes), async () => {
     const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i < 60; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', [wide(150_000)]]])
@@ -234,7 +237,7 @@ t.test('operands of calls that wait: twice bufferedBytes, and one more', async t
   })
 })
 
-/** A call that waits, with arguments as they are written. */
+/** A call that stays pending, with arguments given as JSON. */
 const later = (peer: RawPeer, args: string, groups = '') =>
   peer.send([`[${Op.call},${++peer.lastCallId},0,"later",[${args}]${groups}]`])
 const LONG = wide(150_000)
@@ -254,7 +257,7 @@ const HIDDEN: Record<string, (peer: RawPeer, i: number) => void> = {
   'why a signal aborts': (peer, i) => peer.send([[Op.ended, 200 + i, 0, LONG]])
 }
 
-t.test('what does not show: in values, beside them, and after them', async t => {
+t.test('hidden weight: in values, beside them, and after them', async t => {
   const flows = (kind: string, from: number) => times(30, i => [from + i, kind])
   for (const [name, make] of Object.entries(HIDDEN)) {
     t.comment(name)
@@ -274,7 +277,7 @@ t.test('what does not show: in values, beside them, and after them', async t => 
   }
 })
 
-t.test('arguments of calls that fail are not kept with their errors', t =>
+t.test('arguments of failed calls are not kept with their errors', t =>
   pushes(
     t,
     2 * jsonBytes,
@@ -309,7 +312,7 @@ t.test('items that wait to be read', t =>
   })
 )
 
-t.test('frames that wait, small ones: as much again', t =>
+t.test('small frames that wait: as much again', t =>
   pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
     const peer = await open('/', { acknowledges: false })
     await fill(peer, 'text', [150_000])
@@ -321,7 +324,7 @@ t.test('frames that wait, small ones: as much again', t =>
   })
 )
 
-t.test('frames that wait: as many as one frame may be large, and one', t =>
+t.test('frames that wait: the size of one frame, and one more', t =>
   pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes + 2 * FRAME, async () => {
     const peer = await open('/', { acknowledges: false })
     await fill(peer, 'text', [150_000])
@@ -344,7 +347,7 @@ t.test('one frame that is being read', async t => {
   t.match(await peer.closed, { code: 1009 })
 })
 
-t.test('flows: limits.values of one message, and operands that wait weigh what they cost', async t => {
+t.test('streams: limits.values of one message; waiting operands weigh what they cost', async t => {
   const streams = (peer: RawPeer, count: number) => [
     [times(count, i => [peer.lastCallId * 1000 + i + 1, 'stream'])],
     [['r', ...times(count, i => [0, i])]]
@@ -378,7 +381,7 @@ t.test('references with long names, which are cut', t =>
   )
 )
 
-t.test('references, both ways: less than 1 KiB each', async t => {
+t.test('references in both directions: less than 1 KiB each', async t => {
   await pushes(t, LIMITS.exports * KiB, async () => {
     const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i <= LIMITS.exports / 1000; i++) await peer.call('make', 1000)
@@ -397,7 +400,7 @@ t.test('references, both ways: less than 1 KiB each', async t => {
   })
 })
 
-t.test('calls under way: less than 1 KiB each', t =>
+t.test('pending calls: less than 1 KiB each', t =>
   pushes(t, LIMITS.pendingCalls * KiB, async () => {
     const peer = await open('/', { recordsMessages: true })
     for (let i = 0; i <= LIMITS.pendingCalls / 1000; i++) {
@@ -410,28 +413,31 @@ t.test('calls under way: less than 1 KiB each', t =>
   })
 )
 
-t.test('an interrupted session keeps that for resumeWindow, and more ends it at once', async t => {
-  await pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes, async () => {
+t.test(
+  'an interrupted session keeps its buffers for resumeWindow, and ends at once beyond the limit',
+  async t => {
+    await pushes(t, 2 * (bufferedBytes + jsonBytes) + 3 * jsonBytes, async () => {
+      const peer = await open('/away', { acknowledges: false })
+      await fill(peer, 'text', [150_000])
+      peer.reset()
+      return [peer]
+    })
+    const { limit: before = 0 } = await bystander.root.reasons()
     const peer = await open('/away', { acknowledges: false })
-    await fill(peer, 'text', [150_000])
+    for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
+    await peer.ping()
     peer.reset()
-    return [peer]
-  })
-  const { limit: before = 0 } = await bystander.root.reasons()
-  const peer = await open('/away', { acknowledges: false })
-  for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'later', []]])
-  await peer.ping()
-  peer.reset()
-  await bystander.root.settleAll(150_000)
-  await told(
-    () => bystander.root.reasons(),
-    ({ limit }) => limit === before + 1
-  )
-  t.pass('and more ends it at once')
-  await nobody()
-})
+    await bystander.root.settleAll(150_000)
+    await told(
+      () => bystander.root.reasons(),
+      ({ limit }) => limit === before + 1
+    )
+    t.pass('and more ends it at once')
+    await nobody()
+  }
+)
 
-t.test('outcomes of calls with a key: half of what is kept is for others', async t => {
+t.test('results of calls with idempotency keys: half of the store is left to others', async t => {
   const as = (name: string) => open('/keyed', { recordsMessages: true, headers: { 'x-name': name } })
   await pushes(t, KEPT / 2, async () => {
     const peer = await as('ann')
@@ -448,7 +454,7 @@ t.test('outcomes of calls with a key: half of what is kept is for others', async
   await peer.end()
 })
 
-t.test('the server ends when it is told to', async t => {
+t.test('the server exits when told to', async t => {
   const { report, exit } = await victim.end()
   t.match(report, { left: 0, faults: [] })
   await bystander.closed

@@ -1,4 +1,4 @@
-// Who has not said hello: how little is read of them, for how long they may stay, and that others are served meanwhile.
+// Tests clients before their hello: few bytes are read, time is limited, and others are served meanwhile.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -14,12 +14,12 @@ import { BINARY, headOf, hello, PING, RawPeer, TEXT, webSocketFrame } from '../s
 const service = { size: (bytes: Uint8Array) => bytes.length }
 type Sizes = typeof service
 const MIB = 1 << 20
-/** What Node reads in one go, and once more before it stops. */
+/** Bytes that Node reads at once, and once more before it pauses. */
 const AHEAD = 256 << 10
 
 const socketOf = (request: UpgradeRequest) => (request.message as IncomingMessage).socket as Socket
 
-/** Sends as much as it can of a frame that is not complete. */
+/** Sends as much as possible of an incomplete frame. */
 async function pour(peer: RawPeer, bytes: number): Promise<void> {
   peer.write(headOf(BINARY, bytes + 1))
   for (let left = bytes; left > 0 && !peer.isClosed; left -= MIB) {
@@ -41,7 +41,7 @@ const kinds: Record<string, (peer: RawPeer) => void> = {
   }
 }
 for (const [kind, send] of Object.entries(kinds)) {
-  t.test(`until authenticate has decided little is read: ${kind}`, async t => {
+  t.test(`few bytes are read before authentication: ${kind}`, async t => {
     let socket: Socket | undefined
     let decide = (_identity: boolean) => {}
     const authenticate = async (request: UpgradeRequest) => {
@@ -64,7 +64,7 @@ for (const [kind, send] of Object.entries(kinds)) {
   })
 }
 
-t.test('a first call may be large, with a token and an answer that takes a while', async t => {
+t.test('a first call may be large, with a token and slow authentication', async t => {
   const authenticate = async (request: UpgradeRequest) => {
     const token = await request.token()
     await new Promise(resolve => setTimeout(resolve, 20))
@@ -76,7 +76,7 @@ t.test('a first call may be large, with a token and an answer that takes a while
   await assertClean(t, conn.session, ...server.sessions)
 })
 
-t.test('a token is at most 8 000 bytes', async t => {
+t.test('a token has at most 8 000 bytes', async t => {
   const authenticate = (request: UpgradeRequest) => request.token()
   await using server = await serve(service, { port: 0, authenticate })
   const conn = connect(server.url, { token: 'é'.repeat(4000) })
@@ -97,18 +97,18 @@ const idlers: Record<string, (peer: RawPeer) => unknown> = {
   'single bytes': peer => peer.write(peer.framesSent++ ? '0' : headOf(TEXT, 100_000))
 }
 for (const [kind, send] of Object.entries(idlers)) {
-  t.test(`the hello has to come within helloMs, whatever else does: ${kind}`, async t => {
+  t.test(`the hello must arrive within helloMs: ${kind}`, async t => {
     await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
     const peer = await RawPeer.open(server.url, { sendsHello: false })
     const timer = setInterval(() => send(peer), 5)
-    t.match(await peer.closed, { code: 1009, reason: /no hello within 100 ms/ })
+    t.match(await peer.closed, { code: 1009, reason: /no hello was received within 100 ms/ })
     clearInterval(timer)
     t.equal(server.metrics.arriving, 0)
   })
 }
 
 for (const head of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
-  t.test(`the head of the request has to come within helloMs: ${head.length} characters came`, async t => {
+  t.test(`the request head must arrive within helloMs: ${head.length} characters came`, async t => {
     await using server = await serve(service, { port: 0, limits: { helloMs: 100 } })
     const peer = await RawPeer.dial(server.url)
     peer.write(head)
@@ -117,7 +117,7 @@ for (const head of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
   })
 }
 
-t.test('a first frame without a hello is none', async t => {
+t.test('a first frame without a hello is rejected', async t => {
   await using server = await serve(service, { port: 0 })
   for (const frame of ['[0]', '[0,1]', '[0,[]]']) {
     const peer = await RawPeer.open(server.url, { sendsHello: false })
@@ -127,7 +127,7 @@ t.test('a first frame without a hello is none', async t => {
   t.equal(server.sessions.size, 0)
 })
 
-t.test('who has authenticated has helloMs from when its socket opened', async t => {
+t.test('an authenticated client has helloMs from the opening of its socket', async t => {
   const authenticate = async (request: UpgradeRequest) => {
     await request.token()
     await new Promise(resolve => setTimeout(resolve, 150))
@@ -141,7 +141,7 @@ t.test('who has authenticated has helloMs from when its socket opened', async t 
   t.ok(performance.now() - began < 340)
 })
 
-t.test('all who have not said hello share one bound, and others are served', async t => {
+t.test('all clients before their hello share one budget, and others are served', async t => {
   const peak = { bytes: 0 }
   const sockets = new Set<Socket>()
   const authenticate = (request: UpgradeRequest) => {
@@ -165,7 +165,7 @@ t.test('all who have not said hello share one bound, and others are served', asy
   await assertClean(t, conn.session)
 })
 
-t.test('large first calls beyond the bound have their turn, one after the other', async t => {
+t.test('large first calls beyond the budget take turns', async t => {
   await using server = await serve(service, { port: 0, limits: { helloBytes: MIB } })
   const peers = await Promise.all(
     Array.from({ length: 6 }, () => RawPeer.open(server.url, { sendsHello: false }))
@@ -177,7 +177,7 @@ t.test('large first calls beyond the bound have their turn, one after the other'
   await Promise.all(peers.map(peer => peer.end()))
 })
 
-t.test('who adds to twice as much as may be kept is cut off, who sends little is not', async t => {
+t.test('a client that exceeds twice the budget is disconnected, and small ones are not', async t => {
   await using server = await serve(service, { port: 0, limits: { helloBytes: 1 } })
   const first = await RawPeer.open(server.url, { sendsHello: false })
   await pour(first, MIB)
@@ -193,7 +193,7 @@ t.test('who adds to twice as much as may be kept is cut off, who sends little is
   await small.end()
 })
 
-t.test('who leaves in the turn in which it is let in has left', async t => {
+t.test('a client that disconnects in the turn of its acceptance is removed', async t => {
   const [near] = MemoryTransport.pair()
   const socket = Object.assign(near, { onRawData: () => () => {}, terminate() {} })
   const arriving = new PreHelloTransport(socket, new HelloBudget(MIB), MIB)
@@ -206,7 +206,7 @@ t.test('who leaves in the turn in which it is let in has left', async t => {
   t.same(told, [reason])
 })
 
-t.test('pings without end are no way to a hello', async t => {
+t.test('endless pings do not replace a hello', async t => {
   const limits = { jsonBytes: 16_384, frameBytes: 16_384 }
   await using server = await serve(service, { port: 0, limits })
   const peer = await RawPeer.open(server.url, { sendsHello: false })

@@ -1,4 +1,4 @@
-// What keeps a process alive: a connection does, like any socket; a closed one does not, nor what is told not to.
+// Tests what keeps a process alive: an open connection does, a closed or unreferenced one does not.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
@@ -28,32 +28,29 @@ function start(t: Test, ...args: string[]) {
   }
 }
 
-t.test(
-  'a client that only idles keeps its process alive; with `unref()`, or when closed, it does not',
-  async t => {
-    const server = await serve({}, { port: 0, resumeWindow: 0 })
-    const [unref, idle] = [start(t, server.url, 'unref'), start(t, server.url)]
-    t.equal(await unref.ended, 'idle\n0')
-    await idle.idle
-    await waitUntil(() => server.sessions.size === 1)
-    const [session] = server.sessions
-    for (let i = 0; i < 10; i++) await session!.ping()
-    await server.close()
-    t.equal(await idle.ended, 'idle\nserver-closed\n0')
-  }
-)
+t.test('an idle client keeps its process alive, unless closed or after `unref()`', async t => {
+  const server = await serve({}, { port: 0, resumeWindow: 0 })
+  const [unref, idle] = [start(t, server.url, 'unref'), start(t, server.url)]
+  t.equal(await unref.ended, 'idle\n0')
+  await idle.idle
+  await waitUntil(() => server.sessions.size === 1)
+  const [session] = server.sessions
+  for (let i = 0; i < 10; i++) await session!.ping()
+  await server.close()
+  t.equal(await idle.ended, 'idle\nserver-closed\n0')
+})
 
-/** What keeps this process alive, of these kinds. */
+/** Resources of these kinds that keep this process alive. */
 const alive = (...kinds: string[]) =>
   process.getActiveResourcesInfo().filter(kind => kinds.includes(kind)).length
 
-/** What was before has come to its end; something keeps this process alive. */
+/** Waits until former resources are gone; a timer keeps this process alive. */
 async function idle() {
   await waitUntil(() => alive('TCPSocketWrap', 'TCPServerWrap', 'MessagePort') === 0)
   return setInterval(() => {}, 1000)
 }
 
-/** A stream that does not tell of its close, and whose other end says nothing by itself. */
+/** A stream without a `close` event, whose other end sends nothing by itself. */
 class Quiet extends Duplex {
   constructor(private readonly reads = true) {
     super({ emitClose: false })
@@ -64,25 +61,22 @@ class Quiet extends Duplex {
   }
 }
 
-t.test(
-  'a closed session keeps no process alive, over a stream that does not tell of its close, too',
-  async t => {
-    const before = alive('Timeout')
-    const begun = connect(new Quiet())
-    await waitUntil(() => begun.state === 'open')
-    await begun.close()
-    await connect(new Quiet()).close()
-    // Its other end says farewell, and reads nothing.
-    const unread = new Quiet(false)
-    const left = connect(unread)
-    const text = 'closed: enough'
-    unread.push(Buffer.concat([Buffer.from([0, 0, 0, text.length, 2]), Buffer.from(text)]))
-    t.match(await left.closed, { message: /enough/ })
-    await waitUntil(() => unread.destroyed && alive('Timeout') === before)
-  }
-)
+t.test('a closed session keeps no process alive, also over a stream without a close event', async t => {
+  const before = alive('Timeout')
+  const begun = connect(new Quiet())
+  await waitUntil(() => begun.state === 'open')
+  await begun.close()
+  await connect(new Quiet()).close()
+  // Its other end sends a close reason, and reads nothing.
+  const unread = new Quiet(false)
+  const left = connect(unread)
+  const text = 'closed: enough'
+  unread.push(Buffer.concat([Buffer.from([0, 0, 0, text.length, 2]), Buffer.from(text)]))
+  t.match(await left.closed, { message: /enough/ })
+  await waitUntil(() => unread.destroyed && alive('Timeout') === before)
+})
 
-t.test('who waits for a silent server, or looks for one, can be told not to keep it alive', async t => {
+t.test('`unref()` applies to a connection that waits for a silent server, or reconnects', async t => {
   const holding = await idle()
   const kept = () => alive('TCPSocketWrap', 'Timeout')
   const sockets = alive('TCPSocketWrap')
@@ -125,7 +119,7 @@ t.test('who waits for a silent server, or looks for one, can be told not to keep
   clearInterval(holding)
 })
 
-t.test('what comes later is told the same: the next socket, the next session, the next client', async t => {
+t.test('`unref()` applies to later sockets, sessions and clients', async t => {
   const holding = await idle()
   const kept = () => alive('TCPSocketWrap', 'TCPServerWrap', 'Timeout')
   const before = kept()
@@ -159,7 +153,7 @@ t.test('what comes later is told the same: the next socket, the next session, th
   clearInterval(holding)
 })
 
-t.test('over a stream, a port, and in this process', async t => {
+t.test('`unref()` over a stream, a port, and in this process', async t => {
   const holding = await idle()
   const kept = () => alive('TCPSocketWrap', 'PipeWrap', 'MessagePort', 'Timeout')
   const before = kept()

@@ -12,15 +12,15 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
 
-/** What a block says it prints: `console.log(…) // → text`. */
+/** The output that a block declares: `console.log(…) // → text`. */
 const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
 
-/** The commands of the command line, and what they say. */
+/** The commands of the command line, and their output. */
 const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, text]) =>
   text!.split(/^\$ /m).slice(1)
 )
 
-t.test('the command line does what the README shows', async t => {
+t.test('the command line does what README shows', async t => {
   const [, service] = /^```js\n(.*?)^```$/ms.exec(readme)!
   const dir = t.testdir({
     'calculator.js': service!,
@@ -50,14 +50,14 @@ t.test('the command line does what the README shows', async t => {
   }
 })
 
-t.test('every block of the README compiles, runs, and prints what it says', async t => {
+t.test('every block of README compiles, runs, and prints its declared output', async t => {
   const [server, client, ...rest] = blocks
   const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
   for (const [i, code] of rest.entries()) files[`block-${i + 1}.ts`] = code
   const fixture = (name: string) => readFileSync(join(root, 'spec/support/fixtures', `localhost.${name}.pem`))
   const dir = t.testdir({
     ...files,
-    // One after the other, in one process: it ends only if each of them leaves nothing open.
+    // Runs them in sequence in one process: it ends only if none leaves anything open.
     'all.ts': rest
       .map((_, i) => `console.log('── ${i + 1}')\nawait import('./block-${i + 1}.js')\n`)
       .join(''),

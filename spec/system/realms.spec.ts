@@ -1,4 +1,5 @@
-// Objects of another realm: a `vm` context, as test runners make one, or an iframe. `instanceof` knows nothing of them.
+// Tests objects of another realm: a `vm` context, as test runners create it, or an iframe. `instanceof` does not
+// recognize them.
 import { execFile } from 'node:child_process'
 import { inspect, isDeepStrictEqual, promisify } from 'node:util'
 import vm from 'node:vm'
@@ -11,7 +12,7 @@ import { CHILD_ENV, overMemory, overSocket, rejectionOf } from '../support/helpe
 import type { Untyped } from '../support/wire.js'
 
 const context = vm.createContext({})
-/** What a text means in the other realm, and in this one. */
+/** The value of an expression in the other realm, and in this one. */
 const there = (text: string): Untyped => vm.runInContext(`(${text})`, context)
 const here = (text: string): Untyped => vm.runInThisContext(`(${text})`)
 
@@ -57,10 +58,10 @@ const withoutStack = (error: Error) => {
   return error
 }
 
-/** Both sides take RegExps. */
+/** Both sides accept RegExps. */
 const TAKING_REGEXPS = { limits: { regExpLength: 100 }, serving: { limits: { regExpLength: 100 } } }
 
-t.test('each value arrives as the same of this realm, whatever realm it was made in', t =>
+t.test('each value arrives as an object of this realm, whatever realm it was made in', t =>
   overMemory(
     t,
     Echo,
@@ -87,7 +88,7 @@ t.test('each value arrives as the same of this realm, whatever realm it was made
   )
 )
 
-t.test('what is of a class of its own, or only says that it is a built-in, goes by reference', t =>
+t.test('instances of user classes, and objects that imitate built-ins, pass by reference', t =>
   overMemory(t, Echo, async ({ root }) => {
     for (const text of [
       'new (class extends Date {})()',
@@ -114,7 +115,7 @@ t.test('what is of a class of its own, or only says that it is a built-in, goes 
   })
 )
 
-t.test('what has a flow has it: promises, iterators, and the signals and streams of a page of its own', t =>
+t.test('promises, iterators, signals and streams of another realm are streamed', t =>
   overMemory(t, Echo, async ({ root }) => {
     const { echo, run } = root as Untyped
     t.equal(await (await echo([there('Promise.resolve(3)')]))[0], 3)
@@ -127,7 +128,7 @@ t.test('what has a flow has it: promises, iterators, and the signals and streams
       t.same(items, [1, 2], text)
     }
 
-    // As jsdom has it, and abort-controller.
+    // As in jsdom and abort-controller.
     class AbortSignal extends EventTarget {
       aborted = false
       reason: unknown
@@ -160,7 +161,7 @@ t.test('what has a flow has it: promises, iterators, and the signals and streams
   })
 )
 
-t.test('what is of one program alone never travels, from no realm', t =>
+t.test('objects of one program cannot be sent, from any realm', t =>
   overMemory(t, Echo, async ({ root }) => {
     class Window {}
     class Document {}
@@ -185,7 +186,7 @@ t.test('what is of one program alone never travels, from no realm', t =>
   })
 )
 
-t.test('what a peer may touch of them is what it may of those of this realm', async t => {
+t.test('access rules treat objects of other realms like those of this one', async t => {
   const classes = {
     plain: there('class Plain {}'),
     all: there('Object'),
@@ -218,7 +219,7 @@ t.test('what a peer may touch of them is what it may of those of this realm', as
   )
 })
 
-t.test('errors of other realms: classes can be registered, and hooks fail with them', async t => {
+t.test('errors of other realms: their classes can be registered, and hooks fail with them', async t => {
   const Far = there('class Far extends Error { constructor() { super("far"); this.code = "E_FAR" } }')
   registerError(Far)
   const told: unknown[] = []
@@ -243,7 +244,7 @@ t.test('errors of other realms: classes can be registered, and hooks fail with t
   )
 })
 
-t.test('bytes of another realm are taken where bytes are taken', t =>
+t.test('bytes of another realm are accepted as bytes', t =>
   overMemory(t, Echo, async ({ root }) => {
     const bytes = there('new Uint8Array([1, 2, 3])')
     t.equal(Netref.transfer(bytes), bytes)
@@ -262,11 +263,11 @@ t.test('bytes of another realm are taken where bytes are taken', t =>
   })
 )
 
-/** A program that loads netref in contexts, as test runners do; what it prints is what went wrong. */
+/** A program that loads netref in contexts, as test runners do; it prints failures. */
 const LOADER = `
 import vm from 'node:vm'
 
-// Node 20 does not survive it when they are collected.
+// Node 20 crashes when they are collected.
 const kept = []
 const load = async (context, code) => {
   const link = async (specifier, from) => {
@@ -295,7 +296,7 @@ for (const code of [NODE, PAGE]) {
     const { [missing]: _, ...others } = globals
     await load(vm.createContext(others), code)
   }
-  // In Electron's pages, and in jsdom, timers are numbers.
+  // In Electron's pages and in jsdom timers are numbers.
   const numbered = ['setTimeout', 'setInterval'].map(name => [name, (...args) => Number(globalThis[name](...args))])
   const context = vm.createContext({ ...globals, ...Object.fromEntries(numbered) })
   const { Netref, pair } = await load(context, code)
@@ -319,7 +320,7 @@ for (const code of [NODE, PAGE]) {
 }
 `
 
-t.test('a realm that is locked down, where accessors stand in the place of what its classes have', t => {
+t.test('a frozen realm whose classes have accessors instead of values', t => {
   const locked = vm.createContext({})
   vm.runInContext(
     `for (const { prototype } of [Object, Error, TypeError, RangeError, Date, Map]) {
@@ -350,27 +351,24 @@ t.test('a realm that is locked down, where accessors stand in the place of what 
   })
 })
 
-t.test(
-  'it can be imported in any context, whatever is missing there, and works in one that has what it needs',
-  async t => {
-    const [node, page] = await Promise.all(
-      (['node', 'browser'] as const).map(async platform => {
-        const { outputFiles } = await build({
-          entryPoints: ['lib/index.ts'],
-          bundle: true,
-          write: false,
-          format: 'esm',
-          platform,
-          ...(platform === 'node' ? { external: ['ws'] } : { plugins: [browserVariants] })
-        })
-        return outputFiles[0]!.text
+t.test('netref can be imported in any context, and works where its needs are met', async t => {
+  const [node, page] = await Promise.all(
+    (['node', 'browser'] as const).map(async platform => {
+      const { outputFiles } = await build({
+        entryPoints: ['lib/index.ts'],
+        bundle: true,
+        write: false,
+        format: 'esm',
+        platform,
+        ...(platform === 'node' ? { external: ['ws'] } : { plugins: [browserVariants] })
       })
-    )
-    const program = `const NODE = ${JSON.stringify(node)}, PAGE = ${JSON.stringify(page)}\n${LOADER}`
-    const dir = t.testdir({ 'loader.mjs': program })
-    const run = promisify(execFile)
-    const args = ['--experimental-vm-modules', '--no-warnings', `${dir}/loader.mjs`]
-    const { stdout, stderr } = await run(process.execPath, args, { env: CHILD_ENV })
-    t.equal(stdout + stderr, '')
-  }
-)
+      return outputFiles[0]!.text
+    })
+  )
+  const program = `const NODE = ${JSON.stringify(node)}, PAGE = ${JSON.stringify(page)}\n${LOADER}`
+  const dir = t.testdir({ 'loader.mjs': program })
+  const run = promisify(execFile)
+  const args = ['--experimental-vm-modules', '--no-warnings', `${dir}/loader.mjs`]
+  const { stdout, stderr } = await run(process.execPath, args, { env: CHILD_ENV })
+  t.equal(stdout + stderr, '')
+})

@@ -1,4 +1,4 @@
-// Sockets that die and sessions that do not: what is resumed, what is not, and what is said of it.
+// Tests resumption: sockets break and sessions continue, or end with the right reason.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -54,7 +54,7 @@ class Works extends Service {
 
 const SOON = { delay: 1, maxDelay: 20 }
 
-/** A session through a proxy that cuts it when it is told to; when `use` is done, both ends must be clean. */
+/** A session through a proxy that can cut it; after `use` both ends must be clean. */
 async function throughProxy(
   t: Test,
   use: (conn: Connection<Works>, chaos: ChaosProxy, home: Works, server: Server) => Promise<void>,
@@ -71,7 +71,7 @@ async function throughProxy(
   await chaos.close()
 }
 
-t.test('calls, references and callbacks go on over another socket, and both ends are told', t =>
+t.test('calls, references and callbacks continue over another socket, and both ends emit events', t =>
   throughProxy(t, async (conn, chaos, home, { sessions }) => {
     const told: string[] = []
     const [session] = sessions
@@ -106,7 +106,7 @@ t.test('calls, references and callbacks go on over another socket, and both ends
   })
 )
 
-/** What a client says that comes with a token, and what it is told. */
+/** Sends a resume message, and returns the answer. */
 async function present(url: string, ...frames: string[]) {
   const socket = new WebSocket(url)
   await once(socket, 'open')
@@ -117,7 +117,7 @@ async function present(url: string, ...frames: string[]) {
   return { socket, heard, closed }
 }
 
-t.test('a token is good for one socket, the next one is another; who has none learns nothing', async t => {
+t.test('a token is valid for one socket and is then replaced; an invalid one discloses nothing', async t => {
   const server = await serve(Works, { port: 0 })
   const first = await present(
     server.url,
@@ -129,7 +129,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
   const [session] = server.sessions
   for (const wrong of ['1.AAAAAAAAAAAAAAAAAAAAAA', '2.x', 'x', token.slice(0, -1), `${token}A`]) {
     const stranger = await present(server.url, `["resume","${wrong}",1]`)
-    t.match(await stranger.closed, /^4000 session-lost: this server does not know the session/)
+    t.match(await stranger.closed, /^4000 session-lost: the server does not know the session/)
     t.same(stranger.heard, [])
   }
   t.equal(session!.state, 'open', 'and nobody else is told of that')
@@ -140,7 +140,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
   const [word, next, received] = JSON.parse(second.heard[0]!)
   t.same([word, received], ['resumed', 1])
   t.not(next, token)
-  // The answer could have been lost: nothing has come from this socket that would say that it was not.
+  // The answer may have been lost: no byte of this socket proves that it arrived.
   const third = await present(server.url, `["resume","${token}",1]`)
   await waitUntil(() => third.heard.length > 0)
   third.socket.send('[1,[[8,2]]]')
@@ -155,7 +155,7 @@ t.test('a token is good for one socket, the next one is another; who has none le
   await server.close()
 })
 
-t.test('a count below what was counted before ends the session', async t => {
+t.test('an acknowledgement below an earlier one ends the session', async t => {
   const server = await serve(Works, { port: 0 })
   const hello = '[0,[[0,1,{"jsonBytes":4096,"frameBytes":4096,"depth":9,"values":10000}]]]'
   const client = await present(server.url, hello)
@@ -172,7 +172,7 @@ t.test('a count below what was counted before ends the session', async t => {
   await server.close()
 })
 
-t.test('a session ends in the midst of being taken over, where its service says so', async t => {
+t.test('a session may be ended by its service while it is resumed', async t => {
   const server = await serve(Works, { port: 0 })
   const client = await present(
     server.url,
@@ -188,7 +188,7 @@ t.test('a session ends in the midst of being taken over, where its service says 
 })
 
 t.test(
-  'the window passes: the server ends the session, and the client learns of it when it comes',
+  'after the window the server ends the session, and the client learns it when it reconnects',
   async t => {
     const ended: Reason[] = []
     class Told extends Works {
@@ -204,7 +204,7 @@ t.test(
     await conn.ping()
     chaos.cutAll()
     await waitUntil(() => ended.length === 1)
-    t.match(ended, [{ code: 'connection-lost', message: /no other socket came within 50 ms/ }])
+    t.match(ended, [{ code: 'connection-lost', message: /the client did not resume within 50 ms/ }])
     t.equal(conn.state, 'interrupted')
     const unsent = conn.root.count()
     t.match(await rejectionOf(pending), { name: 'SessionEndedError', code: 'session-lost', mayHaveRun: true })
@@ -216,7 +216,7 @@ t.test(
   }
 )
 
-t.test('a server that keeps nothing, a client that looks for nothing, a search that is aborted', async t => {
+t.test('resumeWindow 0, reconnect false, and an aborted search', async t => {
   for (const serving of [{ resumeWindow: 0 }, {}]) {
     await throughProxy(
       t,
@@ -252,7 +252,7 @@ t.test('a server that keeps nothing, a client that looks for nothing, a search t
   )
 })
 
-t.test('a server that is gone for good: the client gives up when nobody would know the session', async t => {
+t.test('the client of a server that is gone gives up at the end of the window', async t => {
   const server = await serve(Works, { port: 0, resumeWindow: 30, heartbeat: 10 })
   const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const conn = connect<Works>(chaos.url, { reconnect: SOON })
@@ -276,7 +276,7 @@ class Account {
   }
 }
 
-t.test('who carries a session on is who began it', async t => {
+t.test('only the client that began a session may resume it', async t => {
   const errors: Error[] = []
   const acme = (name: string) => ({ org: 'acme', name })
   const kept = new Account('ann')
@@ -322,7 +322,10 @@ t.test('who carries a session on is who began it', async t => {
     await waitUntil(() => conn.state !== 'open')
     if (code === undefined) t.equal(await conn.root.count(), 2)
     else {
-      t.match(await rejectionOf(conn.root.count()), { code, message: /the session is somebody else’s/ })
+      t.match(await rejectionOf(conn.root.count()), {
+        code,
+        message: /the session belongs to another identity/
+      })
       t.equal(server.sessions.size, 1, 'it goes on waiting for the one who began it')
     }
     t.equal(errors.length, told ? 1 : 0)
@@ -333,7 +336,7 @@ t.test('who carries a session on is who began it', async t => {
   }
 })
 
-t.test('a client that comes has more rights to a place than one that may come back', async t => {
+t.test('a new client takes precedence over an interrupted session', async t => {
   const server = await serve(Works, { port: 0, limits: { sessions: 2 } })
   const chaos = await ChaosProxy.inFrontOf(server.url, 1)
   const patient = { reconnect: { delay: 1000 } }
@@ -348,10 +351,10 @@ t.test('a client that comes has more rights to a place than one that may come ba
   await third.ping()
   t.match(await oldest!.closed, {
     code: 'limit',
-    message: /another client came, and there may be 2 sessions/
+    message: /another client took its place: the server allows 2 sessions/
   })
   t.equal(server.sessions.size, 2)
-  // As long as others have all places, whoever comes is refused at the door, and comes again.
+  // While others use all slots, the client is refused by HTTP and retries.
   await third.close()
   t.match(await first.closed, { code: 'session-lost' })
   t.equal(await second.root.count(), 1)
@@ -360,7 +363,7 @@ t.test('a client that comes has more rights to a place than one that may come ba
   await chaos.close()
 })
 
-t.test('closing while interrupted ends it at once; the server drops it with its window', t =>
+t.test('close() ends an interrupted session at once; the server drops it after its window', t =>
   throughProxy(
     t,
     async (conn, chaos, _home, server) => {
@@ -375,7 +378,7 @@ t.test('closing while interrupted ends it at once; the server drops it with its 
   )
 )
 
-t.test('a first connection is tried again only where that is asked for', async t => {
+t.test('a first connection is retried only with `initial`', async t => {
   const parked = await serve(Works, { port: 0 })
   const { url } = parked
   await parked.close()
@@ -428,7 +431,7 @@ t.test('calls wait within limits while interrupted, and reject beyond, by name',
   )
 )
 
-t.test('replies that are too much for a client that is away end its session', t =>
+t.test('too many replies for an interrupted client end its session', t =>
   throughProxy(
     t,
     async (conn, chaos, home, { sessions }) => {
@@ -448,12 +451,12 @@ t.test('replies that are too much for a client that is away end its session', t 
   )
 )
 
-t.test('a peer that did not read its replies, and then was gone, is answered on another socket', t =>
+t.test('a peer that stopped reading and was then interrupted gets its replies on another socket', t =>
   throughProxy(
     t,
     async (conn, chaos, _home, { sessions }) => {
       const [session] = sessions
-      // What the client does not read piles up at the server, which then reads no more of it.
+      // Data that the client does not read piles up at the server, which then stops reading from it.
       const calls = Array.from({ length: 60 }, () => conn.root.text(1 << 20))
       await waitUntil(() => implOf(session!).link.receiver.isPostponed)
       chaos.cutAll()
@@ -464,7 +467,7 @@ t.test('a peer that did not read its replies, and then was gone, is answered on 
   )
 )
 
-t.test('a peer that does not read, and comes with another socket, is answered there', async t => {
+t.test('a peer that does not read and opens another socket gets its replies there', async t => {
   const server = await serve(Works, { port: 0, limits: { bufferedBytes: 1 << 20 } })
   const mute = await present(
     server.url,
@@ -493,7 +496,7 @@ t.test('a peer that does not read, and comes with another socket, is answered th
   await server.close()
 })
 
-t.test('a socket that is silent is given up, and another one carries on', async t => {
+t.test('a silent socket is abandoned, and another one resumes the session', async t => {
   await throughProxy(
     t,
     async (conn, chaos) => {
@@ -509,7 +512,7 @@ t.test('a socket that is silent is given up, and another one carries on', async 
   )
 })
 
-t.test('a server that goes lets calls finish, takes nobody new, and says where it goes', async t => {
+t.test('a closing server drains calls, accepts nobody, and sends its reason', async t => {
   const home = new Works()
   const server = await serve(home, { port: 0 })
   const conn = connect<Works>(server.url)
@@ -534,7 +537,7 @@ t.test('a server that goes lets calls finish, takes nobody new, and says where i
   t.match(await never, { code: 'server-closed', mayHaveRun: true })
 })
 
-t.test('times that are none are refused by name', async t => {
+t.test('invalid durations throw and are named', async t => {
   t.throws(() => connect('ws://localhost', { heartbeat: -1 }), /heartbeat: -1 is not a time in ms/)
   t.throws(() => connect('ws://localhost', { reconnect: { delay: Number.NaN } }), /reconnect\.delay: NaN/)
   t.throws(
@@ -544,7 +547,7 @@ t.test('times that are none are refused by name', async t => {
   await t.rejects(serve(Works, { port: 0, resumeWindow: 2 ** 31 }), /resumeWindow: 2147483648/)
 })
 
-/** A server in a process of its own. */
+/** Starts a server in a process of its own. */
 async function start(t: Test, port = 0): Promise<{ child: ChildProcess; url: string }> {
   const program = fileURLToPath(new URL('../support/fixtures/resumable-server.ts', import.meta.url))
   const child = fork(program, [String(port)], { env: CHILD_ENV, execArgv: ['--import', 'tsx'] })
@@ -554,7 +557,7 @@ async function start(t: Test, port = 0): Promise<{ child: ChildProcess; url: str
 }
 
 t.test(
-  'kill -9: every pending call rejects with the right word within a second of the reconnect',
+  'kill -9: every pending call rejects with the right code within a second of the reconnection',
   async t => {
     const { child, url } = await start(t)
     const conn = connect<Works & { exposed_never(): void }>(url, { reconnect: SOON })
@@ -569,12 +572,12 @@ t.test(
     for (const error of await Promise.all(calls)) t.match(error, { code: 'session-lost', mayHaveRun: true })
     t.match(await unsent, { code: 'session-lost', mayHaveRun: false })
     t.ok(performance.now() - back < 1000, `${performance.now() - back} ms`)
-    t.match(await conn.closed, { code: 'session-lost', message: /this server does not know the session/ })
+    t.match(await conn.closed, { code: 'session-lost', message: /the server does not know the session/ })
     await conn.close()
   }
 )
 
-t.test('kill -STOP for less than the window: nothing is noticed but time', async t => {
+t.test('kill -STOP for less than the window only takes time', async t => {
   const { child, url } = await start(t)
   const conn = connect<Works>(url, { reconnect: SOON, heartbeat: 100 })
   t.equal(await conn.root.count(), 1)
@@ -624,7 +627,7 @@ class Store extends Service {
   }
 }
 
-t.test('renew: another session takes the place of one that is lost, and makes its calls again', async t => {
+t.test('renew: a new session replaces a lost one and retries its calls', async t => {
   const first = await serve(Store, { port: 0, resumeWindow: 0 })
   const port = Number(new URL(first.url).port)
   const conn = connect<Store>(first.url, { renew: true, reconnect: SOON })
@@ -688,7 +691,10 @@ t.test('renew: another session takes the place of one that is lost, and makes it
   t.match(await conn.closed, { code: 'closed' })
   t.same(told, ['renewed', 'closed'])
   await second.close()
-  t.throws(() => connect('ws://localhost', { renew: true, reconnect: false }), /`renew` needs `reconnect`/)
+  t.throws(
+    () => connect('ws://localhost', { renew: true, reconnect: false }),
+    /`renew` cannot be combined with/
+  )
 
   const third = await serve(Store, { port: 0 })
   const abort = new AbortController()

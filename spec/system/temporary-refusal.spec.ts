@@ -1,4 +1,4 @@
-// A server that cannot let a client in at present says so: the client comes again, and its session is not lost.
+// Tests temporary refusals: the server states them, the client retries, and its session is not lost.
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
@@ -29,7 +29,7 @@ class Counter extends Service {
 const SOON = { delay: 1, maxDelay: 10 }
 const failure = (more = {}) => Object.assign(new Error('the database is away'), more)
 
-/** A session that is open, and then without its socket while `authenticate` fails; when `use` is done, both ends are clean. */
+/** A session whose socket is then cut while `authenticate` fails; after `use` both ends must be clean. */
 async function cutOff(
   t: Test,
   use: (conn: Connection<Counter>, server: Server, visits: () => number) => Promise<unknown>,
@@ -49,7 +49,7 @@ async function cutOff(
   if (conn.state !== 'closed') await assertClean(t, conn.session, ...there)
 }
 
-/** What says nothing of the client. */
+/** Failures that say nothing about the client. */
 const FOR_NOW: [what: string, fail: () => unknown][] = [
   ['an error', () => Promise.reject(failure())],
   ...[408, 425, 429, 500, 502, 503, 599].map((status): [string, () => unknown] => [
@@ -60,7 +60,7 @@ const FOR_NOW: [what: string, fail: () => unknown][] = [
 FOR_NOW.push(['what is no error', () => Promise.reject(undefined)])
 
 for (const [what, fail] of FOR_NOW) {
-  t.test(`a session outlives ${what} of authenticate, before the token is heard and after that`, async t => {
+  t.test(`a session outlives ${what} of authenticate, before and after the token`, async t => {
     for (const heard of [false, true]) {
       await cutOff(
         t,
@@ -77,7 +77,7 @@ for (const [what, fail] of FOR_NOW) {
   })
 }
 
-t.test('so it does where authenticate is slow after it has heard the token', t =>
+t.test('a session outlives slow authentication after the token', t =>
   cutOff(
     t,
     async conn => t.equal(await conn.root.next(), 2),
@@ -89,7 +89,7 @@ t.test('so it does where authenticate is slow after it has heard the token', t =
   )
 )
 
-t.test('and where the client has its token too late', async t => {
+t.test('a session outlives a token function that is too slow', async t => {
   for (const authenticate of [undefined, (request: UpgradeRequest) => request.token()]) {
     let asked = 0
     const token = () => (++asked === 2 ? new Promise<string>(() => {}) : 'ann')
@@ -106,7 +106,7 @@ t.test('and where the client has its token too late', async t => {
   }
 })
 
-t.test('a verdict ends it: nobody, or a status of 4xx that does not mean later', async t => {
+t.test('a final refusal ends the session: no identity, or a 4xx status that is not temporary', async t => {
   for (const verdict of [
     () => undefined,
     () => null,
@@ -126,7 +126,7 @@ t.test('a verdict ends it: nobody, or a status of 4xx that does not mean later',
   }
 })
 
-t.test('a first connection that is refused for now ends with that, and nothing has run', async t => {
+t.test('a temporary refusal of a first connection ends it, and nothing has run', async t => {
   const authenticate = async (request: UpgradeRequest) => {
     await request.token()
     throw failure({ retryAfter: 0.5 })
@@ -135,41 +135,38 @@ t.test('a first connection that is refused for now ends with that, and nothing h
   const conn = connect<Counter>(server.url, { token: 'ann' })
   t.match(await rejectionOf(conn.root.next()), {
     code: 'unavailable',
-    message: /it was not let in for now/,
+    message: /authentication is temporarily unavailable/,
     mayHaveRun: false
   })
   t.match(await conn.closed, { code: 'unavailable', retryAfter: 0.5 })
 })
 
-t.test(
-  'with `initial` it goes on trying, as one that has not begun: all that was called runs once',
-  async t => {
-    const told: string[] = []
-    let visits = 0
-    let open = false
-    const authenticate = async (request: UpgradeRequest) => {
-      await request.token()
-      visits++
-      if (!open) throw failure()
-      return 'ann'
-    }
-    Counter.began = 0
-    await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
-    await using conn = connect<Counter>(server.url, { token: 'ann', reconnect: { ...SOON, initial: true } })
-    conn.on('interrupted', () => told.push('interrupted'))
-    conn.on('resumed', () => told.push('resumed'))
-    const calls = [conn.root.next(), conn.root.next()]
-    await waitUntil(() => visits > 2 && conn.state === 'connecting')
-    const late = conn.root.next()
-    open = true
-    t.same(await Promise.all([...calls, late]), [1, 2, 3])
-    t.equal(Counter.began, 1)
-    t.same(told, [])
-    await assertClean(t, conn.session, ...server.sessions)
+t.test('with `initial` a refused first connection is retried, and each call runs once', async t => {
+  const told: string[] = []
+  let visits = 0
+  let open = false
+  const authenticate = async (request: UpgradeRequest) => {
+    await request.token()
+    visits++
+    if (!open) throw failure()
+    return 'ann'
   }
-)
+  Counter.began = 0
+  await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
+  await using conn = connect<Counter>(server.url, { token: 'ann', reconnect: { ...SOON, initial: true } })
+  conn.on('interrupted', () => told.push('interrupted'))
+  conn.on('resumed', () => told.push('resumed'))
+  const calls = [conn.root.next(), conn.root.next()]
+  await waitUntil(() => visits > 2 && conn.state === 'connecting')
+  const late = conn.root.next()
+  open = true
+  t.same(await Promise.all([...calls, late]), [1, 2, 3])
+  t.equal(Counter.began, 1)
+  t.same(told, [])
+  await assertClean(t, conn.session, ...server.sessions)
+})
 
-t.test('a server that is full lets the client in when it is not', async t => {
+t.test('a full server accepts the client when a slot is free', async t => {
   await using server = await serve(Counter, { port: 0, limits: { sessions: 1 } })
   const first = connect<Counter>(server.url)
   await first.ping()
@@ -182,7 +179,7 @@ t.test('a server that is full lets the client in when it is not', async t => {
   await assertClean(t, next.session, ...server.sessions)
 })
 
-t.test('the client comes no sooner than the server asks it to', async t => {
+t.test('the client retries no earlier than the server asks', async t => {
   for (const [heard, asked, least] of [
     [true, 0.2, 200],
     [false, 0.2, 1000],
@@ -208,7 +205,7 @@ t.test('the client comes no sooner than the server asks it to', async t => {
   }
 })
 
-t.test('but not when nobody would know its session any more', async t => {
+t.test('the last attempt is no later than the end of the resume window', async t => {
   await cutOff(
     t,
     async conn => t.match(await conn.closed, { code: 'session-lost' }),
@@ -221,7 +218,7 @@ t.test('but not when nobody would know its session any more', async t => {
   )
 })
 
-t.test('what another web server says of when to come again: seconds, or a date', async t => {
+t.test('Retry-After of another web server: seconds, or a date', async t => {
   const answers: [header: string, seconds: (seconds: number | undefined) => boolean][] = [
     ['120', seconds => seconds === 120],
     [new Date(Date.now() + 60_000).toUTCString(), seconds => seconds! > 50 && seconds! <= 60],
@@ -240,7 +237,7 @@ t.test('what another web server says of when to come again: seconds, or a date',
   }
 })
 
-t.test('who is let in but did not begin the session has lost it, and begins another with `renew`', t =>
+t.test('a client with another identity loses the session, and begins a new one with `renew`', t =>
   cutOff(
     t,
     async conn => {

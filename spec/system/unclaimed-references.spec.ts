@@ -1,5 +1,5 @@
-// What arrives for nobody is given back at once. No netref is ever collected here: what comes home was given back.
-// First, so that lib takes hold of the collector that can be played:
+// Tests that references that arrive with no receiver are released at once. Nothing is ever collected here, so every
+// release is explicit. The fake collector is imported first, since lib reads these classes when it is loaded:
 import '../support/fake-collector.js'
 
 import { Readable } from 'node:stream'
@@ -30,7 +30,7 @@ import { runEventLoop, type Untyped } from '../support/wire.js'
 const alive: object[] = []
 watchRegistrations(netref => void alive.push(netref))
 
-/** A registered type that may be unreadable, whatever came with it. */
+/** A registered type that may fail to decode, whatever it contains. */
 class Box {
   constructor(
     readonly content: unknown,
@@ -47,7 +47,7 @@ registerType(Box, {
 })
 const bad = (content?: unknown) => new Box(content, true)
 
-/** Makes one thing of a kind; where its home is told of its end, `end` is called then. */
+/** Creates one object of a kind; `end` is called when its owner learns of its release. */
 type Make = (end: () => void) => unknown
 const TOLD: Record<string, Make> = {
   object: released => expose({}, { released }),
@@ -57,7 +57,7 @@ const TOLD: Record<string, Make> = {
   pair: end => new Pairs(end),
   iterator: end =>
     iterator({ next: () => ({ done: false, value: 1 }), return: () => ({ done: true, value: end() }) }),
-  // What it comes to is let go of as well.
+  // The result is released, too.
   promise: cancel =>
     turn()
       .then(
@@ -71,7 +71,7 @@ const QUIET: Record<string, Make> = {
   signal: () => new AbortController().signal,
   pending: () => new Promise(() => {})
 }
-/** What leads to one, and what stands beside it. */
+/** Containers that hold an object, with values beside it. */
 const PLACES: Record<string, (make: () => unknown) => unknown> = {
   itself: make => make(),
   list: make => [1, make(), 2],
@@ -111,11 +111,11 @@ class Pairs {
   }
 }
 
-/** Things that were made, and how many of those that can tell were ended. */
+/** Objects created, and how many of those that can be notified were released. */
 class Made {
   made = 0
   ended = 0
-  /** What an argument comes to later is its owner's still where nobody waits for it. */
+  /** The result of an argument stays the owner's if nobody waits for it. */
   thing(kind: string, place: string, lent: boolean): unknown {
     const told = lent && kind === 'promise' ? undefined : TOLD[kind]
     return PLACES[place]!(() => {
@@ -130,7 +130,7 @@ const tables = (...sessions: Session[]) =>
   sessions.map(({ stats: { exports, imports } }) => ({ exports, imports }))
 const EMPTY = { exports: 0, imports: 0 }
 
-/** Both tables come to be as they were, without a collector, and each thing that can tell was told of its end, once. */
+/** Asserts that both tables are as before without a collector, and that each object was notified once. */
 async function cameHome(
   t: Test,
   { session, served }: Pair<Untyped>,
@@ -156,13 +156,13 @@ const THINGS = [...Object.keys(TOLD), ...Object.keys(QUIET)]
       .flatMap(place => ['object', 'readable'].map(kind => [kind, place]))
   ) as Thing[]
 
-/** A stream is read and written where it has got to: one that comes home is another one. */
+/** A stream continues at its position: one that returns is another one. */
 const NO_STREAMS = THINGS.filter(([kind]) => !['readable', 'writable', 'node', 'pair'].includes(kind))
 
-/** Where something arrives for nobody: the value made is to be given back by whoever it comes to. */
+/** Situations in which values arrive with no receiver: the receiver must release the value. */
 type Act = (root: Untyped, make: () => unknown, joined: Pair<Untyped>) => unknown
 
-/** Does it with each thing in turn, in one session. */
+/** Runs a test for each object in one session. */
 function place(
   t: Test,
   name: string,
@@ -189,7 +189,7 @@ function place(
   })
 }
 
-/** What it comes to may be a promise that never settles. */
+/** The result may be a promise that never settles. */
 const settled = (promise: PromiseLike<unknown>) => Promise.allSettled([promise])
 
 let give: () => unknown = () => 0
@@ -361,7 +361,7 @@ t.test('arguments', async t => {
     const waits = settled(Netref.with(root.later(), { signal: stop.signal }).more(make()))
     await joined.ping()
     stop.abort()
-    // The answer that it was to build on is still to come.
+    // The answer that the call builds on is still pending.
     await waits
   })
   await place(t, 'of a call without an answer', (root, make) => Netref.oneway(root.nothing)(make()))
@@ -449,9 +449,9 @@ t.test('answers', async t => {
   )
 })
 
-/** Items that come before those that are for nobody: the first lets the home read ahead. */
+/** Items before those that are not read: the first lets the owner read ahead. */
 const READ = 2
-/** Reads these, and waits until those behind them are here. */
+/** Reads these, and waits until the items behind them have arrived. */
 async function readSome(it: AsyncIterator<unknown>, { session, served }: Pair<Untyped>) {
   for (let i = 0; i < READ; i++) await it.next()
   await session.ping()
@@ -460,7 +460,7 @@ async function readSome(it: AsyncIterator<unknown>, { session, served }: Pair<Un
 }
 
 t.test('items', async t => {
-  /** The iterator yields them, and `end` says how it goes on. */
+  /** The iterator yields these items, and `end` continues it. */
   const giving = (make: () => unknown, end: () => unknown = () => new Promise(() => {})) => {
     give = async function* () {
       for (let i = 0; i < READ; i++) yield i
@@ -644,8 +644,8 @@ t.test('chunks', async t => {
   })
 })
 
-t.test('what promises and signals come to', async t => {
-  /** Gives something that comes to nothing yet. */
+t.test('results of promises and signals', async t => {
+  /** Sends an object without a result so far. */
   const giving = (make: () => unknown) => (give = () => ({ it: make() }))
   const onItsWay =
     (come: (make: () => unknown) => unknown): Act =>
@@ -732,7 +732,7 @@ t.test('what promises and signals come to', async t => {
     await joined.ping()
     Netref.release(it)
   })
-  await t.test('to a promise that is told of it again', async t => {
+  await t.test('a promise that is settled twice', async t => {
     await using joined = pair(servant()) as Pair<Untyped>
     const made = new Made()
     const promise = later().then(() => made.thing('function', 'list', false))
@@ -744,7 +744,7 @@ t.test('what promises and signals come to', async t => {
     settle(0)
     Netref.release((await it)[1])
     await joined.ping()
-    // Only now is it told that the first one is gone: the home cannot know that the other one has been told.
+    // The owner learns only now that the first is gone; it cannot know about the other.
     runFinalizer(first)
     await joined.ping()
     await joined.served.ping()
@@ -753,7 +753,7 @@ t.test('what promises and signals come to', async t => {
   })
 })
 
-t.test('functions that would run when somebody looks', async t => {
+t.test('functions that an inspection would call', async t => {
   await using joined = pair(servant()) as Pair<Untyped>
   const { root } = joined
   give = () => ({ toJSON: () => 1, deep: [{ toString: () => '', valueOf: () => 1 }] })
@@ -766,7 +766,7 @@ t.test('functions that would run when somebody looks', async t => {
   await cameHome(t, joined, new Made(), 'they are left out')
 })
 
-t.test('what is asked of iterators and streams', async t => {
+t.test('stream calls on iterators and streams', async t => {
   const refused = {
     lent: true,
     serving: {
@@ -809,7 +809,7 @@ t.test('what is asked of iterators and streams', async t => {
     drive(
       () => iterator({ next: () => ({ done: true, value: 0 }) }),
       async (it, value, { transports: [, server] }) => {
-        // This side learns of the end when it has asked again.
+        // This side learns of the end with its next request.
         server.hold()
         const last = it.next(0)
         const next = it.next(value)
@@ -851,7 +851,7 @@ t.test('what is asked of iterators and streams', async t => {
   )
 })
 
-t.test('what is passed on', async t => {
+t.test('forwarded references', async t => {
   await using far = pair(servant()) as Pair<Untyped>
   const away = pair(servant()) as Pair<Untyped>
   await Promise.all([far.ping(), away.ping()])
@@ -874,7 +874,7 @@ t.test('what is passed on', async t => {
       await act(root)
       await cameHome(t, far, new Made(), 'in the middle')
     }
-  /** What is never sent is not told that it is let go of. */
+  /** An object that was not sent gets no release. */
   const things = THINGS.filter(([kind]) => kind !== 'object')
   const middle = () => new Middle()
   await place(
@@ -918,7 +918,7 @@ t.test('what is passed on', async t => {
   )
 })
 
-t.test('what ends with its session', async t => {
+t.test('references that end with their session', async t => {
   for (const [kind, where] of THINGS) {
     const made = new Made()
     const joined = pair(servant(), { onError() {} }) as Pair<Untyped>
@@ -931,7 +931,7 @@ t.test('what ends with its session', async t => {
   }
 })
 
-t.test('what somebody has stays', async t => {
+t.test('references that are held stay', async t => {
   const kept: Untyped[] = []
   class Keeper {
     @exposed keep(value: unknown) {
@@ -1021,7 +1021,7 @@ t.test('what somebody has stays', async t => {
   await cameHome(t, joined, new Made(), 'all of it is given back')
 })
 
-t.test('whatever is for nobody, each netref lives as long as somebody has it', async () => {
+t.test('each netref lives as long as something holds it', async () => {
   const objects = Array.from({ length: 4 }, (_, i) => expose({ id: () => i }))
   const which = fc.array(fc.nat(objects.length - 1), { minLength: 1, maxLength: 3 })
   const step = fc.record({
@@ -1108,7 +1108,7 @@ t.test('whatever is for nobody, each netref lives as long as somebody has it', a
   )
 })
 
-t.test('whatever a peer of another make sends', async t => {
+t.test('messages of a peer of another implementation', async t => {
   let leave!: () => void
   const left = new Promise<void>(resolve => (leave = resolve))
   class Reader {
@@ -1139,7 +1139,7 @@ t.test('whatever a peer of another make sends', async t => {
   const peer = await RawPeer.open(server.url)
   await peer.ping()
   const [session] = server.sessions
-  /** Ids that came back, each with how often. */
+  /** Released ids, each with its count. */
   const released = async () => {
     await peer.ping()
     await peer.ping()
@@ -1175,7 +1175,7 @@ t.test('whatever a peer of another make sends', async t => {
     'what was not read'
   )
 
-  // What comes about an iterator that is gone, known or not.
+  // Messages about an iterator that is gone, known or not.
   peer.send([
     [Op.items, 1, 0, [fn(7), [fn(7), fn(2)]], [['f', [0], [1, 0], [1, 1]]]],
     [Op.ended, 99, 0, fn(8), [['f', []]]],
@@ -1201,11 +1201,11 @@ t.test('whatever a peer of another make sends', async t => {
   )
   t.equal(session!.stats.imports, 2, 'what somebody has is as it was')
 
-  // A call with a key takes data only.
+  // A call with an idempotency key takes data only.
   last = peer.lastCallId
   peer.send([[Op.idempotent, 'a key', Op.call, ++peer.lastCallId, 0, 'take', [fn(9)], [['f', [0]]]]])
   t.match(await peer.reply(last + 1), [Op.refused])
-  // A reference that was released, and one with a flow, have no members.
+  // A released reference, and a streamed one, have no members.
   const [, , [gone]] = (await peer.call('steps')) as [number, number, [number]]
   t.match(await peer.ask(Op.call, gone, 'x', [fn(10)], [['f', [0]]]), [Op.refused])
   peer.send([[Op.release, gone, 1]])

@@ -1,4 +1,4 @@
-// Who waits for what: calls for an asynchronous onConnect, and no method for itself.
+// Tests that calls wait for an asynchronous onConnect, and that no method waits for itself.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
@@ -19,7 +19,7 @@ t.setTimeout(120_000)
 
 const current = new AsyncLocalStorage<string>()
 
-t.test('calls of the root wait until onConnect has settled; what it asks of the peer itself does not', t => {
+t.test('calls of the root wait until onConnect settles; its own calls to the peer do not', t => {
   const told: unknown[] = []
   let go = () => {}
   class Home extends Service {
@@ -93,7 +93,7 @@ t.test('calls of the root wait until onConnect has settled; what it asks of the 
   )
 })
 
-t.test('calls with a key wait, too, and run once', async t => {
+t.test('calls with an idempotency key wait, too, and run once', async t => {
   let go = () => {}
   let runs = 0
   class Home extends Service {
@@ -158,95 +158,98 @@ t.test(
   }
 )
 
+t.test('a session that ends during onConnect; more calls than may wait', async t => {
+  let go = () => {}
+  let runs = 0
+  class Home extends Service {
+    override onConnect(session: Session) {
+      if (runs < 0) session.close()
+      return new Promise<void>(resolve => (go = resolve))
+    }
+    exposed_run() {
+      return ++runs
+    }
+  }
+  const conn = pair(Home, { serving: { limits: { pendingCalls: 2 } } })
+  const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejectionOf(call))
+  t.match(await calls[2], { code: 'limit', message: /2 calls are under way \(limits.pendingCalls\)/ })
+  await conn.close()
+  for (const call of calls.slice(0, 2)) t.match(await call, { code: 'closed' })
+  go()
+  await turn()
+  t.equal(runs, 0, 'nothing runs after the end')
+  await assertClean(t, conn.session, conn.served)
+  runs = -1
+  const ended = pair(Home)
+  t.match(await rejectionOf(ended.root.run()), { code: 'closed' })
+  t.equal(runs, -1)
+})
+
 t.test(
-  'a session that ends while onConnect is under way, or in it; and more calls than may wait',
+  'a method that awaits server.close({ drain }) gets an error, since it would wait for itself',
   async t => {
-    let go = () => {}
-    let runs = 0
-    class Home extends Service {
-      override onConnect(session: Session) {
-        if (runs < 0) session.close()
-        return new Promise<void>(resolve => (go = resolve))
-      }
-      exposed_run() {
-        return ++runs
+    const SELF = {
+      message:
+        /^server\.close\(\{ drain \}\): it waits for the very method that awaits it; do not await it there$/
+    }
+    const DRAIN = { drain: 60_000 }
+    const closed: string[] = []
+    let close: (options?: typeof DRAIN) => Promise<void> = async () => {}
+    const service = {
+      async waits() {
+        await close(DRAIN)
+      },
+      returns: () => close(DRAIN),
+      async waitsLater() {
+        callSession()
+        await turn()
+        await Promise.all([close(DRAIN)].map(async closing => closing))
+      },
+      hangsOn() {
+        close(DRAIN).then(() => closed.push('hangs on'))
+        return 'bye'
+      },
+      async besides() {
+        void this.stop()
+        return 'bye'
+      },
+      async ofAnother() {
+        await other.close(DRAIN)
+        return 'bye'
+      },
+      async atOnce() {
+        await close()
+        closed.push('at once')
+      },
+      stop: async () => {
+        await close(DRAIN)
+        closed.push('besides')
       }
     }
-    const conn = pair(Home, { serving: { limits: { pendingCalls: 2 } } })
-    const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejectionOf(call))
-    t.match(await calls[2], { code: 'limit', message: /2 calls are under way \(limits.pendingCalls\)/ })
-    await conn.close()
-    for (const call of calls.slice(0, 2)) t.match(await call, { code: 'closed' })
-    go()
-    await turn()
-    t.equal(runs, 0, 'nothing runs after the end')
-    await assertClean(t, conn.session, conn.served)
-    runs = -1
-    const ended = pair(Home)
-    t.match(await rejectionOf(ended.root.run()), { code: 'closed' })
-    t.equal(runs, -1)
+    const other = await serve({}, { port: 0 })
+    for (const method of [
+      'waits',
+      'returns',
+      'waitsLater',
+      'hangsOn',
+      'besides',
+      'ofAnother',
+      'atOnce'
+    ] as const) {
+      const server = await serve(service, { port: 0 })
+      close = options => server.close(options)
+      const conn = connect<typeof service>(server.url)
+      const call = (conn.root as Untyped)[method]()
+      if (method.startsWith('wait') || method === 'returns') t.match(await rejectionOf(call), SELF, method)
+      else if (method === 'atOnce') t.match(await rejectionOf(call), { code: 'server-closed' })
+      else t.equal(await call, 'bye', method)
+      if (method !== 'ofAnother')
+        t.match(await conn.closed, { code: 'server-closed' }, 'it closes all the same')
+      await server.close()
+      await conn.close()
+      await assertClean(t, conn.session)
+    }
+    await waitUntil(() => closed.length === 3)
+    t.same(closed, ['hangs on', 'besides', 'at once'])
   }
 )
-
-t.test('a method that awaits server.close({ drain }) is told that it waits for itself', async t => {
-  const SELF = { message: /^server\.close\(\{ drain \}\): .* waits for itself; do not await it there$/ }
-  const DRAIN = { drain: 60_000 }
-  const closed: string[] = []
-  let close: (options?: typeof DRAIN) => Promise<void> = async () => {}
-  const service = {
-    async waits() {
-      await close(DRAIN)
-    },
-    returns: () => close(DRAIN),
-    async waitsLater() {
-      callSession()
-      await turn()
-      await Promise.all([close(DRAIN)].map(async closing => closing))
-    },
-    hangsOn() {
-      close(DRAIN).then(() => closed.push('hangs on'))
-      return 'bye'
-    },
-    async besides() {
-      void this.stop()
-      return 'bye'
-    },
-    async ofAnother() {
-      await other.close(DRAIN)
-      return 'bye'
-    },
-    async atOnce() {
-      await close()
-      closed.push('at once')
-    },
-    stop: async () => {
-      await close(DRAIN)
-      closed.push('besides')
-    }
-  }
-  const other = await serve({}, { port: 0 })
-  for (const method of [
-    'waits',
-    'returns',
-    'waitsLater',
-    'hangsOn',
-    'besides',
-    'ofAnother',
-    'atOnce'
-  ] as const) {
-    const server = await serve(service, { port: 0 })
-    close = options => server.close(options)
-    const conn = connect<typeof service>(server.url)
-    const call = (conn.root as Untyped)[method]()
-    if (method.startsWith('wait') || method === 'returns') t.match(await rejectionOf(call), SELF, method)
-    else if (method === 'atOnce') t.match(await rejectionOf(call), { code: 'server-closed' })
-    else t.equal(await call, 'bye', method)
-    if (method !== 'ofAnother')
-      t.match(await conn.closed, { code: 'server-closed' }, 'it closes all the same')
-    await server.close()
-    await conn.close()
-    await assertClean(t, conn.session)
-  }
-  await waitUntil(() => closed.length === 3)
-  t.same(closed, ['hangs on', 'besides', 'at once'])
-})

@@ -1,4 +1,4 @@
-// What was given up before a transport was handed its frame does not run later, whatever it was and why it had to wait.
+// Tests that calls cancelled before their frame was sent never run, whatever kept the frame.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -19,10 +19,10 @@ import { clock } from '../../lib/util/clock.js'
 import { assertClean, breakableAgent, rejectionOf, waitUntil } from '../support/helpers.js'
 import { recordMessages, type Untyped } from '../support/wire.js'
 
-/** How many random courses of events are tried. */
+/** Number of random sequences. */
 const RUNS = Number(process.env.NETREF_GIVEN_UP ?? 25)
 
-/** What notes each thing that is run. */
+/** Records each object that runs. */
 function desk() {
   const ran: string[] = []
   const note = (what: string) => void ran.push(what)
@@ -106,7 +106,7 @@ const OPERATIONS: Record<string, (root: Untyped) => PromiseLike<unknown>> = {
   }
 }
 
-/** Something to give up, in a session that has begun. */
+/** Requests that can be cancelled, in a session that has begun. */
 const FLOWS: Record<string, (root: Untyped, signal: AbortSignal) => Promise<() => PromiseLike<unknown>>> = {
   'a loop': async (root, signal) => {
     const it = (await Netref.with(root.numbers, { signal })())[Symbol.asyncIterator]()
@@ -143,14 +143,14 @@ async function writing(root: Untyped, signal: AbortSignal, ...first: unknown[]) 
   }
 }
 
-/** A client whose socket a spec holds in its hands. */
+/** A client whose socket the spec controls. */
 interface Line {
   readonly conn: Connection<Untyped>
   readonly ran: string[]
-  /** Lets the client in. */
+  /** Accepts the client. */
   admit(): void
   socket: Socket
-  /** Whether sockets break as soon as they are made. */
+  /** Whether new sockets break immediately. */
   isDown: boolean
 }
 
@@ -185,7 +185,7 @@ async function onLine(
   await assertClean(t, conn.session, ...server.sessions)
 }
 
-/** Lets the socket take bytes and send none. */
+/** Lets the socket accept bytes and send none. */
 const cork = ({ socket }: Line) => socket.writableCorked > 0 || socket.cork()
 
 function uncork({ socket }: Line): void {
@@ -262,7 +262,7 @@ for (const [where, place] of Object.entries(PLACES)) {
           await waits?.()
           stop.abort()
           const error = await item
-          // What is written may be taken before it leaves.
+          // Written bytes may be accepted before they are sent.
           if (!WRITES.has(name)) t.match(error, { name: 'AbortError', mayHaveRun: false })
           place.leave(line)
           await line.conn.ping()
@@ -273,7 +273,7 @@ for (const [where, place] of Object.entries(PLACES)) {
   })
 }
 
-/** A root of which no call is answered; what is called is noted. */
+/** A root whose calls are recorded and never answered. */
 function silent() {
   const asked: unknown[] = []
   const never = (...args: unknown[]) => {
@@ -295,7 +295,7 @@ function silent() {
   return { asked, root }
 }
 
-t.test('a call whose frame had left says that it may have run', async t => {
+t.test('a call whose frame was sent rejects with may-have-run', async t => {
   const { root, asked } = silent()
   await using conn = pair<Untyped>(root)
   const kinds: Record<string, (root: Untyped) => PromiseLike<unknown>> = {
@@ -324,7 +324,7 @@ t.test('a call whose frame had left says that it may have run', async t => {
   t.match(asked, ['call', 'call', 'base', 'base', 'slow', 'slow', 'items'])
 })
 
-t.test('what was asked of iterators, streams and promises says so, too, when the session ends', async t => {
+t.test('requests on iterators, streams and promises state the same at the end of a session', async t => {
   for (const left of [true, false]) {
     await t.test(left ? 'while it is open' : 'while interrupted', async t => {
       const { root } = silent()
@@ -366,7 +366,7 @@ t.test('what was asked of iterators, streams and promises says so, too, when the
 })
 
 t.test(
-  'the reason of several calls says whether any of them may have run; one that is no error says nothing',
+  'the reason of several calls says whether any may have run; a reason that is no error stays unchanged',
   async t => {
     const { root, asked } = silent()
     await using conn = pair<Untyped>(root)
@@ -393,42 +393,39 @@ t.test(
   }
 )
 
-t.test(
-  'in the place of what is withdrawn goes a ping, or nothing, and what goes with it stays as it was',
-  async t => {
-    const { root, asked } = silent()
-    const lines: string[] = []
-    await using conn = pair<Untyped>(root, { trace: (_, line) => void lines.push(line) })
-    await conn.ping()
-    const [out] = recordMessages(conn)
-    const stop = new AbortController()
-    const { never, note } = Netref.with(conn.root, { signal: stop.signal })
-    const stream = new ReadableStream({ start: controller => controller.enqueue('there') })
-    let returned = false
-    const steps = {
-      next: () => ({ done: false, value: 1 }),
-      return: () => ({ done: (returned = true), value: 1 }),
-      [Symbol.iterator]: () => steps
-    }
-    const failing = Promise.reject(new Error('nobody is told'))
-    const { signal } = new AbortController()
-    const args = [stream, steps, failing, signal, () => {}, Netref.lend(() => {}), new Uint8Array(100)]
-    const calls = [never(...args), Netref.oneway(note)(new Uint8Array(5), () => {}), never.on()]
-    const size = conn.root.bytes(new Uint8Array(7))
-    t.ok(stream.locked)
-    stop.abort()
-    t.equal(conn.session.stats.exports, 0)
-    t.notOk(stream.locked)
-    for (const call of calls) t.match(await rejectionOf(call), { mayHaveRun: false })
-    t.equal(await size, 7, 'bytes go with their own message')
-    t.same([out.map(([op]) => op), asked, returned], [[Op.ping, Op.ping, Op.call], [], false])
-    t.notMatch(lines.join(), 'never')
-    t.same(await stream.getReader().read(), { done: false, value: 'there' })
-    await assertClean(t, conn.session, conn.served)
+t.test('a withdrawn message becomes a ping, or nothing, and the rest of its frame stays', async t => {
+  const { root, asked } = silent()
+  const lines: string[] = []
+  await using conn = pair<Untyped>(root, { trace: (_, line) => void lines.push(line) })
+  await conn.ping()
+  const [out] = recordMessages(conn)
+  const stop = new AbortController()
+  const { never, note } = Netref.with(conn.root, { signal: stop.signal })
+  const stream = new ReadableStream({ start: controller => controller.enqueue('there') })
+  let returned = false
+  const steps = {
+    next: () => ({ done: false, value: 1 }),
+    return: () => ({ done: (returned = true), value: 1 }),
+    [Symbol.iterator]: () => steps
   }
-)
+  const failing = Promise.reject(new Error('nobody is told'))
+  const { signal } = new AbortController()
+  const args = [stream, steps, failing, signal, () => {}, Netref.lend(() => {}), new Uint8Array(100)]
+  const calls = [never(...args), Netref.oneway(note)(new Uint8Array(5), () => {}), never.on()]
+  const size = conn.root.bytes(new Uint8Array(7))
+  t.ok(stream.locked)
+  stop.abort()
+  t.equal(conn.session.stats.exports, 0)
+  t.notOk(stream.locked)
+  for (const call of calls) t.match(await rejectionOf(call), { mayHaveRun: false })
+  t.equal(await size, 7, 'bytes go with their own message')
+  t.same([out.map(([op]) => op), asked, returned], [[Op.ping, Op.ping, Op.call], [], false])
+  t.notMatch(lines.join(), 'never')
+  t.same(await stream.getReader().read(), { done: false, value: 'there' })
+  await assertClean(t, conn.session, conn.served)
+})
 
-t.test('callbacks of a client that is away are withdrawn, too', async t => {
+t.test('callbacks of an interrupted client are withdrawn, too', async t => {
   let hear: Untyped
   await using server = await serve({ hold: (listener: Untyped) => void (hear = listener) }, { port: 0 })
   const { agent, die } = breakableAgent()
@@ -453,7 +450,7 @@ t.test('callbacks of a client that is away are withdrawn, too', async t => {
   await assertClean(t, conn.session, session!)
 })
 
-t.test('a middle that is away from the home withdraws what its caller has given up', t => {
+t.test('a middle that is cut off from the owner withdraws calls that its caller cancelled', t => {
   const heard: string[] = []
   const use = async (line: Line) => {
     await using conn = pair<Untyped>({ get: () => line.conn.root })
@@ -475,7 +472,7 @@ t.test('a middle that is away from the home withdraws what its caller has given 
   return onLine(t, use, { hear: (text: string) => void heard.push(text) })
 })
 
-t.test('an iterator that is left before it was asked to make an item makes none', async t => {
+t.test('an iterator that is left before its first request makes no item', async t => {
   const ran: string[] = []
   const root = {
     async *items() {
@@ -500,7 +497,7 @@ t.test('an iterator that is left before it was asked to make an item makes none'
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a call is withdrawn from a frame that is closed and waits, and weighs nothing there', t => {
+t.test('a call is withdrawn from a closed frame that waits, and no longer counts there', t => {
   const heard: string[] = []
   const root = { hear: (text: string) => void heard.push(text[0]!) }
   const use = async (line: Line) => {
@@ -525,7 +522,7 @@ t.test('a call is withdrawn from a frame that is closed and waits, and weighs no
   return onLine(t, use, root, { jsonBytes: 4096 })
 })
 
-t.test('who is told that a call was given up may end the session', async t => {
+t.test('a listener for a cancelled call may end the session', async t => {
   const { root } = silent()
   await using conn = pair<Untyped>(root)
   await conn.ping()
@@ -542,7 +539,7 @@ t.test('who is told that a call was given up may end the session', async t => {
   t.same([conn.session.stats.pending, conn.session.stats.exports], [0, 0])
 })
 
-t.test('a one-way call that waits when its session ends says whether it had left', t =>
+t.test('a waiting one-way call says at the end of its session whether it was sent', t =>
   onLine(t, async line => {
     await PLACES['with a full send buffer']!.enter(line)
     const { conn } = line
@@ -558,7 +555,7 @@ t.test('a one-way call that waits when its session ends says whether it had left
   })
 )
 
-t.test('a timeout is one budget, however often the call is made again', async t => {
+t.test('a timeout is one budget for all retries of a call', async t => {
   const taken = { ...clock }
   t.teardown(() => Object.assign(clock, taken))
   let passed = 0
@@ -605,7 +602,7 @@ t.test('a timeout is one budget, however often the call is made again', async t 
   await server.close()
 })
 
-t.test('a call that had left in a session before this one may have run', async t => {
+t.test('a call that was sent in an earlier session may have run', async t => {
   const { root, asked } = silent()
   const server = await serve(root, { port: 0, resumeWindow: 0 })
   const conn = connect<Untyped>(server.url, { renew: true, reconnect: { delay: 1, maxDelay: 1 } })
@@ -618,7 +615,7 @@ t.test('a call that had left in a session before this one may have run', async t
   await assertClean(t, conn.session)
 })
 
-t.test('who traces what leaves may end the session', async t => {
+t.test('a trace function may end the session', async t => {
   const { root } = silent()
   let last = ''
   const trace = (_: unknown, line: string) => {
@@ -633,7 +630,7 @@ t.test('who traces what leaves may end the session', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-/** What is done one after the other: calls of all kinds, and what befalls them. */
+/** Sequences of events: calls of all kinds, and faults. */
 const KINDS: Record<string, (root: Untyped, id: number) => PromiseLike<unknown>> = {
   call: (root, id) => root.do(id),
   'one-way call': (root, id) => Netref.oneway(root.do)(id),
@@ -657,7 +654,7 @@ const steps = fc.array(
   { maxLength: 40 }
 )
 
-t.test('whatever befalls calls: none that did not leave runs, and none runs twice', async t => {
+t.test('after any sequence no unsent call runs, and none runs twice', async t => {
   await fc.assert(
     fc.asyncProperty(steps, async steps => {
       const runs = new Map<number, number>()

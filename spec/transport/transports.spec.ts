@@ -447,7 +447,10 @@ t.test('`self` in a SharedWorker brings a port for each page', async t => {
   for (const { port2 } of pages) self.dispatchEvent(Object.assign(new Event('connect'), { ports: [port2] }))
   const [first, second] = pages.map(({ port1 }) => connect<Sums>(port1))
   t.equal(await first!.root.add(1, 2), 3)
-  t.match(await second!.closed, { code: 'unavailable', message: /the server has 1 sessions already$/ })
+  t.match(await second!.closed, {
+    code: 'unavailable',
+    message: /the server has reached its limit of 1 sessions$/
+  })
   t.equal(server.sessions.size, 1)
   await first!.close()
   await server.close()

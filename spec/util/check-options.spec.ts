@@ -136,7 +136,7 @@ t.test('an option given as undefined is as good as not given', async t => {
 t.test('a server of its own listens nowhere else', async t => {
   for (const name of ['host', 'port', 'backlog']) {
     const error = await rejectionOf(serve(service, { server: {}, [name]: name === 'host' ? 'x' : 1 }))
-    t.match(error, { name: 'TypeError', message: `serve: \`${name}\` means nothing beside \`server\`` })
+    t.match(error, { name: 'TypeError', message: `serve: \`${name}\` cannot be combined with \`server\`` })
   }
 })
 
