@@ -1,28 +1,28 @@
-// What an outflow reads: something of a user's, by the rules of `for await`, or a stream.
+// Sources of items: a user's object, read by the rules of `for await`, or a stream.
 
 import { AsyncQueue } from '../util/async-queue.js'
 import { describe } from '../util/describe.js'
 
-/** What is read here: of a user's, or over a stream. */
+/** An iterator whose results are not checked yet. */
 export type ItemSource = {
   next(value?: unknown): unknown
   return?(value?: unknown): unknown
   throw?(error: unknown): unknown
 }
 
-/** What is to be read. */
+/** Provides the source to read. */
 export interface SourceProvider {
-  /** The source itself, where it was there before it is read: only that is told to stop unread. */
+  /** The source, if it existed before reading. Only such a source is closed if it is never read. */
   readonly source: ItemSource | undefined
-  /** What is to be read by the rules of `for await`. */
+  /** Starts reading by the rules of `for await`. */
   open(): ItemSource
-  /** Whether what is read stays whose it is where it is not sent. */
+  /** Whether unsent items still belong to their owner. */
   readonly borrowsItems?: boolean
-  /** Gives a stream back unread. */
+  /** Unlocks a stream that was not read. */
   readonly restore?: () => void
 }
 
-/** An iterator over what was handed over, by the rules of `for await`. */
+/** The source of an object's items, by the rules of `for await`. */
 export function sourceProviderOf(object: object): SourceProvider {
   const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & ItemSource>
   return {
@@ -35,7 +35,7 @@ export function sourceProviderOf(object: object): SourceProvider {
   }
 }
 
-/** An iterator that says that it is one, with the steps of one that does not. */
+/** The same iterator with `Symbol.asyncIterator`. */
 export function asAsyncIterable(source: ItemSource): ItemSource & AsyncIterable<unknown> {
   return {
     [Symbol.asyncIterator]() {
@@ -47,8 +47,8 @@ export function asAsyncIterable(source: ItemSource): ItemSource & AsyncIterable<
   }
 }
 
-/** A step as it has to be. @throws TypeError for one that is no object */
+/** @returns the result as it is @throws TypeError if it is not an object */
 export function requireIteratorResult(result: unknown): IteratorResult<unknown> {
   if (typeof result === 'object' && result !== null) return result as IteratorResult<unknown>
-  throw new TypeError(`an iterator whose next() gives ${describe(result)}, which is no object`)
+  throw new TypeError(`next() of an iterator must return an object, not ${describe(result)}`)
 }

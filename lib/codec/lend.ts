@@ -1,4 +1,4 @@
-// What is lent for one call: what stands for it over there is released when the call settles.
+// `Netref.lend`: references that are released when the call settles.
 
 import { hasArrived, isNetref, sharedInRealm } from '../util/copies.js'
 import { describe } from '../util/describe.js'
@@ -7,18 +7,21 @@ import { copyGrant, isExposed } from './grants.js'
 import { markConfidential } from './peer-errors.js'
 import type { EncodedReference, ReferenceTag } from './types.js'
 
-/** What was lent, by what stands for it where it is handed over. */
+/** The lent objects, by the proxy that is sent in their place. */
 const lentObjects = sharedInRealm('lent/1', () => new WeakMap<object, object>())
 
-/** Accessors run on the object itself, which may have private members. */
+/** Accessors run on the object itself, as it may have private members. */
 const loanHandler = { get: (object: object, name: PropertyKey): unknown => Reflect.get(object, name) }
 
-/** What stands for an object where it is lent. @throws TypeError for what does not go by reference */
+/**
+ * @returns the proxy that is sent in place of the object
+ * @throws TypeError for a value that is not passed by reference
+ */
 export function lend<T extends object>(object: T): T {
   if (!isPassedByReference(object)) {
     const remedy = isNetref(object) ? 'await it first' : 'lend the functions in it, or expose() it'
     throw markConfidential(
-      new TypeError(`Netref.lend: ${describe(object)} does not go by reference: ${remedy}`)
+      new TypeError(`Netref.lend: ${describe(object)} is not passed by reference: ${remedy}`)
     )
   }
   const loanProxy = new Proxy<T>(object, loanHandler)
@@ -35,11 +38,11 @@ function isPassedByReference(object: unknown): boolean {
 
 export const lentObjectOf = (standIn: object): object | undefined => lentObjects.get(standIn)
 
-/** Whether a reference was lent, by what is told of it. */
+/** Whether an encoded reference is lent. */
 export const isLoan = (kind: ReferenceTag, data: readonly unknown[]): boolean =>
   (kind === 'o' || kind === 'f') && data[2] === 1
 
-/** Of the references that were given those that were lent, if any were. */
+/** The ids of the lent references among these; undefined if there are none. */
 export function loansOf(references: readonly EncodedReference[]): number[] | undefined {
   let loans: number[] | undefined
   for (const [kind, data] of references)

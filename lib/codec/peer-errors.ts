@@ -1,10 +1,12 @@
-// What a peer may hear of an error that is about another peer. Such an error names a call with its arguments, or an
-// address: that is for this side, and for the peer that was called.
+// Errors that only one peer may see in full. An error about a call to a peer names the call with its arguments, or an
+// address. Only this side and that peer may see those.
 
 import { sharedInRealm } from '../util/copies.js'
 import { knownErrorName } from './registry.js'
 
-/** Errors about calls out, each with the peer (what its session boxes for) that may be told all of it, if any may. */
+/**
+ * Errors about outgoing calls, each with the one peer (its `References`) that may see it in full; undefined for none.
+ */
 const confidentialErrors = sharedInRealm(
   'about-calls/1',
   () => new WeakMap<Error, WeakRef<object> | undefined>()
@@ -16,7 +18,7 @@ export function markConfidential<E extends Error>(error: E, peer?: object): E {
   return error
 }
 
-/** Classes of netref's own errors. */
+/** Names of the error classes of this package. */
 const NETREF_ERROR_NAMES = new Set([
   'NetrefError',
   'ExposureError',
@@ -26,13 +28,13 @@ const NETREF_ERROR_NAMES = new Set([
   'ArgumentsError'
 ])
 
-/** Marks an error of netref's own that a peer sent: it may name that peer's calls, or the arguments of a call to it. */
+/** Marks an error of this package that a peer sent: it may name that peer's calls, or arguments of a call to it. */
 export const markPeerError = (error: Error, peer: object): Error =>
   NETREF_ERROR_NAMES.has(knownErrorName(error)) || error.name === 'TimeoutError'
     ? markConfidential(error, peer)
     : error
 
-/** Whether an error is about another peer than this one; a session that has ended is always another. */
+/** Whether this peer must not see the error in full. That is always so for the end of another session. */
 export const isConfidential = (error: Error, type: string, peer: object): boolean =>
   type === 'SessionEndedError' ||
   (confidentialErrors.has(error) && confidentialErrors.get(error)?.deref() !== peer)
@@ -43,7 +45,7 @@ export interface RedactedError {
   fields?: unknown[]
 }
 
-/** What is told of it: what kind of failure it is, and whether the call may have run. All of it is plain JSON. */
+/** The part of an error that any peer may see: its code, and whether the call may have run. It is plain JSON. */
 export function redactError(
   error: Error & { readonly code?: unknown; readonly mayHaveRun?: unknown },
   type: string

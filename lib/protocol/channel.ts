@@ -25,13 +25,13 @@ export interface OutboundChannel {
   whenWritable(): Promise<void> | undefined
 }
 
-/** How what flows leaves. */
-export interface FlowChannel extends OutboundChannel {
+/** How streams send their messages. */
+export interface StreamChannel extends OutboundChannel {
   readonly peerLimits: PeerLimits
-  /** So many values of a message of the peer's were made: that takes a while. */
+  /** Counts decoded values of a peer's message, which take time. */
   countDecodedValues(values: number): void
-  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  /** Closes the current frame if `size` more bytes would exceed `most`. */
   closeFrameIfOver(size: number, most: number): void
-  /** Sees to it that what waits leaves at the end of this tick. */
+  /** Flushes waiting messages at the end of this tick. */
   flushAtEndOfTick(): void
 }

@@ -1,4 +1,4 @@
-// What a caller asks of single calls: how long to wait, when to give up, how far a producer may run ahead.
+// Options of single calls: cancellation, timeout, read-ahead window and idempotency key.
 
 import { markConfidential } from '../codec/peer-errors.js'
 import { isIdempotencyKey } from '../protocol/parse-message.js'
@@ -9,31 +9,32 @@ import { isInstanceOf } from '../util/realms.js'
 import { addSharedListener } from '../util/shared-listener.js'
 import type { Signal } from '../util/web-types.js'
 
-/** What holds for the calls made through `Netref.with(ref, options)`. */
+/** Options of the calls made through `Netref.with(ref, options)`. */
 export interface CallOptions {
   /**
-   * When it aborts, the call rejects with its reason, here at once. A call that has not left does not run; of one that
-   * has, its home is told (`callSignal()`). A reason that is an error says which in `mayHaveRun`.
+   * Cancels the call. If it aborts, the call rejects immediately with `signal.reason`. A call that is not sent yet does
+   * not run. Otherwise the owner is notified (`callSignal()`). If the reason is an error, its `mayHaveRun` says which.
    */
   readonly signal?: Signal | undefined
   /**
-   * How long to wait for the answer, in ms: then the call rejects with a `TimeoutError`, and does not run or its home is
-   * told, as with `signal`. A call that `renew` makes again has what is left of it.
+   * Maximum time to wait for the reply, in ms. After it the call rejects with a `TimeoutError`, and is cancelled as
+   * with `signal`. A call that `renew` retries keeps the time that is left.
    *
-   * @default no limit: liveness is the link's business
+   * @default no limit: a dead connection is detected by its heartbeat
    */
   readonly timeout?: number | undefined
   /**
-   * How many items of an iterator or stream that is the result may be made and not consumed: an item is consumed when
-   * the next one is asked for. With 1, a generator runs no further than the item that is being read.
+   * Maximum number of items that the owner produces and the caller has not consumed, if the result is an iterator or a
+   * stream. An item is consumed when the next one is requested. With 1, a generator runs no further than the item that
+   * is being read.
    *
-   * @default 1024, and no more than 64 KiB, or what the line carries in a round trip
+   * @default 1024, and at most 64 KiB or what the connection carries in a round trip
    */
   readonly window?: number | undefined
   /**
-   * A name for the call, of up to 200 characters, for calls and constructions from the root with data for arguments:
-   * made again under the same key, also by `renew`, the call is answered with its first outcome, and does not run twice,
-   * where the server has an `idempotencyStore`.
+   * Idempotency key of the call, 1 to 200 characters. If the server has an `idempotencyStore`, a call that is repeated
+   * with the same key does not run again: it gets the first outcome. `renew` uses the key, too. Only for calls and
+   * constructions from the root with data as arguments.
    *
    * @example
    * await Netref.with(conn.root.pay, { key: crypto.randomUUID() })(42)
@@ -41,7 +42,7 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined
 }
 
-/** @throws TypeError for options that cannot be meant, naming them */
+/** @throws TypeError for an invalid option, with its name */
 export function checkCallOptions(options: CallOptions): void {
   const { signal, timeout, window, idempotencyKey } = options
   if (signal !== undefined && !isInstanceOf('AbortSignal', signal))
@@ -55,13 +56,13 @@ export function checkCallOptions(options: CallOptions): void {
 }
 
 const invalidOption = (name: string, expected: string, value: unknown) =>
-  new TypeError(`Netref.with: \`${name}\` is ${expected}, not ${describe(value)}`)
+  new TypeError(`Netref.with: \`${name}\` must be ${expected}, not ${describe(value)}`)
 
 /**
- * Calls `stop` with the reason when the signal aborts or the time is over, whichever comes first: in `left` ms. `peer` is
- * who was called, as in `aboutCall`.
+ * Calls `cancel` with the reason when the signal aborts or `remainingMs` are over, whichever comes first. `peer` is the
+ * peer that is called, as in `markConfidential`.
  *
- * @returns what takes that back
+ * @returns a function that stops watching
  */
 export function watchCancellation(
   { signal, timeout }: CallOptions,

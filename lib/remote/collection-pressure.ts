@@ -1,36 +1,38 @@
-// To the collector of this side a netref weighs next to nothing, however much its home keeps for it; and a process that
-// idles does not collect at all. So netrefs that nobody may hold any more are counted. Where there are many, memory
-// outside the heap is asked for and dropped: an engine accounts for it, and collects in the background, as it does for any
-// program that uses much of it. Nothing is written there, so it takes up no memory of the machine.
+// Requests garbage collections when many netrefs may be unreachable. A netref is small for the local garbage collector,
+// however much memory its owner keeps for it. An idle process does not collect at all. So this module counts the
+// netrefs that may be unreachable. If there are many, it allocates memory outside the heap and drops it. The engine
+// accounts for that memory, and collects in the background. Nothing is written there, so it uses no physical memory.
 import { clock, type Timer, unref } from '../util/clock.js'
 
-/** So many are left to the engine while more come. */
+/** Number of candidates that starts a collection while more arrive. */
 const COLLECT_WHILE_BUSY_FROM_NETREFS = 400
-/** So many are left to it when no more have come for so long, in ms. */
+/** Number of candidates that starts a collection after `IDLE_MS` without new ones. */
 const COLLECT_WHEN_IDLE_FROM_NETREFS = 100
 const IDLE_MS = 1000
-/** V8 begins to collect after 64 MiB, in bytes. */
+/** V8 starts a collection after 64 MiB of external memory. */
 const ALLOCATION_BYTES = 65 * 2 ** 20
-/** Of so many for each ms that it takes a collection is worth it. */
+/** Number of candidates that justifies each millisecond of a collection. */
 const MIN_NETREFS_PER_COLLECTION_MS = 5
-/** So many times as long as it took goes by before the next one: at most a fifth of the time goes to collections. */
+/** Pause after a collection, as a multiple of its duration: at most a fifth of the time is spent on collections. */
 const PAUSE_PER_COLLECTION_RATIO = 4
 
-/** What is known here of a netref. */
+/** What this module stores in a netref. */
 export interface CollectionCandidate {
-  /** The period between two collections in which it was counted last, if it was. */
+  /**
+   * Number of the cycle in which it was last counted; 0 if it never was. A cycle lasts from one collection to the next.
+   */
   candidateInCycle: number
 }
 
 let cycle = 1
-/** How many were counted in this period and are not released. */
+/** Netrefs that were counted in this cycle and are not released. */
 let candidates = 0
-/** Whether none was counted since that was last looked at. */
+/** Whether no netref was counted since the idle timer was set. */
 let isIdle = false
 let idleTimer: Timer | undefined
-/** Whether a collection was asked for that has not come yet. */
+/** Whether a collection was requested and is not finished. */
 let isCollectionRequested = false
-/** How long one takes, in ms. Most that take far longer wait for something else. */
+/** Estimated duration of a collection, in ms. A much longer measurement usually includes waiting for something else. */
 let collectionMs = 10
 let nextCollectionAt = 0
 
@@ -43,7 +45,7 @@ const sentinels = new FinalizationRegistry<number>(began => {
   if (candidates >= COLLECT_WHEN_IDLE_FROM_NETREFS) collectWhenIdle()
 })
 
-/** A netref has come, or the call that it came with is over: it may be that nobody holds it. */
+/** Counts a netref that may be unreachable: it has just arrived, or the call that it arrived with has ended. */
 export function addCandidate(netref: CollectionCandidate): void {
   if (netref.candidateInCycle !== cycle) candidates++
   netref.candidateInCycle = cycle
@@ -57,12 +59,12 @@ export function addCandidate(netref: CollectionCandidate): void {
     requestCollection()
 }
 
-/** It was released. */
+/** Does not count a netref any more, because it was released. */
 export function removeCandidate(netref: CollectionCandidate): void {
   if (netref.candidateInCycle === cycle) candidates--
 }
 
-/** Collects when no more come. */
+/** Requests a collection once no more candidates arrive. */
 function collectWhenIdle(): void {
   if (idleTimer !== undefined || isCollectionRequested) return
   isIdle = true
@@ -84,6 +86,6 @@ function requestCollection(): void {
   try {
     new ArrayBuffer(ALLOCATION_BYTES)
   } catch {
-    // There is no such memory: an engine has collected all it could before it says so.
+    // The allocation failed. The engine has then collected all it could.
   }
 }

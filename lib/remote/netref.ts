@@ -1,4 +1,4 @@
-// `Netref.*`: what can be done with a netref besides using it. The async twin of `Reflect`.
+// `Netref.*`: operations on a netref that are not members of the remote object. The asynchronous twin of `Reflect`.
 
 import { ignoreRejections } from '../codec/dispose.js'
 import { lend } from '../codec/lend.js'
@@ -23,7 +23,7 @@ import { describe } from '../util/describe.js'
 import { markTransferred } from '../util/transfer.js'
 import type { Signal } from '../util/web-types.js'
 import { type CallOptions, checkCallOptions } from './call-options.js'
-import { listenerKindOf } from './listening.js'
+import { listenerKindOf } from './listener-kind.js'
 import { appendKey, handlerOf, type NetrefHandler, packageCopyOf, Reference, withOptions } from './proxy.js'
 import { referenceOf } from './streams/streams.js'
 
@@ -37,7 +37,7 @@ function requireHandler(netref: unknown, helper: string): NetrefHandler {
   )
 }
 
-/** Sends one operation. Never throws: what goes wrong rejects what it returns. */
+/** Sends one operation. Does not throw: errors reject the result. */
 function sendOperation(
   op: OperationCode,
   helper: string,
@@ -75,37 +75,37 @@ const CALL_OPTION_KINDS: OptionTypes<CallOptions> = {
 /** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
 export type Netref<T> = NetrefOf<T>
 
-/** Everything about a netref that is not a member of the remote object. */
+/** Operations on a netref that are not members of the remote object. */
 export const Netref = {
-  /** Whether a value is a netref that has arrived, of any copy of netref; sends nothing. */
+  /** Whether a value is a netref, of any copy of this package, and not a path or a pending result. Sends nothing. */
   is(value: unknown): value is NetrefOf<unknown> {
     return hasArrived(value)
   },
 
   /**
-   * Lets go of the remote object now, not when the collector finds that nobody holds the netref. Later use of it
-   * rejects with `released`; a second release does nothing, and neither does one of a root. An iterator, promise or
-   * signal of the other side can be let go of, too.
+   * Releases the remote object now, instead of when the garbage collector finds the netref unreachable. Later use of it
+   * rejects with `released`. A second release does nothing, and neither does the release of a root. It also takes an
+   * iterator, a promise or a signal that the peer sent.
    *
-   * @throws TypeError for what is no netref, or has not arrived
+   * @throws TypeError for a value that is not a netref, or has not arrived yet
    * @example
    * const file = await conn.root.open('notes.txt')
    * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
    */
   release(netref: NetrefBrand<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
-    const ref = referenceOf(netref) ?? requireHandler(netref, 'release').reference
-    if (!ref)
+    const reference = referenceOf(netref) ?? requireHandler(netref, 'release').reference
+    if (!reference)
       throw markConfidential(
-        new TypeError(`Netref.release: ${handlerOf(netref)!.label} is not here yet: await it first`)
+        new TypeError(`Netref.release: ${handlerOf(netref)!.label} has not arrived yet: await it first`)
       )
-    ref.session.release(ref)
+    reference.session.release(reference)
   },
 
   /**
-   * A member by any name, also one that has a local meaning (`then`, `toJSON`), or a symbol. A path like any other:
-   * nothing is sent before it is awaited or called.
+   * The path to a member with any name, also one with a local meaning (`then`, `toJSON`), or with a symbol. It is a
+   * path like any other: nothing is sent before it is awaited or called.
    *
-   * @throws TypeError for what is no netref, or a symbol that only this process knows
+   * @throws TypeError for a value that is not a netref, and for a symbol that only this process knows
    * @example
    * await Netref.get(ref, 'then')
    */
@@ -115,7 +115,7 @@ export const Netref = {
   },
 
   /**
-   * Sets a member, where its home allows that: `allowSetAttrs`, or `expose(…, { write })`.
+   * Sets a member. The owner must allow it: `allowSetAttrs`, or `expose(…, { write })`.
    *
    * @example
    * await Netref.set(ref, 'title', 'Notes')
@@ -128,24 +128,24 @@ export const Netref = {
     return sendOperation(Op.set, 'set', netref, [key], value) as Promise<void>
   },
 
-  /** Whether there is such a member, for this peer. */
+  /** Whether the object has a member with that name which this peer may use. */
   has(netref: RemoteHandle<unknown>, key: PropertyKey): Promise<boolean> {
     return sendOperation(Op.has, 'has', netref, [key]) as Promise<boolean>
   },
 
-  /** Deletes a member, where its home allows that: `allowDeleteAttrs`, or `expose(…, { write })`. */
+  /** Deletes a member. The owner must allow it: `allowDeleteAttrs`, or `expose(…, { write })`. */
   delete<T>(netref: RemoteHandle<T>, key: ExposedKey<T>): Promise<void> {
     return sendOperation(Op.delete, 'delete', netref, [key]) as Promise<void>
   },
 
-  /** The names of the members this peer may use. */
+  /** The names of the members that this peer may use. */
   keys<T>(netref: RemoteHandle<T>): Promise<ExposedKey<T>[]> {
     return sendOperation(Op.keys, 'keys', netref, []) as Promise<ExposedKey<T>[]>
   },
 
   /**
-   * A copy of the data of a remote object that this peer may read: a plain object without the methods, or an array,
-   * Map or Set if that is what it is. Getters run once; references inside stay references.
+   * A copy of the remote object's data that this peer may read: a plain object without the methods, or an array, Map or
+   * Set if the object is one. Getters run once. References in the data stay references.
    *
    * @example
    * const { title, author } = await Netref.obtain(book)
@@ -155,10 +155,10 @@ export const Netref = {
   },
 
   /**
-   * The same netref, path or result, with options that hold for every call made through it and its members. Sends
-   * nothing; sent as a value it is what it was made of.
+   * The same netref, path or result, with options for every call made through it and its members. Sends nothing. If it
+   * is sent as a value, the options have no effect.
    *
-   * @throws TypeError for what is no netref, and for options that cannot be meant
+   * @throws TypeError for a value that is not a netref, and for invalid options
    * @example
    * const found = await Netref.with(root.search, { timeout: 1000, signal })('words')
    */
@@ -167,15 +167,15 @@ export const Netref = {
     checkOptions('Netref.with', options, CALL_OPTION_KINDS)
     checkCallOptions(options)
     if (options.idempotencyKey !== undefined && !(state.base instanceof Reference && state.base.id === 0))
-      throw new TypeError('Netref.with: `idempotencyKey` is for what is called from the root, by its path')
+      throw new TypeError('Netref.with: `idempotencyKey` works for calls from the root only, by path')
     return withOptions(state, options) as R
   },
 
   /**
-   * The remote function, called without an answer: what it returns or throws is not told here; a failure reaches its
-   * home's `onError`. The promise resolves when there is room to send more, so that a loop that awaits it is paced.
+   * The remote function, called without a reply. The caller gets neither result nor error: an error goes to the owner's
+   * `onError`. The promise resolves when there is room to send more, so a loop that awaits it gets back-pressure.
    *
-   * @throws TypeError for what is no netref
+   * @throws TypeError for a value that is not a netref
    * @example
    * const log = Netref.oneway(conn.root.log)
    * for (const line of lines) await log(line)
@@ -185,7 +185,7 @@ export const Netref = {
   ): (...args: A) => Promise<void> {
     requireHandler(netref, 'oneway')
     return function call(this: unknown, ...args) {
-      // The function holds the netref: what stands behind it does not.
+      // The closure must hold the netref: its handler does not.
       const { base, path, options } = requireHandler(netref, 'oneway')
       const result = base.request(Op.oneway, path, args, options)
       result.listenerKind = listenerKindOf(this, args, call)
@@ -194,8 +194,8 @@ export const Netref = {
   },
 
   /**
-   * A Standard Schema that takes netrefs, and nothing else: for one argument of a list, in a library that takes schemas
-   * of others. Where it takes functions, `Netref.is` does the same.
+   * A Standard Schema that accepts netrefs only, for one argument of a list in another schema library. If that library
+   * takes predicates, `Netref.is` does the same.
    *
    * @example
    * @exposed(type(['string', Netref.schema<Listener>()])) subscribe(topic: string, listener: Netref<Listener>) { … }
@@ -205,8 +205,8 @@ export const Netref = {
   },
 
   /**
-   * The members this peer may use, one for each of `Netref.keys`: what they are, what they take, and what their home
-   * says they are for. Rejects with `not-exposed` where the home says `describe: false`.
+   * Describes the members that this peer may use, one entry for each of `Netref.keys`: kind, parameters and help text.
+   * Rejects with `not-exposed` if the owner sets `describe: false`.
    *
    * @example
    * await Netref.describe(conn.root) // [{ name: 'add', kind: 'function', parameters: ['a', 'b'], help: 'Adds up' }]
@@ -216,13 +216,13 @@ export const Netref = {
   },
 
   /**
-   * A function or object that is lent for one call: what stands for it over there is released when the call settles, also
-   * as it fails or is given up. A later use rejects with `released`, and nothing is held. A call that answers with an
-   * iterator settles with that answer, a one-way call when its function is done. Whatever goes by reference can be lent,
-   * at any depth of the arguments of a call; what is handed over in other ways as well lives on there.
+   * Lends a function or object for one call. The peer's netref is released when the call settles, also if it fails or
+   * is cancelled; later use of it rejects with `released`. A call whose reply is an iterator settles with that reply. A
+   * one-way call settles when its function is done. Any value that is passed by reference can be lent, at any depth of
+   * the arguments of a call. If it is also sent without `lend`, the peer keeps that reference.
    *
-   * @returns what stands for it in arguments
-   * @throws TypeError for what does not go by reference
+   * @returns the value to pass in the arguments
+   * @throws TypeError for a value that is not passed by reference
    * @example
    * await conn.root.each(lines, Netref.lend(line => console.log(line)))
    */
@@ -231,12 +231,13 @@ export const Netref = {
   },
 
   /**
-   * Bytes that are given up: they go with the next message that they are in, and their buffer is empty here from then
-   * on. Over a port (a Worker, a thread, an iframe) they move and are never copied, as many as a frame may have
-   * (`limits.frameBytes`); over everything else they are sent as ever.
+   * Transfers bytes: they leave with the next message that contains them, and their buffer is detached here. A message
+   * port (a Worker, a thread, an iframe) moves them without a copy, up to `limits.frameBytes`. Other transports send
+   * them as usual.
    *
-   * @returns the bytes themselves
-   * @throws TypeError for what is no bytes, or a view of a part of its buffer, which would go as a whole
+   * @returns the same bytes
+   * @throws TypeError for a value that is not bytes, and for a view of a part of its buffer, which would be sent as a
+   * whole
    * @example
    * const pixels = await worker.root.blur(Netref.transfer(image.data))
    */
@@ -245,7 +246,7 @@ export const Netref = {
     return bytes
   },
 
-  /** The session a netref belongs to. @throws TypeError for what is no netref */
+  /** The session of a netref. @throws TypeError for a value that is not a netref */
   session(netref: RemoteHandle<unknown>): Session {
     const { base } = requireHandler(netref, 'session')
     return base.session

@@ -1,4 +1,4 @@
-// What comes of a request: a promise and a path in one, so that it can be used before it is there.
+// The result of a request that may still be pending: a promise and a path in one, so it can be used before the reply.
 
 import { ignoreRejections } from '../codec/dispose.js'
 import { localizeStack } from '../codec/error-codec.js'
@@ -12,7 +12,7 @@ import type { ContextSnapshot } from '../util/contexts.js'
 
 import { isInstanceOf } from '../util/realms.js'
 import type { CallOptions } from './call-options.js'
-import type { ListenerKind } from './listening.js'
+import type { ListenerKind } from './listener-kind.js'
 import {
   EMPTY_PATH,
   functionTarget,
@@ -26,7 +26,7 @@ import {
   type Requester
 } from './proxy.js'
 
-/** What was asked. `origin` keeps the netref alive until the answer is there: a Ref does not hold its proxy. */
+/** A request that is sent. `baseProxy` keeps the netref alive until the reply: a Reference does not hold its proxy. */
 interface SentRequest {
   readonly op: OperationCode
   readonly base: RequestBase
@@ -36,31 +36,31 @@ interface SentRequest {
   readonly options: CallOptions | undefined
 }
 
-/** What will come of a request. Until it has come, requests on it go to its home along with it. */
+/** The result of a request. While it is pending, requests on it are sent along with it. */
 export class PendingResult extends NetrefHandler implements PendingRequest {
   readonly path = EMPTY_PATH
   readonly proxy: object = new Proxy(functionTarget, this)
-  /** The number of the call; 0 when it was never sent. */
+  /** Number of the call; 0 if it was never sent. */
   id = 0
-  /** The number of the frame it is in. */
+  /** Number of the frame that contains the call. */
   frameNumber = 0
-  /** While it may be given up. */
+  /** Set while the call can be cancelled. */
   watched: CancellableCall | undefined
-  /** What was sent of its operand, where it may have to be sent again. */
+  /** The encoded operand, if the call may be retried. */
   payload: RetryPayload | undefined
-  /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
+  /** Whether user code awaits it, or builds on it, and so gets its error. */
   observed = false
-  /** How it was called, if as a listener. */
+  /** How the call was made, if as an event listener. */
   listenerKind: ListenerKind | undefined
   #state: 'pending' | 'fulfilled' | 'rejected' = 'pending'
   #value: unknown
-  /** The error says nothing of who asked, until the first who awaits it gives it a local stack. */
+  /** Whether the error's stack has no frames of this side: the first `await` adds them. */
   #lacksLocalStack = false
-  /** Those who await it, while it is pending. */
+  /** The callbacks of those that await it, while it is pending. */
   #waiters: ((value: unknown) => void)[] | undefined
-  /** Let go when the answer is there. */
+  /** Undefined once it is settled. */
   #sentRequest: SentRequest | undefined
-  /** Whether requests were sent that build on it: errors of theirs name it. */
+  /** Whether pipelined requests were sent on it: their errors name this call. */
   #hasPipelinedRequests = false
   #label = 'result'
 
@@ -80,7 +80,10 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
     return this
   }
 
-  /** The call as its caller wrote it: `root.open("x")`. Not kept for one that is there and was not built on before. */
+  /**
+   * The call as the caller wrote it: `root.open("x")`. A settled result keeps it for errors only, and for pipelined
+   * requests.
+   */
   get label(): string {
     if (!this.#sentRequest) return this.#label
     const { op, base, path, operand } = this.#sentRequest
@@ -92,7 +95,7 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
     return this.#sentRequest
   }
 
-  /** Until the answer is there, what is asked of it has the options it has itself. */
+  /** While it is pending, requests on it have its own options. */
   override get options(): CallOptions | undefined {
     return this.#sentRequest?.options
   }
@@ -109,7 +112,7 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
     this.#settle('fulfilled', value)
   }
 
-  /** `stackless` says that the error's stack names nobody on this side so far. */
+  /** `lacksLocalStack` says that the error's stack has no frames of this side. */
   reject(error: unknown, lacksLocalStack: boolean): void {
     this.#lacksLocalStack = lacksLocalStack
     this.#settle('rejected', error)
@@ -127,13 +130,13 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
     for (const resolve of waiters) resolve(this.#outcome())
   }
 
-  /** What came of it, to be awaited: each who does has a promise of its own. */
+  /** A new promise of the outcome for each caller. */
   settled(): Promise<unknown> {
     this.observed = true
     return this.#settledUnobserved()
   }
 
-  /** What a listener came to. That it failed is nothing that somebody awaits. */
+  /** The outcome for an event target, without a rejection: no code awaits it. */
   #settledForListener(): Promise<unknown> {
     return this.#settledUnobserved().catch(() => undefined)
   }
@@ -151,8 +154,8 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
   }
 
   /**
-   * An async function, so that V8 finds the awaiting one behind it, and its line in the stack of an error: once it is
-   * known who awaits this very promise, which is another microtask later.
+   * An async function, so that V8 adds the awaiting function to the error's stack. V8 knows that function one microtask
+   * after it awaits this promise.
    */
   async #rejectWithLocalStack(): Promise<never> {
     if (this.#lacksLocalStack) {
@@ -176,7 +179,7 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
       : this.#requestLocally(op, path, operand)
   }
 
-  /** A request on a copy, on an object of this side that came home, or on an error. */
+  /** A request on a copied value, on a local object that came back, or on an error. */
   #requestLocally(op: OperationCode, path: MemberPath, operand: unknown): PendingRequest {
     const result = new PendingResult(this.session, op, this, path, operand)
     if (this.#state === 'rejected') {
@@ -189,7 +192,8 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
       const value = this.session.operateLocally(op, this.#value, path, operand)
       if (op === Op.oneway) ignoreRejections(value)
       result.fulfill(op === Op.oneway ? undefined : value)
-      // What a function of this side promised fails as if the call had: it is told of, if nobody awaits it.
+      // If a local function returns a promise that rejects, the call has failed. `reject` reports it, unless it is
+      // awaited.
       if (isInstanceOf('Promise', value)) value.catch(error => result.reject(error, false))
     } catch (error) {
       if (!(error instanceof CallRejection)) result.reject(error, false)
@@ -224,26 +228,26 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
   }
 }
 
-/** A call with options, while it waits for its answer. */
+/** A pending call with options. */
 export interface CancellableCall {
   readonly options: CallOptions
-  /** Takes back what waits for its signal and its time. */
+  /** Stops watching its signal and its timeout. */
   readonly stopWatching: () => void
-  /** The place of its message in its frame. */
+  /** Index of its message in its frame. */
   readonly messageIndex: number
-  /** When its time is over. */
+  /** Time of its timeout, in ms. */
   readonly deadline: number
-  /** The references that were given in it. */
+  /** The references in its arguments. */
   readonly references: readonly EncodedReference[]
-  /** The calls that were built on it before it had left: without it they are not to run. */
+  /** Pipelined calls made before it was sent: if it is withdrawn, they must not run. */
   readonly dependents: PendingResult[]
 }
 
-/** What is kept of what a call was given. */
+/** The encoded operand of a call that may be retried. */
 export interface RetryPayload extends Pick<Payload, 'bytes' | 'references' | 'lent'> {
   readonly json?: string
-  /** In which it was made, if it was given references. */
+  /** Context of the call, if it passes references. */
   readonly context?: ContextSnapshot
-  /** Whether the call had left this side in a session before this one. */
+  /** Whether the call was sent in an earlier session. */
   readonly mayHaveRun?: boolean
 }

@@ -1,23 +1,23 @@
-// Proxies: they turn JavaScript operations into requests. A proxy's handler holds what it stands for; the target is
-// one of two frozen blanks that all proxies share, so that nothing can be seen on a proxy but remote members.
+// Proxies: they turn JavaScript operations into requests. The handler of a proxy knows the remote object. All proxies
+// share one of two frozen, empty targets, so a proxy has remote members only.
 
 import { markConfidential } from '../codec/peer-errors.js'
 import { formatPath } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import { type MemberName, type MemberPath, pathKeys, toMemberKey } from '../protocol/path.js'
-import type { AnyClass, AnyFunction } from '../types/netref.js'
 import type { Session } from '../types/session.js'
+import type { AnyClass, AnyFunction } from '../util/any.js'
 import { copyByPrototype, type LibraryCopy, registerCopy } from '../util/copies.js'
 import { describe, truncateName } from '../util/describe.js'
 import type { CallOptions } from './call-options.js'
 import type { CollectionCandidate } from './collection-pressure.js'
 
-import { type ListenerKind, listenerKindOf } from './listening.js'
+import { type ListenerKind, listenerKindOf } from './listener-kind.js'
 import type { ImportEntry } from './tables.js'
 
-/** What requests start from: a reference, or a result that is still to come. */
+/** The start of a request: a reference, or a pending result. */
 export interface RequestBase {
-  /** The number of the object, or of the call; 0 for the root, and for a call that was never sent. */
+  /** Id of the object, or number of the call; 0 for the root, and for a call that was never sent. */
   readonly id: number
   readonly session: Requester
   readonly proxy: object
@@ -28,20 +28,20 @@ export interface RequestBase {
   localMember(name: string | symbol): unknown
 }
 
-/** A request whose answer may still be to come. */
+/** A request whose reply may be pending. */
 export interface PendingRequest extends RequestBase {
-  /** Whether somebody awaits it, or has built on it: whoever does learns of a failure. */
+  /** Whether user code awaits it, or builds on it, and so gets its error. */
   readonly observed: boolean
   readonly error: unknown
-  /** How it was called, if as a listener. */
+  /** How the call was made, if as an event listener. */
   listenerKind: ListenerKind | undefined
-  /** What came of it, to be awaited: each who does has a promise of its own. */
+  /** A new promise of the outcome for each caller. */
   settled(): Promise<unknown>
 }
 
-/** What a session does for its netrefs. */
+/** What proxies need of a session. */
 export interface Requester extends Session {
-  /** Sends one operation and returns what will come of it. It never throws: what goes wrong rejects the result. */
+  /** Sends one operation, and returns its pending result. Does not throw: errors reject the result. */
   request(
     op: OperationCode,
     base: RequestBase,
@@ -49,13 +49,13 @@ export interface Requester extends Session {
     operand?: unknown,
     options?: CallOptions
   ): PendingRequest
-  /** An operation on a copy that arrived as a result, by the rules for values. */
+  /** Performs an operation on a copy that arrived as a result, by the access rules for values. */
   operateLocally(op: OperationCode, value: unknown, path: MemberPath, operand: unknown): unknown
-  /** Gives the receipts of a netref back; later use of it rejects. */
+  /** Releases all references of a netref. Later use of it rejects. */
   release(reference: Reference): void
-  /** Told of a failed result that nobody has awaited or chained on so far. */
+  /** Reports a rejected result that no code has awaited or built on so far. */
   reportUnobserved(result: PendingRequest): void
-  /** What `asked` comes to; where no transport is there to bring it, `otherwise`, and what it fails with is reported. */
+  /** The outcome of `request`. If there is no connection to answer it: `fallback`, and a later error is reported. */
   unlessDisconnected<T>(request: Promise<T>, fallback: T): Promise<T>
 }
 
@@ -67,7 +67,7 @@ export const EMPTY_PATH: MemberPath = []
 const TO_JSON = 'toJSON'
 const HANDLE_EVENT = 'handleEvent'
 
-/** The prototype of every netref. `util.inspect` looks for its hook on the target, and calls it on the proxy. */
+/** The prototype of all netrefs. `util.inspect` looks up its hook on the target, and calls it on the proxy. */
 const netrefPrototype: object = Object.freeze(
   Object.defineProperty(Object.create(null), Symbol.for('nodejs.util.inspect.custom'), {
     value(this: { [HANDLER_SYMBOL]?: NetrefHandler }) {
@@ -76,34 +76,34 @@ const netrefPrototype: object = Object.freeze(
   })
 )
 const objectTarget = Object.freeze(Object.create(netrefPrototype))
-/** A bound class can be constructed, and has no `prototype` that a proxy would have to admit to. */
+/** A bound class is constructible, and has no `prototype` property that a proxy would have to report. */
 export const functionTarget = Object.setPrototypeOf(class {}.bind(null), netrefPrototype)
 for (const name of Reflect.ownKeys(functionTarget)) delete functionTarget[name]
 Object.freeze(functionTarget)
 
-/** What stands behind a proxy: a reference, a path from one, or a result that is still to come. */
+/** The handler of a proxy: a reference, a path, or a pending result. */
 export abstract class NetrefHandler implements ProxyHandler<object> {
-  /** What requests through this proxy start from, and the path from there. */
+  /** The start of requests through this proxy, and the path from there. */
   abstract readonly base: RequestBase
   abstract readonly path: MemberPath
   abstract readonly proxy: object
-  /** Of a path the proxy that it starts from, which it keeps alive: a Ref does not hold its proxy. */
+  /** The proxy that a path starts from. The path keeps it alive: a Reference does not hold its proxy. */
   declare protected readonly baseProxy: object | undefined
-  /** How errors name it: `root.files`. */
+  /** The name in error texts: `root.files`. */
   abstract readonly label: string
-  /** What holds for every request through this proxy. */
+  /** Options of every request through this proxy. */
   get options(): CallOptions | undefined {
     return undefined
   }
-  /** The reference this stands for, if that has arrived: what is sent in its place. */
+  /** The reference that is sent in place of this proxy; undefined for a path or a pending result. */
   get reference(): Reference | undefined {
     return undefined
   }
-  /** A path further on. */
+  /** A proxy for a longer path. */
   pathProxy(path: MemberPath): object {
     return new PathHandler(this.base, path).proxy
   }
-  /** The members of the proxy that are local, if `name` is one of them. */
+  /** The local member with that name; undefined if it has none. */
   abstract localMember(name: string | symbol): unknown
 
   get(_target: object, name: string | symbol): unknown {
@@ -150,9 +150,7 @@ export abstract class NetrefHandler implements ProxyHandler<object> {
   }
   #unsupportedMutation(alternative: string): TypeError {
     return markConfidential(
-      new TypeError(
-        `${this.label} is remote: a change that cannot fail visibly is not offered, use \`${alternative}\``
-      )
+      new TypeError(`${this.label} is remote, and cannot be changed synchronously: use \`${alternative}\``)
     )
   }
 
@@ -161,7 +159,7 @@ export abstract class NetrefHandler implements ProxyHandler<object> {
   }
 }
 
-/** A netref that can be called has these of functions, for code that calls functions by them. `this` is not sent. */
+/** Members of functions that a callable netref has, for code that calls functions through them. `this` is not sent. */
 const functionMembers = {
   apply: Function.prototype.apply,
   call: Function.prototype.call,
@@ -174,19 +172,19 @@ const functionMembers = {
   }
 }
 
-/** What tells of a netref that was collected: of none any more once it was released, or the session has ended. */
+/** The held value of the finalizer. Its reference is cleared when the netref is released, or the session ends. */
 export interface FinalizerToken {
   reference: Reference | undefined
 }
 
-/** A reference that has arrived. It is the entry of the import table, too: it must not hold its proxy. */
+/** A reference that has arrived. It is the entry in the import table, so it must not hold its proxy. */
 export class Reference extends NetrefHandler implements ImportEntry<object>, CollectionCandidate {
   readonly path = EMPTY_PATH
   readonly #proxy: { deref(): object | undefined }
   refCount = 1
   lentCount = 0
   candidateInCycle = 0
-  /** What the collector has of it; not there for the root. */
+  /** The held value of the finalizer; undefined for the root. */
   finalizerToken: FinalizerToken | undefined
 
   constructor(
@@ -201,7 +199,7 @@ export class Reference extends NetrefHandler implements ImportEntry<object>, Col
     this.#proxy = id === 0 ? { deref: () => proxy } : new WeakRef(proxy)
   }
 
-  /** The netref, while it lives; who makes a Ref has to take hold of it at once. */
+  /** The netref. The code that creates a Reference must hold its proxy immediately. */
   get proxy(): object {
     return this.#proxy.deref()!
   }
@@ -240,7 +238,7 @@ export class Reference extends NetrefHandler implements ImportEntry<object>, Col
   }
 }
 
-/** A path from a reference or a result: awaited it reads, called it calls. */
+/** A path from a reference or a result: `await` reads it, a call calls it. */
 class PathHandler extends NetrefHandler {
   readonly proxy: object
   protected override readonly baseProxy: object
@@ -259,7 +257,7 @@ class PathHandler extends NetrefHandler {
     return `${this.base.label}${formatPath(this.path)}`
   }
 
-  /** What a call builds on that is not answered yet, its options hold for as well. */
+  /** Requests on a pending call have that call's options. */
   override get options(): CallOptions | undefined {
     return this.base.options
   }
@@ -276,7 +274,7 @@ class PathHandler extends NetrefHandler {
   }
 }
 
-/** A netref, path or result with options for all that is asked through it: `Netref.with`. */
+/** A netref, path or result with options for all requests through it: `Netref.with`. */
 class OptionsHandler extends PathHandler {
   readonly #options: CallOptions
 
@@ -301,7 +299,7 @@ class OptionsHandler extends PathHandler {
     return new OptionsHandler(this.base, path, this.#options).proxy
   }
 
-  /** Without a path it is what it is a view of: a netref is not thenable, a result has all of a promise. */
+  /** Without a path it has the local members of its base: a netref is not thenable, a result is a promise. */
   override localMember(name: string | symbol): unknown {
     const { reference, base, path } = this
     if (name === Symbol.asyncIterator && reference) return () => iterateNetref(reference, this.#options)
@@ -313,12 +311,14 @@ class OptionsHandler extends PathHandler {
   }
 }
 
-/** A view with these options beside those the proxy has already. */
+/** The same netref, path or result with these options in addition to its own. */
 export function withOptions(handler: NetrefHandler, options: CallOptions): object {
   return new OptionsHandler(handler.base, handler.path, { ...handler.options, ...options }).proxy
 }
 
-/** What stands behind a proxy of netref's; undefined for everything else. Sends nothing and runs nothing of a user's. */
+/**
+ * The handler of a proxy of this copy of the package; undefined for any other value. Runs no user code, sends nothing.
+ */
 export function handlerOf(value: unknown): NetrefHandler | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
   return Object.getPrototypeOf(value) === netrefPrototype
@@ -326,7 +326,7 @@ export function handlerOf(value: unknown): NetrefHandler | undefined {
     : undefined
 }
 
-/** The copy of netref that a value is a netref of, where it is not of this one. */
+/** The other copy of this package that made the netref; undefined if this copy made it, or it is not a netref. */
 export function packageCopyOf(value: unknown): LibraryCopy<typeof forwardRequest> | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
   const prototype = Object.getPrototypeOf(value)
@@ -335,7 +335,7 @@ export function packageCopyOf(value: unknown): LibraryCopy<typeof forwardRequest
     : (copyByPrototype(prototype) as LibraryCopy<typeof forwardRequest>)
 }
 
-/** An operation on a netref, of any copy, as it goes on to its home. */
+/** Forwards an operation on a netref, of any copy of this package, to its owner. */
 export function forwardRequest(
   netref: object,
   op: OperationCode,
@@ -363,13 +363,13 @@ export function appendKey(path: MemberPath, name: PropertyKey): MemberPath {
 
 type IteratorStep = IteratorResult<unknown>
 
-/** Walks a remote collection, or an object whose iterator is exposed: its home hands over an iterator. */
+/** Iterates a remote collection, or an object whose iterator is exposed. The owner sends an iterator. */
 export function iterateNetref(reference: Reference, options?: CallOptions): AsyncIterableIterator<unknown> {
   const resolve = () => reference.request(Op.iterate, [], undefined, options).settled()
   return new AsyncIterableOf(reference.session, resolve, options, reference.proxy)
 }
 
-/** Walks what a result or a member turns out to be: a remote iterator, a stream, a netref, or a copied collection. */
+/** Iterates what a result or a member resolves to: a remote iterator, a stream, a netref or a copied collection. */
 export function iterateDeferred(
   session: Requester,
   resolve: () => Promise<unknown>,
@@ -386,7 +386,7 @@ class AsyncIterableOf implements AsyncIterableIterator<unknown> {
     private readonly session: Requester,
     private readonly resolve: () => Promise<unknown>,
     private readonly options: CallOptions | undefined,
-    /** The netref that is walked, kept alive until that has begun. */
+    /** The iterated netref, kept alive until the iterator has arrived. */
     protected keptAlive?: object
   ) {}
 
@@ -414,7 +414,7 @@ class AsyncIterableOf implements AsyncIterableIterator<unknown> {
     })
   }
 
-  /** One step after the other, also of those that were asked for before it had begun. */
+  /** Calls the iterator, once it has arrived, in the order of the calls. */
   #forward(step: (steps: AsyncIterator<unknown>) => Promise<IteratorStep>): Promise<IteratorStep> {
     return this.#iterator ? step(this.#iterator) : this.#open().then(step)
   }
@@ -436,10 +436,10 @@ function iteratorOf(found: unknown, options: CallOptions | undefined): AsyncIter
     if (Symbol.asyncIterator in found) return (found as AsyncIterable<unknown>)[Symbol.asyncIterator]()
     if (Symbol.iterator in found) return iterateCopy(found as Iterable<unknown>)
   }
-  throw new TypeError('for await: what came is nothing to iterate over')
+  throw new TypeError('for await: the result is not iterable')
 }
 
-/** As `for await` does it: a promise in a copied list is waited for. */
+/** Awaits the promises in a copied list, as `for await` does. */
 async function* iterateCopy(found: Iterable<unknown>): AsyncGenerator<unknown> {
   yield* found
 }

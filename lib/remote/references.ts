@@ -1,11 +1,11 @@
-// The references of a session: what is given out, what is received, and what is given back.
+// The references of a session: exported objects, imported netrefs, and their reference counts.
 
 import { type DisposingSide, dispose } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
 import { isLoan } from '../codec/lend.js'
 import type { EncodedReference, FlowKind, Giver, ReferenceTag, Taker } from '../codec/types.js'
 import { CallRejection, ProtocolError, type Reason } from '../errors.js'
-import type { FlowChannel } from '../protocol/channel.js'
+import type { StreamChannel } from '../protocol/channel.js'
 import type { Limits } from '../protocol/limits.js'
 import { formatRelease, type PeerLimits } from '../protocol/messages.js'
 import type { ContextSnapshot } from '../util/contexts.js'
@@ -13,20 +13,20 @@ import { className, functionName } from '../util/describe.js'
 import { type ReportError, runHook } from '../util/emitter.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { addCandidate, removeCandidate } from './collection-pressure.js'
-import { type Loan, ReceivedReferences } from './delivery.js'
 import { type FinalizerToken, handlerOf, Reference, type Requester } from './proxy.js'
+import { type Loan, ReceivedReferences } from './received-references.js'
 import { referenceOf, StreamTable } from './streams/streams.js'
 import { type ExportEntry, ExportTable, ImportTable } from './tables.js'
 
-/** Netrefs nobody holds any more, told by the collector. To unregister one would cost each of them half as much again. */
+/** Releases netrefs that were collected. Unregistering each would add half of its cost. */
 const finalizers = new FinalizationRegistry<FinalizerToken>(({ reference }) =>
   reference?.session.release(reference)
 )
 
-/** How many references one message gives back, at most; and how long one is written, with its receipts, at most. */
+/** Maximum number of references in one release message, and maximum length of one entry with its count. */
 const MAX_RELEASES_PER_MESSAGE = 4096
 const MAX_RELEASE_CHARACTERS = 34
-/** What references with a flow are called. */
+/** The names of references to streams. */
 const STREAM_NAMES: Record<FlowKind, string> = {
   i: 'iterator',
   r: 'stream',
@@ -34,25 +34,25 @@ const STREAM_NAMES: Record<FlowKind, string> = {
   p: 'promise',
   a: 'signal'
 }
-/** Of a signal of this side that nobody can abort any more. */
+/** Replaces a collected signal, which no code can abort any more. */
 const createInertSignal = () => new AbortController().signal
 const isStreamTag = (kind: ReferenceTag): kind is FlowKind => Object.hasOwn(STREAM_NAMES, kind)
 
-/** How much of a peer's name for a netref is kept, to tell of it. */
+/** Maximum length of a peer's name for a netref, which error texts show. */
 const MAX_NAME_CHARACTERS = 60
 
-/** A part of a text, as engines make it, keeps the whole of it alive. */
+/** `slice` alone would keep the whole string alive: engines share its memory. */
 const truncateName = (name: string) =>
   name.length <= MAX_NAME_CHARACTERS ? name : Array.from(name.slice(0, MAX_NAME_CHARACTERS)).join('')
 
 type ReferenceData = readonly [id: number, name: string, ...unknown[]]
 
-/** @throws ProtocolError for what is no reference */
+/** @throws ProtocolError for invalid data */
 function parseReferenceData(kind: ReferenceTag, data: unknown): ReferenceData {
   const isValid =
     Array.isArray(data) && data[0] >= 0 && Number.isSafeInteger(data[0]) && typeof data[1] === 'string'
   if (!isValid) throw new ProtocolError('a reference without an id and a name')
-  if (data[0] === 0 && isStreamTag(kind)) throw new ProtocolError('a root with a flow')
+  if (data[0] === 0 && isStreamTag(kind)) throw new ProtocolError('a root that is a stream')
   return data as unknown as ReferenceData
 }
 
@@ -61,13 +61,15 @@ export class References implements Giver, Taker, DisposingSide {
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Reference>()
   readonly streams: StreamTable
-  /** Ids and receipts to be given back at the end of the tick. */
+  /** Pairs of id and count, to be released at the end of the tick. */
   #pendingReleases: number[] = []
-  /** How many receipts came for nobody, of netrefs that came for somebody, too. */
+  /** Numbers of references that no user code got, of netrefs that user code has. */
   readonly #discardedCounts = new LazyMap<Reference, number>()
-  /** What came in the message that is being read. */
+  /** The references of the message that is being decoded. */
   #received: ReceivedReferences | undefined
-  /** Whether the session has ended. A user's code may end it in the midst of boxing: nothing is kept from then on. */
+  /**
+   * Whether the session has ended. User code that runs during encoding may end it: nothing is exported from then on.
+   */
   #ended = false
 
   constructor(
@@ -75,17 +77,17 @@ export class References implements Giver, Taker, DisposingSide {
     private readonly exposeStacks: boolean,
     readonly limits: Limits,
     private readonly rootReference: Reference,
-    /** Told that there is something to give back, at the end of the tick. */
+    /** Called when references are to be released at the end of the tick. */
     private readonly onReleasePending: () => void,
     readonly report: ReportError,
-    private readonly channel: FlowChannel
+    private readonly channel: StreamChannel
   ) {
     this.exports = new ExportTable(limits.exports)
     this.streams = new StreamTable(channel, this, session, report, limits.bufferedBytes)
     this.setPeerLimits(limits)
   }
 
-  /** The peer has said what it takes; until then it is taken to be as this side. */
+  /** Sets the limits that the peer sent. Before that, the local limits apply to it. */
   setPeerLimits({ depth, jsonBytes, values }: PeerLimits): void {
     this.encodeLimits = { depth, jsonBytes, values, exposeStacks: this.exposeStacks }
   }
@@ -93,7 +95,7 @@ export class References implements Giver, Taker, DisposingSide {
   encodeReference(object: object, self: object | undefined, lent: boolean): EncodedReference {
     const reference = handlerOf(object)?.reference
     if (reference?.session === this.session) return ['h', reference.id]
-    // A netref's `this` is at its home: it is the same wherever it is found.
+    // A method of a netref is bound at its owner: it is the same function wherever it is found.
     const { id } = this.exports.addReference(reference?.proxy ?? object, reference ? undefined : self)
     if (this.#ended) this.exports.release(id, 1)
     const isFunction = typeof object === 'function'
@@ -105,13 +107,13 @@ export class References implements Giver, Taker, DisposingSide {
     return handlerOf(object)?.reference?.released === true
   }
 
-  /** What was lent comes back: the call that it was lent for is over. */
+  /** Releases references that were lent for a call which has ended. */
   endLoans(ids: readonly number[]): void {
     for (const id of ids) if (this.exports.get(id)) this.#onExportRemoved(this.exports.release(id, 1))
   }
 
   encodeStream(object: object, kind: FlowKind, lent: boolean): EncodedReference {
-    // A stream is read and written where it has got to: the original is locked.
+    // A stream continues where reading or writing has stopped: the original is locked.
     const reference = kind === 'r' || kind === 'w' ? undefined : referenceOf(object)
     if (reference?.session === this.session && !reference.released) return ['h', reference.id]
     const isWeak = kind === 'a'
@@ -122,7 +124,7 @@ export class References implements Giver, Taker, DisposingSide {
     try {
       streamData = this.streams.addLocal(kind, id, object, lent)
     } catch (error) {
-      // A stream of a class of a user's may not want to be read.
+      // A user-defined stream class may refuse to be read.
       this.exports.release(id, 1)
       throw error
     }
@@ -130,7 +132,7 @@ export class References implements Giver, Taker, DisposingSide {
     return [kind, [id, STREAM_NAMES[kind], ...streamData]]
   }
 
-  /** What a call hands over is used in its context, but for the root, which is there for all. */
+  /** Assigns a call's context to the objects that it passes, except the root, which all calls share. */
   setContext(context: ContextSnapshot, references: readonly EncodedReference[]): void {
     for (const [kind, data] of references) {
       const entry = kind === 'h' ? undefined : this.exports.get((data as [number])[0])
@@ -140,7 +142,7 @@ export class References implements Giver, Taker, DisposingSide {
 
   rollback([kind, data]: EncodedReference): object | undefined {
     if (kind === 'h' || this.#ended) return undefined
-    // The peer has not seen it: it is not told of as released.
+    // The peer has not seen it, so `released` hooks do not run.
     const entry = this.exports.release((data as [number])[0], 1)
     if (!entry) return undefined
     this.streams.rollback(entry.id)
@@ -203,14 +205,14 @@ export class References implements Giver, Taker, DisposingSide {
     this.#received?.discard()
   }
 
-  /** What came by reference in the message that was read last, if anything did. */
+  /** The references of the message that was decoded last; undefined if it had none. */
   takeReceived(): ReceivedReferences | undefined {
     const received = this.#received
     this.#received = undefined
     return received
   }
 
-  /** As long as the netref is anybody's, its home need not know. */
+  /** While user code has the netref, its owner need not know. */
   discardOne(reference: Reference): void {
     if (this.#ended) return
     const discarded = (this.#discardedCounts.get(reference) ?? 0) + 1
@@ -219,15 +221,15 @@ export class References implements Giver, Taker, DisposingSide {
     this.release(reference)
   }
 
-  /** The call is over for which it was lent: if that has no answer to say so, its home is told. */
+  /** The call that it was lent for has ended. Without a reply, the owner must be told. */
   endLoan({ id, reference }: Loan, answered: boolean): void {
     if (!answered) this.#queueRelease(id, 1)
-    // It may have been let go of before.
+    // It may be released already.
     if (!reference || reference.released) return
     reference.lentCount--
     if (--reference.refCount !== (this.#discardedCounts.get(reference) ?? 0)) return
     this.release(reference)
-    // The errors of later uses say so.
+    // Errors of later uses name the loan.
     reference.lentCount = 1
   }
 
@@ -235,28 +237,28 @@ export class References implements Giver, Taker, DisposingSide {
     this.channel.countDecodedValues(values)
   }
 
-  /** A netref, which lives as long as this turn at the least; undefined where there is no room. */
+  /** @returns a netref, alive at least until the end of this task; undefined if the table is full */
   #importReference(id: number, name: string, callable: boolean): Reference | undefined {
     const existing = this.imports.addReference(id)
     if (existing) return existing
     if (this.imports.size >= this.limits.imports) return undefined
-    const ref = new Reference(this.session, id, truncateName(name), callable)
-    if (this.#ended) return ref
-    this.imports.add(ref)
-    finalizers.register(ref.proxy, (ref.finalizerToken = { reference: ref }))
-    addCandidate(ref)
-    return ref
+    const reference = new Reference(this.session, id, truncateName(name), callable)
+    if (this.#ended) return reference
+    this.imports.add(reference)
+    finalizers.register(reference.proxy, (reference.finalizerToken = { reference }))
+    addCandidate(reference)
+    return reference
   }
 
-  /** One of our own that came home. */
+  /** A local object that the peer sent back. */
   #resolveOwn(id: unknown): unknown {
-    if (!Number.isSafeInteger(id)) throw new ProtocolError('a reference home without an id')
+    if (!Number.isSafeInteger(id)) throw new ProtocolError('a local reference without an id')
     const entry = this.exports.get(id as number)
     if (entry) return entry.object
     throw new CallRejection('released', `it refers to #${id}, which was released`)
   }
 
-  /** Gives the receipts of a netref back, once. */
+  /** Releases all references of a netref, once. */
   release(reference: Reference): void {
     if (reference.finalizerToken) reference.finalizerToken.reference = undefined
     removeCandidate(reference)
@@ -272,7 +274,7 @@ export class References implements Giver, Taker, DisposingSide {
     this.onReleasePending()
   }
 
-  /** The peer gives receipts back. */
+  /** The peer releases references. */
   handleRelease(idsAndCounts: readonly number[]): void {
     for (let i = 0; i < idsAndCounts.length; i += 2) {
       const id = idsAndCounts[i]!
@@ -282,19 +284,19 @@ export class References implements Giver, Taker, DisposingSide {
     }
   }
 
-  /** A message with what was freed since the last one; to be asked for until there is none. */
+  /** A message with the pending releases. To be called until it returns undefined. */
   takeReleaseMessage(): string | undefined {
     if (this.#pendingReleases.length === 0) return undefined
-    // The peer takes no less than 4 KiB: some of it is for what is around them.
+    // The peer accepts at least 4 KiB. 64 bytes are for the rest of the message.
     const maxReleases = Math.floor((this.encodeLimits.jsonBytes - 64) / MAX_RELEASE_CHARACTERS)
     return formatRelease(this.#pendingReleases.splice(0, 2 * Math.min(MAX_RELEASES_PER_MESSAGE, maxReleases)))
   }
 
-  /** The session ended when so many frames had left: nothing is held any more, on either side. */
+  /** The session has ended after that many sent frames: both tables are cleared. */
   clear(reason: Reason, framesSent: number): void {
     this.#ended = true
     this.streams.end(reason, framesSent)
-    // What waits for the collector holds the session, which may hold the netref: by its service, or a listener.
+    // The finalizer's held value holds the session, which may hold the netref through its service or a listener.
     for (const reference of this.imports) {
       reference.finalizerToken!.reference = undefined
       removeCandidate(reference)

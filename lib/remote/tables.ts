@@ -1,22 +1,22 @@
-// The two tables of a session: own objects given out, by id, and netrefs received, by id.
+// The two tables of a session: exported local objects, and imported netrefs, both by id.
 
 import { LimitError, ProtocolError } from '../errors.js'
 import type { ContextSnapshot } from '../util/contexts.js'
 import { LazyMap } from '../util/lazy-map.js'
 
-/** One of our objects that the peer may hold. */
+/** A local object that the peer may hold. */
 export interface ExportEntry {
   readonly id: number
   readonly object: object
-  /** The object a member function is bound to; not there for anything else, as a reference is to weigh little. */
+  /** The object that a method is bound to. Other entries lack this field, as an entry must be small. */
   readonly self?: object
-  /** Of the call that handed it over last, if one did. */
+  /** Context of the last call that passed it; undefined if none did. */
   context?: ContextSnapshot
-  /** How often it was sent and not yet given back. The peer holds it while this is above zero. */
+  /** Reference count: how often it was sent and not yet released. The peer holds the object while this is above 0. */
   refCount: number
 }
 
-/** One that its entry does not keep. */
+/** An entry that does not keep its object alive. */
 class WeakExportEntry implements ExportEntry {
   refCount = 0
   readonly #weak: WeakRef<object>
@@ -24,7 +24,7 @@ class WeakExportEntry implements ExportEntry {
   constructor(
     readonly id: number,
     object: object,
-    /** What stands for it once it is gone. */
+    /** Makes a replacement for a collected object. */
     private readonly createReplacement: () => object
   ) {
     this.#weak = new WeakRef(object)
@@ -35,20 +35,20 @@ class WeakExportEntry implements ExportEntry {
   }
 }
 
-/** Own objects given out. A member function is known by (object, function), anything else by itself. */
+/** Exported objects. A method is identified by (object, function), any other object by itself. */
 export class ExportTable {
   readonly #byId = new LazyMap<number, ExportEntry>()
   readonly #byObject = new LazyMap<object, ExportEntry>()
-  /** Member functions by the object they belong to: a lone one as it is, as most are, and a Map weighs a lot. */
+  /** Exported methods by their object: a single one without a Map, which needs much memory. */
   readonly #methodsByOwner = new LazyMap<object, ExportEntry | Map<object, ExportEntry>>()
-  /** Those that the table does not keep. */
+  /** Objects that the table does not keep alive. */
   #weakByObject = new WeakMap<object, ExportEntry>()
   #nextId = 1
   #root: ExportEntry | undefined
 
   constructor(private readonly limit: number) {}
 
-  /** Of the objects given out; the root, which was never given, does not count. */
+  /** Number of exported objects, without the root. */
   get size(): number {
     return this.#byId.size
   }
@@ -57,12 +57,12 @@ export class ExportTable {
     this.#root = { id: 0, object, refCount: 1 }
   }
 
-  /** @internal What is in the table, for those who check it. */
+  /** @internal The entries, for tests. */
   [Symbol.iterator](): Iterator<Readonly<ExportEntry>> {
     return this.#byId.values()[Symbol.iterator]()
   }
 
-  /** Gives an object once more: one receipt. @throws LimitError when there are too many; nothing is kept then */
+  /** Counts one more reference to an object. @throws LimitError if the table is full; it is then unchanged */
   addReference(object: object, self: object | undefined): ExportEntry {
     if (object === this.#root?.object) return this.#root
     const entry = this.#find(object, self) ?? this.#createEntry(object, self)
@@ -70,7 +70,9 @@ export class ExportTable {
     return entry
   }
 
-  /** As `give`, of what is not kept for the peer; once it is gone, `standIn` makes what comes home in its place. */
+  /**
+   * Like `addReference`, for an object that is not kept alive. Once it is collected, `createReplacement` replaces it.
+   */
   addWeakReference(object: object, createReplacement: () => object): ExportEntry {
     let entry = this.#weakByObject.get(object)
     if (!entry) {
@@ -96,7 +98,7 @@ export class ExportTable {
 
   #allocateId(): number {
     if (this.size < this.limit) return this.#nextId++
-    const message = `${this.limit} references are held already (limits.exports of their home): release some of them`
+    const message = `${this.limit} references are held already (limits.exports of their owner): release some of them`
     throw new LimitError('limit', message)
   }
 
@@ -119,21 +121,23 @@ export class ExportTable {
     }
   }
 
-  /** @returns undefined for one that was released. @throws ProtocolError for an id that was never given. */
+  /** @returns undefined for a released id @throws ProtocolError for an id that was never sent */
   get(id: number): ExportEntry | undefined {
     if (id === 0) return this.#root
-    if (!(id > 0 && id < this.#nextId)) throw new ProtocolError(`the reference ${id}, which was never given`)
+    if (!(id > 0 && id < this.#nextId)) throw new ProtocolError(`the reference ${id}, which was never sent`)
     return this.#byId.get(id)
   }
 
   /**
-   * Takes receipts back. @returns the entry when that was the last one, and it is gone now.
-   * @throws ProtocolError for more receipts than were given.
+   * Releases `count` references.
+   * @returns the entry if that were the last ones, which removes it
+   * @throws ProtocolError for more references than were sent
    */
   release(id: number, count: number): ExportEntry | undefined {
     const entry = this.get(id)
     if (id === 0) return undefined
-    if (!entry || entry.refCount < count) throw new ProtocolError(`more receipts of ${id} than were given`)
+    if (!entry || entry.refCount < count)
+      throw new ProtocolError(`more references to ${id} released than were sent`)
     entry.refCount -= count
     if (entry.refCount > 0) return undefined
     this.#byId.delete(id)
@@ -148,7 +152,7 @@ export class ExportTable {
     return entry
   }
 
-  /** Empties the table. @returns what was in it. */
+  /** Empties the table. @returns its entries */
   clear(): ExportEntry[] {
     const entries = [...this.#byId.values()]
     this.#byId.clear()
@@ -159,18 +163,18 @@ export class ExportTable {
   }
 }
 
-/** What the import table keeps of a netref: it must not keep the netref itself. */
+/** An entry of the import table. It must not keep the netref alive. */
 export interface ImportEntry<T extends object> {
   readonly id: number
-  /** Arrivals of this reference that are to be given back with this very netref. */
+  /** Number of references that arrived for this very netref and are not released. */
   refCount: number
-  /** So many of them come back with the calls that they were lent for. */
+  /** Number of those that end with the calls they were lent for. */
   lentCount: number
-  /** The netref, while it lives. */
+  /** The netref; undefined once it is collected. */
   readonly proxy: T | undefined
 }
 
-/** Netrefs received, while they live. */
+/** Imported netrefs that are alive. */
 export class ImportTable<T extends object, I extends ImportEntry<T>> {
   readonly #byId = new LazyMap<number, I>()
 
@@ -178,12 +182,12 @@ export class ImportTable<T extends object, I extends ImportEntry<T>> {
     return this.#byId.size
   }
 
-  /** @internal What is in the table, for those who check it. */
+  /** @internal The entries, for tests. */
   [Symbol.iterator](): Iterator<I> {
     return this.#byId.values()[Symbol.iterator]()
   }
 
-  /** The entry for an id, if its netref lives: one receipt more. */
+  /** Counts one more reference, if the netref is alive. @returns its entry */
   addReference(id: number): I | undefined {
     const entry = this.#byId.get(id)
     if (!entry?.proxy) return undefined
@@ -195,7 +199,7 @@ export class ImportTable<T extends object, I extends ImportEntry<T>> {
     this.#byId.set(entry.id, entry)
   }
 
-  /** @returns how many receipts are to be given back: all of this netref's that were not lent, once. */
+  /** @returns the number of references to release: all of this netref's that were not lent, once */
   release(entry: I): number {
     const count = entry.refCount - entry.lentCount
     entry.refCount = entry.lentCount = 0

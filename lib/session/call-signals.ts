@@ -1,7 +1,7 @@
 // Signals of calls that are under way: those that abort with them, and those that came with them, as promises may.
 
 import { type Reason, SessionEndedError } from '../errors.js'
-import type { ReceivedReferences } from '../remote/delivery.js'
+import type { ReceivedReferences } from '../remote/received-references.js'
 import { LazyMap } from '../util/lazy-map.js'
 
 export class CallSignals {

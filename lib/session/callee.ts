@@ -32,7 +32,7 @@ import {
   type TargetId
 } from '../protocol/messages.js'
 import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
-import type { ReceivedReferences } from '../remote/delivery.js'
+import type { ReceivedReferences } from '../remote/received-references.js'
 import type { References } from '../remote/references.js'
 import { type ContextSnapshot, runIsolated } from '../util/contexts.js'
 import { LazyMap } from '../util/lazy-map.js'

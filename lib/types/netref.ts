@@ -1,93 +1,116 @@
 /**
- * The types of remote things; nothing here exists at run time.
+ * The types of remote objects, and of the values that cross between two peers. Nothing here exists at run time.
  *
- * A type is always written from its *home's* view: `Netref<TextFile>` names the class as its author wrote it,
- * and what follows says what the *peer*, who holds the netref, may do with it. Two mappings do the work:
+ * A type parameter `T` is always the type as its *owner* wrote it: `Netref<TextFile>` names the owner's class. The
+ * types below say what the *peer*, which holds the netref, may do with it. Two mappings do the work:
  *
- *     Sendable<T>   what one side may pass where the other takes a T
- *     Unboxed<T>    what one side holds once the other's T has arrived
+ *     Sendable<T>   what one side may pass if the other side takes a T
+ *     Received<T>   what one side holds after the other side has sent it a T
  *
- * A call maps its arguments by the first and its result by the second, a callback the other way round. Both
- * follow the table of values; what types cannot see is left to the run time, and the README lists it.
+ * A call maps its parameters with `Sendable` and its result with `Received`. A callback does the opposite. Both
+ * mappings follow the table of values in the README. What types cannot express is checked at run time.
  */
 
+import type { Any, AnyClass, AnyFunction, IsAny } from '../util/any.js'
 import type { SignalLike, Web } from '../util/web-types.js'
 
 declare const handleTo: unique symbol
 declare const netrefTo: unique symbol
 declare const exposedAs: unique symbol
+declare const reason: unique symbol
 declare const uninferred: unique symbol
 
-/* ---- What stands for a remote object. Its peer, who does not have the object, sees these. ---- */
+/* ---- Handles: netrefs, paths and pending results. ---- */
 
-/** Every netref, path and pending result is one: something that stands for a T at home. */
+/** Anything that refers to a remote T: a netref, a path or a pending result. */
 export interface RemoteHandle<out T> {
   readonly [handleTo]: T
 }
 
 /**
- * A netref, its members left out. Only netrefs have this brand; paths and pending results, which must be awaited
- * before they are sent, do not. Parameters ask for this and not for `Netref<T>`: a second call signature, beside
- * that of the local function, would leave an arrow function's parameters without types.
+ * A netref without its members. Only netrefs have this brand. Paths and pending results must be awaited before they
+ * are sent, so they do not have it. Parameter types use the brand instead of `Netref<T>`: a second call signature
+ * beside that of the local function would leave the parameters of an arrow function without types.
  */
 export interface NetrefBrand<out T> extends RemoteHandle<T>, Releasable {
   readonly [netrefTo]: T
 }
 
-/** What `expose()` says of a T: it goes by reference, whatever it is. Home uses it as the T it is. */
+/** The result type of `expose()`: a T that is passed by reference. Its owner uses it as a T. */
 export interface Exposed<out T> {
   readonly [exposedAs]: T
 }
 
-/** `using ref = …` releases it, like `Netref.release(ref)`. Empty where `lib` knows no `Symbol.dispose`. */
+/** `using ref = …` releases the netref, like `Netref.release(ref)`. Empty if `lib` does not declare `Symbol.dispose`. */
 type Releasable = SymbolConstructor extends { readonly dispose: infer Dispose extends PropertyKey }
   ? { [K in Dispose]: () => void }
   : object
 
-/** A proxy for a T whose home is the other side. Not thenable; all it shows are T's members. */
+/**
+ * A proxy for a T that the other side owns. It is not thenable, and has T's exposed members only.
+ *
+ * @example
+ * Netref<{ add(a: number, b: number): number }>   // { add(a: number, b: number): Pending<number> }
+ */
 export type Netref<T> = NetrefBrand<T> &
   RemoteMembers<T, 'then' | 'toJSON' | LocalFunctionMember<T>> &
-  DeferredIterator<T>
-/** A netref that can be called has these itself. */
+  AsyncIterableOf<T>
+/** The members that a callable netref implements locally. */
 type LocalFunctionMember<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind' | 'call' : never
 
-/** The result of a call: a promise and a path in one, so that it can be used before it is there. */
+/**
+ * The result of a call: a promise and a path in one, so the caller can use it before the reply arrives.
+ *
+ * @example
+ * Pending<{ name: string }>   // Promise<{ name: string }> & { name: RemotePath<string> }
+ */
 export type Pending<T> = Promise<Received<Awaited<T>>> &
   RemoteHandle<TargetOf<Awaited<T>>> &
   PipelinedMembers<Received<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'> &
-  DeferredIterator<Awaited<T>>
+  AsyncIterableOf<Awaited<T>>
 
-/** A member named but not touched yet: awaiting it reads it, calling it calls it. */
+/** A remote member that is named and not used yet: `await` reads it, a call calls it. */
 export type RemotePath<T> = PromiseLike<Received<Awaited<T>>> &
   RemoteHandle<TargetOf<Awaited<T>>> &
   PipelinedMembers<Received<Awaited<T>>, 'then' | 'toJSON'> &
-  DeferredIterator<Awaited<T>>
+  AsyncIterableOf<Awaited<T>>
 
-/** The T behind a netref, path, pending result, or what was exposed; any other type is itself. */
+/**
+ * The T behind a netref, path, pending result or exposed object. Any other type is returned unchanged.
+ *
+ * @example
+ * TargetOf<Netref<TextFile>>   // TextFile
+ */
 export type TargetOf<N> = N extends RemoteHandle<infer T> | Exposed<infer T> ? T : N
 
-/* ---- What home shows to the peer ---- */
+/* ---- Members that the owner exposes. ---- */
 
-/** T's members by the names the peer uses: those with the prefix, without it; if there are none, the public ones. */
+/**
+ * T's members under the names the peer uses: those with the prefix `exposed_`, without the prefix. If T has none,
+ * its public members.
+ *
+ * @example
+ * ExposedMembers<{ exposed_add(): number; secret: string }>   // { add(): number }
+ */
 type ExposedMembers<T> = [keyof PrefixedMembers<T>] extends [never]
   ? { [K in keyof T as K extends NeverExposed | symbol | `_${string}` ? never : K]: T[K] }
   : PrefixedMembers<T>
 type PrefixedMembers<T> = {
   [K in keyof T as K extends `exposed_${infer Name}` ? Exclude<Name, NeverExposed> : never]: T[K]
 }
-/** The ways to the class, and the hooks of a service. */
+/** Names that lead to the class, and the hooks of a service. */
 type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
 
-/** The names that `Netref.get(ref, name)` and its kin know for a T; `then` too, which a path cannot say. */
+/** The member names that `Netref.get(ref, name)` and its siblings accept for a T, including `then`. */
 export type ExposedKey<T> = unknown extends T ? PropertyKey : keyof ExposedMembers<T>
-/** What has such a name, as home sees it: reading gives a `Path<Member<T, K>>`, writing takes a `Sendable` of it. */
+/** The owner's type of a member. Reading gives a `RemotePath` to it; writing takes a `Sendable` of it. */
 export type ExposedMember<T, K extends ExposedKey<T>> = unknown extends T
   ? Any
   : K extends keyof ExposedMembers<T>
     ? ExposedMembers<T>[K]
     : never
 
-/** What can be done with a T at home, except by the names that are the proxy's `Own`. */
+/** The remote members of a T, without the names that the proxy implements locally. */
 type RemoteMembers<T, LocalName> =
   IsAny<T> extends true
     ? UntypedMembers
@@ -104,9 +127,12 @@ type UntypedMembers = (new (
   ((...args: Any[]) => Pending<Any>) & { readonly [name: string]: Any }
 
 /**
- * What lies past a thing that arrives as U: past a netref, all of the above; past a copy, what home lets a path
- * walk: the own members of an object or array, and none of a Date, a Map or a string. Past a union, what all of
- * it has, so nothing past what may be undefined: await that first.
+ * The members of a result of type U that can be used before it arrives. A netref has all remote members. A copied
+ * object or array has its own members, as the owner resolves a path through them. A Date, Map or string has none. A
+ * union has the members that all its parts have, so a result that may be undefined has none: await it first.
+ *
+ * @example
+ * PipelinedMembers<{ user: { name: string } }, 'then'>   // { user: RemotePath<{ name: string }> }
  */
 type PipelinedMembers<U, LocalName> =
   IsAny<U> extends true
@@ -126,11 +152,11 @@ type PipelinedMembers<U, LocalName> =
             : unknown
 
 /**
- * The methods of arrays that look at once at what their callback answers: of one that is not here they would see a
- * pending answer, which counts as true. Sorting without a callback is as ever.
+ * Array methods that read their callback's result synchronously do not work with a remote callback: its result is a
+ * promise, which counts as true. `sort` and `toSorted` work without a callback.
  */
 type ArrayMemberPath<M, K> = K extends SynchronousCallbackMethod
-  ? Unserializable<'a callback that is to answer at once: use a copy, await Netref.obtain(it)'>
+  ? Unserializable<'a callback with a synchronous result: use a copy, await Netref.obtain(it)'>
   : K extends 'sort' | 'toSorted'
     ? M extends (...args: Any) => infer R
       ? OptionalPath<() => R>
@@ -141,22 +167,28 @@ type SynchronousCallbackMethod =
   | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
 /**
- * One member further. A member that may be missing, or null, is so here, too: types do not tell a netref, which has a
- * path for each name, from a copy, where `?.` has to look.
+ * The path to a member. A member that may be null or undefined has a path that may be null or undefined: a netref
+ * has a path for each name, but a copy does not, and types do not distinguish the two.
+ *
+ * @example
+ * OptionalPath<string | undefined>   // RemotePath<string> | undefined
  */
 type OptionalPath<T> = unknown extends T
   ? RemotePath<T>
   : [NonNullable<T>] extends [never]
     ? RemotePath<T>
     : SerializablePath<NonNullable<T>> | Extract<T, null | undefined>
-/** A path, unless nothing could ever come of it. */
+/** A path, unless its value can never be sent. */
 type SerializablePath<T> =
   IsUnserializable<ResultOf<T>> extends true ? Unserializable<ResultOf<T>> : RemotePath<T>
 type ResultOf<T> = T extends (...args: Any) => infer R ? Awaited<R> : Awaited<T>
 
 /**
- * Up to four overloads: `infer` repeats the first where there are fewer, and an intersection drops repeated
- * signatures. `infer` sees constraints in place of type parameters.
+ * The call signatures of T, up to four overloads. `infer` repeats the first signature if T has fewer, and an
+ * intersection drops repeated signatures. `infer` replaces type parameters with their constraints.
+ *
+ * @example
+ * CallSignatures<(file: TextFile) => string, never>   // (file: Sendable<TextFile>) => Pending<string>
  */
 type CallSignatures<T, LocalName> = [T] extends [
   {
@@ -180,9 +212,9 @@ type CallSignatures<T, LocalName> = [T] extends [
 type CallSignature<A extends readonly unknown[], R> = (...args: SendableArguments<A>) => Pending<R>
 
 /**
- * The signature of a generic function whose answer depends on a type parameter: `infer` does not see it again, and
- * there is no way to change it. So it is kept where nothing about it has to be changed: it answers a promise of what
- * arrives as it is.
+ * The signature of a generic function whose result depends on a type parameter. `infer` loses that parameter, and
+ * TypeScript cannot map such a signature. So it is kept unchanged if no mapping is needed: if the function returns a
+ * promise of a type that `Received` does not change.
  */
 type GenericSignature<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred) => void]
   ? unknown
@@ -192,7 +224,7 @@ type GenericSignature<F, Inferred, R> = [(is: F) => void] extends [(is: Inferred
       : unknown
     : unknown
 
-/** What a class makes is an instance, so a reference even if it has no methods. */
+/** The construct signature of a class. An instance is passed by reference, even if it has no methods. */
 type ConstructSignature<T, LocalName> = [T] extends [new (...args: infer A) => infer I]
   ? (new (
       ...args: SendableArguments<A>
@@ -200,7 +232,7 @@ type ConstructSignature<T, LocalName> = [T] extends [new (...args: infer A) => i
       HiddenFunctionMembers<T, LocalName>
   : unknown
 
-/** To TypeScript whatever can be called has a `name`, `length`, `bind`…; these would be remote, and are refused. */
+/** TypeScript gives each callable type `name`, `length`, `bind`… On a netref these would be remote, so they are hidden. */
 type HiddenFunctionMembers<T, LocalName> = {
   readonly [K in Exclude<
     keyof CallableFunction,
@@ -208,17 +240,22 @@ type HiddenFunctionMembers<T, LocalName> = {
   >]: unknown
 }
 
-/* ---- Values, on either side ---- */
+/* ---- The two mappings of values. ---- */
 
 /**
- * Classes that `registerType` was told about, whose instances travel by value. Say so on both sides:
+ * Classes that are registered with `registerType`, whose instances are copied. Declare them on both sides:
  *
  *     declare module 'netref' { interface Registered { money: Money } }
  */
 // biome-ignore lint/suspicious/noEmptyInterface: users add to it
 export interface Registered {}
 
-/** What `Netref.obtain` brings of a T: what is data of what home shows. */
+/**
+ * The result of `Netref.obtain`: the exposed members of T that are data.
+ *
+ * @example
+ * Obtained<{ title: string; print(): void }>   // { title: string }
+ */
 export type Obtained<T> =
   IsAny<T> extends true
     ? Any
@@ -233,9 +270,13 @@ export type Obtained<T> =
           }
 
 /**
- * What the receiver holds when home's T has arrived, as a result or as a callback's argument: netrefs to what has
- * behaviour, and copies of the rest, the receiver's own, so nothing in them is readonly. A netref that comes home
- * is the original, but which one it is no type can know: it stays a `Netref`.
+ * What the receiver holds after the owner has sent it a T, as a result or as an argument of a callback. It is the
+ * inverse of `Sendable`. What has behaviour becomes a netref. The rest becomes a copy that the receiver owns, so
+ * nothing in it is readonly. A netref that returns to its owner is the original object, but its type stays `Netref`.
+ *
+ * @example
+ * Received<{ readonly log: (line: string) => void; at: Date }>
+ * // { log: Netref<(line: string) => void>; at: Date }
  */
 export type Received<T> =
   IsAny<T> extends true
@@ -251,7 +292,7 @@ export type Received<T> =
             : IsPassedByReference<T> extends true
               ? Netref<T>
               : ReceivedData<T>
-/** Lists have a line of their own, as only arrays named by `[]` may be recursive. */
+/** Arrays have a branch of their own: TypeScript allows recursion only in array types that are written `[]`. */
 type ReceivedData<T> = T extends CopiedLeaf
   ? T
   : T extends ReadonlyMap<infer K, infer V>
@@ -266,8 +307,13 @@ type ReceivedData<T> = T extends CopiedLeaf
 type ReceivedArguments<A extends readonly unknown[]> = { [I in keyof A]: Received<A[I]> }
 
 /**
- * What the sender may pass where home takes a T: of data the like; for a `Netref<X>` an X of its own, or a netref
- * to one; and the same where home says X and overlooks that it gets a netref, since it travels all the same.
+ * What the sender may pass if the owner takes a T. It is the inverse of `Received`. For data it is the same data. For
+ * a `Netref<X>` it is an X of the sender's, or a netref to an X. An owner that declares X instead of `Netref<X>` takes
+ * the same values, as an object with behaviour is always passed by reference.
+ *
+ * @example
+ * Sendable<{ log: Netref<(line: string) => void>; at: Date }>
+ * // { readonly log: ((line: string) => unknown) | NetrefBrand<(line: string) => void>; readonly at: Date }
  */
 export type Sendable<T> =
   IsAny<T> extends true
@@ -297,9 +343,12 @@ type SendableData<T> = T extends CopiedLeaf
 type SendableArguments<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
 
 /**
- * An X whose home is the sender, who therefore writes its type: as home does, as who shares a class with it will, or
- * each member in the sender's words; in this order, as errors tell of the last. A function alone is put in the sender's
- * words only, a class in home's.
+ * An X that the sender owns, or a netref to an X. The sender may write its type as the owner of the parameter does, as
+ * a class that both share, or member by member with `Sendable`. Compiler errors name the last form, so it comes last.
+ * A function has the `Sendable` form only, and a class the owner's form only.
+ *
+ * @example
+ * ReferenceArgument<(line: string) => void>   // ((line: string) => unknown) | NetrefBrand<(line: string) => void>
  */
 type ReferenceArgument<X> =
   | ((unknown extends X
@@ -314,73 +363,62 @@ type ReferenceArgument<X> =
 type SendableMembers<X> = { readonly [K in keyof X]: Sendable<X[K]> }
 
 /**
- * An X in home's words. The functions of a literal must not learn their parameters' types from these, but from
- * `Members` alone: beside a signature with other type parameters none is learnt from. Three objects deep, as one
- * of the DOM, say, goes on without end: further down parameters have to be given their types.
+ * An X as its owner declares it. TypeScript must infer the parameters of functions in an object literal from
+ * `SendableMembers` alone, not from this type. A signature with other type parameters (`uninferred`) has that effect.
+ * The mapping is three objects deep, as types such as those of the DOM have no end. Below that depth, the parameters
+ * of functions need explicit types.
  */
-type AsWrittenByOwner<X, Deeper extends readonly unknown[] = [1, 2, 3]> = unknown extends X
+type AsWrittenByOwner<X, DepthLeft extends readonly unknown[] = [1, 2, 3]> = unknown extends X
   ? X
   : X extends Primitive | CopiedLeaf | AnyClass
     ? X
     : X extends AnyFunction
       ? X & (<_ extends typeof uninferred>(...args: never[]) => unknown) & NotPending
-      : Deeper extends readonly [unknown, ...infer Rest]
+      : DepthLeft extends readonly [unknown, ...infer Rest]
         ? { readonly [K in keyof X]: AsWrittenByOwner<X[K], Rest> }
         : X
 interface NotPending {
   readonly then?: Unserializable<'a path or a pending result: await it first'>
 }
 
-/** The sender's function gets what arrives there, and may answer late, or anything where nothing is expected. */
+/** A function of the sender's. It takes received arguments, and may return a promise, or anything in place of void. */
 type CallbackArgument<F> = F extends (...args: infer A) => infer R
   ? (...args: ReceivedArguments<A>) => void extends Awaited<R> ? unknown : MaybePromise<Sendable<Awaited<R>>>
   : F
 type MaybePromise<R> = R | PromiseLike<R>
 
-/* ---- Kinds of values ---- */
+/* ---- Classes of values: copied, passed by reference, never sent. ---- */
 
-// biome-ignore lint/suspicious/noExplicitAny: "a function, whatever it takes" can only be matched with any
-export type Any = any
-export type AnyFunction = (...args: Any) => Any
-export type AnyClass = abstract new (...args: Any) => Any
-
-declare const reason: unique symbol
-
-type RegisteredClass = Registered[keyof Registered]
-
-/** In place of what never travels: nothing is one, so using it does not compile, and its name says why. */
+/** Stands in for a type that cannot be sent. No value has this type, so using it does not compile; `Reason` says why. */
 export interface Unserializable<out Reason> {
   readonly [reason]: Reason
 }
 
-export type Primitive = string | number | boolean | bigint | null | undefined
-/** Where there is no global URL, one more Date. */
-type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
-/** Built-ins that are copied whole, as nothing inside falls under a rule of its own. */
-type IndivisibleBuiltIn = Date | RegExp | WebUrl | ArrayBuffer
-export type CopiedLeaf =
-  | IndivisibleBuiltIn
-  | ArrayBufferView
-  | Error
-  | RegisteredClass
-  | Unserializable<unknown>
+type RegisteredClass = Registered[keyof Registered]
 
-/** Built-ins that travel by value, though a subclass does not: one is known by the members it adds. */
+type Primitive = string | number | boolean | bigint | null | undefined
+/** `URL`, or `Date` again if `lib` does not declare a global URL. */
+type WebUrl = typeof globalThis extends { URL: { prototype: infer U } } ? U : Date
+/** Built-ins that are copied as a whole: nothing inside them has a rule of its own. */
+type IndivisibleBuiltIn = Date | RegExp | WebUrl | ArrayBuffer
+type CopiedLeaf = IndivisibleBuiltIn | ArrayBufferView | Error | RegisteredClass | Unserializable<unknown>
+
+/** Built-ins that are copied. A subclass is passed by reference; it is recognised by the members it adds. */
 type CopiedBuiltIn = IndivisibleBuiltIn | ReadonlyMap<Any, Any> | ReadonlySet<Any> | readonly unknown[]
 type CopiedBuiltInKey =
   | (keyof Date | keyof RegExp | keyof WebUrl | keyof ArrayBuffer)
   | (keyof Map<Any, Any> | keyof Set<Any> | keyof Any[] | `${number}`)
 
-/** A Map would pass for a WeakMap but for its size. */
-export type NeverSerializable =
+/** Types that cannot be sent. `size` tells a Map, which is assignable to WeakMap, from a WeakMap. */
+type NeverSerializable =
   | symbol
   | ((WeakMap<Any, Any> | WeakSet<Any> | WeakRef<Any>) & { readonly size?: never })
 
-export type IsUnserializable<T> =
+type IsUnserializable<T> =
   IsAny<T> extends true ? false : [T] extends [never] ? false : [T] extends [NeverSerializable] ? true : false
 
-/** Whatever has behaviour. One method is enough, as types do not tell an instance from a plain object. */
-export type IsPassedByReference<T> = T extends AnyFunction | AnyClass
+/** Whether a T has behaviour. One method is enough: types do not tell an instance of a class from a plain object. */
+type IsPassedByReference<T> = T extends AnyFunction | AnyClass
   ? true
   : T extends ArrayBufferView | Error | RegisteredClass | Unserializable<unknown>
     ? false
@@ -391,16 +429,16 @@ export type IsPassedByReference<T> = T extends AnyFunction | AnyClass
       : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
         ? true
         : false
-/** Not so a netref, which is data although it may be called. */
-export type IsMethod<V> =
+/** A netref counts as data, although it may be callable. */
+type IsMethod<V> =
   IsAny<V> extends true ? never : V extends NetrefBrand<Any> ? never : V extends AnyFunction ? true : never
 
-/** An array, not a tuple. */
-export type IsList<T> = T extends readonly unknown[] ? (ListItem<T>[] extends T ? true : false) : false
-export type ListItem<T> = T extends readonly (infer E)[] ? E : never
+/** Whether T is an array, and not a tuple. */
+type IsList<T> = T extends readonly unknown[] ? (ListItem<T>[] extends T ? true : false) : false
+type ListItem<T> = T extends readonly (infer E)[] ? E : never
 
-/** Functions and classes stay home, but not those of others, which are netrefs here, too. */
-export type DataKey<V, K> =
+/** K if the member V is data. Functions and classes are not, but netrefs to functions of others are. */
+type DataKey<V, K> =
   IsAny<V> extends true
     ? K
     : NonNullable<V> extends NetrefBrand<Any>
@@ -409,52 +447,43 @@ export type DataKey<V, K> =
         ? never
         : K
 
-/* ---- Streams, iterators, promises, signals ---- */
+/* ---- Streams: promises, iterators, streams and signals. Their members identify them, as not every `lib` has the classes. ---- */
 
-/**
- * The types of what has a flow of its own: promises, iterators, streams, abort signals. They are told by their
- * members, as not every `lib` knows the classes. Nothing here exists at run time.
- */
+/** What arrives as the same kind of object. */
+type StreamLike = PromiseLike<Any> | IteratorLike | WebStreamLike | NodeStreamLike
+type IsStream<T> = T extends StreamLike ? true : IsPlainIterable<T>
 
-export type IsAny<T> = 0 extends 1 & T ? true : false
-
-/** What arrives as the same kind of thing. */
-export type StreamLike = PromiseLike<Any> | IteratorLike | WebStreamLike | NodeStream
-export type IsStream<T> = T extends StreamLike ? true : IsPlainIterable<T>
-
-/* ---- Iterators ---- */
-
-/** A `next` alone makes no iterator: what is written as `Iterator<T>` or `AsyncIterator<T>` may be a plain object. */
+/** A `next` method alone is not enough: a type written as `Iterator<T>` or `AsyncIterator<T>` may be a plain object. */
 type IteratorLike = { next(...args: Any): Any } & (SyncIterableLike | AsyncIterableLike)
 type SyncIterableLike = { [Symbol.iterator](): Any }
 type AsyncIterableLike = { [Symbol.asyncIterator](): Any }
-/** What is written as `Iterable<T>` or `AsyncIterable<T>`, and nothing more: it may be anything that can be walked. */
+/** A type written as `Iterable<T>` or `AsyncIterable<T>`, and nothing else: it may be any iterable object. */
 type IsPlainIterable<T> = [T] extends [SyncIterableLike | AsyncIterableLike]
   ? [keyof T] extends [typeof Symbol.iterator | typeof Symbol.asyncIterator]
     ? true
     : false
   : false
 
-/** What walking a T yields, before it travels; never for what cannot be walked. */
-type YieldedBy<T> = T extends { [Symbol.asyncIterator](): AsyncIterator<infer Y, Any, Any> }
+/** The type of the items of an iterable T, before they are sent. `never` if T is not iterable. */
+type YieldedItem<T> = T extends { [Symbol.asyncIterator](): AsyncIterator<infer Y, Any, Any> }
   ? Y
   : T extends { [Symbol.iterator](): Iterator<infer Y, Any, Any> }
     ? Awaited<Y>
     : never
 
-/** `for await` walks what is an iterator or iterable at home; whether it may is for its home to say. */
-export type DeferredIterator<T> =
+/** `for await` over a remote T, if T is an iterator or iterable. The owner's access rules decide at run time. */
+type AsyncIterableOf<T> =
   IsAny<T> extends true
     ? unknown
     : T extends string
       ? unknown
       : T extends SyncIterableLike | AsyncIterableLike
-        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Received<YieldedBy<T>>> }
+        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Received<YieldedItem<T>>> }
         : unknown
 type IteratedItem<T> =
   T extends Iterator<infer Y, Any, Any> ? Awaited<Y> : T extends AsyncIterator<infer Y, Any, Any> ? Y : never
 
-/** An iterator as it arrives: every step of it is waited for. */
+/** A received iterator is always asynchronous. */
 type ReceivedIterator<T> =
   T extends Iterator<infer Y, infer R, infer N>
     ? AsyncGenerator<Received<Awaited<Y>>, Received<R>, N>
@@ -462,46 +491,46 @@ type ReceivedIterator<T> =
       ? AsyncGenerator<Received<Y>, Received<R>, N>
       : never
 
-/* ---- Streams and signals ---- */
-
 type WebReadableLike = { readonly locked: boolean; getReader(...args: Any): Any }
 type WebWritableLike = { readonly locked: boolean; getWriter(): Any }
 type WebTransformLike = { readonly readable: WebReadableLike; readonly writable: WebWritableLike }
-/** A class of the web's. It is told by this alone: to compare with the classes takes the compiler minutes. */
+/** An instance of a web class. Comparing with the classes themselves takes the compiler minutes. */
 type WebClass = { readonly [Symbol.toStringTag]: string }
-
 type WebStreamLike = WebReadableLike | WebWritableLike | WebTransformLike | SignalLike
-/** The classes, and the interfaces `NodeJS.ReadableStream` and `NodeJS.WritableStream`. */
-type NodeReadable = { readable: boolean; isPaused(): boolean; pipe(...args: Any): Any }
-type NodeWritable = {
+/** The classes of `node:stream`, and the interfaces `NodeJS.ReadableStream` and `NodeJS.WritableStream`. */
+type NodeReadableLike = { readable: boolean; isPaused(): boolean; pipe(...args: Any): Any }
+type NodeWritableLike = {
   writable: boolean
   write(...args: Any): Any
   end(...args: Any): Any
   removeListener(...args: Any): Any
 }
-type TerminalInput = NodeReadable & { setRawMode(mode: boolean): Any }
-type TerminalOutput = NodeWritable & { getWindowSize(): Any }
-type NodeStream = NodeReadable | NodeWritable
+type TerminalInput = NodeReadableLike & { setRawMode(mode: boolean): Any }
+type TerminalOutput = NodeWritableLike & { getWindowSize(): Any }
+type NodeStreamLike = NodeReadableLike | NodeWritableLike
 
-/* ---- On either side ---- */
-
-/** What stands on the other side for what has a flow here. */
-export type ReceivedStream<T> =
+/**
+ * What the receiver holds for a stream of its owner. It is the inverse of `SendableStream`.
+ *
+ * @example
+ * ReceivedStream<Generator<number, string>>   // AsyncGenerator<number, string>
+ */
+type ReceivedStream<T> =
   T extends PromiseLike<infer V>
     ? Promise<Received<Awaited<V>>>
     : T extends WebTransformLike
       ? ReceivedTransform<T>
       : T extends WebStreamLike
         ? T
-        : T extends NodeStream
+        : T extends NodeStreamLike
           ? ReceivedNodeStream<T>
           : T extends { next(...args: Any): Any }
             ? ReceivedIterator<T>
             : T extends AsyncIterableLike
-              ? AsyncIterable<Received<YieldedBy<T>>>
-              : Iterable<Received<YieldedBy<T>>> | AsyncIterable<Received<YieldedBy<T>>>
+              ? AsyncIterable<Received<YieldedItem<T>>>
+              : Iterable<Received<YieldedItem<T>>> | AsyncIterable<Received<YieldedItem<T>>>
 
-/** What a plain object has beside the two arrives by its own rules; methods are those of a class, and stay home. */
+/** A plain object's further members follow their own rules. Its methods are those of a class, and are not sent. */
 type ReceivedTransform<T extends WebTransformLike> = [keyof T] extends [keyof WebTransformLike]
   ? T
   : T extends WebClass
@@ -512,32 +541,37 @@ type ReceivedNodeStream<T> = T extends TerminalInput
   ? Web<'ReadableStream'>
   : T extends TerminalOutput
     ? Web<'WritableStream'>
-    : T extends NodeReadable & NodeWritable
+    : T extends NodeReadableLike & NodeWritableLike
       ? Web<'TransformStream'>
-      : T extends NodeReadable
+      : T extends NodeReadableLike
         ? Web<'ReadableStream'>
         : Web<'WritableStream'>
 
-/** What may be passed where home takes something with a flow. */
-export type SendableStream<T> =
+/**
+ * What the sender may pass if the owner takes a stream. It is the inverse of `ReceivedStream`.
+ *
+ * @example
+ * SendableStream<AsyncIterable<number>>   // AsyncIterable<number> | IterableIterator<number>
+ */
+type SendableStream<T> =
   T extends PromiseLike<infer V>
     ? PromiseLike<Sendable<Awaited<V>>>
     : T extends WebReadableLike
-      ? T | NodeReadable
+      ? T | NodeReadableLike
       : T extends WebWritableLike
-        ? T | NodeWritable
+        ? T | NodeWritableLike
         : T extends WebTransformLike
-          ? T | (NodeReadable & NodeWritable)
-          : T extends SignalLike | NodeStream
+          ? T | (NodeReadableLike & NodeWritableLike)
+          : T extends SignalLike | NodeStreamLike
             ? T
             : T extends { next(...args: Any): Any }
               ? SendableIterator<IteratedItem<T>>
               : T extends AsyncIterableLike
-                ? AsyncIterable<Sendable<YieldedBy<T>>> | IterableIterator<Sendable<YieldedBy<T>>>
-                : SendableIterable<YieldedBy<T>>
-/** An iterator of either kind: both arrive as one that is waited for. Without a way to be walked it is a plain object. */
+                ? AsyncIterable<Sendable<YieldedItem<T>>> | IterableIterator<Sendable<YieldedItem<T>>>
+                : SendableIterable<YieldedItem<T>>
+/** A synchronous or asynchronous iterator: both arrive as an asynchronous one. Without a method to iterate it is a plain object. */
 type SendableIterator<Y> = AsyncIterableIterator<Sendable<Y>> | IterableIterator<Sendable<Y>>
-/** What is walked at once at home has to be there as a whole: an iterator would have to be waited for. */
+/** The owner iterates it synchronously, so it must be complete: an iterator would arrive as an asynchronous one. */
 type SendableIterable<Y> =
   | readonly Sendable<Y>[]
   | ReadonlySet<Sendable<Y>>

@@ -1,11 +1,12 @@
-// Types of the web that a program's `lib` may lack.
+/** Types of the web platform's classes, also for programs whose `lib` does not declare them. Nothing here exists at run time. */
 
-/** What a class of the web's makes, where there is that class. */
+/** The instance type of the global class `Name`, or `never` if `lib` does not declare it. */
 export type Web<Name extends string> = typeof globalThis extends { [K in Name]: { prototype: infer S } }
   ? S
   : never
 
-/** An AbortSignal, where there is that class. */
-export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : SignalLike
-
+/** The members by which the types recognise an `AbortSignal`. */
 export type SignalLike = { readonly aborted: boolean; throwIfAborted(): void }
+
+/** `AbortSignal`, or `SignalLike` if `lib` does not declare it. */
+export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : SignalLike

@@ -1,4 +1,4 @@
-// What is lent for one call: it is there until the call settles, however it does, and nothing of it afterwards.
+// `Netref.lend`: a loan exists until the call settles in any way, and nothing of it is left after that.
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { connect, expose, exposed, idempotent, Netref, pair, Service, serve } from '../../lib/index.js'
@@ -26,7 +26,7 @@ class Thing {
   }
 }
 
-/** Keeps what it is given, and does with it what it is told. */
+/** Keeps what it is given, and does what it is told with it. */
 class Keeper extends Service {
   kept: Any
   exposed_use(fn: Any, ...args: unknown[]) {
@@ -39,7 +39,7 @@ class Keeper extends Service {
   exposed_kept() {
     return this.kept
   }
-  /** What calls under way wait for, each for its own. */
+  /** Gates that pending calls wait for, one each. */
   readonly opens: (() => void)[] = []
   async exposed_hold(value: Any) {
     this.kept = value
@@ -75,7 +75,7 @@ class Keeper extends Service {
   }
 }
 
-/** Nothing is held any more on either side, and nobody has collected. */
+/** No reference is held on either side, without a collection. */
 const nothingHeld = async (
   t: Test,
   { clientSession, serverSession }: Pick<SessionEnds, 'clientSession' | 'serverSession'>
@@ -84,7 +84,7 @@ const nothingHeld = async (
   t.same([clientSession.stats.exports, serverSession.stats.imports], [0, 0], 'nothing is held')
 }
 
-t.test('what is lent is there for its call, and for no longer', async t => {
+t.test('a loan exists for its call, and no longer', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -123,7 +123,7 @@ t.test('what is lent is there for its call, and for no longer', async t => {
   )
 })
 
-t.test('a call that fails, is refused or is given up settles, too', async t => {
+t.test('a call that fails, is rejected or is cancelled ends its loans, too', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -170,7 +170,7 @@ t.test('a call that fails, is refused or is given up settles, too', async t => {
   )
 })
 
-t.test('what is handed over in other ways as well lives on', async t => {
+t.test('an object that is also passed without lend stays exported', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -184,7 +184,7 @@ t.test('what is handed over in other ways as well lives on', async t => {
       t.ok(await root.same(fn, lent), 'also beside one that is not lent')
       t.equal(await keeper.kept(), 'here')
       t.equal(clientSession.stats.exports, 1)
-      // As a listener is found to be taken off.
+      // `off` finds the listener, and removes it.
       t.equal(await root.use(Netref.lend(fn)), 'here')
       t.equal(await keeper.kept(), 'here')
       Netref.release(keeper.kept)
@@ -215,7 +215,7 @@ t.test('what is handed over in other ways as well lives on', async t => {
   )
 })
 
-t.test('a one-way call is over when its function is', async t => {
+t.test('a one-way call ends when its function is done', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -240,7 +240,7 @@ t.test('a one-way call is over when its function is', async t => {
   )
 })
 
-t.test('where there is no room for it, it is refused, and comes back', async t => {
+t.test('if the import table is full, the call is rejected, and the loan is returned', async t => {
   const errors: Any[] = []
   await overMemory(
     t,
@@ -262,7 +262,7 @@ t.test('where there is no room for it, it is refused, and comes back', async t =
   )
 })
 
-t.test('its home is told once that it is released, when the last call is over that has it', async t => {
+t.test('the owner’s released hook runs once, when the last call with the object has ended', async t => {
   const keeper = new Keeper()
   let told = 0
   const thing = expose({ at: 5 }, { released: () => void told++ })
@@ -285,7 +285,7 @@ t.test('its home is told once that it is released, when the last call is over th
   keeper.open()
 })
 
-t.test('a call whose answer is an iterator settles with that', async t => {
+t.test('a call whose reply is an iterator settles with that reply', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -301,7 +301,7 @@ t.test('a call whose answer is an iterator settles with that', async t => {
   )
 })
 
-t.test('callbacks lend, too, and what is of a third side is lent on', async t => {
+t.test('callbacks lend, too, and an object of a third party can be lent on', async t => {
   const far = pair(new Keeper())
   t.teardown(() => far.close())
   const seen: Any[] = []
@@ -326,7 +326,7 @@ t.test('callbacks lend, too, and what is of a third side is lent on', async t =>
   await assertClean(t, far.session, far.served)
 })
 
-t.test('it goes through an interruption', async t => {
+t.test('a loan survives an interruption', async t => {
   const keeper = new Keeper()
   const { agent, die } = breakableAgent()
   await overSocket(
@@ -358,7 +358,7 @@ t.test('it goes through an interruption', async t => {
   )
 })
 
-t.test('a call that is made again in another session lends again', async t => {
+t.test('a call that is retried in another session lends again', async t => {
   let called = 0
   let kept: Any
   class Home extends Service {
@@ -385,7 +385,7 @@ t.test('a call that is made again in another session lends again', async t => {
 })
 
 t.test(
-  'however calls that lend and calls that hand over meet, nothing of what is released stays',
+  'any interleaving of calls that lend and calls that pass leaves no released netref in use',
   async t => {
     const fns = [() => 0, () => 1]
     const step = fc.record({
@@ -428,7 +428,7 @@ t.test(
   }
 )
 
-t.test('what is lent is used here as what it is', async t => {
+t.test('a lent object is used locally as itself', async t => {
   class Shape {
     readonly #side = 3
     get side() {
@@ -447,7 +447,7 @@ t.test('what is lent is used here as what it is', async t => {
   })
 })
 
-t.test('what goes by value cannot be lent, nor what is no argument', async t => {
+t.test('a value that is copied cannot be lent, nor a value outside the arguments', async t => {
   const refused = [
     [undefined, 'undefined'],
     [7, '7'],
@@ -460,7 +460,7 @@ t.test('what goes by value cannot be lent, nor what is no argument', async t => 
   for (const [value, name] of refused) {
     t.throws(() => Netref.lend(value as Any), {
       name: 'TypeError',
-      message: `Netref.lend: ${name} does not go by reference: lend the functions in it, or expose() it`
+      message: `Netref.lend: ${name} is not passed by reference: lend the functions in it, or expose() it`
     })
   }
   const service = {

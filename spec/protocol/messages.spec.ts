@@ -787,7 +787,7 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
     ['a path to nowhere', '[1,[[1,2,0,"f",[],[["undefined",["x"]]]]]]'],
     ['arguments that are no list', '[1,[[1,2,0,"f",[],[["undefined",[]]]]]]'],
     ['a call made again on an answer', '[1,[[22,1,2,-1,"a",[]]]]'],
-    ['a root with a flow', '[1,[[1,2,0,"f",[[0,"root",1]],[["i",[0]]]]]]'],
+    ['a root that is a stream', '[1,[[1,2,0,"f",[[0,"root",1]],[["i",[0]]]]]]'],
     ['a place of objects', '[1,[[1,2,0,"f",[[{"toString":1}]],[["c",[0]]]]]]'],
     ['a binary frame without sizes', binary([1, [[8, 2]]])]
   ]

@@ -1,5 +1,5 @@
-// What the other side holds of calls that are over goes without anybody who collects: netrefs make the collector of their
-// holder run, as nothing else does where they are all that there is.
+// Unreachable netrefs are released without an explicit collection: netrefs make the engine of their holder collect, even
+// if nothing else does.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mock } from 'node:test'
@@ -14,7 +14,7 @@ type Any = any
 
 const CALLS = 1100
 
-/** In the place of what is asked for outside the heap. @returns how often that was, so far */
+/** Replaces the allocation outside the heap. @returns the number of allocations so far */
 function watchMemory(t: Test, asked = () => {}): () => number {
   const real = ArrayBuffer
   let count = 0
@@ -40,7 +40,7 @@ class Thing {
   }
 }
 
-t.test('what is left over goes when no more come', t => {
+t.test('netrefs that are left are released when no more arrive', t => {
   useFakeClock(t, ['setTimeout'])
   return overMemory(t, service, async ({ root, session, served }) => {
     const asked = watchMemory(t)
@@ -56,7 +56,7 @@ t.test('what is left over goes when no more come', t => {
   })
 })
 
-t.test('so does what was held by calls that took longer than it was since the collector ran', t => {
+t.test('netrefs of calls that took longer than the last collection are released, too', t => {
   useFakeClock(t, ['setTimeout'])
   let end!: () => void
   const ended = new Promise<void>(resolve => {
@@ -76,7 +76,7 @@ t.test('so does what was held by calls that took longer than it was since the co
     await waitUntil(() => session.stats.exports < 500)
     end()
     await Promise.all(calls)
-    // One tick may find that it is too soon.
+    // One tick may be too early.
     await waitUntil(() => {
       mock.timers.tick(1000)
       return session.stats.exports === 0
@@ -84,7 +84,7 @@ t.test('so does what was held by calls that took longer than it was since the co
   })
 })
 
-t.test('what is released by itself is no reason to collect, nor is what its session has ended with', t => {
+t.test('netrefs that were released, or whose session has ended, do not start a collection', t => {
   useFakeClock(t, ['setTimeout'])
   return overMemory(t, service, async ({ root, session }) => {
     const asked = watchMemory(t)
@@ -98,7 +98,7 @@ t.test('what is released by itself is no reason to collect, nor is what its sess
   })
 })
 
-/** Streams of short calls. Each tells of every call. */
+/** Many short calls, each with one netref. */
 const streams: Record<string, (root: Any, called: () => void) => Promise<void>> = {
   async 'callbacks that are called'(root, called) {
     for (let i = 0; i < CALLS; i++) {
@@ -125,7 +125,7 @@ const streams: Record<string, (root: Any, called: () => void) => Promise<void>> 
       called()
       return new Thing()
     }),
-  /** Each is asked for by itself: what is read ahead is not over. */
+  /** Items are read one by one: an item that is read ahead is not finished. */
   async 'items of an iterator'(root, called) {
     await root.items(
       (async function* () {
@@ -139,7 +139,7 @@ const streams: Record<string, (root: Any, called: () => void) => Promise<void>> 
   }
 }
 
-t.test('in a steady stream of short calls few references are held, though nobody collects', async t => {
+t.test('many short calls keep few references alive, although no code collects', async t => {
   const child = fork(fileURLToPath(new URL('../support/fixtures/non-retaining-server.ts', import.meta.url)), {
     env: CHILD_ENV,
     execArgv: ['--import', 'tsx']
@@ -157,7 +157,7 @@ t.test('in a steady stream of short calls few references are held, though nobody
   await waitUntil(() => conn.stats.exports < 100)
 })
 
-t.test('where there is no memory to ask for, calls go on', t =>
+t.test('calls work if the allocation fails', t =>
   overMemory(t, service, async ({ root }) => {
     const asked = watchMemory(t, () => {
       throw new RangeError('Array buffer allocation failed')

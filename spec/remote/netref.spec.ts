@@ -4,7 +4,7 @@ import { Op } from '../../lib/protocol/messages.js'
 import { overMemory, overSocket, rejectionOf } from '../support/helpers.js'
 import { recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
-// What is tested takes any name and any value: its types have a spec of their own.
+// These tests use any name and any value: the types have a spec of their own.
 const { get, set, has, delete: remove, keys, session, release, is }: Untyped = Netref
 
 class TextFile {
@@ -86,7 +86,7 @@ for (const over of [overMemory, overSocket]) {
   )
 }
 
-t.test('each is one message; what home does not allow rejects', t =>
+t.test('each helper sends one message; an operation that the owner does not allow rejects', t =>
   overMemory(t, Files, async conn => {
     const root: Untyped = conn.root
     await conn.ping()
@@ -111,7 +111,7 @@ t.test('each is one message; what home does not allow rejects', t =>
   })
 )
 
-t.test('is: a netref that is here', t =>
+t.test('is: true for a netref that has arrived', t =>
   overMemory(t, Files, async conn => {
     const root: Untyped = conn.root
     const pending = root.open()
@@ -124,7 +124,7 @@ t.test('is: a netref that is here', t =>
   })
 )
 
-t.test('session: whose a netref is', t =>
+t.test('session: the session of a netref', t =>
   overMemory(t, Files, async conn => {
     const root: Untyped = conn.root
     const pending = root.open()
@@ -133,7 +133,7 @@ t.test('session: whose a netref is', t =>
   })
 )
 
-t.test('release lets go now, once; later use rejects, and says what it was', t =>
+t.test('release takes effect immediately and once; later use rejects, and names the netref', t =>
   overMemory(t, Files, async conn => {
     const root: Untyped = conn.root
     const file = await root.open()
@@ -202,7 +202,7 @@ t.test('`using` releases at the end of the block', t =>
   })
 )
 
-t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
+t.test('invalid arguments: a value that is not a netref, has not arrived, or has no name', t =>
   overMemory(t, Files, async conn => {
     const root: Untyped = conn.root
     for (const [netref, what] of [
@@ -229,9 +229,9 @@ t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
     const pending = root.open()
     t.throws(
       () => release(root.shelf.top),
-      /^Netref\.release: root\.shelf\.top is not here yet: await it first/
+      /^Netref\.release: root\.shelf\.top has not arrived yet: await it first/
     )
-    t.throws(() => release(pending), /^Netref\.release: root\.open\(\) is not here yet: await it first/)
+    t.throws(() => release(pending), /^Netref\.release: root\.open\(\) has not arrived yet: await it first/)
     await pending
 
     const [out] = recordMessages(conn)
@@ -245,7 +245,7 @@ t.test('misuse: what is no netref, has not arrived, or cannot be named', t =>
   })
 )
 
-t.test('a session that has ended: releases do nothing, operations reject', async t => {
+t.test('after the end of a session: release does nothing, operations reject', async t => {
   const conn = pair(Files)
   const root: Untyped = conn.root
   const file = await root.open()
@@ -261,7 +261,7 @@ t.test('a session that has ended: releases do nothing, operations reject', async
   t.equal(session(file), conn.session)
 })
 
-t.test('what can be given up: whole buffers', t => {
+t.test('what can be transferred: whole buffers', t => {
   const { transfer }: Untyped = Netref
   for (const nothing of [1, null, undefined, {}, [], 'text', new Uint8Array(new SharedArrayBuffer(8))]) {
     t.throws(() => transfer(nothing), {

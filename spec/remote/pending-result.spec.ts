@@ -12,7 +12,7 @@ import {
 import { overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { collectGarbage, recordMessages, runEventLoop, type Untyped } from '../support/wire.js'
 
-/** Throws in a file that is nowhere else, so that a stack that crossed shows. */
+/** Throws in a file that occurs nowhere else, so that a stack that crossed is visible. */
 const throwRemotely: (message: string) => never = runInThisContext(
   '(function thrower(message) { throw new RangeError(message) })',
   { filename: '/home/of/the/service.js' }
@@ -101,7 +101,7 @@ for (const over of [overMemory, overSocket]) {
         ]
         for (const call of [failing, ...built])
           t.match(await rejectionOf(call), { name: 'RangeError', message: 'no' })
-        // It is here now: nothing is sent any more.
+        // The result has arrived: nothing is sent from here on.
         const late = [failing.x, failing.x(), new failing.X(), failing().then(), Netref.has(failing, 'x')]
         for (const call of late) t.match(await rejectionOf(call), { name: 'RangeError', message: 'no' })
       }
@@ -127,7 +127,7 @@ for (const over of [overMemory, overSocket]) {
   )
 }
 
-t.test('a chain of ten calls is one round trip, and its messages leave before any answer', t =>
+t.test('a chain of ten calls is one round trip, and its messages leave before any reply', t =>
   overMemory(t, Chain, async conn => {
     const root: Untyped = conn.root
     await conn.ping()
@@ -149,7 +149,7 @@ t.test('a chain of ten calls is one round trip, and its messages leave before an
   })
 )
 
-t.test('one that has arrived goes on from what arrived: a netref by its id, a copy here', t =>
+t.test('a result that has arrived continues from its value: a netref by its id, a copy locally', t =>
   overMemory(t, Chain, async conn => {
     const root: Untyped = conn.root
     const start = root.start()
@@ -266,7 +266,7 @@ t.test('calls nest fifty deep, back and forth; each side may call the other', t 
   )
 })
 
-t.test('the local stack of a rejected call names who awaits it, and the line', async t => {
+t.test('the local stack of a rejected call names the awaiting function, and the line', async t => {
   let line = 0
   const next = () => (line = Number(/:(\d+):\d+\)?$/.exec(new Error().stack!.split('\n')[2]!)![1]) + 1)
   for (const exposeStacks of [false, true]) {
@@ -363,7 +363,7 @@ t.test('the local stack of a rejected call names who awaits it, and the line', a
   }
 })
 
-t.test('a failed call that nobody awaits goes to onError, once; others do not', async t => {
+t.test('a rejected call that no code awaits goes to onError, once; others do not', async t => {
   const unhandled: unknown[] = []
   const listener = (error: unknown) => void unhandled.push(error)
   process.on('unhandledRejection', listener)
@@ -452,7 +452,7 @@ t.test('an error keeps its class through a chain, and through the next', t => {
   )
 })
 
-t.test('an answer is kept at home until its count has come, and not longer', async t => {
+t.test('an answer is kept at the owner until its reply is acknowledged, and no longer', async t => {
   const answered: WeakRef<object>[] = []
   const known = <T extends object>(value: T) => {
     answered.push(new WeakRef(value))
@@ -482,7 +482,7 @@ t.test('an answer is kept at home until its count has come, and not longer', asy
   t.same(there(), [false, false, false])
 })
 
-t.test('calls that wait for an answer reject when the session ends', async t => {
+t.test('calls that wait for a reply reject when the session ends', async t => {
   const conn = pair(Chain)
   const root: Untyped = conn.root
   const pending = [root.start().later().next(), root.start()]

@@ -109,7 +109,7 @@ for (const over of [overMemory, overSocket]) {
   )
 }
 
-t.test('a path of any depth is one message; nothing is sent to look at a result', t =>
+t.test('a path of any depth is one message; looking at a result sends nothing', t =>
   overMemory(t, Shelf, async conn => {
     const root: Untyped = conn.root
     await conn.ping()
@@ -136,7 +136,7 @@ interface Observer {
   complete?: () => string
 }
 
-t.test('a member that may be missing: on a copy `?.` finds out, on a netref its home does', t => {
+t.test('an optional member: on a copy `?.` finds out, on a netref the owner does', t => {
   class Optional extends Service {
     async exposed_feed(observer: Netref<Observer>) {
       await observer.next(1)
@@ -192,7 +192,7 @@ t.test('a call is sent when it is made, once, awaited or not; a read is sent at 
   })
 )
 
-t.test('`this` is the original object for members, and nothing for functions given directly', t =>
+t.test('`this` is the original object for members, and undefined for functions passed directly', t =>
   overMemory(t, Shelf, async conn => {
     const root: Untyped = conn.root
     const whose = function (this: unknown) {
@@ -209,7 +209,7 @@ t.test('`this` is the original object for members, and nothing for functions giv
   })
 )
 
-t.test('typeof is truthful; a netref that is there is not thenable', t =>
+t.test('typeof is truthful; a netref that has arrived is not thenable', t =>
   overMemory(t, Shelf, async conn => {
     const root: Untyped = conn.root
     const [object, fn, pending] = [await root.odd(), await root.adder(1), root.adder(1)]
@@ -230,7 +230,7 @@ t.test('typeof is truthful; a netref that is there is not thenable', t =>
   })
 )
 
-t.test('nothing is on a proxy but remote members, whatever they are called', t =>
+t.test('a proxy has remote members only, with any name', t =>
   overMemory(t, Shelf, async conn => {
     const odd: Untyped = await (conn.root as Untyped).odd()
     for (const name of ['map', 'release', 'call', 'catch', 'finally', 'toString']) {
@@ -250,7 +250,7 @@ t.test('nothing is on a proxy but remote members, whatever they are called', t =
   })
 )
 
-t.test('looking never sends and never throws', t =>
+t.test('inspection never sends and never throws', t =>
   overMemory(t, Shelf, async conn => {
     const printed = new PassThrough()
     const console = new Console(printed)
@@ -331,7 +331,7 @@ t.test('looking never sends and never throws', t =>
   })
 )
 
-t.test('what cannot fail visibly is not offered: it throws, and names the cure', t =>
+t.test('an operation that cannot report its failure throws, and names the alternative', t =>
   overMemory(t, Shelf, async conn => {
     const root: Untyped = conn.root
     const netref = await root.odd()
@@ -343,7 +343,7 @@ t.test('what cannot fail visibly is not offered: it throws, and names the cure',
         const label = String(it).slice(8, -1)
         t.throws(act, {
           name: 'TypeError',
-          message: `${label} is remote: a change that cannot fail visibly is not offered, use \`${cure}\``
+          message: `${label} is remote, and cannot be changed synchronously: use \`${cure}\``
         })
       }
       throws(() => (it.x = 1), 'await Netref.set(ref, "x", value)')
@@ -389,7 +389,7 @@ t.test('errors name the call as its caller wrote it, and stay short', t =>
   )
 )
 
-t.test('bad arguments reject, and say where; they never throw', t =>
+t.test('bad arguments reject with their path; they never throw', t =>
   overMemory(t, Shelf, async conn => {
     const root: Untyped = conn.root
     const said = async (call: PromiseLike<unknown>) => {

@@ -121,7 +121,7 @@ for (const over of [overMemory, overSocket]) {
 
 const stats = (conn: { session: { stats: { imports: number } } }) => conn.session.stats
 
-t.test('callbacks just live, as long as the other side holds them', t =>
+t.test('callbacks live as long as the other side holds them', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const heard: unknown[] = []
@@ -140,83 +140,86 @@ t.test('callbacks just live, as long as the other side holds them', t =>
   })
 )
 
-t.test('three parties: what A gave B, and B gave C, is used by C and comes home to A', async t => {
-  class Lost extends Error {}
-  registerError(Lost, { name: 'references.spec/Lost' })
-  class Thing {
-    exposed_size = 1
-    exposed_nested = { pick: (i: number) => [i, this] }
-    exposed_Inner = Item
-    exposed_double(fn: Untyped) {
-      return fn(this.exposed_size)
+t.test(
+  'three parties: an object of A that B passes to C is used by C, and A gets the original back',
+  async t => {
+    class Lost extends Error {}
+    registerError(Lost, { name: 'references.spec/Lost' })
+    class Thing {
+      exposed_size = 1
+      exposed_nested = { pick: (i: number) => [i, this] }
+      exposed_Inner = Item
+      exposed_double(fn: Untyped) {
+        return fn(this.exposed_size)
+      }
+      exposed_lose() {
+        throw new Lost('lost')
+      }
     }
-    exposed_lose() {
-      throw new Lost('lost')
+    // A is the client of B, and C that of B, too.
+    class B extends Service {
+      static shelf: unknown
+      exposed_put(value: unknown) {
+        B.shelf = value
+      }
+      exposed_get() {
+        return B.shelf
+      }
+      exposed_inside() {
+        return { thing: B.shelf, fn: (B.shelf as Untyped).double }
+      }
+      exposed_isShelved(value: unknown) {
+        return value === B.shelf
+      }
     }
-  }
-  // A is the client of B, and C that of B, too.
-  class B extends Service {
-    static shelf: unknown
-    exposed_put(value: unknown) {
-      B.shelf = value
-    }
-    exposed_get() {
-      return B.shelf
-    }
-    exposed_inside() {
-      return { thing: B.shelf, fn: (B.shelf as Untyped).double }
-    }
-    exposed_isShelved(value: unknown) {
-      return value === B.shelf
-    }
-  }
-  const a: Pair<B> = pair(B, { allowSetAttrs: true, allowDeleteAttrs: true })
-  const c: Pair<B> = pair(B)
-  const inner = async (thing: Untyped, fn: Untyped) => {
-    await (a.root as Untyped).put(thing)
-    const remote = await (c.root as Untyped).get()
-    t.not(remote, thing)
-    t.match(String(remote), /^\[Netref Thing#\d+\]$/, 'it is called what it was called')
-    t.equal(await remote.size, 1, 'C reads')
-    t.equal(await remote.double((n: number) => n * 2), 2, 'C calls, with a callback of its own')
-    t.equal(await (await remote.double)((n: number) => n * 3), 3)
-    t.equal(await (c.root as Untyped).get().double((n: number) => n * 4), 4, 'before it is there')
-    t.equal(await (c.root as Untyped).get().nested.pick(3)[0], 3)
-    const [three, again] = await remote.nested.pick(3)
-    t.equal(three, 3)
-    t.equal(again, remote, 'and it is one netref, whichever way it comes')
-    t.equal(await (await new remote.Inner('inner')).hello(), 'hello from inner', 'C constructs')
-    const set = Netref.set as Untyped
-    await set(remote, 'size', 5)
-    t.equal(thing.exposed_size, 5, 'C sets, as A allows')
-    t.equal(await Netref.has(remote, 'size'), true)
-    t.equal(await Netref.has(remote, 'nope'), false)
-    t.same(await Netref.keys(remote.nested), ['pick'])
-    t.ok((await Netref.keys(remote)).includes('double' as never))
-    await (Netref.delete as Untyped)(remote, 'size')
-    t.notOk('exposed_size' in thing)
-    for (const call of [remote.lose(), remote.lose().further()]) {
-      const error = await rejectionOf(call)
-      t.ok(error instanceof Lost, 'errors cross with their class')
-      t.equal(error.message, 'lost')
-    }
-    t.match(await rejectionOf(remote.nope), { code: 'not-exposed' })
+    const a: Pair<B> = pair(B, { allowSetAttrs: true, allowDeleteAttrs: true })
+    const c: Pair<B> = pair(B)
+    const inner = async (thing: Untyped, fn: Untyped) => {
+      await (a.root as Untyped).put(thing)
+      const remote = await (c.root as Untyped).get()
+      t.not(remote, thing)
+      t.match(String(remote), /^\[Netref Thing#\d+\]$/, 'it is called what it was called')
+      t.equal(await remote.size, 1, 'C reads')
+      t.equal(await remote.double((n: number) => n * 2), 2, 'C calls, with a callback of its own')
+      t.equal(await (await remote.double)((n: number) => n * 3), 3)
+      t.equal(await (c.root as Untyped).get().double((n: number) => n * 4), 4, 'before it is there')
+      t.equal(await (c.root as Untyped).get().nested.pick(3)[0], 3)
+      const [three, again] = await remote.nested.pick(3)
+      t.equal(three, 3)
+      t.equal(again, remote, 'and it is one netref, whichever way it comes')
+      t.equal(await (await new remote.Inner('inner')).hello(), 'hello from inner', 'C constructs')
+      const set = Netref.set as Untyped
+      await set(remote, 'size', 5)
+      t.equal(thing.exposed_size, 5, 'C sets, as A allows')
+      t.equal(await Netref.has(remote, 'size'), true)
+      t.equal(await Netref.has(remote, 'nope'), false)
+      t.same(await Netref.keys(remote.nested), ['pick'])
+      t.ok((await Netref.keys(remote)).includes('double' as never))
+      await (Netref.delete as Untyped)(remote, 'size')
+      t.notOk('exposed_size' in thing)
+      for (const call of [remote.lose(), remote.lose().further()]) {
+        const error = await rejectionOf(call)
+        t.ok(error instanceof Lost, 'errors cross with their class')
+        t.equal(error.message, 'lost')
+      }
+      t.match(await rejectionOf(remote.nope), { code: 'not-exposed' })
 
-    t.equal(await (c.root as Untyped).isShelved(remote), true, 'it is the same for B')
-    await (c.root as Untyped).put([remote, new Map([['it', remote]]), fn])
-    const [home, map, back] = await (a.root as Untyped).get()
-    t.ok(home === thing && map.get('it') === thing, 'home again it is itself')
-    t.equal(await back(1), 'of C 1')
-    const [sameRemote, , sameFn] = await (c.root as Untyped).get()
-    t.ok(sameRemote === remote && sameFn === fn, 'and so is what C gave')
-    await (c.root as Untyped).put(0)
+      t.equal(await (c.root as Untyped).isShelved(remote), true, 'it is the same for B')
+      await (c.root as Untyped).put([remote, new Map([['it', remote]]), fn])
+      const [home, map, back] = await (a.root as Untyped).get()
+      t.ok(home === thing && map.get('it') === thing, 'home again it is itself')
+      t.equal(await back(1), 'of C 1')
+      const [sameRemote, , sameFn] = await (c.root as Untyped).get()
+      t.ok(sameRemote === remote && sameFn === fn, 'and so is what C gave')
+      await (c.root as Untyped).put(0)
+    }
+    await inner(new Thing(), (n: number) => `of C ${n}`)
+    await assertClean(t, a.session, a.served, c.session, c.served)
+    await Promise.all([a.close(), c.close()])
   }
-  await inner(new Thing(), (n: number) => `of C ${n}`)
-  await assertClean(t, a.session, a.served, c.session, c.served)
-  await Promise.all([a.close(), c.close()])
-})
+)
 
-t.test('a netref found as a member has its `this` at home, and is one wherever it is found', async t => {
+t.test('a netref found as a member is bound at its owner, and is the same wherever it is found', async t => {
   const a = pair(Store)
   let held: Untyped
   const b = pair({ both: () => ({ one: held, other: { same: held } }), off: () => expose({ held }) })
@@ -233,7 +236,7 @@ t.test('a netref found as a member has its `this` at home, and is one wherever i
   await Promise.all([a.close(), b.close()])
 })
 
-t.test('the collector releases what nobody holds, in one message that is not answered', t =>
+t.test('the collector releases what no code holds, in one message without a reply', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     await (async () => {
@@ -252,14 +255,14 @@ t.test('the collector releases what nobody holds, in one message that is not ans
   })
 )
 
-t.test('a release that crosses a second sending frees nothing that is alive', t =>
+t.test('a release that crosses a second reference frees no live object', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const [client, server] = conn.transports
     const first = await root.item()
     const id = String(first)
     await runEventLoop()
-    // The item is on its way a second time, the release of the first on the other: neither knows of the other.
+    // The item is in transit a second time, and the release of the first in the other direction.
     server.hold()
     const second = root.item()
     await waitUntil(() => server.held > 0)
@@ -275,7 +278,7 @@ t.test('a release that crosses a second sending frees nothing that is alive', t 
     t.equal(conn.served.stats.exports, 1)
     t.equal(await item.hello(), 'hello from item')
 
-    // The same, the other way round: it arrives first, and takes another receipt of the same netref.
+    // The same in the other order: it arrives first, and counts another reference to the same netref.
     server.hold()
     const third = root.item()
     await waitUntil(() => server.held > 0)
@@ -289,7 +292,7 @@ t.test('a release that crosses a second sending frees nothing that is alive', t 
   })
 )
 
-t.test('receipts are independent: an old netref cannot free what a new one holds', t =>
+t.test('reference counts are independent: an old netref cannot free the object of a new one', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const [, server] = conn.transports
@@ -318,7 +321,7 @@ t.test('receipts are independent: an old netref cannot free what a new one holds
   })
 )
 
-t.test('a netref collected while its object is on the way again: the new one is whole', t =>
+t.test('a netref that is collected while its object is in transit again: the new one works', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const [, server] = conn.transports
@@ -334,7 +337,7 @@ t.test('a netref collected while its object is on the way again: the new one is 
   })
 )
 
-t.test('what was exposed is told when it is released, also at the end of the session', async t => {
+t.test('the released hook runs when an object is released, also at the end of the session', async t => {
   const told: string[] = []
   const lend = (name: string) => expose(new Item(name), { released: () => told.push(name) })
   const errors: unknown[] = []
@@ -369,7 +372,7 @@ t.test('what was exposed is told when it is released, also at the end of the ses
   Netref.release(third)
 })
 
-t.test('a netref is called as its class or function is, in few words', t => {
+t.test('a netref is named after its class or function, in few words', t => {
   class Short {}
   const long = { ['x'.repeat(1000)]() {} }['x'.repeat(1000)]
   return overMemory(
@@ -385,7 +388,7 @@ t.test('a netref is called as its class or function is, in few words', t => {
   )
 })
 
-t.test('what cannot be sent gives back what was given for it', t =>
+t.test('a value that cannot be sent releases the references in it', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const item = await root.item()
@@ -400,46 +403,43 @@ t.test('what cannot be sent gives back what was given for it', t =>
   })
 )
 
-t.test(
-  'references that are not of the protocol end the session; one that was released rejects the call',
-  async t => {
-    const given = '["o",[0]]'
-    const home = '["h",[0]]'
-    for (const [json, group, says] of [
-      ['7', given, 'a reference without an id and a name'],
-      ['["x","y"]', given, 'a reference without an id and a name'],
-      ['[-1,"y"]', given, 'a reference without an id and a name'],
-      ['[1,2]', given, 'a reference without an id and a name'],
-      ['"x"', home, 'a reference home without an id'],
-      ['99', home, 'the reference 99, which was never given']
-    ]) {
-      const conn = pair(Store)
-      await conn.ping()
-      await runEventLoop()
-      const { framesIn } = conn.served.stats
-      conn.transports[0].send(`[${framesIn},[[${Op.call},2,0,"echo",[${json}],[${group}]]]]`)
-      t.match(await conn.served.closed, { code: 'protocol', message: `it received ${says}` })
-      await conn.closed
-    }
-
+t.test('invalid references end the session; a released one rejects the call', async t => {
+  const given = '["o",[0]]'
+  const home = '["h",[0]]'
+  for (const [json, group, says] of [
+    ['7', given, 'a reference without an id and a name'],
+    ['["x","y"]', given, 'a reference without an id and a name'],
+    ['[-1,"y"]', given, 'a reference without an id and a name'],
+    ['[1,2]', given, 'a reference without an id and a name'],
+    ['"x"', home, 'a local reference without an id'],
+    ['99', home, 'the reference 99, which was never sent']
+  ]) {
     const conn = pair(Store)
-    const root: Untyped = conn.root
-    const own = new Item()
-    await root.keep(own)
-    await root.drop()
-    await collectGarbage(() => conn.stats.exports === 0)
+    await conn.ping()
     await runEventLoop()
-    const [out] = recordMessages(conn)
     const { framesIn } = conn.served.stats
-    // The server, which has let go of it, sends it home once more, with the number of its own first call.
-    conn.transports[1].send(`[${framesIn},[[${Op.call},1,0,"any",[1],[["h",[0]]]]]]`)
-    await waitUntil(() => out.length > 0)
-    t.same(out, [[Op.refused, 1, 'released', 'it refers to #1, which was released']])
+    conn.transports[0].send(`[${framesIn},[[${Op.call},2,0,"echo",[${json}],[${group}]]]]`)
+    t.match(await conn.served.closed, { code: 'protocol', message: `it received ${says}` })
     await conn.closed
   }
-)
 
-t.test('members of one object are references of their own, however many', t =>
+  const conn = pair(Store)
+  const root: Untyped = conn.root
+  const own = new Item()
+  await root.keep(own)
+  await root.drop()
+  await collectGarbage(() => conn.stats.exports === 0)
+  await runEventLoop()
+  const [out] = recordMessages(conn)
+  const { framesIn } = conn.served.stats
+  // The server, which has released it, sends it back once more, with the number of its own first call.
+  conn.transports[1].send(`[${framesIn},[[${Op.call},1,0,"any",[1],[["h",[0]]]]]]`)
+  await waitUntil(() => out.length > 0)
+  t.same(out, [[Op.refused, 1, 'released', 'it refers to #1, which was released']])
+  await conn.closed
+})
+
+t.test('members of one object are separate references, however many', t =>
   overMemory(t, { one: () => 1, two: () => 2, three: () => 3 }, async ({ root, served }: Untyped) => {
     const members = [await root.one, await root.two, await root.three]
     t.equal(served.stats.exports, 3)

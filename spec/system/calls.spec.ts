@@ -677,7 +677,7 @@ for (const over of overs) {
       t.match(await rejectionOf(walked(root.failing())), { name: 'RangeError', message: 'no steps' })
       t.match(await rejectionOf(walked(root.nothing())), {
         name: 'TypeError',
-        message: /nothing to iterate over/
+        message: /the result is not iterable/
       })
     })
   })
@@ -687,8 +687,8 @@ t.test('invalid options, and values that are no netref, throw and are named', t 
   overMemory(t, desk().root, async ({ root }) => {
     const wrong = (options: Untyped, message: string) =>
       t.throws(() => Netref.with(root, options), new TypeError(message))
-    wrong({ signal: {} }, 'Netref.with: `signal` is an AbortSignal, not {…}')
-    const ms = 'Netref.with: `timeout` is a time in ms, of up to 2147483647, not '
+    wrong({ signal: {} }, 'Netref.with: `signal` must be an AbortSignal, not {…}')
+    const ms = 'Netref.with: `timeout` must be a time in ms, of up to 2147483647, not '
     for (const [timeout, said] of [
       [-1, '-1'],
       [Number.NaN, 'NaN'],
@@ -697,7 +697,7 @@ t.test('invalid options, and values that are no netref, throw and are named', t 
     ] as const)
       wrong({ timeout }, ms + said)
     for (const window of [0, 1.5, Infinity])
-      wrong({ window }, `Netref.with: \`window\` is a whole number above 0, not ${window}`)
+      wrong({ window }, `Netref.with: \`window\` must be a whole number above 0, not ${window}`)
     t.throws(() => Netref.with({} as Untyped, {}), /Netref\.with: \{…\} is not a netref/)
     t.equal(
       (await rejectionOf(Netref.with(root.wait, { timeout: 0 })())).name,

@@ -545,22 +545,19 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'an error to no call': ['[1,[[11,1,5]]]', /^protocol: it received a reply to call 1/],
   'a refusal to no call': ['[1,[[12,1,"released",""]]]', /^protocol: it received a reply to call 1/],
   'a refusal of no kind': ['[1,[[12,1,"constructor",""]]]', /^protocol: /],
-  'a release of what was never given': ['[1,[[13,7,1]]]', /^protocol: .*reference 7, which was never given/],
+  'a release of what was never given': ['[1,[[13,7,1]]]', /^protocol: .*reference 7, which was never sent/],
   'half a release': ['[1,[[13,7]]]', /^protocol: /],
   'a release of nothing': ['[1,[[13]]]', /^protocol: /],
   'a release of no receipts': ['[1,[[13,1,0]]]', /^protocol: .*not of the protocol/],
   'a negative release': ['[1,[[13,1,-1]]]', /^protocol: /],
-  'a call of what was never given': [
-    call(1, 7, 'add', []),
-    /^protocol: .*reference 7, which was never given/
-  ],
+  'a call of what was never given': [call(1, 7, 'add', []), /^protocol: .*reference 7, which was never sent/],
   'an answer of a call to come': [
     call(1, -1, 'add', []),
     /^protocol: it received a call on the answer of call 1, which was not made/
   ],
   'a reference home never given': [
     call(1, 0, 'add', [7], [['h', [0]]]),
-    /^protocol: .*7, which was never given/
+    /^protocol: .*7, which was never sent/
   ],
   'a reference without an id': [call(1, 0, 'add', [{}], [['o', [0]]]), /^protocol: it received a reference/],
   'an unknown kind': [

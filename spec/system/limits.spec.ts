@@ -205,7 +205,7 @@ t.test('an iterator fails if far more items arrive than were requested', async t
   socket.send(`[0,[[20,1,0,[${members(3000)}]],[20,1,0,[1]],[21,1,1]]]`)
   await waitUntil(() => said.some(([op]) => op === Op.error))
   const [, , error, groups] = said.find(([op]) => op === Op.error)!
-  t.match(error, { class: 'LimitError', message: /^iterator#1: far more items came than were asked for$/ })
+  t.match(error, { class: 'LimitError', message: /^iterator#1: far more items arrived than were requested$/ })
   t.ok(groups)
   const [session] = server.sessions
   t.equal(session!.stats.buffered, 0)

@@ -157,7 +157,7 @@ t.test('promises, iterators, signals and streams of another realm are streamed',
     t.equal(await rejectionOf(waiting), 'enough')
     over(0)
     gift = undefined
-    t.throws(() => Netref.with(root, { signal: {} as never }), /`signal` is an AbortSignal, not \{…\}/)
+    t.throws(() => Netref.with(root, { signal: {} as never }), /`signal` must be an AbortSignal, not \{…\}/)
   })
 )
 

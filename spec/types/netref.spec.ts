@@ -114,7 +114,7 @@ compiles('the line counter of the design', async () => {
 })
 
 compiles(
-  'exposed_ members are shown without the prefix, and then nothing else',
+  'if there are exposed_ members, only they are visible, without the prefix',
   async (ref: Netref<LineCounter>) => {
     same<ExposedKey<LineCounter>, 'version' | 'line_counter' | 'open' | 'files'>(true)
     same<string, Awaited<typeof ref.version>>(true)
@@ -129,7 +129,7 @@ compiles(
   }
 )
 
-compiles('without exposed_ members the public ones are shown', async (ref: Netref<TextFile>) => {
+compiles('without exposed_ members, the public ones are visible', async (ref: Netref<TextFile>) => {
   same<ExposedKey<TextFile>, 'path' | 'size' | 'lastLine' | 'readlines' | 'first' | 'rename' | 'copyTo'>(true)
   same<Awaited<typeof ref.lastLine>, string>(true)
   // @ts-expect-error private
@@ -142,12 +142,12 @@ compiles('without exposed_ members the public ones are shown', async (ref: Netre
   ref[Symbol.toStringTag]
 })
 
-compiles('hooks are shown under no name', () => {
+compiles('hooks are not visible', () => {
   same<ExposedKey<Service>, never>(true)
   same<ExposedKey<{ exposed_onConnect(): void; exposed_prototype: 1; exposed_a: 1 }>, 'a'>(true)
 })
 
-compiles('members that a promise or a proxy has itself are shown only where they are remote', async () => {
+compiles('local members of promises and proxies are visible only if they are remote', async () => {
   type Odd = {
     then: number
     catch: number
@@ -174,7 +174,7 @@ compiles('a method can be called, and read', async (ref: Netref<TextFile>) => {
   const readlines = await ref.readlines
   same<Awaited<ReturnType<typeof readlines>>, string[]>(true)
   ref.readlines.then(read => read())
-  // @ts-expect-error a path has no more of a promise than then
+  // @ts-expect-error of a promise, a path has `then` only
   ref.readlines.catch
   // @ts-expect-error a property is not a method
   ref.path()
@@ -194,7 +194,7 @@ compiles('optional and rest parameters', async (ref: Netref<TextFile>) => {
   ref.readlines(1)
 })
 
-compiles('this is the type of the object', async (ref: Netref<TextFile>) => {
+compiles('`this` has the type of the object', async (ref: Netref<TextFile>) => {
   same<Awaited<ReturnType<typeof ref.rename>>, Netref<TextFile>>(true)
   const lines: string[] = await ref.rename('b').rename('c').readlines()
   return lines
@@ -232,7 +232,7 @@ compiles(
 
 type Named = ((line: string) => number) & { name(port: number): string; bind(port: number): string }
 compiles(
-  'what functions have in TypeScript, a netref to one has only if it is remote',
+  'a netref to a function has members of functions only if they are remote',
   async (ref: Netref<Host>) => {
     same<typeof ref.maker.name, unknown>(true)
     const named = {} as Netref<Named>
@@ -282,7 +282,7 @@ class Host {
   }
 }
 
-compiles('data is a path further', async (ref: Netref<Host>) => {
+compiles('a path continues through data', async (ref: Netref<Host>) => {
   const value: number = await ref.config.deep.value
   const id: number = await ref.config.deep.list[0].id
   const own: 2 = await ref.config._id
@@ -293,11 +293,11 @@ compiles('data is a path further', async (ref: Netref<Host>) => {
   ref.config.nothing
   // @ts-expect-error it may be undefined: await it first
   ref.config.maybe.a
-  // @ts-expect-error past a Date there is no path
+  // @ts-expect-error a Date has no path
   ref.when.getTime
-  // @ts-expect-error nor past a string
+  // @ts-expect-error nor has a string
   ref.config.name.length
-  // @ts-expect-error nor past a Map
+  // @ts-expect-error nor has a Map
   ref.names.size
   // @ts-expect-error the methods of an array are not its own
   ref.config.deep.list.map
@@ -399,7 +399,7 @@ class Observed {
 }
 
 compiles(
-  'members that may be missing, or null, are used with ?.',
+  'members that may be undefined or null are used with ?.',
   async (observer: Netref<Observer>, ref: Netref<Observed>, helpers: typeof Helpers) => {
     await observer.error?.(new Error('no more'))
     const complete = await observer.complete?.()
@@ -442,7 +442,7 @@ compiles(
     observer.error?.('no more')
     // @ts-expect-error
     observer.next?.('1')
-    // @ts-expect-error past data nothing
+    // @ts-expect-error data has no path
     observer.when?.n?.toFixed()
     // @ts-expect-error it cannot be sent, if it is there
     await observer.weak?.get({})
@@ -475,7 +475,7 @@ class Store {
 }
 type Rows = { file: TextFile; host: Host }
 compiles(
-  'a generic method that answers a promise of data keeps its type parameters',
+  'a generic method that returns a promise of data keeps its type parameters',
   async (ref: Netref<Store>) => {
     const got = await ref.get<{ name: string }>('a')
     same<typeof got, { name: string }>(true)
@@ -485,7 +485,7 @@ compiles(
     same<typeof when, Date>(true)
     const get = await ref.get
     same<Awaited<ReturnType<typeof get<1>>>, 1>(true)
-    // Of others the constraints are left: the answer to these is something else than what home writes.
+    // The constraints of other type parameters remain: these results differ from the owner's declaration.
     const file = await ref.file('file')
     same<typeof file, Netref<TextFile> | Netref<Host>>(true)
     const lines: string[] = await ref.open('file').readlines()
@@ -502,7 +502,7 @@ compiles(
   }
 )
 
-compiles('a netref can be disposed of', async (host: Netref<Host>) => {
+compiles('a netref is disposable', async (host: Netref<Host>) => {
   using file = await host.open('a')
   same<ReturnType<(typeof file)[typeof Symbol.dispose]>, void>(true)
 })
@@ -534,7 +534,7 @@ compiles('data arrives as a copy', () => {
   same<Received<void>, void>(true)
 })
 
-compiles('what has behaviour arrives as a netref, at any depth', () => {
+compiles('an object with behaviour arrives as a netref, at any depth', () => {
   same<Received<() => void>, Netref<() => void>>(true)
   same<Received<TextFile>, Netref<TextFile>>(true)
   same<Received<typeof TextFile>, Netref<typeof TextFile>>(true)
@@ -550,14 +550,14 @@ compiles('what has behaviour arrives as a netref, at any depth', () => {
   same<Received<Tomorrow>, Netref<Tomorrow>>(true)
 })
 
-compiles('a copy is the receiver’s own: nothing in it is readonly', () => {
+compiles('the receiver owns a copy: nothing in it is readonly', () => {
   same<Received<readonly string[]>, string[]>(true)
   same<Received<readonly [1, TextFile]>, [1, Netref<TextFile>]>(true)
   same<Received<{ readonly a: 1 }>, { a: 1 }>(true)
   same<Received<ReadonlyMap<1, 2> | ReadonlySet<3>>, Map<1, 2> | Set<3>>(true)
 })
 
-compiles('a netref stays one, and only once', () => {
+compiles('a netref stays a single netref', () => {
   same<Received<Netref<TextFile>>, Netref<TextFile>>(true)
   same<Received<Netref<TextFile>[]>, Netref<TextFile>[]>(true)
   same<Received<Received<Host>>, Received<Host>>(true)
@@ -585,7 +585,7 @@ compiles(
   }
 )
 
-compiles('a netref of any shows everything', async (ref: Netref<any>) => {
+compiles('a netref of any has every member', async (ref: Netref<any>) => {
   const anything = await ref.a.b(1).c
   same<typeof anything, any>(true)
   await new ref.Counter(1)
@@ -636,46 +636,49 @@ class Sloppy {
   reference(_reference: Netref<unknown>) {}
 }
 
-compiles('for a Netref<X> an own X or a netref of one may be passed, for an X too', (ref: Netref<Sloppy>) => {
-  const file = new TextFile()
-  const remote = {} as Netref<TextFile>
-  ref.netref(file)
-  ref.netref(remote)
-  ref.file(file)
-  ref.file(remote)
-  ref.maybe()
-  ref.maybe(null)
-  ref.maybe(remote)
-  ref.list([file, remote] as const, ['a', remote])
-  ref.map(new Map([['a', remote]]), new Set([() => {}]))
-  ref.make(TextFile)
-  ref.make({} as Netref<typeof TextFile>)
-  ref.plain({ s: '', n: null, when: new Date(), tags: ['a'] as const })
-  ref.options({ log: line => line.toUpperCase(), file })
-  ref.options({ log: {} as Netref<(line: string) => void>, file: remote, verbose: true })
-  ref.reference(file)
-  ref.reference(remote)
-  ref.reference(() => {})
-  ref.handlers({ log: line => line.toUpperCase(), async done() {} })
-  ref.callback({} as Netref<(file: Netref<TextFile>) => string>)
-  ref.callback({} as Netref<(file: TextFile, count: number) => string>)
-  ref.any(file)
-  ref.unknown(file)
-  // @ts-expect-error
-  ref.handlers({ log: line => line.nothing() })
-  // @ts-expect-error
-  ref.netref({})
-  // @ts-expect-error
-  ref.file({} as Netref<Host>)
-  // @ts-expect-error
-  ref.list(['a'], ['a', file])
-  // @ts-expect-error
-  ref.plain({ s: '', n: null, when: 'today', tags: [] })
-  // @ts-expect-error
-  ref.options({ log: line => line.nothing(), file })
-  // @ts-expect-error data is no reference
-  ref.reference(1)
-})
+compiles(
+  'for a Netref<X>, and for an X, a local X or a netref to one may be passed',
+  (ref: Netref<Sloppy>) => {
+    const file = new TextFile()
+    const remote = {} as Netref<TextFile>
+    ref.netref(file)
+    ref.netref(remote)
+    ref.file(file)
+    ref.file(remote)
+    ref.maybe()
+    ref.maybe(null)
+    ref.maybe(remote)
+    ref.list([file, remote] as const, ['a', remote])
+    ref.map(new Map([['a', remote]]), new Set([() => {}]))
+    ref.make(TextFile)
+    ref.make({} as Netref<typeof TextFile>)
+    ref.plain({ s: '', n: null, when: new Date(), tags: ['a'] as const })
+    ref.options({ log: line => line.toUpperCase(), file })
+    ref.options({ log: {} as Netref<(line: string) => void>, file: remote, verbose: true })
+    ref.reference(file)
+    ref.reference(remote)
+    ref.reference(() => {})
+    ref.handlers({ log: line => line.toUpperCase(), async done() {} })
+    ref.callback({} as Netref<(file: Netref<TextFile>) => string>)
+    ref.callback({} as Netref<(file: TextFile, count: number) => string>)
+    ref.any(file)
+    ref.unknown(file)
+    // @ts-expect-error
+    ref.handlers({ log: line => line.nothing() })
+    // @ts-expect-error
+    ref.netref({})
+    // @ts-expect-error
+    ref.file({} as Netref<Host>)
+    // @ts-expect-error
+    ref.list(['a'], ['a', file])
+    // @ts-expect-error
+    ref.plain({ s: '', n: null, when: 'today', tags: [] })
+    // @ts-expect-error
+    ref.options({ log: line => line.nothing(), file })
+    // @ts-expect-error data is no reference
+    ref.reference(1)
+  }
+)
 
 compiles(
   'a path or a pending result must be awaited before it is sent',
@@ -701,7 +704,7 @@ class AsyncFile {
   }
 }
 compiles(
-  'also where its methods would do',
+  'also if its methods are sufficient',
   (ref: Netref<{ use(file: AsyncFile): void; make(): AsyncFile }>) => {
     ref.use(new AsyncFile())
     // @ts-expect-error
@@ -791,16 +794,19 @@ compiles('functions in objects are callbacks, too', (ref: Netref<Handled>, file:
   ref.options({ found: file.copyTo })
 })
 
-compiles('who shares a class passes an object of it, whatever its methods take', (ref: Netref<Handled>) => {
-  ref.sharing(new TextFile())
-  ref.sharing({} as Netref<TextFile>)
-})
+compiles(
+  'with a shared class, an object of it may be passed, whatever its methods take',
+  (ref: Netref<Handled>) => {
+    ref.sharing(new TextFile())
+    ref.sharing({} as Netref<TextFile>)
+  }
+)
 
 compiles(
-  'lost: so a function written in home’s words passes for one of a shared class',
+  'lost: a function typed by its owner is assignable to a method of a shared class',
   (ref: Netref<Handled>) => {
     ref.on({ onFile: (file: TextFile) => file.path.toUpperCase() })
-    // @ts-expect-error not so one that is given directly
+    // @ts-expect-error but not if it is passed directly
     ref.either((file: TextFile) => file.path.toUpperCase())
   }
 )
@@ -817,7 +823,7 @@ class Watcher {
   nested(_outer: Netref<(inner: Netref<(n: number) => string>) => void>) {}
 }
 
-compiles('callbacks: parameters are inferred, as they arrive at the sender', (ref: Netref<Watcher>) => {
+compiles('callbacks: parameters are inferred as received types', (ref: Netref<Watcher>) => {
   ref.watch((file, lines, data) => {
     same<typeof file, Netref<TextFile>>(true)
     same<typeof lines, string[]>(true)
@@ -843,26 +849,29 @@ compiles('callbacks: parameters are inferred, as they arrive at the sender', (re
   ref.done((more: string) => more)
 })
 
-compiles('callbacks: any answer where none is expected, and a late one anywhere', (ref: Netref<Watcher>) => {
-  ref.watch(() => 1)
-  ref.watch(async () => {})
-  ref.done(() => Symbol())
-  ref.done()
-  ref.done(null)
-  ref.sort((a, b) => a.length - b.length)
-  ref.sort(async (a, b) => a.length - b.length)
-  ref.pick(path => new TextFile(path))
-  ref.pick(async path => new TextFile(path))
-  ref.pick(() => ({}) as Netref<TextFile>)
-  ref.late(() => 'at once')
-  ref.late(async () => 'later')
-  // @ts-expect-error
-  ref.sort((a, b) => a + b)
-  // @ts-expect-error
-  ref.pick(() => 'a')
-})
+compiles(
+  'callbacks: any result in place of void, and a promise in place of any result',
+  (ref: Netref<Watcher>) => {
+    ref.watch(() => 1)
+    ref.watch(async () => {})
+    ref.done(() => Symbol())
+    ref.done()
+    ref.done(null)
+    ref.sort((a, b) => a.length - b.length)
+    ref.sort(async (a, b) => a.length - b.length)
+    ref.pick(path => new TextFile(path))
+    ref.pick(async path => new TextFile(path))
+    ref.pick(() => ({}) as Netref<TextFile>)
+    ref.late(() => 'at once')
+    ref.late(async () => 'later')
+    // @ts-expect-error
+    ref.sort((a, b) => a + b)
+    // @ts-expect-error
+    ref.pick(() => 'a')
+  }
+)
 
-compiles('what the service does with a callback', async (choose: Netref<(path: string) => TextFile>) => {
+compiles('how the service uses a callback', async (choose: Netref<(path: string) => TextFile>) => {
   const lines: string[] = await choose('a').readlines()
   // @ts-expect-error
   choose(1)
@@ -891,7 +900,7 @@ class Bad {
   tag = Symbol()
 }
 
-compiles('what can never be sent does not compile', async (ref: Netref<Bad>) => {
+compiles('an unserializable value does not compile', async (ref: Netref<Bad>) => {
   same<Parameters<typeof ref.symbol>, [_tag: Unserializable<symbol>]>(true)
   // @ts-expect-error
   ref.symbol(Symbol())
@@ -930,7 +939,7 @@ compiles('overloads: up to four', async (ref: Netref<Overloaded>) => {
   return { a, b, c }
 })
 
-compiles('lost: the first ones of more than four', (ref: Netref<Many>) => {
+compiles('lost: the first of more than four overloads', (ref: Netref<Many>) => {
   ref.f(5)
   ref.f(2)
   // @ts-expect-error the first of five
@@ -945,7 +954,7 @@ interface Many {
 }
 
 compiles(
-  'lost: an overloaded callback is asked for its last signature only',
+  'lost: only the last signature of an overloaded callback is checked',
   (ref: Netref<{ on(f: Overloaded['get']): void }>) => {
     ref.on(key => {
       same<typeof key, Date>(true)
@@ -987,14 +996,14 @@ class Relay<T, D extends object> {
   }
 }
 compiles(
-  'lost only inside: from outside the class is like any other',
+  'lost only inside the class: from outside it is like any other',
   (ref: Netref<Relay<string, TextFile>>) => {
     ref.topic('a')
     ref.publish('a', new TextFile())
   }
 )
 
-compiles('kept: the type parameters of a class that is named', async (ref: Netref<Box<TextFile>>) => {
+compiles('kept: the type parameters of a named class', async (ref: Netref<Box<TextFile>>) => {
   const file: Netref<TextFile> = await ref.get()
   const lines: string[] = await ref.get().readlines()
   ref.put(new TextFile())
@@ -1029,28 +1038,25 @@ declare const helpers: {
   is(value: unknown): value is Netref<unknown>
   release(ref: NetrefBrand<unknown>): void
 }
-compiles(
-  'helpers infer T from whatever stands for it',
-  async (host: Netref<Host>, counter: Netref<LineCounter>) => {
-    const version: string = await helpers.get(counter, 'version')
-    const value: number = await helpers.get(host.config, 'deep').value
-    const path: string = await helpers.get(host.open('a'), 'path')
-    await helpers.set(host.config, 'name', 'b')
-    await helpers.set(host.pair, 1, new TextFile())
-    const keys: ('version' | 'line_counter' | 'open' | 'files')[] = await helpers.keys(counter)
-    helpers.release(host)
-    const something: unknown = await host.open('a')
-    if (helpers.is(something)) helpers.release(something)
-    await helpers.get({} as Netref<any>, 'anything').more
-    // @ts-expect-error
-    helpers.get(counter, 'exposed_version')
-    // @ts-expect-error
-    helpers.set(host.config, 'name', 1)
-    // @ts-expect-error there is no netref yet to release
-    helpers.release(host.config)
-    return { version, value, path, keys }
-  }
-)
+compiles('helpers infer T from any handle', async (host: Netref<Host>, counter: Netref<LineCounter>) => {
+  const version: string = await helpers.get(counter, 'version')
+  const value: number = await helpers.get(host.config, 'deep').value
+  const path: string = await helpers.get(host.open('a'), 'path')
+  await helpers.set(host.config, 'name', 'b')
+  await helpers.set(host.pair, 1, new TextFile())
+  const keys: ('version' | 'line_counter' | 'open' | 'files')[] = await helpers.keys(counter)
+  helpers.release(host)
+  const something: unknown = await host.open('a')
+  if (helpers.is(something)) helpers.release(something)
+  await helpers.get({} as Netref<any>, 'anything').more
+  // @ts-expect-error
+  helpers.get(counter, 'exposed_version')
+  // @ts-expect-error
+  helpers.set(host.config, 'name', 1)
+  // @ts-expect-error there is no netref yet to release
+  helpers.release(host.config)
+  return { version, value, path, keys }
+})
 
 compiles('is() tells a netref from data', (found: Netref<TextFile> | { path: string }) => {
   if (helpers.is(found)) same<typeof found, Netref<TextFile>>(true)
@@ -1083,14 +1089,14 @@ declare module '../../lib/types/netref.js' {
     money: Money
   }
 }
-compiles('registered classes travel by value', async (ref: Netref<{ pay(amount: Money): Money[] }>) => {
+compiles('registered classes are copied', async (ref: Netref<{ pay(amount: Money): Money[] }>) => {
   same<Received<{ price: Money }>, { price: Money }>(true)
   const [change] = await ref.pay(new Money(1))
   same<typeof change, Money | undefined>(false)
   same<typeof change, Money>(true)
 })
 
-compiles('only the run time knows: a class without methods looks like data', () => {
+compiles('checked at run time only: a class without methods looks like data', () => {
   same<Received<Point>, { x: number; y: number }>(true)
   same<ExposedKey<{ exposed_a: 1; b: 2; c(): void }>, 'a'>(true)
   same<Received<{ n: number; f(): void }>, Netref<{ n: number; f(): void }>>(true)
@@ -1100,7 +1106,7 @@ type Line = (line: string) => void
 const listener = z.custom<Netref<Line>>(NetrefHelpers.is)
 
 compiles(
-  'a method and its schema agree: it takes what the schema gives, and callers send what that takes',
+  'a method and its schema agree: the method takes the schema’s output, and callers send its input',
   () => {
     class Agreeing {
       @exposed(z.tuple([z.number(), z.string()])) both(a: number, b: string) {
@@ -1196,7 +1202,7 @@ compiles(
   }
 )
 
-compiles('what authenticate returns is the identity that a service function finds', () => {
+compiles('the result of authenticate is the identity in a service function', () => {
   interface User {
     admin: boolean
   }
@@ -1280,7 +1286,7 @@ declare class Looks {
 }
 type Arrived<K extends keyof Flows> = Awaited<ReturnType<Netref<Flows>[K]>>
 
-compiles('what has a flow arrives as the same kind of thing', () => {
+compiles('a stream arrives as the same kind of stream', () => {
   same<Arrived<'counting'>, AsyncGenerator<number, string, boolean>>(true)
   same<Arrived<'files'>, AsyncGenerator<Netref<TextFile>, any, any>>(true)
   same<Arrived<'records'>, AsyncGenerator<{ file: Netref<TextFile>; when: Date }, any, any>>(true)
@@ -1323,7 +1329,7 @@ compiles('what has a flow arrives as the same kind of thing', () => {
   same<Received<AsyncGenerator<string>>, AsyncGenerator<string, any, any>>(true)
 })
 
-compiles('for await walks a result before it is there', async (ref: Netref<Flows>) => {
+compiles('for await iterates a pending result', async (ref: Netref<Flows>) => {
   for await (const n of ref.counting()) same<typeof n, number>(true)
   for await (const file of ref.files()) same<typeof file, Netref<TextFile>>(true)
   for await (const { file, when } of ref.records()) {
@@ -1399,85 +1405,82 @@ declare const a: {
   response: ServerResponse
 }
 
-compiles(
-  'what has a flow may be passed as any thing that arrives as what is asked for',
-  (ref: Netref<Takes>) => {
-    ref.lines(a.strings.later())
-    ref.lines(a.strings.generator())
-    ref.lines(a.strings.iterable)
-    ref.lines(a.readable)
-    ref.lines(a.file)
-    ref.lines({
-      async *[Symbol.asyncIterator]() {
-        yield 'a'
-      }
-    })
-    // @ts-expect-error a list goes by value
-    ref.lines(['a'])
-    // @ts-expect-error
-    ref.lines(a.numbers())
-    // @ts-expect-error an iterator that cannot be walked itself
-    ref.lines(a.steps)
-    // @ts-expect-error
-    ref.lines('a')
-    ref.atOnce(['a'])
-    ref.atOnce(['a'] as const)
-    ref.atOnce(new Set(['a']))
-    ref.entries(new Map([['a', 1]]))
-    // @ts-expect-error what arrives of a generator has to be waited for
-    ref.atOnce(a.strings.generator())
-    // @ts-expect-error
-    ref.atOnce([1])
-    ref.generator(a.strings.later())
-    ref.generator(a.strings.generator())
-    // @ts-expect-error a stream arrives as one, and has no next()
-    ref.generator(a.readable)
-    ref.steps(a.steps)
-    ref.steps(a.strings.later())
-    // @ts-expect-error
-    ref.steps(a.numbers())
-    ref.files({} as AsyncGenerator<TextFile>)
-    ref.files({} as AsyncGenerator<Netref<TextFile>>)
-    // @ts-expect-error
-    ref.files(a.numbers())
-    ref.bytes(a.web)
-    ref.bytes(a.child.stdout)
-    ref.ofNode(a.child.stdout)
-    ref.sink(a.response)
-    ref.sink(a.child.stdin)
-    // @ts-expect-error
-    ref.bytes(a.response)
-    ref.bytes(a.file)
-    // @ts-expect-error
-    ref.bytes(a.sink)
-    ref.sink(a.sink)
-    ref.sink(a.writable)
-    // @ts-expect-error
-    ref.sink(a.readable)
-    ref.pair(a.pair)
-    ref.pair(a.duplex)
-    ref.node(a.file)
-    ref.later(Promise.resolve(1))
-    // @ts-expect-error
-    ref.later(Promise.resolve('1'))
-    // @ts-expect-error
-    ref.later(1)
-    ref.signal()
-    ref.signal(null)
-    ref.signal(AbortSignal.timeout(1))
-    // @ts-expect-error the signal, not what aborts it
-    ref.signal(new AbortController())
-    ref.nested({
-      file: Promise.resolve(new TextFile()),
-      signal: new AbortController().signal,
-      lines: a.strings.later()
-    })
-    // @ts-expect-error
-    ref.nested({ file: Promise.resolve(new Date()), signal: AbortSignal.abort(), lines: a.strings.later() })
-  }
-)
+compiles('a stream may be passed as any object that arrives as the required kind', (ref: Netref<Takes>) => {
+  ref.lines(a.strings.later())
+  ref.lines(a.strings.generator())
+  ref.lines(a.strings.iterable)
+  ref.lines(a.readable)
+  ref.lines(a.file)
+  ref.lines({
+    async *[Symbol.asyncIterator]() {
+      yield 'a'
+    }
+  })
+  // @ts-expect-error a list goes by value
+  ref.lines(['a'])
+  // @ts-expect-error
+  ref.lines(a.numbers())
+  // @ts-expect-error an iterator that cannot be walked itself
+  ref.lines(a.steps)
+  // @ts-expect-error
+  ref.lines('a')
+  ref.atOnce(['a'])
+  ref.atOnce(['a'] as const)
+  ref.atOnce(new Set(['a']))
+  ref.entries(new Map([['a', 1]]))
+  // @ts-expect-error what arrives of a generator has to be waited for
+  ref.atOnce(a.strings.generator())
+  // @ts-expect-error
+  ref.atOnce([1])
+  ref.generator(a.strings.later())
+  ref.generator(a.strings.generator())
+  // @ts-expect-error a stream arrives as one, and has no next()
+  ref.generator(a.readable)
+  ref.steps(a.steps)
+  ref.steps(a.strings.later())
+  // @ts-expect-error
+  ref.steps(a.numbers())
+  ref.files({} as AsyncGenerator<TextFile>)
+  ref.files({} as AsyncGenerator<Netref<TextFile>>)
+  // @ts-expect-error
+  ref.files(a.numbers())
+  ref.bytes(a.web)
+  ref.bytes(a.child.stdout)
+  ref.ofNode(a.child.stdout)
+  ref.sink(a.response)
+  ref.sink(a.child.stdin)
+  // @ts-expect-error
+  ref.bytes(a.response)
+  ref.bytes(a.file)
+  // @ts-expect-error
+  ref.bytes(a.sink)
+  ref.sink(a.sink)
+  ref.sink(a.writable)
+  // @ts-expect-error
+  ref.sink(a.readable)
+  ref.pair(a.pair)
+  ref.pair(a.duplex)
+  ref.node(a.file)
+  ref.later(Promise.resolve(1))
+  // @ts-expect-error
+  ref.later(Promise.resolve('1'))
+  // @ts-expect-error
+  ref.later(1)
+  ref.signal()
+  ref.signal(null)
+  ref.signal(AbortSignal.timeout(1))
+  // @ts-expect-error the signal, not what aborts it
+  ref.signal(new AbortController())
+  ref.nested({
+    file: Promise.resolve(new TextFile()),
+    signal: new AbortController().signal,
+    lines: a.strings.later()
+  })
+  // @ts-expect-error
+  ref.nested({ file: Promise.resolve(new Date()), signal: AbortSignal.abort(), lines: a.strings.later() })
+})
 
-compiles('callbacks take and give what has a flow', (ref: Netref<Takes>) => {
+compiles('callbacks take and return streams', (ref: Netref<Takes>) => {
   ref.each(async function* (lines, signal) {
     same<typeof lines, AsyncIterable<string>>(true)
     same<typeof signal, AbortSignal>(true)
@@ -1489,7 +1492,7 @@ compiles('callbacks take and give what has a flow', (ref: Netref<Takes>) => {
   ref.each(lines => lines)
 })
 
-compiles('home’s own signature is what it works with', () => {
+compiles('the owner uses its own signature', () => {
   class Counter extends Service {
     async exposed_count(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
       let count = 0
@@ -1538,7 +1541,7 @@ compiles(
 )
 
 compiles(
-  'Netref.lend gives what it takes, where that may be passed',
+  'Netref.lend returns its argument’s type, if that may be passed',
   async (
     netref: typeof Helpers,
     each: Netref<{ each(count: number, callback: (n: number) => void): void }>
@@ -1558,7 +1561,7 @@ compiles(
 )
 
 compiles(
-  'Netref.oneway takes what the function takes, and gives nothing',
+  'Netref.oneway takes the function’s parameters, and returns nothing',
   async (netref: typeof Helpers, watcher: Netref<Watcher>, file: Netref<TextFile>, any: Netref<any>) => {
     const rename = netref.oneway(file.rename)
     same<typeof rename, (to: string) => Promise<void>>(true)
@@ -1580,7 +1583,7 @@ compiles(
 )
 
 compiles(
-  'Netref.obtain brings the data of what home shows',
+  'Netref.obtain returns the exposed data',
   async (netref: typeof Helpers, host: Netref<Host>, counter: Netref<LineCounter>) => {
     const copy = await netref.obtain(host)
     same<keyof typeof copy, 'config' | 'pair' | 'when' | 'names'>(true)
@@ -1610,7 +1613,7 @@ compiles(
   }
 )
 
-compiles('what was exposed is a reference, whatever it is', async (expose: typeof Expose) => {
+compiles('any exposed object is a reference', async (expose: typeof Expose) => {
   class Game {
     scores = expose(new Map([['Ada', new TextFile()]]))
     list() {
@@ -1642,7 +1645,7 @@ compiles('what was exposed is a reference, whatever it is', async (expose: typeo
 })
 
 compiles(
-  'an array elsewhere takes no callbacks that are to answer at once',
+  'a remote array takes no callbacks with a synchronous result',
   async (
     list: Netref<number[]>,
     fixed: Netref<readonly string[]>,
@@ -1687,7 +1690,7 @@ class List extends Array<number> {
   }
 }
 
-compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
+compiles('a stream can be released', (netref: typeof Helpers, flows: Arrived<'counting'>) => {
   netref.release(flows)
   netref.release(AbortSignal.abort())
   netref.release(Promise.resolve(1))
@@ -1695,7 +1698,7 @@ compiles('what has a flow can be let go of', (netref: typeof Helpers, flows: Arr
   netref.release('text')
 })
 
-compiles('before may return anything but a promise', () => {
+compiles('`before` may return anything but a promise', () => {
   const seen = new Map<string, number>()
   serve({}, { before: call => seen.set(String(call), 1) })
   serve({}, { before: call => call.path.length })
@@ -1707,10 +1710,10 @@ compiles('before may return anything but a promise', () => {
   serve({}, { before: () => Promise.resolve(true) })
 })
 
-compiles('lost: chunks of streams are typed as home has them', () => {
+compiles('lost: chunks of streams have the owner’s types', () => {
   same<Received<ReadableStream<TextFile>>, ReadableStream<TextFile>>(true)
 })
 
-t.test('types.spec.ts loads; tsc --noEmit is what checks its claims', async t => {
+t.test('types.spec.ts loads; tsc --noEmit checks its claims', async t => {
   t.ok(claims > 0, `${claims} claims, none of which can be seen at run time`)
 })

@@ -1,24 +1,25 @@
-// How far a producer may be ahead of its reader: so many items, and as many bytes as the line carries in two round trips.
+// Flow control of one stream: how far the producer may run ahead of the reader, in items and in bytes. The window in
+// bytes follows the throughput of about one round trip.
 
 import { clock } from '../../util/clock.js'
 
-/** Unless the reader says otherwise. */
+/** Default window, in items, unless the reader sets another. */
 const DEFAULT_WINDOW_ITEMS = 1024
-/** In bytes, at least and at most. */
+/** Bounds of the window, in bytes. */
 const MIN_WINDOW_BYTES = 64 << 10
 const MAX_WINDOW_BYTES = 1 << 20
 
-/** A place in what was sent, of which the reader will tell when it gets there. */
+/** A position in the sent items. The reader acknowledges it when it gets there. */
 interface Checkpoint {
   readonly items: number
   readonly bytes: number
-  /** When it was sent, and how many bytes had been read by then. */
+  /** Time of sending, in ms, and number of bytes that were acknowledged before. */
   readonly sentAt: number
   readonly bytesReadBefore: number
 }
 
 export class FlowControlWindow {
-  /** What was sent, and of that what was read, since reading began. */
+  /** Items and bytes that were sent and acknowledged, since reading began. */
   #sentItems = 0
   #sentBytes = 0
   #readItems = 0
@@ -30,7 +31,7 @@ export class FlowControlWindow {
   #windowBytes = MIN_WINDOW_BYTES
   #roundTripMs = Number.POSITIVE_INFINITY
 
-  /** Reading begins, with that many items ahead: by another reader, it may be. */
+  /** A reader, maybe a new one, begins to read with that window in items. */
   reset(window: number): void {
     this.#windowItems = window
     this.#windowBytes = MIN_WINDOW_BYTES
@@ -40,8 +41,8 @@ export class FlowControlWindow {
   }
 
   /**
-   * The reader has come so far, and may say how far ahead of it the producer may be from now on. The window in bytes
-   * follows what the line carries, as long as that is read at once.
+   * The reader has read that many items. It may change the window in items. The window in bytes grows with the measured
+   * throughput, as long as the reader is not slower.
    */
   acknowledge(items: number, window = this.#windowItems): void {
     this.#windowItems = window
@@ -53,7 +54,7 @@ export class FlowControlWindow {
     }
     this.#readItems = checkpoint.items
     this.#readBytes = checkpoint.bytes
-    // Over a whole round trip: tidings that come in one go say nothing of the line.
+    // Measured over a whole round trip: acknowledgements that arrive together say nothing about the throughput.
     const elapsedMs = Math.max(clock.now() - checkpoint.sentAt, 0.01)
     this.#roundTripMs = Math.min(this.#roundTripMs, elapsedMs)
     const rate = (checkpoint.bytes - checkpoint.bytesReadBefore) / elapsedMs
@@ -63,14 +64,14 @@ export class FlowControlWindow {
     )
   }
 
-  /** Whether there may be one more item, where so much waits to be sent. */
+  /** Whether the producer may make one more item while that much waits to be sent. */
   hasRoom(itemsWaiting: number, bytesWaiting: number): boolean {
     const items = this.#sentItems + itemsWaiting - this.#readItems
     const bytes = this.#sentBytes + bytesWaiting - this.#readBytes
     return items === 0 || (items < this.#windowItems && bytes < this.#windowBytes)
   }
 
-  /** Counts what is sent. @returns whether the reader is to tell when it has come so far: at each half of the window */
+  /** Counts sent items. @returns whether the reader must acknowledge them: at each half of the window */
   recordSent(items: number, bytes: number): boolean {
     this.#sentItems += items
     this.#sentBytes += bytes

@@ -1,4 +1,4 @@
-// An iterator of this side that the other side reads: its items go in batches, as far ahead as there is credit.
+// A local iterator that the peer reads: it sends items in batches, as far ahead as the flow-control window allows.
 
 import { ignoreRejections, rollbackPayload, stopIterator } from '../../codec/dispose.js'
 import { encodeArguments } from '../../codec/encode.js'
@@ -6,26 +6,26 @@ import { type ItemSource, requireIteratorResult, type SourceProvider } from '../
 import { CallRejection } from '../../errors.js'
 import { formatItems } from '../../protocol/messages.js'
 import { isThenable } from '../../util/promises.js'
-import type { ReceivedReferences } from '../delivery.js'
+import type { ReceivedReferences } from '../received-references.js'
 import { FlowControlWindow } from './flow-control.js'
-import type { FlowPort, HomeFlow } from './types.js'
+import type { LocalStream, StreamPort } from './types.js'
 
-/** A frame with items is no larger, but for one that is so by itself. */
+/** Maximum size of a frame with items, unless a single item is larger. */
 const MAX_FRAME_BYTES = 16 << 10
-/** The same for one with bytes. */
+/** Maximum size of a frame with items that contain bytes. */
 const MAX_BINARY_FRAME_BYTES = 64 << 10
-/** Items of that much JSON go together. */
+/** Maximum length of the JSON of items that are sent as one batch. */
 const MAX_BATCH_CHARACTERS = 15 << 10
 
-export class IteratorPump implements HomeFlow {
+export class IteratorPump implements LocalStream {
   #source: ItemSource | undefined
-  /** Set when there is nothing more to come of it: then its `finally` has run. */
+  /** Set when the iterator yields nothing more: its `finally` block has run. */
   #ended = false
-  /** What is waited for before there can be another item. */
+  /** What must happen before the next item is read. */
   #waitsFor: 'item' | 'room' | undefined
   #isPumping = false
   #isRead = false
-  /** Items that are boxed and not sent, as JSON. */
+  /** Encoded items that are not sent yet, as JSON. */
   #batch: string[] = []
   #batchBytes = 0
   readonly #window = new FlowControlWindow()
@@ -33,8 +33,8 @@ export class IteratorPump implements HomeFlow {
   constructor(
     private readonly id: number,
     private readonly provider: SourceProvider,
-    private readonly port: FlowPort,
-    /** Where it says that it has items to send at the end of the tick. */
+    private readonly port: StreamPort,
+    /** The pumps that have items to send at the end of the tick. */
     private readonly pumpsToFlush: Set<IteratorPump>,
     private readonly sendEnd: (ok: boolean, value: unknown) => void
   ) {}
@@ -45,7 +45,7 @@ export class IteratorPump implements HomeFlow {
     this.#pump()
   }
 
-  /** It may have been read before, by one that has let go of it. */
+  /** Another reader may have read it before, and released it. */
   #start(window: number): void {
     if (this.#ended) return this.port.resendEnd(this.id)
     this.#isRead = true
@@ -56,7 +56,7 @@ export class IteratorPump implements HomeFlow {
     if (this.#ended) this.sendEnd(true, undefined)
   }
 
-  /** Takes items as long as there is room. */
+  /** Reads items while the window allows it. */
   #pump(): void {
     if (this.#waitsFor || this.#isPumping || !this.#isRead) return
     this.#isPumping = true
@@ -70,7 +70,7 @@ export class IteratorPump implements HomeFlow {
     this.#isPumping = false
   }
 
-  /** Takes one item, now or when it is there. */
+  /** Reads one item, synchronously or asynchronously. */
   #readItem(): void {
     try {
       this.#source ??= this.provider.open()
@@ -82,7 +82,7 @@ export class IteratorPump implements HomeFlow {
       }
       const { done, value } = requireIteratorResult(result)
       if (!isThenable(value)) return this.#handleResult(result)
-      // As `for await` does over an iterator that is not asynchronous.
+      // Awaits the promise, as `for await` does over a synchronous iterator.
       this.#waitsFor = 'item'
       value.then(
         value => this.#onItem({ done, value }),
@@ -111,7 +111,9 @@ export class IteratorPump implements HomeFlow {
     this.#resume()
   }
 
-  /** What it failed with comes after the items before it. What cannot be sent is no fault of its own: it is stopped. */
+  /**
+   * An error follows the items before it. If an item cannot be sent, the iterator itself is not at fault: it is closed.
+   */
   #handleResult(result: unknown): void {
     let item: unknown
     try {
@@ -130,13 +132,13 @@ export class IteratorPump implements HomeFlow {
     }
   }
 
-  /** Small plain items go together; one with references or bytes goes by itself, and so does a long one. */
+  /** Batches small plain items. An item with references or bytes, or a long one, is sent by itself. */
   #enqueueItem(value: unknown): void {
     const { references, channel } = this.port
     const payload = encodeArguments([value], references, this.provider.borrowsItems ? 'chunks' : 'items')
     const { json, hasAnnotations, bytes } = payload
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
-    // No frame may be more than the peer takes: at the least that is a few KiB.
+    // A frame must not exceed the peer's limits, which are at least a few KiB.
     const maxBatch = Math.min(
       MAX_BATCH_CHARACTERS,
       channel.peerLimits.jsonBytes / 2,
@@ -166,7 +168,7 @@ export class IteratorPump implements HomeFlow {
     if (message !== undefined) this.port.channel.send(message, [])
   }
 
-  /** A message with the items that wait, which do not wait any more. */
+  /** @returns a message with the batched items, which are removed from the batch */
   takeItems(): string | undefined {
     if (this.#batch.length === 0) return undefined
     const items = this.#batch
@@ -186,19 +188,19 @@ export class IteratorPump implements HomeFlow {
 
   #closeSource(reason: unknown): void {
     const { references, report } = this.port
-    // What a stream fails with, whoever made it knows.
+    // The creator of a stream knows its error.
     stopIterator(this.#calledSource, reason, references, this.provider.restore ? () => {} : report)
   }
 
-  /** It came too late to be sent. */
+  /** Disposes of a value that is too late to be sent. */
   #discard(value: unknown): void {
     if (this.provider.borrowsItems) ignoreRejections(value)
     else this.port.references.dispose(value)
   }
 
   /**
-   * What is asked of it by hand goes to the iterator that was handed over. What was not read, and only makes iterators, has
-   * nothing to close.
+   * The iterator that explicit calls go to. An object that only creates iterators, and was not read, has nothing to
+   * close.
    */
   get #calledSource(): ItemSource | undefined {
     this.#source ??= this.provider.source
@@ -221,7 +223,7 @@ export class IteratorPump implements HomeFlow {
     }
   }
 
-  /** What the holder asked for by hand is its answer. An iterator that fails is through. */
+  /** The result of an explicit call is its reply. An iterator that throws is finished. */
   #callSource(call: () => unknown): unknown {
     const fail = (error: unknown): never => {
       this.#ended = true
@@ -243,7 +245,7 @@ export class IteratorPump implements HomeFlow {
     return isThenable(value) ? value.then(value => ({ done, value })) : { done, value }
   }
 
-  /** Nothing more is read ahead until the holder begins again. One that cannot be thrown at is closed. */
+  /** Stops reading ahead until the holder reads again. An iterator without `throw` is closed. */
   #throw(error: unknown, received: ReceivedReferences | undefined): unknown {
     this.#isRead = false
     this.#dropBatch()
@@ -261,8 +263,8 @@ export class IteratorPump implements HomeFlow {
   }
 
   /**
-   * An iterator in the midst of an item closes when it is through with it, which may be never: it is not waited for.
-   * A stream can be cancelled at any time.
+   * An iterator that is busy with an item closes after it, which may be never, so it is not awaited. A stream can be
+   * cancelled at any time.
    */
   #return(value: unknown, received?: ReceivedReferences): unknown {
     const closed = { done: true, value }

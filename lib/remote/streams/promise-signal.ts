@@ -1,26 +1,26 @@
-// Promises and abort signals: what happens once, told to the other side when it does.
+// Promises and abort signals by reference: their outcome is sent once.
 
 import { markConfidential } from '../../codec/peer-errors.js'
 import { LimitError, materializeStacks, ProtocolError } from '../../errors.js'
 import { addSharedListener, type Unsubscribe } from '../../util/shared-listener.js'
 import type { Signal } from '../../util/web-types.js'
-import type { ReceivedReferences } from '../delivery.js'
 import type { Reference } from '../proxy.js'
+import type { ReceivedReferences } from '../received-references.js'
 import { SignalSource } from './signal-source.js'
-import type { ArrivedFlow, FlowPort, HomeFlow } from './types.js'
+import type { LocalStream, RemoteStream, StreamPort } from './types.js'
 
-/** Says to the other side what happened. */
+/** Sends the outcome to the peer. */
 type SendEnd = (ok: boolean, value: unknown) => void
 
-/** A promise of this side, which the peer waits for. */
-export class LocalPromise implements HomeFlow {
+/** A local promise that the peer awaits. */
+export class LocalPromise implements LocalStream {
   #sendEnd: SendEnd | undefined
   #outcome: readonly [ok: boolean, value: unknown] | undefined
 
   constructor(
     promise: PromiseLike<unknown>,
     sendEnd: SendEnd,
-    /** Given what it comes to when nobody waits for that any more. */
+    /** Disposes of an outcome that the peer does not await any more. */
     private readonly discardOutcome: (value: unknown) => void
   ) {
     this.#sendEnd = sendEnd
@@ -44,7 +44,7 @@ export class LocalPromise implements HomeFlow {
     this.#sendEnd = undefined
   }
 
-  /** Who takes it back sees to what it comes to. */
+  /** The code that rolls it back disposes of its outcome. */
   rollback(): void {
     this.#sendEnd = () => {}
   }
@@ -52,10 +52,10 @@ export class LocalPromise implements HomeFlow {
 
 const signalFinalizers = new FinalizationRegistry<LocalSignal>(signal => signal.onCollected())
 
-/** A signal of this side, which the peer listens to. Who may abort it holds it, and nobody else need: not even this. */
-export class LocalSignal implements HomeFlow {
+/** A local signal that the peer listens to. Only the code that can abort it needs to hold it, so this does not. */
+export class LocalSignal implements LocalStream {
   readonly #signal: WeakRef<Signal>
-  /** Takes the listener off: it holds the signal, and so is held by that. */
+  /** Removes the listener. The listener holds the signal, so the signal holds this function. */
   readonly #removeListener = new WeakMap<Signal, Unsubscribe>()
 
   constructor(
@@ -70,7 +70,7 @@ export class LocalSignal implements HomeFlow {
     signalFinalizers.register(signal, this, this)
   }
 
-  /** Nobody can abort it any more. */
+  /** No code can abort the signal any more. */
   onCollected(): void {
     this.sendEnd(true, undefined)
   }
@@ -86,20 +86,20 @@ export class LocalSignal implements HomeFlow {
   }
 }
 
-/** What happens once: what it comes to is kept for calls that it came with, within a bound. */
-export abstract class RemoteOutcome implements ArrivedFlow {
+/** A remote value with one outcome. It retains the outcome for the calls that it came with, up to a limit. */
+export abstract class RemoteOutcome implements RemoteStream {
   abstract readonly wrapper: object
   #openCalls = 0
   #retainedBytes = 0
-  /** What came with what it came to. */
+  /** The references in the outcome. */
   #received: ReceivedReferences | undefined
 
   constructor(
     readonly reference: Reference,
-    private readonly port: FlowPort
+    private readonly port: StreamPort
   ) {}
 
-  /** @returns whether anybody may learn of it */
+  /** @returns whether any code may get the outcome */
   protected abstract settle(ok: boolean, value: unknown): boolean
 
   /** A call came with it. */
@@ -107,7 +107,7 @@ export abstract class RemoteOutcome implements ArrivedFlow {
     this.#openCalls++
   }
 
-  /** That call is over. */
+  /** A call that came with it has ended. */
   releaseRetained(): void {
     if (--this.#openCalls > 0) return
     this.port.retainedBytes -= this.#retainedBytes
@@ -125,7 +125,7 @@ export abstract class RemoteOutcome implements ArrivedFlow {
       return
     }
     received?.discard()
-    const message = `${this.reference.label}: more than ${port.maxBufferedBytes} bytes came for calls under way (limits.bufferedBytes)`
+    const message = `${this.reference.label}: more than ${port.maxBufferedBytes} bytes arrived for pending calls (limits.bufferedBytes)`
     const error = markConfidential(new LimitError('limit', message), port.references)
     materializeStacks(error)
     this.settle(false, error)
@@ -136,33 +136,33 @@ export abstract class RemoteOutcome implements ArrivedFlow {
   }
 
   onItems(): void {
-    throw new ProtocolError('items of what has none')
+    throw new ProtocolError('items for a promise or signal')
   }
 
   disconnect(reason: Error): void {
     this.onEnd(false, reason)
   }
 
-  /** What it comes to was begun before it came. */
+  /** The operation started before this reference was sent. */
   mayHaveRun(): boolean {
     return true
   }
 }
 
-/** A promise of the peer's. It is held until it settles, then by whoever holds it. */
+/** A remote promise. It is kept alive until it settles; after that only the user's code holds it. */
 export class RemotePromise extends RemoteOutcome {
   readonly #weakPromise: WeakRef<Promise<unknown>>
   #pending:
     | { promise: Promise<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
     | undefined
 
-  constructor(ref: Reference, port: FlowPort) {
-    super(ref, port)
+  constructor(reference: Reference, port: StreamPort) {
+    super(reference, port)
     let settle!: { resolve(value: unknown): void; reject(error: unknown): void }
     const promise = new Promise<unknown>((resolve, reject) => {
       settle = { resolve, reject }
     })
-    // A failure nobody handles here was somebody else's to handle.
+    // An unhandled rejection is the owner's to handle, not the receiver's.
     promise.catch(() => {})
     this.#weakPromise = new WeakRef(promise)
     this.#pending = { promise, ...settle }
@@ -181,13 +181,13 @@ export class RemotePromise extends RemoteOutcome {
   }
 }
 
-/** A signal of the peer's. It is held while somebody listens to it, then by whoever holds it. */
+/** A remote signal. It is kept alive while it has listeners; otherwise only the user's code holds it. */
 export class RemoteSignal extends RemoteOutcome {
   readonly #source: SignalSource
 
-  constructor(ref: Reference, port: FlowPort, [, , aborted, reason]: readonly unknown[]) {
-    super(ref, port)
-    this.#source = new SignalSource(ref.proxy)
+  constructor(reference: Reference, port: StreamPort, [, , aborted, reason]: readonly unknown[]) {
+    super(reference, port)
+    this.#source = new SignalSource(reference.proxy)
     if (aborted === 1) this.settle(false, reason)
   }
 
@@ -200,7 +200,7 @@ export class RemoteSignal extends RemoteOutcome {
       this.#source.onOwnerCollected()
       return false
     }
-    // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
+    // Listeners read the name or message of a reason: an undefined reason becomes an AbortError.
     return this.#source.abort(reason ?? undefined)
   }
 }

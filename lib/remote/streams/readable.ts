@@ -1,4 +1,4 @@
-// Streams to read: opened at home, and what stands for them on the other side.
+// Readable streams by reference: the source at the owner, and the stream that the receiver reads.
 
 import type { ItemSource, SourceProvider } from '../../codec/iterable-source.js'
 import { markConfidential } from '../../codec/peer-errors.js'
@@ -12,17 +12,17 @@ import { ReadableStream } from '../../util/platform.js'
 import { isInstanceOf } from '../../util/realms.js'
 import type { ReadAheadBuffer } from './remote-iterator.js'
 
-/** Bytes of a byte stream go in pieces of that many: what else is to be sent need not wait for long. */
+/** Maximum size of a chunk of a byte stream, so that other messages do not wait for long. */
 const MAX_CHUNK_BYTES = 60 << 10
-/** Room for what goes with a piece in its frame. */
+/** Room in a frame for what surrounds a chunk. */
 const FRAME_OVERHEAD_BYTES = 1 << 10
 
-/** What to read a stream with, whether it is of bytes, and how to give it back unread. */
+/** The source of a stream's chunks, and a function that unlocks the stream if it is not sent. */
 export interface OpenedReadable extends SourceProvider {
   readonly isByteStream: boolean
 }
 
-/** `frameBytes` tells what the peer takes in a frame. */
+/** `frameBytes` returns the peer's limit for a frame. */
 export function openReadable(stream: object, frameBytes: () => number): OpenedReadable {
   const { source, isByteStream, restore } = isWebReadable(stream)
     ? openWebReadable(stream)
@@ -52,7 +52,7 @@ function openWebReadable(stream: ReadableStream<unknown>): ReadableSource {
   return { source, isByteStream: bytes, restore: () => reader.releaseLock() }
 }
 
-/** A stream does not say of itself that it is one of bytes. */
+/** A stream has no property that tells whether it is a byte stream. */
 function supportsByteReader(stream: ReadableStream): boolean {
   try {
     stream.getReader({ mode: 'byob' }).releaseLock()
@@ -65,15 +65,15 @@ function supportsByteReader(stream: ReadableStream): boolean {
 function openNodeReadable(object: NodeReadableLike | NodeStreamEnd): ReadableSource {
   const stream = (object instanceof NodeStreamEnd ? object.stream : object) as NodeReadableLike
   sentNodeStreams.add(stream)
-  // It may fail before it is read: its reader is told.
+  // The stream may fail before it is read; its reader gets that error.
   stream.on('error', ignore)
-  // Where somebody listens, nobody else can make it flow: Node does so when a child process exits.
+  // A `readable` listener keeps other code from starting the flow: Node does so when a child process exits.
   stream.on('readable', ignore)
   const bytes = !stream.readableObjectMode && stream.readableEncoding === null
   let chunks: AsyncIterator<unknown> | undefined
   const source: ItemSource = {
     next: () => {
-      // It may be written for longer than it is read.
+      // The stream may be written after its reader is done.
       chunks ??= stream.iterator({ destroyOnReturn: false })
       return chunks.next()
     },
@@ -92,7 +92,7 @@ function openNodeReadable(object: NodeReadableLike | NodeStreamEnd): ReadableSou
 
 const ignore = () => {}
 
-/** The same bytes, none of them many at a time. */
+/** The same bytes in chunks of limited size. */
 function splitChunks(source: ItemSource, maxBytes: () => number): ItemSource {
   let remaining = new Uint8Array()
   const takeChunk = () => {
@@ -115,13 +115,13 @@ function splitChunks(source: ItemSource, maxBytes: () => number): ItemSource {
 
 type Controller = ReadableByteStreamController | ReadableStreamDefaultController
 
-/** A stream to read here what its home sends. */
+/** The stream that the receiver reads. */
 export function createReadable(buffer: ReadAheadBuffer, isByteStream: boolean): ReadableStream {
   const enqueue = (controller: Controller, value: unknown) => {
     try {
       controller.enqueue((isByteStream ? copyChunk(value, buffer) : value) as Uint8Array)
     } catch (error) {
-      // It was cancelled while the item was on its way here.
+      // The stream was cancelled before the item arrived.
       buffer.discardLastItem()
       throw error
     }
@@ -140,11 +140,11 @@ export function createReadable(buffer: ReadAheadBuffer, isByteStream: boolean): 
     : new ReadableStream(source, { highWaterMark: 0 })
 }
 
-/** A stream takes the buffer of what it is given: not the one that a whole frame is in. */
+/** A byte stream transfers the buffer of a chunk, so it must not be the buffer of a whole frame. */
 function copyChunk(chunk: unknown, buffer: ReadAheadBuffer): Uint8Array<ArrayBuffer> {
   if (isInstanceOf('Uint8Array', chunk) && chunk.byteLength > 0) return new Uint8Array(chunk)
   const error = markConfidential(
-    new TypeError(`${buffer.reference.label}: a chunk of a byte stream that is no bytes`)
+    new TypeError(`${buffer.reference.label}: a chunk of a byte stream is not bytes`)
   )
   buffer.error(error)
   throw error

@@ -1,4 +1,4 @@
-// An iterator of the other side that is read here: its items arrive ahead of their reader, and wait.
+// A remote iterator that is read here: its items arrive ahead of the reader, and are queued.
 
 import { ignoreRejections } from '../../codec/dispose.js'
 import { isPlainRecord } from '../../codec/grants.js'
@@ -7,23 +7,23 @@ import { LimitError, markMayHaveRun, materializeStacks, ReleasedError } from '..
 import { formatPull, Op } from '../../protocol/messages.js'
 import { addSharedListener } from '../../util/shared-listener.js'
 import type { CallOptions } from '../call-options.js'
-import type { ReceivedReferences } from '../delivery.js'
 import type { Reference } from '../proxy.js'
-import type { ArrivedFlow, FlowPort } from './types.js'
+import type { ReceivedReferences } from '../received-references.js'
+import type { RemoteStream, StreamPort } from './types.js'
 
 type NextResult = IteratorResult<unknown>
 
-/** Items that came together, `next` of them read. */
+/** Items of one message; the first `nextIndex` of them are read. */
 interface Batch {
   readonly items: readonly unknown[]
   nextIndex: number
   readonly requestsAck: boolean
   size: number
-  /** What came with those that are not read. */
+  /** The references in the unread items. */
   readonly received: ReceivedReferences | undefined
 }
 
-/** How it ended: that waits as items do. */
+/** The end of the stream, queued after its items. */
 interface StreamEnd {
   readonly ok: boolean
   readonly value: unknown
@@ -39,42 +39,42 @@ interface PendingRead {
 const DEFAULT_WINDOW_ITEMS = 1024
 const NO_BYTES: readonly Uint8Array[] = []
 
-export class ReadAheadBuffer implements ArrivedFlow {
+export class ReadAheadBuffer implements RemoteStream {
   readonly #weakWrapper: WeakRef<object>
-  /** What the user has of it is held while somebody waits for an item. */
+  /** The user's object, kept alive while a read is pending. */
   protected keptAlive: object | undefined
   readonly #queue: Batch[] = []
-  /** Items in these. */
+  /** Number of unread items in the queue. */
   #queuedItems = 0
   readonly #pendingReads: PendingRead[] = []
   #end: StreamEnd | undefined
-  /** What came with the item that was read last. */
+  /** The references in the item that was read last. */
   #lastReceived: ReceivedReferences | undefined
-  /** How many items its home was told that it may be ahead; 0 where none were asked for. */
+  /** The window in items that the owner knows; 0 before the first pull. */
   #requestedWindow = 0
-  /** How many the last reader lets it be ahead. */
+  /** The window in items that the last read allows. */
   #readerWindow = DEFAULT_WINDOW_ITEMS
-  /** Whether its home waits to learn how many items were read. */
+  /** Whether the owner waits for the number of items read. */
   #ackDue = false
   #isClosed = false
-  /** Its home was told that it may let go of it. */
+  /** Whether the netref is released. */
   #isReleased = false
-  /** What is on its way is not for anybody: the iterator goes on from elsewhere. */
+  /** Ignores arriving items: the iterator continues from another position. */
   #discarding = false
   #readItems = 0
   #window = DEFAULT_WINDOW_ITEMS
   #removeListener: (() => void) | undefined
-  /** What may give up a step that is asked for at home. */
+  /** The options that can cancel a call of the iterator's methods. */
   #callOptions: CallOptions | undefined
-  /** How many items its home may have made since it was asked for the first. */
+  /** Number of items that the owner may have produced since the first pull. */
   #allowedItems = 0
-  /** Where more were asked for last: the frame, the place there, and how many were allowed before. */
+  /** The last pull: its frame, its index in that frame, and the number of items allowed before it. */
   #lastPull = { frameNumber: 0, messageIndex: 0, allowedBefore: 0 }
 
   constructor(
     readonly reference: Reference,
-    private readonly port: FlowPort,
-    createWrapper: (inflow: ReadAheadBuffer) => object
+    private readonly port: StreamPort,
+    createWrapper: (buffer: ReadAheadBuffer) => object
   ) {
     this.#weakWrapper = new WeakRef(createWrapper(this))
   }
@@ -83,12 +83,12 @@ export class ReadAheadBuffer implements ArrivedFlow {
     return this.#weakWrapper.deref()!
   }
 
-  /** Whether its home may be past the item that is being read. */
+  /** Whether the owner may be past the item that is being read. */
   get isReadAhead(): boolean {
     return this.#requestedWindow > 1
   }
 
-  /** The options of the call it is the result of hold for it. */
+  /** Applies the options of the call that returned the iterator. */
   setOptions({ window, signal }: CallOptions): void {
     if (window !== undefined) this.#window = window
     if (!signal) return
@@ -104,16 +104,16 @@ export class ReadAheadBuffer implements ArrivedFlow {
     })
   }
 
-  mayHaveRun(framesLeft: number): boolean {
-    return this.#mayHaveProduced(this.#lastPull.frameNumber <= framesLeft)
+  mayHaveRun(framesSent: number): boolean {
+    return this.#mayHaveProduced(this.#lastPull.frameNumber <= framesSent)
   }
 
-  /** Whether its home may be at an item that has not come: `left` says whether what was asked for last has left. */
+  /** Whether the owner may be producing an item that has not arrived. `left` says whether the last pull is sent. */
   #mayHaveProduced(left: boolean): boolean {
     return (left ? this.#allowedItems : this.#lastPull.allowedBefore) > this.#readItems + this.#queuedItems
   }
 
-  /** The next item, which is asked for if need be: its home may have made so many that are not consumed. */
+  /** Reads the next item, and pulls if necessary. The owner may produce `window` items ahead. */
   read(window = this.#window): Promise<NextResult> {
     this.#readerWindow = window
     if (!this.#isClosed && !this.#end && this.#pendingReads.length === 0) this.#pull()
@@ -123,7 +123,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     return new Promise((resolve, reject) => this.#pendingReads.push({ resolve, reject }))
   }
 
-  /** An item is consumed when the next one is asked for: only then does its home learn of it. */
+  /** An item is consumed when the next one is requested. Only then is it acknowledged. */
   #pull(): void {
     const isFirst = this.#requestedWindow === 0
     if (isFirst) this.#readItems = this.#allowedItems = 0
@@ -141,7 +141,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     this.#allowedItems = this.#readItems + this.#requestedWindow
   }
 
-  /** Nobody is to read on: what asks for more is withdrawn if it has not left. */
+  /** Withdraws the last pull if it is not sent, as no code will read on. */
   #cancelPull(): void {
     const { channel } = this.port
     const { frameNumber, messageIndex } = this.#lastPull
@@ -162,12 +162,12 @@ export class ReadAheadBuffer implements ArrivedFlow {
     return { done: false, value }
   }
 
-  /** Who asked for the item that was read last cannot have it. */
+  /** The reader of the last item cannot take it. */
   discardLastItem(): void {
     this.#lastReceived?.discard()
   }
 
-  /** Told once how it ended; later it is just over. */
+  /** The end is reported once; after that the iterator is just done. */
   #settleEnd(): Promise<NextResult> {
     const { ok, value, received } = this.#end ?? { ok: true, value: undefined }
     received?.markPassedToUser()
@@ -176,9 +176,9 @@ export class ReadAheadBuffer implements ArrivedFlow {
     return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
   }
 
-  onItems(items: unknown[], ask: boolean, size: number, delivery: ReceivedReferences | undefined): void {
-    if (this.#isClosed || this.#end || this.#discarding || items.length === 0) return delivery?.discard()
-    this.#queue.push({ items, nextIndex: 0, requestsAck: ask, size, received: delivery })
+  onItems(items: unknown[], ask: boolean, size: number, received: ReceivedReferences | undefined): void {
+    if (this.#isClosed || this.#end || this.#discarding || items.length === 0) return received?.discard()
+    this.#queue.push({ items, nextIndex: 0, requestsAck: ask, size, received })
     this.#queuedItems += items.length
     this.port.queuedBytes += size
     while (this.#pendingReads.length > 0 && this.#queue.length > 0)
@@ -187,15 +187,15 @@ export class ReadAheadBuffer implements ArrivedFlow {
     else this.#pull()
     if (this.#failsOverLimit()) return
     if (this.#queuedItems > 2 * Math.max(this.#window, DEFAULT_WINDOW_ITEMS)) {
-      // Once as many are on their way where another netref has read before.
-      const message = `${this.reference.label}: far more items came than were asked for`
+      // The same number may still be in transit if another netref read before.
+      const message = `${this.reference.label}: far more items arrived than were requested`
       this.error(markConfidential(new LimitError('limit', message), this.port.references))
     }
   }
 
-  onEnd(ok: boolean, value: unknown, size = 0, delivery?: ReceivedReferences): void {
-    if (this.#isClosed || this.#end || this.#discarding) return delivery?.discard()
-    this.#setEnd({ ok, value, size, received: delivery })
+  onEnd(ok: boolean, value: unknown, size = 0, received?: ReceivedReferences): void {
+    if (this.#isClosed || this.#end || this.#discarding) return received?.discard()
+    this.#setEnd({ ok, value, size, received })
     if (this.#pendingReads.length > 0) this.#endPendingReads()
     else this.#failsOverLimit()
   }
@@ -221,7 +221,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     this.keptAlive = undefined
   }
 
-  /** Nothing more comes. What came before may still be read, unless it was released. */
+  /** Nothing more arrives. Queued items can still be read, unless the netref was released. */
   disconnect(reason: Error): void {
     if (this.#isReleased) return
     this.#removeListener?.()
@@ -230,7 +230,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
       this.#clearQueue()
       this.#setEnd(undefined)
     }
-    // They are no business of a session that has ended.
+    // An ended session does not count them.
     for (const batch of this.#queue) {
       this.port.queuedBytes -= batch.size
       batch.size = 0
@@ -238,7 +238,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     this.onEnd(false, reason)
   }
 
-  /** It ends here and now, whatever was still to come; its home is told. */
+  /** Ends the stream with an error immediately, drops the queue, and releases the netref. */
   error(error: unknown): void {
     if (this.#isClosed) return
     this.#cancelPull()
@@ -248,7 +248,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     else this.#release()
   }
 
-  /** It is over: its home may let go of it. */
+  /** The stream is over: the netref is released. */
   #close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -271,7 +271,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     this.port.session.release(this.reference)
   }
 
-  /** Does at home what the iterator's own methods do, one step at a time. */
+  /** Calls a method of the owner's iterator. */
   call(method: 'next' | 'return' | 'throw', value: unknown): Promise<NextResult> {
     const hasEnded = this.#isClosed || this.#end !== undefined
     if (method === 'next') {
@@ -302,7 +302,7 @@ export class ReadAheadBuffer implements ArrivedFlow {
     }
   }
 
-  /** A generator that goes on goes on from there: what was read ahead of it is dropped. */
+  /** A generator that continues after `throw` continues from there: items read ahead are dropped. */
   async #throw(error: unknown): Promise<NextResult> {
     this.#discarding = true
     try {
@@ -314,13 +314,13 @@ export class ReadAheadBuffer implements ArrivedFlow {
     }
   }
 
-  /** An iterator that fails is over, but not where it was never asked, as what it was to be given cannot be sent. */
+  /** An iterator that throws is finished, unless the call was never sent, because its value could not be encoded. */
   async #callOwner(method: 'next' | 'return' | 'throw', value: unknown): Promise<NextResult> {
     const result = this.reference.request(Op.streamCall, method, value, this.#callOptions)
     let isOver = true
     try {
       const next = (await result.settled()) as NextResult
-      // Of an object of this side nothing is read: the other one may have no right to.
+      // A local object's members must not be read: the peer may not have the right to.
       if (!isPlainRecord(next))
         throw markConfidential(new TypeError(`${this.reference.label}: what ${method}() came to is no step`))
       isOver = next.done === true
@@ -332,20 +332,20 @@ export class ReadAheadBuffer implements ArrivedFlow {
 }
 
 /**
- * An iterator whose home is the other side. Its home makes no item before the first `next()`, and does not go on after the
- * first item before the second `next()`; from then on it may be ahead by `window` items. Until then, and always where that
- * is 1, `next(value)` and `throw(error)` reach a generator as they do at home.
+ * An iterator that the peer owns. The owner produces no item before the first `next()`, and does not continue after the
+ * first item before the second `next()`. From then on it may be ahead by `window` items. Before that, and always with a
+ * window of 1, `next(value)` and `throw(error)` reach a generator as they do locally.
  */
 export class RemoteIterator implements AsyncGenerator<unknown, unknown, unknown> {
   readonly #buffer: ReadAheadBuffer
-  /** Whether an item was asked for: the steps after the first may read ahead. */
+  /** Whether an item was requested: reads after the first may read ahead. */
   #isStarted = false
 
   constructor(buffer: ReadAheadBuffer) {
     this.#buffer = buffer
   }
 
-  /** The iterator, which may read ahead from its first item on: for what is a stream, and no context. */
+  /** Lets an iterator read ahead from its first item on: for streams. */
   static allowReadAhead(iterator: RemoteIterator): RemoteIterator {
     iterator.#isStarted = true
     return iterator

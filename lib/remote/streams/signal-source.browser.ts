@@ -1,6 +1,5 @@
-// A signal of a page that is aborted from afar. It depends on one that is held here, so that the browser keeps it for its
-// listeners, and for nobody else. What else may depend on that one no page can know: it is held until it is over, or its
-// home can abort it no more.
+// A signal of a page that the peer aborts. It depends on a held signal, so the browser keeps it for its listeners only.
+// A page cannot see what else depends on the held signal, so that is held until it aborts or its owner cannot abort it.
 import type * as node from './signal-source.js'
 
 export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort' | 'onOwnerCollected'> {
@@ -15,19 +14,19 @@ export class SignalSource implements Pick<node.SignalSource, 'signal' | 'abort' 
 
   #createSignal(): AbortSignal {
     const { signal } = this.#controller
-    // Browsers of 2023 have no `any`.
+    // Browsers of 2023 do not have `any`.
     const made = AbortSignal.any?.([signal]) ?? signal
     this.#weakSignal = new WeakRef(made)
     return made
   }
 
-  /** Its netref goes with the signal. */
+  /** The netref is released with the signal. */
   onOwnerCollected(): void {
     this.netref = undefined
   }
 
   abort(reason: unknown): boolean {
-    // Where both are gone, what depends on it may be there yet.
+    // A dependent signal may exist even if both are collected.
     const isHeld = this.netref !== undefined || this.#weakSignal?.deref() !== undefined
     if (!isHeld || this.#controller.signal.aborted) return false
     this.netref = undefined

@@ -1,7 +1,7 @@
-// A signal that is aborted from afar. No engine keeps a plain signal for its listeners: who holds its controller holds it,
-// and here that is the signal itself. So this one is held while somebody listens to it, or a signal that `AbortSignal.any`
-// made of it lives. Node tells a signal of its listeners by methods of its own, and adds what depends on it to a set. A page
-// has `signal-source-browser.ts` in its place.
+// A signal that the peer aborts, in Node. No engine keeps a plain signal alive for its listeners: only its controller
+// does, and here the signal itself holds the controller. So this class keeps the signal alive while it has listeners,
+// or while a signal made of it by `AbortSignal.any` lives. Node calls methods of its own when listeners change, and
+// adds dependent signals to a set. A page uses `signal-source.browser.ts` instead.
 
 type ListenerHook = (
   this: object,
@@ -15,16 +15,16 @@ type ListenerHook = (
 ) => void
 
 interface NodeHooks {
-  /** What the methods are called, by which a signal is told that it has `size` listeners now. */
+  /** The names of the methods that Node calls with the number of listeners. */
   readonly added: symbol
   readonly removed: symbol
-  /** And the property that has what depends on it. */
+  /** The name of the property with the set of dependent signals. */
   readonly dependents: symbol
 }
 
 let nodeHooks: NodeHooks | undefined
 
-/** Undefined where signals are not Node's. */
+/** Undefined if the signals are not Node's. */
 function findNodeHooks(signal: AbortSignal): NodeHooks | undefined {
   if (nodeHooks) return nodeHooks
   AbortSignal.any([signal])
@@ -38,9 +38,9 @@ function findNodeHooks(signal: AbortSignal): NodeHooks | undefined {
   return (nodeHooks = { added, removed, dependents })
 }
 
-/** As long as somebody holds a signal, what aborts it is there. */
+/** A signal keeps its controller alive. */
 const controllers = new WeakMap<AbortSignal, AbortController>()
-/** A netref and the signal that stands for it hold each other. */
+/** A netref and its signal keep each other alive. */
 const signalByNetref = new WeakMap<object, AbortSignal>()
 const dependentFinalizers = new FinalizationRegistry<SignalSource>(source => source.onDependentCollected())
 
@@ -67,12 +67,12 @@ export class SignalSource {
     return this.#weakSignal.deref()!
   }
 
-  /** Told that only the end of the session aborts it from now on. */
+  /** From now on only the end of the session can abort the signal. */
   onOwnerCollected(): void {
-    // Who waits for that is known.
+    // Its listeners are known.
   }
 
-  /** @returns whether anybody may learn of it */
+  /** @returns whether any code may see it */
   abort(reason: unknown): boolean {
     const signal = this.#weakSignal.deref()
     if (!signal || this.#isAborted) return false
@@ -110,7 +110,7 @@ export class SignalSource {
     this.#updateKeptAlive()
   }
 
-  /** One that depended on it is gone. */
+  /** A dependent signal was collected. */
   onDependentCollected(): void {
     this.#dependentCount--
     this.#updateKeptAlive()

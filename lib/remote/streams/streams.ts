@@ -1,5 +1,5 @@
-// References with a flow of their own: iterators, streams, promises and abort signals. Each is a reference like any
-// other, in the same two tables; here is what crosses for it beyond calls, and what stands for it on either side.
+// References to streams: iterators, readable and writable streams, promises and abort signals. Each is a reference like
+// any other, in the same two tables. This file has the messages that are not calls, and the objects at both ends.
 
 import { decode, discardReferences } from '../../codec/decode.js'
 import { ignoreRejections, rollbackPayload } from '../../codec/dispose.js'
@@ -17,32 +17,27 @@ import {
   SessionEndedError,
   UnsendableError
 } from '../../errors.js'
-import type { FlowChannel as StreamChannel } from '../../protocol/channel.js'
+import type { StreamChannel } from '../../protocol/channel.js'
 import { formatEnded, Op, type StreamMessage } from '../../protocol/messages.js'
 import { describe } from '../../util/describe.js'
 import type { ReportError } from '../../util/emitter.js'
 import { LazyMap } from '../../util/lazy-map.js'
 import { runInMicrotask } from '../../util/scheduler.js'
 import type { CallOptions } from '../call-options.js'
-import type { ReceivedReferences } from '../delivery.js'
 import { handlerOf, type Reference, type Requester } from '../proxy.js'
+import type { ReceivedReferences } from '../received-references.js'
 import { IteratorPump } from './local-iterator.js'
 import { LocalPromise, LocalSignal, RemoteOutcome, RemotePromise, RemoteSignal } from './promise-signal.js'
 import { createReadable, openReadable } from './readable.js'
 import { ReadAheadBuffer, RemoteIterator } from './remote-iterator.js'
-import type {
-  Ask,
-  HomeFlow as LocalStream,
-  ArrivedFlow as RemoteStream,
-  FlowPort as StreamPort
-} from './types.js'
+import type { Ask, LocalStream, RemoteStream, StreamPort } from './types.js'
 import { LocalWritable, RemoteWritable } from './writable.js'
 
-/** Netrefs behind what stands for remote things, and the other way: as long as one is held, so is the other. */
+/** The netref of each wrapper, and the wrapper of each netref: each keeps the other alive. */
 const netrefByWrapper = new WeakMap<object, object>()
 const wrapperByNetref = new WeakMap<object, object>()
 
-/** The reference that an iterator, promise or signal stands for, if its home is elsewhere. */
+/** The reference behind an iterator, promise or signal of the peer; undefined for a local one. */
 export function referenceOf(object: object): Reference | undefined {
   const netref = netrefByWrapper.get(object)
   return netref && handlerOf(netref)?.reference
@@ -54,16 +49,16 @@ const NO_BYTES: readonly Uint8Array[] = []
 export class StreamTable implements StreamPort {
   readonly #local = new LazyMap<number, LocalStream>()
   readonly #remote = new LazyMap<number, RemoteStream>()
-  /** Those that have items to send at the end of the tick. */
+  /** The pumps that have items to send at the end of the tick. */
   readonly #pumpsToFlush = new Set<IteratorPump>()
-  /** Flows of ours that are to tell again how they ended. However often the peer asks for that, each does so once. */
+  /** Ids of local streams whose end is to be sent again: once each, however often the peer asks. */
   readonly #endsToResend = new Set<number>()
   queuedBytes = 0
   retainedBytes = 0
   #ended: Reason | undefined
-  /** Asks whether the peer may do with a flow of ours what it asks for. */
+  /** Asks the `before` hook whether the peer may use a local stream. */
   runBeforeHook: Ask | undefined
-  /** Runs what makes items for the peer: it may ask who that is. */
+  /** Runs the code that produces items, with the session as the current caller. */
   runProducer!: (run: () => void) => void
 
   constructor(
@@ -74,9 +69,9 @@ export class StreamTable implements StreamPort {
     readonly maxBufferedBytes: number
   ) {}
 
-  // At home.
+  // The owner's ends.
 
-  /** An object of ours was given, as number `id`, or lent. @returns what is told of it beside that */
+  /** Adds the local stream of an exported object. @returns what its encoded reference contains after the name */
   addLocal(kind: FlowKind, id: number, object: object, lent: boolean): readonly unknown[] {
     if (this.#local.has(id)) return NO_DATA
     if (kind !== 'r') {
@@ -108,7 +103,7 @@ export class StreamTable implements StreamPort {
     }
   }
 
-  /** Says how a flow ended. What cannot be sent is told as an error; never throws. */
+  /** Sends the end of a stream. A value that cannot be sent becomes an error. Does not throw. */
   #sendEnd(id: number, ok: boolean, value: unknown, lent: boolean): void {
     const [good, bad] = lent ? ['value', 'reason'] : ['result', 'error']
     let payload: Payload | undefined
@@ -120,20 +115,20 @@ export class StreamTable implements StreamPort {
       const isSendable = error instanceof UnsendableError || error instanceof LimitError
       const reason = isSendable
         ? error
-        : new UnsendableError(`it ended with what cannot be sent: ${describe(error)}`)
-      // Where not even that can be sent, it is told that it failed, and not why.
+        : new UnsendableError(`it ended with a value that cannot be serialized: ${describe(error)}`)
+      // Not even the error can be sent: the peer learns only that the stream failed.
       if (value instanceof UnsendableError || value instanceof LimitError)
         this.channel.sendRequiredReply(formatEnded(id, false), NO_BYTES)
       else this.#sendEnd(id, false, reason, lent)
     }
   }
 
-  /** Whether a reference of ours was given with a flow. */
+  /** Whether an exported object is a stream. */
   hasLocal(id: number): boolean {
     return this.#local.has(id)
   }
 
-  /** A reference was not sent after all, and nothing else of it was. */
+  /** The reference was not sent. */
   rollback(id: number): void {
     this.#local.get(id)?.rollback?.()
     this.#local.delete(id)
@@ -154,14 +149,14 @@ export class StreamTable implements StreamPort {
     }
   }
 
-  /** The peer has let go of a reference of ours, or the session has ended. */
+  /** The peer has released the reference, or the session has ended. */
   closeLocal(id: number): void {
     const stream = this.#local.get(id)
     this.#local.delete(id)
     stream?.close(this.#ended && new SessionEndedError(this.#ended))
   }
 
-  /** @throws Refusal when there is no flow, or it does not offer that */
+  /** @throws CallRejection if there is no such stream, or it does not have the method */
   call(
     id: number,
     object: object,
@@ -174,10 +169,10 @@ export class StreamTable implements StreamPort {
       this.runBeforeHook?.('call', object, [method], value === undefined ? [] : [value])
       return stream.call(method, value, received)
     }
-    throw new CallRejection('not-exposed', 'it is no iterator or stream')
+    throw new CallRejection('not-exposed', 'it is not an iterator or stream')
   }
 
-  /** Items that are to be sent before anything else is; to be asked for until there are none. */
+  /** @returns items to be sent before other messages. To be called until it returns undefined. */
   takeItemsMessage(): string | undefined {
     for (const pump of this.#pumpsToFlush) {
       this.#pumpsToFlush.delete(pump)
@@ -187,9 +182,9 @@ export class StreamTable implements StreamPort {
     return undefined
   }
 
-  // What has arrived.
+  // The receiver's ends.
 
-  /** What stands for a reference with a flow that has arrived. */
+  /** Adds the receiver's end of a stream. @returns the object for the user */
   addRemote(
     kind: FlowKind,
     reference: Reference,
@@ -212,9 +207,9 @@ export class StreamTable implements StreamPort {
   #createRemote(kind: FlowKind, reference: Reference, data: readonly unknown[]): RemoteStream {
     switch (kind) {
       case 'i':
-        return new ReadAheadBuffer(reference, this, inflow => new RemoteIterator(inflow))
+        return new ReadAheadBuffer(reference, this, buffer => new RemoteIterator(buffer))
       case 'r':
-        return new ReadAheadBuffer(reference, this, inflow => createReadable(inflow, data[2] === 1))
+        return new ReadAheadBuffer(reference, this, buffer => createReadable(buffer, data[2] === 1))
       case 'w':
         return new RemoteWritable(reference)
       case 'p':
@@ -224,14 +219,14 @@ export class StreamTable implements StreamPort {
     }
   }
 
-  /** A value came as the answer to a call with options. */
+  /** Applies the options of a call to its result. */
   applyOptions(value: unknown, options: CallOptions): void {
     const reference = typeof value === 'object' && value !== null ? referenceOf(value) : undefined
     const stream = reference && this.#remote.get(reference.id)
     if (stream instanceof ReadAheadBuffer) stream.setOptions(options)
   }
 
-  /** A netref is about to be released that nobody ever had. */
+  /** A netref that no user code got is about to be released. */
   onDiscarded(reference: Reference): void {
     const stream = this.#remote.get(reference.id)
     if (stream?.reference === reference) stream.onDiscarded?.()
@@ -247,7 +242,7 @@ export class StreamTable implements StreamPort {
     )
   }
 
-  /** @throws ProtocolError when the message does not go with what it is about */
+  /** @throws ProtocolError if the message does not fit the stream */
   receive(message: StreamMessage, bytes: readonly Uint8Array[], size: number): void {
     const [op, id] = message
     if (op === Op.pull) return this.#pull(id, message[2], message[3])
@@ -286,7 +281,7 @@ export class StreamTable implements StreamPort {
     } else if (this.references.isExported(id)) throw new ProtocolError(`a pull on ${id}, which has no items`)
   }
 
-  /** The session has ended when so many frames had left. What stands at home ends as its references are given up. */
+  /** The session has ended after that many sent frames. The owner's ends close when their exports are cleared. */
   end(reason: Reason, framesSent: number): void {
     this.#ended = reason
     const remote = [...this.#remote.values()]

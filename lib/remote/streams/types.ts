@@ -1,73 +1,79 @@
-// The interfaces between the table of streams and each kind of stream.
+// Interfaces between the table of streams and each kind of stream.
 
 import type { DisposingSide } from '../../codec/dispose.js'
 import type { Giver, Taker } from '../../codec/types.js'
-import type { FlowChannel } from '../../protocol/channel.js'
+import type { StreamChannel } from '../../protocol/channel.js'
 import type { ContextSnapshot } from '../../util/contexts.js'
 import type { ReportError } from '../../util/emitter.js'
-import type { ReceivedReferences } from '../delivery.js'
 import type { Reference, Requester } from '../proxy.js'
+import type { ReceivedReferences } from '../received-references.js'
 
-/** What stands at home behind a reference with a flow. */
-export interface HomeFlow {
-  /** Carries out what its holder asks for; it hands over what came with the value. @throws Refusal for what it does not offer */
-  call?(method: string, value: unknown, delivery: ReceivedReferences | undefined): unknown
-  /** So many items have been read. With `window` so many may be ahead from now on; reading begins where none were read. */
+/** The owner's end of a stream. */
+export interface LocalStream {
+  /**
+   * Performs a method call of the holder. It marks `received` when user code gets the value.
+   * @throws CallRejection for an unknown method
+   */
+  call?(method: string, value: unknown, received: ReceivedReferences | undefined): unknown
+  /** The reader has read that many items. `window` is the new window in items. Reading begins if no items were read. */
   pull?(readItems: number, window: number | undefined): void
-  /** Tells again how it ended, if it has: who was told that may have let go of it before another reference came. */
+  /** Sends the end again, if it has ended: the peer may have released the reference before another one arrived. */
   resendEnd?(): void
-  /** The peer has let go of it, or the session has ended: then `reason` says so. */
+  /** The peer has released it, or the session has ended with `reason`. */
   close(reason?: Error): void
-  /** It was not sent after all: it is as it was. */
+  /** It was not sent: it is unlocked, or forgotten. */
   rollback?(): void
 }
 
-/** What stands here for a reference with a flow. */
-export interface ArrivedFlow {
+/** The receiver's end of a stream. */
+export interface RemoteStream {
   readonly reference: Reference
-  /** What the user has of it. */
+  /** The object that the user gets. */
   readonly wrapper: object
-  /** `delivery` is what came with them. @throws ProtocolError where it has no items */
-  onItems(items: unknown[], ask: boolean, size: number, delivery: ReceivedReferences | undefined): void
-  onEnd(ok: boolean, value: unknown, size?: number, delivery?: ReceivedReferences): void
-  /** It was released, or the session has ended: nothing more will come. */
+  /** `received` are the references in the items. @throws ProtocolError if it has no items */
+  onItems(items: unknown[], ask: boolean, size: number, received: ReceivedReferences | undefined): void
+  onEnd(ok: boolean, value: unknown, size?: number, received?: ReceivedReferences): void
+  /** It was released, or the session has ended: no more messages follow. */
   disconnect(reason: Error): void
-  /** Whether its home may be at something that has not come here, where so many frames have left: if it knows. */
+  /**
+   * Whether the owner may have done something that has not arrived here, after that many sent frames; undefined if
+   * unknown.
+   */
   mayHaveRun?(framesSent: number): boolean
-  /** Nobody ever had it. */
+  /** No user code got it. */
   onDiscarded?(): void
 }
 
-/** What knows what the peer holds. */
+/** Looks up exported objects. */
 export interface ExportLookup {
-  /** @throws ProtocolError for what was never given */
+  /** @throws ProtocolError for an id that was never sent */
   isExported(id: number): boolean
-  /** The object of ours with this number, which the peer holds; and the context of the call that handed it over. */
+  /** The exported object with this id, and the context of the call that passed it. */
   exportedObject(id: number): object
   exportContext(id: number): ContextSnapshot | undefined
 }
 
-/** What knows what came in the message that was read last. */
-export interface Receiver {
+/** Holds the references of the message that was decoded last. */
+export interface ReceivedReferencesHolder {
   takeReceived(): ReceivedReferences | undefined
 }
 
-/** What a flow asks of its session. */
-export interface FlowPort {
-  readonly channel: FlowChannel
-  readonly references: Giver & Taker & ExportLookup & Receiver & DisposingSide
+/** What a stream needs of its session. */
+export interface StreamPort {
+  readonly channel: StreamChannel
+  readonly references: Giver & Taker & ExportLookup & ReceivedReferencesHolder & DisposingSide
   readonly session: Requester
   readonly report: ReportError
-  /** The most that may wait here to be read, in bytes; and how much does. */
+  /** Maximum number of bytes that may wait to be read, and the current number. */
   readonly maxBufferedBytes: number
   queuedBytes: number
-  /** What promises and signals came to, in bytes, for calls under way that they came with. */
+  /** Bytes of outcomes that promises and signals retain for pending calls. */
   retainedBytes: number
-  /** Sees to it that the flow of ours with this number tells again how it ended: once, when there is room for that. */
+  /** Sends the end of the local stream with this id again: once, when there is room. */
   resendEnd(id: number): void
 }
 
-/** What asks `before` for what is asked of a flow. */
+/** Asks the `before` hook about an operation on a stream. */
 export type Ask = (
   kind: 'call' | 'iterate',
   target: object,

@@ -1,4 +1,4 @@
-// Streams to write: written at home, and what stands for them on the other side.
+// Writable streams by reference: the sink at the owner, and the stream that the receiver writes.
 
 import { ignoreRejections } from '../../codec/dispose.js'
 import {
@@ -12,16 +12,16 @@ import { Op } from '../../protocol/messages.js'
 import { AsyncQueue } from '../../util/async-queue.js'
 import { WritableStream } from '../../util/platform.js'
 import { isInstanceOf } from '../../util/realms.js'
-import type { ReceivedReferences } from '../delivery.js'
 import type { Reference } from '../proxy.js'
+import type { ReceivedReferences } from '../received-references.js'
 import { RemoteIterator } from './remote-iterator.js'
-import type { ArrivedFlow, HomeFlow } from './types.js'
+import type { LocalStream, RemoteStream } from './types.js'
 
-/** A stream of this side that the other side writes: it sends an iterator, which is read here. */
-export class LocalWritable implements HomeFlow {
+/** A local stream that the peer writes: the peer sends an iterator, which is read here. */
+export class LocalWritable implements LocalStream {
   readonly #sink: Sink
   #isPiped = false
-  /** Nothing is to be written any more, or it was aborted. */
+  /** Whether the stream is closed or aborted. */
   #isOver = false
 
   constructor(stream: object) {
@@ -29,12 +29,12 @@ export class LocalWritable implements HomeFlow {
   }
 
   async call(method: string, value: unknown, received: ReceivedReferences | undefined): Promise<void> {
-    // Nothing else: it might be an object of this side, which the other one may not read.
+    // No other value: a local object may be one that the peer must not read.
     if (method === 'pipe' && value instanceof RemoteIterator && !this.#isPiped)
       return this.#pipe(RemoteIterator.allowReadAhead(value))
-    if (method !== 'abort') throw new CallRejection('not-exposed', 'a stream to write takes one iterator')
+    if (method !== 'abort') throw new CallRejection('not-exposed', 'a writable stream takes one iterator')
     received?.markPassedToUser()
-    // At once, also while a chunk is being written.
+    // Immediately, also while a chunk is being written.
     await this.#abort(value)
   }
 
@@ -50,7 +50,7 @@ export class LocalWritable implements HomeFlow {
     await this.#sink.close()
   }
 
-  close(reason: Error = new DOMException('the other side has let go of it', 'AbortError')): void {
+  close(reason: Error = new DOMException('the peer has released the stream', 'AbortError')): void {
     if (!this.#isOver) this.#abort(reason).catch(() => {})
   }
 
@@ -77,7 +77,7 @@ function openWebWritable(stream: WritableStream): Sink {
   return {
     write(chunk) {
       const written = writer.write(chunk)
-      // The error it fails with comes by `ready`, too.
+      // `ready` rejects with the same error.
       written.catch(() => {})
       return writer.ready
     },
@@ -96,8 +96,8 @@ function openNodeWritable(object: object): Sink {
     failure ??= error
     rejectPending?.(failure)
   }
-  // A response whose client has left says this alone.
-  const onClose = () => onError(new Error('the stream has closed, and takes nothing more'))
+  // A response whose client has left emits `close` only.
+  const onClose = () => onError(new Error('the stream is closed'))
   stream.on('error', onError)
   stream.on('close', onClose)
   const untilDone = (act: (done: (error?: Error | null) => void) => void) =>
@@ -120,7 +120,10 @@ function openNodeWritable(object: object): Sink {
   }
 }
 
-/** What is written here goes home, as an iterator that is read there. Its home is told of the first chunk, not before. */
+/**
+ * The sink of a stream whose chunks go to the owner, which reads them as an iterator. Nothing is sent before the first
+ * chunk.
+ */
 class PipeSink {
   readonly #queue = new AsyncQueue(ignoreRejections)
   #controller!: WritableStreamDefaultController
@@ -132,13 +135,13 @@ class PipeSink {
   start(controller: WritableStreamDefaultController): void {
     this.#controller = controller
     const { signal } = controller as WritableStreamDefaultController & { readonly signal: AbortSignal }
-    // What is being written then waits no longer to be taken.
+    // A pending write does not wait for the reader any more.
     signal.addEventListener('abort', () => this.#queue.fail(signal.reason), { once: true })
   }
 
   async write(chunk: unknown): Promise<void> {
     const piped = this.#pipe()
-    // A home that takes no more says why.
+    // An owner that takes no more chunks sends the reason.
     if (!(await this.#queue.put(chunk))) await piped
   }
 
@@ -180,15 +183,15 @@ class PipeSink {
     this.#controller.error(error)
   }
 
-  /** Where it is written, what was asked of its home fails with the session, and says whether that had left. */
+  /** A pipe that has started fails with its own call, whose error says whether it was sent. */
   disconnect(reason: Error): void {
     const isReported = this.#pipeResult !== undefined && reason instanceof SessionEndedError
     if (!this.#isReleased && !isReported) this.#error(reason)
   }
 }
 
-/** A stream of the peer's that is written here. */
-export class RemoteWritable implements ArrivedFlow {
+/** A remote stream that is written here. */
+export class RemoteWritable implements RemoteStream {
   readonly #weakStream: WeakRef<WritableStream>
   /** It lives as long as the stream. */
   readonly #weakSink: WeakRef<PipeSink>
@@ -204,11 +207,11 @@ export class RemoteWritable implements ArrivedFlow {
   }
 
   onItems(): void {
-    throw new ProtocolError('items of a stream to write')
+    throw new ProtocolError('items for a writable stream')
   }
 
   onEnd(): void {
-    throw new ProtocolError('the end of a stream to write')
+    throw new ProtocolError('an end for a writable stream')
   }
 
   disconnect(reason: Error): void {

@@ -1,4 +1,4 @@
-// Signals that have arrived: how long they live. (What they say: iterators.spec.ts.)
+// Received signals: how long they live. (Their reasons: iterators.spec.ts.)
 import { addAbortListener, once } from 'node:events'
 import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
@@ -9,7 +9,7 @@ import { collectGarbage, type Untyped } from '../../support/wire.js'
 
 t.setTimeout(60_000)
 
-/** Ways to be told of an abort, of which none keeps the signal. */
+/** Ways to observe an abort, none of which keeps the signal alive. */
 const LISTENING: Record<string, (signal: AbortSignal, heard: () => void) => void> = {
   addEventListener: (signal, heard) => signal.addEventListener('abort', heard),
   'a listener that is an object': (signal, heard) => signal.addEventListener('abort', { handleEvent: heard }),
@@ -32,7 +32,7 @@ const LISTENING: Record<string, (signal: AbortSignal, heard: () => void) => void
   }
 }
 
-t.test('a signal that is known to its listeners alone aborts when it does at home', t => {
+t.test('a signal that only its listeners know aborts when its owner aborts it', t => {
   const heard = new Set<string>()
   const listen = (side: string) => (how: string, signal: AbortSignal) =>
     LISTENING[how]!(signal, () => heard.add(`${side}: ${how}`))
@@ -64,7 +64,7 @@ t.test('a signal that is known to its listeners alone aborts when it does at hom
 
 const ignore = () => {}
 const handler = { handleEvent: ignore }
-/** Ways to listen no longer, or never. */
+/** Ways to stop listening, or never to listen. */
 const QUIET: Record<string, (signal: AbortSignal) => void> = {
   'nobody listened': signal => void signal.aborted,
   'a listener was taken off': signal => {
@@ -102,7 +102,7 @@ const QUIET: Record<string, (signal: AbortSignal) => void> = {
     new EventTarget().addEventListener('abort', ignore, { signal })
 }
 
-t.test('a signal that nobody listens to is given back, though it may yet abort', t => {
+t.test('a signal without listeners is released, although it may still abort', t => {
   const signals = Object.keys(QUIET).map(how => [how, new AbortController().signal] as const)
   const use = (how: string, signal: AbortSignal) => QUIET[how]!(signal)
   return overMemoryAndSocket(
@@ -126,7 +126,7 @@ t.test('a signal that nobody listens to is given back, though it may yet abort',
   )
 })
 
-t.test('the end of the session tells who listens, and lets them go', async t => {
+t.test('the end of the session notifies listeners, and releases them', async t => {
   const heard: unknown[] = []
   const weak: WeakRef<AbortSignal>[] = []
   const hear = ({ target }: Event) => heard.push((target as AbortSignal).reason)
@@ -154,7 +154,7 @@ t.test('the end of the session tells who listens, and lets them go', async t => 
   await collectGarbage(() => weak.every(ref => !ref.deref()))
 })
 
-t.test('one that is passed on aborts at the third party, and is given back all the way', async t => {
+t.test('a forwarded signal aborts at the third party, and is released at all parties', async t => {
   const heard: unknown[] = []
   const stop = new AbortController()
   await overMemory(
@@ -180,7 +180,7 @@ t.test('one that is passed on aborts at the third party, and is given back all t
   )
 })
 
-t.test('one that comes again while it is listened to is the same', t => {
+t.test('a signal that arrives again while it has listeners is the same', t => {
   const got: WeakRef<AbortSignal>[] = []
   const { signal } = new AbortController()
   return overMemoryAndSocket(
@@ -202,7 +202,7 @@ t.test('one that comes again while it is listened to is the same', t => {
   )
 })
 
-t.test('its home keeps no signal that nobody can abort; who listens waits for the end of the session', t => {
+t.test('the owner keeps no signal that no code can abort; listeners wait for the end of the session', t => {
   const heard: unknown[] = []
   const kept: AbortSignal[] = []
   const weak: WeakRef<AbortSignal>[] = []
@@ -234,7 +234,7 @@ t.test('its home keeps no signal that nobody can abort; who listens waits for th
   )
 })
 
-t.test('what a page has in its place, as far as Node can run it', async t => {
+t.test('the browser variant, as far as Node can run it', async t => {
   const heard: unknown[] = []
   const netrefs: WeakRef<object>[] = []
   const make = () => {

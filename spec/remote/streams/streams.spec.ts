@@ -1,4 +1,4 @@
-// Streams: of the web's kind and of Node's, of bytes and of anything, both ways.
+// Streams: web and Node streams, of bytes and of values, in both directions.
 
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
@@ -28,7 +28,7 @@ process.on('unhandledRejection', fault => faults.push(fault))
 t.setTimeout(120_000)
 const MIB = 1 << 20
 
-/** A stream of what is in the list, that notes what became of it. */
+/** A stream of the items in the list, which records how it was ended. */
 function source(items: unknown[], type?: 'bytes') {
   const told = { pulled: 0, cancelled: [] as unknown[] }
   const rest = [...items]
@@ -73,7 +73,7 @@ const bytesOf = async (stream: AsyncIterable<Uint8Array>) => Buffer.concat(await
 
 const echoing = () => ({ echo: (value: unknown) => ({ value }) })
 
-t.test('what is read arrives as a stream of the web, of bytes where it is of bytes', t =>
+t.test('a readable stream arrives as a web stream, a byte stream as a byte stream', t =>
   overMemoryAndSocket(
     t,
     () => ({
@@ -142,7 +142,7 @@ t.test('what is read arrives as a stream of the web, of bytes where it is of byt
   )
 )
 
-t.test('a stream is read no further than it is read here', t => {
+t.test('a stream is read no further than its receiver reads', t => {
   let made = source([])
   return overMemoryAndSocket(
     t,
@@ -162,7 +162,7 @@ t.test('a stream is read no further than it is read here', t => {
   )
 })
 
-t.test('cancel and errors cross with their reasons, both ways', t => {
+t.test('cancel and errors are sent with their reasons, in both directions', t => {
   let made = source([])
   return overMemoryAndSocket(
     t,
@@ -252,7 +252,7 @@ t.test('cancel and errors cross with their reasons, both ways', t => {
   )
 })
 
-t.test('what is written here is written at home, as fast as that takes it', t => {
+t.test('chunks are written at the owner, as fast as its stream takes them', t => {
   let made = sink()
   let room: (() => void)[] = []
   return overMemoryAndSocket(
@@ -348,7 +348,7 @@ t.test('what is written here is written at home, as fast as that takes it', t =>
   )
 })
 
-t.test('abort and errors of what is written cross with their reasons', t => {
+t.test('abort and errors of a writable stream are sent with their reasons', t => {
   let made = sink()
   let opened: Untyped
   return overMemoryAndSocket(
@@ -424,7 +424,7 @@ t.test('abort and errors of what is written cross with their reasons', t => {
       const mine = sink()
       await root.drop(mine.stream)
       await collectGarbage(() => mine.told.aborted.length > 0)
-      t.match(mine.told.aborted, [{ name: 'AbortError', message: /has let go of it/ }], 'dropped')
+      t.match(mine.told.aborted, [{ name: 'AbortError', message: /has released the stream/ }], 'dropped')
       const closing = (await root.idle()).getWriter()
       closing.closed.catch(() => {})
       await closing.abort()
@@ -434,7 +434,7 @@ t.test('abort and errors of what is written cross with their reasons', t => {
   )
 })
 
-t.test('pairs: TransformStream, and what of Node is read and written', t =>
+t.test('pairs: TransformStream, and Node streams that are read and written', t =>
   overMemoryAndSocket(
     t,
     () => ({
@@ -507,7 +507,7 @@ t.test('pairs: TransformStream, and what of Node is read and written', t =>
   )
 )
 
-t.test('a stream is locked when it is sent, and once; what was not sent is as it was', t =>
+t.test('a stream is locked when it is sent, and sent once; a stream that was not sent is unchanged', t =>
   overMemoryAndSocket(
     t,
     () => ({
@@ -624,7 +624,7 @@ for (const by of ['ours', 'theirs', 'die'] as const)
     )
   })
 
-t.test('a socket that breaks: what is read and written goes on over the next one, byte by byte', async t => {
+t.test('after an interruption, reading and writing continue over the next socket, byte by byte', async t => {
   const { agent, die } = breakableAgent()
   const made = sink()
   const chunk = (i: number) => new Uint8Array(10_000).fill(i)
@@ -724,7 +724,7 @@ t.test('a producer of 1 GB against a consumer that stops: less than 4 MiB is buf
   )
 })
 
-t.test('a peer that asks for more and reads nothing is made no more for', async t => {
+t.test('no more items are made for a peer that pulls and does not read', async t => {
   let made = 0
   const conn = pair({
     *bytes() {
@@ -744,7 +744,7 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
     ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0,1000000]]]`)
     if (i % 100 === 0) await turn()
   }
-  // Of what it never came to, too.
+  // Also items that were never reached.
   ours.send(`[${served.stats.framesOut - theirs.held},[[19,1,0]]]`)
   t.ok(served.stats.buffered < 2 * MIB, `${served.stats.buffered} bytes wait`)
   t.ok(made < 300, `${made} items`)
@@ -759,7 +759,7 @@ t.test('a peer that asks for more and reads nothing is made no more for', async 
   )
 })
 
-t.test('what a home and a peer may not do with a stream to write', async t => {
+t.test('what an owner and a peer may not do with a writable stream', async t => {
   await overMemory(t, { open: () => sink().stream }, async ({ root }) => {
     const stream = await (root as Untyped).open()
     t.ok(stream instanceof WritableStream)
@@ -767,12 +767,12 @@ t.test('what a home and a peer may not do with a stream to write', async t => {
     Netref.release(stream)
     t.match(await rejectionOf(stream.getWriter().write(1)), { name: 'ReleasedError' })
     const arrived = new RemoteWritable({} as Untyped)
-    t.throws(() => arrived.onItems(), /items of a stream to write/)
-    t.throws(() => arrived.onEnd(), /the end of a stream to write/)
+    t.throws(() => arrived.onItems(), /items for a writable stream/)
+    t.throws(() => arrived.onEnd(), /an end for a writable stream/)
   })
 })
 
-t.test('a byte stream whose home sends no bytes fails alone', async t => {
+t.test('a byte stream whose owner sends no bytes fails alone', async t => {
   await overMemory(
     t,
     { bytes: () => source([new Uint8Array(5)], 'bytes').stream },
@@ -808,7 +808,7 @@ t.test('a byte stream whose home sends no bytes fails alone', async t => {
   )
 })
 
-t.test('what feeds a stream tells both sides when it fails, and its reader when it ends', async t => {
+t.test('the source of a stream tells both sides when it fails, and its reader when it ends', async t => {
   const [failed, closed] = [new AsyncQueue(() => {}), new AsyncQueue(() => {})]
   const waits = rejectionOf(failed.put(1))
   failed.fail(new RangeError('why'))

@@ -1,51 +1,55 @@
-// The references that came in one message. Those that nobody will ever have are given back at once, not when the collector
-// of this side finds them.
+// The references of one message. Those that no user code gets are released immediately, not by the garbage collector.
 
 import { addCandidate } from './collection-pressure.js'
 import type { Reference } from './proxy.js'
 
-/** What was lent for the call. Without a `ref` there was no room for it, or nobody to have it. */
+/**
+ * A reference that was lent for the call. `reference` is undefined if the import table was full, or the value
+ * discarded.
+ */
 export interface Loan {
   readonly id: number
   readonly reference: Reference | undefined
 }
 
-/** A promise or signal: what it comes to is kept as long as calls hold it. */
-interface Holdable {
+/** A promise or signal, which retains its outcome for pending calls. */
+interface Retainable {
   retain(): void
   releaseRetained(): void
 }
 
-/** Where receipts are given back. */
+/** The part of `References` that counts references. */
 interface ReferenceCounts {
-  /** One receipt of a netref came for nobody. */
-  discardOne(ref: Reference): void
-  /** The call is over, and has an answer or none. */
+  /** One reference to a netref arrived that no user code gets. */
+  discardOne(reference: Reference): void
+  /** The call that it was lent for has ended, with or without a reply. */
   endLoan(loan: Loan, answered: boolean): void
 }
 
-/** Whoever drops it has handed over what is in it: from then on that is the user's, and the collector's. */
+/**
+ * The references of one message, until user code gets them. From then on the user and the garbage collector hold them.
+ */
 export class ReceivedReferences {
-  /** Each netref as often as it came, with the first step of the way to it. */
+  /** Each received netref, as often as the message contains it, with the first key of its path in the value. */
   #references: { readonly reference: Reference; readonly firstKey: unknown }[] = []
   #loans: Loan[] | undefined
-  #retainedOutcomes: Holdable[] | undefined
+  #retainedOutcomes: Retainable[] | undefined
   #passedToUser = false
 
   constructor(private readonly counts: ReferenceCounts) {}
 
-  add(ref: Reference, step: unknown): void {
-    this.#references.push({ reference: ref, firstKey: step })
+  add(reference: Reference, step: unknown): void {
+    this.#references.push({ reference, firstKey: step })
   }
 
-  addLoan(id: number, ref: Reference | undefined): void {
-    if (ref) ref.lentCount++
+  addLoan(id: number, reference: Reference | undefined): void {
+    if (reference) reference.lentCount++
     this.#loans ??= []
-    this.#loans.push({ id, reference: ref })
+    this.#loans.push({ id, reference })
   }
 
-  /** A promise or signal: what it comes to is kept until `letGo`. */
-  retainOutcome(outcome: Holdable): void {
+  /** Retains the outcome of a promise or signal until `releaseOutcomes`. */
+  retainOutcome(outcome: Retainable): void {
     outcome.retain()
     this.#retainedOutcomes ??= []
     this.#retainedOutcomes.push(outcome)
@@ -56,12 +60,12 @@ export class ReceivedReferences {
     this.#retainedOutcomes = undefined
   }
 
-  /** A user's code has it. */
+  /** User code gets the references: `discard` does not release them any more. */
   markPassedToUser(): void {
     this.#passedToUser = true
   }
 
-  /** What came in one item of a list: it is no part of this any more. */
+  /** Separates the references of one item of a list. */
   split(index: number): ReceivedReferences {
     const part = new ReceivedReferences(this.counts)
     part.#references = this.#references.filter(({ firstKey }) => firstKey === index)
@@ -69,7 +73,7 @@ export class ReceivedReferences {
     return part
   }
 
-  /** Nobody will have what was not handed over. */
+  /** Releases the references, unless user code got them. */
   discard(): void {
     if (this.#passedToUser) return
     const references = this.#references
@@ -77,7 +81,7 @@ export class ReceivedReferences {
     for (const { reference } of references) this.counts.discardOne(reference)
   }
 
-  /** The call that it came with is over. What a user's code had of it may be nobody's now. */
+  /** The call that they came with has ended. Those that user code got may be unreachable now. */
   endCall(isAnswered = true): void {
     this.releaseOutcomes()
     this.discard()

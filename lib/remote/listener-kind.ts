@@ -1,10 +1,10 @@
-// Netrefs as listeners. Node looks at what a listener answers, as an EventTarget and as an EventEmitter with
-// `captureRejections` do, and ends the process where that fails. But nobody awaits it.
+// Detects netrefs that are called as event listeners. An EventTarget, and an EventEmitter with `captureRejections`,
+// look at the result of a listener, and end the process if it rejects. But no code awaits that result.
 
-/** How a listener is called: as a function, or as an object that has a `handleEvent`. */
+/** How a listener is called: as a function, or as an object with `handleEvent`. */
 export type ListenerKind = 'function' | 'object'
 
-/** How a netref is called that has this `this`, if it is as a listener. `handler` is it, where it is no path. */
+/** How a netref is called as a listener; undefined if it is not. `handler` is the netref, unless it is a path. */
 export function listenerKindOf(
   self: unknown,
   args: readonly unknown[],

@@ -1,5 +1,5 @@
-// Netrefs to functions where listeners go: what tells listeners of events calls them by `apply`, `call` or `bind`, finds
-// them to take them off, and comes to no harm by one that fails.
+// Netrefs to functions as event listeners: event sources call them with `apply`, `call` or `bind`, find them to remove
+// them, and are not harmed by one that fails.
 import { EventEmitter } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
@@ -44,7 +44,7 @@ class Functions extends Service {
   }
 }
 
-t.test('apply, call and bind of a netref to a function are those of functions', t =>
+t.test('apply, call and bind of a netref to a function work as those of a function', t =>
   overMemoryAndSocket(
     t,
     () => new Functions(),
@@ -69,7 +69,7 @@ t.test('apply, call and bind of a netref to a function are those of functions', 
   )
 )
 
-t.test('of an object and of a path they are members like any other', t =>
+t.test('on an object and on a path they are remote members', t =>
   overMemory(t, new Functions(), async ({ root }) => {
     const phone: Any = await root.phone()
     t.same(
@@ -96,7 +96,7 @@ class Sources extends Service {
   }
 }
 
-t.test('an EventEmitter and an EventTarget are listened to from afar, and no more', async t => {
+t.test('a netref listens to an EventEmitter and an EventTarget until it is removed', async t => {
   const service = new Sources()
   await overMemoryAndSocket(
     t,
@@ -134,7 +134,7 @@ t.test('an EventEmitter and an EventTarget are listened to from afar, and no mor
   )
 })
 
-/** All ways in which Node calls a listener and looks at what it answers. */
+/** All ways in which Node calls a listener and uses its result. */
 function listen({ emitter, target }: Sources, ref: Any, observer: Any): void {
   emitter.on('told', ref)
   emitter.once('told', ref)
@@ -154,7 +154,7 @@ class Listening extends Sources {
   }
 }
 
-t.test('a listener that fails, or whose session is over, is told to onError, and to nobody else', async t => {
+t.test('if a listener fails, or its session has ended, only onError gets the error', async t => {
   const service = new Listening()
   const told: [error: Any, call: string | undefined][] = []
   const onError = (error: unknown, { call }: ErrorContext) => void told.push([error, call])
@@ -167,7 +167,7 @@ t.test('a listener that fails, or whose session is over, is told to onError, and
     async (conn, server) => {
       await (conn.root as Any).listen(fail, expose({ handleEvent: fail }))
       service.emit()
-      // The one-way call fails at its home.
+      // The one-way call fails at the owner.
       await waitUntil(() => told.length === 9)
       for (const [error] of told.splice(0)) t.match(error, { name: 'RangeError', message: 'no room' })
       const [session] = server.sessions
@@ -182,7 +182,7 @@ t.test('a listener that fails, or whose session is over, is told to onError, and
   )
 })
 
-t.test('who awaits the call of a listener, or looks for its failure, learns of it', async t => {
+t.test('code that awaits a listener’s call, or handles its rejection, gets the error', async t => {
   const errors: unknown[] = []
   const fail = () => {
     throw new RangeError('no room')
