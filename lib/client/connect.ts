@@ -102,7 +102,7 @@ export class Connection<T> {
    *
    * @returns a function that removes the listener
    */
-  on<E extends keyof ConnectionEvents>(name: E, listener: (told: ConnectionEvents[E]) => void): () => void {
+  on<E extends keyof ConnectionEvents>(name: E, listener: (event: ConnectionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 

@@ -3,7 +3,6 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Reason } from '../errors.js'
 import { isTemporaryRefusal } from '../transport/http-status.js'
-import type { AcceptedClient } from '../transport/transport.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 import type { PreHelloTransport } from './pre-hello-transport.js'
@@ -46,19 +45,34 @@ export class PendingUpgrade {
   }
 
   /**
-   * Calls `authenticate` and rejects the client if that takes longer than `timeoutMs`. `onDelay` is called if the
-   * delay is not the client's.
+   * Calls `authenticate`, and rejects the client if it fails or takes longer than `timeoutMs`. `onDelay` is called if
+   * the delay is not the client's.
    *
-   * @returns undefined if the client was rejected
+   * @returns undefined if the client was rejected, or is gone
    */
   async authenticate<Identity>(
-    authenticate: Authenticate<Identity>,
-    request: UpgradeRequest,
+    authenticate: () => ReturnType<Authenticate<Identity>>,
     timeoutMs: number,
-    takeSessionSlot: (identity: Identity) => boolean,
     report: ReportError,
     onDelay: () => void
-  ): Promise<AcceptedClient | undefined> {
+  ): Promise<{ readonly identity: Identity } | undefined> {
+    this.#startDeadline(timeoutMs, onDelay)
+    let identity: AuthenticateResult<Identity>
+    let refusal: Refusal = { status: UNAUTHORIZED_STATUS, reason: NOT_AUTHENTICATED }
+    try {
+      identity = await authenticate()
+    } catch (error) {
+      refusal = refusalOf(error, report)
+    }
+    this.#deadline!.stop()
+    // A client that is gone does not use a session slot.
+    if (this.#isRejected || this.socket.destroyed) return undefined
+    if (identity !== undefined && identity !== null && identity !== false) return { identity }
+    this.reject(refusal.status, refusal.reason)
+    return undefined
+  }
+
+  #startDeadline(timeoutMs: number, onDelay: () => void): void {
     const message = `authentication took longer than ${timeoutMs} ms`
     this.#deadline = startDeadline(timeoutMs, () => {
       // A client that has sent nothing caused the delay itself.
@@ -66,25 +80,6 @@ export class PendingUpgrade {
       if (!isClientSlow) onDelay()
       this.reject(UNAVAILABLE_STATUS, { code: isClientSlow ? 'limit' : 'unavailable', message })
     }).unref()
-    let identity: AuthenticateResult<Identity>
-    let status = UNAUTHORIZED_STATUS
-    let reason = NOT_AUTHENTICATED
-    try {
-      identity = await authenticate(request)
-    } catch (error) {
-      const errorStatus = statusOf(error)
-      if (errorStatus === undefined) report(error)
-      status = errorStatus ?? UNAVAILABLE_STATUS
-      if (isTemporaryRefusal(status))
-        reason = { ...AUTHENTICATION_UNAVAILABLE, retryAfter: retryAfterOf(error) }
-    }
-    this.#deadline.stop()
-    // A client that is gone does not use a session slot.
-    if (this.#isRejected || this.socket.destroyed) return undefined
-    if (identity === undefined || identity === null || identity === false) this.reject(status, reason)
-    else if (!takeSessionSlot(identity)) this.reject(UNAVAILABLE_STATUS, SESSION_LIMIT_REACHED)
-    const transport = this.open()
-    return transport && { transport, identity, connectedAt: transport.connectedAt }
   }
 
   /** Rejects the client: by HTTP, or by the close reason if the socket is open. */
@@ -95,6 +90,21 @@ export class PendingUpgrade {
     if (this.#transport) this.#transport.close(reason)
     else rejectUpgrade(this.socket, status, STATUS_CODES[status], reason.retryAfter)
   }
+}
+
+interface Refusal {
+  readonly status: number
+  readonly reason: Reason
+}
+
+/** How an error of `authenticate` refuses the client; one without a `status` is reported. */
+function refusalOf(error: unknown, report: ReportError): Refusal {
+  const errorStatus = statusOf(error)
+  if (errorStatus === undefined) report(error)
+  const status = errorStatus ?? UNAVAILABLE_STATUS
+  const isTemporary = isTemporaryRefusal(status)
+  const temporary = { ...AUTHENTICATION_UNAVAILABLE, retryAfter: retryAfterOf(error) }
+  return { status, reason: isTemporary ? temporary : NOT_AUTHENTICATED }
 }
 
 /** A session slot may be free soon. */

@@ -8,13 +8,14 @@ import { type Limits, maxPayloadBytes } from '../protocol/limits.js'
 import { livenessOf } from '../session/options.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs, checkOptions } from '../util/check-options.js'
-import { AddressCounter } from '../util/counter.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'
 import { describe } from '../util/describe.js'
 import type { ReportError } from '../util/emitter.js'
 import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
+import { AdmissionControl, type SessionSlot, type SlotRequest } from './admission-control.js'
 import {
   ADDRESS_LIMIT_REACHED,
+  type Authenticate,
   PendingUpgrade,
   rejectUpgrade,
   SESSION_LIMIT_REACHED
@@ -24,7 +25,8 @@ import { networkOf } from './network.js'
 import { OPTIONS as HTTP_LISTENER_OPTIONS, type EntranceOptions as HttpListenerOptions } from './options.js'
 import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
-import { type Arrival, ResumeTokens, type ResumingListener, type SlotReservation } from './resume-tokens.js'
+import { RefusalReports } from './refusal-reports.js'
+import { type ClientWithReservation, ResumeTokens, type ResumingListener } from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
 import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
 
@@ -34,23 +36,13 @@ export class HttpListener implements ResumingListener {
   readonly #ownsServer: boolean
   readonly #webSocketServer: WebSocketServer
   readonly #originPolicy: OriginPolicy
-  /** Clients being authenticated: before the WebSocket handshake, and after it while waiting for the token. */
-  readonly #pendingUpgrades = new Set<PendingUpgrade>()
-  readonly #pendingTokens = new Set<PendingUpgrade>()
-  /** Clients being authenticated, and open sockets, by address. */
-  readonly #pendingPerAddress = new AddressCounter()
-  readonly #socketsPerAddress = new AddressCounter()
-  /** Clients being authenticated that one address may have. */
-  readonly #maxPendingPerAddress: number
   readonly #helloBudget: HelloBudget
-  #accept: ((arrival: Arrival) => void) | undefined
+  readonly #admission: AdmissionControl
+  #accept: ((arrival: ClientWithReservation) => void) | undefined
   #report: ReportError | undefined
+  #refusalReports: RefusalReports | undefined
   /** Removes the error listener from the HTTP server. */
   #removeErrorListener: Unsubscribe | undefined
-  /** Texts of refusals by origin or host that were reported. */
-  readonly #reportedRefusals = new Set<string>()
-  /** Limits that have refused a client; each is reported once. */
-  readonly #reportedLimits = new Set<keyof Limits>()
 
   /** @throws TypeError or RangeError that names the invalid option */
   constructor(
@@ -76,8 +68,6 @@ export class HttpListener implements ResumingListener {
     if (checkMs('resumeWindow', resumeWindow) > 0) {
       this.resumeTokens = new ResumeTokens(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
     }
-    const isLimited = limits.sessionsPerAddress < Number.POSITIVE_INFINITY
-    this.#maxPendingPerAddress = isLimited ? limits.sessionsPerAddress : MAX_PENDING_PER_ADDRESS
     this.#helloBudget = new HelloBudget(limits.helloBytes)
     this.#webSocketServer = new WebSocketServer({
       noServer: true,
@@ -85,12 +75,14 @@ export class HttpListener implements ResumingListener {
       perMessageDeflate: false,
       maxPayload: maxPayloadBytes(limits)
     })
+    this.#admission = new AdmissionControl(limits, this.resumeTokens, this.#webSocketServer.clients)
   }
 
   /** Starts to accept clients. Resolves when an own server listens. */
-  async open(accept: (arrival: Arrival) => void, report: ReportError): Promise<void> {
+  async open(accept: (arrival: ClientWithReservation) => void, report: ReportError): Promise<void> {
     this.#accept = accept
     this.#report = report
+    this.#refusalReports = new RefusalReports(report, this.limits)
     addUpgradeHandler(this.#httpServer, this.options.path ?? '', this)
     if (this.#ownsServer) await this.#listen()
     this.#removeErrorListener = addSharedListener(this.#httpServer, 'error', report)
@@ -113,7 +105,7 @@ export class HttpListener implements ResumingListener {
   }
 
   get pendingClients(): number {
-    return this.#pendingUpgrades.size + this.#pendingTokens.size
+    return this.#admission.pending.size
   }
 
   /** @throws NetrefError if the server does not listen */
@@ -132,7 +124,7 @@ export class HttpListener implements ResumingListener {
   /** Rejects further clients and stops an own server. Resolves when all sockets are closed. */
   async close(): Promise<void> {
     removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
-    for (const upgrade of [...this.#pendingUpgrades, ...this.#pendingTokens]) {
+    for (const upgrade of this.#admission.pending) {
       upgrade.reject(UNAVAILABLE_STATUS, { code: 'server-closed', message: 'the server is going away' })
     }
     // The `close` callback of `ws` depends on timers, which a test may have replaced.
@@ -151,145 +143,81 @@ export class HttpListener implements ResumingListener {
   /** @internal Handles an upgrade request for this path. */
   async handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { authenticate, trustProxy = false } = this.options
-    const admission = new PendingUpgrade(socket, () => {
-      const arriving = this.#openWebSocket(message, socket, head)
-      if (arriving && this.#pendingUpgrades.delete(admission)) this.#pendingTokens.add(admission)
-      return arriving
+    const upgrade = new PendingUpgrade(socket, () => {
+      const transport = this.#openWebSocket(message, socket, head)
+      if (transport) this.#admission.opened(upgrade)
+      return transport
     })
-    const request = new UpgradeRequest(message, trustProxy, async () => admission.open()?.token)
-    const complaint = this.#originPolicy(request)
-    if (complaint !== undefined) {
-      this.#reportRefusalOnce(complaint)
-      return rejectUpgrade(socket, FORBIDDEN_STATUS, complaint)
+    const request = new UpgradeRequest(message, trustProxy, async () => upgrade.open()?.token)
+    const refusal = this.#originPolicy(request)
+    if (refusal !== undefined) {
+      this.#refusalReports!.origin(refusal)
+      return rejectUpgrade(socket, FORBIDDEN_STATUS, refusal)
     }
     const address = networkOf(request.address) ?? networkOf(message.socket.remoteAddress)
-    if (this.#isAddressFull(address)) {
-      if (!trustProxy) this.#reportAddressLimit(address!)
+    if (this.#admission.isAddressFull(address)) {
+      if (!trustProxy) this.#refusalReports!.addressLimit(address!)
       return rejectTemporarily(socket, ADDRESS_LIMIT_REACHED)
     }
-    let loan: SlotReservation | undefined
-    const admits = (identity?: unknown) => {
-      if (this.#usedSessionSlots < this.limits.sessions) return true
-      loan = this.resumeTokens?.reserveSlot({ address, identity }, this.#report!)
-      if (loan) socket.once('close', () => loan!.release())
-      return loan !== undefined
-    }
-    if (authenticate ? !this.#mayAuthenticate(address) : !admits()) {
-      this.#reportSessionLimit()
-      return rejectTemporarily(socket, SESSION_LIMIT_REACHED)
-    }
-    socket.once('close', this.#socketsPerAddress.increment(address))
-    if (!authenticate) {
-      const transport = admission.open()
-      if (transport) this.#accept!({ transport, connectedAt: transport.connectedAt, address, loan })
-      return
-    }
-    this.#pendingUpgrades.add(admission)
-    const count = this.#pendingPerAddress.increment(address)
-    const decided = () => {
-      count()
-      this.#pendingUpgrades.delete(admission)
-      this.#pendingTokens.delete(admission)
-    }
-    // A rejected client counts until its socket closes. `authenticate` may never settle for a client that is gone.
-    socket.once('close', decided)
-    const decides = (identity: unknown) => {
-      const isIn = admits(identity)
-      if (isIn) decided()
-      else this.#reportSessionLimit()
-      return isIn
-    }
-    const { helloMs } = this.limits
-    const onDelay = () => this.#reportSlowAuthentication()
-    const visitor = await admission.authenticate(
-      authenticate,
-      request,
-      helloMs,
-      decides,
-      this.#report!,
-      onDelay
+    if (!authenticate) return this.#acceptWithoutIdentity(upgrade, { socket, address })
+    return this.#acceptWithIdentity(upgrade, { socket, address }, () => authenticate(request))
+  }
+
+  #acceptWithoutIdentity(upgrade: PendingUpgrade, client: SlotRequest): void {
+    const { socket, address } = client
+    const slot = this.#admission.takeSlot(client, this.#report!)
+    if (!slot) return this.#rejectFull(socket)
+    this.#admission.addSocket(socket, address)
+    this.#acceptUpgrade(upgrade, client, slot)
+  }
+
+  async #acceptWithIdentity(
+    upgrade: PendingUpgrade,
+    { socket, address }: SlotRequest,
+    authenticate: () => ReturnType<Authenticate>
+  ): Promise<void> {
+    if (!this.#admission.mayAuthenticate(address)) return this.#rejectFull(socket)
+    this.#admission.addSocket(socket, address)
+    const removePending = this.#admission.addPending(upgrade, socket, address)
+    const identified = await upgrade.authenticate(authenticate, this.limits.helloMs, this.#report!, () =>
+      this.#refusalReports!.slowAuthentication()
     )
-    if (visitor) this.#accept!({ ...visitor, address, loan })
+    if (!identified) return
+    const client = { socket, address, identity: identified.identity }
+    const slot = this.#admission.takeSlot(client, this.#report!)
+    if (slot) {
+      removePending()
+      this.#acceptUpgrade(upgrade, client, slot)
+    } else {
+      this.#refusalReports!.sessionLimit()
+      upgrade.reject(UNAVAILABLE_STATUS, SESSION_LIMIT_REACHED)
+    }
   }
 
-  /** Whether an address has reached one of its limits. */
-  #isAddressFull(address: string | undefined): boolean {
-    const sockets = this.#socketsPerAddress.countOf(address)
-    return (
-      sockets >= this.limits.sessionsPerAddress ||
-      this.#pendingPerAddress.countOf(address) >= this.#maxPendingPerAddress
-    )
+  #acceptUpgrade(
+    upgrade: PendingUpgrade,
+    { address, identity }: SlotRequest,
+    { reservation }: SessionSlot
+  ): void {
+    const transport = upgrade.open()
+    if (!transport) return
+    const { connectedAt } = transport
+    this.#accept!({ transport, connectedAt, address, identity, reservation })
   }
 
-  /** Sockets of accepted clients. */
-  get #acceptedCount(): number {
-    return this.#webSocketServer.clients.size - this.#pendingTokens.size
-  }
-
-  /**
-   * Session slots in use: by accepted clients and by interrupted sessions, without the reserved slots of the latter.
-   */
-  get #usedSessionSlots(): number {
-    const { resumeTokens } = this
-    return (
-      this.#acceptedCount +
-      (resumeTokens ? resumeTokens.interrupted.size - resumeTokens.reservations.size : 0)
-    )
-  }
-
-  /**
-   * Whether another client may be authenticated. A client that may own an interrupted session does not wait for
-   * others.
-   */
-  #mayAuthenticate(address: string | undefined): boolean {
-    const { sessions } = this.limits
-    if (this.#acceptedCount >= sessions) return false
-    return (
-      this.pendingClients < sessions ||
-      this.#pendingPerAddress.countOf(address) <
-        (this.resumeTokens?.interruptedPerAddress.countOf(address) ?? 0)
-    )
-  }
-
-  #reportLimitOnce(limit: keyof Limits, why: string, cure: string): void {
-    if (this.#reportedLimits.has(limit)) return
-    this.#reportedLimits.add(limit)
-    this.#report!(new NetrefError('limit', `a client was refused: ${why} (limits.${limit}); ${cure}`))
-  }
-
-  /** Behind a proxy all clients have one address. */
-  #reportAddressLimit(address: string): void {
-    const cure = 'behind a proxy set trustProxy to distinguish its clients'
-    this.#reportLimitOnce('sessionsPerAddress', `too many clients come from ${address}`, cure)
-  }
-
-  #reportSessionLimit(): void {
-    const why = `all ${this.limits.sessions} sessions are in use`
-    this.#reportLimitOnce('sessions', why, 'raise it to accept more')
-  }
-
-  #reportSlowAuthentication(): void {
-    const why = `\`authenticate\` did not settle within ${this.limits.helloMs} ms`
-    this.#reportLimitOnce('helloMs', why, 'raise it, or make authenticate faster')
-  }
-
-  /** Reports a refusal to the operator, once for each text: browsers hide the cause from the page. */
-  #reportRefusalOnce(complaint: string): void {
-    if (this.#reportedRefusals.has(complaint) || this.#reportedRefusals.size === MAX_REPORTED_REFUSALS) return
-    this.#reportedRefusals.add(complaint)
-    this.#report!(
-      new NetrefError('unauthorized', `a client was refused: ${complaint}; add it there to accept it`)
-    )
+  #rejectFull(socket: Duplex): void {
+    this.#refusalReports!.sessionLimit()
+    rejectTemporarily(socket, SESSION_LIMIT_REACHED)
   }
 
   /** Performs the WebSocket handshake; `ws` rejects malformed requests. */
   #openWebSocket(message: IncomingMessage, socket: Duplex, head: Buffer): PreHelloTransport | undefined {
-    let arriving: PreHelloTransport | undefined
+    let transport: PreHelloTransport | undefined
     try {
       this.#webSocketServer.handleUpgrade(message, socket, head, opened => {
         const { remoteAddress, remotePort } = message.socket
         const peer = `the client at ${remoteAddress}:${remotePort}`
-        arriving = new PreHelloTransport(
+        transport = new PreHelloTransport(
           new WebSocketTransport(opened, peer, message.socket),
           this.#helloBudget,
           UNBUDGETED_BYTES + maxPayloadBytes(this.limits)
@@ -299,13 +227,10 @@ export class HttpListener implements ResumingListener {
       const why = `another \`upgrade\` listener of the server took the socket for ${message.url}`
       this.#report!(new TypeError(`serve: ${why}; exclude this path there`, { cause }))
     }
-    return arriving
+    return transport
   }
 }
 
-const MAX_REPORTED_REFUSALS = 100
-/** For each address, if `limits.sessionsPerAddress` is not set. */
-const MAX_PENDING_PER_ADDRESS = 64
 const FORBIDDEN_STATUS = 403
 const UNAVAILABLE_STATUS = 503
 

@@ -55,7 +55,7 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
    *
    * @default the same value, or equal data: for class instances the same class and equal own enumerable members
    */
-  sameIdentity?(began: Identity, comes: Identity): boolean
+  sameIdentity?(original: Identity, presented: Identity): boolean
 }
 
 export const OPTIONS: OptionTypes<EntranceOptions & CommonOptions & IdempotencyOptions> = {

@@ -10,16 +10,16 @@ import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 
 /** An accepted client, which may have reserved a session slot. */
-export interface Arrival extends AcceptedClient {
+export interface ClientWithReservation extends AcceptedClient {
   /** Reserved slot of an interrupted session; undefined if there was a free slot. */
-  readonly loan?: SlotReservation | undefined
+  readonly reservation?: SlotReservation | undefined
 }
 
 /** A listener whose sessions may outlive their transports. */
 export interface ResumingListener extends Listener {
   /** Resume tokens of its sessions; undefined if sessions end with their transport. */
   readonly resumeTokens?: ResumeTokens | undefined
-  open(letIn: (arrival: Arrival) => void, report: ReportError): Promise<void>
+  open(letIn: (arrival: ClientWithReservation) => void, report: ReportError): Promise<void>
 }
 
 export class ResumeTokens {
@@ -39,7 +39,7 @@ export class ResumeTokens {
     readonly windowMs: number,
     /** Heartbeat interval, in ms: the server may notice a loss that much later. */
     private readonly heartbeatMs: number,
-    readonly sameIdentity: ((began: never, comes: never) => unknown) | undefined
+    readonly sameIdentity: ((original: never, presented: never) => unknown) | undefined
   ) {}
 
   /** Creates the token of a session that has not begun; `activate` makes it valid. */
@@ -64,12 +64,12 @@ export class ResumeTokens {
 
   /** Interrupted sessions, oldest first. */
   *#interruptedOldestFirst(): Generator<ResumeToken> {
-    for (const ticket of this.active.values()) if (this.interrupted.has(ticket)) yield ticket
+    for (const resumeToken of this.active.values()) if (this.interrupted.has(resumeToken)) yield resumeToken
   }
 
   /** The oldest interrupted session of an address. */
   oldestInterruptedAt(address: string | undefined): ResumeToken | undefined {
-    return [...this.#interruptedOldestFirst()].find(ticket => ticket.hasAddress(address))
+    return [...this.#interruptedOldestFirst()].find(resumeToken => resumeToken.hasAddress(address))
   }
 
   /**
@@ -79,8 +79,8 @@ export class ResumeTokens {
    * @returns undefined if there is none
    */
   reserveSlot(client: Omit<AcceptedClient, 'transport'>, report: ReportError): SlotReservation | undefined {
-    const ticket = this.#findReservable(client, report)
-    return ticket && new SlotReservation(ticket, this.reservations)
+    const resumeToken = this.#findReservable(client, report)
+    return resumeToken && new SlotReservation(resumeToken, this.reservations)
   }
 
   #findReservable(
@@ -92,10 +92,10 @@ export class ResumeTokens {
     if (!hasSameIdentity && this.interruptedPerAddress.countOf(address) === 0) return undefined
     let sameAddress: ResumeToken | undefined
     try {
-      for (const ticket of this.#interruptedOldestFirst()) {
-        if (this.reservations.has(ticket)) continue
-        if (ticket.hasAddress(address)) sameAddress ??= ticket
-        if (hasSameIdentity ? hasSameIdentity(ticket) : sameAddress) return ticket
+      for (const resumeToken of this.#interruptedOldestFirst()) {
+        if (this.reservations.has(resumeToken)) continue
+        if (resumeToken.hasAddress(address)) sameAddress ??= resumeToken
+        if (hasSameIdentity ? hasSameIdentity(resumeToken) : sameAddress) return resumeToken
       }
     } catch (error) {
       report(error)
@@ -104,7 +104,7 @@ export class ResumeTokens {
   }
 
   /** Matches the sessions of an identity. It compares cached texts, as there may be many sessions. */
-  #identityMatcher(identity: unknown): (ticket: ResumeToken) => boolean {
+  #identityMatcher(identity: unknown): (resumeToken: ResumeToken) => boolean {
     if (this.sameIdentity) return ({ session }) => this.isSameIdentity(session.identity, identity)
     const text = identityText(identity, true)
     return ({ session, identityText }) =>

@@ -21,7 +21,7 @@ import { DrainPromise } from './drain-promise.js'
 import { Handshake } from './handshake.js'
 import { listen } from './listen.js'
 import type { ServeOptions } from './options.js'
-import type { Arrival, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
+import type { ClientWithReservation, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
 export interface ServerEvents {
   /** The session of a new client has begun. */
@@ -77,12 +77,12 @@ export class Server {
 
   /** @internal */
   open(): Promise<void> {
-    return this.#listener.open(visitor => this.#accept(visitor), this.#report)
+    return this.#listener.open(client => this.#accept(client), this.#report)
   }
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
 
-  #accept(client: Arrival): void {
+  #accept(client: ClientWithReservation): void {
     const { connectedAt = clock.now() } = client
     const transport = new Relay(client.transport)
     if (!this.#keepsAlive) transport.unref()
@@ -133,13 +133,13 @@ export class Server {
   #beginSession(
     { session, resumeToken }: PreparedSession,
     transport: Transport,
-    client: Arrival,
+    client: ClientWithReservation,
     first: FrameData
   ): void {
     if (this.#closing) return rejectTransport(transport, SERVER_CLOSING)
     const { sessions } = this.settings.limits
     this.#evictInterruptedSession(client)
-    client.loan?.release()
+    client.reservation?.release()
     if (this.#startedSessions.size >= sessions) {
       return rejectTransport(transport, {
         code: 'unavailable',
@@ -157,7 +157,7 @@ export class Server {
    * Ends the oldest interrupted session of the client's address, or the one whose slot the client reserved, if a limit
    * is reached.
    */
-  #evictInterruptedSession({ address, loan }: Arrival): void {
+  #evictInterruptedSession({ address, reservation }: ClientWithReservation): void {
     const { resumeTokens } = this.#listener
     const { sessions, sessionsPerAddress } = this.settings.limits
     if (resumeTokens && resumeTokens.sessionsPerAddress.countOf(address) >= sessionsPerAddress) {
@@ -165,15 +165,15 @@ export class Server {
       resumeTokens.oldestInterruptedAt(address)?.session.end(replacedByClient(limit))
     }
     if (this.#startedSessions.size >= sessions)
-      loan?.session?.end(replacedByClient(`${sessions} sessions (limits.sessions)`))
+      reservation?.session?.end(replacedByClient(`${sessions} sessions (limits.sessions)`))
   }
 
   #resumeSession(
     transport: Transport,
-    { identity, address, loan }: Arrival,
+    { identity, address, reservation }: ClientWithReservation,
     { token, ack }: ResumeFrame
   ): void {
-    loan?.release()
+    reservation?.release()
     const { resumeTokens } = this.#listener
     const resumeToken = resumeTokens?.redeem(token)
     if (!resumeToken) {
@@ -192,9 +192,9 @@ export class Server {
     session.link.resume(transport, ack, formatResume('resumed', answer))
   }
 
-  #isSameIdentity(tickets: ResumeTokens, began: unknown, comes: unknown): boolean {
+  #isSameIdentity(resumeTokens: ResumeTokens, original: unknown, presented: unknown): boolean {
     try {
-      return tickets.isSameIdentity(began, comes)
+      return resumeTokens.isSameIdentity(original, presented)
     } catch (error) {
       this.#report(error)
       return false
@@ -220,7 +220,7 @@ export class Server {
   }
 
   /** Calls `listener` at each `session` or `closed` event. @returns a function that removes the listener */
-  on<E extends keyof ServerEvents>(name: E, listener: (told: ServerEvents[E]) => void): () => void {
+  on<E extends keyof ServerEvents>(name: E, listener: (event: ServerEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 

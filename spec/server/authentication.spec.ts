@@ -363,16 +363,20 @@ t.test('authenticate that does not settle times out', async t => {
   const [code, text] = await once(silent, 'close')
   t.same([code, String(text)], [1009, 'limit: authentication took longer than 100 ms'])
   t.equal(begun.length, 0)
+  let lateToken: Promise<string | undefined> | undefined
   const { server: late, begun: none } = await serveUsers(
     t,
-    async () => {
+    async request => {
       await new Promise(resolve => setTimeout(resolve, 200))
+      lateToken = request.token()
       return USERS.ada
     },
     { limits }
   )
   t.match(await connect<Guest>(late.url).closed, { code: 'unreachable', message: /503/ })
-  t.equal(none.length, 0, 'what it decides later does not count')
+  await waitUntil(() => lateToken !== undefined)
+  t.equal(await lateToken, undefined, 'a token read after the rejection opens no socket')
+  t.equal(none.length, 0, 'a late result has no effect')
 })
 
 t.test('clients being authenticated count, and may disconnect', async t => {
