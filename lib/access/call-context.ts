@@ -14,7 +14,7 @@ export interface ReportingSession extends Session {
 }
 
 /** Who carries out calls. */
-interface CallScope {
+export interface CallScope {
   readonly session: ReportingSession
   /** Does not keep it alive: what a call started, a socket of a pool say, may outlive the session. */
   readonly weakRef: WeakRef<CallScope>

@@ -37,7 +37,7 @@ export interface CallOptions {
    * constructions from the root with data as arguments.
    *
    * @example
-   * await Netref.with(conn.root.pay, { key: crypto.randomUUID() })(42)
+   * await Netref.with(conn.root.pay, { idempotencyKey: crypto.randomUUID() })(42)
    */
   readonly idempotencyKey?: string | undefined
 }
@@ -52,7 +52,7 @@ export function checkCallOptions(options: CallOptions): void {
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
     throw invalidOption('window', 'a whole number above 0', window)
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey))
-    throw invalidOption('key', 'a text of 1 to 200 characters', idempotencyKey)
+    throw invalidOption('idempotencyKey', 'a text of 1 to 200 characters', idempotencyKey)
 }
 
 const invalidOption = (name: string, expected: string, value: unknown) =>

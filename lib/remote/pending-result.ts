@@ -45,7 +45,7 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
   /** Number of the frame that contains the call. */
   frameNumber = 0
   /** Set while the call can be cancelled. */
-  watched: CancellableCall | undefined
+  cancellable: CancellableCall | undefined
   /** The encoded operand, if the call may be retried. */
   payload: RetryPayload | undefined
   /** Whether user code awaits it, or builds on it, and so gets its error. */
@@ -123,7 +123,7 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
     if (state === 'rejected' || this.#hasPipelinedRequests) this.#label = this.label
     this.#state = state
     this.#value = value
-    this.#sentRequest = this.payload = this.watched = undefined
+    this.#sentRequest = this.payload = this.cancellable = undefined
     const waiters = this.#waiters
     if (!waiters) return
     this.#waiters = undefined

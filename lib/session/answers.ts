@@ -79,7 +79,7 @@ export class AnswerTable {
   }
 
   /** Uses an answer that is not there yet when it is, in the order of these calls. */
-  use(id: number, use: (answer: Answer) => void): void {
+  whenAnswered(id: number, use: (answer: Answer) => void): void {
     this.#listeners.get(id)!.push(use)
   }
 

@@ -38,12 +38,12 @@ export class CallSignals {
   }
 
   /** What came with a call is held until it is over. */
-  addDelivery(call: number, delivery: ReceivedReferences | undefined): void {
+  addReceived(call: number, delivery: ReceivedReferences | undefined): void {
     if (delivery) this.#deliveries.set(call, delivery)
   }
 
   /** The call is over. @returns what came with it */
-  takeDelivery(call: number): ReceivedReferences | undefined {
+  takeReceived(call: number): ReceivedReferences | undefined {
     if (this.#controllers.size > 0) this.#controllers.delete(call)
     if (this.#deliveries.size === 0) return undefined
     const held = this.#deliveries.get(call)

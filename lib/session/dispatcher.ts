@@ -7,10 +7,11 @@ import { CallRejection, ProtocolError, reasonForError } from '../errors.js'
 import { sizeOfRanges } from '../link/frame-builder.js'
 import type { Frame } from '../protocol/frame.js'
 import type { Hello } from '../protocol/messages.js'
-import { type Cancel, type Message, Op, type Operation } from '../protocol/messages.js'
+import { type Cancel, type Message, Op } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import type { References } from '../remote/references.js'
 import { ContextSnapshot, runIsolated } from '../util/contexts.js'
+import { unwrapOperation } from './call-request.js'
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'
 
@@ -63,7 +64,7 @@ export class Dispatcher {
 
   #receive({ messages }: Frame): void {
     try {
-      while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred) {
+      while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred.isBehind) {
         const message = parseMessage(messages[this.#index], this.maxTaggedValues)
         const ranges = this.#messageRanges
         // A result runs nothing of a user's at once.
@@ -78,7 +79,7 @@ export class Dispatcher {
 
   /** What the peer asks of the root waits from now on. @returns what lets it run */
   deferRootCalls(): () => void {
-    const goOn = this.callee.deferRootCalls()
+    const goOn = this.callee.deferred.awaitService()
     return () => this.#context.run(goOn)
   }
 
@@ -101,7 +102,7 @@ export class Dispatcher {
       : this.#messageWeight.characters + sizeOfRanges(this.#messageRanges)
   }
 
-  #dispatch(message: Message, bytes: readonly Uint8Array[], key?: string): void {
+  #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
     if ((message[0] === Op.hello) === this.helloReceived) throw new ProtocolError('its hello out of turn')
     switch (message[0]) {
       case Op.hello:
@@ -119,21 +120,16 @@ export class Dispatcher {
       case Op.items:
       case Op.ended:
         return this.references.streams.receive(message, bytes, message[0] === Op.pull ? 0 : this.#messageSize)
-      case Op.traced: {
-        const [, parent, ...operation] = message
-        return this.callee.receive(operation, bytes, parent, false, key)
-      }
       case Op.ping:
-        this.callee.countCall(message[1])
-        return this.callee.reply(message[1], { value: undefined })
+        return this.callee.ping(message[1])
+      case Op.traced:
       case Op.retry:
-        return this.callee.receive(message.slice(1) as unknown as Operation, bytes, undefined, true, key)
       case Op.idempotent: {
-        const [, name, ...keyed] = message
-        return this.#dispatch(keyed as Message, bytes, name)
+        const [operation, modifiers] = unwrapOperation(message)
+        return this.callee.receive(operation, bytes, modifiers)
       }
       default:
-        return this.callee.receive(message, bytes, undefined, false, key)
+        return this.callee.receive(message, bytes)
     }
   }
 

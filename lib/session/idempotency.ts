@@ -15,7 +15,7 @@ import { MemoryIdempotencyStore } from './memory-idempotency-store.js'
 
 export interface IdempotencyOptions {
   /**
-   * Where it is kept what came of clients' calls with a key (`Netref.with(fn, { key })`): a call made again is answered
+   * Where it is kept what came of clients' calls with a key (`Netref.with(fn, { idempotencyKey })`): a call made again is answered
    * with that, and does not run. A key counts for an identity and a path; without an identity (`authenticate`) that is
    * data, for one session.
    *

@@ -1,64 +1,57 @@
-// What has a number of a sequence and is gone soon, as calls that wait for their answer. The newest are in a ring, each at
-// the place of its number; who outlasts that many after it moves to a map.
+// The calls of this side that have no reply yet.
+
+import { ProtocolError } from '../errors.js'
+import type { PendingResult } from '../remote/pending-result.js'
 import { LazyMap } from '../util/lazy-map.js'
 
-/** Places of a ring, powers of two. */
-const SMALLEST = 8
-const LARGEST = 4096
+export class PendingCalls {
+  readonly #results = new LazyMap<number, PendingResult>()
+  /** Cancelled calls. The peer replies to them all the same. */
+  readonly #cancelled = new LazyMap<number, true>()
+  /** Ids of the references that are lent for a call. */
+  readonly #loans = new LazyMap<number, readonly number[]>()
 
-export class InFlight<T extends { readonly id: number }> {
-  #ring: (T | undefined)[] = []
-  readonly #late = new LazyMap<number, T>()
-  size = 0
-  /** The largest size since it was empty. */
-  #peak = 0
-
-  get(id: number): T | undefined {
-    const there = this.#ring[this.#place(id)]
-    return there?.id === id ? there : this.#late.get(id)
+  get size(): number {
+    return this.#results.size + this.#cancelled.size
   }
 
-  /** Adds what has the next number. */
-  add(entry: T): void {
-    if (2 * this.size >= this.#ring.length && this.#ring.length < LARGEST) this.#grow()
-    const place = this.#place(entry.id)
-    const there = this.#ring[place]
-    if (there) this.#late.set(there.id, there)
-    this.#ring[place] = entry
-    if (++this.size > this.#peak) this.#peak = this.size
+  add(result: PendingResult, loans: readonly number[] | undefined): void {
+    this.#results.set(result.id, result)
+    if (loans) this.#loans.set(result.id, loans)
   }
 
-  delete(id: number): boolean {
-    const place = this.#place(id)
-    const inRing = this.#ring[place]?.id === id
-    if (inRing) this.#ring[place] = undefined
-    else if (!this.#late.delete(id)) return false
-    if (--this.size === 0) this.#rest()
-    return true
+  /** @returns undefined for a cancelled call @throws ProtocolError for a call that waits for no reply */
+  get(id: number): PendingResult | undefined {
+    const result = this.#results.get(id)
+    if (!result && !this.#cancelled.has(id))
+      throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
+    return result
   }
 
-  /** A ring that has become far too large is not kept. */
-  #rest(): void {
-    if (8 * this.#peak < this.#ring.length) this.#ring = []
-    this.#peak = 0
+  /** The reply of a call has come. */
+  delete(id: number): void {
+    if (!this.#results.delete(id)) this.#cancelled.delete(id)
   }
 
-  /** Takes all of them out, in order. */
-  clear(): T[] {
-    const all = [...this.#late.values(), ...this.#ring.filter(entry => entry !== undefined)]
-    this.#ring = []
-    this.#late.clear()
-    this.size = this.#peak = 0
-    return all.sort((a, b) => a.id - b.id)
+  /** The caller no longer waits for the reply. */
+  cancel(id: number): void {
+    this.#results.delete(id)
+    this.#cancelled.set(id, true)
   }
 
-  #place(id: number): number {
-    return id & (this.#ring.length - 1)
+  takeLoans(id: number): readonly number[] | undefined {
+    if (this.#loans.size === 0) return undefined
+    const loans = this.#loans.get(id)
+    this.#loans.delete(id)
+    return loans
   }
 
-  #grow(): void {
-    const entries = this.#ring
-    this.#ring = Array(Math.max(SMALLEST, 2 * entries.length)).fill(undefined)
-    for (const entry of entries) if (entry) this.#ring[this.#place(entry.id)] = entry
+  /** Removes all calls. @returns those that were not cancelled, in order */
+  clear(): readonly PendingResult[] {
+    const results = [...this.#results.values()]
+    this.#results.clear()
+    this.#cancelled.clear()
+    this.#loans.clear()
+    return results
   }
 }

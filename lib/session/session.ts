@@ -295,12 +295,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** @internal */
   onAcknowledged(frames: number): void {
-    this.#callee.answers.dropAcknowledged(frames)
+    this.#callee.calls.answers.dropAcknowledged(frames)
   }
 
   /** @internal */
   get incomingCallBytes(): number {
-    return this.#callee.heldBytes
+    return this.#callee.calls.heldBytes
   }
 
   /** @internal */
@@ -332,7 +332,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   get busy(): boolean {
     const { sender, receiver, processedFrames, state } = this.link
     return (
-      this.#callee.answers.pendingCount > 0 ||
+      this.#callee.calls.answers.pendingCount > 0 ||
       processedFrames < receiver.receivedFrames ||
       (state === 'interrupted' && sender.hasUnsent)
     )

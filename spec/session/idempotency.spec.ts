@@ -149,8 +149,8 @@ t.test('a key is for calls from the root, with data', async t => {
       t.throws(() => under(root.pay, ''), /`idempotencyKey` must be a text of 1 to 200 characters, not ""/)
       t.throws(() => Netref.with(root.pay, { idempotencyKey: 5 } as Untyped), /not 5/)
       const thing = await root.open(1)
-      t.throws(() => under(thing.amount, 'a'), /what is called from the root/)
-      t.throws(() => under(root.open(1).amount, 'a'), /what is called from the root/)
+      t.throws(() => under(thing.amount, 'a'), /calls from the root only/)
+      t.throws(() => under(root.open(1).amount, 'a'), /calls from the root only/)
       t.match(await rejectionOf(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /data only/ })
       t.match(await rejectionOf(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
       t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'what reads takes none')
@@ -190,7 +190,7 @@ t.test('references and bytes are refused, whoever sends them', async t => {
     }
     conn.served.processMessages(frame, 0)
     await waitUntil(() => back.length > 0)
-    t.match(back, [[12, 2, 'unreadable', 'a call with a key takes data only']])
+    t.match(back, [[12, 2, 'unreadable', 'a call with an idempotency key takes data only']])
     // The client made no such call.
     t.match(await conn.closed, { code: 'protocol' })
     await assertClean(t, conn.session, conn.served)

@@ -789,7 +789,7 @@ t.test('one-way calls count as pending, and those beyond the limits are reported
       for (const name of ['a', 'b', 'c']) await Netref.oneway(root.wait)(name)
       await waitUntil(() => waiting.length === 2 && faults.length === 1)
       t.equal(faults[0]!.call, 'root.wait()')
-      t.match(faults[0]!.error, { code: 'limit', message: /^root\.wait\(\): 2 calls are under way/ })
+      t.match(faults[0]!.error, { code: 'limit', message: /^root\.wait\(\): 2 calls are pending/ })
       t.equal((await rejectionOf(root.echo(1))).code, 'limit', 'no other call either')
       for (const { settle } of waiting) settle(1)
       await runEventLoop()

@@ -56,7 +56,7 @@ t.test('exports: a call that would exceed the limit rejects and exports nothing'
       t.match(error, { name: 'LimitError', code: 'limit' })
       t.match(
         error.message,
-        /^root\.make\(1\): 10 references are held already \(limits\.exports of their home\): release some/
+        /^root\.make\(1\): 10 references are held already \(limits\.exports of their owner\): release some/
       )
       t.equal(conn.served.stats.exports, 10)
       for (const ref of refs) Netref.release(ref)
@@ -83,7 +83,7 @@ t.test('depth: a path with too many names rejects, also a circular one', t =>
       t.equal(typeof (await steps(20)), 'object')
       const error = await rejectionOf(steps(21) as PromiseLike<unknown>)
       t.match(error, { name: 'LimitError', code: 'limit' })
-      t.match(error.message, /a path of more than 20 names \(limits\.depth\): await what is half way$/)
+      t.match(error.message, /a path of more than 20 names \(limits\.depth\): await a part of it first$/)
     },
     { serving: { limits: { depth: 20 } } }
   )
@@ -292,7 +292,7 @@ t.test('pendingCalls: one call too many rejects, and running ones continue', asy
   const waiting = [1, 2, 3].map(() => rejectionOf(conn.root.never()))
   const error = await rejectionOf(conn.root.never())
   t.match(error, { code: 'limit' })
-  t.match(error.message, /^root\.never\(\): 3 calls are under way \(limits\.pendingCalls\)/)
+  t.match(error.message, /^root\.never\(\): 3 calls are pending \(limits\.pendingCalls\)/)
   t.equal(conn.stats.pending, 3)
   await conn.close()
   for (const error of await Promise.all(waiting)) t.match(error, { code: 'closed' })
@@ -649,7 +649,7 @@ t.test('arguments of pending calls have a limit and are released with them', asy
       ids.push(peer.lastCallId)
     }
     const refused = await peer.message(([op, , code]) => op === Op.refused && code === 'limit')
-    t.match(refused[3], /calls under way were given more than 2097152 bytes \(limits\.bufferedBytes\)/)
+    t.match(refused[3], /the pending calls hold more than 2097152 bytes \(limits\.bufferedBytes\)/)
     return ids
   }
 
@@ -678,8 +678,8 @@ t.test('arguments of pending calls have a limit and are released with them', asy
 t.test('weights of messages: text, lists, records and values with identity', async t => {
   const [first, second] = estimateMessages('[7,[[1,1,0,"a,]\\"[",[{},[1]]],[13,0,1]],[[0,5]]]')
   // Brackets and commas outside strings: four lists and records, and five commas.
-  t.same(first, { length: 25, weight: 25 + 4 * 64 + 5 * 16 })
-  t.same(second, { length: 8, weight: 8 + 2 * 16 + 64 })
+  t.same(first, { characters: 25, bytes: 25 + 4 * 64 + 5 * 16 })
+  t.same(second, { characters: 8, bytes: 8 + 2 * 16 + 64 })
   t.equal(estimateAnnotations(undefined), 0)
   t.equal(
     estimateAnnotations([

@@ -172,7 +172,7 @@ t.test('a session that ends during onConnect; more calls than may wait', async t
   }
   const conn = pair(Home, { serving: { limits: { pendingCalls: 2 } } })
   const calls = [conn.root.run(), conn.root.run(), conn.root.run()].map(call => rejectionOf(call))
-  t.match(await calls[2], { code: 'limit', message: /2 calls are under way \(limits.pendingCalls\)/ })
+  t.match(await calls[2], { code: 'limit', message: /2 calls are pending \(limits.pendingCalls\)/ })
   await conn.close()
   for (const call of calls.slice(0, 2)) t.match(await call, { code: 'closed' })
   go()

@@ -1,0 +1,125 @@
+// Settles the peer's calls: sends their replies, and reports one-way calls that fail.
+
+import type { ReportingSession } from '../access/call-context.js'
+import { rejectionKind } from '../access/decision.js'
+import type { OperationResult } from '../access/operations.js'
+import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
+import { encodeValue } from '../codec/encode.js'
+import type { Payload } from '../codec/types.js'
+import { MIN_TRACKED_BYTES } from '../codec/weight.js'
+import { CallRejection, materializeStacks, rejectionError, toCallRejection } from '../errors.js'
+import type { OutboundChannel } from '../protocol/channel.js'
+import { formatRejection, formatReply, Op } from '../protocol/messages.js'
+import type { References } from '../remote/references.js'
+import type { Answer } from './answers.js'
+import type { CallObserver } from './diagnostics.js'
+import type { IncomingCalls } from './incoming-calls.js'
+import type { Settings } from './options.js'
+
+export class Replies {
+  #ended = false
+
+  constructor(
+    private readonly session: ReportingSession,
+    private readonly references: References,
+    private readonly channel: OutboundChannel,
+    private readonly calls: IncomingCalls,
+    private readonly observer: CallObserver,
+    /** Receives the failures and rejections of one-way calls. */
+    private readonly reporting: Pick<Settings, 'onError' | 'rejections'>,
+    /** Called after an answer is in the table. */
+    private readonly onAnswered: () => void
+  ) {}
+
+  /** Settles a call with a value. Never throws. */
+  succeed(id: number, result: OperationResult): void {
+    if (this.#ended) return this.references.dispose(result.value)
+    const received = this.calls.finish(id)
+    if (id < 0) this.#finishOneWay(id, result.value)
+    else this.#sendResult(id, result)
+    received?.endCall(id > 0)
+  }
+
+  /** Settles a call with an error. If `isKept`, calls on its answer fail with the same error. Never throws. */
+  fail(id: number, error: unknown, isKept = true): void {
+    if (this.#ended) return this.references.dispose(error)
+    if (isKept && this.calls.bytesOf(id) > MIN_TRACKED_BYTES) materializeStacks(error)
+    const received = this.calls.finish(id)
+    if (id < 0) this.#failOneWay(id, error)
+    else this.#sendError(id, error, isKept)
+    received?.endCall(id > 0)
+  }
+
+  #finishOneWay(id: number, value: unknown): void {
+    this.references.dispose(value)
+    this.observer.onReply(id, true, value)
+    this.calls.removeOneWay(id)
+  }
+
+  #failOneWay(id: number, error: unknown): void {
+    ignoreRejections(error)
+    this.#report(error, this.calls.oneWayLabel(id))
+    this.observer.onReply(id, false, error)
+    this.calls.removeOneWay(id)
+  }
+
+  #report(error: unknown, call: string): void {
+    const { onError, rejections } = this.reporting
+    const context = { session: this.session, call }
+    const reported = error instanceof CallRejection ? rejectionError(error.code, call, error.message) : error
+    const kind = rejectionKind(error)
+    if (kind === undefined) onError(reported, context)
+    else rejections.add(kind, reported, context)
+  }
+
+  #sendResult(id: number, { value, self }: OperationResult): void {
+    let frame: number
+    let payload: Payload | undefined
+    try {
+      payload = value === undefined ? undefined : encodeValue(value, 'result', this.references, self)
+      frame = this.#send(formatReply(Op.result, id, payload?.json), payload)
+    } catch (error) {
+      return this.fail(id, toCallRejection(error) ?? error)
+    }
+    this.observer.onReply(id, true, value)
+    this.#settle(id, { ok: true, value, self }, frame, payload?.json)
+  }
+
+  #sendError(id: number, error: unknown, isKept: boolean): void {
+    let frame: number
+    let payload: Payload | undefined
+    if (error instanceof CallRejection)
+      frame = this.channel.sendRequiredReply(formatRejection(id, error.code, error.message), [])
+    else {
+      try {
+        payload = encodeValue(error, 'error', this.references)
+        frame = this.#send(formatReply(Op.error, id, payload.json), payload)
+      } catch (failure) {
+        return this.fail(id, toCallRejection(failure) ?? UNSENDABLE_ERROR, isKept)
+      }
+    }
+    this.observer.onReply(id, false, error)
+    if (isKept) this.#settle(id, { ok: false, error }, frame, payload?.json)
+  }
+
+  #send(message: string, payload?: Payload): number {
+    try {
+      return this.channel.sendReply(message, payload?.bytes ?? [])
+    } catch (error) {
+      // A message without a payload always fits.
+      rollbackPayload(payload!, this.references)
+      throw error
+    }
+  }
+
+  #settle(id: number, answer: Answer, frame: number, json?: string): void {
+    this.calls.answers.settle(id, answer, frame, json)
+    this.onAnswered()
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+}
+
+const UNSENDABLE_ERROR = new CallRejection('unsendable', 'the method threw a value that cannot be serialized')
