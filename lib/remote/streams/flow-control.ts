@@ -4,7 +4,7 @@
 import { clock } from '../../util/clock.js'
 
 /** Default window, in items, unless the reader sets another. */
-const DEFAULT_WINDOW_ITEMS = 1024
+export const DEFAULT_WINDOW_ITEMS = 1024
 /** Bounds of the window, in bytes. */
 const MIN_WINDOW_BYTES = 64 << 10
 const MAX_WINDOW_BYTES = 1 << 20

@@ -17,14 +17,22 @@ const MAX_BINARY_FRAME_BYTES = 64 << 10
 /** Maximum length of the JSON of items that are sent as one batch. */
 const MAX_BATCH_CHARACTERS = 15 << 10
 
+/**
+ * State of the iterator:
+ * - `unread`: no pull has arrived, or none since the last `throw()`.
+ * - `reading`: items are read ahead, as far as the window allows.
+ * - `ended`: it yields nothing more, and its `finally` block has run.
+ */
+type PumpState = 'unread' | 'reading' | 'ended'
+
+/** What the pump does now: nothing, read items in its loop, wait for an item, or wait for room to send. */
+type PumpActivity = 'none' | 'pumping' | 'awaiting-item' | 'awaiting-room'
+
 export class IteratorPump implements LocalStream {
   #source: ItemSource | undefined
-  /** Set when the iterator yields nothing more: its `finally` block has run. */
-  #ended = false
-  /** What must happen before the next item is read. */
-  #waitsFor: 'item' | 'room' | undefined
-  #isPumping = false
-  #isRead = false
+  #state: PumpState = 'unread'
+  /** One activity at a time: items are read one by one. */
+  #activity: PumpActivity = 'none'
   /** Encoded items that are not sent yet, as JSON. */
   #batch: string[] = []
   #batchBytes = 0
@@ -39,35 +47,43 @@ export class IteratorPump implements LocalStream {
     private readonly sendEnd: (ok: boolean, value: unknown) => void
   ) {}
 
-  pull(read: number, window: number | undefined): void {
-    if (window !== undefined && read === 0) this.#start(window)
-    else this.#window.acknowledge(read, window)
+  pull(readItems: number, window: number | undefined): void {
+    if (window !== undefined && readItems === 0) this.#start(window)
+    else this.#window.acknowledge(readItems, window)
     this.#pump()
   }
 
   /** Another reader may have read it before, and released it. */
   #start(window: number): void {
-    if (this.#ended) return this.port.resendEnd(this.id)
-    this.#isRead = true
+    if (this.#state === 'ended') return this.port.resendEnd(this.id)
+    this.#state = 'reading'
     this.#window.reset(window)
   }
 
   resendEnd(): void {
-    if (this.#ended) this.sendEnd(true, undefined)
+    if (this.#state === 'ended') this.sendEnd(true, undefined)
   }
 
   /** Reads items while the window allows it. */
   #pump(): void {
-    if (this.#waitsFor || this.#isPumping || !this.#isRead) return
-    this.#isPumping = true
-    while (!this.#ended && !this.#waitsFor && this.#window.hasRoom(this.#batch.length, this.#batchBytes)) {
-      const room = this.port.channel.whenWritable()
-      if (room) {
-        this.#waitsFor = 'room'
-        void room.then(this.#resume)
+    if (this.#activity !== 'none') return
+    this.#activity = 'pumping'
+    while (this.#mayReadItem()) {
+      const writable = this.port.channel.whenWritable()
+      if (writable) {
+        this.#activity = 'awaiting-room'
+        void writable.then(this.#resume)
       } else this.#readItem()
     }
-    this.#isPumping = false
+    if (this.#activity === 'pumping') this.#activity = 'none'
+  }
+
+  #mayReadItem(): boolean {
+    return (
+      this.#state === 'reading' &&
+      this.#activity === 'pumping' &&
+      this.#window.hasRoom(this.#batch.length, this.#batchBytes)
+    )
   }
 
   /** Reads one item, synchronously or asynchronously. */
@@ -75,16 +91,12 @@ export class IteratorPump implements LocalStream {
     try {
       this.#source ??= this.provider.open()
       const result = this.#source.next()
-      if (isThenable(result)) {
-        this.#waitsFor = 'item'
-        result.then(this.#onItem, this.#onError)
-        return
-      }
+      if (isThenable(result)) return this.#awaitItem(result, this.#onItem, this.#onError)
       const { done, value } = requireIteratorResult(result)
       if (!isThenable(value)) return this.#handleResult(result)
-      // Awaits the promise, as `for await` does over a synchronous iterator.
-      this.#waitsFor = 'item'
-      value.then(
+      // `for await` does the same over a synchronous iterator.
+      this.#awaitItem(
+        value,
         value => this.#onItem({ done, value }),
         error => {
           this.#onError(error)
@@ -96,8 +108,18 @@ export class IteratorPump implements LocalStream {
     }
   }
 
+  /** The callbacks never run synchronously, also if a user's own `then` does. */
+  #awaitItem(
+    item: PromiseLike<unknown>,
+    onItem: (result: unknown) => void,
+    onError: (error: unknown) => void
+  ): void {
+    this.#activity = 'awaiting-item'
+    Promise.resolve(item).then(onItem, onError)
+  }
+
   readonly #resume = (): void => {
-    this.#waitsFor = undefined
+    this.#activity = 'none'
     this.#pump()
   }
 
@@ -111,21 +133,19 @@ export class IteratorPump implements LocalStream {
     this.#resume()
   }
 
-  /**
-   * An error follows the items before it. If an item cannot be sent, the iterator itself is not at fault: it is closed.
-   */
+  /** An error follows the items before it. If an item cannot be sent, the iterator itself is not at fault: it is closed. */
   #handleResult(result: unknown): void {
     let item: unknown
     try {
       const { done, value } = requireIteratorResult(result)
-      if (this.#ended) return this.#discard(value)
+      if (this.#state === 'ended') return this.#discard(value)
       if (done) return this.#finish(true, value)
       item = value
     } catch (error) {
       return this.#finish(false, error)
     }
     try {
-      this.#enqueueItem(item)
+      this.#sendItem(item)
     } catch (error) {
       this.#finish(false, error)
       this.#closeSource(error)
@@ -133,27 +153,17 @@ export class IteratorPump implements LocalStream {
   }
 
   /** Batches small plain items. An item with references or bytes, or a long one, is sent by itself. */
-  #enqueueItem(value: unknown): void {
+  #sendItem(value: unknown): void {
     const { references, channel } = this.port
     const payload = encodeArguments([value], references, this.provider.borrowsItems ? 'chunks' : 'items')
     const { json, hasAnnotations, bytes } = payload
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
     // A frame must not exceed the peer's limits, which are at least a few KiB.
-    const maxBatch = Math.min(
-      MAX_BATCH_CHARACTERS,
-      channel.peerLimits.jsonBytes / 2,
-      channel.peerLimits.frameBytes / 2
-    )
+    const { jsonBytes, frameBytes } = channel.peerLimits
+    const maxBatch = Math.min(MAX_BATCH_CHARACTERS, jsonBytes / 2, frameBytes / 2)
     if (this.#batchBytes + size > maxBatch || hasAnnotations) this.#flush()
-    if (!hasAnnotations && size <= maxBatch) {
-      this.#batch.push(json.slice(1, -1))
-      this.#batchBytes += size
-      if (this.#batch.length > 1) return
-      this.pumpsToFlush.add(this)
-      return channel.flushAtEndOfTick()
-    }
-    const maxFrameBytes = bytes.length > 0 ? MAX_BINARY_FRAME_BYTES : MAX_FRAME_BYTES
-    channel.closeFrameIfOver(size, maxFrameBytes)
+    if (!hasAnnotations && size <= maxBatch) return this.#addToBatch(json.slice(1, -1), size)
+    channel.closeFrameIfOver(size, bytes.length > 0 ? MAX_BINARY_FRAME_BYTES : MAX_FRAME_BYTES)
     try {
       channel.send(formatItems(this.id, this.#window.recordSent(1, size), json), bytes)
     } catch (error) {
@@ -161,6 +171,14 @@ export class IteratorPump implements LocalStream {
       throw error
     }
     if (size > MAX_BATCH_CHARACTERS) channel.closeFrameIfOver(MAX_BATCH_CHARACTERS, MAX_FRAME_BYTES)
+  }
+
+  #addToBatch(json: string, size: number): void {
+    this.#batch.push(json)
+    this.#batchBytes += size
+    if (this.#batch.length > 1) return
+    this.pumpsToFlush.add(this)
+    this.port.channel.flushAtEndOfTick()
   }
 
   #flush(): void {
@@ -173,15 +191,19 @@ export class IteratorPump implements LocalStream {
     if (this.#batch.length === 0) return undefined
     const items = this.#batch
     const size = this.#batchBytes
-    this.#batch = []
-    this.#batchBytes = 0
+    this.#dropBatch()
     this.port.channel.closeFrameIfOver(size, MAX_FRAME_BYTES)
     return formatItems(this.id, this.#window.recordSent(items.length, size), `[${items.join(',')}]`)
   }
 
+  #dropBatch(): void {
+    this.#batch = []
+    this.#batchBytes = 0
+  }
+
   #finish(ok: boolean, value: unknown): void {
-    if (this.#ended) return this.#discard(value)
-    this.#ended = true
+    if (this.#state === 'ended') return this.#discard(value)
+    this.#state = 'ended'
     this.#flush()
     this.sendEnd(ok, value)
   }
@@ -210,7 +232,7 @@ export class IteratorPump implements LocalStream {
   call(method: string, value: unknown, received: ReceivedReferences | undefined): unknown {
     switch (method) {
       case 'next':
-        if (this.#ended) return DONE
+        if (this.#state === 'ended') return DONE
         this.#source ??= this.provider.source ?? this.provider.open()
         received?.markPassedToUser()
         return this.#callSource(() => this.#source!.next(value))
@@ -226,39 +248,39 @@ export class IteratorPump implements LocalStream {
   /** The result of an explicit call is its reply. An iterator that throws is finished. */
   #callSource(call: () => unknown): unknown {
     const fail = (error: unknown): never => {
-      this.#ended = true
+      this.#state = 'ended'
       throw error
     }
     try {
       const result = call()
-      return isThenable(result)
-        ? result.then(step => this.#toIteratorResult(step), fail)
-        : this.#toIteratorResult(result)
+      return isThenable(result) ? result.then(result => this.#toReply(result), fail) : this.#toReply(result)
     } catch (error) {
       return fail(error)
     }
   }
 
-  #toIteratorResult(result: unknown): unknown {
+  #toReply(result: unknown): unknown {
     const { done = false, value } = requireIteratorResult(result)
-    if (done) this.#ended = true
+    if (done) this.#state = 'ended'
     return isThenable(value) ? value.then(value => ({ done, value })) : { done, value }
   }
 
-  /** Stops reading ahead until the holder reads again. An iterator without `throw` is closed. */
+  /** Stops reading ahead until the holder pulls again. An iterator without `throw` is closed. */
   #throw(error: unknown, received: ReceivedReferences | undefined): unknown {
-    this.#isRead = false
     this.#dropBatch()
     const source = this.#calledSource
-    if (!this.#ended && source?.throw) {
-      received?.markPassedToUser()
-      return this.#callSource(() => source.throw!(error))
+    if (this.#state !== 'ended') {
+      this.#state = 'unread'
+      if (source?.throw) {
+        received?.markPassedToUser()
+        return this.#callSource(() => source.throw!(error))
+      }
     }
     const rethrow = (result: unknown) => {
       this.#discard(result)
       throw error
     }
-    const closed = this.#ended ? undefined : this.#return(undefined)
+    const closed = this.#state === 'ended' ? undefined : this.#return(undefined)
     return isThenable(closed) ? closed.then(rethrow) : rethrow(closed)
   }
 
@@ -268,26 +290,21 @@ export class IteratorPump implements LocalStream {
    */
   #return(value: unknown, received?: ReceivedReferences): unknown {
     const closed = { done: true, value }
-    if (this.#ended) return closed
-    this.#ended = true
+    if (this.#state === 'ended') return closed
+    this.#state = 'ended'
     this.#dropBatch()
     received?.markPassedToUser()
-    if (this.#waitsFor === 'item' && !this.provider.restore) {
+    if (this.#activity === 'awaiting-item' && !this.provider.restore) {
       this.#closeSource(value)
       return closed
     }
     return this.#callSource(() => this.#calledSource?.return?.(value) ?? closed)
   }
 
-  #dropBatch(): void {
-    this.#batch = []
-    this.#batchBytes = 0
-  }
-
   close(reason?: Error): void {
     this.pumpsToFlush.delete(this)
-    if (this.#ended) return
-    this.#ended = true
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
     this.#closeSource(reason)
   }
 

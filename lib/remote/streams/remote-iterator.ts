@@ -9,6 +9,7 @@ import { addSharedListener } from '../../util/shared-listener.js'
 import type { CallOptions } from '../call-options.js'
 import type { Reference } from '../proxy.js'
 import type { ReceivedReferences } from '../received-references.js'
+import { DEFAULT_WINDOW_ITEMS } from './flow-control.js'
 import type { RemoteStream, StreamPort } from './types.js'
 
 type NextResult = IteratorResult<unknown>
@@ -32,22 +33,33 @@ interface StreamEnd {
 }
 
 interface PendingRead {
-  resolve(step: NextResult): void
+  resolve(result: NextResult): void
   reject(error: unknown): void
 }
 
-const DEFAULT_WINDOW_ITEMS = 1024
+/**
+ * State of a buffer:
+ * - `open`: arriving items are queued.
+ * - `throwing`: the owner performs `throw()`. Arriving items are discarded, as the iterator continues elsewhere.
+ * - `ended`: the end is queued after the items.
+ * - `errored`: the same, and the netref is released.
+ * - `closed`: the end was reported, and the netref is released.
+ */
+type BufferState = 'open' | 'throwing' | 'ended' | 'errored' | 'closed'
+
 const NO_BYTES: readonly Uint8Array[] = []
 
 export class ReadAheadBuffer implements RemoteStream {
   readonly #weakWrapper: WeakRef<object>
   /** The user's object, kept alive while a read is pending. */
   protected keptAlive: object | undefined
+  #state: BufferState = 'open'
   readonly #queue: Batch[] = []
   /** Number of unread items in the queue. */
   #queuedItems = 0
-  readonly #pendingReads: PendingRead[] = []
+  /** Set in the states `ended` and `errored`. */
   #end: StreamEnd | undefined
+  readonly #pendingReads: PendingRead[] = []
   /** The references in the item that was read last. */
   #lastReceived: ReceivedReferences | undefined
   /** The window in items that the owner knows; 0 before the first pull. */
@@ -56,20 +68,17 @@ export class ReadAheadBuffer implements RemoteStream {
   #readerWindow = DEFAULT_WINDOW_ITEMS
   /** Whether the owner waits for the number of items read. */
   #ackDue = false
-  #isClosed = false
-  /** Whether the netref is released. */
-  #isReleased = false
-  /** Ignores arriving items: the iterator continues from another position. */
-  #discarding = false
+  /** Number of items read since the first pull. */
   #readItems = 0
-  #window = DEFAULT_WINDOW_ITEMS
-  #removeListener: (() => void) | undefined
-  /** The options that can cancel a call of the iterator's methods. */
-  #callOptions: CallOptions | undefined
   /** Number of items that the owner may have produced since the first pull. */
   #allowedItems = 0
   /** The last pull: its frame, its index in that frame, and the number of items allowed before it. */
   #lastPull = { frameNumber: 0, messageIndex: 0, allowedBefore: 0 }
+  /** The window of the call that returned the iterator, in items. */
+  #window = DEFAULT_WINDOW_ITEMS
+  /** The options that can cancel a call of the iterator's methods. */
+  #callOptions: CallOptions | undefined
+  #removeListener: (() => void) | undefined
 
   constructor(
     readonly reference: Reference,
@@ -86,6 +95,11 @@ export class ReadAheadBuffer implements RemoteStream {
   /** Whether the owner may be past the item that is being read. */
   get isReadAhead(): boolean {
     return this.#requestedWindow > 1
+  }
+
+  /** Whether items may still arrive. */
+  get #isOpen(): boolean {
+    return this.#state === 'open' || this.#state === 'throwing'
   }
 
   /** Applies the options of the call that returned the iterator. */
@@ -108,17 +122,18 @@ export class ReadAheadBuffer implements RemoteStream {
     return this.#mayHaveProduced(this.#lastPull.frameNumber <= framesSent)
   }
 
-  /** Whether the owner may be producing an item that has not arrived. `left` says whether the last pull is sent. */
-  #mayHaveProduced(left: boolean): boolean {
-    return (left ? this.#allowedItems : this.#lastPull.allowedBefore) > this.#readItems + this.#queuedItems
+  /** Whether the owner may be producing an item that has not arrived. */
+  #mayHaveProduced(isPullSent: boolean): boolean {
+    const allowed = isPullSent ? this.#allowedItems : this.#lastPull.allowedBefore
+    return allowed > this.#readItems + this.#queuedItems
   }
 
   /** Reads the next item, and pulls if necessary. The owner may produce `window` items ahead. */
   read(window = this.#window): Promise<NextResult> {
     this.#readerWindow = window
-    if (!this.#isClosed && !this.#end && this.#pendingReads.length === 0) this.#pull()
+    if (this.#isOpen && this.#pendingReads.length === 0) this.#pull()
     if (this.#queue.length > 0) return Promise.resolve(this.#dequeue())
-    if (this.#isClosed || this.#end) return this.#settleEnd()
+    if (!this.#isOpen) return this.#reportEnd()
     this.keptAlive = this.wrapper
     return new Promise((resolve, reject) => this.#pendingReads.push({ resolve, reject }))
   }
@@ -127,14 +142,14 @@ export class ReadAheadBuffer implements RemoteStream {
   #pull(): void {
     const isFirst = this.#requestedWindow === 0
     if (isFirst) this.#readItems = this.#allowedItems = 0
-    const widerWindow = isFirst || this.#readerWindow > this.#requestedWindow ? this.#readerWindow : undefined
-    if (widerWindow !== undefined) this.#requestedWindow = widerWindow
+    const newWindow = isFirst || this.#readerWindow > this.#requestedWindow ? this.#readerWindow : undefined
+    if (newWindow !== undefined) this.#requestedWindow = newWindow
     else if (!this.#ackDue) return
     this.#ackDue = false
     const { channel } = this.port
-    const frame = channel.send(formatPull(this.reference.id, this.#readItems, widerWindow), NO_BYTES)
+    const frameNumber = channel.send(formatPull(this.reference.id, this.#readItems, newWindow), NO_BYTES)
     this.#lastPull = {
-      frameNumber: frame,
+      frameNumber,
       messageIndex: channel.lastMessageIndex,
       allowedBefore: this.#allowedItems
     }
@@ -167,18 +182,14 @@ export class ReadAheadBuffer implements RemoteStream {
     this.#lastReceived?.discard()
   }
 
-  /** The end is reported once; after that the iterator is just done. */
-  #settleEnd(): Promise<NextResult> {
-    const { ok, value, received } = this.#end ?? { ok: true, value: undefined }
-    received?.markPassedToUser()
-    this.#setEnd(undefined)
-    this.#close()
-    return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
-  }
-
-  onItems(items: unknown[], ask: boolean, size: number, received: ReceivedReferences | undefined): void {
-    if (this.#isClosed || this.#end || this.#discarding || items.length === 0) return received?.discard()
-    this.#queue.push({ items, nextIndex: 0, requestsAck: ask, size, received })
+  onItems(
+    items: unknown[],
+    requestsAck: boolean,
+    size: number,
+    received: ReceivedReferences | undefined
+  ): void {
+    if (this.#state !== 'open' || items.length === 0) return received?.discard()
+    this.#queue.push({ items, nextIndex: 0, requestsAck, size, received })
     this.#queuedItems += items.length
     this.port.queuedBytes += size
     while (this.#pendingReads.length > 0 && this.#queue.length > 0)
@@ -186,20 +197,26 @@ export class ReadAheadBuffer implements RemoteStream {
     if (this.#pendingReads.length === 0) this.keptAlive = undefined
     else this.#pull()
     if (this.#failsOverLimit()) return
+    // The same number may still be in transit if another netref read before.
     if (this.#queuedItems > 2 * Math.max(this.#window, DEFAULT_WINDOW_ITEMS)) {
-      // The same number may still be in transit if another netref read before.
       const message = `${this.reference.label}: far more items arrived than were requested`
       this.error(markConfidential(new LimitError('limit', message), this.port.references))
     }
   }
 
   onEnd(ok: boolean, value: unknown, size = 0, received?: ReceivedReferences): void {
-    if (this.#isClosed || this.#end || this.#discarding) return received?.discard()
-    this.#setEnd({ ok, value, size, received })
+    if (this.#state !== 'open') return received?.discard()
+    this.#queueEnd({ ok, value, size, received })
+  }
+
+  #queueEnd(end: StreamEnd): void {
+    this.#state = 'ended'
+    this.#setEnd(end)
     if (this.#pendingReads.length > 0) this.#endPendingReads()
     else this.#failsOverLimit()
   }
 
+  /** Disposes of the end that it replaces. */
   #setEnd(end: StreamEnd | undefined): void {
     this.port.queuedBytes += (end?.size ?? 0) - (this.#end?.size ?? 0)
     this.#end?.received?.discard()
@@ -216,42 +233,52 @@ export class ReadAheadBuffer implements RemoteStream {
     return true
   }
 
+  /** The end is reported once; after that the iterator is just done. */
+  #reportEnd(): Promise<NextResult> {
+    const { ok, value, received } = this.#end ?? { ok: true, value: undefined }
+    received?.markPassedToUser()
+    this.#setEnd(undefined)
+    this.#close()
+    return ok ? Promise.resolve({ done: true, value }) : Promise.reject(value)
+  }
+
   #endPendingReads(): void {
-    for (const { resolve, reject } of this.#pendingReads.splice(0)) this.#settleEnd().then(resolve, reject)
+    for (const { resolve, reject } of this.#pendingReads.splice(0)) this.#reportEnd().then(resolve, reject)
     this.keptAlive = undefined
   }
 
   /** Nothing more arrives. Queued items can still be read, unless the netref was released. */
   disconnect(reason: Error): void {
-    if (this.#isReleased) return
+    if (this.#state === 'errored' || this.#state === 'closed') return
     this.#removeListener?.()
-    if (reason instanceof ReleasedError) {
+    const isReleased = reason instanceof ReleasedError
+    if (isReleased) {
       this.#cancelPull()
       this.#clearQueue()
-      this.#setEnd(undefined)
     }
     // An ended session does not count them.
     for (const batch of this.#queue) {
       this.port.queuedBytes -= batch.size
       batch.size = 0
     }
-    this.onEnd(false, reason)
+    if (isReleased || this.#isOpen) this.#queueEnd({ ok: false, value: reason, size: 0 })
   }
 
   /** Ends the stream with an error immediately, drops the queue, and releases the netref. */
   error(error: unknown): void {
-    if (this.#isClosed) return
+    if (this.#state === 'closed') return
     this.#cancelPull()
     this.#clearQueue()
     this.#setEnd({ ok: false, value: error, size: 0 })
+    this.#state = 'errored'
     if (this.#pendingReads.length > 0) this.#endPendingReads()
     else this.#release()
   }
 
   /** The stream is over: the netref is released. */
   #close(): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
     this.#clearQueue()
     this.#release()
     if (this.#pendingReads.length > 0) this.#endPendingReads()
@@ -266,37 +293,36 @@ export class ReadAheadBuffer implements RemoteStream {
   }
 
   #release(): void {
-    this.#isReleased = true
     this.#removeListener?.()
     this.port.session.release(this.reference)
   }
 
   /** Calls a method of the owner's iterator. */
   call(method: 'next' | 'return' | 'throw', value: unknown): Promise<NextResult> {
-    const hasEnded = this.#isClosed || this.#end !== undefined
     if (method === 'next') {
-      if (!hasEnded) return this.#callOwner(method, value)
+      if (this.#isOpen) return this.#callOwner(method, value)
       ignoreRejections(value)
-      return this.#settleEnd()
+      return this.#reportEnd()
     }
     this.#clearQueue()
-    if (method === 'return') return this.#return(value, hasEnded)
+    if (method === 'return') return this.#return(value)
+    if (this.#isOpen) return this.#throw(value)
     this.#setEnd(undefined)
-    if (!hasEnded) return this.#throw(value)
     this.#close()
     return Promise.reject(value)
   }
 
-  async #return(value: unknown, hasEnded: boolean): Promise<NextResult> {
+  async #return(value: unknown): Promise<NextResult> {
+    const wasOpen = this.#isOpen
+    const done = { done: true, value }
     this.#cancelPull()
-    this.#setEnd({ ok: true, value: undefined, size: 0 })
+    this.#setEnd(undefined)
+    if (wasOpen) this.#state = 'ended'
     for (const { resolve } of this.#pendingReads.splice(0)) resolve({ done: true, value: undefined })
     this.keptAlive = undefined
     try {
-      const closed = { done: true, value }
-      return hasEnded
-        ? closed
-        : await this.port.session.unlessDisconnected(this.#callOwner('return', value), closed)
+      if (!wasOpen) return done
+      return await this.port.session.unlessDisconnected(this.#callOwner('return', value), done)
     } finally {
       this.#close()
     }
@@ -304,11 +330,11 @@ export class ReadAheadBuffer implements RemoteStream {
 
   /** A generator that continues after `throw` continues from there: items read ahead are dropped. */
   async #throw(error: unknown): Promise<NextResult> {
-    this.#discarding = true
+    this.#state = 'throwing'
     try {
       return await this.#callOwner('throw', error)
     } finally {
-      this.#discarding = false
+      if (this.#state === 'throwing') this.#state = 'open'
       this.#requestedWindow = 0
       if (this.#pendingReads.length > 0) this.#pull()
     }
@@ -317,16 +343,18 @@ export class ReadAheadBuffer implements RemoteStream {
   /** An iterator that throws is finished, unless the call was never sent, because its value could not be encoded. */
   async #callOwner(method: 'next' | 'return' | 'throw', value: unknown): Promise<NextResult> {
     const result = this.reference.request(Op.streamCall, method, value, this.#callOptions)
-    let isOver = true
+    let isFinished = true
     try {
       const next = (await result.settled()) as NextResult
       // A local object's members must not be read: the peer may not have the right to.
       if (!isPlainRecord(next))
-        throw markConfidential(new TypeError(`${this.reference.label}: what ${method}() came to is no step`))
-      isOver = next.done === true
+        throw markConfidential(
+          new TypeError(`${this.reference.label}: ${method}() must return an iterator result`)
+        )
+      isFinished = next.done === true
       return next
     } finally {
-      if (isOver && result.id > 0) this.#close()
+      if (isFinished && result.id > 0) this.#close()
     }
   }
 }

@@ -784,7 +784,7 @@ t.test('a byte stream whose owner sends no bytes fails alone', async t => {
         const text = Buffer.from(frame).toString('latin1')
         return send(text.includes('[20,') ? `[1,[[20,1,0,["x"]]]]` : frame, sent)
       }
-      t.match(await rejectionOf(stream.getReader().read()), { name: 'TypeError', message: /no bytes/ })
+      t.match(await rejectionOf(stream.getReader().read()), { name: 'TypeError', message: /is not bytes/ })
       theirs.send = send
     }
   )
