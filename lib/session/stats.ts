@@ -32,11 +32,11 @@ export function statsOf(
 
 /** @internal */
 export const tablesOf = ({ exports, imports }: References): Tables => ({
-  exports: Array.from(exports, ({ id, object, refCount }) => ({ id, object, receipts: refCount })),
+  exports: Array.from(exports, ({ id, object, refCount }) => ({ id, object, refCount })),
   // The collector may have taken a netref, and not told yet.
   imports: Array.from(imports, ({ id, proxy, refCount }) => ({
     id,
     object: proxy,
-    receipts: refCount
+    refCount
   })).filter(hasObject)
 })

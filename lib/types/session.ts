@@ -30,7 +30,7 @@ export interface TableEntry {
   /** The own object, or the netref. */
   readonly object: object
   /** How often the reference has crossed and was not given back. */
-  readonly receipts: number
+  readonly refCount: number
 }
 
 export interface Tables {

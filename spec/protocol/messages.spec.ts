@@ -839,7 +839,7 @@ t.test('the export table counts what was sent, and takes no more back', async t 
   )
   hostile(t, 'an id that was never given', () => table.get(5))
   hostile(t, 'a negative id', () => table.get(-1))
-  hostile(t, 'more receipts than were given', () => table.release(1, 3))
+  hostile(t, 'more references than were given', () => table.release(1, 3))
   t.equal(table.release(1, 1), undefined)
   t.equal(table.release(1, 1)?.object, a, 'the last receipt')
   t.equal(table.get(1), undefined, 'released, which is not the same as never given')
@@ -868,7 +868,7 @@ t.test('the import table gives back what came with each netref, once', async t =
   t.equal(table.addReference(1), undefined)
   const second = { id: 1, refCount: 2, lentCount: 1, proxy: {} }
   table.add(second)
-  t.equal(table.release(first), 2, 'its own receipts alone')
+  t.equal(table.release(first), 2, 'its own reference count alone')
   t.equal(table.addReference(1), second, 'the new one is still there')
   t.same([table.release(first), table.release(second), table.size], [0, 2, 0])
   table.add(second)

@@ -286,7 +286,7 @@ t.test('a release that crosses a second reference frees no live object', t =>
     t.equal(await third, item)
     Netref.release(item)
     await conn.ping()
-    t.equal(conn.served.stats.exports, 0, 'both receipts were given back')
+    t.equal(conn.served.stats.exports, 0, 'both references are released')
     t.match(await rejectionOf(item.hello()), { code: 'released' })
     t.match(String(await root.item()), /Item#/, 'and it may be given anew')
   })

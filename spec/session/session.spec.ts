@@ -610,9 +610,9 @@ t.test('trace tells of each message, and tables what is in them', async t => {
   t.equal(told.length, 6, 'two hellos, two calls, two results')
   t.equal(failed.length, told.length, 'what fails is reported, and nothing else comes of it')
   const { exports, imports } = conn.session.tables
-  t.match([exports.length, exports[0]], [1, { id: 1, receipts: 1 }])
+  t.match([exports.length, exports[0]], [1, { id: 1, refCount: 1 }])
   t.equal(exports[0]!.object, own)
-  t.match([imports.length, imports[0]], [1, { id: 1, receipts: 1 }])
+  t.match([imports.length, imports[0]], [1, { id: 1, refCount: 1 }])
   t.equal(imports[0]!.object, lent)
   await conn.close()
 })

@@ -72,7 +72,7 @@ class ModelEnd {
   peer!: ModelEnd
   ended = false
   /** Exported objects with the reference counts that the model expects. */
-  readonly #exported = new Map<number, { receipts: number; object: object }>()
+  readonly #exported = new Map<number, { refCount: number; object: object }>()
   #frames = 0
   /** Outgoing calls, incoming calls and answers, with the netrefs that each keeps alive. */
   #pending = new Map<number, { on: number; keptAlive: object[] }>()
@@ -107,8 +107,8 @@ class ModelEnd {
     if (kind === 'h') return
     const [id] = data as [number]
     const known = this.#exported.get(id)
-    if (known) known.receipts++
-    else if (id > 0) this.#exported.set(id, { receipts: 1, object })
+    if (known) known.refCount++
+    else if (id > 0) this.#exported.set(id, { refCount: 1, object })
   }
 
   /** A reference that was rolled back was not sent. */
@@ -116,7 +116,7 @@ class ModelEnd {
     if (kind === 'h') return
     const [id] = data as [number]
     const known = this.#exported.get(id)
-    if (known && --known.receipts === 0) this.#exported.delete(id)
+    if (known && --known.refCount === 0) this.#exported.delete(id)
   }
 
   #end(): void {
@@ -198,7 +198,7 @@ class ModelEnd {
       }
     }
     for (let i = 0; i < releasedIdsAndCounts.length; i += 2)
-      this.#exported.get(releasedIdsAndCounts[i]!)!.receipts -= releasedIdsAndCounts[i + 1]!
+      this.#exported.get(releasedIdsAndCounts[i]!)!.refCount -= releasedIdsAndCounts[i + 1]!
   }
 
   #afterReceive({ acknowledged, messages }: InFlightFrame): void {
@@ -219,14 +219,14 @@ class ModelEnd {
   /** Checks each reference count: it is held by the peer, or in transit in either direction. */
   check(): void {
     const { peer, simulation } = this
-    for (const [id, { receipts, object }] of this.#exported) {
-      if (receipts > 0) continue
+    for (const [id, { refCount, object }] of this.#exported) {
+      if (refCount > 0) continue
       this.#exported.delete(id)
       simulation.expectReleased(object)
     }
     if (this.ended || peer.ended) return
     const expected = new Map<number, number>()
-    const add = (id: number, receipts: number) => expected.set(id, (expected.get(id) ?? 0) + receipts)
+    const add = (id: number, refCount: number) => expected.set(id, (expected.get(id) ?? 0) + refCount)
     const imports = new Set<Reference>(peer.tables.imports as Iterable<Reference>)
     for (const ref of peer.refs) {
       if (ref.refCount === 0) {
@@ -246,11 +246,11 @@ class ModelEnd {
         add(frame.releasedIdsAndCounts[i]!, frame.releasedIdsAndCounts[i + 1]!)
     }
     let size = 0
-    for (const { id, refCount: receipts } of this.tables.exports) {
+    for (const { id, refCount } of this.tables.exports) {
       size++
-      if (expected.get(id) !== receipts) {
+      if (expected.get(id) !== refCount) {
         simulation.fail(
-          `#${id} of ${this.party.name}: ${receipts} receipts are out, ${expected.get(id)} are accounted for`
+          `#${id} of ${this.party.name}: ${refCount} refCount are out, ${expected.get(id)} are accounted for`
         )
       }
     }

@@ -1096,7 +1096,8 @@ t.test('each netref lives as long as something holds it', async () => {
         await Promise.all([session.ping(), served.ping()])
         const { exports } = served.tables
         const { imports } = session.tables
-        const ids = (entries: typeof exports) => entries.map(({ id, receipts }) => [id, receipts]).sort()
+        const ids = (entries: typeof exports) =>
+          entries.map(({ id, refCount: receipts }) => [id, receipts]).sort()
         if (JSON.stringify(ids(exports)) !== JSON.stringify(ids(imports)))
           throw new Error(`${how}: ${JSON.stringify([ids(exports), ids(imports)])}`)
         if (exports.length !== held.size)
