@@ -227,9 +227,9 @@ export function toCallRejection(failure: unknown): CallRejection | undefined {
 
 const TRANSPORT_LOSS_CODES: readonly ReasonCode[] = ['connection-lost', 'unreachable', 'unavailable']
 
-/** Whether this befell the transport alone; every other reason is the end of the session. */
+/** Whether only the transport failed, so that the session may resume; any other reason ends the session. */
 export const isTransportLoss = ({ code }: Reason): boolean => TRANSPORT_LOSS_CODES.includes(code)
 
-/** Whether the server did not let the client in: of what came over that transport nothing was acted on. */
+/** Whether the server rejected the client: it has processed nothing that this transport sent. */
 export const isRefusedByServer = ({ code }: Reason): boolean =>
   code === 'unavailable' || code === 'unauthorized'

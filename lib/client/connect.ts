@@ -6,7 +6,6 @@ import type { Reason, ReasonCode } from '../errors.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
 import { checkEndpointOptions, type Endpoint, redactCredentials } from '../transport/endpoint.js'
-import { Relay } from '../transport/relay.js'
 import { TokenSender } from '../transport/token.js'
 import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
@@ -171,9 +170,7 @@ export function connect<T>(
   const { heartbeat } = livenessOf(others)
   const openSocket = () => {
     const transport = openTransport(endpoint, options, settings)
-    return new Relay(
-      token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
-    )
+    return token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
   }
   const reconnector = reconnect === false ? undefined : new Reconnector(openSocket, heartbeat, reconnect)
   if (renew && !reconnector)

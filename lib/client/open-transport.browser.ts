@@ -12,7 +12,7 @@ import {
 import { MessagePortTransport } from '../transport/message-port.js'
 import type { Transport } from '../transport/transport.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../transport/websocket.browser.js'
-import type { ConnectOptions, SocketOptions } from './options.js'
+import type { ConnectOptions } from './options.js'
 
 /** How long a port may take to answer, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
@@ -22,9 +22,9 @@ const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
   const payloadBytes = maxPayloadBytes(limits)
   if (typeof endpoint === 'string') {
-    const unsupported = CLIENT_SOCKET_OPTIONS.split(' ').find(
-      name => options[name as keyof SocketOptions] !== undefined
-    )
+    const unsupported = `busyPoll ${CLIENT_SOCKET_OPTIONS}`
+      .split(' ')
+      .find(name => options[name as keyof ConnectOptions] !== undefined)
     if (unsupported) throw new TypeError(`connect: ${unsupported} cannot be set in a browser; remove it`)
     const { WebSocket } = globalThis as unknown as { WebSocket: new (address: string) => BrowserWebSocket }
     const address = endpoint.replace(/^http/, 'ws')

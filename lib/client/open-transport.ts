@@ -30,11 +30,13 @@ export function openTransport(
   const payloadBytes = maxPayloadBytes(limits)
   const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? CONNECT_TIMEOUT_MS)
   if (typeof endpoint === 'string') {
+    const { busyPoll = false, ...others } = options
     const defaults = { perMessageDeflate: false, maxPayload: payloadBytes }
     return WebSocketTransport.connect(
       endpoint,
-      { ...defaults, ...(options as object), handshakeTimeout, autoPong: false },
-      redactCredentials(endpoint)
+      { ...defaults, ...(others as object), handshakeTimeout, autoPong: false },
+      redactCredentials(endpoint),
+      busyPoll
     )
   }
   if (isMessageEndpoint(endpoint)) {

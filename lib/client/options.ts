@@ -56,6 +56,13 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    * @default false
    */
   readonly renew?: boolean | undefined
+  /**
+   * Whether the process polls for an answer after each frame sent, for up to about 200 µs, instead of sleeping. That is up
+   * to four times as fast for calls made one at a time, and uses CPU time while it waits. For WebSockets in Node only.
+   *
+   * @default false
+   */
+  readonly busyPoll?: boolean | undefined
 }
 
 /** Socket options are not listed: `ws`, TLS and HTTP accept more than `SocketOptions` declares. */
@@ -65,7 +72,8 @@ export const CONNECT_OPTIONS: OptionTypes<Omit<ConnectOptions, keyof SocketOptio
   token: 'a string or a function',
   service: '',
   reconnect: '',
-  renew: 'a boolean'
+  renew: 'a boolean',
+  busyPoll: 'a boolean'
 }
 
 export const RECONNECT_OPTIONS: OptionTypes<ReconnectOptions> = {

@@ -2,9 +2,9 @@
 
 import type { Reason } from '../errors.js'
 import { isTransportLoss } from '../errors.js'
-import type { Resumable, ResumeStrategy } from '../link/recovery.js'
+import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { type FrameData, formatResume, parseResume } from '../protocol/frame.js'
-import { IGNORE_EVENTS, type Transport } from '../transport/transport.js'
+import type { Transport } from '../transport/transport.js'
 import { checkMs } from '../util/check-options.js'
 import { clock, type Timer, unref } from '../util/clock.js'
 import { type Deadline, MAX_TIMER_MS, startDeadline } from '../util/deadline.js'
@@ -164,8 +164,7 @@ export class Reconnector implements ResumeStrategy {
 
   #abandonAttempt(): void {
     this.#attemptDeadline?.stop()
-    this.#attempt?.start(IGNORE_EVENTS)
-    this.#attempt?.close({ code: 'connection-lost', message: 'the attempt timed out' })
+    this.#attempt?.abandon({ code: 'connection-lost', message: 'the attempt timed out' })
     this.#attempt = undefined
   }
 

@@ -1,17 +1,16 @@
-// Messages that wait to leave together, as one frame. It is written when a transport takes it, and not before: until then
-// a message can be withdrawn.
+// Collects messages into one frame. The frame is written when a transport takes it; until then a message can be withdrawn.
 import { type FrameData, formatFrame } from '../protocol/frame.js'
 import type { PeerLimits } from '../protocol/messages.js'
 
-/** Room in a frame for its count and brackets. */
+/** Characters of a frame besides its messages: its acknowledgement and brackets. */
 export const FRAME_OVERHEAD_BYTES = 32
-/** Room for a range of bytes beyond its own: alignment, and its size in the JSON. */
+/** Bytes of a frame for each byte range besides the range itself: alignment, and its size in the JSON. */
 const RANGE_OVERHEAD_BYTES = 24
 
 export const sizeOfRanges = (ranges: readonly Uint8Array[]): number =>
   ranges.reduce((sum, range) => sum + range.byteLength + RANGE_OVERHEAD_BYTES, 0)
 
-/** Most messages have none. */
+/** Shared by all frames without byte ranges. */
 const NO_RANGES = new Map<number, readonly Uint8Array[]>()
 const NO_MESSAGES: string[] = []
 
@@ -21,16 +20,16 @@ export class FrameBuilder {
   #jsonLength = 0
   #rangeBytes = 0
   #ack = 0
-  /** Whether nothing stands in the place of a message that was withdrawn. */
+  /** Whether a message was withdrawn without a replacement. */
   #hasGaps = false
   #frame: FrameData | undefined
-  /** Bytes of replies in it. */
+  /** Bytes of replies in the frame. */
   replyBytes = 0
 
   get messageCount(): number {
     return this.#messages.length
   }
-  /** Of all of it: about, until it is written. */
+  /** Size of the frame in bytes; approximate until it is written. */
   get size(): number {
     return this.#frame?.length ?? this.#jsonLength + this.#rangeBytes
   }
@@ -38,7 +37,7 @@ export class FrameBuilder {
     return this.#messages.length === 0
   }
 
-  /** Whether a message still fits into the same frame. */
+  /** Whether another message fits into the frame; the first one always does. */
   fits(
     message: string,
     rangeBytes: number,
@@ -50,7 +49,7 @@ export class FrameBuilder {
     )
   }
 
-  /** Adds a message, with the bytes that belong to it: its own from now on. */
+  /** Adds a message, with its byte ranges, which nobody else may change from now on. */
   add(message: string, ranges: readonly Uint8Array[]): void {
     if (ranges.length > 0) {
       if (this.#ranges === NO_RANGES) this.#ranges = new Map()
@@ -61,7 +60,7 @@ export class FrameBuilder {
     this.#jsonLength += message.length + 1
   }
 
-  /** Withdraws a message, with its bytes; `instead` stands in its place. */
+  /** Withdraws a message, with its byte ranges, and puts `replacement` in its place. */
   withdraw(index: number, replacement: string): void {
     this.#rangeBytes -= sizeOfRanges(this.#ranges.get(index) ?? [])
     this.#ranges.delete(index)
@@ -70,7 +69,7 @@ export class FrameBuilder {
     this.#hasGaps ||= replacement === ''
   }
 
-  /** Nothing stands in the place of some: those after them move up, with their bytes. */
+  /** Removes messages that were withdrawn without a replacement. */
   #removeGaps(): void {
     const messages: string[] = []
     const bytes = new Map<number, readonly Uint8Array[]>()
@@ -83,7 +82,7 @@ export class FrameBuilder {
     this.#ranges = bytes
   }
 
-  /** Nothing is added any more. The frame says that so many frames of the peer were acted on. */
+  /** No message is added any more. The frame acknowledges that many frames of the peer. */
   close(ack: number): void {
     this.#ack = ack
   }
@@ -92,7 +91,7 @@ export class FrameBuilder {
     return this.#messages === NO_MESSAGES
   }
 
-  /** The frame, which is kept here until `forget`. */
+  /** The frame, which is kept until `releaseFrame()`. */
   write(transfersBuffers: boolean): FrameData {
     if (this.#frame === undefined) {
       if (this.#hasGaps) this.#removeGaps()

@@ -1,34 +1,34 @@
-// Whether the other side is alive: where nothing comes, it is asked, and where no answer comes it is taken for gone.
+// Detects a dead transport: a silent peer is asked for an acknowledgement, and the transport is lost if none arrives.
 //
-// Any frame is a sign of life, so that a session that is used asks nothing. Who is asked answers as a message comes,
-// and needs no timer for that: a page in the background, whose timers hardly run, is kept alive by who asks it.
+// Any frame proves that the peer is alive, so a busy session sends no requests. The peer answers without a timer of its
+// own: a page in the background, whose timers hardly run, stays connected.
 
 import { Deadline } from '../util/deadline.js'
 
-/** What a heartbeat knows of the line, and does with it. */
+/** The link of a heartbeat. */
 export interface HeartbeatTarget {
-  /** Whether silence says nothing, as this side does not listen. */
+  /** Whether silence proves nothing, because this side does not read. */
   readonly isReadingPaused: boolean
-  /** Bytes that came so far, of frames that are not complete, too: where a transport can tell. */
+  /** Bytes received, those of incomplete frames included; undefined if the transport does not know. */
   readonly bytesReceived: number | undefined
-  /** Falls as what was sent leaves: the other side reads then. */
+  /** Decreases as sent bytes leave, which proves that the peer reads. */
   readonly pendingWriteBytes: number
   requestAck(): void
-  /** Nothing has come for that many ms, and no answer either. */
+  /** The peer has sent nothing for that many ms, although it was asked. */
   onPeerSilent(ms: number): void
 }
 
-/** Looks in an interval. Asked after one of them in silence, the other side has an interval for its answer. */
+/** Checks in an interval. After one silent check the peer is asked, and has a whole interval for its answer. */
 const CHECKS_PER_INTERVAL = 2
 
 export class Heartbeat extends Deadline {
-  /** Whether something came since the last look. */
+  /** Whether a frame has arrived since the last check. */
   frameReceived = false
   #bytesReceived: number | undefined
   #pendingWriteBytes = 0
 
   constructor(
-    /** In ms; 0 for none. */
+    /** 0 for no heartbeat. */
     private readonly intervalMs: number,
     private readonly target: HeartbeatTarget
   ) {
@@ -45,14 +45,14 @@ export class Heartbeat extends Deadline {
   protected override countElapsedParts(passed: number, late: boolean): number {
     const { target } = this
     const alive = this.frameReceived || target.isReadingPaused
-    // A frame that takes so long keeps whoever sends it from hearing of us, too, unless it is asked.
+    // A peer that sends a long frame hears nothing of this side either, unless it is asked.
     const inProgress =
       target.bytesReceived !== this.#bytesReceived || target.pendingWriteBytes < this.#pendingWriteBytes
     this.frameReceived = false
     this.#bytesReceived = target.bytesReceived
     this.#pendingWriteBytes = target.pendingWriteBytes
     const silentParts = alive ? 0 : inProgress ? 1 : passed
-    // Who did not listen asks: what it heard before says nothing.
+    // A process that was blocked asks again: what it received before proves nothing.
     const countedParts = late ? Math.max(silentParts, 1) : silentParts
     if (countedParts === 1) target.requestAck()
     return countedParts

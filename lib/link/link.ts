@@ -1,7 +1,7 @@
-// Frames over one transport after another, and what becomes of the transport.
+// The link: it carries the frames of a session over one transport after another.
 //
-// A frame is kept until the other side has counted it, and sent again on the next transport: each takes effect once and
-// in order, whatever died whenever.
+// A frame is kept until the peer acknowledges it, and sent again on the next transport. So each frame takes effect once
+// and in order, whichever transport fails.
 
 import {
   isRefusedByServer,
@@ -15,57 +15,71 @@ import type { FrameData } from '../protocol/frame.js'
 import { type Limits, MAX_BUFFERED_FACTOR } from '../protocol/limits.js'
 import type { PeerLimits } from '../protocol/messages.js'
 import type { Trace } from '../protocol/trace.js'
-import { IGNORE_EVENTS, type Transport, type TransportListener } from '../transport/transport.js'
+import type { Transport, TransportListener } from '../transport/transport.js'
 import type { SessionState } from '../types/session.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import { ReadDeadline, type ReadProgress } from '../util/patience.js'
 import { runInMicrotask } from '../util/scheduler.js'
 import { sizeOfRanges } from './frame-builder.js'
 import { Heartbeat, type HeartbeatTarget } from './heartbeat.js'
-import { type FrameProcessor, ReceivedReferencesHolder } from './receiver.js'
-import type { ResumeStrategy } from './recovery.js'
+import { type FrameProcessor, Receiver } from './receiver.js'
+import type { ResumeStrategy } from './resume-strategy.js'
 import { Sender, type SenderContext } from './sender.js'
 
-/** What a link delivers to: the session above it. */
+/** The session above a link. */
 export interface LinkListener extends FrameProcessor {
-  /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
+  /** The next message that waits for a frame to leave with, at the end of a tick; undefined if there is none. */
   takePiggybackMessage(): string | undefined
-  /** About what is held for calls of the peer's that are under way, in bytes. */
+  /** Approximate bytes held for the peer's pending calls. */
   readonly incomingCallBytes: number
-  /** The transport was lost, and another one is awaited. */
+  /** The transport was lost; the link waits for another one. */
   onInterrupted(reason: Reason): void
-  /** Another transport carries on. */
+  /** Another transport is open. */
   onResumed(): void
 }
 
 export interface LinkSetup {
   readonly limits: Limits
-  /** In ms; 0 for none. @default 0 */
+  /** Interval of the heartbeat in ms; 0 for none. @default 0 */
   readonly heartbeat?: number | undefined
-  /** Without it the session ends with its transport. */
+  /** Undefined if the session ends with its transport. */
   readonly resumeStrategy?: ResumeStrategy | undefined
-  /** Told of each message that crosses. */
+  /** Called with each message sent or received. */
   readonly trace: Trace | undefined
 }
 
-/** How long the transport may take to open once the session is to close, in ms. */
+/** Time for the transport to open after `close()`, if messages wait to be sent. */
 const OPEN_BEFORE_CLOSE_TIMEOUT_MS = 2000
 const UNREAD_REPLIES_MESSAGE = 'the caller has not read the replies it was sent before'
 
+/**
+ * - connecting: the first transport is not open.
+ * - open: a transport carries frames.
+ * - interrupted: the transport was lost, and another one is awaited.
+ * - draining: the session ended while the link was connecting; what was called is sent once the transport opens.
+ * - closed: no more frames are sent or received.
+ */
+type LinkPhase = SessionState | 'draining'
+
+/**
+ * Three methods end a link: `close` is called by the session that ended, `onClose` by the transport that is gone, and `end`
+ * by others who want the session to end.
+ */
 export class Link implements TransportListener, SenderContext, HeartbeatTarget, ReadProgress {
-  state: SessionState = 'connecting'
+  #phase: LinkPhase = 'connecting'
   readonly sender: Sender
-  readonly receiver: ReceivedReferencesHolder
+  readonly receiver: Receiver
   readonly #limits: Limits
   readonly #resumeStrategy: ResumeStrategy | undefined
   readonly #heartbeat: Heartbeat
   readonly #readDeadline: ReadDeadline
+  /** Why the session ended. */
   #closeReason: Reason | undefined
-  /** Until the transport has to be open, where the session closes once what was called is sent. */
+  /** Runs while the link drains. */
   #openDeadline: Deadline | undefined
   #keepsProcessAlive = true
   #resolveTransportClosed: (() => void) | undefined
-  /** Resolves when the transport is gone. */
+  /** Resolves when the transport is closed. */
   readonly transportClosed = new Promise<void>(resolve => {
     this.#resolveTransportClosed = resolve
   })
@@ -80,30 +94,36 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.#heartbeat = new Heartbeat(heartbeat, this)
     this.#readDeadline = new ReadDeadline(limits.pauseMs, this)
     this.sender = new Sender(this, limits, resumeStrategy !== undefined, trace, transport.transfersBuffers)
-    this.receiver = new ReceivedReferencesHolder(transport, listener, this.sender, limits, trace)
+    this.receiver = new Receiver(transport, listener, this.sender, limits, trace)
   }
 
-  /** Begins with its transport; or with another one, where that never opened. */
+  get state(): SessionState {
+    return this.#phase === 'draining' ? 'connecting' : this.#phase
+  }
+
+  /** Starts with the first transport, or with another one if that never opened. */
   start(transport = this.transport): void {
     this.transport = transport
     if (!this.#keepsProcessAlive) transport.unref()
     transport.start(this)
   }
 
-  /** Goes on over another transport, whose other end has received that many frames, and is first sent `greeting`. */
+  /** Continues over another transport. The peer has received `peerAck` frames, and is sent `firstFrame` before all others. */
   resume(transport: Transport, peerAck: number, firstFrame?: string): void {
     const { replayBuffer } = this.sender
     const { deferredEnd } = this.receiver
     if (deferredEnd) return transport.close(deferredEnd)
     if (!replayBuffer.isPlausibleAck(peerAck)) {
-      const reason = reasonForError(new ProtocolError(`a count of ${peerAck} frames to go on from`))
+      const reason = reasonForError(
+        new ProtocolError(`an acknowledgement of ${peerAck} frames to resume from`)
+      )
       transport.close(reason)
       return this.end(reason)
     }
-    if (this.state === 'open') {
-      this.#abandonTransport({ code: 'connection-lost', message: 'another socket carries the session on' })
+    if (this.#phase === 'open') {
+      this.#abandonTransport({ code: 'connection-lost', message: 'another socket resumed the session' })
     }
-    // Who was told of that may have ended the session.
+    // A listener of `interrupted` may have ended the session.
     if (this.#closeReason) return transport.close(this.#closeReason)
     this.#resumeStrategy!.stop(transport)
     if (firstFrame !== undefined) transport.send(firstFrame)
@@ -111,23 +131,23 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.start(transport)
   }
 
-  /** Sends a call. @throws LimitError for more than the peer takes, or more than may wait for it; nothing is sent then */
+  /** Sends a call. @throws LimitError if it is too large for the peer, or too much waits for the peer; nothing is sent */
   sendCall(message: string, bytes: readonly Uint8Array[]): number {
     const size = sizeOfRanges(bytes)
     const { bufferedBytes } = this.#limits
     const allowedBytes = bufferedBytes - message.length - size
     const hasTransport = this.receiver.transport !== undefined
-    // One that is larger than what may wait goes all the same while not much does.
+    // A call larger than the limit is sent nevertheless, if less than half of the limit waits.
     if (
       this.sender.unackedBytes > (hasTransport ? Math.max(allowedBytes, bufferedBytes / 2) : allowedBytes)
     ) {
       if (hasTransport) this.#readDeadline.start()
       const detail = hasTransport
-        ? 'the other side has not read or acted on what it was sent'
+        ? 'the other side has not read or processed what it was sent'
         : 'the connection is interrupted'
       throw new LimitError(
         'limit',
-        `${detail}, and no more than ${bufferedBytes} bytes wait for it (limits.bufferedBytes): wait for calls to settle`
+        `${detail}, and at most ${bufferedBytes} bytes may wait for it (limits.bufferedBytes); await some calls first`
       )
     }
     return this.sender.send(message, bytes, size, 0)
@@ -149,7 +169,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.sender.withdraw(frame, index, replacement)
   }
 
-  /** Neither this transport nor another one, nor the search for that, keeps the process alive any more. */
+  /** No transport of the link, and no attempt to get one, keeps the process alive any longer. */
   unref(): void {
     this.#keepsProcessAlive = false
     this.transport.unref()
@@ -187,7 +207,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     if (this.sender.unreadReplyBytes > MAX_BUFFERED_FACTOR * bufferedBytes) {
       throw new LimitError(
         'limit',
-        `${UNREAD_REPLIES_MESSAGE} (limits.bufferedBytes of their home: ${bufferedBytes})`
+        `${UNREAD_REPLIES_MESSAGE} (limits.bufferedBytes of the other side: ${bufferedBytes})`
       )
     }
     return this.sendRequiredReply(message, bytes)
@@ -197,7 +217,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     const { sender, receiver } = this
     const { bufferedBytes } = this.#limits
     const size = sizeOfRanges(bytes)
-    // Nobody is there to read it.
+    // No peer will read it.
     if (!receiver.transport && receiver.deferredEnd) return sender.closedFrames
     receiver.countReplyBytes(message.length + size)
     const frame = sender.send(message, bytes, size, message.length + size)
@@ -208,7 +228,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     return frame
   }
 
-  /** Whether more is kept than may be while the peer is away. */
+  /** Whether more is held for the peer than is allowed without a transport. */
   get #isOverDisconnectedLimit(): boolean {
     return (
       this.sender.unreadReplyBytes + this.listener.incomingCallBytes >
@@ -218,52 +238,59 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
 
   #endOverDisconnectedLimit(): void {
     const { bufferedBytes } = this.#limits
-    const message = `more replies and calls wait for the other side than are kept while it is away (limits.bufferedBytes: ${bufferedBytes})`
+    const message = `too many replies and calls wait for the other side while it is disconnected (limits.bufferedBytes: ${bufferedBytes})`
     this.end({ code: 'limit', message })
   }
 
   /**
-   * Sends what waits, then closes. What was called before the transport is open waits for that, but not for long.
-   *
-   * @returns how many frames have left, or may leave yet
+   * Sends all queued messages, then closes the transport. If the transport is not open yet and calls wait to be sent, the
+   * link drains: it waits for the transport at most `OPEN_BEFORE_CLOSE_TIMEOUT_MS`.
    */
-  close(reason: Reason): number {
-    const first = !this.#closeReason
+  close(reason: Reason): void {
     this.#closeReason = reason
     this.receiver.close()
-    const { transport } = this.receiver
-    if (first && this.state === 'connecting' && transport && this.sender.hasMoreThanHello) {
-      this.#openDeadline = startDeadline(OPEN_BEFORE_CLOSE_TIMEOUT_MS, () => this.close(reason))
-      if (!this.#keepsProcessAlive) this.#openDeadline.unref()
-      return Number.POSITIVE_INFINITY
+    if (this.#phase !== 'connecting' || !this.receiver.transport || !this.sender.hasMoreThanHello) {
+      return this.#closeNow(reason)
     }
-    const hasTransport = transport && this.state !== 'closed'
-    this.sender.close()
-    this.#stop()
-    if (hasTransport) transport.close(reason)
-    else this.#resolveTransportClosed!()
-    return this.sender.replayBuffer.sentFrames
+    this.#phase = 'draining'
+    this.#openDeadline = startDeadline(OPEN_BEFORE_CLOSE_TIMEOUT_MS, () => this.#closeNow(reason))
+    if (!this.#keepsProcessAlive) this.#openDeadline.unref()
   }
 
-  /** No transport carries the link any more, and none will. */
+  /** Number of frames given to a transport; infinite while the link drains, as every frame may still be sent. */
+  get sentFrames(): number {
+    return this.#phase === 'draining' ? Number.POSITIVE_INFINITY : this.sender.replayBuffer.sentFrames
+  }
+
+  #closeNow(reason: Reason): void {
+    const transport = this.#phase === 'closed' ? undefined : this.receiver.transport
+    this.sender.close()
+    this.#stop()
+    if (transport) transport.close(reason)
+    else this.#resolveTransportClosed!()
+  }
+
+  /** Ends all timers and attempts; no transport will follow. */
   #stop(): void {
     this.#stopTimers()
     this.#openDeadline?.stop()
     this.#resumeStrategy?.stop()
-    this.state = 'closed'
+    this.#phase = 'closed'
   }
 
   onOpen(): void {
-    const { state } = this
-    if (state === 'connecting') this.#resumeStrategy?.stop(this.transport)
-    this.state = 'open'
+    const before = this.#phase
+    // A transport may open after it was told to close.
+    if (before === 'closed') return
+    if (before !== 'interrupted') this.#resumeStrategy?.stop(this.transport)
+    this.#phase = 'open'
     this.#heartbeat.start()
     this.receiver.attach(this.transport)
     this.sender.attach(this.transport)
     this.receiver.releaseBackpressure()
     if (this.isBacklogged) this.#readDeadline.start()
-    if (this.#closeReason) this.close(this.#closeReason)
-    else if (state === 'interrupted') this.listener.onResumed()
+    if (before === 'draining') this.#closeNow(this.#closeReason!)
+    else if (before === 'interrupted' && !this.#closeReason) this.listener.onResumed()
   }
 
   onFrame(data: FrameData): void {
@@ -273,27 +300,25 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
 
   onClose(reason: Reason): void {
     this.#stopTimers()
+    if (this.#closeReason) return this.#finish(reason)
     const { receiver } = this
     if ((isRefusedByServer(reason) && receiver.receivedFrames === 0) || this.sender.awaitsPeerHello)
       this.#resetUnopened()
     const ended =
-      this.#closeReason ||
-      receiver.deferredEnd ||
-      !isTransportLoss(reason) ||
-      !this.#resumeStrategy?.onTransportLost(this, reason)
-    if (ended && (this.#closeReason || !receiver.isDeferred)) return this.#finish(reason)
+      receiver.deferredEnd || !isTransportLoss(reason) || !this.#resumeStrategy?.onTransportLost(this, reason)
+    if (ended && !receiver.isDeferred) return this.#finish(reason)
     if (ended) receiver.end(reason)
     this.sender.detach()
     receiver.detach()
-    if (ended || this.state === 'connecting') return
-    this.state = 'interrupted'
+    if (ended || this.#phase === 'connecting') return
+    this.#phase = 'interrupted'
     this.listener.onInterrupted(reason)
     if (this.#isOverDisconnectedLimit) this.#endOverDisconnectedLimit()
   }
 
-  /** The other side did not let this one in, or has no more than its hello: it is as if the transport had never opened. */
+  /** The peer rejected the transport, or received no more than the hello: the transport counts as never opened. */
   #resetUnopened(): void {
-    this.state = 'connecting'
+    this.#phase = 'connecting'
     this.sender.replayBuffer.markAllUnsent()
   }
 
@@ -303,15 +328,14 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.#resolveTransportClosed!()
   }
 
-  /** Tells the session that it has ended. */
+  /** Ends the session. */
   end(reason: Reason): void {
     this.listener.end(reason)
   }
 
-  /** The transport is of no use any more. */
+  /** Closes a transport that carries no frames any more. */
   #abandonTransport(reason: Reason): void {
-    this.transport.start(IGNORE_EVENTS)
-    this.transport.close(reason)
+    this.transport.abandon(reason)
     this.onClose(reason)
   }
 
@@ -331,7 +355,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     return this.receiver.peerAck
   }
 
-  // What the peer leaves unread.
+  // The deadline of the peer to read.
 
   get isCongested(): boolean {
     return this.sender.unackedBytes > this.#limits.bufferedBytes / 2
@@ -346,11 +370,11 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
   }
 
   onReadStalled(ms: number): void {
-    const message = `the other side has read or acknowledged nothing of what it was sent for ${ms} ms, and too much waits (limits.pauseMs)`
+    const message = `the other side has read and acknowledged nothing for ${ms} ms, and too much waits for it (limits.pauseMs)`
     this.end({ code: 'peer-not-reading', message })
   }
 
-  // The heartbeat.
+  // The target of the heartbeat.
 
   get isReadingPaused(): boolean {
     return this.receiver.isReadingPaused
@@ -367,13 +391,13 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
   onPeerSilent(ms: number): void {
     this.#abandonTransport({
       code: 'connection-lost',
-      message: `nothing came from the other side for ${ms} ms`
+      message: `the other side has sent nothing for ${ms} ms`
     })
   }
 
   #stopTimers(): void {
     this.#heartbeat.stop()
     this.#readDeadline.stop()
-    this.receiver.stop()
+    this.receiver.stopAckTimer()
   }
 }

@@ -1,8 +1,8 @@
-// Frames in: how many came, when they are acted on, and that the other side learns of it.
+// The receiving half of a link: it processes the frames of the peer, in order, and acknowledges them.
 //
-// What takes long to act on is acted on in slices, so that nobody else in the process waits for long. A peer that asks
-// and does not acknowledge the replies is not acted on, until it does: its frames wait as they came, and only the count
-// at their beginning is read. What it sent before its end is acted on before that.
+// Processing takes at most a time slice in each turn of the event loop. While the peer leaves too many replies unread, its
+// frames are queued unparsed, and only the acknowledgement at their beginning is read. Frames that arrived before the end
+// of the session are processed before it.
 
 import { ProtocolError, type Reason, reasonForError } from '../errors.js'
 import { type Frame, type FrameData, parseAck, parseFrame } from '../protocol/frame.js'
@@ -15,135 +15,158 @@ import { yieldToEventLoop } from '../util/scheduler.js'
 import { TimeSlice } from '../util/time-slice.js'
 import type { Sender } from './sender.js'
 
-/** What a receiver delivers to: the session. */
+/** The session of a receiver. */
 export interface FrameProcessor {
   /**
-   * Acts on the messages of a frame, in order, beginning with number `from`, as long as it `mayGoOn`. Never throws.
+   * Processes the messages of a frame in order, from index `from` on, while the receiver's `mayContinue` is true. Does not
+   * throw.
    *
-   * @returns the number of the first message not acted on
+   * @returns the index of the first message not processed
    */
   processMessages(frame: Frame, from: number): number
-  /** The peer has received that many of our frames. */
+  /** The peer has received that many frames of this side. */
   onAcknowledged(frames: number): void
   end(reason: Reason): void
 }
 
-/** How long the count of received frames waits for a frame to ride on, in ms; and how many of them, and bytes, do. */
+/** Time that an acknowledgement waits for a frame to leave with; and the frames, and bytes, that do not wait. */
 const ACK_DELAY_MS = 250
 const ACK_AFTER_FRAMES = 32
 const ACK_AFTER_BYTES = 256 << 10
-/** What a frame that waits takes up beside its text, in bytes: a peer may send any number of small ones. */
+/** Memory of a queued frame besides its text: a peer may send many small ones. */
 const ENTRY_OVERHEAD_BYTES = 24
 
-export class ReceivedReferencesHolder {
+/**
+ * - running: a frame is processed when it arrives.
+ * - deferred: frames are queued for a later turn of the event loop, and reading is paused.
+ * - backpressured: frames are queued until the peer acknowledges replies.
+ * - ending: queued frames are processed in later turns, new frames are ignored; then the session ends.
+ * - closed: all frames are ignored.
+ *
+ * | state                     | event                                      | next state                           |
+ * | ------------------------- | ------------------------------------------ | ------------------------------------ |
+ * | running                   | the time slice is over, frames are left    | deferred                             |
+ * | deferred                  | no frames are left                         | running                              |
+ * | deferred                  | the session is to end                      | ending                               |
+ * | running, deferred, ending | the peer leaves too many replies unread    | backpressured                        |
+ * | backpressured             | the peer has read enough of them           | running; if a turn is still scheduled, deferred or ending |
+ * | ending                    | no frames are left                         | closed                               |
+ * | any                       | the session ends                           | closed                               |
+ */
+type ReceiverState = 'running' | 'deferred' | 'backpressured' | 'ending' | 'closed'
+
+export class Receiver {
   receivedFrames = 0
-  /** Of these, those that were acted on. */
+  /** Of these, the frames that were processed. */
   processedFrames = 0
   receivedBytes = 0
-  /** The count of our frames that the peer told last. */
+  /** Number of own frames in the peer's last acknowledgement. */
   peerAck = 0
-  /** The frame that is being acted on, up to which message. */
+  /** The frame that is being processed, and the index of its next message. */
   #currentFrame: Frame | undefined
   #nextMessage = 0
-  /** Frames that have come and wait, as they came; and their bytes. */
+  /** Frames that wait, unparsed. */
   readonly #queuedFrames = new Queue<FrameData>()
   #queuedFrameBytes = 0
-  /** How much may wait before no more is read. */
+  /** Queued bytes above which reading is paused. */
   readonly #maxQueuedBytes: number
-  /** Whether they wait for the peer to read its replies; else for their turn: `#behind` with the next slice. */
-  #backpressured = false
-  #deferred = false
-  /** Whether the transport is not read from. */
+  #state: ReceiverState = 'running'
+  /** Whether a later turn of the event loop continues the processing. */
+  #turnScheduled = false
   #readingPaused = false
   readonly #timeSlice = new TimeSlice()
-  /** Bytes of frames acted on since the count alone was told. */
+  /** Bytes of frames processed since the last ack-only frame. */
   #bytesToAck = 0
   #ackTimer: Timer | undefined
-  /** What the session ends for when all that came before has been acted on: what comes after it is not heard. */
+  /** Reason to end the session once all frames received so far are processed. Later frames are ignored. */
   deferredEnd: Reason | undefined
-  #closed = false
 
   constructor(
-    /** What frames come from; undefined while another one is awaited. */
+    /** Undefined while the link waits for another transport. */
     public transport: Transport | undefined,
     private readonly processor: FrameProcessor,
     private readonly sender: Sender,
     private readonly limits: Limits,
     private readonly trace: Trace | undefined
   ) {
-    // A frame of the largest has to fit, and all that a peer of the same limits keeps: its count may be at the end of that.
+    // The largest frame fits, and all that a peer with the same limits holds: its acknowledgement may come last.
     this.#maxQueuedBytes = Math.max(limits.bufferedBytes, maxPayloadBytes(limits))
   }
 
-  /** Whether nothing more is acted on until the peer reads its replies, or its turn comes. */
+  /** Whether frames are queued: for a later turn, or until the peer reads. */
   get isPostponed(): boolean {
-    return this.#backpressured || this.#deferred
+    return this.#state !== 'running' && this.#state !== 'closed'
   }
 
-  /** Whether it is the peer that has to read before anything more is acted on. */
+  /** Whether frames are queued until the peer reads. */
   get isBackpressured(): boolean {
-    return this.#backpressured
+    return this.#state === 'backpressured'
   }
 
-  /** Whether the transport is not read from: silence says nothing then. */
+  /** Whether the transport is not read from. */
   get isReadingPaused(): boolean {
     return this.#readingPaused
   }
 
-  /** Whether what came waits for nothing but its turn. */
+  /** Whether frames are queued for a later turn. */
   get isDeferred(): boolean {
-    return this.#deferred && !this.#backpressured
+    return this.#state === 'deferred' || this.#state === 'ending'
   }
 
-  /** Whether the session is to act on one more message now. */
+  /** Whether the session may process one more message now. */
   get mayContinue(): boolean {
-    return !this.#backpressured && !this.#closed && this.#timeSlice.hasTimeLeft
+    return this.#isProcessing && this.#timeSlice.hasTimeLeft
   }
 
-  /** Frames come from there now. */
+  get #isProcessing(): boolean {
+    return this.#state !== 'backpressured' && this.#state !== 'closed'
+  }
+
+  /** Frames arrive over this transport from now on. */
   attach(transport: Transport): void {
     this.transport = transport
     this.#readingPaused = false
     this.#updateReading()
   }
 
-  /** No frames come until there is another transport. */
+  /** No frames arrive before there is another transport. */
   detach(): void {
     this.transport = undefined
   }
 
-  /** Nothing is heard any more, or acted on. */
+  /** Frames are ignored from now on, queued ones too. */
   close(): void {
-    this.#closed = true
+    this.#state = 'closed'
     if (this.#readingPaused) this.transport?.resume()
     this.#queuedFrames.clear()
     this.#currentFrame = undefined
   }
 
-  /** What waits, in bytes: the frames, or what they take up beside their text, whichever is more. */
+  /** Bytes of queued frames, or of their overhead, whichever is more. */
   get #queuedBytes(): number {
     return Math.max(this.#queuedFrameBytes, this.#queuedFrames.size * ENTRY_OVERHEAD_BYTES)
   }
 
-  /** Reads from the transport, or not. */
+  /** Pauses or resumes reading from the transport. */
   #updateReading(): void {
-    const pauses = this.#deferred || this.#queuedBytes > this.#maxQueuedBytes
-    if (pauses === this.#readingPaused || this.#closed) return
+    const pauses = this.isDeferred || this.#queuedBytes > this.#maxQueuedBytes
+    if (pauses === this.#readingPaused || this.#state === 'closed') return
     this.#readingPaused = pauses
     if (pauses) this.transport?.pause()
     else this.transport?.resume()
   }
 
-  /** The session ends: when all that came before has been acted on, or now where that waits for the peer to read. */
+  /** Ends the session: once all queued frames are processed, or now if they wait for the peer to read. */
   end(reason: Reason): void {
-    if (this.isDeferred) this.deferredEnd ??= reason
-    else this.processor.end(reason)
+    if (!this.isDeferred) return this.processor.end(reason)
+    this.#state = 'ending'
+    this.deferredEnd ??= reason
   }
 
   receive(data: FrameData): void {
     this.receivedBytes += data.length
-    if (this.deferredEnd || this.#closed) return
-    const isIdle = !this.isPostponed && !this.#currentFrame
+    if (this.deferredEnd || this.#state === 'closed') return
+    const isIdle = this.#state === 'running' && !this.#currentFrame
     try {
       if (isIdle) this.#processNow(data)
       else this.#enqueue(data)
@@ -152,7 +175,7 @@ export class ReceivedReferencesHolder {
     }
   }
 
-  /** A frame that nothing is before. */
+  /** Processes a frame that no other frame precedes. */
   #processNow(data: FrameData): void {
     this.#timeSlice.start(data.length)
     const frame = this.#parse(data)
@@ -163,7 +186,7 @@ export class ReceivedReferencesHolder {
     this.#processFrames()
   }
 
-  /** A frame that waits. */
+  /** Queues a frame; its acknowledgement takes effect at once. */
   #enqueue(data: FrameData): void {
     const ack = parseAck(data)
     this.#handleAck(ack)
@@ -171,7 +194,7 @@ export class ReceivedReferencesHolder {
       this.receivedFrames++
       this.#queuedFrames.push(data)
       this.#queuedFrameBytes += data.length
-      // Where reading cannot be stopped, or what was on its way comes all the same.
+      // Frames arrive in spite of the pause if a transport cannot pause, or has them in its buffers.
       if (this.#queuedBytes > 2 * this.#maxQueuedBytes + HIGH_WATER_MARK_BYTES)
         throw tooManyBytesError(this.#queuedBytes)
       this.#updateReading()
@@ -185,18 +208,17 @@ export class ReceivedReferencesHolder {
     return frame
   }
 
-  /** What a frame says of the frames that went the other way. */
   #handleAck({ ack, requestsAck }: Pick<Frame, 'ack' | 'requestsAck'>): void {
     const { sentFrames } = this.sender.replayBuffer
     if (ack > sentFrames || ack < this.peerAck) {
-      throw new ProtocolError(`a count of ${ack} frames, of ${sentFrames} sent`)
+      throw new ProtocolError(`an acknowledgement of ${ack} frames, of ${sentFrames} sent`)
     }
     this.peerAck = ack
     this.sender.acknowledge(ack)
     if (requestsAck) this.sendAck(false)
   }
 
-  /** The next frame that waits. A bad one ends the session. */
+  /** The next queued frame. An invalid one ends the session. */
   #dequeue(): Frame | undefined {
     const data = this.#queuedFrames.shift()
     if (data === undefined) return undefined
@@ -209,14 +231,14 @@ export class ReceivedReferencesHolder {
     return this.#currentFrame
   }
 
-  /** Acts on the frames that have come, as long as the peer reads its replies, and for no longer than a slice. */
+  /** Processes frames for one time slice, while the peer reads its replies. */
   #processFrames(): void {
-    while (!this.#backpressured) {
+    while (this.#isProcessing) {
       const frame = this.#currentFrame ?? this.#dequeue()
       if (!frame) break
       const { ack, messages, sizeBytes } = frame
       this.sender.cork(messages.length)
-      // Much that came in one go causes much that can leave in one go: also what its promises cause.
+      // The promises that a long frame settles cause messages, too: all leave as one frame.
       if (messages.length > 1) this.sender.flushAtEndOfTick()
       this.#timeSlice.startFrame(sizeBytes)
       this.#nextMessage = this.processor.processMessages(frame, this.#nextMessage)
@@ -225,40 +247,42 @@ export class ReceivedReferencesHolder {
       this.#currentFrame = undefined
       this.processedFrames++
       this.#bytesToAck += sizeBytes
-      // Only now: messages of this very frame may build on answers that its count says have arrived.
+      // Not before: messages of this frame may refer to answers that its acknowledgement covers.
       this.processor.onAcknowledged(ack)
       if (messages.length > 0) this.#scheduleAck()
     }
     this.sender.uncork()
-    if (this.#closed) return
+    if (this.#state === 'closed') return
     if (
       this.processedFrames >= this.sender.lastAckSent + ACK_AFTER_FRAMES ||
       this.#bytesToAck >= ACK_AFTER_BYTES
     )
       this.sendAck(false)
-    if ((this.#currentFrame || this.#queuedFrames.size > 0) && !this.#backpressured) this.#defer()
-    else if (this.#deferred) this.#endDeferral()
+    const isDone = !this.#currentFrame && this.#queuedFrames.size === 0
+    if (!isDone && this.#isProcessing) this.#defer()
+    else if (this.deferredEnd) this.processor.end(this.deferredEnd)
+    else this.#endDeferral()
   }
 
-  /** The rest waits for another turn of the event loop, and what is still to come for the rest. */
+  /** Continues in a later turn of the event loop. */
   #defer(): void {
-    this.#deferred = true
+    if (this.#state === 'running') this.#state = 'deferred'
     this.#updateReading()
+    this.#turnScheduled = true
     yieldToEventLoop(() => {
+      this.#turnScheduled = false
+      if (this.#state === 'closed') return
       this.#timeSlice.restart()
-      if (!this.#closed) this.#processFrames()
+      this.#processFrames()
     })
   }
 
   #endDeferral(): void {
-    this.#deferred = false
+    if (this.#state === 'deferred') this.#state = 'running'
     this.#updateReading()
-    if (this.deferredEnd) this.processor.end(this.deferredEnd)
   }
 
-  // The count that the peer is owed.
-
-  /** It goes with the next frame, or alone when none comes soon. */
+  /** Sends an ack-only frame, unless another frame leaves soon. */
   #scheduleAck(): void {
     if (this.#ackTimer !== undefined) return
     this.#ackTimer = clock.setTimeout(() => {
@@ -273,41 +297,42 @@ export class ReceivedReferencesHolder {
     this.sender.sendAck(requestsAck)
   }
 
-  // A peer that does not read.
-
-  /** So many bytes of a reply are about to be sent. */
+  /** Counts bytes of a reply towards the time slice. */
   countReplyBytes(bytes: number): void {
     this.#timeSlice.countReply(bytes)
   }
 
-  /** So many values of a message were made. */
+  /** Counts decoded values towards the time slice. */
   countDecodedValues(values: number): void {
     this.#timeSlice.countValues(values)
   }
 
-  /** More replies wait for the peer than are to be kept for it: it is not acted on until it has read of them. */
+  /** Too many replies are unread: no frame is processed until the peer has read. */
   applyBackpressure(): void {
-    if (this.#backpressured) return
-    this.#backpressured = true
+    if (!this.#isProcessing) return
+    this.#state = 'backpressured'
     this.sender.requestAck()
   }
 
-  /** The peer has read of its replies: if that is enough, it is acted on again. */
+  /** Processes frames again, if the peer has read enough of its replies. */
   releaseBackpressure(): void {
-    if (!this.#backpressured || this.sender.unreadReplyBytes > this.limits.bufferedBytes / 2) return
-    this.#backpressured = false
-    /* c8 ignore next: whether its turn has come by then is a matter of time. */
-    if (this.#deferred) return
+    const { unreadReplyBytes } = this.sender
+    if (this.#state !== 'backpressured' || unreadReplyBytes > this.limits.bufferedBytes / 2) return
+    /* c8 ignore next 4: depends on timing. */
+    if (this.#turnScheduled) {
+      this.#state = this.deferredEnd ? 'ending' : 'deferred'
+      return
+    }
+    this.#state = 'running'
     this.#timeSlice.restart()
     this.#processFrames()
-    this.#updateReading()
   }
 
-  stop(): void {
+  stopAckTimer(): void {
     clock.clearTimeout(this.#ackTimer)
     this.#ackTimer = undefined
   }
 }
 
 const tooManyBytesError = (bytes: number) =>
-  new ProtocolError(`${bytes} bytes of frames while this side could not act on them`, 'limit')
+  new ProtocolError(`${bytes} bytes of frames, which this side could not process yet`, 'limit')

@@ -1,40 +1,40 @@
-// Frames on their way: which of them are still to be sent, and which are kept in case their transport dies.
+// The frames of a link that are not sent or not acknowledged: they are sent again if their transport is lost.
 import type { FrameData } from '../protocol/frame.js'
 import { Queue } from '../util/queue.js'
 import type { FrameBuilder } from './frame-builder.js'
 
-/** What an entry weighs beside its frame, in bytes: a peer decides how many small ones there are. */
+/** Memory of an entry besides its frame: a peer may cause many small ones. */
 const ENTRY_OVERHEAD_BYTES = 256
 
 export class ReplayBuffer {
-  /** In order: the frames to be sent, and before them those that the peer has not acknowledged. */
+  /** Unacknowledged frames in order: first those already sent, then those still queued. */
   readonly #frames = new Queue<FrameBuilder>()
-  /** How many of these the transport has been given. */
+  /** Number of these that were given to the present transport. */
   #transmitted = 0
-  /** The frames there were before these. */
+  /** Number of frames before these. */
   #ackedFrames = 0
-  /** Frames that a transport has been given, of all there ever were. */
+  /** Number of frames ever given to a transport; a replayed frame counts once. */
   sentFrames = 0
-  /** Bytes of all that is kept; of text frames, characters. */
+  /** Bytes of all these frames; for text frames, characters. */
   bytes = 0
-  /** Bytes of these that the transport has not been given. */
+  /** Bytes of these that were not given to the present transport. */
   unsentBytes = 0
-  /** Bytes of replies that the peer has not acknowledged, with what it weighs to keep them. */
+  /** Bytes of replies that the peer has not acknowledged, with their overhead. */
   unreadReplyBytes = 0
 
   constructor(
-    /** Whether another transport may follow. */
+    /** Whether another transport may follow, so that sent frames are kept. */
     public keepsSentFrames: boolean,
-    /** Whether frames go in parts. */
+    /** Whether the transport transfers buffers, so that a frame is sent in parts. */
     private readonly transfersBuffers: boolean
   ) {}
 
-  /** Whether there are frames to be sent. */
+  /** Whether frames wait to be sent. */
   get hasUnsent(): boolean {
     return this.#transmitted < this.#frames.size
   }
 
-  /** Adds a frame to be sent. */
+  /** Adds a closed frame. */
   add(frame: FrameBuilder): void {
     if (frame.replyBytes > 0) frame.replyBytes += ENTRY_OVERHEAD_BYTES
     this.#frames.push(frame)
@@ -43,12 +43,12 @@ export class ReplayBuffer {
     this.unreadReplyBytes += frame.replyBytes
   }
 
-  /** The messages of the next frame to be sent, if it was never sent before. */
+  /** Messages of the next frame to send; none if it was sent before. */
   get nextNewMessages(): Iterable<string> {
     return this.#frames.at(this.#transmitted)
   }
 
-  /** Takes the next frame to be sent; there is one. */
+  /** Takes the next frame to send. There must be one. */
   takeNext(): FrameData {
     const entry = this.#frames.at(this.#transmitted++)
     const { size } = entry
@@ -60,19 +60,19 @@ export class ReplayBuffer {
     return frame
   }
 
-  /** The frame of that number, if no transport was ever given it. */
+  /** The frame with that number, if it was never given to a transport. */
   #findUnsent(number: number): FrameBuilder | undefined {
     const index = number - this.#ackedFrames - 1
     const entry = index < 0 || index >= this.#frames.size ? undefined : this.#frames.at(index)
     return entry?.isWritten ? undefined : entry
   }
 
-  /** Whether a transport was given the frame of that number. */
+  /** Whether the frame with that number was ever given to a transport. */
   isFrameSent(number: number): boolean {
     return this.#findUnsent(number) === undefined
   }
 
-  /** Withdraws a message that has not left; `instead` stands in its place. */
+  /** Withdraws a message that was not sent, and puts `replacement` in its place. */
   withdraw(number: number, index: number, replacement: string): void {
     const entry = this.#findUnsent(number)!
     const { size } = entry
@@ -81,7 +81,7 @@ export class ReplayBuffer {
     this.unsentBytes += entry.size - size
   }
 
-  /** The peer has that many frames, of all there ever were. */
+  /** The peer has received that many frames since the link began. */
   acknowledge(ack: number): void {
     for (; this.#ackedFrames < ack; this.#ackedFrames++) {
       const entry = this.#frames.shift()!
@@ -97,30 +97,30 @@ export class ReplayBuffer {
     entry.releaseFrame()
   }
 
-  /** Whether the peer may have that many frames: no fewer than it has acknowledged, no more than were sent. */
+  /** Whether the peer may have that many frames: at least those it acknowledged, at most those sent. */
   isPlausibleAck(ack: number): boolean {
     return ack >= this.#ackedFrames && ack <= this.sentFrames
   }
 
-  /** The transport has died: what it was given is to be sent again. */
+  /** The transport is lost: the frames given to it are sent again. */
   rewind(): void {
     if (!this.keepsSentFrames) return
     this.#transmitted = 0
     this.unsentBytes = this.bytes
   }
 
-  /** The other side did not take any of the frames that there ever were. */
+  /** The peer has received none of the frames: all count as never sent. */
   markAllUnsent(): void {
     this.sentFrames = 0
   }
 
-  /** No transport will follow: what was sent need not be kept. */
+  /** No other transport will follow: sent frames are not kept any longer. */
   stopKeeping(): void {
     this.keepsSentFrames = false
     for (let i = 0; i < this.#transmitted; i++) this.#release(this.#frames.at(i))
   }
 
-  /** Nothing will be sent any more. */
+  /** No frame will be sent any more. */
   clear(): void {
     this.#frames.clear()
     this.#transmitted = this.bytes = this.unsentBytes = this.unreadReplyBytes = 0

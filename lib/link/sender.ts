@@ -1,78 +1,66 @@
-// Frames out: when messages leave, and that the other side learns of what has come.
-//
-// All messages of a tick leave as one frame at its end. What a frame causes at once leaves as one when it has been acted
-// on; of much, the first half as soon as it is there. A transport that has enough to carry is given no more.
+// The sending half of a link: it collects messages into frames, sends them, and acknowledges the frames of the peer.
 
 import { LimitError } from '../errors.js'
 import { type FrameData, formatAck } from '../protocol/frame.js'
 import { MIN_FRAME_BYTES, type PeerLimits } from '../protocol/messages.js'
 import { formatMessage, type Trace } from '../protocol/trace.js'
 import { HIGH_WATER_MARK_BYTES, type Transport } from '../transport/transport.js'
-import { runAfterMicrotasks, runInMicrotask } from '../util/scheduler.js'
 import { copyOrTransfer, isTransferred } from '../util/transfer.js'
+import { FlushPolicy } from './flush-policy.js'
 import { FRAME_OVERHEAD_BYTES, FrameBuilder } from './frame-builder.js'
 import { ReplayBuffer } from './replay-buffer.js'
 
-/** What a sender asks of its link. */
+/** The link of a sender. */
 export interface SenderContext {
-  /** The frames of the peer that were acted on. */
+  /** Number of frames of the peer that were processed. */
   readonly processedFrames: number
-  /** The frames of ours that the peer has counted. */
+  /** Number of own frames that the peer has acknowledged. */
   readonly peerAck: number
-  /** A message to go along at the end of a tick, if there is one; small ones, and more than one if there is much. */
+  /** The next message that waits for a frame to leave with; undefined if there is none. */
   takePiggybackMessage(): string | undefined
-  /** Whether so much is kept for the peer that who sends more is to wait. */
+  /** Whether senders must wait, because too much is held for the peer. */
   readonly isCongested: boolean
 }
 
-/** What every side takes. */
+/** Limits that every peer supports. */
 const MIN_FRAME_LIMITS = { jsonBytes: MIN_FRAME_BYTES, frameBytes: MIN_FRAME_BYTES }
-/** A message that is worth a frame at once: it is on its way meanwhile, and its bytes are copied once and not twice. */
-const SEND_AT_ONCE_BYTES = 1 << 15
-/** Messages of a frame whose replies are worth two frames: the peer reads the first while the second is being made. */
-const SPLIT_REPLIES_FROM_MESSAGES = 8
-/** What may wait for the end of the tick before who sends more is asked to wait for that, too. */
-const TICK_HIGH_WATER_MARK_BYTES = 64 << 10
 
 export class Sender {
   closedFrames = 0
   sentBytes = 0
-  /** The count of frames that the peer was told last. */
+  /** Number of frames of the peer in the last acknowledgement sent. */
   lastAckSent = 0
-  /** Whether nothing leaves after the first frame until the peer has said what it takes. */
+  /** Whether only the first frame may leave before the hello of the peer arrives. */
   awaitsPeerHello = false
   readonly replayBuffer: ReplayBuffer
   #frameBuilder = new FrameBuilder()
-  /** The place in its frame of the message that was sent last. */
+  /** Index, within its frame, of the message sent last. */
   lastMessageIndex = 0
-  #flushScheduled = false
-  /** While a frame is acted on, nothing leaves until there are so many messages, and then if the peer may be idle. */
-  #corked = false
-  #splitAtMessages = 0
-  /** What takes frames, if there is any; and whether it has enough of them. */
+  readonly #flushPolicy = new FlushPolicy(() => this.flush())
+  /** Undefined while the link has no transport. */
   #transport: Transport | undefined
   #transportFull = false
-  /** The count that is told alone, if one has not left yet; and whether another one is due then. */
+  /** Whether an ack-only frame has not left yet; and the one to send after it. */
   #ackInTransit = false
   #pendingAck: { readonly requestsAck: boolean } | undefined
-  /** How large a frame of more than one message may be. */
+  /** Size limits of a frame with more than one message. */
   #frameLimits: Pick<PeerLimits, 'jsonBytes' | 'frameBytes'> = MIN_FRAME_LIMITS
   #writable: Promise<void> | undefined
   #resolveWritable: (() => void) | undefined
 
   constructor(
     private readonly context: SenderContext,
-    /** What the peer takes; what it may take, until it has said so. */
+    /** Limits of the peer; until its hello arrives, the largest it may have. */
     public peerLimits: PeerLimits,
     keepsSentFrames: boolean,
     private readonly trace: Trace | undefined,
-    /** Whether frames go in parts. */
+    /** Whether the transport transfers buffers, so that a frame is sent in parts. */
     private readonly transfersBuffers: boolean
   ) {
     this.replayBuffer = new ReplayBuffer(keepsSentFrames, transfersBuffers)
   }
 
-  /** The peer has said what it takes. */
+  /** The hello of the peer has arrived. */
   setPeerLimits(limits: PeerLimits): void {
     this.peerLimits = this.#frameLimits = limits
     if (!this.awaitsPeerHello) return
@@ -80,13 +68,13 @@ export class Sender {
     this.flushAtEndOfTick()
   }
 
-  /** What waits is the first frame. The rest leaves when the peer has answered it: until then nothing else can be lost. */
+  /** Sends the queued messages as the first frame, and nothing else before the peer has answered it: nothing else can be lost. */
   sendHelloOnly(): void {
     this.awaitsPeerHello = true
     this.#closeFrame()
   }
 
-  /** Whether what is sent now leaves at once. */
+  /** Whether the transport takes a frame now. */
   get canSend(): boolean {
     return (
       this.#transport !== undefined &&
@@ -95,12 +83,12 @@ export class Sender {
     )
   }
 
-  /** Whether there is something to be sent. */
+  /** Whether messages wait to be sent. */
   get hasUnsent(): boolean {
     return this.replayBuffer.hasUnsent || !this.#frameBuilder.isEmpty
   }
 
-  /** Whether there is more than the hello. */
+  /** Whether there are messages besides the hello. */
   get hasMoreThanHello(): boolean {
     return this.closedFrames + this.#frameBuilder.messageCount > 1
   }
@@ -110,12 +98,12 @@ export class Sender {
     return this.replayBuffer.unreadReplyBytes + this.#frameBuilder.replyBytes
   }
 
-  /** Bytes that wait to leave, here and in the transport. */
+  /** Bytes not sent yet, here and in the transport. */
   get unsentBytes(): number {
     return this.replayBuffer.unsentBytes + (this.#transport?.bufferedAmount ?? 0)
   }
 
-  /** Resolves when all that was sent has been given to a transport, and is not too much. */
+  /** Resolves when all messages were given to a transport, and the link is not congested. */
   whenSent(): Promise<void> {
     this.#writable ??= new Promise(resolve => {
       this.#resolveWritable = resolve
@@ -123,11 +111,10 @@ export class Sender {
     return this.#writable
   }
 
-  /** The same, but undefined when most of it has been. */
+  /** Resolves when more may be sent; undefined if that is now. */
   whenWritable(): Promise<void> | undefined {
-    return this.canSend && this.#frameBuilder.size < TICK_HIGH_WATER_MARK_BYTES && !this.context.isCongested
-      ? undefined
-      : this.whenSent()
+    const isWritable = this.canSend && this.#flushPolicy.isWritable(this.#frameBuilder.size)
+    return isWritable && !this.context.isCongested ? undefined : this.whenSent()
   }
 
   #signalWritable(): void {
@@ -135,20 +122,20 @@ export class Sender {
     this.#resolveWritable?.()
   }
 
-  /** Bytes that are kept for the peer. */
+  /** Bytes held for the peer until it acknowledges them. */
   get unackedBytes(): number {
     const { bytes, keepsSentFrames } = this.replayBuffer
     const inTransport = keepsSentFrames ? 0 : (this.#transport?.bufferedAmount ?? 0)
     return bytes + inTransport + this.#frameBuilder.size
   }
 
-  /** The peer has that many frames. */
+  /** The peer has received that many frames. */
   acknowledge(ack: number): void {
     this.replayBuffer.acknowledge(ack)
     if (this.#writable && this.canSend && !this.context.isCongested) this.#signalWritable()
   }
 
-  /** The transport takes frames from now on: first those that are kept. */
+  /** Sends over this transport from now on, beginning with the frames in the replay buffer. */
   attach(transport: Transport): void {
     this.#transport = transport
     this.#transportFull = this.#ackInTransit = false
@@ -157,13 +144,13 @@ export class Sender {
     this.flushAtEndOfTick()
   }
 
-  /** The transport takes no more frames; what it was given may have to be sent again. */
+  /** The transport is gone; frames that were given to it may be sent again. */
   detach(): void {
     this.#transport = undefined
     this.replayBuffer.rewind()
   }
 
-  /** Gives the transport all that waits, as the last thing, however much that is. */
+  /** Gives the transport all queued messages, regardless of its high-water mark, and sends nothing after them. */
   close(): void {
     this.awaitsPeerHello = false
     while (this.#transport) {
@@ -177,11 +164,11 @@ export class Sender {
   }
 
   /**
-   * Sends a message, with the bytes that belong to it: they are copied unless they leave at once, and moved where they
-   * were given up. So many bytes of it are owed to the peer.
+   * Sends a message, with the byte ranges that belong to it. They are copied unless they are sent at once; buffers marked
+   * as transferred are moved. `replyBytes` is the size of a reply, 0 for other messages.
    *
-   * @returns the number of the frame the message is in
-   * @throws LimitError for more than the peer takes; nothing is sent then
+   * @returns the number of the message's frame
+   * @throws LimitError if the message is too large for the peer; nothing is sent
    */
   send(message: string, bytes: readonly Uint8Array[], size: number, replyBytes: number): number {
     const { jsonBytes, frameBytes } = this.peerLimits
@@ -192,19 +179,16 @@ export class Sender {
       throw this.#tooLargeError(`${jsonLength + size} bytes`, 'frameBytes', replyBytes > 0)
     this.#addPiggybackMessages()
     if (!this.#frameBuilder.fits(message, size, this.#frameLimits)) this.#closeFrame()
-    const atOnce = message.length + size > SEND_AT_ONCE_BYTES && this.canSend && !this.replayBuffer.hasUnsent
+    const isIdle = this.canSend && !this.replayBuffer.hasUnsent
+    const atOnce = isIdle && this.#flushPolicy.sendsAtOnce(message.length + size)
     const ownsBytes = bytes.length > 0 && (!atOnce || this.transfersBuffers || bytes.some(isTransferred))
     this.lastMessageIndex = this.#frameBuilder.messageCount
     this.#frameBuilder.add(message, ownsBytes ? copyOrTransfer(bytes) : bytes)
     this.#frameBuilder.replyBytes += replyBytes
     const frame = this.closedFrames + 1
     if (atOnce) this.#closeFrame()
-    if (!this.#corked) this.flushAtEndOfTick()
-    else if (
-      this.#frameBuilder.messageCount >= this.#splitAtMessages &&
-      this.closedFrames === this.context.peerAck
-    )
-      this.#closeFrame()
+    const splits = this.#flushPolicy.messageAdded(this.#frameBuilder.messageCount)
+    if (splits && this.closedFrames === this.context.peerAck) this.#closeFrame()
     return frame
   }
 
@@ -213,45 +197,33 @@ export class Sender {
     return frame <= this.closedFrames && this.replayBuffer.isFrameSent(frame)
   }
 
-  /** Withdraws a message that has not left; `instead` stands in its place. */
+  /** Withdraws a message that was not sent, and puts `replacement` in its place. */
   withdraw(frame: number, index: number, replacement: string): void {
     if (frame > this.closedFrames) this.#frameBuilder.withdraw(index, replacement)
     else this.replayBuffer.withdraw(frame, index, replacement)
   }
 
-  /** Ends the frame that is being filled if `size` more would make it larger than `most`. */
+  /** Closes the frame that is being built, if `size` more bytes would make it larger than `maxBytes`. */
   closeFrameIfOver(size: number, maxBytes: number): void {
     if (!this.#frameBuilder.fits('', size, { jsonBytes: maxBytes, frameBytes: maxBytes })) this.#closeFrame()
   }
 
-  /** Sees to it that what waits leaves at the end of this tick. */
+  /** Sends all queued messages at the end of this tick. */
   flushAtEndOfTick(): void {
-    if (this.#flushScheduled) return
-    this.#flushScheduled = true
-    runInMicrotask(this.#scheduleFlush)
+    this.#flushPolicy.atEndOfTick()
   }
 
-  /** The end of a tick is when all is done that is under way, promises included, before anything new is read. */
-  readonly #scheduleFlush = () => runAfterMicrotasks(this.#onEndOfTick)
-
-  readonly #onEndOfTick = () => {
-    this.#flushScheduled = false
-    this.flush()
-  }
-
-  /** A frame with so many messages is going to be acted on. */
+  /** A received frame with that many messages is about to be processed. */
   cork(messages: number): void {
-    this.#corked = true
-    this.#splitAtMessages = Math.max(SPLIT_REPLIES_FROM_MESSAGES, messages) / 2
+    this.#flushPolicy.cork(messages)
   }
 
-  /** A frame has been acted on: all it caused at once leaves. */
+  /** A received frame has been processed. */
   uncork(): void {
-    this.#corked = false
-    if (!this.#flushScheduled && !this.#frameBuilder.isEmpty) this.flush()
+    if (this.#flushPolicy.uncork() && !this.#frameBuilder.isEmpty) this.flush()
   }
 
-  /** Sends what waits, if the transport takes it. */
+  /** Sends all queued messages, if the transport takes them. */
   flush(): void {
     this.#addPiggybackMessages()
     this.#transmit()
@@ -260,15 +232,15 @@ export class Sender {
     this.#sendPendingAck()
   }
 
-  /** Asks the peer at the end of the tick what it has received. */
+  /** Requests an acknowledgement of the peer at the end of the tick. */
   requestAck(): void {
     this.#pendingAck = { requestsAck: true }
     this.flushAtEndOfTick()
   }
 
   /**
-   * Tells the count alone, once the transport takes it and the one before has left: a peer that asks for many and reads none
-   * makes no queue. It must not overtake a message that waits, as that may build on an answer.
+   * Sends an ack-only frame, once the transport takes it and the one before has left: a peer that requests many and reads
+   * none must not cause a queue. It acknowledges no frame that a queued message may depend on.
    */
   sendAck(requestsAck: boolean): void {
     const transport = this.#transport
@@ -293,7 +265,7 @@ export class Sender {
     if (pending) this.sendAck(pending.requestsAck)
   }
 
-  /** What is to go along goes before what is sent after it. */
+  /** Piggyback messages come before the messages sent after them. */
   #addPiggybackMessages(): void {
     for (
       let message = this.context.takePiggybackMessage();
@@ -319,12 +291,12 @@ export class Sender {
     while (this.canSend && replayBuffer.hasUnsent) {
       if (trace)
         for (const message of replayBuffer.nextNewMessages) trace('→', formatMessage(JSON.parse(message)))
-      // Who was told of it may have ended the session.
+      // The trace function may have ended the session.
       if (!replayBuffer.hasUnsent) return
-      const { sentFrames } = replayBuffer
+      const { sentFrames: sent } = replayBuffer
       const frame = replayBuffer.takeNext()
-      // One that is sent again counts once.
-      if (replayBuffer.sentFrames > sentFrames) this.sentBytes += frame.length
+      // A replayed frame counts once.
+      if (replayBuffer.sentFrames > sent) this.sentBytes += frame.length
       this.#sendFrame(this.#transport!, frame)
     }
   }
@@ -341,17 +313,17 @@ export class Sender {
     this.flush()
   }
 
-  /** What is owed is an answer: then it is the peer that reads the error. */
+  /** The peer reads the error of a reply. */
   #tooLargeError(size: string, limit: 'jsonBytes' | 'frameBytes', isReply: boolean): LimitError {
     const maximum = this.peerLimits[limit]
     if (isReply) {
       return new LimitError(
         'limit',
-        `the answer has ${size}, more than its caller takes (its limits.${limit}: ${maximum}): raise it, or let the method return an iterator`
+        `the reply has ${size}, more than the caller accepts (its limits.${limit}: ${maximum}): raise it, or let the method return an iterator`
       )
     }
     const limitsKnown = this.#frameLimits !== MIN_FRAME_LIMITS
-    const accepts = limitsKnown ? 'takes' : 'is known to take before it has answered'
+    const accepts = limitsKnown ? 'accepts' : 'is known to accept before it has answered'
     const remedy = limitsKnown ? 'send it in parts' : 'await `ping()` first, or send it in parts'
     return new LimitError(
       'limit',

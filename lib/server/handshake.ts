@@ -2,7 +2,7 @@
 
 import type { Reason } from '../errors.js'
 import { type FrameData, parseResume, type ResumeFrame } from '../protocol/frame.js'
-import { IGNORE_EVENTS, type Transport, type TransportListener } from '../transport/transport.js'
+import type { Transport, TransportListener } from '../transport/transport.js'
 import { clock } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 
@@ -54,8 +54,7 @@ export class Handshake implements TransportListener {
 
   /** Closes the socket with a reason. */
   reject(reason: Reason): void {
-    this.transport.start(IGNORE_EVENTS)
-    this.transport.close(reason)
+    this.transport.abandon(reason)
     this.onClose()
   }
 }

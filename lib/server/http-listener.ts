@@ -218,7 +218,7 @@ export class HttpListener implements ResumingListener {
         const { remoteAddress, remotePort } = message.socket
         const peer = `the client at ${remoteAddress}:${remotePort}`
         transport = new PreHelloTransport(
-          new WebSocketTransport(opened, peer, message.socket),
+          new WebSocketTransport(opened, peer, this.options.busyPoll ?? false, message.socket),
           this.#helloBudget,
           UNBUDGETED_BYTES + maxPayloadBytes(this.limits)
         )

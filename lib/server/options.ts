@@ -32,6 +32,13 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   /** Length of the queue of pending connections. @default 511 */
   readonly backlog?: number | undefined
   /**
+   * Whether the process polls for the next call after each frame sent, for up to about 200 µs, instead of sleeping. That
+   * is up to four times as fast for calls made one at a time, and uses CPU time while it waits.
+   *
+   * @default false
+   */
+  readonly busyPoll?: boolean | undefined
+  /**
    * Identifies a client from its upgrade request; the result is `session.identity`. `undefined`, `null` or `false`
    * reject the client with HTTP 401. An error rejects it with its `status`, or with 503 if it has none, after which
    * the client retries. The client learns nothing else, and no session is created.
@@ -66,6 +73,7 @@ export const OPTIONS: OptionTypes<EntranceOptions & CommonOptions & IdempotencyO
   path: '',
   server: '',
   backlog: 'a number',
+  busyPoll: 'a boolean',
   authenticate: 'a function',
   resumeWindow: '',
   sameIdentity: 'a function',

@@ -20,7 +20,8 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
   readonly connectedAt = clock.now()
   preHelloBytes = 0
   #resolveToken: ((token: string | undefined) => void) | undefined
-  #listener: TransportListener | undefined
+  /** Whether a session takes the frames. */
+  #isDelivering = false
   readonly #bufferedFrames: (string | Uint8Array)[] = []
   #isRejected = false
   #isPaused = false
@@ -47,21 +48,21 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     return this.#resolveToken === undefined
   }
 
-  start(listener: TransportListener): void {
-    listener.onOpen()
+  protected begin(): void {
+    this.emitOpen()
     // The session is started before it receives frames.
     runInMicrotask(() => {
-      this.#listener = listener
+      this.#isDelivering = true
       const frames = this.#bufferedFrames.splice(0)
       this.updateReading()
       for (const frame of frames) this.onFrame(frame)
-      if (this.#closeReason) listener.onClose(this.#closeReason)
+      if (this.#closeReason) this.emitClose(this.#closeReason)
     })
   }
 
   /** Reading goes on after a rejection to detect the end of the socket; frames are dropped. */
   override close(reason: Reason): void {
-    if (!this.#listener) {
+    if (!this.#isDelivering) {
       this.#isRejected = true
       this.updateReading()
     }
@@ -73,9 +74,9 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
 
   onFrame(frame: string | Uint8Array): void {
     if (this.#resolveToken && this.#takeToken(frame)) return
-    if (this.#listener) {
+    if (this.#isDelivering) {
       if (this.#stopCounting) this.#onHello()
-      return this.#listener.onFrame(frame)
+      return this.listener.onFrame(frame)
     }
     if (this.#isRejected) return
     this.#bufferedFrames.push(frame)
@@ -86,7 +87,7 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     this.#resolveToken?.(undefined)
     this.#closeReason = reason
     if (this.#stopCounting) this.#onHello()
-    this.#listener?.onClose(reason)
+    if (this.#isDelivering) this.emitClose(reason)
   }
 
   #takeToken(first: string | Uint8Array): boolean {
@@ -101,7 +102,7 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
   }
 
   get #isPending(): boolean {
-    return !this.#listener && !this.#isRejected
+    return !this.#isDelivering && !this.#isRejected
   }
 
   #countBytes(bytes: number): void {

@@ -1,7 +1,7 @@
 // Keeps the resume tokens of a server’s sessions, with which clients resume them over another socket.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { checkHookResult } from '../access/decision.js'
-import type { Resumable, ResumeStrategy } from '../link/recovery.js'
+import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, Listener } from '../transport/transport.js'

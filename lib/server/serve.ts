@@ -10,8 +10,7 @@ import { MetricsCollector, type ServerMetrics } from '../session/metrics.js'
 import { type Liveness, livenessOf, SERVING_OPTIONS, type Settings, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { checkEndpointOptions } from '../transport/endpoint.js'
-import { Relay } from '../transport/relay.js'
-import { IGNORE_EVENTS, type Transport } from '../transport/transport.js'
+import type { Transport } from '../transport/transport.js'
 import type { Session } from '../types/session.js'
 import { checkMs, checkOptions, type OptionTypes } from '../util/check-options.js'
 import { clock } from '../util/clock.js'
@@ -84,7 +83,7 @@ export class Server {
 
   #accept(client: ClientWithReservation): void {
     const { connectedAt = clock.now() } = client
-    const transport = new Relay(client.transport)
+    const { transport } = client
     if (!this.#keepsAlive) transport.unref()
     // Sessions do not inherit the asynchronous context of `authenticate`.
     const prepared = this.#context.run(() => this.#prepareSession(transport, client.identity))
@@ -136,12 +135,12 @@ export class Server {
     client: ClientWithReservation,
     first: FrameData
   ): void {
-    if (this.#closing) return rejectTransport(transport, SERVER_CLOSING)
+    if (this.#closing) return transport.abandon(SERVER_CLOSING)
     const { sessions } = this.settings.limits
     this.#evictInterruptedSession(client)
     client.reservation?.release()
     if (this.#startedSessions.size >= sessions) {
-      return rejectTransport(transport, {
+      return transport.abandon({
         code: 'unavailable',
         message: `the server has reached its limit of ${sessions} sessions`
       })
@@ -178,11 +177,11 @@ export class Server {
     const resumeToken = resumeTokens?.redeem(token)
     if (!resumeToken) {
       const message = 'the server does not know the session: it has ended, or belonged to an earlier server'
-      return rejectTransport(transport, { code: 'session-lost', message })
+      return transport.abandon({ code: 'session-lost', message })
     }
     const { session } = resumeToken
     if (!this.#isSameIdentity(resumeTokens!, session.identity, identity)) {
-      return rejectTransport(transport, {
+      return transport.abandon({
         code: 'session-lost',
         message: 'the session belongs to another identity'
       })
@@ -290,11 +289,6 @@ const replacedByClient = (limit: string): Reason => ({
   code: 'limit',
   message: `another client took its place: the server allows ${limit}`
 })
-
-function rejectTransport(transport: Transport, reason: Reason): void {
-  transport.start(IGNORE_EVENTS)
-  transport.close(reason)
-}
 
 /**
  * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance), an object (shared

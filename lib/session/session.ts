@@ -343,11 +343,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (this.#endReason) return
     reason = printableReason(reason)
     this.#endReason = reason
-    const left = this.link.close(reason)
+    this.link.close(reason)
+    const { sentFrames } = this.link
     const successor = this.setup.successor?.(reason)
-    this.#caller.end(reason, left, successor ? successor.#caller : undefined)
+    this.#caller.end(reason, sentFrames, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
-    this.#references.clear(reason, left)
+    this.#references.clear(reason, sentFrames)
     if (this.#serviceConnected) this.#runServiceHook(service => service.onDisconnect?.(this, reason))
     if (this.#dispatcher.helloReceived && closedChannel.hasSubscribers)
       closedChannel.publish({ session: this, reason })

@@ -1,26 +1,26 @@
-// Busy polling: who waits for a frame that may come at once looks for it some 200 times before the process sleeps.
+// Busy polling: after a frame was sent, the event loop turns some 200 times instead of sleeping, as the answer may be near.
 //
-// To sleep and be woken takes longer than a quick answer does: in a virtual machine 60 µs and more. Between two looks all
-// else that has come is acted on. What was in vain is done more seldom: sockets over which answers come late, or from
-// this very core, are looked at once in 256 frames of them all.
+// To sleep and wake up takes longer than a fast answer: 60 µs and more in a virtual machine. Each turn processes all input
+// that has arrived. After unanswered polls a socket polls for fewer of its frames. Sockets whose answers are slow, or come
+// from the same core, share one backoff, and poll for one of 256 frames.
 import { setImmediate } from '../util/clock.js'
 
-/** About 200 µs in a process that has nothing else to do. */
+/** Turns of the event loop for a frame: about 200 µs in an idle process. */
 const MAX_POLLS = 200
-/** How many times in a row, at most, nothing is looked for. */
+/** Frames in a row, at most, for which nothing is polled. */
 const MAX_SKIPPED_FRAMES = 255
 
-/** How many times nothing is looked for before something is again. */
+/** Decides for which of the sent frames a socket polls. */
 class Backoff {
   #skippedFrames = 0
   #remainingSkips = 0
 
-  /** Whether it is as large as it gets. */
+  /** Whether it skips as many frames as it may. */
   get isMaximal(): boolean {
     return this.#skippedFrames === MAX_SKIPPED_FRAMES
   }
 
-  /** Whether something is to be looked for, this time. */
+  /** Whether to poll for this frame. */
   shouldTry(): boolean {
     if (this.#remainingSkips === 0) return true
     this.#remainingSkips--
@@ -43,15 +43,14 @@ class Backoff {
 }
 
 export class BusyPoll {
-  /** That of all whose frames do not come soon, or are not known to. */
+  /** Of all sockets whose answers are slow, and of new ones. */
   static readonly #shared = new Backoff()
   #backoff = BusyPoll.#shared
-  /** Looks that are left; 0 when nothing is looked for. */
+  /** 0 while nothing is polled. */
   #remainingPolls = 0
-  /** Whether the next one is due. */
   #pollScheduled = false
 
-  /** A frame may come soon. */
+  /** A frame was sent, so that an answer may arrive soon. */
   frameSent(): void {
     if (this.#remainingPolls > 0 || !this.#backoff.shouldTry()) return
     this.#remainingPolls = MAX_POLLS
@@ -60,7 +59,7 @@ export class BusyPoll {
     setImmediate(BusyPoll.#poll, this)
   }
 
-  /** A frame came, or none will. That it was there by the first turn says nothing of what looking brings. */
+  /** A frame has arrived, or none will. A frame that arrives in the first turn is no success of polling. */
   frameReceived(): void {
     if (this.#remainingPolls === 0) return
     if (this.#remainingPolls < MAX_POLLS - 1) {

@@ -1,37 +1,37 @@
-// Frames over a stream of bytes: a socket, a pipe, the standard streams of a process.
+// The transport over a stream of bytes: a socket, a pipe, the standard streams of a process.
 //
-//   u32 length, big-endian | u8 kind | that many bytes: 0 a text frame, 1 a binary frame, 2 the farewell, and the last
+//   u32 length, big-endian | u8 kind | that many bytes; kinds: 0 text frame, 1 binary frame, 2 close reason, which is last
 import { isUtf8 } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import type { Reason } from '../errors.js'
 import { clock, type Timer } from '../util/clock.js'
 import { runInMicrotask } from '../util/scheduler.js'
+import { BaseTransport } from './base-transport.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import type { ByteEndpoint } from './endpoint.js'
-import type { AcceptClient, Listener, Transport, TransportListener } from './transport.js'
+import type { AcceptClient, Listener } from './transport.js'
 
 const TEXT = 0
 const BINARY = 1
 const CLOSE_REASON = 2
 const HEADER_BYTES = 5
-/** How long the other end may take to end its side, in ms, from when all was sent; and how long that may take. */
+/** Time for the other end to end its side once all is sent, and time to send all. */
 const CLOSE_TIMEOUT_MS = 2000
 const DRAIN_TIMEOUT_MS = 30_000
 const PEER_NAME = 'the other end of the stream'
 
-export class DuplexTransport implements Transport {
+export class DuplexTransport extends BaseTransport {
   readonly transfersBuffers = false
   readonly bytesReceived = undefined
   readonly #input: Readable
   readonly #output: Writable
-  #listener!: TransportListener
-  /** What has come and was not acted on, and how much that is. */
+  /** Received bytes that are not processed yet, and their number. */
   #chunks: Buffer[] = []
   #chunkBytes = 0
-  /** Of the frame that comes next, when it is known. */
+  /** Header of the next frame; undefined until it has arrived. */
   #header: { readonly length: number; readonly kind: number } | undefined
-  /** Whether it is writing: a stream within this process may bring the answer meanwhile, which has to wait. */
+  /** Whether a write is in progress: a stream within this process may deliver the answer meanwhile, which must wait. */
   #writing = false
   #opened = false
   #closeReason: Reason | undefined
@@ -41,20 +41,21 @@ export class DuplexTransport implements Transport {
   #error: Error | undefined
 
   /**
-   * `maxPayload` is the longest frame the other end may send, in bytes.
+   * `maxPayload` is the size of the longest frame the other end may send, in bytes.
    *
-   * @throws TypeError for a stream that does not give bytes
+   * @throws TypeError for a stream with an encoding
    */
   constructor(
     endpoint: ByteEndpoint,
     private readonly maxPayload: number
   ) {
+    super()
     const { readable, writable } = endpoint
     if (typeof readable === 'boolean') this.#input = this.#output = endpoint as Duplex
     else if ('getReader' in readable) this.#input = this.#output = Duplex.fromWeb(endpoint as never)
     else [this.#input, this.#output] = [readable as Readable, writable as Writable]
     if (this.#input.readableEncoding) {
-      throw new TypeError('the stream gives text, for it has an encoding: netref needs its bytes')
+      throw new TypeError('the stream has an encoding and gives text: pass one without `setEncoding()`')
     }
     for (const stream of this.#streams) {
       stream.on('error', error => {
@@ -67,11 +68,10 @@ export class DuplexTransport implements Transport {
     return new Set([this.#input, this.#output])
   }
 
-  start(listener: TransportListener): void {
-    this.#listener = listener
+  protected begin(): void {
     const open = () => {
       this.#opened = true
-      if (!this.#closed) listener.onOpen()
+      if (!this.#closed) this.emitOpen()
     }
     for (const stream of this.#streams) stream.on('close', () => this.#onStreamEnd())
     this.#input.on('end', () => this.#onStreamEnd())
@@ -116,7 +116,7 @@ export class DuplexTransport implements Transport {
     for (const stream of [this.#input, this.#output]) (stream as Partial<Socket>).unref?.()
   }
 
-  /** The other end is given some time to end its side, and that long to read what was sent. */
+  /** Destroys the streams unless the other end closes in time: it has `ms` to read all that was sent. */
   #destroyWithin(ms: number): void {
     const deadline = clock.now() + ms
     this.#closeTimer ??= clock.setInterval(() => {
@@ -160,7 +160,7 @@ export class DuplexTransport implements Transport {
     }
   }
 
-  /** The next `length` bytes of those that have come. */
+  /** Takes the next `length` received bytes. */
   #takeBytes(length: number): Buffer {
     const first = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#chunkBytes)
     this.#chunkBytes -= length
@@ -172,23 +172,23 @@ export class DuplexTransport implements Transport {
     const length = header.readUInt32BE()
     const kind = header[4]!
     if (kind > CLOSE_REASON)
-      return this.#end({ code: 'protocol', message: `${PEER_NAME} sent what is no frame` })
+      return this.#end({ code: 'protocol', message: `${PEER_NAME} sent an invalid frame` })
     if (length > this.maxPayload) {
-      const message = `${PEER_NAME} sent a frame of ${length} bytes, where ${this.maxPayload} are the most`
+      const message = `${PEER_NAME} sent a frame of ${length} bytes, and at most ${this.maxPayload} are allowed`
       return this.#end({ code: 'limit', message })
     }
     this.#header = { length, kind }
   }
 
   #handleFrame(kind: number, body: Buffer): void {
-    if (kind === BINARY) return this.#listener.onFrame(body)
-    const invalidText: Reason = { code: 'protocol', message: `${PEER_NAME} sent what is no text` }
+    if (kind === BINARY) return this.listener.onFrame(body)
+    const invalidText: Reason = { code: 'protocol', message: `${PEER_NAME} sent invalid UTF-8` }
     if (!isUtf8(body)) return this.#end(invalidText)
-    if (kind === TEXT) return this.#listener.onFrame(body.toString())
+    if (kind === TEXT) return this.listener.onFrame(body.toString())
     this.#end(parseCloseReason(body.toString(), PEER_NAME) ?? invalidText)
   }
 
-  /** One of the two streams is at its end, or both. */
+  /** At least one of the two streams has ended or closed. */
   #onStreamEnd(): void {
     const cause = this.#error
     const why = cause ? cause.message : 'it ended'
@@ -202,13 +202,13 @@ export class DuplexTransport implements Transport {
     if (this.#closed) return
     this.#closed = true
     this.#chunks = []
-    this.#listener.onClose(reason)
+    this.emitClose(reason)
     if (this.#destroyed) return
     this.#output.end(() => this.#destroy())
     this.#destroyWithin(0)
   }
 
-  /** A stream need not tell of it. */
+  /** Destroys both streams, which may or may not emit an event for it. */
   #destroy(): void {
     this.#destroyed = true
     clock.clearInterval(this.#closeTimer)
@@ -224,7 +224,7 @@ function writeHeader(frame: Buffer, length: number, kind: number): Buffer {
   return frame
 }
 
-/** The one client at the other end of a stream. */
+/** Accepts the one client at the other end of a stream. */
 export class DuplexListener implements Listener {
   readonly url = undefined
 

@@ -1,9 +1,9 @@
-// Whether who holds the other end of a port is there still. No event of a browser's tells that a worker or a page is
-// gone; but the locks that it held are free then (https://www.w3.org/TR/web-locks).
+// Detects that the process at the other end of a port is gone. Browsers have no event for that, but release the locks of a
+// worker or page that has ended (https://www.w3.org/TR/web-locks).
 
 import { clock } from '../util/clock.js'
 
-/** What is used of `navigator.locks`: in a page it is there where the origin is secure. */
+/** The part of `navigator.locks` that is used. Pages of an insecure origin do not have it. */
 interface LockManager {
   request(name: string, options: { signal: AbortSignal }, held: () => unknown): Promise<unknown>
   query(): Promise<{ readonly held: readonly { readonly name: string }[] }>
@@ -13,16 +13,16 @@ interface Port {
   postMessage(message: unknown): void
 }
 
-/** Of Node's ports an event tells. */
+/** Undefined for ports of Node, which emit `close`. */
 const lockManagerFor = (port: object): LockManager | undefined =>
   /* c8 ignore next: the ports of specs are Node's. */
   'on' in port ? undefined : (globalThis as { navigator?: { readonly locks?: LockManager } }).navigator?.locks
 
-/** How long what was said last may be on its way, in ms. */
+/** Time for the last messages of a process that is gone to arrive. */
 const LAST_MESSAGES_DELAY_MS = 100
 
 /**
- * Holds a lock until `over` aborts, tells the other end its id as `{ alive }`, and then goes on; at once where there are
+ * Holds a lock until `ended` aborts. It sends the id of the lock as `{ alive }`, then calls `proceed`; at once if there are
  * no locks.
  */
 export function holdLivenessLock(port: Port, ended: AbortSignal, proceed: () => void): void {
@@ -32,7 +32,7 @@ export function holdLivenessLock(port: Port, ended: AbortSignal, proceed: () => 
     holdLock(locks, port, ended, proceed)
 }
 
-/** Calls `gone` when who said `{ alive: id }` is there no more. Of another origin that cannot be known. */
+/** Calls `onPeerGone` when the sender of `{ alive: id }` has ended. A process of another origin cannot be watched. */
 export function watchLivenessLock(port: Port, id: string, ended: AbortSignal, onPeerGone: () => void): void {
   const locks = lockManagerFor(port)
   /* c8 ignore next: spec/outside/browser.spec.ts runs it, in a browser. */
@@ -67,7 +67,7 @@ async function watchLock(
     await locks.request(name, { signal: ended }, () => {})
     clock.setTimeout(onPeerGone, LAST_MESSAGES_DELAY_MS)
   } catch {
-    // This end was over first.
+    // This end has closed first.
   }
 }
 /* c8 ignore stop */

@@ -1,29 +1,30 @@
-// Two transports in one process, joined: for a user's own tests, and for ours.
+// The transport within one process, for tests.
 import type { Reason } from '../errors.js'
 import { runInMicrotask } from '../util/scheduler.js'
-import type { Transport, TransportListener } from './transport.js'
+import { BaseTransport } from './base-transport.js'
 
 interface InTransit {
   readonly content: string | Uint8Array | Reason
   readonly onSent: (() => void) | undefined
 }
 
-/** One end of a pair. What it sends arrives at the other end in a microtask, unless it is held back. */
-export class MemoryTransport implements Transport {
+/** One end of a pair. Frames arrive at the other end in a microtask, unless they are held back. */
+export class MemoryTransport extends BaseTransport {
   readonly transfersBuffers = false
   readonly bytesReceived = undefined
   #other!: MemoryTransport
-  #listener: TransportListener | undefined
-  /** Frames on the way to the other end, and at last the reason this end closed for. */
+  /** Frames on their way to the other end, and finally the close reason of this end. */
   #inTransit: InTransit[] = []
   #holding = false
   #paused = false
   #deliveryScheduled = false
   #closed = false
-  /** Bytes under way. */
+  /** Bytes of frames on their way. */
   bufferedAmount = 0
 
-  private constructor() {}
+  private constructor() {
+    super()
+  }
 
   static pair(): [MemoryTransport, MemoryTransport] {
     const [a, b] = [new MemoryTransport(), new MemoryTransport()]
@@ -32,21 +33,20 @@ export class MemoryTransport implements Transport {
     return [a, b]
   }
 
-  /** Frames sent and not yet arrived. */
+  /** Number of frames that were sent and have not arrived. */
   get held(): number {
     return this.#inTransit.length
   }
 
-  start(listener: TransportListener): void {
-    this.#listener = listener
+  protected begin(): void {
     runInMicrotask(() => {
-      if (!this.#closed) listener.onOpen()
+      if (!this.#closed) this.emitOpen()
     })
   }
 
   send(frame: string | Uint8Array, onSent?: () => void): void {
     this.bufferedAmount += frame.length
-    this.#inTransit.push({ content: frame, onSent: onSent })
+    this.#inTransit.push({ content: frame, onSent })
     this.#scheduleDelivery()
   }
 
@@ -55,10 +55,10 @@ export class MemoryTransport implements Transport {
     this.#closed = true
     this.#inTransit.push({ content: reason, onSent: undefined })
     this.#scheduleDelivery()
-    runInMicrotask(() => this.#listener?.onClose(reason))
+    runInMicrotask(() => this.emitClose(reason))
   }
 
-  /** There is nothing in it that keeps a process alive. */
+  /** A memory transport does not keep the process alive. */
   unref(): void {}
 
   get pendingWriteBytes(): number {
@@ -74,12 +74,12 @@ export class MemoryTransport implements Transport {
     this.#other.#scheduleDelivery()
   }
 
-  /** Holds back what this end sends from now on. */
+  /** Holds back the frames that this end sends from now on. */
   hold(): void {
     this.#holding = true
   }
 
-  /** Lets go what was held back: the first `frames` of it, or all, and what comes after. */
+  /** Delivers the first `frames` of those held back; without an argument all, and holds back no more. */
   letGo(frames?: number): void {
     if (frames === undefined) {
       this.#holding = false
@@ -103,11 +103,11 @@ export class MemoryTransport implements Transport {
     const { content, onSent } = next
     if (typeof content === 'string' || ArrayBuffer.isView(content)) {
       this.bufferedAmount -= content.length
-      other.#listener?.onFrame(content)
+      other.listener.onFrame(content)
       onSent?.()
     } else {
       other.#closed = true
-      other.#listener?.onClose({ ...content, message: `the other end ended the session: ${content.message}` })
+      other.emitClose({ ...content, message: `the other end ended the session: ${content.message}` })
     }
   }
 }

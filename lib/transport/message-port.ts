@@ -1,14 +1,14 @@
-// Frames over a MessagePort: to a worker, another page, an iframe, a thread. Binary frames move, they are not copied.
+// The transport over a MessagePort: to a worker, another page, an iframe, a thread. Buffers are transferred, not copied.
 //
-// Over the endpoint that a user gives, what serves says `{ netref: 'serving' }` when it begins and when it is asked,
-// `{ netref: 'connect' }`; then who asked gives a port of its own for the session, `{ netref: 'connect', port }`.
-// On that port go
-//   null                     once, from the serving side: the port was taken
+// Over the endpoint of the caller, the server sends `{ netref: 'serving' }` when it starts, and as the answer to
+// `{ netref: 'connect' }`. The client then offers a port for the session, `{ netref: 'connect', port }`.
+// Messages on that port:
+//   null                     once, from the server: the port is accepted
 //   a string                 a frame
 //   [a string, Uint8Array…]  a frame in parts
-//   a number                 that many bytes of frames were taken: there is room for as many again
-//   { alive }                where no event tells that an end is gone: the id of a lock that this end holds
-//   { end }                  the farewell, and the last
+//   a number                 that many bytes of frames were consumed: as many may be sent again
+//   { alive }                in browsers: the id of a lock that this end holds
+//   { end }                  the close reason, which is last
 import type { MessagePort } from 'node:worker_threads'
 import type { Reason } from '../errors.js'
 import { MultipartFrame } from '../protocol/frame.js'
@@ -17,22 +17,17 @@ import type { ReportError } from '../util/emitter.js'
 import { isInstanceOf } from '../util/realms.js'
 import { runInMicrotask } from '../util/scheduler.js'
 import { addListener, addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
+import { BaseTransport } from './base-transport.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from './endpoint.js'
 import { holdLivenessLock, watchLivenessLock } from './liveness-lock.js'
-import {
-  type AcceptClient,
-  HIGH_WATER_MARK_BYTES,
-  type Listener,
-  type Transport,
-  type TransportListener
-} from './transport.js'
+import { type AcceptClient, HIGH_WATER_MARK_BYTES, type Listener } from './transport.js'
 
-/** How much is taken before the other end is told, in bytes. */
+/** Consumed bytes that are reported to the other end together. */
 const REPORT_AFTER_BYTES = 1 << 16
 const PEER_NAME = 'the other end of the port'
 
-/** What goes over an endpoint that is a user's. */
+/** A message over the endpoint of the caller. */
 interface EndpointMessage {
   readonly netref?: unknown
   readonly port?: MessagePort
@@ -56,48 +51,49 @@ const onEndpointMessage = (endpoint: object, handle: (notice: EndpointMessage) =
   return onMessage(endpoint, heard, addSharedListener)
 }
 
-/** One end of a port that a session has to itself. */
-export class MessagePortTransport implements Transport {
-  /** Bytes of frames that the other end has not said it took. */
+/** One end of the port of a session. */
+export class MessagePortTransport extends BaseTransport {
+  /** Bytes of frames sent that the other end has not reported as consumed. */
   #unreportedBytes = 0
-  /** Told when there is room again. */
+  /** Called when the other end has consumed enough. */
   #drainCallbacks: (() => void)[] = []
-  /** Bytes of frames taken that the other end has not been told of. */
+  /** Bytes of frames consumed that were not reported to the other end. */
   #consumedBytes = 0
   #paused = false
   readonly transfersBuffers = true
   readonly bytesReceived = undefined
-  #listener!: TransportListener
   #port: MessagePort | undefined
-  /** Takes off the listeners on the endpoint that are for the handshake alone. */
+  /** Remove the listeners of the handshake from the endpoint. */
   #removeHandshakeListeners: Unsubscribe[] = []
-  /** Takes off the one that hears a worker fail: where nobody hears that, Node ends the process. */
+  /** Removes the listener for errors of a worker: without one, Node ends the process. */
   #removeErrorListener: Unsubscribe | undefined
   readonly #ended = new AbortController()
-  /** Whether the other end has said what tells that it is gone. */
+  /** Whether the other end has sent the id of its lock. */
   #watchesPeerLock = false
   #keepsProcessAlive = true
   #openDeadline: Deadline | undefined
 
   private constructor(
     private readonly open: (transport: MessagePortTransport) => void,
-    /** What the other end may send without having been told that there is room, in bytes. */
+    /** Bytes that the other end may send before this end has reported any as consumed. */
     private readonly maxUnconsumedBytes: number
-  ) {}
+  ) {
+    super()
+  }
 
-  /** At a port that the other end has offered. */
+  /** Accepts a port that the other end has offered. */
   static accept(port: MessagePort, maxPayload: number): MessagePortTransport {
     const open = (transport: MessagePortTransport) => {
       transport.#listen(port)
       holdLivenessLock(port, transport.#ended.signal, () => {
         port.postMessage(null)
-        transport.#listener.onOpen()
+        transport.emitOpen()
       })
     }
     return new MessagePortTransport(open, HIGH_WATER_MARK_BYTES + maxPayload)
   }
 
-  /** Offers a port over an endpoint, to what serves there or begins to within `patience` ms. */
+  /** Offers a port over an endpoint. Fails if no server answers there within `timeoutMs`. */
   static connect(endpoint: MessageEndpoint, maxPayload: number, timeoutMs: number): MessagePortTransport {
     return new MessagePortTransport(
       transport => transport.#connect(endpoint, timeoutMs),
@@ -105,8 +101,7 @@ export class MessagePortTransport implements Transport {
     )
   }
 
-  start(listener: TransportListener): void {
-    this.#listener = listener
+  protected begin(): void {
     this.open(this)
   }
 
@@ -124,7 +119,7 @@ export class MessagePortTransport implements Transport {
     else onSent?.()
   }
 
-  /** So little as the other end does not mention counts as taken. */
+  /** Fewer bytes than the other end reports count as consumed. */
   get bufferedAmount(): number {
     return this.#unreportedBytes < REPORT_AFTER_BYTES ? 0 : this.#unreportedBytes
   }
@@ -133,7 +128,7 @@ export class MessagePortTransport implements Transport {
     return this.bufferedAmount
   }
 
-  /** There is no way to stop a port: the other end stops for want of room. */
+  /** A port cannot be paused: the other end stops because its bytes are not reported as consumed. */
   pause(): void {
     this.#paused = true
   }
@@ -148,7 +143,7 @@ export class MessagePortTransport implements Transport {
     this.#end(reason)
   }
 
-  /** The endpoint is its owner's: a worker, say, may keep the process alive. */
+  /** The endpoint belongs to the caller: for example a worker may keep the process alive. */
   unref(): void {
     this.#keepsProcessAlive = false
     this.#openDeadline?.unref()
@@ -158,7 +153,9 @@ export class MessagePortTransport implements Transport {
   #connect(endpoint: MessageEndpoint, timeoutMs: number): void {
     const fail = (detail: string, cause?: unknown) =>
       this.#end({ code: 'unreachable', message: `cannot reach ${PEER_NAME}: ${detail}`, cause })
-    this.#openDeadline = startDeadline(timeoutMs, () => fail(`nothing serves there, ${timeoutMs} ms long`))
+    this.#openDeadline = startDeadline(timeoutMs, () =>
+      fail(`no server has answered there within ${timeoutMs} ms`)
+    )
     this.#removeHandshakeListeners.push(
       () => this.#openDeadline!.stop(),
       onEndpointMessage(endpoint, ({ netref }) => {
@@ -170,7 +167,7 @@ export class MessagePortTransport implements Transport {
     this.#removeErrorListener = addSharedListener(endpoint, 'error', cause => {
       const why = `the worker failed: ${(cause as Error).message}`
       if (this.#removeHandshakeListeners.length > 0) fail(why, cause)
-      // Of a page's worker it is the failure of one task: the worker goes on.
+      // In a page one task of the worker has failed, and the worker goes on.
       else if (!('addEventListener' in endpoint)) this.#end({ code: 'connection-lost', message: why, cause })
     })
     endpoint.postMessage({ netref: 'connect' }, [])
@@ -188,7 +185,7 @@ export class MessagePortTransport implements Transport {
       if (!this.#ended.signal.aborted) this.#onMessage(message)
     }
     onMessage(port, heard, addListener)
-    // Node tells of a port whose other end is gone, browsers do not.
+    // Only Node emits `close` when the other end is gone.
     addListener(port, 'close', this.#onPeerGone)
     if (!this.#keepsProcessAlive) this.unref()
   }
@@ -205,7 +202,7 @@ export class MessagePortTransport implements Transport {
       this.#watchesPeerLock = true
       return watchLivenessLock(this.#port!, alive, this.#ended.signal, this.#onPeerGone)
     }
-    const invalidMessage: Reason = { code: 'protocol', message: `${PEER_NAME} sent what is no frame` }
+    const invalidMessage: Reason = { code: 'protocol', message: `${PEER_NAME} sent an invalid message` }
     this.#end(parseCloseReason(String(end), PEER_NAME) ?? invalidMessage)
   }
 
@@ -213,15 +210,18 @@ export class MessagePortTransport implements Transport {
 
   #onPortTaken(): void {
     this.#endHandshake()
-    holdLivenessLock(this.#port!, this.#ended.signal, () => this.#listener.onOpen())
+    holdLivenessLock(this.#port!, this.#ended.signal, () => this.emitOpen())
   }
 
   #consume(frame: string | MultipartFrame): void {
     this.#consumedBytes += frame.length
     if (this.#consumedBytes > this.maxUnconsumedBytes) {
-      return this.#end({ code: 'limit', message: `${PEER_NAME} sent more than there was room for` })
+      return this.#end({
+        code: 'limit',
+        message: `${PEER_NAME} sent more than was allowed before it was consumed`
+      })
     }
-    this.#listener.onFrame(frame)
+    this.listener.onFrame(frame)
     if (!this.#paused && this.#consumedBytes >= REPORT_AFTER_BYTES) this.#reportConsumed()
   }
 
@@ -249,11 +249,11 @@ export class MessagePortTransport implements Transport {
     this.#endHandshake()
     this.#removeErrorListener?.()
     this.#port?.close()
-    runInMicrotask(() => this.#listener.onClose(reason))
+    runInMicrotask(() => this.emitClose(reason))
   }
 }
 
-/** Memory that is shared could change while it is read. */
+/** Shared memory is not accepted: it could change while it is read. */
 const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
   Array.isArray(message) &&
   message.every((part, i) =>
@@ -263,7 +263,7 @@ const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
   ) &&
   message.length > 1
 
-/** Who connects over an endpoint; in a SharedWorker, over that of each page. */
+/** Accepts clients over an endpoint; in a SharedWorker, over the port of each page. */
 export class MessagePortListener implements Listener {
   readonly url = undefined
   readonly #removeListeners: Unsubscribe[] = []
@@ -294,7 +294,7 @@ export class MessagePortListener implements Listener {
     announce()
   }
 
-  /** The endpoint is its owner's. */
+  /** The endpoint belongs to the caller. */
   unref(): void {}
 
   close(): Promise<void> {

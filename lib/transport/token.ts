@@ -1,21 +1,21 @@
-// The token of a client: the first thing on a socket, before the first frame of the session, so that browsers can say
-// it too and it is in no URL. It is said anew on each socket.
+// The token of a client: the first message on each socket, before the first frame of the session. So browsers can send it,
+// too, and it is in no URL.
 import type { Reason } from '../errors.js'
 import { describe } from '../util/describe.js'
 import { TextEncoder } from '../util/platform.js'
 import { isInstanceOf } from '../util/realms.js'
-import type { Transport, TransportListener } from './transport.js'
+import type { Transport } from './transport.js'
 import { TransportWrapper } from './transport-wrapper.js'
 
-/** What a client shows who it is by; a function is asked for each socket. */
+/** Authenticates a client; a function is called for each socket. */
 export type Token = string | (() => string | PromiseLike<string>)
 
-/** A server reads 8 KiB before it has decided: a token has to fit in, with the head of its frame. */
+/** A server reads 8 KiB before it has decided, the header of the WebSocket frame included. */
 const MAX_TOKEN_BYTES = 8000
 
 const formatToken = (token: string): string => JSON.stringify({ token })
 
-/** The token in what came first; undefined for a frame, which is an array or binary. */
+/** The token in the first message; undefined for a frame, which is an array or binary. */
 export function parseToken(first: string | Uint8Array): string | undefined {
   if (typeof first !== 'string' || !first.startsWith('{')) return undefined
   try {
@@ -26,18 +26,18 @@ export function parseToken(first: string | Uint8Array): string | undefined {
   }
 }
 
-/** The client's end: it is open once the token is said. */
+/** The end of a client. It is open once the token is sent. */
 export class TokenSender extends TransportWrapper {
   constructor(
     inner: Transport,
     private readonly token: Token,
-    /** What the other end is called in reasons. */
+    /** Name of the other end in reasons. */
     private readonly peerName: string
   ) {
     super(inner)
   }
 
-  start(listener: TransportListener): void {
+  protected begin(): void {
     let failed: Reason | undefined
     let tokenSent = false
     let closed = false
@@ -51,16 +51,16 @@ export class TokenSender extends TransportWrapper {
       if (closed) return
       tokenSent = true
       this.inner.send(text)
-      listener.onOpen()
+      this.emitOpen()
     }
     this.inner.start({
       onOpen: () => void token.then(sendToken, () => {}),
-      onFrame: frame => listener.onFrame(frame),
+      onFrame: frame => this.listener.onFrame(frame),
       onClose: reason => {
         closed = true
-        // The server did not wait for the token for so long: it may be faster the next time.
+        // The server did not wait long enough for the token, which may arrive faster the next time.
         const timedOut = !tokenSent && reason.code === 'limit'
-        listener.onClose(failed ?? (timedOut ? { ...reason, code: 'unreachable' } : reason))
+        this.emitClose(failed ?? (timedOut ? { ...reason, code: 'unreachable' } : reason))
       }
     })
   }
@@ -71,8 +71,8 @@ export class TokenSender extends TransportWrapper {
       const text = formatToken(token)
       const bytes = new TextEncoder().encode(text).length
       if (bytes <= MAX_TOKEN_BYTES) return text
-      throw new RangeError(`a token takes ${bytes} bytes, where ${MAX_TOKEN_BYTES} are the most`)
+      throw new RangeError(`the token has ${bytes} bytes, and at most ${MAX_TOKEN_BYTES} are allowed`)
     }
-    throw new TypeError(`a token is a string, not ${describe(token)}`)
+    throw new TypeError(`the token must be a string, not ${describe(token)}`)
   }
 }

@@ -1,12 +1,13 @@
-// A transport around another one: what it does not do itself, the inner one does.
+// The base class of a transport around another one, to which it forwards all that it does not override.
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
-import type { Transport, TransportListener } from './transport.js'
+import { BaseTransport } from './base-transport.js'
+import type { Transport } from './transport.js'
 
-export abstract class TransportWrapper implements Transport {
-  constructor(protected readonly inner: Transport) {}
-
-  abstract start(listener: TransportListener): void
+export abstract class TransportWrapper extends BaseTransport {
+  constructor(protected readonly inner: Transport) {
+    super()
+  }
 
   get transfersBuffers(): boolean {
     return this.inner.transfersBuffers

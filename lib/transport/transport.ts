@@ -1,45 +1,50 @@
-// What carries frames. A transport delivers whole frames in order, and may die.
+// The interfaces of transports: a transport delivers whole frames in order, and may fail; a listener accepts clients.
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
 import type { ReportError } from '../util/emitter.js'
 
-/** How much a transport is given to carry at a time, in bytes; a single frame may be more. */
+/** Bytes that a transport buffers before it is given no more frames; a single frame may be larger. */
 export const HIGH_WATER_MARK_BYTES = 1 << 20
 
-/** All members are required, so that no transport around another one leaves one out. */
+/** All members are required, so that no wrapper omits one. */
 export interface Transport {
-  /** Begins delivery to `listener`. Called once, before anything else. */
+  /**
+   * Delivers events to `listener` from now on. The first call comes before all others, and begins delivery; a later call
+   * replaces the listener, and the new one is told at once that the transport is open, if it is.
+   */
   start(listener: TransportListener): void
-  /** Whether it moves buffers to the other end: bytes are to be in parts then, with nobody else's hands on them. */
+  /** Closes the transport, as `close` does, and delivers no event any more. */
+  abandon(reason: Reason): void
+  /** Whether frames are sent in parts whose buffers are transferred to the other end: nobody else may use them. */
   readonly transfersBuffers: boolean
-  /** Sends a frame. Called only between `opened` and `closed`. `sent` is called when it has left this process. */
+  /** Sends a frame. Must be called between `onOpen` and `onClose` only. `onSent` is called when it has left this process. */
   send(frame: FrameData, onSent?: () => void): void
-  /** Bytes that were sent and have not left this process. */
+  /** Bytes of sent frames that have not left this process. */
   readonly bufferedAmount: number
-  /** Falls as what was sent leaves, parts of a frame, too, where a transport can tell. Nothing else is said by it. */
+  /** Decreases while sent bytes leave, parts of a frame included if the transport knows. It has no other meaning. */
   readonly pendingWriteBytes: number
-  /** Bytes that have come, of frames that are not complete, too; undefined where a transport cannot tell. */
+  /** Bytes received, those of incomplete frames included; undefined if the transport does not know. */
   readonly bytesReceived: number | undefined
-  /** Stops reading from the other end, which is slowed down by that, and goes on; where that cannot be, frames come all the same. */
+  /** Stops reading, so that the other end is slowed down. A transport that cannot pause delivers frames nevertheless. */
   pause(): void
   resume(): void
-  /** Closes when all that was sent has left; the other end is told the reason. `closed` follows. */
+  /** Closes when all sent frames have left, and sends the reason to the other end. `onClose` follows. */
   close(reason: Reason): void
-  /** It keeps the process alive no more. */
+  /** Does not keep the process alive any longer. */
   unref(): void
 }
 
-/** What a transport tells the link above it. */
+/** Receives the events of a transport. */
 export interface TransportListener {
   onOpen(): void
   onFrame(frame: FrameData): void
-  /** The last word of a transport: it is gone, for what the other end said or for what befell it. */
+  /** The transport is closed, for the reason of the other end or because it failed. No other event follows. */
   onClose(reason: Reason): void
 }
 
 const nothing = () => {}
 
-/** Where a link begins that is to look for its first transport by itself. */
+/** The transport of a link that opens its first one by its resume strategy. */
 export const DISCONNECTED: Transport = {
   start: listener => listener.onClose({ code: 'unreachable', message: 'no connection was tried yet' }),
   transfersBuffers: false,
@@ -49,34 +54,33 @@ export const DISCONNECTED: Transport = {
   bytesReceived: undefined,
   pause: nothing,
   resume: nothing,
+  abandon: nothing,
   close: nothing,
   unref: nothing
 }
 
-/** For a transport that was given up: nothing of it is heard any more. */
-export const IGNORE_EVENTS: TransportListener = { onOpen: nothing, onFrame: nothing, onClose: nothing }
 /** An accepted client, which may have reserved a session slot. */
 export interface AcceptedClient {
   readonly transport: Transport
-  /** Who it is. */
+  /** Result of `authenticate`. */
   readonly identity?: unknown
-  /** Where it comes from; undefined where nobody can say. */
+  /** Address of the client; undefined if it is not known. */
   readonly address?: string | undefined
-  /** When it could begin to speak, by `clock.now()`. @default now */
+  /** Time from which the client could send, by `clock.now()`. @default now */
   readonly connectedAt?: number
 }
 export type AcceptClient = (client: AcceptedClient) => void
 
-/** What brings clients to a server. */
+/** Accepts the clients of a server. */
 export interface Listener {
-  /** Where clients connect to; undefined where that has no address. */
+  /** Address to connect to; undefined if there is none. */
   readonly url: string | undefined
-  /** Clients that wait to be let in. @default 0 */
+  /** Number of clients not accepted or rejected yet. @default 0 */
   readonly pendingClients?: number
-  /** Lets clients in from now on. Called once. */
+  /** Accepts clients from now on. Called once. */
   open(accept: AcceptClient, report: ReportError): Promise<void>
-  /** What it listens at keeps the process alive no more, if that is its own. */
+  /** Does not keep the process alive any longer, unless its server or endpoint belongs to the caller. */
   unref(): void
-  /** Lets nobody in any more. Resolves when what it listened at is free. */
+  /** Accepts no more clients. Resolves when the port or path is free. */
   close(): Promise<void>
 }

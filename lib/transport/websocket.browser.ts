@@ -1,11 +1,12 @@
-// Frames over the WebSocket that a page has. It cannot be paused, and says little of why it closes.
+// The transport over the WebSocket of a browser, which cannot be paused and gives few details when it closes.
 
 import type { Reason } from '../errors.js'
 import { clock, type Timer } from '../util/clock.js'
+import { BaseTransport } from './base-transport.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
-import { HIGH_WATER_MARK_BYTES, type Transport, type TransportListener } from './transport.js'
+import { HIGH_WATER_MARK_BYTES } from './transport.js'
 
-/** What netref uses of it. */
+/** The part of the browser's `WebSocket` that is used. */
 export interface BrowserWebSocket {
   binaryType: string
   readonly bufferedAmount: number
@@ -14,42 +15,42 @@ export interface BrowserWebSocket {
   addEventListener(type: string, listener: (event: never) => void): void
 }
 
-/** The code of every farewell: the others are not a page's to use. */
+/** Close code of every reason: a page may not use the others. */
 const CLOSE_CODE = 4000
-/** How long the other end may take to answer a farewell, in ms. */
+/** Time for the other end to answer the close. */
 const CLOSE_TIMEOUT_MS = 2000
-/** How often to look whether there is room again, in ms: no event tells. */
+/** Interval of the checks of `bufferedAmount`, for which there is no event. */
 const DRAIN_CHECK_INTERVAL_MS = 10
 
-export class BrowserWebSocketTransport implements Transport {
+export class BrowserWebSocketTransport extends BaseTransport {
   readonly transfersBuffers = false
   readonly bytesReceived = undefined
-  #listener!: TransportListener
   #wasOpen = false
   #closed = false
-  /** Told when there is room again. */
+  /** Called when enough sent bytes have left. */
   #drainCallbacks: (() => void)[] = []
   #closeTimer: Timer | undefined
 
   constructor(
     private readonly socket: BrowserWebSocket,
     private readonly address: string,
-    /** The longest frame the other end may send, in bytes. */
+    /** Size of the longest frame the other end may send, in bytes. */
     private readonly maxPayload: number
-  ) {}
+  ) {
+    super()
+  }
 
-  start(listener: TransportListener): void {
-    this.#listener = listener
+  protected begin(): void {
     const { socket } = this
     socket.binaryType = 'arraybuffer'
     socket.addEventListener('open', () => {
       this.#wasOpen = true
-      listener.onOpen()
+      this.emitOpen()
     })
     socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
       if (!this.#closed) this.#onMessage(typeof data === 'string' ? data : new Uint8Array(data))
     })
-    // What a policy of the page forbids, Chromium does not close.
+    // Chromium emits no `close` if a policy of the page forbids the connection.
     socket.addEventListener('error', () => {
       if (!this.#wasOpen) this.#end(this.#closeReason(0, ''))
     })
@@ -73,7 +74,7 @@ export class BrowserWebSocketTransport implements Transport {
   }
   /* c8 ignore stop */
 
-  /** A page cannot stop reading. */
+  /** A page cannot pause a socket. */
   pause(): void {}
 
   resume(): void {}
@@ -83,16 +84,16 @@ export class BrowserWebSocketTransport implements Transport {
     this.#closeTimer = clock.setTimeout(() => this.#end(reason), CLOSE_TIMEOUT_MS)
   }
 
-  /** A page is not kept by its sockets. */
+  /** Sockets do not keep a page alive. */
   unref(): void {}
 
   #onMessage(frame: string | Uint8Array): void {
     if (frame.length > this.maxPayload) {
-      const reason: Reason = { code: 'limit', message: `${this.address} sent more than there was room for` }
+      const reason: Reason = { code: 'limit', message: `${this.address} sent a frame that is too large` }
       this.close(reason)
       return this.#end(reason)
     }
-    this.#listener.onFrame(frame)
+    this.listener.onFrame(frame)
   }
 
   #checkDrained(): void {
@@ -108,12 +109,12 @@ export class BrowserWebSocketTransport implements Transport {
     const { address } = this
     if (!this.#wasOpen) {
       const why =
-        'a page is not told why: is it there, does it let this page in, has a page of https a wss address?'
+        'browsers hide the cause: check that the server runs, allows this origin, and uses wss:// for https pages'
       return { code: 'unreachable', message: `cannot reach ${address} (${why})` }
     }
     const told = parseCloseReason(text, address)
     if (told) return told
-    if (closeCode === 1009) return { code: 'limit', message: `${address} refused a frame as too large` }
+    if (closeCode === 1009) return { code: 'limit', message: `${address} rejected a frame as too large` }
     const why = text || `close code ${closeCode}`
     return { code: 'connection-lost', message: `the connection to ${address} was lost: ${why}` }
   }
@@ -122,6 +123,6 @@ export class BrowserWebSocketTransport implements Transport {
     if (this.#closed) return
     this.#closed = true
     clock.clearTimeout(this.#closeTimer)
-    this.#listener.onClose(reason)
+    this.emitClose(reason)
   }
 }

@@ -1,4 +1,4 @@
-// Frames over a WebSocket of the package `ws`.
+// The transport over a WebSocket of the package `ws`, of a client or a server.
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, type RawData, WebSocket } from 'ws'
@@ -7,11 +7,11 @@ import { isTransportLoss } from '../errors.js'
 import { clock, unref } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import { toPrintable } from '../util/printable.js'
+import { BaseTransport } from './base-transport.js'
 import { BusyPoll } from './busy-poll.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import { isClientRefusal } from './http-status.js'
-import type { Transport, TransportListener } from './transport.js'
-import { formatSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
+import { formatWebSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
 
 const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   closed: 1000,
@@ -23,36 +23,40 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
   'service-failed': 1011,
   internal: 1011
 }
-/** For every other reason: the range left to applications. */
+/** Close code of all other reasons, in the range for applications. */
 const DEFAULT_CLOSE_CODE = 4000
 
-/** How long the other end may take to close its end, in ms, from when all was sent; and how long that may take. */
+/** Time for the other end to close once all is sent, and time to send all. */
 const CLOSE_TIMEOUT_MS = 2000
 const DRAIN_TIMEOUT_MS = 30_000
 
-export class WebSocketTransport implements Transport {
+export class WebSocketTransport extends BaseTransport {
   #error: Error | undefined
-  /** What the server said in place of opening the socket. */
+  /** Response of a server that did not open the socket. */
   #httpResponse: IncomingMessage | undefined
-  /** Until a client's socket has to be open. */
+  /** Runs until the socket of a client is open. */
   #openDeadline: Deadline | undefined
-  /** The last ping, while one is being answered. */
+  /** Data of the last ping, while a pong is on its way. */
   #pendingPing: Buffer | undefined
   #wasOpen = false
   #keepsProcessAlive = true
-  /** What frames are written to: undefined where an extension of the socket changes them on their way. */
-  #writable: Socket | undefined
+  /** Takes raw WebSocket frames; undefined if an extension of the socket changes them. */
+  #rawSocket: Socket | undefined
   readonly #masking: Masking
   readonly transfersBuffers = false
-  readonly #busyPoll = new BusyPoll()
+  readonly #busyPoll: BusyPoll | undefined
 
   constructor(
     private readonly socket: WebSocket,
-    /** What the other end is called in reasons: the address, for a client. */
+    /** Name of the other end in reasons: for a client, the address. */
     private readonly peerName: string,
-    /** What the frames come through; a client learns of its own. */
+    /** Whether to poll for the answer after each frame sent. */
+    busyPoll: boolean,
+    /** Socket under the WebSocket. A client gets its own later. */
     private stream?: Socket
   ) {
+    super()
+    this.#busyPoll = busyPoll ? new BusyPoll() : undefined
     this.#masking = stream ? 'none' : maskingFor(socket.url)
     socket.on('error', error => {
       this.#error ??= error
@@ -60,7 +64,7 @@ export class WebSocketTransport implements Transport {
     socket.on('ping', (data: Buffer) => this.#queuePong(data))
   }
 
-  /** Answers the last ping, once the answer to the one before has left: who pings and reads none makes no queue. */
+  /** Answers the last ping once the pong before has left: a peer that sends pings and reads no pong must not cause a queue. */
   #queuePong(data: Buffer): void {
     const waits = this.#pendingPing !== undefined
     this.#pendingPing = data
@@ -78,8 +82,13 @@ export class WebSocketTransport implements Transport {
     })
   }
 
-  /** A client's. Options are those of `ws`; its own timer for the handshake ends one whose answer lies unread. */
-  static connect(address: string, options: ClientOptions, peer: string): WebSocketTransport {
+  /** The transport of a client. The options are those of `ws`, whose own handshake timer ignores an answer not read yet. */
+  static connect(
+    address: string,
+    options: ClientOptions,
+    peerName: string,
+    busyPoll: boolean
+  ): WebSocketTransport {
     const { finishRequest = (request: ClientRequest) => request.end(), handshakeTimeout } = options
     const begin = (request: ClientRequest, socket: WebSocket) => {
       request.once('socket', stream => transport.#useStream(stream))
@@ -87,7 +96,8 @@ export class WebSocketTransport implements Transport {
     }
     const transport = new WebSocketTransport(
       new WebSocket(address, { ...options, finishRequest: begin, handshakeTimeout: undefined }),
-      peer
+      peerName,
+      busyPoll
     )
     if (handshakeTimeout)
       transport.#openDeadline = startDeadline(handshakeTimeout, () => transport.#onOpenTimeout()).unref()
@@ -99,38 +109,38 @@ export class WebSocketTransport implements Transport {
     this.socket.terminate()
   }
 
-  /** Known before it is open, so that waiting for a server can be left, too. */
+  /** The socket is known before it is open, so that a pending connection can be unreferenced, too. */
   #useStream(stream: Socket): void {
     this.stream = stream
     if (!this.#keepsProcessAlive) stream.unref()
   }
 
-  start(listener: TransportListener): void {
+  protected begin(): void {
     const { socket } = this
-    // A client waits to be let in, a server for the first call.
-    this.#busyPoll.frameSent()
+    // A client waits for its handshake, a server for the first call.
+    this.#busyPoll?.frameSent()
     let ended = false
     const closed = (code: number, text: string) => {
       if (ended) return
       ended = true
       this.#openDeadline?.stop()
-      this.#busyPoll.frameReceived()
-      listener.onClose(this.#closeReason(code, text))
+      this.#busyPoll?.frameReceived()
+      this.emitClose(this.#closeReason(code, text))
     }
-    // Told at once: that of a socket which was never open `ws` tells by a timer, which a test may hold up.
+    // Emitted at once: `ws` emits the close of a socket that never opened by a timer, which a test may have replaced.
     socket.on('unexpected-response', (_request, response) =>
       this.#onUnexpectedResponse(response, () => closed(1006, ''))
     )
     socket.on('message', (data: RawData, isBinary: boolean) => {
-      this.#busyPoll.frameReceived()
-      listener.onFrame(isBinary ? (data as Buffer) : String(data))
+      this.#busyPoll?.frameReceived()
+      this.listener.onFrame(isBinary ? (data as Buffer) : String(data))
     })
     socket.on('close', (code, text) => closed(code, String(text)))
     const opened = () => {
       this.#openDeadline?.stop()
       this.#wasOpen = true
-      if (socket.extensions === '') this.#writable = this.stream
-      listener.onOpen()
+      if (socket.extensions === '') this.#rawSocket = this.stream
+      this.emitOpen()
     }
     if (socket.readyState === socket.OPEN) opened()
     else socket.on('open', opened)
@@ -138,10 +148,10 @@ export class WebSocketTransport implements Transport {
 
   send(frame: string | Uint8Array, onSent?: () => void): void {
     const { socket } = this
-    const stream = this.#writable
-    this.#busyPoll.frameSent()
+    const stream = this.#rawSocket
+    this.#busyPoll?.frameSent()
     if (!stream || socket.readyState !== socket.OPEN) return socket.send(frame, onSent)
-    const [piece, rest] = formatSocketFrame(frame, this.#masking)
+    const [piece, rest] = formatWebSocketFrame(frame, this.#masking)
     if (!rest) stream.write(piece, onSent)
     else {
       stream.cork()
@@ -155,7 +165,7 @@ export class WebSocketTransport implements Transport {
     return this.socket.bufferedAmount
   }
 
-  /** Tells of each piece of raw bytes, once it is read. @returns what ends that */
+  /** Calls `onBytes` with the size of each chunk of raw data, once it is read. @returns removes the listener */
   onRawData(onBytes: (bytes: number) => void): () => void {
     const stream = this.stream!
     const onData = ({ length }: Buffer) => onBytes(length)
@@ -163,12 +173,12 @@ export class WebSocketTransport implements Transport {
     return () => void stream.off('data', onData)
   }
 
-  /** Closes at once, without a word. */
+  /** Closes at once, without a reason. */
   terminate(): void {
     this.socket.terminate()
   }
 
-  /** A write counts as waiting until all of it has left: its handle tells of the parts. */
+  /** `bufferedAmount` contains a write until all of it has left; the handle of the socket knows the parts. */
   get pendingWriteBytes(): number {
     /* c8 ignore next: before the socket there is no stream. */
     const { _handle } = (this.stream ?? {}) as {
@@ -198,7 +208,7 @@ export class WebSocketTransport implements Transport {
   close(reason: Reason): void {
     const { socket } = this
     socket.close(CLOSE_CODES[reason.code] ?? DEFAULT_CLOSE_CODE, formatCloseReason(reason))
-    // What was lost takes no more.
+    // A lost socket sends no more.
     const deadline = clock.now() + (isTransportLoss(reason) ? 0 : DRAIN_TIMEOUT_MS)
     const timer = clock.setInterval(() => {
       if (this.bufferedAmount === 0 || clock.now() > deadline) socket.terminate()
@@ -207,7 +217,7 @@ export class WebSocketTransport implements Transport {
     socket.once('close', () => clock.clearInterval(timer))
   }
 
-  /** The server answered as any web server does: a few words of text may say why. */
+  /** The server answered with an HTTP response, whose text may say why. */
   #onUnexpectedResponse(response: IncomingMessage, closed: () => void): void {
     const answer = `Unexpected server response: ${response.statusCode}`
     this.#error = new Error(answer)
@@ -223,34 +233,34 @@ export class WebSocketTransport implements Transport {
     response.once('close', () => done())
   }
 
-  /** Why the socket closed: what the other end said, else what befell the socket. */
+  /** The reason of the close: that of the other end, else the failure of the socket. */
   #closeReason(closeCode: number, text: string): Reason {
-    const { peerName } = this
+    const { peerName: peer } = this
     const cause = this.#error
     if (!this.#wasOpen) {
       const { statusCode = 0, headers = {} } = this.#httpResponse ?? {}
       const code = isClientRefusal(statusCode) ? 'unauthorized' : 'unreachable'
       const retryAfter = parseRetryAfter(headers['retry-after'])
-      // A socket that was never open always says why.
-      return { code, message: `cannot reach ${peerName}: ${describeCause(cause!)}`, cause, retryAfter }
+      // A socket that was never open has an error.
+      return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause, retryAfter }
     }
-    const told = parseCloseReason(text, peerName)
+    const told = parseCloseReason(text, peer)
     if (told) return told
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
       const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
       return {
         code: tooLarge ? 'limit' : 'protocol',
-        message: `${peerName} sent what is no frame: ${cause.message}`,
+        message: `${peer} sent an invalid frame: ${cause.message}`,
         cause
       }
     }
-    if (closeCode === 1009) return { code: 'limit', message: `${peerName} refused a frame as too large` }
+    if (closeCode === 1009) return { code: 'limit', message: `${peer} rejected a frame as too large` }
     const why = text || `close code ${closeCode}`
-    return { code: 'connection-lost', message: `the connection to ${peerName} was lost: ${why}` }
+    return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}` }
   }
 }
 
-/** One line of a text that is not ours. */
+/** The beginning of a foreign text, as one printable line. */
 const toSingleLine = (text: string) =>
   toPrintable(
     text
@@ -259,13 +269,13 @@ const toSingleLine = (text: string) =>
       .trim()
   )
 
-/** What `Retry-After` says: seconds, or a date. */
+/** Seconds of a `Retry-After` header, which holds seconds or a date. */
 function parseRetryAfter(header: string | undefined): number | undefined {
   const seconds = Number(header)
   const until = Number.isNaN(seconds) ? (Date.parse(header!) - clock.wallNow()) / 1000 : seconds
   return until >= 0 ? until : undefined
 }
 
-/** Node gives an AggregateError without a message where a name has several addresses. */
+/** For a name with several addresses, Node throws an AggregateError without a message. */
 const describeCause = (cause: Error & { errors?: Error[] }) =>
   cause.message || cause.errors?.map(({ message }) => message).join(', ')

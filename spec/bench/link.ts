@@ -16,7 +16,9 @@ class Calculator extends Service {
 }
 
 async function home(): Promise<void> {
-  const servers = [30_000, 0].map(resumeWindow => serve(Calculator, { port: 0, resumeWindow }))
+  const servers = [30_000, 0].map(resumeWindow =>
+    serve(Calculator, { port: 0, resumeWindow, busyPoll: true })
+  )
   process.send!((await Promise.all(servers)).map(({ url }) => url))
   process.once('disconnect', () => process.exit())
 }
@@ -39,7 +41,7 @@ const median = (values: number[]) => values.sort((a, b) => a - b)[values.length 
 async function away(): Promise<void> {
   const child = fork(process.argv[1]!, ['home'])
   const [urls] = (await once(child, 'message')) as [[string, string]]
-  const conns = urls.map(url => connect<object>(url))
+  const conns = urls.map(url => connect<object>(url, { busyPoll: true }))
   const roots = conns.map(conn => conn.root as unknown as Add)
   for (const root of roots) await throughput(root)
   const ratios: number[] = []

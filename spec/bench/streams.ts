@@ -63,7 +63,7 @@ let server: Awaited<ReturnType<typeof serve>> | undefined
 const mb = (bytes: number) => `${(bytes / MIB).toFixed(1)} MiB`
 
 if (process.argv[2] === 'serve') {
-  server = await serve(Bench, { port: 0 })
+  server = await serve(Bench, { port: 0, busyPoll: true })
   console.log(server.url)
   process.stdin.on('end', () => server!.close()).resume()
 } else {
@@ -71,7 +71,7 @@ if (process.argv[2] === 'serve') {
     stdio: ['pipe', 'pipe', 'inherit']
   })
   const [url] = await once(createInterface(child.stdout), 'line')
-  await using conn = connect<Bench>(url)
+  await using conn = connect<Bench>(url, { busyPoll: true })
   const { root } = conn
 
   /** Times of small calls, one after the other, until `stop` says so. */

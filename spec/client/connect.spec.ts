@@ -251,7 +251,7 @@ t.test('the client parses the close reason of the server', async t => {
       socket => socket.close(4000, 'version: version 9'),
       { code: 'version', message: `${url} ended the session: version 9` }
     ],
-    [socket => socket.close(1009), { code: 'limit', message: /refused a frame as too large/ }],
+    [socket => socket.close(1009), { code: 'limit', message: /rejected a frame as too large/ }],
     [socket => socket.close(1001, 'going'), { code: 'connection-lost', message: /was lost: going/ }],
     [socket => socket.close(1011), { code: 'connection-lost', message: /close code 1011/ }],
     [socket => socket.terminate(), { code: 'connection-lost', message: /close code 1006/ }],
@@ -262,11 +262,11 @@ t.test('the client parses the close reason of the server', async t => {
     ],
     [
       socket => socket.send('x'.repeat(2 << 20)),
-      { code: 'limit', message: /sent what is no frame: Max payload/ }
+      { code: 'limit', message: /sent an invalid frame: Max payload/ }
     ],
     [
       socket => socketOf(socket).write(Buffer.from([0xff, 0xff])),
-      { code: 'protocol', message: /sent what is no frame/ }
+      { code: 'protocol', message: /sent an invalid frame/ }
     ]
   ]
   for (const [end, reason] of ends) {

@@ -456,7 +456,7 @@ t.test('in Chromium', options, async t => {
     })
     t.equal(reasons[0], 'unreachable')
     t.match(reasons[1], /TypeError: connect: headers cannot be set in a browser; remove it/)
-    t.match(reasons[2], /TypeError: a window is no endpoint/)
+    t.match(reasons[2], /TypeError: a window cannot be an endpoint/)
     await page.close()
   })
 

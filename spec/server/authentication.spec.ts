@@ -249,7 +249,7 @@ t.test('a token function that fails makes the server unreachable', async t => {
       },
       /: no string$/
     ],
-    [async () => 7, /: a token is a string, not 7$/]
+    [async () => 7, /: the token must be a string, not 7$/]
   ]
   for (const [token, why] of failing) {
     const conn = connect<Guest>(server.url, { token: token as () => string })

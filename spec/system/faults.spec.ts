@@ -523,11 +523,14 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'no messages': ['[1,{}]', /^protocol: /],
   'a count with too much': ['[1,1,1]', /^protocol: /],
   'a binary count': [binary(-1, '[1]'), /^protocol: /],
-  'a count alone of frames never sent': ['[7]', /^protocol: it received a count of 7 frames, of 1 sent/],
+  'a count alone of frames never sent': [
+    '[7]',
+    /^protocol: it received an acknowledgement of 7 frames, of 1 sent/
+  ],
   'a socket that would carry on what it is': ['["resume","1.x",1]', /^protocol: /],
   'a negative count': ['[-1,[]]', /^protocol: /],
   'a broken count': ['[1.5,[]]', /^protocol: /],
-  'a count of frames never sent': ['[7,[]]', /^protocol: it received a count of /],
+  'a count of frames never sent': ['[7,[]]', /^protocol: it received an acknowledgement of /],
   'a message that is none': ['[1,[5]]', /^protocol: it received a message that is not of the protocol/],
   'an unknown operation': ['[1,[[99,1]]]', /^protocol: /],
   'an operation of Object.prototype': ['[1,[["constructor",1]]]', /^protocol: /],

@@ -391,7 +391,7 @@ t.test('pauseMs: a peer that keeps not reading loses its session, on both ends',
   const calls = Array.from({ length: 30 }, () => rejectionOf(conn.root.text(100_000)))
   t.match(await conn.served.closed, {
     code: 'peer-not-reading',
-    message: /has read or acknowledged nothing of what it was sent for 50 ms/
+    message: /has read and acknowledged nothing for 50 ms/
   })
   server.letGo()
   for (const error of await Promise.all(calls)) t.match(String(error), /peer-not-reading|it resolved/)
@@ -489,7 +489,7 @@ t.test('frames that arrive while paused, as in a page, have a limit', async t =>
   for (let i = 0; i < 40; i++) ours.send(`[1,[[1,${7 + i},0,"keep",["${'x'.repeat(60_000)}"]]]]`)
   t.match(await conn.served.closed, {
     code: 'limit',
-    message: /bytes of frames while this side could not act on them/
+    message: /bytes of frames, which this side could not process yet/
   })
   its.letGo()
   await Promise.all(calls)
@@ -505,7 +505,7 @@ t.test('a peer that reads but never acknowledges gets no more answers, then lose
   for (let i = 0; i < 40; i++) peer.send([[Op.call, ++peer.lastCallId, 0, 'text', [100_000]]])
   t.match(await ended, {
     code: 'peer-not-reading',
-    message: /read or acknowledged nothing of what it was sent for 100 ms/
+    message: /read and acknowledged nothing for 100 ms/
   })
   t.ok(peer.bytesReceived < 1.3 * 2 ** 20, `${peer.bytesReceived} bytes were kept for it`)
   t.match((await peer.closed).reason, /^peer-not-reading/)
@@ -535,7 +535,7 @@ t.test('late answers are refused at twice the limit', async t => {
     Op.refused,
     20,
     'limit',
-    /^the caller has not read the replies it was sent before \(limits\.bufferedBytes of their home: /
+    /^the caller has not read the replies it was sent before \(limits\.bufferedBytes of the other side: /
   ])
   t.ok(peer.bytesReceived < 3 * 2 ** 18, `${peer.bytesReceived} bytes were kept for it`)
   t.equal(peer.messages.filter(([op]) => op === Op.refused).length, 14)
@@ -584,7 +584,7 @@ t.test('calls to a peer that does not read reject, and its session ends', async 
   t.match(errors[0], {
     name: 'LimitError',
     message:
-      /^listen#1\("x+…"\): the other side has not read or acted on what it was sent, and no more than 1048576 bytes wait/
+      /^listen#1\("x+…"\): the other side has not read or processed what it was sent, and at most 1048576 bytes may wait/
   })
   const oneWay = Netref.oneway(callback!)
   t.match(await rejectionOf(oneWay('x'.repeat(100_000))), { name: 'LimitError' })
@@ -813,11 +813,11 @@ t.test('an answer that is too large names the caller’s limit to the caller', t
       t.match(await rejectionOf(root.big()), {
         name: 'LimitError',
         message:
-          /^root\.big\(\): the answer has 50\d\d characters of JSON, more than its caller takes \(its limits\.jsonBytes: 4096\): raise it, or let the method return an iterator$/
+          /^root\.big\(\): the reply has 50\d\d characters of JSON, more than the caller accepts \(its limits\.jsonBytes: 4096\): raise it, or let the method return an iterator$/
       })
       t.match(
         (await rejectionOf(root.bytes())).message,
-        /^root\.bytes\(\): the answer has 50\d\d bytes, more than its caller takes \(its limits\.frameBytes: 4096\)/
+        /^root\.bytes\(\): the reply has 50\d\d bytes, more than the caller accepts \(its limits\.frameBytes: 4096\)/
       )
     },
     { limits: { jsonBytes: 4096, frameBytes: 4096 } }

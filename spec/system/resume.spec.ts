@@ -135,7 +135,7 @@ t.test('a token is valid for one socket and is then replaced; an invalid one dis
   t.equal(session!.state, 'open', 'and nobody else is told of that')
 
   const second = await present(server.url, `["resume","${token}",1]`)
-  t.match(await first.closed, /^4000 connection-lost: another socket carries the session on/)
+  t.match(await first.closed, /^4000 connection-lost: another socket resumed the session/)
   await waitUntil(() => second.heard.length > 0)
   const [word, next, received] = JSON.parse(second.heard[0]!)
   t.same([word, received], ['resumed', 1])
@@ -149,7 +149,7 @@ t.test('a token is valid for one socket and is then replaced; an invalid one dis
   t.equal(JSON.parse(third.heard[0]!)[1], next, 'a try that comes late takes nothing from who was answered')
   t.equal(session!.state, 'open')
   const odd = await present(server.url, `["resume","${next}",99]`)
-  t.match(await odd.closed, /^1002 protocol: it received a count of 99 frames to go on from/)
+  t.match(await odd.closed, /^1002 protocol: it received an acknowledgement of 99 frames to resume from/)
   t.match(await session!.closed, { code: 'protocol' })
   t.equal(server.sessions.size, 0)
   await server.close()
@@ -168,7 +168,10 @@ t.test('an acknowledgement below an earlier one ends the session', async t => {
   t.equal(client.heard[1], '[1]', 'who is asked for a count tells it')
   const again = await present(server.url, `["resume","${token}",0]`)
   t.match(await again.closed, /^1002 protocol/)
-  t.match(await session!.closed, { code: 'protocol', message: /a count of 0 frames to go on from/ })
+  t.match(await session!.closed, {
+    code: 'protocol',
+    message: /an acknowledgement of 0 frames to resume from/
+  })
   await server.close()
 })
 
@@ -395,7 +398,7 @@ t.test('a first connection is retried only with `initial`', async t => {
   })
   t.match(refused, {
     name: 'LimitError',
-    message: /no more than 5000 bytes wait for it \(limits\.bufferedBytes\)/
+    message: /at most 5000 bytes may wait for it \(limits\.bufferedBytes\)/
   })
   const server = await serve(Works, { port: Number(new URL(url).port) })
   t.equal(await call, 1)
@@ -422,10 +425,7 @@ t.test('calls wait within limits while interrupted, and reject beyond, by name',
       t.ok(kept > 5 && kept < 10, `${kept} of 20 were kept`)
       const [error] = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
       t.match(error, { name: 'LimitError', code: 'limit' })
-      t.match(
-        error.message,
-        /^root\.size\("x+…"\): the connection is interrupted, and no more than 10000 bytes/
-      )
+      t.match(error.message, /^root\.size\("x+…"\): the connection is interrupted, and at most 10000 bytes/)
     },
     { client: { limits: { bufferedBytes: 10_000 } } }
   )
@@ -443,7 +443,7 @@ t.test('too many replies for an interrupted client end its session', t =>
       home.answer('x'.repeat(300_000))
       t.match(await session!.closed, {
         code: 'limit',
-        message: /more replies and calls wait .*bufferedBytes: 100000/
+        message: /too many replies and calls wait .*bufferedBytes: 100000/
       })
       t.match(await rejectionOf(call), { code: 'session-lost' })
     },
@@ -506,7 +506,7 @@ t.test('a silent socket is abandoned, and another one resumes the session', asyn
       const call = conn.root.count()
       await waitUntil(() => reasons.length === 1)
       t.equal(await call, 1)
-      t.match(reasons, [{ code: 'connection-lost', message: /nothing came from the other side for \d+ ms/ }])
+      t.match(reasons, [{ code: 'connection-lost', message: /the other side has sent nothing for \d+ ms/ }])
     },
     { client: { heartbeat: 60 }, serving: { heartbeat: 0 } }
   )

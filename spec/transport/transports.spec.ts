@@ -1,4 +1,4 @@
-// What every transport has to do, over each of them; then what is special to some.
+// A suite that every transport passes, then the particulars of single transports.
 import { createHook } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,10 +30,10 @@ import {
 import { DEFAULT_LIMITS, maxPayloadBytes } from '../../lib/protocol/limits.js'
 import { formatHello, formatOperation, Op } from '../../lib/protocol/messages.js'
 import { BusyPoll } from '../../lib/transport/busy-poll.js'
-import { Relay } from '../../lib/transport/relay.js'
+import { TokenSender } from '../../lib/transport/token.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../../lib/transport/websocket.browser.js'
 import { WebSocketTransport } from '../../lib/transport/websocket.js'
-import { formatSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
+import { formatWebSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
 import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
 import { startWorker } from '../support/start-worker.js'
 
@@ -64,9 +64,9 @@ declare const gc: () => void
 
 interface Joined {
   readonly conn: Connection<Echo>
-  /** The serving end. */
+  /** Server end of the session. */
   readonly served: Session
-  /** Breaks what is between the two, as a failure would. */
+  /** Breaks the connection, as a failure would. */
   sever(): void
   /** Closes the server. */
   close(): Promise<void>
@@ -77,7 +77,7 @@ interface Options {
   readonly server?: CommonOptions
 }
 
-/** A session over the transport of that name. */
+/** Opens a session over the transport of that name. */
 const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>> = {
   memory: async (_t, { client = {}, server: serving = {} } = {}) => {
     const conn = pair(Echo, { ...client, serving })
@@ -96,7 +96,7 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
 
   WebSocket: (t, options) => overSockets(t, options, (url, client) => connect(url, client)),
 
-  // `ws` has the face of a page's WebSocket, too.
+  // `ws` implements the interface of a browser's WebSocket, too.
   'the WebSocket of a page': (t, options) =>
     overSockets(t, options, (url, client) => {
       return connectOverEndpoint(
@@ -158,10 +158,10 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
   }
 }
 
-/** In a page an error that nobody listens to is none. */
+/** A browser ignores an `error` event without a listener. */
 const pageSocket = (url: string) => new WebSocket(url).on('error', () => {}) as unknown as BrowserWebSocket
 
-/** The port that who connects gives. */
+/** The port that the client offers. */
 const offer = (endpoint: MessagePort) =>
   new Promise<MessagePort>(resolve => {
     endpoint.on('message', ({ port }) => {
@@ -218,7 +218,7 @@ for (const [name, join] of Object.entries(transports)) {
     await close()
   })
 
-  t.test(`over ${name}: bytes that are given up are gone here, once they are sent`, async t => {
+  t.test(`over ${name}: transferred buffers are detached once they are sent`, async t => {
     const { conn, served, close } = await join(t)
     const { root } = conn
     for (const length of [10, 100_000]) {
@@ -249,7 +249,7 @@ for (const [name, join] of Object.entries(transports)) {
     await close()
   })
 
-  t.test(`over ${name}: much more than there is room for, asked for at once`, async t => {
+  t.test(`over ${name}: many replies at once, far more than the transport buffers`, async t => {
     const { conn, served, close } = await join(t, { server: { limits: { bufferedBytes: 1 << 19 } } })
     const parts = Array.from({ length: 60 }, (_, i) => new Uint8Array(100_000).fill(i))
     const echoed = await Promise.all(parts.map(part => conn.root.echo(part)))
@@ -257,7 +257,7 @@ for (const [name, join] of Object.entries(transports)) {
     const later: PromiseLike<unknown>[] = []
     for (const part of parts) {
       later.push(conn.root.echo(part))
-      await turn() // Each in a frame of its own.
+      await turn() // One frame each.
     }
     t.equal((await Promise.all(later)).length, parts.length)
     await assertClean(t, conn.session, served)
@@ -265,7 +265,7 @@ for (const [name, join] of Object.entries(transports)) {
     await close()
   })
 
-  t.test(`over ${name}: the client closes, having sent what was called`, async t => {
+  t.test(`over ${name}: the client closes after it has sent its calls`, async t => {
     const { conn, served, close } = await join(t)
     let called = 0
     const pending = conn.root.call(() => ++called, 1)
@@ -291,7 +291,7 @@ for (const [name, join] of Object.entries(transports)) {
     await conn.close()
   })
 
-  t.test(`over ${name}: what is between them breaks`, async t => {
+  t.test(`over ${name}: the connection breaks`, async t => {
     const { conn, served, sever, close } = await join(t)
     const pending = conn.root.never()
     await conn.ping()
@@ -305,7 +305,7 @@ for (const [name, join] of Object.entries(transports)) {
     await close()
   })
 
-  t.test(`over ${name}: a value larger than the other end takes`, async t => {
+  t.test(`over ${name}: a value larger than the other end accepts`, async t => {
     const { conn, served, close } = await join(t, { server: { limits: { frameBytes: 10_000 } } })
     t.match(await rejectionOf(conn.root.echo(new Uint8Array(20_000))), { name: 'LimitError', code: 'limit' })
     t.equal(await conn.root.echo(1), 1)
@@ -325,7 +325,7 @@ interface Sums {
   fail(): void
 }
 
-t.test('a child process: its service in two lines, and its end', async t => {
+t.test('a child process: a service in two lines, and its end', async t => {
   const child = spawn(process.execPath, ['--import', 'tsx', program('stdio')], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: CHILD_ENV
@@ -344,7 +344,7 @@ t.test('a child process: its service in two lines, and its end', async t => {
   t.match(await rejectionOf(lost.root.exit()), { code: 'connection-lost' })
 })
 
-t.test('a thread: two sessions, and messages of its owner beside', async t => {
+t.test('a thread: two sessions, beside other messages', async t => {
   const worker = await startWorker(t)
   await using first = connect<Sums>(worker)
   await using second = connect<Sums>(worker)
@@ -362,7 +362,7 @@ t.test('a thread: two sessions, and messages of its owner beside', async t => {
   })
 })
 
-t.test('a thread that is ended from outside, in the middle of a call', async t => {
+t.test('a thread that is terminated during a call', async t => {
   const worker = await startWorker(t)
   const conn = connect<Sums>(worker)
   await conn.root.add(1, 2)
@@ -374,7 +374,7 @@ t.test('a thread that is ended from outside, in the middle of a call', async t =
   t.same({ exports, imports, calls }, { exports: 0, imports: 0, calls: 0 })
 })
 
-t.test('a thread that fails ends its sessions, and not the process', async t => {
+t.test('a thread that fails ends its sessions, but not the process', async t => {
   const conn = connect<Sums>(await startWorker(t))
   await Promise.resolve(conn.root.fail()).catch(() => {})
   const message = 'the worker failed: it failed'
@@ -384,7 +384,7 @@ t.test('a thread that fails ends its sessions, and not the process', async t => 
   t.match(await told, { message: 'it did not begin' })
 })
 
-t.test('a task of a page’s worker that fails does not end its session', async t => {
+t.test('a failed task of a page’s worker does not end its session', async t => {
   const { port1, port2 } = new MessageChannel()
   await using server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
   await using conn = connect<Sums>(port1)
@@ -394,7 +394,7 @@ t.test('a task of a page’s worker that fails does not end its session', async 
   t.equal(server.sessions.size, 1)
 })
 
-t.test('a thread that does not begin, that ends, or in which nothing serves', async t => {
+t.test('a thread that does not start, that ends, or that serves nothing', async t => {
   t.match(await connect(await startWorker(t, 'fail')).closed, {
     code: 'unreachable',
     message: /^cannot reach the other end of the port: the worker failed: ./,
@@ -410,7 +410,7 @@ t.test('a thread that does not begin, that ends, or in which nothing serves', as
   const conn = connect(port1, { handshakeTimeout: 1 })
   t.match(await rejectionOf((conn.root as Netref<Sums>).add(1, 2)), {
     code: 'unreachable',
-    message: /: cannot reach the other end of the port: nothing serves there, 1 ms long$/
+    message: /: cannot reach the other end of the port: no server has answered there within 1 ms$/
   })
   await conn.close()
   const early = connect(port1)
@@ -419,11 +419,11 @@ t.test('a thread that does not begin, that ends, or in which nothing serves', as
   port2.close()
 })
 
-t.test('what serves at a port may begin after the client, and goes on when it has left', async t => {
+t.test('a server at a port may start after its client, and goes on after the client has left', async t => {
   const { port1, port2 } = new MessageChannel()
-  port2.on('message', () => {}) // Somebody else listens there: the first offer is lost.
+  port2.on('message', () => {}) // Another listener takes the first offer.
   const conn = connect<Sums>(port1)
-  port1.postMessage({ netref: 'serving' }) // It may serve there, too: that is none of the server's business.
+  port1.postMessage({ netref: 'serving' }) // The server ignores that something else serves there, too.
   const three = conn.root.add(1, 2)
   await turn()
   const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
@@ -437,7 +437,7 @@ t.test('what serves at a port may begin after the client, and goes on when it ha
   port1.close()
 })
 
-t.test('`self` in a SharedWorker brings a port for each page', async t => {
+t.test('`self` in a SharedWorker accepts a port of each page', async t => {
   const self = Object.assign(new EventTarget(), { onconnect: null })
   const server = await serve(
     { add: (a: number, b: number) => a + b },
@@ -457,7 +457,7 @@ t.test('`self` in a SharedWorker brings a port for each page', async t => {
   for (const { port1 } of pages) port1.close()
 })
 
-t.test('a port that brings what is no frame', async t => {
+t.test('a port that delivers an invalid message', async t => {
   const shared = new Uint8Array(new SharedArrayBuffer(16))
   for (const [message, code] of [
     [{}, 'protocol'],
@@ -487,13 +487,13 @@ t.test('a port that brings what is no frame', async t => {
   }
 })
 
-t.test('bytes that are given up move through a port: they are there once', async t => {
+t.test('transferred buffers move through a port: there is one copy', async t => {
   const { port1, port2 } = new MessageChannel()
   const limits = { frameBytes: 128 << 20 }
   const held: Uint8Array[] = []
   const server = await serve({ hold: (bytes: Uint8Array) => held.push(bytes) }, { endpoint: port2, limits })
   const conn = connect<{ hold(bytes: Uint8Array): number }>(port1, { limits })
-  // What earlier tests left behind is gone before it is measured.
+  // Frees what earlier tests left before memory is measured.
   for (let i = 0; i < 5; i++) {
     gc()
     await conn.ping()
@@ -510,7 +510,7 @@ t.test('bytes that are given up move through a port: they are there once', async
   port1.close()
 })
 
-t.test('a port gives room only to who reads; who takes more is cut off', async t => {
+t.test('a port lets only a client that reads send more; one that sends more is disconnected', async t => {
   const { port1, port2 } = new MessageChannel()
   const limits = { bufferedBytes: 1, jsonBytes: 65_536, frameBytes: 65_536 }
   const server = await serve(Echo, { endpoint: port2, limits })
@@ -522,7 +522,7 @@ t.test('a port gives room only to who reads; who takes more is cut off', async t
   port1.postMessage({ netref: 'connect', port: theirs }, [theirs])
   const ended = new Promise<Reason>(resolve => server.on('session', session => session.on('closed', resolve)))
   ours.postMessage(`[0,[${formatHello(DEFAULT_LIMITS)}]]`)
-  // It asks and asks, and never says that it took a reply.
+  // It sends calls, and never reports a reply as consumed.
   const text = JSON.stringify('x'.repeat(60_000))
   const asking = setInterval(() => {
     for (let i = 0; i < 10; i++)
@@ -531,7 +531,7 @@ t.test('a port gives room only to who reads; who takes more is cut off', async t
   let calls = 0
   t.match(await ended, {
     code: 'limit',
-    message: 'the other end of the port sent more than there was room for'
+    message: 'the other end of the port sent more than was allowed before it was consumed'
   })
   clearInterval(asking)
   t.ok(replies < 1.2 * 2 ** 20, `${replies} characters of replies were sent`)
@@ -540,7 +540,7 @@ t.test('a port gives room only to who reads; who takes more is cut off', async t
   port1.close()
 })
 
-t.test('a stream may come in any parts', async t => {
+t.test('a stream may deliver frames in any parts', async t => {
   const [up, there, down] = [new PassThrough(), new PassThrough(), new PassThrough()]
   up.on('data', (chunk: Buffer) => {
     for (const byte of chunk) there.write(Buffer.of(byte))
@@ -553,7 +553,7 @@ t.test('a stream may come in any parts', async t => {
   await server.close()
 })
 
-t.test('a stream that brings what is no frame', async t => {
+t.test('a stream that delivers an invalid frame', async t => {
   const frame = (length: number, kind: number, body: Uint8Array = new Uint8Array()) => {
     const header = Buffer.alloc(5)
     header.writeUInt32BE(length)
@@ -584,7 +584,7 @@ t.test('a stream that brings what is no frame', async t => {
   })
 })
 
-t.test('a stream whose other end does not end is cut off', async t => {
+t.test('a stream whose other end does not end is destroyed', async t => {
   const [up, down] = [new PassThrough(), new PassThrough()]
   const conn = connect({ readable: down, writable: up })
   await turn()
@@ -593,17 +593,17 @@ t.test('a stream whose other end does not end is cut off', async t => {
   t.ok(up.destroyed && down.destroyed)
 })
 
-t.test('a stream that never opens, that is closed before, and one that gives text', async t => {
+t.test('a stream that never opens, one that is closed before, and one that gives text', async t => {
   const conn = connect(net.connect('/nowhere/at/all'))
   t.match(await conn.closed, { code: 'unreachable', message: /ENOENT/, cause: { code: 'ENOENT' } })
   const early = connect(net.connect(1, '127.0.0.1'))
   await early.close()
   t.match(await early.closed, { code: 'closed' })
   const text = new PassThrough({ encoding: 'utf8' })
-  t.throws(() => connect(text), /the stream gives text/)
+  t.throws(() => connect(text), /the stream has an encoding/)
 })
 
-t.test('a stream that is dead from the first', async t => {
+t.test('a stream that is destroyed before it starts', async t => {
   const destroyed = new PassThrough().destroy()
   const over = new PassThrough().end()
   over.resume()
@@ -618,42 +618,45 @@ t.test('a stream that is dead from the first', async t => {
   }
 })
 
-t.test('what is no endpoint', async t => {
+t.test('values that are not endpoints', async t => {
   for (const nothing of [{}, null, 1, () => {}]) {
     t.throws(() => connect(nothing as never), TypeError)
     t.match(await rejectionOf(serve(Echo, { endpoint: nothing as never })), {
       name: 'TypeError',
-      message: /is no endpoint: it is a Worker/
+      message: /is not an endpoint: it is a Worker, a MessagePort/
     })
   }
   const window = { postMessage() {} }
   Object.assign(window, { window })
-  t.throws(() => connect(window), /a window is no endpoint: make a MessageChannel/)
+  t.throws(() => connect(window), /a window cannot be an endpoint: make a MessageChannel/)
 })
 
-t.test('options of a socket mean nothing over an endpoint, and are refused', async t => {
+t.test('options of sockets are rejected over an endpoint', async t => {
   const { port1, port2 } = new MessageChannel()
   t.teardown(() => port1.close())
   const refused = (name: string) => ({
     name: 'TypeError',
-    message: new RegExp(`\\\`${name}\\\` means nothing over an endpoint: \\w`)
+    message: new RegExp(`\\\`${name}\\\` has no meaning over an endpoint: \\w`)
   })
   for (const name of [
     ...['authenticate', 'sameIdentity', 'allowedOrigins', 'allowedHosts', 'trustProxy', 'resumeWindow'],
-    ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog']
+    ...['heartbeat', 'host', 'port', 'path', 'server', 'backlog', 'busyPoll']
   ]) {
-    t.match(await rejectionOf(serve(Echo, { endpoint: port2, [name]: 1 })), refused(name))
+    t.match(
+      await rejectionOf(serve(Echo, { endpoint: port2, [name]: name === 'busyPoll' || 1 })),
+      refused(name)
+    )
   }
   for (const name of [
     ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
-    ...['passphrase', 'servername', 'rejectUnauthorized']
+    ...['passphrase', 'servername', 'rejectUnauthorized', 'busyPoll']
   ]) {
-    const given = { token: 'x', renew: true }[name] ?? 1
+    const given = { token: 'x', renew: true, busyPoll: true }[name] ?? 1
     t.throws(() => connect(port1, { [name]: given }), refused(name))
   }
   t.match(await rejectionOf(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
   t.match(await rejectionOf(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
-    message: /^serve: `authenticate` .* give that to nobody else, or ask in the service$/
+    message: /^serve: `authenticate` .* pass that to nobody else, or authenticate in the service$/
   })
   const duplex = new PassThrough()
   t.throws(() => connect(duplex, { handshakeTimeout: 1 }), refused('handshakeTimeout'))
@@ -670,17 +673,17 @@ t.test('options of a socket mean nothing over an endpoint, and are refused', asy
     heartbeat: 0,
     handshakeTimeout: 5000
   })
-  t.equal(await conn.root.echo(1), 1, 'what says how it is anyway may be said')
+  t.equal(await conn.root.echo(1), 1, 'options with the value that holds anyway are accepted')
   await conn.close()
   await server.close()
 })
 
-t.test('a page: it is told little', async t => {
+t.test('the WebSocket of a browser gives few details', async t => {
   const nowhere = pageSocket('ws://127.0.0.1:1')
   const lost = connectOverEndpoint(() => new BrowserWebSocketTransport(nowhere, 'ws://x', 100), {})
   t.match(await lost.closed, {
     code: 'unreachable',
-    message: /^cannot reach ws:\/\/x \(a page is not told why/
+    message: /^cannot reach ws:\/\/x \(browsers hide the cause/
   })
 
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
@@ -692,7 +695,7 @@ t.test('a page: it is told little', async t => {
     [(socket: WebSocket) => socket.close(4000, 'bye'), { code: 'connection-lost', message: /bye$/ }],
     [
       (socket: WebSocket) => socket.send('x'.repeat(101)),
-      { code: 'limit', message: /more than there was room for/ }
+      { code: 'limit', message: /sent a frame that is too large/ }
     ]
   ] as const) {
     const accepted = once(sockets, 'connection')
@@ -718,45 +721,46 @@ t.test('a page: it is told little', async t => {
   unread.pause()
   unread.terminate()
   t.match(await gone, { code: 'connection-lost' })
-  t.equal(sent, 0, 'what was not sent is not said to be')
+  t.equal(sent, 0, '`onSent` is not called for a frame that was not sent')
   sockets.close()
 })
 
-t.test(
-  'a page that is busy with one frame keeps what comes meanwhile, though its socket is wrapped',
-  async t => {
-    const limits = { jsonBytes: 65_536, frameBytes: 65_536 }
-    const rows = {
-      text: (length: number) => 'x'.repeat(length),
-      push: async (callback: Netref<() => void>, times: number) => {
-        await Promise.all(Array.from({ length: times }, () => callback()))
-      }
+t.test('a page that processes one frame for long keeps later frames, over a wrapped socket too', async t => {
+  const limits = { jsonBytes: 65_536, frameBytes: 65_536 }
+  const rows = {
+    text: (length: number) => 'x'.repeat(length),
+    push: async (callback: Netref<() => void>, times: number) => {
+      await Promise.all(Array.from({ length: times }, () => callback()))
     }
-    await using server = await serve(rows, { port: 0 })
-    const open = ({ limits }: { limits: typeof DEFAULT_LIMITS }) =>
-      new Relay(new BrowserWebSocketTransport(pageSocket(server.url), server.url, maxPayloadBytes(limits)))
-    await using conn = connectOverEndpoint<typeof rows>(open as Parameters<typeof connectOverEndpoint>[0], {
-      limits
-    })
-    await conn.ping()
-    const busy = () => {
-      for (const end = performance.now() + 2; performance.now() < end; );
-    }
-    const pushed = conn.root.push(busy, 100)
-    // More than a page holds of what was sent to it while it asked for a pause.
-    const texts = await Promise.all(Array.from({ length: 50 }, () => conn.root.text(60_000)))
-    t.equal(texts.length, 50)
-    await pushed
-    await assertClean(t, conn.session, ...server.sessions)
   }
-)
+  await using server = await serve(rows, { port: 0 })
+  const open = ({ limits }: { limits: typeof DEFAULT_LIMITS }) =>
+    new TokenSender(
+      new BrowserWebSocketTransport(pageSocket(server.url), server.url, maxPayloadBytes(limits)),
+      'token',
+      server.url
+    )
+  await using conn = connectOverEndpoint<typeof rows>(open as Parameters<typeof connectOverEndpoint>[0], {
+    limits
+  })
+  await conn.ping()
+  const busy = () => {
+    for (const end = performance.now() + 2; performance.now() < end; );
+  }
+  const pushed = conn.root.push(busy, 100)
+  // More than a page may receive while it has asked for a pause.
+  const texts = await Promise.all(Array.from({ length: 50 }, () => conn.root.text(60_000)))
+  t.equal(texts.length, 50)
+  await pushed
+  await assertClean(t, conn.session, ...server.sessions)
+})
 
-t.test('a socket that was lost is not waited for, whatever is still to be sent', async t => {
+t.test('a lost socket is destroyed at once, whatever is still to be sent', async t => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(sockets, 'listening')
   const { port } = sockets.address() as net.AddressInfo
   const accepted = once(sockets, 'connection')
-  const transport = new WebSocketTransport(new WebSocket(`ws://127.0.0.1:${port}`), 'the server')
+  const transport = new WebSocketTransport(new WebSocket(`ws://127.0.0.1:${port}`), 'the server', true)
   const ended: Reason[] = []
   const opened = new Promise<void>(resolve =>
     transport.start({ onOpen: resolve, onFrame() {}, onClose: reason => ended.push(reason) })
@@ -773,7 +777,7 @@ t.test('a socket that was lost is not waited for, whatever is still to be sent',
   sockets.close()
 })
 
-t.test('what breaks over memory breaks once', async t => {
+t.test('a memory transport breaks once', async t => {
   const conn = pair(Echo)
   await conn.ping()
   const [transport] = conn.transports
@@ -782,7 +786,7 @@ t.test('what breaks over memory breaks once', async t => {
   t.match(await conn.served.closed, { code: 'connection-lost', message: /: first$/ })
 })
 
-t.test('what is written to a socket is what the WebSocket protocol makes of a frame', async t => {
+t.test('the frames written to a socket are those of the WebSocket protocol', async t => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 1 << 20 })
   await once(sockets, 'listening')
   const { port } = sockets.address() as net.AddressInfo
@@ -793,28 +797,28 @@ t.test('what is written to a socket is what the WebSocket protocol makes of a fr
   )
   const [peer] = (await once(sockets, 'connection')) as [WebSocket]
   const lengths = [0, 1, 2, 3, 4, 5, 125, 126, 127, 16_384, 16_385, 65_535, 65_536, 70_001]
-  // More keys than are drawn at once.
+  // More random keys than are drawn at once.
   for (const length of [...lengths, ...Array<number>(2100).fill(9)]) {
     const text = 'é€ x'.repeat(length).slice(0, length)
     const bytes = new Uint8Array(length).map((_, i) => i * 7)
     for (const frame of [text, bytes, bytes.subarray(1)]) {
       for (const masking of ['zero', 'random'] as const) {
-        for (const piece of formatSocketFrame(frame, masking)) socket.write(piece!)
+        for (const piece of formatWebSocketFrame(frame, masking)) socket.write(piece!)
         const [data, isBinary] = (await once(peer, 'message')) as [Buffer, boolean]
         const same = typeof frame === 'string' ? String(data) === frame : data.equals(frame)
         if (!same || isBinary === (typeof frame === 'string')) t.fail(`${masking}, ${length}`)
       }
     }
   }
-  const [head, rest] = formatSocketFrame(new Uint8Array(20_000), 'none')
+  const [head, rest] = formatWebSocketFrame(new Uint8Array(20_000), 'none')
   t.same([...head], [0x82, 126, 0x4e, 0x20], 'a server does not mask')
-  t.equal(rest?.length, 20_000, 'nor copy what is large')
+  t.equal(rest?.length, 20_000, 'nor copy large payloads')
   socket.destroy()
   sockets.close()
   await once(sockets, 'close')
 })
 
-t.test('a key to mask with is drawn where something between could read along', async t => {
+t.test('masking keys are random if a proxy could read the frames', async t => {
   const zero = [
     'wss://example.org/',
     'ws://localhost/',
@@ -838,8 +842,25 @@ t.test('a key to mask with is drawn where something between could read along', a
   )
 })
 
-/** How often is looked for a frame, which comes after so many looks or not at all. */
-async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
+t.test('`busyPoll` polls after each frame sent; by default no socket polls', async t => {
+  const framesSent = t.capture(BusyPoll.prototype, 'frameSent')
+  for (const [busyPoll, isPolling] of [
+    [undefined, false],
+    [true, true]
+  ] as const) {
+    const server = await serve(Echo, { port: 0, busyPoll })
+    const conn = connect<Echo>(server.url, { busyPoll })
+    t.equal(await conn.root.echo(1), 1)
+    await conn.close()
+    await server.close()
+    t.equal(framesSent().length > 0, isPolling)
+  }
+  t.throws(() => connect('ws://x', { busyPoll: 1 as never }), /`busyPoll` takes a boolean/)
+  await t.rejects(serve(Echo, { port: 0, busyPoll: 'yes' as never }), /`busyPoll` takes a boolean/)
+})
+
+/** Number of polls for a frame that arrives after `arrivesAfter` polls, or not at all. */
+async function polls(poll: BusyPoll, arrivesAfter?: number): Promise<number> {
   let immediates = 0
   let turns = 0
   const hook = createHook({
@@ -849,7 +870,7 @@ async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
   }).enable()
   poll.frameSent()
   for (let more = true; more; turns++) {
-    if (immediates - turns === cameAfter) poll.frameReceived()
+    if (immediates - turns === arrivesAfter) poll.frameReceived()
     const before = immediates
     await turn()
     more = immediates > before + 1
@@ -858,58 +879,62 @@ async function looks(poll: BusyPoll, cameAfter?: number): Promise<number> {
   return immediates - turns
 }
 
-/** How many times nothing is looked for until something is. */
-async function skips(poll: () => BusyPoll, cameAfter?: number): Promise<number> {
-  for (let skipped = 0; ; skipped++) if ((await looks(poll(), cameAfter)) > 0) return skipped
+/** Number of frames without a poll before one with polls. */
+async function skippedFrames(poll: () => BusyPoll, arrivesAfter?: number): Promise<number> {
+  for (let skipped = 0; ; skipped++) if ((await polls(poll(), arrivesAfter)) > 0) return skipped
 }
 
-/** One over which a frame has come soon. */
-async function quick(): Promise<() => BusyPoll> {
+/** A poll of a socket over which a frame has arrived fast. */
+async function fastPoll(): Promise<() => BusyPoll> {
   const poll = new BusyPoll()
-  await skips(() => poll, 5)
+  await skippedFrames(() => poll, 5)
   return () => poll
 }
 
-t.test('a frame that is expected is looked for, and ever more seldom where that is in vain', async t => {
-  const poll = await quick()
-  t.equal(await looks(poll(), 5), 5, 'until it has come')
-  const whole = await looks(poll())
+t.test('frames are polled for, and fewer of them after polls without success', async t => {
+  const poll = await fastPoll()
+  t.equal(await polls(poll(), 5), 5, 'until it arrives')
+  const whole = await polls(poll())
   t.ok(whole > 100 && whole < 400, 'and for a while')
   poll().frameReceived()
-  t.equal(await looks(poll()), 0, 'what comes later is not what was looked for')
-  const vain: number[] = []
-  for (let i = 0; i < 4; i++) vain.push(await skips(poll))
-  t.same(vain, [0, 3, 7, 15])
-  const there: number[] = []
-  for (let i = 0; i < 3; i++) there.push(await skips(poll, 1))
-  t.same(there, [31, 31, 31], 'what is there at once says nothing')
+  t.equal(await polls(poll()), 0, 'a later frame is no success')
+  const failed: number[] = []
+  for (let i = 0; i < 4; i++) failed.push(await skippedFrames(poll))
+  t.same(failed, [0, 3, 7, 15])
+  const immediate: number[] = []
+  for (let i = 0; i < 3; i++) immediate.push(await skippedFrames(poll, 1))
+  t.same(immediate, [31, 31, 31], 'a frame that arrives at once is no success')
   const found: number[] = []
-  for (let i = 0; i < 7; i++) found.push(await skips(poll, 5))
-  t.same(found, [31, 15, 7, 3, 1, 0, 0], 'where it is found, it is looked for more often')
+  for (let i = 0; i < 7; i++) found.push(await skippedFrames(poll, 5))
+  t.same(found, [31, 15, 7, 3, 1, 0, 0], 'after successes more frames are polled for')
 
-  const busy = await quick()
+  const busy = await fastPoll()
   for (let i = 0; i < 1000; i++) {
     busy().frameSent()
     await turn()
   }
-  await skips(busy)
-  t.equal(await skips(busy), 31, 'nor is it looked for longer by who sends more meanwhile')
+  await skippedFrames(busy)
+  t.equal(await skippedFrames(busy), 31, 'frames sent meanwhile do not prolong a poll')
 })
 
-t.test('sockets over which nothing comes soon are taken together', async t => {
-  const poll = await quick()
-  for (let i = 0; i < 8; i++) await skips(poll)
+t.test('sockets with slow answers share one backoff', async t => {
+  const poll = await fastPoll()
+  for (let i = 0; i < 8; i++) await skippedFrames(poll)
   const any = () => new BusyPoll()
-  for (let i = 0; i < 10; i++) await skips(any)
-  t.equal(await skips(any), 255, 'all that are new')
+  for (let i = 0; i < 10; i++) await skippedFrames(any)
+  t.equal(await skippedFrames(any), 255, 'all new ones')
   let turns = 0
-  t.equal(await skips(() => (turns++ % 2 === 0 ? poll() : any())), 255, 'and who was in vain for too long')
-  t.equal(await skips(any, 5), 255)
-  t.equal(await skips(any, 5), 127, 'until one of them is not')
+  t.equal(
+    await skippedFrames(() => (turns++ % 2 === 0 ? poll() : any())),
+    255,
+    'and those without success for long'
+  )
+  t.equal(await skippedFrames(any, 5), 255)
+  t.equal(await skippedFrames(any, 5), 127, 'until one of them succeeds')
 })
 
-t.test('a clock that a test has put in place is not for this', async t => {
-  const poll = await quick()
+t.test('a fake clock of a test does not affect polling', async t => {
+  const poll = await fastPoll()
   const real = timers.setImmediate
   const never = (() => t.fail('it was asked')) as unknown as typeof real
   globalThis.setImmediate = timers.setImmediate = never
@@ -920,5 +945,5 @@ t.test('a clock that a test has put in place is not for this', async t => {
     globalThis.setImmediate = timers.setImmediate = real
     syncBuiltinESMExports()
   }
-  t.ok((await looks(poll())) > 100, 'it is looked for all the same')
+  t.ok((await polls(poll())) > 100, 'the frame is polled for nevertheless')
 })

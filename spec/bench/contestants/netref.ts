@@ -10,6 +10,9 @@ const { connect, expose, Netref, Service, serve } = (await import(
 
 /** The sizes to which the growth rows go are beyond the usual limits. */
 const limits = { exports: 2_000_000, imports: 2_000_000, pendingCalls: 200_000, bufferedBytes: 1 << 28 }
+const options = { allowPublicAttrs: true, limits, onError: () => {} }
+/** An older build polls always, and its server rejects the option. */
+const polling = { ...options, busyPoll: true }
 
 class Bench extends Service {
   #held: unknown[] = []
@@ -53,12 +56,14 @@ const PART = 10_000
 
 export const netref: Contestant = {
   async serve() {
-    const { url } = await serve(Bench, { port: 0, allowPublicAttrs: true, limits, onError: () => {} })
-    return url
+    const server = await serve(Bench, { port: 0, ...polling }).catch(() =>
+      serve(Bench, { port: 0, ...options })
+    )
+    return server.url
   },
 
   async connect(address): Promise<Client> {
-    const conn = connect<Bench>(address, { allowPublicAttrs: true, limits, onError: () => {} })
+    const conn = connect<Bench>(address, polling)
     const { root } = conn
     const held: unknown[] = []
     const pending: unknown[] = []
