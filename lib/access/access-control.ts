@@ -1,7 +1,7 @@
 // The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
 // for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
 
-import { classify, isIndex, isIterable, KEYS_PER_VALUE, type TransferMode } from '../codec/classify.js'
+import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
 import { grantOf, ROOT } from '../codec/grants.js'
 import { CallRejection } from '../errors.js'
@@ -10,15 +10,10 @@ import type { MemberName } from '../protocol/path.js'
 import type { ReceivedReferences } from '../remote/received-references.js'
 import { describe } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
-import { builtInClassName, isInstanceOf } from '../util/realms.js'
+import { isInstanceOf } from '../util/realms.js'
 import { isPermitted } from './call-context.js'
-import {
-  type ExposedMetadata,
-  exposedMetadataOf,
-  hasRuleAnywhere,
-  inheritAccessRule,
-  isExposedAnywhere
-} from './expose.js'
+import { hasRuleAnywhere } from './expose.js'
+import { findExposedMetadata, findExposedProperty } from './member-rules.js'
 import type { Before } from './peer-call.js'
 import { isService, type Service } from './service.js'
 
@@ -87,10 +82,6 @@ export interface CallTarget {
 
 export type MembersByName = Record<MemberName, unknown>
 
-/** The ways to classes and prototypes. */
-const FORBIDDEN_NAMES = new Set<MemberName>(['__proto__', 'constructor', 'prototype'])
-const SERVICE_HOOKS = new Set<MemberName>(['onConnect', 'onDisconnect'])
-
 /**
  * The object that a path goes on in. It ends at a value that is sent as a copy, as the copy is the caller's, who can
  * await it; and at what is never sent: a path is no way into what a peer could not be given.
@@ -132,8 +123,6 @@ function reasonNotTraversable(value: unknown): string | undefined {
 
 const streamReason = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
 
-const BY_REFERENCE: TransferMode = { as: 'reference' }
-
 /** The property that stands for `name`, if this peer may use it. */
 export function resolveMember(
   object: object,
@@ -145,101 +134,6 @@ export function resolveMember(
   if (member === undefined || !hasRuleAnywhere(member)) return member
   const metadata = findExposedMetadata(object, member)
   return metadata && !isPermitted(metadata) ? undefined : member
-}
-
-/**
- * The rules for any peer, in the order of the design: the property that stands for `name`, or undefined. With `create`
- * it need not be there. Whether it is there is looked up last, and only where it may be told: what is refused takes as long as what
- * is missing.
- */
-function findExposedProperty(
-  object: object,
-  name: MemberName,
-  exposure: ExposureSettings,
-  create: boolean
-): MemberName | undefined {
-  const reserved = isReserved(object, name)
-  if (typeof name === 'string') {
-    const prefixed = exposure.exposedPrefix + name
-    if (
-      prefixed in object &&
-      !reserved &&
-      !isReserved(object, prefixed) &&
-      !isInheritedFromObject(object, prefixed)
-    )
-      return prefixed
-  }
-  if (reserved) return undefined
-  if (isExposedAnywhere(name) && findExposedMetadata(object, name)) return name
-  const known = grantOf(object)
-  const isRoot = known === ROOT
-  const grant = isRoot ? undefined : known
-  if (grant?.read) return grant.read.has(name) && (create || name in object) ? name : undefined
-  if (typeof name === 'symbol') return undefined
-  const isPublic = !name.startsWith('_')
-  const { as } = grant || typeof object === 'function' ? BY_REFERENCE : classify(object)
-  if (isRoot) {
-    if (as === 'record' && isPublic && isOwnFunction(object, name)) return name
-  } else if (as === 'record') {
-    return Object.prototype.propertyIsEnumerable.call(object, name) ? name : undefined
-  } else if (as === 'array') {
-    return (name === 'length' || isIndex(name)) && name in object ? name : undefined
-  }
-  if (!isPublic || !(grant || exposure.allowPublicAttrs)) return undefined
-  return (create || name in object) && !isInheritedFromObject(object, name) ? name : undefined
-}
-
-const isReserved = (object: object, name: MemberName) =>
-  FORBIDDEN_NAMES.has(name) || (SERVICE_HOOKS.has(name) && isService(object))
-
-const isOwnFunction = (object: object, name: string) => typeof propertyOf(object, name)?.value === 'function'
-
-/** A property's descriptor, which takes a while to make: one is made where there is no such property, too. */
-function propertyOf(object: object, name: MemberName): PropertyDescriptor | undefined {
-  const found = Object.getOwnPropertyDescriptor(object, name)
-  if (!found) Object.getOwnPropertyDescriptor(DEFAULT_EXPOSURE, 'exposedPrefix')
-  return found
-}
-
-/**
- * Whether it is no property of this object's kind, but of all: found on `Object.prototype` (of whatever realm), of a
- * function's a name of `Function.prototype`, or one that a class has from `Object` itself, whose functions reflect.
- */
-function isInheritedFromObject(object: object, name: MemberName): boolean {
-  if (typeof object === 'function') {
-    return (
-      name in Function.prototype || (name in Object && isObjectConstructor(findPropertyHolder(object, name)))
-    )
-  }
-  if (!(name in Object.prototype)) return false
-  const at = findPropertyHolder(object, name)
-  return at !== null && at !== object && Object.getPrototypeOf(at) === null
-}
-
-/** Whether it is the `Object` of some realm. */
-const isObjectConstructor = (type: object | null) =>
-  typeof type === 'function' && builtInClassName(type.prototype) === 'Object'
-
-/** The object or ancestor that has the property. */
-export function findPropertyHolder(object: object, name: MemberName): object | null {
-  let at: object | null = object
-  while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at)
-  return at
-}
-
-/** The `@exposed` of a member, here or where an ancestor declares it: an override stays exposed, by the same rules. */
-function findExposedMetadata(object: object, name: MemberName): ExposedMetadata | undefined {
-  let override: unknown
-  for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    const descriptor = propertyOf(at, name)
-    const metadata = descriptor && exposedMetadataOf(descriptor)
-    if (metadata) {
-      if (typeof override === 'function' && hasRuleAnywhere(name)) inheritAccessRule(override, metadata)
-      return metadata
-    }
-    override ??= descriptor?.value
-  }
-  return undefined
 }
 
 /** The own properties, of items only those that are listed: the others are known by `length`, and may be far too many. */

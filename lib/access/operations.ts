@@ -18,7 +18,6 @@ import {
   type CallTarget,
   checkCollectionSize,
   type ExposureSettings,
-  findPropertyHolder,
   helpOf,
   isReadableCollection,
   listMembers,
@@ -29,6 +28,7 @@ import {
 import { isPermitted, startingSignal } from './call-context.js'
 import { describeMember } from './describe.js'
 import { accessRuleOf, isIdempotent } from './expose.js'
+import { findPropertyHolder } from './member-rules.js'
 
 /** What an operation yields: a value, and the object it was read off where it is a function. */
 export interface OperationResult {
