@@ -16,10 +16,14 @@ import type { ConnectOptions } from './options.js'
 
 /** How long a port may take to answer, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
-const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
+const EXPECTED_ENDPOINTS = 'here it is a Worker, a MessagePort, or `self` in a worker'
 
 /** Opens a transport to a server. @throws TypeError if the target is neither an address nor an endpoint */
-export function open(endpoint: string | Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
+export function openTransport(
+  endpoint: string | Endpoint,
+  options: ConnectOptions,
+  { limits }: Settings
+): Transport {
   const payloadBytes = maxPayloadBytes(limits)
   if (typeof endpoint === 'string') {
     const unsupported = `busyPoll ${CLIENT_SOCKET_OPTIONS}`
@@ -37,5 +41,5 @@ export function open(endpoint: string | Endpoint, options: ConnectOptions, { lim
       options.handshakeTimeout ?? CONNECT_TIMEOUT_MS
     )
   }
-  throw notAnEndpointError(endpoint, KINDS)
+  throw notAnEndpointError(endpoint, EXPECTED_ENDPOINTS)
 }

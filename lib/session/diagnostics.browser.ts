@@ -1,11 +1,16 @@
-// What takes the place of `diagnostics.ts` in a page, where there are no channels: nobody wants to know.
-import type { CallObserver as InNode } from './diagnostics.js'
+// The variant of `diagnostics.ts` for pages, which have no diagnostics channels.
+import type { CallObserver as NodeCallObserver } from './diagnostics.js'
 
-const NOBODY = { hasSubscribers: false, publish(): void {} }
+const NO_SUBSCRIBERS = { hasSubscribers: false, publish(): void {} }
 
-export { NOBODY as closings, NOBODY as interruptions, NOBODY as resumptions, NOBODY as sessions }
+export {
+  NO_SUBSCRIBERS as closedChannel,
+  NO_SUBSCRIBERS as interruptedChannel,
+  NO_SUBSCRIBERS as resumedChannel,
+  NO_SUBSCRIBERS as sessionChannel
+}
 
-export class Witness implements Pick<InNode, keyof InNode> {
+export class CallObserver implements Pick<NodeCallObserver, keyof NodeCallObserver> {
   readonly enabled = false
   onCall(): void {}
   onReply(): void {}

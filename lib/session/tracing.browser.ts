@@ -1,4 +1,4 @@
-// What takes the place of `tracing.ts` in a page: OpenTelemetry's API is not looked for there.
+// The variant of `tracing.ts` for pages: it does not load OpenTelemetry's API.
 import type { Tracing } from './tracing.js'
 
 export const tracing: Tracing | undefined = undefined

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { connectOverEndpoint } from '../../lib/client/connect.js'
-import { open } from '../../lib/client/open-transport.browser.js'
+import { openTransport } from '../../lib/client/open-transport.browser.js'
 import { type ConnectOptions, serve } from '../../lib/index.js'
 import { listen } from '../../lib/server/listen.browser.js'
 import { Server } from '../../lib/server/serve.js'
@@ -11,8 +11,8 @@ import { settingsOf } from '../../lib/session/options.js'
 
 const service = { add: (a: number, b: number) => a + b }
 const settings = { ...settingsOf({}), heartbeat: 0 }
-const connect = (to: Parameters<typeof open>[0], options: ConnectOptions = {}) =>
-  connectOverEndpoint<typeof service>(made => open(to, options, made), options)
+const connect = (to: Parameters<typeof openTransport>[0], options: ConnectOptions = {}) =>
+  connectOverEndpoint<typeof service>(made => openTransport(to, options, made), options)
 
 t.test('an address uses the page’s WebSocket, without options of Node', async t => {
   Object.assign(globalThis, { WebSocket })
