@@ -110,8 +110,8 @@ export const Netref = {
    * await Netref.get(ref, 'then')
    */
   get<T, K extends ExposedKey<T>>(netref: RemoteHandle<T>, key: K): RemotePath<ExposedMember<T, K>> {
-    const state = requireHandler(netref, 'get')
-    return state.pathProxy(appendKey(state.path, key)) as RemotePath<ExposedMember<T, K>>
+    const handler = requireHandler(netref, 'get')
+    return handler.pathProxy(appendKey(handler.path, key)) as RemotePath<ExposedMember<T, K>>
   },
 
   /**
@@ -163,12 +163,12 @@ export const Netref = {
    * const found = await Netref.with(root.search, { timeout: 1000, signal })('words')
    */
   with<R extends RemoteHandle<unknown>>(netref: R, options: CallOptions): R {
-    const state = requireHandler(netref, 'with')
+    const handler = requireHandler(netref, 'with')
     checkOptions('Netref.with', options, CALL_OPTION_KINDS)
     checkCallOptions(options)
-    if (options.idempotencyKey !== undefined && !(state.base instanceof Reference && state.base.id === 0))
+    if (options.idempotencyKey !== undefined && !(handler.base instanceof Reference && handler.base.id === 0))
       throw new TypeError('Netref.with: `idempotencyKey` works for calls from the root only, by path')
-    return withOptions(state, options) as R
+    return withOptions(handler, options) as R
   },
 
   /**

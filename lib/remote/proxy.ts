@@ -341,13 +341,13 @@ export function forwardRequest(
   op: OperationCode,
   names: readonly MemberName[],
   operand: unknown,
-  given?: CallOptions
+  callerOptions?: CallOptions
 ): object {
-  const state = handlerOf(netref)
-  if (!state) return packageCopyOf(netref)!.request(netref, op, names, operand, given)
-  const { base, path, options } = state
-  const both = options && given ? { ...given, ...options } : (options ?? given)
-  return base.request(op, [...pathKeys(path), ...names.map(toMemberKey)], operand, both).proxy
+  const handler = handlerOf(netref)
+  if (!handler) return packageCopyOf(netref)!.request(netref, op, names, operand, callerOptions)
+  const { base, path, options } = handler
+  const merged = options && callerOptions ? { ...callerOptions, ...options } : (options ?? callerOptions)
+  return base.request(op, [...pathKeys(path), ...names.map(toMemberKey)], operand, merged).proxy
 }
 
 registerCopy(netrefPrototype, {
@@ -361,12 +361,12 @@ export function appendKey(path: MemberPath, name: PropertyKey): MemberPath {
   return path.length === 0 && typeof key === 'string' ? key : [...path, key]
 }
 
-type IteratorStep = IteratorResult<unknown>
+type NextResult = IteratorResult<unknown>
 
 /** Iterates a remote collection, or an object whose iterator is exposed. The owner sends an iterator. */
 export function iterateNetref(reference: Reference, options?: CallOptions): AsyncIterableIterator<unknown> {
   const resolve = () => reference.request(Op.iterate, [], undefined, options).settled()
-  return new AsyncIterableOf(reference.session, resolve, options, reference.proxy)
+  return new DeferredIterator(reference.session, resolve, options, reference.proxy)
 }
 
 /** Iterates what a result or a member resolves to: a remote iterator, a stream, a netref or a copied collection. */
@@ -375,10 +375,10 @@ export function iterateDeferred(
   resolve: () => Promise<unknown>,
   options?: CallOptions
 ): AsyncIterableIterator<unknown> {
-  return new AsyncIterableOf(session, resolve, options)
+  return new DeferredIterator(session, resolve, options)
 }
 
-class AsyncIterableOf implements AsyncIterableIterator<unknown> {
+class DeferredIterator implements AsyncIterableIterator<unknown> {
   #iterator: AsyncIterator<unknown> | undefined
   #opening: Promise<AsyncIterator<unknown>> | undefined
 
@@ -394,29 +394,29 @@ class AsyncIterableOf implements AsyncIterableIterator<unknown> {
     return this
   }
 
-  next(value?: unknown): Promise<IteratorStep> {
-    return this.#forward(steps => steps.next(value))
+  next(value?: unknown): Promise<NextResult> {
+    return this.#forward(iterator => iterator.next(value))
   }
 
-  return(value?: unknown): Promise<IteratorStep> {
+  return(value?: unknown): Promise<NextResult> {
     const over = { done: true, value }
     return this.session.unlessDisconnected(
-      this.#forward(async steps => (await steps.return?.(value)) ?? over),
+      this.#forward(async iterator => (await iterator.return?.(value)) ?? over),
       over
     )
   }
 
-  throw(reason?: unknown): Promise<IteratorStep> {
-    return this.#forward(async steps => {
-      if (steps.throw) return steps.throw(reason)
-      await steps.return?.()
+  throw(reason?: unknown): Promise<NextResult> {
+    return this.#forward(async iterator => {
+      if (iterator.throw) return iterator.throw(reason)
+      await iterator.return?.()
       throw reason
     })
   }
 
   /** Calls the iterator, once it has arrived, in the order of the calls. */
-  #forward(step: (steps: AsyncIterator<unknown>) => Promise<IteratorStep>): Promise<IteratorStep> {
-    return this.#iterator ? step(this.#iterator) : this.#open().then(step)
+  #forward(call: (iterator: AsyncIterator<unknown>) => Promise<NextResult>): Promise<NextResult> {
+    return this.#iterator ? call(this.#iterator) : this.#open().then(call)
   }
 
   #open(): Promise<AsyncIterator<unknown>> {

@@ -38,8 +38,8 @@ export class ReceivedReferences {
 
   constructor(private readonly counts: ReferenceCounts) {}
 
-  add(reference: Reference, step: unknown): void {
-    this.#references.push({ reference, firstKey: step })
+  add(reference: Reference, firstKey: unknown): void {
+    this.#references.push({ reference, firstKey })
   }
 
   addLoan(id: number, reference: Reference | undefined): void {

@@ -103,9 +103,9 @@ function splitChunks(source: ItemSource, maxBytes: () => number): ItemSource {
   return {
     async next() {
       if (remaining.byteLength > 0) return takeChunk()
-      const step = (await source.next()) as { done: boolean; value: ArrayBufferView<ArrayBuffer> }
-      if (step.done) return step
-      const { buffer, byteOffset, byteLength } = step.value
+      const next = (await source.next()) as { done: boolean; value: ArrayBufferView<ArrayBuffer> }
+      if (next.done) return next
+      const { buffer, byteOffset, byteLength } = next.value
       remaining = new Uint8Array(buffer, byteOffset, byteLength)
       return takeChunk()
     },

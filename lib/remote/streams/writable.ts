@@ -20,9 +20,8 @@ import type { LocalStream, RemoteStream } from './types.js'
 /** A local stream that the peer writes: the peer sends an iterator, which is read here. */
 export class LocalWritable implements LocalStream {
   readonly #sink: Sink
-  #isPiped = false
-  /** Whether the stream is closed or aborted. */
-  #isOver = false
+  /** `unused`: no chunk has arrived. `piping`: chunks are written. `ended`: the stream is closed or aborted. */
+  #state: 'unused' | 'piping' | 'ended' = 'unused'
 
   constructor(stream: object) {
     this.#sink = isWebWritable(stream) ? openWebWritable(stream) : openNodeWritable(stream)
@@ -30,7 +29,7 @@ export class LocalWritable implements LocalStream {
 
   async call(method: string, value: unknown, received: ReceivedReferences | undefined): Promise<void> {
     // No other value: a local object may be one that the peer must not read.
-    if (method === 'pipe' && value instanceof RemoteIterator && !this.#isPiped)
+    if (method === 'pipe' && value instanceof RemoteIterator && this.#state === 'unused')
       return this.#pipe(RemoteIterator.allowReadAhead(value))
     if (method !== 'abort') throw new CallRejection('not-exposed', 'a writable stream takes one iterator')
     received?.markPassedToUser()
@@ -39,23 +38,23 @@ export class LocalWritable implements LocalStream {
   }
 
   async #pipe(source: AsyncIterable<unknown>): Promise<void> {
-    this.#isPiped = true
+    this.#state = 'piping'
     try {
       for await (const chunk of source) await this.#sink.write(chunk)
     } catch (error) {
       await this.#abort(error)
       throw error
     }
-    this.#isOver = true
+    this.#state = 'ended'
     await this.#sink.close()
   }
 
   close(reason: Error = new DOMException('the peer has released the stream', 'AbortError')): void {
-    if (!this.#isOver) this.#abort(reason).catch(() => {})
+    if (this.#state !== 'ended') this.#abort(reason).catch(() => {})
   }
 
   #abort(reason: unknown): Promise<void> {
-    this.#isPiped = this.#isOver = true
+    this.#state = 'ended'
     return this.#sink.abort(reason)
   }
 
