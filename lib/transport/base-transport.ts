@@ -3,7 +3,8 @@ import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
 import type { Transport, TransportListener } from './transport.js'
 
-const IGNORE_EVENTS: TransportListener = { onOpen() {}, onFrame() {}, onClose() {} }
+const ignore = () => {}
+const IGNORE_EVENTS: TransportListener = { onOpen: ignore, onFrame: ignore, onClose: ignore }
 
 export abstract class BaseTransport implements Transport {
   /** Receives the events. */
