@@ -35,7 +35,7 @@ export const serve: Command = {
       value: 'HOST',
       help: 'the address to listen at (default: 127.0.0.1, this machine only)'
     },
-    runInWatchMode: {
+    watch: {
       type: 'boolean',
       short: 'w',
       help: 'start anew when the file, or what it imports, has changed'
