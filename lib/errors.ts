@@ -1,41 +1,40 @@
-// The errors of netref's own: a few classes, each with a code, and the reasons a session ends for. What they say may be
-// of a peer's: it is made printable here, wherever it comes from.
+// The error classes of netref, each with a code, and the reasons for the end of a session. Their texts may contain text of
+// a peer, so they are made printable here.
 import { toPrintable } from './util/printable.js'
 import { isInstanceOf } from './util/realms.js'
 
-/** Why a session ends, by code. */
+/** The reasons for the end of a session, by code. */
 export const REASONS = {
   closed: 'this side or the peer called `close()`',
-  'server-closed': 'the server is going away',
-  unreachable: 'the first connection did not come about; `cause` says why',
-  unauthorized: 'the server did not let the client in (`authenticate`, or an origin)',
-  unavailable:
-    'the server lets no client in at present: it is full, or `authenticate` failed or was too slow',
-  'connection-lost': 'the socket broke, and no other one came to carry the session on',
-  'session-lost': 'the session cannot be carried on: the server knows it no more, or another client began it',
-  version: 'the peer speaks another version of the protocol',
-  protocol: 'the peer sent something that is not of the protocol',
-  limit: 'the peer went beyond a limit of `limits` that no single call can answer for',
-  'peer-not-reading': 'the peer asked and asked, and read no replies',
-  'service-failed': 'the service could not be made when the session began',
-  'peer-failed': 'the peer ended the session for a fault of its own',
-  internal: 'a fault in netref itself; `cause` is the exception'
+  'server-closed': 'the server is closing',
+  unreachable: 'the first connection failed; see `cause`',
+  unauthorized: 'the server rejected the client (`authenticate`, or its origin)',
+  unavailable: 'the server accepts no clients at present: it is full, or `authenticate` failed or timed out',
+  'connection-lost': 'the socket broke, and the session was not resumed',
+  'session-lost': 'the session cannot be resumed: the server has forgotten it, or it is of another client',
+  version: 'the peer has another protocol version',
+  protocol: 'the peer violated the protocol',
+  limit: 'the peer exceeded a limit of `limits` that concerns no single call',
+  'peer-not-reading': 'the peer kept calling, and did not read the replies',
+  'service-failed': 'creating the service failed when the session began',
+  'peer-failed': 'the peer ended the session because of an internal error',
+  internal: 'an internal error of netref; see `cause`'
 } as const
 
 export type ReasonCode = keyof typeof REASONS
 export const isReasonCode = (code: unknown): code is ReasonCode =>
   typeof code === 'string' && Object.hasOwn(REASONS, code)
 
-/** Why a session ended: `conn.closed`, `onDisconnect` and rejected calls say the same. */
+/** Why a session ended: the same for `conn.closed`, `onDisconnect` and rejected calls. */
 export interface Reason {
   readonly code: ReasonCode
   readonly message: string
   readonly cause?: unknown
-  /** How long the server asks the client to wait before it tries again, in seconds, as HTTP's `Retry-After` does. */
+  /** Time that the client should wait before it tries again, in seconds, as in HTTP's `Retry-After`. */
   readonly retryAfter?: number | undefined
 }
 
-/** Why a call was refused before or after it ran, without an exception of the handler's own. */
+/** Why the callee rejected a call, other than by an error of the method. */
 export type RejectionCode =
   | 'not-exposed'
   | 'not-callable'
@@ -46,7 +45,7 @@ export type RejectionCode =
   | 'may-have-run'
 
 /**
- * What netref itself has to say about a call: every error of netref's own has a `code`.
+ * An error of netref itself, with a `code`.
  *
  * @example
  * try { await root.secret() } catch (error) { if (error.code === 'not-exposed') … }
@@ -61,7 +60,7 @@ export class NetrefError extends Error {
   }
 }
 
-/** The member does not exist for this peer (`not-exposed`), or cannot be called (`not-callable`). */
+/** The member is not exposed to this peer or missing (`not-exposed`), or cannot be called (`not-callable`). */
 export class ExposureError extends NetrefError {
   override name = 'ExposureError'
 }
@@ -71,7 +70,7 @@ export class ReleasedError extends NetrefError {
   override name = 'ReleasedError'
 }
 
-/** A limit of `limits` that one call can answer for was reached. */
+/** A call exceeded a limit of `limits`. */
 export class LimitError extends NetrefError {
   override name = 'LimitError'
 }
@@ -80,7 +79,7 @@ export class LimitError extends NetrefError {
 export class SessionEndedError extends NetrefError {
   override name = 'SessionEndedError'
   readonly reason: Reason
-  /** Whether the call had left this side, so that the other one may have carried it out; `false` says it did not run. */
+  /** Whether the call was sent, so that it may have run; `false` means that it did not run. */
   readonly mayHaveRun: boolean
 
   constructor(reason: Reason, call?: string, mayHaveRun = false) {
@@ -95,24 +94,24 @@ export class SessionEndedError extends NetrefError {
   }
 }
 
-/** The call was sent again in a new session, and not run, as it may have run in the one before: it is not `@idempotent`. */
+/** The call was retried in a new session, and not run: it may have run in the one before, and is not `@idempotent`. */
 export class MayHaveRunError extends NetrefError {
   override name = 'MayHaveRunError'
   readonly mayHaveRun = true
 }
 
-/** Says of an error that a call was given up with whether that may have run; of one for several calls, whether any may have. */
+/** Notes on the error of a cancelled call whether it may have run. One error may be that of several calls. */
 export function markMayHaveRun(error: unknown, mayHaveRun: boolean): void {
   try {
     if (!isInstanceOf('Error', error)) return
     const value = mayHaveRun || ('mayHaveRun' in error && error.mayHaveRun === true)
     Object.defineProperty(error, 'mayHaveRun', { value, configurable: true, writable: true })
   } catch {
-    // The reason of a signal is a user's: it may be frozen.
+    // The reason of a user's signal may be frozen.
   }
 }
 
-/** A value that cannot travel: its message names the path in the arguments, what was found there, and the cure. */
+/** A value cannot be sent. The message has its path in the arguments, what it is, and what to do. */
 export class UnsendableError extends TypeError {
   override name = 'UnsendableError'
   readonly code = 'unsendable'
@@ -122,15 +121,15 @@ export class UnsendableError extends TypeError {
   }
 }
 
-/** One thing that is wrong with the arguments of a call. */
+/** One fault of the arguments of a call. */
 export interface Issue {
-  /** What the schema says of it. */
+  /** The message of the schema. */
   readonly message: string
-  /** Where it is: the index of the argument, and what leads on from there. */
+  /** The index of the argument, then the keys that lead to the fault. */
   readonly path: readonly (string | number)[]
 }
 
-/** The arguments of a call are not what its schema takes: the method was not run. */
+/** The arguments of a call do not match its schema. The method did not run. */
 export class ArgumentsError extends TypeError {
   override name = 'ArgumentsError'
   readonly code = 'invalid-arguments'
@@ -142,19 +141,19 @@ export class ArgumentsError extends TypeError {
   }
 }
 
-/** A reason as it is told here: what the other side said of it is in one line, and of a bounded length. */
+/** The reason with a printable message: one line, of bounded length. */
 export function printableReason(reason: Reason): Reason {
   const message = toPrintable(reason.message)
   return message === reason.message ? reason : { ...reason, message }
 }
 
-/** Why a session ends that cannot go on for this error. */
+/** The reason for the end of a session by an error. */
 export function reasonForError(error: unknown): Reason {
   if (error instanceof ProtocolError) return { code: error.code, message: `it received ${error.message}` }
-  return { code: 'internal', message: 'a fault in netref itself', cause: error }
+  return { code: 'internal', message: 'an internal error of netref', cause: error }
 }
 
-/** A frame that is not of the protocol. It ends the session; nothing above the session ever sees it. */
+/** A violation of the protocol. It ends the session, and does not leave it. */
 export class ProtocolError extends Error {
   override name = 'ProtocolError'
   readonly code: 'protocol' | 'limit' | 'version'
@@ -165,7 +164,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** The other side was told how many it may send: there is no call that could be refused for them. */
+/** The peer knows the limit, and no single call could be rejected: this ends the session. */
 export const tooManyValues = (limit: number) =>
   new ProtocolError(
     `a message with more than ${limit} values that are not plain JSON (limits.values)`,
@@ -182,7 +181,7 @@ const rejectionErrors: Record<RejectionCode, (message: string) => Error> = {
   'may-have-run': message => new MayHaveRunError('may-have-run', message)
 }
 
-/** Until its stack is written down, an error holds the functions there, and with them the message that is acted on. */
+/** Reads stacks. Until its stack is read, an error keeps the functions on it alive, and with them the present message. */
 export function materializeStacks(error: unknown): void {
   try {
     for (
@@ -192,13 +191,13 @@ export function materializeStacks(error: unknown): void {
     )
       void current.stack
   } catch {
-    // A stack may be what a user has made of it.
+    // A user's `Error.prepareStackTrace` may throw.
   }
 }
-/** Causes may be in a cycle. */
+/** Causes may form a cycle. */
 const MAX_CAUSE_DEPTH = 16
 
-/** The error a caller gets for a refusal: `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
+/** The caller's error for a rejection. `call` is the call as the caller wrote it, e.g. `root.open("x")`. */
 export function rejectionError(code: RejectionCode, call: string, message: string): Error {
   return rejectionErrors[code](`${call}: ${message}`)
 }
@@ -207,7 +206,7 @@ export function isRejectionCode(code: unknown): code is RejectionCode {
   return typeof code === 'string' && Object.hasOwn(rejectionErrors, code)
 }
 
-/** Thrown at home to refuse one call; the session answers it with a `refused` message. */
+/** Thrown to reject one call. The session replies with a `refused` message. It is no Error, as it needs no stack. */
 export class CallRejection {
   readonly message: string
 
@@ -219,7 +218,7 @@ export class CallRejection {
   }
 }
 
-/** What a call is refused with where its value or an error cannot be sent. */
+/** The rejection of a call whose result or error cannot be sent; undefined for other failures. */
 export function toCallRejection(failure: unknown): CallRejection | undefined {
   if (failure instanceof LimitError) return new CallRejection('limit', failure.message)
   return failure instanceof UnsendableError ? new CallRejection('unsendable', failure.message) : undefined

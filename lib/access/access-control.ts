@@ -3,12 +3,12 @@
 
 import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
-import { grantOf, ROOT } from '../codec/grants.js'
+import { grantOf, ROOT_GRANT } from '../codec/grants.js'
 import { CallRejection } from '../errors.js'
 import type { Limits } from '../protocol/limits.js'
 import type { MemberName } from '../protocol/path.js'
 import type { ReceivedReferences } from '../remote/received-references.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
 import { isPermitted } from './call-context.js'
@@ -95,7 +95,7 @@ export function requireTraversable(
   const reason = reasonNotTraversable(holder)
   if (reason === undefined) return holder as MembersByName
   ignoreRejections(holder)
-  throw new CallRejection('not-exposed', `${describe(name)} is read off ${reason}`)
+  throw new CallRejection('not-exposed', `${describeValue(name)} is read off ${reason}`)
 }
 
 /** Why a path ends at a value, and the cure; undefined when it goes on. */
@@ -111,17 +111,18 @@ function reasonNotTraversable(value: unknown): string | undefined {
     case 'array':
     case 'reference':
       return undefined
-    case 'flow':
-    case 'pair':
+    case 'stream':
+    case 'stream-pair':
       return streamReason(value)
     case 'refused':
       return `${travel.what}, which is never sent: ${travel.cure}`
     default:
-      return `${describe(value)}, which is sent as a copy: await it first`
+      return `${describeValue(value)}, which is sent as a copy: await it first`
   }
 }
 
-const streamReason = (value: unknown) => `${describe(value)}, which has a flow of its own: await it first`
+const streamReason = (value: unknown) =>
+  `${describeValue(value)}, which has a flow of its own: await it first`
 
 /** The property that stands for `name`, if this peer may use it. */
 export function resolveMember(
@@ -141,7 +142,8 @@ function ownMemberNames(object: object, maxItems: number): string[] {
   const hasItems = Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof String
   if (!hasItems) return Object.getOwnPropertyNames(object)
   const grant = grantOf(object)
-  const listed = grant !== ROOT && grant?.read ? [...grant.read].filter(name => typeof name === 'string') : []
+  const listed =
+    grant !== ROOT_GRANT && grant?.read ? [...grant.read].filter(name => typeof name === 'string') : []
   if ((object as ArrayLike<unknown>).length > maxItems) return [...listed, 'length']
   return [...listed, ...Object.getOwnPropertyNames(object).filter(name => !isIndex(name))]
 }
@@ -169,7 +171,7 @@ export function isReadableCollection(object: object, { byReference }: CallTarget
   const grant = grantOf(object)
   if (!grant) return !byReference && classify(object).as === 'array'
   return (
-    grant !== ROOT &&
+    grant !== ROOT_GRANT &&
     !grant.read &&
     (Array.isArray(object) || isInstanceOf('Map', object) || isInstanceOf('Set', object))
   )
@@ -212,7 +214,7 @@ export function notExposedRejection(
 ): CallRejection {
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
   const cure = isPrefixed
-    ? `call it as ${describe(name.slice(prefix.length))}, without the prefix`
+    ? `call it as ${describeValue(name.slice(prefix.length))}, without the prefix`
     : `at its home, prefix it with ${prefix}, mark it @exposed or expose() its object`
-  return new CallRejection('not-exposed', `${describe(name)} is not exposed, or does not exist: ${cure}`)
+  return new CallRejection('not-exposed', `${describeValue(name)} is not exposed, or does not exist: ${cure}`)
 }

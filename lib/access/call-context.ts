@@ -1,8 +1,8 @@
 // Who calls: known in the synchronous start of a handler, and where the platform has contexts, in the whole of the call.
 
 import type { Session } from '../types/session.js'
-import { ContextVariable } from '../util/contexts.js'
-import { duplicateCopiesNote } from '../util/copies.js'
+import { ContextVariable } from '../util/async-context.js'
+import { duplicateCopiesNote } from '../util/library-copies.js'
 import type { Signal } from '../util/web-types.js'
 import { checkHookResult } from './decision.js'
 import type { AccessRule } from './expose.js'

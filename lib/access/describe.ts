@@ -1,6 +1,6 @@
 // What is told of a member: what it is, what it takes, what it is for. Nothing of a user's runs for it.
 import type { Description } from '../types/description.js'
-import { isNetref } from '../util/copies.js'
+import { isNetref } from '../util/library-copies.js'
 import { isClassConstructor, parameterNamesOf } from './parameters.js'
 
 /** Describes a member by what stands in its object; without a descriptor nobody knows before it is read. */

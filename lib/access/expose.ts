@@ -1,13 +1,13 @@
 // How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
 
 import { classify } from '../codec/classify.js'
-import { exposing as exposedValues, grants, ROOT as ROOT_GRANT } from '../codec/grants.js'
+import { exposedValues, grants, ROOT_GRANT } from '../codec/grants.js'
 import { type MemberName, registerSymbol } from '../protocol/path.js'
 import type { Exposed } from '../types/netref.js'
 import type { Session } from '../types/session.js'
 import type { StandardSchema } from '../types/standard-schema.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
-import { isNetref, sharedInRealm } from '../util/copies.js'
+import { isNetref, sharedInRealm } from '../util/library-copies.js'
 import { checkArguments, isSchema, type SchemaDecorator } from './schema.js'
 
 export interface ExposeOptions {

@@ -1,7 +1,7 @@
 // The rules that decide which property of a local object a peer may use under which name. The first rule that decides wins.
 
 import { classify, isIndex } from '../codec/classify.js'
-import { grantOf, ROOT } from '../codec/grants.js'
+import { grantOf, ROOT_GRANT } from '../codec/grants.js'
 import type { MemberName } from '../protocol/path.js'
 import { builtInClassName } from '../util/realms.js'
 import {
@@ -115,7 +115,7 @@ export function findExposedProperty(
 const isReserved = (object: object, name: MemberName) =>
   FORBIDDEN_NAMES.has(name) || (SERVICE_HOOKS.has(name) && isService(object))
 
-const isRoot = (object: object) => grantOf(object) === ROOT
+const isRoot = (object: object) => grantOf(object) === ROOT_GRANT
 
 const isExposedObject = (object: object) => grantOf(object) !== undefined && !isRoot(object)
 

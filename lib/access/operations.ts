@@ -11,8 +11,8 @@ import type { MemberName } from '../protocol/path.js'
 import type { PendingResult } from '../remote/pending-result.js'
 import { forwardRequest, handlerOf, Reference } from '../remote/proxy.js'
 import type { Description } from '../types/description.js'
-import { isNetref } from '../util/copies.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
+import { isNetref } from '../util/library-copies.js'
 import { isInstanceOf } from '../util/realms.js'
 import {
   type CallTarget,
@@ -99,7 +99,7 @@ const mayHaveRunRejection = (name: MemberName | undefined) =>
     `${memberLabel(name)} may have run before the session was lost, and is not @idempotent`
   )
 
-const memberLabel = (name: MemberName | undefined) => (name === undefined ? 'it' : describe(name))
+const memberLabel = (name: MemberName | undefined) => (name === undefined ? 'it' : describeValue(name))
 
 /** An operation on the target itself. */
 function operateOnTarget(
@@ -213,13 +213,15 @@ function writeMember(
     if (succeeded) origin.received?.markPassedToUser()
   }
   if (!succeeded)
-    throw new TypeError(`${describe(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`)
+    throw new TypeError(
+      `${describeValue(name)} cannot be ${op === Op.set ? 'set: it is read-only' : 'deleted'}`
+    )
   return undefined
 }
 
 const notWritableRejection = (op: typeof Op.set | typeof Op.delete, name: MemberName) => {
   const [verb, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
-  const label = describe(name)
+  const label = describeValue(name)
   return new CallRejection(
     'not-exposed',
     `${label} may not be ${verb}: its home allows it by ${option}, or by expose(…, { write: [${label}] })`

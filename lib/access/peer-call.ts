@@ -1,23 +1,15 @@
 // A peer's request, as the hook `before` sees it.
 
 import { formatCall, formatNames } from '../protocol/format.js'
-import { Op, type OperationCode } from '../protocol/messages.js'
+import { Op, type OperationName } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
-import { inWords } from '../util/describe.js'
+import { safeDescribe } from '../util/describe.js'
 import type { SynchronousResult } from './decision.js'
-
-type OperationKind = {
-  [K in keyof typeof Op]: (typeof Op)[K] extends OperationCode ? K : never
-}[keyof typeof Op]
-
-export const EXPECTED_ENDPOINTS = new Map(
-  Object.entries(Op).map(([kind, op]) => [op as number, kind as OperationKind])
-)
 
 /** What a peer asks for, before it is done. As a string it is the call as one would write it. */
 export class PeerCall {
   constructor(
-    readonly kind: OperationKind,
+    readonly kind: OperationName,
     /** What the peer starts from: the root, an object it holds, or the result of a call of its. */
     readonly target: unknown,
     /** The names from there on, as the peer says them. */
@@ -28,15 +20,10 @@ export class PeerCall {
   ) {}
 
   toString(): string {
-    const target = this.isRoot ? 'root' : inWords(this.target)
+    const target = this.isRoot ? 'root' : safeDescribe(this.target)
     const operand = this.kind === 'set' ? this.args[0] : this.args
     return formatCall(Op[this.kind], target + formatNames(this.path), operand)
   }
-}
-
-export function argsOf(op: OperationCode, operand: unknown): readonly unknown[] {
-  if (op === Op.set) return [operand]
-  return Array.isArray(operand) ? operand : []
 }
 
 /** The hook that sees each request of a peer. */

@@ -1,10 +1,11 @@
 // Who may do what: a rule for one member, and one hook for all that a peer asks for.
+import { nameOf, operandsOf } from '../protocol/messages.js'
 import type { Ask as BeforeStreamOperation } from '../remote/streams/types.js'
 import type { ExposureSettings } from './access-control.js'
 import type { ReportingSession } from './call-context.js'
 import { checkHookResult, recordBeforeHookError } from './decision.js'
 import type { operate } from './operations.js'
-import { argsOf, EXPECTED_ENDPOINTS, PeerCall } from './peer-call.js'
+import { PeerCall } from './peer-call.js'
 
 /** For what `before` of a side answered with a promise, which only its callers would learn: `onError` is told of it once. */
 const reportedSettings = new WeakSet<ExposureSettings>()
@@ -32,11 +33,7 @@ export function withBeforeHook(
   if (!rules.before) return perform
   return (op, target, path, operand, exposure, origin) => {
     const isRoot = origin?.isRoot === true
-    runBeforeHook(
-      rules,
-      session,
-      new PeerCall(EXPECTED_ENDPOINTS.get(op)!, target, path, argsOf(op, operand), isRoot)
-    )
+    runBeforeHook(rules, session, new PeerCall(nameOf(op), target, path, operandsOf(op, operand), isRoot))
     return perform(op, target, path, operand, exposure, origin)
   }
 }

@@ -2,8 +2,8 @@
 
 import type { Reason } from '../errors.js'
 import type { Session } from '../types/session.js'
-import { foreignCopyMessage, sharedInRealm, thisCopyName } from '../util/copies.js'
-import { className, describe } from '../util/describe.js'
+import { className, describeValue } from '../util/describe.js'
+import { foreignCopyMessage, sharedInRealm, thisCopyName } from '../util/library-copies.js'
 import { isThenable } from '../util/promises.js'
 import { prototypeChain } from '../util/realms.js'
 import { declareRoot } from './expose.js'
@@ -77,7 +77,7 @@ export function rootFactoryOf<Identity>(
     return () => source
   }
   if (typeof source !== 'function') {
-    throw new TypeError(`a service is a class, an object or a function, not ${describe(source)}`)
+    throw new TypeError(`a service is a class, an object or a function, not ${describeValue(source)}`)
   }
   if (source.prototype instanceof Service) return () => declareRoot(new (source as new () => object)())
   if (source.prototype) checkPackageCopy(source.prototype, source.name)
@@ -93,6 +93,6 @@ export function rootFactoryOf<Identity>(
       checkPackageCopy(root)
       return declareRoot(root)
     }
-    throw new TypeError(`a service function must return an object, and at once, not ${describe(root)}`)
+    throw new TypeError(`a service function must return an object, and at once, not ${describeValue(root)}`)
   }
 }

@@ -1,7 +1,8 @@
 // Opens the session of a command and closes it when the command ends.
 import { type Connection, connect, ExposureError } from '../index.js'
+import { nearestNames } from '../util/nearest.js'
 import { UsageError } from './command.js'
-import { findMissingMember, nearestNames } from './path.js'
+import { findMissingMember } from './path.js'
 import type { Terminal } from './terminal.js'
 
 /** Runs `use` with a session; the session ends with it, or when the command is interrupted. */

@@ -41,28 +41,3 @@ export async function findMissingMember(
   }
   return undefined
 }
-
-/** At most three similar names, the most similar first. */
-export function nearestNames(name: string, names: readonly string[]): string[] {
-  const maxDistance = Math.max(1, Math.floor(name.length / 3))
-  return names
-    .map(other => ({ other, distance: editDistance(name.toLowerCase(), other.toLowerCase()) }))
-    .filter(({ other, distance }) => distance <= maxDistance || (name.length > 1 && other.startsWith(name)))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ other }) => other)
-}
-
-/** The Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let k = 1; k <= b.length; k++) {
-      const changed = row[k - 1]! + (a[i - 1] === b[k - 1] ? 0 : 1)
-      next.push(Math.min(row[k]! + 1, next[k - 1]! + 1, changed))
-    }
-    row = next
-  }
-  return row[b.length]!
-}

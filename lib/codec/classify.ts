@@ -1,27 +1,25 @@
-// How a value travels: the design's table of values, as one look at its prototype.
+// Decides how a value is passed: by value, by reference, or not at all. The prototype of an object decides.
 
-import { sharedInRealm } from '../util/copies.js'
+import { sharedInRealm } from '../util/library-copies.js'
 import { isThenable } from '../util/promises.js'
 import { builtInClassName, isGlobalObject, isInstanceOf, prototypeChain } from '../util/realms.js'
+import { LEAF_CLASSES } from './leaves.js'
 import { type StreamKind, streamKindOf } from './stream-kinds.js'
-import type { FlowKind as StreamTag } from './types.js'
+import type { StreamTag } from './types.js'
 
-/** `reference` is what is left: functions and every other object stay home. */
+/** How an object is passed. `reference` is the default. */
 export type TransferMode =
-  | { readonly as: 'flow'; readonly kind: StreamTag }
-  | { readonly as: 'pair' }
+  | { readonly as: 'stream'; readonly kind: StreamTag }
+  | { readonly as: 'stream-pair' }
   | { readonly as: 'record' | 'array' | 'map' | 'set' | 'error' | 'reference' }
-  | { readonly as: 'leaf'; readonly type: LeafTag }
+  | { readonly as: 'leaf'; readonly tag: string }
   | { readonly as: 'bytes'; readonly type: string }
   | { readonly as: 'registered'; readonly type: string }
   | { readonly as: 'refused'; readonly what: string; readonly cure: string }
 
-/** What superjson calls the objects that are leaves. */
-export type LeafTag = 'Date' | 'regexp' | 'URL'
-
-/** How many entries of a Map, or members of a Set, count as one value. */
+/** Entries of a Map, or members of a Set, that count as one value. */
 export const KEYS_PER_VALUE = 2
-/** What takes longer to make than a reference counts as so many values. */
+/** By type tag: what takes longer to make than a reference counts as several values. */
 const VALUE_WEIGHTS = new Map<unknown, number>([
   ['i', 2],
   ['p', 2],
@@ -29,18 +27,17 @@ const VALUE_WEIGHTS = new Map<unknown, number>([
   ['w', 12],
   ['a', 12]
 ])
-/** How many values one of that kind counts as, among those of a message that are not plain JSON. */
+/** How many values a tagged one counts as, for `limits.values`. */
 export const valueWeight = (tag: unknown): number => VALUE_WEIGHTS.get(tag) ?? 1
 
 const RECORD: TransferMode = { as: 'record' }
 const ERROR: TransferMode = { as: 'error' }
 const REFERENCE: TransferMode = { as: 'reference' }
-const DATE: TransferMode = { as: 'leaf', type: 'Date' }
 
 type BinaryClass = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView
 const global = globalThis as unknown as Record<string, (abstract new () => object) | undefined>
 
-/** Classes whose instances are bytes, by name; those this runtime lacks are absent. */
+/** Classes whose instances are bytes, by name, without those that this runtime lacks. */
 export const BINARY_CLASSES: ReadonlyMap<string, BinaryClass> = new Map(
   (
     'ArrayBuffer DataView Buffer Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array ' +
@@ -50,44 +47,42 @@ export const BINARY_CLASSES: ReadonlyMap<string, BinaryClass> = new Map(
     .flatMap(name => (global[name] ? [[name, global[name] as unknown as BinaryClass] as const] : []))
 )
 
-/** Built-in classes whose instances travel by value; those of subclasses do not. */
+/** Built-in classes whose instances are passed by value. Instances of subclasses are not. */
 const BY_VALUE_CLASSES: ReadonlyMap<string, TransferMode> = new Map<string, TransferMode>([
   ['Object', RECORD],
   ['Array', { as: 'array' }],
   ['Map', { as: 'map' }],
   ['Set', { as: 'set' }],
   ['Error', ERROR],
-  ['Date', DATE],
-  ['RegExp', { as: 'leaf', type: 'regexp' }],
-  ['URL', { as: 'leaf', type: 'URL' }],
+  ...LEAF_CLASSES.map(([name, tag]): [string, TransferMode] => [name, { as: 'leaf', tag }]),
   ...[...BINARY_CLASSES.keys()].map((type): [string, TransferMode] => [type, { as: 'bytes', type }])
 ])
 
-/** Those of this realm, by their prototypes. */
+/** The classes of this realm, by prototype. */
 const modesByPrototype = new Map<object | null, TransferMode>([[null, RECORD]])
 for (const [name, mode] of BY_VALUE_CLASSES)
   if (global[name]) modesByPrototype.set(global[name].prototype, mode)
 
 const unserializable = (what: string, cure: string): TransferMode => ({ as: 'refused', what, cure })
-const SEND_PARTS = 'hand over an object with just the members the peer needs'
-/** Objects that never travel, whatever class they are of. */
+const SEND_PARTS = 'send an object with the members that the peer needs'
+/** Objects that cannot be sent. */
 const unserializableObjects = new Map<unknown, TransferMode>(
   ['global', 'self', 'window', 'document', 'process', 'globalThis']
     .filter(name => global[name])
     .map(name => [global[name], unserializable(`\`${name}\``, SEND_PARTS)])
 )
 
-const ITERATOR: TransferMode = { as: 'flow', kind: 'i' }
-const PROMISE: TransferMode = { as: 'flow', kind: 'p' }
-const SIGNAL: TransferMode = { as: 'flow', kind: 'a' }
+const ITERATOR: TransferMode = { as: 'stream', kind: 'i' }
+const PROMISE: TransferMode = { as: 'stream', kind: 'p' }
+const SIGNAL: TransferMode = { as: 'stream', kind: 'a' }
 const STREAM_MODES: Readonly<Record<StreamKind, TransferMode>> = {
-  readable: { as: 'flow', kind: 'r' },
-  writable: { as: 'flow', kind: 'w' },
-  pair: { as: 'pair' }
+  readable: { as: 'stream', kind: 'r' },
+  writable: { as: 'stream', kind: 'w' },
+  pair: { as: 'stream-pair' }
 }
 
-const SEND_CONTENTS = 'it has no meaning outside this process: send what it holds'
-/** Built-in classes that say how instances travel, those of subclasses too. */
+const SEND_CONTENTS = 'it has no meaning outside this process: send its contents'
+/** Built-in classes that decide how their instances are passed, and those of subclasses. */
 const INHERITED_MODES: ReadonlyMap<string, TransferMode> = new Map([
   ['Error', ERROR],
   ['AbortSignal', SIGNAL],
@@ -100,10 +95,10 @@ const INHERITED_MODES: ReadonlyMap<string, TransferMode> = new Map([
   ])
 ])
 
-/** Classes of netref's own whose instances, those of subclasses too, never travel, by their prototypes. */
+/** Classes of netref whose instances, and those of subclasses, cannot be sent; by prototype. */
 const unserializableClasses = sharedInRealm('refused/1', () => new WeakMap<object, TransferMode>())
 
-/** @internal Declares that instances of a class never travel. Its name is given, as a minifier may change it. */
+/** @internal Marks a class whose instances cannot be sent. `name` is for error texts: a minifier may change the class's own. */
 export function markUnserializable(
   { prototype }: abstract new (...args: never[]) => object,
   cure: string,
@@ -112,10 +107,10 @@ export function markUnserializable(
   unserializableClasses.set(prototype, unserializable(`a ${name}`, cure))
 }
 
-/** Classes that were registered, by their prototypes. */
+/** Classes of `registerType`, by prototype. */
 const registeredClasses = sharedInRealm('registered/1', () => new WeakMap<object, TransferMode>())
 
-/** How an object that is neither a function nor a netref travels, unless `expose()` says otherwise. */
+/** How an object is passed that is no function, no netref and not exposed. */
 export function classify(object: object): TransferMode {
   const prototype = Object.getPrototypeOf(object)
   const plainMode = modesByPrototype.get(prototype)
@@ -129,7 +124,7 @@ export function classify(object: object): TransferMode {
   return streamMode(object) ?? (isIterator(object) ? ITERATOR : REFERENCE)
 }
 
-/** What the class of an object says, by its prototype: looked for once. */
+/** By prototype. */
 const modesByClass = new WeakMap<object, TransferMode>()
 
 function cachedModeFromClass(object: object, prototype: object): TransferMode {
@@ -145,10 +140,10 @@ function modeFromClass(object: object, prototype: object): TransferMode {
     const mode = unserializableClasses.get(at) ?? INHERITED_MODES.get(builtInClassName(at))
     if (mode) return mode
   }
-  return isFakeTimersDate(object, prototype) ? DATE : REFERENCE
+  return isFakeTimersDate(object, prototype) ? BY_VALUE_CLASSES.get('Date')! : REFERENCE
 }
 
-/** A clock of a test puts a class of its own in the place of `Date`, or says of each instance that it is a plain one. */
+/** Fake timers of tests replace `Date` by a subclass, or give each instance a `constructor` of its own. */
 function isFakeTimersDate(object: object, prototype: object): boolean {
   if (!isInstanceOf('Date', object)) return false
   const ownConstructor = Object.getOwnPropertyDescriptor(object, 'constructor')?.value
@@ -158,11 +153,11 @@ function isFakeTimersDate(object: object, prototype: object): boolean {
   )
 }
 
-/** Whether instances of the class with this prototype travel by value without being registered. */
+/** Whether instances of the class with this prototype are passed by value without `registerType`. */
 export const isPassedByValue = (prototype: object): boolean =>
   modesByPrototype.has(prototype) || BY_VALUE_CLASSES.has(builtInClassName(prototype))
 
-/** Declares that instances of the class with this prototype travel as the registered type of that name. */
+/** Marks the class with this prototype as a registered type. */
 export function markRegistered(prototype: object, type: string): void {
   registeredClasses.set(prototype, { as: 'registered', type })
 }
@@ -172,7 +167,7 @@ function streamMode(object: object): TransferMode | undefined {
   return kind && STREAM_MODES[kind]
 }
 
-/** Whether a record is an iterator, or makes one. A `next` alone says nothing: observers and pages of a list have one. */
+/** Whether an object is an iterator, or makes one. `next` alone does not tell: observers and pages of a list have one. */
 export function isIterable(object: object): boolean {
   const { [Symbol.asyncIterator]: makeAsyncIterator, [Symbol.iterator]: makeIterator } = object as Record<
     symbol,
@@ -182,19 +177,19 @@ export function isIterable(object: object): boolean {
 }
 
 /**
- * Members that the language calls when somebody looks at an object. In a received copy they are never functions: a
- * peer's code does not run because somebody awaits, prints or writes down what it sent.
+ * Members that the language calls implicitly. In a received copy they are never functions, so that a peer's code does not run
+ * because a program awaits, prints or serializes what it sent.
  */
 export const CONVERSION_METHODS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
 
-/** An instance that only makes iterators is a collection, and stays home. */
+/** An instance that makes iterators, but is none, is a collection, which is passed by reference. */
 const isIterator = (object: object): boolean =>
   isIterable(object) && typeof (object as { next?: unknown }).next === 'function'
 
-/** Whether a name is that of an item of an array. */
+/** Whether a name is an array index. */
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name
 
-/** The first key of an array that is a name. Names come last, and of most arrays the last key is known. */
+/** The first key of an array that is not an index. Such keys come last, so the last key tells for most arrays. */
 export function firstNamedKey(array: unknown[]): string | undefined {
   const keys = Object.keys(array)
   const last = keys[keys.length - 1]
@@ -202,7 +197,7 @@ export function firstNamedKey(array: unknown[]): string | undefined {
   return keys.find(key => !isIndex(key))
 }
 
-/** Whether it is in JSON what it is here. */
+/** Whether JSON carries a primitive unchanged. */
 export function isJsonPrimitive(value: unknown): value is string | number | boolean | null {
   switch (typeof value) {
     case 'number':

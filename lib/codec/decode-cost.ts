@@ -1,66 +1,80 @@
-// What it costs to make a value of its text, beyond the length of that. Each message has an allowance of its own, which no
-// clock fills again.
+// The budget for decoding one message: some short texts take far longer to decode than others.
+//
+// A cost depends on the text alone, never on the clock: the same message is accepted or rejected everywhere.
 
-import { clock } from '../util/clock.js'
+import { CallRejection } from '../errors.js'
+import type { Limits } from '../protocol/limits.js'
 
-/** What one message may cost. One is about 50 ns: it is 20 ms. */
-export const DECODE_BUDGET = 400_000
+/** Most that decoding a message may cost beside parsing its JSON. A unit is about 50 ns, so this is 20 ms. */
+export const DECODE_BUDGET_UNITS = 400_000
+/** Most numbers that the keys of one Map or Set may be: they spend the whole budget. */
+const MAX_NUMERIC_KEYS = 4096
 
-/** What is left of the allowance of one message. */
+export type DecodeLimits = Pick<Limits, 'bigintDigits' | 'regExpLength'>
+
+/** What decoding one message has left to spend. Each method throws a CallRejection beyond its limit. */
 export class DecodeBudget {
-  #remaining = DECODE_BUDGET
+  #remainingUnits = DECODE_BUDGET_UNITS
+  #regExpCharacters = 0
 
-  /** Whether it may cost so much more; that is counted then. */
-  trySpend(cost: number): boolean {
-    this.#remaining -= cost
-    return this.#remaining >= 0
+  constructor(private readonly limits: DecodeLimits) {}
+
+  /** Spends the cost of a leaf value with this type tag. */
+  spend(units: number, tag: string): void {
+    if (!this.#trySpend(units)) {
+      throw new CallRejection(
+        'limit',
+        `a ${tag} that takes too long to read, alone or with others: send fewer at a time`
+      )
+    }
   }
-}
 
-/** How a Date writes itself. Others are read by rules of old, which take longer. */
-const ISO_DATE = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
-/** The longest that a Date may be written. */
-const MAX_DATE_CHARACTERS = 40
-
-/** What it costs to read a leaf of that kind, written so. */
-export function costOf(tag: string, text: string): number {
-  switch (tag) {
-    case 'bigint':
-      return text.length ** 2 / 10_000
-    case 'URL':
-      return urlCost(text)
-    case 'Date':
-      return ISO_DATE.test(text) ? 0 : text.length <= MAX_DATE_CHARACTERS ? 30 : Number.POSITIVE_INFINITY
-    default:
-      return 0
+  /**
+   * Spends the cost of adding keys to a Map or Set. A peer can choose numbers whose hashes collide, so the cost of n
+   * numbers grows with n². Hashes of strings are seeded, and those of objects are random.
+   */
+  spendKeys(keys: Iterable<unknown>): void {
+    let count = 0
+    for (const key of keys) {
+      if (typeof key === 'number') count++
+      // A collision of bigints takes four times as long.
+      else if (typeof key === 'bigint') count += 2
+    }
+    if (!this.#trySpend(DECODE_BUDGET_UNITS * (count / MAX_NUMERIC_KEYS) ** 2)) {
+      throw new CallRejection(
+        'limit',
+        `a Map or Set with ${count} numeric keys, which may collide: send its entries as an array, or make the keys strings`
+      )
+    }
   }
-}
 
-/** It was written as ASCII, where a long name of a host in other letters takes time that grows faster than the name. */
-function urlCost(text: string): number {
-  if (!/^[\0-\x7f]*$/.test(text)) return Number.POSITIVE_INFINITY
-  return 60 + text.length / 10 + (/xn--/i.test(text) ? 60 + text.length ** 2 / 10_000 : 0)
-}
-
-/** How many keys are looked up to learn how long it takes, and how often. */
-const SAMPLE = 32
-const TRIES = 4
-/** What is not usual any more for a key, in ms: of many keys some are not in the cache of the processor. */
-const unusual = (count: number) => Math.min(0.0004 + count * 3e-7, 0.005)
-
-/**
- * What it will cost to add so many keys to as many that are there. Numbers can be chosen so that all of them collide, in each engine others: it
- * shows in how long they take to find. The shortest of some tries counts, as much else takes time.
- */
-export function costOfKeys(count: number, find: (index: number) => boolean): number {
-  const most = SAMPLE * unusual(count)
-  let least = Number.POSITIVE_INFINITY
-  // Counted, so that no compiler takes the search for idle.
-  let found = 0
-  for (let tries = 0; tries < TRIES && least > most; tries++) {
-    const began = clock.now()
-    for (let i = 0; i < SAMPLE; i++) if (find(Math.floor(Math.random() * count))) found++
-    least = Math.min(least, clock.now() - began)
+  spendBigint(text: string): void {
+    const { bigintDigits } = this.limits
+    if (text.length > bigintDigits) {
+      throw new CallRejection(
+        'limit',
+        `a bigint of more than ${bigintDigits} digits (limits.bigintDigits): send it as text`
+      )
+    }
   }
-  return found > 0 && least > most ? (least / SAMPLE) * 20_000 * count * 1.5 : 0
+
+  /** Spends characters of RegExps: however short one is, it may take hours on the text that it is used on. */
+  spendRegExp(text: string): void {
+    const { regExpLength } = this.limits
+    this.#regExpCharacters += text.length
+    if (this.#regExpCharacters > regExpLength) {
+      throw new CallRejection(
+        'limit',
+        `more than ${regExpLength} characters of RegExps (limits.regExpLength): send the source as a string, or raise that limit where it arrives`
+      )
+    }
+    // A character class of such a pattern may stand for thousands of strings.
+    if (text.lastIndexOf('v') > text.lastIndexOf('/'))
+      throw new CallRejection('limit', 'a RegExp with the flag `v`: send the source as a string')
+  }
+
+  #trySpend(units: number): boolean {
+    this.#remainingUnits -= units
+    return this.#remainingUnits >= 0
+  }
 }

@@ -1,46 +1,48 @@
-// JSON and bytes → values: what `box` made on the other side, or what somebody who means harm made up.
+// Decodes JSON and bytes into values: what the peer's encoder made, or what a hostile peer made up.
 //
-// Every place is looked up in the raw JSON before anything is revived, so that no path can lead through a value into
-// an object of this side. Structure that is not of the protocol throws a ProtocolError; a value that this side cannot
-// make (an unregistered type, a bad date) throws a Refusal, which rejects the one call.
+// Four invariants:
+// 1. All paths are resolved in the raw JSON before any value is revived. So no path leads through a revived value into
+//    an object of this side. "Raw" is what came from the JSON itself.
+// 2. Values inside a container are revived before the container, and each place once: the place must still hold what the
+//    JSON had there. So a short list of paths cannot have a long value revived many times.
+// 3. Structure that is not of the protocol throws a ProtocolError, which ends the session. A value that this side cannot
+//    make (an unregistered type, a bad date, a limit) throws a CallRejection, which rejects the one call.
+// 4. After a rejection nothing more is revived, but decoding goes on: it discards the references of the message, because
+//    the peer has counted them, and still checks its structure.
 
 import { CallRejection, ProtocolError, tooManyValues } from '../errors.js'
 import type { Annotations, TypeTag } from '../protocol/messages.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 import { isInstanceOf } from '../util/realms.js'
 import { BINARY_CLASSES, CONVERSION_METHODS, KEYS_PER_VALUE, valueWeight } from './classify.js'
-import { costOf, costOfKeys, DecodeBudget } from './decode-cost.js'
+import { DecodeBudget } from './decode-cost.js'
 import { createError, type EncodedError, errorPartCount, fillError } from './error-codec.js'
+import { decodeLeaf } from './leaves.js'
 import { markPeerError } from './peer-errors.js'
-import { decodeInstance, decodeLeaf, isLeafTag } from './registry.js'
+import { decodeInstance } from './registry.js'
 import { createTransform } from './stream-kinds.js'
 import { decodeTable, TableBudget } from './table-codec.js'
-import type { IsRaw as IsRawArray, JsonPath, Taker as ReferenceDecoder, ReferenceTag } from './types.js'
+import type { JsonPath, ReferenceDecoder, ReferenceTag } from './types.js'
 
 type JsonContainer = Record<string | number, unknown>
-/** A place that stands for something else: where it is, and what the JSON has there. */
+
+/** A tagged place in the JSON. */
 interface TaggedSlot {
   readonly tag: TypeTag
   readonly container: JsonContainer
   readonly key: string | number
+  /** What the JSON has at this place. */
   readonly raw: unknown
-  /** The first step of the way there. */
+  /** The first key of the path to this place. */
   readonly firstKey: unknown
 }
 
-/** What there is of a message while its values are made. */
-interface DecodeState {
-  /** What containers that are in cycles will be. */
-  readonly shells: Map<unknown, object>
-  readonly isRawArray: IsRawArray
-  readonly tableBudget: TableBudget
-  readonly ranges: Iterator<Uint8Array>
-  readonly budget: DecodeBudget
-  /** Characters of RegExps so far. */
-  regExpCharacters: number
-}
-
-/** @throws Refusal where it cannot be made: then all that came with it is given back. */
+/**
+ * The value of a message's JSON.
+ *
+ * @throws CallRejection if a value cannot be made: the references of the message are then given back
+ * @throws ProtocolError if the structure is not of the protocol
+ */
 export function decode(
   json: unknown,
   annotations: Annotations | undefined,
@@ -49,93 +51,199 @@ export function decode(
 ): unknown {
   if (annotations === undefined) return json
   const [first] = annotations
-  // A reference by itself, as most are that come as an answer.
+  // A single reference, as most results with annotations are.
   if (annotations.length === 1 && first?.length === 2 && first[1]?.length === 0 && isReferenceTag(first[0])) {
     references.valuesDecoded(valueWeight(first[0]))
     return references.decodeReference(first[0], json)
   }
-  const { values: maxValues } = references.limits
-  let count = annotations.reduce(
-    (sum, { 0: kind, length }) => (kind === 't' ? sum : sum + (length - 1) * valueWeight(kind)),
-    0
-  )
-  if (count > maxValues) throw tooManyValues(maxValues)
-  const holder: JsonContainer = [json] as unknown as JsonContainer
-  const slots: TaggedSlot[] = []
-  for (const [kind, ...places] of annotations) {
-    for (const place of places) slots.push(resolvePath(kind, holder, place as JsonPath))
-  }
-  const revivedLists = new Set<unknown>()
-  const isRawArray = (value: unknown): value is unknown[] => Array.isArray(value) && !revivedLists.has(value)
-  const state: DecodeState = {
-    shells: new Map(),
-    isRawArray: isRawArray,
-    tableBudget: new TableBudget(),
-    ranges: bytes.values(),
-    budget: new DecodeBudget(),
-    regExpCharacters: 0
-  }
-  if (annotations.some(([kind]) => kind === 'c')) closeCycles(holder, slots, state.shells)
-  let rejection: CallRejection | undefined
-  for (const { tag: kind, container, key, raw, firstKey } of slots) {
-    if (kind === 'c') continue
-    // Else a short list of places could have a long value read over and over.
-    if (container[key] !== raw) throw new ProtocolError('two values at one place')
-    const isConversion = CONVERSION_METHODS.has(key)
-    if (rejection || (isConversion && kind === 'f')) {
-      if (isReferenceTag(kind)) references.discardReference(kind, raw)
-      delete container[key]
-      continue
-    }
-    count += partCount(kind, raw, isRawArray)
-    if (count > maxValues) throw tooManyValues(maxValues)
-    let value: unknown
-    try {
-      value = isReferenceTag(kind)
-        ? references.decodeReference(kind, raw, firstKey)
-        : revive(kind, raw, references, state)
-      if (kind !== 't' && Array.isArray(value)) revivedLists.add(value)
-      if (typeof value === 'function' && isConversion) {
-        delete container[key]
-        continue
-      }
-    } catch (error) {
-      if (error instanceof ProtocolError) throw error
-      rejection ??= error instanceof CallRejection ? error : unreadableRejection(kind, error)
-    }
-    container[key] = value
-  }
-  references.valuesDecoded(count)
-  if (!rejection) return holder[0]
-  references.discardReceived()
-  throw rejection
+  return new Decoder(json, annotations, bytes, references).decode()
 }
 
-/** Gives back all that came in a message that nobody waits for. Nothing of it is made. */
+/** Gives back the references of a message whose value nobody awaits. Decodes nothing. */
 export function discardReferences(
   json: unknown,
   annotations: Annotations | undefined,
   references: ReferenceDecoder
 ): void {
-  const holder = [json] as unknown as JsonContainer
-  for (const [kind, ...places] of annotations ?? []) {
-    if (!isReferenceTag(kind)) continue
-    for (const place of places) {
-      const { container, key, raw } = resolvePath(kind, holder, place as JsonPath)
-      references.discardReference(kind, raw)
-      // No two references are at one place.
+  const root = [json] as unknown as JsonContainer
+  for (const [tag, ...paths] of annotations ?? []) {
+    if (!isReferenceTag(tag)) continue
+    for (const path of paths) {
+      const { container, key, raw } = resolvePath(tag, root, path as JsonPath)
+      references.discardReference(tag, raw)
+      // Two references at one place are an error.
       delete container[key]
     }
   }
 }
 
-/** What counts in a value beside itself. */
-function partCount(tag: TypeTag, raw: unknown, isRaw: IsRawArray): number {
-  if (tag === 'e') {
-    const { fields } = (raw ?? {}) as EncodedError
-    return errorPartCount(isRaw(fields) ? fields : [])
+/** Decodes one message. */
+class Decoder {
+  /** Holds the value at key 0, so that every place has a container. */
+  readonly #root: JsonContainer
+  readonly #annotations: Annotations
+  readonly #ranges: Iterator<Uint8Array>
+  readonly #references: ReferenceDecoder
+  readonly #slots: TaggedSlot[] = []
+  /** The empty Map, Set or Error for each raw container that a cycle leads back to. */
+  readonly #shells = new Map<unknown, object>()
+  /** Arrays that were revived into the JSON. Those of tables count as raw. */
+  readonly #revivedArrays = new Set<unknown>()
+  readonly #isRawArray = (value: unknown): value is unknown[] =>
+    Array.isArray(value) && !this.#revivedArrays.has(value)
+  readonly #tableBudget = new TableBudget()
+  readonly #budget: DecodeBudget
+  #valueCount = 0
+  #rejection: CallRejection | undefined
+
+  constructor(
+    json: unknown,
+    annotations: Annotations,
+    bytes: readonly Uint8Array[],
+    references: ReferenceDecoder
+  ) {
+    this.#root = [json] as unknown as JsonContainer
+    this.#annotations = annotations
+    this.#ranges = bytes.values()
+    this.#references = references
+    this.#budget = new DecodeBudget(references.limits)
   }
-  return (tag === 'm' || tag === 's') && Array.isArray(raw) ? raw.length / KEYS_PER_VALUE : 0
+
+  decode(): unknown {
+    this.#resolvePaths()
+    if (this.#annotations.some(([tag]) => tag === 'c')) this.#closeCycles()
+    for (const slot of this.#slots) if (slot.tag !== 'c') this.#reviveSlot(slot)
+    this.#references.valuesDecoded(this.#valueCount)
+    if (!this.#rejection) return this.#root[0]
+    this.#references.discardReceived()
+    throw this.#rejection
+  }
+
+  /** Finds all tagged places. Their number is checked first. */
+  #resolvePaths(): void {
+    let count = 0
+    for (const { 0: tag, length } of this.#annotations)
+      if (tag !== 't') count += (length - 1) * valueWeight(tag)
+    this.#countValues(count)
+    for (const [tag, ...paths] of this.#annotations) {
+      for (const path of paths) this.#slots.push(resolvePath(tag, this.#root, path as JsonPath))
+    }
+  }
+
+  #countValues(count: number): void {
+    const { values } = this.#references.limits
+    this.#valueCount += count
+    if (this.#valueCount > values) throw tooManyValues(values)
+  }
+
+  /** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
+  #closeCycles(): void {
+    const slots = this.#slots
+    // The encoder makes no tables beside cycles: a cycle could share the columns of one.
+    if (slots.some(({ tag }) => tag === 't')) throw new ProtocolError('a table beside a cycle')
+    for (const { tag, raw } of slots) {
+      if (tag === 'm') this.#shells.set(raw, new Map())
+      if (tag === 's') this.#shells.set(raw, new Set())
+      if (tag === 'e') this.#shells.set(raw, createError(raw))
+    }
+    const closed: [TaggedSlot, object][] = []
+    const resolved = new Set<unknown>()
+    for (const slot of slots) {
+      if (slot.tag !== 'c') continue
+      if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+      // A short list of places must not have a long path resolved many times.
+      if (resolved.has(slot.raw)) throw new ProtocolError('two values at one place')
+      resolved.add(slot.raw)
+      const { raw } = resolvePath('c', this.#root, slot.raw)
+      if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
+      closed.push([slot, this.#shells.get(raw) ?? raw])
+    }
+    // Only after all are resolved: no path may lead through a closed cycle.
+    for (const [{ container, key }, target] of closed) container[key] = target
+  }
+
+  #reviveSlot(slot: TaggedSlot): void {
+    const { tag, container, key, raw } = slot
+    if (container[key] !== raw) throw new ProtocolError('two values at one place')
+    const isConversion = CONVERSION_METHODS.has(key)
+    if (this.#rejection || (isConversion && tag === 'f')) {
+      if (isReferenceTag(tag)) this.#references.discardReference(tag, raw)
+      delete container[key]
+      return
+    }
+    this.#countValues(this.#partCount(tag, raw))
+    const value = this.#tryRevive(slot)
+    if (tag !== 't' && Array.isArray(value)) this.#revivedArrays.add(value)
+    if (typeof value === 'function' && isConversion) delete container[key]
+    else container[key] = value
+  }
+
+  /** What a value counts as beside itself. */
+  #partCount(tag: TypeTag, raw: unknown): number {
+    if (tag === 'e') {
+      const { fields } = (raw ?? {}) as EncodedError
+      return errorPartCount(this.#isRawArray(fields) ? fields : [])
+    }
+    return (tag === 'm' || tag === 's') && Array.isArray(raw) ? raw.length / KEYS_PER_VALUE : 0
+  }
+
+  /** The value; undefined, with the rejection noted, if this side cannot make it. */
+  #tryRevive({ tag, raw, firstKey }: TaggedSlot): unknown {
+    try {
+      return isReferenceTag(tag)
+        ? this.#references.decodeReference(tag, raw, firstKey)
+        : this.#revive(tag, raw)
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error
+      this.#rejection = error instanceof CallRejection ? error : unreadableRejection(tag, error)
+      return undefined
+    }
+  }
+
+  #revive(tag: TypeTag, raw: unknown): unknown {
+    if (typeof tag !== 'string') {
+      if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(tag[1])} that is not in a list`)
+      return decodeInstance(tag[1], raw[0])
+    }
+    switch (tag) {
+      case 'm':
+        return this.#reviveMap(raw)
+      case 's':
+        return this.#reviveSet(raw)
+      case 'e':
+        return this.#reviveError(raw)
+      case 't':
+        return decodeTable(raw, this.#isRawArray, this.#tableBudget)
+      case 'd':
+        return createTransform(raw)
+      case 'b':
+        return reviveBytes(raw, this.#ranges.next().value)
+      default:
+        return decodeLeaf(tag, raw, this.#budget)
+    }
+  }
+
+  #reviveMap(entries: unknown): Map<unknown, unknown> {
+    if (!Array.isArray(entries) || !entries.every(entry => this.#isRawArray(entry) && entry.length === 2))
+      throw new ProtocolError('a Map that is not a list of entries')
+    this.#budget.spendKeys(entries.map(([key]) => key))
+    const map = (this.#shells.get(entries) ?? new Map()) as Map<unknown, unknown>
+    for (const [key, value] of entries) map.set(key, value)
+    return map
+  }
+
+  #reviveSet(members: unknown): Set<unknown> {
+    if (!Array.isArray(members)) throw new ProtocolError('a Set that is not a list')
+    this.#budget.spendKeys(members)
+    const set = (this.#shells.get(members) ?? new Set()) as Set<unknown>
+    for (const member of members) set.add(member)
+    return set
+  }
+
+  #reviveError(raw: unknown): Error {
+    const error = (this.#shells.get(raw) ?? createError(raw)) as Error
+    return markPeerError(fillError(error, raw, this.#isRawArray), this.#references)
+  }
 }
 
 const REFERENCE_TAGS = new Set<unknown>(['o', 'f', 'h', 'i', 'r', 'w', 'p', 'a'])
@@ -143,12 +251,12 @@ export const isReferenceTag = (tag: TypeTag): tag is ReferenceTag => REFERENCE_T
 
 /** `error` may come from a user's `decode`: it may be anything. */
 function unreadableRejection(tag: TypeTag, error: unknown): CallRejection {
-  const why = isInstanceOf('Error', error) ? error.message : describe(error)
+  const why = isInstanceOf('Error', error) ? error.message : describeValue(error)
   return new CallRejection('unreadable', `cannot read a ${typeof tag === 'string' ? tag : tag[1]}: ${why}`)
 }
 
 const isEnumerable = Object.prototype.propertyIsEnumerable
-/** Items and members, and nothing else: not the length of a list, nor a step that is neither a number nor a name. */
+/** Whether a key is that of an item or a member: not the length of an array, nor a key that is no number or string. */
 const hasChild = (container: unknown, key: unknown) =>
   Array.isArray(container)
     ? typeof key === 'number' && container[key] !== undefined
@@ -157,144 +265,16 @@ const hasChild = (container: unknown, key: unknown) =>
       typeof key === 'string' &&
       isEnumerable.call(container, key)
 
-/** There may be two million steps in the places of a frame: nothing else has looked at them. */
-function resolvePath(tag: TypeTag, holder: JsonContainer, path: JsonPath): TaggedSlot {
-  let container = holder
+/** Resolves one path. A frame may have two million keys in its paths, which nothing has checked before. */
+function resolvePath(tag: TypeTag, root: JsonContainer, path: JsonPath): TaggedSlot {
+  let container = root
   let key: string | number = 0
   for (const next of path) {
     container = container[key] as JsonContainer
     if (!hasChild(container, next)) throw new ProtocolError('a path to nowhere')
     key = next
   }
-  return { tag: tag, container: container, key, raw: container[key], firstKey: path[0] }
-}
-
-/** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
-function closeCycles(
-  holder: JsonContainer,
-  slots: readonly TaggedSlot[],
-  shells: Map<unknown, object>
-): void {
-  // Who sends cycles sends no tables, which could share their columns.
-  if (slots.some(({ tag }) => tag === 't')) throw new ProtocolError('a table beside a cycle')
-  for (const { tag: kind, raw } of slots) {
-    if (kind === 'm') shells.set(raw, new Map())
-    if (kind === 's') shells.set(raw, new Set())
-    if (kind === 'e') shells.set(raw, createError(raw))
-  }
-  const closed: [TaggedSlot, object][] = []
-  const closedPaths = new Set<unknown>()
-  for (const slot of slots) {
-    if (slot.tag !== 'c') continue
-    if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
-    // Else a short list of places could have a long way gone over and over.
-    if (closedPaths.has(slot.raw)) throw new ProtocolError('two values at one place')
-    closedPaths.add(slot.raw)
-    const { raw } = resolvePath('c', holder, slot.raw)
-    if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
-    closed.push([slot, shells.get(raw) ?? raw])
-  }
-  // Only when all are found: no path leads through what was put in.
-  for (const [{ container: at, key }, container] of closed) at[key] = container
-}
-
-function revive(tag: TypeTag, raw: unknown, references: ReferenceDecoder, state: DecodeState): unknown {
-  const { shells, isRawArray, tableBudget, ranges, budget } = state
-  if (typeof tag !== 'string') {
-    if (!Array.isArray(raw)) throw new ProtocolError(`a ${JSON.stringify(tag[1])} that is not in a list`)
-    return decodeInstance(tag[1], raw[0])
-  }
-  switch (tag) {
-    case 'm':
-      return fillMap((shells.get(raw) ?? new Map()) as Map<unknown, unknown>, raw, isRawArray, budget)
-    case 's':
-      return fillSet((shells.get(raw) ?? new Set()) as Set<unknown>, raw, budget)
-    case 'e':
-      return markPeerError(
-        fillError((shells.get(raw) ?? createError(raw)) as Error, raw, isRawArray),
-        references
-      )
-    case 't':
-      return decodeTable(raw, isRawArray, tableBudget)
-    case 'd':
-      return createTransform(raw)
-    case 'b':
-      return reviveBytes(raw, ranges.next().value)
-    default:
-      if (!isLeafTag(tag)) throw new ProtocolError(`the unknown kind ${JSON.stringify(tag)}`)
-      if (typeof raw === 'string') checkDecodeCost(tag, raw, references.limits, state)
-      return decodeLeaf(tag, raw)
-  }
-}
-
-/** Some texts of a few characters take a thousand times as long to read as others. */
-function checkDecodeCost(
-  tag: string,
-  text: string,
-  limits: ReferenceDecoder['limits'],
-  state: DecodeState
-): void {
-  const { bigintDigits } = limits
-  if (tag === 'bigint' && text.length > bigintDigits)
-    throw new CallRejection(
-      'limit',
-      `a bigint of more than ${bigintDigits} digits (limits.bigintDigits): send it as text`
-    )
-  if (tag === 'regexp') return checkRegExp(text, limits, state)
-  const cost = costOf(tag, text)
-  if (cost > 0 && !state.budget.trySpend(cost))
-    throw new CallRejection(
-      'limit',
-      `a ${tag} that takes too long to read, alone or with others: send fewer at a time`
-    )
-}
-
-/** However short it is, a RegExp may take hours on the text that it is used on. */
-function checkRegExp(text: string, { regExpLength }: ReferenceDecoder['limits'], state: DecodeState): void {
-  state.regExpCharacters += text.length
-  if (state.regExpCharacters > regExpLength)
-    throw new CallRejection(
-      'limit',
-      `more than ${regExpLength} characters of RegExps (limits.regExpLength): send the source as a string, or raise that limit where it arrives`
-    )
-  // A class of such a pattern may stand for thousands of strings.
-  if (text.lastIndexOf('v') > text.lastIndexOf('/'))
-    throw new CallRejection('limit', 'a RegExp with the flag `v`: send the source as a string')
-}
-
-function fillMap(
-  map: Map<unknown, unknown>,
-  entries: unknown,
-  isRawArray: IsRawArray,
-  budget: DecodeBudget
-): Map<unknown, unknown> {
-  if (!Array.isArray(entries) || !entries.every(entry => isRawArray(entry) && entry.length === 2)) {
-    throw new ProtocolError('a Map that is not a list of entries')
-  }
-  const add = (i: number) => map.set(entries[i][0], entries[i][1])
-  addKeys(entries.length, add, i => map.has(entries[i][0]), budget)
-  return map
-}
-
-function fillSet(set: Set<unknown>, members: unknown, budget: DecodeBudget): Set<unknown> {
-  if (!Array.isArray(members)) throw new ProtocolError('a Set that is not a list')
-  const add = (i: number) => set.add(members[i])
-  addKeys(members.length, add, i => set.has(members[i]), budget)
-  return set
-}
-
-/** Adds keys one by one, and from time to time sees whether that goes as it should. */
-function addKeys(
-  count: number,
-  add: (i: number) => void,
-  find: (i: number) => boolean,
-  effort: DecodeBudget
-): void {
-  for (let i = 0; i < count; ) {
-    add(i++)
-    if (i >= 256 && (i & (i - 1)) === 0 && !effort.trySpend(costOfKeys(i, find)))
-      throw new CallRejection('limit', 'keys of a Map or Set that take too long to find')
-  }
+  return { tag, container, key, raw: container[key], firstKey: path[0] }
 }
 
 /**

@@ -1,15 +1,15 @@
-// Disposes of values that are discarded unsent. Arguments are lent: the caller still owns them, so only rejections of
-// their promises are handled. Results have no other owner: their streams are cancelled and their iterators returned.
+// Disposes of values that are not sent. Arguments are lent: the caller still owns them, so only rejections of their promises
+// are handled. Results have no other owner: their streams are cancelled, and their iterators closed.
 
-import { isNetref } from '../util/copies.js'
 import type { ReportError } from '../util/emitter.js'
+import { isNetref } from '../util/library-copies.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
 import { classify, isIterable } from './classify.js'
 import { isExposed } from './grants.js'
 import { type ItemSource, sourceProviderOf } from './iterable-source.js'
 import { encodeInstance } from './registry.js'
 import { discardStream, NodeStreamEnd, streamEnds } from './stream-kinds.js'
-import type { FlowKind, Giver, Payload } from './types.js'
+import type { Payload, ReferenceEncoder, StreamTag } from './types.js'
 
 /** The names of lent values in error texts. */
 const LENT_NAMES: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'value'])
@@ -17,10 +17,10 @@ const LENT_NAMES: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'va
 /** Whether a value with this name in error texts is lent. */
 export const isLent = (name: string): boolean => LENT_NAMES.has(name)
 
-/** Takes back references that are not sent, and disposes of them and of `rest`. */
+/** Rolls back the references of a payload that is not sent, and disposes of their objects and of `rest`. */
 export function rollbackPayload(
   { references, lent }: Pick<Payload, 'references' | 'lent'>,
-  encoder: Giver,
+  encoder: ReferenceEncoder,
   rest?: unknown
 ): void {
   const unsent = [references.map(one => encoder.rollback(one)), rest]
@@ -30,22 +30,22 @@ export function rollbackPayload(
 
 /** The side that discards a value. */
 export interface DisposingSide {
-  /** Whether the peer holds or owns the object: then it must stay open. */
+  /** Whether the peer holds or owns the object. */
   mustStayOpen(object: object): boolean
   readonly report: ReportError
 }
 
-/** Handles the rejections of all promises in a lent value. Runs no accessor; does not throw. */
+/** Handles the rejections of all promises in a lent value. Runs no accessors, and does not throw. */
 export function ignoreRejections(value: unknown): void {
   walk(value)
 }
 
-/** Disposes of a value that is not lent. Runs no accessor; does not throw. */
+/** Disposes of a value that is not lent. Runs no accessors, and does not throw. */
 export function dispose(value: unknown, side: DisposingSide): void {
   walk(value, side)
 }
 
-/** Stops an iterator, and disposes of what its `return` gives. */
+/** Closes an iterator, and disposes of the result of its `return`. */
 export function stopIterator(
   source: ItemSource | undefined,
   reason: unknown,
@@ -61,10 +61,10 @@ export function stopIterator(
   }
 }
 
-/** Visits all that would have been sent. Without a `home` the value is lent. */
+/** Visits all that would have been sent. Without `side` the value is lent. */
 function walk(value: unknown, side?: DisposingSide): void {
   if (typeof value !== 'object' || value === null) return
-  // What is added to a set while it is gone through is gone through as well.
+  // The loop also visits what is added to the set meanwhile.
   const seen = new Set<object>([value])
   const add = (item: unknown) => {
     if (typeof item === 'object' && item !== null) seen.add(item)
@@ -73,7 +73,7 @@ function walk(value: unknown, side?: DisposingSide): void {
     try {
       visit(object, add, side)
     } catch {
-      // A Proxy of a user's may throw whatever is asked of it, and so may an `encode`.
+      // A user's Proxy or `encode` may throw.
     }
   }
 }
@@ -95,13 +95,13 @@ function visit(object: object, add: (item: unknown) => void, side: DisposingSide
         add(item)
       })
     case 'error':
-      // An error carries data only: streams in its fields are not netref's to close.
+      // Errors carry data only: netref does not own the streams in their fields.
       return ignoreRejections(Object.values(ownData(object, true)))
     case 'registered':
       return add(encodeInstance(object))
-    case 'pair':
+    case 'stream-pair':
       return side && Object.values(streamEnds(object)).forEach(discardStream)
-    case 'flow':
+    case 'stream':
       return disposeStream(object, transfer.kind, side)
   }
 }
@@ -112,7 +112,7 @@ function visitRecord(record: object, add: (item: unknown) => void, side: Disposi
   else if (!isThenable(data)) Object.values(data).forEach(add)
 }
 
-/** The own enumerable properties that are no accessors; with `hidden` the others, too. */
+/** The own data properties: the enumerable ones, or all with `hidden`. */
 function ownData(object: object, hidden = false): Record<PropertyKey, unknown> {
   const data = Object.create(null)
   for (const key of Reflect.ownKeys(object)) {
@@ -122,7 +122,7 @@ function ownData(object: object, hidden = false): Record<PropertyKey, unknown> {
   return data
 }
 
-function disposeStream(object: object, tag: FlowKind, side: DisposingSide | undefined): void {
+function disposeStream(object: object, tag: StreamTag, side: DisposingSide | undefined): void {
   const staysOpen = !side || side.mustStayOpen(object)
   if (tag === 'p') ignoreRejection(object, staysOpen ? undefined : value => dispose(value, side))
   if (staysOpen) return

@@ -1,17 +1,18 @@
-// Values → JSON and bytes: what is plain JSON as it is, and what is not marked, kind by kind.
+// Encodes values into payloads: JSON, annotations of what is not plain JSON, and bytes.
 //
-//   payload  json                what is plain JSON as it stands
-//            json,[group, …]     a group is [kind, path, path, …]; at each path stands a placeholder with the data
+//   payload  json                    a value that is plain JSON
+//            json,[annotation, …]    an annotation is [type tag, path, path, …]: each path leads to a tagged value
 //
-// Kinds: 'o' an object, 'f' a function, 'h' one of the receiver's own; 'm' Map, 's' Set, 'e' Error; 't' a list of records,
-// as a table; 'b' the next range of the bytes; 'c' a container that stands elsewhere, too: a cycle; ['custom', name] a
-// registered type; of what has a flow of its own 'i' an iterator, 'r' a stream to read, 'w' one to write, 'd' both, 'p' a
-// promise, 'a' an abort signal; else a leaf of superjson's. Groups stand in the order in which they are to be applied: what
-// is inside a container before it.
+// Type tags:
+//   'o' object, 'f' function, 'h' object or function of the receiver
+//   'i' iterator, 'r' readable stream, 'w' writable stream, 'd' both in a pair, 'p' promise, 'a' abort signal
+//   'm' Map, 's' Set, 'e' Error, 't' array of records as a table, 'c' container that is elsewhere, too (a cycle)
+//   'b' next byte range, ['custom', name] registered type; all others are leaves (`leaves.ts`)
+// Annotations are in the order in which the decoder applies them: values inside a container before the container.
 
 import { isJsonPrimitive } from './classify.js'
 import { Encoder } from './encoder.js'
-import type { Payload, Giver as ReferenceEncoder } from './types.js'
+import type { Payload, ReferenceEncoder } from './types.js'
 
 const EMPTY_LIST: readonly never[] = []
 const plainPayload = (json: string): Payload => ({
@@ -23,10 +24,11 @@ const plainPayload = (json: string): Payload => ({
 })
 
 /**
- * What crosses for the arguments of a call, or a list of that name.
+ * Encodes the arguments of a call, or another list.
  *
- * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
- * given then.
+ * @param name what error texts call the list
+ * @throws UnsendableError with the path to a value that cannot be sent; LimitError beyond a limit of the peer. All
+ * references are rolled back then.
  */
 export function encodeArguments(args: unknown[], references: ReferenceEncoder, name = 'args'): Payload {
   let list = ''
@@ -38,10 +40,11 @@ export function encodeArguments(args: unknown[], references: ReferenceEncoder, n
 }
 
 /**
- * What crosses for one value. `name` is what errors call it; `self` is set for a member function.
+ * Encodes one value.
  *
- * @throws UnsendableError naming the path to what cannot travel; LimitError for more than the peer takes. Nothing stays
- * given then.
+ * @param name what error texts call the value
+ * @param self the object whose member the value is, if it is a function
+ * @throws UnsendableError and LimitError as `encodeArguments` does
  */
 export function encodeValue(
   value: unknown,
@@ -54,6 +57,5 @@ export function encodeValue(
     : new Encoder(name, references).encode(value, self)
 }
 
-/** The JSON of a plain primitive. */
 const primitiveToJson = (value: string | number | boolean | null): string =>
   typeof value === 'string' ? JSON.stringify(value) : String(value)

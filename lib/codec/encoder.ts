@@ -1,6 +1,10 @@
-// One walk over a value: it copies what plain JSON can carry, and puts the rest beside, as groups, bytes and references.
+// Encodes one value: copies what plain JSON can carry, and tags the rest.
+//
+// The first pass does not track which containers it has seen, as tracking is slow and most values have no cycle. A pass that
+// gets too deep or too long restarts as a second one, which encodes each container once and refers to it by its path after
+// that. Both passes copy a container in one step, so accessors run once in each.
 
-import { hasArrived, isNetref } from '../util/copies.js'
+import { hasArrived, isNetref } from '../util/library-copies.js'
 import {
   classify,
   firstNamedKey,
@@ -12,73 +16,81 @@ import {
 import { ignoreRejections, isLent, rollbackPayload } from './dispose.js'
 import { encodeError, errorPartCount } from './error-codec.js'
 import { isExposed } from './grants.js'
+import { encodeLeaf } from './leaves.js'
 import { lentObjectOf } from './lend.js'
 import { PayloadBuilder } from './payload-builder.js'
-import { encodeInstance, encodeObjectLeaf, encodePrimitiveLeaf } from './registry.js'
+import { encodeInstance } from './registry.js'
 import { isLocked, streamEnds } from './stream-kinds.js'
 import { charactersSaved, columnNames, type DataRecord, readColumns, TableBudget } from './table-codec.js'
-import type { DataWalk, EncodedReference, FlowKind, Giver, JsonPath, Payload } from './types.js'
+import type {
+  DataEncoder,
+  EncodedReference,
+  JsonPath,
+  Payload,
+  ReferenceEncoder,
+  StreamTag
+} from './types.js'
 
-/** Thrown where a walk seems to have no end: it is done again, by one that knows what it has met. */
-const RESTART_TRACKING_CYCLES = Symbol('endless')
-/** Containers after which a walk seems to have no end. What is shared at every level is finite, but not in practice. */
+/** Thrown by the first pass if the value may have a cycle. */
+const RESTART_TRACKING_CYCLES = Symbol('restart tracking cycles')
+/** Most containers of the first pass. A container shared at every level is finite, but has exponentially many paths. */
 const MAX_UNTRACKED_CONTAINERS = 100_000
 
-const isLockingStream = ([kind]: EncodedReference): boolean => kind === 'r' || kind === 'w'
+/** Whether encoding the reference has locked a stream. */
+const isLockingStream = ([tag]: EncodedReference): boolean => tag === 'r' || tag === 'w'
 
-/** One walk over one value. */
-export class Encoder extends PayloadBuilder implements DataWalk {
+/** One pass over one value. */
+export class Encoder implements DataEncoder {
+  readonly #payload: PayloadBuilder
   #containers = 0
-  /** Streams that were given in this walk. */
+  /** Streams encoded in this pass. */
   #encodedStreams: Set<object> | undefined
   #tableBudget: TableBudget | undefined
-  /** Set while fields of an error are boxed: references stay home there. */
+  /** Set while fields of an error are encoded, which may not hold references. */
   #dataOnly = false
-  /** Of a walk that fails, what it was reading, in lists: what an accessor made is nowhere else. */
+  /** What a failed pass had read, in nested arrays: values that accessors made are nowhere else. */
   #unsentReads: unknown
 
   constructor(
     name: string,
-    readonly references: Giver,
-    /** A list of arguments crosses as a list, whatever stands in it. */
+    readonly references: ReferenceEncoder,
+    /** Arguments are encoded as an array, never as a table. */
     private readonly isArguments = false,
-    /** Where each container was met first; kept on the second walk only. */
+    /** The path of each container; of the second pass only. */
     private readonly seen?: Map<object, JsonPath>
   ) {
-    super(name)
+    this.#payload = new PayloadBuilder(name)
   }
 
   encode(value: unknown, self?: object): Payload {
     try {
-      return this.build(this.encodeItem(value, 0, self), this.references.encodeLimits.values)
+      return this.#payload.build(this.encodeItem(value, 0, self), this.references.encodeLimits.values)
     } catch (error) {
       if (error === RESTART_TRACKING_CYCLES) return this.#encodeTrackingCycles(value, self)
-      this.#rollback(this.encodedReferences, value)
+      this.#rollback(this.#payload.references, value)
       throw error
     }
   }
 
-  /** By a walk that meets each container once. */
   #encodeTrackingCycles(value: unknown, self?: object): Payload {
-    // A stream is locked while it is given.
-    for (const given of this.encodedReferences) if (isLockingStream(given)) this.references.rollback(given)
+    const { name, references } = this.#payload
+    // The second pass encodes the streams again, so they must not be locked by this one.
+    for (const reference of references) if (isLockingStream(reference)) this.references.rollback(reference)
     try {
-      return new Encoder(this.name, this.references, this.isArguments, new Map()).encode(value, self)
+      return new Encoder(name, this.references, this.isArguments, new Map()).encode(value, self)
     } finally {
-      // Not before the second walk, so that what is given in both was never taken back altogether.
-      this.#rollback(this.encodedReferences.filter(given => !isLockingStream(given)))
+      // After the second pass, so that the count of a reference that both have encoded does not fall to 0 in between.
+      this.#rollback(references.filter(reference => !isLockingStream(reference)))
     }
   }
 
-  /** What was given, or is known to this walk alone, is not sent after all; nor is `value`. */
-  #rollback(given: readonly EncodedReference[], value?: unknown): void {
-    rollbackPayload({ references: given, lent: isLent(this.name) }, this.references, [
-      this.#unsentReads,
-      value
-    ])
+  /** Rolls back references, and disposes of what only this pass holds and of `value`. */
+  #rollback(references: readonly EncodedReference[], value?: unknown): void {
+    const payload = { references, lent: isLent(this.#payload.name) }
+    rollbackPayload(payload, this.references, [this.#unsentReads, value])
   }
 
-  /** The walk fails. @throws the error */
+  /** Notes what was read before the pass failed. @throws the error */
   #failAfterRead(read: unknown, error: unknown): never {
     this.#unsentReads = [this.#unsentReads, read]
     throw error
@@ -96,67 +108,69 @@ export class Encoder extends PayloadBuilder implements DataWalk {
       case 'function':
         return this.#encodeReference(value, self)
       case 'symbol':
-        throw this.unsendable(String(value), 'a symbol has no meaning outside this process: send a string')
+        throw this.#payload.unsendable(
+          String(value),
+          'a symbol has no meaning outside this process: send a string'
+        )
       default:
         return this.#encodeLeaf(value as undefined | bigint)
     }
   }
 
-  /** Boxes what stands at `key` of the present place. */
+  /** Encodes the child at `key` of the present path. */
   encodeChild(key: string | number, value: unknown, depth: number, self?: object): unknown {
-    this.path.push(key)
+    this.#payload.path.push(key)
     const isObject = typeof value === 'object' && value !== null
     const encoded = isObject ? this.#encodeObject(value, depth) : this.encodeItem(value, depth, self)
-    this.path.pop()
+    this.#payload.path.pop()
     return encoded
   }
 
-  /** Boxes what `read` finds at `place` below the present one if it is data through and through; else leaves no trace. */
-  encodeDataOnly(path: JsonPath, read: () => unknown, depth: number): { boxed: unknown } | undefined {
-    const checkpoint = this.checkpoint()
+  /** Encodes what `read` returns, at `path` below the present path. Undefined, without a trace, if it is not data only. */
+  encodeDataOnly(path: JsonPath, read: () => unknown, depth: number): { encoded: unknown } | undefined {
+    const checkpoint = this.#payload.checkpoint()
     const seenCount = this.seen?.size
     const outerDataOnly = this.#dataOnly
     this.#dataOnly = true
-    this.path.push(...path)
+    this.#payload.path.push(...path)
     const outerReads = this.#unsentReads
-    let data: { boxed: unknown } | undefined
+    let data: { encoded: unknown } | undefined
     let value: unknown
     try {
       value = read()
-      data = { boxed: this.encodeItem(value, depth) }
+      data = { encoded: this.encodeItem(value, depth) }
     } catch (error) {
       if (error === RESTART_TRACKING_CYCLES) throw error
       ignoreRejections([value, this.#unsentReads])
       this.#unsentReads = outerReads
-      this.restore(checkpoint)
+      this.#payload.restore(checkpoint)
       if (this.seen) for (const object of [...this.seen.keys()].slice(seenCount)) this.seen.delete(object)
     }
-    this.path.length = checkpoint.pathLength
+    this.#payload.path.length = checkpoint.pathLength
     this.#dataOnly = outerDataOnly
     return data
   }
 
   #encodeLeaf(value: undefined | bigint | number): unknown {
-    const [kind, json] = encodePrimitiveLeaf(value)
-    return this.tag(kind, json)
+    return this.#payload.tag(typeof value, encodeLeaf(typeof value, value))
   }
 
   #encodeReference(object: object, self?: object): unknown {
-    if (this.#dataOnly) throw this.unsendable('a reference', 'errors carry data only')
+    if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     const lent = lentObjectOf(object)
-    if (lent && !(this.isArguments && this.name === 'args'))
-      throw this.unsendable('lent', 'that ends with a call, of which only arguments are lent')
+    if (lent && !(this.isArguments && this.#payload.name === 'args'))
+      throw this.#payload.unsendable('lent', 'that ends with a call, of which only arguments are lent')
     if (isNetref(object) && !hasArrived(object))
-      throw this.unsendable('remote and not here yet', 'await it first')
+      throw this.#payload.unsendable('remote and not here yet', 'await it first')
     if (this.references.isReleased(object))
-      throw this.unsendable('a released netref', 'send it before it is released')
-    const encoded = this.references.encodeReference(lent ?? object, self, lent !== undefined)
-    this.encodedReferences.push(encoded)
-    return this.tag(encoded[0], encoded[1])
+      throw this.#payload.unsendable('a released netref', 'send it before it is released')
+    return this.#payload.addReference(
+      this.references.encodeReference(lent ?? object, self, lent !== undefined)
+    )
   }
 
   #encodeObject(object: object, depth: number): unknown {
-    // What most objects are is known at a glance.
+    // Most objects are plain records and arrays: these need no `classify`.
     const prototype: unknown = Object.getPrototypeOf(object)
     const isRecord = prototype === Object.prototype
     if (!this.seen && (isRecord || prototype === Array.prototype) && !isExposed(object)) {
@@ -169,15 +183,15 @@ export class Encoder extends PayloadBuilder implements DataWalk {
     const transfer = classify(object)
     switch (transfer.as) {
       case 'leaf':
-        this.requireNoExtraKeys(object)
-        return this.tag(transfer.type, encodeObjectLeaf(transfer.type, object))
+        this.#payload.requireNoExtraKeys(object)
+        return this.#payload.tag(transfer.tag, encodeLeaf(transfer.tag, object))
       case 'bytes':
-        return this.addBytes(object as ArrayBuffer | ArrayBufferView, transfer.type)
+        return this.#payload.addBytes(object as ArrayBuffer | ArrayBufferView, transfer.type)
       case 'refused':
-        throw this.unsendable(transfer.what, transfer.cure)
-      case 'flow':
+        throw this.#payload.unsendable(transfer.what, transfer.cure)
+      case 'stream':
         return this.#encodeStream(object, transfer.kind, depth)
-      case 'pair':
+      case 'stream-pair':
         return this.#encodeStreamPair(object, depth)
       case 'reference':
         return this.#encodeReference(object)
@@ -187,102 +201,109 @@ export class Encoder extends PayloadBuilder implements DataWalk {
       : this.#encodeContainer(object, transfer, depth)
   }
 
-  #encodeStream(object: object, tag: FlowKind, depth: number): unknown {
-    if (this.#dataOnly) throw this.unsendable('a reference', 'errors carry data only')
+  #encodeStream(object: object, tag: StreamTag, depth: number): unknown {
+    if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     this.#requireUnlocked(object)
-    const encoded = this.references.encodeStream(object, tag, isLent(this.name))
-    this.encodedReferences.push(encoded)
+    const encoded = this.references.encodeStream(object, tag, isLent(this.#payload.name))
+    this.#payload.references.push(encoded)
     if (isLockingStream(encoded)) this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
     const [encodedTag, data] = encoded
     if (encodedTag === 'a' && (object as AbortSignal).aborted) {
       const { reason } = object as AbortSignal
       const sent = this.encodeDataOnly([3], () => reason, depth + 1)
-      return this.tag('a', [...(data as unknown[]), 1, ...(sent ? [sent.boxed] : [])])
+      return this.#payload.tag('a', [...(data as unknown[]), 1, ...(sent ? [sent.encoded] : [])])
     }
-    return this.tag(encodedTag, data)
+    return this.#payload.tag(encodedTag, data)
   }
 
-  /** A stream that is met twice may be in a cycle: the second walk, which meets each container once, knows. */
+  /** A stream that the first pass encodes twice may be in a cycle, which the second pass finds out. */
   #requireUnlocked(stream: object): void {
     if (!isLocked(stream)) return
     if (!this.seen && this.#encodedStreams?.has(stream)) throw RESTART_TRACKING_CYCLES
-    throw this.unsendable('a stream that is locked', 'send it once, before it is read or written')
+    throw this.#payload.unsendable('a stream that is locked', 'send it once, before it is read or written')
   }
 
   #encodeStreamPair(object: object, depth: number): unknown {
     this.#requireUnlocked(object)
     const { readable, writable } = streamEnds(object)
     this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
-    const encodeEnd = (key: number, end: object, kind: FlowKind) => {
-      this.path.push(key)
-      const boxed = this.#encodeStream(end, kind, depth + 1)
-      this.path.pop()
-      return boxed
+    const encodeEnd = (key: number, end: object, tag: StreamTag) => {
+      this.#payload.path.push(key)
+      const encoded = this.#encodeStream(end, tag, depth + 1)
+      this.#payload.path.pop()
+      return encoded
     }
-    return this.tag('d', [encodeEnd(0, readable, 'r'), encodeEnd(1, writable, 'w')])
+    return this.#payload.tag('d', [encodeEnd(0, readable, 'r'), encodeEnd(1, writable, 'w')])
   }
 
-  /** A container on the second walk, which sends each once. An instance of a registered type is there when decoded only. */
-  #encodeOnce(object: object, travel: TransferMode, depth: number, met: Map<object, JsonPath>): unknown {
-    const first = met.get(object)
-    const registered = travel.as === 'registered'
-    if (first && registered) throw this.unsendable('part of itself', 'a registered type cannot hold itself')
-    if (first) return this.tag('c', first)
-    met.set(object, this.path.slice())
-    const boxed = this.#encodeContainer(object, travel, depth)
-    if (registered) met.delete(object)
-    return boxed
+  /**
+   * Encodes a container in the second pass, each once. An instance of a registered type does not exist before it is
+   * decoded: it is encoded again wherever it is.
+   */
+  #encodeOnce(object: object, transfer: TransferMode, depth: number, seen: Map<object, JsonPath>): unknown {
+    const firstPath = seen.get(object)
+    const isRegistered = transfer.as === 'registered'
+    if (firstPath && isRegistered)
+      throw this.#payload.unsendable('part of itself', 'a registered type cannot hold itself')
+    if (firstPath) return this.#payload.tag('c', firstPath)
+    seen.set(object, this.#payload.path.slice())
+    const encoded = this.#encodeContainer(object, transfer, depth)
+    if (isRegistered) seen.delete(object)
+    return encoded
   }
 
-  /** @throws ENDLESS, or UnsendableError, where this is too deep */
+  /** @throws RESTART_TRACKING_CYCLES in the first pass, UnsendableError in the second, if this is too deep */
   #enterContainer(depth: number): void {
     const limit = this.references.encodeLimits.depth
     if (!this.seen && (depth >= limit || ++this.#containers > MAX_UNTRACKED_CONTAINERS))
       throw RESTART_TRACKING_CYCLES
     if (depth >= limit)
-      throw this.unsendable(`nested deeper than ${limit} (limits.depth)`, 'send it in parts, or expose() it')
+      throw this.#payload.unsendable(
+        `nested deeper than ${limit} (limits.depth)`,
+        'send it in parts, or expose() it'
+      )
   }
 
-  #encodeContainer(object: object, travel: TransferMode, depth: number): unknown {
+  #encodeContainer(object: object, transfer: TransferMode, depth: number): unknown {
     this.#enterContainer(depth)
-    switch (travel.as) {
+    switch (transfer.as) {
       case 'record':
         return this.#encodeRecord(object as Record<string, unknown>, depth)
       case 'array':
         return this.#encodeArray(object as unknown[], depth)
       case 'map': {
-        this.requireNoExtraKeys(object)
+        this.#payload.requireNoExtraKeys(object)
         const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
           this.encodeChild(i, entry, depth + 1)
         )
-        this.values += entries.length / KEYS_PER_VALUE
-        return this.tag('m', entries)
+        this.#payload.addValues(entries.length / KEYS_PER_VALUE)
+        return this.#payload.tag('m', entries)
       }
       case 'set': {
-        this.requireNoExtraKeys(object)
+        this.#payload.requireNoExtraKeys(object)
         const members = [...(object as Set<unknown>)].map((member, i) =>
           this.encodeChild(i, member, depth + 1)
         )
-        this.values += members.length / KEYS_PER_VALUE
-        return this.tag('s', members)
+        this.#payload.addValues(members.length / KEYS_PER_VALUE)
+        return this.#payload.tag('s', members)
       }
       case 'error':
         return this.#encodeError(object as Error, depth)
       case 'registered':
-        return this.#encodeRegistered(object, travel.type, depth)
-      /* c8 ignore next 2: every other way of travelling was taken before. */
+        return this.#encodeRegistered(object, transfer.type, depth)
+      /* c8 ignore next 2: #encodeObject handles all other modes. */
       default:
-        throw new Error(travel.as)
+        throw new Error(transfer.as)
     }
   }
 
   #encodeError(error: Error, depth: number): unknown {
-    const boxed = encodeError(error, this, depth)
-    this.values += errorPartCount(boxed.fields)
-    return this.tag('e', boxed)
+    const encoded = encodeError(error, this, depth)
+    this.#payload.addValues(errorPartCount(encoded.fields))
+    return this.#payload.tag('e', encoded)
   }
 
-  /** A copy made in one step, so that accessors and proxies are read once; then boxed in place. */
+  /** Copies a record in one step, so that accessors and proxies are read once; then encodes the copy in place. */
   #encodeRecord(object: Record<string, unknown>, depth: number): unknown {
     const copy = { ...object }
     if (isIterable(copy)) return this.#encodeStream(object, 'i', depth)
@@ -290,7 +311,7 @@ export class Encoder extends PayloadBuilder implements DataWalk {
     try {
       for (const key in copy) {
         const item = copy[key]
-        // What Object.prototype may have is not sent.
+        // Enumerable members that a program has put on Object.prototype are not sent.
         if (isJsonPrimitive(item) || !Object.hasOwn(copy, key)) continue
         copy[key] = this.encodeChild(key, item, depth + 1, object)
       }
@@ -302,18 +323,18 @@ export class Encoder extends PayloadBuilder implements DataWalk {
 
   #encodeArray(array: unknown[], depth: number): unknown {
     if (array.length > this.references.encodeLimits.jsonBytes)
-      throw this.unsendable('an array too long to send', 'send it in parts')
+      throw this.#payload.unsendable('an array too long to send', 'send it in parts')
     const copy = [...array]
     const extra = firstNamedKey(array)
     if (extra !== undefined)
-      throw this.unsendable(
+      throw this.#payload.unsendable(
         `an array with the named key "${extra}"`,
         'send an object, or the array without it'
       )
     return this.#encodeItems(copy, depth)
   }
 
-  /** Boxes a list of our own in place. `owners` are the objects that functions in it are members of. */
+  /** Encodes a copied array in place. `owners` are the objects that functions in it are members of. */
   #encodeItems(items: unknown[], depth: number, owners?: readonly object[]): unknown {
     const table = this.#encodeTable(items, depth)
     if (table) return table
@@ -323,26 +344,29 @@ export class Encoder extends PayloadBuilder implements DataWalk {
     return items
   }
 
-  /** The list as a table, where that may be and pays. The second walk makes none, as it sends what is shared once. */
+  /** The array as a table, if that saves text. The second pass makes none: it encodes shared containers once. */
   #encodeTable(items: unknown[], depth: number): unknown[] | undefined {
     const names = this.seen || (depth === 0 && this.isArguments) ? undefined : columnNames(items)
-    if (!names || charactersSaved(items.length, names) < this.tagCharacters) return undefined
+    if (!names || charactersSaved(items.length, names) < this.#payload.tagCharacters) return undefined
     if (!(this.#tableBudget ??= new TableBudget()).tryAdd(items.length, names.length)) return undefined
     this.#enterContainer(depth + 1)
     const records = items as DataRecord[]
     const columns = readColumns(records, names)
     try {
-      return columns && this.addTable(names, columns, column => this.#encodeItems(column, depth + 1, records))
+      return (
+        columns &&
+        this.#payload.addTable(names, columns, column => this.#encodeItems(column, depth + 1, records))
+      )
     } catch (error) {
       this.#failAfterRead(columns, error)
     }
   }
 
-  /** What `encode` returns stands one deeper, under the key 0, so that it is boxed before its instance. */
+  /** The result of the user's `encode` is at key 0 of a list, so that it is decoded before the instance. */
   #encodeRegistered(object: object, type: string, depth: number): unknown {
     const encoded = encodeInstance(object)
     try {
-      return this.tag(['custom', type], [this.encodeChild(0, encoded, depth + 1)])
+      return this.#payload.tag(['custom', type], [this.encodeChild(0, encoded, depth + 1)])
     } catch (error) {
       this.#failAfterRead(encoded, error)
     }

@@ -1,37 +1,37 @@
-// How an Error travels, both ways: its class, name, message, code, cause, errors, and own fields that are data.
+// Encodes and decodes Errors: class, name, message, code, cause, errors, and own fields that are data.
 
 import { ProtocolError } from '../errors.js'
 import { toPrintableLines } from '../util/printable.js'
 import { CONVERSION_METHODS } from './classify.js'
 import { isConfidential, redactError } from './peer-errors.js'
 import { errorClass, knownErrorName } from './registry.js'
-import type { DataWalk, IsRaw } from './types.js'
+import type { DataEncoder, IsRawArray } from './types.js'
 
 export interface EncodedError {
   class: string
   name: string
   message: string
-  /** Present where the sender's `exposeStacks` is on. */
+  /** Only if the sender sets `exposeStacks`. */
   stack?: string
   code?: unknown
   cause?: unknown
   errors?: unknown
-  /** Names and values of fields, one after the other: a list has a length that is known at once. */
+  /** Names and values of fields in turn. The length of a list is known at once, as a limit needs it. */
   fields?: unknown[]
-  /** Names of fields that are not data, and stayed home. */
+  /** Names of fields that are not data, which are not sent. */
   omitted?: string[]
 }
 
-/** How many parts of it count beside itself: its class, name and message, and its fields. */
+/** How many values an error counts as beside itself: its class, name, message, and fields. */
 export const errorPartCount = (fields: readonly unknown[] = []): number => 3 + fields.length / 2
 
-/** Fields that have a place of their own. */
+/** Fields of an encoded error of their own. */
 const SEPARATE_FIELDS = ['code', 'cause', 'errors'] as const
 const RESERVED_FIELDS = new Set<string>(['name', 'message', 'stack', ...SEPARATE_FIELDS])
-/** Names that never come in as fields of an error: they would mean something to the language. */
+/** Names that are not decoded as fields, because they mean something to the language. */
 const FORBIDDEN_FIELDS = new Set<unknown>(['__proto__', 'constructor', 'prototype', ...CONVERSION_METHODS])
 
-/** What an error says of itself, whatever its author made of that. */
+/** The name or message, which a user's class may have made anything. */
 function safeText(error: Error, key: 'name' | 'message'): string {
   try {
     return String(error[key])
@@ -40,7 +40,7 @@ function safeText(error: Error, key: 'name' | 'message'): string {
   }
 }
 
-/** The stack, where it is text: a program may make anything of stacks (`Error.prepareStackTrace`). */
+/** The stack, if it is text: a program may make anything of it (`Error.prepareStackTrace`). */
 function safeStack(traced: { readonly stack?: unknown }): string {
   try {
     const { stack } = traced
@@ -50,7 +50,7 @@ function safeStack(traced: { readonly stack?: unknown }): string {
   }
 }
 
-export function encodeError(error: Error, encoder: DataWalk, depth: number): EncodedError {
+export function encodeError(error: Error, encoder: DataEncoder, depth: number): EncodedError {
   const encoded: EncodedError = {
     class: knownErrorName(error),
     name: safeText(error, 'name'),
@@ -62,10 +62,10 @@ export function encodeError(error: Error, encoder: DataWalk, depth: number): Enc
   const fields: unknown[] = []
   const own = error as unknown as Record<string, unknown>
   for (const key of SEPARATE_FIELDS) {
-    // The code of a DOMException comes of its name.
+    // The code of a DOMException follows from its name.
     if (!(key in error) || (key === 'code' && encoded.class === 'DOMException')) continue
     const data = encoder.encodeDataOnly([key], () => own[key], depth + 1)
-    if (data) encoded[key] = data.boxed
+    if (data) encoded[key] = data.encoded
     else omitted.push(key)
   }
   for (const key of Object.keys(error)) {
@@ -74,7 +74,7 @@ export function encodeError(error: Error, encoder: DataWalk, depth: number): Enc
     const data = FORBIDDEN_FIELDS.has(key)
       ? undefined
       : encoder.encodeDataOnly(place, () => own[key], depth + 2)
-    if (data) fields.push(key, data.boxed)
+    if (data) fields.push(key, data.encoded)
     else omitted.push(key)
   }
   if (fields.length > 0) encoded.fields = fields
@@ -84,7 +84,7 @@ export function encodeError(error: Error, encoder: DataWalk, depth: number): Enc
   return encoded
 }
 
-/** The error without what may lead back to it: `fill` adds that. No constructor of a user's is run. */
+/** Creates an error without the fields that may lead back to it: `fillError` adds them. Runs no user's constructor. */
 export function createError(encoded: unknown): Error {
   const { class: type, message, name } = (encoded ?? {}) as EncodedError
   if (typeof type !== 'string' || typeof message !== 'string' || typeof name !== 'string') {
@@ -100,7 +100,7 @@ export function createError(encoded: unknown): Error {
   return error
 }
 
-/** The frames at which an error is made from the wire mean nothing to anybody: no stack is made of them, by nobody. */
+/** Creates an error without a stack: the stack of the decoder is of no use. */
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error
   // Not by assignment: `Error` may be frozen.
@@ -112,8 +112,8 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** Gives an error from `makeError` its fields. */
-export function fillError(error: Error, encoded: unknown, isRawArray: IsRaw): Error {
+/** Adds the fields to an error of `createError`. */
+export function fillError(error: Error, encoded: unknown, isRawArray: IsRawArray): Error {
   const { code, cause, errors, fields = [], omitted, stack } = encoded as EncodedError
   if (!isRawArray(fields)) throw new ProtocolError('an error whose fields are no list')
   if (code !== undefined) defineField(error, 'code', code, true)
@@ -134,7 +134,7 @@ function defineField(error: Error, key: string, value: unknown, enumerable = fal
   Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true })
 }
 
-/** Frames the stack of the other side below the local one. */
+/** The line between the local stack and that of the peer. */
 const REMOTE_STACK_SEPARATOR = '\n  --- on the other side ---\n'
 const NODE_FRAME = /\n\s+at process\.processTicksAndRejections .*/
 

@@ -1,9 +1,9 @@
-// What `expose()` says of single objects: they are passed by reference, with these members.
-import { sharedInRealm } from '../util/copies.js'
+// Grants of `expose()`: exposed objects are passed by reference, and a peer may use the members of the grant.
+import { sharedInRealm } from '../util/library-copies.js'
 
-/** What `expose()` said of one object. */
+/** The members of one object that a peer may use. */
 export interface Grant {
-  /** Undefined: the public members. */
+  /** Undefined for all public members. */
   readonly read: ReadonlySet<PropertyKey> | undefined
   readonly write: ReadonlySet<PropertyKey>
   readonly help: ReadonlyMap<string, string>
@@ -12,30 +12,30 @@ export interface Grant {
 
 export const grants = sharedInRealm('grants/1', () => new WeakMap<object, Grant>())
 
-/** Whether any object that would travel by value goes by reference: until then no value needs to be looked up. */
-export const exposing = sharedInRealm('exposing/1', () => ({ any: false }))
+/** Whether any object that would be passed by value is exposed: before, the encoder needs no lookup. */
+export const exposedValues = sharedInRealm('exposing/1', () => ({ any: false }))
 
-/** Of a root that was not exposed. The rules for roots hold for it, wherever a peer comes across it. */
-export const ROOT: Grant = sharedInRealm('root/1', () => ({
+/** The grant of a root that is not exposed. The rules for roots hold for it, however a peer gets it. */
+export const ROOT_GRANT: Grant = sharedInRealm('root/1', () => ({
   read: undefined,
   write: new Set(),
   help: new Map(),
   released: undefined
 }))
 
-/** What `expose()` said of this object, if it did; `ROOT` for a root of which it said nothing. */
+/** The grant of an object, if it has one. */
 export const grantOf = (object: object): Grant | undefined => grants.get(object)
 
-/** What it said of one object holds for another, too. */
+/** Gives the grant of one object to another. */
 export function copyGrant(from: object, to: object): void {
   const grant = grants.get(from)
   if (grant) grants.set(to, grant)
 }
 
-/** Whether an object that might travel by value goes by reference. */
-export const isExposed = (object: object): boolean => exposing.any && grants.has(object)
+/** Whether an object that might be passed by value is exposed. */
+export const isExposed = (object: object): boolean => exposedValues.any && grants.has(object)
 
-/** @internal Whether it is what crosses as data, key by key: a plain object that was not exposed, and is no root. */
+/** @internal Whether a value is a plain object that is passed by value, key by key: it is not exposed, and no root. */
 export const isPlainRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' &&
   value !== null &&

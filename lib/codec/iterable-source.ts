@@ -1,7 +1,7 @@
 // Sources of items: a user's object, read by the rules of `for await`, or a stream.
 
 import { AsyncQueue } from '../util/async-queue.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 
 /** An iterator whose results are not checked yet. */
 export type ItemSource = {
@@ -50,5 +50,5 @@ export function asAsyncIterable(source: ItemSource): ItemSource & AsyncIterable<
 /** @returns the result as it is @throws TypeError if it is not an object */
 export function requireIteratorResult(result: unknown): IteratorResult<unknown> {
   if (typeof result === 'object' && result !== null) return result as IteratorResult<unknown>
-  throw new TypeError(`next() of an iterator must return an object, not ${describe(result)}`)
+  throw new TypeError(`next() of an iterator must return an object, not ${describeValue(result)}`)
 }

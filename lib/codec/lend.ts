@@ -1,7 +1,7 @@
 // `Netref.lend`: references that are released when the call settles.
 
-import { hasArrived, isNetref, sharedInRealm } from '../util/copies.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
+import { hasArrived, isNetref, sharedInRealm } from '../util/library-copies.js'
 import { classify } from './classify.js'
 import { copyGrant, isExposed } from './grants.js'
 import { markConfidential } from './peer-errors.js'
@@ -21,7 +21,7 @@ export function lend<T extends object>(object: T): T {
   if (!isPassedByReference(object)) {
     const remedy = isNetref(object) ? 'await it first' : 'lend the functions in it, or expose() it'
     throw markConfidential(
-      new TypeError(`Netref.lend: ${describe(object)} is not passed by reference: ${remedy}`)
+      new TypeError(`Netref.lend: ${describeValue(object)} is not passed by reference: ${remedy}`)
     )
   }
   const loanProxy = new Proxy<T>(object, loanHandler)

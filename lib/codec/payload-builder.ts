@@ -1,5 +1,4 @@
-// What a walk over a value notes: where it is, for errors, and what stands beside the JSON: the groups that say what is not
-// plain JSON in it, its bytes and references.
+// Collects what the encoder makes of a value beside its JSON: annotations, bytes and references; and knows the present path.
 
 import { LimitError, UnsendableError } from '../errors.js'
 import { formatJsonPath } from '../protocol/format.js'
@@ -10,68 +9,63 @@ import { valueWeight } from './classify.js'
 import { isLent } from './dispose.js'
 import type { EncodedReference, JsonPath, Payload } from './types.js'
 
-/** The JSON of groups; that of a reference by itself, which most are, is known. */
-function formatAnnotations(annotations: readonly [TypeTag, ...JsonPath[]][]): string {
-  const [[kind, place, other]] = annotations as [[TypeTag, JsonPath, JsonPath?]]
-  const alone = annotations.length === 1 && place.length === 0 && other === undefined
-  return alone && typeof kind === 'string' ? `[["${kind}",[]]]` : JSON.stringify(annotations)
-}
-
-const isSameTag = (one: TypeTag, other: TypeTag): boolean =>
-  typeof one === 'string' || typeof other === 'string' ? one === other : one[1] === other[1]
-
-/** A point in a walk, to go back to. */
+/** A state of the builder that it can be restored to. */
 interface Checkpoint {
   readonly pathLength: number
   readonly bytes: number
   readonly annotations: number
-  /** Of the last group: its kind, and its places. */
+  /** Length of the last annotation: its type tag and its paths. */
   readonly lastAnnotationLength: number | undefined
   readonly tables: number
   readonly values: number
 }
 
 export class PayloadBuilder {
-  /** Where the walk is. */
-  protected readonly path: (string | number)[] = []
-  protected readonly bytes: Uint8Array[] = []
-  protected readonly encodedReferences: EncodedReference[] = []
-  /** Values that are not plain JSON; in some containers, what counts as a part of one. */
-  protected values = 0
+  /** The path of the value that is being encoded. */
+  readonly path: (string | number)[] = []
+  readonly references: EncodedReference[] = []
+  readonly #bytes: Uint8Array[] = []
   readonly #annotations: [TypeTag, ...JsonPath[]][] = []
-  /** The tables that the walk is in: how far down each is, and what its columns are called. */
-  readonly #enclosingTables: [at: number, names: readonly string[]][] = []
+  /** The tables around the present path: at which length of the path each is, and its column names. */
+  readonly #enclosingTables: [pathLength: number, names: readonly string[]][] = []
+  /** Values that are not plain JSON; parts of some containers count, too. */
+  #values = 0
 
-  /** `name` is what errors call the value. */
-  constructor(protected readonly name: string) {}
+  /** @param name what error texts call the whole value, e.g. `args` */
+  constructor(readonly name: string) {}
 
-  /** Says of what kind the value at the present place is. @returns what stands there for it */
-  protected tag<T>(typeTag: TypeTag, data: T): T {
-    this.values += valueWeight(typeTag)
-    return this.#annotate(typeTag, data)
+  /** Tags the value at the present path. @returns its JSON, `json` */
+  tag<T>(typeTag: TypeTag, json: T): T {
+    this.#values += valueWeight(typeTag)
+    return this.#annotate(typeTag, json)
   }
 
-  /** Boxes each column of records with these names at its place. A table is plain JSON, in another form. */
-  protected addTable(
+  /** Counts parts of a container that count as values. */
+  addValues(count: number): void {
+    this.#values += count
+  }
+
+  /** Encodes the columns of a table at the present path. A table is plain JSON in another form: it counts as no value. */
+  addTable(
     names: readonly string[],
     columns: readonly unknown[][],
-    box: (column: unknown[]) => unknown
+    encodeColumn: (column: unknown[]) => unknown
   ): unknown[] {
     this.#enclosingTables.push([this.path.length, names])
-    const boxed = columns.map((column, i) => {
+    const encoded = columns.map((column, i) => {
       this.path.push(i + 1)
-      const cells = box(column)
+      const cells = encodeColumn(column)
       this.path.pop()
       return cells
     })
     this.#enclosingTables.pop()
-    return this.#annotate('t', [names, ...boxed])
+    return this.#annotate('t', [names, ...encoded])
   }
 
-  protected addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
+  addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
     if (isDetached(ArrayBuffer.isView(source) ? source.buffer : source))
       throw this.unsendable('a buffer that was transferred', 'it is gone (detached), send a copy before')
-    this.bytes.push(
+    this.#bytes.push(
       ArrayBuffer.isView(source)
         ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
         : new Uint8Array(source)
@@ -79,19 +73,31 @@ export class PayloadBuilder {
     return this.tag('b', type)
   }
 
-  /** How many characters of JSON it takes to say of what kind the value at the present place is. */
-  protected get tagCharacters(): number {
+  addReference(reference: EncodedReference): unknown {
+    this.references.push(reference)
+    return this.tag(reference[0], reference[1])
+  }
+
+  /** How many characters of JSON a type tag at the present path takes. */
+  get tagCharacters(): number {
     return JSON.stringify(this.path).length + '["t",],'.length
   }
 
-  #annotate<T>(typeTag: TypeTag, data: T): T {
+  #annotate<T>(typeTag: TypeTag, json: T): T {
     const last = this.#annotations.at(-1)
     if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
     else this.#annotations.push([typeTag, this.path.slice()])
-    return data
+    return json
   }
 
-  /** The present place as a user knows it: what is in a column of a table, in a row, is there of a record. */
+  /** The error for the value at the present path. */
+  unsendable(what: string, cure: string): UnsendableError {
+    return new UnsendableError(
+      `${formatJsonPath(this.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
+    )
+  }
+
+  /** The present path in the user's value: a table's column and row are a record's member there. */
   #userPath(): JsonPath {
     const path = [...this.path]
     for (const [at, names] of [...this.#enclosingTables].reverse()) {
@@ -101,14 +107,8 @@ export class PayloadBuilder {
     return path
   }
 
-  unsendable(what: string, cure: string): UnsendableError {
-    return new UnsendableError(
-      `${formatJsonPath(this.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
-    )
-  }
-
-  /** What a built-in carries beside its value would vanish silently. */
-  protected requireNoExtraKeys(object: object): void {
+  /** Extra keys of a built-in object would be lost silently. @throws UnsendableError if it has one */
+  requireNoExtraKeys(object: object): void {
     const [extra] = Object.keys(object)
     if (extra === undefined) return
     throw this.unsendable(
@@ -117,46 +117,54 @@ export class PayloadBuilder {
     )
   }
 
-  protected checkpoint(): Checkpoint {
-    const groups = this.#annotations.length
-    const marks = this.#annotations.at(-1)?.length
+  checkpoint(): Checkpoint {
     return {
       pathLength: this.path.length,
-      bytes: this.bytes.length,
-      annotations: groups,
-      lastAnnotationLength: marks,
+      bytes: this.#bytes.length,
+      annotations: this.#annotations.length,
+      lastAnnotationLength: this.#annotations.at(-1)?.length,
       tables: this.#enclosingTables.length,
-      values: this.values
+      values: this.#values
     }
   }
 
-  /** Nothing that was marked since then is to cross. */
-  protected restore({ bytes, annotations, lastAnnotationLength, tables, values }: Checkpoint): void {
-    this.bytes.length = bytes
+  /** Removes all that was added since the checkpoint, except references. */
+  restore({ pathLength, bytes, annotations, lastAnnotationLength, tables, values }: Checkpoint): void {
+    this.path.length = pathLength
+    this.#bytes.length = bytes
     this.#annotations.length = annotations
     if (lastAnnotationLength) this.#annotations[annotations - 1]!.length = lastAnnotationLength
     this.#enclosingTables.length = tables
-    this.values = values
+    this.#values = values
   }
 
-  /** All of it. @throws LimitError where there is more than `most` */
-  protected build(boxed: unknown, most: number): Payload {
-    if (this.values > most) throw tooManyValues(Math.ceil(this.values), most)
-    const json = JSON.stringify(boxed)
-    const grouped = this.#annotations.length > 0
-    const groups = grouped ? `,${formatAnnotations(this.#annotations)}` : ''
+  /** @throws LimitError for more values than `maxValues`, the limit of the peer */
+  build(encoded: unknown, maxValues: number): Payload {
+    if (this.#values > maxValues) throw tooManyValues(Math.ceil(this.#values), maxValues)
+    const json = JSON.stringify(encoded)
+    const hasAnnotations = this.#annotations.length > 0
     return {
-      json: json + groups,
-      hasAnnotations: grouped,
-      bytes: this.bytes,
-      references: this.encodedReferences,
+      json: hasAnnotations ? `${json},${formatAnnotations(this.#annotations)}` : json,
+      hasAnnotations,
+      bytes: this.#bytes,
+      references: this.references,
       lent: isLent(this.name)
     }
   }
 }
 
-const tooManyValues = (values: number, most: number) =>
+/** The JSON of annotations. That of a single reference, the most frequent case, needs no `JSON.stringify`. */
+function formatAnnotations(annotations: readonly [TypeTag, ...JsonPath[]][]): string {
+  const [[tag, path, other]] = annotations as [[TypeTag, JsonPath, JsonPath?]]
+  const isWholeValue = annotations.length === 1 && path.length === 0 && other === undefined
+  return isWholeValue && typeof tag === 'string' ? `[["${tag}",[]]]` : JSON.stringify(annotations)
+}
+
+const isSameTag = (one: TypeTag, other: TypeTag): boolean =>
+  typeof one === 'string' || typeof other === 'string' ? one === other : one[1] === other[1]
+
+const tooManyValues = (values: number, maxValues: number) =>
   new LimitError(
     'limit',
-    `${values} values that are not plain JSON are more than their receiver takes in one message (its limits.values: ${most}): send them in parts, or as an iterator, or raise it there`
+    `${values} values that are not plain JSON are more than their receiver takes in one message (its limits.values: ${maxValues}): send them in parts, or as an iterator, or raise it there`
   )

@@ -1,7 +1,7 @@
 // Errors that only one peer may see in full. An error about a call to a peer names the call with its arguments, or an
 // address. Only this side and that peer may see those.
 
-import { sharedInRealm } from '../util/copies.js'
+import { sharedInRealm } from '../util/library-copies.js'
 import { knownErrorName } from './registry.js'
 
 /**

@@ -1,5 +1,4 @@
-// What travels by value besides plain data: superjson's leaves, registered types, and the classes of errors.
-import { SuperJSON } from 'superjson'
+// The registry of types that are passed by value, and of error classes.
 import {
   ArgumentsError,
   ExposureError,
@@ -9,17 +8,16 @@ import {
   SessionEndedError,
   UnsendableError
 } from '../errors.js'
-import { sharedInRealm } from '../util/copies.js'
+import { sharedInRealm } from '../util/library-copies.js'
 import { builtInClassName, isInstanceOf, prototypeChain } from '../util/realms.js'
-import { isPassedByValue, type LeafTag, markRegistered } from './classify.js'
+import { isPassedByValue, markRegistered } from './classify.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a class is registered whatever its constructor takes.
 export type Class<T = unknown> = abstract new (...args: any[]) => T
 
-const superjson = new SuperJSON()
-/** Not superjson's custom transformers: it would ask each of them about each leaf, and finds `constructor` registered. */
+/** By name. superjson's custom transformers are not used: it would try each of them on each leaf. */
 const typesByName = sharedInRealm('types/1', () => new Map<string, TypeOptions<unknown, unknown>>())
-/** By prototypes: an instance of a class that was replaced is encoded as was said of its own. */
+/** By prototype: an instance of a class that was replaced is encoded by the options of its own class. */
 const typesByPrototype = sharedInRealm(
   'classes/1',
   () => new WeakMap<object, TypeOptions<unknown, unknown>>()
@@ -28,23 +26,23 @@ const errorNamesByPrototype = sharedInRealm('error-names/1', () => new WeakMap<o
 const errorClassesByName = sharedInRealm('errors/1', () => new Map<string, Class<Error>>())
 
 export interface TypeOptions<T, W> {
-  /** The name both sides know the class by. The same name again replaces the class, as a reloaded module does. */
+  /** The name of the class on both sides. The same name again replaces the class, as a reloaded module does. */
   readonly name: string
-  /** What is sent for an instance: any value netref carries, references and bytes included. */
+  /** Returns what is sent for an instance: any value that can be sent, also references and bytes. */
   readonly encode: (instance: T) => W
   /**
-   * The instance that stands for what arrived, which a peer may have made up: other data, netrefs, even objects of this
-   * side. If it throws, the call that carried the value rejects, and the netrefs it was given are given back.
+   * Returns the instance for what arrived. A hostile peer may send any value: other data, netrefs, even objects of this
+   * side. If `decode` throws, the call that carried the value rejects, and the netrefs of the message are released.
    */
   readonly decode: (sent: W) => T
 }
 
 /**
- * Lets the instances of a class travel by value. Both sides must register it, under the same name.
- * Instances of its subclasses go on travelling by reference. A class registered under the same name before is replaced:
- * what arrives is of the new class, and its own instances, where there still are some, travel as before.
+ * Passes the instances of a class by value. Both sides must register it under the same name. Instances of subclasses are
+ * still passed by reference. A class registered under the same name before is replaced: values decode to the new class, and
+ * remaining instances of the old class are encoded as before.
  *
- * @throws TypeError when the class travels by value already, under another name too, or an option is missing.
+ * @throws TypeError if the class is passed by value already, also under another name, or an option is missing
  * @example
  * registerType(Point, { name: 'Point', encode: p => [p.x, p.y], decode: ([x, y]) => new Point(x, y) })
  */
@@ -52,9 +50,9 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
   const { name, encode, decode }: Partial<TypeOptions<T, W>> = Object(options)
   const complete = [type, encode, decode].every(given => typeof given === 'function')
   if (!complete || typeof name !== 'string' || name === '')
-    throw new TypeError('registerType: a class goes with a `name` and the functions `encode` and `decode`')
+    throw new TypeError('registerType: pass a class, a `name`, and the functions `encode` and `decode`')
   if (isPassedByValue(type.prototype))
-    throw new TypeError(`registerType: ${type.name} travels by value already`)
+    throw new TypeError(`registerType: ${type.name} is passed by value already`)
   checkName('registerType', type, typesByPrototype.get(type.prototype)?.name, name)
   const registered = { name, encode, decode } as TypeOptions<unknown, unknown>
   typesByName.set(name, registered)
@@ -63,11 +61,11 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
 }
 
 /**
- * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registered the class too.
- * The constructor is not run there; name, message, code, cause and own fields that are data are carried over. A class
- * registered under the same name before is replaced, as a reloaded module does; built-in ones are not.
+ * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registers the class, too. The
+ * constructor does not run there: name, message, code, cause, and own fields that are data are copied. A class registered
+ * under the same name before is replaced, as a reloaded module does.
  *
- * @throws TypeError when the class is no error or registered under another name, or the name is that of a built-in class.
+ * @throws TypeError if the class is no error or registered under another name, or the name is that of a built-in class
  * @example
  * registerError(NotFound)
  */
@@ -81,13 +79,13 @@ export function registerError(type: Class<Error>, { name = type.name }: { name?:
   errorNamesByPrototype.set(type.prototype, name)
 }
 
-/** @throws TypeError for a class known by another name */
+/** @throws TypeError if the class is registered under another name */
 function checkName(call: string, type: Class, known: string | undefined, name: string): void {
   if (known === undefined || known === name) return
   throw new TypeError(`${call}: ${type.name} is registered already, as "${known}": a class has one name`)
 }
 
-/** Classes of the language's and of netref's own, by names that outlive a minifier: no other class can have one of them. */
+/** Classes of the language and of netref, by names that no minifier changes. No other class can be registered as one. */
 const builtInErrors = new Map<string, Class<Error>>()
 for (const [name, type] of Object.entries({
   Error,
@@ -114,18 +112,18 @@ for (const [name, type] of Object.entries({
   errorNamesByPrototype.set(type.prototype, name)
 }
 
-/** What is sent for an instance of a registered type. */
+/** What the user's `encode` returns for an instance. */
 export const encodeInstance = (instance: object): unknown =>
   typesByPrototype.get(Object.getPrototypeOf(instance))!.encode(instance)
 
-/** @throws when the type is not registered here, or its `decode` does. */
+/** @throws TypeError if the type is not registered here, and what the user's `decode` throws */
 export function decodeInstance(name: string, sent: unknown): unknown {
   const type = typesByName.get(name)
   if (!type) throw new TypeError(`a value of type "${name}", which is not registered here (registerType)`)
   return type.decode(sent)
 }
 
-/** The name of the nearest class of an error, of any realm, that both sides may know. */
+/** The name of the nearest class of an error, of any realm, that the other side may know. */
 export function knownErrorName(error: Error): string {
   for (const prototype of prototypeChain(error)) {
     const name = errorNamesByPrototype.get(prototype) ?? builtInClassName(prototype)
@@ -136,32 +134,3 @@ export function knownErrorName(error: Error): string {
 }
 export const errorClass = (name: string): Class<Error> =>
   builtInErrors.get(name) ?? errorClassesByName.get(name) ?? Error
-
-/** The superjson types of a single value, the only ones taken from a peer. */
-const LEAF_TAGS = new Set(['undefined', 'bigint', 'Date', 'regexp', 'URL', 'number'])
-export const isLeafTag = (kind: string): boolean => LEAF_TAGS.has(kind)
-
-/** The superjson type of a primitive that is a leaf, and its JSON: as superjson does it, in a part of the time. */
-export function encodePrimitiveLeaf(leaf: undefined | bigint | number): [kind: string, json: unknown] {
-  if (leaf === undefined) return ['undefined', null]
-  return typeof leaf === 'bigint'
-    ? ['bigint', String(leaf)]
-    : ['number', Object.is(leaf, -0) ? '-0' : String(leaf)]
-}
-
-/** The JSON of an object that is a leaf, of any realm: superjson asks for those of this one. */
-export function encodeObjectLeaf(type: LeafTag, leaf: object): string {
-  if (type !== 'Date') return String(leaf)
-  const date = leaf as Date
-  return Number.isNaN(date.getTime()) ? 'invalid' : date.toISOString()
-}
-
-/** @throws when the JSON is not of that kind of leaf. */
-export function decodeLeaf(kind: string, json: unknown): unknown {
-  if (kind === 'undefined') return undefined
-  if (typeof json !== 'string') throw new TypeError(`a ${kind} that is not written as a string`)
-  if (kind === 'Date') return new Date(json)
-  if (kind === 'number') return Number(json)
-  if (kind === 'bigint') return BigInt(json)
-  return superjson.deserialize({ json, meta: { values: [kind as 'Date'], v: 1 } }, { inPlace: true })
-}

@@ -1,40 +1,40 @@
-// Many records with the same names cross as a table: the names once, then the cells, column by column.
+// Encodes an array of records with the same names as a table: the names once, then the cells, column by column.
 //
 //   [names, column, column, …]
 //
-// A column is a list, and may cross as a table itself. It is about half the text, and takes half the time to write and
-// read.
+// A column is an array, and may be a table itself. A table takes about half the text, and half the time to write and read.
+// Five rules keep a peer from abusing tables:
+// 1. A message has at most MAX_TABLES tables, and MAX_TABLE_CELLS cells: a short text must not make a lot of work.
+// 2. A record counts as 4 cells beside its own, and a table as 8 records, so that empty ones are not free.
+// 3. A table has at most 32 columns, all of the same length.
+// 4. No column is an array index: engines store objects with indexes in another, larger form.
+// 5. No column is a conversion method (`then`, `toString`, …), and no table is beside a cycle, which could share a column.
 
 import { ProtocolError } from '../errors.js'
-import { MOST_TABLES as MAX_TABLES } from '../protocol/messages.js'
+import { MAX_TABLES } from '../protocol/messages.js'
 import { CONVERSION_METHODS, isIndex } from './classify.js'
 import { isPlainRecord } from './grants.js'
-import type { IsRaw } from './types.js'
+import type { IsRawArray } from './types.js'
 
-/** Of fewer records no table is made: it would take longer. */
+/** A table of fewer records would take longer than the array. */
 const MIN_TABLE_RECORDS = 12
-/** Beyond so many names JSON is read as fast. */
+/** With more names, JSON is as fast. */
 const MAX_TABLE_COLUMNS = 32
 
 const MAX_TABLE_CELLS = 1 << 18
-/** A record counts as so many cells, and a table as so many records, besides those it has. */
 const CELLS_PER_RECORD = 4
 const RECORDS_PER_TABLE = 8
-/**
- * What is called in a conversion is not received as a function. An index is no column either: an engine keeps what has
- * some in other ways, and of many records that is a lot of memory.
- */
 const isColumnName = (name: unknown): name is string =>
   typeof name === 'string' && !CONVERSION_METHODS.has(name) && !isIndex(name)
 
 export type DataRecord = Readonly<Record<string, unknown>>
 
-/** The tables of a message: how many there are, and how large. */
+/** What the tables of a message may take: rules 1 and 2. */
 export class TableBudget {
   #tables = 0
   #cells = 0
 
-  /** Counts one more. @returns whether there may be that */
+  /** Counts one more table. @returns whether the message may have it */
   tryAdd(records: number, names: number): boolean {
     const cells = this.#cells + (records + RECORDS_PER_TABLE) * (names + CELLS_PER_RECORD)
     if (this.#tables === MAX_TABLES || cells > MAX_TABLE_CELLS) return false
@@ -44,7 +44,7 @@ export class TableBudget {
   }
 }
 
-/** The names that all of these have, in the same order, if they are records and data alone. None of it is read. */
+/** The names of the columns, if all items are records with the same names in the same order. Reads no values. */
 export function columnNames(items: readonly unknown[]): string[] | undefined {
   const first = items[0]
   if (items.length < MIN_TABLE_RECORDS || !isDataRecord(first)) return undefined
@@ -56,18 +56,18 @@ export function columnNames(items: readonly unknown[]): string[] | undefined {
 const isDataRecord = (item: unknown): item is DataRecord =>
   isPlainRecord(item) && !(Symbol.iterator in item || Symbol.asyncIterator in item)
 
-/** Names that are inherited are seen, too. */
+/** Inherited names count, too. */
 function hasExactly(record: DataRecord, names: readonly string[]): boolean {
   let i = 0
   for (const name in record) if (name !== names[i++]) return false
   return i === names.length
 }
 
-/** How many characters of JSON a table saves. */
+/** Characters of JSON that a table saves. */
 export const charactersSaved = (records: number, names: readonly string[]): number =>
   (records - 1) * names.reduce((sum, { length }) => sum + length + 3, 0)
 
-/** The columns of records that have these names. Undefined if reading them, which runs accessors, changes them. */
+/** Reads the columns of records with these names. Undefined if accessors change the records meanwhile. */
 export function readColumns(
   records: readonly DataRecord[],
   names: readonly string[]
@@ -84,10 +84,10 @@ export function readColumns(
   return columns
 }
 
-/** @throws ProtocolError for what is no table */
+/** @throws ProtocolError for an invalid table */
 export function decodeTable(
   table: unknown,
-  isRawArray: IsRaw,
+  isRawArray: IsRawArray,
   budget: TableBudget
 ): Record<string, unknown>[] {
   const [names, ...columns] = Array.isArray(table) && table.length <= MAX_TABLE_COLUMNS + 1 ? table : []
@@ -99,7 +99,7 @@ export function decodeTable(
   if (columns.some(column => column.length !== length))
     throw new ProtocolError('a table whose columns differ in length')
   if (!budget.tryAdd(length, columns.length)) throw new ProtocolError('tables that are too large')
-  // An engine makes of it objects as if it had read them in JSON: of one shape, with room for just these names.
+  // Copies of a parsed object have one shape, with room for these names only.
   const blank: Record<string, unknown> = JSON.parse(`{${names.map(name => `${JSON.stringify(name)}:null`)}}`)
   const records = new Array<Record<string, unknown>>(length)
   for (let i = 0; i < length; i++) {

@@ -1,74 +1,79 @@
-// What the codec knows of references, and what encoding gives.
+// Interfaces of the codec: what it needs of references, and the payload it makes.
 
 import type { Limits } from '../protocol/limits.js'
 
-/** A place in a value: what leads to it from the top. */
+/** The keys that lead from the whole value to a place in it. */
 export type JsonPath = readonly (string | number)[]
 
-export type ReferenceTag = 'o' | 'f' | 'h' | FlowKind
+/** The tag of an object, a function, one of the receiver's own, or a stream. */
+export type ReferenceTag = 'o' | 'f' | 'h' | StreamTag
 
-/** What boxing needs of the session it is for. */
-export interface Giver {
+/** What the encoder needs of a session. */
+export interface ReferenceEncoder {
   /**
-   * The wire form of a reference to `object`; `self` is the object a member function belongs to. One that is lent comes
-   * back when the call is over.
+   * Encodes a reference to an object or function.
+   *
+   * @param self the object whose member function it is
+   * @param lent whether the peer must release it when the call is over
    */
   encodeReference(object: object, self: object | undefined, lent: boolean): EncodedReference
-  /** The same for one with a flow of its own; `lent` is one that stays its owner's where it is not sent. */
-  encodeStream(object: object, tag: FlowKind, lent: boolean): EncodedReference
+  /** Encodes a reference to a stream; `lent` says that it stays the caller's if it is not sent. */
+  encodeStream(object: object, tag: StreamTag, lent: boolean): EncodedReference
   /**
-   * Takes back one giving of a reference that was not sent after all. @returns what it is to, where that has a flow and is
-   * given to nobody now
+   * Rolls back the encoding of a reference that is not sent.
+   *
+   * @returns the stream it refers to, if no other reference to that stream is left
    */
   rollback(reference: EncodedReference): object | undefined
-  /** Lets go of what was to be handed over and is not sent after all. */
+  /** Disposes of a value that is not sent. */
   dispose(value: unknown): void
-  /** What the peer takes at most, and whether stacks of errors go along. */
+  /** The limits of the peer, and whether errors are encoded with their stacks. */
   readonly encodeLimits: Pick<Limits, 'depth' | 'jsonBytes' | 'values'> & { readonly exposeStacks: boolean }
-  /** Whether the object is a netref that was released. */
+  /** Whether an object is a released netref. */
   isReleased(object: object): boolean
 }
 
-/** A walk over a value, as the codec of errors sees it. */
-export interface DataWalk {
-  readonly references: Giver
-  /** Encodes what `read` returns, at `place` below the present one. Undefined, without a trace, if it is not data alone. */
-  encodeDataOnly(place: JsonPath, read: () => unknown, depth: number): { boxed: unknown } | undefined
+/** The encoder, as the codec of errors sees it. */
+export interface DataEncoder {
+  readonly references: ReferenceEncoder
+  /** Encodes what `read` returns, at `path` below the present path. Undefined, without a trace, if it is not data only. */
+  encodeDataOnly(path: JsonPath, read: () => unknown, depth: number): { encoded: unknown } | undefined
 }
 
-/** A value ready to cross: its JSON with its groups, the bytes that go beside, and the references given in it. */
+/** An encoded value. */
 export interface Payload {
+  /** The JSON of the value, followed by that of its annotations, if it has any: `json,[annotation, …]`. */
   readonly json: string
-  /** Whether groups follow in `json`. */
   readonly hasAnnotations: boolean
+  /** The byte ranges that are sent beside the JSON. */
   readonly bytes: readonly Uint8Array[]
   readonly references: readonly EncodedReference[]
-  /** Whether it stays its owner's where it is not sent. */
+  /** Whether the value stays the caller's if it is not sent. */
   readonly lent: boolean
 }
 
-export type EncodedReference = readonly [kind: ReferenceTag, data: unknown]
+export type EncodedReference = readonly [tag: ReferenceTag, data: unknown]
 
-/** References with a flow of their own: iterators, readable and writable streams, promises, abort signals. */
-export type FlowKind = 'i' | 'r' | 'w' | 'p' | 'a'
+/** The tag of an iterator, a readable or writable stream, a promise or an abort signal. */
+export type StreamTag = 'i' | 'r' | 'w' | 'p' | 'a'
 
-/** What unboxing needs of the session it is for. */
-export interface Taker {
+/** What the decoder needs of a session. */
+export interface ReferenceDecoder {
   /**
    * The object a reference stands for: a netref for 'o' and 'f', the original for 'h'.
    *
-   * @param firstKey the first step of the way to it
-   * @throws Refusal when it was released, ProtocolError when it was never given.
+   * @param firstKey the first key of the path to the reference
+   * @throws CallRejection if it was released, ProtocolError if it was never sent
    */
   decodeReference(tag: ReferenceTag, data: unknown, firstKey?: unknown): unknown
-  /** Gives a reference back that nobody takes. @throws ProtocolError for what is none */
+  /** Gives back a reference without decoding it. @throws ProtocolError for data that is not a reference */
   discardReference(tag: ReferenceTag, data: unknown): void
-  /** Gives back what was taken of the message that is being read. */
+  /** Gives back the references that were decoded from the present message. */
   discardReceived(): void
-  /** So many values of a message were made: that takes a while. */
-  valuesDecoded(values: number): void
+  /** Counts decoded values, because decoding them takes time. */
+  valuesDecoded(count: number): void
   readonly limits: Pick<Limits, 'values' | 'bigintDigits' | 'regExpLength'>
 }
 
-/** Whether something is a list of the message itself, not one that was put into it: an object of this side, say. */
-export type IsRaw = (value: unknown) => value is unknown[]
+/** Whether a value is an array of the JSON itself. One that was revived into the JSON may be an object of this side. */
+export type IsRawArray = (value: unknown) => value is unknown[]

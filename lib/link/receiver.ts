@@ -115,7 +115,7 @@ export class Receiver {
 
   /** Whether the session may process one more message now. */
   get mayContinue(): boolean {
-    return this.#isProcessing && this.#timeSlice.hasTimeLeft
+    return this.#isProcessing && this.#timeSlice.takeStep()
   }
 
   get #isProcessing(): boolean {
@@ -299,12 +299,12 @@ export class Receiver {
 
   /** Counts bytes of a reply towards the time slice. */
   countReplyBytes(bytes: number): void {
-    this.#timeSlice.countReply(bytes)
+    this.#timeSlice.addBytes(bytes)
   }
 
   /** Counts decoded values towards the time slice. */
   countDecodedValues(values: number): void {
-    this.#timeSlice.countValues(values)
+    this.#timeSlice.addValues(values)
   }
 
   /** Too many replies are unread: no frame is processed until the peer has read. */

@@ -1,16 +1,11 @@
-// How errors name things: values, classes, paths and calls, as a person would write them.
-import {
-  describe as describeValue,
-  NAME as MAX_NAME_CHARACTERS,
-  quote,
-  inWords as safeDescribe
-} from '../util/describe.js'
+// Formats calls, paths and targets for error texts, as a program would write them.
+import { describeValue, MAX_NAME_CHARACTERS, quote, safeDescribe } from '../util/describe.js'
 
 import { truncate } from '../util/printable.js'
-import { Op, type OperationCode, type TargetId } from './messages.js'
+import { type OperationCode, operandsOf, operationOf, type TargetId } from './messages.js'
 import { type MemberName, type MemberPath, toMemberName } from './path.js'
 
-/** A member's step in a path: `.name`, `[0]`, `["first name"]`. */
+/** One step of a path: `.name`, `[0]`, `["first name"]`. */
 function formatStep(step: string | number): string {
   const name = typeof step === 'string' ? truncate(step, MAX_NAME_CHARACTERS) : step
   if (typeof name === 'string' && /^[a-zA-Z_$][\w$]*$/.test(name)) return `.${name}`
@@ -21,7 +16,7 @@ function formatStep(step: string | number): string {
 const formatName = (name: MemberName) =>
   typeof name === 'symbol' ? `[${describeValue(name)}]` : formatStep(name)
 
-/** Steps one after the other, without the middle of many: a peer may name any number of them. */
+/** Joins steps, without the middle of a long path: a peer may send any number of them. */
 function joinSteps<Step>(steps: readonly Step[], format: (step: Step) => string): string {
   if (steps.length <= 2 * STEPS_AT_EACH_END) return steps.map(format).join('')
   return `${joinSteps(steps.slice(0, STEPS_AT_EACH_END), format)}…${joinSteps(steps.slice(-STEPS_AT_EACH_END), format)}`
@@ -34,48 +29,24 @@ export const formatPath = (path: MemberPath): string =>
 
 export const formatNames = (names: readonly MemberName[]): string => joinSteps(names, formatName)
 
-/** What a call is made on, as far as this side names it. */
+/** The target of a call, as this side knows it. */
 export const formatTarget = (target: TargetId) =>
   target === 0 ? 'root' : target > 0 ? `#${target}` : `answer of call ${-target}`
 
-/** A place in a value, without the middle of a long one: `args[0].user["first name"]`. */
+/** A JSON path, without the middle of a long one: `args[0].user["first name"]`. */
 export function formatJsonPath(name: string, place: readonly (string | number)[]): string {
   const text = place.reduce<string>((text, key) => text + formatStep(key), name)
   return text.length <= 200 ? text : `${text.slice(0, 100)}…${text.slice(-60)}`
 }
 
-/** Of a long chain the end says enough. */
+/** The end of a long label. */
 export const truncateStart = (label: string) => (label.length <= 200 ? label : `…${label.slice(-100)}`)
 
-const HELPER_NAMES: Partial<Record<OperationCode, string>> = {
-  [Op.set]: 'Netref.set',
-  [Op.has]: 'Netref.has',
-  [Op.delete]: 'Netref.delete',
-  [Op.keys]: 'Netref.keys',
-  [Op.describe]: 'Netref.describe',
-  [Op.obtain]: 'Netref.obtain'
-}
+/** An operation as its caller writes it: `root.open("x")`. */
+export const formatCall = (op: OperationCode, target: string, operand: unknown): string =>
+  operationOf(op).label(target, formatArguments(operandsOf(op, operand)))
 
-/** A call as its caller wrote it: `root.open("x")`. */
-export function formatCall(op: OperationCode, target: string, operand: unknown): string {
-  switch (op) {
-    case Op.get:
-    case Op.iterate:
-    case Op.streamCall:
-      return target
-    case Op.call:
-      return `${target}(${formatArguments(operand as unknown[])})`
-    case Op.construct:
-      return `new ${target}(${formatArguments(operand as unknown[])})`
-    case Op.oneway:
-      return `Netref.oneway(${target})(${formatArguments(operand as unknown[])})`
-  }
-  return op === Op.set
-    ? `${HELPER_NAMES[op]}(${target}, ${formatArguments([operand])})`
-    : `${HELPER_NAMES[op]}(${target})`
-}
-
-const formatArguments = (args: unknown[]) =>
+const formatArguments = (args: readonly unknown[]) =>
   args.length === 0
     ? ''
     : args

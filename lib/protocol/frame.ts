@@ -1,48 +1,47 @@
-// What a transport carries: the messages of one tick, and the only parser of that.
+// Frames: what a transport carries, and their only parser. A frame has the messages of one tick.
 //
-// A frame is JSON text, or a binary frame where bytes ride beside the JSON:
-//   text    [received, [message, …]]
+// A frame is one of:
+//   text    [ack, [message, …]]
 //   binary  u32 length of the JSON, big-endian, then 4 zero bytes | the JSON, padded to 8 | bytes, padded to 8 | …
-//           with JSON [received, [message, …], [[index of the message, byteLength, …], …]]
-//   parts   a text like that of a binary frame, and beside it each range of bytes by itself: for transports that move
-//           buffers, and so need not copy them into one
-//   alone   [received], or [received, 1], which asks for one in return
-// `received` counts the frames this side has received, those with a list of messages: the others are not counted, nor
-// sent again. On another socket for the same session the first frame each way is
-//   resume  ["resume", token, received]
-//   resumed ["resumed", the token for the next time, received]
+//           with the JSON [ack, [message, …], [[index of the message, byteLength, …], …]]
+//   multipart  the JSON of a binary frame, and each byte range in a buffer of its own: for transports that move buffers
+//   ack-only   [ack], or [ack, 1], which requests an acknowledgement
+// `ack` is the number of frames with messages that the sender has received. Ack-only frames are not counted, and not sent
+// again. On another socket of the same session the first frame each way is
+//   resume  ["resume", token, ack]
+//   resumed ["resumed", the token for the next time, ack]
 
 import { ProtocolError, tooManyValues } from '../errors.js'
 import { TextDecoder, TextEncoder } from '../util/platform.js'
-import { isObject, isTextDeeper, isValueDeeper, LONG_TEXT_CHARACTERS } from './depth.js'
+import { isObject, isTextDeeper, isValueDeeper, LONG_TEXT_CHARACTERS } from './json-depth.js'
 import type { PeerLimits } from './messages.js'
 import { isCount } from './parse-message.js'
 
-/** What came in one frame. `bytes[i]` are the byte ranges that belong to `messages[i]`. */
+/** A parsed frame. `bytes.get(i)` are the byte ranges of `messages[i]`. */
 export interface Frame {
   readonly ack: number
   readonly messages: readonly unknown[]
   readonly bytes: { get(index: number): readonly Uint8Array[] | undefined }
-  /** In bytes; of a text frame, in characters. */
+  /** Size in bytes; of a text frame, in characters. */
   readonly sizeBytes: number
-  /** Its JSON. */
+  /** The JSON text of the frame. */
   readonly json: string
-  /** Whether it is a count alone; and whether it asks for one. */
+  /** Whether the frame has no messages. */
   readonly isAckOnly: boolean
   readonly requestsAck: boolean
 }
 
-/** The first frame of a socket that carries a session on. */
+/** The first frame of a socket that resumes a session. */
 export interface ResumeFrame {
-  /** What proves that it may. */
+  /** The resume token: proof that the sender may resume the session. */
   readonly token: string
-  /** The frames of the session that its sender has received. */
+  /** Frames of the session that the sender has received. */
   readonly ack: number
 }
 
-/** A frame whose ranges of bytes are in buffers of their own. */
+/** A frame whose byte ranges are in buffers of their own. */
 export class MultipartFrame {
-  /** Of the text and all ranges. */
+  /** Length of the JSON in characters, and of all ranges in bytes. */
   readonly length: number
   constructor(
     readonly json: string,
@@ -56,9 +55,9 @@ export type FrameData = string | Uint8Array | MultipartFrame
 
 const NO_MESSAGES: readonly unknown[] = []
 const NO_BYTES: Frame['bytes'] = new Map()
-/** All empty ranges: a frame could claim millions of them at two characters each. */
+/** Shared by all empty ranges: a frame could claim millions of them, at two characters each. */
 const EMPTY_RANGE = new Uint8Array()
-/** Made when it is first needed, as not every realm has the class. */
+/** A value made at its first use: not every realm has the class. */
 function lazy<T>(make: () => T): () => T {
   let value: T | undefined
   return () => (value ??= make())
@@ -75,13 +74,13 @@ const RESUME_FRAME = /^\["(resumed?)","([\w.-]{1,64})",(\d{1,15})\]$/
 export const formatResume = (type: 'resume' | 'resumed', { token, ack }: ResumeFrame): string =>
   `["${type}","${token}",${ack}]`
 
-/** What the first frame of a socket says of a session to be carried on; undefined if it is none of these. */
+/** Parses the first frame of a socket; undefined if it is not a resume frame of this type. */
 export function parseResume(type: 'resume' | 'resumed', data: FrameData): ResumeFrame | undefined {
   const [, found, token, received] = (typeof data === 'string' && data.match(RESUME_FRAME)) || []
   return found === type ? { token: token!, ack: Number(received) } : undefined
 }
 
-/** The messages of one frame, already JSON, as what the transport carries. `bytes[i]` belongs to `messages[i]`. */
+/** Formats a frame. The messages are JSON; `bytes.get(i)` are the byte ranges of `messages[i]`. */
 export function formatFrame(
   received: number,
   messages: readonly string[],
@@ -120,10 +119,10 @@ export function formatFrame(
 }
 
 const ACK_PREFIX = /^\[(\d{1,15})(?:(\])|(,1\])|,)/
-/** A longer one is no count. */
+/** No longer prefix is an ack. */
 const MAX_ACK_PREFIX_CHARACTERS = 32
 
-/** What a frame that waits says of the frames that went the other way: read off its beginning, the rest is not looked at. */
+/** Parses the ack of a frame that waits, from its beginning. The rest is not read. @throws ProtocolError if there is none */
 export function parseAck(data: FrameData): Pick<Frame, 'ack' | 'isAckOnly' | 'requestsAck'> {
   const text = typeof data === 'string' ? data : data instanceof MultipartFrame ? data.json : jsonPrefix(data)
   const [found, received, alone, asks] = text.slice(0, MAX_ACK_PREFIX_CHARACTERS).match(ACK_PREFIX) ?? []
@@ -136,13 +135,13 @@ export function parseAck(data: FrameData): Pick<Frame, 'ack' | 'isAckOnly' | 're
   }
 }
 
-/** The beginning of the JSON of a binary frame. */
+/** The beginning of the JSON of a binary frame: an ack is ASCII. */
 const jsonPrefix = (data: Uint8Array): string =>
   String.fromCharCode(...data.subarray(8, 8 + MAX_ACK_PREFIX_CHARACTERS))
 
 /**
- * @throws ProtocolError when the frame is not of the protocol, larger than `jsonBytes` or deeper than `depth`, or has
- * more than `values` ranges for one message.
+ * @throws ProtocolError if the frame is not of the protocol, larger than `jsonBytes` or nested deeper than `depth`, or has
+ * more than `values` ranges for one message
  */
 export function parseFrame(
   data: FrameData,
@@ -151,7 +150,7 @@ export function parseFrame(
   const text = typeof data === 'string' ? data : data instanceof MultipartFrame ? data.json : decodeJson(data)
   if (text.length > limits.jsonBytes)
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
-  // Five levels are the frame's own: frame, messages, message, groups, group.
+  // Five levels are of the frame itself: frame, messages, message, annotations, annotation.
   const levels = limits.depth + 5
   if (text.length > LONG_TEXT_CHARACTERS && isTextDeeper(text, levels)) throw tooDeep(limits.depth)
   let frame: unknown
@@ -227,9 +226,9 @@ function jsonByteLength(data: Uint8Array): number {
   return new DataView(data.buffer, data.byteOffset).getUint32(0)
 }
 
-/** The bytes of the messages of a frame. There may be many: they are cut out when they are asked for. */
+/** The byte ranges of the messages of a frame. There may be many: each is made when it is read. */
 class MessageRanges {
-  /** Where those of a message begin, and how long they are, after its index. */
+  /** By message index: the position of the first range; the entry lists the index, then the sizes of the ranges. */
   readonly #entries = new Map<number, readonly [place: number, entry: readonly number[]]>()
 
   constructor(
@@ -263,16 +262,16 @@ class MessageRanges {
   }
 }
 
-/** Where the ranges of a frame are: each at a place, and one after the other. */
+/** The ranges of a frame, one after the other, each at a position. */
 interface RangeStore {
   readonly first: number
   readonly end: number
-  /** The place after a range. @throws ProtocolError where there is none of that size */
+  /** The position after a range. @throws ProtocolError if no range of that size is there */
   positionAfter(place: number, size: number): number
   rangeAt(place: number, size: number): Uint8Array
 }
 
-/** A binary frame: places are offsets. */
+/** Ranges of a binary frame: positions are offsets in bytes. */
 class BinaryFrameRanges implements RangeStore {
   readonly first: number
   readonly end: number
@@ -289,7 +288,7 @@ class BinaryFrameRanges implements RangeStore {
   }
 }
 
-/** A frame in parts: places are their numbers. */
+/** Ranges of a multipart frame: positions are indexes. */
 class MultipartFrameRanges implements RangeStore {
   readonly first = 0
   readonly end: number

@@ -1,50 +1,116 @@
-// The closed union of messages, and how each is written. The first message of a side's first frame is its hello.
+// The messages of the protocol, and their formatters. The first message of each side is its hello.
 import type { RejectionCode } from '../errors.js'
 import type { MemberPath } from './path.js'
 
-/** Version of the protocol: both sides must speak the same. */
+/** Protocol version: both sides must have the same. */
 export const VERSION = 1
 
+/** What a message asks to be done to a target. */
+export interface OperationInfo {
+  readonly code: number
+  /** Whether the message has arguments, one value, or neither. */
+  readonly operand: 'args' | 'value' | 'none'
+  /** Whether the operation may run again in the session that replaces a lost one. */
+  readonly retry: 'always' | 'if idempotent' | 'never'
+  /** The operation as its caller writes it. */
+  label(target: string, operand: string): string
+}
+
+/** All operations. A new one is an entry here, and a case in `access/operations.ts`. */
+export const OPERATIONS = {
+  call: { code: 1, operand: 'args', retry: 'if idempotent', label: (target, args) => `${target}(${args})` },
+  get: { code: 2, operand: 'none', retry: 'always', label: target => target },
+  construct: {
+    code: 3,
+    operand: 'args',
+    retry: 'if idempotent',
+    label: (target, args) => `new ${target}(${args})`
+  },
+  set: {
+    code: 4,
+    operand: 'value',
+    retry: 'if idempotent',
+    label: (target, value) => `Netref.set(${target}, ${value})`
+  },
+  has: { code: 5, operand: 'none', retry: 'always', label: target => `Netref.has(${target})` },
+  delete: { code: 6, operand: 'none', retry: 'if idempotent', label: target => `Netref.delete(${target})` },
+  keys: { code: 7, operand: 'none', retry: 'always', label: target => `Netref.keys(${target})` },
+  describe: { code: 9, operand: 'none', retry: 'never', label: target => `Netref.describe(${target})` },
+  oneway: {
+    code: 14,
+    operand: 'args',
+    retry: 'never',
+    label: (target, args) => `Netref.oneway(${target})(${args})`
+  },
+  obtain: { code: 15, operand: 'none', retry: 'always', label: target => `Netref.obtain(${target})` },
+  iterate: { code: 16, operand: 'none', retry: 'never', label: target => target },
+  streamCall: { code: 17, operand: 'value', retry: 'never', label: target => target }
+} as const satisfies Readonly<Record<string, OperationInfo>>
+
+export type OperationName = keyof typeof OPERATIONS
+export type OperationCode = (typeof OPERATIONS)[OperationName]['code']
+
+const operationEntries = Object.entries(OPERATIONS) as [OperationName, OperationInfo][]
+
+/** The codes of all messages. */
 export const Op = {
   hello: 0,
-  call: 1,
-  get: 2,
-  construct: 3,
-  set: 4,
-  has: 5,
-  delete: 6,
-  keys: 7,
   ping: 8,
-  describe: 9,
   result: 10,
   error: 11,
   refused: 12,
   release: 13,
-  oneway: 14,
-  obtain: 15,
-  iterate: 16,
-  streamCall: 17,
   cancel: 18,
   pull: 19,
   items: 20,
   ended: 21,
   retry: 22,
   idempotent: 23,
-  traced: 30
+  traced: 30,
+  ...(Object.fromEntries(operationEntries.map(([name, { code }]) => [name, code])) as {
+    readonly [Name in OperationName]: (typeof OPERATIONS)[Name]['code']
+  })
 } as const
 
-/**
- * Whose table a number means: in `target` and in references home the receiver's exports (0 is its root),
- * in references given the sender's. A negative target is the receiver's answer to the sender's call of that number.
- */
+const operationsByCode = new Map<unknown, OperationInfo>(
+  operationEntries.map(([, info]) => [info.code, info])
+)
+const namesByCode = new Map<unknown, string>(Object.entries(Op).map(([name, code]) => [code, name]))
+
+/** The operation with a code; undefined for any other message. */
+export function operationOf(code: OperationCode): OperationInfo
+export function operationOf(code: unknown): OperationInfo | undefined
+export function operationOf(code: unknown): OperationInfo | undefined {
+  return operationsByCode.get(code)
+}
+
+export function nameOf(code: OperationCode): OperationName
+export function nameOf(code: unknown): string | undefined
+export function nameOf(code: unknown): string | undefined {
+  return namesByCode.get(code)
+}
+
+/** The arguments of an operation, or its value, as a list. */
+export function operandsOf(code: OperationCode, operand: unknown): readonly unknown[] {
+  switch (operationOf(code).operand) {
+    case 'args':
+      return operand as unknown[]
+    case 'value':
+      return [operand]
+    case 'none':
+      return []
+  }
+}
+
+/** An id in the export table of the receiver; 0 is its root. A negative number means its answer to the sender's call `-n`. */
 export type TargetId = number
-/** `[kind, path, path, …]`: the values at these paths, one or more, are of that kind. */
-export type Annotation = readonly [kind: TypeTag, ...paths: (readonly (string | number)[])[]]
+/** Tags the values at one or more JSON paths. */
+export type Annotation = readonly [tag: TypeTag, ...paths: (readonly (string | number)[])[]]
 export type TypeTag = string | readonly ['custom', string]
-/** Arguments or a value in plain JSON, and which places in it stand for something else. */
+/** Tag all values of a JSON text that are not plain JSON; values inside a container come before it. */
 export type Annotations = readonly Annotation[]
 
-/** The limits a side tells in its hello, so that the other can refuse a call instead of losing the session. */
+/** Limits of a side, in its hello. The other side rejects a call that exceeds them instead of losing the session. */
 export interface PeerLimits {
   readonly jsonBytes: number
   readonly frameBytes: number
@@ -83,7 +149,7 @@ export type Operation =
       groups?: Annotations
     ]
   | OneWayCall
-/** A call without a number, for no answer comes of it. */
+/** A call without an id, because it gets no reply. */
 export type OneWayCall = readonly [
   op: typeof Op.oneway,
   none: 0,
@@ -92,30 +158,11 @@ export type OneWayCall = readonly [
   args: unknown[],
   groups?: Annotations
 ]
-export type OperationCode = Operation[0]
 
-/** What is done to a target: all that is an Operation. */
-export const OPERATIONS: ReadonlySet<unknown> = new Set([
-  Op.call,
-  Op.get,
-  Op.construct,
-  Op.set,
-  Op.has,
-  Op.delete,
-  Op.keys,
-  Op.describe,
-  Op.oneway,
-  Op.obtain,
-  Op.iterate,
-  Op.streamCall
-])
-/** What may be carried out again, if its home says so. */
-export const RETRYABLE = new Set<unknown>([Op.call, Op.construct, Op.set, Op.delete])
-
-/** An operation, after the span that it was made in. */
+/** An operation, with the trace span of its caller. */
 export type TracedOperation = readonly [op: typeof Op.traced, traceparent: string, ...operation: Operation]
 
-/** The value, or the error, that a call ended with; without a value it is `undefined`. */
+/** The result or error of a call. A missing value is `undefined`. */
 export type Reply = readonly [
   op: typeof Op.result | typeof Op.error,
   id: number,
@@ -123,7 +170,7 @@ export type Reply = readonly [
   groups?: Annotations
 ]
 
-/** A server that would resume the session says with what token, and how long after a loss, in ms. */
+/** Limits of a side. A server that can resume the session adds a token, and the time to do so after a loss, in ms. */
 export type Hello = readonly [
   op: typeof Op.hello,
   version: number,
@@ -132,10 +179,10 @@ export type Hello = readonly [
   resumeWindowMs?: number
 ]
 
-/** An operation that may have been carried out before, in a session that was lost. */
+/** An operation that may have run before, in a session that was lost. */
 export type RetriedOperation = readonly [op: typeof Op.retry, ...operation: Operation]
 
-/** A call or construction from the root that is to run once, whoever of its maker's sessions makes it. */
+/** A call or construction on the root with an idempotency key: it runs once, whichever session of its caller sends it. */
 export type IdempotentOperation = readonly [
   op: typeof Op.idempotent,
   key: string,
@@ -154,32 +201,32 @@ export type Message =
   | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
   | Cancel
   | StreamMessage
-/** The call is not waited for any more: its caller's signal aborted, for that reason, or its time is over. */
+/** Cancels a call: its caller's signal aborted, with that reason, or it timed out. */
 export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Annotations]
-/** What crosses for a reference with a flow of its own. */
+/** A message of a stream: an iterator, a readable or writable stream, a promise or an abort signal. */
 export type StreamMessage =
   /**
-   * So many items of the receiver's iterator are consumed. With `window` so many that are not may be sent from now on;
-   * where none are consumed, reading begins anew.
+   * Acknowledges items of the receiver's iterator. With `window`, so many unacknowledged items may be in transit from now
+   * on. A pull of 0 items restarts the iterator.
    */
   | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
-  /** The next items of the sender's iterator; with `ask` a `pull` is due when the last of them has been read. */
+  /** The next items of the sender's iterator. `ask` requests a `pull` once the last of them has been read. */
   | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Annotations]
   /**
-   * How the sender's iterator ended, its promise settled (`ok`: 1 well, 0 with an error), or its signal aborted (0); or
-   * that nobody can abort that any more (1).
+   * The end of the sender's iterator, promise or signal. `ok` is 1 for a normal end, a fulfilled promise, or a signal that
+   * cannot abort any more; 0 for an error, a rejection or an abort.
    */
   | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Annotations]
 
-/** What each side has to take, in bytes: no hello may say less. */
+/** Least frame size that each side must accept, in bytes: a hello must not have a lower limit. */
 export const MIN_FRAME_BYTES = 4096
-/** How much a refusal says, in characters: it fits into the least frame, however they are escaped. */
+/** Longest text of a rejection: it fits into the least frame, even if every character is escaped. */
 const MAX_REJECTION_CHARACTERS = 600
 
-/** A name that is its own JSON between quotes. */
+/** A name that JSON does not escape. */
 const PLAIN_NAME = /^[\w$]+$/
 
-/** A message as it crosses, already JSON. `payload` is what the codec made of the arguments or the value. */
+/** Formats an operation. `payload` is the encoded operand. */
 export function formatOperation(
   op: OperationCode,
   id: number,
@@ -192,13 +239,13 @@ export function formatOperation(
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }
 
-/** An operation, already formatted, with the span that it is made in. */
+/** Adds a trace span to a formatted operation. */
 export const formatTraced = (traceparent: string, operation: string): string =>
   `[${Op.traced},"${traceparent}",${operation.slice(1)}`
 
 export const formatRetry = (operation: string): string => `[${Op.retry},${operation.slice(1)}`
 
-/** An operation, already formatted, with its key. */
+/** Adds an idempotency key to a formatted operation. */
 export const formatIdempotent = (key: string, operation: string): string =>
   `[${Op.idempotent},${JSON.stringify(key)},${operation.slice(1)}`
 
@@ -219,16 +266,16 @@ export const formatCancel = (id: number, reason?: string): string =>
   reason === undefined ? `[${Op.cancel},${id}]` : `[${Op.cancel},${id},${reason}]`
 export const formatPull = (id: number, read: number, window?: number): string =>
   window === undefined ? `[${Op.pull},${id},${read}]` : `[${Op.pull},${id},${read},${window}]`
-/** `items` is JSON: a list, with its groups. */
+/** `items` is the encoded list of items. */
 export const formatItems = (id: number, ask: boolean, items: string): string =>
   `[${Op.items},${id},${ask ? 1 : 0},${items}]`
 export const formatEnded = (id: number, ok: boolean, payload?: string): string =>
   payload === undefined ? `[${Op.ended},${id},${ok ? 1 : 0}]` : `[${Op.ended},${id},${ok ? 1 : 0},${payload}]`
 
-/** A reply; without a payload it is `undefined`. */
+/** Formats a reply. Without a payload its value is `undefined`. */
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {
   return payload === undefined ? `[${op},${id}]` : `[${op},${id},${payload}]`
 }
 
-/** What a message may have, so that a short text is not a lot of work. */
-export const MOST_TABLES = 1024
+/** Most tables of a message: a short text must not take long to decode. */
+export const MAX_TABLES = 1024

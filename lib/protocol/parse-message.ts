@@ -1,48 +1,34 @@
-// The only parser of a message: what comes from a peer is of the protocol, or ends the session.
+// The only parser of messages: a message that is not of the protocol ends the session.
 
 import { isRejectionCode, ProtocolError, tooManyValues } from '../errors.js'
 import {
   type Annotations,
+  MAX_TABLES,
   type Message,
   MIN_FRAME_BYTES,
-  MOST_TABLES,
-  OPERATIONS,
   Op,
-  type PeerLimits,
-  RETRYABLE
+  type OperationInfo,
+  operationOf,
+  type PeerLimits
 } from './messages.js'
 
-/** Version 00 of https://www.w3.org/TR/trace-context: trace, span and flags; an id of zeros is none. */
+/** Version 00 of https://www.w3.org/TR/trace-context: trace id, span id, flags. Ids of zeros are invalid. */
 export const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
 export const isTraceparent = (text: unknown): text is string =>
   typeof text === 'string' && TRACEPARENT.test(text)
 
-/** @throws ProtocolError when `raw` is not a message of the protocol, or has more than that many values in groups. */
+/** @throws ProtocolError if `raw` is not a message of the protocol, or annotates more than `maxValues` values */
 export function parseMessage(raw: unknown, maxValues = Number.POSITIVE_INFINITY): Message {
   if (Array.isArray(raw) && isWellFormed(raw, maxValues)) return raw as unknown as Message
   throw new ProtocolError('a message that is not of the protocol')
 }
 
 function isWellFormed(m: unknown[], values: number): boolean {
+  const operation = operationOf(m[0])
+  if (operation) return isOperation(m, operation.operand, values)
   switch (m[0]) {
-    case Op.call:
-    case Op.construct:
-      return isOperation(m, 6) && isArguments(m[4], m[5], values)
-    case Op.oneway:
-      return isOperation(m, 6, m[1] === 0) && isArguments(m[4], m[5], values)
-    case Op.set:
-    case Op.streamCall:
-      return isOperation(m, 6) && m.length >= 5 && isAnnotations(m[5], values)
-    case Op.get:
-    case Op.has:
-    case Op.delete:
-    case Op.keys:
-    case Op.describe:
-    case Op.obtain:
-    case Op.iterate:
-      return isOperation(m, 4)
     case Op.traced:
-      return isTraceparent(m[1]) && OPERATIONS.has(m[2]) && isWellFormed(m.slice(2), values)
+      return isTraceparent(m[1]) && operationOf(m[2]) !== undefined && isWellFormed(m.slice(2), values)
     case Op.result:
     case Op.error:
       return m.length <= 4 && isId(m[1]) && isAnnotations(m[3], values)
@@ -61,7 +47,7 @@ function isWellFormed(m: unknown[], values: number): boolean {
     case Op.ping:
       return m.length === 2 && isId(m[1])
     case Op.retry:
-      return RETRYABLE.has(m[1]) && isWellFormed(m.slice(1), values)
+      return operationOf(m[1])?.retry === 'if idempotent' && isWellFormed(m.slice(1), values)
     case Op.idempotent:
       return isIdempotencyKey(m[1]) && isIdempotentOperation(m.slice(2), values)
     case Op.hello:
@@ -77,15 +63,15 @@ function isIdempotentOperation(m: unknown[], values: number): boolean {
 }
 export const isIdempotencyKey = (key: unknown): key is string =>
   typeof key === 'string' && key.length > 0 && key.length <= 200
-/** What proves that a socket is of a session: nothing that could be read as more. */
+/** A hello that offers to resume the session has a token and a time. */
 const hasResumeOffer = (m: unknown[]) => m.length === 5 && isToken(m[3]) && isCount(m[4])
 const isToken = (token: unknown): token is string => typeof token === 'string' && /^[\w.-]{1,64}$/.test(token)
 export const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0
-/** Its code, then pairs of an id and of how often that was given: at least once. */
+/** A release has its code, then pairs of an id and a reference count, which is at least 1. */
 const isReleasePart = (n: unknown, i: number) => (i > 0 && i % 2 === 0 ? isId(n) : isCount(n))
 const isId = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0
 const isFlag = (n: unknown) => n === 0 || n === 1
-/** @throws ProtocolError for more values than that: to look at them all would take long */
+/** @throws ProtocolError for more values: decoding them would take long */
 function isAnnotations(annotations: unknown, maxValues: number): boolean {
   if (annotations === undefined) return true
   if (!Array.isArray(annotations)) return false
@@ -96,26 +82,36 @@ function isAnnotations(annotations: unknown, maxValues: number): boolean {
     if (annotation[0] === 't') tables += annotation.length - 1
     else count += annotation.length - 1
     if (count > maxValues) throw tooManyValues(maxValues)
-    if (tables > MOST_TABLES) return false
+    if (tables > MAX_TABLES) return false
     if (!isAnnotation(annotation)) return false
   }
   return true
 }
-/** Where its places lead, and by what steps, is seen by who goes there. */
+/** The keys of the paths are checked when the paths are resolved. */
 function isAnnotation(g: unknown[]): boolean {
   if (typeof g[0] !== 'string' && !isCustomTag(g[0])) return false
   for (let i = 1; i < g.length; i++) if (!Array.isArray(g[i])) return false
   return true
 }
-/** Arguments are a list, whatever stands in it. */
+/** Arguments are a list: no annotation may tag the whole. */
 const isArguments = (args: unknown, groups: unknown, values: number) =>
   Array.isArray(args) &&
   isAnnotations(groups, values) &&
   !(groups as Annotations | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
 const isCustomTag = (tag: unknown) =>
   Array.isArray(tag) && tag.length === 2 && tag[0] === 'custom' && typeof tag[1] === 'string'
-const isOperation = (m: unknown[], length: number, hasId = isId(m[1])) =>
-  m.length <= length && hasId && Number.isSafeInteger(m[2]) && isMemberPath(m[3])
+function isOperation(m: unknown[], operand: OperationInfo['operand'], maxValues: number): boolean {
+  const hasId = m[0] === Op.oneway ? m[1] === 0 : isId(m[1])
+  if (!hasId || !Number.isSafeInteger(m[2]) || !isMemberPath(m[3])) return false
+  switch (operand) {
+    case 'args':
+      return m.length <= 6 && isArguments(m[4], m[5], maxValues)
+    case 'value':
+      return (m.length === 5 || m.length === 6) && isAnnotations(m[5], maxValues)
+    case 'none':
+      return m.length === 4
+  }
+}
 const isMemberPath = (path: unknown) =>
   typeof path === 'string' || (Array.isArray(path) && path.every(isMemberKey))
 const isMemberKey = (key: unknown) =>

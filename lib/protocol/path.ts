@@ -1,27 +1,27 @@
-// Names of members, on the wire and here.
-import { sharedInRealm } from '../util/copies.js'
+// Member names and paths, on the wire and in this process.
+import { sharedInRealm } from '../util/library-copies.js'
 
-/** A symbol in a path: a well-known one by its name (`asyncIterator`), or one of `Symbol.for` by its key. */
+/** The wire form of a symbol: a well-known one by name (`asyncIterator`), or one of `Symbol.for` by key. */
 export type SymbolKey = readonly ['well-known' | 'for', string]
-/** A member's name in this process; on the wire it is a key. */
+/** A member name in this process; its wire form is a `MemberKey`. */
 export type MemberName = string | symbol
 export type MemberKey = string | SymbolKey
-/** One name, or a list of keys: the empty list is the target itself. */
+/** The path from a target to a member: one name, or a list of keys. The empty list is the target itself. */
 export type MemberPath = string | readonly MemberKey[]
 
 /**
- * Symbols of `Symbol.for` that are a name here, by key. What a peer says is looked up here alone: no engine lets go of
- * a symbol that was once asked for by key.
+ * Symbols of `Symbol.for` that are member names here, by key. A key of a peer is looked up here only: engines never collect
+ * a symbol of `Symbol.for`, so a peer must not create any.
  */
 const knownSymbols = sharedInRealm('symbols/1', () => new Map<string, symbol>())
 
-/** Lets a symbol of `Symbol.for` be the name of a member, for a peer too. */
+/** Registers a symbol of `Symbol.for` as a member name. */
 export function registerSymbol(name: PropertyKey): void {
   const key = typeof name === 'symbol' ? Symbol.keyFor(name) : undefined
   if (key !== undefined) knownSymbols.set(key, name as symbol)
 }
 
-/** The wire form of a member's name. @throws TypeError for a symbol that is neither well-known nor of `Symbol.for`. */
+/** The wire form of a member name. @throws TypeError for a symbol that is neither well-known nor of `Symbol.for` */
 export function toMemberKey(name: PropertyKey): MemberKey {
   if (typeof name !== 'symbol') return String(name)
   const key = Symbol.keyFor(name)
@@ -36,7 +36,7 @@ export function toMemberKey(name: PropertyKey): MemberKey {
   throw new TypeError(`${String(name)} is known to this process alone: use a name, or a symbol of Symbol.for`)
 }
 
-/** The name a key stands for. A symbol that is not known here is a name that nothing has. */
+/** The member name of a key. An unknown symbol becomes a new one, which no object has. */
 export function toMemberName(key: MemberKey): MemberName {
   if (typeof key === 'string') return key
   const known: unknown = key[0] === 'for' ? knownSymbols.get(key[1]) : Symbol[key[1] as keyof typeof Symbol]

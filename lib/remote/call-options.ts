@@ -4,7 +4,7 @@ import { markConfidential } from '../codec/peer-errors.js'
 import { isIdempotencyKey } from '../protocol/parse-message.js'
 import { clock } from '../util/clock.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 import { isInstanceOf } from '../util/realms.js'
 import { addSharedListener } from '../util/shared-listener.js'
 import type { Signal } from '../util/web-types.js'
@@ -56,7 +56,7 @@ export function checkCallOptions(options: CallOptions): void {
 }
 
 const invalidOption = (name: string, expected: string, value: unknown) =>
-  new TypeError(`Netref.with: \`${name}\` must be ${expected}, not ${describe(value)}`)
+  new TypeError(`Netref.with: \`${name}\` must be ${expected}, not ${describeValue(value)}`)
 
 /**
  * Calls `cancel` with the reason when the signal aborts or `remainingMs` are over, whichever comes first. `peer` is the

@@ -18,8 +18,8 @@ import type {
 import type { Session } from '../types/session.js'
 import type { StandardSchema } from '../types/standard-schema.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
-import { foreignCopyMessage, hasArrived } from '../util/copies.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
+import { foreignCopyMessage, hasArrived } from '../util/library-copies.js'
 import { markTransferred } from '../util/transfer.js'
 import type { Signal } from '../util/web-types.js'
 import { type CallOptions, checkCallOptions } from './call-options.js'
@@ -33,7 +33,7 @@ function requireHandler(netref: unknown, helper: string): NetrefHandler {
   const copy = packageCopyOf(netref)
   if (copy) throw new TypeError(`Netref.${helper}: the netref is ${foreignCopyMessage(copy.name)}`)
   throw new TypeError(
-    `Netref.${helper}: ${typeof netref === 'function' ? 'a local function' : describe(netref)} is not a netref`
+    `Netref.${helper}: ${typeof netref === 'function' ? 'a local function' : describeValue(netref)} is not a netref`
   )
 }
 
@@ -61,7 +61,7 @@ const NETREF_SCHEMA: StandardSchema<unknown> = {
     validate: value =>
       hasArrived(value)
         ? { value }
-        : { issues: [{ message: `expected a netref, received ${describe(value)}` }] }
+        : { issues: [{ message: `expected a netref, received ${describeValue(value)}` }] }
   }
 }
 

@@ -7,8 +7,8 @@ import { Op, type OperationCode } from '../protocol/messages.js'
 import { type MemberName, type MemberPath, pathKeys, toMemberKey } from '../protocol/path.js'
 import type { Session } from '../types/session.js'
 import type { AnyClass, AnyFunction } from '../util/any.js'
-import { copyByPrototype, type LibraryCopy, registerCopy } from '../util/copies.js'
-import { describe, truncateName } from '../util/describe.js'
+import { describeValue, truncateName } from '../util/describe.js'
+import { copyByPrototype, type LibraryCopy, registerCopy } from '../util/library-copies.js'
 import type { CallOptions } from './call-options.js'
 import type { CollectionCandidate } from './collection-pressure.js'
 
@@ -134,13 +134,13 @@ export abstract class NetrefHandler implements ProxyHandler<object> {
   }
 
   set(_target: object, name: string | symbol): never {
-    throw this.#unsupportedMutation(`await Netref.set(ref, ${describe(name)}, value)`)
+    throw this.#unsupportedMutation(`await Netref.set(ref, ${describeValue(name)}, value)`)
   }
   defineProperty(_target: object, name: string | symbol): never {
-    throw this.#unsupportedMutation(`await Netref.set(ref, ${describe(name)}, value)`)
+    throw this.#unsupportedMutation(`await Netref.set(ref, ${describeValue(name)}, value)`)
   }
   deleteProperty(_target: object, name: string | symbol): never {
-    throw this.#unsupportedMutation(`await Netref.delete(ref, ${describe(name)})`)
+    throw this.#unsupportedMutation(`await Netref.delete(ref, ${describeValue(name)})`)
   }
   setPrototypeOf(): never {
     throw this.#unsupportedMutation('an operation of the remote object')

@@ -3,12 +3,18 @@
 import { type DisposingSide, dispose } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
 import { isLoan } from '../codec/lend.js'
-import type { EncodedReference, FlowKind, Giver, ReferenceTag, Taker } from '../codec/types.js'
+import type {
+  EncodedReference,
+  ReferenceDecoder,
+  ReferenceEncoder,
+  ReferenceTag,
+  StreamTag
+} from '../codec/types.js'
 import { CallRejection, ProtocolError, type Reason } from '../errors.js'
 import type { StreamChannel } from '../protocol/channel.js'
 import type { Limits } from '../protocol/limits.js'
 import { formatRelease, type PeerLimits } from '../protocol/messages.js'
-import type { ContextSnapshot } from '../util/contexts.js'
+import type { ContextSnapshot } from '../util/async-context.js'
 import { className, functionName } from '../util/describe.js'
 import { type ReportError, runHook } from '../util/emitter.js'
 import { LazyMap } from '../util/lazy-map.js'
@@ -27,7 +33,7 @@ const finalizers = new FinalizationRegistry<FinalizerToken>(({ reference }) =>
 const MAX_RELEASES_PER_MESSAGE = 4096
 const MAX_RELEASE_CHARACTERS = 34
 /** The names of references to streams. */
-const STREAM_NAMES: Record<FlowKind, string> = {
+const STREAM_NAMES: Record<StreamTag, string> = {
   i: 'iterator',
   r: 'stream',
   w: 'stream',
@@ -36,7 +42,7 @@ const STREAM_NAMES: Record<FlowKind, string> = {
 }
 /** Replaces a collected signal, which no code can abort any more. */
 const createInertSignal = () => new AbortController().signal
-const isStreamTag = (kind: ReferenceTag): kind is FlowKind => Object.hasOwn(STREAM_NAMES, kind)
+const isStreamTag = (kind: ReferenceTag): kind is StreamTag => Object.hasOwn(STREAM_NAMES, kind)
 
 /** Maximum length of a peer's name for a netref, which error texts show. */
 const MAX_NAME_CHARACTERS = 60
@@ -56,8 +62,8 @@ function parseReferenceData(kind: ReferenceTag, data: unknown): ReferenceData {
   return data as unknown as ReferenceData
 }
 
-export class References implements Giver, Taker, DisposingSide {
-  encodeLimits!: Giver['encodeLimits']
+export class References implements ReferenceEncoder, ReferenceDecoder, DisposingSide {
+  encodeLimits!: ReferenceEncoder['encodeLimits']
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Reference>()
   readonly streams: StreamTable
@@ -112,7 +118,7 @@ export class References implements Giver, Taker, DisposingSide {
     for (const id of ids) if (this.exports.get(id)) this.#onExportRemoved(this.exports.release(id, 1))
   }
 
-  encodeStream(object: object, kind: FlowKind, lent: boolean): EncodedReference {
+  encodeStream(object: object, kind: StreamTag, lent: boolean): EncodedReference {
     // A stream continues where reading or writing has stopped: the original is locked.
     const reference = kind === 'r' || kind === 'w' ? undefined : referenceOf(object)
     if (reference?.session === this.session && !reference.released) return ['h', reference.id]

@@ -1,7 +1,7 @@
 // The two tables of a session: exported local objects, and imported netrefs, both by id.
 
 import { LimitError, ProtocolError } from '../errors.js'
-import type { ContextSnapshot } from '../util/contexts.js'
+import type { ContextSnapshot } from '../util/async-context.js'
 import { LazyMap } from '../util/lazy-map.js'
 
 /** A local object that the peer may hold. */

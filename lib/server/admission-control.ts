@@ -2,7 +2,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Limits } from '../protocol/limits.js'
-import { AddressCounter } from '../util/counter.js'
+import { AddressCounter } from '../util/address-counter.js'
 import type { ReportError } from '../util/emitter.js'
 import type { PendingUpgrade } from './authentication.js'
 import type { ResumeTokens, SlotReservation } from './resume-tokens.js'

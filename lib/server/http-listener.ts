@@ -9,7 +9,7 @@ import { livenessOf } from '../session/options.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs, checkOptions } from '../util/check-options.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 import type { ReportError } from '../util/emitter.js'
 import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
 import { AdmissionControl, type SessionSlot, type SlotRequest } from './admission-control.js'
@@ -58,7 +58,7 @@ export class HttpListener implements ResumingListener {
       )
     }
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new RangeError(`serve: port ${describe(port)} is not a whole number from 0 to 65535`)
+      throw new RangeError(`serve: port ${describeValue(port)} is not a whole number from 0 to 65535`)
     }
     checkPath(options.path)
     this.#ownsServer = server === undefined
@@ -251,7 +251,7 @@ const respondUpgradeRequired: http.RequestListener = (_request, response) => {
 
 function checkPath(path: string | undefined): void {
   if (path === undefined || /^\/[^?#\s]*$/.test(path)) return
-  throw new TypeError(`serve: path ${describe(path)} must begin with "/" and have no query`)
+  throw new TypeError(`serve: path ${describeValue(path)} must begin with "/" and have no query`)
 }
 
 function checkServer(server: unknown): Server {

@@ -1,7 +1,7 @@
 // Decides which web pages may connect. A browser lets any page open a WebSocket to any server, with the user's
 // cookies, and states the page only in `Origin`. The server must therefore check `Origin`, and `Host`, which exposes
 // DNS rebinding.
-import { describe, quote } from '../util/describe.js'
+import { describeValue, quote } from '../util/describe.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
 export interface OriginOptions {
@@ -62,7 +62,7 @@ export function createOriginPolicy({ allowedOrigins = [], allowedHosts }: Origin
 
 function requireList(option: string, given: readonly string[]): readonly string[] {
   if (Array.isArray(given)) return given
-  throw new TypeError(`serve: \`${option}\` takes a list, such as [${describe(given)}]`)
+  throw new TypeError(`serve: \`${option}\` takes a list, such as [${describeValue(given)}]`)
 }
 
 /** The origin of a page that this server, or the proxy in front of it, serves. */

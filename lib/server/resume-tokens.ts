@@ -5,7 +5,7 @@ import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, Listener } from '../transport/transport.js'
-import { AddressCounter } from '../util/counter.js'
+import { AddressCounter } from '../util/address-counter.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 

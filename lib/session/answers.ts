@@ -1,6 +1,6 @@
 // What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
 
-import { estimateJson } from '../codec/weight.js'
+import { estimateJson } from '../codec/memory-estimate.js'
 import { CallRejection } from '../errors.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { Queue } from '../util/queue.js'

@@ -25,6 +25,7 @@ import {
   formatTraced,
   Op,
   type OperationCode,
+  operationOf,
   type Reply
 } from '../protocol/messages.js'
 import type { MemberPath } from '../protocol/path.js'
@@ -32,12 +33,12 @@ import type { CallOptions } from '../remote/call-options.js'
 import { PendingResult, type RetryPayload } from '../remote/pending-result.js'
 import { Reference, type RequestBase, type Requester } from '../remote/proxy.js'
 import type { References } from '../remote/references.js'
-import { ContextSnapshot } from '../util/contexts.js'
+import { ContextSnapshot } from '../util/async-context.js'
 import { CallCancellation } from './call-cancellation.js'
 import { CallObserver } from './diagnostics.js'
 import { encodeOperand, tryEncodeOperand } from './operand.js'
 import { PendingCalls } from './pending-calls.js'
-import { EMPTY_PAYLOAD, READ_ONLY_OPS, retryPayloadOf, withIdempotencyKey } from './retry.js'
+import { EMPTY_PAYLOAD, retryPayloadOf, withIdempotencyKey } from './retry.js'
 import { tracing } from './tracing.js'
 
 export class Caller {
@@ -231,7 +232,7 @@ export class Caller {
     const payload = hasMore ? tryEncodeOperand(op, operand, this.references) : previous
     if (!payload) return false
     const operation = formatOperation(op, this.#lastId + 1, 0, path, payload.json)
-    const message = mayHaveRun && !READ_ONLY_OPS.has(op) ? formatRetry(operation) : operation
+    const message = mayHaveRun && operationOf(op).retry !== 'always' ? formatRetry(operation) : operation
     const hasKey = options?.idempotencyKey !== undefined
     try {
       this.#send(result, hasKey ? withIdempotencyKey(result, message, payload) : message, payload)

@@ -1,6 +1,6 @@
 // The peer's calls that wait: for the answer of an earlier call, or until the service is ready.
 
-import { runIsolated } from '../util/contexts.js'
+import { runIsolated } from '../util/async-context.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { OrderedTasks } from '../util/ordered-tasks.js'
 import type { Answer } from './answers.js'

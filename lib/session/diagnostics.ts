@@ -2,24 +2,9 @@
 // `diagnostics-browser.ts` in its place.
 
 import type { Reason } from '../errors.js'
-import { Op, type OperationCode } from '../protocol/messages.js'
+import { nameOf, type OperationCode, type OperationName, operandsOf } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
 import { clock } from '../util/clock.js'
-
-/** What is done to a target. */
-type Operation =
-  | 'call'
-  | 'oneway'
-  | 'construct'
-  | 'get'
-  | 'set'
-  | 'has'
-  | 'delete'
-  | 'keys'
-  | 'describe'
-  | 'obtain'
-  | 'iterate'
-  | 'drive'
 
 /** A call that is made (`out`) or carried out (`in`). */
 export interface CallEvent {
@@ -27,7 +12,7 @@ export interface CallEvent {
   readonly direction: 'out' | 'in'
   /** The number of the call, in its session and direction; of one that is not answered 0, or for its home below 0. */
   readonly id: number
-  readonly operation: Operation
+  readonly operation: OperationName
   /** What it is made on, e.g. `root.add`. */
   readonly path: string
   /** The arguments of a call or a construction, and the value to set; else empty. */
@@ -87,8 +72,6 @@ export const interruptedChannel = channel('netref:interrupted')
 export const resumedChannel = channel('netref:resumed')
 export const closedChannel = channel('netref:closed')
 
-const names = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]))
-
 /** Tells of the calls of a session in one direction. */
 export class CallObserver {
   #pendingCalls: Map<number, { event: CallEvent; startedAt: number }> | undefined
@@ -105,9 +88,8 @@ export class CallObserver {
 
   onCall(id: number, op: OperationCode, path: string, operand: unknown): void {
     const { session, direction } = this
-    const operation = names.get(op) as Operation
-    const args =
-      op === Op.set || op === Op.streamCall ? [operand] : ((operand as unknown[] | undefined) ?? [])
+    const operation = nameOf(op)
+    const args = operandsOf(op, operand)
     const event = { session, direction, id, operation, path, args }
     this.#pendingCalls ??= new Map()
     if (id !== 0) this.#pendingCalls.set(id, { event, startedAt: clock.now() })

@@ -1,7 +1,7 @@
 // Whose turn it is for each message of the peer: they are acted on one after the other, and the first is its hello.
 
 import { decode } from '../codec/decode.js'
-import { estimateMessages, type MessageSize } from '../codec/weight.js'
+import { estimateMessages, type MessageSize } from '../codec/memory-estimate.js'
 import type { Reason } from '../errors.js'
 import { CallRejection, ProtocolError, reasonForError } from '../errors.js'
 import { sizeOfRanges } from '../link/frame-builder.js'
@@ -10,7 +10,7 @@ import type { Hello } from '../protocol/messages.js'
 import { type Cancel, type Message, Op } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import type { References } from '../remote/references.js'
-import { ContextSnapshot, runIsolated } from '../util/contexts.js'
+import { ContextSnapshot, runIsolated } from '../util/async-context.js'
 import { unwrapOperation } from './call-request.js'
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'

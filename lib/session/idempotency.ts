@@ -1,8 +1,8 @@
 // Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
 
-import { type EncodedData, encodeData } from '../codec/data.js'
 import { decode } from '../codec/decode.js'
-import type { Giver, Taker } from '../codec/types.js'
+import { type EncodedData, encodeData } from '../codec/encoded-data.js'
+import type { ReferenceDecoder, ReferenceEncoder } from '../codec/types.js'
 import { CallRejection, LimitError, type RejectionCode, toCallRejection } from '../errors.js'
 import { type Annotations, formatRejection, formatReply, Op } from '../protocol/messages.js'
 import { TextEncoder } from '../util/platform.js'
@@ -63,7 +63,11 @@ const runningByStore = new WeakMap<IdempotencyStore, Map<string, RunningCall>>()
 
 /** What a session does about calls with a key: only who serves brings the code for that. */
 export type IdempotentCallsFactory = (...session: SessionDependencies) => IdempotentCalls
-type SessionDependencies = [identity: unknown, references: Giver & Taker, report: (error: unknown) => void]
+type SessionDependencies = [
+  identity: unknown,
+  references: ReferenceEncoder & ReferenceDecoder,
+  report: (error: unknown) => void
+]
 
 /** @throws TypeError for what is no store */
 export function idempotentCallsFactoryOf({
@@ -88,7 +92,7 @@ export class IdempotentCalls {
   constructor(
     store: IdempotencyStore,
     identity: unknown,
-    private readonly references: Giver & Taker,
+    private readonly references: ReferenceEncoder & ReferenceDecoder,
     private readonly report: (error: unknown) => void
   ) {
     const known = identity === undefined ? undefined : identityText(identity)

@@ -1,9 +1,9 @@
 // Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
 
 import { classify, firstNamedKey, isJsonPrimitive, isPassedByValue } from '../codec/classify.js'
-import { encodeData } from '../codec/data.js'
+import { encodeData } from '../codec/encoded-data.js'
 import { DEFAULT_LIMITS } from '../protocol/limits.js'
-import { className, inWords } from '../util/describe.js'
+import { className, safeDescribe } from '../util/describe.js'
 
 const ENCODER_LIMITS = { ...DEFAULT_LIMITS, exposeStacks: false }
 
@@ -30,7 +30,7 @@ export function equalIdentity(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
   const [text, comes] = [identityText(one, true), identityText(other, true)]
   if (text !== undefined && comes !== undefined) return text === comes
-  const what = inWords(text === undefined ? one : other)
+  const what = safeDescribe(text === undefined ? one : other)
   throw new TypeError(
     `sameIdentity: ${what} is not data, and equals nothing but itself: return data from \`authenticate\`, or give \`sameIdentity\``
   )

@@ -1,6 +1,6 @@
 // The peer's calls that are not settled: their numbers, answers, signals, and the memory they hold.
 
-import { estimateAnnotations, HeldBytes } from '../codec/weight.js'
+import { estimateAnnotations, HeldBytes } from '../codec/memory-estimate.js'
 import { ProtocolError, type Reason } from '../errors.js'
 import { formatPath, formatTarget } from '../protocol/format.js'
 import type { Annotations, TargetId } from '../protocol/messages.js'

@@ -6,9 +6,10 @@ import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
 import { MIN_FRAME_BYTES } from '../protocol/messages.js'
 import { type Trace, traceFromEnvironment } from '../protocol/trace.js'
 import type { ErrorContext } from '../types/session.js'
-import { checkMs, didYouMean, type OptionTypes } from '../util/check-options.js'
-import { describe, safeString } from '../util/describe.js'
+import { checkMs, type OptionTypes } from '../util/check-options.js'
+import { describeValue, safeString } from '../util/describe.js'
 import { runHook } from '../util/emitter.js'
+import { didYouMean } from '../util/nearest.js'
 import { toPrintable } from '../util/printable.js'
 import type { IdempotencyOptions } from './idempotency.js'
 import { RejectionReporter } from './refusals.js'
@@ -152,7 +153,7 @@ function checkLimit(name: string, limit: number): keyof Limits {
   const minimum = name === 'regExpLength' ? 0 : 1
   if (!isInfinite && (!Number.isSafeInteger(limit) || limit < minimum)) {
     throw new RangeError(
-      `limits.${name}: ${describe(limit)} is not a ${minimum === 1 ? 'positive ' : ''}whole number`
+      `limits.${name}: ${describeValue(limit)} is not a ${minimum === 1 ? 'positive ' : ''}whole number`
     )
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < MIN_FRAME_BYTES) {

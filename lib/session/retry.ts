@@ -1,15 +1,12 @@
 // Calls that can be made again: in the session that takes the place of one that has ended, or under their key.
 
 import { UnsendableError } from '../errors.js'
-import { formatIdempotent, Op, type OperationCode, RETRYABLE } from '../protocol/messages.js'
+import { formatIdempotent, Op, operationOf } from '../protocol/messages.js'
 import type { PendingResult, RetryPayload } from '../remote/pending-result.js'
 import { Reference } from '../remote/proxy.js'
 
 /** What only reads is given nothing. */
 export const EMPTY_PAYLOAD: RetryPayload = { bytes: [], references: [], lent: true }
-
-/** What asks, and does nothing: it may be asked twice. */
-export const READ_ONLY_OPS = new Set<OperationCode>([Op.get, Op.has, Op.keys, Op.obtain])
 
 /** What is of this side, and has no flow that has begun: it can be handed over again. */
 const isOwnReference = (kind: string) => kind === 'o' || kind === 'f'
@@ -17,7 +14,7 @@ const isOwnReference = (kind: string) => kind === 'o' || kind === 'f'
 /** What a call was given, if it was asked of the root and that can be given again. */
 export function retryPayloadOf({ sentRequest, payload }: PendingResult): RetryPayload | undefined {
   const { op, base } = sentRequest!
-  const isAsked = base instanceof Reference && base.id === 0 && (READ_ONLY_OPS.has(op) || RETRYABLE.has(op))
+  const isAsked = base instanceof Reference && base.id === 0 && operationOf(op).retry !== 'never'
   return isAsked && payload?.references.every(([kind]) => isOwnReference(kind)) ? payload : undefined
 }
 

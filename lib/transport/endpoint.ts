@@ -1,5 +1,5 @@
 // Endpoints: what `connect` and `serve` accept besides the address of a server.
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 
 /**
  * Passes messages: a Worker, a SharedWorker's `port`, a MessagePort, `parentPort`, or `self` in a worker. The caller keeps
@@ -74,4 +74,4 @@ export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object
 }
 
 export const notAnEndpointError = (endpoint: unknown, expected: string): TypeError =>
-  new TypeError(`${describe(endpoint)} is not an endpoint: ${expected}`)
+  new TypeError(`${describeValue(endpoint)} is not an endpoint: ${expected}`)

@@ -1,7 +1,7 @@
 // The token of a client: the first message on each socket, before the first frame of the session. So browsers can send it,
 // too, and it is in no URL.
 import type { Reason } from '../errors.js'
-import { describe } from '../util/describe.js'
+import { describeValue } from '../util/describe.js'
 import { TextEncoder } from '../util/platform.js'
 import { isInstanceOf } from '../util/realms.js'
 import type { Transport } from './transport.js'
@@ -73,6 +73,6 @@ export class TokenSender extends TransportWrapper {
       if (bytes <= MAX_TOKEN_BYTES) return text
       throw new RangeError(`the token has ${bytes} bytes, and at most ${MAX_TOKEN_BYTES} are allowed`)
     }
-    throw new TypeError(`the token must be a string, not ${describe(token)}`)
+    throw new TypeError(`the token must be a string, not ${describeValue(token)}`)
   }
 }

@@ -1,32 +1,32 @@
-// What one writes and another reads, one by one: an iterator made of what is put into it.
+// A queue between one writer and one reader, as an async iterator. It holds one value.
 
 interface PendingRead {
   resolve(step: IteratorResult<unknown>): void
   reject(error: unknown): void
 }
 
-/** An iterator whose items are put in by hand. */
+/** An async iterator over the values that are put into it. */
 export class AsyncQueue implements AsyncIterableIterator<unknown> {
   #pendingWrite:
     | {
         readonly value: unknown
-        readonly resolve: (wanted: boolean) => void
+        readonly resolve: (isTaken: boolean) => void
         readonly reject: (error: unknown) => void
       }
     | undefined
   #pendingRead: PendingRead | undefined
   #end: { readonly failed: boolean; readonly error?: unknown } | undefined
-  /** Its reader has had enough. */
+  /** Whether the reader has called `return`. */
   #cancelled = false
 
-  /** `discard` is called with each value that no reader takes. */
+  /** @param discard called with each value that the reader does not take */
   constructor(private readonly discard: (value: unknown) => void) {}
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  /** Resolves when it was taken, or with `false` when nothing more is. To be called again only then. */
+  /** Resolves with `true` once the value is taken, or `false` if the reader has left. Must not be called again before. */
   put(value: unknown): Promise<boolean> {
     if (this.#end?.failed || this.#cancelled) this.discard(value)
     if (this.#end?.failed) return Promise.reject(this.#end.error)
@@ -37,8 +37,8 @@ export class AsyncQueue implements AsyncIterableIterator<unknown> {
       pendingRead.resolve({ done: false, value })
       return Promise.resolve(true)
     }
-    return new Promise((taken, lost) => {
-      this.#pendingWrite = { value, resolve: taken, reject: lost }
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { value, resolve, reject }
     })
   }
 
@@ -46,7 +46,7 @@ export class AsyncQueue implements AsyncIterableIterator<unknown> {
     this.#finish({ failed: false })
   }
 
-  /** Readers and writers get the error. */
+  /** Ends the queue with an error, which the reader and the writer get. */
   fail(error: unknown): void {
     this.#finish({ failed: true, error })
   }
@@ -64,7 +64,7 @@ export class AsyncQueue implements AsyncIterableIterator<unknown> {
     else pendingRead.resolve({ done: true, value: undefined })
   }
 
-  /** What nobody takes any more. */
+  /** Discards the value that waits for the reader, if there is one. */
   #discardPendingWrite() {
     const write = this.#pendingWrite
     this.#pendingWrite = undefined
@@ -86,7 +86,7 @@ export class AsyncQueue implements AsyncIterableIterator<unknown> {
     })
   }
 
-  /** The reader has had enough. */
+  /** The reader takes no more values. */
   return(): Promise<IteratorResult<unknown>> {
     this.#cancelled = true
     this.#discardPendingWrite()?.resolve(false)

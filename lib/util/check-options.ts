@@ -1,10 +1,11 @@
-// Options as users give them: what is no option, or of no kind that the option may be, is refused and not passed over.
-// That holds above all for those that keep somebody out.
+// Checks a user's options: unknown names and wrong types throw, so that a misspelled `authenticate` cannot leave a server
+// open.
 import { MAX_TIMER_MS } from './deadline.js'
-import { describe } from './describe.js'
+import { describeValue } from './describe.js'
+import { didYouMean, isSimilar } from './nearest.js'
 import { isInstanceOf } from './realms.js'
 
-/** What an option takes, in words that the `typeof` of it is among; none where who uses it says what it takes. */
+/** The type of an option, in words that include its `typeof`; empty if the function that uses the option checks it. */
 type OptionType =
   | ''
   | 'a boolean'
@@ -18,9 +19,9 @@ type OptionType =
 export type OptionTypes<Options> = { readonly [Name in keyof Required<Options>]: OptionType }
 
 /**
- * @param call what the options were given to, for the error
- * @param allowOthers whether other options are passed on: only one that was likely meant to be one of these is refused then
- * @throws TypeError naming the option, what it takes and what it is
+ * @param call the function that takes the options, for error texts
+ * @param allowOthers whether other options are allowed, unless their name is similar to one of `types`
+ * @throws TypeError with the option, its type, and the value
  */
 export function checkOptions(
   call: string,
@@ -35,21 +36,15 @@ export function checkOptions(
       checkType(`${call}: \`${name}\` takes`, value, types[name as never])
       continue
     }
-    const suggestion = didYouMean(name, Object.keys(types))
-    if (allowOthers && !suggestion) continue
-    throw new TypeError(`${call}: there is no option \`${name}\`${suggestion}`)
+    const known = Object.keys(types)
+    if (allowOthers && !known.some(other => isSimilar(name, other))) continue
+    throw new TypeError(`${call}: there is no option \`${name}\`${didYouMean(name, known)}`)
   }
-}
-
-/** What was likely meant by a name that there is not, as the end of an error; empty where no name is near. */
-export function didYouMean(name: string, names: readonly string[], quoteMark = '`'): string {
-  const similar = names.find(known => isSimilar(name, known))
-  return similar ? `: was ${quoteMark}${similar}${quoteMark} meant?` : ''
 }
 
 function checkType(takes: string, value: unknown, type: OptionType): void {
   if (!type || type.includes(typeName(value))) return
-  throw new TypeError(`${takes} ${type}, not ${describe(value)}`)
+  throw new TypeError(`${takes} ${type}, not ${describeValue(value)}`)
 }
 
 function typeName(value: unknown): string {
@@ -58,12 +53,8 @@ function typeName(value: unknown): string {
   return isInstanceOf('AbortSignal', value) ? 'AbortSignal' : typeof value
 }
 
-/** Whether two names differ at one place, in two letters at most, or one where there are few. */
-const isSimilar = (name: string, known: string) =>
-  (name.length > 4 ? /^(.*).{0,2}(.*)\n\1.{0,2}\2$/i : /^(.*).?(.*)\n\1.?\2$/i).test(`${name}\n${known}`)
-
-/** @throws RangeError naming the option that is no time */
+/** @throws RangeError if the option is not a time in ms */
 export function checkMs(name: string, ms: number): number {
   if (typeof ms === 'number' && ms >= 0 && ms <= MAX_TIMER_MS) return ms
-  throw new RangeError(`${name}: ${describe(ms)} is not a time in ms, of less than 25 days`)
+  throw new RangeError(`${name}: ${describeValue(ms)} is not a time in ms, of less than 25 days`)
 }

@@ -1,2 +1,2 @@
-// What takes the place of `child-output.ts` in a page and its workers, where there are no child processes.
+// Replaces `child-output.ts` in pages and their workers, which have no child processes.
 export const isChildOutput = (_stream: object): boolean => false

@@ -1,9 +1,9 @@
-// Tells stdout and stderr of child processes from other sockets. Node makes all of them Sockets that can be written, too.
+// Tells stdout and stderr of child processes from other sockets: Node makes writable Sockets of all of them.
 import type { ChildProcess } from 'node:child_process'
 import { subscribe } from 'node:diagnostics_channel'
 
 const childOutputs = new WeakSet<object>()
-/** The child process that was made last: it has no streams when its making is told. They keep it alive. */
+/** The latest child process. It has no streams yet when its channel event is published; they keep it alive later. */
 let latestChild: WeakRef<ChildProcess> | undefined
 
 function registerLatestStreams(): void {

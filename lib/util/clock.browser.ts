@@ -1,4 +1,4 @@
-// The timers and clocks of a page, as they are when this is loaded. What a context lacks is missed where it is used.
+// The timers and clocks of a page, as they are when this module loads. A missing one fails where it is used.
 import type * as node from './clock.js'
 
 const global: Partial<typeof globalThis> = globalThis
@@ -13,5 +13,5 @@ export const clock = {
 } as typeof node.clock
 export const setImmediate = global.setImmediate?.bind(global) as typeof node.setImmediate
 export const nextTick = global.process?.nextTick as typeof node.nextTick
-/** Timers are numbers here; in Node, where a page's build may be loaded, too, they are not. */
+/** Timers are numbers in pages. In Node, which may load the page's build, they are objects. */
 export const unref: typeof node.unref = timer => void timer.unref?.()

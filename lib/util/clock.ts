@@ -1,5 +1,5 @@
-// The timers and clocks of the platform, as they are when this is loaded: what a test puts in their place later stands
-// still, and nothing that crosses may wait for it. A page has `clock-browser.ts` in its place.
+// The timers and clocks of the platform, as they are when this module loads. Fake timers that a test installs later do not
+// advance by themselves, and no message may wait for them. Pages use `clock.browser.ts` instead.
 import { performance } from 'node:perf_hooks'
 import timers from 'node:timers'
 
@@ -10,9 +10,9 @@ export const clock = {
   clearTimeout,
   setInterval,
   clearInterval,
-  /** In ms, from some time on; it goes on steadily, but for the time that the machine sleeps. */
+  /** Monotonic time, in ms. It may stand still while the machine sleeps. */
   now: performance.now.bind(performance),
-  /** The time of day, in ms, which may be set. */
+  /** Wall-clock time, in ms since 1970. It may be set at any time. */
   wallNow: Date.now
 }
 export const { setImmediate } = timers
@@ -20,5 +20,5 @@ export const nextTick = globalThis.process?.nextTick
 
 export type Timer = ReturnType<typeof setTimeout>
 
-/** The timer does not keep the process alive. In Electron's pages timers are numbers, and cannot. */
+/** Lets the process exit before the timer fires. In pages of Electron timers are numbers, and this does nothing. */
 export const unref = (timer: Timer): void => void timer.unref?.()

@@ -1,43 +1,43 @@
-// Ends that time decides. A process that is stopped, blocked or asleep does not hear its peers: that time does not count,
-// and what has arrived by the end is read before anything ends.
+// Deadlines that do not count the time in which this process could not read: while it was stopped, blocked or asleep.
+// Before a deadline expires, frames that have arrived are read.
 import { clock, type Timer, unref } from './clock.js'
 import { yieldToEventLoop } from './scheduler.js'
 
-/** A deadline comes in as many parts. */
+/** Default number of parts. A part that took at least twice as long as it should is not counted. */
 const PART_COUNT = 4
-/** The longest time that a timer of the platform can be set for, in ms. */
+/** Longest time of a platform timer, in ms. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** A time within which something has to come. */
+/** A time within which something must happen. */
 export abstract class Deadline {
   #timer: Timer | undefined
   #keepsAlive = true
   #elapsedParts = 0
-  /** Whether the last part did not count. */
+  /** Whether the previous part was late, and so not counted. */
   #lastPartIgnored = false
-  /** When the present part began. */
+  /** Start of the present part, by both clocks. */
   #partStartMs = 0
   #partStartWallMs = 0
 
   constructor(
-    /** In ms. */
+    /** The deadline, in ms after the start. */
     protected readonly timeoutMs: number,
     private readonly partCount = PART_COUNT
   ) {}
 
-  /** @returns of so many parts in which nothing came, how many count: fewer where something did */
+  /** Decides how many of the elapsed parts count: fewer if there was progress. */
   protected countElapsedParts(elapsedParts: number, _isLate: boolean): number {
     return elapsedParts
   }
 
-  /** The time is over. It is not running any more. */
+  /** Called when the time is over. The deadline has stopped by then. */
   protected abstract onExpired(): void
 
   get isRunning(): boolean {
     return this.#timer !== undefined
   }
 
-  /** Begins, or begins anew. */
+  /** Starts, or starts anew. */
   start(): void {
     this.stop()
     this.#elapsedParts = 0
@@ -52,7 +52,7 @@ export abstract class Deadline {
     this.#timer = undefined
   }
 
-  /** It keeps the process alive no more, nor does it when it begins anew. */
+  /** Lets the process exit before the deadline, from now on. */
   unref(): this {
     this.#keepsAlive = false
     if (this.#timer) unref(this.#timer)
@@ -63,7 +63,7 @@ export abstract class Deadline {
     return Math.min(this.timeoutMs / this.partCount, MAX_TIMER_MS)
   }
 
-  /** A part begins. @returns how long the one before took: a sleep the wall clock tells of, which may be set, too */
+  /** Starts a part. @returns how long the previous one took, in ms; the wall clock includes the sleep of the machine */
   #startPart(): number {
     const [now, wall] = [clock.now(), clock.wallNow()]
     const elapsedMs = Math.max(now - this.#partStartMs, wall - this.#partStartWallMs)
@@ -73,7 +73,7 @@ export abstract class Deadline {
   }
 
   #onPartElapsed(): void {
-    // Of two that are late in a row one counts: a process that is always late has ends, too.
+    // Of two late parts in a row one is counted, so that deadlines of a process that is always late expire, too.
     const isLate = this.#startPart() >= 2 * this.#partMs && !this.#lastPartIgnored
     this.#lastPartIgnored = isLate
     this.#elapsedParts = this.countElapsedParts(isLate ? this.#elapsedParts : this.#elapsedParts + 1, isLate)
@@ -98,7 +98,7 @@ class CallbackDeadline extends Deadline {
   }
 }
 
-/** From now on there are so many ms until `expired` is called. */
+/** Starts a deadline that calls a function. */
 export function startDeadline(timeoutMs: number, onExpired: () => void): Deadline {
   const deadline = new CallbackDeadline(timeoutMs, onExpired)
   deadline.start()

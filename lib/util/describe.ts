@@ -2,19 +2,19 @@
 import { toPrintable, truncate } from './printable.js'
 import { constructorOf } from './realms.js'
 
-/** Text of somebody's, and a name: both are cut where they are longer than anybody reads. */
+/** Longest text of a string value. */
 const MAX_STRING_CHARACTERS = 24
+/** Longest name of a member, class or function. */
+export const MAX_NAME_CHARACTERS = 64
 
-export const NAME = 64
+export const truncateName = (name: string): string => toPrintable(name, MAX_NAME_CHARACTERS)
 
-export const truncateName = (name: string): string => toPrintable(name, NAME)
-
-/** A text between quotes. */
-export const quote = (text: string, maxCharacters = NAME): string =>
+/** A text in quotes, truncated. */
+export const quote = (text: string, maxCharacters = MAX_NAME_CHARACTERS): string =>
   toPrintable(JSON.stringify(truncate(text, maxCharacters)))
 
-/** A value in a few words, for errors: `a symbol`, `an Error`, `"text"`. */
-export function describe(value: unknown): string {
+/** A value in a few words: `"text"`, `Point {…}`, `[…]`. */
+export function describeValue(value: unknown): string {
   switch (typeof value) {
     case 'string':
       return quote(value, MAX_STRING_CHARACTERS)
@@ -36,10 +36,10 @@ function describeObject(object: object): string {
   return name ? `${truncateName(name)} {…}` : '{…}'
 }
 
-/** Names of classes, by their prototypes. */
+/** By prototype. */
 const classNameCache = new WeakMap<object, string>()
 
-/** The name of an object's class, read without running a getter of the user's; empty for plain objects. */
+/** The name of an object's class, read without running a user's getter; empty for plain objects. */
 export function className(object: object): string {
   const prototype = Object.getPrototypeOf(object)
   if (prototype === Object.prototype || prototype === null) return ''
@@ -52,25 +52,25 @@ export function className(object: object): string {
   return name
 }
 
-/** A function's own name, read without running a getter of the user's. */
+/** The name of a function, read without running a user's getter. */
 export function functionName(fn: object): string {
   const name = Object.getOwnPropertyDescriptor(fn, 'name')?.value
   return typeof name === 'string' ? name : ''
 }
 
-/** As `String`, and never throws: a peer may have had a say in what fails. */
+/** As `String`, but does not throw: what a peer sent may fail to convert. */
 export function safeString(value: unknown): string {
   try {
     return String(value)
   } catch {
-    return inWords(value)
+    return safeDescribe(value)
   }
 }
 
-/** As `describe`, and never throws: a look at a user's Proxy may. */
-export function inWords(value: unknown): string {
+/** As `describeValue`, but does not throw, as a user's Proxy may. */
+export function safeDescribe(value: unknown): string {
   try {
-    return describe(value)
+    return describeValue(value)
   } catch {
     return '{…}'
   }

@@ -1,15 +1,15 @@
-// Events of a connection, a session and a server: `on` returns the function that takes the listener off.
+// Events of a connection, a session and a server.
 
-import { didYouMean } from './check-options.js'
-import { isNetref } from './copies.js'
-import { describe } from './describe.js'
+import { describeValue } from './describe.js'
 import { LazyMap } from './lazy-map.js'
+import { isNetref } from './library-copies.js'
+import { didYouMean } from './nearest.js'
 import { isThenable } from './promises.js'
 
-/** Told of failures nobody awaits. */
+/** Reports a failure that nobody awaits. */
 export type ReportError = (error: unknown) => void
 
-/** `Events` gives what is told at each event. */
+/** An emitter of typed events: `Events` maps their names to what listeners get. */
 export class Emitter<Events extends object> {
   readonly #listeners = new LazyMap<keyof Events, Set<(told: never) => void>>()
 
@@ -18,33 +18,33 @@ export class Emitter<Events extends object> {
     private readonly report: ReportError
   ) {}
 
-  /** @throws TypeError for an event that there is not, and a listener that is no function */
+  /** @returns the function that removes the listener @throws TypeError for an unknown event or a listener that is no function */
   on<E extends keyof Events>(name: E, listener: (told: Events[E]) => void): () => void {
     if (!this.eventNames.includes(name as never)) {
       const suggestion = didYouMean(String(name), this.eventNames, '"')
-      throw new TypeError(`on: there is no event ${describe(name)}${suggestion}`)
+      throw new TypeError(`on: there is no event ${describeValue(name)}${suggestion}`)
     }
     if (typeof listener !== 'function')
-      throw new TypeError(`on: the listener is no function, but ${describe(listener)}`)
+      throw new TypeError(`on: the listener must be a function, not ${describeValue(listener)}`)
     const listeners = this.#listeners.get(name) ?? new Set()
-    // One of its own, so that the same listener put on twice is taken off once at a time.
+    // A wrapper of its own, so that a listener added twice is removed once at a time.
     const wrapper = (told: Events[E]) => listener(told)
     this.#listeners.set(name, listeners.add(wrapper))
     return () => void listeners.delete(wrapper)
   }
 
-  /** Calls the listeners; one that throws is reported and does not keep the others from being told. */
+  /** Calls the listeners. The error of one is reported, and the others are still called. */
   emit<E extends keyof Events>(name: E, event: Events[E]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])])
       runHook(() => listener(event as never), this.report)
   }
 }
 
-/** Runs a hook of a user's: what it throws, or what its promise rejects with, is reported. */
+/** Runs a user's hook. What it throws, or its promise rejects with, is reported. */
 export function runHook(hook: () => unknown, report: ReportError): Promise<void> | undefined {
   try {
     const result = hook()
-    // A failed call of netref's is reported as such.
+    // A pending result reports its own failure.
     if (isThenable(result) && !isNetref(result)) return Promise.resolve(result).then(() => {}, report)
   } catch (error) {
     report(error)

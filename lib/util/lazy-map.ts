@@ -1,10 +1,12 @@
-// A Map that weighs next to nothing until something is in it, as a session has a dozen and an idle one uses none; and that
-// stays light where much comes and goes. Each table that a Map of V8 has grown out of points to the next, so that once one
-// has grown old, the collector takes what was in any later one for old as well, until it next looks at all there is.
+// A Map that takes almost no memory while it is empty, and little if many entries come and go. A session has a dozen Maps,
+// and an idle one uses none of them.
+//
+// It works around the growth of V8's ordered hash tables. Each table that a Map has outgrown points to the next one. Once
+// one table is in the old generation, a minor collection keeps the entries of all later ones alive.
 
-/** After so many were deleted, and as many as are left, they are moved to a Map that no table points to. */
+/** Deletions, beyond the number of remaining entries, after which these move to a new Map that no old table points to. */
 const REBUILD_AFTER_DELETIONS = 32
-/** To move more than that would take long: a map with more in it is one as V8 makes it. */
+/** Most entries that move: more would take too long, and the Map stays as V8 makes it. */
 const MAX_REBUILD_ENTRIES = 1000
 
 export class LazyMap<K, V> {
@@ -38,7 +40,7 @@ export class LazyMap<K, V> {
     return true
   }
 
-  /** What is in it now: not to be gone through while things are deleted. */
+  /** The present values. The caller must not delete entries while it iterates. */
   values(): Iterable<V> {
     return this.#map?.values() ?? []
   }

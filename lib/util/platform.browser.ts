@@ -1,2 +1,2 @@
-// Classes of a page. What a context lacks, as a worklet does, is missed where it is used.
+// Classes of pages. One that a context lacks, such as a worklet, fails where it is used.
 export const { ReadableStream, TextDecoder, TextEncoder, WritableStream } = globalThis

@@ -1,5 +1,5 @@
-// Classes that Node has and not every realm in it: jsdom's, under Jest, lacks them all. A page has `platform-browser.ts` in
-// its place.
+// Classes of Node that not every realm has: the realm of jsdom, under Jest, lacks them all. Pages use
+// `platform.browser.ts` instead.
 import web from 'node:stream/web'
 import util from 'node:util'
 

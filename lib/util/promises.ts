@@ -8,13 +8,13 @@ const { then } = Promise.prototype
 const noop = () => {}
 
 /**
- * Handles the rejection of a promise nobody may ever hear of, of whatever realm. `use` is given what it resolves to. Any
- * other thenable is left alone: it may begin its work when it is asked.
+ * Handles the rejection of a promise of any realm that nobody else may handle. `onValue` gets its value. Other thenables are
+ * not touched, as `then` may start their work.
  */
 export function ignoreRejection(promise: object, onValue?: (value: unknown) => void): void {
   try {
     Reflect.apply(then, promise, [onValue, noop])
   } catch {
-    // No promise of an engine's.
+    // Not a built-in promise.
   }
 }

@@ -1,12 +1,11 @@
-// First in, first out. Both ends cost the same however much is between them: a large array moves all its entries at a
-// shift.
+// A first-in, first-out queue with constant cost at both ends. `Array.prototype.shift` moves all entries of a large array.
 
-/** Places at the front that are empty before the rest moves up. */
+/** Empty slots at the front before the other entries move. */
 const MIN_EMPTY_SLOTS = 64
 
 export class Queue<T> {
   #entries: (T | undefined)[] = []
-  /** Places at the front that are empty. */
+  /** Index of the first entry: the slots before it are empty. */
   #head = 0
 
   get size(): number {
@@ -17,7 +16,7 @@ export class Queue<T> {
     return this.#entries[this.#head]
   }
 
-  /** The entry after so many others; there is one. */
+  /** The entry at an index, which must exist. */
   at(index: number): T {
     return this.#entries[this.#head + index]!
   }

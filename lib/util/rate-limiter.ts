@@ -1,12 +1,12 @@
-// How often something may happen.
+// Limits how often something may happen: a token bucket.
 
 import { clock } from './clock.js'
 
-/** What lets through so many in a second; undefined where there may be any number. */
+/** A limiter for so many per second; undefined for no limit. */
 export const createRateLimiter = (perSecond: number): RateLimiter | undefined =>
   perSecond === Number.POSITIVE_INFINITY ? undefined : new RateLimiter(perSecond)
 
-/** Lets through so many in a second on the long run, and no more than `burst` at once. */
+/** Allows `perSecond` on average, and at most `burst` at once. */
 export class RateLimiter {
   #tokens: number
   #refillMs = clock.now()
@@ -18,7 +18,7 @@ export class RateLimiter {
     this.#tokens = burst
   }
 
-  /** Whether so many more may happen now; they are counted then. */
+  /** Takes tokens if there are enough. @returns whether there were */
   tryAcquire(count = 1): boolean {
     const now = clock.now()
     this.#tokens = Math.min(this.burst, this.#tokens + ((now - this.#refillMs) * this.perSecond) / 1000)

@@ -1,7 +1,7 @@
-// Built-in classes of whichever realm: a `vm` context, a test runner and an iframe each have an `Error`, a `Date` and a
-// `Map` of their own, which `instanceof` here knows nothing of.
+// Recognises instances of built-in classes of any realm. A `vm` context, a test runner and an iframe each have their own
+// `Error`, `Date` and `Map`, for which `instanceof` fails.
 
-/** Classes that are written in JavaScript in some runtimes and in jsdom: a tag on the prototype tells their name. */
+/** Built-in classes that some runtimes and jsdom write in JavaScript. `Symbol.toStringTag` of the prototype names them. */
 const TAGGED_CLASSES = new Set([
   'URL',
   'AbortSignal',
@@ -17,7 +17,7 @@ const NATIVE_SOURCE = /\{\s*\[native code\]\s*\}$/
 
 const builtInNames = new WeakMap<object, string>()
 
-/** The name of the built-in class with this prototype, of any realm; empty for a class of a program's own. */
+/** The name of the built-in class with this prototype, of any realm; empty for other classes. */
 export function builtInClassName(prototype: object): string {
   let name = builtInNames.get(prototype)
   if (name === undefined) builtInNames.set(prototype, (name = findBuiltInClassName(prototype)))
@@ -38,15 +38,15 @@ const ownValue = (object: object, key: PropertyKey): unknown =>
   Object.getOwnPropertyDescriptor(object, key)?.value
 
 /**
- * What a prototype says its class is, read without running a getter of the user's. In a realm that is locked down a
- * getter and a setter may stand there for good, so that what inherits them can be assigned a `constructor` of its own.
+ * The `constructor` of a prototype, read without running a user's getter. A locked-down realm (SES) replaces the property
+ * by a permanent getter and setter, so that inheriting objects can be assigned their own: that getter runs.
  */
 export function constructorOf(prototype: object): unknown {
   const descriptor = Object.getOwnPropertyDescriptor(prototype, 'constructor')
   return descriptor?.set && !descriptor.configurable ? descriptor.get?.call(prototype) : descriptor?.value
 }
 
-/** The prototypes of an object, the nearest first. */
+/** The prototypes of an object, nearest first. */
 export function* prototypeChain(object: object): Generator<object> {
   for (
     let prototype = Object.getPrototypeOf(object);
@@ -77,5 +77,5 @@ export function isInstanceOf<N extends keyof BuiltInClasses>(
   return false
 }
 
-/** Whether it is the global object of a realm. */
+/** Whether an object is the global object of a realm. */
 export const isGlobalObject = (object: object): boolean => ownValue(object, 'globalThis') === object

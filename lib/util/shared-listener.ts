@@ -1,10 +1,10 @@
-// Listeners on what is a user's: one for all that listen to an event of it, as Node warns of many.
+// Listeners on a user's objects: one per event, shared, because Node warns of more than ten on an object.
 
 type EventHandler = (told: unknown) => void
-/** Takes a listener off. It may be called more than once. */
+/** Removes a listener. It may be called more than once. */
 export type Unsubscribe = () => void
 
-/** Listens at an EventTarget, or at what emits in Node's manner. */
+/** Adds a listener to an EventTarget or an EventEmitter of Node. */
 export function addListener(target: object, type: string, handler: EventHandler): Unsubscribe {
   if ('addEventListener' in target) {
     const events = target as EventTarget
@@ -16,10 +16,10 @@ export function addListener(target: object, type: string, handler: EventHandler)
   return () => void emitter.off(type, handler)
 }
 
-/** By what they listen to, and the event. */
+/** By target and event. */
 const sharedListeners = new WeakMap<object, Map<string, SharedListener>>()
 
-/** As `on`, with a listener that it shares with others. A handler must not throw. */
+/** As `addListener`, with one listener for all handlers. A handler must not throw. */
 export function addSharedListener(target: object, type: string, handler: EventHandler): Unsubscribe {
   const events = sharedListeners.get(target) ?? new Map<string, SharedListener>()
   sharedListeners.set(target, events)
@@ -41,7 +41,7 @@ class SharedListener {
   }
 
   add(handler: EventHandler): Unsubscribe {
-    // One of its own, as the same may be there twice.
+    // A wrapper of its own, because a handler may be added twice.
     const wrapper: EventHandler = told => handler(told)
     this.#handlers.add(wrapper)
     return () => {
@@ -51,7 +51,7 @@ class SharedListener {
     }
   }
 
-  /** Tells those that listened when it happened, and listen still. */
+  /** Calls the handlers that were there when the event occurred, and are not removed meanwhile. */
   #dispatch(event: unknown): void {
     for (const handler of [...this.#handlers]) if (this.#handlers.has(handler)) handler(event)
   }

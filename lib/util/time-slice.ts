@@ -1,60 +1,65 @@
-// How long a side goes on with what has come before everything else in its process has a turn.
-
+// A time budget: how long a session processes messages before it yields to the event loop.
 import { clock } from './clock.js'
 
-/** In ms. With the longest that a single message takes, it is no more than 50 ms. */
+/** A slice and the longest single message together take no more than 50 ms. */
 const SLICE_MS = 10
-/** What a message is taken for, or a reply of 4 KiB, where a value that is not plain JSON is 1. */
-const MESSAGE = 16
-/** The clock is looked at after so much. */
-const LOOK_AFTER = 16 * MESSAGE
-/** So much is a slice by itself. */
-const MUCH = 64 * MESSAGE
-/** In a frame that is larger, in bytes, a single message may take long: there the clock is looked at after each. */
-const LARGE_FRAME_BYTES = 64 << 10
+/** Reading the clock for every message would cost more than a small message does. */
+const STEPS_PER_CLOCK_READING = 16
+const BYTES_PER_CLOCK_READING = 64 << 10
+/** So many bytes before the first clock reading end the slice: its start time is unknown then. */
+const MAX_UNTIMED_BYTES = 256 << 10
+/** A decoded value that is not plain JSON takes about as long as so many bytes. */
+const VALUE_BYTES = 256
 
+/**
+ * Steps are messages. A slice starts without a clock reading, since most frames are short. The clock is read every 16
+ * steps or 64 KiB, and after every step of a frame of more than 64 KiB.
+ */
 export class TimeSlice {
-  /** When it is over; undefined until the clock is looked at. */
+  /** When the slice ends, in ms of `clock.now()`; undefined before the first clock reading. */
   #endMs: number | undefined
-  /** What was done since the clock was looked at. */
-  #done = 0
-  #weight = LOOK_AFTER
+  /** Steps since the last clock reading. */
+  #steps = 0
+  /** Bytes processed since the last clock reading. */
+  #bytes = 0
+  #stepsPerReading = 1
 
-  /** It begins before a frame of that size, in bytes, is read: that takes a part of it. */
+  /** Starts the slice before a frame is parsed: parsing a large frame is part of the slice. */
   start(frameBytes: number): void {
-    this.#endMs = frameBytes > LARGE_FRAME_BYTES ? clock.now() + SLICE_MS : undefined
-    this.#done = 0
+    this.#endMs = frameBytes > BYTES_PER_CLOCK_READING ? clock.now() + SLICE_MS : undefined
+    this.#steps = 0
+    this.#bytes = 0
   }
 
-  /** It begins in a later turn: something is done in it, however late it is by then. */
+  /** Starts the slice in a later turn of the event loop. Its first step is always taken. */
   restart(): void {
     this.#endMs = clock.now() + SLICE_MS
-    this.#done = -LOOK_AFTER
+    this.#steps = -1
+    this.#bytes = 0
   }
 
-  /** From now on it goes to messages of a frame of that size: with small ones the clock is looked at seldom. */
+  /** The next steps are the messages of a frame of that size. */
   startFrame(frameBytes: number): void {
-    this.#weight = frameBytes > LARGE_FRAME_BYTES ? LOOK_AFTER : MESSAGE
+    this.#stepsPerReading = frameBytes > BYTES_PER_CLOCK_READING ? 1 : STEPS_PER_CLOCK_READING
   }
 
-  /** So many bytes of a reply were made in it. */
-  countReply(bytes: number): void {
-    this.#done += (bytes >> 12) * MESSAGE
+  /** Counts bytes of a reply that was made within the slice. */
+  addBytes(bytes: number): void {
+    this.#bytes += bytes
   }
 
-  /** So many values that are not plain JSON were made in it. */
-  countValues(values: number): void {
-    this.#done += values
+  /** Counts decoded values that are not plain JSON. */
+  addValues(count: number): void {
+    this.#bytes += count * VALUE_BYTES
   }
 
-  /** Whether there is time for one more message. */
-  get hasTimeLeft(): boolean {
-    this.#done += this.#weight
-    if (this.#done < LOOK_AFTER) return true
-    const much = this.#done > MUCH
-    this.#done = 0
+  /** Takes a step if there is time left for it. @returns whether there is */
+  takeStep(): boolean {
+    if (++this.#steps < this.#stepsPerReading && this.#bytes < BYTES_PER_CLOCK_READING) return true
     const now = clock.now()
-    this.#endMs ??= much ? now : now + SLICE_MS
+    this.#endMs ??= this.#bytes < MAX_UNTIMED_BYTES ? now + SLICE_MS : now
+    this.#steps = 0
+    this.#bytes = 0
     return now < this.#endMs
   }
 }

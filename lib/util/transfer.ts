@@ -1,20 +1,19 @@
-// Buffers that are given up: they move to the other side where what is between can move them, and are gone here in any
-// case.
-import { sharedInRealm } from './copies.js'
+// Buffers marked for transfer. They move to the peer if the transport can move buffers, and are detached here in any case.
+import { sharedInRealm } from './library-copies.js'
 import { isInstanceOf } from './realms.js'
 
 const transferred = sharedInRealm('given-up/1', () => new WeakSet<ArrayBufferLike>())
 
-/** Says that the buffer is to move with the next message that it is in. @throws TypeError for what is no whole buffer */
+/** Marks a buffer for transfer with the next message that holds it. @throws TypeError if it is not a whole buffer */
 export function markTransferred(bytes: ArrayBuffer | ArrayBufferView): void {
   const buffer = isInstanceOf('ArrayBuffer', bytes)
     ? bytes
     : (bytes as Partial<ArrayBufferView> | null)?.buffer
   if (!isInstanceOf('ArrayBuffer', buffer))
-    throw new TypeError('Netref.transfer: it takes an ArrayBuffer or a view of one')
+    throw new TypeError('Netref.transfer: pass an ArrayBuffer or a view of one')
   if (bytes.byteLength !== buffer.byteLength) {
     throw new TypeError(
-      `Netref.transfer: ${bytes.byteLength} of the ${buffer.byteLength} bytes of a buffer, which would go as a whole: transfer a copy`
+      `Netref.transfer: the view has ${bytes.byteLength} of the ${buffer.byteLength} bytes of its buffer, which is transferred as a whole: transfer a copy`
     )
   }
   if (buffer.byteLength > 0) transferred.add(buffer)
@@ -22,7 +21,7 @@ export function markTransferred(bytes: ArrayBuffer | ArrayBufferView): void {
 
 export const isTransferred = ({ buffer }: ArrayBufferView): boolean => transferred.has(buffer)
 
-/** Whether its bytes are gone, here or to another thread. (Node 20 has no `detached` to ask for.) */
+/** Whether a buffer is detached. (Node 20 lacks `ArrayBuffer.prototype.detached`.) */
 export function isDetached(buffer: ArrayBufferLike): boolean {
   if (buffer.byteLength > 0) return false
   try {
@@ -33,10 +32,10 @@ export function isDetached(buffer: ArrayBufferLike): boolean {
   }
 }
 
-/** The same bytes, each range in a buffer of its own: what was given up moves there, all else is copied. */
+/** Puts each range into a buffer of its own: marked buffers are transferred there, all others copied. */
 export function copyOrTransfer(ranges: readonly Uint8Array[]): Uint8Array[] {
   const moving = new Set<ArrayBufferLike>()
-  // Copied first: what moves is gone for a view of it that was sent beside.
+  // Copies come first: another range may be a view of a buffer that is transferred.
   const copies = ranges.map(range => {
     const { buffer, byteLength } = range
     if (!transferred.has(buffer) || byteLength !== buffer.byteLength || moving.has(buffer))

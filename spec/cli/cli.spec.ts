@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { run } from '../../lib/cli/cli.js'
 import { formatJSON } from '../../lib/cli/json.js'
-import { nearestNames, parsePath } from '../../lib/cli/path.js'
+import { parsePath } from '../../lib/cli/path.js'
 import { type Server, serve } from '../../lib/index.js'
 import { Calculator } from '../support/fixtures/cli/calculator.js'
 import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
@@ -495,13 +495,6 @@ t.test('parsePath', async t => {
   t.same(parsePath('[1][2]'), ['1', '2'])
   for (const bad of ['.', 'a.', 'a[', 'a[x]', 'a["b]', 'a b"c'])
     t.throws(() => parsePath(bad), /is not a path/, bad)
-})
-
-t.test('nearestNames', async t => {
-  t.same(nearestNames('lien_counter', ['line_counter', 'text_file']), ['line_counter'])
-  t.same(nearestNames('ADD', ['add', 'and', 'odd', 'ada']), ['add', 'and', 'odd'])
-  t.same(nearestNames('li', ['lines', 'list', 'x']), ['list', 'lines'])
-  t.same(nearestNames('x', ['lines']), [])
 })
 
 t.test('formatJSON', async t => {

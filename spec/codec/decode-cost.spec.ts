@@ -4,12 +4,14 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { DEFAULT_EXPOSURE } from '../../lib/access/access-control.js'
 import { operate } from '../../lib/access/operations.js'
-import { costOf, DECODE_BUDGET } from '../../lib/codec/decode-cost.js'
+import { DECODE_BUDGET_UNITS } from '../../lib/codec/decode-cost.js'
+import { costOf } from '../../lib/codec/leaves.js'
 import { pair, Service } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { settingsOf } from '../../lib/session/options.js'
 import { SessionImpl } from '../../lib/session/session.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
+import { assertClean, rejectionOf } from '../support/helpers.js'
 
 /** Beyond what JSON.parse takes, in ms. */
 const MOST = 150
@@ -192,47 +194,38 @@ t.test('what is usual costs next to nothing, what burns costs more than a messag
     ['number', '-0'],
     ['undefined', '']
   ]
-  for (const [kind, text] of usual) t.ok(costOf(kind, text) < DECODE_BUDGET / 50, `${kind} ${text}`)
+  for (const [kind, text] of usual) t.ok(costOf(kind, text) < DECODE_BUDGET_UNITS / 50, `${kind} ${text}`)
   const burning: [kind: string, text: string][] = [
     ['bigint', '9'.repeat(100_000)],
     ['URL', `http://xn--${'a'.repeat(100_000)}`],
     ['URL', 'http://bücher.example'],
     ['Date', ' '.repeat(50)]
   ]
-  for (const [kind, text] of burning) t.ok(costOf(kind, text) > DECODE_BUDGET, `${kind} ${text.slice(0, 20)}`)
+  for (const [kind, text] of burning)
+    t.ok(costOf(kind, text) > DECODE_BUDGET_UNITS, `${kind} ${text.slice(0, 20)}`)
 })
 
-/** The first so many of the numbers that V8 keeps in one place of a Map: its hash of them ends in 15 zeros. */
-function colliding(count: number): number[] {
-  const found: number[] = []
-  for (let n = 0; found.length < count; n++) {
-    let hash = (~n + (n << 15)) | 0
-    hash ^= hash >>> 12
-    hash = (hash + (hash << 2)) | 0
-    hash ^= hash >>> 4
-    hash = Math.imul(hash, 2057)
-    if (((hash ^ (hash >>> 16)) & 0x7fff) === 0) found.push(n)
-  }
-  return found
-}
-
-t.test('keys that were chosen to collide are refused before long', async t => {
+t.test('numeric keys, which may collide, are limited for one message', async t => {
   await using conn = pair(Echo)
-  const keys = colliding(4900)
-  const entries = (keys: number[]) => new Map(keys.map(key => [key, 0]))
-  t.equal(await conn.root.echo(entries(keys.map((_, i) => i))), 'object')
-  t.equal(await conn.root.echo(entries(keys.map((_, i) => i * 1e10 + 0.5))), 'object')
-  const twins = keys.map((_, i) => (BigInt(i + 1) << 64n) + 1n)
-  t.equal(await conn.root.echo(new Set(keys.map(String))), 'object')
-  // Making them takes seconds here, too: what crosses is made by hand.
-  for (const [json, groups] of [
-    [`[${keys.map(key => `[${key},0]`)}]`, '["m",[0]]'],
-    [`[${keys}]`, '["s",[0]]'],
-    [`[${twins.map(twin => `"${twin}"`)}]`, `["bigint",${twins.map((_, i) => `[0,${i}]`)}],["s",[0]]`]
-  ] as const) {
-    const [reply] = (await act(call(json, groups))).said
-    t.match(reply, [Op.refused, 1, 'limit', /^keys of a Map or Set that take too long to find/])
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => i * 1e10 + 0.5)
+  const bigints = (count: number) => numbers(count).map((_, i) => (BigInt(i + 1) << 64n) + 1n)
+  const mapOf = (keys: readonly unknown[]) => new Map(keys.map(key => [key, 0]))
+  t.equal(await conn.root.echo(mapOf(numbers(4096))), 'object')
+  t.equal(await conn.root.echo(new Set(bigints(2000))), 'object')
+  t.equal(await conn.root.echo(numbers(25).map(() => mapOf(numbers(700)))), 'object', 'many small ones')
+  t.equal(await conn.root.echo(new Set(numbers(15_000).map(String))), 'object', 'text does not collide')
+  const rejected = {
+    code: 'limit',
+    message: /a Map or Set with 409[78] numeric keys, which may collide: send its entries/
   }
+  t.match(await rejectionOf(conn.root.echo(mapOf(numbers(4097)))), rejected)
+  t.match(await rejectionOf(conn.root.echo(new Set(numbers(4097)))), rejected)
+  t.match(await rejectionOf(conn.root.echo(new Set(bigints(2049)))), rejected)
+  t.match(await rejectionOf(conn.root.echo([mapOf(numbers(4000)), mapOf(numbers(2000))])), {
+    code: 'limit',
+    message: /a Map or Set with 2000 numeric keys/
+  })
+  await assertClean(t, conn.session, conn.served)
 })
 
 t.test('what is not exposed takes as long to refuse as what is missing', async t => {

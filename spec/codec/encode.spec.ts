@@ -21,7 +21,7 @@ import {
 } from '../../lib/index.js'
 import { settingsOf } from '../../lib/session/options.js'
 import { SessionImpl } from '../../lib/session/session.js'
-import { className, describe, functionName } from '../../lib/util/describe.js'
+import { className, describeValue, functionName } from '../../lib/util/describe.js'
 import { overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -507,7 +507,7 @@ t.test(
         () => registerType(Point, { name: 'P2', ...codec }),
         new TypeError('registerType: Point is registered already, as "Point": a class has one name')
       )
-      t.throws(() => registerType(Map, { name: 'Map', ...codec } as never), /Map travels by value already/)
+      t.throws(() => registerType(Map, { name: 'Map', ...codec } as never), /Map is passed by value already/)
       for (const name of ['TypeError', 'DOMException', 'LimitError'])
         t.throws(() => registerError(class extends Error {}, { name }), /is the name of a built-in class/)
       t.throws(
@@ -527,9 +527,9 @@ t.test(
       ])
         t.throws(() => registerType(Odd, options as never), {
           name: 'TypeError',
-          message: 'registerType: a class goes with a `name` and the functions `encode` and `decode`'
+          message: 'registerType: pass a class, a `name`, and the functions `encode` and `decode`'
         })
-      t.throws(() => registerType({} as never, { name: 'Odd', ...codec }), /: a class goes with/)
+      t.throws(() => registerType({} as never, { name: 'Odd', ...codec }), /: pass a class, a `name`/)
       registerType(Odd, { name: 'Odd', encode: () => 1, decode: () => new Odd() })
       t.throws(() => registerError(class {} as never), /^registerError: the class is not an Error$/)
       t.throws(() => registerError(class extends Error {}), /: a class without a name needs `{ name }`$/)
@@ -678,7 +678,7 @@ t.test('the depth limit names the place; what cannot be carried whole rejects', 
       for (const wrap of [(inner: unknown) => [inner], (inner: unknown) => ({ a: inner })]) {
         for (const inner of ['leaf', undefined, () => 1, new Uint8Array(1), new Home()]) {
           const value = nest(199, wrap, inner)
-          same(t, await root.echo(value), value, `199 levels around ${describe(inner)}`)
+          same(t, await root.echo(value), value, `199 levels around ${describeValue(inner)}`)
           gift = [() => 1, nest(200, wrap, inner)]
           t.match(
             (await rejectionOf(root.give())).message,
@@ -821,7 +821,10 @@ t.test(
           throw new EvalError('not asked for')
         }
       }
-      t.equal(await root.echo(Object.assign(new Home(), { nobody: 1 })).then(() => describe(nobody)), '{…}')
+      t.equal(
+        await root.echo(Object.assign(new Home(), { nobody: 1 })).then(() => describeValue(nobody)),
+        '{…}'
+      )
     })
 )
 
@@ -1091,9 +1094,9 @@ t.test('values in a few words, for errors', async t => {
       [1.5, '1.5']
     ] as [unknown, string][])
   ]
-  for (const [value, text] of words) t.equal(describe(value), text)
+  for (const [value, text] of words) t.equal(describeValue(value), text)
   const Long = { [`L${'o'.repeat(100)}ng`]: class {} }[`L${'o'.repeat(100)}ng`]!
-  t.equal(describe(new Long()), `L${'o'.repeat(59)}… {…}`)
+  t.equal(describeValue(new Long()), `L${'o'.repeat(59)}… {…}`)
   const getter = { get: () => t.fail('a getter ran') }
   t.equal(functionName(Object.defineProperty(() => 1, 'name', getter)), '')
   t.equal(className(Object.create(Object.defineProperty({}, 'constructor', getter))), '')

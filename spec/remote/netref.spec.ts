@@ -266,11 +266,12 @@ t.test('what can be transferred: whole buffers', t => {
   for (const nothing of [1, null, undefined, {}, [], 'text', new Uint8Array(new SharedArrayBuffer(8))]) {
     t.throws(() => transfer(nothing), {
       name: 'TypeError',
-      message: 'Netref.transfer: it takes an ArrayBuffer or a view of one'
+      message: 'Netref.transfer: pass an ArrayBuffer or a view of one'
     })
   }
   t.throws(() => transfer(new Uint8Array(8).subarray(1)), {
-    message: 'Netref.transfer: 7 of the 8 bytes of a buffer, which would go as a whole: transfer a copy'
+    message:
+      'Netref.transfer: the view has 7 of the 8 bytes of its buffer, which is transferred as a whole: transfer a copy'
   })
   const empty = new Uint8Array()
   t.equal(transfer(empty), empty)

@@ -272,7 +272,7 @@ t.test('by hand: a released target is refused, a reply that cannot be read ends 
   ours.send('[1,[[10,2,5,[["nothing known",[]]]]]]')
   t.match(await rejectionOf(asked), {
     code: 'protocol',
-    message: /it received the unknown kind "nothing known"/
+    message: /it received the unknown type tag "nothing known"/
   })
   t.match(await served.closed, { code: 'protocol' })
 })
@@ -494,7 +494,7 @@ t.test('options that cannot be meant are refused by name', t => {
   t.throws(() => pair(Peer, { limits: { width: 1 } as object }), /limits\.width: there is no such limit/)
   t.throws(
     () => pair(Peer, { limits: { sessionPerAddress: 1 } as object }),
-    /limits\.sessionPerAddress: there is no such limit: was `sessionsPerAddress` meant\?$/
+    /limits\.sessionPerAddress: there is no such limit: did you mean `sessionsPerAddress`\?$/
   )
   t.throws(
     () => pair(Peer, { limits: { depth: '10' } as object }),
@@ -581,9 +581,9 @@ t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each'
   t.equal(formatMessage({ not: 'a message' }), '{"not":"a message"}')
 })
 
-t.test('a fault in netref itself ends the session as such', t => {
+t.test('an internal error of netref ends the session', t => {
   const cause = new Error('never seen')
-  t.same(reasonForError(cause), { code: 'internal', message: 'a fault in netref itself', cause })
+  t.same(reasonForError(cause), { code: 'internal', message: 'an internal error of netref', cause })
   t.end()
 })
 

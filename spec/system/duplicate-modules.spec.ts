@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 import t from 'tap'
 import { z } from 'zod'
 import * as ours from '../../lib/index.js'
-import { duplicateCopiesNote, PACKAGE_VERSION, thisCopyName } from '../../lib/util/copies.js'
+import { duplicateCopiesNote, PACKAGE_VERSION, thisCopyName } from '../../lib/util/library-copies.js'
 import { assertClean, overMemory, rejectionOf } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -26,8 +26,8 @@ const names = (first: string, second: string) => {
   const name = (place: string) => `${version} at [^ ;]*${place.replaceAll('.', '\\.')}`
   return new RegExp(`${name(first)}; this one is ${name(second)}`)
 }
-const OTHER_AND_THIS = names('other.mjs', 'lib/util/copies.ts')
-const THIS_AND_OTHER = names('lib/util/copies.ts', 'other.mjs')
+const OTHER_AND_THIS = names('other.mjs', 'lib/util/library-copies.ts')
+const THIS_AND_OTHER = names('lib/util/library-copies.ts', 'other.mjs')
 
 t.equal(PACKAGE_VERSION, version, 'the version is that of the package')
 
@@ -210,7 +210,7 @@ t.test('errors name both copies', async t => {
     asked.message,
     /^callSession\(\): no call of a peer runs here \(there are 2 copies of netref in this program: /
   )
-  t.match(asked.message, /0 at .*lib\/util\/copies\.ts, .* at .*other\.mjs\); ask before/)
+  t.match(asked.message, /0 at .*lib\/util\/library-copies\.ts, .* at .*other\.mjs\); ask before/)
 
   const { root } = mine as Untyped
   t.match(await rejectionOf(root.get(joined.session)), {
@@ -253,10 +253,10 @@ t.test('the location of a copy is found even if the program formats stacks itsel
   }
   Error.prepareStackTrace = prepareStackTrace
   t.same(named, [
-    `${version} at a place unknown`,
+    `${version} at an unknown place`,
     `${version} at C:\\My Programs\\netref.js`,
     `${version} at http://localhost/netref.js`,
-    `${version} at a place unknown`
+    `${version} at an unknown place`
   ])
   t.end()
 })

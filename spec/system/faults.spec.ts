@@ -565,7 +565,7 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a reference without an id': [call(1, 0, 'add', [{}], [['o', [0]]]), /^protocol: it received a reference/],
   'an unknown kind': [
     call(1, 0, 'add', [1], [['constructor', [0]]]),
-    /^protocol: it received the unknown kind/
+    /^protocol: it received the unknown type tag/
   ],
   'a path to nowhere': [call(1, 0, 'add', [1], [['Date', [5]]]), /^protocol: it received a path to nowhere/],
   'a path to a prototype': [call(1, 0, 'add', [{}], [['Date', [0, '__proto__']]]), /^protocol: .* nowhere/],

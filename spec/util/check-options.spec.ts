@@ -29,11 +29,11 @@ const COMMON: [option: object, said: string][] = [
   [{ trace: 5 }, '`trace` takes a function, not 5'],
   [{ limits: 5 }, '`limits` takes an object, not 5'],
   [{ limits: [] }, '`limits` takes an object, not […]'],
-  [{ allowPublicAttr: true }, 'there is no option `allowPublicAttr`: was `allowPublicAttrs` meant?']
+  [{ allowPublicAttr: true }, 'there is no option `allowPublicAttr`: did you mean `allowPublicAttrs`?']
 ]
 const SERVE: typeof COMMON = [
   ...COMMON,
-  [{ authentikate: () => false }, 'there is no option `authentikate`: was `authenticate` meant?'],
+  [{ authentikate: () => false }, 'there is no option `authentikate`: did you mean `authenticate`?'],
   [{ authenticate: null }, '`authenticate` takes a function, not null'],
   [{ authenticate: false }, '`authenticate` takes a function, not false'],
   [{ sameIdentity: 1 }, '`sameIdentity` takes a function, not 1'],
@@ -46,12 +46,12 @@ const SERVE: typeof COMMON = [
 const CONNECT: typeof COMMON = [
   ...COMMON,
   [{ reconnect: { signal: 5 } }, '`reconnect`: `signal` takes an AbortSignal, not 5'],
-  [{ reconnect: { dealy: 5 } }, '`reconnect`: there is no option `dealy`: was `delay` meant?'],
+  [{ reconnect: { dealy: 5 } }, '`reconnect`: there is no option `dealy`: did you mean `delay`?'],
   [{ reconnect: true }, '`reconnect` takes options: an object, not true'],
   [{ token: 5 }, '`token` takes a string or a function, not 5'],
   [{ renew: 'no' }, '`renew` takes a boolean, not "no"'],
-  [{ hartbeat: 5 }, 'there is no option `hartbeat`: was `heartbeat` meant?'],
-  [{ Token: 'x' }, 'there is no option `Token`: was `token` meant?']
+  [{ hartbeat: 5 }, 'there is no option `hartbeat`: did you mean `heartbeat`?'],
+  [{ Token: 'x' }, 'there is no option `Token`: did you mean `token`?']
 ]
 
 t.test('an option that cannot be meant is refused, by name', async t => {
@@ -81,9 +81,9 @@ t.test('an event that there is not, and a listener that is none, are refused at 
   await conn.session.ping()
   const [session] = server.sessions
   const claims: [told: { on(name: never, listener: never): unknown }, name: unknown, said: string][] = [
-    [conn, 'close', 'on: there is no event "close": was "closed" meant?'],
+    [conn, 'close', 'on: there is no event "close": did you mean "closed"?'],
     [conn, 'session', 'on: there is no event "session"'],
-    [server, 'sesion', 'on: there is no event "sesion": was "session" meant?'],
+    [server, 'sesion', 'on: there is no event "sesion": did you mean "session"?'],
     [session!, 'renewed', 'on: there is no event "renewed"'],
     [session!, Symbol('closed'), 'on: there is no event Symbol(closed)']
   ]
@@ -92,7 +92,7 @@ t.test('an event that there is not, and a listener that is none, are refused at 
   for (const told of [conn, server, session!] as (typeof claims)[0][0][])
     t.throws(() => told.on('closed' as never, undefined as never), {
       name: 'TypeError',
-      message: 'on: the listener is no function, but undefined'
+      message: 'on: the listener must be a function, not undefined'
     })
   for (const name of ['interrupted', 'resumed', 'renewed', 'closed'] as const) conn.on(name, () => {})()
 })
@@ -100,7 +100,9 @@ t.test('an event that there is not, and a listener that is none, are refused at 
 t.test('server.close takes a time to drain and nothing else', async t => {
   await using server = await serve(service, { port: 0 })
   const close = (options: unknown) => () => server.close(options as object)
-  t.throws(close({ drian: 5 }), { message: 'server.close: there is no option `drian`: was `drain` meant?' })
+  t.throws(close({ drian: 5 }), {
+    message: 'server.close: there is no option `drian`: did you mean `drain`?'
+  })
   t.throws(close(5), { message: 'server.close takes options: an object, not 5' })
   t.throws(close({ drain: -1 }), { message: /^drain: -1 is not a time/ })
   await server.close({ drain: undefined })
@@ -145,7 +147,7 @@ t.test('Netref.with', async t => {
   const { add } = conn.root
   t.throws(() => Netref.with(add, { timout: 1 } as object), {
     name: 'TypeError',
-    message: 'Netref.with: there is no option `timout`: was `timeout` meant?'
+    message: 'Netref.with: there is no option `timout`: did you mean `timeout`?'
   })
   t.throws(() => (Netref.with as (netref: unknown) => void)(add), {
     name: 'TypeError',
@@ -156,11 +158,11 @@ t.test('Netref.with', async t => {
 t.test('expose and @exposed: a rule that is misspelt does not let everybody in', async t => {
   t.throws(() => expose({ secret: 1 }, { reed: [] } as object), {
     name: 'TypeError',
-    message: 'expose: there is no option `reed`: was `read` meant?'
+    message: 'expose: there is no option `reed`: did you mean `read`?'
   })
   t.throws(() => exposed({ iff: () => false } as object), {
     name: 'TypeError',
-    message: '@exposed: there is no option `iff`: was `if` meant?'
+    message: '@exposed: there is no option `iff`: did you mean `if`?'
   })
   t.throws(() => exposed({ if: false } as never), { message: '@exposed: `if` takes a function, not false' })
 })

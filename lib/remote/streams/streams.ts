@@ -6,7 +6,7 @@ import { ignoreRejections, rollbackPayload } from '../../codec/dispose.js'
 import { encodeValue } from '../../codec/encode.js'
 import { type SourceProvider, sourceProviderOf } from '../../codec/iterable-source.js'
 import { markConfidential } from '../../codec/peer-errors.js'
-import type { FlowKind, Payload } from '../../codec/types.js'
+import type { Payload, StreamTag } from '../../codec/types.js'
 import {
   CallRejection,
   LimitError,
@@ -19,7 +19,7 @@ import {
 } from '../../errors.js'
 import type { StreamChannel } from '../../protocol/channel.js'
 import { formatEnded, Op, type StreamMessage } from '../../protocol/messages.js'
-import { describe } from '../../util/describe.js'
+import { describeValue } from '../../util/describe.js'
 import type { ReportError } from '../../util/emitter.js'
 import { LazyMap } from '../../util/lazy-map.js'
 import { runInMicrotask } from '../../util/scheduler.js'
@@ -72,7 +72,7 @@ export class StreamTable implements StreamPort {
   // The owner's ends.
 
   /** Adds the local stream of an exported object. @returns what its encoded reference contains after the name */
-  addLocal(kind: FlowKind, id: number, object: object, lent: boolean): readonly unknown[] {
+  addLocal(kind: StreamTag, id: number, object: object, lent: boolean): readonly unknown[] {
     if (this.#local.has(id)) return NO_DATA
     if (kind !== 'r') {
       this.#local.set(id, this.#createLocal(kind, id, object, lent))
@@ -88,7 +88,7 @@ export class StreamTable implements StreamPort {
     return new IteratorPump(id, provider, this, this.#pumpsToFlush, sendEnd)
   }
 
-  #createLocal(kind: Exclude<FlowKind, 'r'>, id: number, object: object, lent: boolean): LocalStream {
+  #createLocal(kind: Exclude<StreamTag, 'r'>, id: number, object: object, lent: boolean): LocalStream {
     const sendEnd = (ok: boolean, value: unknown) => this.#sendEnd(id, ok, value, lent)
     const discardOutcome = lent ? ignoreRejections : (value: unknown) => this.references.dispose(value)
     switch (kind) {
@@ -115,7 +115,7 @@ export class StreamTable implements StreamPort {
       const isSendable = error instanceof UnsendableError || error instanceof LimitError
       const reason = isSendable
         ? error
-        : new UnsendableError(`it ended with a value that cannot be serialized: ${describe(error)}`)
+        : new UnsendableError(`it ended with a value that cannot be serialized: ${describeValue(error)}`)
       // Not even the error can be sent: the peer learns only that the stream failed.
       if (value instanceof UnsendableError || value instanceof LimitError)
         this.channel.sendRequiredReply(formatEnded(id, false), NO_BYTES)
@@ -186,7 +186,7 @@ export class StreamTable implements StreamPort {
 
   /** Adds the receiver's end of a stream. @returns the object for the user */
   addRemote(
-    kind: FlowKind,
+    kind: StreamTag,
     reference: Reference,
     data: readonly unknown[],
     received: ReceivedReferences
@@ -204,7 +204,7 @@ export class StreamTable implements StreamPort {
     return wrapper
   }
 
-  #createRemote(kind: FlowKind, reference: Reference, data: readonly unknown[]): RemoteStream {
+  #createRemote(kind: StreamTag, reference: Reference, data: readonly unknown[]): RemoteStream {
     switch (kind) {
       case 'i':
         return new ReadAheadBuffer(reference, this, buffer => new RemoteIterator(buffer))

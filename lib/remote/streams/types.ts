@@ -1,9 +1,9 @@
 // Interfaces between the table of streams and each kind of stream.
 
 import type { DisposingSide } from '../../codec/dispose.js'
-import type { Giver, Taker } from '../../codec/types.js'
+import type { ReferenceDecoder, ReferenceEncoder } from '../../codec/types.js'
 import type { StreamChannel } from '../../protocol/channel.js'
-import type { ContextSnapshot } from '../../util/contexts.js'
+import type { ContextSnapshot } from '../../util/async-context.js'
 import type { ReportError } from '../../util/emitter.js'
 import type { Reference, Requester } from '../proxy.js'
 import type { ReceivedReferences } from '../received-references.js'
@@ -61,7 +61,11 @@ export interface ReceivedReferencesHolder {
 /** What a stream needs of its session. */
 export interface StreamPort {
   readonly channel: StreamChannel
-  readonly references: Giver & Taker & ExportLookup & ReceivedReferencesHolder & DisposingSide
+  readonly references: ReferenceEncoder &
+    ReferenceDecoder &
+    ExportLookup &
+    ReceivedReferencesHolder &
+    DisposingSide
   readonly session: Requester
   readonly report: ReportError
   /** Maximum number of bytes that may wait to be read, and the current number. */

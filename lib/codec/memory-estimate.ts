@@ -1,39 +1,39 @@
-// What is kept of what a peer sends: it decides on the arguments of its calls, and on how long they wait. It is told by the
-// text that it came in, as that takes no walk over values, and misses nothing.
-import { findStringEnd } from '../protocol/depth.js'
+// Estimates the memory of values that a peer sent, from their JSON text: this needs no walk over the values, and misses none.
+import { findStringEnd } from '../protocol/json-depth.js'
 import type { Annotations } from '../protocol/messages.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { valueWeight } from './classify.js'
 
-// Estimates, in bytes: an entry of a list or record, a list or record itself, and what has an identity.
+// Estimates: an entry of an array or object, an array or object, and a tagged value.
 const ENTRY_BYTES = 16
 const OBJECT_BYTES = 64
 const REFERENCE_BYTES = 512
-/** Less than that is bounded by the number of calls. */
+/** Smaller calls are bounded by their number. */
 export const MIN_TRACKED_BYTES = 512
-/** What a value weighs at most for each character of its JSON, in bytes: an empty record with its comma. */
+/** Most bytes that a value takes per character of JSON: that of an empty object and its comma. */
 const MAX_BYTES_PER_CHARACTER = 28
 
 const [QUOTE, COMMA, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 44, 91, 93, 123, 125]
 
+/** Bytes that the pending calls of a peer hold. */
 export class HeldBytes {
   readonly #byCall = new LazyMap<number, number>()
-  /** The sum, in bytes. */
+  /** Bytes of all calls. */
   total = 0
 
-  /** A call waits, or goes on: it holds so much more meanwhile. */
+  /** Adds bytes that a call holds. */
   hold(id: number, bytes: number): void {
     if (bytes < MIN_TRACKED_BYTES) return
     this.#byCall.set(id, (this.#byCall.get(id) ?? 0) + bytes)
     this.total += bytes
   }
 
-  /** What a call holds; undefined where that is little. */
+  /** Bytes of a call; undefined if they are few. */
   ofCall(id: number): number | undefined {
     return this.#byCall.get(id)
   }
 
-  /** The call is over, or does not hold it any more. */
+  /** Removes the bytes of a call. */
   release(id: number): void {
     const bytes = this.#byCall.get(id)
     if (bytes === undefined) return
@@ -47,29 +47,29 @@ export class HeldBytes {
   }
 }
 
-/** How long a text is; and about what the values weigh that are made of it, in bytes. */
+/** The length of a message's JSON, and the estimated bytes of its values. */
 export interface MessageSize {
   readonly characters: number
   readonly bytes: number
 }
 
-/** The messages of a frame, but for what `weightOfGroups` tells of them. */
+/** Sizes of the messages of a frame, without their tagged values. */
 export const estimateMessages = (frame: string): readonly MessageSize[] => estimateContainers(frame, 2)
 
-/** About what the values in groups weigh beside their text. */
+/** Estimated bytes of tagged values. */
 export function estimateAnnotations(annotations: Annotations | undefined): number {
   let values = 0
   for (const { 0: kind, length } of annotations ?? []) values += (length - 1) * valueWeight(kind)
   return values * REFERENCE_BYTES
 }
 
-/** What a value weighs that is written so: about, where it may be more than `room`; else no less than it weighs. */
+/** Estimated bytes of a value: exact enough if they may exceed `room`, else an upper bound. */
 export function estimateJson(json: string, room: number): number {
   if (json.length * MAX_BYTES_PER_CHARACTER <= room) return json.length * MAX_BYTES_PER_CHARACTER
   return estimateContainers(`[${json}]`, 0)[0]!.bytes
 }
 
-/** The lists and records that stand so deep in a text. */
+/** Sizes of the arrays and objects at a depth of a JSON text. */
 function estimateContainers(json: string, depth: number): MessageSize[] {
   const found: MessageSize[] = []
   let level = 0

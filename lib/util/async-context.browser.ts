@@ -1,4 +1,4 @@
-// What takes the place of `contexts.ts` in a page, which has no contexts.
+// Replaces `async-context.ts` in pages, which have no asynchronous contexts.
 
 export const runIsolated = <T>(run: () => T): T => run()
 

@@ -1,9 +1,9 @@
-// How many there are at each address.
+// Counts things per address of a client.
 
 export class AddressCounter {
   readonly #counts = new Map<string, number>()
 
-  /** Counts one more; what has no address is not counted. @returns what counts it no more, however often it is called */
+  /** Counts one more at an address, if there is one. @returns the function that undoes this, once */
   increment(address: string | undefined): () => void {
     if (address === undefined) return () => {}
     this.#counts.set(address, this.countOf(address) + 1)

@@ -1,39 +1,39 @@
-// A peer that leaves too much unread is waited for as long as it makes progress: who reads slowly and steadily stays.
+// The deadline for a peer that leaves too much unread. Progress extends it: a peer may read slowly, but must read.
 import { Deadline } from './deadline.js'
 
-/** What is known of a peer that reads, or does not. */
+/** How far a peer has read. */
 export interface ReadProgress {
-  /** Whether too much is left unread. */
+  /** Whether the peer leaves too much unread. */
   readonly isBacklogged: boolean
-  /** The frames it has acknowledged. */
+  /** Frames that the peer has acknowledged. */
   readonly peerAck: number
-  /** Falls as what it is sent leaves. */
+  /** Bytes that wait in the transport. They fall as the peer reads. */
   readonly pendingWriteBytes: number
-  /** It has made no progress for that many ms. */
+  /** Called if the peer has made no progress for `ms`. */
   onReadStalled(ms: number): void
 }
 
 export class ReadDeadline extends Deadline {
-  /** What was seen at the last look. */
+  /** The progress at the last check. */
   #lastPeerAck = 0
   #lastOutgoingBytes = 0
 
   constructor(
-    /** How long a peer may go without progress, in ms. */
+    /** Longest time without progress, in ms. */
     ms: number,
     private readonly peer: ReadProgress
   ) {
     super(ms)
   }
 
-  /** Too much is left unread; it may have been before. */
+  /** Starts the deadline, if it is not running. */
   override start(): void {
     if (this.isRunning) return
     this.#checkProgress()
     super.start()
   }
 
-  /** @returns whether there was progress */
+  /** @returns whether there was progress since the last check */
   #checkProgress(): boolean {
     const { peerAck, pendingWriteBytes } = this.peer
     const hasProgress = peerAck > this.#lastPeerAck || pendingWriteBytes < this.#lastOutgoingBytes

@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { ReadDeadline } from '../../lib/util/patience.js'
+import { ReadDeadline } from '../../lib/util/read-deadline.js'
 import { useFakeClock } from '../support/fake-clock.js'
 
 /** A peer of which it is said what it has read. */

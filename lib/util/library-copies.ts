@@ -1,55 +1,55 @@
-// Copies of netref in one program: one that was installed twice, or bundled, or is loaded again by a test runner. What a
-// program says of its objects and classes to one of them counts for all.
+// Several copies of netref in one program: installed twice, bundled, or loaded again by a test runner. They share what a
+// program has declared about its objects and classes.
 
 /** The version of this package. */
 export const PACKAGE_VERSION = '0.1.0'
 
 const SHARED_STATE = Symbol.for('netref')
 const sharedState = (globalThis as { [SHARED_STATE]?: Record<string, unknown> })[SHARED_STATE] ?? {}
-// A realm may be locked: then each copy is alone.
+// In a locked realm this fails, and copies share nothing.
 Reflect.defineProperty(globalThis, SHARED_STATE, { value: sharedState })
 
-/** What all copies in this realm share under that name, which says of what form it is: a copy with another form has another name. */
+/** State that all copies in this realm share. The name ends in the version of its form: another form needs another name. */
 export const sharedInRealm = <T>(name: string, make: () => T): T => (sharedState[name] ??= make()) as T
 
-/** What a copy tells the others of itself. */
+/** A copy of netref, as the other copies see it. */
 export interface LibraryCopy<Request = unknown> {
-  /** Its version, and where it was loaded from. */
+  /** The version, and where the copy was loaded from. */
   readonly name: string
-  /** Whether a netref of its has arrived: else it is a path, or a result that is still to come. */
+  /** Whether one of its netrefs has arrived. A path and a pending result have not. */
   isResolvedNetref(netref: object): boolean
-  /** An operation on a netref of its. */
+  /** Performs an operation on one of its netrefs. */
   readonly request: Request
 }
 
-/** They are kept by their netrefs alone, so that one that was loaded again takes the place of one that is gone. */
+/** Only its netrefs keep a copy alive, so that a reloaded module replaces it. */
 const libraryCopies = sharedInRealm('copies/1', () => new Set<WeakRef<LibraryCopy>>())
 const copiesByPrototype = sharedInRealm('netrefs/1', () => new WeakMap<object, LibraryCopy>())
 
-/** Lets other copies know this one by the prototype of its netrefs. */
+/** Registers this copy, by the prototype of its netrefs. */
 export function registerCopy<Request>(prototype: object, copy: Omit<LibraryCopy<Request>, 'name'>): void {
   const registered: LibraryCopy = Object.defineProperty({ ...copy, name: '' }, 'name', { get: thisCopyName })
   libraryCopies.add(new WeakRef(registered))
   copiesByPrototype.set(prototype, registered)
 }
 
-/** The copy whose netrefs have this prototype, where that is not this one alone. */
+/** The copy whose netrefs have this prototype; undefined if there is one copy only. */
 export const copyByPrototype = (prototype: object): LibraryCopy | undefined =>
   libraryCopies.size > 1 ? copiesByPrototype.get(prototype) : undefined
 
-const copyBehind = (value: unknown): LibraryCopy | undefined =>
+const copyOf = (value: unknown): LibraryCopy | undefined =>
   (typeof value === 'object' && value !== null) || typeof value === 'function'
     ? copiesByPrototype.get(Object.getPrototypeOf(value))
     : undefined
 
-/** Whether it is a netref of any copy, a path of one, or a pending result. */
-export const isNetref = (value: unknown): value is object => copyBehind(value) !== undefined
+/** Whether a value is a netref, a path or a pending result, of any copy. */
+export const isNetref = (value: unknown): value is object => copyOf(value) !== undefined
 
-/** Whether it is a netref, of any copy, that has arrived. */
+/** Whether a value is a netref of any copy that has arrived. */
 export const hasArrived = (value: unknown): value is object =>
-  copyBehind(value)?.isResolvedNetref(value as object) === true
+  copyOf(value)?.isResolvedNetref(value as object) === true
 
-/** The version of this copy, and where it was loaded from, as the stack says. */
+/** The version of this copy, and where it was loaded from, according to the stack. */
 export function thisCopyName(): string {
   let location: string | undefined
   try {
@@ -57,14 +57,14 @@ export function thisCopyName(): string {
   } catch {
     // A program's `Error.prepareStackTrace` fails.
   }
-  return `${PACKAGE_VERSION} at ${location ?? 'a place unknown'}`
+  return `${PACKAGE_VERSION} at ${location ?? 'an unknown place'}`
 }
 
-/** What to say of something of the copy with that name. */
+/** The end of an error text about a value of another copy. */
 export const foreignCopyMessage = (name: string): string =>
-  `of another copy of netref (${name}; this one is ${thisCopyName()}): let the program have one, see \`npm ls netref\``
+  `of another copy of netref (${name}; this one is ${thisCopyName()}): install one copy only, see \`npm ls netref\``
 
-/** What to say where something may be of another copy; empty where there is none. */
+/** A note for error texts that other copies may have caused; empty if there are none. */
 export function duplicateCopiesNote(): string {
   const names = [...libraryCopies].flatMap(copy => copy.deref()?.name ?? [])
   return names.length > 1

@@ -1,6 +1,6 @@
-// How deep JSON is nested, told by its text or by what was made of it: whichever takes less.
+// Checks how deep JSON is nested, in its text or in the parsed value, whichever is faster.
 
-/** Of a longer text its depth is told before it is parsed, in characters. */
+/** The depth of a longer text is checked before it is parsed. */
 export const LONG_TEXT_CHARACTERS = 3 << 19
 
 export function isValueDeeper(value: object, levels: number): boolean {
@@ -18,7 +18,7 @@ export function isValueDeeper(value: object, levels: number): boolean {
 }
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** Told by the text: a parser takes long for what is deep, and a walk over what it made takes long for many names. */
+/** Checks the text: parsing deep JSON takes long, and so does walking over a parsed value with many names. */
 export function isTextDeeper(json: string, levels: number): boolean {
   let level = 0
   for (let i = 0; i < json.length; i++) {
@@ -35,7 +35,7 @@ export function isTextDeeper(json: string, levels: number): boolean {
 
 const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
 
-/** The place of the quote that ends the string that begins at `start`; -1 when none does. */
+/** The index of the quote that ends the string at `start`; -1 if there is none. */
 export function findStringEnd(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
     let escapes = end

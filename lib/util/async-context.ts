@@ -1,33 +1,33 @@
-// Asynchronous contexts: what a call makes current (`AsyncLocalStorage.enterWith`, as tracers do) is current in that call
-// alone. A page has `contexts-browser.ts` in its place.
+// Asynchronous contexts: a store that a call enters (`AsyncLocalStorage.enterWith`, as tracers do) stays in that call.
+// Pages use `async-context.browser.ts` instead.
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
-/** The context in which it is made. */
+/** A snapshot of the asynchronous context in which it is made. */
 export class ContextSnapshot {
   readonly #resource = new AsyncResource('netref')
 
-  /** Runs it there, whatever is current where it is called. */
+  /** Runs a function in this context. */
   run<T>(run: () => T): T {
     return this.#resource.runInAsyncScope(run)
   }
 
-  /** The same in a copy of it. */
+  /** Runs a function in a copy of this context. */
   runIsolated<T>(run: () => T): T {
     return this.run(() => runIsolated(run))
   }
 }
 
-/** Runs it in a context of its own: what it makes current is not current in what is run next. */
+/** Runs a function in a copy of the present context: stores that it enters do not reach what runs after it. */
 export const runIsolated = <T>(run: () => T): T => new AsyncResource('netref').runInAsyncScope(run)
 
 /**
- * What is current beyond each `await` of what runs with it. Engines may charge every promise of the process for that: it
- * begins when it is first asked for.
+ * A value that follows a call beyond each `await`. Engines may slow down every promise of the process for that, so it is
+ * enabled by the first read only.
  */
 export class ContextVariable<T> {
   #storage: AsyncLocalStorage<T> | undefined
 
-  /** Whether anybody has asked. */
+  /** Whether the value has been read. */
   get isEnabled(): boolean {
     return this.#storage !== undefined
   }
@@ -36,7 +36,7 @@ export class ContextVariable<T> {
     return this.#storage!.run(value, run)
   }
 
-  /** What is current here. The first who asks says what that is, and it is followed from there. */
+  /** The present value. The first read enables the variable, with `initial` as the value from here on. */
   get(initial: T | undefined): T | undefined {
     if (this.#storage) return this.#storage.getStore()
     this.#storage = new AsyncLocalStorage()

@@ -1,28 +1,32 @@
-// What crosses for a value, looked at where nothing is sent: whether it is data through and through, and its size.
+// Encodes a value that is not sent to anybody: to store it, or to find out whether it is data only.
 
 import { ignoreRejection } from '../util/promises.js'
 import { ignoreRejections } from './dispose.js'
 import { encodeValue } from './encode.js'
-import type { EncodedReference, Giver } from './types.js'
+import type { EncodedReference, ReferenceEncoder } from './types.js'
 
 export interface EncodedData {
   readonly json: string
-  /** The bytes beside the JSON. */
+  /** The byte ranges beside the JSON. */
   readonly bytes: readonly Uint8Array[]
-  /** Whether it holds no reference, and nothing with a flow. */
+  /** Whether the value holds no reference and no stream. */
   readonly isData: boolean
 }
 
 const PLACEHOLDER: EncodedReference = ['o', [0, '']]
 
-/** @throws UnsendableError or LimitError where it cannot cross, and what a getter in it throws */
-export function encodeData(value: unknown, name: string, boxing: Giver['encodeLimits']): EncodedData {
+/** @throws UnsendableError or LimitError if the value cannot be sent, and what one of its getters throws */
+export function encodeData(
+  value: unknown,
+  name: string,
+  boxing: ReferenceEncoder['encodeLimits']
+): EncodedData {
   let isData = true
   const encodeReference = () => {
     isData = false
     return PLACEHOLDER
   }
-  // A getter may make a promise for this look alone.
+  // A getter may have made a promise that nobody else handles.
   const encodeStream = (object: object) => {
     ignoreRejection(object)
     return encodeReference()
