@@ -1,10 +1,10 @@
-// `npm run build:browser`: makes dist/browser.js, the module that pages load.
+// `npm run build:browser [-- FILE]`: builds the module that pages load, as dist/browser.js or FILE.
 import { build } from 'esbuild'
 import { browserVariants } from './browser-variants.js'
 
 await build({
   entryPoints: ['lib/index.ts'],
-  outfile: 'dist/browser.js',
+  outfile: process.argv[2] ?? 'dist/browser.js',
   bundle: true,
   minify: true,
   sourcemap: true,

@@ -9,7 +9,7 @@ import { checkEndpointOptions, type Endpoint, redactCredentials } from '../trans
 import { TokenSender } from '../transport/token.js'
 import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
-import type { SessionEvents, SessionState, SessionStats } from '../types/session.js'
+import type { Session, SessionEvents, SessionState, SessionStats } from '../types/session.js'
 import { checkOptions } from '../util/check-options.js'
 import { Emitter } from '../util/emitter.js'
 import { openTransport } from './open-transport.js'
@@ -77,7 +77,7 @@ export class Connection<T> {
   }
 
   /** The current session; `renew` may replace it. */
-  get session(): SessionImpl {
+  get session(): Session {
     return this.#session
   }
 
@@ -119,7 +119,7 @@ export class Connection<T> {
    */
   unref(): this {
     this.#keepsProcessAlive = false
-    this.session.link.unref()
+    this.#session.link.unref()
     return this
   }
 

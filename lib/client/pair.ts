@@ -5,6 +5,7 @@ import { type IdempotencyOptions, idempotentCallsFactoryOf } from '../session/id
 import { COMMON_OPTIONS, type CommonOptions, SERVING_OPTIONS, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { MemoryTransport } from '../transport/memory.js'
+import type { Session } from '../types/session.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { Connection, EmptyService } from './connect.js'
 
@@ -27,7 +28,7 @@ const PAIR_OPTIONS: OptionTypes<PairOptions> = {
 /** A connection to a service in the same process. */
 export class Pair<T> extends Connection<T> {
   /** The session of the serving end. */
-  readonly served: SessionImpl
+  readonly served: Session
   /** The transports of both ends. `hold()` holds back the frames that an end sends; `letGo()` delivers them. */
   readonly transports: readonly [client: MemoryTransport, server: MemoryTransport]
 

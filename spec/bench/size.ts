@@ -24,8 +24,8 @@ async function bundled(source: string): Promise<Uint8Array> {
 }
 
 const sizes = [
-  { what: 'dist/browser.js, all of it', code: readFileSync(file), most: 61_800 },
-  { what: 'import { connect }', code: await bundled('export { connect }'), most: 54_500 }
+  { what: 'dist/browser.js, all of it', code: readFileSync(file), most: 64_200 },
+  { what: 'import { connect }', code: await bundled('export { connect }'), most: 56_900 }
 ]
 for (const { what, code, most } of sizes) {
   const gzip = gzipSync(code, { level: 9 }).length

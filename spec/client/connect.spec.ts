@@ -8,7 +8,7 @@ import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { connect, expose, type Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
 import { useFakeClock } from '../support/fake-clock.js'
-import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { implOf, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 
 class Calculator extends Service {
   exposed_add(a: number, b: number) {
@@ -368,7 +368,7 @@ t.test('long close reasons are cut at a character boundary', async t => {
   const told = once(sockets, 'connection').then(([socket]) => once(socket as WebSocket, 'close'))
   const long = connect(url)
   await waitUntil(() => long.stats.framesOut === 1)
-  long.session.end({ code: 'internal', message: 'é'.repeat(100) })
+  implOf(long.session).end({ code: 'internal', message: 'é'.repeat(100) })
   const [code, text] = (await told) as [number, Buffer]
   t.equal(code, 1011)
   t.equal(String(text), `internal: ${'é'.repeat(56)}`)

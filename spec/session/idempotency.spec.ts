@@ -1,4 +1,5 @@
 // Calls with a key: each runs once, and is answered again with what came of it.
+
 import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
@@ -22,7 +23,14 @@ import { formatIdempotent, formatTraced } from '../../lib/protocol/messages.js'
 import { parseMessage } from '../../lib/protocol/parse-message.js'
 import { formatMessage } from '../../lib/protocol/trace.js'
 import { ChaosProxy } from '../support/chaos-proxy.js'
-import { assertClean, overMemory, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import {
+  assertClean,
+  implOf,
+  overMemory,
+  overMemoryAndSocket,
+  rejectionOf,
+  waitUntil
+} from '../support/helpers.js'
 import { recordMessages, type Untyped } from '../support/wire.js'
 
 class Shop extends Service {
@@ -188,7 +196,7 @@ t.test('references and bytes are refused, whoever sends them', async t => {
       isAckOnly: false,
       requestsAck: false
     }
-    conn.served.processMessages(frame, 0)
+    implOf(conn.served).processMessages(frame, 0)
     await waitUntil(() => back.length > 0)
     t.match(back, [[12, 2, 'unreadable', 'a call with an idempotency key takes data only']])
     // The client made no such call.

@@ -52,7 +52,7 @@ export function errorsOf(page: Page, errors: string[] = []): string[] {
 export async function bundle(dir: string): Promise<string> {
   const file = join(dir, 'netref.js')
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  await promisify(execFile)('npm', ['run', 'build:browser', '--', `--outfile=${file}`], {
+  await promisify(execFile)('npm', ['run', 'build:browser', '--', file], {
     cwd: root,
     env: CHILD_ENV
   })

@@ -6,7 +6,7 @@ import { WebSocket } from 'ws'
 import { estimateAnnotations, estimateJson, estimateMessages } from '../../lib/codec/memory-estimate.js'
 import { callSignal, connect, expose, Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { implOf, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { implOf, implOf, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from '../support/raw-peer.js'
 
 class Store extends Service {
@@ -366,7 +366,7 @@ t.test('bufferedBytes: calls of a peer that does not read wait, and are answered
       await conn.ping()
       server.hold()
       const calls = Array.from({ length: 40 }, (_, i) => conn.root.text(200_000 + i))
-      await waitUntil(() => conn.served.link.receiver.isBackpressured)
+      await waitUntil(() => implOf(conn.served).link.receiver.isBackpressured)
       const before = conn.served.stats
       const more = Array.from({ length: 40 }, (_, i) => conn.root.text(300_000 + i))
       await waitUntil(() => conn.served.stats.framesIn > before.framesIn)
@@ -484,7 +484,7 @@ t.test('frames that arrive while paused, as in a page, have a limit', async t =>
   its.pause = () => {}
   its.hold()
   const calls = Array.from({ length: 5 }, () => rejectionOf(conn.root.text(60_000)))
-  await waitUntil(() => conn.served.link.receiver.isPostponed)
+  await waitUntil(() => implOf(conn.served).link.receiver.isPostponed)
   // The error says that no replies were received.
   for (let i = 0; i < 40; i++) ours.send(`[1,[[1,${7 + i},0,"keep",["${'x'.repeat(60_000)}"]]]]`)
   t.match(await conn.served.closed, {

@@ -1,4 +1,5 @@
 // A suite that every transport passes, then the particulars of single transports.
+
 import { createHook } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -34,7 +35,7 @@ import { TokenSender } from '../../lib/transport/token.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../../lib/transport/websocket.browser.js'
 import { WebSocketTransport } from '../../lib/transport/websocket.js'
 import { formatWebSocketFrame, maskingFor } from '../../lib/transport/websocket-frame.js'
-import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
+import { assertClean, CHILD_ENV, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
 import { startWorker } from '../support/start-worker.js'
 
 class Echo extends Service {
@@ -88,7 +89,7 @@ const transports: Record<string, (t: Test, options?: Options) => Promise<Joined>
       served,
       sever: () => transports[0].close({ code: 'connection-lost', message: 'it broke' }),
       async close() {
-        served.end({ code: 'server-closed', message: 'the server is going away' })
+        implOf(served).end({ code: 'server-closed', message: 'the server is going away' })
         await served.closed
       }
     }

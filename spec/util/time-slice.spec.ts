@@ -5,7 +5,7 @@ import t from 'tap'
 import { connect, Netref, type PairOptions, pair, Service, type Session, serve } from '../../lib/index.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
 import { clock } from '../../lib/util/clock.js'
-import { assertClean, implOf, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { assertClean, implOf, implOf, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
 /** More than one slice of calls that take a ms each. */
@@ -152,7 +152,7 @@ t.test('what was sent before the other side closed is acted on before the sessio
   t.equal(conn.served.state, 'open')
   const [other, late] = MemoryTransport.pair()
   late.start({ onOpen() {}, onFrame() {}, onClose: reason => t.match(reason, { code: 'closed' }) })
-  conn.served.link.resume(other, 0)
+  implOf(conn.served).link.resume(other, 0)
   t.match(await conn.served.closed, { code: 'closed' })
   t.same(worker.did, [...numbers, 'last'])
   t.equal(worker.disconnected, CALLS + 1, 'the end comes last')
@@ -366,7 +366,7 @@ t.test('a peer that reads again while the next slice is due', async t => {
     (await Promise.all(texts)).map(text => text.length),
     [2_000_000, 2_000_001]
   )
-  await waitUntil(() => !conn.served.link.receiver.isPostponed)
+  await waitUntil(() => !implOf(conn.served).link.receiver.isPostponed)
   await assertClean(t, conn.session, conn.served)
 })
 
@@ -381,7 +381,7 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
   await waitUntil(() => its.held > 0 && conn.served.stats.buffered > 1 << 20)
   for (let i = 0; i < 20; i++) await turn()
   t.ok(worker.did.length < CALLS, 'no more is acted on')
-  t.ok(conn.served.link.receiver.isPostponed)
+  t.ok(implOf(conn.served).link.receiver.isPostponed)
   its.letGo()
   const replies = await Promise.all(calls)
   t.same(
@@ -389,6 +389,6 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
     numbers
   )
   t.same(worker.did, numbers)
-  await waitUntil(() => !conn.served.link.receiver.isPostponed)
+  await waitUntil(() => !implOf(conn.served).link.receiver.isPostponed)
   await assertClean(t, conn.session, conn.served)
 })
