@@ -87,9 +87,11 @@ export const costOf = (tag: string, text: string): number => kindOf(tag)?.cost?.
 export function decodeLeaf(tag: string, json: unknown, budget: DecodeBudget): unknown {
   const kind = kindOf(tag)
   if (!kind) throw new ProtocolError(`the unknown type tag ${JSON.stringify(tag)}`)
-  if (tag === 'undefined') return undefined
-  if (typeof json !== 'string') throw new TypeError(`a ${tag} that is not written as a string`)
-  kind.checkLimits?.(json, budget)
-  budget.spend(costOf(tag, json), tag)
-  return kind.decode(json)
+  if (typeof json !== 'string' && kind !== KINDS.undefined)
+    throw new TypeError(`a ${tag} that is not written as a string`)
+  // `undefined` has no text.
+  const text = typeof json === 'string' ? json : ''
+  kind.checkLimits?.(text, budget)
+  budget.spend(costOf(tag, text), tag)
+  return kind.decode(text)
 }

@@ -16,10 +16,16 @@ export interface OperationInfo {
   label(target: string, operand: string): string
 }
 
+const targetAlone = (target: string): string => target
+const helperLabel =
+  (name: string) =>
+  (target: string): string =>
+    `Netref.${name}(${target})`
+
 /** All operations. A new one is an entry here, and a case in `access/operations.ts`. */
 export const OPERATIONS = {
   call: { code: 1, operand: 'args', retry: 'if idempotent', label: (target, args) => `${target}(${args})` },
-  get: { code: 2, operand: 'none', retry: 'always', label: target => target },
+  get: { code: 2, operand: 'none', retry: 'always', label: targetAlone },
   construct: {
     code: 3,
     operand: 'args',
@@ -32,19 +38,19 @@ export const OPERATIONS = {
     retry: 'if idempotent',
     label: (target, value) => `Netref.set(${target}, ${value})`
   },
-  has: { code: 5, operand: 'none', retry: 'always', label: target => `Netref.has(${target})` },
-  delete: { code: 6, operand: 'none', retry: 'if idempotent', label: target => `Netref.delete(${target})` },
-  keys: { code: 7, operand: 'none', retry: 'always', label: target => `Netref.keys(${target})` },
-  describe: { code: 9, operand: 'none', retry: 'never', label: target => `Netref.describe(${target})` },
+  has: { code: 5, operand: 'none', retry: 'always', label: helperLabel('has') },
+  delete: { code: 6, operand: 'none', retry: 'if idempotent', label: helperLabel('delete') },
+  keys: { code: 7, operand: 'none', retry: 'always', label: helperLabel('keys') },
+  describe: { code: 9, operand: 'none', retry: 'never', label: helperLabel('describe') },
   oneway: {
     code: 14,
     operand: 'args',
     retry: 'never',
     label: (target, args) => `Netref.oneway(${target})(${args})`
   },
-  obtain: { code: 15, operand: 'none', retry: 'always', label: target => `Netref.obtain(${target})` },
-  iterate: { code: 16, operand: 'none', retry: 'never', label: target => target },
-  streamCall: { code: 17, operand: 'value', retry: 'never', label: target => target }
+  obtain: { code: 15, operand: 'none', retry: 'always', label: helperLabel('obtain') },
+  iterate: { code: 16, operand: 'none', retry: 'never', label: targetAlone },
+  streamCall: { code: 17, operand: 'value', retry: 'never', label: targetAlone }
 } as const satisfies Readonly<Record<string, OperationInfo>>
 
 export type OperationName = keyof typeof OPERATIONS
