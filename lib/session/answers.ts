@@ -1,11 +1,12 @@
-// What came of the peer's calls, kept for calls that build on it: until the peer has counted the frame with the reply.
+// The outcomes of the peer's calls, for calls that build on them. Each is kept until the peer acknowledges the frame with
+// its reply.
 
 import { estimateJson } from '../codec/memory-estimate.js'
 import { CallRejection } from '../errors.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { Queue } from '../util/queue.js'
 
-/** How a call ended: with a value, read off `self` if it is a member function, or with an error. */
+/** The outcome of a call: a value or an error. `self` is the object from which a member function was read. */
 export type Answer =
   | { readonly ok: true; readonly value: unknown; readonly self?: object }
   | { readonly ok: false; readonly error: unknown }
@@ -13,7 +14,7 @@ export type Answer =
 type AnswerListeners = ((answer: Answer) => void)[]
 
 const UNDEFINED_ANSWER: Answer = { ok: true, value: undefined }
-/** In the place of an answer that is one too many. */
+/** Replaces an answer that exceeds the limit. */
 const DROPPED_ANSWER: Answer = {
   ok: false,
   error: new CallRejection(
@@ -25,32 +26,32 @@ const DROPPED_ANSWER: Answer = {
 export class AnswerTable {
   readonly #settled = new LazyMap<number, Answer>()
   readonly #listeners = new LazyMap<number, AnswerListeners>()
-  /** The settled ones in the order of the frames their replies are in. */
+  /** Settled answers, in the order of the frames that contain their replies. */
   readonly #byFrame = new Queue<{ readonly frame: number; readonly id: number; readonly weight: number }>()
-  /** About what the settled ones weigh, in bytes. */
+  /** Estimated bytes of the settled answers. */
   #settledBytes = 0
 
-  /** Answers are kept while those before them weigh no more than `most`. */
+  /** An answer is kept if the answers before it take at most `maxBytes`. */
   constructor(private readonly maxBytes: number) {}
 
-  /** Calls under way, and answers that the peer has not counted. */
+  /** Number of pending calls, and of answers that the peer has not acknowledged. */
   get size(): number {
     return this.#listeners.size + this.#settled.size
   }
 
-  /** Calls under way. */
+  /** Number of pending calls. */
   get pendingCount(): number {
     return this.#listeners.size
   }
 
-  /** The call is under way: calls on its answer are to wait. */
+  /** Adds a pending call. Calls on its answer must wait. */
   addPending(id: number): void {
     this.#listeners.set(id, [])
   }
 
-  /** The reply is in `frame`, and was written as `json`; the calls that wait for it run now, in order. */
+  /** Settles a call. `frame` contains its reply, serialized as `json`. The calls that wait for it run now, in order. */
   settle(id: number, answer: Answer, frame: number, json = ''): void {
-    // Nothing can be built on a primitive, so none is kept.
+    // No call can build on a primitive, so primitives are not kept.
     if (
       !answer.ok ||
       (typeof answer.value === 'object' && answer.value !== null) ||
@@ -68,22 +69,22 @@ export class AnswerTable {
     for (const whenAnswered of listeners) whenAnswered(answer)
   }
 
-  /** Whether the call is under way. */
+  /** Whether the call is pending. */
   isPending(id: number): boolean {
     return this.#listeners.has(id)
   }
 
-  /** An answer, if it is there. */
+  /** The answer of a call; undefined while the call is pending. */
   settledAnswer(id: number): Answer | undefined {
     return this.isPending(id) ? undefined : (this.#settled.get(id) ?? UNDEFINED_ANSWER)
   }
 
-  /** Uses an answer that is not there yet when it is, in the order of these calls. */
+  /** Calls `use` with the answer of a pending call when it settles, in the order of these subscriptions. */
   whenAnswered(id: number, use: (answer: Answer) => void): void {
     this.#listeners.get(id)!.push(use)
   }
 
-  /** The peer has received that many of our frames: what their replies said it no longer asks for by call. */
+  /** Drops the answers in the first `frames` frames. The peer has received them, and no longer refers to them by call. */
   dropAcknowledged(frames: number): void {
     for (let next = this.#byFrame.first; next && next.frame <= frames; next = this.#byFrame.first) {
       this.#settled.delete(next.id)

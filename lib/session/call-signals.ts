@@ -1,17 +1,17 @@
-// Signals of calls that are under way: those that abort with them, and those that came with them, as promises may.
+// The signals of pending calls: those that abort with a call, and those that arrived with it. Promises may arrive, too.
 
 import { type Reason, SessionEndedError } from '../errors.js'
 import type { ReceivedReferences } from '../remote/received-references.js'
 import { LazyMap } from '../util/lazy-map.js'
 
 export class CallSignals {
-  /** What aborts calls, where they asked. */
+  /** Abort controllers, by call. Only calls that requested a signal, or were aborted, have one. */
   readonly #controllers = new LazyMap<number, AbortController>()
-  /** What came with calls. */
+  /** References that arrived with calls, by call. */
   readonly #deliveries = new LazyMap<number, ReceivedReferences>()
   #endReason: Reason | undefined
 
-  /** A signal that aborts when the caller waits no longer for that call, or the session ends. */
+  /** A signal that aborts when the caller cancels that call, or when the session ends. */
   signalOf(call: number): AbortSignal {
     if (this.#endReason) return AbortSignal.abort(new SessionEndedError(this.#endReason))
     return this.#controllerOf(call).signal
@@ -24,7 +24,8 @@ export class CallSignals {
   }
 
   /**
-   * The call, which is under way, is given up. Who asks later is told, too, but not of a reason with references.
+   * Aborts the signal of a pending call. A signal that is requested later is aborted, too. It does not get a reason that
+   * contains references.
    *
    * @returns whether the reason is kept
    */
@@ -32,17 +33,17 @@ export class CallSignals {
     const isKept = !byReference || this.#controllers.has(call)
     const controller = this.#controllerOf(call)
     if (controller.signal.aborted) return false
-    // Listeners read the name or the message of a reason: an absent one becomes an AbortError.
+    // Listeners read the name or the message of the reason, so an absent reason becomes an AbortError.
     controller.abort((isKept ? reason : undefined) ?? undefined)
     return isKept
   }
 
-  /** What came with a call is held until it is over. */
+  /** Holds the references that arrived with a call until the call ends. */
   addReceived(call: number, delivery: ReceivedReferences | undefined): void {
     if (delivery) this.#deliveries.set(call, delivery)
   }
 
-  /** The call is over. @returns what came with it */
+  /** Ends a call. @returns the references that arrived with it */
   takeReceived(call: number): ReceivedReferences | undefined {
     if (this.#controllers.size > 0) this.#controllers.delete(call)
     if (this.#deliveries.size === 0) return undefined

@@ -1,4 +1,4 @@
-// The variant of `diagnostics.ts` for pages, which have no diagnostics channels.
+// The variant of `diagnostics.ts` for pages, which have no `diagnostics_channel`.
 import type { CallObserver as NodeCallObserver } from './diagnostics.js'
 
 const NO_SUBSCRIBERS = { hasSubscribers: false, publish(): void {} }

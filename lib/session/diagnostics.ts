@@ -1,35 +1,35 @@
-// `diagnostics_channel`: what goes on, told to whoever subscribes in Node. Nothing is made for nobody. A page has
-// `diagnostics-browser.ts` in its place.
+// Publishes events to the subscribers of Node's `diagnostics_channel`. Without subscribers, no event is created.
+// Pages use `diagnostics.browser.ts` instead.
 
 import type { Reason } from '../errors.js'
 import { nameOf, type OperationCode, type OperationName, operandsOf } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
 import { clock } from '../util/clock.js'
 
-/** A call that is made (`out`) or carried out (`in`). */
+/** A call that this side makes (`out`) or runs (`in`). */
 export interface CallEvent {
   readonly session: Session
   readonly direction: 'out' | 'in'
-  /** The number of the call, in its session and direction; of one that is not answered 0, or for its home below 0. */
+  /** Number of the call, in its session and direction; of a one-way call, 0 if it is `out` and below 0 if it is `in`. */
   readonly id: number
   readonly operation: OperationName
-  /** What it is made on, e.g. `root.add`. */
+  /** Target of the call, e.g. `root.add`. */
   readonly path: string
-  /** The arguments of a call or a construction, and the value to set; else empty. */
+  /** Arguments of a call or a construction, or the value to set; otherwise empty. */
   readonly args: readonly unknown[]
 }
 
-/** What came of it: `value` where it is `ok`, else `error`. */
+/** The outcome of a call: `value` if it is `ok`, otherwise `error`. */
 export interface ReplyEvent extends CallEvent {
   readonly ok: boolean
   readonly value?: unknown
   readonly error?: unknown
-  /** How long it took, in ms: out the round trip, in the work. */
+  /** Duration in ms: of the round trip if the call is `out`, of the work if it is `in`. */
   readonly ms: number
 }
 
 /**
- * What each channel of `node:diagnostics_channel` tells.
+ * The event type of each channel of `node:diagnostics_channel`.
  *
  * @example
  * import { subscribe } from 'node:diagnostics_channel'
@@ -39,27 +39,27 @@ export interface ReplyEvent extends CallEvent {
  * })
  */
 export interface Diagnostics {
-  /** A call leaves, or begins to be carried out. */
+  /** A call is sent, or starts to run. */
   'netref:call': CallEvent
-  /** A call is answered. One that was made when nobody had subscribed is not told of. */
+  /** A call is answered. There is no event for a call that was made while there were no subscribers. */
   'netref:reply': ReplyEvent
-  /** A session has begun: both sides have said hello. */
+  /** A session has begun: both sides have sent their hello. */
   'netref:session': { readonly session: Session }
-  /** A session has lost its socket, and waits for another one. */
+  /** A session has lost its transport, and waits for another one. */
   'netref:interrupted': { readonly session: Session; readonly reason: Reason }
-  /** It goes on, over another socket. */
+  /** A session continues over another transport. */
   'netref:resumed': { readonly session: Session }
   /** A session that had begun has ended. */
   'netref:closed': { readonly session: Session; readonly reason: Reason }
 }
 
-/** As little of a channel as is there where there is none. */
+/** The part of a channel that exists without `diagnostics_channel`, too. */
 interface DiagnosticsChannel {
   readonly hasSubscribers: boolean
   publish(event: object): void
 }
 
-/* c8 ignore next 3: Node tells of its modules so from 20.16 on. */
+/* c8 ignore next 3: Node has `getBuiltinModule` from 20.16 on. */
 const NO_SUBSCRIBERS: DiagnosticsChannel = { hasSubscribers: false, publish() {} }
 const diagnosticsModule = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
 const channel = (name: keyof Diagnostics): DiagnosticsChannel =>
@@ -72,7 +72,7 @@ export const interruptedChannel = channel('netref:interrupted')
 export const resumedChannel = channel('netref:resumed')
 export const closedChannel = channel('netref:closed')
 
-/** Tells of the calls of a session in one direction. */
+/** Publishes the calls of a session in one direction. */
 export class CallObserver {
   #pendingCalls: Map<number, { event: CallEvent; startedAt: number }> | undefined
 
@@ -81,7 +81,7 @@ export class CallObserver {
     private readonly direction: CallEvent['direction']
   ) {}
 
-  /** Whether anybody wants to know. Ask before what is told is put together. */
+  /** Whether there are subscribers. Callers must check this before they assemble the data of an event. */
   get enabled(): boolean {
     return callChannel.hasSubscribers || replyChannel.hasSubscribers
   }
@@ -96,7 +96,7 @@ export class CallObserver {
     callChannel.publish(event)
   }
 
-  /** `outcome` is the value where it is `ok`, else the error. */
+  /** `outcome` is the value if the call is `ok`, otherwise the error. */
   onReply(id: number, ok: boolean, outcome: unknown): void {
     const call = this.#pendingCalls?.get(id)
     if (!call) return
@@ -105,7 +105,7 @@ export class CallObserver {
     replyChannel.publish({ ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms })
   }
 
-  /** Nothing more is answered. */
+  /** Drops the pending calls: no reply follows. */
   end(): void {
     this.#pendingCalls = undefined
   }

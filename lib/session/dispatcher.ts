@@ -1,4 +1,4 @@
-// Whose turn it is for each message of the peer: they are acted on one after the other, and the first is its hello.
+// Dispatches the messages of the peer, one after the other. The first one must be its hello.
 
 import { decode } from '../codec/decode.js'
 import { estimateMessages, type MessageSize } from '../codec/memory-estimate.js'
@@ -18,24 +18,24 @@ import type { Caller } from './caller.js'
 const NO_BYTES: readonly Uint8Array[] = []
 const NO_WEIGHT: MessageSize = { characters: 0, bytes: 0 }
 
-/** What a dispatcher needs of its session. */
+/** The session of a dispatcher. */
 export interface DispatchTarget {
-  /** Whether further messages of the frame may be acted on in this turn of the event loop. */
+  /** Whether more messages of the frame may be processed in this turn of the event loop. */
   readonly mayContinue: boolean
-  /** The peer has said hello. @throws ProtocolError where the two do not go together */
+  /** The peer has sent its hello. @throws ProtocolError if the two sides are incompatible */
   begin(hello: Hello): void
   /** Ends the session, for the first reason given. */
   end(reason: Reason): void
 }
 
 export class Dispatcher {
-  /** Whether the peer has said hello. */
+  /** Whether the peer has sent its hello. */
   helloReceived = false
-  /** What is being acted on, and what its messages weigh, where one was asked for: most are over at once. */
+  /** The frame that is being processed. The sizes of its messages are estimated on demand: most calls end at once. */
   #frame: Frame | undefined
   #index = 0
   #messageWeights: readonly MessageSize[] | undefined
-  /** In which the session was made: that of a transport may be that of whoever sends, in the same process. */
+  /** The context in which the session was created. A transport in the same process may have the sender's context. */
   readonly #context = new ContextSnapshot()
 
   constructor(
@@ -43,16 +43,16 @@ export class Dispatcher {
     private readonly references: References,
     private readonly caller: Caller,
     private readonly callee: Callee,
-    /** How many values a message may have in groups. */
+    /** Maximum number of tagged values in a message. */
     private readonly maxTaggedValues: number
   ) {
     callee.messageBytes = () => this.#messageWeight.bytes + sizeOfRanges(this.#messageRanges)
   }
 
   /**
-   * Acts on the messages of a frame, beginning with number `from`, as long as it may go on. Never throws.
+   * Processes the messages of a frame in order, from index `from` on, as long as it may continue. Does not throw.
    *
-   * @returns the number of the first message not acted on
+   * @returns the index of the first message not processed
    */
   receive(frame: Frame, from: number): number {
     this.#frame = frame
@@ -67,7 +67,7 @@ export class Dispatcher {
       while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred.isBehind) {
         const message = parseMessage(messages[this.#index], this.maxTaggedValues)
         const ranges = this.#messageRanges
-        // A result runs nothing of a user's at once.
+        // A result does not run user code at once.
         if (message[0] === Op.result) this.#dispatch(message, ranges)
         else runIsolated(() => this.#dispatch(message, ranges))
         this.#index++
@@ -77,13 +77,13 @@ export class Dispatcher {
     }
   }
 
-  /** What the peer asks of the root waits from now on. @returns what lets it run */
+  /** The peer's operations on the root wait from now on. @returns a function that runs them */
   deferRootCalls(): () => void {
     const goOn = this.callee.deferred.awaitService()
     return () => this.#context.run(goOn)
   }
 
-  /** The message that is being acted on. */
+  /** Estimated size of the message that is being processed. */
   get #messageWeight(): MessageSize {
     if (!this.#frame) return NO_WEIGHT
     this.#messageWeights ??= estimateMessages(this.#frame.json)
@@ -94,7 +94,7 @@ export class Dispatcher {
     return this.#frame?.bytes.get(this.#index) ?? NO_BYTES
   }
 
-  /** How large it is with its bytes. */
+  /** Size of the message that is being processed, with its bytes. */
   get #messageSize(): number {
     const { messages, sizeBytes } = this.#frame!
     return messages.length === 1

@@ -1,31 +1,31 @@
-// Where a server keeps the results of calls with an idempotency key.
+// The store in which a server keeps the results of calls with an idempotency key.
 
-/** What is kept of a call with a key. */
+/** The record of a call with an idempotency key. */
 export interface StoredResult {
-  /** A digest of what was asked. */
+  /** Digest of the request. */
   readonly requestDigest: string
-  /** What came of it, in JSON; undefined of a call that began, and of which nothing can be told any more. */
+  /** The outcome, as JSON. Undefined if the call has started and its outcome is not available. */
   readonly reply?: string | undefined
 }
 
 /**
- * Where a server keeps what came of calls with a key (`idempotencyStore`). Names are digests of the caller's identity, the path
- * and the key. A store that outlives the process lets a server that was started anew answer, too. Servers behind one
- * address share one.
+ * The store in which a server keeps the outcomes of calls with an idempotency key (`idempotencyStore`). A name is a
+ * digest of the caller's identity, the path and the key. If the store outlives the process, a restarted server can
+ * answer, too. Servers behind one address share one store.
  */
 export interface ResultStore {
   /**
-   * Whether nothing is ever lost from it: a call that is made again, and is not in it, then runs; else it rejects with
-   * `may-have-run`.
+   * Whether the store never loses a record. A repeated call without a record runs if this is true. If it is false, the
+   * call rejects with `may-have-run`.
    *
    * @default false
    */
   readonly durable?: boolean
   get(name: string): StoredResult | undefined | PromiseLike<StoredResult | undefined>
   /**
-   * Resolves when the result is kept; where it throws before a call began, the call rejects with that. `owner` is a
-   * digest of the caller's identity: a store with a bound must bound what it keeps for each owner, and must not drop
-   * what another one's calls began.
+   * Stores a result, and resolves when it is kept. If it throws before a call starts, the call rejects with that error.
+   * `owner` is a digest of the caller's identity. A store with a bound must bound what it keeps for each owner. It must
+   * not drop the records of calls that another owner has started.
    */
   set(name: string, result: StoredResult, owner: string): unknown
 }

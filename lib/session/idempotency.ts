@@ -1,4 +1,4 @@
-// Calls with a key: each runs once, and whoever makes it again is given what came of it the first time.
+// Runs each call with an idempotency key once. A repeated call gets the outcome of the first one.
 
 import { decode } from '../codec/decode.js'
 import { type EncodedData, encodeData } from '../codec/encoded-data.js'
@@ -15,21 +15,21 @@ import { MemoryIdempotencyStore } from './memory-idempotency-store.js'
 
 export interface IdempotencyOptions {
   /**
-   * Where it is kept what came of clients' calls with a key (`Netref.with(fn, { idempotencyKey })`): a call made again is answered
-   * with that, and does not run. A key counts for an identity and a path; without an identity (`authenticate`) that is
-   * data, for one session.
+   * Stores the outcomes of clients' calls with an idempotency key (`Netref.with(fn, { idempotencyKey })`). A repeated
+   * call does not run: it gets the stored outcome. A key is valid for an identity and a path. Without an identity
+   * (`authenticate`) that is data, it is valid within one session. An object without `get` and `set` is a TypeError.
    *
-   * @default keys mean nothing
+   * @default none: keys have no effect
    */
   readonly idempotencyStore?: IdempotencyStore | undefined
 }
 
-/** What was asked under a key. */
+/** A request with an idempotency key. */
 export interface IdempotentRequest {
   readonly path: readonly unknown[]
-  /** Its JSON, as it came. */
+  /** The JSON of the operation, as received. */
   readonly operationJson: string
-  /** Whether it may have been carried out before. */
+  /** Whether the operation may have run before. */
   readonly retry: boolean
 }
 
@@ -46,22 +46,22 @@ interface RunningCall {
   readonly done: Promise<void>
 }
 
-/** The JSON of an outcome that is kept for other sessions, in characters. */
+/** Maximum JSON of an outcome that is stored for other sessions, in characters. */
 const MAX_STORED_REPLY_CHARS = 65_536
-/** How long calls of nobody in particular are known in their session, in ms, and what they take up there, in bytes. */
+/** Lifetime in ms, and maximum bytes, of the records of a session without an identity that is data. */
 const ANONYMOUS_TTL_MS = 300_000
 const ANONYMOUS_MAX_BYTES = 8 << 20
-/** Outcomes of a session that only it can be told again: what they take up there, in bytes. */
+/** Maximum bytes of the outcomes that only their own session can get again. */
 const MAX_UNSTORED_BYTES = 4 << 20
-/** What such an outcome weighs at least; a reference in it; and what a character of its JSON stands for. */
+/** Estimated bytes of such an outcome: its minimum, its references, and each character of its JSON. */
 const OUTCOME_BYTES = 512
 const REFERENCE_BYTES = 4096
 const BYTES_PER_CHAR = 8
 
-/** Calls under way, by store: sessions of one identity wait for each other. */
+/** Pending calls, by store: sessions of one identity wait for each other. */
 const runningByStore = new WeakMap<IdempotencyStore, Map<string, RunningCall>>()
 
-/** What a session does about calls with a key: only who serves brings the code for that. */
+/** Creates the idempotent calls of a session. Only a serving side imports the code for them. */
 export type IdempotentCallsFactory = (...session: SessionDependencies) => IdempotentCalls
 type SessionDependencies = [
   identity: unknown,
@@ -69,7 +69,7 @@ type SessionDependencies = [
   report: (error: unknown) => void
 ]
 
-/** @throws TypeError for what is no store */
+/** @throws TypeError if `idempotencyStore` is not a store */
 export function idempotentCallsFactoryOf({
   idempotencyStore
 }: IdempotencyOptions): IdempotentCallsFactory | undefined {
@@ -79,14 +79,14 @@ export function idempotentCallsFactoryOf({
   throw new TypeError('idempotencyStore: a store has `get` and `set`; use `new MemoryIdempotencyStore()`')
 }
 
-/** The calls with a key of one session's peer. */
+/** The peer's calls with an idempotency key, in one session. */
 export class IdempotentCalls {
   readonly #running: Map<string, RunningCall>
-  /** What came of calls that is not data, and so is for this session alone. */
+  /** Outcomes that are not data, so only this session can get them again. */
   readonly #unstored = new Map<string, UnstoredOutcome>()
   #unstoredBytes = 0
   readonly #store: IdempotencyStore
-  /** Whose keys these are: a digest. */
+  /** Digest of the identity that owns the keys. */
   readonly #owner: Promise<string>
 
   constructor(
@@ -96,7 +96,7 @@ export class IdempotentCalls {
     private readonly report: (error: unknown) => void
   ) {
     const known = identity === undefined ? undefined : identityText(identity)
-    // Nobody else can ever ask for what came of the calls of nobody in particular: it goes with the session.
+    // Without an identity that is data, no other session can ask for these outcomes: they end with the session.
     this.#store =
       known === undefined ? new MemoryIdempotencyStore(ANONYMOUS_TTL_MS, ANONYMOUS_MAX_BYTES) : store
     this.#owner = sha256Hex(known ?? '')
@@ -105,8 +105,8 @@ export class IdempotentCalls {
   }
 
   /**
-   * What comes of a call, or came of it when it was made under this key before. `run` is told whether the call may have
-   * been carried out before without a trace in the store.
+   * Runs a call, or repeats the outcome of the earlier call with this key. The argument of `run` says whether the call
+   * may have run before without a record in the store.
    */
   async runOnce(key: string, asked: IdempotentRequest, run: (again: boolean) => unknown): Promise<unknown> {
     const owner = await this.#owner
@@ -143,7 +143,7 @@ export class IdempotentCalls {
     }
   }
 
-  /** The call has run, whatever becomes of this. */
+  /** Records the outcome of a call that has run. A failed write is reported, and does not change the outcome. */
   async #recordOutcome(name: string, request: string, owner: string, settled: CallOutcome): Promise<void> {
     const kept = this.#formatReply(settled)
     if (typeof kept === 'number')
@@ -155,7 +155,7 @@ export class IdempotentCalls {
     }
   }
 
-  /** Of the oldest it is known that they have run, and no more: who asks again is told so. */
+  /** Keeps an outcome for this session. The oldest ones are dropped: only the start of their calls stays known. */
   #keepUnstored(name: string, told: UnstoredOutcome): void {
     this.#unstored.set(name, told)
     this.#unstoredBytes += told.bytes
@@ -166,7 +166,7 @@ export class IdempotentCalls {
     }
   }
 
-  /** An outcome as the reply to no call in particular; where it is not data, or a lot, what it takes up, in bytes. */
+  /** An outcome as a reply with the call number 0. If it is not data, or is too large: its estimated bytes. */
   #formatReply(settled: CallOutcome): string | number {
     if (settled.ok && settled.value === undefined) return formatReply(Op.result, 0)
     if (!settled.ok && settled.error instanceof CallRejection)
@@ -175,7 +175,7 @@ export class IdempotentCalls {
     try {
       data = encodeData(settled.ok ? settled.value : settled.error, 'result', this.references.encodeLimits)
     } catch (error) {
-      // It is answered with what keeps it from being sent.
+      // The reply is the rejection that says why the outcome cannot be sent.
       const { code, message } =
         toCallRejection(error) ?? new CallRejection('unsendable', 'it failed with what cannot be sent')
       return formatRejection(0, code, message)

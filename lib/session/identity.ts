@@ -1,4 +1,4 @@
-// Identities as data: who a client is, in a text that is the same for equal data and for nothing else.
+// Serializes the identities of clients as canonical texts: two texts are equal if and only if the data are equal.
 
 import { classify, firstNamedKey, isJsonPrimitive, isPassedByValue } from '../codec/classify.js'
 import { encodeData } from '../codec/encoded-data.js'
@@ -8,9 +8,9 @@ import { className, safeDescribe } from '../util/describe.js'
 const ENCODER_LIMITS = { ...DEFAULT_LIMITS, exposeStacks: false }
 
 /**
- * The text of an identity: neither the order of names in an object nor that of a Map or a Set matters. Undefined where
- * it is not data through and through: an instance of a class may differ from another in what cannot be seen. With
- * `instances` it is the class and the own enumerable members of one that has any.
+ * The text of an identity. The order of the names in an object, and of the entries in a Map or a Set, does not matter.
+ * Undefined if any part of it is not data: instances of a class may differ in members that are not visible. With
+ * `allowInstances`, an instance with own enumerable members is its class and these members.
  */
 export function identityText(identity: unknown, allowInstances = false): string | undefined {
   try {
@@ -21,10 +21,10 @@ export function identityText(identity: unknown, allowInstances = false): string 
 }
 
 /**
- * Whether two identities are the same value, or equal data. Of instances of classes the own enumerable members count:
- * who comes has the token of the session, so that private fields need not tell users apart.
+ * Whether two identities are the same value, or equal data. For instances of classes, the own enumerable members count:
+ * the client has presented the token of the session, so private fields need not distinguish users.
  *
- * @throws TypeError where they are neither the same nor data, so that nobody can say
+ * @throws TypeError if they are not the same value and one is not data, so that they cannot be compared
  */
 export function equalIdentity(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
@@ -36,7 +36,7 @@ export function equalIdentity(one: unknown, other: unknown): boolean {
   )
 }
 
-/** @throws where it is not data */
+/** @throws an error if the value is not data */
 function canonicalText(value: unknown, allowInstances: boolean, depth: number): string {
   if (depth > ENCODER_LIMITS.depth) throw new RangeError('an identity without an end')
   if (isJsonPrimitive(value)) return JSON.stringify(value)
@@ -66,7 +66,7 @@ function canonicalMembers(object: object, inner: (value: unknown) => string): st
   return `{${entries.sort()}}`
 }
 
-/** Whether it is of a class with no built-in class above it, and shows what it is. */
+/** Whether an object has own enumerable members, and its class extends no built-in class. */
 function isTransparentInstance(object: object): boolean {
   let prototype = Object.getPrototypeOf(object)
   while (prototype !== null && !isPassedByValue(prototype)) prototype = Object.getPrototypeOf(prototype)

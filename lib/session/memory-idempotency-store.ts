@@ -1,4 +1,4 @@
-// Outcomes of calls with a key in memory, for some time: of each identity as much as leaves others as much.
+// Keeps the outcomes of calls with an idempotency key in memory, for a limited time and with a limit for each identity.
 
 import { LimitError } from '../errors.js'
 import { clock } from '../util/clock.js'
@@ -11,36 +11,36 @@ interface Entry {
   expiresAt: number
 }
 
-/** What one identity takes up. */
+/** The memory that one identity uses. */
 interface OwnerUsage {
   readonly owner: string
   bytes: number
-  /** The entries with a reply, the oldest first. */
+  /** Entries with a reply, oldest first. */
   readonly withReply: Set<Entry>
 }
 
-/** What an entry weighs without its reply, in bytes. */
+/** Estimated bytes of an entry without its reply. */
 const ENTRY_BYTES = 512
-/** A character of a reply, at most. */
+/** Maximum bytes of a character of a reply. */
 const BYTES_PER_CHAR = 2
 
 /**
- * Results in memory, for some time. No identity takes up more bytes than are free for others; within that, its newer
- * replies take the place of its older ones: of those it is remembered that they began, so that none runs twice.
+ * A store that keeps results in memory, for a limited time. No identity uses more bytes than are free for others. Within
+ * that limit, its newer replies replace its older ones. The record of a call's start is not replaced, so none runs twice.
  *
  * @example
  * const server = await serve(Shop, { authenticate, idempotencyStore: new MemoryIdempotencyStore() })
  */
 export class MemoryIdempotencyStore implements ResultStore {
-  /** In the order in which they are forgotten. */
+  /** Entries by name, in the order in which they expire. */
   readonly #entries = new Map<string, Entry>()
   readonly #usages = new Map<string, OwnerUsage>()
   #bytes = 0
 
   constructor(
-    /** How long each is kept, in ms. */
+    /** Lifetime of a result, in ms. @default 300 000 */
     private readonly ttlMs = 300_000,
-    /** What all of them take up at most, in bytes. */
+    /** Maximum bytes of all results. @default 64 MiB */
     private readonly maxBytes = 64 << 20
   ) {}
 
@@ -49,12 +49,12 @@ export class MemoryIdempotencyStore implements ResultStore {
     return this.#entries.get(name)
   }
 
-  /** @throws LimitError for a call that begins, when its owner has as much as others may still have */
+  /** @throws LimitError for a call that starts, if its owner uses as many bytes as are free for others */
   set(name: string, { requestDigest, reply }: StoredResult, owner: string): void {
     this.#removeExpired()
     const known = this.#entries.get(name)
     const entry = known ?? this.#addEntry(requestDigest, owner)
-    // Set anew it is the last in order, as it is kept longest.
+    // An entry that is set again expires last, so it moves to the end.
     if (known) this.#entries.delete(name)
     entry.expiresAt = clock.now() + this.ttlMs
     this.#entries.set(name, entry)
@@ -78,7 +78,12 @@ export class MemoryIdempotencyStore implements ResultStore {
     return { requestDigest: request, usage: share, reply: undefined, expiresAt: 0 }
   }
 
-  /** Whether others have as much left when a share takes so much more; its own oldest replies make room. */
+  /**
+   * Makes room for `bytes` more of an owner. Its total must not exceed what stays free for others, so its oldest replies
+   * are dropped.
+   *
+   * @returns whether there is room
+   */
   #makeRoom(share: OwnerUsage, bytes: number): boolean {
     const fits = () => share.bytes + bytes <= this.maxBytes - this.#bytes - bytes
     for (const entry of share.withReply) {

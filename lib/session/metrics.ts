@@ -1,17 +1,17 @@
-// What a server has done, in numbers: its sessions added up, those that have ended, too.
+// The metrics of a server: sums over its sessions, ended sessions included.
 
 import type { SessionStats } from '../types/session.js'
 import { clock } from '../util/clock.js'
 
-/** A snapshot: what `session.stats` says, summed up over all sessions of a server. */
+/** A snapshot of the sums of `session.stats` over all sessions of a server. */
 export interface ServerMetrics extends SessionStats {
-  /** Sessions at present. */
+  /** Number of present sessions. */
   readonly sessions: number
-  /** Clients that have not said hello, and those that wait for `authenticate`. */
+  /** Number of clients that have not sent their hello, or that wait for `authenticate`. */
   readonly arriving: number
-  /** Sessions so far. */
+  /** Number of sessions so far. */
   readonly sessionsTotal: number
-  /** How long the server has been there, in ms. */
+  /** Time since the server started, in ms. */
   readonly uptime: number
 }
 
@@ -33,7 +33,7 @@ export class MetricsCollector {
   }
   #endedCount = 0
 
-  /** A session has ended: what it did still counts, what it held does not. */
+  /** Adds the statistics of an ended session: its activity still counts, but not the objects and bytes that it held. */
   addEnded(stats: SessionStats): void {
     this.#endedCount++
     addStats(this.#endedTotals, { ...stats, exports: 0, imports: 0, pending: 0, buffered: 0 })

@@ -1,4 +1,4 @@
-// Options that both ends of a session have, and their defaults.
+// The options that both ends of a session have, and their defaults.
 
 import { DEFAULT_EXPOSURE, type ExposureOptions, type ExposureSettings } from '../access/access-control.js'
 import type { Before } from '../access/peer-call.js'
@@ -15,26 +15,33 @@ import type { IdempotencyOptions } from './idempotency.js'
 import { RejectionReporter } from './refusals.js'
 
 export interface CommonOptions extends ExposureOptions, Before {
-  /** Limits on what the peer may send, and make this side hold or do. Those not named keep their defaults. */
+  /**
+   * Limits on what the peer may send, and on what it may make this side hold or do. Limits that are not named, or are
+   * undefined, keep their defaults. An unknown name is a TypeError, and an invalid number is a RangeError.
+   *
+   * @example
+   * const server = await serve(Shop, { limits: { depth: 50, values: 1000 } })
+   */
   readonly limits?: { readonly [K in keyof Limits]?: Limits[K] | undefined } | undefined
   /**
-   * Sends the stacks of errors along; the other side frames them under its own.
+   * Whether errors are sent with their stacks. The other side appends them to its own stack.
    *
    * @default false
    */
   readonly exposeStacks?: boolean | undefined
   /**
-   * Told of failures nobody awaits: of a hook or a listener, and of a call that was neither awaited nor chained on.
-   * A refusal of a peer's one-way call that comes again within ten seconds is counted, and all are told as one error with
-   * the code `repeated`.
+   * Called with each failure that no code awaits: of a hook, of a listener, and of a call that is neither awaited nor
+   * chained on. The first refusal of a kind of the peer's one-way calls is reported at once. Those of the next ten
+   * seconds are counted, and are reported as one error with the code `repeated`. If `onError` itself fails, this is
+   * logged with `console.error`.
    *
-   * @default one line by `console.error`
+   * @default logs one line with `console.error`
    */
   readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
   /**
-   * Told of each message that crosses, as one line: `call 5 root.add [1,2]`.
+   * Called with each message that is sent (`→`) or received (`←`), as one line: `call 5 root.add [1,2]`.
    *
-   * @default what prints it, where the environment sets `NETREF_DEBUG`
+   * @default prints the lines if the environment variable `NETREF_DEBUG` is set
    */
   readonly trace?: Trace | undefined
 }
@@ -52,17 +59,18 @@ export const COMMON_OPTIONS: OptionTypes<CommonOptions> = {
   trace: 'a function'
 }
 
-/** The options of whoever serves, over whatever that is. */
+/** The options of a serving side, over any transport. */
 export const SERVING_OPTIONS: OptionTypes<CommonOptions & IdempotencyOptions> = {
   ...COMMON_OPTIONS,
   idempotencyStore: 'an object'
 }
 
-/** How both ends see to it that the other one is there. */
+/** How both ends detect that the other one is gone. */
 export interface LivenessOptions {
   /**
-   * Where nothing comes for so long, in ms, the other side is asked whether it is alive; where nothing comes for so
-   * long again, its socket is given up. 0 never asks.
+   * Interval of the heartbeat, in ms. If nothing arrives for one interval, the other side is asked for an
+   * acknowledgement. If nothing arrives for another interval, the transport is closed. 0 disables the heartbeat. A value
+   * that is not a time of less than 25 days is a RangeError.
    *
    * @default 15 000
    */
@@ -76,18 +84,18 @@ export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions): Liveness =>
   heartbeat: checkMs('heartbeat', heartbeat)
 })
 
-/** The common options, filled in. */
+/** The common options, with defaults for those that are not given. */
 export interface Settings {
   readonly exposure: ExposureSettings
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
-  /** The refusals of the peers' one-way calls: `onError` is told of them. */
+  /** Reports the refusals of the peers' one-way calls to `onError`. */
   readonly rejections: RejectionReporter
   readonly trace: Trace | undefined
 }
 
-/** @throws TypeError or RangeError naming the option that cannot be meant. */
+/** @throws TypeError or RangeError that names the invalid option */
 export function settingsOf(options: CommonOptions): Settings {
   const {
     limits = {},
@@ -133,7 +141,7 @@ export function settingsOf(options: CommonOptions): Settings {
   }
 }
 
-/** An option given as undefined is as good as not given. */
+/** A limit that is undefined counts as not given. */
 function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
   const limits = { ...DEFAULT_LIMITS }
   for (const [name, limit] of Object.entries(given)) {

@@ -1,4 +1,4 @@
-// Refusals of one-way calls: the caller does not hear of them, and a peer can cause any number.
+// Reports the refusals of one-way calls: their caller gets no reply, and a peer can cause any number of them.
 
 import { NetrefError } from '../errors.js'
 import type { ErrorContext } from '../types/session.js'
@@ -6,12 +6,12 @@ import { clock, type Timer, unref } from '../util/clock.js'
 import { safeString } from '../util/describe.js'
 import { toPrintable } from '../util/printable.js'
 
-/** How long refusals are counted, in ms. */
+/** Time in which refusals are counted, in ms. */
 const WINDOW_MS = 10_000
-/** How much is told of the last one, in characters. */
+/** Maximum text of the last refusal in a report, in characters. */
 const MAX_ERROR_CHARS = 200
 
-/** Reports the first refusal of a kind at once, and those of the ten seconds after it as one error with their count. */
+/** Reports the first refusal of a kind at once, and those of the next ten seconds as one error with their count. */
 export class RejectionReporter {
   readonly #kinds = new Map<string, { repeats: number; last: string }>()
   #timer: Timer | undefined
@@ -33,7 +33,7 @@ export class RejectionReporter {
     this.report(error, context)
   }
 
-  /** Reports what was counted. */
+  /** Reports the refusals counted so far. */
   flush(): void {
     clock.clearTimeout(this.#timer)
     this.#timer = undefined

@@ -1,24 +1,24 @@
-// Calls that can be made again: in the session that takes the place of one that has ended, or under their key.
+// Retries of calls: in the session that replaces an ended one, or with an idempotency key.
 
 import { UnsendableError } from '../errors.js'
 import { formatIdempotent, Op, operationOf } from '../protocol/messages.js'
 import type { PendingResult, RetryPayload } from '../remote/pending-result.js'
 import { Reference } from '../remote/proxy.js'
 
-/** What only reads is given nothing. */
+/** The payload of an operation that only reads. */
 export const EMPTY_PAYLOAD: RetryPayload = { bytes: [], references: [], lent: true }
 
-/** What is of this side, and has no flow that has begun: it can be handed over again. */
+/** Whether a reference is to an object of this side without a flow that has started: it can be passed again. */
 const isOwnReference = (kind: string) => kind === 'o' || kind === 'f'
 
-/** What a call was given, if it was asked of the root and that can be given again. */
+/** The payload of a call on the root, if it can be sent again; otherwise undefined. */
 export function retryPayloadOf({ sentRequest, payload }: PendingResult): RetryPayload | undefined {
   const { op, base } = sentRequest!
   const isAsked = base instanceof Reference && base.id === 0 && operationOf(op).retry !== 'never'
   return isAsked && payload?.references.every(([kind]) => isOwnReference(kind)) ? payload : undefined
 }
 
-/** A message with its key, if it is one that can have one. @throws UnsendableError for arguments that are not data */
+/** Adds its idempotency key to a message that can have one. @throws UnsendableError for arguments that are not data */
 export function withIdempotencyKey(
   { sentRequest }: PendingResult,
   message: string,

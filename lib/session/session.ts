@@ -1,5 +1,6 @@
-// Two peers joined: how a session begins, what users have of it, and how it ends.
-// Everything below `Link` is synchronous: messages in, messages out. Sockets and timers are the link's business.
+// One end of a session between two peers: its start, its public interface, and its end.
+//
+// The session processes and sends messages synchronously. Its link owns the sockets and their timers.
 
 import type { ReportingSession } from '../access/call-context.js'
 import { operate } from '../access/operations.js'
@@ -28,32 +29,32 @@ import type { Settings } from './options.js'
 import { statsOf, tablesOf } from './stats.js'
 
 export interface SessionSetup extends Settings, LinkSetup {
-  /** Whether this end says hello first. */
+  /** Whether this end sends its hello first. */
   readonly isInitiator: boolean
-  /** Who the peer is, as `authenticate` found. */
+  /** Identity of the peer: the result of `authenticate`. */
   readonly identity?: unknown
-  /** What makes calls with a key mean something. */
+  /** Creates the idempotent calls. Undefined if idempotency keys have no effect. */
   readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined
-  /** What this end offers, where it is known before the peer has said hello. */
+  /** The root of this end, if it is known before the peer sends its hello. */
   readonly sharedRoot?: object | undefined
-  /** Makes what this end offers, once the peer has said hello. */
+  /** Creates the root of this end when the peer has sent its hello. */
   readonly createRoot: (session: Session) => object
-  /** Told when the session has begun: both hellos are said. */
+  /** Called when the session has begun: both sides have sent their hello. */
   readonly onStarted?: ((session: SessionImpl) => void) | undefined
-  /** Told when it has ended, begun or not, before the listeners of `closed` are. */
+  /** Called when the session has ended, even if it had not begun, before the listeners of `closed`. */
   readonly onEnded?: ((session: SessionImpl) => void) | undefined
-  /** The session that takes the place of one that ends for this reason, and makes its calls again. */
+  /** Returns the session that replaces one that ends for this reason, and retries its calls. */
   readonly successor?: ((reason: Reason) => SessionImpl | undefined) | undefined
 }
 
-/** Their names. */
+/** Names of the events of a session. */
 export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed'] as const
 
 const NO_BYTES: readonly Uint8Array[] = []
 
 /**
- * One end of a session. Both ends are alike: either may call the other at any time. What is marked internal makes it
- * the listener of its link and what its netrefs make requests of, and is no part of the types that users see.
+ * One end of a session. Both ends are alike: either may call the other at any time. Its internal members serve its link
+ * and the requests of its netrefs. They are not part of the public types.
  */
 export class SessionImpl<Root extends object = object, Identity = unknown>
   implements Session<Root, Identity>, Requester, ReportingSession, LinkListener, DispatchTarget
@@ -62,7 +63,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly closed: Promise<Reason>
   /** The root of the peer. */
   readonly root: Netref<Root>
-  /** Who the peer is: what `authenticate` returned for it; undefined at a client, and where nobody was asked. */
+  /** Identity of the peer: the result of `authenticate`. Undefined at a client, and if there is no `authenticate`. */
   readonly identity: Identity
   readonly #rootRef: Reference
   /** @internal */
@@ -72,14 +73,14 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly #caller: Caller
   readonly #callee: Callee
   readonly #dispatcher: Dispatcher
-  /** Whether the service was told of the session. */
+  /** Whether the service was notified of the session. `onDisconnect` is called only then. */
   #serviceConnected = false
-  /** What this end offers; set when the peer has said hello. */
+  /** The root of this end; set when the peer has sent its hello. */
   #localRoot: object | undefined
   #endReason: Reason | undefined
-  /** Whether it was reported that a call came after the end. */
+  /** Whether a call that was made after the end has been reported. */
   #lateCallReported = false
-  /** Whether this side asked for the end. */
+  /** Whether this side closed the session. */
   #closing = false
   #resolveClosed!: (reason: Reason) => void
 
@@ -109,8 +110,8 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /**
-   * @internal Begins with its transport, by saying hello if it is to say it first. Called once, and before the session is
-   * handed to anybody: until then nothing of a user's is run.
+   * @internal Starts the link, and sends the hello if this end is the initiator. It must be called once, before any other
+   * code gets the session: until then, no user code runs.
    */
   start(): this {
     const { isInitiator, idempotentCallsFactory, limits, resumeStrategy } = this.setup
@@ -123,7 +124,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return this
   }
 
-  /** Whether there is a transport: `interrupted` is a session that waits for its next one. */
+  /** State of the session. `interrupted`: it has no transport, and waits for the next one. */
   get state(): SessionState {
     return this.link.state
   }
@@ -131,7 +132,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   /**
    * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
    *
-   * @returns what takes the listener off again
+   * @returns a function that removes the listener
    */
   on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
@@ -141,19 +142,19 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return statsOf(this.link, this.#references, this.#caller, this.#callee)
   }
 
-  /** What is in the two tables at present, for tools that show it. */
+  /** The present entries of both tables, for tools that show them. */
   get tables(): Tables {
     return tablesOf(this.#references)
   }
 
-  /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
+  /** Sends a ping to the peer. @returns the round-trip time, in ms @throws SessionEndedError if the session ends first */
   async ping(): Promise<number> {
     const began = clock.now()
     await this.#caller.ping(this.#rootRef)
     return clock.now() - began
   }
 
-  /** Sends what was called, then ends the session; calls that still wait reject. Resolves when the transport is gone. */
+  /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */
   async close(): Promise<void> {
     this.#closing = !this.#endReason
     this.end({ code: 'closed', message: 'close() was called' })
@@ -164,7 +165,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     await this.close()
   }
 
-  // What netrefs ask for.
+  // The requester of netrefs.
 
   /** @internal */
   request(
@@ -193,7 +194,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       const { error, observed, label, id } = result
       const cutOff = error instanceof SessionEndedError
       const late = cutOff && id === 0
-      // That a call was cut off is no news to who closed the session; nor to anybody that one more came after its end.
+      // If this side closed the session, calls that fail by that are not reported. Of calls after the end, only one is.
       if (observed || (cutOff && this.#closing) || (late && this.#lateCallReported)) return
       this.#lateCallReported ||= late
       this.report(error, label)
@@ -218,12 +219,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     })
   }
 
-  /** @internal Told of a failure nobody awaits. */
+  /** @internal Reports a failure that no code awaits. */
   report(error: unknown, call?: string): void {
     this.setup.onError(error, call === undefined ? { session: this } : { session: this, call })
   }
 
-  // What its link tells.
+  // The listener of the link.
 
   /** @internal */
   get mayContinue(): boolean {
@@ -235,7 +236,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return this.#dispatcher.receive(frame, from)
   }
 
-  /** @internal The peer has said hello. @throws ProtocolError where the two do not go together */
+  /** @internal The peer has sent its hello. @throws ProtocolError if the two sides are incompatible */
   begin([, version, limits, token, resumeWindowMs = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
@@ -257,13 +258,13 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       this.report(error)
       return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
     }
-    // The service, and whoever is told that the session begins, may have ended it.
+    // The service, a subscriber or `onStarted` may have ended the session.
     if (!this.#endReason && sessionChannel.hasSubscribers) sessionChannel.publish({ session: this })
     if (!this.#endReason) this.setup.onStarted?.(this)
     if (!this.#endReason) this.#connectService()
   }
 
-  /** Tells the service. The peer's calls wait until it is ready. */
+  /** Calls `onConnect` of the service. The peer's calls of the root wait until it settles. */
   #connectService(): void {
     this.#serviceConnected = true
     const ready = this.#runServiceHook(service => service.onConnect?.(this))
@@ -283,7 +284,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     })
   }
 
-  /** @returns what resolves, whatever comes of it, where it takes a while */
+  /** @returns a promise that resolves when the hook settles, even if it fails; undefined if the hook is synchronous */
   #runServiceHook(call: (service: Service) => unknown): Promise<void> | undefined {
     const service = this.#localRoot
     if (!(service instanceof Service)) return undefined
@@ -321,14 +322,14 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (resumedChannel.hasSubscribers) resumedChannel.publish({ session: this })
   }
 
-  // The end.
+  // The end of the session.
 
-  /** @internal Whether the peer has said hello, or the session has ended. */
+  /** @internal Whether the peer has sent its hello, or the session has ended. */
   get helloReceived(): boolean {
     return this.#dispatcher.helloReceived || this.#endReason !== undefined
   }
 
-  /** @internal Whether calls of the peer are under way, wait for their turn, or are answered and it is away. */
+  /** @internal Whether calls of the peer are pending or queued, or replies wait for its next transport. */
   get busy(): boolean {
     const { sender, receiver, processedFrames, state } = this.link
     return (

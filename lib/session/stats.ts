@@ -1,4 +1,4 @@
-// What a session tells of itself in numbers, and what is in its tables.
+// The statistics of a session, and the entries of its tables.
 
 import type { Link } from '../link/link.js'
 import type { References } from '../remote/references.js'
@@ -33,7 +33,7 @@ export function statsOf(
 /** @internal */
 export const tablesOf = ({ exports, imports }: References): Tables => ({
   exports: Array.from(exports, ({ id, object, refCount }) => ({ id, object, refCount })),
-  // The collector may have taken a netref, and not told yet.
+  // A netref may be collected before its entry is removed.
   imports: Array.from(imports, ({ id, proxy, refCount }) => ({
     id,
     object: proxy,

@@ -1,22 +1,22 @@
-// W3C trace context: a call says which span it is made in, where OpenTelemetry's API is installed. A page has
-// `tracing-browser.ts` in its place.
+// Propagates the W3C trace context: each call carries its caller's span, if OpenTelemetry's API is installed.
+// Pages use `tracing.browser.ts` instead.
 import { isTraceparent, TRACEPARENT } from '../protocol/parse-message.js'
 
-/** What carries traces across. */
+/** Propagates spans between the two sides. */
 export interface Tracing {
-  /** The span that is active, as a `traceparent`; undefined when there is none. */
+  /** The active span, as a `traceparent`; undefined if there is none. */
   currentTraceparent(): string | undefined
-  /** Runs the start of a handler in the span that its call was made in, or in none. */
+  /** Runs the start of a handler in the span of its caller, or in no span. */
   runInSpan<T>(parent: string | undefined, run: () => T): T
 }
 
-/** Undefined, so that nothing is paid, where `@opentelemetry/api` is not there. */
+/** Undefined if `@opentelemetry/api` is not installed: tracing then costs nothing. */
 export const tracing: Tracing | undefined = loadOpenTelemetry()
 
 function loadOpenTelemetry(): Tracing | undefined {
   let api: typeof import('@opentelemetry/api')
   try {
-    // Asked for at run time and at once, as it may be missing, and as a call cannot wait for it.
+    // Loaded at run time, since it may be missing, and synchronously, since a call cannot wait for it.
     const { createRequire } = process.getBuiltinModule('node:module')
     api = createRequire(import.meta.url)('@opentelemetry/api')
   } catch {
@@ -31,7 +31,7 @@ function loadOpenTelemetry(): Tracing | undefined {
       return isTraceparent(parent) ? parent : undefined
     },
     runInSpan(parent, run) {
-      // What the socket was opened in, say, is nothing that a handler runs in.
+      // A handler must not run in an unrelated span, e.g. the one in which the socket was opened.
       if (parent === undefined) {
         return context.active() === ROOT_CONTEXT ? run() : context.with(ROOT_CONTEXT, run)
       }

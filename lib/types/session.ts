@@ -2,50 +2,50 @@
 import type { Reason } from '../errors.js'
 import type { Netref } from './netref.js'
 
-/** `interrupted` is a session without a transport, which waits for its next one. */
+/** State of a session. `interrupted`: it has no transport, and waits for the next one. */
 export type SessionState = 'connecting' | 'open' | 'interrupted' | 'closed'
 
 export interface SessionStats {
-  /** Own objects the peer holds. */
+  /** Number of own objects that the peer holds. */
   readonly exports: number
-  /** Netrefs held here. */
+  /** Number of netrefs held here. */
   readonly imports: number
-  /** Calls that wait for their answer. */
+  /** Number of calls that wait for their reply. */
   readonly pending: number
-  /** Calls, reads and the like of the peer, and of this side; pings count, too. */
+  /** Number of operations of the peer (`callsIn`) and of this side (`callsOut`), pings included. */
   readonly callsIn: number
   readonly callsOut: number
   readonly framesIn: number
   readonly framesOut: number
-  /** Bytes of frames; of text frames, characters. */
+  /** Size of the frames in bytes; of text frames, in characters. */
   readonly bytesIn: number
   readonly bytesOut: number
-  /** Bytes that wait here: to be sent, or, as items of iterators and streams, to be read. */
+  /** Bytes that wait here: messages to be sent, and items of iterators and streams to be read. */
   readonly buffered: number
 }
 
-/** One of the entries of a table. */
+/** An entry of the export table or the import table. */
 export interface TableEntry {
   readonly id: number
   /** The own object, or the netref. */
   readonly object: object
-  /** How often the reference has crossed and was not given back. */
+  /** Number of times that the reference was sent and not released. */
   readonly refCount: number
 }
 
 export interface Tables {
-  /** Own objects the peer holds. */
+  /** Own objects that the peer holds. */
   readonly exports: TableEntry[]
   /** Netrefs held here. */
   readonly imports: TableEntry[]
 }
 
 export interface SessionEvents {
-  /** The transport is lost, and the session waits for another one. */
+  /** The transport was lost, and the session waits for another one. */
   interrupted: Reason
-  /** Another transport carries the session on: nothing is lost. */
+  /** The session continues over another transport: nothing is lost. */
   resumed: undefined
-  /** Invalidates the token; its session has ended. */
+  /** The session has ended; its token is invalid. */
   closed: Reason
 }
 
@@ -53,27 +53,28 @@ export interface SessionEvents {
 export interface Session<Root extends object = object, Identity = unknown> extends AsyncDisposable {
   /** The root of the peer. */
   readonly root: Netref<Root>
-  /** Who the peer is: the result of `authenticate`. Undefined at a client, and where there is no `authenticate`. */
+  /** Identity of the peer: the result of `authenticate`. Undefined at a client, and if there is no `authenticate`. */
   readonly identity: Identity
-  /** Resolves, with the reason, when the session has ended. It never rejects. */
+  /** Resolves with the reason when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
   readonly state: SessionState
   readonly stats: SessionStats
-  /** The entries of both tables at present, for tools that show them. */
+  /** The present entries of both tables, for tools that show them. */
   readonly tables: Tables
   /**
    * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
    *
    * @returns a function that removes the listener
+   * @throws TypeError for an unknown event, or for a listener that is not a function
    */
   on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void
-  /** Asks the peer for a sign of life. @returns the round-trip time, in ms @throws SessionEndedError */
+  /** Sends a ping to the peer. @returns the round-trip time, in ms @throws SessionEndedError if the session ends first */
   ping(): Promise<number>
   /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */
   close(): Promise<void>
 }
 
-/** Where a failure that nobody awaits came from. */
+/** The origin of a failure that no code awaits. */
 export interface ErrorContext {
   readonly session: Session | undefined
   /** The call that failed, as its caller wrote it, e.g. `root.notify("x")`. */
