@@ -12,7 +12,7 @@ import { runHook } from '../util/emitter.js'
 import { didYouMean } from '../util/nearest.js'
 import { toPrintable } from '../util/printable.js'
 import type { IdempotencyOptions } from './idempotency.js'
-import { RejectionReporter } from './refusals.js'
+import { RejectionReporter } from './rejection-reporter.js'
 
 export interface CommonOptions extends ExposureOptions, Before {
   /**

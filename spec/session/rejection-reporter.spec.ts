@@ -11,7 +11,7 @@ import {
   serve
 } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { RejectionReporter } from '../../lib/session/refusals.js'
+import { RejectionReporter } from '../../lib/session/rejection-reporter.js'
 import type { StandardSchema } from '../../lib/types/standard-schema.js'
 import { useFakeClock } from '../support/fake-clock.js'
 import { assertClean } from '../support/helpers.js'
