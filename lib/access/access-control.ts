@@ -1,5 +1,6 @@
-// The rules: which property of a home object a peer may use under which name, and where a path ends. `operate.ts` asks
-// for every operation, and nothing else touches a home object. Refused and missing are the same to the peer.
+// The access rules: which property of a local object a peer may use under which name, and where a path ends.
+// `operations.ts` checks each operation by them. Nothing else accesses a local object for a peer. A refused member and a
+// missing one are the same to the peer.
 
 import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
@@ -17,41 +18,41 @@ import { findExposedMetadata, findExposedProperty } from './member-rules.js'
 import type { Before } from './peer-call.js'
 import { isService, type Service } from './service.js'
 
-/** What a side lets a peer touch, beyond what its objects say themselves. */
+/** Options that expose members to the peer, in addition to the rules of the objects themselves. */
 export interface ExposureOptions {
   /**
-   * Members whose name starts so are exposed, under the name without it.
+   * The prefix of exposed members. The peer uses their names without it.
    *
    * @default 'exposed_'
    */
   readonly exposedPrefix?: string | undefined
   /**
-   * Members that do not start with `_`, of every object the peer holds, may be read and called.
+   * Whether the peer may read and call the members of every object that it holds, if their names do not start with `_`.
    *
    * @default false
    */
   readonly allowPublicAttrs?: boolean | undefined
   /**
-   * Members the peer may read may be set as well.
+   * Whether the peer may set the members that it may read.
    *
    * @default false
    */
   readonly allowSetAttrs?: boolean | undefined
   /**
-   * Members the peer may read may be deleted as well.
+   * Whether the peer may delete the members that it may read.
    *
    * @default false
    */
   readonly allowDeleteAttrs?: boolean | undefined
   /**
-   * The peer may ask what there is, by `Netref.describe` and `Netref.keys`. What it knows the name of it can use anyway.
+   * Whether the peer may list members with `Netref.describe` and `Netref.keys`. It can use members by name in any case.
    *
    * @default true
    */
   readonly describe?: boolean | undefined
 }
 
-/** The options, filled in, the hook that goes with them, and how much is told of an object. */
+/** The options with their defaults, the `before` hook, and the limits of what a peer can list or obtain. */
 export type ExposureSettings = Required<ExposureOptions> &
   Before & { readonly limits: Pick<Limits, 'values' | 'jsonBytes'> }
 
@@ -64,27 +65,27 @@ export const DEFAULT_EXPOSURE: ExposureSettings = {
   limits: { values: 10_000, jsonBytes: 4 << 20 }
 }
 
-/** What the peer starts from, besides the target. */
+/** Properties of the target of an operation, besides the target itself. */
 export interface CallTarget {
-  /** The peer holds the target by reference: it is no copy, whatever it looks like. */
+  /** Whether the peer holds the target by reference. The target is then no copy, whatever its type. */
   readonly byReference?: boolean | undefined
-  /** The target is the root. */
+  /** Whether the target is the root. */
   readonly isRoot?: boolean | undefined
-  /** The object that a member function, the target, belongs to. */
+  /** The object that the target belongs to, if the target is a member function. */
   readonly self?: object | undefined
-  /** It is a call of a peer's that is being started, which its caller may give up. */
+  /** Whether the operation is a call of the peer that is being started. Its caller may cancel it. */
   readonly cancellable?: boolean | undefined
-  /** Whether the operation may have been carried out before. */
+  /** Whether the operation may have run before. */
   readonly retry?: boolean | undefined
-  /** What came with the operand: whoever passes that to a user's code hands it over. */
+  /** The references that came with the operand. Code that passes the operand to user code must mark them as passed. */
   readonly received?: ReceivedReferences | undefined
 }
 
 export type MembersByName = Record<MemberName, unknown>
 
 /**
- * The object that a path goes on in. It ends at a value that is sent as a copy, as the copy is the caller's, who can
- * await it; and at what is never sent: a path is no way into what a peer could not be given.
+ * Returns the object in which a path continues. A path ends at a value that is sent as a copy: the caller owns the
+ * copy and can await it. A path also ends at a value that is never sent: it must not reach what a peer cannot receive.
  */
 export function requireTraversable(
   holder: unknown,
@@ -98,7 +99,7 @@ export function requireTraversable(
   throw new CallRejection('not-exposed', `${describeValue(name)} is read off ${reason}`)
 }
 
-/** Why a path ends at a value, and the cure; undefined when it goes on. */
+/** The reason why a path ends at a value, with the remedy, or undefined if the path continues. */
 function reasonNotTraversable(value: unknown): string | undefined {
   const isObject = typeof value === 'object' && value !== null
   if (isObject && grantOf(value)) return undefined
@@ -124,7 +125,7 @@ function reasonNotTraversable(value: unknown): string | undefined {
 const streamReason = (value: unknown) =>
   `${describeValue(value)}, which has a flow of its own: await it first`
 
-/** The property that stands for `name`, if this peer may use it. */
+/** The property that `name` resolves to, or undefined if this peer may not use it. */
 export function resolveMember(
   object: object,
   name: MemberName,
@@ -137,7 +138,10 @@ export function resolveMember(
   return metadata && !isPermitted(metadata) ? undefined : member
 }
 
-/** The own properties, of items only those that are listed: the others are known by `length`, and may be far too many. */
+/**
+ * The names of own properties, and of items only those that the grant lists. `length` implies the others, and there may
+ * be too many to list.
+ */
 function ownMemberNames(object: object, maxItems: number): string[] {
   const hasItems = Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof String
   if (!hasItems) return Object.getOwnPropertyNames(object)
@@ -148,7 +152,11 @@ function ownMemberNames(object: object, maxItems: number): string[] {
   return [...listed, ...Object.getOwnPropertyNames(object).filter(name => !isIndex(name))]
 }
 
-/** The members a peer may use, by the names it would write. @throws Refusal for more than `limits.values` */
+/**
+ * The members that a peer may use, by the names that it uses.
+ *
+ * @throws CallRejection for more than `limits.values` members
+ */
 export function listMembers(object: object, exposure: ExposureSettings): Map<string, MemberName> {
   const members = new Map<string, MemberName>()
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
@@ -166,7 +174,7 @@ export function listMembers(object: object, exposure: ExposureSettings): Map<str
   return members
 }
 
-/** Whether all items may be read: of an array, Map or Set exposed without a list of names, or an array that is data. */
+/** Whether a peer may read all items: of an array, Map or Set exposed without a name list, or of an array of data. */
 export function isReadableCollection(object: object, { byReference }: CallTarget): boolean {
   const grant = grantOf(object)
   if (!grant) return !byReference && classify(object).as === 'array'
@@ -177,7 +185,7 @@ export function isReadableCollection(object: object, { byReference }: CallTarget
   )
 }
 
-/** What is said of a member: where it is marked, where its object is exposed, or in the class of a service. */
+/** The help text of a member: from `@exposed`, from `expose()` of its object, or from the class of its service. */
 export function helpOf(object: object, member: MemberName, name: string): string | undefined {
   const said = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
   if (said !== undefined || !isService(object)) return said
@@ -185,11 +193,11 @@ export function helpOf(object: object, member: MemberName, name: string): string
   return Object.hasOwn(help, name) ? help[name] : undefined
 }
 
-/** What a peer may call a property: of two names it is told the first that is one for it. */
+/** The names that a peer may use for a property. The first one that resolves is listed. */
 const candidateNames = (property: string, prefix: string) =>
   property.startsWith(prefix) ? [property.slice(prefix.length), property] : [property]
 
-/** @throws Refusal for a collection that no message would hold */
+/** @throws CallRejection for a collection that is too large for a message */
 export function checkCollectionSize(
   collection: unknown[] | Map<unknown, unknown> | Set<unknown>,
   { limits }: ExposureSettings
@@ -207,7 +215,7 @@ const limitRejection = (limit: number, what: string, limitName: string) =>
     `it has more than ${limit} ${what} (limits.${limitName} at its home): read those that you want`
   )
 
-/** It depends on the name alone: not on whether there is such a member, with the prefix or without. */
+/** The rejection depends on the name alone, not on whether the member exists with or without the prefix. */
 export function notExposedRejection(
   name: MemberName,
   { exposedPrefix: prefix }: ExposureSettings

@@ -1,4 +1,5 @@
-// Who calls: known in the synchronous start of a handler, and where the platform has contexts, in the whole of the call.
+// The session and the call for which a handler runs. They are known in the synchronous start of a handler, and in the
+// whole call if the platform has asynchronous contexts.
 
 import type { Session } from '../types/session.js'
 import { ContextVariable } from '../util/async-context.js'
@@ -7,19 +8,19 @@ import type { Signal } from '../util/web-types.js'
 import { checkHookResult } from './decision.js'
 import type { AccessRule } from './expose.js'
 
-/** A session as access rules see it. */
+/** The session interface that access rules use. */
 export interface ReportingSession extends Session {
   /** Reports an error that no caller receives. */
   report(error: unknown, currentCallId?: string): void
 }
 
-/** Who carries out calls. */
+/** The executor of calls. */
 export interface CallScope {
   readonly session: ReportingSession
-  /** Does not keep it alive: what a call started, a socket of a pool say, may outlive the session. */
+  /** Does not keep the scope alive: a resource of a call, such as a pooled socket, may outlive the session. */
   readonly weakRef: WeakRef<CallScope>
   signalOf(call: number): Signal
-  /** Whether the call is over; one that is being started is not known to it yet. */
+  /** Whether a call has ended. The scope does not know a call that is being started. */
   isSettled(call: number): boolean
 }
 
@@ -28,19 +29,20 @@ interface CallHandle {
   readonly id: number
 }
 
-/** In the place of a call's number where items are made: that is no call, and goes on until the session ends. */
+/** The call id while items are produced. That is not a call, and it may continue until the session ends. */
 export const NO_CALL_ID = 0
 
-/** Who starts a call at present, and which. */
+/** The scope and the id of the call that is being started. */
 let currentScope: CallScope | undefined
 let call = 0
-/** Calls under way, once anybody has asked for one. */
+/** The running calls. They are followed after the first `callSession()` or `callSignal()`. */
 const followedCalls = new ContextVariable<CallHandle>()
 
 /**
- * The session whose peer makes the call that runs here: for services shared by several sessions. Where the platform has
- * `AsyncLocalStorage` it holds for the whole call and for what that starts, elsewhere before the first `await`. Calls are
- * followed once anybody has asked: the first one of a process must ask before its first `await`.
+ * Returns the session whose peer made the running call, for services that several sessions share. With
+ * `AsyncLocalStorage`, it works in the whole call and in what the call starts. On other platforms, it works before the
+ * first `await`. netref follows calls after the first use. The first use in a process must be before the first `await`
+ * of its call.
  *
  * @throws Error outside a call
  * @example
@@ -54,10 +56,10 @@ export function callSession(): Session {
 }
 
 /**
- * A signal for the call that runs here: it aborts, with the caller's reason, when the caller waits no longer
- * (`Netref.with(fn, { signal, timeout })`), and with a `SessionEndedError` when the session ends. It may be asked for where
- * `callSession()` may, as long as the call is not over. Where items of an iterator or a stream are made, only the end of
- * the session aborts it: who leaves returns the iterator.
+ * Returns the signal of the running call. It aborts with the caller's reason when the caller stops waiting
+ * (`Netref.with(fn, { signal, timeout })`). It aborts with a `SessionEndedError` when the session ends. The function may
+ * be called where `callSession()` may, until the call has ended. While items of an iterator or a stream are produced,
+ * only the end of the session aborts the signal. A consumer that stops early returns the iterator.
  *
  * @throws Error outside a call
  * @example
@@ -83,27 +85,27 @@ function requireRunningCall(functionName: string): [by: CallScope, id: number] {
   )
 }
 
-/** The session whose peer makes the call that is being started, and a signal for that call: asked by netref itself. */
+/** The session whose peer made the call that is being started, and the signal of that call, for netref's own use. */
 export const startingSession = (): ReportingSession => currentScope!.session
 export const startingSignal = (): Signal => currentScope!.signalOf(call)
 
-/** The call that runs here, where that is known. */
+/** The running call, if it is known. */
 export interface RunningCall {
   readonly session: Session
   isSettled(): boolean
 }
 
-/** Asked by netref itself: nothing is followed for that. */
+/** The running call, for netref's own use. It does not make netref follow calls. */
 export function runningCall(): RunningCall | undefined {
   const current = followedCalls.isEnabled ? followedCalls.get(undefined) : startingCall()
   const by = current?.id === NO_CALL_ID ? undefined : current?.scope.deref()
   return by && { session: by.session, isSettled: () => isCallSettled(by, current!.id) }
 }
 
-/** One that is being started is not over, and not known to whoever carries it out. */
+/** Whether a call has ended. A call that is being started has not, but its scope does not know it yet. */
 const isCallSettled = (by: CallScope, id: number) => by.isSettled(id) && !(by === currentScope && id === call)
 
-/** Runs the start of a handler. */
+/** Runs the synchronous start of a handler. */
 export function runInCall<T>(scope: CallScope, id: number, run: () => T): T {
   const [outerScope, outerCallId] = [currentScope, call]
   currentScope = scope
@@ -116,7 +118,7 @@ export function runInCall<T>(scope: CallScope, id: number, run: () => T): T {
   }
 }
 
-/** Whether the peer whose call is being started may use what is under this rule. */
+/** Whether the peer whose call is being started may use a member with this rule. */
 export function isPermitted(rule: AccessRule): boolean {
   if (!rule.if) return true
   const session = startingSession()

@@ -1,11 +1,15 @@
-// Hooks that decide: they answer at once. A promise would be a yes, whatever comes of it.
+// Checks the results of hooks that decide on access. They must decide synchronously, because a promise would count as
+// permission, whatever its outcome.
+
 import { ArgumentsError, CallRejection } from '../errors.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
 
 /**
- * What the hook of that name has answered, about a call if it was one.
+ * Returns the result of a hook, unless it is a promise.
  *
- * @throws TypeError for a promise, and for what passes for one
+ * @param hook the name of the hook
+ * @param call the call that the hook decided on, if it was a call
+ * @throws TypeError for a promise or another thenable
  */
 export function checkHookResult(hook: string, result: unknown, call?: object): unknown {
   if (!isThenable(result)) return result
@@ -13,10 +17,10 @@ export function checkHookResult(hook: string, result: unknown, call?: object): u
   throw new TypeError(`${call ? `${call}: ` : ''}${hook} answered with a promise, and has to decide at once`)
 }
 
-/** What `before` has thrown. */
+/** The errors that a `before` hook threw. */
 const beforeHookErrors = new WeakSet<object>()
 
-/** Runs what decides on a call: what it throws is a refusal. */
+/** Runs a hook that decides on a call. An error that it throws is a rejection of the call. */
 export function recordBeforeHookError(hook: () => void): void {
   try {
     hook()
@@ -26,7 +30,7 @@ export function recordBeforeHookError(hook: () => void): void {
   }
 }
 
-/** What kind of refusal an error is; undefined where the method itself failed. */
+/** The kind of rejection that an error is, or undefined if the method itself failed. */
 export function rejectionKind(error: unknown): string | undefined {
   if (error instanceof CallRejection || error instanceof ArgumentsError) return error.code
   return beforeHookErrors.has(error as object) ? 'before' : undefined
@@ -34,6 +38,6 @@ export function rejectionKind(error: unknown): string | undefined {
 
 type Primitive = string | number | bigint | boolean | symbol | null
 
-/** What a hook may return that decides by throwing: anything but a promise. */
-// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are what most hooks are
+/** The result of a hook that decides by throwing: any value except a promise. */
+// biome-ignore lint/suspicious/noConfusingVoidType: most hooks are functions that return nothing
 export type SynchronousResult = void | Primitive | (object & { readonly then?: never })

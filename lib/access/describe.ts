@@ -1,9 +1,10 @@
-// What is told of a member: what it is, what it takes, what it is for. Nothing of a user's runs for it.
+// Describes a member to a peer: its kind, its parameters and its help text. It runs no user code.
+
 import type { Description } from '../types/description.js'
 import { isNetref } from '../util/library-copies.js'
 import { isClassConstructor, parameterNamesOf } from './parameters.js'
 
-/** Describes a member by what stands in its object; without a descriptor nobody knows before it is read. */
+/** Describes a member by its property descriptor. Without one, its kind is unknown until it is read. */
 export function describeMember(
   name: string,
   descriptor: PropertyDescriptor | undefined,

@@ -1,4 +1,4 @@
-// How a side says what a peer may touch: `expose()` for one object, `@exposed` for members of a class.
+// Declares what a peer may use: `expose()` for one object, `@exposed` for the members of a class.
 
 import { classify } from '../codec/classify.js'
 import { exposedValues, grants, ROOT_GRANT } from '../codec/grants.js'
@@ -12,20 +12,20 @@ import { checkArguments, isSchema, type SchemaDecorator } from './schema.js'
 
 export interface ExposeOptions {
   /**
-   * Names, and symbols, that may be read and called.
+   * The names and symbols of members that the peer may read and call.
    *
-   * @default its public members, looked up live: those that do not start with `_`
+   * @default the public members, looked up at each use: those whose names do not start with `_`
    */
   readonly read?: Iterable<PropertyKey> | undefined
   /**
-   * Names that may be set and deleted, if they may be read, too.
+   * The names of members that the peer may set and delete, if it may also read them.
    *
    * @default none
    */
   readonly write?: Iterable<PropertyKey> | undefined
-  /** What its members are for, by name: `Netref.describe` tells it. @default nothing is said */
+  /** Help texts of the members, by name. `Netref.describe` returns them. @default no help texts */
   readonly help?: Readonly<Record<string, string>> | undefined
-  /** Told once per session when its peer has let go of the last netref to the object, or the session ended. */
+  /** Called once per session, when its peer has released the last netref to the object or the session has ended. */
   readonly released?: (() => void) | undefined
 }
 
@@ -37,8 +37,8 @@ const EXPOSE_OPTIONS: OptionTypes<ExposeOptions> = {
 }
 
 /**
- * Makes the root of a session go by reference in every session, whatever kind of object it is: its data and private
- * members stay here. An object that was exposed keeps its members.
+ * Makes every session pass the root of a session by reference, whatever its type. Its data and private members are not
+ * sent. An object that `expose()` exposed keeps its members.
  */
 export function declareRoot<T extends object>(object: T): T {
   if (typeof object === 'function' || isNetref(object) || grants.has(object)) return object
@@ -49,11 +49,11 @@ export function declareRoot<T extends object>(object: T): T {
 }
 
 /**
- * Hands an object over by reference, with these members, in every session; a second call replaces the first. For
- * other rights to the same thing hand out another object.
+ * Makes every session pass an object by reference, with these members. A second call replaces the first one. To give
+ * other rights to the same data, pass another object.
  *
  * @returns the object itself
- * @throws TypeError for a primitive, for a netref, which its home exposes, and for what is no option
+ * @throws TypeError for a primitive, for a netref, which only its owner exposes, and for an invalid option
  * @example
  * await conn.root.line_counter(expose(file), console.log)
  * await conn.root.edit(expose(doc, { read: ['title', 'text'], write: ['text'] }))
@@ -82,53 +82,53 @@ function checkedNames(option: string, keys: Iterable<PropertyKey>): Set<Property
   return new Set(names)
 }
 
-/** What `@exposed` says of a member besides that it is exposed. */
+/** Options of `@exposed`. */
 export interface ExposedOptions {
   /**
-   * Whether the peer of a session may use it. For others it does not exist; so it is for all if this throws, which is
-   * reported, and `Netref.keys` agrees.
+   * Whether the peer of a session may use the member. For other peers the member does not exist, and `Netref.keys` does
+   * not list it. If the function throws, the peer may not use the member either, and the error is reported.
    *
-   * @default every peer may
+   * @default every peer may use it
    */
   if?(session: Session): boolean
-  /** What its list of arguments has to be: any Standard Schema. The method is given what the schema makes of them. */
+  /** A Standard Schema for the list of arguments. The method receives the output of the schema. */
   readonly schema?: StandardSchema | undefined
-  /** What it is for: `Netref.describe` tells it. @default nothing is said */
+  /** The help text of the member. `Netref.describe` returns it. @default no help text */
   readonly help?: string | undefined
 }
 
 const EXPOSED_OPTIONS: OptionTypes<ExposedOptions> = { if: 'a function', schema: '', help: 'a string' }
 
-/** What holds for the use of a member. */
+/** The conditions for the use of a member. */
 export interface AccessRule extends Pick<ExposedOptions, 'if'> {
-  /** The arguments as the method is to be given them. Here, so that only who writes `@exposed` loads what checks them. */
+  /** Returns the arguments for the method. It is part of the rule, so that only users of `@exposed` load the checks. */
   check?(name: MemberName | undefined, args: unknown[]): unknown[]
 }
-/** What `@exposed` says of a member. */
+/** The metadata of a member with `@exposed`. */
 export interface ExposedMetadata extends AccessRule, Pick<ExposedOptions, 'help'> {}
 
 const metadataByMember = sharedInRealm('marks/1', () => new WeakMap<object, ExposedMetadata>())
 const exposedNames = sharedInRealm('marked-names/1', () => new Set<PropertyKey>())
-/** Rules by the function they are about: they go with it, however a peer comes to call it. */
+/** Rules by function. A rule holds for its function, whichever way a peer reaches it. */
 const rulesByFunction = sharedInRealm('rules/1', () => new WeakMap<object, AccessRule>())
 const namesWithRules = sharedInRealm('ruled-names/1', () => new Set<PropertyKey>())
 
-/** Whether a member of that name is under a rule anywhere: for no other name one needs to be looked up. */
+/** Whether any member of that name has a rule. Other names need no lookup. */
 export const hasRuleAnywhere = (name: PropertyKey): boolean => namesWithRules.has(name)
-/** The rule that holds for a function. */
+/** The rule of a function. */
 export const accessRuleOf = (fn: object): AccessRule | undefined =>
   namesWithRules.size === 0 ? undefined : rulesByFunction.get(fn)
-/** Puts a function under the rule of the member it overrides. */
+/** Gives a function the rule of the member that it overrides. */
 export const inheritAccessRule = (fn: object, rule: AccessRule): void => void rulesByFunction.set(fn, rule)
 
 type MemberContext = ClassMethodDecoratorContext | ClassGetterDecoratorContext | ClassAccessorDecoratorContext
 type MemberDecorator = (target: unknown, context: MemberContext) => void
 
 /**
- * Exposes a method, getter or accessor under its own name: the same as the `exposed_` prefix. What overrides it in a
- * subclass is exposed as well, under the same rules. Of several decorators it is written first.
+ * Exposes a method, getter or accessor under its own name, as the `exposed_` prefix does. An override in a subclass is
+ * exposed as well, under the same rules. `@exposed` must be the first of several decorators.
  *
- * @throws TypeError where it cannot stand
+ * @throws TypeError for a target that it cannot expose
  * @example
  * class Clock extends Service {
  *   @exposed now() { return new Date() }
@@ -149,7 +149,11 @@ export function exposed(first: unknown, context?: MemberContext): unknown {
   return (target: unknown, context: MemberContext) => markExposed(target, context, options)
 }
 
-/** What a decorator stands on. @throws TypeError where TypeScript was told to call it as decorators were called once */
+/**
+ * Returns the context of a decorator.
+ *
+ * @throws TypeError if TypeScript calls it as a legacy decorator (`experimentalDecorators`)
+ */
 function requireStandardDecorator<C extends MemberContext>(decorator: string, context: C): C {
   if (typeof context === 'object') return context
   throw new TypeError(
@@ -183,8 +187,8 @@ function markExposed(target: unknown, context: MemberContext, options: ExposedOp
 const idempotentMethods = sharedInRealm('idempotents/1', () => new WeakSet<object>())
 
 /**
- * Marks a method that may be carried out twice and does the same as if once: a client that renews its session makes
- * calls of it again whose answers were lost with the session before.
+ * Marks a method as idempotent: two runs must have the same effect as one. A client that renews its session repeats
+ * those calls of the method whose replies were lost with the previous session.
  *
  * @example
  * class Store extends Service {
@@ -199,9 +203,9 @@ export function idempotent(method: (...args: never) => unknown, context: ClassMe
 
 export const isIdempotent = (fn: unknown): boolean => typeof fn === 'function' && idempotentMethods.has(fn)
 
-/** Whether `@exposed` stands on a member of that name anywhere: no other name needs to be looked up for that. */
+/** Whether any member of that name has `@exposed`. Other names need no lookup. */
 export const isExposedAnywhere = (name: PropertyKey): boolean => exposedNames.has(name)
 
-/** What `@exposed` said of this very descriptor, if it came from there. */
+/** The `@exposed` metadata of exactly this descriptor, if it has any. */
 export const exposedMetadataOf = ({ get, value }: PropertyDescriptor): ExposedMetadata | undefined =>
   get ? metadataByMember.get(get) : typeof value === 'function' ? metadataByMember.get(value) : undefined

@@ -1,5 +1,5 @@
-// The choke point: carries out every get, set, delete, has, keys, describe, call, construct, obtain and iterate of a peer,
-// by the rules in `exposure.ts`; nothing else touches a home object.
+// Performs every get, set, delete, has, keys, describe, call, construct, obtain and iterate of a peer, by the rules in
+// `access-control.ts`. Nothing else accesses a local object for a peer.
 
 import { classify, isIterable } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
@@ -30,17 +30,17 @@ import { describeMember } from './describe.js'
 import { accessRuleOf, isIdempotent } from './expose.js'
 import { findPropertyHolder } from './member-rules.js'
 
-/** What an operation yields: a value, and the object it was read off where it is a function. */
+/** The result of an operation: a value, and if it is a function, the object that it was read from. */
 export interface OperationResult {
   readonly value: unknown
   readonly self?: object | undefined
 }
 
 /**
- * Carries out one operation of a peer on `target`: an object handed over, an answer of ours, or the root. From a
- * netref on, the rest of the path goes to its home.
+ * Performs one operation of a peer on `target`: an object that was passed to the peer, the result of a call of the
+ * peer, or the root. If the path leads to a netref, the rest of the path is forwarded to the netref's owner.
  *
- * @throws Refusal when the peer may not, or there is nothing there.
+ * @throws CallRejection if the peer may not perform it or the member does not exist
  */
 export function operate(
   op: OperationCode,
@@ -87,7 +87,7 @@ export function operate(
 
 const PATH_MEMBER: CallTarget = {}
 
-/** What is asked of a thing as a whole, not of a member. */
+/** Operations on an object as a whole, not on a member. */
 const OBJECT_OPERATIONS = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
 
 const memberResult = (value: unknown, self: object): OperationResult =>
@@ -120,7 +120,7 @@ function operateOnTarget(
   }
 }
 
-/** The home of a netref does it, and learns of it when the caller gives up. */
+/** Forwards an operation to the owner of a netref. If the caller cancels it, the owner is informed. */
 const forwardToOwner = (
   netref: object,
   op: OperationCode,
@@ -136,7 +136,7 @@ const forwardToOwner = (
     operand,
     cancellable ? { signal: startingSignal() } : undefined
   )
-  // What a session did not send on is nobody's.
+  // A session that did not send the operation has passed the references to nobody.
   const isUnsent =
     handlerOf(netref)?.base instanceof Reference && (handlerOf(result)!.base as PendingResult).isRejected
   if (!isUnsent) received?.markPassedToUser()
@@ -181,8 +181,8 @@ function construct(
 }
 
 /**
- * Whether `new` can be said to it. Nothing of it runs, and the engine's own complaint, which quotes the source, stays
- * here: a generator has a prototype, and is no constructor all the same.
+ * Whether a value can be constructed with `new`. It runs no code of the value, and the engine's error, which quotes the
+ * source, is not sent. A prototype is no proof: a generator function has one, but is no constructor.
  */
 function isConstructor(type: unknown): type is Constructor {
   try {
@@ -209,7 +209,7 @@ function writeMember(
   try {
     succeeded = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
   } finally {
-    // A setter that throws may have it.
+    // A setter that throws may have stored the value.
     if (succeeded) origin.received?.markPassedToUser()
   }
   if (!succeeded)
@@ -228,7 +228,7 @@ const notWritableRejection = (op: typeof Op.set | typeof Op.delete, name: Member
   )
 }
 
-/** A step on the way: what stands at `name`. Getters run once. */
+/** Reads one member on a path. Getters run once. */
 function readMember(
   holder: unknown,
   name: MemberName,
@@ -241,7 +241,7 @@ function readMember(
   return object[member]
 }
 
-/** The members a peer may use: their names as it would write them, or a description of each. */
+/** The members that a peer may use: the names that it uses for them, or a description of each. */
 function listOrDescribe(
   op: typeof Op.keys | typeof Op.describe,
   holder: unknown,
@@ -260,7 +260,7 @@ function listOrDescribe(
   })
 }
 
-/** What a peer may read of an object, as plain data: each getter runs once, and functions stay home. */
+/** The members of an object that a peer may read, as plain data. Each getter runs once, and functions are not sent. */
 function obtain(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
   const object = requireTraversable(holder, 'obtain', from)
   if (isReadableCollection(object, from)) {
@@ -279,11 +279,11 @@ function obtain(holder: unknown, exposure: ExposureSettings, from: CallTarget): 
     ignoreRejections(data)
     throw error
   }
-  // Not by assignment: where `Object.prototype` is frozen, a name of its own cannot be assigned.
+  // Assignment would fail for names of `Object.prototype` if it is frozen.
   return Object.fromEntries(data)
 }
 
-/** An iterator over an exposed array, Map or Set, or over an object whose own iterator is exposed. */
+/** An iterator over an exposed array, Map or Set, or over an object whose iterator method is exposed. */
 function iterate(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
   const object = requireTraversable(holder, Symbol.asyncIterator, from)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
@@ -294,7 +294,7 @@ function iterate(holder: unknown, exposure: ExposureSettings, from: CallTarget):
   throw notExposedRejection(Symbol.asyncIterator, exposure)
 }
 
-/** That `Symbol.iterator` made it says what it is, though nothing on it may say so. */
+/** Marks the result of `Symbol.iterator` as iterable, because its own properties may not show it. */
 function markAsIterable(iterator: unknown): unknown {
   if (typeof iterator !== 'object' || iterator === null || isNetref(iterator)) return iterator
   const { as } = classify(iterator)

@@ -1,25 +1,25 @@
-// The names of a function's parameters, read from its source.
+// Reads the names of a function's parameters from its source.
 
 type AnyFunction = (...args: never[]) => unknown
 
 const sourceOf = (fn: AnyFunction) => Function.prototype.toString.call(fn)
 export const isClassConstructor = (fn: AnyFunction): boolean => /^class\b/.test(sourceOf(fn))
 
-/** Blanks, comments, strings, words, arrows and dots; any other character is a token of its own. */
+/** Tokens: blanks, comments, strings, words, arrows and rest dots. Any other character is a token of its own. */
 const TOKEN_PATTERN =
   /\s+|\/\*.*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\$])*`|[\p{ID_Start}$_#][\p{ID_Continue}$]*|=>|\.{3}|./gsuy
 const BLANK_PATTERN = /^(?:\s|\/[*/])/
 const WORD_PATTERN = /^[\p{ID_Start}$_]/u
 const NATIVE_PATTERN = /\{\s*\[native code\]\s*\}$/
 
-/** Read once per function: a source can be long, and a peer may ask often. */
+/** The parameter names by function. A source can be long and a peer may ask often, so each function is read once. */
 const namesByFunction = new WeakMap<AnyFunction, readonly string[] | null>()
 
 /**
- * As a signature has them: `name`, `name?` with a default, `...name`, and `arg0` for one that is taken apart. All are
- * `arg0`, `arg1`, … where to read them takes more than a look: a default with a regular expression, say.
+ * The parameter names as in a signature: `name`, `name?` with a default, `...name`, and `arg0` for a destructured
+ * parameter. All are `arg0`, `arg1`, … if a simple scan cannot read them: a default with a regular expression, say.
  *
- * @returns undefined for what has no source, and for a class that inherits its constructor
+ * @returns undefined for a function without source, and for a class that inherits its constructor
  */
 export function parameterNamesOf(fn: AnyFunction): readonly string[] | undefined {
   let parameters = namesByFunction.get(fn)
@@ -32,7 +32,7 @@ function readParameterNames(fn: AnyFunction): string[] | null {
   if (NATIVE_PATTERN.test(source)) return null
   const tokens = tokensOf(source)
   const names = isClassConstructor(fn) ? constructorParameters(tokens) : functionParameters(tokens)
-  // What V8 counts has to agree: those before the first with a default, or the rest.
+  // The names must agree with V8's count of the parameters before the first one with a default, or the rest parameter.
   const length = Number(Object.getOwnPropertyDescriptor(fn, 'length')?.value) || 0
   const optional = names?.findIndex(name => /^\.|\?$/.test(name)) ?? 0
   if (names === null || (names && (optional < 0 ? names.length : optional) === length)) return names
@@ -43,10 +43,10 @@ function* tokensOf(source: string): Generator<string, undefined> {
   for (const [token] of source.matchAll(TOKEN_PATTERN)) if (!BLANK_PATTERN.test(token)) yield token
 }
 
-/** How much deeper in brackets it is behind a token. */
+/** The change of the bracket depth after a token. */
 const nestingChange = (token: string) => ('([{'.includes(token) ? 1 : ')]}'.includes(token) ? -1 : 0)
 
-/** @returns undefined where they are not to be made out. */
+/** @returns undefined if the parameters cannot be determined */
 function functionParameters(tokens: Generator<string, undefined>): string[] | undefined {
   let depth = 0
   let previous = ''
@@ -59,7 +59,7 @@ function functionParameters(tokens: Generator<string, undefined>): string[] | un
   return undefined
 }
 
-/** @returns null for a class that has no constructor of its own to look at. */
+/** @returns null for a class that inherits its constructor */
 function constructorParameters(tokens: Generator<string, undefined>): string[] | undefined | null {
   let depth = 0
   let previous = ''
@@ -73,7 +73,7 @@ function constructorParameters(tokens: Generator<string, undefined>): string[] |
   return inherits ? null : []
 }
 
-/** The names in a list of parameters, from behind its bracket on. */
+/** The names in a parameter list. `tokens` starts after the opening bracket. */
 function parseParameterList(tokens: Generator<string, undefined>): string[] | undefined {
   const names: string[] = []
   let depth = 0
@@ -92,7 +92,7 @@ function parseParameterList(tokens: Generator<string, undefined>): string[] | un
   return undefined
 }
 
-/** `parameter` is what stands outside of brackets. */
+/** @param parameter the tokens of one parameter that are outside of brackets */
 function parameterName(parameter: readonly string[], index: number): string {
   const isRest = parameter[0] === '...'
   const first = parameter[isRest ? 1 : 0]!

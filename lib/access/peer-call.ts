@@ -1,4 +1,4 @@
-// A peer's request, as the hook `before` sees it.
+// The request of a peer, as the `before` hook receives it.
 
 import { formatCall, formatNames } from '../protocol/format.js'
 import { Op, type OperationName } from '../protocol/messages.js'
@@ -6,15 +6,15 @@ import type { Session } from '../types/session.js'
 import { safeDescribe } from '../util/describe.js'
 import type { SynchronousResult } from './decision.js'
 
-/** What a peer asks for, before it is done. As a string it is the call as one would write it. */
+/** A request of a peer, before it is performed. As a string, it is the call in source form. */
 export class PeerCall {
   constructor(
     readonly kind: OperationName,
-    /** What the peer starts from: the root, an object it holds, or the result of a call of its. */
+    /** The target of the request: the root, an object that the peer holds, or the result of a call of the peer. */
     readonly target: unknown,
-    /** The names from there on, as the peer says them. */
+    /** The member names from the target on, as the peer uses them. */
     readonly path: readonly (string | symbol)[],
-    /** The arguments; of `set`, the value. They are the very ones that the method is given. */
+    /** The arguments, or the value of `set`. The method receives the same objects. */
     readonly args: readonly unknown[],
     private readonly isRoot: boolean
   ) {}
@@ -26,14 +26,14 @@ export class PeerCall {
   }
 }
 
-/** The hook that sees each request of a peer. */
+/** The hook that receives each request of a peer. */
 export interface Before {
   /**
-   * Decides on, or takes down, all that the peer asks for: told of each call, read and the like before it is done, and
-   * at once. What it throws, the peer gets, and nothing is done: netrefs among the arguments are given back then, unless
-   * they came in another call, too.
+   * Decides on the requests of the peer, or records them. It is called before each call, read and other request is
+   * performed, and must decide synchronously. If it throws, the peer receives the error and the request is not
+   * performed. The netrefs among the arguments are then released, unless they also came in another call.
    *
-   * @default everything that is exposed may be done
+   * @default every request for an exposed member is allowed
    * @example
    * before(call, session) { audit.write(`${session.identity}: ${call}`) }
    */

@@ -1,4 +1,5 @@
-// Who may do what: a rule for one member, and one hook for all that a peer asks for.
+// Runs the `before` hook, which decides on all requests of a peer.
+
 import { nameOf, operandsOf } from '../protocol/messages.js'
 import type { Ask as BeforeStreamOperation } from '../remote/streams/types.js'
 import type { ExposureSettings } from './access-control.js'
@@ -7,7 +8,10 @@ import { checkHookResult, recordBeforeHookError } from './decision.js'
 import type { operate } from './operations.js'
 import { PeerCall } from './peer-call.js'
 
-/** For what `before` of a side answered with a promise, which only its callers would learn: `onError` is told of it once. */
+/**
+ * The settings whose `before` has returned a promise. Otherwise only callers would learn of that, so it is reported to
+ * `onError` once.
+ */
 const reportedSettings = new WeakSet<ExposureSettings>()
 
 function runBeforeHook(exposure: ExposureSettings, session: ReportingSession, call: PeerCall): void {
@@ -16,7 +20,7 @@ function runBeforeHook(exposure: ExposureSettings, session: ReportingSession, ca
     try {
       checkHookResult('`before`', result, call)
     } catch (error) {
-      // Of a one-way call it is told anyway.
+      // The error of a one-way call is reported in any case.
       if (call.kind !== 'oneway' && !reportedSettings.has(exposure)) session.report(error)
       reportedSettings.add(exposure)
       throw error
@@ -24,7 +28,7 @@ function runBeforeHook(exposure: ExposureSettings, session: ReportingSession, ca
   })
 }
 
-/** `operate` for a peer: with `before`, if there is one. */
+/** Returns `operate` for a peer, preceded by the `before` hook if there is one. */
 export function withBeforeHook(
   perform: typeof operate,
   session: ReportingSession,
@@ -38,7 +42,7 @@ export function withBeforeHook(
   }
 }
 
-/** For what is asked of flows, if there is a `before`. */
+/** Returns the `before` hook for operations on streams and iterators, if there is one. */
 export const beforeStreamOperationOf = (
   session: ReportingSession,
   rules: ExposureSettings

@@ -1,4 +1,4 @@
-// Checks of arguments, by any library that speaks Standard Schema (https://standardschema.dev): zod, valibot, arktype…
+// Checks arguments with any library that supports Standard Schema (https://standardschema.dev): zod, valibot, arktype…
 
 import { ArgumentsError, type Issue } from '../errors.js'
 import { formatCall, formatJsonPath } from '../protocol/format.js'
@@ -7,23 +7,23 @@ import type { MemberName } from '../protocol/path.js'
 import type { StandardIssue, StandardSchema } from '../types/standard-schema.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
 
-/** What callers send, and what the method is given. */
+/** The type that callers send, and the type that the method receives. */
 type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input']
 type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']
 
-/** The method that may stand under a schema: it takes what the schema gives, and its callers send what that takes. */
+/** The constraint on a method: it must accept the schema's output, and its callers must send the schema's input. */
 type MatchesSchema<S extends StandardSchema, A extends readonly unknown[]> =
   A extends InputOf<S>
     ? OutputOf<S> extends A
       ? unknown
       : SchemaMismatch<A, OutputOf<S>>
     : SchemaMismatch<A, InputOf<S>>
-/** Nothing is one, and its name says why. */
+/** No method has this type. Its name explains the compile error. */
 interface SchemaMismatch<Parameters, Schema> {
   readonly parameters: Parameters
   readonly schema: Schema
 }
-/** The decorator of a method whose arguments a schema checks. */
+/** The decorator of a method whose arguments are checked by a schema. */
 export type SchemaDecorator<S extends StandardSchema> = <This, A extends readonly unknown[], R>(
   method: ((this: This, ...args: A) => R) & MatchesSchema<S, A>,
   context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>
@@ -32,14 +32,15 @@ export type SchemaDecorator<S extends StandardSchema> = <This, A extends readonl
 export const isSchema = (value: unknown): value is StandardSchema =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
 
-/** How many issues are told, as a peer could cause any number of them; and how many of those in the message. */
+/** The maximum number of issues of an error, as a peer could cause any number, and of those in its message. */
 const MAX_ISSUES = 20
 const MAX_ISSUES_IN_MESSAGE = 3
 
 /**
- * The arguments as the schema gives them.
+ * Returns the schema's output for the arguments.
  *
- * @throws ArgumentsError when they are not what it takes, TypeError for a schema that cannot check them at once
+ * @throws ArgumentsError if the schema does not accept them
+ * @throws TypeError for a schema that cannot check them synchronously
  */
 export function checkArguments(
   schema: StandardSchema,
@@ -68,7 +69,7 @@ export function checkArguments(
 const callLabel = (name: MemberName | undefined, args: unknown[]) =>
   formatCall(Op.call, name === undefined ? 'it' : String(name), args)
 
-/** An issue as it crosses: plain data, where a library has lists of its own. */
+/** The issue as it is sent: plain data, even if a library uses its own list types. */
 function toIssue({ message, path = [] }: StandardIssue): Issue {
   const keys = Array.from(path, step => (typeof step === 'object' ? step.key : step))
   return {

@@ -1,4 +1,4 @@
-// What a side offers: the base class of services, and how the root of a session is made of what `serve` was given.
+// The base class of services, and the creation of a session's root from the source that `serve` was given.
 
 import type { Reason } from '../errors.js'
 import type { Session } from '../types/session.js'
@@ -9,8 +9,8 @@ import { prototypeChain } from '../util/realms.js'
 import { declareRoot } from './expose.js'
 
 /**
- * Base class of services given as a class: each session gets an instance of its own as its root. Its `exposed_*`
- * members, and those marked `@exposed`, are what the peer may use; the hooks below never are.
+ * Base class of services that are served as a class. The root of each session is an instance of its own. The peer may
+ * use its `exposed_*` members and its members with `@exposed`. The peer may never use the hooks below.
  *
  * @example
  * class Calculator extends Service {
@@ -18,22 +18,22 @@ import { declareRoot } from './expose.js'
  * }
  */
 export abstract class Service {
-  /** What the members of a class are for, by the names the peer uses: `Netref.describe` tells it. */
+  /** Help texts of the members, by the names that the peer uses. `Netref.describe` returns them. */
   static readonly help?: Readonly<Record<string, string>>
   /**
-   * Called when a session has begun, before its first call. `session.root` is the peer's root. Where it is asynchronous,
-   * calls of the root wait until it has settled, no longer than `limits.helloMs`.
+   * Called when a session has started, before its first call. `session.root` is the peer's root. If it returns a
+   * promise, calls of the root wait until the promise has settled, at most `limits.helloMs` milliseconds.
    */
   onConnect?(session: Session): void | Promise<void>
   /** Called once when the session has ended. */
   onDisconnect?(session: Session, reason: Reason): void
 }
 
-/** The `Service` of each copy of netref, by its prototype: what tells the name of that copy. */
+/** Functions that return the name of a copy of netref, by the prototype of that copy's `Service`. */
 const packageNames = sharedInRealm('services/1', () => new WeakMap<object, () => string>())
 packageNames.set(Service.prototype, thisCopyName)
 
-/** Whether it is an instance of a service, of any copy of netref: its hooks are no members. */
+/** Whether an object is an instance of the `Service` of any copy of netref. Its hooks are not members. */
 export const isService = (object: object): boolean => packageNameGetterOf(object) !== undefined
 
 function packageNameGetterOf(object: object): (() => string) | undefined {
@@ -44,7 +44,7 @@ function packageNameGetterOf(object: object): (() => string) | undefined {
   return undefined
 }
 
-/** @throws TypeError for a service of another copy, which may be of another version: nobody would call its hooks */
+/** @throws TypeError for a service of another copy, which may be of another version: its hooks would not be called */
 function checkPackageCopy(service: object, type?: string): void {
   const name = service instanceof Service ? undefined : packageNameGetterOf(service)
   if (!name) return
@@ -52,21 +52,21 @@ function checkPackageCopy(service: object, type?: string): void {
   throw new TypeError(`${subject} extends the Service ${foreignCopyMessage(name())}`)
 }
 
-/** A class that extends Service, an object shared by all sessions, or a function that makes one for a session. */
+/** A class that extends Service, an object that all sessions share, or a function that creates one for a session. */
 export type ServiceSource<T extends object = object, Identity = unknown> =
   | (new () => T)
   | T
   | ((session: Session<object, Identity>) => T)
 
-/** The root of all sessions, where it is known beforehand: it may be sent before the peer has said hello. */
+/** The root of all sessions, if it is known beforehand. It may be sent before the peer's hello message arrives. */
 export const sharedRootOf = (source: ServiceSource): object | undefined =>
   typeof source === 'object' ? source : undefined
 
 /**
- * How to make the root of a session.
+ * Returns a function that creates the root of a session.
  *
- * @throws TypeError for a class that does not extend Service, or that of another copy of netref, and for what is no
- * object.
+ * @throws TypeError for a class that does not extend Service or extends that of another copy of netref, and for a value
+ * that is not an object, a class or a function
  */
 export function rootFactoryOf<Identity>(
   source: ServiceSource<object, Identity>

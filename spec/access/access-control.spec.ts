@@ -1,4 +1,4 @@
-// The choke point, rule by rule in the order of the design; each in both directions.
+// Specs of the access rules for all operations, in the order of the design, each in both directions.
 
 import { transformSync } from 'esbuild'
 import t, { type Test } from 'tap'
@@ -22,7 +22,7 @@ import {
 import { Op } from '../../lib/protocol/messages.js'
 import { assertClean, implOf, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: who means harm does not keep to types
+// biome-ignore lint/suspicious/noExplicitAny: a malicious peer does not respect types
 type Untyped = any
 const get = Netref.get as unknown as (ref: unknown, name: PropertyKey) => Untyped
 const set = Netref.set as (ref: unknown, name: PropertyKey, value: unknown) => Promise<void>
@@ -33,7 +33,7 @@ const at = (ref: Untyped, ...path: PropertyKey[]): Untyped => path.reduce(get, r
 
 class Nothing extends Service {}
 
-/** The same claims on an object the server offers its client, and on one the client offers its server. */
+/** Checks the same claims on a server’s object that the client uses, and on a client’s object that the server uses. */
 function bothWays(
   t: Test,
   name: string,
@@ -66,7 +66,7 @@ const fails = async (t: Test, code: string, promise: PromiseLike<unknown>, what:
 const refused = (t: Test, promise: PromiseLike<unknown>, what: string) =>
   fails(t, 'not-exposed', promise, what)
 
-/** What is to be refused by all operations that name it, last or on the way. */
+/** Checks that all operations with this name, as the last name or within the path, are refused. */
 async function unreachable(t: Test, ref: Untyped, name: PropertyKey, where: string): Promise<void> {
   const member = get(ref, name)
   const ways: Record<string, PromiseLike<unknown>> = {
@@ -189,7 +189,7 @@ t.test('never, by any rule', async t => {
           [...EVERY_OBJECTS, ...EVERY_FUNCTIONS, ...SYMBOLS],
           `root.${place.join('.')}`
         )
-      // A class that extends Object inherits its functions, which reflect: `getPrototypeOf` leads to any class.
+      // A class that extends Object inherits its reflection functions: `getPrototypeOf` gives access to any class.
       for (const name of ['getPrototypeOf', 'getOwnPropertyDescriptor', 'defineProperty', 'assign'])
         await refused(t, get(root.reflecting, name)(), name)
     }
@@ -421,7 +421,7 @@ t.test('by name: @exposed', async t => {
     }
   )
 
-  await t.test('refused where the compiler calls it as decorators were called once', t => {
+  await t.test('refused if the compiler calls it as a legacy decorator', t => {
     const compilerOptions = { experimentalDecorators: true }
     for (const decorator of ['@exposed', '@exposed({ help: "size" })', '@idempotent']) {
       const { code } = transformSync(`class Old { ${decorator} size() {} }`, {
@@ -465,7 +465,7 @@ t.test('by name: @exposed', async t => {
     t.throws(() => nowhere(class {}, { kind: 'class', name: 'Whole' }), { message: /^@exposed Whole: / })
     const getter = () => {
       class Getter {
-        // @ts-expect-error only a method is carried out again
+        // @ts-expect-error only a method can be repeated
         @idempotent get size() {
           return 1
         }
@@ -678,7 +678,7 @@ t.test('by name: expose(object, { read, write, released })', async t => {
     }
   )
 
-  await t.test('released is told once per session', async t => {
+  await t.test('released is called once per session', async t => {
     let released = 0
     const shared = expose({ a: 1 }, { released: () => void released++ })
     const service = { get: () => shared, read: ['a'] }
@@ -810,7 +810,7 @@ t.test('a plain object as root', async t => {
   )
 })
 
-/** Says the same of what it is given, wherever a root may be met: as it is, and in what is sent as a copy. */
+/** Yields each place where a message can contain a root: the root itself, and inside values that are sent as copies. */
 function* places(root: object): Generator<[where: string, sent: unknown, find: (got: Untyped) => unknown]> {
   yield ['as it is', root, got => got]
   yield ['in a record', { root }, got => got.root]
@@ -843,11 +843,11 @@ async function all(items: AsyncIterable<unknown>): Promise<unknown[]> {
   return found
 }
 
-t.test('a root is a reference wherever it is met', async t => {
+t.test('a root is sent by reference wherever a message contains it', async t => {
   const SECRET = 'S3CRET'
   const members = {
     add: (a: number, b: number) => a + b,
-    /** The root, in all that can be sent. */
+    /** Returns the root in each kind of value that can contain it. */
     me(this: object, where?: string) {
       return [...places(this)].find(([name]) => name === where)?.[1] ?? this
     },
@@ -1758,7 +1758,7 @@ t.test('callSession()', async t => {
   const outside = { message: /^callSession\(\): no call of a peer runs here; ask before the first `await`/ }
   t.throws(callSession, outside)
 
-  await t.test('tells a shared service who calls, in its calls, getters and constructors', async t => {
+  await t.test('returns the caller’s session in calls, getters and constructors of a service', async t => {
     class Shared extends Service {
       exposed_who() {
         return this.#ask()
@@ -1847,7 +1847,7 @@ t.test('callSession()', async t => {
 })
 
 t.test('answers', async t => {
-  await t.test('calls on answers still to come run in the order they were made', async t => {
+  await t.test('calls on pending results run in the order they were made', async t => {
     const order: string[] = []
     let gate: Promise<void> | undefined
     let open = () => {}
@@ -1993,7 +1993,7 @@ t.test('answers', async t => {
     )
   })
 
-  await t.test('an answer that comes after the end of the session comes to nobody', async t => {
+  await t.test('a result after the end of the session is discarded', async t => {
     let finish = (_: unknown) => {}
     let fail = (_: unknown) => {}
     const joined = pair({
@@ -2010,7 +2010,7 @@ t.test('answers', async t => {
   })
 })
 
-t.test('keys, describe and obtain ask only for what may be told, and stop at the first too many', async t => {
+t.test('keys, describe and obtain visit only what may be listed, and stop above the limit', async t => {
   class Bytes extends Uint8Array {
     sum() {
       return this.reduce((sum, byte) => sum + byte, 0)

@@ -58,7 +58,7 @@ const DESCRIBED: Description[] = [
 
 const byName = (a: Description, b: Description) => (a.name < b.name ? -1 : 1)
 
-t.test('what a peer may use is told: kind, parameters, help; and nothing else', t =>
+t.test('describe returns kind, parameters and help of members a peer may use, and nothing else', t =>
   overSocket(t, Calculator, async ({ root }) => {
     const described: Description[] = await Netref.describe(root)
     t.same([...described].sort(byName), [...DESCRIBED].sort(byName))
@@ -84,7 +84,7 @@ t.test('an override has the help of what it overrides, and parameters of its own
   })
 )
 
-t.test('what answers to a name and has no such property is told of as an accessor', async t => {
+t.test('a member without a property descriptor is described as an accessor', async t => {
   const answering = new Proxy({}, { ownKeys: () => ['ghost'], has: (_, name) => name === 'ghost' })
   await overMemory(t, { open: () => expose(answering) }, async ({ root }: Untyped) => {
     t.same(await describe(await root.open()), [{ name: 'ghost', kind: 'accessor' }])
@@ -136,7 +136,7 @@ t.test('objects, functions, pending results and copies', async t => {
   })
 })
 
-t.test('describe: false: nothing is told, and what is known by name works', async t => {
+t.test('describe: false refuses describe and keys, and members work by name', async t => {
   const serving = { describe: false }
   await overMemory(
     t,
@@ -151,7 +151,7 @@ t.test('describe: false: nothing is told, and what is known by name works', asyn
   )
 })
 
-// What is there for the taking on the way up a chain of prototypes, and names that mean something.
+// Arbitrary prototype chains with properties of any kind, and names with a special meaning.
 const NAMES = ['a', 'b', '_c', 'exposed_a', 'exposed_d', 'toString', 'constructor', '__proto__', '0']
 const property = fc.record({
   name: fc.constantFrom(...NAMES),
@@ -174,7 +174,7 @@ function built(of: readonly { name: string; descriptor: object; enumerable: bool
   return object!
 }
 
-t.test('describe, keys, has and get agree, whatever stands where and whatever the options say', t =>
+t.test('describe, keys, has and get agree for any prototype chain and any options', t =>
   fc.assert(
     fc.asyncProperty(
       layers,
@@ -201,7 +201,7 @@ t.test('describe, keys, has and get agree, whatever stands where and whatever th
                 () => false
               )
               t.equal(await got, there, name)
-              // What may be used by two names is told by the one without the prefix.
+              // A member with two names is listed under the one without the prefix.
               const short = name.startsWith(exposedPrefix) ? name.slice(exposedPrefix.length) : name
               if (names.includes(name)) t.ok(there, `${name} is told`)
               else if (there) t.ok(names.includes(short), `${name} is told as ${short}`)
@@ -240,7 +240,7 @@ t.test('parameters as their author wrote them', async t => {
     [made('(a /* b, */, // c\n d) => a'), ['a', 'd']],
     [made("(a = f(1, (2, 3)), b = { c: [')'] }, d = (x, y) => x) => a"), ['a?', 'b?', 'd?']],
     [made('(a, b = /[,)]/) => a'), ['arg0']],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a template in the source
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the source contains a template
     [made('(a, b = `${1}`) => a'), ['arg0']],
     [made('({ async *method(a, b) {} }).method'), ['a', 'b']],
     [made('({ ["odd(" + 1](a) {} })["odd(1"]'), ['a']],
@@ -264,7 +264,7 @@ t.test('parameters as their author wrote them', async t => {
   }
 })
 
-t.test('the source of a function that does not end makes no trouble', async t => {
+t.test('an unterminated function source has no parameters', async t => {
   const original = Function.prototype.toString
   const parametersOfSource = (source: string) => {
     Function.prototype.toString = () => source

@@ -1,4 +1,4 @@
-// The access rules, one by one. `access-control.spec.ts` shows that peers are held to them.
+// Specs of each access rule. `access-control.spec.ts` shows that the rules apply to peers.
 import t from 'tap'
 import { declareRoot } from '../../lib/access/expose.js'
 import { MEMBER_RULES } from '../../lib/access/member-rules.js'
@@ -21,7 +21,7 @@ class Override extends Point {
   override size() {}
 }
 
-/** What a rule decides on a name. */
+/** The decision of a rule on a name. */
 const decide =
   (rule: keyof typeof MEMBER_RULES, options = OPTIONS) =>
   (object: object, name: string | symbol, isCreation = false) =>

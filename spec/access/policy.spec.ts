@@ -40,7 +40,7 @@ class Purger extends Service {
   }
 }
 
-t.test('@exposed({ if }): for whom it is not, it does not exist', t =>
+t.test('@exposed({ if }): a member does not exist for a peer that may not use it', t =>
   overMemory(
     t,
     Files,
@@ -74,7 +74,7 @@ t.test('@exposed({ if }): for whom it is not, it does not exist', t =>
   )
 )
 
-t.test('@exposed({ if }): for whom it is, it is like any other; and it is asked at each use', async t => {
+t.test('@exposed({ if }): a permitted member is like any other, and `if` is called at each use', async t => {
   const ada: User = { name: 'Ada', admin: true }
   await using conn = pair<Files>(Files, { identity: ada })
   const files = conn.root
@@ -141,7 +141,7 @@ t.test('an override is under the rules of what it overrides, however it is reach
   t.match(await rejectionOf(other.root.shared()), { code: 'not-exposed' }, 'nothing is exposed by that')
 })
 
-t.test('an `if` that fails, or does not answer at once, lets nobody in, and is reported', async t => {
+t.test('an `if` that throws or returns a promise refuses every peer, and is reported', async t => {
   class Odd extends Service {
     @exposed({
       if: () => {
@@ -171,7 +171,7 @@ t.test('an `if` that fails, or does not answer at once, lets nobody in, and is r
   )
 })
 
-t.test('before is told of all that is asked for, with path and arguments, and can refuse', async t => {
+t.test('before receives each request with path and arguments, and can refuse it', async t => {
   const told: PeerCall[] = []
   const sessions = new Set<Session>()
   class Counter {
@@ -236,7 +236,7 @@ t.test('before is told of all that is asked for, with path and arguments, and ca
   )
 })
 
-t.test('that before answers with a promise is told once of each server', async t => {
+t.test('a `before` that returns a promise is reported once per server', async t => {
   const told: unknown[] = []
   const options: ServeOptions = {
     port: 0,
@@ -259,7 +259,7 @@ t.test('that before answers with a promise is told once of each server', async t
   }
 })
 
-t.test('what before cannot decide at once is refused, and a client may have one as well', async t => {
+t.test('a request that before does not decide at once is refused; a client may have a hook, too', async t => {
   const done: unknown[] = []
   const service = { save: (x: unknown) => void done.push(x) }
   const late = async () => {
@@ -287,7 +287,7 @@ t.test('what before cannot decide at once is refused, and a client may have one 
     { client: { before: call => void heard.push(String(call)) } }
   )
   t.same(heard, ['ƒ("hi")', 'hi'])
-  // A look at what is called may fail; its name does not.
+  // Inspection of the target may throw, but its description does not.
   const hostile = new Proxy(
     {},
     {
@@ -312,7 +312,7 @@ t.test('what before cannot decide at once is refused, and a client may have one 
   )
 })
 
-t.test('before is told of what is asked of iterators and streams, and can refuse', async t => {
+t.test('before receives each request to iterators and streams, and can refuse it', async t => {
   const told: string[] = []
   let refused = ''
   const before = (call: PeerCall) => {

@@ -20,7 +20,7 @@ interface User {
   tags: string[]
 }
 
-/** The same service under the schemas of each library. */
+/** The same service with the schemas of each library. */
 class Zod extends Service {
   @exposed(z.tuple([z.number(), z.string()])) pad(count: number, text: string) {
     return text.repeat(count)
@@ -99,7 +99,7 @@ for (const Checked of [Zod, Valibot, Arktype]) {
   })
 }
 
-t.test('the method is not run, and is given what the schema makes of its arguments', async t => {
+t.test('the method does not run with invalid arguments, and receives the output of the schema', async t => {
   const ran: unknown[] = []
   class Forms extends Service {
     @exposed(z.tuple([z.coerce.number(), z.string().trim().default('none')])) submit(
@@ -197,14 +197,14 @@ t.test('a schema that answers with a promise rejects the call, naming it', async
   })
 })
 
-/** A schema by hand. */
+/** A schema that is written by hand. */
 function schemaOf<Args extends unknown[]>(
   validate: (value: unknown) => StandardResult<Args> | Promise<StandardResult<Args>>
 ): StandardSchema<Args> {
   return { '~standard': { version: 1, vendor: 'spec', validate } }
 }
 
-t.test('whatever a schema says, the call is answered', async t => {
+t.test('any result of a schema settles the call', async t => {
   const symbol = Symbol('odd')
   const many = Array.from({ length: 1000 }, (_, i) => ({ message: 'x'.repeat(1000), path: [i] }))
   class Odd extends Service {
@@ -255,7 +255,7 @@ t.test('Netref.schema() takes netrefs, and nothing else', async t => {
   })
 })
 
-t.test('a schema, or anything but a member, where it cannot stand', async t => {
+t.test('@exposed throws for a schema on a getter, and for a field', async t => {
   const schema = z.tuple([z.number()])
   t.throws(
     () =>
