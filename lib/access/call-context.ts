@@ -5,8 +5,8 @@ import type { Session } from '../types/session.js'
 import { ContextVariable } from '../util/async-context.js'
 import { duplicateCopiesNote } from '../util/library-copies.js'
 import type { Signal } from '../util/web-types.js'
-import { checkHookResult } from './decision.js'
 import type { AccessRule } from './expose.js'
+import { checkHookResult } from './hook-result.js'
 
 /** The session interface that access rules use. */
 export interface ReportingSession extends Session {

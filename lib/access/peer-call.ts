@@ -4,7 +4,7 @@ import { formatCall, formatNames } from '../protocol/format.js'
 import { Op, type OperationName } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
 import { safeDescribe } from '../util/describe.js'
-import type { SynchronousResult } from './decision.js'
+import type { SynchronousResult } from './hook-result.js'
 
 /** A request of a peer, before it is performed. As a string, it is the call in source form. */
 export class PeerCall {

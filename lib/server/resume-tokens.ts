@@ -1,6 +1,6 @@
 // Keeps the resume tokens of a server’s sessions, with which clients resume them over another socket.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
-import { checkHookResult } from '../access/decision.js'
+import { checkHookResult } from '../access/hook-result.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'

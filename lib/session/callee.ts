@@ -1,9 +1,9 @@
 // Runs the operations of the peer in the order they came, and has them answered.
 
 import type { CallTarget, ExposureSettings } from '../access/access-control.js'
+import { beforeStreamOperationOf, withBeforeHook } from '../access/before-hook.js'
 import { type CallScope, NO_CALL_ID, type ReportingSession, runInCall } from '../access/call-context.js'
 import { type OperationResult, operate } from '../access/operations.js'
-import { beforeStreamOperationOf, withBeforeHook } from '../access/policy.js'
 import { grantOf } from '../codec/grants.js'
 import { CallRejection, ProtocolError, type Reason } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'

@@ -1,7 +1,7 @@
 // Settles the peer's calls: sends their replies, and reports one-way calls that fail.
 
 import type { ReportingSession } from '../access/call-context.js'
-import { rejectionKind } from '../access/decision.js'
+import { rejectionKind } from '../access/hook-result.js'
 import type { OperationResult } from '../access/operations.js'
 import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
 import { encodeValue } from '../codec/encode.js'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { DEFAULT_EXPOSURE } from '../../lib/access/access-control.js'
+import { withBeforeHook } from '../../lib/access/before-hook.js'
 import { operate } from '../../lib/access/operations.js'
-import { withBeforeHook } from '../../lib/access/policy.js'
 import {
   connect,
   expose,

@@ -4,7 +4,7 @@ import { nameOf, operandsOf } from '../protocol/messages.js'
 import type { Ask as BeforeStreamOperation } from '../remote/streams/types.js'
 import type { ExposureSettings } from './access-control.js'
 import type { ReportingSession } from './call-context.js'
-import { checkHookResult, recordBeforeHookError } from './decision.js'
+import { checkHookResult, recordBeforeHookError } from './hook-result.js'
 import type { operate } from './operations.js'
 import { PeerCall } from './peer-call.js'
 
