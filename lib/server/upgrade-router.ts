@@ -29,7 +29,7 @@ class UpgradeRouter {
     const shouldUpgrade = server.shouldUpgradeCallback
     this.#shouldUpgrade = shouldUpgrade
     server.on('upgrade', this.#route)
-    /* c8 ignore next 3: Node 20 and 22 do not ask. */
+    /* c8 ignore next 4: Node 20 and 22 do not ask. */
     if (shouldUpgrade) {
       server.shouldUpgradeCallback = message =>
         shouldUpgrade.call(server, message) && this.#shouldHandle(message)

@@ -59,7 +59,7 @@ interface DiagnosticsChannel {
   publish(event: object): void
 }
 
-/* c8 ignore next 3: Node has `getBuiltinModule` from 20.16 on. */
+/* c8 ignore next 4: Node has `getBuiltinModule` from 20.16 on. */
 const NO_SUBSCRIBERS: DiagnosticsChannel = { hasSubscribers: false, publish() {} }
 const diagnosticsModule = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
 const channel = (name: keyof Diagnostics): DiagnosticsChannel =>

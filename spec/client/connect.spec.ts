@@ -167,7 +167,9 @@ t.test('close() sends pending calls, also before the socket is open', async t =>
   const server = await serve({ note: (item: unknown) => void heard.push(item) }, { port: 0 })
   const early = connect<{ note(item: unknown): void }>(server.url)
   early.root.note('early').catch(() => {})
-  await early.close()
+  const closed = early.close()
+  t.equal(early.state, 'connecting', 'until the socket is open')
+  await closed
   const late = connect<{ note(item: unknown): void }>(server.url)
   await late.root.note('first')
   late.root.note('second').catch(() => {})

@@ -6,7 +6,7 @@ import { WebSocket } from 'ws'
 import { estimateAnnotations, estimateJson, estimateMessages } from '../../lib/codec/memory-estimate.js'
 import { callSignal, connect, expose, Netref, pair, type Reason, Service, serve } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
-import { implOf, implOf, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { implOf, overMemory, overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import { PING, RawPeer, TEXT, webSocketFrame } from '../support/raw-peer.js'
 
 class Store extends Service {

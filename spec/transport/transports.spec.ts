@@ -31,6 +31,7 @@ import {
 import { DEFAULT_LIMITS, maxPayloadBytes } from '../../lib/protocol/limits.js'
 import { formatHello, formatOperation, Op } from '../../lib/protocol/messages.js'
 import { BusyPoll } from '../../lib/transport/busy-poll.js'
+import { DuplexTransport } from '../../lib/transport/duplex.js'
 import { TokenSender } from '../../lib/transport/token.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../../lib/transport/websocket.browser.js'
 import { WebSocketTransport } from '../../lib/transport/websocket.js'
@@ -858,6 +859,29 @@ t.test('`busyPoll` polls after each frame sent; by default no socket polls', asy
   }
   t.throws(() => connect('ws://x', { busyPoll: 1 as never }), /`busyPoll` takes a boolean/)
   await t.rejects(serve(Echo, { port: 0, busyPoll: 'yes' as never }), /`busyPoll` takes a boolean/)
+})
+
+t.test('a frame that is sent before the last poll has ended starts no second poll', async t => {
+  const poll = new BusyPoll()
+  while ((await polls(poll, 2)) === 0);
+  poll.frameSent()
+  poll.frameReceived()
+  t.ok((await polls(poll, 2)) <= 3)
+})
+
+t.test('a duplex transport that closes twice sends one reason', async t => {
+  const [there, back] = [new PassThrough(), new PassThrough()]
+  const transport = new DuplexTransport({ readable: back, writable: there }, 1000)
+  const reasons: Reason[] = []
+  transport.start({ onOpen() {}, onFrame() {}, onClose() {} })
+  new DuplexTransport({ readable: there, writable: back }, 1000).start({
+    onOpen: () => transport.close({ code: 'closed', message: 'first' }),
+    onFrame() {},
+    onClose: reason => reasons.push(reason)
+  })
+  await waitUntil(() => reasons.length > 0)
+  transport.close({ code: 'closed', message: 'second' })
+  t.match(reasons, [{ message: 'first' }])
 })
 
 /** Number of polls for a frame that arrives after `arrivesAfter` polls, or not at all. */

@@ -5,7 +5,7 @@ import t from 'tap'
 import { connect, Netref, type PairOptions, pair, Service, type Session, serve } from '../../lib/index.js'
 import { MemoryTransport } from '../../lib/transport/memory.js'
 import { clock } from '../../lib/util/clock.js'
-import { assertClean, implOf, implOf, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { assertClean, implOf, overMemoryAndSocket, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
 /** More than one slice of calls that take a ms each. */
