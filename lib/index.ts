@@ -31,8 +31,8 @@ export { type CloseOptions, Server, type ServerEvents, serve } from './server/se
 export type { PeerCertificate, UpgradeRequest } from './server/upgrade-request.js'
 export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
 export type {
-  ResultStore as IdempotencyStore,
-  StoredResult as IdempotencyRecord
+  IdempotencyRecord,
+  IdempotencyStore
 } from './session/idempotency-store.js'
 export { MemoryIdempotencyStore } from './session/memory-idempotency-store.js'
 export type { ServerMetrics } from './session/metrics.js'

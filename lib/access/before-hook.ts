@@ -1,7 +1,7 @@
 // Runs the `before` hook, which decides on all requests of a peer.
 
 import { nameOf, operandsOf } from '../protocol/messages.js'
-import type { Ask as BeforeStreamOperation } from '../remote/streams/types.js'
+import type { BeforeStreamOperation } from '../remote/streams/types.js'
 import type { ExposureSettings } from './access-control.js'
 import type { ReportingSession } from './call-context.js'
 import { checkHookResult, recordBeforeHookError } from './hook-result.js'

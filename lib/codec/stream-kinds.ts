@@ -1,9 +1,9 @@
-// What is a stream, of the web's kind or of Node's, and whether it may be sent. `readable.ts` and `writable.ts` have the flows.
+// Recognizes streams of the web and of Node, and decides whether they may be sent. `remote/streams/` reads and writes them.
 
 import { ProtocolError } from '../errors.js'
 import { isChildOutput } from '../util/child-output.js'
 
-/** What is used of a stream of Node's; `node:stream` itself is not there in a browser. */
+/** The members of a Node stream that netref uses. Browsers have no `node:stream`. */
 export interface NodeReadableLike extends AsyncIterable<unknown> {
   readonly readableObjectMode: boolean
   readonly readableEncoding: string | null
@@ -20,7 +20,7 @@ export interface NodeWritableLike {
   off(name: string, listener: (error: Error) => void): void
 }
 
-/** One side of a stream of Node's that can be read and written. */
+/** One side of a Node stream that is readable and writable. */
 export class NodeStreamEnd {
   constructor(readonly stream: object) {}
 }
@@ -96,7 +96,7 @@ export function streamEnds(pair: object): { readonly readable: object; readonly 
 export const isLocked = (stream: object): boolean =>
   (stream as { locked?: boolean }).locked === true || sentNodeStreams.has(stream)
 
-/** Ends a stream that nobody has begun to read or write, and nobody will: what it fails with is nobody's business. */
+/** Ends a stream that is not read or written, and never will be. Its errors are ignored. */
 export function discardStream(end: object): void {
   const stream = end instanceof NodeStreamEnd ? end.stream : end
   if (isLocked(stream)) return
@@ -111,7 +111,7 @@ export function discardStream(end: object): void {
 
 const noop = () => {}
 
-/** A pair of streams as the one thing it was at home. The class's own accessors ask for what it did not make. */
+/** A pair of received streams as one object, as the owner has it. The accessors of the class reject objects it did not make. */
 export function createTransform(ends: unknown): object {
   const [readable, writable] = (Array.isArray(ends) ? ends : []) as unknown[]
   if (!(readable instanceof ReadableStream && writable instanceof WritableStream))

@@ -1,27 +1,29 @@
-// How the messages of a session leave, whatever becomes of the transports below.
+// The interfaces by which calls and streams send messages. They are independent of the transports below.
 import type { PeerLimits } from './messages.js'
 
 export interface OutboundChannel {
   /**
-   * @returns the number of the frame the message is in
-   * @throws LimitError for more than the peer takes; nothing is sent then
+   * Sends a message.
+   *
+   * @returns the number of its frame
+   * @throws LimitError if it exceeds the limits of the peer; nothing is sent then
    */
   send(message: string, bytes: readonly Uint8Array[]): number
-  /** The same for a call. No more of them may wait than a limit says for a peer that is away, or does not read. */
+  /** Sends a call. @throws LimitError as `send`, and if too much waits for the peer */
   sendCall(message: string, bytes: readonly Uint8Array[]): number
-  /** The same for what is owed to the peer: it is not acted on while it leaves too much of that unread. */
+  /** Sends a reply that must not be omitted. The peer's calls wait while it leaves too many replies unread. */
   sendRequiredReply(message: string, bytes: readonly Uint8Array[]): number
-  /** The same, where something small can be said instead. @throws LimitError where far too much waits already */
+  /** Sends a reply that a short rejection can replace. @throws LimitError as `send`, and if far too much waits */
   sendReply(message: string, bytes: readonly Uint8Array[]): number
-  /** The place in its frame of the message that was sent last. */
+  /** Index, in its frame, of the message sent last. */
   readonly lastMessageIndex: number
-  /** Whether a transport was handed the frame of that number. */
+  /** Whether a transport was given the frame of that number. */
   isFrameSent(frame: number): boolean
-  /** Withdraws a message of a frame that has not left; `instead` stands in its place. */
+  /** Withdraws a message of a frame that is not sent, and puts `replacement` in its place. */
   withdraw(frame: number, index: number, replacement?: string): void
-  /** Resolves when what was sent has left for the peer. */
+  /** Resolves when all messages were given to a transport, and the peer reads. */
   whenSent(): Promise<void>
-  /** The same, but undefined when there is room for more now. */
+  /** Resolves when more may be sent; undefined if that is now. */
   whenWritable(): Promise<void> | undefined
 }
 
@@ -30,8 +32,8 @@ export interface StreamChannel extends OutboundChannel {
   readonly peerLimits: PeerLimits
   /** Counts decoded values of a peer's message, which take time. */
   countDecodedValues(values: number): void
-  /** Closes the current frame if `size` more bytes would exceed `most`. */
-  closeFrameIfOver(size: number, most: number): void
+  /** Closes the current frame if `size` more bytes would exceed `maxBytes`. */
+  closeFrameIfOver(size: number, maxBytes: number): void
   /** Flushes waiting messages at the end of this tick. */
   flushAtEndOfTick(): void
 }

@@ -54,7 +54,9 @@ export class MultipartFrame {
 export type FrameData = string | Uint8Array | MultipartFrame
 
 const NO_MESSAGES: readonly unknown[] = []
-const NO_BYTES: Frame['bytes'] = new Map()
+/** The byte ranges of a message without any. */
+export const NO_BYTES: readonly Uint8Array[] = []
+const NO_RANGES: ReadonlyMap<number, readonly Uint8Array[]> = new Map()
 /** Shared by all empty ranges: a frame could claim millions of them, at two characters each. */
 const EMPTY_RANGE = new Uint8Array()
 /** A value made at its first use: not every realm has the class. */
@@ -187,7 +189,7 @@ export function parseFrame(
     return {
       ack: received,
       messages,
-      bytes: NO_BYTES,
+      bytes: NO_RANGES,
       sizeBytes: size,
       json: text,
       isAckOnly: false,
@@ -200,7 +202,7 @@ export function parseFrame(
   return {
     ack: received,
     messages: NO_MESSAGES,
-    bytes: NO_BYTES,
+    bytes: NO_RANGES,
     sizeBytes: size,
     json: text,
     isAckOnly: true,

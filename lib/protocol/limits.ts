@@ -1,116 +1,118 @@
-// Limits on what a peer may make this side hold or read.
+// The limits of a session and of a server, with their defaults.
 
-/** What a peer may make this side hold or read. */
+/** Limits on what a peer may make this side hold or read. Each is a positive whole number unless its text says otherwise. */
 export interface Limits {
   /**
-   * The JSON of one frame, in characters.
+   * Maximum length of the JSON of one frame, in characters.
    *
    * @default 4 MiB
    */
   readonly jsonBytes: number
   /**
-   * One frame with the bytes that go beside the JSON, in bytes.
+   * Maximum size of one frame, its binary data included, in bytes.
    *
    * @default 16 MiB
    */
   readonly frameBytes: number
   /**
-   * How deep a value may be nested, and how many names a path may have. A call with a longer path rejects.
+   * Maximum depth of a value, and maximum number of names in a path. A call beyond it rejects.
    *
    * @default 200
    */
   readonly depth: number
   /**
-   * How many values of one call, result or item may not be plain JSON: references, Dates, Maps and so on. Two entries of
-   * a Map, or members of a Set, are one more; and so is each of the class, the name, the message and the fields of an
-   * Error. An iterator or a promise counts as 2, a stream or a signal as 12.
+   * Maximum number of values that are not plain JSON in one call, result or item: references, Dates, Maps and so on.
+   * Two entries of a Map, or two members of a Set, count as one value. The class, the name, the message and each field
+   * of an Error count as one value each. An iterator or a promise counts as 2, a stream or a signal as 12.
    *
    * @default 10 000
    */
   readonly values: number
   /**
-   * Own objects that the peer may hold. A call that would make one more rejects.
+   * Maximum number of local objects that the peer may hold. A call that would add one rejects.
    *
    * @default 1 000 000
    */
   readonly exports: number
   /**
-   * Netrefs that the peer may make this side hold. A call that would bring one more rejects.
+   * Maximum number of netrefs that the peer may make this side hold. A call that would add one rejects.
    *
    * @default 1 000 000
    */
   readonly imports: number
   /**
-   * Calls of the peer that are under way or whose answers it has not counted. One more rejects.
+   * Maximum number of the peer's calls that are pending, or whose replies it has not acknowledged. One more rejects.
    *
    * @default 100 000
    */
   readonly pendingCalls: number
   /**
-   * Calls of the peer in a second. One more rejects.
+   * Maximum number of the peer's calls in a second. One more rejects. `Infinity` is allowed.
    *
    * @default Infinity
    */
   readonly callsPerSecond: number
   /**
-   * Bytes that are kept for the peer until it acknowledges them. A call to it that would add more rejects with a
-   * `LimitError`. While it has more replies than that to read, its calls wait; at twice as much, late replies are refused.
+   * Maximum number of bytes kept for the peer until it acknowledges them. A call to the peer beyond it rejects with a
+   * `LimitError`. While more bytes of replies are unread, the peer's calls wait. Beyond twice the limit, replies are
+   * refused.
    *
    * @default 16 MiB
    */
   readonly bufferedBytes: number
   /**
-   * How long the peer may go without reading or acknowledging anything while too much is kept for it, in ms.
+   * Maximum time in ms in which the peer reads and acknowledges nothing while too much is kept for it. Then the session
+   * ends with `peer-not-reading`.
    *
    * @default 30 000
    */
   readonly pauseMs: number
   /**
-   * Digits of a bigint that arrives. A call that brings more rejects.
+   * Maximum number of digits of a received bigint. A call with more rejects.
    *
    * @default 10 000
    */
   readonly bigintDigits: number
   /**
-   * Characters of all RegExps that one call, result or item may bring. More reject it. However short, a RegExp may take
-   * hours on the text that it is used on, as `/(a+)+$/` does: none is taken until this is raised, for peers that are trusted.
+   * Maximum number of characters of all RegExps in one call, result or item. A short RegExp may take hours on some
+   * texts, as `/(a+)+$/` does. The default therefore accepts none. Raise it only for peers that you trust.
    *
    * @default 0
    */
   readonly regExpLength: number
   /**
-   * Sessions a server has at a time, those that wait for their client among them. One more client is refused, with HTTP
-   * 503; but one with the address or the identity of a session that waits may have its place.
+   * Maximum number of sessions of a server, interrupted ones included. A further client is refused with HTTP 503. A
+   * client with the address or the identity of an interrupted session may take its place.
    *
    * @default 10 000
    */
   readonly sessions: number
   /**
-   * Sessions of one address (of a /64, if it is IPv6) that a server has at a time. One more client is refused, with HTTP
-   * 503; and where some of them wait for their client, the oldest of these ends for a new one.
+   * Maximum number of sessions of one address (of a /64 for IPv6). A further client is refused with HTTP 503. If some of
+   * these sessions are interrupted, the oldest of them ends instead. `Infinity` is allowed.
    *
    * @default Infinity, but 64 clients for which `authenticate` has not decided
    */
   readonly sessionsPerAddress: number
   /**
-   * How long a client of a server may take to say hello, in ms: and `authenticate`, to decide.
+   * Maximum time in ms for a client to send its hello, and for `authenticate` to decide.
    *
    * @default 10 000
    */
   readonly helloMs: number
   /**
-   * Bytes of all clients of a server that have not said hello, beyond 8 KiB of each. While there are more, they are read
-   * from one after the other; who sends when there are twice as many is cut off.
+   * Maximum number of bytes received from all clients before their hello, not counting 8 KiB of each. Beyond it, the
+   * server reads from one of them at a time. Beyond twice the limit, it disconnects a client that sends.
    *
    * @default 32 MiB
    */
   readonly helloBytes: number
 }
 
-/** The size of a message as it is measured by `ws`: text may take three bytes for what is one character. */
+/** Maximum size of a frame in bytes, as `ws` measures it. A character of text may take three bytes. */
 export const maxPayloadBytes = ({ jsonBytes, frameBytes }: Limits): number => frameBytes + 2 * jsonBytes
 
-/** How often `bufferedBytes` may be kept for a peer that calls and does not read, or whose calls wait. */
+/** Multiple of `bufferedBytes` that may be kept for a peer that calls without reading, or whose calls wait. */
 export const MAX_BUFFERED_FACTOR = 2
 
 export const DEFAULT_LIMITS = {

@@ -227,7 +227,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     this.release(reference)
   }
 
-  /** The call that it was lent for has ended. Without a reply, the owner must be told. */
+  /** The call that it was lent for has ended. Without a reply, the owner must be notified. */
   endLoan({ id, reference }: Loan, answered: boolean): void {
     if (!answered) this.#queueRelease(id, 1)
     // It may be released already.

@@ -22,7 +22,7 @@ import {
 } from './authentication.js'
 import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
-import { OPTIONS as HTTP_LISTENER_OPTIONS, type EntranceOptions as HttpListenerOptions } from './options.js'
+import { HTTP_LISTENER_OPTIONS, type HttpListenerOptions } from './options.js'
 import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
 import { RefusalReports } from './refusal-reports.js'

@@ -7,7 +7,7 @@ import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
 import type { OriginOptions } from './origin-check.js'
 
-export interface EntranceOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
+export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
    * Address to listen on. Any address but a loopback one accepts clients of other machines.
    *
@@ -65,7 +65,7 @@ export interface EntranceOptions<Identity = unknown> extends OriginOptions, Live
   sameIdentity?(original: Identity, presented: Identity): boolean
 }
 
-export const OPTIONS: OptionTypes<EntranceOptions & CommonOptions & IdempotencyOptions> = {
+export const HTTP_LISTENER_OPTIONS: OptionTypes<HttpListenerOptions & CommonOptions & IdempotencyOptions> = {
   ...SERVING_OPTIONS,
   heartbeat: '',
   host: 'a string',
@@ -86,7 +86,7 @@ export interface ServeOptions<Identity = unknown>
   extends CommonOptions,
     LivenessOptions,
     IdempotencyOptions,
-    EntranceOptions<Identity> {
+    HttpListenerOptions<Identity> {
   /**
    * Endpoint to serve over instead of a socket: `self` in a worker (`parentPort` in Node), a MessagePort, a Worker, or
    * a byte stream, e.g. `{ readable: process.stdin, writable: process.stdout }`. Its session ends with it and cannot

@@ -72,8 +72,8 @@ export function decodeRequest(
   id: number,
   message: Operation,
   bytes: readonly Uint8Array[],
-  { retry, idempotencyKey, traceparent }: CallModifiers = NO_MODIFIERS,
-  references: References
+  references: References,
+  { retry, idempotencyKey, traceparent }: CallModifiers = NO_MODIFIERS
 ): CallRequest {
   const [op, , target, path] = message
   const [json, annotations] = [message[4], message[5]]

@@ -52,7 +52,7 @@ export class Callee implements CallScope {
     this.calls = new IncomingCalls(limits.bufferedBytes, () => this.messageBytes())
     this.#callLimits = new CallLimits(limits, this.calls)
     this.deferred = new DeferredCalls(id =>
-      this.#replies.fail(id, new DOMException('it was given up', 'AbortError'))
+      this.#replies.fail(id, new DOMException('the call was cancelled', 'AbortError'))
     )
     this.#replies = new Replies(session, references, channel, this.calls, this.#observer, reporting, () =>
       this.deferred.runReady()
@@ -84,7 +84,7 @@ export class Callee implements CallScope {
   receive(message: Operation, bytes: readonly Uint8Array[], modifiers?: CallModifiers): void {
     const [op, number, target, path] = message
     const id = op === Op.oneway ? this.calls.addOneWay(target, path) : this.calls.add(number)
-    const request = decodeRequest(id, message, bytes, modifiers, this.references)
+    const request = decodeRequest(id, message, bytes, this.references, modifiers)
     this.calls.keepReceived(id, request.received)
     const rejection = this.#callLimits.check(request)
     if (rejection) return this.#replies.fail(id, rejection, false)

@@ -2,12 +2,10 @@
 
 import { decode } from '../codec/decode.js'
 import { estimateMessages, type MessageSize } from '../codec/memory-estimate.js'
-import type { Reason } from '../errors.js'
-import { CallRejection, ProtocolError, reasonForError } from '../errors.js'
+import { CallRejection, ProtocolError, type Reason, reasonForError } from '../errors.js'
 import { sizeOfRanges } from '../link/frame-builder.js'
-import type { Frame } from '../protocol/frame.js'
-import type { Hello } from '../protocol/messages.js'
-import { type Cancel, type Message, Op } from '../protocol/messages.js'
+import { type Frame, NO_BYTES } from '../protocol/frame.js'
+import { type Cancel, type Hello, type Message, Op } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import type { References } from '../remote/references.js'
 import { ContextSnapshot, runIsolated } from '../util/async-context.js'
@@ -15,7 +13,6 @@ import { unwrapOperation } from './call-request.js'
 import type { Callee } from './callee.js'
 import type { Caller } from './caller.js'
 
-const NO_BYTES: readonly Uint8Array[] = []
 const NO_WEIGHT: MessageSize = { characters: 0, bytes: 0 }
 
 /** The session of a dispatcher. */
@@ -79,8 +76,8 @@ export class Dispatcher {
 
   /** The peer's operations on the root wait from now on. @returns a function that runs them */
   deferRootCalls(): () => void {
-    const goOn = this.callee.deferred.awaitService()
-    return () => this.#context.run(goOn)
+    const runDeferred = this.callee.deferred.awaitService()
+    return () => this.#context.run(runDeferred)
   }
 
   /** Estimated size of the message that is being processed. */

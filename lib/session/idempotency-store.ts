@@ -1,7 +1,7 @@
 // The store in which a server keeps the results of calls with an idempotency key.
 
 /** The record of a call with an idempotency key. */
-export interface StoredResult {
+export interface IdempotencyRecord {
   /** Digest of the request. */
   readonly requestDigest: string
   /** The outcome, as JSON. Undefined if the call has started and its outcome is not available. */
@@ -13,7 +13,7 @@ export interface StoredResult {
  * digest of the caller's identity, the path and the key. If the store outlives the process, a restarted server can
  * answer, too. Servers behind one address share one store.
  */
-export interface ResultStore {
+export interface IdempotencyStore {
   /**
    * Whether the store never loses a record. A repeated call without a record runs if this is true. If it is false, the
    * call rejects with `may-have-run`.
@@ -21,11 +21,11 @@ export interface ResultStore {
    * @default false
    */
   readonly durable?: boolean
-  get(name: string): StoredResult | undefined | PromiseLike<StoredResult | undefined>
+  get(name: string): IdempotencyRecord | undefined | PromiseLike<IdempotencyRecord | undefined>
   /**
    * Stores a result, and resolves when it is kept. If it throws before a call starts, the call rejects with that error.
    * `owner` is a digest of the caller's identity. A store with a bound must bound what it keeps for each owner. It must
    * not drop the records of calls that another owner has started.
    */
-  set(name: string, result: StoredResult, owner: string): unknown
+  set(name: string, result: IdempotencyRecord, owner: string): unknown
 }

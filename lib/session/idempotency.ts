@@ -6,10 +6,7 @@ import type { ReferenceDecoder, ReferenceEncoder } from '../codec/types.js'
 import { CallRejection, LimitError, type RejectionCode, toCallRejection } from '../errors.js'
 import { type Annotations, formatRejection, formatReply, Op } from '../protocol/messages.js'
 import { TextEncoder } from '../util/platform.js'
-import type {
-  StoredResult as IdempotencyRecord,
-  ResultStore as IdempotencyStore
-} from './idempotency-store.js'
+import type { IdempotencyRecord, IdempotencyStore } from './idempotency-store.js'
 import { identityText } from './identity.js'
 import { MemoryIdempotencyStore } from './memory-idempotency-store.js'
 

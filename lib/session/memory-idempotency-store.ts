@@ -2,7 +2,7 @@
 
 import { LimitError } from '../errors.js'
 import { clock } from '../util/clock.js'
-import type { ResultStore, StoredResult } from './idempotency-store.js'
+import type { IdempotencyRecord, IdempotencyStore } from './idempotency-store.js'
 
 interface Entry {
   readonly requestDigest: string
@@ -31,7 +31,7 @@ const BYTES_PER_CHAR = 2
  * @example
  * const server = await serve(Shop, { authenticate, idempotencyStore: new MemoryIdempotencyStore() })
  */
-export class MemoryIdempotencyStore implements ResultStore {
+export class MemoryIdempotencyStore implements IdempotencyStore {
   /** Entries by name, in the order in which they expire. */
   readonly #entries = new Map<string, Entry>()
   readonly #usages = new Map<string, OwnerUsage>()
@@ -44,13 +44,13 @@ export class MemoryIdempotencyStore implements ResultStore {
     private readonly maxBytes = 64 << 20
   ) {}
 
-  get(name: string): StoredResult | undefined {
+  get(name: string): IdempotencyRecord | undefined {
     this.#removeExpired()
     return this.#entries.get(name)
   }
 
   /** @throws LimitError for a call that starts, if its owner uses as many bytes as are free for others */
-  set(name: string, { requestDigest, reply }: StoredResult, owner: string): void {
+  set(name: string, { requestDigest, reply }: IdempotencyRecord, owner: string): void {
     this.#removeExpired()
     const known = this.#entries.get(name)
     const entry = known ?? this.#addEntry(requestDigest, owner)

@@ -8,7 +8,7 @@ import { Service } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
 import { LimitError, ProtocolError, printableReason, type Reason, SessionEndedError } from '../errors.js'
 import { Link, type LinkListener, type LinkSetup } from '../link/link.js'
-import type { Frame } from '../protocol/frame.js'
+import { type Frame, NO_BYTES } from '../protocol/frame.js'
 import { formatHello, type Hello, type OperationCode, VERSION } from '../protocol/messages.js'
 import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
 import type { CallOptions } from '../remote/call-options.js'
@@ -49,8 +49,6 @@ export interface SessionSetup extends Settings, LinkSetup {
 
 /** Names of the events of a session. */
 export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed'] as const
-
-const NO_BYTES: readonly Uint8Array[] = []
 
 /**
  * One end of a session. Both ends are alike: either may call the other at any time. Its internal members serve its link
@@ -202,12 +200,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /** @internal */
-  unlessDisconnected<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+  unlessDisconnected<T>(request: Promise<T>, fallback: T): Promise<T> {
     return new Promise((resolve, reject) => {
       let left = false
       const leave = () => {
         left = true
-        resolve(otherwise)
+        resolve(fallback)
       }
       const off = this.on('interrupted', leave)
       if (this.state === 'interrupted' || this.state === 'connecting') leave()
@@ -215,7 +213,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
         if (!left) reject(error)
         else if (!(error instanceof SessionEndedError)) this.report(error)
       }
-      asked.then(resolve, failed).finally(off)
+      request.then(resolve, failed).finally(off)
     })
   }
 
@@ -269,7 +267,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     this.#serviceConnected = true
     const ready = this.#runServiceHook(service => service.onConnect?.(this))
     if (!ready || this.#endReason) return
-    const goOn = this.#dispatcher.deferRootCalls()
+    const runDeferred = this.#dispatcher.deferRootCalls()
     const { helloMs } = this.setup.limits
     const deadline = startDeadline(helloMs, () => {
       const message = `onConnect did not settle within ${helloMs} ms (limits.helloMs)`
@@ -280,7 +278,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     void ready.then(() => {
       off()
       deadline.stop()
-      if (!this.#endReason) goOn()
+      if (!this.#endReason) runDeferred()
     })
   }
 

@@ -1,16 +1,16 @@
-// What `Netref.describe` tells of a member.
+// The description of a member, as `Netref.describe` returns it.
 
-/** What a peer learns of one member that it may use. */
+/** Describes one member that the peer may use. */
 export interface Description {
-  /** As the peer writes it: `exposed_add` is `add`. */
+  /** The name as the peer writes it: `add` for `exposed_add`. */
   readonly name: string
-  /** What stands there. What an `accessor` yields is known only when it is read. */
+  /** The kind of the member. The value of an `accessor` is known only when it is read. */
   readonly kind: 'function' | 'class' | 'object' | 'value' | 'accessor'
   /**
-   * What a function or a class takes: `name`, `name?` with a default, `...name`; `arg0`, `arg1`, … where it has no
-   * name. Not there where it is not known: of native and bound functions, of netrefs, of an inherited constructor.
+   * The parameters of a function or class: `name`, `name?` with a default, `...name`, or `arg0`, `arg1`, … without a
+   * name. Undefined for native and bound functions, netrefs and inherited constructors.
    */
   readonly parameters?: readonly string[]
-  /** What its home says it is for: `@exposed({ help })`, `expose(object, { help })`, or `static help` of a Service. */
+  /** The help text of its owner: `@exposed({ help })`, `expose(object, { help })`, or `static help` of a Service. */
   readonly help?: string
 }

@@ -4,6 +4,7 @@ import { ignoreRejections } from '../../codec/dispose.js'
 import { isPlainRecord } from '../../codec/grants.js'
 import { markConfidential } from '../../codec/peer-errors.js'
 import { LimitError, markMayHaveRun, materializeStacks, ReleasedError } from '../../errors.js'
+import { NO_BYTES } from '../../protocol/frame.js'
 import { formatPull, Op } from '../../protocol/messages.js'
 import { addSharedListener } from '../../util/shared-listener.js'
 import type { CallOptions } from '../call-options.js'
@@ -46,8 +47,6 @@ interface PendingRead {
  * - `closed`: the end was reported, and the netref is released.
  */
 type BufferState = 'open' | 'throwing' | 'ended' | 'errored' | 'closed'
-
-const NO_BYTES: readonly Uint8Array[] = []
 
 export class ReadAheadBuffer implements RemoteStream {
   readonly #weakWrapper: WeakRef<object>

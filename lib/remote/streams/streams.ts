@@ -18,6 +18,7 @@ import {
   UnsendableError
 } from '../../errors.js'
 import type { StreamChannel } from '../../protocol/channel.js'
+import { NO_BYTES } from '../../protocol/frame.js'
 import { formatEnded, Op, type StreamMessage } from '../../protocol/messages.js'
 import { describeValue } from '../../util/describe.js'
 import type { ReportError } from '../../util/emitter.js'
@@ -30,7 +31,7 @@ import { IteratorPump } from './local-iterator.js'
 import { LocalPromise, LocalSignal, RemoteOutcome, RemotePromise, RemoteSignal } from './promise-signal.js'
 import { createReadable, openReadable } from './readable.js'
 import { ReadAheadBuffer, RemoteIterator } from './remote-iterator.js'
-import type { Ask, LocalStream, RemoteStream, StreamPort } from './types.js'
+import type { BeforeStreamOperation, LocalStream, RemoteStream, StreamPort } from './types.js'
 import { LocalWritable, RemoteWritable } from './writable.js'
 
 /** The netref of each wrapper, and the wrapper of each netref: each keeps the other alive. */
@@ -44,7 +45,6 @@ export function referenceOf(object: object): Reference | undefined {
 }
 
 const NO_DATA: readonly unknown[] = []
-const NO_BYTES: readonly Uint8Array[] = []
 
 export class StreamTable implements StreamPort {
   readonly #local = new LazyMap<number, LocalStream>()
@@ -57,7 +57,7 @@ export class StreamTable implements StreamPort {
   retainedBytes = 0
   #ended: Reason | undefined
   /** Asks the `before` hook whether the peer may use a local stream. */
-  runBeforeHook: Ask | undefined
+  runBeforeHook: BeforeStreamOperation | undefined
   /** Runs the code that produces items, with the session as the current caller. */
   runProducer!: (run: () => void) => void
 

@@ -78,7 +78,7 @@ export interface StreamPort {
 }
 
 /** Asks the `before` hook about an operation on a stream. */
-export type Ask = (
+export type BeforeStreamOperation = (
   kind: 'call' | 'iterate',
   target: object,
   path: readonly string[],
