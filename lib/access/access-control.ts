@@ -212,7 +212,7 @@ export function checkCollectionSize(
 const limitRejection = (limit: number, what: string, limitName: string) =>
   new CallRejection(
     'limit',
-    `it has more than ${limit} ${what} (limits.${limitName} at its home): read those that you want`
+    `it has more than ${limit} ${what} (limits.${limitName} of its owner): read only those that you need`
   )
 
 /** The rejection depends on the name alone, not on whether the member exists with or without the prefix. */
@@ -223,6 +223,6 @@ export function notExposedRejection(
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
   const cure = isPrefixed
     ? `call it as ${describeValue(name.slice(prefix.length))}, without the prefix`
-    : `at its home, prefix it with ${prefix}, mark it @exposed or expose() its object`
+    : `its owner must prefix it with ${prefix}, mark it @exposed or expose() its object`
   return new CallRejection('not-exposed', `${describeValue(name)} is not exposed, or does not exist: ${cure}`)
 }

@@ -11,7 +11,7 @@ type RemoteFunction = (...args: unknown[]) => Promise<unknown>
 export const call: Command = {
   name: 'call',
   usage: 'URL path [json…]',
-  summary: 'Calls a function, or reads what is none, and prints what comes of it as JSON',
+  summary: 'Calls a function, or reads a value, and prints the result as JSON',
   details: [
     'Arguments are JSON: netref call URL add 1 2, netref call URL greet \'"Ada"\'.',
     '-          is an argument too: JSON from stdin.',

@@ -16,7 +16,7 @@ export function columns(rows: readonly (readonly string[])[], indent = '  '): st
 export function generalHelp(commands: readonly Command[], { stdout, env }: Terminal): string {
   const { bold } = coloursFor(stdout, env)
   return [
-    'Objects of another program, from the command line.',
+    'Uses the objects of another program from the command line.',
     '',
     `${bold('Usage')}  netref COMMAND …`,
     '',

@@ -1316,7 +1316,7 @@ t.test('a name with the prefix is to be named without, whether there is such a m
     async ({ root }) => {
       t.match(await refusalOf(root, 'rpc_add'), /: call it as "add", without the prefix$/)
       for (const name of ['rpc_', 'exposed_add'])
-        t.match(await refusalOf(root, name), /: at its home, prefix it with rpc_, mark it/)
+        t.match(await refusalOf(root, name), /: its owner must prefix it with rpc_, mark it/)
     },
     prefixed
   )
