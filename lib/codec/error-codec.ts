@@ -3,7 +3,7 @@
 import { ProtocolError } from '../errors.js'
 import { toPrintableLines } from '../util/printable.js'
 import { CONVERSION_METHODS } from './classify.js'
-import { isConfidential, redactError } from './peer-errors.js'
+import { isConfidential, redactError } from './confidential-errors.js'
 import { errorClass, knownErrorName } from './registry.js'
 import type { DataEncoder, IsRawArray } from './types.js'
 

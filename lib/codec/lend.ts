@@ -3,8 +3,8 @@
 import { describeValue } from '../util/describe.js'
 import { hasArrived, isNetref, sharedInRealm } from '../util/library-copies.js'
 import { classify } from './classify.js'
+import { markConfidential } from './confidential-errors.js'
 import { copyGrant, isExposed } from './grants.js'
-import { markConfidential } from './peer-errors.js'
 import type { EncodedReference, ReferenceTag } from './types.js'
 
 /** The lent objects, by the proxy that is sent in their place. */

@@ -1,6 +1,6 @@
 // Options of single calls: cancellation, timeout, read-ahead window and idempotency key.
 
-import { markConfidential } from '../codec/peer-errors.js'
+import { markConfidential } from '../codec/confidential-errors.js'
 import { isIdempotencyKey } from '../protocol/parse-message.js'
 import { clock } from '../util/clock.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'

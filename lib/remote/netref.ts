@@ -1,8 +1,8 @@
 // `Netref.*`: operations on a netref that are not members of the remote object. The asynchronous twin of `Reflect`.
 
+import { markConfidential } from '../codec/confidential-errors.js'
 import { ignoreRejections } from '../codec/dispose.js'
 import { lend } from '../codec/lend.js'
-import { markConfidential } from '../codec/peer-errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { Description } from '../types/description.js'
 import type {

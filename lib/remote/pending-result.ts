@@ -1,8 +1,8 @@
 // The result of a request that may still be pending: a promise and a path in one, so it can be used before the reply.
 
+import { markConfidential } from '../codec/confidential-errors.js'
 import { ignoreRejections } from '../codec/dispose.js'
 import { localizeStack } from '../codec/error-codec.js'
-import { markConfidential } from '../codec/peer-errors.js'
 import type { EncodedReference, Payload } from '../codec/types.js'
 import { CallRejection, rejectionError } from '../errors.js'
 import { formatCall, formatPath, truncateStart } from '../protocol/format.js'

@@ -1,7 +1,7 @@
 // Proxies: they turn JavaScript operations into requests. The handler of a proxy knows the remote object. All proxies
 // share one of two frozen, empty targets, so a proxy has remote members only.
 
-import { markConfidential } from '../codec/peer-errors.js'
+import { markConfidential } from '../codec/confidential-errors.js'
 import { formatPath } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import { type MemberName, type MemberPath, pathKeys, toMemberKey } from '../protocol/path.js'

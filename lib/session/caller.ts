@@ -1,9 +1,9 @@
 // Sends the operations of this side, and settles their results with the replies.
 
+import { markConfidential } from '../codec/confidential-errors.js'
 import { decode, discardReferences } from '../codec/decode.js'
 import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
 import { loansOf } from '../codec/lend.js'
-import { markConfidential } from '../codec/peer-errors.js'
 import type { Payload } from '../codec/types.js'
 import {
   CallRejection,

@@ -1,6 +1,6 @@
 // Promises and abort signals by reference: their outcome is sent once.
 
-import { markConfidential } from '../../codec/peer-errors.js'
+import { markConfidential } from '../../codec/confidential-errors.js'
 import { LimitError, materializeStacks, ProtocolError } from '../../errors.js'
 import { addSharedListener, type Unsubscribe } from '../../util/shared-listener.js'
 import type { Signal } from '../../util/web-types.js'

@@ -1,7 +1,7 @@
 // Readable streams by reference: the source at the owner, and the stream that the receiver reads.
 
+import { markConfidential } from '../../codec/confidential-errors.js'
 import type { ItemSource, SourceProvider } from '../../codec/iterable-source.js'
-import { markConfidential } from '../../codec/peer-errors.js'
 import {
   isWebReadable,
   type NodeReadableLike,

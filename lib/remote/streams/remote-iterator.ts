@@ -1,8 +1,8 @@
 // A remote iterator that is read here: its items arrive ahead of the reader, and are queued.
 
+import { markConfidential } from '../../codec/confidential-errors.js'
 import { ignoreRejections } from '../../codec/dispose.js'
 import { isPlainRecord } from '../../codec/grants.js'
-import { markConfidential } from '../../codec/peer-errors.js'
 import { LimitError, markMayHaveRun, materializeStacks, ReleasedError } from '../../errors.js'
 import { NO_BYTES } from '../../protocol/frame.js'
 import { formatPull, Op } from '../../protocol/messages.js'

@@ -1,11 +1,11 @@
 // References to streams: iterators, readable and writable streams, promises and abort signals. Each is a reference like
 // any other, in the same two tables. This file has the messages that are not calls, and the objects at both ends.
 
+import { markConfidential } from '../../codec/confidential-errors.js'
 import { decode, discardReferences } from '../../codec/decode.js'
 import { ignoreRejections, rollbackPayload } from '../../codec/dispose.js'
 import { encodeValue } from '../../codec/encode.js'
 import { type SourceProvider, sourceProviderOf } from '../../codec/iterable-source.js'
-import { markConfidential } from '../../codec/peer-errors.js'
 import type { Payload, StreamTag } from '../../codec/types.js'
 import {
   CallRejection,
