@@ -12,6 +12,16 @@ import { type HelloBudget, type PreHelloClient, UNBUDGETED_BYTES } from './hello
 /** The members of the wrapped transport that `PreHelloTransport` uses. */
 export type CountedTransport = Transport & Pick<WebSocketTransport, 'onRawData' | 'terminate'>
 
+/**
+ * State of the transport:
+ * - `pending`: the client is not accepted yet. Frames are buffered.
+ * - `rejected`: frames are dropped. Reading goes on to detect the end of the socket.
+ * - `accepted`: a session takes the frames; its hello has not arrived.
+ * - `greeted`: the hello has arrived. Bytes belong to the session.
+ * - `closed`: the socket has closed before the hello. A session that starts now gets the buffered frames and the close.
+ */
+type PreHelloState = 'pending' | 'rejected' | 'accepted' | 'greeted' | 'closed'
+
 /** Detects whether the first frame is a token, and buffers frames until a session starts the transport. */
 export class PreHelloTransport extends TransportWrapper implements TransportListener, PreHelloClient {
   /** Resolves with the token, or with undefined if the first frame is not a token. */
@@ -20,14 +30,13 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
   readonly connectedAt = clock.now()
   preHelloBytes = 0
   #resolveToken: ((token: string | undefined) => void) | undefined
-  /** Whether a session takes the frames. */
-  #isDelivering = false
+  #state: PreHelloState = 'pending'
   readonly #bufferedFrames: (string | Uint8Array)[] = []
-  #isRejected = false
+  /** Whether reading is paused until the hello. */
   #isPaused = false
+  /** Reason of a close that no session got. */
   #closeReason: Reason | undefined
-  /** Stops counting bytes; undefined after the hello. */
-  #stopCounting: (() => void) | undefined
+  readonly #stopCounting: () => void
 
   constructor(
     private readonly socket: CountedTransport,
@@ -52,18 +61,17 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     this.emitOpen()
     // The session is started before it receives frames.
     runInMicrotask(() => {
-      this.#isDelivering = true
+      if (this.#state !== 'closed') this.#state = 'accepted'
       const frames = this.#bufferedFrames.splice(0)
       this.updateReading()
-      for (const frame of frames) this.onFrame(frame)
+      for (const frame of frames) this.#deliver(frame)
       if (this.#closeReason) this.emitClose(this.#closeReason)
     })
   }
 
-  /** Reading goes on after a rejection to detect the end of the socket; frames are dropped. */
   override close(reason: Reason): void {
-    if (!this.#isDelivering) {
-      this.#isRejected = true
+    if (this.#state === 'pending') {
+      this.#state = 'rejected'
       this.updateReading()
     }
     this.inner.close(reason)
@@ -74,20 +82,23 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
 
   onFrame(frame: string | Uint8Array): void {
     if (this.#resolveToken && this.#takeToken(frame)) return
-    if (this.#isDelivering) {
-      if (this.#stopCounting) this.#onHello()
-      return this.listener.onFrame(frame)
-    }
-    if (this.#isRejected) return
+    if (this.#state === 'rejected') return
+    if (this.#state !== 'pending') return this.#deliver(frame)
     this.#bufferedFrames.push(frame)
     this.updateReading()
   }
 
+  #deliver(frame: string | Uint8Array): void {
+    if (this.#state === 'accepted') this.#leaveBudget('greeted')
+    this.listener.onFrame(frame)
+  }
+
   onClose(reason: Reason): void {
     this.#resolveToken?.(undefined)
-    this.#closeReason = reason
-    if (this.#stopCounting) this.#onHello()
-    if (this.#isDelivering) this.emitClose(reason)
+    const hasSession = this.#state === 'accepted' || this.#state === 'greeted'
+    if (this.#isCounting) this.#leaveBudget('closed')
+    if (hasSession) this.emitClose(reason)
+    else this.#closeReason = reason
   }
 
   #takeToken(first: string | Uint8Array): boolean {
@@ -101,25 +112,25 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     this.#resolveToken = undefined
   }
 
-  get #isPending(): boolean {
-    return !this.#isDelivering && !this.#isRejected
+  /** Whether received bytes count against the budget. */
+  get #isCounting(): boolean {
+    return this.#state !== 'greeted' && this.#state !== 'closed'
   }
 
   #countBytes(bytes: number): void {
-    // Bytes after the hello belong to the session.
-    if (!this.#stopCounting) return
+    if (!this.#isCounting) return
     this.preHelloBytes += bytes
     if (!this.budget.addBytes(this, bytes) || this.preHelloBytes > this.maxBytes)
       return this.socket.terminate()
     // A longer message cannot be a token.
-    if (this.#isPending && this.preHelloBytes > UNBUDGETED_BYTES) this.#settleToken(undefined)
+    if (this.#state === 'pending' && this.preHelloBytes > UNBUDGETED_BYTES) this.#settleToken(undefined)
     this.updateReading()
   }
 
   updateReading(): void {
-    if (!this.#stopCounting) return
+    if (!this.#isCounting) return
     const more = this.preHelloBytes > UNBUDGETED_BYTES || this.#bufferedFrames.length > 0
-    this.#setPaused(this.#isPending ? more : !this.budget.mayRead(this))
+    this.#setPaused(this.#state === 'pending' ? more : !this.budget.mayRead(this))
   }
 
   #setPaused(paused: boolean): void {
@@ -129,9 +140,9 @@ export class PreHelloTransport extends TransportWrapper implements TransportList
     else this.inner.resume()
   }
 
-  #onHello(): void {
-    this.#stopCounting!()
-    this.#stopCounting = undefined
+  #leaveBudget(state: 'greeted' | 'closed'): void {
+    this.#state = state
+    this.#stopCounting()
     this.budget.remove(this)
     this.#setPaused(false)
   }
