@@ -11,12 +11,6 @@ import { encodeInstance } from './registry.js'
 import { discardStream, NodeStreamEnd, streamEnds } from './stream-kinds.js'
 import type { Payload, ReferenceEncoder, StreamTag } from './types.js'
 
-/** The names of lent values in error texts. */
-const LENT_NAMES: ReadonlySet<string> = new Set(['args', 'chunks', 'reason', 'value'])
-
-/** Whether a value with this name in error texts is lent. */
-export const isLent = (name: string): boolean => LENT_NAMES.has(name)
-
 /** Rolls back the references of a payload that is not sent, and disposes of their objects and of `rest`. */
 export function rollbackPayload(
   { references, lent }: Pick<Payload, 'references' | 'lent'>,

@@ -13,6 +13,7 @@
 import { isJsonPrimitive } from './classify.js'
 import { Encoder } from './encoder.js'
 import type { Payload, ReferenceEncoder } from './types.js'
+import { ARGUMENTS, type ValueRole } from './value-role.js'
 
 const EMPTY_LIST: readonly never[] = []
 const plainPayload = (json: string): Payload => ({
@@ -26,14 +27,13 @@ const plainPayload = (json: string): Payload => ({
 /**
  * Encodes the arguments of a call, or another list.
  *
- * @param name what error texts call the list
  * @throws UnsendableError with the path to a value that cannot be sent; LimitError beyond a limit of the peer. All
  * references are rolled back then.
  */
-export function encodeArguments(args: unknown[], references: ReferenceEncoder, name = 'args'): Payload {
+export function encodeArguments(args: unknown[], references: ReferenceEncoder, role = ARGUMENTS): Payload {
   let list = ''
   for (const arg of args) {
-    if (!isJsonPrimitive(arg)) return new Encoder(name, references, true).encode(args)
+    if (!isJsonPrimitive(arg)) return new Encoder(role, references, true).encode(args)
     list += list === '' ? primitiveToJson(arg) : `,${primitiveToJson(arg)}`
   }
   return plainPayload(`[${list}]`)
@@ -42,19 +42,18 @@ export function encodeArguments(args: unknown[], references: ReferenceEncoder, n
 /**
  * Encodes one value.
  *
- * @param name what error texts call the value
  * @param self the object whose member the value is, if it is a function
  * @throws UnsendableError and LimitError as `encodeArguments` does
  */
 export function encodeValue(
   value: unknown,
-  name: string,
+  role: ValueRole,
   references: ReferenceEncoder,
   self?: object
 ): Payload {
   return isJsonPrimitive(value)
     ? plainPayload(primitiveToJson(value))
-    : new Encoder(name, references).encode(value, self)
+    : new Encoder(role, references).encode(value, self)
 }
 
 const primitiveToJson = (value: string | number | boolean | null): string =>

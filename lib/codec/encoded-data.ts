@@ -4,6 +4,7 @@ import { ignoreRejection } from '../util/promises.js'
 import { ignoreRejections } from './dispose.js'
 import { encodeValue } from './encode.js'
 import type { EncodedReference, ReferenceEncoder } from './types.js'
+import type { ValueRole } from './value-role.js'
 
 export interface EncodedData {
   readonly json: string
@@ -18,7 +19,7 @@ const PLACEHOLDER: EncodedReference = ['o', [0, '']]
 /** @throws UnsendableError or LimitError if the value cannot be sent, and what one of its getters throws */
 export function encodeData(
   value: unknown,
-  name: string,
+  role: ValueRole,
   boxing: ReferenceEncoder['encodeLimits']
 ): EncodedData {
   let isData = true
@@ -31,7 +32,7 @@ export function encodeData(
     ignoreRejection(object)
     return encodeReference()
   }
-  const { json, bytes } = encodeValue(value, name, {
+  const { json, bytes } = encodeValue(value, role, {
     encodeLimits: boxing,
     encodeReference: encodeReference,
     encodeStream: encodeStream,

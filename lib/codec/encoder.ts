@@ -13,7 +13,7 @@ import {
   KEYS_PER_VALUE,
   type TransferMode
 } from './classify.js'
-import { ignoreRejections, isLent, rollbackPayload } from './dispose.js'
+import { ignoreRejections, rollbackPayload } from './dispose.js'
 import { encodeError, errorPartCount } from './error-codec.js'
 import { isExposed } from './grants.js'
 import { encodeLeaf } from './leaves.js'
@@ -30,6 +30,7 @@ import type {
   ReferenceEncoder,
   StreamTag
 } from './types.js'
+import { ARGUMENTS, type ValueRole } from './value-role.js'
 
 /** Thrown by the first pass if the value may have a cycle. */
 const RESTART_TRACKING_CYCLES = Symbol('restart tracking cycles')
@@ -52,14 +53,14 @@ export class Encoder implements DataEncoder {
   #unsentReads: unknown
 
   constructor(
-    name: string,
+    role: ValueRole,
     readonly references: ReferenceEncoder,
-    /** Arguments are encoded as an array, never as a table. */
-    private readonly isArguments = false,
+    /** A list is encoded as an array, never as a table. */
+    private readonly isList = false,
     /** The path of each container; of the second pass only. */
     private readonly seen?: Map<object, JsonPath>
   ) {
-    this.#payload = new PayloadBuilder(name)
+    this.#payload = new PayloadBuilder(role)
   }
 
   encode(value: unknown, self?: object): Payload {
@@ -73,11 +74,11 @@ export class Encoder implements DataEncoder {
   }
 
   #encodeTrackingCycles(value: unknown, self?: object): Payload {
-    const { name, references } = this.#payload
+    const { role, references } = this.#payload
     // The second pass encodes the streams again, so they must not be locked by this one.
     for (const reference of references) if (isLockingStream(reference)) this.references.rollback(reference)
     try {
-      return new Encoder(name, this.references, this.isArguments, new Map()).encode(value, self)
+      return new Encoder(role, this.references, this.isList, new Map()).encode(value, self)
     } finally {
       // After the second pass, so that the count of a reference that both have encoded does not fall to 0 in between.
       this.#rollback(references.filter(reference => !isLockingStream(reference)))
@@ -86,7 +87,7 @@ export class Encoder implements DataEncoder {
 
   /** Rolls back references, and disposes of what only this pass holds and of `value`. */
   #rollback(references: readonly EncodedReference[], value?: unknown): void {
-    const payload = { references, lent: isLent(this.#payload.name) }
+    const payload = { references, lent: this.#payload.role.isLent }
     rollbackPayload(payload, this.references, [this.#unsentReads, value])
   }
 
@@ -158,7 +159,7 @@ export class Encoder implements DataEncoder {
   #encodeReference(object: object, self?: object): unknown {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     const lent = lentObjectOf(object)
-    if (lent && !(this.isArguments && this.#payload.name === 'args'))
+    if (lent && this.#payload.role !== ARGUMENTS)
       throw this.#payload.unsendable('lent', 'that ends with a call, of which only arguments are lent')
     if (isNetref(object) && !hasArrived(object))
       throw this.#payload.unsendable('remote and not here yet', 'await it first')
@@ -204,7 +205,7 @@ export class Encoder implements DataEncoder {
   #encodeStream(object: object, tag: StreamTag, depth: number): unknown {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     this.#requireUnlocked(object)
-    const encoded = this.references.encodeStream(object, tag, isLent(this.#payload.name))
+    const encoded = this.references.encodeStream(object, tag, this.#payload.role.isLent)
     this.#payload.references.push(encoded)
     if (isLockingStream(encoded)) this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
     const [encodedTag, data] = encoded
@@ -346,7 +347,7 @@ export class Encoder implements DataEncoder {
 
   /** The array as a table, if that saves text. The second pass makes none: it encodes shared containers once. */
   #encodeTable(items: unknown[], depth: number): unknown[] | undefined {
-    const names = this.seen || (depth === 0 && this.isArguments) ? undefined : columnNames(items)
+    const names = this.seen || (depth === 0 && this.isList) ? undefined : columnNames(items)
     if (!names || charactersSaved(items.length, names) < this.#payload.tagCharacters) return undefined
     if (!(this.#tableBudget ??= new TableBudget()).tryAdd(items.length, names.length)) return undefined
     this.#enterContainer(depth + 1)

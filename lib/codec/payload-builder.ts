@@ -6,8 +6,8 @@ import type { TypeTag } from '../protocol/messages.js'
 import { className } from '../util/describe.js'
 import { isDetached } from '../util/transfer.js'
 import { valueWeight } from './classify.js'
-import { isLent } from './dispose.js'
 import type { EncodedReference, JsonPath, Payload } from './types.js'
+import type { ValueRole } from './value-role.js'
 
 /** A state of the builder that it can be restored to. */
 interface Checkpoint {
@@ -31,8 +31,7 @@ export class PayloadBuilder {
   /** Values that are not plain JSON; parts of some containers count, too. */
   #values = 0
 
-  /** @param name what error texts call the whole value, e.g. `args` */
-  constructor(readonly name: string) {}
+  constructor(readonly role: ValueRole) {}
 
   /** Tags the value at the present path. @returns its JSON, `json` */
   tag<T>(typeTag: TypeTag, json: T): T {
@@ -93,7 +92,7 @@ export class PayloadBuilder {
   /** The error for the value at the present path. */
   unsendable(what: string, cure: string): UnsendableError {
     return new UnsendableError(
-      `${formatJsonPath(this.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
+      `${formatJsonPath(this.role.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
     )
   }
 
@@ -148,7 +147,7 @@ export class PayloadBuilder {
       hasAnnotations,
       bytes: this.#bytes,
       references: this.references,
-      lent: isLent(this.name)
+      lent: this.role.isLent
     }
   }
 }

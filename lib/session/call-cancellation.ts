@@ -3,6 +3,7 @@
 import { rollbackPayload } from '../codec/dispose.js'
 import { encodeValue } from '../codec/encode.js'
 import type { EncodedReference, Payload } from '../codec/types.js'
+import { REASON } from '../codec/value-role.js'
 import { markMayHaveRun } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatCancel, formatPing } from '../protocol/messages.js'
@@ -82,7 +83,7 @@ export class CallCancellation {
   #sendCancel(id: number, reason: unknown): void {
     let payload: Payload | undefined
     try {
-      payload = encodeValue(reason, 'reason', this.references)
+      payload = encodeValue(reason, REASON, this.references)
       // An accessor of the reason may have ended the session.
       if (!this.#isEnded) this.channel.send(formatCancel(id, payload.json), payload.bytes)
     } catch {

@@ -3,6 +3,7 @@
 import { decode } from '../codec/decode.js'
 import { type EncodedData, encodeData } from '../codec/encoded-data.js'
 import type { ReferenceDecoder, ReferenceEncoder } from '../codec/types.js'
+import { RESULT } from '../codec/value-role.js'
 import { CallRejection, LimitError, type RejectionCode, toCallRejection } from '../errors.js'
 import { type Annotations, formatRejection, formatReply, Op } from '../protocol/messages.js'
 import { TextEncoder } from '../util/platform.js'
@@ -170,7 +171,7 @@ export class IdempotentCalls {
       return formatRejection(0, settled.error.code, settled.error.message)
     let data: EncodedData
     try {
-      data = encodeData(settled.ok ? settled.value : settled.error, 'result', this.references.encodeLimits)
+      data = encodeData(settled.ok ? settled.value : settled.error, RESULT, this.references.encodeLimits)
     } catch (error) {
       // The reply is the rejection that says why the outcome cannot be sent.
       const { code, message } =

@@ -2,6 +2,7 @@
 
 import { classify, firstNamedKey, isJsonPrimitive, isPassedByValue } from '../codec/classify.js'
 import { encodeData } from '../codec/encoded-data.js'
+import { IDENTITY } from '../codec/value-role.js'
 import { DEFAULT_LIMITS } from '../protocol/limits.js'
 import { className, safeDescribe } from '../util/describe.js'
 
@@ -56,7 +57,7 @@ function canonicalText(value: unknown, allowInstances: boolean, depth: number): 
       if (Object.keys(value as object).length > 0) break
       return `${className(value as object)}(${Array.from(value as Iterable<unknown>, inner).sort()})`
   }
-  const { json, bytes, isData } = encodeData(value, 'identity', ENCODER_LIMITS)
+  const { json, bytes, isData } = encodeData(value, IDENTITY, ENCODER_LIMITS)
   if (!isData) throw new TypeError('an identity that is not data')
   return `<${json} ${JSON.stringify(bytes.map(range => Array.from(range)))}>`
 }

@@ -2,6 +2,7 @@
 
 import { encodeArguments, encodeValue } from '../codec/encode.js'
 import type { Payload } from '../codec/types.js'
+import { VALUE } from '../codec/value-role.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { References } from '../remote/references.js'
 
@@ -18,7 +19,7 @@ export function encodeOperand(
       return encodeArguments(operand as unknown[], references)
     case Op.set:
     case Op.streamCall:
-      return encodeValue(operand, 'value', references)
+      return encodeValue(operand, VALUE, references)
     default:
       return undefined
   }

@@ -7,6 +7,7 @@ import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
 import { encodeValue } from '../codec/encode.js'
 import { MIN_TRACKED_BYTES } from '../codec/memory-estimate.js'
 import type { Payload } from '../codec/types.js'
+import { ERROR, RESULT } from '../codec/value-role.js'
 import { CallRejection, materializeStacks, rejectionError, toCallRejection } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatRejection, formatReply, Op } from '../protocol/messages.js'
@@ -76,7 +77,7 @@ export class Replies {
     let frame: number
     let payload: Payload | undefined
     try {
-      payload = value === undefined ? undefined : encodeValue(value, 'result', this.references, self)
+      payload = value === undefined ? undefined : encodeValue(value, RESULT, this.references, self)
       frame = this.#send(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
       return this.fail(id, toCallRejection(error) ?? error)
@@ -92,7 +93,7 @@ export class Replies {
       frame = this.channel.sendRequiredReply(formatRejection(id, error.code, error.message), [])
     else {
       try {
-        payload = encodeValue(error, 'error', this.references)
+        payload = encodeValue(error, ERROR, this.references)
         frame = this.#send(formatReply(Op.error, id, payload.json), payload)
       } catch (failure) {
         return this.fail(id, toCallRejection(failure) ?? UNSENDABLE_ERROR, isKept)

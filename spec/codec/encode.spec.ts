@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
 import { encodeValue } from '../../lib/codec/encode.js'
 import { TableBudget } from '../../lib/codec/table-codec.js'
+import { VALUE } from '../../lib/codec/value-role.js'
 import {
   type Connection,
   connect,
@@ -1119,7 +1120,7 @@ const boxed = (value: unknown, limits: object = {}) => {
     throw new TypeError('a reference')
   }
   const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
-  return encodeValue(value, 'value', {
+  return encodeValue(value, VALUE, {
     encodeLimits: boxing,
     encodeReference: refuse,
     encodeStream: refuse,

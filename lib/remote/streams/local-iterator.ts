@@ -3,6 +3,7 @@
 import { ignoreRejections, rollbackPayload, stopIterator } from '../../codec/dispose.js'
 import { encodeArguments } from '../../codec/encode.js'
 import { type ItemSource, requireIteratorResult, type SourceProvider } from '../../codec/iterable-source.js'
+import { CHUNKS, ITEMS } from '../../codec/value-role.js'
 import { CallRejection } from '../../errors.js'
 import { formatItems } from '../../protocol/messages.js'
 import { isThenable } from '../../util/promises.js'
@@ -155,7 +156,7 @@ export class IteratorPump implements LocalStream {
   /** Batches small plain items. An item with references or bytes, or a long one, is sent by itself. */
   #sendItem(value: unknown): void {
     const { references, channel } = this.port
-    const payload = encodeArguments([value], references, this.provider.borrowsItems ? 'chunks' : 'items')
+    const payload = encodeArguments([value], references, this.provider.borrowsItems ? CHUNKS : ITEMS)
     const { json, hasAnnotations, bytes } = payload
     const size = bytes.reduce((sum, range) => sum + range.byteLength, json.length)
     // A frame must not exceed the peer's limits, which are at least a few KiB.

@@ -7,6 +7,7 @@ import { ignoreRejections, rollbackPayload } from '../../codec/dispose.js'
 import { encodeValue } from '../../codec/encode.js'
 import { type SourceProvider, sourceProviderOf } from '../../codec/iterable-source.js'
 import type { Payload, StreamTag } from '../../codec/types.js'
+import { ERROR, REASON, RESULT, VALUE } from '../../codec/value-role.js'
 import {
   CallRejection,
   LimitError,
@@ -105,7 +106,7 @@ export class StreamTable implements StreamPort {
 
   /** Sends the end of a stream. A value that cannot be sent becomes an error. Does not throw. */
   #sendEnd(id: number, ok: boolean, value: unknown, lent: boolean): void {
-    const [good, bad] = lent ? ['value', 'reason'] : ['result', 'error']
+    const [good, bad] = lent ? [VALUE, REASON] : [RESULT, ERROR]
     let payload: Payload | undefined
     try {
       if (value !== undefined) payload = encodeValue(value, ok ? good : bad, this.references)
