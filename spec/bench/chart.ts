@@ -1,10 +1,13 @@
-// The rows as a bar chart: SVG, readable on a light page and a dark one. A row's longest bar is its full width.
-import { BASELINE, median, type Row } from './rounds.js'
+// The rows as a bar chart: SVG, readable on a light page and a dark one. The longest bar of a row is its full width.
+import { median, type Row, ratios } from './rounds.js'
+import { BASELINES } from './scenarios.js'
+
+const [BASELINE] = BASELINES
 
 const WIDTH = 880
 const COLUMNS = 2
 const GAP = 40
-const LABEL = 96
+const LABEL = 128
 const VALUE = 56
 const BAR = 12
 const LINE = 17
@@ -12,7 +15,7 @@ const HEAD = 34
 const BETWEEN = 18
 const TOP = 56
 
-const NOTE = '“frame per tick” is by hand, too; comlink has a worker thread for a server.'
+const NOTE = '“by hand” sends one frame per tick; comlink has a worker thread for a server.'
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -30,9 +33,13 @@ const STYLE = `
     .netref text { fill: #4493f8 }
   }`
 
-/** Bars of the rows in which more is better, each for every contestant that can do it. */
-export function chart(rows: readonly Row[], names: readonly string[], occasion: string): string {
-  const groups = rows.filter(({ scenario }) => scenario.better === 'more').map(row => group(row, names))
+/** All on one core; what busy polling may change, on two cores, too. The second set of payloads is in the table alone. */
+const isInChart = ({ scenario: { better, lone, name }, cores }: Row) =>
+  better === 'more' && (cores === 1 || lone) && !name.startsWith('second set')
+
+/** Bars of the rows in which more is better, one for each contestant that can do the work. */
+export function chart(rows: readonly Row[], names: readonly string[], environment: string): string {
+  const groups = rows.filter(isInChart).map(row => group(row, names))
   const width = (WIDTH - GAP * (COLUMNS - 1)) / COLUMNS
   const heights: number[] = new Array(COLUMNS).fill(TOP)
   const placed = groups.map(({ height, draw }) => {
@@ -46,16 +53,18 @@ export function chart(rows: readonly Row[], names: readonly string[], occasion: 
 <style>${STYLE}
 </style>
 ${text(0, 18, `How fast, as a ratio to ${BASELINE}: a WebSocket echo written by hand`, 'title')}
-${text(0, 37, `Longer is better. ${occasion}. ${NOTE}`, 'note')}
+${text(0, 37, `Longer is better. ${environment}. ${NOTE}`, 'note')}
 ${placed.join('\n')}
 </svg>
 `
 }
 
-function group({ scenario, series }: Row, names: readonly string[]) {
+function group(row: Row, names: readonly string[]) {
+  const { scenario, cores } = row
+  const title = `${scenario.name}${scenario.dependsOnCores ? `, ${cores === 1 ? 'one core' : 'two cores'}` : ''}`
   const bars = names.flatMap(name => {
-    const { ratios } = series.get(name)!
-    return ratios.length === 0 ? [] : [{ name, ratio: median(ratios) }]
+    const found = ratios(row, name, BASELINE)
+    return found.length === 0 ? [] : [{ name, ratio: median(found) }]
   })
   const longest = Math.max(...bars.map(({ ratio }) => ratio))
   const draw = (x: number, y: number, width: number) => {
@@ -70,9 +79,9 @@ function group({ scenario, series }: Row, names: readonly string[]) {
         `×${ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2)}`,
         'value'
       )
-      return `<g${name === 'netref' ? ' class="netref"' : ''}>${text(x, at, name)}${bar}${value}</g>`
+      return `<g${name.startsWith('netref') ? ' class="netref"' : ''}>${text(x, at, name)}${bar}${value}</g>`
     })
-    return [text(x, y + 12, scenario.name, 'work'), ...lines].join('\n')
+    return [text(x, y + 12, title, 'work'), ...lines].join('\n')
   }
   return { height: HEAD + (bars.length - 1) * LINE + 4, draw }
 }

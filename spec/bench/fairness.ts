@@ -1,29 +1,30 @@
-// Whether one client that asks for very much makes others wait: the 99th percentile of lone calls beside it.
+// Measures whether a client with very many calls in flight delays others: the 99th percentile of lone calls beside it.
+import { type Launcher, POSSIBLE_CORES } from './launch.js'
 import { median, start, stop } from './rounds.js'
-import type { Entrant } from './side.js'
 
-const UNDER_WAY = 10_000
-/** How much longer than beside a greedy client of the baseline a lone call may take. */
+const IN_FLIGHT = 10_000
+/** The most that the 99th percentile may be, as a ratio to that of raw-ws beside the same client. */
 export const FAIR = 3
 
 /** @returns for each contestant the 99th percentile of lone calls, in µs, round by round */
 export async function fairness(
-  entrants: readonly Entrant[],
+  launchers: readonly Launcher[],
   { rounds, ms }: { rounds: number; ms: number },
   progress: (text: string) => void
 ): Promise<Map<string, number[]>> {
-  const found = new Map<string, number[]>(entrants.map(({ name }) => [name, []]))
+  const cores = POSSIBLE_CORES.at(-1)!
+  const found = new Map<string, number[]>(launchers.map(({ name }) => [name, []]))
   for (let round = 1; round <= rounds; round++) {
-    for (const entrant of entrants) {
-      progress(`fairness: round ${round} of ${rounds}: ${entrant.name}`)
-      const running = await start(entrant)
-      const greedy = entrant.start('client')
+    for (const launcher of launchers) {
+      progress(`fairness: round ${round} of ${rounds}: ${launcher.name}`)
+      const running = await start(launcher, cores)
+      const greedy = launcher.start('client', cores)
       try {
         await greedy.ask({ do: 'connect', address: running.address })
-        await greedy.ask({ do: 'rate', work: 'add', atOnce: UNDER_WAY, ms })
-        const done = greedy.ask({ do: 'rate', work: 'add', atOnce: UNDER_WAY, ms: 2 * ms })
-        const p99 = await running.client.ask({ do: 'latency', atOnce: 1, ms, quantile: 0.99 })
-        found.get(entrant.name)!.push(p99 as number)
+        await greedy.ask({ do: 'work', work: 'add', inFlight: IN_FLIGHT, ms })
+        const done = greedy.ask({ do: 'work', work: 'add', inFlight: IN_FLIGHT, ms: 2 * ms })
+        const p99 = await running.client.ask({ do: 'latency', lanes: 1, of: 'client', ms, quantile: 0.99 })
+        found.get(launcher.name)!.push(p99 as number)
         await done
       } finally {
         greedy.end()
@@ -34,6 +35,6 @@ export async function fairness(
   return found
 }
 
-/** How much longer than beside the baseline's, by rounds. */
+/** The median of the ratios to the baseline, by rounds. */
 export const unfairness = (own: readonly number[], base: readonly number[]): number =>
   median(own.map((p99, round) => p99 / base[round]!))

@@ -1,40 +1,41 @@
-// Whether a call costs more the more there is: references, calls under way, sessions. What is found is an exponent: the
-// slope of the cost over the number, both as logarithms. 0 is no growth at all, 1 a cost in proportion.
+// Measures how the cost of a call grows with the number of references, pending calls and sessions. The exponent is the
+// slope of the cost over the number, both as logarithms: 0 is no growth, 1 is a cost in proportion.
+import { type Launcher, POSSIBLE_CORES } from './launch.js'
 import { start, stop } from './rounds.js'
-import type { Entrant } from './side.js'
+import type { Done } from './work.js'
 
 const KINDS = {
-  'netrefs held here': { what: 'imports', most: 1_000_000 },
-  'own objects handed out': { what: 'exports', most: 1_000_000 },
-  'calls under way': { what: 'pending', most: 100_000 },
+  'references held here': { what: 'imports', most: 1_000_000 },
+  'own objects held by the peer': { what: 'exports', most: 1_000_000 },
+  'pending calls': { what: 'pending', most: 100_000 },
   sessions: { what: 'sessions', most: 5_000 }
 } as const
 
-const AT_ONCE = 100
-/** The least of some tries: what else the machine does only ever adds. */
+const IN_FLIGHT = 100
+/** The least of some tries counts, because other load only adds. */
 const TRIES = 3
 
 export interface Growth {
   readonly kind: string
-  /** How many there are, and what a call costs then, in µs. */
+  /** How many there are, and the cost of a call then, in µs. */
   readonly points: readonly { readonly count: number; readonly cost: number }[]
   readonly exponent: number
 }
 
 /** Measures a contestant with 1, 10, 100, … of each kind, up to `most`. */
 export async function growth(
-  entrant: Entrant,
+  launcher: Launcher,
   ms: number,
   most: number,
   progress: (text: string) => void
 ): Promise<Growth[]> {
   const all: Growth[] = []
   for (const [kind, { what, most: usual }] of Object.entries(KINDS)) {
-    const running = await start(entrant)
+    const running = await start(launcher, POSSIBLE_CORES.at(-1)!)
     const { client } = running
     const cost = async () => {
-      const rate = await client.ask({ do: 'rate', work: 'add', atOnce: AT_ONCE, ms })
-      return 1e6 / (rate as number)
+      const done = (await client.ask({ do: 'work', work: 'add', inFlight: IN_FLIGHT, ms })) as Done
+      return (done.ms * 1000) / done.units
     }
     try {
       await cost()
@@ -59,14 +60,14 @@ export async function growth(
   return all
 }
 
-/** 1, 10, 100, … and the end. */
+/** 1, 10, 100, … and `most`. */
 function sizes(most: number): number[] {
   const sizes: number[] = []
   for (let size = 1; size < most; size *= 10) sizes.push(size)
   return [...sizes, most]
 }
 
-/** Of the line of least squares. */
+/** The slope of the line of least squares. */
 function slope(points: readonly (readonly [number, number])[]): number {
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const [x, y] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))]

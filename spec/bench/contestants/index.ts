@@ -1,10 +1,11 @@
-// Who takes part, in the order of the columns. A module is loaded only in the processes of its contestant.
+// The contestants that run in Node, in the order of the columns. A process loads only the module of its own contestant.
 import type { Contestant } from './contestant.js'
 
 export const CONTESTANTS = {
   'raw-ws': async () => (await import('./by-hand.js')).rawWs,
-  'frame per tick': async () => (await import('./by-hand.js')).oneFramePerTick,
+  'by hand': async () => (await import('./by-hand.js')).oneFramePerTick,
   netref: async () => (await import('./netref.js')).netref,
+  'netref, busy polling': async () => (await import('./netref.js')).netrefPolling,
   capnweb: async () => (await import('./capnweb.js')).capnweb,
   comlink: async () => (await import('./comlink.js')).comlink,
   'socket.io': async () => (await import('./socket-io.js')).socketIo,

@@ -1,4 +1,4 @@
-// netref, as its README says to use it.
+// netref, as its README says to use it: without busy polling, which is the default, and with it.
 import type { Netref as Remote } from '../../../lib/index.js'
 import { type Client, type Contestant, Counter, each, Node, sumOf, type TextFile } from './contestant.js'
 
@@ -8,11 +8,9 @@ const { connect, expose, Netref, Service, serve } = (await import(
   built
 )) as typeof import('../../../lib/index.js')
 
-/** The sizes to which the growth rows go are beyond the usual limits. */
+/** The growth rows exceed the default limits. */
 const limits = { exports: 2_000_000, imports: 2_000_000, pendingCalls: 200_000, bufferedBytes: 1 << 28 }
-const options = { allowPublicAttrs: true, limits, onError: () => {} }
-/** An older build polls always, and its server rejects the option. */
-const polling = { ...options, busyPoll: true }
+const OPTIONS = { allowPublicAttrs: true, limits, onError: () => {} }
 
 class Bench extends Service {
   #held: unknown[] = []
@@ -43,7 +41,7 @@ class Bench extends Service {
   exposed_hold(objects: unknown[]) {
     this.#held.push(...objects)
   }
-  *exposed_items(count: number): IterableIterator<number> {
+  async *exposed_items(count: number): AsyncIterableIterator<number> {
     for (let i = 0; i < count; i++) yield i
   }
   exposed_never() {
@@ -51,19 +49,18 @@ class Bench extends Service {
   }
 }
 
-/** How many references cross at a time. */
+/** How many references one message carries. */
 const PART = 10_000
 
-export const netref: Contestant = {
+/** `polling` is empty, not `false`: a build before the option exists refuses it. */
+const contestant = (polling: { busyPoll?: true }): Contestant => ({
   async serve() {
-    const server = await serve(Bench, { port: 0, ...polling }).catch(() =>
-      serve(Bench, { port: 0, ...options })
-    )
+    const server = await serve(Bench, { port: 0, ...OPTIONS, ...polling })
     return server.url
   },
 
   async connect(address): Promise<Client> {
-    const conn = connect<Bench>(address, polling)
+    const conn = connect<Bench>(address, { ...OPTIONS, ...polling })
     const { root } = conn
     const held: unknown[] = []
     const pending: unknown[] = []
@@ -104,4 +101,7 @@ export const netref: Contestant = {
       close: () => conn.close()
     }
   }
-}
+})
+
+export const netref = contestant({})
+export const netrefPolling = contestant({ busyPoll: true })

@@ -1,29 +1,33 @@
-// One side of a contestant, in a process of its own: `party.js NAME` does what it reads on stdin, line by line.
+// The program of a server or client process: `contestant-process.js NAME` does what it reads on stdin, line by line.
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Client, Contestant } from './contestants/contestant.js'
 import { CONTESTANTS, type ContestantName } from './contestants/index.js'
-import { checkDeeply, latency, rate, type WorkName } from './work.js'
+import { checkDeeply, keepBusy, latency, type PayloadName, repeat, type WorkName } from './work.js'
 
 declare const gc: () => void
 
-/** What a party is asked; it answers `{ value }` or `{ error }`. */
+/** What the runner asks of a process, which replies `{ value }` or `{ error }`. */
 export type Request =
   | { do: 'serve' }
+  /** The CPU time of the process so far, in µs, from the operating system. */
+  | { do: 'cpu' }
   | { do: 'rss'; after: number }
   | { do: 'connect'; address: string }
-  | { do: 'check' }
-  | { do: 'rate'; work: WorkName; atOnce: number; ms: number }
-  | { do: 'latency'; atOnce: number; ms: number; quantile: number }
-  | { do: 'adds'; count: number; atOnce: number }
+  | { do: 'check'; payloads: readonly PayloadName[] }
+  | { do: 'work'; work: WorkName; inFlight: number; ms: number }
+  | { do: 'latency'; lanes: number; of: 'client' | 'sessions'; ms: number; quantile: number }
+  | { do: 'adds'; count: number; inFlight: number }
   | { do: 'connects'; ms: number }
+  /** Opens further sessions until there are so many. */
   | { do: 'sessions'; count: number }
+  | { do: 'busy sessions'; ms: number; intervalMs: number }
   | { do: 'hold'; what: 'imports' | 'exports' | 'pending'; count: number }
 
-class Party {
+class ContestantProcess {
   #client!: Client
   #address = ''
-  readonly #idle: Client[] = []
+  readonly #sessions: Client[] = []
 
   constructor(private readonly contestant: Contestant) {}
 
@@ -31,6 +35,10 @@ class Party {
     switch (request.do) {
       case 'serve':
         return this.contestant.serve()
+      case 'cpu': {
+        const { user, system } = process.cpuUsage()
+        return user + system
+      }
       case 'rss':
         gc()
         await sleep(request.after)
@@ -45,14 +53,16 @@ class Party {
         this.#client = await this.contestant.connect(request.address)
         return
       case 'check':
-        return checkDeeply(this.#client)
-      case 'rate':
-        return rate(this.#client, request.work, request.atOnce, request.ms)
-      case 'latency':
-        return latency(this.#client, request.atOnce, request.ms, request.quantile)
+        return checkDeeply(this.#client, request.payloads)
+      case 'work':
+        return repeat(this.#client, request.work, request.inFlight, request.ms)
+      case 'latency': {
+        const clients = request.of === 'client' ? [this.#client] : this.#sessions
+        return latency(clients, request.lanes, request.ms, request.quantile)
+      }
       case 'adds': {
-        const each = Array.from({ length: request.atOnce })
-        for (let left = request.count; left > 0; left -= request.atOnce) {
+        const each = Array.from({ length: request.inFlight })
+        for (let left = request.count; left > 0; left -= request.inFlight) {
           await Promise.all(each.map(() => this.#client.add(12, 34)))
         }
         return
@@ -60,12 +70,14 @@ class Party {
       case 'connects':
         return this.#connects(request.ms)
       case 'sessions':
-        while (this.#idle.length < request.count) {
+        while (this.#sessions.length < request.count) {
           const client = await this.contestant.connect(this.#address)
           await client.add(1, 2)
-          this.#idle.push(client)
+          this.#sessions.push(client)
         }
         return
+      case 'busy sessions':
+        return keepBusy(this.#sessions, request.ms, request.intervalMs)
       case 'hold': {
         const { what, count } = request
         return what === 'pending' ? this.#client.leavePending?.(count) : this.#client.hold?.(what, count)
@@ -73,27 +85,27 @@ class Party {
     }
   }
 
-  /** How long it takes to connect and have the first answer, in µs. */
+  /** The median time to connect and receive the first reply, in µs. */
   async #connects(ms: number): Promise<number> {
     const times: number[] = []
-    const began = performance.now()
-    while (performance.now() - began < ms) {
-      const start = performance.now()
+    const start = performance.now()
+    while (performance.now() - start < ms) {
+      const began = performance.now()
       const client = await this.contestant.connect(this.#address)
       await client.add(1, 2)
-      times.push(performance.now() - start)
+      times.push(performance.now() - began)
       await client.close()
     }
     return times.sort((a, b) => a - b)[times.length >> 1]! * 1000
   }
 }
 
-const party = new Party(await CONTESTANTS[process.argv[2] as ContestantName]())
+const contestant = new ContestantProcess(await CONTESTANTS[process.argv[2] as ContestantName]())
 for await (const line of createInterface(process.stdin)) {
-  const answer = await party.do(JSON.parse(line)).then(
+  const reply = await contestant.do(JSON.parse(line)).then(
     value => ({ value }),
     error => ({ error: String(error?.stack ?? error) })
   )
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
+  process.stdout.write(`${JSON.stringify(reply)}\n`)
 }
 process.exit()

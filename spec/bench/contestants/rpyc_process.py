@@ -1,5 +1,6 @@
-# RPyC, as its documentation says to use it: this does what it reads on stdin, as party.ts does.
+# RPyC, as its documentation says to use it: this does what it reads on stdin, as contestant-process.ts does.
 import json
+import resource
 import sys
 import threading
 import time
@@ -84,6 +85,8 @@ class File:
 def serve(_):
     server = ThreadedServer(Bench, hostname="127.0.0.1", port=0, protocol_config=CONFIG)
     threading.Thread(target=server.start, daemon=True).start()
+    while not server.active:
+        time.sleep(0.001)
     return f"tcp://127.0.0.1:{server.port}"
 
 
@@ -202,7 +205,7 @@ WORK = {
 }
 
 
-def rate(request):
+def repeat_work(request):
     work = WORK.get(request["work"])
     if work is None:
         return None
@@ -214,20 +217,20 @@ def rate(request):
 
     began = time.perf_counter()
     end = began + request["ms"] / 1000
-    work(request["atOnce"], lambda: time.perf_counter() >= end, done)
-    return units / (time.perf_counter() - began)
+    work(request["inFlight"], lambda: time.perf_counter() >= end, done)
+    return {"units": units, "ms": (time.perf_counter() - began) * 1000}
 
 
 def latency(request):
     times = []
     end = time.perf_counter() + request["ms"] / 1000
-    add(request["atOnce"], lambda: time.perf_counter() >= end, lambda _, took=None: took and times.append(took))
+    add(request["lanes"], lambda: time.perf_counter() >= end, lambda _, took=None: took and times.append(took))
     times.sort()
     return times[int(len(times) * request["quantile"])] * 1e6
 
 
 def adds(request):
-    start, at_once = rpyc.async_(root.add), request["atOnce"]
+    start, at_once = rpyc.async_(root.add), request["inFlight"]
     for _ in range(request["count"] // at_once):
         for result in [start(12, 34) for _ in range(at_once)]:
             result.wait()
@@ -252,6 +255,11 @@ def sessions(request):
         idle.append(session)
 
 
+def cpu(_):
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return (used.ru_utime + used.ru_stime) * 1e6
+
+
 def rss(_):
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * 4096
@@ -262,7 +270,8 @@ DO = {
     "rss": rss,
     "connect": connect,
     "check": lambda _: None,
-    "rate": rate,
+    "work": repeat_work,
+    "cpu": cpu,
     "latency": latency,
     "adds": adds,
     "connects": connects,
