@@ -1,16 +1,6 @@
 // `npm run build:browser [-- FILE]`: builds the module that pages load, as dist/browser.js or FILE.
-import { build } from 'esbuild'
-import { browserVariants } from './browser-variants.js'
+import { basename, dirname } from 'node:path'
+import { buildForPages } from './page-build.js'
 
-await build({
-  entryPoints: ['lib/index.ts'],
-  outfile: process.argv[2] ?? 'dist/browser.js',
-  bundle: true,
-  minify: true,
-  sourcemap: true,
-  format: 'esm',
-  platform: 'browser',
-  target: 'es2022',
-  plugins: [browserVariants],
-  logLevel: 'warning'
-})
+const file = process.argv[2] ?? 'dist/browser.js'
+await buildForPages({ [basename(file, '.js')]: 'lib/index.ts' }, dirname(file))

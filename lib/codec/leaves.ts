@@ -1,8 +1,8 @@
 // The leaf kinds: values that plain JSON cannot carry and that hold no other values. A new kind is one entry here.
 
-import { SuperJSON } from 'superjson'
 import { ProtocolError } from '../errors.js'
 import type { DecodeBudget } from './decode-cost.js'
+import { readRegExp, readUrl } from './text-leaves.js'
 
 interface LeafKind<T = unknown> {
   /** The name of the built-in class, of any realm. A primitive has none: its `typeof` is the type tag. */
@@ -15,10 +15,6 @@ interface LeafKind<T = unknown> {
   /** @throws CallRejection if the text is beyond a limit of the receiver */
   checkLimits?(text: string, budget: DecodeBudget): void
 }
-
-const superjson = new SuperJSON()
-const decodeBySuperjson = (tag: 'regexp' | 'URL', json: string): unknown =>
-  superjson.deserialize({ json, meta: { values: [tag], v: 1 } }, { inPlace: true })
 
 /** By type tag, which is what superjson calls the kind. */
 const KINDS: Readonly<Record<string, LeafKind>> = {
@@ -47,14 +43,14 @@ const KINDS: Readonly<Record<string, LeafKind>> = {
   regexp: {
     className: 'RegExp',
     encode: String,
-    decode: text => decodeBySuperjson('regexp', text),
+    decode: readRegExp,
     checkLimits: (text, budget) => budget.spendRegExp(text)
   },
 
   URL: {
     className: 'URL',
     encode: String,
-    decode: text => decodeBySuperjson('URL', text),
+    decode: readUrl,
     cost(text) {
       // `encode` writes ASCII. The time for a host name in other letters grows faster than its length.
       if (!/^[\0-\x7f]*$/.test(text)) return Number.POSITIVE_INFINITY
