@@ -11,7 +11,8 @@ export const REASONS = {
   unauthorized: 'the server rejected the client (`authenticate`, or its origin)',
   unavailable: 'the server accepts no clients at present: it is full, or `authenticate` failed or timed out',
   'connection-lost': 'the socket broke, and the session was not resumed',
-  'session-lost': 'the session cannot be resumed: the server has forgotten it, or it is of another client',
+  'session-lost':
+    'the session cannot be resumed: the server no longer has it, or it belongs to another client',
   version: 'the peer has another protocol version',
   protocol: 'the peer violated the protocol',
   limit: 'the peer exceeded a limit of `limits` that concerns no single call',

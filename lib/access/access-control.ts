@@ -96,7 +96,7 @@ export function requireTraversable(
   const reason = reasonNotTraversable(holder)
   if (reason === undefined) return holder as MembersByName
   ignoreRejections(holder)
-  throw new CallRejection('not-exposed', `${describeValue(name)} is read off ${reason}`)
+  throw new CallRejection('not-exposed', `${describeValue(name)} cannot be read from ${reason}`)
 }
 
 /** The reason why a path ends at a value, with the remedy, or undefined if the path continues. */
@@ -122,8 +122,7 @@ function reasonNotTraversable(value: unknown): string | undefined {
   }
 }
 
-const streamReason = (value: unknown) =>
-  `${describeValue(value)}, which has a flow of its own: await it first`
+const streamReason = (value: unknown) => `${describeValue(value)}, which is sent as a stream: await it first`
 
 /** The property that `name` resolves to, or undefined if this peer may not use it. */
 export function resolveMember(

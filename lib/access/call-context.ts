@@ -70,7 +70,8 @@ export function callSession(): Session {
  */
 export function callSignal(): Signal {
   const [by, id] = requireRunningCall('callSignal')
-  if (id !== NO_CALL_ID && isCallSettled(by, id)) throw new Error('callSignal(): the call is over')
+  if (id !== NO_CALL_ID && isCallSettled(by, id))
+    throw new Error('callSignal(): the call has ended; get the signal before that')
   return by.signalOf(id)
 }
 
@@ -81,7 +82,7 @@ function requireRunningCall(functionName: string): [by: CallScope, id: number] {
   const by = current?.scope.deref()
   if (by) return [by, current!.id]
   throw new Error(
-    `${functionName}(): no call of a peer runs here${duplicateCopiesNote()}; ask before the first \`await\` of a handler`
+    `${functionName}(): no call of a peer is running here${duplicateCopiesNote()}; call it before the first \`await\` of a handler`
   )
 }
 

@@ -62,7 +62,8 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
   if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
     throw new TypeError(`expose: ${String(object)} is not an object`)
   }
-  if (isNetref(object)) throw new TypeError(`expose: ${String(object)} is remote: its home exposes it`)
+  if (isNetref(object))
+    throw new TypeError(`expose: ${String(object)} is remote; expose it on the side that owns it`)
   checkOptions('expose', options, EXPOSE_OPTIONS)
   const { read, write = [], help = {}, released } = options
   grants.set(object, {
@@ -76,7 +77,8 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
 }
 
 function checkedNames(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
-  if (typeof keys === 'string') throw new TypeError(`expose: ${option} is a list of names: ['${keys}']`)
+  if (typeof keys === 'string')
+    throw new TypeError(`expose: \`${option}\` must be a list of names, such as ['${keys}']`)
   const names = [...keys].map(key => (typeof key === 'number' ? String(key) : key))
   names.forEach(registerSymbol)
   return new Set(names)
@@ -157,7 +159,7 @@ export function exposed(first: unknown, context?: MemberContext): unknown {
 function requireStandardDecorator<C extends MemberContext>(decorator: string, context: C): C {
   if (typeof context === 'object') return context
   throw new TypeError(
-    `@${decorator} ${String(context)}: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+    `@${decorator} ${String(context)}: it requires standard decorators; turn \`experimentalDecorators\` off, or use the exposed_ prefix`
   )
 }
 
@@ -165,11 +167,11 @@ function markExposed(target: unknown, context: MemberContext, options: ExposedOp
   const { kind, name, private: isPrivate } = requireStandardDecorator('exposed', context)
   if ((kind !== 'method' && kind !== 'getter' && kind !== 'accessor') || isPrivate) {
     throw new TypeError(
-      `@exposed ${String(name)}: it goes on public methods, getters and accessors (\`@exposed accessor ${String(name)}\` for a field)`
+      `@exposed ${String(name)}: only public methods, getters and accessors can be exposed (\`@exposed accessor ${String(name)}\` for a field)`
     )
   }
   if (options.schema && kind !== 'method') {
-    throw new TypeError(`@exposed ${String(name)}: a schema is for the arguments of a method`)
+    throw new TypeError(`@exposed ${String(name)}: only a method can have a schema`)
   }
   registerSymbol(name)
   const member = kind === 'accessor' ? (target as { get: object }).get : (target as object)
@@ -197,7 +199,7 @@ const idempotentMethods = sharedInRealm('idempotents/1', () => new WeakSet<objec
  */
 export function idempotent(method: (...args: never) => unknown, context: ClassMethodDecoratorContext): void {
   const { kind, name } = requireStandardDecorator('idempotent', context)
-  if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: it goes on methods`)
+  if (kind !== 'method') throw new TypeError(`@idempotent ${String(name)}: only a method can be idempotent`)
   idempotentMethods.add(method)
 }
 

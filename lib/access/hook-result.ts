@@ -14,7 +14,7 @@ import { ignoreRejection, isThenable } from '../util/promises.js'
 export function checkHookResult(hook: string, result: unknown, call?: object): unknown {
   if (!isThenable(result)) return result
   ignoreRejection(result)
-  throw new TypeError(`${call ? `${call}: ` : ''}${hook} answered with a promise, and has to decide at once`)
+  throw new TypeError(`${call ? `${call}: ` : ''}${hook} returned a promise, but must decide synchronously`)
 }
 
 /** The errors that a `before` hook threw. */

@@ -37,8 +37,8 @@ export interface OperationResult {
 }
 
 /**
- * Performs one operation of a peer on `target`: an object that was passed to the peer, the result of a call of the
- * peer, or the root. If the path leads to a netref, the rest of the path is forwarded to the netref's owner.
+ * Performs one operation of a peer on `target`. That is an object that was passed to the peer, the result of a call of
+ * the peer, or the root. If the path leads to a netref, the rest of the path is forwarded to the netref's owner.
  *
  * @throws CallRejection if the peer may not perform it or the member does not exist
  */
@@ -81,7 +81,7 @@ export function operate(
     case Op.delete:
       return { value: writeMember(op, object, member, name, operand, exposure, start) }
     default:
-      throw new CallRejection('not-exposed', 'it is no iterator or stream')
+      throw new CallRejection('not-exposed', 'it is not an iterator or stream')
   }
 }
 
@@ -116,7 +116,7 @@ function operateOnTarget(
     case Op.construct:
       return { value: construct(target, undefined, operand as unknown[], origin) }
     default:
-      throw new CallRejection('not-exposed', 'it takes the name of a member')
+      throw new CallRejection('not-exposed', 'the operation requires the name of a member')
   }
 }
 
@@ -224,7 +224,7 @@ const notWritableRejection = (op: typeof Op.set | typeof Op.delete, name: Member
   const label = describeValue(name)
   return new CallRejection(
     'not-exposed',
-    `${label} may not be ${verb}: its home allows it by ${option}, or by expose(…, { write: [${label}] })`
+    `${label} may not be ${verb}: its owner must set ${option}, or call expose(…, { write: [${label}] })`
   )
 }
 
@@ -249,7 +249,7 @@ function listOrDescribe(
   from: CallTarget
 ): string[] | Description[] {
   if (!exposure.describe)
-    throw new CallRejection('not-exposed', 'what there is is not told: its home has `describe: false`')
+    throw new CallRejection('not-exposed', 'its members are not listed: its owner has set `describe: false`')
   const object = requireTraversable(holder, 'keys', from)
   const members = listMembers(object, exposure)
   if (op === Op.keys) return [...members.keys()]

@@ -5,6 +5,7 @@ import { formatCall, formatJsonPath } from '../protocol/format.js'
 import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import type { StandardIssue, StandardSchema } from '../types/standard-schema.js'
+import { describeValue } from '../util/describe.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
 
 /** The type that callers send, and the type that the method receives. */
@@ -51,7 +52,7 @@ export function checkArguments(
   if (isThenable(result)) {
     ignoreRejection(result)
     throw new TypeError(
-      `${callLabel(name, args)}: its schema answers with a promise, but calls are checked at once, to keep their order: check in the method what takes time`
+      `${callLabel(name, args)}: its schema returned a promise, but arguments are checked synchronously, to keep the order of calls; do asynchronous checks in the method`
     )
   }
   if (result.issues) {
@@ -63,7 +64,9 @@ export function checkArguments(
     )
   }
   if (Array.isArray(result.value)) return result.value
-  throw new TypeError(`${callLabel(name, args)}: its schema makes no list of its arguments`)
+  throw new TypeError(
+    `${callLabel(name, args)}: its schema must return a list of arguments, not ${describeValue(result.value)}`
+  )
 }
 
 const callLabel = (name: MemberName | undefined, args: unknown[]) =>

@@ -65,8 +65,8 @@ export const sharedRootOf = (source: ServiceSource): object | undefined =>
 /**
  * Returns a function that creates the root of a session.
  *
- * @throws TypeError for a class that does not extend Service or extends that of another copy of netref, and for a value
- * that is not an object, a class or a function
+ * @throws TypeError for a class that does not extend Service or extends that of another copy of netref
+ * @throws TypeError for a value that is not an object, a class or a function
  */
 export function rootFactoryOf<Identity>(
   source: ServiceSource<object, Identity>
@@ -77,7 +77,7 @@ export function rootFactoryOf<Identity>(
     return () => source
   }
   if (typeof source !== 'function') {
-    throw new TypeError(`a service is a class, an object or a function, not ${describeValue(source)}`)
+    throw new TypeError(`a service must be a class, an object or a function, not ${describeValue(source)}`)
   }
   if (source.prototype instanceof Service) return () => declareRoot(new (source as new () => object)())
   if (source.prototype) checkPackageCopy(source.prototype, source.name)
@@ -93,6 +93,6 @@ export function rootFactoryOf<Identity>(
       checkPackageCopy(root)
       return declareRoot(root)
     }
-    throw new TypeError(`a service function must return an object, and at once, not ${describeValue(root)}`)
+    throw new TypeError(`a service function must return an object synchronously, not ${describeValue(root)}`)
   }
 }

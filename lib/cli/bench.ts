@@ -10,10 +10,10 @@ type RemoteFunction = (...args: unknown[]) => Promise<unknown>
 export const bench: Command = {
   name: 'bench',
   usage: 'URL path [json…]',
-  summary: 'Counts how many calls are answered in a second',
+  summary: 'Measures calls per second',
   options: {
-    seconds: { type: 'string', short: 's', value: 'N', help: 'how long to call (default: 3)' },
-    'in-flight': { type: 'string', short: 'n', value: 'N', help: 'calls that wait at a time (default: 16)' }
+    seconds: { type: 'string', short: 's', value: 'N', help: 'seconds to measure (default: 3)' },
+    'in-flight': { type: 'string', short: 'n', value: 'N', help: 'calls in flight at a time (default: 16)' }
   },
   async run(argv, terminal) {
     const parsed = parseCommandLine(argv, bench)

@@ -14,15 +14,15 @@ export const call: Command = {
   summary: 'Calls a function, or reads a value, and prints the result as JSON',
   details: [
     'Arguments are JSON: netref call URL add 1 2, netref call URL greet \'"Ada"\'.',
-    '-          is an argument too: JSON from stdin.',
-    '--on-NAME  is an argument too: a function. Each call of it is a line of JSON, {"NAME": [arguments]}.',
-    'What can be iterated over is printed item by item, as a line of JSON each; any other object that stays there, by name.'
+    '-          reads a JSON argument from stdin.',
+    '--on-NAME  passes a function. Each call of it prints a line of JSON: {"NAME": [arguments]}.',
+    'An iterable result is printed as one line of JSON per item. Other objects passed by reference are printed by name.'
   ].join('\n'),
   options: {
     follow: {
       type: 'boolean',
       short: 'f',
-      help: 'stay when the call is answered, for the calls of --on-NAME'
+      help: 'keep running after the reply, for calls of --on-NAME'
     }
   },
   async run(argv, terminal) {

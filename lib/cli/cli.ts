@@ -73,6 +73,6 @@ async function reportError(error: unknown, command: string, terminal: Terminal):
 
 /** Errors of the service are labelled with their class, errors of netref with `Error`. */
 function labelAndMessage(error: unknown): [what: string, why: string] {
-  if (!(error instanceof Error)) return ['Error', `it failed with ${formatJSON(error)}`]
+  if (!(error instanceof Error)) return ['Error', `the call failed with ${formatJSON(error)}`]
   return [error instanceof NetrefError ? 'Error' : error.name, error.message]
 }

@@ -46,11 +46,11 @@ export async function withMemberHints<T>(
     const known = members.map(member => member.name)
     const suggestions = nearestNames(name, known)
     const hint = suggestions.length > 0 ? `did you mean ${suggestions.join(' or ')}?` : memberList(known)
-    throw new Error(`${at} has no ${name} that you may use: ${hint}`, { cause: error })
+    throw new Error(`${at} has no accessible member ${name}: ${hint}`, { cause: error })
   }
 }
 
 const memberList = (names: readonly string[]) =>
   names.length === 0
-    ? 'it has nothing'
-    : `it has ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`
+    ? 'it has no members'
+    : `its members are ${names.slice(0, 10).join(', ')}${names.length > 10 ? ', …' : ''}`

@@ -83,7 +83,7 @@ export function requireArguments({ words }: Parsed, ...names: string[]): string[
   const missing = names.slice(given.length).find(name => !name.startsWith('['))
   if (missing) throw new UsageError(`${missing} is missing`)
   const extra = given[names.length]
-  if (extra !== undefined) throw new UsageError(`${extra} is one argument too many`)
+  if (extra !== undefined) throw new UsageError(`unexpected argument ${extra}`)
   return given
 }
 
@@ -93,5 +93,5 @@ export function numberOption(parsed: Parsed, option: string, defaultValue: numbe
   if (text === undefined) return defaultValue
   const number = Number(text)
   if (Number.isFinite(number) && number >= minimum) return number
-  throw new UsageError(`--${option} ${text}: that is not a number from ${minimum} on`)
+  throw new UsageError(`--${option} ${text} is not a number of at least ${minimum}`)
 }

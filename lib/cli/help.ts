@@ -2,7 +2,7 @@
 import type { Command } from './command.js'
 import { type Colours, coloursFor, type Terminal } from './terminal.js'
 
-const HELP = ['-h, --help', 'this text'] as const
+const HELP = ['-h, --help', 'show this help'] as const
 
 /** Aligns rows in columns. */
 export function columns(rows: readonly (readonly string[])[], indent = '  '): string[] {
@@ -16,19 +16,19 @@ export function columns(rows: readonly (readonly string[])[], indent = '  '): st
 export function generalHelp(commands: readonly Command[], { stdout, env }: Terminal): string {
   const { bold } = coloursFor(stdout, env)
   return [
-    'Uses the objects of another program from the command line.',
+    'Calls the objects of another program from the command line.',
     '',
     `${bold('Usage')}  netref COMMAND …`,
     '',
     ...columns(commands.map(({ name, usage, summary }) => [`${name} ${usage}`, summary])),
     '',
     ...columns([
-      ['COMMAND --help', 'more on a command'],
+      ['COMMAND --help', 'show the help of a command'],
       HELP.slice(),
-      ['--version', 'the version of netref']
+      ['--version', 'show the version of netref']
     ]),
     '',
-    'Where a server asks for a token, it is taken from $NETREF_TOKEN.',
+    'If the server requires a token, set $NETREF_TOKEN.',
     '',
     ...exitCodes(bold),
     ''
@@ -38,11 +38,11 @@ export function generalHelp(commands: readonly Command[], { stdout, env }: Termi
 const exitCodes = (bold: Colours['bold']) => [
   bold('Exit codes'),
   ...columns([
-    ['0', 'it is done'],
+    ['0', 'success'],
     ['1', 'the call failed'],
-    ['2', 'it was not called as it is meant to be'],
+    ['2', 'the command line is invalid'],
     ['3', 'the server cannot be reached, or the session ended'],
-    ['130', 'it was interrupted']
+    ['130', 'the command was interrupted']
   ])
 ]
 

@@ -15,11 +15,12 @@ export async function readArguments(
   callbackFor: (name: string) => unknown
 ): Promise<unknown[]> {
   const fromStdin = words.filter(word => 'argument' in word && word.argument === '-')
-  if (fromStdin.length > 1) throw new UsageError('stdin can be one argument only: - stands there twice')
+  if (fromStdin.length > 1)
+    throw new UsageError('only one argument can be read from stdin, but - is given more than once')
   const args: unknown[] = []
   for (const [i, word] of words.entries()) {
     if ('callback' in word) args.push(callbackFor(word.callback))
-    else if (word.argument === '-') args.push(parseJSON(await text(stdin), 'what stdin says'))
+    else if (word.argument === '-') args.push(parseJSON(await text(stdin), 'stdin'))
     else args.push(parseJSON(word.argument, `argument ${i + 1}`))
   }
   return args
@@ -34,15 +35,15 @@ function parseJSON(source: string, what: string): unknown {
     const lines = [`${what} is not JSON: ${message}`]
     if (position !== undefined && !source.includes('\n'))
       lines.push(`  ${source}`, `  ${' '.repeat(Number(position))}^`)
-    if (/^[\w ./:-]+$/.test(source)) lines.push(`A string takes quotes: '${JSON.stringify(source)}'`)
+    if (/^[\w ./:-]+$/.test(source)) lines.push(`A string needs quotes: '${JSON.stringify(source)}'`)
     throw new UsageError(lines.join('\n'))
   }
 }
 
 /**
- * Formats a value as JSON; undefined for undefined. Values without a JSON form become text (a bigint, NaN, a RegExp,
- * bytes in base64, a netref), a list (a Set), or an object (an Error, a Map). A Map with other keys than strings
- * becomes a list of pairs. Control characters are escaped.
+ * Formats a value as JSON; undefined for undefined. A bigint, NaN, a RegExp, bytes (in base64) and a netref become text.
+ * A Set becomes a list, an Error or a Map an object. A Map with other keys than strings becomes a list of pairs.
+ * Control characters are escaped.
  */
 export function formatJSON(value: unknown, indent = 0): string | undefined {
   function replace(this: Record<string, unknown>, key: string, asJSON: unknown): unknown {

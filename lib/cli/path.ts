@@ -14,7 +14,9 @@ export function parsePath(path: string): string[] {
     const at = PATH_SEGMENT.lastIndex
     const [, name, key] = PATH_SEGMENT.exec(path) ?? []
     if (name === undefined && key === undefined) {
-      throw new UsageError(`${path} is not a path, such as files[0].read: see character ${at + 1}`)
+      throw new UsageError(
+        `${path} is not a valid path: error at character ${at + 1}; an example is files[0].read`
+      )
     }
     names.push(name ?? String(JSON.parse(key!)))
   }

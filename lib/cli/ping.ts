@@ -7,10 +7,15 @@ import { print } from './terminal.js'
 export const ping: Command = {
   name: 'ping',
   usage: 'URL',
-  summary: 'Shows round-trip times, as ping does',
+  summary: 'Measures round-trip times',
   options: {
-    count: { type: 'string', short: 'c', value: 'N', help: 'stop after so many (default: at Ctrl-C)' },
-    interval: { type: 'string', short: 'i', value: 'SECONDS', help: 'wait so long between two (default: 1)' }
+    count: { type: 'string', short: 'c', value: 'N', help: 'stop after N round trips (default: at Ctrl-C)' },
+    interval: {
+      type: 'string',
+      short: 'i',
+      value: 'SECONDS',
+      help: 'time between two round trips (default: 1)'
+    }
   },
   async run(argv, terminal) {
     const parsed = parseCommandLine(argv, ping)

@@ -18,11 +18,11 @@ import { coloursFor, print, type Terminal } from './terminal.js'
 export const repl: Command = {
   name: 'repl',
   usage: 'URL',
-  summary: 'A JavaScript prompt, with the root of the server in `root`',
+  summary: 'Opens a JavaScript prompt, with the root of the server as `root`',
   details: [
-    'At hand are root, conn, Netref and expose; `await` works at the top level: await root.add(1, 2).',
-    'The Tab key completes what the server exposes. Lines are kept in $NETREF_HISTORY (none, if that is empty),',
-    'else in $XDG_STATE_HOME/netref/history, else in ~/.local/state/netref/history.'
+    'The globals are root, conn, Netref and expose. `await` works at the top level: await root.add(1, 2).',
+    'The Tab key completes exposed members. $NETREF_HISTORY is the history file (empty: no history); by default it is',
+    '$XDG_STATE_HOME/netref/history, or ~/.local/state/netref/history.'
   ].join('\n'),
   options: {},
   async run(argv, terminal) {
@@ -30,7 +30,7 @@ export const repl: Command = {
     return withConnection(url!, terminal, async conn => {
       await conn.ping()
       if (terminal.stdin.isTTY)
-        await print(terminal, `root is what ${url} offers. Tab completes, .exit ends.`)
+        await print(terminal, `root is the root of ${url}. Press Tab to complete, enter .exit to leave.`)
       return runPrompt(conn, terminal)
     })
   }

@@ -18,9 +18,9 @@ import { print, type Terminal } from './terminal.js'
 export const serve: Command = {
   name: 'serve',
   usage: 'FILE',
-  summary: 'Serves what a module exports: its default export, or its only service',
+  summary: 'Serves the default export of a module, or its only service',
   details: [
-    'The module is loaded by this Node. For TypeScript that it does not understand, give it a loader:',
+    'Node loads the module. For TypeScript that Node does not support, use a loader:',
     '  NODE_OPTIONS="--import tsx" netref serve calculator.ts'
   ].join('\n'),
   options: {
@@ -28,17 +28,17 @@ export const serve: Command = {
       type: 'string',
       short: 'p',
       value: 'PORT',
-      help: 'where to listen; 0 for any free port (default: 18861)'
+      help: 'port to listen on; 0 for any free port (default: 18861)'
     },
     host: {
       type: 'string',
       value: 'HOST',
-      help: 'the address to listen at (default: 127.0.0.1, this machine only)'
+      help: 'address to listen on (default: 127.0.0.1, this machine only)'
     },
     watch: {
       type: 'boolean',
       short: 'w',
-      help: 'start anew when the file, or what it imports, has changed'
+      help: 'restart when the file, or a module that it imports, changes'
     }
   },
   async run(argv, terminal) {
@@ -91,7 +91,7 @@ async function loadModule(file: string): Promise<Record<string, unknown>> {
     const message = (error as Error).message
     const suggestion = `NODE_OPTIONS="--import tsx" netref serve ${file}`
     throw new Error(
-      `${file} cannot be loaded: ${message}\nIf this Node does not understand it, give it a loader: ${suggestion}`
+      `${file} cannot be loaded: ${message}\nIf Node does not support its syntax, use a loader: ${suggestion}`
     )
   }
 }

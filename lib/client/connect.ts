@@ -133,7 +133,11 @@ export class Connection<T> {
   }
 }
 
-markUnserializable(Connection, 'it belongs to this side alone', 'Connection')
+markUnserializable(
+  Connection,
+  'it exists on this side only; send the objects that the peer needs',
+  'Connection'
+)
 
 /** The default service of a client; it has no members. */
 export class EmptyService extends Service {}
@@ -210,6 +214,6 @@ function parseAddress(url: unknown): string {
     /#.*/s,
     ''
   )
-  const hint = suggestion !== redacted && URL.canParse(suggestion) ? `; was "${suggestion}" meant?` : ''
+  const hint = suggestion !== redacted && URL.canParse(suggestion) ? `; did you mean "${suggestion}"?` : ''
   throw new TypeError(`connect: "${redacted}" is not a ws:// or wss:// address${hint}`)
 }

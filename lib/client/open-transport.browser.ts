@@ -16,7 +16,7 @@ import type { ConnectOptions } from './options.js'
 
 /** How long a port may take to answer, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
-const EXPECTED_ENDPOINTS = 'here it is a Worker, a MessagePort, or `self` in a worker'
+const EXPECTED_ENDPOINTS = 'in a page pass a Worker, a MessagePort, or `self` in a worker'
 
 /** Opens a transport to a server. @throws TypeError if the target is neither an address nor an endpoint */
 export function openTransport(

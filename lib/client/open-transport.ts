@@ -19,7 +19,7 @@ import type { ConnectOptions } from './options.js'
 /** How long the opening handshake may take, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000
 const EXPECTED_ENDPOINTS =
-  'it is the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
+  'pass the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
 
 /** Opens a transport to a server. @throws TypeError if the target is neither an address nor an endpoint */
 export function openTransport(

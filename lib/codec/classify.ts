@@ -177,8 +177,8 @@ export function isIterable(object: object): boolean {
 }
 
 /**
- * Members that the language calls implicitly. In a received copy they are never functions, so that a peer's code does not run
- * because a program awaits, prints or serializes what it sent.
+ * Members that the language calls implicitly. In a received copy they are never functions: a program that awaits, prints
+ * or serializes the copy must not run the peer's code.
  */
 export const CONVERSION_METHODS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
 

@@ -54,9 +54,9 @@ export function redactError(
   const fields: unknown[] = []
   if (typeof error.mayHaveRun === 'boolean') fields.push('mayHaveRun', error.mayHaveRun)
   if (type === 'ArgumentsError') fields.push('issues', [])
-  let message = `a call of the peer's own failed (${code ?? error.name})`
+  let message = `a call that the peer made failed (${code ?? error.name})`
   if (type === 'SessionEndedError') {
-    message = `another session of the peer's has ended (${code})`
+    message = `another session of the peer has ended (${code})`
     fields.push('reason', { code, message })
   }
   return { message, ...(code !== undefined && { code }), ...(fields.length > 0 && { fields }) }

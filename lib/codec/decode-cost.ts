@@ -24,7 +24,7 @@ export class DecodeBudget {
     if (!this.#trySpend(units)) {
       throw new CallRejection(
         'limit',
-        `a ${tag} that takes too long to read, alone or with others: send fewer at a time`
+        `decoding a ${tag} exceeds the time budget of a message: send fewer values in one message`
       )
     }
   }
@@ -43,7 +43,7 @@ export class DecodeBudget {
     if (!this.#trySpend(DECODE_BUDGET_UNITS * (count / MAX_NUMERIC_KEYS) ** 2)) {
       throw new CallRejection(
         'limit',
-        `a Map or Set with ${count} numeric keys, which may collide: send its entries as an array, or make the keys strings`
+        `a Map or Set has ${count} numeric keys, which may collide: send its entries as an array, or make the keys strings`
       )
     }
   }
@@ -53,7 +53,7 @@ export class DecodeBudget {
     if (text.length > bigintDigits) {
       throw new CallRejection(
         'limit',
-        `a bigint of more than ${bigintDigits} digits (limits.bigintDigits): send it as text`
+        `a bigint has more than ${bigintDigits} digits (limits.bigintDigits): send it as text`
       )
     }
   }
@@ -65,12 +65,12 @@ export class DecodeBudget {
     if (this.#regExpCharacters > regExpLength) {
       throw new CallRejection(
         'limit',
-        `more than ${regExpLength} characters of RegExps (limits.regExpLength): send the source as a string, or raise that limit where it arrives`
+        `the RegExps have more than ${regExpLength} characters (limits.regExpLength): send the source as a string, or raise the limit of the receiver`
       )
     }
     // A character class of such a pattern may stand for thousands of strings.
     if (text.lastIndexOf('v') > text.lastIndexOf('/'))
-      throw new CallRejection('limit', 'a RegExp with the flag `v`: send the source as a string')
+      throw new CallRejection('limit', 'a RegExp has the flag `v`: send the source as a string')
   }
 
   #trySpend(units: number): boolean {

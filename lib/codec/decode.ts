@@ -7,8 +7,8 @@
 //    JSON had there. So a short list of paths cannot have a long value revived many times.
 // 3. Structure that is not of the protocol throws a ProtocolError, which ends the session. A value that this side cannot
 //    make (an unregistered type, a bad date, a limit) throws a CallRejection, which rejects the one call.
-// 4. After a rejection nothing more is revived, but decoding goes on: it discards the references of the message, because
-//    the peer has counted them, and still checks its structure.
+// 4. After a rejection nothing more is revived, but decoding continues and still checks the structure of the message. It
+//    discards the references of the message, because the peer has counted them.
 
 import { CallRejection, ProtocolError, tooManyValues } from '../errors.js'
 import type { Annotations, TypeTag } from '../protocol/messages.js'
@@ -150,12 +150,13 @@ class Decoder {
     const resolved = new Set<unknown>()
     for (const slot of slots) {
       if (slot.tag !== 'c') continue
-      if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle that leads nowhere')
+      if (!Array.isArray(slot.raw)) throw new ProtocolError('a cycle without a path')
       // A short list of places must not have a long path resolved many times.
-      if (resolved.has(slot.raw)) throw new ProtocolError('two values at one place')
+      if (resolved.has(slot.raw)) throw new ProtocolError('two values at one path')
       resolved.add(slot.raw)
       const { raw } = resolvePath('c', this.#root, slot.raw)
-      if (typeof raw !== 'object' || raw === null) throw new ProtocolError('a cycle to no container')
+      if (typeof raw !== 'object' || raw === null)
+        throw new ProtocolError('a cycle that does not lead to a container')
       closed.push([slot, this.#shells.get(raw) ?? raw])
     }
     // Only after all are resolved: no path may lead through a closed cycle.
@@ -164,7 +165,7 @@ class Decoder {
 
   #reviveSlot(slot: TaggedSlot): void {
     const { tag, container, key, raw } = slot
-    if (container[key] !== raw) throw new ProtocolError('two values at one place')
+    if (container[key] !== raw) throw new ProtocolError('two values at one path')
     const isConversion = CONVERSION_METHODS.has(key)
     if (this.#rejection || (isConversion && tag === 'f')) {
       if (isReferenceTag(tag)) this.#references.discardReference(tag, raw)
@@ -256,7 +257,7 @@ function unreadableRejection(tag: TypeTag, error: unknown): CallRejection {
 }
 
 const isEnumerable = Object.prototype.propertyIsEnumerable
-/** Whether a key is that of an item or a member: not the length of an array, nor a key that is no number or string. */
+/** Whether a key is the index of an item or the name of a member. The length of an array is neither. */
 const hasChild = (container: unknown, key: unknown) =>
   Array.isArray(container)
     ? typeof key === 'number' && container[key] !== undefined
@@ -271,15 +272,15 @@ function resolvePath(tag: TypeTag, root: JsonContainer, path: JsonPath): TaggedS
   let key: string | number = 0
   for (const next of path) {
     container = container[key] as JsonContainer
-    if (!hasChild(container, next)) throw new ProtocolError('a path to nowhere')
+    if (!hasChild(container, next)) throw new ProtocolError('a path that does not exist')
     key = next
   }
   return { tag, container, key, raw: container[key], firstKey: path[0] }
 }
 
 /**
- * A view on the frame where it is most of the frame; else a copy, so that a few bytes do not keep a frame alive. What a
- * transport of another realm brought is copied into this one.
+ * Returns a view on the frame if the bytes are most of the frame. Otherwise it returns a copy, so that a few bytes do not
+ * keep a frame alive. Bytes from a transport of another realm are copied into this realm.
  */
 function reviveBytes(typeName: unknown, range: Uint8Array | undefined): unknown {
   /* c8 ignore next 2: where there is no Buffer, which is what Node makes of a Uint8Array. */

@@ -1,8 +1,8 @@
 // Encodes one value: copies what plain JSON can carry, and tags the rest.
 //
 // The first pass does not track which containers it has seen, as tracking is slow and most values have no cycle. A pass that
-// gets too deep or too long restarts as a second one, which encodes each container once and refers to it by its path after
-// that. Both passes copy a container in one step, so accessors run once in each.
+// gets too deep or too long restarts as a second pass. That one encodes each container once, and then refers to it by its
+// path. Both passes copy a container in one step, so accessors run once in each.
 
 import { hasArrived, isNetref } from '../util/library-copies.js'
 import {
@@ -160,9 +160,9 @@ export class Encoder implements DataEncoder {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     const lent = lentObjectOf(object)
     if (lent && this.#payload.role !== ARGUMENTS)
-      throw this.#payload.unsendable('lent', 'that ends with a call, of which only arguments are lent')
+      throw this.#payload.unsendable('lent', 'a loan lasts for one call; lend only arguments of a call')
     if (isNetref(object) && !hasArrived(object))
-      throw this.#payload.unsendable('remote and not here yet', 'await it first')
+      throw this.#payload.unsendable('a netref that is still pending', 'await it first')
     if (this.references.isReleased(object))
       throw this.#payload.unsendable('a released netref', 'send it before it is released')
     return this.#payload.addReference(
@@ -330,7 +330,7 @@ export class Encoder implements DataEncoder {
     if (extra !== undefined)
       throw this.#payload.unsendable(
         `an array with the named key "${extra}"`,
-        'send an object, or the array without it'
+        'send an object, or remove the key'
       )
     return this.#encodeItems(copy, depth)
   }

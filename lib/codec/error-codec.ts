@@ -115,7 +115,7 @@ function withoutStack<T>(make: () => T): T {
 /** Adds the fields to an error of `createError`. */
 export function fillError(error: Error, encoded: unknown, isRawArray: IsRawArray): Error {
   const { code, cause, errors, fields = [], omitted, stack } = encoded as EncodedError
-  if (!isRawArray(fields)) throw new ProtocolError('an error whose fields are no list')
+  if (!isRawArray(fields)) throw new ProtocolError('an error whose fields are not a list')
   if (code !== undefined) defineField(error, 'code', code, true)
   if (cause !== undefined) defineField(error, 'cause', cause)
   if (errors !== undefined) defineField(error, 'errors', errors)

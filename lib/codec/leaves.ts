@@ -77,8 +77,9 @@ export const encodeLeaf = (tag: string, value: unknown): string | null => KINDS[
 export const costOf = (tag: string, text: string): number => kindOf(tag)?.cost?.(text) ?? 0
 
 /**
- * @throws ProtocolError for an unknown type tag, CallRejection if decoding costs too much, and any other error if the
- * JSON is not a leaf of that kind
+ * @throws ProtocolError for an unknown type tag
+ * @throws CallRejection if decoding costs too much
+ * @throws any other error if the JSON is not a leaf of that kind
  */
 export function decodeLeaf(tag: string, json: unknown, budget: DecodeBudget): unknown {
   const kind = kindOf(tag)

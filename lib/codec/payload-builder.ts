@@ -63,7 +63,10 @@ export class PayloadBuilder {
 
   addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
     if (isDetached(ArrayBuffer.isView(source) ? source.buffer : source))
-      throw this.unsendable('a buffer that was transferred', 'it is gone (detached), send a copy before')
+      throw this.unsendable(
+        'a buffer that was transferred',
+        'it is detached; send a copy, or send it before the transfer'
+      )
     this.#bytes.push(
       ArrayBuffer.isView(source)
         ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
@@ -112,7 +115,7 @@ export class PayloadBuilder {
     if (extra === undefined) return
     throw this.unsendable(
       `a ${className(object)} with the key "${extra}"`,
-      'send that beside it, or expose() it'
+      'send the value of that key separately, or expose() the object'
     )
   }
 
@@ -165,5 +168,5 @@ const isSameTag = (one: TypeTag, other: TypeTag): boolean =>
 const tooManyValues = (values: number, maxValues: number) =>
   new LimitError(
     'limit',
-    `${values} values that are not plain JSON are more than their receiver takes in one message (its limits.values: ${maxValues}): send them in parts, or as an iterator, or raise it there`
+    `the message has ${values} values that are not plain JSON, more than the receiver accepts (its limits.values: ${maxValues}): send them in parts or as an iterator, or raise the limit there`
   )

@@ -39,8 +39,8 @@ export interface TypeOptions<T, W> {
 
 /**
  * Passes the instances of a class by value. Both sides must register it under the same name. Instances of subclasses are
- * still passed by reference. A class registered under the same name before is replaced: values decode to the new class, and
- * remaining instances of the old class are encoded as before.
+ * still passed by reference. A later class of the same name replaces an earlier one: values decode to the later class.
+ * Instances of the earlier class are encoded as before.
  *
  * @throws TypeError if the class is passed by value already, also under another name, or an option is missing
  * @example
@@ -52,7 +52,7 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
   if (!complete || typeof name !== 'string' || name === '')
     throw new TypeError('registerType: pass a class, a `name`, and the functions `encode` and `decode`')
   if (isPassedByValue(type.prototype))
-    throw new TypeError(`registerType: ${type.name} is passed by value already`)
+    throw new TypeError(`registerType: ${type.name} is already passed by value`)
   checkName('registerType', type, typesByPrototype.get(type.prototype)?.name, name)
   const registered = { name, encode, decode } as TypeOptions<unknown, unknown>
   typesByName.set(name, registered)
@@ -62,8 +62,8 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
 
 /**
  * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registers the class, too. The
- * constructor does not run there: name, message, code, cause, and own fields that are data are copied. A class registered
- * under the same name before is replaced, as a reloaded module does.
+ * constructor does not run there: name, message, code, cause, and own fields that are data are copied. A later class of
+ * the same name replaces an earlier one, for example when a module is reloaded.
  *
  * @throws TypeError if the class is no error or registered under another name, or the name is that of a built-in class
  * @example
@@ -82,7 +82,9 @@ export function registerError(type: Class<Error>, { name = type.name }: { name?:
 /** @throws TypeError if the class is registered under another name */
 function checkName(call: string, type: Class, known: string | undefined, name: string): void {
   if (known === undefined || known === name) return
-  throw new TypeError(`${call}: ${type.name} is registered already, as "${known}": a class has one name`)
+  throw new TypeError(
+    `${call}: ${type.name} is already registered as "${known}": a class can have only one name`
+  )
 }
 
 /** Classes of the language and of netref, by names that no minifier changes. No other class can be registered as one. */

@@ -115,7 +115,7 @@ const noop = () => {}
 export function createTransform(ends: unknown): object {
   const [readable, writable] = (Array.isArray(ends) ? ends : []) as unknown[]
   if (!(readable instanceof ReadableStream && writable instanceof WritableStream))
-    throw new ProtocolError('a pair of streams without two streams')
+    throw new ProtocolError('a stream pair without a readable and a writable stream')
   return Object.create(TransformStream.prototype, {
     readable: { value: readable, enumerable: true },
     writable: { value: writable, enumerable: true }

@@ -94,7 +94,7 @@ export function decodeTable(
   if (!isRawArray(names) || names.length === 0 || !names.every(isColumnName))
     throw new ProtocolError('a table without names')
   if (columns.length !== names.length || !columns.every(isRawArray))
-    throw new ProtocolError('a table without the columns')
+    throw new ProtocolError('a table without a column for each name')
   const length: number = columns[0].length
   if (columns.some(column => column.length !== length))
     throw new ProtocolError('a table whose columns differ in length')

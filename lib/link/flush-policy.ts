@@ -4,8 +4,8 @@
 //    built, and its bytes are copied once, not twice.
 // 2. At the end of the tick, for all other messages: those of a tick leave as one frame.
 // 3. When a received frame has been processed, for the messages that it causes synchronously: one frame answers one.
-// 4. Before that, for the first half of them, if the received frame is long and the peer may be idle: the peer reads the
-//    first half while the second is built.
+// 4. Before that, for the first half of these messages, if the received frame is long and the peer may be idle. The peer
+//    reads the first half while the second half is built.
 import { runAfterMicrotasks, runInMicrotask } from '../util/scheduler.js'
 
 /** Bytes of a message that is worth a frame of its own. */

@@ -50,7 +50,7 @@ export interface LinkSetup {
 
 /** Time for the transport to open after `close()`, if messages wait to be sent. */
 const OPEN_BEFORE_CLOSE_TIMEOUT_MS = 2000
-const UNREAD_REPLIES_MESSAGE = 'the caller has not read the replies it was sent before'
+const UNREAD_REPLIES_MESSAGE = 'the caller has not read earlier replies'
 
 /**
  * - connecting: the first transport is not open.
@@ -114,9 +114,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     const { deferredEnd } = this.receiver
     if (deferredEnd) return transport.close(deferredEnd)
     if (!replayBuffer.isPlausibleAck(peerAck)) {
-      const reason = reasonForError(
-        new ProtocolError(`an acknowledgement of ${peerAck} frames to resume from`)
-      )
+      const reason = reasonForError(new ProtocolError(`a resume frame that acknowledges ${peerAck} frames`))
       transport.close(reason)
       return this.end(reason)
     }
@@ -143,7 +141,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     ) {
       if (hasTransport) this.#readDeadline.start()
       const detail = hasTransport
-        ? 'the other side has not read or processed what it was sent'
+        ? 'the other side has not read or processed earlier messages'
         : 'the connection is interrupted'
       throw new LimitError(
         'limit',
@@ -370,7 +368,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
   }
 
   onReadStalled(ms: number): void {
-    const message = `the other side has read and acknowledged nothing for ${ms} ms, and too much waits for it (limits.pauseMs)`
+    const message = `the other side has not read or acknowledged anything for ${ms} ms, and too many bytes wait for it (limits.pauseMs)`
     this.end({ code: 'peer-not-reading', message })
   }
 

@@ -211,7 +211,7 @@ export class Receiver {
   #handleAck({ ack, requestsAck }: Pick<Frame, 'ack' | 'requestsAck'>): void {
     const { sentFrames } = this.sender.replayBuffer
     if (ack > sentFrames || ack < this.peerAck) {
-      throw new ProtocolError(`an acknowledgement of ${ack} frames, of ${sentFrames} sent`)
+      throw new ProtocolError(`an acknowledgement of ${ack} frames, but ${sentFrames} were sent`)
     }
     this.peerAck = ack
     this.sender.acknowledge(ack)

@@ -239,8 +239,8 @@ export class Sender {
   }
 
   /**
-   * Sends an ack-only frame, once the transport takes it and the one before has left: a peer that requests many and reads
-   * none must not cause a queue. It acknowledges no frame that a queued message may depend on.
+   * Sends an ack-only frame, when the transport accepts it and the previous one has left. So a peer that requests many
+   * and reads none does not cause a queue. It acknowledges no frame that a queued message may depend on.
    */
   sendAck(requestsAck: boolean): void {
     const transport = this.#transport
@@ -323,7 +323,7 @@ export class Sender {
       )
     }
     const limitsKnown = this.#frameLimits !== MIN_FRAME_LIMITS
-    const accepts = limitsKnown ? 'accepts' : 'is known to accept before it has answered'
+    const accepts = limitsKnown ? 'accepts' : 'is known to accept before its hello'
     const remedy = limitsKnown ? 'send it in parts' : 'await `ping()` first, or send it in parts'
     return new LimitError(
       'limit',

@@ -142,8 +142,9 @@ const jsonPrefix = (data: Uint8Array): string =>
   String.fromCharCode(...data.subarray(8, 8 + MAX_ACK_PREFIX_CHARACTERS))
 
 /**
- * @throws ProtocolError if the frame is not of the protocol, larger than `jsonBytes` or nested deeper than `depth`, or has
- * more than `values` ranges for one message
+ * @throws ProtocolError if the frame is not of the protocol
+ * @throws ProtocolError if the frame is larger than `jsonBytes`, nested deeper than `depth`, or has more than `values`
+ * ranges for one message
  */
 export function parseFrame(
   data: FrameData,
@@ -185,7 +186,7 @@ export function parseFrame(
         requestsAck: false
       }
     }
-    if (frame.length > 2) throw new ProtocolError('a text frame that claims bytes')
+    if (frame.length > 2) throw new ProtocolError('a text frame with sizes of bytes')
     return {
       ack: received,
       messages,
@@ -214,7 +215,8 @@ const NOT_A_FRAME = 'a frame that is not [received, messages]'
 
 function decodeJson(data: Uint8Array): string {
   const length = jsonByteLength(data)
-  if (8 + length > data.byteLength) throw new ProtocolError('a binary frame whose header lies')
+  if (8 + length > data.byteLength)
+    throw new ProtocolError('a binary frame whose header gives a wrong length')
   const utf8 = utf8Decoder()
   try {
     return utf8.decode(data.subarray(8, 8 + length))
@@ -242,14 +244,14 @@ class MessageRanges {
     let place = store.first
     if (!Array.isArray(sizes)) throw new ProtocolError('a binary frame without sizes')
     for (const entry of sizes) {
-      if (!Array.isArray(entry)) throw new ProtocolError('a binary frame with bad sizes')
+      if (!Array.isArray(entry)) throw new ProtocolError('a binary frame with invalid sizes')
       if (entry.length - 1 > maxRanges) throw tooManyValues(maxRanges)
       if (!entry.every(isCount) || !(entry[0] < messages) || this.#entries.has(entry[0]))
-        throw new ProtocolError('a binary frame with bad sizes')
+        throw new ProtocolError('a binary frame with invalid sizes')
       this.#entries.set(entry[0], [place, entry])
       for (let i = 1; i < entry.length; i++) place = store.positionAfter(place, entry[i])
     }
-    if (place !== store.end) throw new ProtocolError('a binary frame longer than it says')
+    if (place !== store.end) throw new ProtocolError('a binary frame longer than its sizes')
   }
 
   get(index: number): readonly Uint8Array[] | undefined {
@@ -306,6 +308,6 @@ class MultipartFrameRanges implements RangeStore {
   }
 }
 
-const FRAME_TOO_SHORT = 'a binary frame shorter than it says'
+const FRAME_TOO_SHORT = 'a binary frame shorter than its sizes'
 
 const tooDeep = (depth: number) => new ProtocolError(`a frame nested deeper than ${depth}`, 'limit')

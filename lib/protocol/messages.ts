@@ -220,7 +220,7 @@ export type StreamMessage =
   | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Annotations]
   /**
    * The end of the sender's iterator, promise or signal. `ok` is 1 for a normal end, a fulfilled promise, or a signal that
-   * cannot abort any more; 0 for an error, a rejection or an abort.
+   * can no longer abort. `ok` is 0 for an error, a rejection or an abort.
    */
   | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Annotations]
 

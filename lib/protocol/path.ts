@@ -33,7 +33,7 @@ export function toMemberKey(name: PropertyKey): MemberKey {
     known => Symbol[known as keyof typeof Symbol] === name
   )
   if (known) return ['well-known', known]
-  throw new TypeError(`${String(name)} is known to this process alone: use a name, or a symbol of Symbol.for`)
+  throw new TypeError(`${String(name)} is local to this process: use a string, or Symbol.for()`)
 }
 
 /** The member name of a key. An unknown symbol becomes a new one, which no object has. */

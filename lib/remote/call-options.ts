@@ -52,7 +52,7 @@ export function checkCallOptions(options: CallOptions): void {
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
     throw invalidOption('window', 'a whole number above 0', window)
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey))
-    throw invalidOption('idempotencyKey', 'a text of 1 to 200 characters', idempotencyKey)
+    throw invalidOption('idempotencyKey', 'a string of 1 to 200 characters', idempotencyKey)
 }
 
 const invalidOption = (name: string, expected: string, value: unknown) =>
@@ -73,7 +73,9 @@ export function watchCancellation(
 ): () => void {
   const removeListener = signal && addSharedListener(signal, 'abort', () => cancel(signal.reason))
   const onTimeout = () =>
-    cancel(markConfidential(new DOMException(`${label()}: no answer in ${timeout} ms`, 'TimeoutError'), peer))
+    cancel(
+      markConfidential(new DOMException(`${label()}: no reply within ${timeout} ms`, 'TimeoutError'), peer)
+    )
   const timer = timeout === undefined ? undefined : clock.setTimeout(onTimeout, remainingMs)
   return () => {
     removeListener?.()

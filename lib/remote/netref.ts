@@ -144,8 +144,8 @@ export const Netref = {
   },
 
   /**
-   * A copy of the remote object's data that this peer may read: a plain object without the methods, or an array, Map or
-   * Set if the object is one. Getters run once. References in the data stay references.
+   * A copy of the remote object's data that this peer may read. It is a plain object without the methods; for an array,
+   * Map or Set it is of the same kind. Getters run once. References in the data stay references.
    *
    * @example
    * const { title, author } = await Netref.obtain(book)
@@ -167,7 +167,7 @@ export const Netref = {
     checkOptions('Netref.with', options, CALL_OPTION_KINDS)
     checkCallOptions(options)
     if (options.idempotencyKey !== undefined && !(handler.base instanceof Reference && handler.base.id === 0))
-      throw new TypeError('Netref.with: `idempotencyKey` works for calls from the root only, by path')
+      throw new TypeError('Netref.with: `idempotencyKey` applies only to calls of a path from the root')
     return withOptions(handler, options) as R
   },
 
@@ -236,8 +236,7 @@ export const Netref = {
    * them as usual.
    *
    * @returns the same bytes
-   * @throws TypeError for a value that is not bytes, and for a view of a part of its buffer, which would be sent as a
-   * whole
+   * @throws TypeError for a value that is not bytes, and for a view of a part of its buffer
    * @example
    * const pixels = await worker.root.blur(Netref.transfer(image.data))
    */

@@ -137,7 +137,7 @@ export class ExportTable {
     const entry = this.get(id)
     if (id === 0) return undefined
     if (!entry || entry.refCount < count)
-      throw new ProtocolError(`more references to ${id} released than were sent`)
+      throw new ProtocolError(`a release of more references to ${id} than were sent`)
     entry.refCount -= count
     if (entry.refCount > 0) return undefined
     this.#byId.delete(id)

@@ -3,7 +3,7 @@ import type { RunningCall } from '../access/call-context.js'
 import { yieldToEventLoop } from '../util/scheduler.js'
 
 const DEADLOCK_MESSAGE =
-  'server.close({ drain }): it waits for the very method that awaits it; do not await it there'
+  'server.close({ drain }): it would wait for the method that awaits it; do not await it in a method'
 
 /**
  * Rejects an `await` in a call for which the server itself waits. A `then` that is called synchronously does not

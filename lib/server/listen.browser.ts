@@ -12,7 +12,7 @@ import { MessagePortListener } from '../transport/message-port.js'
 import type { Listener } from '../transport/transport.js'
 import type { ServeOptions } from './options.js'
 
-const KINDS = 'here it is a Worker, a MessagePort, or `self` in a worker'
+const KINDS = 'in a page pass a Worker, a MessagePort, or `self` in a worker'
 
 /** Creates the listener of a server. @throws TypeError if there is no endpoint */
 export function listen({ endpoint }: ServeOptions, { limits }: Settings): Listener {

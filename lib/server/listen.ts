@@ -14,7 +14,7 @@ import type { Listener } from '../transport/transport.js'
 import { HttpListener } from './http-listener.js'
 import type { ServeOptions } from './options.js'
 
-const KINDS = 'it is a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
+const KINDS = 'pass a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
 
 /** Creates the listener of a server. @throws TypeError or RangeError for an invalid endpoint or option */
 export function listen(options: ServeOptions, { limits }: Settings): Listener {

@@ -68,7 +68,7 @@ export class Server {
       Liveness & { readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined }
   ) {
     // Registered here, so that a page that does not serve can drop this class from its bundle.
-    markUnserializable(Server, 'it belongs to this side alone', 'Server')
+    markUnserializable(Server, 'it exists on this side only; send the objects that the peer needs', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(['session', 'closed'], this.#report)
@@ -287,12 +287,12 @@ const DRAIN_POLL_MS = 20
 /** Reason that ends an interrupted session because a limit is reached. */
 const replacedByClient = (limit: string): Reason => ({
   code: 'limit',
-  message: `another client took its place: the server allows ${limit}`
+  message: `it was ended to accept another client: the server allows ${limit}`
 })
 
 /**
- * Serves a service over WebSocket: a class that extends `Service` (each session gets an instance), an object (shared
- * by all sessions), or a function `session => object`.
+ * Serves a service over WebSocket. The service is a class that extends `Service` (each session gets an instance), an
+ * object (shared by all sessions), or a function `session => object`.
  *
  * @returns the server, once it listens
  * @throws NetrefError with the system's code (`EADDRINUSE`, …) if it cannot listen

@@ -59,8 +59,8 @@ class UpgradeRouter {
   }
 
   /**
-   * Lets the server parse the request again without an `upgrade` listener: it is then an ordinary request, and the
-   * server's own rules apply to its body and to later requests on the connection.
+   * Lets the server parse the request again without an `upgrade` listener, as an ordinary request. The server's own
+   * rules then apply to its body and to later requests on the connection.
    */
   #returnToServer(
     { method, url, httpVersion, rawHeaders }: IncomingMessage,

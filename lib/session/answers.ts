@@ -19,7 +19,7 @@ const DROPPED_ANSWER: Answer = {
   ok: false,
   error: new CallRejection(
     'limit',
-    'the answer that it builds on is not kept beside others that are not acknowledged (limits.bufferedBytes): await that answer first'
+    'the result that the call refers to was dropped, as too many results are unacknowledged (limits.bufferedBytes): await that result first'
   )
 }
 

@@ -98,8 +98,8 @@ export class Callee implements CallScope {
   #callOnAnswer(request: CallRequest): void {
     const { id, targetId } = request
     if (targetId > this.calls.lastId || targetId === id)
-      throw new ProtocolError(`a call on the answer of call ${targetId}, which was not made`)
-    if (request.retry) throw new ProtocolError('a call made again on an answer')
+      throw new ProtocolError(`a call on the result of call ${targetId}, which was not made`)
+    if (request.retry) throw new ProtocolError('a retry of a call on a result')
     const { answers } = this.calls
     const answer = answers.settledAnswer(targetId)
     if (answer) return this.#callOnSettled(request, answer, false)
@@ -152,7 +152,7 @@ export class Callee implements CallScope {
     if (!isDataOnly)
       return this.#replies.fail(
         id,
-        new CallRejection('unreadable', 'a call with an idempotency key takes data only')
+        new CallRejection('unreadable', 'a call with an idempotency key accepts only data as arguments')
       )
     const run = (retry: boolean) => {
       const origin = { isRoot: true, byReference: true, cancellable: true, retry }
@@ -218,7 +218,7 @@ export class Callee implements CallScope {
    */
   cancel([, id, , annotations]: Cancel, reason: unknown, hasReferences: boolean): boolean {
     const { calls } = this
-    if (id > calls.lastId) throw new ProtocolError(`the end of call ${id}, which was not made`)
+    if (id > calls.lastId) throw new ProtocolError(`a cancellation of call ${id}, which was not made`)
     if (this.deferred.cancel(id)) {
       calls.finish(id)?.endCall()
       return false

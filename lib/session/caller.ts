@@ -278,7 +278,7 @@ export class Caller {
   }
 }
 
-const LENT_MESSAGE = 'was lent for a call that is over: pass it without Netref.lend to keep it'
+const LENT_MESSAGE = 'was lent for a call that has ended: pass it without Netref.lend to keep it'
 
 function requireNotReleased(base: RequestBase): void {
   if (base instanceof Reference && base.released)

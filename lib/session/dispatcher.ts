@@ -100,7 +100,8 @@ export class Dispatcher {
   }
 
   #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
-    if ((message[0] === Op.hello) === this.helloReceived) throw new ProtocolError('its hello out of turn')
+    if ((message[0] === Op.hello) === this.helloReceived)
+      throw new ProtocolError('a second hello, or another message before the hello')
     switch (message[0]) {
       case Op.hello:
         return this.session.begin(message)

@@ -74,7 +74,9 @@ export function idempotentCallsFactoryOf({
   if (!idempotencyStore) return undefined
   if (typeof idempotencyStore.get === 'function' && typeof idempotencyStore.set === 'function')
     return (...session) => new IdempotentCalls(idempotencyStore, ...session)
-  throw new TypeError('idempotencyStore: a store has `get` and `set`; use `new MemoryIdempotencyStore()`')
+  throw new TypeError(
+    'idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
+  )
 }
 
 /** The peer's calls with an idempotency key, in one session. */
@@ -175,7 +177,8 @@ export class IdempotentCalls {
     } catch (error) {
       // The reply is the rejection that says why the outcome cannot be sent.
       const { code, message } =
-        toCallRejection(error) ?? new CallRejection('unsendable', 'it failed with what cannot be sent')
+        toCallRejection(error) ??
+        new CallRejection('unsendable', 'the method threw a value that cannot be serialized')
       return formatRejection(0, code, message)
     }
     const { json, bytes, isData } = data
@@ -189,7 +192,7 @@ export class IdempotentCalls {
     if (reply === undefined)
       throw new CallRejection(
         'may-have-run',
-        'it began under this key before, and what came of it is not known'
+        'an earlier call with this key has started, and its outcome is unknown'
       )
     const [op, , raw, more] = JSON.parse(reply) as [number, 0, unknown, unknown]
     if (op === Op.refused) throw new CallRejection(raw as RejectionCode, String(more))
@@ -203,7 +206,7 @@ function checkSameRequest<T extends { readonly requestDigest: string }>(known: T
   if (known.requestDigest === request) return known
   throw new CallRejection(
     'unreadable',
-    'its key was used before, with other arguments: each call has a key of its own'
+    'the key was used before, with other arguments: use another key for each call'
   )
 }
 

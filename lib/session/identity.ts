@@ -33,13 +33,13 @@ export function equalIdentity(one: unknown, other: unknown): boolean {
   if (text !== undefined && comes !== undefined) return text === comes
   const what = safeDescribe(text === undefined ? one : other)
   throw new TypeError(
-    `sameIdentity: ${what} is not data, and equals nothing but itself: return data from \`authenticate\`, or give \`sameIdentity\``
+    `sameIdentity: ${what} is not data, so it cannot be compared: return data from \`authenticate\`, or pass \`sameIdentity\``
   )
 }
 
 /** @throws an error if the value is not data */
 function canonicalText(value: unknown, allowInstances: boolean, depth: number): string {
-  if (depth > ENCODER_LIMITS.depth) throw new RangeError('an identity without an end')
+  if (depth > ENCODER_LIMITS.depth) throw new RangeError('an identity that is nested too deep')
   if (isJsonPrimitive(value)) return JSON.stringify(value)
   const inner = (value: unknown) => canonicalText(value, allowInstances, depth + 1)
   switch (typeof value === 'object' ? classify(value!).as : 'leaf') {

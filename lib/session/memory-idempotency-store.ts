@@ -70,7 +70,7 @@ export class MemoryIdempotencyStore implements IdempotencyStore {
     if (!this.#makeRoom(share, ENTRY_BYTES)) {
       throw new LimitError(
         'limit',
-        `the calls with a key that are remembered of this client take up ${share.bytes} bytes: wait until some are forgotten`
+        `the stored calls of this client take up ${share.bytes} bytes: wait until some expire`
       )
     }
     this.#usages.set(owner, share)

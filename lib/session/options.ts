@@ -166,7 +166,7 @@ function checkLimit(name: string, limit: number): keyof Limits {
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < MIN_FRAME_BYTES) {
     throw new RangeError(
-      `limits.${name}: ${limit} is less than ${MIN_FRAME_BYTES}, which every side has to take`
+      `limits.${name}: ${limit} is less than ${MIN_FRAME_BYTES}, the minimum that each side must accept`
     )
   }
   return name as keyof Limits

@@ -24,7 +24,7 @@ export class PendingCalls {
   get(id: number): PendingResult | undefined {
     const result = this.#results.get(id)
     if (!result && !this.#cancelled.has(id))
-      throw new ProtocolError(`a reply to call ${id}, which does not wait for one`)
+      throw new ProtocolError(`a reply to call ${id}, which is not pending`)
     return result
   }
 

@@ -27,6 +27,8 @@ export function withIdempotencyKey(
   const { op, options } = sentRequest!
   if (op !== Op.call && op !== Op.construct) return message
   if (payload!.references.length + payload!.bytes.length > 0)
-    throw new UnsendableError('a call with an idempotency key takes data only, neither references nor bytes')
+    throw new UnsendableError(
+      'a call with an idempotency key accepts only data as arguments, neither references nor bytes'
+    )
   return formatIdempotent(options!.idempotencyKey!, message)
 }

@@ -238,7 +238,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   begin([, version, limits, token, resumeWindowMs = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
-        `version ${version} of the protocol, and this side speaks ${VERSION}`,
+        `version ${version} of the protocol, but this side uses version ${VERSION}`,
         'version'
       )
     }
@@ -254,7 +254,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       this.#references.exports.root = this.#localRoot
     } catch (error) {
       this.report(error)
-      return this.end({ code: 'service-failed', message: 'the service could not be made', cause: error })
+      return this.end({ code: 'service-failed', message: 'the service could not be created', cause: error })
     }
     // The service, a subscriber or `onStarted` may have ended the session.
     if (!this.#endReason && sessionChannel.hasSubscribers) sessionChannel.publish({ session: this })
@@ -357,4 +357,8 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 }
 
-markUnserializable(SessionImpl, 'it belongs to this side alone', 'Session')
+markUnserializable(
+  SessionImpl,
+  'it exists on this side only; send the objects that the peer needs',
+  'Session'
+)

@@ -10,8 +10,8 @@ export interface MessageEndpoint {
 }
 
 /**
- * Passes bytes: a Duplex of Node (for example a socket), or a readable and a writable stream of Node or of the web. netref
- * owns it from then on, and closes it with the session.
+ * An endpoint that passes bytes: a Duplex of Node, such as a socket, or a readable and a writable stream of Node or the
+ * web. The session owns it from then on, and closes it at its end.
  */
 export interface ByteEndpoint {
   readonly readable: boolean | object
@@ -52,12 +52,12 @@ export const CLIENT_SOCKET_OPTIONS =
 
 /** Options that have no meaning over an endpoint, by what to do there instead. */
 const SOCKET_ONLY_OPTIONS = {
-  'its other end is trusted; pass that to nobody else, or authenticate in the service':
+  'its other end is trusted; keep the endpoint private, or authenticate in the service':
     'authenticate sameIdentity token allowedOrigins allowedHosts trustProxy',
-  'a session ends with its endpoint; make another endpoint then': 'reconnect renew resumeWindow heartbeat',
-  'the endpoint takes the place of an address': 'host port path server backlog',
-  'it is for WebSockets in Node': 'busyPoll',
-  'it is open already; set the option where you open it': CLIENT_SOCKET_OPTIONS
+  'a session ends with its endpoint; create a new endpoint': 'reconnect renew resumeWindow heartbeat',
+  'an endpoint needs no address': 'host port path server backlog',
+  'it applies only to WebSockets in Node': 'busyPoll',
+  'the endpoint is already open; set the option where you open it': CLIENT_SOCKET_OPTIONS
 }
 
 /** @throws TypeError for an option that has no meaning over an endpoint, unless its value is what holds there anyway */

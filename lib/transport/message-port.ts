@@ -153,9 +153,7 @@ export class MessagePortTransport extends BaseTransport {
   #connect(endpoint: MessageEndpoint, timeoutMs: number): void {
     const fail = (detail: string, cause?: unknown) =>
       this.#end({ code: 'unreachable', message: `cannot reach ${PEER_NAME}: ${detail}`, cause })
-    this.#openDeadline = startDeadline(timeoutMs, () =>
-      fail(`no server has answered there within ${timeoutMs} ms`)
-    )
+    this.#openDeadline = startDeadline(timeoutMs, () => fail(`no server answered within ${timeoutMs} ms`))
     this.#removeHandshakeListeners.push(
       () => this.#openDeadline!.stop(),
       onEndpointMessage(endpoint, ({ netref }) => {
@@ -218,7 +216,7 @@ export class MessagePortTransport extends BaseTransport {
     if (this.#consumedBytes > this.maxUnconsumedBytes) {
       return this.#end({
         code: 'limit',
-        message: `${PEER_NAME} sent more than was allowed before it was consumed`
+        message: `${PEER_NAME} sent more than may be unconsumed`
       })
     }
     this.listener.onFrame(frame)

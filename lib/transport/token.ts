@@ -44,7 +44,11 @@ export class TokenSender extends TransportWrapper {
     const token = this.#requestToken()
     token.catch(cause => {
       const why = isInstanceOf('Error', cause) ? cause.message : String(cause)
-      failed = { code: 'unreachable', message: `there is no token for ${this.peerName}: ${why}`, cause }
+      failed = {
+        code: 'unreachable',
+        message: `getting the token for ${this.peerName} failed: ${why}`,
+        cause
+      }
       if (!closed) this.inner.close(failed)
     })
     const sendToken = (text: string) => {

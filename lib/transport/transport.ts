@@ -9,8 +9,8 @@ export const HIGH_WATER_MARK_BYTES = 1 << 20
 /** All members are required, so that no wrapper omits one. */
 export interface Transport {
   /**
-   * Delivers events to `listener` from now on. The first call comes before all others, and begins delivery; a later call
-   * replaces the listener, and the new one is told at once that the transport is open, if it is.
+   * Delivers events to `listener` from now on. The first call comes before all others, and begins delivery. A later call
+   * replaces the listener. If the transport is open, the new listener gets `onOpen` at once.
    */
   start(listener: TransportListener): void
   /** Closes the transport, as `close` does, and delivers no event any more. */

@@ -29,8 +29,8 @@ export interface RemoteHandle<out T> {
 
 /**
  * A netref without its members. Only netrefs have this brand. Paths and pending results must be awaited before they
- * are sent, so they do not have it. Parameter types use the brand instead of `Netref<T>`: a second call signature
- * beside that of the local function would leave the parameters of an arrow function without types.
+ * are sent, so they do not have it. Parameter types use the brand instead of `Netref<T>`, which has a call signature.
+ * With a second call signature TypeScript would not infer the parameter types of an arrow function.
  */
 export interface NetrefBrand<out T> extends RemoteHandle<T>, Releasable {
   readonly [netrefTo]: T
@@ -167,8 +167,8 @@ type SynchronousCallbackMethod =
   | ('map' | 'flatMap' | 'reduce' | 'reduceRight')
 
 /**
- * The path to a member. A member that may be null or undefined has a path that may be null or undefined: a netref
- * has a path for each name, but a copy does not, and types do not distinguish the two.
+ * The path to a member. A member that may be null or undefined has a path that may be null or undefined. A netref has
+ * a path for each name, but a copy does not; types do not distinguish the two.
  *
  * @example
  * OptionalPath<string | undefined>   // RemotePath<string> | undefined

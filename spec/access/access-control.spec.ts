@@ -430,7 +430,7 @@ t.test('by name: @exposed', async t => {
       })
       t.throws(() => new Function('exposed', 'idempotent', code)(exposed, idempotent), {
         name: 'TypeError',
-        message: `${decorator.replace(/\(.*/, '')} size: it needs standard decorators: turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+        message: `${decorator.replace(/\(.*/, '')} size: it requires standard decorators; turn \`experimentalDecorators\` off, or use the exposed_ prefix`
       })
     }
     t.end()
@@ -453,7 +453,7 @@ t.test('by name: @exposed', async t => {
       }
       return Setter
     }
-    t.throws(setter, { name: 'TypeError', message: /^@exposed size: it goes on public methods/ })
+    t.throws(setter, { name: 'TypeError', message: /^@exposed size: only public methods/ })
     const secret = () => {
       class Private {
         @exposed #size() {}
@@ -461,7 +461,7 @@ t.test('by name: @exposed', async t => {
       }
       return Private
     }
-    t.throws(secret, { name: 'TypeError', message: /^@exposed #size: it goes on public methods/ })
+    t.throws(secret, { name: 'TypeError', message: /^@exposed #size: only public methods/ })
     t.throws(() => nowhere(class {}, { kind: 'class', name: 'Whole' }), { message: /^@exposed Whole: / })
     const getter = () => {
       class Getter {
@@ -472,7 +472,7 @@ t.test('by name: @exposed', async t => {
       }
       return Getter
     }
-    t.throws(getter, { name: 'TypeError', message: /^@idempotent size: it goes on methods/ })
+    t.throws(getter, { name: 'TypeError', message: /^@idempotent size: only a method can be idempotent/ })
   })
 })
 
@@ -707,16 +707,19 @@ t.test('by name: expose(object, { read, write, released })', async t => {
     for (const value of [null, undefined, 1, 'text', Symbol('s')])
       t.throws(() => expose(value as never), { name: 'TypeError', message: /^expose: .* is not an object$/ })
     t.throws(() => expose({ title: 1 }, { read: 'title' }), {
-      message: "expose: read is a list of names: ['title']"
+      message: "expose: `read` must be a list of names, such as ['title']"
     })
     t.throws(() => expose({ title: 1 }, { write: 'title' }), {
       name: 'TypeError',
-      message: /^expose: write is/
+      message: /^expose: `write` must be/
     })
     await overMemory(t, { get: () => new Thing() }, async ({ root }) => {
       const { get } = root as Untyped
       const ref = await get()
-      t.throws(() => expose(ref), { name: 'TypeError', message: /Thing#1.* is remote: its home exposes it/ })
+      t.throws(() => expose(ref), {
+        name: 'TypeError',
+        message: /Thing#1.* is remote; expose it on the side that owns it/
+      })
       t.throws(() => expose(get), { name: 'TypeError', message: /is remote/ })
     })
     const object = {}
@@ -1071,11 +1074,15 @@ t.test('plain data reached through something allowed', async t => {
     Date: [
       () => new Date(0),
       'getTime',
-      /"getTime" is read off Date \{…\}, which is sent as a copy: await it first/
+      /"getTime" cannot be read from Date \{…\}, which is sent as a copy: await it first/
     ],
     Map: [() => new Map([['a', 1]]), 'get', /Map \{…\}, which is sent as a copy: await it first/],
     Set: [() => new Set(), 'size', /Set \{…\}, which is sent as a copy: await it first/],
-    string: [() => 'text', 'length', /"length" is read off "text", which is sent as a copy: await it first/],
+    string: [
+      () => 'text',
+      'length',
+      /"length" cannot be read from "text", which is sent as a copy: await it first/
+    ],
     number: [() => 1, 'toFixed', /1, which is sent as a copy: await it first/],
     bytes: [() => new Uint8Array(2), 0, /Uint8Array \{…\}, which is sent as a copy: await it first/],
     Error: [
@@ -1085,20 +1092,24 @@ t.test('plain data reached through something allowed', async t => {
     ],
     undefined: [() => undefined, 'a', /undefined, which is sent as a copy: await it first/],
     null: [() => null, 'a', /null, which is sent as a copy: await it first/],
-    promise: [() => Promise.resolve({ a: 1 }), 'a', /"a" is read off a promise: await it first/],
-    thenable: [() => ({ then() {} }), 'then', /"then" is read off a promise: await it first/],
+    promise: [() => Promise.resolve({ a: 1 }), 'a', /"a" cannot be read from a promise: await it first/],
+    thenable: [() => ({ then() {} }), 'then', /"then" cannot be read from a promise: await it first/],
     'thenable function': [() => Object.assign(() => {}, { then() {} }), 'then', /a promise: await it first/],
     WeakMap: [() => new WeakMap(), 'get', /a WeakMap, which is never sent/],
-    iterator: [() => new Flowing(), 'next', /Flowing \{…\}, which has a flow of its own: await it first/],
+    iterator: [() => new Flowing(), 'next', /Flowing \{…\}, which is sent as a stream: await it first/],
     'record that iterates': [
       () => ({ sql: 'select', *[Symbol.iterator]() {} }),
       'sql',
-      /\{…\}, which has a flow of its own: await it first/
+      /\{…\}, which is sent as a stream: await it first/
     ],
-    stream: [() => new ReadableStream(), 'cancel', /ReadableStream \{…\}, which has a flow of its own/],
+    stream: [() => new ReadableStream(), 'cancel', /ReadableStream \{…\}, which is sent as a stream/],
     process: [() => process, 'exit', /`process`, which is never sent/],
     globalThis: [() => globalThis, 'eval', /`globalThis`, which is never sent/],
-    Session: [() => session, 'setup', /a Session, which is never sent: it belongs to this side alone/]
+    Session: [
+      () => session,
+      'setup',
+      /a Session, which is never sent: it exists on this side only; send the objects that the peer needs/
+    ]
   } as never
   await bothWays(
     t,
@@ -1285,12 +1296,12 @@ t.test('what may be read and not written is refused with the option that allows 
     t.match(await rejectionOf(set(root, 'b', 5)), {
       code: 'not-exposed',
       message:
-        'Netref.set(root.b, 5): "b" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["b"] })'
+        'Netref.set(root.b, 5): "b" may not be set: its owner must set allowSetAttrs, or call expose(…, { write: ["b"] })'
     })
     t.match(await rejectionOf(remove(root, 'a')), {
       code: 'not-exposed',
       message:
-        'Netref.delete(root.a): "a" may not be deleted: its home allows it by allowDeleteAttrs, or by expose(…, { write: ["a"] })'
+        'Netref.delete(root.a): "a" may not be deleted: its owner must set allowDeleteAttrs, or call expose(…, { write: ["a"] })'
     })
     t.match((await rejectionOf(set(root, 'none', 5))).message, /"none" is not exposed, or does not exist/)
   })
@@ -1575,7 +1586,7 @@ t.test('calling and constructing', async t => {
     for (const op of [Op.get, Op.set, Op.has, Op.delete]) {
       t.throws(() => operate(op, { a: 1 }, [], undefined, DEFAULT_EXPOSURE), {
         code: 'not-exposed',
-        message: 'it takes the name of a member'
+        message: 'the operation requires the name of a member'
       })
     }
     t.same(operate(Op.keys, { a: 1 }, [], undefined, DEFAULT_EXPOSURE), { value: ['a'] })
@@ -1676,7 +1687,7 @@ t.test('services', async t => {
       [Foo, /^Foo does not extend Service: extend it, or serve `\(\) => new Foo\(\)`$/],
       [class {}, /^the class does not extend Service: .*new It\(\)/],
       [Service, /^Service does not extend Service/],
-      [null, /^a service is a class, an object or a function, not null$/],
+      [null, /^a service must be a class, an object or a function, not null$/],
       [undefined, /not undefined$/],
       [5, /not 5$/],
       ['text', /not "text"$/],
@@ -1737,11 +1748,11 @@ t.test('services', async t => {
 
   await t.test('a function that returns no object, or fails', async t => {
     const bad: [service: unknown, message: RegExp][] = [
-      [() => 5, /^a service function must return an object, and at once, not 5$/],
+      [() => 5, /^a service function must return an object synchronously, not 5$/],
       [() => null, /not null$/],
       [() => undefined, /not undefined$/],
-      [async () => ({}), /at once, not Promise/],
-      [async () => Promise.reject(new Error('unhandled')), /at once, not Promise/]
+      [async () => ({}), /synchronously, not Promise/],
+      [async () => Promise.reject(new Error('unhandled')), /synchronously, not Promise/]
     ]
     for (const [service, message] of bad) {
       t.throws(() => rootFactoryOf(service as object)({} as Session), { name: 'TypeError', message })
@@ -1755,7 +1766,9 @@ t.test('services', async t => {
 })
 
 t.test('callSession()', async t => {
-  const outside = { message: /^callSession\(\): no call of a peer runs here; ask before the first `await`/ }
+  const outside = {
+    message: /^callSession\(\): no call of a peer is running here; call it before the first `await`/
+  }
   t.throws(callSession, outside)
 
   await t.test('returns the caller’s session in calls, getters and constructors of a service', async t => {

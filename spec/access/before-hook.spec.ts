@@ -164,7 +164,7 @@ t.test('an `if` that throws or returns a promise refuses every peer, and is repo
       }
       t.match(
         errors.map(({ message }) => message),
-        ['broken', /has to decide at once/, /has to decide at once/, /undefined \(reading 'admin'\)/]
+        ['broken', /must decide synchronously/, /must decide synchronously/, /undefined \(reading 'admin'\)/]
       )
     },
     { serving: { onError } }
@@ -243,7 +243,7 @@ t.test('a `before` that returns a promise is reported once per server', async t 
     before: (async () => {}) as never,
     onError: (error, { call }) => told.push([String(error), call])
   }
-  const error = 'TypeError: root.save(1): `before` answered with a promise, and has to decide at once'
+  const error = 'TypeError: root.save(1): `before` returned a promise, but must decide synchronously'
   for (const count of [1, 2]) {
     await overSocket(
       t,
@@ -271,7 +271,7 @@ t.test('a request that before does not decide at once is refused; a client may h
     async ({ root }) => {
       t.match(await rejectionOf(root.save(1)), {
         name: 'TypeError',
-        message: 'root.save(1): `before` answered with a promise, and has to decide at once'
+        message: 'root.save(1): `before` returned a promise, but must decide synchronously'
       })
       t.same(done, [])
     },

@@ -191,7 +191,7 @@ t.test('a schema that answers with a promise rejects the call, naming it', async
     })) {
       const error = await rejectionOf(call)
       t.match(error, { name: 'TypeError' })
-      t.match(error.message, new RegExp(`^${name}\\("x"\\): its schema answers with a promise`))
+      t.match(error.message, new RegExp(`^${name}\\("x"\\): its schema returned a promise`))
     }
     t.same(ran, [])
   })
@@ -222,7 +222,7 @@ t.test('any result of a schema settles the call', async t => {
   await overMemory(t, Odd, async ({ root }) => {
     t.match(await rejectionOf(root.text()), {
       name: 'TypeError',
-      message: /^text\(\): its schema makes no list/
+      message: /^text\(\): its schema must return a list/
     })
     t.match(await rejectionOf(root.whole()), { message: 'whole(): args: all wrong', issues: [{ path: [] }] })
     t.match(await rejectionOf(root.path()), {
@@ -264,13 +264,13 @@ t.test('@exposed throws for a schema on a getter, and for a field', async t => {
           return 1
         }
       },
-    /@exposed size: a schema is for the arguments of a method/
+    /@exposed size: only a method can have a schema/
   )
   t.throws(
     () =>
       class {
         @(exposed({ if: () => true }) as Untyped) size = 1
       },
-    /@exposed size: it goes on public methods/
+    /@exposed size: only public methods/
   )
 })

@@ -40,7 +40,7 @@ t.test('a port connects, in a page and in its workers', async t => {
 })
 
 t.test('endpoints that a page cannot use throw', async t => {
-  t.throws(() => connect({ readable: {}, writable: {} }), /is not an endpoint: here it is a Worker/)
+  t.throws(() => connect({ readable: {}, writable: {} }), /is not an endpoint: in a page pass a Worker/)
   t.throws(
     () => listen({ port: 0 }, settings),
     /undefined is not an endpoint: a page cannot listen on a port/

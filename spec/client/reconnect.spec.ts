@@ -282,8 +282,7 @@ t.test('renew: only a call beyond the known limits of the new server rejects', a
   const early = await rejectionOf(conn.root.size('x'.repeat(5 << 20)))
   t.match(early, {
     name: 'LimitError',
-    message:
-      /is known to accept before it has answered \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
+    message: /is known to accept before its hello \(limits\.jsonBytes: 4194304\): await `ping\(\)` first/
   })
   await conn.ping()
   const text = 'x'.repeat(5 << 20)

@@ -216,14 +216,14 @@ t.test('numeric keys, which may collide, are limited for one message', async t =
   t.equal(await conn.root.echo(new Set(numbers(15_000).map(String))), 'object', 'text does not collide')
   const rejected = {
     code: 'limit',
-    message: /a Map or Set with 409[78] numeric keys, which may collide: send its entries/
+    message: /a Map or Set has 409[78] numeric keys, which may collide: send its entries/
   }
   t.match(await rejectionOf(conn.root.echo(mapOf(numbers(4097)))), rejected)
   t.match(await rejectionOf(conn.root.echo(new Set(numbers(4097)))), rejected)
   t.match(await rejectionOf(conn.root.echo(new Set(bigints(2049)))), rejected)
   t.match(await rejectionOf(conn.root.echo([mapOf(numbers(4000)), mapOf(numbers(2000))])), {
     code: 'limit',
-    message: /a Map or Set with 2000 numeric keys/
+    message: /a Map or Set has 2000 numeric keys/
   })
   await assertClean(t, conn.session, conn.served)
 })

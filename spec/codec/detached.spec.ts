@@ -24,7 +24,7 @@ t.test('a detached buffer is refused with its path; an empty one is sent', t =>
         await rejectionOf(root.size({ of: gone(make) as Uint8Array })),
         {
           name: 'UnsendableError',
-          message: /args\[0\]\.of is a buffer that was transferred, which cannot be sent: it is gone/
+          message: /args\[0\]\.of is a buffer that was transferred, which cannot be sent: it is detached/
         },
         kind
       )

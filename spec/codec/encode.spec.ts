@@ -506,16 +506,16 @@ t.test(
       const codec = { encode: () => 0, decode: () => new Home() as never }
       t.throws(
         () => registerType(Point, { name: 'P2', ...codec }),
-        new TypeError('registerType: Point is registered already, as "Point": a class has one name')
+        new TypeError('registerType: Point is already registered as "Point": a class can have only one name')
       )
-      t.throws(() => registerType(Map, { name: 'Map', ...codec } as never), /Map is passed by value already/)
+      t.throws(() => registerType(Map, { name: 'Map', ...codec } as never), /Map is already passed by value/)
       for (const name of ['TypeError', 'DOMException', 'LimitError'])
         t.throws(() => registerError(class extends Error {}, { name }), /is the name of a built-in class/)
       t.throws(
         () => registerError(NotFound, { name: 'Other' }),
-        /NotFound is registered already, as "NotFound"/
+        /NotFound is already registered as "NotFound"/
       )
-      t.throws(() => registerError(RangeError, { name: 'Other' }), /RangeError is registered already/)
+      t.throws(() => registerError(RangeError, { name: 'Other' }), /RangeError is already registered/)
       t.throws(() => registerError(Home as never), /Home is not an Error/)
       class Odd {}
       for (const options of [
@@ -797,9 +797,9 @@ t.test(
       const later = root.count(1)
       t.match(
         (await rejectionOf(root.echo([later]))).message,
-        /args\[0\]\[0\] is remote and not here yet.*await it/
+        /args\[0\]\[0\] is a netref that is still pending.*await it/
       )
-      t.match((await rejectionOf(root.echo({ step: root.count }))).message, /args\[0\]\.step is remote/)
+      t.match((await rejectionOf(root.echo({ step: root.count }))).message, /args\[0\]\.step is a netref that is still pending/)
       t.equal(await later, 1)
       gift = new Home()
       const gone = await root.give()

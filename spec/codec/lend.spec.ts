@@ -94,7 +94,7 @@ t.test('a loan exists for its call, and no longer', async t => {
       const add = (a: number, b: number) => a + b
       t.equal(await root.use(Netref.lend(add), 1, 2), 3)
       await nothingHeld(t, joined)
-      const message = /was lent for a call that is over: pass it without Netref\.lend to keep it$/
+      const message = /was lent for a call that has ended: pass it without Netref\.lend to keep it$/
       t.match(await rejectionOf(keeper.kept(1, 2)), { name: 'ReleasedError', code: 'released', message })
 
       const thing = new Thing()

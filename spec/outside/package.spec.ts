@@ -100,7 +100,7 @@ t.test(
     t.equal(stderr, '')
 
     const help = await run('npx', ['netref', '--help'], { cwd: dir, env: CHILD_ENV })
-    t.match(help.stdout, /^Uses the objects of another program[\s\S]* {2}call URL path \[json…\] /)
+    t.match(help.stdout, /^Calls the objects of another program[\s\S]* {2}call URL path \[json…\] /)
     const nobody = run('npx', ['netref', 'call', 'ws://127.0.0.1:1', 'add'], { cwd: dir, env: CHILD_ENV })
     t.match(await nobody.catch(error => error), { code: 3, stderr: /^Error: cannot reach ws:/m })
 

@@ -88,7 +88,7 @@ t.test('every message is read back as it was written', async t => {
   const names = ['a', '', '__proto__', Symbol.iterator, Symbol.asyncIterator, Symbol.for('ours')]
   for (const name of names) t.equal(toMemberName(JSON.parse(JSON.stringify(toMemberKey(name)))), name)
   t.equal(toMemberKey(7), '7')
-  t.throws(() => toMemberKey(Symbol('alone')), /Symbol\(alone\) is known to this process alone/)
+  t.throws(() => toMemberKey(Symbol('alone')), /Symbol\(alone\) is local to this process/)
   for (const unknown of ['no-such', 'prototype', '__proto__', 'for']) {
     t.equal(
       typeof toMemberName(['well-known', unknown]),
@@ -447,7 +447,7 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
   t.equal(Object.getPrototypeOf(own), Object.prototype)
   t.same((take(tall, [['t', []]]) as object[]).length, 50_000)
   const lies: [string, unknown, unknown[], Uint8Array[]?][] = [
-    ['a path to nowhere', {}, [['undefined', ['a']]]],
+    ['a path that does not exist', {}, [['undefined', ['a']]]],
     ...([-1, 0.5, 1, null, '0', '', [0]] as unknown[]).map(
       step =>
         [`a path by ${JSON.stringify(step)}`, [0], [['undefined', [step]]]] as [string, unknown, unknown[]]
@@ -784,9 +784,9 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
     ['not JSON', '{'],
     ['no frame', '{}'],
     ['no message', '[1,[null]]'],
-    ['a path to nowhere', '[1,[[1,2,0,"f",[],[["undefined",["x"]]]]]]'],
+    ['a path that does not exist', '[1,[[1,2,0,"f",[],[["undefined",["x"]]]]]]'],
     ['arguments that are no list', '[1,[[1,2,0,"f",[],[["undefined",[]]]]]]'],
-    ['a call made again on an answer', '[1,[[22,1,2,-1,"a",[]]]]'],
+    ['a retry of a call on a result', '[1,[[22,1,2,-1,"a",[]]]]'],
     ['a root that is a stream', '[1,[[1,2,0,"f",[[0,"root",1]],[["i",[0]]]]]]'],
     ['a place of objects', '[1,[[1,2,0,"f",[[{"toString":1}]],[["c",[0]]]]]]'],
     ['a binary frame without sizes', binary([1, [[8, 2]]])]

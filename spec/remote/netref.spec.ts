@@ -94,7 +94,7 @@ t.test('each helper sends one message; an operation that the owner does not allo
     t.match(await rejectionOf(set(root.shelf.top, 'title', 1)), {
       code: 'not-exposed',
       message:
-        'Netref.set(root.shelf.top.title, 1): "title" may not be set: its home allows it by allowSetAttrs, or by expose(…, { write: ["title"] })'
+        'Netref.set(root.shelf.top.title, 1): "title" may not be set: its owner must set allowSetAttrs, or call expose(…, { write: ["title"] })'
     })
     t.match(await rejectionOf(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
     await has(root.shelf.top, 'title')
@@ -236,7 +236,7 @@ t.test('invalid arguments: a value that is not a netref, has not arrived, or has
 
     const [out] = recordMessages(conn)
     const own = Symbol('own')
-    const says = 'Symbol(own) is known to this process alone: use a name, or a symbol of Symbol.for'
+    const says = 'Symbol(own) is local to this process: use a string, or Symbol.for()'
     t.throws(() => get(root, own), { message: says })
     for (const call of [set(root, own, 1), has(root, own), remove(root, own)]) {
       t.equal((await rejectionOf(call)).message, says)

@@ -242,7 +242,7 @@ t.test('an invalid or missing token ends the session with `unauthorized` and no 
 t.test('a token function that fails makes the server unreachable', async t => {
   const { server } = await serveUsers(t, byToken)
   const failing: [token: () => unknown, why: RegExp][] = [
-    [() => Promise.reject(new Error('offline')), /^there is no token for ws:.*: offline$/],
+    [() => Promise.reject(new Error('offline')), /^getting the token for ws:.* failed: offline$/],
     [
       () => {
         throw 'no string'

@@ -103,7 +103,7 @@ t.test('a key that is known is answered with the first outcome', async t => {
       t.same(Shop.runs, [1])
       t.match(await rejectionOf(pay(2)), {
         code: 'unreadable',
-        message: /its key was used before, with other/
+        message: /the key was used before, with other/
       })
       await under(root.pay, 'b')(1)
       await under(root.nothing, 'a')()
@@ -154,12 +154,12 @@ t.test('a key is for calls from the root, with data', async t => {
     async conn => {
       const root = conn.root as Untyped
       const [out] = recordMessages(conn)
-      t.throws(() => under(root.pay, ''), /`idempotencyKey` must be a text of 1 to 200 characters, not ""/)
+      t.throws(() => under(root.pay, ''), /`idempotencyKey` must be a string of 1 to 200 characters, not ""/)
       t.throws(() => Netref.with(root.pay, { idempotencyKey: 5 } as Untyped), /not 5/)
       const thing = await root.open(1)
-      t.throws(() => under(thing.amount, 'a'), /calls from the root only/)
-      t.throws(() => under(root.open(1).amount, 'a'), /calls from the root only/)
-      t.match(await rejectionOf(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /data only/ })
+      t.throws(() => under(thing.amount, 'a'), /applies only to calls of a path from the root/)
+      t.throws(() => under(root.open(1).amount, 'a'), /applies only to calls of a path from the root/)
+      t.match(await rejectionOf(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /accepts only data/ })
       t.match(await rejectionOf(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
       t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'what reads takes none')
       t.equal(
@@ -198,7 +198,7 @@ t.test('references and bytes are refused, whoever sends them', async t => {
     }
     implOf(conn.served).processMessages(frame, 0)
     await waitUntil(() => back.length > 0)
-    t.match(back, [[12, 2, 'unreadable', 'a call with an idempotency key takes data only']])
+    t.match(back, [[12, 2, 'unreadable', 'a call with an idempotency key accepts only data as arguments']])
     // The client made no such call.
     t.match(await conn.closed, { code: 'protocol' })
     await assertClean(t, conn.session, conn.served)
@@ -229,7 +229,7 @@ t.test('of identities, and who has none', async t => {
     async ({ root }) => {
       t.match(await rejectionOf(under(root.open, 'o')(1)), {
         code: 'may-have-run',
-        message: /it began under this key before, and what came of it is not known/
+        message: /an earlier call with this key has started, and its outcome is unknown/
       })
     },
     options
@@ -245,7 +245,7 @@ t.test('limits, and stores that fail', async t => {
       await under(root.pay, 'a')(1)
       const error = await rejectionOf(under(root.pay, 'b')(1))
       t.ok(error instanceof LimitError)
-      t.match(error, { code: 'limit', message: /calls with a key .* of this client take up 512 bytes: wait/ })
+      t.match(error, { code: 'limit', message: /the stored calls of this client take up 512 bytes: wait/ })
       const again = () =>
         under(
           root.pay,

@@ -66,7 +66,7 @@ t.test('of refusals of one-way calls the first is told, and the others are count
   await honest.ping()
   const first = [
     /^root.secret0\(\)\|ExposureError: .*"secret0" is not exposed/,
-    /^root.fail\(\)\|LimitError: .* a bigint of more than 10000 digits/,
+    /^root.fail\(\)\|LimitError: .* a bigint has more than 10000 digits/,
     /^root.checked\(\)\|ArgumentsError: .*no number/,
     /^root.denied\(\)\|EvalError: not for you/
   ]

@@ -19,7 +19,9 @@ import type { Untyped } from '../support/wire.js'
 
 t.setTimeout(120_000)
 
-const OUTSIDE = { message: /^callS\w+\(\): no call of a peer runs here; ask before the first `await`/ }
+const OUTSIDE = {
+  message: /^callS\w+\(\): no call of a peer is running here; call it before the first `await`/
+}
 
 // This must be first: nothing has asked for a call context in this process yet.
 t.test('the context of the first call of a process lasts for the whole call', t => {
@@ -197,7 +199,8 @@ t.test('callSession() and callSignal() work during the whole call', t => {
       await root.atOnce()
       const [session, , , signal, another] = late
       t.equal(session!(), serverSession, 'what a call started may ask who it was')
-      for (const ask of [signal!, another!]) t.throws(ask, { message: 'callSignal(): the call is over' })
+      for (const ask of [signal!, another!])
+        t.throws(ask, { message: 'callSignal(): the call has ended; get the signal before that' })
       late = []
     }
   )

@@ -89,7 +89,7 @@ for (const over of overs) {
       t.equal(late.name, 'TimeoutError')
       t.equal(late.mayHaveRun, true, 'it had left')
       t.ok(late instanceof DOMException)
-      t.equal(late.message, 'root.wait("x"): no answer in 5 ms')
+      t.equal(late.message, 'root.wait("x"): no reply within 5 ms')
       t.match(late.stack, 'calls.spec.ts', 'its stack names who waited')
       await waitUntil(() => waiting[0]?.signal.aborted === true)
       const { reason } = waiting[0]!.signal
@@ -150,7 +150,7 @@ for (const over of overs) {
       await waitUntil(() => session.stats.pending === 0)
       t.throws(
         () => callSignal(),
-        /callSignal\(\): no call of a peer runs here; ask before the first `await`/
+        /callSignal\(\): no call of a peer is running here; call it before the first `await`/
       )
     })
   })
@@ -1011,7 +1011,7 @@ t.test('a hostile cancellation: of an unknown call, or with an unreadable reason
   }
   const never = await say(`[${Op.cancel},3]`)
   t.match(await never.closed, { code: 'protocol' })
-  t.match((await never.served.closed).message, /the end of call 3, which was not made/)
+  t.match((await never.served.closed).message, /a cancellation of call 3, which was not made/)
   const unknown = await say(`[${Op.cancel},2,"x",[["no-kind",[]]]]`)
   t.match(await unknown.closed, { code: 'protocol' })
   const released = await say(`[${Op.cancel},1,"x",[["Date",[]]]]`)

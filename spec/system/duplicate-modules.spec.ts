@@ -184,7 +184,7 @@ t.test('errors name both copies', async t => {
   const netref = await (joined.root as Untyped).get()
   t.throws(() => ours.Netref.release(netref), OTHER_AND_THIS)
   t.match((await rejectionOf(ours.Netref.set(netref, 'a' as never, 1 as never))).message, OTHER_AND_THIS)
-  t.throws(() => ours.expose(netref), /is remote: its home exposes it/)
+  t.throws(() => ours.expose(netref), /is remote; expose it on the side that owns it/)
   const mine = ours.pair({ get: () => ours.expose({}) })
   const own = await (mine.root as Untyped).get()
   t.throws(() => other.Netref.release(own), THIS_AND_OTHER)
@@ -208,9 +208,9 @@ t.test('errors name both copies', async t => {
   const asked = await rejectionOf((served.root as Untyped).session())
   t.match(
     asked.message,
-    /^callSession\(\): no call of a peer runs here \(there are 2 copies of netref in this program: /
+    /^callSession\(\): no call of a peer is running here \(there are 2 copies of netref in this program: /
   )
-  t.match(asked.message, /0 at .*lib\/util\/library-copies\.ts, .* at .*other\.mjs\); ask before/)
+  t.match(asked.message, /0 at .*lib\/util\/library-copies\.ts, .* at .*other\.mjs\); call it before/)
 
   const { root } = mine as Untyped
   t.match(await rejectionOf(root.get(joined.session)), {

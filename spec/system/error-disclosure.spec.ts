@@ -176,13 +176,13 @@ t.test('the error of a call to one client discloses nothing to another', t =>
         t.notMatch(outcome, TOLD, `${way}, ${route}`)
         t.match(
           outcome,
-          /a call of the peer's own failed \([\w-]+\)/,
+          /a call that the peer made failed \([\w-]+\)/,
           `${way}, ${route}: that it failed is told`
         )
       }
       t.match(
         await rejectionOf((await second.root.items(way)).next()),
-        { message: /own failed/ },
+        { message: /that the peer made failed/ },
         `${way}: an item`
       )
     }
@@ -204,12 +204,12 @@ t.test('an interrupted or ended client is reported to others as the end of a ses
     await waitUntil(() => theirs.state === 'interrupted')
     const full = await rejectionOf(second.root.send(2000))
     t.ok(full instanceof LimitError)
-    t.match(full, { code: 'limit', message: "a call of the peer's own failed (limit)" })
+    t.match(full, { code: 'limit', message: 'a call that the peer made failed (limit)' })
     void theirs.close()
     const errors = [await waiting, await rejectionOf(second.root.wait())]
     for (const error of errors) {
       t.ok(error instanceof SessionEndedError)
-      const message = "another session of the peer's has ended (closed)"
+      const message = 'another session of the peer has ended (closed)'
       t.match(error, { code: 'closed', message, reason: { code: 'closed', message } })
     }
     t.same([errors[0]!.mayHaveRun, errors[1]!.mayHaveRun], [true, false])

@@ -525,7 +525,7 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a binary count': [binary(-1, '[1]'), /^protocol: /],
   'a count alone of frames never sent': [
     '[7]',
-    /^protocol: it received an acknowledgement of 7 frames, of 1 sent/
+    /^protocol: it received an acknowledgement of 7 frames, but 1 were sent/
   ],
   'a socket that would carry on what it is': ['["resume","1.x",1]', /^protocol: /],
   'a negative count': ['[-1,[]]', /^protocol: /],
@@ -541,7 +541,10 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a target that is no number': [call(1, 'add', 'add', []), /^protocol: /],
   'a path of numbers': [call(1, 0, [0], []), /^protocol: /],
   'a symbol of no kind': [call(1, 0, [['constructor', 'x']], []), /^protocol: /],
-  'a second hello': [JSON.stringify([1, [HELLO]]), /^protocol: it received its hello out of turn/],
+  'a second hello': [
+    JSON.stringify([1, [HELLO]]),
+    /^protocol: it received a second hello, or another message before the hello/
+  ],
   'a skipped call': [call(2, 0, 'add', [1, 2]), /^protocol: it received call 2 after call 0/],
   'a call twice': ['[1,[[8,1],[8,1]]]', /^protocol: it received call 1 after call 1/],
   'a reply to no call': ['[1,[[10,1,5]]]', /^protocol: it received a reply to call 1, which/],
@@ -556,7 +559,7 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'a call of what was never given': [call(1, 7, 'add', []), /^protocol: .*reference 7, which was never sent/],
   'an answer of a call to come': [
     call(1, -1, 'add', []),
-    /^protocol: it received a call on the answer of call 1, which was not made/
+    /^protocol: it received a call on the result of call 1, which was not made/
   ],
   'a reference home never given': [
     call(1, 0, 'add', [7], [['h', [0]]]),
@@ -567,15 +570,18 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
     call(1, 0, 'add', [1], [['constructor', [0]]]),
     /^protocol: it received the unknown type tag/
   ],
-  'a path to nowhere': [call(1, 0, 'add', [1], [['Date', [5]]]), /^protocol: it received a path to nowhere/],
-  'a path to a prototype': [call(1, 0, 'add', [{}], [['Date', [0, '__proto__']]]), /^protocol: .* nowhere/],
-  'a path to a method': [call(1, 0, 'add', [[]], [['Date', [0, 'push']]]), /^protocol: .* nowhere/],
+  'a path that does not exist': [
+    call(1, 0, 'add', [1], [['Date', [5]]]),
+    /^protocol: it received a path that does not exist/
+  ],
+  'a path to a prototype': [call(1, 0, 'add', [{}], [['Date', [0, '__proto__']]]), /^protocol: .*path that does not exist/],
+  'a path to a method': [call(1, 0, 'add', [[]], [['Date', [0, 'push']]]), /^protocol: .*path that does not exist/],
   'a Map that is none': [call(1, 0, 'add', [5], [['m', [0]]]), /^protocol: it received a Map/],
   'an error that is none': [call(1, 0, 'add', [5], [['e', [0]]]), /^protocol: it received an error/],
   'bytes that are not there': [call(1, 0, 'add', [[0, 'Uint8Array']], [['b', [0]]]), /^protocol: .*bytes/],
-  'a text frame that claims bytes': [
+  'a text frame with sizes of bytes': [
     '[1,[],[[0,4]]]',
-    /^protocol: it received a text frame that claims bytes/
+    /^protocol: it received a text frame with sizes of bytes/
   ],
   'too much JSON': [
     call(1, 0, 'add', ['x'.repeat(10_000)]),
@@ -585,10 +591,10 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'too deep': [`[1,[[1,1,0,"add",[${nested(100)}]]]]`, /^limit: it received a frame nested deeper than 50/],
   'far too deep': [`[1,[[1,1,0,"add",[${nested(4900)}]]]]`, /^limit: /],
   'a short binary frame': [new Uint8Array(3), /^protocol: .*header/],
-  'a binary frame whose header lies': [binary(1000, '[1,[],[]]'), /^protocol: .*header lies/],
+  'a binary frame whose header gives a wrong length': [binary(1000, '[1,[],[]]'), /^protocol: .*header gives a wrong length/],
   'a binary frame that is not UTF-8': [binary(2, Buffer.from([0xff, 0xfe])), /^protocol: .*not UTF-8/],
   'a binary frame without sizes': [binary(-1, '[1,[]]'), /^protocol: .*without sizes/],
-  'a binary frame with bad sizes': [binary(-1, '[1,[],[[0,4]]]'), /^protocol: .*bad sizes/],
+  'a binary frame with invalid sizes': [binary(-1, '[1,[],[[0,4]]]'), /^protocol: .*invalid sizes/],
   'a binary frame that is too short': [binary(-1, '[1,[[8,1]],[[0,64]]]', 1, 2), /^protocol: .*shorter/]
 }
 
@@ -628,13 +634,17 @@ t.test('a malformed frame ends its session on both ends, and no other session', 
 t.test('before its hello a client can send nothing, and only a supported version', async t => {
   const server = await serve(new World(), { port: 0, onError: error => t.fail(String(error)) })
   const bad: Record<string, [hello: unknown[], code: number, means: RegExp]> = {
-    'a call': [[[1, 1, 0, 'add', [1, 2]]], 1002, /^protocol: it received its hello out of turn/],
+    'a call': [
+      [[1, 1, 0, 'add', [1, 2]]],
+      1002,
+      /^protocol: it received a second hello, or another message before the hello/
+    ],
     'a reply': [[[10, 1]], 1002, /^protocol: /],
     'a ping': [[[8, 1]], 1002, /^protocol: /],
     'another version': [
       [[0, 2, HELLO[2]]],
       4000,
-      /^version: it received version 2 of the protocol, and this/
+      /^version: it received version 2 of the protocol, but this/
     ],
     'no version': [[[0, 'constructor', HELLO[2]]], 1002, /^protocol: /],
     'no limits': [[[0, 1, null]], 1002, /^protocol: /],

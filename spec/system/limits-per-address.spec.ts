@@ -77,7 +77,7 @@ t.test('only a client of its address may replace an interrupted session', async 
   const again = await come(server, HOME)
   t.match(await first.session.closed, {
     code: 'limit',
-    message: 'another client took its place: the server allows 2 sessions (limits.sessions)'
+    message: 'it was ended to accept another client: the server allows 2 sessions (limits.sessions)'
   })
   await Promise.all([back.end(), again.end()])
 })
@@ -448,7 +448,7 @@ t.test(
       t.match(await first.session.closed, {
         code: 'limit',
         message:
-          'another client took its place: the server allows 2 sessions of an address (limits.sessionsPerAddress)'
+          'it was ended to accept another client: the server allows 2 sessions of an address (limits.sessionsPerAddress)'
       })
       const two = await come(server, HOME, { resumption: second.resumes })
       t.match(await rejectionOf(come(server, HOME)), REFUSED)

@@ -211,7 +211,7 @@ t.test('access rules treat objects of other realms like those of this one', asyn
       for await (const entry of loose.map) entries.push(entry)
       t.same(entries, [['a', 1]])
       t.match(await rejectionOf(loose.date.getTime()), {
-        message: /is read off Date \{…\}, which is sent as a copy/
+        message: /cannot be read from Date \{…\}, which is sent as a copy/
       })
       t.ok((await loose.error) instanceof Error)
     },

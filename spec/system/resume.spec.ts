@@ -149,7 +149,7 @@ t.test('a token is valid for one socket and is then replaced; an invalid one dis
   t.equal(JSON.parse(third.heard[0]!)[1], next, 'a try that comes late takes nothing from who was answered')
   t.equal(session!.state, 'open')
   const odd = await present(server.url, `["resume","${next}",99]`)
-  t.match(await odd.closed, /^1002 protocol: it received an acknowledgement of 99 frames to resume from/)
+  t.match(await odd.closed, /^1002 protocol: it received a resume frame that acknowledges 99 frames/)
   t.match(await session!.closed, { code: 'protocol' })
   t.equal(server.sessions.size, 0)
   await server.close()
@@ -170,7 +170,7 @@ t.test('an acknowledgement below an earlier one ends the session', async t => {
   t.match(await again.closed, /^1002 protocol/)
   t.match(await session!.closed, {
     code: 'protocol',
-    message: /an acknowledgement of 0 frames to resume from/
+    message: /a resume frame that acknowledges 0 frames/
   })
   await server.close()
 })
@@ -299,10 +299,10 @@ t.test('only the client that began a session may resume it', async t => {
       acme,
       async () => true,
       'session-lost',
-      'sameIdentity answered with a promise, and has to decide at once'
+      'sameIdentity returned a promise, but must decide synchronously'
     ],
-    [acme, async () => noIdea(), 'session-lost', 'sameIdentity answered with a promise'],
-    [acme, () => ({ then() {} }), 'session-lost', 'sameIdentity answered with a promise'],
+    [acme, async () => noIdea(), 'session-lost', 'sameIdentity returned a promise'],
+    [acme, () => ({ then() {} }), 'session-lost', 'sameIdentity returned a promise'],
     [() => ({ name: 'ann', roles: new Set(['a', 'b']) }), undefined, undefined],
     [() => (visits % 2 ? { a: 1, b: new Date(0) } : { b: new Date(0), a: 1 }), undefined, undefined],
     [() => new User('ann'), undefined, undefined],
@@ -354,7 +354,7 @@ t.test('a new client takes precedence over an interrupted session', async t => {
   await third.ping()
   t.match(await oldest!.closed, {
     code: 'limit',
-    message: /another client took its place: the server allows 2 sessions/
+    message: /it was ended to accept another client: the server allows 2 sessions/
   })
   t.equal(server.sessions.size, 2)
   // While others use all slots, the client is refused by HTTP and retries.

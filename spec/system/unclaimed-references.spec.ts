@@ -1202,7 +1202,7 @@ t.test('messages of a peer of another implementation', async t => {
   )
   t.equal(session!.stats.imports, 2, 'what somebody has is as it was')
 
-  // A call with an idempotency key takes data only.
+  // A call with an idempotency key accepts only data as arguments.
   last = peer.lastCallId
   peer.send([[Op.idempotent, 'a key', Op.call, ++peer.lastCallId, 0, 'take', [fn(9)], [['f', [0]]]]])
   t.match(await peer.reply(last + 1), [Op.refused])

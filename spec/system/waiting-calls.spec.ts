@@ -190,7 +190,7 @@ t.test(
   async t => {
     const SELF = {
       message:
-        /^server\.close\(\{ drain \}\): it waits for the very method that awaits it; do not await it there$/
+        /^server\.close\(\{ drain \}\): it would wait for the method that awaits it; do not await it in a method$/
     }
     const DRAIN = { drain: 60_000 }
     const closed: string[] = []

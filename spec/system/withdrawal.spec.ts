@@ -592,7 +592,7 @@ t.test('a timeout is one budget for all retries of a call', async t => {
   t.match(await call, {
     name: 'TimeoutError',
     mayHaveRun: true,
-    message: 'root.slow: no answer in 1000000 ms'
+    message: 'root.slow: no reply within 1000000 ms'
   })
   server = await serve(root, { port, ...options })
   await conn.ping()

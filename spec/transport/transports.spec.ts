@@ -229,7 +229,7 @@ for (const [name, join] of Object.entries(transports)) {
       t.same([given.length, given.buffer.byteLength, kept.length], [0, 0, length])
       t.equal(await sum, 3 * length - 1)
       t.match(await rejectionOf(root.echo(given)), {
-        message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is gone/
+        message: /args\[0\] is a buffer that was transferred, which cannot be sent: it is detached/
       })
     }
     const whole = Uint8Array.of(1, 2, 3)
@@ -412,7 +412,7 @@ t.test('a thread that does not start, that ends, or that serves nothing', async 
   const conn = connect(port1, { handshakeTimeout: 1 })
   t.match(await rejectionOf((conn.root as Netref<Sums>).add(1, 2)), {
     code: 'unreachable',
-    message: /: cannot reach the other end of the port: no server has answered there within 1 ms$/
+    message: /: cannot reach the other end of the port: no server answered within 1 ms$/
   })
   await conn.close()
   const early = connect(port1)
@@ -533,7 +533,7 @@ t.test('a port lets only a client that reads send more; one that sends more is d
   let calls = 0
   t.match(await ended, {
     code: 'limit',
-    message: 'the other end of the port sent more than was allowed before it was consumed'
+    message: 'the other end of the port sent more than may be unconsumed'
   })
   clearInterval(asking)
   t.ok(replies < 1.2 * 2 ** 20, `${replies} characters of replies were sent`)
@@ -625,7 +625,7 @@ t.test('values that are not endpoints', async t => {
     t.throws(() => connect(nothing as never), TypeError)
     t.match(await rejectionOf(serve(Echo, { endpoint: nothing as never })), {
       name: 'TypeError',
-      message: /is not an endpoint: it is a Worker, a MessagePort/
+      message: /is not an endpoint: pass a Worker, a MessagePort/
     })
   }
   const window = { postMessage() {} }
@@ -658,7 +658,7 @@ t.test('options of sockets are rejected over an endpoint', async t => {
   }
   t.match(await rejectionOf(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
   t.match(await rejectionOf(serve(Echo, { endpoint: port2, authenticate: () => 'ann' })), {
-    message: /^serve: `authenticate` .* pass that to nobody else, or authenticate in the service$/
+    message: /^serve: `authenticate` .* keep the endpoint private, or authenticate in the service$/
   })
   const duplex = new PassThrough()
   t.throws(() => connect(duplex, { handshakeTimeout: 1 }), refused('handshakeTimeout'))

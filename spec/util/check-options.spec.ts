@@ -71,7 +71,7 @@ t.test('an option that cannot be meant is refused, by name', async t => {
 t.test('a store of results has what a store has', async t => {
   t.match(await rejectionOf(serve(service, { port: 0, idempotencyStore: {} as MemoryIdempotencyStore })), {
     name: 'TypeError',
-    message: 'idempotencyStore: a store has `get` and `set`; use `new MemoryIdempotencyStore()`'
+    message: 'idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
   })
 })
 

@@ -1799,8 +1799,14 @@ t.test('invalid stream messages end the session, those about released streams do
   await say([[19, 4, 0]], protocol(/a pull on 4, which has no items/))
   await say([[19, 99, 0, 5]], protocol(/99, which was never sent/))
   await say([[20, 1, 0, [1]]], protocol(/items for a promise or signal/))
-  await say([[21, 2, 1, [1, 2], [['d', []]]]], protocol(/a pair of streams without two streams/))
-  await say([[21, 2, 1, 'x', [['d', []]]]], protocol(/a pair of streams without two streams/))
+  await say(
+    [[21, 2, 1, [1, 2], [['d', []]]]],
+    protocol(/a stream pair without a readable and a writable stream/)
+  )
+  await say(
+    [[21, 2, 1, 'x', [['d', []]]]],
+    protocol(/a stream pair without a readable and a writable stream/)
+  )
   await say(
     [
       [20, 2, 0, [1]],
