@@ -42,10 +42,10 @@ function bothWays(
   claims: (t: Test, root: Untyped, home: Session) => Promise<void>
 ): Promise<unknown> {
   return t.test(name, async t => {
-    await t.test('the server’s, used by the client', t =>
+    await t.test('the server’s objects, used by the client', t =>
       overMemory(t, offer(), ({ root, served }) => claims(t, root as Untyped, served), { serving: options })
     )
-    await t.test('the client’s, used by the server', t =>
+    await t.test('the client’s objects, used by the server', t =>
       overMemory(
         t,
         Nothing,
@@ -421,7 +421,7 @@ t.test('by name: @exposed', async t => {
     }
   )
 
-  await t.test('refused if the compiler calls it as a legacy decorator', t => {
+  await t.test('throws if the compiler calls it as a legacy decorator', t => {
     const compilerOptions = { experimentalDecorators: true }
     for (const decorator of ['@exposed', '@exposed({ help: "size" })', '@idempotent']) {
       const { code } = transformSync(`class Old { ${decorator} size() {} }`, {
@@ -436,7 +436,7 @@ t.test('by name: @exposed', async t => {
     t.end()
   })
 
-  await t.test('refused where it would expose nothing', async t => {
+  await t.test('@exposed throws on a member that it cannot expose', async t => {
     const nowhere = exposed as (target: unknown, context: unknown) => void
     const field = () => {
       class Field {
@@ -544,12 +544,12 @@ t.test('by name: expose(object, { read, write, released })', async t => {
       t.same((await keys(record)).sort(), ['0', '_low', 'a', 'call', 'name', 'toString'])
       for (const name of ['b', 'absent', 'valueOf', Symbol.toStringTag, Symbol.for('other')])
         await unreachable(t, record, name, 'root.record')
-      t.equal(Netref.is(await record), true, 'it goes by reference')
+      t.equal(Netref.is(await record), true, 'it is passed by reference')
 
       const { instance } = root
       t.equal(await instance.name, 'name')
-      t.equal(await instance.c, 3, 'the prefix holds before')
-      t.equal(await instance.d(), 4, 'and so does @exposed')
+      t.equal(await instance.c, 3, 'the prefix exposes the member without expose()')
+      t.equal(await instance.d(), 4, '@exposed exposes the member without expose()')
       for (const name of ['b', 'toString']) await unreachable(t, instance, name, 'root.instance')
 
       t.equal(await root.array[1], 'y')
@@ -612,7 +612,7 @@ t.test('by name: expose(object, { read, write, released })', async t => {
       t.equal(await root.error.name, 'RangeError')
       await refused(t, (await new root.class()).constructor, 'the class')
       t.equal(await root.class.made, 0)
-      t.equal(await get(root.thenable, 'also'), 1, 'a thenable that is exposed is no promise on the way')
+      t.equal(await get(root.thenable, 'also'), 1, 'an exposed thenable on a path is not awaited')
       await refused(t, set(instance, 'field', 2), 'nothing may be written')
     }
   )
@@ -703,7 +703,7 @@ t.test('by name: expose(object, { read, write, released })', async t => {
     await waitUntil(() => released === 3)
   })
 
-  await t.test('what cannot be exposed', async t => {
+  await t.test('values that cannot be exposed', async t => {
     for (const value of [null, undefined, 1, 'text', Symbol('s')])
       t.throws(() => expose(value as never), { name: 'TypeError', message: /^expose: .* is not an object$/ })
     t.throws(() => expose({ title: 1 }, { read: 'title' }), {
@@ -723,7 +723,7 @@ t.test('by name: expose(object, { read, write, released })', async t => {
       t.throws(() => expose(get), { name: 'TypeError', message: /is remote/ })
     })
     const object = {}
-    t.equal(expose(object), object, 'else it returns the object')
+    t.equal(expose(object), object, 'otherwise expose() returns the object')
   })
 })
 
@@ -923,11 +923,11 @@ t.test('a root is sent by reference wherever a message contains it', async t => 
     const trace = (_: unknown, message: string) => void crossed.push(message)
     await bothWays(t, name, offer, { trace }, async (t, root) => {
       t.equal(await root.me(), root, 'a result')
-      t.equal(await root.later(), root, 'a result that comes later')
-      t.equal(await root.soon().promise, root, 'what a promise comes to')
-      t.ok(await root.isMe(root), 'it comes home')
-      t.equal(await root.me().me().add(1, 2), 3, 'an answer not yet there')
-      t.equal((await root.wrapped()).inside, root, 'what `encode` returns')
+      t.equal(await root.later(), root, 'an asynchronous result')
+      t.equal(await root.soon().promise, root, 'the result of a promise')
+      t.ok(await root.isMe(root), 'the owner receives the original')
+      t.equal(await root.me().me().add(1, 2), 3, 'a pending result')
+      t.equal((await root.wrapped()).inside, root, 'the result of `encode`')
       for (const [where, , find] of places({})) {
         if (where === 'as it is') continue
         t.equal(find(await root.me(where)), root, `a result, ${where}`)
@@ -954,10 +954,10 @@ t.test('a root is sent by reference wherever a message contains it', async t => 
       t.same(await Netref.obtain(root.me()), {})
       await refused(t, all(root.me()), 'its items')
     })
-    t.notMatch(crossed.join('\n'), SECRET, `${name}: nothing private has crossed`)
+    t.notMatch(crossed.join('\n'), SECRET, `${name}: no private member was sent`)
   }
 
-  await t.test('the client’s, before the server has said hello', async t => {
+  await t.test('the root of the client, before the hello of the server', async t => {
     const service = { ...members, ...secrets }
     const take = async (root: Untyped) => {
       t.equal(root, callSession().root, 'it is the root of the client')
@@ -967,7 +967,7 @@ t.test('a root is sent by reference wherever a message contains it', async t => 
     await overMemory(t, { take }, ({ root }) => (root as Untyped).take(service), { service })
   })
 
-  await t.test('in a session that has another one', async t => {
+  await t.test('in a session with another root', async t => {
     const shared = { ...members, ...secrets }
     const made: object[] = []
     await using first = pair(shared)
@@ -1007,7 +1007,7 @@ t.test('a root is sent by reference wherever a message contains it', async t => 
   })
 })
 
-t.test('plain data reached through something allowed', async t => {
+t.test('plain data reached through an exposed member', async t => {
   class Data extends Service {
     exposed_data = {
       a: 1,
@@ -1037,7 +1037,7 @@ t.test('plain data reached through something allowed', async t => {
     async (t, root) => {
       for (const data of [root.data, root.get(), root.later()]) {
         t.equal(await data.a, 1)
-        t.equal(await data._low, 2, 'as in the copy')
+        t.equal(await data._low, 2, 'equal to the copy')
         t.equal(await get(data, 'name'), 'name')
         t.equal(await get(data, 'length'), 7)
         t.equal(await data.method(), 1, 'with the original as `this`')
@@ -1182,9 +1182,9 @@ t.test('allowPublicAttrs', async t => {
     async (t, root) => {
       t.equal(await root.thing.field, 1)
       t.equal(await root.thing.method(), 1)
-      t.equal(await root.both, 'exposed', 'exposed_ goes first')
-      t.equal(await root.exposed_both, 'exposed', 'and is a public name, too')
-      t.equal(await root.open().toString(), 'own', 'an own toString is a member as any other')
+      t.equal(await root.both, 'exposed', 'exposed_ takes precedence')
+      t.equal(await root.exposed_both, 'exposed', 'the name without the prefix is public, too')
+      t.equal(await root.open().toString(), 'own', 'an own toString is an ordinary member')
       t.equal(await root.fn.own, 'own')
       t.equal(await root.fn(), 'fn')
       t.equal(await root.class.make().field, 1)
@@ -1212,7 +1212,7 @@ t.test('allowPublicAttrs', async t => {
     }
   )
 
-  await t.test('each side’s options are for its own objects', async t => {
+  await t.test('the options of each side apply to its own objects', async t => {
     const service = { echo: (x: Untyped) => x.field, open: () => new Thing() }
     await overMemory(
       t,
@@ -1266,7 +1266,7 @@ t.test('allowSetAttrs and allowDeleteAttrs', async t => {
     t.equal((await rejectionOf(set(root, 'computed', 1))).name, 'TypeError')
     t.match((await rejectionOf(remove(root.list, 'length'))).message, /"length" cannot be deleted/)
     await set(root, 'b', () => 'a function')
-    t.equal(await root.b(), 'a function', 'which is forwarded')
+    t.equal(await root.b(), 'a function', 'the operation is forwarded')
     await set(root, 'b', 0)
   })
   await bothWays(
@@ -1291,7 +1291,7 @@ t.test('allowSetAttrs and allowDeleteAttrs', async t => {
   })
 })
 
-t.test('what may be read and not written is refused with the option that allows it', t =>
+t.test('a write to a read-only member rejects, and the error names the option that allows it', t =>
   overMemory(t, { a: () => 1, exposed_b: 2 }, async ({ root }) => {
     t.match(await rejectionOf(set(root, 'b', 5)), {
       code: 'not-exposed',
@@ -1307,31 +1307,34 @@ t.test('what may be read and not written is refused with the option that allows 
   })
 )
 
-t.test('a name with the prefix is to be named without, whether there is such a member or not', async t => {
-  const refusalOf = async (root: Untyped, name: string) => (await rejectionOf(root[name](1))).message
-  class Adder extends Service {
-    exposed_add = () => 1
-    rpc_add = () => 1
+t.test(
+  'an error for a prefixed name suggests the name without the prefix, whether the member exists or not',
+  async t => {
+    const refusalOf = async (root: Untyped, name: string) => (await rejectionOf(root[name](1))).message
+    class Adder extends Service {
+      exposed_add = () => 1
+      rpc_add = () => 1
+    }
+    await overMemory(t, Adder, async ({ root }) => {
+      for (const name of ['add', 'none'])
+        t.equal(
+          await refusalOf(root, `exposed_${name}`),
+          `root.exposed_${name}(1): "exposed_${name}" is not exposed, or does not exist: call it as "${name}", without the prefix`
+        )
+    })
+    const prefixed = { serving: { exposedPrefix: 'rpc_' } }
+    await overMemory(
+      t,
+      Adder,
+      async ({ root }) => {
+        t.match(await refusalOf(root, 'rpc_add'), /: call it as "add", without the prefix$/)
+        for (const name of ['rpc_', 'exposed_add'])
+          t.match(await refusalOf(root, name), /: its owner must prefix it with rpc_, mark it/)
+      },
+      prefixed
+    )
   }
-  await overMemory(t, Adder, async ({ root }) => {
-    for (const name of ['add', 'none'])
-      t.equal(
-        await refusalOf(root, `exposed_${name}`),
-        `root.exposed_${name}(1): "exposed_${name}" is not exposed, or does not exist: call it as "${name}", without the prefix`
-      )
-  })
-  const prefixed = { serving: { exposedPrefix: 'rpc_' } }
-  await overMemory(
-    t,
-    Adder,
-    async ({ root }) => {
-      t.match(await refusalOf(root, 'rpc_add'), /: call it as "add", without the prefix$/)
-      for (const name of ['rpc_', 'exposed_add'])
-        t.match(await refusalOf(root, name), /: its owner must prefix it with rpc_, mark it/)
-    },
-    prefixed
-  )
-})
+)
 
 t.test('getters and proxies', async t => {
   let reads: string[] = []
@@ -1387,13 +1390,13 @@ t.test('getters and proxies', async t => {
       t.same(await readBy(() => keys(root)), [])
       t.same(await readBy(() => set(root, 'value', 1)), [])
       for (const use of [() => root.secret, () => root.secret(), () => has(root, 'secret')])
-        t.same(await readBy(use), [], 'what is refused is not read')
+        t.same(await readBy(use), [], 'a refused member is not read')
       t.match(await rejectionOf(root.thrower), { name: 'RangeError', message: 'from the getter' })
     }
   )
 })
 
-t.test('refused and missing are the same', async t => {
+t.test('a refused member and a missing member give the same error', async t => {
   class Root extends Service {
     hidden() {}
     _low = 1
@@ -1511,17 +1514,17 @@ t.test('calling and constructing', async t => {
       const Type = await root.Point
       t.equal(typeof Type, 'function')
       t.equal(await new Type(5).x, 5)
-      t.equal(await new root.Bound().x, 6, 'a bound class is one')
+      t.equal(await new root.Bound().x, 6, 'a bound class can be constructed')
       t.equal(await root.data.fn(), 'fn')
       t.equal(await root.data.async(), 'async')
       t.equal(await root.fns[0](), 'first')
 
       const who = await root.who
-      t.equal(await who(), true, 'a member function read off its object stays bound to it')
+      t.equal(await who(), true, 'a member function that was read from its object stays bound to it')
       t.equal(await root.who(), true)
       const [first, self] = (await root.fns) as Untyped[]
-      t.equal(await first!(), 'first', 'a function that was handed over may be called')
-      t.equal(await self!(), 'nobody', 'one out of an array has no `this`')
+      t.equal(await first!(), 'first', 'a function that was passed to the peer may be called')
+      t.equal(await self!(), 'nobody', 'a function from an array has no `this`')
       t.equal(
         await root
           .getFn()()
@@ -1532,7 +1535,7 @@ t.test('calling and constructing', async t => {
       t.equal(
         await root.make(Point, 7).catch(({ code }: { code: string }) => code),
         'not-exposed',
-        'my own options'
+        'the local options apply'
       )
       t.equal(
         await root.make(
@@ -1541,9 +1544,9 @@ t.test('calling and constructing', async t => {
           }
         ),
         8,
-        'a class that was handed over may be constructed'
+        'a class that was passed to the peer may be constructed'
       )
-      t.equal(await root.returnThis(), root, 'the root is the root')
+      t.equal(await root.returnThis(), root, 'the root is the same object')
 
       for (const [what, promise] of Object.entries({
         number: root.number(),
@@ -1568,7 +1571,7 @@ t.test('calling and constructing', async t => {
       t.match(
         (await rejectionOf(new root.asyncGenerator(5))).message,
         /^new root\.asyncGenerator\(5\): "asyncGenerator" is not a class$/,
-        'no engine’s complaint, which quotes the source'
+        'the error is not that of the engine, which quotes the source'
       )
       t.equal((await rejectionOf(root.Point(1))).name, 'TypeError', 'a class called without new')
       t.match(await rejectionOf(root.failing()), { name: 'RangeError', message: 'from the handler' })
@@ -1582,7 +1585,7 @@ t.test('calling and constructing', async t => {
     }
   )
 
-  await t.test('the target itself can be called, constructed and listed, nothing else', async t => {
+  await t.test('the target itself can be called, constructed and listed only', async t => {
     for (const op of [Op.get, Op.set, Op.has, Op.delete]) {
       t.throws(() => operate(op, { a: 1 }, [], undefined, DEFAULT_EXPOSURE), {
         code: 'not-exposed',
@@ -1594,7 +1597,7 @@ t.test('calling and constructing', async t => {
 })
 
 t.test(
-  'a netref of another session, part of a home object: the rest of the path goes to its home',
+  'a netref of another session in a local object: the rest of the path is forwarded to its owner',
   async t => {
     class Far extends Service {
       hidden = 1
@@ -1637,7 +1640,7 @@ t.test(
             t.equal(await root.far.add(1, 2), 3)
             t.equal(await root.add(1, 2), 3, 'a member that is a netref')
             t.equal(await root.list[0].add(1, 2), 3)
-            t.equal(await root.get().add(1, 2), 3, 'an answer that is a netref')
+            t.equal(await root.get().add(1, 2), 3, 'a result that is a netref')
             t.equal(await root.far.data.deep[0].x, 'x')
             t.equal(await root.path[0].x, 'x', 'a path')
             t.equal(await new root.far.Thing().made, true)
@@ -1648,11 +1651,11 @@ t.test(
             const ref = await root.far
             t.equal(await ref.add(1, 2), 3)
             t.equal(ref, await root.get())
-            t.equal(await ref.apply((a: number) => a + 1, 1), 2, 'a callback through the middle')
+            t.equal(await ref.apply((a: number) => a + 1, 1), 2, 'a callback through a third party')
             const mine = () => {}
             t.equal(await ref.echo(mine), mine)
             await set(root.far, 'value', 2)
-            t.equal(far.exposed_value, 2, 'its home’s options decide')
+            t.equal(far.exposed_value, 2, 'the options of its owner decide')
             for (const name of ['hidden', '__proto__', 'constructor', 'toString']) {
               await refused(t, get(root.far, name), name)
               await refused(t, at(root.far, 'data', name, 'x'), name)
@@ -1672,7 +1675,11 @@ t.test(
       class Mine {
         exposed_x = 1
       }
-      t.equal(await new (wrap(Mine).Type)().x, 1, 'this very session’s: it goes back to its home')
+      t.equal(
+        await new (wrap(Mine).Type)().x,
+        1,
+        'a netref of the same session: the owner receives the original'
+      )
       t.equal(await wrap(() => 5).fn(), 5)
     })
   }
@@ -1682,7 +1689,7 @@ t.test('services', async t => {
   class Foo {
     exposed_a() {}
   }
-  await t.test('what cannot be one', async t => {
+  await t.test('values that cannot be a service', async t => {
     const bad: [service: unknown, message: RegExp][] = [
       [Foo, /^Foo does not extend Service: extend it, or serve `\(\) => new Foo\(\)`$/],
       [class {}, /^the class does not extend Service: .*new It\(\)/],
@@ -1705,7 +1712,7 @@ t.test('services', async t => {
     }
   })
 
-  await t.test('a class: an instance per session', async t => {
+  await t.test('a class: one instance per session', async t => {
     class Counter extends Service {
       #n = 0
       exposed_next() {
@@ -1746,7 +1753,7 @@ t.test('services', async t => {
     })
   })
 
-  await t.test('a function that returns no object, or fails', async t => {
+  await t.test('a function that does not return an object, or throws', async t => {
     const bad: [service: unknown, message: RegExp][] = [
       [() => 5, /^a service function must return an object synchronously, not 5$/],
       [() => null, /not null$/],
@@ -1806,7 +1813,7 @@ t.test('callSession()', async t => {
     t.throws(callSession, outside)
   })
 
-  await t.test('nested calls, over the wire', async t => {
+  await t.test('nested calls, over the connection', async t => {
     const asked: Session[] = []
     class Server extends Service {
       async exposed_outer(back: Untyped) {
@@ -1911,11 +1918,11 @@ t.test('answers', async t => {
       const path = long.path()
       await session.ping()
       open()
-      t.equal(await path, '', 'however long the chain')
+      t.equal(await path, '', 'for a chain of any length')
     })
   })
 
-  await t.test('what cannot be sent rejects that call alone', async t => {
+  await t.test('a value that cannot be sent rejects only its own call', async t => {
     class Odd {}
     registerType(Odd, {
       name: 'exposure.Odd',
@@ -2000,7 +2007,7 @@ t.test('answers', async t => {
         await fails(t, 'unreadable', root.self().take(new Odd()), 'an argument of a call on an answer')
         for (const name of ['getter', 'thenable', 'promise'])
           t.match(await rejectionOf(get(root, name)()), { name: 'RangeError' }, name)
-        t.equal(await root.take(1), 'taken', 'and the session goes on')
+        t.equal(await root.take(1), 'taken', 'the session continues')
       },
       { limits: { jsonBytes: 5000 } }
     )
@@ -2023,46 +2030,52 @@ t.test('answers', async t => {
   })
 })
 
-t.test('keys, describe and obtain visit only what may be listed, and stop above the limit', async t => {
-  class Bytes extends Uint8Array {
-    sum() {
-      return this.reduce((sum, byte) => sum + byte, 0)
-    }
-  }
-  class Text extends String {}
-  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`n${i}`, i]))
-  const service = {
-    bytes: () => new Bytes(20_000_000),
-    sparse: () => expose(new Array(4e9)),
-    text: () => new Text('x'.repeat(20_000_000)),
-    some: () => expose(many(10)),
-    many: () => expose(many(101)),
-    map: () => expose(new Map(Object.entries(many(201))))
-  }
-  await overMemory(
-    t,
-    service,
-    async ({ root }) => {
-      const before = process.cpuUsage()
-      const bytes = await root.bytes()
-      const told = await keys(bytes)
-      t.ok(told.includes('sum') && told.includes('length') && !told.includes('0'))
-      t.ok((await Netref.describe(bytes as never)).some(({ name }) => name === 'sum'))
-      t.ok((await keys(await root.sparse())).includes('length'))
-      t.ok((await keys(await root.text())).includes('length'))
-      const { user, system } = process.cpuUsage(before)
-      t.ok(user + system < 3_000_000, `${(user + system) / 1000} ms`)
-      t.equal((await keys(await root.some())).length, 10)
-      for (const asked of [
-        keys(await root.many()),
-        Netref.describe((await root.many()) as never),
-        Netref.obtain((await root.many()) as never),
-        Netref.obtain((await root.map()) as never),
-        Netref.obtain((await root.sparse()) as never)
-      ]) {
-        t.match(await rejectionOf(asked as Promise<unknown>), { code: 'limit', message: /it has more than/ })
+t.test(
+  'keys, describe and obtain visit only members that may be listed, and stop above the limit',
+  async t => {
+    class Bytes extends Uint8Array {
+      sum() {
+        return this.reduce((sum, byte) => sum + byte, 0)
       }
-    },
-    { serving: { allowPublicAttrs: true, limits: { values: 100 } } }
-  )
-})
+    }
+    class Text extends String {}
+    const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`n${i}`, i]))
+    const service = {
+      bytes: () => new Bytes(20_000_000),
+      sparse: () => expose(new Array(4e9)),
+      text: () => new Text('x'.repeat(20_000_000)),
+      some: () => expose(many(10)),
+      many: () => expose(many(101)),
+      map: () => expose(new Map(Object.entries(many(201))))
+    }
+    await overMemory(
+      t,
+      service,
+      async ({ root }) => {
+        const before = process.cpuUsage()
+        const bytes = await root.bytes()
+        const told = await keys(bytes)
+        t.ok(told.includes('sum') && told.includes('length') && !told.includes('0'))
+        t.ok((await Netref.describe(bytes as never)).some(({ name }) => name === 'sum'))
+        t.ok((await keys(await root.sparse())).includes('length'))
+        t.ok((await keys(await root.text())).includes('length'))
+        const { user, system } = process.cpuUsage(before)
+        t.ok(user + system < 3_000_000, `${(user + system) / 1000} ms`)
+        t.equal((await keys(await root.some())).length, 10)
+        for (const asked of [
+          keys(await root.many()),
+          Netref.describe((await root.many()) as never),
+          Netref.obtain((await root.many()) as never),
+          Netref.obtain((await root.map()) as never),
+          Netref.obtain((await root.sparse()) as never)
+        ]) {
+          t.match(await rejectionOf(asked as Promise<unknown>), {
+            code: 'limit',
+            message: /it has more than/
+          })
+        }
+      },
+      { serving: { allowPublicAttrs: true, limits: { values: 100 } } }
+    )
+  }
+)

@@ -61,7 +61,7 @@ t.test('@exposed({ if }): a member does not exist for a peer that may not use it
         t.equal(
           error.message.replace(/^.*?: "\w+"/, ''),
           missing.message.replace(/^.*?: "\w+"/, ''),
-          'refused and missing are the same'
+          'a refused member and a missing member give the same error'
         )
       }
       t.same(await Netref.keys(files), ['list'])
@@ -89,7 +89,7 @@ t.test('@exposed({ if }): a permitted member is like any other, and `if` is call
   t.match(
     await rejectionOf(remove('c')),
     { code: 'not-exposed' },
-    'a netref to the method does not get round it'
+    'a netref to the method does not bypass the rule'
   )
   Netref.release(remove)
   await assertClean(t, conn.session, conn.served)
@@ -97,14 +97,14 @@ t.test('@exposed({ if }): a permitted member is like any other, and `if` is call
   t.match(
     await rejectionOf(guest.root.purge()),
     { code: 'not-exposed' },
-    'the prefix is under the rule as well'
+    'the rule applies to the prefixed name as well'
   )
   t.same(await Netref.keys(guest.root), [])
   ada.admin = true
   t.equal(await guest.root.purge(), 'purged')
 })
 
-t.test('an override is under the rules of what it overrides, however it is reached', async t => {
+t.test('an override has the rules of the overridden member, on any path', async t => {
   const shared = () => 'shared'
   class Special extends Files {
     override remove(name: string) {
@@ -136,9 +136,13 @@ t.test('an override is under the rules of what it overrides, however it is reach
   t.match(await rejectionOf(remove('a')), { code: 'not-exposed' })
   t.match(await rejectionOf(purge()), { code: 'not-exposed' })
   await using open = pair<Open>(Open, { identity: guest })
-  t.equal(await open.root.remove('a'), 'open a', 'unless it says something else itself')
+  t.equal(await open.root.remove('a'), 'open a', 'unless the override has its own rule')
   await using other = pair<{ shared(): string }>(expose({ shared, kept: 1 }, { read: ['kept'] }))
-  t.match(await rejectionOf(other.root.shared()), { code: 'not-exposed' }, 'nothing is exposed by that')
+  t.match(
+    await rejectionOf(other.root.shared()),
+    { code: 'not-exposed' },
+    'the override exposes nothing else'
+  )
 })
 
 t.test('an `if` that throws or returns a promise refuses every peer, and is reported', async t => {
@@ -259,58 +263,61 @@ t.test('a `before` that returns a promise is reported once per server', async t 
   }
 })
 
-t.test('a request that before does not decide at once is refused; a client may have a hook, too', async t => {
-  const done: unknown[] = []
-  const service = { save: (x: unknown) => void done.push(x) }
-  const late = async () => {
-    throw new Error('too late')
-  }
-  await overMemory(
-    t,
-    service,
-    async ({ root }) => {
-      t.match(await rejectionOf(root.save(1)), {
-        name: 'TypeError',
-        message: 'root.save(1): `before` returned a promise, but must decide synchronously'
-      })
-      t.same(done, [])
-    },
-    { serving: { before: late as never } }
-  )
-  const heard: string[] = []
-  await overSocket(
-    t,
-    { tell: (say: Netref<(text: string) => void>) => say('hi') },
-    async conn => {
-      await conn.root.tell(text => void heard.push(text))
-    },
-    { client: { before: call => void heard.push(String(call)) } }
-  )
-  t.same(heard, ['ƒ("hi")', 'hi'])
-  // Inspection of the target may throw, but its description does not.
-  const hostile = new Proxy(
-    {},
-    {
-      getPrototypeOf() {
-        throw new Error('no look')
+t.test(
+  'a request is refused if `before` does not decide synchronously; a client may have a hook, too',
+  async t => {
+    const done: unknown[] = []
+    const service = { save: (x: unknown) => void done.push(x) }
+    const late = async () => {
+      throw new Error('too late')
+    }
+    await overMemory(
+      t,
+      service,
+      async ({ root }) => {
+        t.match(await rejectionOf(root.save(1)), {
+          name: 'TypeError',
+          message: 'root.save(1): `before` returned a promise, but must decide synchronously'
+        })
+        t.same(done, [])
+      },
+      { serving: { before: late as never } }
+    )
+    const heard: string[] = []
+    await overSocket(
+      t,
+      { tell: (say: Netref<(text: string) => void>) => say('hi') },
+      async conn => {
+        await conn.root.tell(text => void heard.push(text))
+      },
+      { client: { before: call => void heard.push(String(call)) } }
+    )
+    t.same(heard, ['ƒ("hi")', 'hi'])
+    // Inspection of the target may throw, but its description does not.
+    const hostile = new Proxy(
+      {},
+      {
+        getPrototypeOf() {
+          throw new Error('no look')
+        }
       }
-    }
-  )
-  let name = ''
-  const asked = withBeforeHook(() => ({ value: 1 }), implOf({} as Session), {
-    ...DEFAULT_EXPOSURE,
-    before(call) {
-      name = String(call)
-    }
-  })
-  asked(Op.get, hostile, ['a'], undefined, {} as never)
-  t.equal(name, '{…}.a')
-  t.equal(
-    withBeforeHook(operate, implOf({} as Session), DEFAULT_EXPOSURE),
-    operate,
-    'without it nothing is in the way'
-  )
-})
+    )
+    let name = ''
+    const asked = withBeforeHook(() => ({ value: 1 }), implOf({} as Session), {
+      ...DEFAULT_EXPOSURE,
+      before(call) {
+        name = String(call)
+      }
+    })
+    asked(Op.get, hostile, ['a'], undefined, {} as never)
+    t.equal(name, '{…}.a')
+    t.equal(
+      withBeforeHook(operate, implOf({} as Session), DEFAULT_EXPOSURE),
+      operate,
+      'without the hook the call is allowed'
+    )
+  }
+)
 
 t.test('before receives each request to iterators and streams, and can refuse it', async t => {
   const told: string[] = []

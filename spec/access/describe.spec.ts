@@ -74,7 +74,7 @@ t.test('describe returns kind, parameters and help of members a peer may use, an
   })
 )
 
-t.test('an override has the help of what it overrides, and parameters of its own', t =>
+t.test('an override has the help of the overridden member, and its own parameters', t =>
   overMemory(t, Scientific, async ({ root }: Untyped) => {
     const described: Description[] = await describe(root)
     t.match(
@@ -109,22 +109,26 @@ t.test('objects, functions, pending results and copies', async t => {
       { name: 'topic', kind: 'value', help: 'What is talked about' },
       { name: 'far', kind: 'value' }
     ]
-    t.same(await describe(root.room()), told, 'of a result that is not there yet')
+    t.same(await describe(root.room()), told, 'of a pending result')
     const held = await root.room()
     t.same(await describe(held), told)
     await root.keep(() => 1)
-    t.same((await describe(held)).at(-1), { name: 'far', kind: 'function' }, 'a netref says only what it is')
+    t.same(
+      (await describe(held)).at(-1),
+      { name: 'far', kind: 'function' },
+      'a netref is described by its kind only'
+    )
     await root.keep(expose({ x: 1 }))
     t.same((await describe(held)).at(-1), { name: 'far', kind: 'object' })
-    t.same(await describe((held as Untyped).far), [{ name: 'x', kind: 'value' }], 'asked of its home')
-    t.same(await describe(await root.room).catch((error: Error) => error), [], 'of a function: its members')
+    t.same(await describe((held as Untyped).far), [{ name: 'x', kind: 'value' }], 'described by its owner')
+    t.same(await describe(await root.room).catch((error: Error) => error), [], 'members of a function')
     const copy = root.copy()
     t.same(await describe(copy), [
       { name: 'a', kind: 'value' },
       { name: 'b', kind: 'object' }
     ])
     await copy
-    t.equal((await describe(copy)).length, 2, 'also of a copy that is here')
+    t.equal((await describe(copy)).length, 2, 'also of a local copy')
     t.match(await rejectionOf(describe(root.copy().b[0])), {
       code: 'not-exposed',
       message: /^Netref\.describe\(root\.copy\(\)\.b\[0\]\): /
@@ -215,7 +219,7 @@ t.test('describe, keys, has and get agree for any prototype chain and any option
   )
 )
 
-t.test('parameters as their author wrote them', async t => {
+t.test('parameters as they are written in the source', async t => {
   const bound = function bound(this: unknown, _a: number) {}.bind(null)
   class Base {
     constructor(
@@ -260,7 +264,7 @@ t.test('parameters as their author wrote them', async t => {
   ]
   for (const [fn, parameters] of cases) {
     t.same(parameterNamesOf(fn), parameters, String(fn))
-    t.same(parameterNamesOf(fn), parameters, 'and again')
+    t.same(parameterNamesOf(fn), parameters, 'the second call gives the same result')
   }
 })
 

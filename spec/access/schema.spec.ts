@@ -134,7 +134,7 @@ t.test('the method does not run with invalid arguments, and receives the output 
   t.same(ran, [])
 })
 
-t.test('a netref to the method, an override, and a chain on it are checked as well', async t => {
+t.test('arguments are checked also through a netref to the method, an override, and a chain', async t => {
   class Base extends Service {
     @exposed(z.tuple([z.number()])) double(n: number): number {
       return 2 * n
@@ -157,7 +157,7 @@ t.test('a netref to the method, an override, and a chain on it are checked as we
   })
 })
 
-t.test('a schema that answers with a promise rejects the call, naming it', async t => {
+t.test('a schema that returns a promise rejects the call, and the error names the call', async t => {
   const ran: unknown[] = []
   class Slow extends Service {
     @exposed(z.tuple([z.string().refine(async () => true)])) check(text: string) {
@@ -236,7 +236,7 @@ t.test('any result of a schema settles the call', async t => {
   })
 })
 
-t.test('Netref.schema() takes netrefs, and nothing else', async t => {
+t.test('Netref.schema() accepts netrefs only', async t => {
   const { validate, version, vendor } = Netref.schema()['~standard']
   t.same([version, vendor], [1, 'netref'])
   await overMemory(t, { hold: (x: unknown) => x, self: () => Netref.is }, async ({ root }) => {
@@ -251,7 +251,7 @@ t.test('Netref.schema() takes netrefs, and nothing else', async t => {
     ] as const) {
       t.same(validate(value), { issues: [{ message: `expected a netref, received ${told}` }] })
     }
-    t.match(validate(root.hold), { issues: [{}] }, 'a path is none')
+    t.match(validate(root.hold), { issues: [{}] }, 'a path is not accepted')
   })
 })
 

@@ -87,7 +87,11 @@ t.test('help, version and unknown commands', async t => {
     t.match(stdout, `  ${command}`)
   }
   t.notMatch(stdout, '\x1b')
-  t.match((await netref(['-h'], { tty: true })).stdout, '\x1b[1mUsage\x1b[0m', 'colours are for terminals')
+  t.match(
+    (await netref(['-h'], { tty: true })).stdout,
+    '\x1b[1mUsage\x1b[0m',
+    'colours are used on terminals only'
+  )
   t.notMatch((await netref(['-h'], { tty: true, env: { NO_COLOR: '1' } })).stdout, '\x1b')
   for (const command of ['serve', 'ls', 'call', 'repl', 'ping', 'bench']) {
     const help = await netref([command, '--help'])
@@ -169,7 +173,11 @@ t.test('call reads and prints JSON', t =>
     await prints(t, call('Tally.name').slice(0, 2).concat('echo', '[]'), '[]\n')
     await prints(t, call('lines', '3'), '{"line":1}\n{"line":2}\n{"line":3}\n')
     await prints(t, call('holes'), 'null\n')
-    t.match((await netref(call('tally'))).stdout, /^"\[Netref Tally#\d+\]"\n$/, 'what stays there is named')
+    t.match(
+      (await netref(call('tally'))).stdout,
+      /^"\[Netref Tally#\d+\]"\n$/,
+      'an object passed by reference is printed by name'
+    )
     t.match((await netref(call('now'))).stdout, /^"20\d\d-.*Z"\n$/, 'an accessor is read')
   })
 )
@@ -254,7 +262,7 @@ t.test('an object without exposed members', async t => {
   await fails(t, ['call', server.url, 'a'], 1, 'Error: root has no accessible member a: it has no members\n')
 })
 
-t.test('a reader that closes the output early, as head does, is no error', t =>
+t.test('a reader that closes the output early, as head does, causes no error', t =>
   withCalculator(t, async url => {
     const running = new Running(['call', url, 'lines', '1000000'])
     await running.says(/\n/)
@@ -312,7 +320,7 @@ t.test('bench prints calls per second', t =>
 
     const onTerminal = await netref(['bench', url, 'add', '1', '2', '-s', '0.3'], { tty: true })
     t.match(onTerminal.stderr, /\r[█░]{30} \d+ calls\/s /)
-    t.ok(onTerminal.stderr.endsWith('\r\x1b[K'), 'the bar is gone at the end')
+    t.ok(onTerminal.stderr.endsWith('\r\x1b[K'), 'the bar is removed at the end')
 
     t.match((await netref(['bench', url, 'echo', '-', '-s', '0'], { input: '1' })).stdout, /^\d+ calls\/s/)
     await fails(t, ['bench', url, 'ad', '-s', '1'], 1, /did you mean add/)

@@ -120,7 +120,7 @@ t.test('an answer without an upgrade is quoted in the error', async t => {
   web.close()
 })
 
-t.test('an error quotes one line of plain text from an HTTP refusal', async t => {
+t.test('an error quotes one line of plain text from an HTTP response', async t => {
   const web = http.createServer((request, response) => {
     if (request.url === '/page') response.writeHead(502, { 'content-type': 'text/html' }).end('<html>')
     else if (request.url === '/silent')
@@ -140,7 +140,11 @@ t.test('an error quotes one line of plain text from an HTTP refusal', async t =>
   }
   t.equal(await said('/page'), '502')
   t.equal(await said('/silent'), '503')
-  t.equal(await said('/long'), `503 (too busy ${'.'.repeat(190)})`, 'and its end is not waited for')
+  t.equal(
+    await said('/long'),
+    `503 (too busy ${'.'.repeat(190)})`,
+    'the error does not wait for the end of the response'
+  )
   web.closeAllConnections()
   web.close()
 })
@@ -182,7 +186,7 @@ t.test('close() sends pending calls, also before the socket is open', async t =>
   t.same(heard, ['early', 'first', 'second', 'third'])
   const idle = connect(server.url)
   await idle.close()
-  t.match(await idle.closed, { code: 'closed' }, 'with nothing to send it does not wait')
+  t.match(await idle.closed, { code: 'closed' }, 'close() does not wait if nothing is to be sent')
   await server.close()
 })
 
@@ -234,14 +238,14 @@ t.test('a frame too large for the server ends the session with `limit` on both e
   t.match(
     await rejectionOf(conn.root.echo('x'.repeat(4950))),
     { code: 'limit' },
-    'who knows the limit refuses the call'
+    'a client that knows the limit rejects the call'
   )
   const socket = new WebSocket(server.url)
   await once(socket, 'open')
   socket.send('x'.repeat(20_000))
   const [code] = await once(socket, 'close')
   t.equal(code, 1009)
-  t.equal(await conn.root.add(1, 2), 3, 'and the others are served')
+  t.equal(await conn.root.add(1, 2), 3, 'other clients are served')
   await conn.close()
   t.match(await served, { code: 'closed' })
   await server.close()
@@ -398,7 +402,7 @@ t.test('options of ws and TLS pass through: wss, ca and headers, on a user’s H
   })
   await conn.close()
   await server.close()
-  t.ok(web.listening, 'a server that was given is not closed')
+  t.ok(web.listening, 'a server passed as `server` is not closed')
   web.close()
 })
 

@@ -143,7 +143,7 @@ t.test('close() before the first connection is open sends the calls, which may h
   await server.close()
 })
 
-t.test('a first connection that came late is not retried after it was open', async t => {
+t.test('a first connection that opened late is not retried afterwards', async t => {
   const server = await serve(Clock, { port: 0 })
   const door = await GatedProxy.inFrontOf(server.url)
   door.mode = 'refusing'
@@ -154,7 +154,7 @@ t.test('a first connection that came late is not retried after it was open', asy
   door.forwardAll()
   t.equal(await now, 'now')
   search.abort()
-  t.equal(conn.state, 'open', 'there is no search to be ended')
+  t.equal(conn.state, 'open', 'no reconnection is running')
   t.equal(await conn.root.now(), 'now')
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()
@@ -185,7 +185,7 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
       t.equal(Clock.paid, 2)
       t.same(told, [])
       door.cut()
-      t.equal(await conn.root.pay(), 3, 'from then on it resumes')
+      t.equal(await conn.root.pay(), 3, 'after the first connection the session resumes')
       t.same(told, ['interrupted', 'resumed'])
       // Sessions whose client sent only the hello are still waiting.
       const open = [...server.sessions].filter(({ state }) => state === 'open')
@@ -294,7 +294,7 @@ t.test('renew: only a call beyond the known limits of the new server rejects', a
   await first.close()
   t.match([await large, await given], [{ code: 'server-closed' }, { code: 'server-closed' }])
   const second = await serve(Clock, { port, limits })
-  t.match(await small, { code: 'may-have-run' }, 'the new server is asked')
+  t.match(await small, { code: 'may-have-run' }, 'the new server receives the call')
   t.equal(await conn.root.size('x'.repeat(5 << 20)), 5 << 20)
   await assertClean(t, conn.session, ...second.sessions)
   await conn.close()

@@ -186,7 +186,7 @@ for (const [name, cases] of Object.entries({ worst, long })) {
   })
 }
 
-t.test('what is usual costs next to nothing, what burns costs more than a message may', async t => {
+t.test('usual values cost almost nothing; expensive values exceed the budget of a message', async t => {
   const usual: [kind: string, text: string][] = [
     ['URL', 'https://user:secret@xn--bcher-kva.example:8080/a/b/c?d=e#f'],
     ['Date', '+275760-09-13T00:00:00.000Z'],
@@ -212,7 +212,11 @@ t.test('numeric keys, which may collide, are limited for one message', async t =
   const mapOf = (keys: readonly unknown[]) => new Map(keys.map(key => [key, 0]))
   t.equal(await conn.root.echo(mapOf(numbers(4096))), 'object')
   t.equal(await conn.root.echo(new Set(bigints(2000))), 'object')
-  t.equal(await conn.root.echo(numbers(25).map(() => mapOf(numbers(700)))), 'object', 'many small ones')
+  t.equal(
+    await conn.root.echo(numbers(25).map(() => mapOf(numbers(700)))),
+    'object',
+    'many small collections'
+  )
   t.equal(await conn.root.echo(new Set(numbers(15_000).map(String))), 'object', 'text does not collide')
   const rejected = {
     code: 'limit',
@@ -228,7 +232,7 @@ t.test('numeric keys, which may collide, are limited for one message', async t =
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('what is not exposed takes as long to refuse as what is missing', async t => {
+t.test('refusing a member that is not exposed takes as long as refusing a missing member', async t => {
   class Secretive extends Service {
     hidden = 1
     method() {}

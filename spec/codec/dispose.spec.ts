@@ -119,7 +119,7 @@ class Probe {
     const done = () => Object.entries(all).every(([what, times]) => (this.ended[what] ?? 0) >= times)
     await waitUntil(() => done() || this.#late()).catch(() => {})
     await runEventLoop()
-    t.same(this.ended, all, 'each is let go of, once')
+    t.same(this.ended, all, 'each value is disposed of once')
     this.#heard(t)
   }
 
@@ -132,7 +132,7 @@ class Probe {
   /** Each is as it was. */
   async untouched(t: Test): Promise<void> {
     await runEventLoop()
-    t.same(this.ended, {}, 'nothing was ended')
+    t.same(this.ended, {}, 'no value was ended')
     t.notOk(
       this.#streams.some(({ locked }) => locked),
       'nothing is locked'
@@ -172,7 +172,7 @@ const promised = () =>
   })
 const make = () => probe.make()
 
-t.test('results that are not sent are let go of', async t => {
+t.test('results that are not sent are disposed of', async t => {
   const run = (name: string, result: () => unknown, act: (joined: Pair<Untyped>) => unknown) =>
     t.test(name, async t => {
       await overMemory(
@@ -339,7 +339,7 @@ t.test('results that are not sent are let go of', async t => {
   await run('of a call with a key', () => ({ ...make(), unsendable }), keyed)
 })
 
-t.test('what the peer holds goes on, whatever else of it is not sent', async t => {
+t.test('objects that the peer holds stay usable if another value of the message cannot be sent', async t => {
   const numbers = (function* () {
     for (let n = 0; n < 3; n++) yield n
   })()
@@ -364,7 +364,7 @@ t.test('what the peer holds goes on, whatever else of it is not sent', async t =
     })
     await Netref.oneway(root.echo)(ours)
     await joined.ping()
-    t.notOk(stopped, 'nor is what came from it')
+    t.notOk(stopped, 'nor are values that it produced')
   })
 })
 
@@ -453,7 +453,7 @@ t.test('arguments that are not sent stay with their owner', async t => {
   })
 })
 
-t.test('what a path leads through, and no further, is handled', async t => {
+t.test('only values that a path passes through are disposed of', async t => {
   class Jobs {
     get job() {
       return willFail()
@@ -488,7 +488,7 @@ t.test('what a path leads through, and no further, is handled', async t => {
   )
 })
 
-t.test('a thenable that is not sent does not begin its work', async t => {
+t.test('a thenable that is not sent is not started', async t => {
   let begun = 0
   class Query {
     then() {

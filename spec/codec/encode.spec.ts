@@ -160,11 +160,11 @@ t.test('each plain value and each leaf arrives as itself, at the top and inside'
     // biome-ignore lint/suspicious/noSparseArray: holes arrive as undefined.
     same(t, await root.echo([1, , 3]), [1, undefined, 3], 'holes')
     t.equal(await root.count(), 0)
-    t.equal(await root.count(undefined, undefined), 2, 'arguments that are undefined count')
+    t.equal(await root.count(undefined, undefined), 2, 'undefined arguments keep their positions')
   })
 )
 
-t.test('a key is data, whatever it is called, and pollutes nothing', t =>
+t.test('any key is data, and changes no prototype', t =>
   overEcho(t, async root => {
     for (const inner of ['1', '{"polluted":true}', '[{"__proto__":{"polluted":2}}]']) {
       const text = `{"__proto__":${inner},"constructor":{"prototype":{"polluted":3}}}`
@@ -173,14 +173,18 @@ t.test('a key is data, whatever it is called, and pollutes nothing', t =>
       t.equal(Object.getPrototypeOf(back), Object.prototype)
       t.same(Object.keys(back), ['__proto__', 'constructor', 'leaf'])
       same(t, back, value)
-      t.notOk('polluted' in {}, 'nothing is polluted')
+      t.notOk('polluted' in {}, 'no prototype has changed')
     }
     const back = (await root.echo(JSON.parse('{"__proto__":null}'))) as object
     t.ok(Object.hasOwn(back, '__proto__'))
     const fn = () => 1
     const holder = Object.defineProperty({}, '__proto__', { value: fn, enumerable: true })
     const kept = (await root.echo(holder)) as object
-    t.equal(Object.getOwnPropertyDescriptor(kept, '__proto__')?.value, fn, 'a reference stands there, too')
+    t.equal(
+      Object.getOwnPropertyDescriptor(kept, '__proto__')?.value,
+      fn,
+      'a reference can be at such a key, too'
+    )
 
     for (const none of [undefined, null, 5])
       same(t, await root.echo({ [Symbol.iterator]: none, a: 1 }), { a: 1 }, 'nothing to iterate over')
@@ -222,14 +226,10 @@ t.test('every class of bytes arrives as that class, with the visible range alone
     same(t, await root.echo([large, 'small', new Uint8Array([1])]), [large, 'small', new Uint8Array([1])])
     class Mine extends Uint8Array {}
     const mine = new Mine(2)
-    t.equal(await root.echo(mine), mine, 'a subclass has behaviour: it stays home')
+    t.equal(await root.echo(mine), mine, 'a subclass is passed by reference')
     const detached = new ArrayBuffer(8)
     structuredClone(detached, { transfer: [detached] })
-    t.match(
-      (await rejectionOf(root.echo(detached))).message,
-      /detached/,
-      'what has no bytes any more rejects'
-    )
+    t.match((await rejectionOf(root.echo(detached))).message, /detached/, 'a detached buffer rejects')
   })
 )
 
@@ -259,7 +259,7 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
       t.equal(back.constructor, error.constructor)
       same(t, back.cause, error.cause)
       same(t, aggregated(back), aggregated(error))
-      t.notMatch(back.stack, /\n/, 'the stack stays home')
+      t.notMatch(back.stack, /\n/, 'the stack is not sent')
       t.equal(back.stack, String(error))
     }
     t.equal(((await root.echo(dom)) as DOMException).code, 8)
@@ -273,7 +273,10 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
     same(t, { ...found, name: found.name }, { name: 'NotFound', path: '/a' })
     t.equal(constructed, 1, 'no constructor ran to receive it')
     const unknown = (await root.echo(new Unknown('u'))) as Error
-    t.ok(unknown instanceof RangeError && !(unknown instanceof Unknown), 'the nearest class both sides know')
+    t.ok(
+      unknown instanceof RangeError && !(unknown instanceof Unknown),
+      'the nearest class that both sides know'
+    )
     t.equal(`${unknown}`, 'Unknown: u')
     const overridden = Object.defineProperty(new Error('m'), 'name', { value: 'Renamed' })
     t.equal(((await root.echo(overridden)) as Error).name, 'Renamed')
@@ -327,17 +330,17 @@ t.test('errors: class, name, message, code, cause, errors and fields that are da
     gift = missing
     const thrown = await rejectionOf(root.fail())
     t.ok(thrown instanceof NotFound)
-    t.match(thrown.stack, /^NotFound: no \/a\n.*encode\.spec/s, 'the stack names who awaits')
+    t.match(thrown.stack, /^NotFound: no \/a\n.*encode\.spec/s, 'the stack names the awaiting function')
     gift = 'just text'
     t.equal(await root.fail().then(null, (error: unknown) => error), 'just text')
     t.ok(
       ((await root.echo(new UnsendableError('ours'))) as unknown) instanceof UnsendableError,
-      'netref knows its own'
+      'netref uses its own class'
     )
   })
 )
 
-t.test('stacks go along where exposeStacks says so, below the local one', t =>
+t.test('with exposeStacks the remote stack follows the local one', t =>
   overEcho(
     t,
     async root => {
@@ -364,7 +367,7 @@ t.test('stacks go along where exposeStacks says so, below the local one', t =>
   )
 )
 
-t.test('an error arrives as it was thrown, whatever the program makes of stacks', t => {
+t.test('an error arrives unchanged, even if the program formats stacks itself', t => {
   const makers: Record<string, typeof Error.prepareStackTrace> = {
     'a list of frames': (_error, frames) => frames,
     nothing: () => undefined,
@@ -418,7 +421,11 @@ t.test('an error arrives as it was thrown, whatever the program makes of stacks'
           ],
           name
         )
-        t.match(errors[0]?.stack, /^TypeError: early/, 'the stack of what arrived is text all the same')
+        t.match(
+          errors[0]?.stack,
+          /^TypeError: early/,
+          'the stack of a received error is a string in any case'
+        )
       }
     },
     { serving: { exposeStacks: true } }
@@ -480,7 +487,7 @@ t.test('classes that were replaced are not kept', async t => {
   })
   t.ok(
     gone.slice(4).every(ref => ref.deref()),
-    'the last ones are'
+    'the last classes are kept'
   )
 })
 
@@ -501,7 +508,7 @@ t.test(
       same(t, back[0].content, content)
       class Near extends Point {}
       const near = new Near(1, 2)
-      t.equal(await root.echo(near), near, 'an instance of a subclass stays home')
+      t.equal(await root.echo(near), near, 'an instance of a subclass is passed by reference')
 
       const codec = { encode: () => 0, decode: () => new Home() as never }
       t.throws(
@@ -565,7 +572,7 @@ t.test(
         code: 'unsendable',
         message: /args\[0\]\[0\] is Symbol\(s\)/
       })
-      t.equal(await root.count(1), 1, 'and the session goes on')
+      t.equal(await root.count(1), 1, 'the session continues')
 
       class Ring {
         self: unknown = this
@@ -582,7 +589,7 @@ t.test(
       const [one, two, three] = (await root.echo(cyclic)) as unknown[]
       t.ok(
         one instanceof Ring && two instanceof Ring && Array.isArray(three),
-        'twice beside a cycle is no cycle'
+        'an object that occurs twice beside a cycle is not part of the cycle'
       )
     })
 )
@@ -595,7 +602,7 @@ interface Knot {
   error: Error
 }
 
-t.test('cycles come back as the same cycles, and so does sharing within them', t =>
+t.test('cycles, and sharing within them, are preserved in both directions', t =>
   overEcho(t, async root => {
     const array: unknown[] = [1]
     array.push(array)
@@ -656,18 +663,18 @@ t.test('cycles come back as the same cycles, and so does sharing within them', t
     const twice = [common, common]
     const apart = (await root.echo(twice)) as unknown[]
     same(t, apart, twice)
-    t.not(apart[0], apart[1], 'plain data pays nothing for sharing')
+    t.not(apart[0], apart[1], 'plain data is encoded without tracking')
 
     let released = 0
     const watched = expose({}, { released: () => void released++ })
     const ring: unknown[] = [watched]
     ring.push(ring)
     t.equal(((await root.echo(ring)) as unknown[])[0], watched)
-    t.equal(released, 0, 'walking twice lets go of nothing')
+    t.equal(released, 0, 'the second pass disposes of nothing')
   })
 )
 
-t.test('the depth limit names the place; what cannot be carried whole rejects', t =>
+t.test('the depth error names the path; a value that would lose data rejects', t =>
   overEcho(
     t,
     async (root, conn) => {
@@ -726,7 +733,7 @@ t.test('the depth limit names the place; what cannot be carried whole rejects', 
 )
 
 t.test(
-  'what cannot travel rejects its call with a TypeError that names the place, and leaves nothing behind',
+  'a value that cannot be sent rejects its call with a TypeError that names the path, and leaves no reference',
   t =>
     overEcho(t, async (root, conn) => {
       await using server = await serve(Echo, { port: 0 })
@@ -772,7 +779,7 @@ t.test(
       for (const [what, make] of refusals) {
         for (const [place, around] of places) {
           const rejected = rejectionOf(root.all(() => 1, around(make())))
-          t.equal(conn.stats.exports, 0, 'what was given before it is taken back at once')
+          t.equal(conn.stats.exports, 0, 'references encoded before it are rolled back at once')
           const error = await rejected
           t.ok(error instanceof TypeError && error instanceof UnsendableError)
           t.equal(error.code, 'unsendable')
@@ -799,7 +806,10 @@ t.test(
         (await rejectionOf(root.echo([later]))).message,
         /args\[0\]\[0\] is a netref that is still pending.*await it/
       )
-      t.match((await rejectionOf(root.echo({ step: root.count }))).message, /args\[0\]\.step is a netref that is still pending/)
+      t.match(
+        (await rejectionOf(root.echo({ step: root.count }))).message,
+        /args\[0\]\.step is a netref that is still pending/
+      )
       t.equal(await later, 1)
       gift = new Home()
       const gone = await root.give()
@@ -877,7 +887,7 @@ t.test('accessors and proxies are read once, and toJSON is never run', t =>
   })
 )
 
-t.test('what is sent is what was there when the call was made', t =>
+t.test('a call sends the state of its arguments at the time of the call', t =>
   overEcho(t, async root => {
     const object = { n: 1, inner: [1] }
     const bytes = new Uint8Array([1, 2, 3])
@@ -897,7 +907,7 @@ t.test('what is sent is what was there when the call was made', t =>
   })
 )
 
-t.test('calls made before the socket is open keep what they were given', async t => {
+t.test('calls made before the socket is open keep their arguments', async t => {
   const { serve } = await import('../../lib/index.js')
   const server = await serve(Echo, { port: 0 })
   const conn: Connection<Echo> = connect(server.url)
@@ -915,7 +925,7 @@ t.test('calls made before the socket is open keep what they were given', async t
   await server.close()
 })
 
-t.test('references: the original comes home, the same one is the same netref, members are bound', t =>
+t.test('references: the owner receives the original, one object is one netref, members are bound', t =>
   overEcho(t, async root => {
     const home = new Home()
     const fn = () => 1
@@ -974,11 +984,11 @@ t.test('references: the original comes home, the same one is the same netref, me
 
     const spread = { ...file }
     const back = (await root.echo(spread)) as unknown as typeof file
-    t.equal(back.readlines, file.readlines, 'a member comes home as the original function')
+    t.equal(back.readlines, file.readlines, 'the owner of a member receives the original function')
 
     gift = new Home('theirs')
     const [a, b] = [await root.give(), await root.give()]
-    t.equal(a, b, 'sent twice it is one netref')
+    t.equal(a, b, 'an object sent twice is one netref')
     t.ok(Netref.is(a))
     t.equal(await root.echo({ a }).then(({ a }: { a: unknown }) => a), a)
     t.equal(arrived && (arrived as { a: unknown }).a, gift)
@@ -988,7 +998,7 @@ t.test('references: the original comes home, the same one is the same netref, me
   })
 )
 
-t.test('a netref of another session goes through: the middle forwards', t =>
+t.test('a netref of another session is forwarded', t =>
   overMemory(t, Echo, async near => {
     await overMemory(t, Echo, async far => {
       const [nearRoot, farRoot] = [near.root, far.root] as unknown as [Root, Root]
@@ -1053,7 +1063,7 @@ const { value } = fc.letrec<{ value: unknown }>(tie => {
   }
 })
 
-t.test('what goes round comes back deeply equal, with the references in it the very same objects', t =>
+t.test('a value sent back and forth is deeply equal, and its references are the same objects', t =>
   overEcho(t, async (root, conn) => {
     await fc.assert(
       fc.asyncProperty(value, async value => isDeepStrictEqual(await root.echo(value), value)),
@@ -1068,11 +1078,11 @@ t.test('what goes round comes back deeply equal, with the references in it the v
       }),
       { numRuns: 300 }
     )
-    t.equal(conn.stats.imports, 0, 'nothing but originals came home')
+    t.equal(conn.stats.imports, 0, 'each owner received its originals')
   })
 )
 
-t.test('values in a few words, for errors', async t => {
+t.test('short descriptions of values, for errors', async t => {
   const words: [unknown, string][] = [
     ...([
       ['text', '"text"'],
@@ -1104,7 +1114,7 @@ t.test('values in a few words, for errors', async t => {
   t.equal(className(Object.create(null)), '')
 })
 
-t.test('what a built-in carries beside its value rejects, for it would vanish', t =>
+t.test('an extra member of a built-in object rejects, because it would be lost', t =>
   overMemory(t, { echo: (value: unknown) => value }, async conn => {
     for (const built of [new Map(), new Set(), new Date(0), /a/, new URL('http://a.test')]) {
       const name = built.constructor.name
@@ -1132,7 +1142,7 @@ const boxed = (value: unknown, limits: object = {}) => {
 const times = <T>(count: number, make: (i: number) => T): T[] =>
   Array.from({ length: count }, (_, i) => make(i))
 
-t.test('many records with the same names cross as a table, and arrive as records', t =>
+t.test('many records with the same names are sent as a table, and arrive as records', t =>
   overEcho(t, async (root, conn) => {
     const point = (i: number) => ({ x: i, at: { lat: i / 7, lon: 'l' } })
     t.equal(
@@ -1175,7 +1185,7 @@ t.test('many records with the same names cross as a table, and arrive as records
     t.equal(await root.count(...listed), 20)
     const far = { ['far'.repeat(40)]: [times(12, i => ({ i })), times(12, i => ({ 'a long name': i }))] }
     t.equal(boxed(far).json.match(/"t"/g)?.length, 1)
-    t.equal(boxed(far).json.match(/\{"i":/g)?.length, 12, 'no table where to say so takes more')
+    t.equal(boxed(far).json.match(/\{"i":/g)?.length, 12, 'no table if its tag needs more characters')
     same(t, await root.echo(far), far)
 
     const odd = times(14, i => ({
@@ -1196,10 +1206,10 @@ t.test('many records with the same names cross as a table, and arrive as records
     t.notOk('polluted' in {})
     const marked = times(12, () => ({ a: 1 }))
     expose(marked[3]!)
-    t.equal(((await root.echo(marked)) as object[])[3], marked[3], 'what is exposed stays home')
+    t.equal(((await root.echo(marked)) as object[])[3], marked[3], 'an exposed object is passed by reference')
     const counter = { i: 12, *[Symbol.iterator]() {} }
     const walked = (await root.echo([...times(12, i => ({ i })), counter])) as object[]
-    t.equal(walked[12], counter, 'so does an iterator in the midst')
+    t.equal(walked[12], counter, 'an iterator in the list is passed by reference')
     Object.assign(Object.prototype, { inherited: 1 })
     try {
       same(
@@ -1245,11 +1255,11 @@ t.test('many records with the same names cross as a table, and arrive as records
       ),
       { numRuns: 100 }
     )
-    t.equal(conn.stats.imports, 0, 'nothing but originals came home')
+    t.equal(conn.stats.imports, 0, 'each owner received its originals')
   })
 )
 
-t.test('in a table accessors and proxies are read once, and errors tell the place in the records', t =>
+t.test('in a table accessors and proxies are read once, and errors name the path in the records', t =>
   overEcho(t, async root => {
     let reads = 0
     const lazy = times(12, i => ({
@@ -1318,7 +1328,7 @@ t.test('in a table accessors and proxies are read once, and errors tell the plac
   })
 )
 
-t.test('a table is as deep, and as large, as what it stands for', t =>
+t.test('a table counts with the depth and size of its records', t =>
   overEcho(
     t,
     async root => {

@@ -81,10 +81,10 @@ const nothingHeld = async (
   { clientSession, serverSession }: Pick<SessionEnds, 'clientSession' | 'serverSession'>
 ) => {
   await clientSession.ping()
-  t.same([clientSession.stats.exports, serverSession.stats.imports], [0, 0], 'nothing is held')
+  t.same([clientSession.stats.exports, serverSession.stats.imports], [0, 0], 'no reference is held')
 }
 
-t.test('a loan exists for its call, and no longer', async t => {
+t.test('a loan ends with its call', async t => {
   const keeper = new Keeper()
   await overMemoryAndSocket(
     t,
@@ -102,7 +102,7 @@ t.test('a loan exists for its call, and no longer', async t => {
       await joined.clientSession.ping()
       t.equal(await keeper.kept.size(), 7, 'an object')
       keeper.open()
-      t.equal(await call, thing, 'it comes home as itself')
+      t.equal(await call, thing, 'the owner receives the original')
       await waitUntil(() => joined.clientSession.stats.exports === 0)
       await nothingHeld(t, joined)
       t.match(await rejectionOf(keeper.kept.size()), { code: 'released' })
@@ -143,7 +143,7 @@ t.test('a call that fails, is rejected or is cancelled ends its loans, too', asy
       controller.abort()
       await rejectionOf(call)
       t.equal(clientSession.stats.exports, 0)
-      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its home has it no more')
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its owner no longer exports it')
       keeper.open()
       await waitUntil(() => joined.serverSession.stats.imports === 0)
       t.match(await rejectionOf(keeper.kept()), { code: 'released' })
@@ -205,7 +205,7 @@ t.test('an object that is also passed without lend stays exported', async t => {
       await clientSession.ping()
       Netref.release(keeper.kept)
       keeper.open()
-      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its holder may let go of it before')
+      t.match(await rejectionOf(keeper.kept()), { code: 'released' }, 'its holder may release it before')
       t.match(await rejectionOf(third), { code: 'unsendable' })
       await root.keep(fn)
       t.equal(await keeper.kept(), 'here')
@@ -281,7 +281,7 @@ t.test('the owner’s released hook runs once, when the last call with the objec
   joined.root.hold(Netref.lend(thing) as Any).catch(() => {})
   await joined.session.ping()
   await joined.close()
-  t.equal(told, 2, 'or its session ends')
+  t.equal(told, 2, 'or when its session has ended')
   keeper.open()
 })
 
@@ -301,7 +301,7 @@ t.test('a call whose reply is an iterator settles with that reply', async t => {
   )
 })
 
-t.test('callbacks lend, too, and an object of a third party can be lent on', async t => {
+t.test('callbacks lend, too, and a lent object can be lent to a third party', async t => {
   const far = pair(new Keeper())
   t.teardown(() => far.close())
   const seen: Any[] = []
@@ -347,7 +347,7 @@ t.test('a loan survives an interruption', async t => {
       const used = root.use(Netref.lend(fn))
       controller.abort()
       t.match(await rejectionOf(withdrawn), { mayHaveRun: false })
-      t.equal(await used, 'there', 'what is withdrawn gives back what was lent for it, and no more')
+      t.equal(await used, 'there', 'a withdrawn call returns only its own loans')
       keeper.open()
       await call
       const [theirs] = server.sessions
@@ -480,7 +480,7 @@ t.test('a value that is copied cannot be lent, nor a value outside the arguments
       message: /value is lent/
     })
     const thing = Netref.lend(expose({ at: 5 }))
-    t.equal(await (root as Any).take(thing), 5, 'but what is exposed can')
+    t.equal(await (root as Any).take(thing), 5, 'but an exposed one can')
     t.equal(await (root as Any).take(Netref.lend(thing)), 5)
     t.equal(session.stats.exports, 0)
     t.equal(served.stats.exports, 0)

@@ -34,7 +34,7 @@ function kindOf(arrived: Untyped): string {
 /** Tells of what it is given, and gives it back as the result of a call. */
 const echoing = () => ({ kind: kindOf, text, echo: (value: unknown) => ({ value }) })
 
-t.test('of a process, stdin is something to write; stdout and stderr are something to read', t =>
+t.test('stdin of a child process is writable; its stdout and stderr are readable', t =>
   overMemoryAndSocket(
     t,
     () => ({
@@ -47,7 +47,7 @@ t.test('of a process, stdin is something to write; stdout and stderr are somethi
       }
     }),
     async ({ root }, t) => {
-      t.equal(await text(await root.output()), 'hello\n', 'returned in the tick it was started in')
+      t.equal(await text(await root.output()), 'hello\n', 'returned in the tick of its start')
       t.equal(await root.text(spawn('echo', ['hello']).stdout), 'hello\n', 'as an argument')
       t.equal(await text(await root.errors()), 'wrong\n')
       const two = [spawn('echo', ['a']), spawn('echo', ['b'])]
@@ -62,7 +62,7 @@ t.test('of a process, stdin is something to write; stdout and stderr are somethi
         stdio: ['pipe', 'ignore', 'ignore', 'pipe']
       })
       const extra = await root.echo(more.stdio[3])
-      t.equal(kindOf(extra.value), 'pair', 'a further pipe goes both ways')
+      t.equal(kindOf(extra.value), 'pair', 'another pipe is readable and writable')
       await extra.value.writable.close()
       more.stdin!.end('once\n')
       t.equal(await text(extra.value.readable), 'once again\n')
@@ -88,21 +88,18 @@ t.test('a piped stdin, and a stdout, of this process', async t => {
   t.equal(await text(child.stdout), 'in and out')
 })
 
-t.test(
-  'what a terminal is made of, is read or written, but not both',
-  { skip: process.platform !== 'linux' },
-  t =>
-    overMemory(t, echoing(), async ({ root }) => {
-      const stdin = new ReadStream(openSync('/dev/ptmx', 'r+'))
-      t.equal(await root.kind(stdin), 'readable', 'as a stdin that is piped')
-      stdin.destroy()
-      const stdout = new WriteStream(openSync('/dev/ptmx', 'r+'))
-      t.equal(await root.kind(stdout), 'writable')
-      stdout.destroy()
-    })
+t.test('a terminal stream is readable or writable, not both', { skip: process.platform !== 'linux' }, t =>
+  overMemory(t, echoing(), async ({ root }) => {
+    const stdin = new ReadStream(openSync('/dev/ptmx', 'r+'))
+    t.equal(await root.kind(stdin), 'readable', 'like a piped stdin')
+    stdin.destroy()
+    const stdout = new WriteStream(openSync('/dev/ptmx', 'r+'))
+    t.equal(await root.kind(stdout), 'writable')
+    stdout.destroy()
+  })
 )
 
-t.test('a Duplex of which only one side is there', t =>
+t.test('a Duplex with one side', t =>
   overMemoryAndSocket(t, echoing, async ({ root }, t) => {
     // Node's documentation has these options, its types do not.
     const oneSided = (options: DuplexOptions & { readable?: false; writable?: false }) => new Duplex(options)
@@ -131,11 +128,11 @@ t.test('a Duplex of which only one side is there', t =>
     await writer.close()
     t.same(written, ['a'])
     t.equal(duplex.writableFinished, true)
-    t.equal(await root.kind(new Duplex({ read() {}, write() {} }).end()), 'pair', 'it has had two sides')
+    t.equal(await root.kind(new Duplex({ read() {}, write() {} }).end()), 'pair', 'it had two sides')
   })
 )
 
-t.test('sockets go both ways, over a pipe as well', async t => {
+t.test('sockets are readable and writable, over a pipe as well', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'netref-'))
   t.teardown(() => rm(folder, { recursive: true }))
   for (const at of [0, join(folder, 'socket')]) {
@@ -150,7 +147,7 @@ t.test('sockets go both ways, over a pipe as well', async t => {
   }
 })
 
-t.test('responses and requests of HTTP are something to write', async t => {
+t.test('HTTP responses and requests are writable', async t => {
   let answer!: (response: Writable & { statusCode: number }) => void
   const next = () =>
     new Promise<Writable & { statusCode: number }>(resolve => {
@@ -189,7 +186,7 @@ t.test('responses and requests of HTTP are something to write', async t => {
       response = next()
       const cut = rejectionOf(fetch(url).then(got => got.text()))
       await root.broken(await response)
-      t.match(await cut, Error, 'its client learns that it was cut off')
+      t.match(await cut, Error, 'the client learns that the response was cut off')
 
       response = next()
       const leaving = new AbortController()
@@ -197,7 +194,7 @@ t.test('responses and requests of HTTP are something to write', async t => {
       const gone = rejectionOf(root.begun(await response))
       await (await left).body!.getReader().read()
       leaving.abort()
-      t.match(await gone, Error, 'who writes learns that the client has left')
+      t.match(await gone, Error, 'the writer learns that the client has disconnected')
 
       response = next()
       const outgoing = request(url, { method: 'POST' })
@@ -219,7 +216,7 @@ t.test('responses and requests of HTTP are something to write', async t => {
   server.close()
 })
 
-t.test('a response of HTTP/2 is something to write, its request something to read', async t => {
+t.test('a response of HTTP/2 is writable, its request readable', async t => {
   const server = createHttp2().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
@@ -244,7 +241,7 @@ t.test('a response of HTTP/2 is something to write, its request something to rea
   server.close()
 })
 
-t.test('what has a readable and a writable of the web is a pair', t =>
+t.test('an object with a web readable and writable is a pair', t =>
   overMemoryAndSocket(t, echoing, async ({ root }, t) => {
     const through = async (pair: Untyped, chunks: unknown[]) => {
       const writer = pair.writable.getWriter()
@@ -295,18 +292,18 @@ t.test('what has a readable and a writable of the web is a pair', t =>
     )
     const { readable, writable } = new TransformStream()
     const record = (await root.echo({ readable, writable, name: 'with a name' })).value
-    t.equal(kindOf(record), 'readable,writable,name', 'a record is a record, and its streams are streams')
+    t.equal(kindOf(record), 'readable,writable,name', 'a record is copied, and its streams are streams')
     t.equal(await through(record, ['a']), 'a')
     const web = (await root.echo(Duplex.toWeb(new PassThrough()))).value
     t.equal(await through(web, [new TextEncoder().encode('a')]), 'a')
-    t.equal(await root.kind(expose(new Twice())), 'netref', 'what is exposed goes by reference')
+    t.equal(await root.kind(expose(new Twice())), 'netref', 'an exposed object is passed by reference')
     const locked = new Twice()
     locked.readable.getReader()
     t.match(await rejectionOf(root.kind(locked)), /a stream that is locked/)
   })
 )
 
-t.test('what only resembles a stream is a reference', t =>
+t.test('an object that only resembles a stream is passed by reference', t =>
   overMemory(t, echoing(), async ({ root }) => {
     class Part {
       constructor(fields: object) {
@@ -328,6 +325,6 @@ t.test('what only resembles a stream is a reference', t =>
         throw new Error('not asked for')
       }
     }
-    t.equal(await root.kind(new Guarded()), 'netref', 'no accessor runs to find out')
+    t.equal(await root.kind(new Guarded()), 'netref', 'classification runs no accessor')
   })
 )

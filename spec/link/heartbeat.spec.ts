@@ -30,7 +30,7 @@ async function pass(ms: number): Promise<void> {
   }
 }
 
-t.test('a busy peer is not asked; a silent one is asked once, and lost within two intervals', async t => {
+t.test('a busy peer gets no request; a silent peer gets one, and is lost within two intervals', async t => {
   const link = new FakeLink()
   link.heartbeat.start()
   for (let i = 0; i < 50; i++) {
@@ -53,7 +53,7 @@ t.test('a busy peer is not asked; a silent one is asked once, and lost within tw
   t.equal(link.events.length, 3)
 })
 
-t.test('parts of a large frame are a sign of life; and the peer is sent one of this side', async t => {
+t.test('parts of a large frame count as a sign of life, and the peer gets an acknowledgement', async t => {
   const link = new FakeLink()
   link.heartbeat.start()
   for (let i = 0; i < 20; i++) {
@@ -75,10 +75,10 @@ t.test('a peer that reads slowly is alive', async t => {
   t.notMatch(link.events, /lost/)
   link.pendingWriteBytes += 1000
   await pass(5000)
-  t.match(link.events.at(-1), /lost/, 'that more is sent to it says nothing')
+  t.match(link.events.at(-1), /lost/, 'bytes sent to the peer do not count')
 })
 
-t.test('silence proves nothing while reading is paused', async t => {
+t.test('silence does not count while reading is paused', async t => {
   const link = new FakeLink()
   link.heartbeat.start()
   link.isReadingPaused = true
@@ -86,7 +86,7 @@ t.test('silence proves nothing while reading is paused', async t => {
   t.same(link.events, [])
 })
 
-t.test('time asleep does not count as silence, and the peer is asked at once', async t => {
+t.test('time asleep does not count as silence, and the peer gets a request at once', async t => {
   const link = new FakeLink()
   link.heartbeat.start()
   await pass(400)
@@ -100,7 +100,7 @@ t.test('time asleep does not count as silence, and the peer is asked at once', a
   t.same(link.events, ['asked'])
 })
 
-t.test('an answer that is read in the turn after the last check is in time', async t => {
+t.test('an acknowledgement that is read in the turn after the last check is in time', async t => {
   const link = new FakeLink()
   link.heartbeat.start()
   await pass(1900)
@@ -111,7 +111,7 @@ t.test('an answer that is read in the turn after the last check is in time', asy
   t.same(link.events, ['asked'])
 })
 
-t.test('an interval of 0 asks nothing', async t => {
+t.test('an interval of 0 turns the heartbeat off', async t => {
   const link = new FakeLink()
   const silent = new Heartbeat(0, link)
   silent.start()

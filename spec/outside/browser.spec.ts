@@ -388,9 +388,9 @@ t.test('in Chromium', options, async t => {
     })
     await context.setOffline(false)
     const found = await page.evaluate(async () => [await netrefSpec.pending, netrefSpec.heard])
-    t.same(found, [1, 1], 'carried out once')
+    t.same(found, [1, 1], 'each call runs once')
     t.same(await page.evaluate(() => netrefSpec.events), ['interrupted', 'resumed'])
-    t.ok(patient.sessions.has(session!) && patient.sessions.size === 1, 'it is the same session')
+    t.ok(patient.sessions.has(session!) && patient.sessions.size === 1, 'the session is the same')
     await page.evaluate(() => netrefSpec.conn.close())
     await page.close()
   })
@@ -428,9 +428,9 @@ t.test('in Chromium', options, async t => {
     // It is interrupted at the server, and waits for the page.
     const called = lab.kept!()
     await devtools.send('Debugger.disable')
-    t.equal(await called, 1, 'carried out once')
+    t.equal(await called, 1, 'each call runs once')
     t.equal(session!.state, 'open')
-    t.same([...patient.sessions], [session], 'it is the same session')
+    t.same([...patient.sessions], [session], 'the session is the same')
     await page.evaluate(() => netrefSpec.conn.close())
     await page.close()
   })
@@ -623,7 +623,7 @@ t.test('npm run demo:web', options, async t => {
   await page.waitForFunction(
     () => (globalThis as Dom).document.querySelector('#export-count').textContent === '1'
   )
-  t.equal(await text('#exports'), '#1 Visitor {…}', 'the server holds nothing else of the page')
+  t.equal(await text('#exports'), '#1 Visitor {…}', 'the server holds no other reference of the page')
 
   await page.click('#tabs button')
   await other.bringToFront()
@@ -651,7 +651,7 @@ t.test('npm run demo:web', options, async t => {
     /200,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
   )
   t.equal(await text('#result'), 'The server counted 200,000 lines in sample.txt.')
-  t.equal(await text('#lines'), '200,000', 'each line was said once, though the socket was cut')
+  t.equal(await text('#lines'), '200,000', 'each line was printed once, although the socket was cut')
   t.same(await page.evaluate(() => (globalThis as Dom).seen), ['status off', 'status on'])
 
   for (const [width, scheme] of [
@@ -669,10 +669,10 @@ t.test('npm run demo:web', options, async t => {
   t.same(errors, [])
   const exited = once(demo, 'exit')
   demo.kill('SIGTERM')
-  t.same(await exited, [0, null], 'it ends when it is told to')
+  t.same(await exited, [0, null], 'the demo ends on the signal')
 })
 
-t.test('React: a netref as state; nothing stays of an unmounted component', options, async t => {
+t.test('React: a netref as state; an unmounted component leaves nothing', options, async t => {
   const dir = t.testdir({})
   const app = join(dir, 'app.js')
   await build({
@@ -712,11 +712,11 @@ t.test('React: a netref as state; nothing stays of an unmounted component', opti
   await page.waitForSelector('text=count 1')
   await waitUntil(() => server.sessions.size === 1)
   const [session] = server.sessions
-  t.equal(session!.stats.exports, 1, 'the counter of the component that is there')
+  t.equal(session!.stats.exports, 1, 'the counter of the mounted component')
 
   await page.evaluate(() => netrefSpec.unmount())
   await waitUntil(() => server.sessions.size === 0)
-  t.same(errors, [], 'React has nothing to say')
+  t.same(errors, [], 'React prints no warning')
   await context.close()
   await server.close()
   web.close()

@@ -109,7 +109,7 @@ t.test('npm start: two processes, the lines of the file and their count', async 
   )
   t.equal(said.at(-2), 'The server counted 10 lines.')
   t.equal(new Set(start.pids).size, 2)
-  t.notOk(start.stdout.includes('\x1b'), 'colours are for terminals')
+  t.notOk(start.stdout.includes('\x1b'), 'colours are used on terminals only')
 })
 
 t.test('--chaos: a file is counted correctly while its socket is cut every 100 ms', async t => {
@@ -161,7 +161,7 @@ t.test('the bar on a terminal is redrawn in place a few times a second', async t
   t.match(start.stdout, '\x1b[1m50000\x1b[0m', 'with quiet colours')
 })
 
-t.test('two terminals: a server, and clients that come and go', async t => {
+t.test('two terminals: a server, and clients that connect and disconnect', async t => {
   const server = demo(t, SERVER, '--port', '0')
   const [, url] = await server.says(/listens at (ws:\S+)/)
   const short = join(t.testdir({ 'short.txt': 'one\r\ntwo\n\nlast, without an end' }), 'short.txt')
@@ -228,7 +228,7 @@ t.test('Ctrl-C leaves no process behind', async t => {
   await start.says(/10 %/)
   process.kill(start.pid, 'SIGKILL')
   await start.ended
-  t.pass('even when it had no chance to say so')
+  t.pass('even without a chance to close')
 })
 
 t.test('npm run demo:tour', async t => {
@@ -299,19 +299,19 @@ t.test('the line counter keeps the order of the lines with many calls in flight'
       const { framesIn } = conn.stats
       t.equal(await conn.root.line_counter(file, line => said.push(line)), 5000)
       t.same(said, lines)
-      t.ok(conn.stats.framesIn - framesIn < 50, 'the calls travelled together')
+      t.ok(conn.stats.framesIn - framesIn < 50, 'the calls were sent in one frame')
     },
     { client: { allowPublicAttrs: true } }
   )
 })
 
-t.test('count_lines: an iterator of the client’s, read ahead; it needs no access rights', t => {
+t.test('count_lines: an iterator of the client, read ahead, without access rights', t => {
   const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
   const said: string[] = []
   return overSocket(t, LineCounter, async conn => {
     const file = await TextFile.open(join(t.testdir({ file: lines.join('\n') }), 'file'))
     t.equal(await conn.root.count_lines(file.lines(), line => said.push(line)), 5000)
-    t.same(said, lines, 'all of them were said before the call was over')
+    t.same(said, lines, 'all lines were printed before the call ended')
 
     let ended = 0
     const endless = async function* () {

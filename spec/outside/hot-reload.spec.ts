@@ -105,7 +105,7 @@ t.test('a component that vite replaces leaves no session', { skip: noChromium ??
 
   await page.evaluate(() => (globalThis as Dom).unmount())
   await waitUntil(() => server.sessions.size === 0)
-  t.same(errors, [], 'nobody has anything to say')
+  t.same(errors, [], 'no side printed an error')
   await context.close()
   await server.close()
 })

@@ -38,7 +38,7 @@ function hostile(t: Test, what: string, act: () => unknown, code = 'protocol'): 
 
 const parse = (message: string) => parseMessage(JSON.parse(message))
 
-t.test('every message is read back as it was written', async t => {
+t.test('every message is parsed as it was formatted', async t => {
   const path = ['a', ['well-known', 'iterator'], ['for', 'x']] as const
   for (const op of [Op.call, Op.construct, Op.set] as const) {
     t.same(parse(formatOperation(op, 1, -2, 'a', '[1]')), [op, 1, -2, 'a', [1]])
@@ -82,7 +82,7 @@ t.test('every message is read back as it was written', async t => {
   t.same(
     parse(formatHello({ ...LIMITS, more: 1 } as never)),
     [Op.hello, VERSION, LIMITS],
-    'nothing else is told'
+    'no other message is formatted'
   )
 
   const names = ['a', '', '__proto__', Symbol.iterator, Symbol.asyncIterator, Symbol.for('ours')]
@@ -93,14 +93,14 @@ t.test('every message is read back as it was written', async t => {
     t.equal(
       typeof toMemberName(['well-known', unknown]),
       'symbol',
-      'a symbol of a newer peer is a name nothing has'
+      'an unknown symbol of a newer peer is a name that no object has'
     )
     t.ok(Array.isArray(parse(formatOperation(Op.get, 1, 0, [['well-known', unknown]]))))
   }
   t.same([pathKeys('a'), pathKeys(['b'])], [['a'], ['b']])
 })
 
-t.test('a message that is not of the protocol is refused, whatever it is', async t => {
+t.test('any message that is not of the protocol is refused', async t => {
   const get = (...rest: unknown[]) => [Op.get, ...rest]
   const call = (...rest: unknown[]) => [Op.call, 1, 0, 'a', ...rest]
   const bad: unknown[] = [
@@ -222,7 +222,7 @@ t.test('a message that is not of the protocol is refused, whatever it is', async
   )
 })
 
-t.test('a frame is read back as it was written: text, or bytes beside the JSON', async t => {
+t.test('a frame is parsed as it was formatted: text, or bytes beside the JSON', async t => {
   const ranges = fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: 1, maxLength: 4 })
   const messages = fc.array(fc.tuple(fc.jsonValue(), fc.option(ranges, { nil: undefined })), { maxLength: 5 })
   fc.assert(
@@ -262,7 +262,7 @@ function binary(json: unknown, body = 0, length?: number): Uint8Array {
   return frame
 }
 
-t.test('a frame that lies is refused before anything is made of it', async t => {
+t.test('an inconsistent frame is refused before its values are created', async t => {
   for (const text of [
     '',
     '{',
@@ -335,7 +335,7 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
       ]),
       small
     ),
-    'no more for any message'
+    'no message exceeds the limit'
   )
   hostile(t, 'long, and no frame at all', () => parseFrame(`"${'x'.repeat(50)}"`, small))
   t.ok(parseFrame(binary([0, ['ü'.repeat(80)], []]), small), 'the limit counts characters')
@@ -346,7 +346,11 @@ t.test('a frame that lies is refused before anything is made of it', async t => 
   hostile(t, 'deep behind a string', () => parseFrame(`[0,["\\"\\\\",${nested(9)}]]`, small), 'limit')
   hostile(t, 'a string without an end', () => parseFrame(`[0,["${'['.repeat(50)}\\"]]`, small))
   for (const text of ['[[[[[[[[[[[[', '"[[[[[[[[[[[[', '\\"[[[[[[[[[[[[', '[[[[[[[[[[[["\\\\'])
-    t.same(parseFrame(JSON.stringify([0, [text, [text]]]), small).messages, [text, [text]], 'deep in words')
+    t.same(
+      parseFrame(JSON.stringify([0, [text, [text]]]), small).messages,
+      [text, [text]],
+      'deep brackets in a string do not count'
+    )
   hostile(t, 'very deep', () => parseFrame(`[0,[${nested(500_000)}]]`, LIMITS), 'limit')
 
   const frame = formatFrame(
@@ -404,7 +408,7 @@ const tall = [['a'], Array(50_000).fill(1)]
 
 registerType(class Anything {}, { name: '__proto__', encode: () => 0, decode: sent => ({ sent }) as never })
 
-t.test('unboxing: structure that is not of the protocol is refused', async t => {
+t.test('decoding: structure that is not of the protocol is refused', async t => {
   t.same(take({ a: [1, 'x'] }, [['o', ['a', 0]]] as Annotations), { a: [home[1], 'x'] })
   t.same(take([[5]], [[['custom', '__proto__'], [0]]]), [{ sent: 5 }])
   t.same(
@@ -618,12 +622,12 @@ t.test('unboxing: structure that is not of the protocol is refused', async t => 
   ]
   for (const [what, json, groups, bytes] of lies) {
     const message = [Op.result, 1, json, groups]
-    t.equal(parseMessage(message), message as never, 'the form of the message is right')
+    t.equal(parseMessage(message), message as never, 'the message is well-formed')
     hostile(t, what, () => take(json, groups as unknown as Annotations, bytes))
   }
 })
 
-t.test('unboxing: a value that cannot be made here refuses the call alone', async t => {
+t.test('decoding: a value that this side cannot create rejects only its call', async t => {
   const refused: [string, unknown, unknown[], RegExp, Uint8Array[]?][] = [
     [
       'a type not registered here',
@@ -731,11 +735,11 @@ t.test('unboxing: a value that cannot be made here refuses the call alone', asyn
   t.same(
     [Object.prototype, Array.prototype, Map.prototype, Error.prototype].map(Reflect.ownKeys),
     own,
-    'nothing is polluted'
+    'no prototype has changed'
   )
 })
 
-t.test('unboxing: hostile size costs no more than its JSON', async t => {
+t.test('decoding: a hostile size costs no more than its JSON', async t => {
   const began = performance.now()
   const places = Array.from({ length: 100_000 }, () => [0])
   hostile(t, 'a long Set read over and over', () => take([places], [['s', ...places]]))
@@ -750,9 +754,9 @@ t.test('unboxing: hostile size costs no more than its JSON', async t => {
     ...LIMITS,
     values: 1 << 20
   }).bytes.get(0)!
-  t.equal(new Set(empty).size, 1, 'empty ranges are one')
+  t.equal(new Set(empty).size, 1, 'empty ranges share one buffer')
   const [one, two] = take(['Uint8Array', 'Uint8Array'], [['b', [0], [1]]], [...empty]) as Uint8Array[]
-  t.not(one!.buffer, two!.buffer, 'but not what is made of them')
+  t.not(one!.buffer, two!.buffer, 'but not the values decoded from them')
   t.ok(performance.now() - began < 5000)
 
   hostile(
@@ -773,10 +777,14 @@ t.test('unboxing: hostile size costs no more than its JSON', async t => {
     [frame.subarray(0, 1000), frame.subarray(1000, 1008)]
   ) as Uint8Array[]
   t.equal(most!.buffer, frame.buffer, 'most of a frame is a view on it')
-  t.not(little!.buffer, frame.buffer, 'a little of it is a copy, which does not keep the frame alive')
+  t.not(
+    little!.buffer,
+    frame.buffer,
+    'a small part of a frame is a copy, which does not keep the frame alive'
+  )
 })
 
-t.test('what a session is told to its face ends it with `protocol`, on both ends', async t => {
+t.test('an invalid message ends the session with `protocol`, on both ends', async t => {
   class Nothing extends Service {
     exposed_f() {}
   }
@@ -806,7 +814,7 @@ t.test('what a session is told to its face ends it with `protocol`, on both ends
   }
 })
 
-t.test('unreadable items for an iterator that nobody has are of no account', async t => {
+t.test('unreadable items for a released iterator have no effect', async t => {
   await using server = await serve({ one: 1 }, { port: 0, allowPublicAttrs: true })
   const peer = await RawPeer.open(server.url)
   peer.send([[Op.items, 99, 0, ['x'], [['bigint', [0]]]]])
@@ -814,16 +822,16 @@ t.test('unreadable items for an iterator that nobody has are of no account', asy
   await peer.end()
 })
 
-t.test('the export table counts what was sent, and takes no more back', async t => {
+t.test('the export table counts sent references, and accepts no more releases', async t => {
   const table = new ExportTable(10)
   const [root, a, b, f] = [{}, {}, {}, () => 1]
   table.root = root
-  t.equal(table.addReference(root, undefined).id, 0, 'the root is known, not given')
+  t.equal(table.addReference(root, undefined).id, 0, 'the root is known, not exported')
   t.same([table.get(0)?.object, table.release(0, 5), table.size], [root, undefined, 0])
   t.equal(
     table.addReference(a, undefined),
     table.addReference(a, undefined),
-    'twice the same, twice a receipt'
+    'the same object twice counts twice'
   )
   t.same([table.get(1)?.refCount, table.size], [2, 1])
   const members = [
@@ -835,14 +843,14 @@ t.test('the export table counts what was sent, and takes no more back', async t 
   t.same(
     members.map(({ id }) => id),
     [2, 3, 4, 2],
-    'a function is known by itself and its object'
+    'a function is identified by itself and its object'
   )
   hostile(t, 'an id that was never given', () => table.get(5))
   hostile(t, 'a negative id', () => table.get(-1))
   hostile(t, 'more references than were given', () => table.release(1, 3))
   t.equal(table.release(1, 1), undefined)
-  t.equal(table.release(1, 1)?.object, a, 'the last receipt')
-  t.equal(table.get(1), undefined, 'released, which is not the same as never given')
+  t.equal(table.release(1, 1)?.object, a, 'the last reference')
+  t.equal(table.get(1), undefined, 'a released id differs from one that was never sent')
   hostile(t, 'a receipt of one that was released', () => table.release(1, 1))
   t.equal(table.addReference(a, undefined).id, 5, 'ids are never used again')
   t.equal(table.release(2, 2)?.self, a)
@@ -856,7 +864,7 @@ t.test('the export table counts what was sent, and takes no more back', async t 
   t.equal(table.size, 0)
 })
 
-t.test('the import table gives back what came with each netref, once', async t => {
+t.test('the import table releases the references of each netref, once', async t => {
   const table = new ImportTable<object, ImportEntry<object>>()
   const first = { id: 1, refCount: 1, lentCount: 0, proxy: {} as object | undefined }
   table.add(first)
@@ -869,18 +877,18 @@ t.test('the import table gives back what came with each netref, once', async t =
   const second = { id: 1, refCount: 2, lentCount: 1, proxy: {} }
   table.add(second)
   t.equal(table.release(first), 2, 'its own reference count alone')
-  t.equal(table.addReference(1), second, 'the new one is still there')
+  t.equal(table.addReference(1), second, 'the new netref is still in the table')
   t.same([table.release(first), table.release(second), table.size], [0, 2, 0])
   table.add(second)
   table.clear()
   t.equal(table.size, 0)
 })
 
-t.test('of a long frame its depth is told by its text', async t => {
+t.test('the depth of a long frame is found in its text', async t => {
   const limits = { jsonBytes: 1 << 22, depth: 10, values: 1 }
   const frame = (value: string) => `[0,[[1,1,0,"f",[${value}]]]]`
   const long = JSON.stringify('[{"\\'.repeat(1 << 18))
-  t.equal(parseFrame(frame(long), limits).messages.length, 1, 'brackets in a string are none')
+  t.equal(parseFrame(frame(long), limits).messages.length, 1, 'brackets in a string do not count')
   t.throws(() => parseFrame(frame(`${long},${'['.repeat(20)}${']'.repeat(20)}`), limits), {
     message: 'a frame nested deeper than 10'
   })
@@ -888,7 +896,7 @@ t.test('of a long frame its depth is told by its text', async t => {
   t.throws(() => parseFrame(`[0,["${'\\"'.repeat(1 << 20)}`, limits), { message: 'a frame that is not JSON' })
 })
 
-t.test('of a frame that waits the count at its beginning is read, and nothing else', async t => {
+t.test('of a waiting frame only the acknowledgement at its beginning is read', async t => {
   t.same(parseAck('[3]'), { ack: 3, isAckOnly: true, requestsAck: false })
   t.same(parseAck('[3,1]'), { ack: 3, isAckOnly: true, requestsAck: true })
   t.same(parseAck('[3,[[1]'), { ack: 3, isAckOnly: false, requestsAck: false })

@@ -40,7 +40,7 @@ class Thing {
   }
 }
 
-t.test('netrefs that are left are released when no more arrive', t => {
+t.test('remaining netrefs are released when no more arrive', t => {
   useFakeClock(t, ['setTimeout'])
   return overMemory(t, service, async ({ root, session, served }) => {
     const asked = watchMemory(t)
@@ -48,7 +48,7 @@ t.test('netrefs that are left are released when no more arrive', t => {
     mock.timers.tick(999)
     for (let i = 0; i < 150; i++) await root.see(() => {})
     mock.timers.tick(1)
-    t.equal(asked(), 0, 'more have come')
+    t.equal(asked(), 0, 'more netrefs have arrived')
     mock.timers.tick(1000)
     await waitUntil(() => session.stats.exports === 0)
     t.equal(served.stats.imports, 0)

@@ -58,13 +58,13 @@ t.test('apply, call and bind of a netref to a function work as those of a functi
       const bound = join.bind({ not: 'sent' }, 'a', 'b')
       t.equal(await bound('c'), 'a b c')
       t.equal(await bound.call(undefined, 'c'), 'a b c')
-      t.equal(await root.run(bound, 'c'), 'a b c', 'one that was made here is of here')
+      t.equal(await root.run(bound, 'c'), 'a b c', 'a function bound locally is local')
       t.notOk(await root.same(join, bound))
       t.ok(await root.same(join, join))
       const Point: Any = await root.Point()
       const Right = Point.bind(null, 1)
       t.equal(await new Right(2).sum(), 3)
-      t.ok(await (await root.self()).call({ stays: 'here' }), '`this` stays here')
+      t.ok(await (await root.self()).call({ stays: 'here' }), '`this` is not sent')
     }
   )
 )
@@ -176,7 +176,7 @@ t.test('if a listener fails, or its session has ended, only onError gets the err
       service.emit()
       await waitUntil(() => told.length > 0)
       await turn()
-      t.match(told, [[{ name: 'SessionEndedError', code: 'closed' }]], 'one of them says it')
+      t.match(told, [[{ name: 'SessionEndedError', code: 'closed' }]], 'one of them reports the error')
     },
     { server: { onError }, client: { onError() {} } }
   )
@@ -210,7 +210,7 @@ t.test('code that awaits a listener’s call, or handles its rejection, gets the
     async ({ root }) => {
       t.same(await (root as Any).run(fail), ['no room', undefined, ...Array(5).fill('no room')])
       await waitUntil(() => errors.length > 0)
-      t.match(errors, [{ message: 'no room' }], 'but for who asks for failures alone, as Node does')
+      t.match(errors, [{ message: 'no room' }], 'except for a listener of rejections only, as Node has one')
     },
     { serving: { onError: error => void errors.push(error) } }
   )

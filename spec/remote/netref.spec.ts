@@ -65,7 +65,7 @@ for (const over of [overMemory, overSocket]) {
         t.same((await keys(root.shelf.top)).length, 4)
 
         await set(root.shelf.top, 'title', file)
-        t.equal(await root.shelf.top.title, file, 'a netref is set as what it stands for')
+        t.equal(await root.shelf.top.title, file, 'a netref is set as its object')
         await remove(root.shelf.top, 'title')
 
         const pending = root.open()
@@ -107,7 +107,7 @@ t.test('each helper sends one message; an operation that the owner does not allo
     t.equal(back.length, 5)
     get(root.shelf, 'top')
     await runEventLoop()
-    t.equal(out.length, 5, 'to name a member sends nothing')
+    t.equal(out.length, 5, 'naming a member sends nothing')
   })
 )
 
@@ -153,7 +153,7 @@ t.test('release takes effect immediately and once; later use rejects, and names 
       [Op.release],
       'both in one message'
     )
-    t.equal(back.length, 0, 'which is not answered')
+    t.equal(back.length, 0, 'which has no reply')
     t.equal(conn.served.stats.exports, 0)
     for (const call of [
       lines,
@@ -176,7 +176,7 @@ t.test('release takes effect immediately and once; later use rejects, and names 
     })
     t.equal(is(file), true, 'it still is a netref')
     t.equal(session(file), conn.session)
-    t.equal(out.length, 1, 'nothing of that was sent')
+    t.equal(out.length, 1, 'nothing was sent')
     release(root)
     root[Symbol.dispose]()
     t.equal(await root.reader()(), 'line', 'a root cannot be released')

@@ -78,7 +78,7 @@ for (const over of [overMemory, overSocket]) {
       t.equal(await root.start().next().next().length, 2)
       t.equal(await root.start().later().next().later().next().length, 4)
       t.equal(await root.getFn()(5), 10, 'a pending function')
-      t.equal(await root.slow(() => 1)(), 1, 'a function of our own that is on its way home')
+      t.equal(await root.slow(() => 1)(), 1, 'a local function that is being sent back')
       t.equal(await root.data().list[1].deep, 'x')
       t.equal(await root.data().fn(), 'called')
       t.equal(await root.data().who.is(), 'I')
@@ -142,7 +142,7 @@ t.test('a chain of ten calls is one round trip, and its messages leave before an
     await runEventLoop()
     t.equal(out.length, 10)
     t.ok(conn.stats.framesOut - framesOut <= 2)
-    t.ok(server.held >= 1, 'all of it is answered without another word from here')
+    t.ok(server.held >= 1, 'all calls are answered without another message from this side')
     server.letGo()
     t.equal(await end, 8)
     t.equal(out.length, 10)
@@ -158,7 +158,7 @@ t.test('a result that has arrived continues from its value: a netref by its id, 
     await data
     const [out] = recordMessages(conn)
     t.equal(await start.next().length, 1)
-    t.ok((out[0]![2] as number) > 0, 'by the id of the netref, not of the call')
+    t.ok((out[0]![2] as number) > 0, 'by the id of the netref, not that of the call')
     t.equal(await start.length, 0)
     t.equal(await Netref.has(start, 'length'), true)
     const before = out.length
@@ -166,8 +166,8 @@ t.test('a result that has arrived continues from its value: a netref by its id, 
     t.equal(await data.list.length, 2)
     t.same(await Netref.keys(data), ['list', 'fn', 'broken', 'who'])
     t.equal(await Netref.has(data, 'list'), true)
-    t.equal(out.length, before, 'a copy is read here')
-    t.equal(await data.fn(), 'called', 'a netref in it is called there')
+    t.equal(out.length, before, 'a copy is read locally')
+    t.equal(await data.fn(), 'called', 'a netref in it is called at its owner')
     t.equal(await data.who.is(), 'I')
     t.equal(out.length, before + 2)
 
@@ -189,7 +189,7 @@ t.test('a result that has arrived continues from its value: a netref by its id, 
     }
     const home = root.echo([own.half, { own }])
     await home
-    t.equal(await home[0](8), 4, 'what came home is used here')
+    t.equal(await home[0](8), 4, 'a received original is used locally')
     t.equal(await home[1].own.half(2), 1)
     t.equal(out.length, before + 3)
     t.match(await rejectionOf(home[0](1)), { message: 'odd' })
@@ -204,7 +204,7 @@ t.test('a result that has arrived continues from its value: a netref by its id, 
   })
 )
 
-t.test('a result that arrives between two uses of it: both find it', t =>
+t.test('a result that arrives between two uses serves both', t =>
   overMemory(t, Chain, async conn => {
     const root: Untyped = conn.root
     await conn.ping()
@@ -218,7 +218,7 @@ t.test('a result that arrives between two uses of it: both find it', t =>
     await start
     const later = start.length.then()
     client.letGo()
-    t.same(await Promise.all([late, later]), [1, 0], 'its answer was kept until the count said it is here')
+    t.same(await Promise.all([late, later]), [1, 0], 'its answer was kept until the acknowledgement')
     const slow = root.slow(new Link(5))
     t.same(await root.log(), ['start', 'slow'])
     await conn.ping()
@@ -253,11 +253,11 @@ t.test('calls nest fifty deep, back and forth; each side may call the other', t 
     t,
     Deep,
     async conn => {
-      t.equal(await (conn.root as Untyped).isServed(), true, 'a handler is told who calls')
+      t.equal(await (conn.root as Untyped).isServed(), true, 'a handler gets the session of its caller')
       const up = (n: number): unknown => (n === 0 ? 'bottom' : (conn.root as Untyped).down(n - 1, up))
       t.equal(await up(50), 'bottom', 'by callbacks')
       sessions.push(conn.session, conn.session)
-      t.equal(await (conn.served.root as Untyped).down(0), 'bottom', 'the server calls the client, unasked')
+      t.equal(await (conn.served.root as Untyped).down(0), 'bottom', 'the server calls the client on its own')
       t.match(await rejectionOf((conn.served.root as Untyped).no.such()), {
         message: /^root\.no\.such\(\): /
       })
@@ -344,7 +344,7 @@ t.test('the local stack of a rejected call names the awaiting function, and the 
             `${name}: ${frame}`
           )
           t.notMatch(local, 'service.js')
-          t.notMatch(local, '/lib/', 'and nothing of netref')
+          t.notMatch(local, '/lib/', 'no frame is of netref')
           if (!exposeStacks) t.equal(remote, undefined)
           else if (first!.startsWith('RangeError'))
             t.match(remote, /^RangeError: x\n +at thrower \(\/home\/of\/the\/service\.js/)
@@ -410,7 +410,7 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
       t.same(
         calls(),
         ['root.fail("seen").built.on("unseen") RangeError: seen'],
-        'the last of a chain is told of'
+        'the last call of a chain is reported'
       )
 
       const home = root.echo([
@@ -430,7 +430,7 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
   t.same(told, [])
 })
 
-t.test('an error keeps its class through a chain, and through the next', t => {
+t.test('an error keeps its class through a chain, and through a second session', t => {
   class Torn extends Error {
     page = 3
   }

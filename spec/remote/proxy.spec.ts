@@ -91,7 +91,7 @@ for (const over of [overMemory, overSocket]) {
       const counter = await new root.Counter(5)
       t.equal(await counter.next(), 6)
       t.equal(await counter.count, 6)
-      t.equal(await new root.Counter().next(), 1, 'of what is not there yet')
+      t.equal(await new root.Counter().next(), 1, 'of a pending result')
       t.equal(await root.counter.next(), 8)
       const Class = await root.Counter
       t.equal(await (await new Class(1)).next(), 2, 'by a netref to the class')
@@ -126,7 +126,7 @@ t.test('a path of any depth is one message; looking at a result sends nothing', 
     void root.config.list[0].pick
     void root[Symbol('x')]
     await runEventLoop()
-    t.equal(out.length, 5, 'to name a member sends nothing')
+    t.equal(out.length, 5, 'naming a member sends nothing')
   })
 )
 
@@ -136,7 +136,7 @@ interface Observer {
   complete?: () => string
 }
 
-t.test('an optional member: on a copy `?.` finds out, on a netref the owner does', t => {
+t.test('an optional member: `?.` decides on a copy, the owner on a netref', t => {
   class Optional extends Service {
     async exposed_feed(observer: Netref<Observer>) {
       await observer.next(1)
@@ -164,7 +164,11 @@ t.test('an optional member: on a copy `?.` finds out, on a netref the owner does
     const plugin = await conn.root.plugin()
     t.match(await rejectionOf(plugin.stop!()), { code: 'not-exposed' })
     t.equal(await Netref.has(plugin, 'stop'), false)
-    t.match(await rejectionOf(plugin.pause!()), { code: 'not-callable' }, 'it is there, and undefined')
+    t.match(
+      await rejectionOf(plugin.pause!()),
+      { code: 'not-callable' },
+      'the member exists and is undefined'
+    )
     t.equal(await plugin.pause, undefined)
   })
 })
@@ -205,7 +209,7 @@ t.test('`this` is the original object for members, and undefined for functions p
     const { next } = root.counter
     t.equal(await next(), 9, 'a path keeps its object')
     const bound = await root.counter.next
-    t.equal(await bound(), 10, 'and so does a function read off it')
+    t.equal(await bound(), 10, 'and so does a function read from it')
   })
 )
 
@@ -423,9 +427,9 @@ t.test('bad arguments reject with their path; they never throw', t =>
         }
       })
     )
-    t.equal(thrown, getter, 'what an accessor throws is what it rejects with')
+    t.equal(thrown, getter, 'the call rejects with the error of the accessor')
     await pending
-    t.equal(out.length, 1, 'and nothing was sent but the one call')
+    t.equal(out.length, 1, 'only the one call was sent')
   })
 )
 

@@ -61,16 +61,16 @@ for (const over of [overMemory, overSocket]) {
       const root: Untyped = conn.root
       const item = await root.item()
       t.equal(await root.item(), item)
-      t.equal(await root.root(), root, 'the root is itself')
+      t.equal(await root.root(), root, 'the root is the same netref')
       t.equal(await root.root().root(), root)
       const [a, [b]] = await root.echo([item, [item]])
       t.ok(a === item && b === item)
       const hello = await item.hello
-      t.equal(await item.hello, hello, 'the same function off the same object')
+      t.equal(await item.hello, hello, 'the same function of the same object')
       t.equal(await hello(), 'hello from item')
       const other = await root.fresh('other')
       t.not(other, item)
-      t.not(await other.hello, hello, 'and not that of another')
+      t.not(await other.hello, hello, 'but not of another object')
       t.equal(await (await other.hello)(), 'hello from other')
       const fn = () => 1
       const own = expose({ fn })
@@ -107,13 +107,17 @@ for (const over of [overMemory, overSocket]) {
       t.ok(key === own && set.has(fn))
       await root.keep(own, api)
       const kept = await root.kept()
-      t.ok(kept[0] === own && kept[1].fn === fn, 'later, too')
+      t.ok(kept[0] === own && kept[1].fn === fn, 'also later')
       await root.drop()
 
       const item = await root.item()
-      t.equal(await root.isItem(item), true, 'and so at the other side')
+      t.equal(await root.isItem(item), true, 'also at the other side')
       t.equal(await root.same(item, root), false)
-      t.equal(await root.isMember(await item.hello), true, 'a bound function comes home as it was')
+      t.equal(
+        await root.isMember(await item.hello),
+        true,
+        'the owner of a bound function receives the original'
+      )
       t.equal(await (await item.hello)(), 'hello from item', 'a netref to it is bound')
     })
   )
@@ -121,14 +125,14 @@ for (const over of [overMemory, overSocket]) {
 
 const stats = (conn: { session: { stats: { imports: number } } }) => conn.session.stats
 
-t.test('callbacks live as long as the other side holds them', t =>
+t.test('callbacks stay valid as long as the other side holds them', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
     const heard: unknown[] = []
     const server = conn.served
     await root.keep((word: string) => heard.push(word))
     await collectGarbage()
-    t.equal(conn.stats.exports, 1, 'the call that brought it is over')
+    t.equal(conn.stats.exports, 1, 'the call that passed it has ended')
     const [callback] = (await root.kept()) as [(word: string) => void]
     callback('home')
     await root.call(callback, 'again')
@@ -178,15 +182,15 @@ t.test(
       await (a.root as Untyped).put(thing)
       const remote = await (c.root as Untyped).get()
       t.not(remote, thing)
-      t.match(String(remote), /^\[Netref Thing#\d+\]$/, 'it is called what it was called')
+      t.match(String(remote), /^\[Netref Thing#\d+\]$/, 'it keeps its name')
       t.equal(await remote.size, 1, 'C reads')
-      t.equal(await remote.double((n: number) => n * 2), 2, 'C calls, with a callback of its own')
+      t.equal(await remote.double((n: number) => n * 2), 2, 'C calls, with its own callback')
       t.equal(await (await remote.double)((n: number) => n * 3), 3)
-      t.equal(await (c.root as Untyped).get().double((n: number) => n * 4), 4, 'before it is there')
+      t.equal(await (c.root as Untyped).get().double((n: number) => n * 4), 4, 'before the result arrives')
       t.equal(await (c.root as Untyped).get().nested.pick(3)[0], 3)
       const [three, again] = await remote.nested.pick(3)
       t.equal(three, 3)
-      t.equal(again, remote, 'and it is one netref, whichever way it comes')
+      t.equal(again, remote, 'it is one netref on any path')
       t.equal(await (await new remote.Inner('inner')).hello(), 'hello from inner', 'C constructs')
       const set = Netref.set as Untyped
       await set(remote, 'size', 5)
@@ -207,10 +211,10 @@ t.test(
       t.equal(await (c.root as Untyped).isShelved(remote), true, 'it is the same for B')
       await (c.root as Untyped).put([remote, new Map([['it', remote]]), fn])
       const [home, map, back] = await (a.root as Untyped).get()
-      t.ok(home === thing && map.get('it') === thing, 'home again it is itself')
+      t.ok(home === thing && map.get('it') === thing, 'the owner receives the original')
       t.equal(await back(1), 'of C 1')
       const [sameRemote, , sameFn] = await (c.root as Untyped).get()
-      t.ok(sameRemote === remote && sameFn === fn, 'and so is what C gave')
+      t.ok(sameRemote === remote && sameFn === fn, 'and so is the object of C')
       await (c.root as Untyped).put(0)
     }
     await inner(new Thing(), (n: number) => `of C ${n}`)
@@ -219,7 +223,7 @@ t.test(
   }
 )
 
-t.test('a netref found as a member is bound at its owner, and is the same wherever it is found', async t => {
+t.test('a netref that is a member is bound at its owner, and is the same on any path', async t => {
   const a = pair(Store)
   let held: Untyped
   const b = pair({ both: () => ({ one: held, other: { same: held } }), off: () => expose({ held }) })
@@ -288,7 +292,7 @@ t.test('a release that crosses a second reference frees no live object', t =>
     await conn.ping()
     t.equal(conn.served.stats.exports, 0, 'both references are released')
     t.match(await rejectionOf(item.hello()), { code: 'released' })
-    t.match(String(await root.item()), /Item#/, 'and it may be given anew')
+    t.match(String(await root.item()), /Item#/, 'the object may be sent again')
   })
 )
 
@@ -310,7 +314,7 @@ t.test('reference counts are independent: an old netref cannot free the object o
     await collectGarbage()
     await conn.ping()
     t.equal(conn.served.stats.exports, 1, 'nor can its finalizer')
-    t.equal(await root.item(), item, 'which leaves the new one in its place')
+    t.equal(await root.item(), item, 'the new netref stays in the table')
     t.equal(await item.hello(), 'hello from item')
     Netref.release(item)
     Netref.release(item)
@@ -372,7 +376,7 @@ t.test('the released hook runs when an object is released, also at the end of th
   Netref.release(third)
 })
 
-t.test('a netref is named after its class or function, in few words', t => {
+t.test('a netref has a short label with its class or function', t => {
   class Short {}
   const long = { ['x'.repeat(1000)]() {} }['x'.repeat(1000)]
   return overMemory(

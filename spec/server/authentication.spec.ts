@@ -112,7 +112,7 @@ t.test('authenticate receives headers, cookies, query and address', async t => {
       certificate: undefined
     }
   )
-  t.ok(seen!.message instanceof http.IncomingMessage, 'for the middleware of others')
+  t.ok(seen!.message instanceof http.IncomingMessage, 'for other middleware')
   t.equal(begun[0]!.identity, USERS.ada)
   await using bare = connect<Admin>(server.url)
   t.equal(await bare.root.name(), 'Ada')
@@ -286,7 +286,7 @@ t.test('frames that arrive during authentication wait, and are processed in orde
   const asked = deferred<string | undefined>()
   const { server, begun } = await serveUsers(t, async request => {
     asked.resolve(await request.token())
-    t.equal(await request.token(), 'x', 'it may be asked for again')
+    t.equal(await request.token(), 'x', 'the frame may be requested again')
     return decided.promise
   })
   await using conn = connect<Guest>(server.url, { token: 'x' })
@@ -302,7 +302,7 @@ t.test('frames that arrive during authentication wait, and are processed in orde
   await assertClean(t, conn.session, ...begun)
 })
 
-t.test('a client that floods during authentication is not read from', async t => {
+t.test('a flooding client is not read from during authentication', async t => {
   const [client, server] = MemoryTransport.pair()
   client.start({ onOpen() {}, onFrame() {}, onClose() {} })
   const arriving = new PreHelloTransport(
@@ -326,7 +326,7 @@ t.test('a client that floods during authentication is not read from', async t =>
   })
   t.same(told, ['opened'])
   await runEventLoop()
-  t.same(told, ['opened', '[0]'], 'a session that wants no more at once is heeded')
+  t.same(told, ['opened', '[0]'], 'a session that pauses at once gets no further frame')
   arriving.resume()
   await runEventLoop()
   t.same(told.slice(1), frames)
@@ -400,7 +400,7 @@ t.test('clients being authenticated count, and may disconnect', async t => {
   t.equal(await conn.root.name(), 'Bob')
   t.equal(begun.length, 1)
   const after = connect<Guest>(server.url)
-  t.equal(await after.root.name(), 'Bob', 'the place of who left is free')
+  t.equal(await after.root.name(), 'Bob', 'the slot of a disconnected client is free')
   t.match(await connect(server.url).closed, { message: /503/ })
   await assertClean(t, conn.session, after.session, ...begun)
   await conn.close()

@@ -50,7 +50,7 @@ const LET_IN = { status: 101 }
 const FOREIGN = { status: 403, text: /^Origin ".*" is neither the server's own nor in allowedOrigins$/ }
 const MISNAMED = { status: 403, text: /^Host ".*" is not in allowedHosts$/ }
 
-t.test('a client that is no browser sends no origin and is accepted', async t => {
+t.test('a client other than a browser sends no origin and is accepted', async t => {
   t.match(await answers({}, {}), LET_IN)
   await overSocket(t, service, async conn => {
     t.equal(await conn.root.transfer(), 'done')
@@ -66,7 +66,7 @@ t.test('attack: a page of another site opens a socket with the user’s cookies'
     return 'sid' in cookies
   }
   t.match(await answers({ authenticate }, hijack), FOREIGN)
-  t.equal(asked, 0, 'who it is, is not even asked')
+  t.equal(asked, 0, '`authenticate` is not called')
   t.match(await answers({ authenticate }, { ...hijack, origin: 'http://self' }), LET_IN)
   t.equal(asked, 1)
   // Similar origins: another port or scheme of this machine, names with the same beginning or end, a list.
@@ -84,7 +84,7 @@ t.test('attack: a page of another site opens a socket with the user’s cookies'
   }
 })
 
-t.test('the operator is told of each refused origin once, up to a maximum', async t => {
+t.test('onError receives each refused origin once, up to a maximum', async t => {
   const told: unknown[] = []
   const onError = (error: unknown) => told.push(error)
   await using server = await serve(service, { port: 0, onError })
@@ -105,7 +105,7 @@ t.test('the operator is told of each refused origin once, up to a maximum', asyn
   t.equal(told.length, 100)
 })
 
-t.test('a refused client that is no page gets the reason', async t => {
+t.test('a refused client other than a page gets the reason', async t => {
   await using server = await serve(service, { port: 0, onError() {} })
   const { closed } = connect(server.url, { origin: 'http://localhost:5173' })
   t.match(await closed, {
@@ -122,7 +122,7 @@ t.test('attack: DNS rebinding', async t => {
   t.match(
     await answers({ host: '0.0.0.0' }, rebound),
     MISNAMED,
-    'whatever it is bound to: it came by loopback'
+    'the connection came by loopback, for any bound address'
   )
   t.match(await answers({ allowedOrigins: '*' }, rebound), MISNAMED)
   t.match(await answers({}, { host: 'evil.example' }), MISNAMED, 'the port may be the usual one')
@@ -168,7 +168,11 @@ t.test('attack: forged proxy headers without a proxy', async t => {
     forwarded: 'host=evil.example;proto=https'
   }
   t.match(await answers({}, forged), FOREIGN)
-  t.match(await answers({}, { ...forged, origin: 'https://self' }), FOREIGN, 'the scheme is not believed')
+  t.match(
+    await answers({}, { ...forged, origin: 'https://self' }),
+    FOREIGN,
+    'the forwarded scheme is ignored'
+  )
   t.match(await answers({}, { ...forged, host: 'evil.example' }), MISNAMED)
   const addresses: unknown[] = []
   const authenticate = ({ address, secure }: { address: string | undefined; secure: boolean }) =>
@@ -195,7 +199,7 @@ t.test('with trustProxy the last forwarded value counts', async t => {
   t.match(
     await answers(trust, { host: 'evil.example', origin: 'http://evil.example' }),
     MISNAMED,
-    'who gets past the proxy is a client like any other'
+    'a client that bypasses the proxy is an ordinary client'
   )
 })
 

@@ -160,7 +160,7 @@ for (const [name, listen] of Object.entries(servers)) {
     await conn.close()
     await page.close()
     await server.close()
-    t.ok(web.listening, 'a server that was given is not closed')
+    t.ok(web.listening, 'a server passed as `server` is not closed')
     t.equal(await (await fetch(urlOf(web), { headers: { connection: 'close' } })).text(), 'the page')
   })
 }
@@ -186,7 +186,7 @@ t.test('several services share one server by path, with a default', async t => {
     message: 'serve: any path of that server is already in use; choose another path'
   })
   await a.close()
-  t.equal(await hear('/a'), 'rest', 'a path is free again when its service is closed')
+  t.equal(await hear('/a'), 'rest', 'a path can be used again when its service is closed')
   await rest.close()
   t.match(await connect(`${urlOf(web, 'ws')}/a`).closed, { message: /404/ })
   t.equal(await hear('/b'), 'b')
@@ -213,7 +213,7 @@ t.test('serve works beside other WebSocket servers on the same server', async t 
   chat.close()
   await server.close()
   const later = new WebSocket(`${urlOf(web, 'ws')}/chat`)
-  t.equal(String((await once(later, 'message'))[0]), 'chat', 'they stay when it is closed')
+  t.equal(String((await once(later, 'message'))[0]), 'chat', 'they continue when it is closed')
   later.close()
 })
 

@@ -72,7 +72,7 @@ t.test('calls and replies, on both ends', async t => {
     t.match(plain(told.splice(0)[3]), { path: 'root.secret', ok: false, error: { code: 'not-exposed' } })
 
     t.match(await rejectionOf(root.add(Symbol('x'))), { code: 'unsendable' })
-    t.same(told, [], 'what was never sent is told to who called')
+    t.same(told, [], 'a call that was never sent is published')
 
     await root.ask((name: string) => `hello ${name}`)
     t.match(told.splice(0).map(plain), [
@@ -88,7 +88,7 @@ t.test('calls and replies, on both ends', async t => {
   })
 })
 
-t.test('every operation, and calls on answers', async t => {
+t.test('every operation, and calls on results', async t => {
   const told = listen(t, 'netref:call')
   await overMemory(
     t,
@@ -130,7 +130,7 @@ t.test('every operation, and calls on answers', async t => {
   )
 })
 
-t.test('sessions begin and end; what waits is answered then', async t => {
+t.test('sessions begin and end; pending calls are answered then', async t => {
   const told = listen(t, 'netref:session', 'netref:closed', 'netref:reply')
   let served: Session | undefined
   await overSocket(t, Home, async (conn, server) => {
@@ -153,7 +153,7 @@ t.test('sessions begin and end; what waits is answered then', async t => {
   t.ok(closed.some(([, { session }]) => session === served))
 })
 
-t.test('each session is told of once it has begun, and one that never began not at all', async t => {
+t.test('each session is published when it has begun; a session that never began is not', async t => {
   const told = listen(t, 'netref:session', 'netref:closed')
   await overSocket(t, Home, async (conn, server) => {
     await conn.root.add(1, 1)
@@ -170,7 +170,7 @@ t.test('each session is told of once it has begun, and one that never began not 
   })
 })
 
-t.test('who is told of a call may end the session', async t => {
+t.test('a subscriber to calls may end the session', async t => {
   await overMemory(t, Home, async ({ root, session }: Untyped) => {
     const end = () => void session.close()
     subscribe('netref:call', end)
@@ -180,11 +180,11 @@ t.test('who is told of a call may end the session', async t => {
     unsubscribe('netref:call', end)
     t.match(error, { code: 'closed' })
     control.abort()
-    t.equal(session.stats.pending, 0, 'and the call is over')
+    t.equal(session.stats.pending, 0, 'the call has ended')
   })
 })
 
-t.test('who subscribes in the midst is told of what is called from then on', async t => {
+t.test('a late subscriber receives later calls only', async t => {
   await overMemory(t, Home, async ({ root }: Untyped) => {
     const result = root.add(1, 2)
     const told = listen(t, 'netref:reply')
@@ -202,7 +202,7 @@ t.test('who subscribes in the midst is told of what is called from then on', asy
   })
 })
 
-t.test('a session that goes on over another socket', async t => {
+t.test('a session that continues over another socket', async t => {
   const told = listen(t, 'netref:interrupted', 'netref:resumed')
   const sockets = new Set<Socket>()
   const http = createServer().on('connection', socket => sockets.add(socket))

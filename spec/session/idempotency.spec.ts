@@ -89,7 +89,7 @@ t.beforeEach(() => {
 const SOON = { delay: 1, maxDelay: 20 }
 const under = <F>(fn: F, key: string): F => Netref.with(fn as Untyped, { idempotencyKey: key }) as F
 
-t.test('a key that is known is answered with the first outcome', async t => {
+t.test('a call with a known key gets the first outcome', async t => {
   const serving = { idempotencyStore: new MemoryIdempotencyStore() }
   await overMemoryAndSocket(
     t,
@@ -99,7 +99,7 @@ t.test('a key that is known is answered with the first outcome', async t => {
       const pay = under(root.pay, 'a')
       t.same(await Promise.all([pay(1), pay(1)]), Array(2).fill({ paid: 1, at: new Date(0) }))
       t.same(await pay(1), { paid: 1, at: new Date(0) })
-      t.same(await pay(1).paid, 1, 'what builds on it finds it')
+      t.same(await pay(1).paid, 1, 'a pipelined call gets it, too')
       t.same(Shop.runs, [1])
       t.match(await rejectionOf(pay(2)), {
         code: 'unreadable',
@@ -141,13 +141,13 @@ t.test('a key that is known is answered with the first outcome', async t => {
         for (let i = 0; i < 2; i++) t.same((await alike(value)).paid, value)
         t.match(await rejectionOf(alike(other)), { code: 'unreadable', message: /with other arguments/ })
       }
-      t.equal(Shop.runs.length, 5, 'arguments are told apart by what crossed')
+      t.equal(Shop.runs.length, 5, 'arguments are compared as they were sent')
     },
     { serving }
   )
 })
 
-t.test('a key is for calls from the root, with data', async t => {
+t.test('a key requires a call of the root, with data', async t => {
   await overMemory(
     t,
     Shop,
@@ -159,9 +159,12 @@ t.test('a key is for calls from the root, with data', async t => {
       const thing = await root.open(1)
       t.throws(() => under(thing.amount, 'a'), /applies only to calls of a path from the root/)
       t.throws(() => under(root.open(1).amount, 'a'), /applies only to calls of a path from the root/)
-      t.match(await rejectionOf(under(root.pay, 'a')(() => {})), { code: 'unsendable', message: /accepts only data/ })
+      t.match(await rejectionOf(under(root.pay, 'a')(() => {})), {
+        code: 'unsendable',
+        message: /accepts only data/
+      })
       t.match(await rejectionOf(under(root.pay, 'a')(new Uint8Array(1))), { code: 'unsendable' })
-      t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'what reads takes none')
+      t.equal(await Netref.has(under(root, 'a'), 'pay'), true, 'a read does not accept a key')
       t.equal(
         out.some(([op]) => op === 23),
         false
@@ -173,11 +176,11 @@ t.test('a key is for calls from the root, with data', async t => {
   await overMemory(t, Shop, async ({ root }) => {
     await under(root.pay, 'a')(1)
     await under(root.pay, 'a')(1)
-    t.same(Shop.runs.slice(-2), [1, 1], 'where no results are kept it means nothing')
+    t.same(Shop.runs.slice(-2), [1, 1], 'without a store a key has no effect')
   })
 })
 
-t.test('references and bytes are refused, whoever sends them', async t => {
+t.test('references and bytes are refused on both sides', async t => {
   for (const [json, groups, bytes] of [
     [[[40, 'f']], [['f', [0]]], []],
     [['Uint8Array'], [['b', [0]]], [new Uint8Array(1)]]
@@ -206,7 +209,7 @@ t.test('references and bytes are refused, whoever sends them', async t => {
   t.same(Shop.runs, [])
 })
 
-t.test('of identities, and who has none', async t => {
+t.test('keys belong to an identity, or without one to the session', async t => {
   const results = new MemoryIdempotencyStore()
   const runs = async (identity: unknown) => {
     Shop.runs = []
@@ -220,7 +223,11 @@ t.test('of identities, and who has none', async t => {
   t.equal(await runs({ name: 'ben', since: new Date(0) }), 1)
   t.equal(await runs({ name: 'ann', since: new Date(0) }), 0)
   t.equal(await runs(undefined), 2)
-  t.equal(await runs({ name: 'ann', can: () => true }), 2, 'what is not data is somebody else each time')
+  t.equal(
+    await runs({ name: 'ann', can: () => true }),
+    2,
+    'an identity that is not data is a new owner each time'
+  )
   const options = { identity: 'ann', serving: { idempotencyStore: results } }
   await overMemory(t, Shop, async ({ root }) => void (await under(root.open, 'o')(1)), options)
   await overMemory(
@@ -236,7 +243,7 @@ t.test('of identities, and who has none', async t => {
   )
 })
 
-t.test('limits, and stores that fail', async t => {
+t.test('limits of the store, and stores that fail', async t => {
   const few = new MemoryIdempotencyStore(1000, 1500)
   await overMemory(
     t,
@@ -284,7 +291,7 @@ t.test('limits, and stores that fail', async t => {
   )
 })
 
-t.test('of what is not data the latest is kept, in bytes', async t => {
+t.test('of outcomes that are not data the latest are kept, up to a number of bytes', async t => {
   await overMemory(
     t,
     Shop,
@@ -296,11 +303,15 @@ t.test('of what is not data the latest is kept, in bytes', async t => {
       t.match(
         await rejectionOf(under(root.open, 'o500')(1)),
         { code: 'may-have-run' },
-        'a long one weighs more'
+        'a long outcome counts more'
       )
       t.equal((await under(root.text, 'f')(300_000)).length, 300_000)
       await under(root.text, 'g')(600_000)
-      t.match(await rejectionOf(under(root.text, 'g')(600_000)), { code: 'may-have-run' }, 'one is too long')
+      t.match(
+        await rejectionOf(under(root.text, 'g')(600_000)),
+        { code: 'may-have-run' },
+        'one outcome is too long'
+      )
       t.equal(Shop.runs.length, 1000)
       for (let i = 0; i < 2; i++) {
         t.match(await rejectionOf(under(root.symbol, 's')()), { code: 'unsendable' })
@@ -308,13 +319,13 @@ t.test('of what is not data the latest is kept, in bytes', async t => {
       }
       t.match(await rejectionOf(under(root.getter, 's')()), { message: 'not now' })
       t.match(await rejectionOf(under(root.getter, 's')()), { code: 'unsendable' })
-      t.equal(Shop.runs.length, 1003, 'what cannot be sent is an outcome, too')
+      t.equal(Shop.runs.length, 1003, 'an outcome that cannot be sent is recorded, too')
     },
     { serving: { idempotencyStore: new MemoryIdempotencyStore() } }
   )
 })
 
-t.test('one identity leaves as much to others as it has, and nothing of anybody runs twice', async t => {
+t.test('one identity uses at most half of the store, and no call runs twice', async t => {
   const results = new MemoryIdempotencyStore(300_000, 200_000)
   const as = (identity: unknown, use: (root: Untyped) => Promise<void>) =>
     overMemory(t, Shop, ({ root }) => use(root), { identity, serving: { idempotencyStore: results } })
@@ -335,10 +346,14 @@ t.test('one identity leaves as much to others as it has, and nothing of anybody 
     }
     t.ok(mine > 150 && mine < 250, `${mine} calls, in half of the store`)
     Shop.runs = []
-    t.match(await rejectionOf(under(root.pay, 'k0')('x'.repeat(100))), { code: 'may-have-run' }, 'its oldest')
+    t.match(
+      await rejectionOf(under(root.pay, 'k0')('x'.repeat(100))),
+      { code: 'may-have-run' },
+      'its oldest outcomes are dropped'
+    )
   })
   await as('ben', async root => void t.same(await under(root.pay, 'rent')(1), { paid: 1, at: new Date(0) }))
-  t.same(Shop.runs, [], 'none has run again')
+  t.same(Shop.runs, [], 'no call has run again')
   await as('cid', async root => {
     for (let i = 0; i < 30; i++) await under(root.pay, `k${i}`)(i)
     for (let i = 0; i < 30; i++) t.equal((await under(root.pay, `k${i}`)(i)).paid, i)
@@ -346,7 +361,7 @@ t.test('one identity leaves as much to others as it has, and nothing of anybody 
   t.equal(Shop.runs.length, 30)
 })
 
-t.test('calls of nobody in particular take nothing of the store', async t => {
+t.test('calls without an identity use nothing of the store', async t => {
   const results = new MemoryIdempotencyStore(300_000, 10_000)
   let asked = 0
   const store: IdempotencyStore = {
@@ -373,7 +388,7 @@ t.test('calls of nobody in particular take nothing of the store', async t => {
   t.equal(asked, 1)
 })
 
-t.test('results in memory, whatever is done to them', t => {
+t.test('the memory store after any sequence of operations', t => {
   const MOST = 8192
   const step = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(9), fc.option(fc.nat(1500)))
   fc.assert(
@@ -433,7 +448,7 @@ async function lost(
   await two.close()
 }
 
-t.test('made again in another session, it is answered from the store', async t => {
+t.test('a call repeated in another session is answered from the store', async t => {
   const authenticate = () => 'ann'
   const results = new MemoryIdempotencyStore()
   const both = { authenticate, idempotencyStore: results }
@@ -458,11 +473,15 @@ t.test('made again in another session, it is answered from the store', async t =
     t,
     [both, both].map(({ idempotencyStore }) => ({ idempotencyStore })),
     async call =>
-      t.match(await rejectionOf(call), { code: 'may-have-run' }, 'nobody in particular is somebody else')
+      t.match(
+        await rejectionOf(call),
+        { code: 'may-have-run' },
+        'without an identity the session is another owner'
+      )
   )
 })
 
-t.test('its socket lost, and its session with it, the same server answers', async t => {
+t.test('after the loss of the socket and the session the same server answers', async t => {
   const server = await serve(Shop, {
     port: 0,
     resumeWindow: 0,
@@ -486,7 +505,7 @@ t.test('its socket lost, and its session with it, the same server answers', asyn
   await server.close()
 })
 
-t.test('an identity is read where a session begins, and not for who says nothing or comes back', async t => {
+t.test('an identity is read when a session begins, not for a silent or a resuming client', async t => {
   let reads = 0
   const authenticate = () => ({
     get name() {
@@ -514,7 +533,7 @@ t.test('an identity is read where a session begins, and not for who says nothing
   await server.close()
 })
 
-t.test('what the store vouches for has not run, and runs', async t => {
+t.test('a call that a durable store does not know has not run, and runs', async t => {
   const authenticate = () => 'ann'
   // The first server never came to it.
   const stuck: IdempotencyStore = {
@@ -554,13 +573,13 @@ t.test('what the store vouches for has not run, and runs', async t => {
     async call => {
       await waitUntil(() => Shop.runs.length === 2)
       Shop.go('twice')
-      t.equal(await call, 'twice', 'what is idempotent may')
+      t.equal(await call, 'twice', 'an idempotent call may run again')
     },
     'touch'
   )
 })
 
-t.test('its message', t => {
+t.test('the message of the error', t => {
   const call = '[1,7,0,"pay",[1]]'
   const keyed = JSON.parse(formatIdempotent('k"', call))
   t.same(parseMessage(keyed), [23, 'k"', 1, 7, 0, 'pay', [1]])

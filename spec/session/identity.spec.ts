@@ -35,7 +35,7 @@ const few = fc.letrec(tie => ({
   )
 })).value
 
-t.test('what is equal data is the same, and what is not is another', t => {
+t.test('equal data is the same identity, other data another one', t => {
   fc.assert(
     fc.property(data, value => {
       const copy = structuredClone(value)
@@ -93,7 +93,7 @@ t.test('what is equal data is the same, and what is not is another', t => {
   t.end()
 })
 
-t.test('what is not data equals itself and nothing else', t => {
+t.test('a value that is not data equals only itself', t => {
   const secret = () =>
     new (class {
       readonly #id = Math.random()
@@ -148,7 +148,7 @@ class Account {
   }
 }
 
-t.test('of instances of classes the class and the own enumerable members count, but for keys of calls', t => {
+t.test('instances are compared by class and own enumerable members, except for idempotency keys', t => {
   for (const make of [
     (id: number) => new User(id),
     (id: number) => new Admin(id),

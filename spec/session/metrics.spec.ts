@@ -11,7 +11,7 @@ class Home extends Service {
   }
 }
 
-t.test('what a server has done, also in sessions that have ended', async t => {
+t.test('the counters of a server include sessions that have ended', async t => {
   await using server = await serve(Home, { port: 0 })
   const { uptime, ...nothing } = server.metrics
   t.ok(uptime >= 0)
@@ -48,12 +48,12 @@ t.test('what a server has done, also in sessions that have ended', async t => {
 
   const mute = new (await import('ws')).WebSocket(server.url)
   await new Promise(opened => mute.once('open', opened))
-  t.equal(server.metrics.sessionsTotal, 2, 'who has not said hello is no session')
+  t.equal(server.metrics.sessionsTotal, 2, 'a client without a hello is not a session')
   mute.terminate()
   await assertClean(t, second.session, ...server.sessions)
 })
 
-t.test('what serves over an endpoint has nobody at its door', async t => {
+t.test('a server over an endpoint has no waiting clients', async t => {
   const { port1, port2 } = new MessageChannel()
   await using server = await serve(Home, { endpoint: port1 })
   t.equal(server.metrics.arriving, 0)

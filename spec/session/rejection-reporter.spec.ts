@@ -48,7 +48,7 @@ const before = ({ path }: PeerCall) => {
   if (path.includes('text')) throw 'a text'
 }
 
-t.test('of refusals of one-way calls the first is told, and the others are counted', async t => {
+t.test('the first refusal of a one-way call is reported, further ones are counted', async t => {
   const { told, onError } = keep()
   const server = await serve(Target, { port: 0, onError, before })
   const honest = connect<Target>(server.url)
@@ -84,7 +84,7 @@ t.test('of refusals of one-way calls the first is told, and the others are count
   t.equal(told.length, 2 * first.length)
 })
 
-t.test('every failure of the method itself is told', async t => {
+t.test('every failure of the method itself is reported', async t => {
   const { told, onError } = keep()
   const server = await serve(Target, { port: 0, onError, before })
   const conn = connect<Target>(server.url)
@@ -104,7 +104,7 @@ t.test('every failure of the method itself is told', async t => {
   t.equal(told.length, 5)
 })
 
-t.test('a client counts what its server causes, until it closes', async t => {
+t.test('a client counts the refusals that its server causes, until it closes', async t => {
   const { told, onError } = keep()
   const server = await serve({ ping: () => {} }, { port: 0 })
   const conn = connect<object>(server.url, { onError, service: { noisy: () => {} } })
@@ -119,7 +119,7 @@ t.test('a client counts what its server causes, until it closes', async t => {
   await server.close()
 })
 
-t.test('what is counted is told after ten seconds', t => {
+t.test('counted refusals are reported after ten seconds', t => {
   useFakeClock(t, ['setTimeout'])
   const told: string[] = []
   const refusals = new RejectionReporter((error, { call }) => told.push(`${call}|${error}`))
@@ -135,8 +135,8 @@ t.test('what is counted is told after ten seconds', t => {
   ])
   t.ok(told.splice(0)[0]!.length < 400)
   tell('c')
-  t.same(told.splice(0), ['f()|Error: c'], 'it begins anew')
+  t.same(told.splice(0), ['f()|Error: c'], 'counting starts again')
   mock.timers.tick(10_000)
-  t.equal(told.length, 0, 'nothing comes of a single one')
+  t.equal(told.length, 0, 'a single refusal is not reported again')
   t.end()
 })

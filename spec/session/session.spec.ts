@@ -72,7 +72,7 @@ for (const over of [overMemory, overSocket]) {
     })
   )
 
-  t.test(`messages are acted on in the order they were sent, whatever they carry, ${over.name}`, t =>
+  t.test(`messages with any content are processed in the order they were sent, ${over.name}`, t =>
     over(t, Peer, async conn => {
       const { root } = conn
       const sent = [
@@ -87,7 +87,7 @@ for (const over of [overMemory, overSocket]) {
       const counts = sent.map(item => root.note(item))
       t.same(await Promise.all(counts), [1, 2, 3, 4, 5, 6, 7], 'handlers started in order')
       const back = (await root.notes()) as unknown[]
-      t.equal(back[2], sent[2], 'and what was a function is that function again')
+      t.equal(back[2], sent[2], 'a function sent back is the original function')
       t.same(back[3], sent[3])
     })
   )
@@ -108,16 +108,16 @@ for (const over of [overMemory, overSocket]) {
       t.ok(conn.stats.framesOut - before.framesOut <= 2, 'a hundred calls')
       t.ok(
         conn.stats.framesIn - before.framesIn <= 3,
-        'a hundred answers; on a busy machine a slice ends between them'
+        'a hundred replies; on a busy machine a slice ends between them'
       )
       const again = conn.stats
       await Promise.all(Array.from({ length: 100 }, (_, i) => conn.root.later(i)))
-      t.ok(conn.stats.framesIn - again.framesIn <= 4, 'two of asynchronous handlers for each')
+      t.ok(conn.stats.framesIn - again.framesIn <= 4, 'two frames of asynchronous handlers for each')
     })
   )
 }
 
-t.test('the count of frames comes alone when nothing else is sent, and is not answered by a count', t =>
+t.test('an ack-only frame is sent if nothing else is, and causes no acknowledgement', t =>
   overMemory(t, Peer, async conn => {
     await conn.root.open()
     const { framesIn, framesOut } = conn.served.stats
@@ -126,7 +126,7 @@ t.test('the count of frames comes alone when nothing else is sent, and is not an
   })
 )
 
-t.test('a call on an answer waits on it, in order, and fails with it', t =>
+t.test('a call on a result waits for it, in order, and fails with it', t =>
   overMemory(
     t,
     () => ({
@@ -166,7 +166,7 @@ t.test('calls nest to any depth', t => {
   })
 })
 
-t.test('a client offers a service of its own; hooks are called, and what they throw is reported', async t => {
+t.test('a client may have a service; hooks are called, and their errors are reported', async t => {
   const told: string[] = []
   class Greeter extends Service {
     exposed_greet(name: string) {
@@ -198,7 +198,7 @@ t.test('a client offers a service of its own; hooks are called, and what they th
   client.served.on('closed', () => {
     throw new Error('from a listener')
   })
-  const off = client.served.on('closed', () => t.fail('it was taken off'))
+  const off = client.served.on('closed', () => t.fail('the listener was removed'))
   off()
   await client.close()
   await client.served.closed
@@ -207,7 +207,7 @@ t.test('a client offers a service of its own; hooks are called, and what they th
   t.same(errors, ['from onConnect', 'from onDisconnect', 'from a listener'])
 })
 
-t.test('what fails with nobody waiting is told by console.error; and onError may fail itself', async t => {
+t.test('a failure that no code awaits goes to console.error; onError may fail itself', async t => {
   const said: string[] = []
   t.capture(console, 'error', (...args: unknown[]) => void said.push(args.join(' ')))
   class Hooked extends Peer {
@@ -232,7 +232,7 @@ t.test('what fails with nobody waiting is told by console.error; and onError may
   await Promise.all([quiet.close(), loud.close()])
 })
 
-t.test('a listener that outlives its client is told of once, however often it is called', async t => {
+t.test('a listener that outlives its client is reported once, however often it is called', async t => {
   const told: string[] = []
   const listeners: Netref<(n: number) => void>[] = []
   const service = { exposed_hear: (listener: Netref<(n: number) => void>) => void listeners.push(listener) }
@@ -241,14 +241,14 @@ t.test('a listener that outlives its client is told of once, however often it is
   await client.close()
   for (let i = 0; i < 3; i++) void listeners[0]!(i)
   const awaited = await rejectionOf(listeners[0]!(3))
-  t.match(awaited, { code: 'closed' }, 'who asks is told each time')
+  t.match(awaited, { code: 'closed' }, 'a caller that awaits it gets the error each time')
   await new Promise(later => setTimeout(later))
   t.match(told, [/^netref#1\(0\): SessionEndedError: .*the session has ended \(closed\)/])
   t.equal(told.length, 1)
   await assertClean(t, client.session, client.served)
 })
 
-t.test('by hand: a released target is refused, a reply that cannot be read ends the session', async t => {
+t.test('raw messages: a released target is refused, an invalid reply ends the session', async t => {
   const limits = '{"jsonBytes":4096,"frameBytes":4096,"depth":200,"values":10000}'
   const [ours, theirs] = MemoryTransport.pair()
   const frames: string[] = []
@@ -301,20 +301,20 @@ t.test(
     )
     t.match(await connect(closing.url).closed, { code: 'closed' })
     t.equal(closing.sessions.size, 0)
-    closing.on('session', () => t.fail('it never began'))
+    closing.on('session', () => t.fail('the session never began'))
     await closing.close()
 
     const refusing = await serve(Hooked, { port: 0 })
     refusing.on('session', session => void session.close())
     t.match(await connect(refusing.url).closed, { code: 'closed' })
     await refusing.close()
-    t.same(told, [], 'a service that was not told of the session is not told of its end')
+    t.same(told, [], 'without onConnect a service gets no onDisconnect')
 
     const conn = pair(Hooked)
     const chain = conn.root.chain(1)
     const calls = [chain.bye(), chain.a(), chain.a()].map(call => rejectionOf(call as PromiseLike<unknown>))
     await Promise.all(calls)
-    t.same(told, ['connect', 'disconnect'], 'what waited is not acted on after the end')
+    t.same(told, ['connect', 'disconnect'], 'waiting messages are not processed after the end')
   }
 )
 
@@ -334,7 +334,7 @@ t.test('an accessor of an argument that ends the session rejects its own call', 
   t.match(conn.stats, { exports: 0, imports: 0, pending: 0 })
 })
 
-t.test('an error arrives whatever its author made of it', t =>
+t.test('an error of any form arrives', t =>
   overMemory(
     t,
     {
@@ -362,25 +362,22 @@ t.test('an error arrives whatever its author made of it', t =>
   )
 )
 
-t.test(
-  'who closes is not told of calls that were cut off by that; the same listener twice is two',
-  async t => {
-    const errors: unknown[] = []
-    const conn = pair(Peer, { onError: error => errors.push(error) })
-    await conn.ping()
-    void conn.root.never()
-    const told: Reason[] = []
-    const listener = (reason: Reason) => told.push(reason)
-    const off = conn.on('closed', listener)
-    conn.on('closed', listener)
-    off()
-    await conn.close()
-    await turn()
-    await turn()
-    t.same(errors, [])
-    t.equal(told.length, 1)
-  }
-)
+t.test('close() reports no calls that it cut off; a listener added twice is called twice', async t => {
+  const errors: unknown[] = []
+  const conn = pair(Peer, { onError: error => errors.push(error) })
+  await conn.ping()
+  void conn.root.never()
+  const told: Reason[] = []
+  const listener = (reason: Reason) => told.push(reason)
+  const off = conn.on('closed', listener)
+  conn.on('closed', listener)
+  off()
+  await conn.close()
+  await turn()
+  await turn()
+  t.same(errors, [])
+  t.equal(told.length, 1)
+})
 
 t.test('the end of a session: every pending call on both ends rejects with the reason', async t => {
   const conn = pair(Peer, { service: Peer })
@@ -409,7 +406,7 @@ t.test('the end of a session: every pending call on both ends rejects with the r
   t.same([conn.served.stats.exports, conn.served.stats.imports, conn.served.stats.pending], [0, 0, 0])
 })
 
-t.test('a handler that answers after the end is not heard, and does no harm', async t => {
+t.test('a result after the end of the session is ignored', async t => {
   let go: (value: unknown) => void = () => {}
   let stop: (error: unknown) => void = () => {}
   const conn = pair({
@@ -427,7 +424,7 @@ t.test('a handler that answers after the end is not heard, and does no harm', as
   t.equal(conn.served.stats.exports, 0)
 })
 
-t.test('a service that cannot be made ends its session, and says so to the server alone', async t => {
+t.test('a failing service constructor ends the session, and only the server gets the error', async t => {
   const errors: unknown[] = []
   const failing = () => {
     throw new Error('no database')
@@ -440,39 +437,37 @@ t.test('a service that cannot be made ends its session, and says so to the serve
   t.match(errors, [{ message: 'no database' }])
 })
 
-t.test(
-  'limits: what is too large for the other side rejects that call alone, and gives back what it held',
-  t =>
-    overMemory(
-      t,
-      Peer,
-      async conn => {
-        await conn.ping()
-        const error = await rejectionOf(conn.root.size('x'.repeat(70_000)))
-        t.match(error, { code: 'limit', name: 'LimitError' })
-        t.match(
-          error.message,
-          /^root\.size\("x{20}…"\): 70\d\d\d characters of JSON are more than .*jsonBytes: 65536.*: send it in/
-        )
-        t.match(await rejectionOf(conn.root.size(new Uint8Array(200_000))), { message: /frameBytes: 131072/ })
-        t.match(await rejectionOf(conn.root.note([() => 1, 'x'.repeat(70_000)])), { code: 'limit' })
-        t.equal(conn.stats.exports, 0)
-        t.match(await rejectionOf(conn.root.text(5 << 20)), {
-          code: 'limit',
-          message: /^root\.text\(\d+\): .*jsonBytes/
-        })
-        t.match(await rejectionOf(conn.root.bytes(17 << 20)), { code: 'limit', message: /frameBytes/ })
-        const parts = Array.from({ length: 20 }, () => conn.root.size('y'.repeat(10_000)))
-        t.same(new Set(await Promise.all(parts)), new Set([10_000]), 'many that fit go in several frames')
-        const ranges = Array.from({ length: 20 }, () => conn.root.size(new Uint8Array(20_000)))
-        t.same(new Set(await Promise.all(ranges)), new Set([20_000]))
-        t.equal(await conn.root.size('é'.repeat(100)), 100)
-      },
-      { serving: { limits: { jsonBytes: 65_536, frameBytes: 131_072 } } }
-    )
+t.test('limits: a value too large for the other side rejects only its call, and releases its references', t =>
+  overMemory(
+    t,
+    Peer,
+    async conn => {
+      await conn.ping()
+      const error = await rejectionOf(conn.root.size('x'.repeat(70_000)))
+      t.match(error, { code: 'limit', name: 'LimitError' })
+      t.match(
+        error.message,
+        /^root\.size\("x{20}…"\): 70\d\d\d characters of JSON are more than .*jsonBytes: 65536.*: send it in/
+      )
+      t.match(await rejectionOf(conn.root.size(new Uint8Array(200_000))), { message: /frameBytes: 131072/ })
+      t.match(await rejectionOf(conn.root.note([() => 1, 'x'.repeat(70_000)])), { code: 'limit' })
+      t.equal(conn.stats.exports, 0)
+      t.match(await rejectionOf(conn.root.text(5 << 20)), {
+        code: 'limit',
+        message: /^root\.text\(\d+\): .*jsonBytes/
+      })
+      t.match(await rejectionOf(conn.root.bytes(17 << 20)), { code: 'limit', message: /frameBytes/ })
+      const parts = Array.from({ length: 20 }, () => conn.root.size('y'.repeat(10_000)))
+      t.same(new Set(await Promise.all(parts)), new Set([10_000]), 'many that fit are sent in several frames')
+      const ranges = Array.from({ length: 20 }, () => conn.root.size(new Uint8Array(20_000)))
+      t.same(new Set(await Promise.all(ranges)), new Set([20_000]))
+      t.equal(await conn.root.size('é'.repeat(100)), 100)
+    },
+    { serving: { limits: { jsonBytes: 65_536, frameBytes: 131_072 } } }
+  )
 )
 
-t.test('many releases go in messages that fit', t =>
+t.test('many releases are sent in messages that fit', t =>
   overMemory(
     t,
     () => ({ make: (n: number) => Array.from({ length: n }, () => expose({})) }),
@@ -489,7 +484,7 @@ t.test('many releases go in messages that fit', t =>
   )
 )
 
-t.test('options that cannot be meant are refused by name', t => {
+t.test('invalid options throw and are named', t => {
   t.throws(() => pair(Peer, { limits: { depth: 0 } }), /limits\.depth: 0 is not a positive whole number/)
   t.throws(() => pair(Peer, { limits: { width: 1 } as object }), /limits\.width: there is no such limit/)
   t.throws(
@@ -511,7 +506,7 @@ t.test('options that cannot be meant are refused by name', t => {
   t.end()
 })
 
-t.test('frames can be held back and let go; what is pending then settles in order', t =>
+t.test('frames can be held and released; pending calls then settle in order', t =>
   overMemory(t, Peer, async conn => {
     const [client] = conn.transports
     await conn.ping()
@@ -532,7 +527,7 @@ t.test('frames can be held back and let go; what is pending then settles in orde
   })
 )
 
-t.test('NETREF_DEBUG=1 prints each message that crosses, one readable line each', async t => {
+t.test('NETREF_DEBUG=1 prints each message as one readable line', async t => {
   const program = `
     import { pair, expose } from ${JSON.stringify(new URL('../../lib/index.ts', import.meta.url).href)}
     const conn = pair({ add: (a, b) => a + b, open: () => expose({ size: 3 }), long: () => 'x'.repeat(500) })
@@ -587,7 +582,7 @@ t.test('an internal error of netref ends the session', t => {
   t.end()
 })
 
-t.test('trace tells of each message, and tables what is in them', async t => {
+t.test('trace receives each message, and tables list their entries', async t => {
   const told: string[] = []
   const failed: unknown[] = []
   const service = { keep: (callback: unknown) => void kept.push(callback), lend: () => () => 1 }
@@ -608,7 +603,7 @@ t.test('trace tells of each message, and tables what is in them', async t => {
     t.ok(told.includes(line), line)
   }
   t.equal(told.length, 6, 'two hellos, two calls, two results')
-  t.equal(failed.length, told.length, 'what fails is reported, and nothing else comes of it')
+  t.equal(failed.length, told.length, 'a failure of trace is reported, and has no other effect')
   const { exports, imports } = conn.session.tables
   t.match([exports.length, exports[0]], [1, { id: 1, refCount: 1 }])
   t.equal(exports[0]!.object, own)
@@ -617,7 +612,7 @@ t.test('trace tells of each message, and tables what is in them', async t => {
   await conn.close()
 })
 
-t.test('what a peer says when it closes is no fault of this side', async t => {
+t.test('a close reason of the peer is not an internal error', async t => {
   t.match(parseCloseReason('internal: a fault in netref itself', 'it'), {
     code: 'peer-failed',
     message: 'it ended the session: a fault in netref itself'

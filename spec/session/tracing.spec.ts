@@ -28,7 +28,7 @@ const named = (name: string): ReadableSpan => {
   throw new Error(`no span ${name}`)
 }
 
-t.test('one trace crosses the wire both ways', t =>
+t.test('one trace spans both sides', t =>
   overSocket(t, Forecast, async ({ root }) => {
     const measure = (city: string) => inSpan(`client: measure ${city}`, () => city.length)
     t.equal(await inSpan('client: ask', () => root.forecast(['Rome', 'Paris'], measure)), 4.5)
@@ -46,7 +46,7 @@ t.test('one trace crosses the wire both ways', t =>
   })
 )
 
-t.test('whatever runs at home runs in the span of the call, and in none where there is none', async t => {
+t.test('code of the owner runs in the span of the call, or in none', async t => {
   const home = {
     spanId: () => activeSpan()?.spanId,
     later: async () => {
@@ -65,21 +65,21 @@ t.test('whatever runs at home runs in the span of the call, and in none where th
     const { spanId, traceId } = activeSpan()!
     t.equal(await root.spanId(), spanId)
     t.equal(await root.later(), spanId)
-    t.equal(await root.open().id(), spanId, 'on an answer that is not there yet')
-    t.equal(await root.ask(() => activeSpan()?.spanId), spanId, 'and back again')
+    t.equal(await root.open().id(), spanId, 'on a pending result')
+    t.equal(await root.ask(() => activeSpan()?.spanId), spanId, 'and back')
     t.equal(activeSpan()!.spanId, spanId)
     t.same(out[0], [Op.traced, `00-${traceId}-${spanId}-01`, 1, 2, 0, 'spanId', []])
     const traced = back.filter(([op]) => op === Op.traced)
-    t.match(traced, [[Op.traced, `00-${traceId}-${spanId}-01`, 1]], 'the call back')
+    t.match(traced, [[Op.traced, `00-${traceId}-${spanId}-01`, 1]], 'the callback')
   })
   out.splice(0)
   t.equal(await root.ask(() => activeSpan()?.spanId), undefined)
-  t.equal(out[0]![0], 1, 'without a span nothing is carried')
+  t.equal(out[0]![0], 1, 'without a span no trace is sent')
   await assertClean(t, session, served)
   await conn.close()
 })
 
-t.test('a span that is none is not carried', t =>
+t.test('an invalid span is not sent', t =>
   overMemory(t, { spanId: () => activeSpan()?.spanId }, async ({ root }: Untyped) => {
     const none = trace.wrapSpanContext({ traceId: '0'.repeat(32), spanId: 'x', traceFlags: 1 })
     const id = await context.with(trace.setSpan(context.active(), none), () => root.spanId())
@@ -87,7 +87,7 @@ t.test('a span that is none is not carried', t =>
   })
 )
 
-t.test('what a peer may say', async t => {
+t.test('trace contexts from a peer', async t => {
   t.ok(isTraceparent(TRACEPARENT))
   t.same(parseMessage(JSON.parse(formatTraced(TRACEPARENT, '[1,7,0,"add",[1]]'))), [
     ...[Op.traced, TRACEPARENT],
@@ -120,7 +120,7 @@ t.test('what a peer may say', async t => {
   }
 })
 
-t.test('without the API of OpenTelemetry nothing is done', async t => {
+t.test('without the API of OpenTelemetry tracing does nothing', async t => {
   t.ok(tracing)
   const { getBuiltinModule } = process
   t.teardown(() => Object.assign(process, { getBuiltinModule }))

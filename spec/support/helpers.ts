@@ -52,7 +52,7 @@ export async function assertClean(t: Test, ...sessions: Session[]): Promise<void
     t.same(
       { exports, imports, pending, buffered },
       { exports: 0, imports: 0, pending: 0, buffered: 0 },
-      'both tables are empty, nothing pends'
+      'both tables are empty, and nothing is pending'
     )
   }
 }

@@ -46,7 +46,7 @@ t.test('the context of the first call of a process lasts for the whole call', t 
     await waitUntil(() => gates.length === 1)
     t.equal(await root.first(), true)
     gates[0]!()
-    t.match(await rejectionOf(begun), OUTSIDE, 'a call that was under way by then is not followed')
+    t.match(await rejectionOf(begun), OUTSIDE, 'a call that was already running is not followed')
     t.throws(callSession, OUTSIDE)
     t.throws(callSignal, OUTSIDE)
   })
@@ -176,10 +176,14 @@ t.test('callSession() and callSignal() work during the whole call', t => {
       await Promise.all(calls.slice(0, 2))
       await waitUntil(() => signals[0]!.aborted)
       t.match(signals[0]!.reason, { name: 'RangeError', message: 'enough' })
-      t.equal(signals[1]!.aborted, false, 'another call is none of its business')
+      t.equal(signals[1]!.aborted, false, 'another call does not affect it')
       gates[1]!()
       await waitUntil(() => signals.length === 3)
-      t.match(signals[2]!.reason, { message: 'enough' }, 'who asks after it was given up is told, too')
+      t.match(
+        signals[2]!.reason,
+        { message: 'enough' },
+        'the signal is available after the cancellation, too'
+      )
       const last = new AbortController()
       calls.push(rejectionOf(Netref.with(root.wait, { signal: last.signal })()))
       await waitUntil(() => gates.length === 4)
@@ -188,7 +192,7 @@ t.test('callSession() and callSignal() work during the whole call', t => {
       await clientSession.ping()
       gates[3]!()
       await waitUntil(() => signals.length === 4)
-      t.match(signals[3]!.reason, { name: 'AbortError' }, 'but not of a reason with references')
+      t.match(signals[3]!.reason, { name: 'AbortError' }, 'but not a reason with references')
       other.abort()
       await Promise.all(calls)
       await waitUntil(() => signals[1]!.aborted)
@@ -198,7 +202,7 @@ t.test('callSession() and callSignal() work during the whole call', t => {
       await root.later()
       await root.atOnce()
       const [session, , , signal, another] = late
-      t.equal(session!(), serverSession, 'what a call started may ask who it was')
+      t.equal(session!(), serverSession, 'code started by a call can get its session')
       for (const ask of [signal!, another!])
         t.throws(ask, { message: 'callSignal(): the call has ended; get the signal before that' })
       late = []
@@ -276,7 +280,7 @@ t.test('each run of a callback has a copy of the context of its call', t => {
       t.equal(await current.run('carl', () => root.call(who)), 'carl')
       const shared = await Promise.all([current.run('dora', () => root.keep(who)), root.keep(who)])
       t.same(shared, [1, 1])
-      t.equal(await kept.at(-1)!(), undefined, 'of a function that was handed over twice, the last call')
+      t.equal(await kept.at(-1)!(), undefined, 'for a function passed twice, the context of the last call')
       function* items() {
         for (let i = 0; i < 3; i++) yield current.getStore()
       }
@@ -291,7 +295,7 @@ t.test('each run of a callback has a copy of the context of its call', t => {
       t.equal(
         await (await current.run('ours', () => root.make()))(),
         undefined,
-        'not what a call answers with'
+        'but not the result of a call'
       )
       t.ok(serverSession.stats.imports > 0)
       for (const thing of kept.splice(0)) Netref.release(thing)

@@ -87,19 +87,19 @@ for (const over of overs) {
       await root.echo(0)
       const late: Untyped = await rejectionOf(Netref.with(root.wait, { timeout: 5 })('x'))
       t.equal(late.name, 'TimeoutError')
-      t.equal(late.mayHaveRun, true, 'it had left')
+      t.equal(late.mayHaveRun, true, 'the call had been sent')
       t.ok(late instanceof DOMException)
       t.equal(late.message, 'root.wait("x"): no reply within 5 ms')
-      t.match(late.stack, 'calls.spec.ts', 'its stack names who waited')
+      t.match(late.stack, 'calls.spec.ts', 'its stack names the awaiting function')
       await waitUntil(() => waiting[0]?.signal.aborted === true)
       const { reason } = waiting[0]!.signal
-      t.match(reason, { name: 'TimeoutError', message: late.message }, 'the reason crosses')
+      t.match(reason, { name: 'TimeoutError', message: late.message }, 'the reason is sent')
       await waitUntil(() => session.stats.pending === 0)
 
       t.equal(
         await Netref.with(root.echo, { timeout: 10_000 })(1),
         1,
-        'an answer in time is one like any other'
+        'a reply in time is an ordinary result'
       )
       const error = await rejectionOf(Netref.with(root.fail, { timeout: 10_000 })('no'))
       t.match(error, { name: 'RangeError', message: 'no' })
@@ -116,7 +116,7 @@ for (const over of overs) {
       await waitUntil(() => waiting.length === 1)
       const reason = new RangeError('changed my mind')
       stop.abort(reason)
-      t.equal(await rejectionOf(call), reason, 'here it is the reason itself')
+      t.equal(await rejectionOf(call), reason, 'locally it is the reason itself')
       await waitUntil(() => waiting[0]?.signal.aborted === true)
       t.match(waiting[0]!.signal.reason, { name: 'RangeError', message: 'changed my mind' })
       await waitUntil(() => session.stats.pending === 0)
@@ -131,7 +131,7 @@ for (const over of overs) {
       t.equal((await rejectionOf(Netref.with(root.wait, both)())).name, 'TimeoutError')
       const first = { signal: AbortSignal.timeout(5), timeout: 10_000 }
       const error: Untyped = await rejectionOf(Netref.with(root.wait, first)())
-      t.equal(error, first.signal.reason, 'whichever comes first')
+      t.equal(error, first.signal.reason, 'the first of them counts')
     })
   })
 
@@ -144,7 +144,7 @@ for (const over of overs) {
       stop.abort()
       await rejectionOf(given)
       await waitUntil(() => waiting[0]?.signal.aborted === true)
-      t.equal(waiting[1]!.signal.aborted, false, 'another call is none of its business')
+      t.equal(waiting[1]!.signal.aborted, false, 'another call does not affect it')
       waiting[1]!.settle(1)
       t.equal(await kept, 1)
       await waitUntil(() => session.stats.pending === 0)
@@ -195,8 +195,8 @@ for (const over of overs) {
       await waitUntil(() => waiting.length === 1)
       stop.abort(new Error('no more'))
       t.match(await rejectionOf(call), { message: 'no more' })
-      t.match(await rejectionOf(onIt), { message: 'no more' }, 'nor what builds on it')
-      t.equal(session.stats.pending > 2, true, 'the answers are still to come')
+      t.match(await rejectionOf(onIt), { message: 'no more' }, 'nor do calls that depend on it')
+      t.equal(session.stats.pending > 2, true, 'the replies are still pending')
       await runEventLoop()
       waiting[0]!.settle(expose({ hear: (...items: unknown[]) => heard.push(...items) }))
       t.equal(await other, 1)
@@ -237,7 +237,7 @@ for (const over of overs) {
       const outcome: unknown = await call.catch((error: Error) => error.name)
       t.ok(outcome === 'AbortError' || outcome === 'answered')
       await session.ping()
-      t.equal(waiting[0]!.signal.aborted, false, 'its signal is over')
+      t.equal(waiting[0]!.signal.aborted, false, 'its signal can no longer be read')
       t.equal(session.stats.pending, 0)
 
       const done = new AbortController()
@@ -245,7 +245,7 @@ for (const over of overs) {
       const { framesOut } = session.stats
       done.abort()
       await runEventLoop()
-      t.equal(session.stats.framesOut, framesOut, 'of an answer that is here nothing is said')
+      t.equal(session.stats.framesOut, framesOut, 'for a settled call no message is sent')
     })
   })
 
@@ -274,7 +274,7 @@ for (const over of overs) {
         await give(({ fail }) => fail(Symbol('unsendable')))
         await give(({ settle }) => settle(Symbol('unsendable')))
         await collectGarbage(() => session.stats.imports === 0)
-        t.same(faults, [], 'it is nobody’s failure')
+        t.same(faults, [], 'no failure is reported')
       },
       joined
     )
@@ -289,19 +289,23 @@ for (const over of overs) {
         const call = Netref.with(root.wait, { signal: stop.signal })()
         await waitUntil(() => waiting.length > count)
         stop.abort(reason)
-        t.equal(await rejectionOf(call), reason, 'here it is itself, sendable or not')
+        t.equal(await rejectionOf(call), reason, 'locally it is the reason itself, sendable or not')
         const { signal } = waiting.at(-1)!
         await waitUntil(() => signal.aborted)
         return signal.reason
       }
       t.equal(await told('a word'), 'a word')
       t.same(await told({ code: 7, when: new Date(0) }), { code: 7, when: new Date(0) })
-      t.match(await told(null), { name: 'AbortError' }, 'as an absent one does')
+      t.match(await told(null), { name: 'AbortError' }, 'as an absent reason')
       const mine = expose({ why: () => 'because' })
-      t.equal(await ((await told(mine)) as Untyped).why(), 'because', 'a reference is one')
+      t.equal(await ((await told(mine)) as Untyped).why(), 'because', 'a reference is such a reason')
       t.ok((await told(new AbortController().signal)) instanceof AbortSignal)
       t.match(await told(Symbol('unsendable')), { name: 'AbortError' })
-      t.match(await told([() => {}, 'x'.repeat(5 << 20)]), { name: 'AbortError' }, 'nor what is too large')
+      t.match(
+        await told([() => {}, 'x'.repeat(5 << 20)]),
+        { name: 'AbortError' },
+        'nor a reason that is too large'
+      )
       waiting.length = 0
     })
   })
@@ -340,10 +344,10 @@ for (const over of overs) {
         t.equal(view.then, undefined, 'a view of a netref is not thenable')
         t.equal(await view, view)
         t.ok(Netref.is(view))
-        t.notOk(Netref.is(Netref.with(root.open, {})), 'of a path it is a path')
+        t.notOk(Netref.is(Netref.with(root.open, {})), 'a view of a path is a path')
         t.equal(Netref.session(view), session)
         t.equal(String(view), String(ref))
-        t.equal(await ref.same(view), true, 'sent as a value it is what it is a view of')
+        t.equal(await ref.same(view), true, 'a view sent as a value is its netref')
         t.equal(await ref.same(Netref.with(view, { timeout: 1 })), true)
         t.equal(await root.echo(view), ref)
         t.equal(await root.echo([{ view }]).then(([got]: [Untyped]) => got.view), ref)
@@ -365,25 +369,25 @@ for (const over of overs) {
         t.equal(await Netref.has(view, 'title'), false)
 
         const short: Untyped = Netref.with(view, { timeout: 5 })
-        t.equal((await rejectionOf(short.wait('a'))).name, 'TimeoutError', 'the inner options hold')
+        t.equal((await rejectionOf(short.wait('a'))).name, 'TimeoutError', 'the inner options apply')
         const none: Untyped = Netref.with(short, { timeout: undefined })
         const untimed = none.wait('b')
         await waitUntil(() => waiting.length === 2)
         waiting[1]!.settle('in time')
-        t.equal(await untimed, 'in time', 'undefined takes one back')
+        t.equal(await untimed, 'in time', 'undefined removes an option')
         const stop = new AbortController()
         const stopped = Netref.with(Netref.with(ref, { signal: stop.signal }), { timeout: 60_000 })
         const given = stopped.wait('c')
         await waitUntil(() => waiting.length === 3)
         stop.abort('enough')
-        t.equal(await rejectionOf(given), 'enough', 'those of both hold')
+        t.equal(await rejectionOf(given), 'enough', 'the options of both apply')
         t.equal(await rejectionOf(Netref.with(root, { signal: stop.signal }).shelf().title), 'enough')
         t.equal(await rejectionOf(Netref.set(stopped, 'title', 1)), 'enough')
 
         const pending: Untyped = Netref.with(root.shelf(), { timeout: 10_000 })
         t.equal(await pending.top.label, 'y', 'of a result')
         t.equal(await pending, ref)
-        t.equal(await pending.finally(() => {}), ref, 'it has all of a promise')
+        t.equal(await pending.finally(() => {}), ref, 'it has all methods of a promise')
         t.equal(await pending.catch(() => {}), ref)
         t.equal(await pending.same(ref), true)
         const failing: Untyped = Netref.with(root.fail('no'), {})
@@ -403,7 +407,7 @@ for (const over of overs) {
     )
   })
 
-  t.test(`Netref.oneway sends no answer, keeps the order, and reports failures at the owner, ${name}`, t => {
+  t.test(`Netref.oneway gets no reply, keeps the order, and reports failures at the owner, ${name}`, t => {
     const { root, heard } = desk()
     const faults: Faults = []
     return over(
@@ -414,7 +418,7 @@ for (const over of overs) {
         t.equal(await hear('one', { two: [2n] }), undefined)
         void hear('three')
         const count = root.hear('four')
-        t.equal(await count, 4, 'what was sent first is acted on first')
+        t.equal(await count, 4, 'messages are processed in the order they were sent')
         t.same(heard, ['one', { two: [2n] }, 'three', 'four'])
 
         await Netref.oneway(root.fail)('sync')
@@ -444,7 +448,7 @@ for (const over of overs) {
         const self = await Netref.oneway(open.hear)(open, () => 1)
         t.equal(self, undefined)
         await root.hear()
-        t.equal(await (heard.at(-1) as Untyped)(), 1, 'a callback handed over lives')
+        t.equal(await (heard.at(-1) as Untyped)(), 1, 'a callback that was passed stays valid')
         heard.length = 0
         faults.length = 0
       },
@@ -460,7 +464,7 @@ for (const over of overs) {
       t.match(error.message, 'Netref.oneway(root.hear)(ƒ, Symbol(no)): args[1] is Symbol(no)')
       const large = await rejectionOf(Netref.oneway(root.hear)('x'.repeat(5 << 20), expose({})))
       t.equal(large.code, 'limit')
-      t.equal(session.stats.exports, 0, 'nothing stays given')
+      t.equal(session.stats.exports, 0, 'no reference stays exported')
       using open: Untyped = await root.open()
       Netref.release(open)
       t.equal((await rejectionOf(Netref.oneway(open.hear)(1))).code, 'released')
@@ -513,18 +517,18 @@ for (const over of overs) {
       const obtain: Untyped = Netref.obtain
       const copy = await obtain(root.book)
       t.same(Object.keys(copy).sort(), ['author', 'pages', 'tags', 'title', 'when'])
-      t.equal(reads, 2, 'a getter runs once: here, and above for the copy')
+      t.equal(reads, 2, 'a getter runs once here, and once above for the copy')
       t.same([copy.title, copy.tags, copy.when], ['Notes', ['a', 'b'], new Date(0)])
       t.ok(Netref.is(copy.author), 'a reference stays one')
       t.equal(await copy.author.greet(), 'hello')
       t.same(await obtain(copy.author), { name: 'Ada' })
-      t.same(await obtain(root.part), { title: 'Notes' }, 'what the list says, and no functions')
+      t.same(await obtain(root.part), { title: 'Notes' }, 'the listed members, and no functions')
       t.same(await obtain(root.shy()), { name: 'shy', age: 7 })
       t.same(await obtain(await root.shy()), { name: 'shy', age: 7 })
       const data = await obtain(root.data)
       t.same(data.none, {})
       t.equal(await data.list[1].fn(), 2)
-      t.equal((await obtain(root.data.list))[0], 1, 'a list that is data is one')
+      t.equal((await obtain(root.data.list))[0], 1, 'an array that is data is copied')
       t.match(await rejectionOf(obtain(root.broken)), { name: 'RangeError', message: 'broken' })
       t.match(await rejectionOf(obtain(root.book.when)), { code: 'not-exposed' })
       t.match(
@@ -563,11 +567,11 @@ for (const over of overs) {
       t.ok([a, m, s].every(Netref.is))
       t.same([await a[1], await a.length, await a.push(4), await a.length], [2, 3, 4, 4])
       t.same([await a.at(-1), await a.includes(3), await a.indexOf(9)], [4, true, -1])
-      t.same(await a.slice(1, 3), [2, 3], 'what it makes is a copy')
-      t.same(list, [1, 2, 3, 4], 'it is the very list')
+      t.same(await a.slice(1, 3), [2, 3], 'its result is a copy')
+      t.same(list, [1, 2, 3, 4], 'it is the same array')
       t.same(await walked(a), [1, 2, 3, 4])
       t.same(await Netref.obtain(a), [1, 2, 3, 4])
-      t.same(await walked(root.list()), [1, 2, 3, 4], 'on the way to it, too')
+      t.same(await walked(root.list()), [1, 2, 3, 4], 'also on the path to it')
       t.same(await Netref.obtain(root.list()), [1, 2, 3, 4])
       t.same(await walked(Netref.with(a, { window: 1 })), [1, 2, 3, 4])
       t.equal(await root.list(), a)
@@ -578,7 +582,7 @@ for (const over of overs) {
       t.same([await m.size, await m.delete('a'), await m.size], [2, true, 1])
       const back = (await walked(m))[0]
       t.equal(back[0], 'b')
-      t.equal(back[1](), 'called', 'what came home is itself')
+      t.equal(back[1](), 'called', 'the owner receives the original')
       t.equal((await Netref.obtain<Untyped>(m)).get('b'), back[1])
       t.same(await walked(m.keys()), ['b'])
 
@@ -587,21 +591,25 @@ for (const over of overs) {
       t.same(await walked(s), ['x', 'y'])
 
       const [first, [second]] = await Netref.obtain<Untyped>(root.mixed())
-      t.equal(first, second, 'what is in it goes by its own rule')
+      t.equal(first, second, 'each item is passed by its own rule')
       t.equal(await first.name, 'one')
 
       const some = await root.some()
       t.same([await some.length, await some[0]], [2, 'a'])
-      t.equal((await rejectionOf(some[1])).code, 'not-exposed', 'a list of names says what there is')
+      t.equal(
+        (await rejectionOf(some[1])).code,
+        'not-exposed',
+        'the operation is not exposed with a list of names'
+      )
       t.equal((await rejectionOf(some.push('c'))).code, 'not-exposed')
-      t.equal((await rejectionOf(walked(some))).code, 'not-exposed', 'a walk over it is one more')
+      t.equal((await rejectionOf(walked(some))).code, 'not-exposed', 'a loop over it adds one reference')
       t.same(await Netref.obtain(some), { 0: 'a', length: 2 })
       const walk = await root.walk()
       t.same(await walked(walk), ['a', 'b'])
       t.equal(
         (await rejectionOf(Netref.set(walk, 0, 'x'))).code,
         'not-exposed',
-        'to be written it must be readable'
+        'a member must be readable to be written'
       )
 
       const writable = await root.writable()
@@ -616,7 +624,7 @@ for (const over of overs) {
       const hidden = await root.hidden()
       t.equal((await rejectionOf(walked(hidden))).code, 'not-exposed')
       t.same(await Netref.obtain(hidden), {})
-      t.equal((await rejectionOf(walked(root.list))).name, 'ExposureError', 'a function is no collection')
+      t.equal((await rejectionOf(walked(root.list))).name, 'ExposureError', 'a function is not a collection')
       list.length = 3
       map.clear()
       map.set('a', 1)
@@ -683,7 +691,7 @@ for (const over of overs) {
   })
 }
 
-t.test('invalid options, and values that are no netref, throw and are named', t =>
+t.test('invalid options, and values that are not netrefs, throw and are named', t =>
   overMemory(t, desk().root, async ({ root }) => {
     const wrong = (options: Untyped, message: string) =>
       t.throws(() => Netref.with(root, options), new TypeError(message))
@@ -751,7 +759,7 @@ t.test(
       const text = 'x'.repeat(400_000)
       const calls = [1, 2, 3, 4].map(n => hear(text).then(() => states.push(`${n}`)))
       await runEventLoop()
-      t.same(states, ['1', '2'], 'what has room for more resolves')
+      t.same(states, ['1', '2'], 'a call within the limit resolves')
       t.ok(session.stats.buffered > 1_000_000)
       t.same(heard, [])
       transports[0].letGo()
@@ -771,7 +779,7 @@ t.test(
       name: 'SessionEndedError',
       message: /^Netref\.oneway\(root\.hear\)\("x+…"\): /
     })
-    t.match(await rejectionOf(hear(1)), { name: 'SessionEndedError' }, 'and at once from then on')
+    t.match(await rejectionOf(hear(1)), { name: 'SessionEndedError' }, 'and at once afterwards')
     joined.transports[0].letGo()
     await joined.session.closed
     await assertClean(t, joined.session, joined.served)
@@ -790,7 +798,7 @@ t.test('one-way calls count as pending, and those beyond the limits are reported
       await waitUntil(() => waiting.length === 2 && faults.length === 1)
       t.equal(faults[0]!.call, 'root.wait()')
       t.match(faults[0]!.error, { code: 'limit', message: /^root\.wait\(\): 2 calls are pending/ })
-      t.equal((await rejectionOf(root.echo(1))).code, 'limit', 'no other call either')
+      t.equal((await rejectionOf(root.echo(1))).code, 'limit', 'no other call is accepted either')
       for (const { settle } of waiting) settle(1)
       await runEventLoop()
       t.equal(await root.echo(1), 1)
@@ -817,7 +825,7 @@ t.test('one-way calls of local functions, and of functions that a peer passes on
       const root: Untyped = typed
       const mine = root.echo((word: string) => heard.push(word))
       await mine
-      t.equal(await Netref.oneway(mine)('home'), undefined, 'a function that came home')
+      t.equal(await Netref.oneway(mine)('home'), undefined, 'a function returned to its owner')
       t.same(heard.splice(0), ['home'])
 
       // The middle passes on a netref of another session.
@@ -826,7 +834,7 @@ t.test('one-way calls of local functions, and of functions that a peer passes on
         await Netref.oneway(far.hear)('far')
         await Netref.oneway(far.fail)('far failure')
         await waitUntil(() => faults.length === 1)
-        t.equal(faults[0]!.call, 'root.fail()', 'its home is told, not who passed it on')
+        t.equal(faults[0]!.call, 'root.fail()', 'its owner gets the error, not the peer that passed it on')
         t.same(heard.splice(0), ['far'])
       })
     },
@@ -834,7 +842,7 @@ t.test('one-way calls of local functions, and of functions that a peer passes on
   )
 })
 
-t.test('cancellation, and the end of a session, reach the owner through a middle', async t => {
+t.test('cancellation, and the end of a session, reach the owner through a third party', async t => {
   const { root, waiting } = desk()
   await overMemory(t, root, async ({ root: far, session }) => {
     const offer = expose({ far: () => far, fn: far.wait, walk: () => expose({ go: 1 }) })
@@ -885,7 +893,7 @@ t.test('accessors that abort the signal or end the session during encoding', asy
     }
     t.equal(await rejectionOf(Netref.with(root.hear, { signal: stop.signal })(aborting)), 'in the midst')
     await waitUntil(() => session.stats.pending === 0)
-    t.same(heard, [], 'it had not left')
+    t.same(heard, [], 'the call had not been sent')
   })
   const joined = pair(root)
   const stop = new AbortController()
@@ -899,7 +907,7 @@ t.test('accessors that abort the signal or end the session during encoding', asy
     }
   }
   stop.abort(reason)
-  t.equal(await rejectionOf(call), reason, 'the reason, as it was first')
+  t.equal(await rejectionOf(call), reason, 'the first reason')
   await joined.session.closed
   await assertClean(t, joined.session, joined.served)
   const broken = {
@@ -1015,21 +1023,21 @@ t.test('a hostile cancellation: of an unknown call, or with an unreadable reason
   const unknown = await say(`[${Op.cancel},2,"x",[["no-kind",[]]]]`)
   t.match(await unknown.closed, { code: 'protocol' })
   const released = await say(`[${Op.cancel},1,"x",[["Date",[]]]]`)
-  t.equal(await released.root.echo(2), 2, 'of an answered call it is nothing')
+  t.equal(await released.root.echo(2), 2, 'for an answered call it has no effect')
   waiting.length = 0
   const unreadable = await say(`[${Op.cancel},2,["x"],[[["custom","NoSuchType"],[]]]]`)
-  t.equal(waiting[0]?.signal.aborted, true, 'a reason that cannot be read is none')
+  t.equal(waiting[0]?.signal.aborted, true, 'a reason that cannot be read is omitted')
   t.match(waiting[0]?.signal.reason, { name: 'AbortError' })
   waiting.length = 0
   const twice = await say(`[${Op.cancel},2,"once"],[${Op.cancel},2,"again"]`)
-  t.equal(waiting[0]?.signal.reason, 'once', 'it is given up once')
+  t.equal(waiting[0]?.signal.reason, 'once', 'the call is cancelled once')
   for (const conn of [never, unknown, released, unreadable, twice]) {
     await conn.close()
     await assertClean(t, conn.session, conn.served)
   }
 })
 
-t.test('stream calls on an answer that is no stream reject', t =>
+t.test('stream calls on a result that is not a stream reject', t =>
   overMemory(t, desk().root, async ({ session }) => {
     const { base } = handlerOf(session.root)!
     for (const path of ['next', 'echo', []])
@@ -1047,7 +1055,7 @@ t.test('a loop of one-way calls yields to other work', t => {
     const hear = Netref.oneway(root.hear)
     const { framesOut } = session.stats
     for (let n = 0; n < 2000; n++) await hear('x'.repeat(100))
-    t.ok(session.stats.framesOut > framesOut + 2, 'what it says leaves as it goes')
+    t.ok(session.stats.framesOut > framesOut + 2, 'its messages leave while it runs')
     await root.echo(1)
     t.equal(heard.length, 2000)
   })

@@ -86,7 +86,7 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
     await things.failing.return()
     await things.read.cancel('enough')
     await things.written.getWriter().abort('enough')
-    t.same(told, [], 'their home has heard nothing yet')
+    t.same(told, [], 'their owner has not been notified yet')
   }
   const ours = await begin(await root.make())
   await root.take(make())
@@ -104,11 +104,11 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
   door.mode = 'refusing'
   door.cut()
   await waitUntil(() => session!.state === 'interrupted' && conn.state === 'interrupted')
-  t.same(await slowly, { done: true, value: 'left' }, 'nor does who waited when it broke')
+  t.same(await slowly, { done: true, value: 'left' }, 'nor does a read that was pending at the interruption')
   breakLoops()
   await leave(ours)
   await leave(theirs)
-  t.same(await unread.return('left'), { done: true, value: 'left' }, 'not for the iterator itself, either')
+  t.same(await unread.return('left'), { done: true, value: 'left' }, 'nor for the iterator itself')
   t.same(await gone.return('left'), { done: true, value: 'left' })
 
   door.forwardAll()
@@ -125,7 +125,7 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
       .sort(),
     'once each'
   )
-  t.same(faults, ['in finally', 'in finally'], 'what fails then is reported by who left')
+  t.same(faults, ['in finally', 'in finally'], 'a later failure is reported by the side that left')
   await conn.close()
   await assertClean(t, conn.session, session!)
   await door.close()

@@ -100,7 +100,7 @@ t.test(`after ${CUTS} killed connections every call, callback and reference is c
         const [same, home, far] = await Promise.all([root.echo(item), root.number(item), item.number()])
         if ((same as unknown) !== item || home !== number || far !== number) t.fail('a reference was lost')
         const mine = expose({})
-        if ((await root.echo(mine)) !== (mine as unknown)) t.fail('it came home as another')
+        if ((await root.echo(mine)) !== (mine as unknown)) t.fail('the owner received another object')
         if (number % 2) Netref.release(item)
       }
     }
@@ -131,7 +131,7 @@ t.test(`after ${CUTS} killed connections every call, callback and reference is c
   chaos.injectFaults(CUTS)
   await Promise.all(conns.map((conn, i) => work(conn, `client ${i}`)))
   t.comment(JSON.stringify({ ...chaos.faultCounts, interrupted, resumed }))
-  t.ok(resumed > CUTS / 3, 'it did not go by unnoticed')
+  t.ok(resumed > CUTS / 3, 'the interruptions were noticed')
   t.equal(server.sessions.size, CLIENTS, 'no session was lost')
   const sessions = [...server.sessions, ...conns.map(conn => conn.session)]
   await waitUntil(() => sessions.every(({ state }) => state === 'open'))

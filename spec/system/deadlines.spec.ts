@@ -75,7 +75,7 @@ t.test('a deadline counts only parts that were on time, and gives one more turn 
     for (const _ of '1234567') await pass(1000)
     t.equal(expired, 0)
     await pass(1000)
-    t.equal(expired, 1, 'there is an end to that')
+    t.equal(expired, 1, 'the extensions are limited')
   })
   await t.test('the system clock is set back', async t => {
     set()

@@ -31,7 +31,7 @@ const THIS_AND_OTHER = names('lib/util/library-copies.ts', 'other.mjs')
 
 t.equal(PACKAGE_VERSION, version, 'the version is that of the package')
 
-t.test('marks of one copy hold in sessions of the other', async t => {
+t.test('marks of one copy are valid in sessions of the other', async t => {
   for (const [says, holds] of [
     [other, ours],
     [ours, other]
@@ -61,7 +61,8 @@ t.test('marks of one copy hold in sessions of the other', async t => {
     ] as const) {
       const error = await rejectionOf(account[name](-1))
       t.equal(error.code, code, name)
-      if (name === 'pay') t.ok(error instanceof holds.ArgumentsError, 'an error of the other is one of this')
+      if (name === 'pay')
+        t.ok(error instanceof holds.ArgumentsError, 'an error of the other copy is an instance of this one')
     }
     const found = await root.record()
     t.equal(await found.a, 1, 'a plain object by reference')
@@ -87,7 +88,7 @@ t.test('classes registered with one copy pass through the other', async t => {
     t.ok((await echo(new Broke('no'))) instanceof Broke)
     const bytes = other.Netref.transfer(new Uint8Array([1, 2]))
     t.same(await echo(bytes), new Uint8Array([1, 2]))
-    t.equal(bytes.length, 0, 'given up with the other')
+    t.equal(bytes.length, 0, 'transferred with the other copy')
   })
 })
 
@@ -129,8 +130,8 @@ t.test('a netref of the other copy is passed as a reference', async t => {
     })
     const root = before.root as Untyped
     const netref: Untyped = await (behind.root as Untyped).shop()
-    t.ok(near.Netref.is(netref), 'it is one')
-    t.equal(await root.keep(netref), netref, 'it comes home as itself')
+    t.ok(near.Netref.is(netref), 'it is a netref')
+    t.equal(await root.keep(netref), netref, 'the owner receives the original')
     /** The same object at the other end of a session that forwards it. */
     const through = (use: (netref: Untyped) => unknown) => root.run(near.expose(use), netref)
     let seen: Untyped
@@ -141,7 +142,7 @@ t.test('a netref of the other copy is passed as a reference', async t => {
       t.equal(await passed.call((n: number) => n * 2, 4), 8, 'a callback through both')
       const mine = { at: 'home' }
       near.expose(mine)
-      t.equal(await passed.echo(mine), mine, 'what is given comes back as itself')
+      t.equal(await passed.echo(mine), mine, 'an argument comes back as the original')
       t.match(await rejectionOf(passed.fail()), { name: 'RangeError', message: 'no', code: 'E_NO' })
       t.match(await rejectionOf(passed.none()), { code: 'not-exposed' })
       t.equal(await (await new passed.Point(5)).x, 5)
@@ -160,7 +161,7 @@ t.test('a netref of the other copy is passed as a reference', async t => {
       await passed.name
       t.equal(shop.lent, 'line')
       const add = await passed.add
-      t.equal(await add(2, 3), 5, 'a function of it')
+      t.equal(await add(2, 3), 5, 'a function of the other copy')
       const controller = new AbortController()
       controller.abort('enough')
       t.equal(await rejectionOf(seen.with(passed, { signal: controller.signal }).add(1, 2)), 'enough')

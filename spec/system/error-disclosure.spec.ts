@@ -186,12 +186,16 @@ t.test('the error of a call to one client discloses nothing to another', t =>
         `${way}: an item`
       )
     }
-    t.notMatch(said(), TOLD, 'nothing is on the wire')
+    t.notMatch(said(), TOLD, 'nothing was sent')
     const invalid = await rejectionOf(second.root.ask('invalid', 'thrown'))
     t.ok(invalid instanceof ArgumentsError)
     t.match(invalid, { code: 'invalid-arguments', issues: [] })
     t.match(await rejectionOf(second.root.ask('late', 'thrown')), { name: 'TimeoutError', code: 23 })
-    t.match(await everything(first.root, 'refused', 'thrown'), SECRET, 'who was called is told all of it')
+    t.match(
+      await everything(first.root, 'refused', 'thrown'),
+      SECRET,
+      'the called client gets the whole error'
+    )
   })
 )
 
@@ -220,8 +224,8 @@ t.test('an interrupted or ended client is reported to others as the end of a ses
     await waitUntil(() => person.asked === 1)
     die()
     const { code, message } = await theirs.closed
-    t.match([code, message], ['connection-lost', TOLD], 'the owner is told who it was')
-    t.match(await rejectionOf(guest.later(SECRET)), { message: SECRET }, 'and which call')
+    t.match([code, message], ['connection-lost', TOLD], 'the owner gets the client')
+    t.match(await rejectionOf(guest.later(SECRET)), { message: SECRET }, 'and the call')
     t.match(await waiting, { code: 'connection-lost', mayHaveRun: true })
     for (const route of Object.keys(ROUTES))
       t.notMatch(await everything(second.root, 'refused', route), TOLD, route)

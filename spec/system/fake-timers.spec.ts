@@ -132,8 +132,8 @@ t.test('a Date made by a fake clock is a Date', async t => {
       t.ok(back instanceof Date)
     }
     const early = new (clockDate())(7)
-    t.not(await echo(early), early, 'made under that clock, sent when it is gone')
+    t.not(await echo(early), early, 'created under the fake clock, sent after its removal')
     const day = new Day(5)
-    t.equal(await echo(day), day, 'a class of a program’s own stays home')
+    t.equal(await echo(day), day, 'an instance of a program’s class is passed by reference')
   })
 })

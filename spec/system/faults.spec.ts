@@ -94,7 +94,7 @@ const fault = (name: string, use: Use, client = {}, serving = {}) =>
   })
 const refused = async (t: Test, promise: PromiseLike<unknown>) =>
   t.match(await rejectionOf(promise), { code: 'not-exposed' })
-const clean = (t: Test) => t.equal(({} as Untyped).polluted, undefined, 'nothing is polluted')
+const clean = (t: Test) => t.equal(({} as Untyped).polluted, undefined, 'no prototype has changed')
 
 // capnweb
 
@@ -254,7 +254,7 @@ fault('pipelined calls with by-reference arguments run in order', async (t, root
     root.note(n % 2 ? new Thing() : [() => n, root.list], n).catch(() => n)
   )
   await Promise.all(calls)
-  t.same(await root.notes(), [1, 3], 'those that could be sent')
+  t.same(await root.notes(), [1, 3], 'the values that could be sent')
   await Promise.all([5, 6, 7, 8, 9].map(n => root.note(n % 2 ? new Thing() : { fn: () => n }, n)))
   t.same(await root.notes(), [1, 3, 5, 6, 7, 8, 9])
 })
@@ -468,7 +468,7 @@ fault('what was given is freed when nobody holds it', async (t, root) => {
   callback = undefined
   await new Promise(setImmediate)
   gc()
-  t.ok(weak.deref(), 'while it is held over there, it lives')
+  t.ok(weak.deref(), 'it stays exported while the peer holds it')
   await root.drop()
   await waitUntil(() => {
     gc()
@@ -574,8 +574,14 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
     call(1, 0, 'add', [1], [['Date', [5]]]),
     /^protocol: it received a path that does not exist/
   ],
-  'a path to a prototype': [call(1, 0, 'add', [{}], [['Date', [0, '__proto__']]]), /^protocol: .*path that does not exist/],
-  'a path to a method': [call(1, 0, 'add', [[]], [['Date', [0, 'push']]]), /^protocol: .*path that does not exist/],
+  'a path to a prototype': [
+    call(1, 0, 'add', [{}], [['Date', [0, '__proto__']]]),
+    /^protocol: .*path that does not exist/
+  ],
+  'a path to a method': [
+    call(1, 0, 'add', [[]], [['Date', [0, 'push']]]),
+    /^protocol: .*path that does not exist/
+  ],
   'a Map that is none': [call(1, 0, 'add', [5], [['m', [0]]]), /^protocol: it received a Map/],
   'an error that is none': [call(1, 0, 'add', [5], [['e', [0]]]), /^protocol: it received an error/],
   'bytes that are not there': [call(1, 0, 'add', [[0, 'Uint8Array']], [['b', [0]]]), /^protocol: .*bytes/],
@@ -591,7 +597,10 @@ const badFrames: Record<string, [frame: string | Uint8Array, means: RegExp]> = {
   'too deep': [`[1,[[1,1,0,"add",[${nested(100)}]]]]`, /^limit: it received a frame nested deeper than 50/],
   'far too deep': [`[1,[[1,1,0,"add",[${nested(4900)}]]]]`, /^limit: /],
   'a short binary frame': [new Uint8Array(3), /^protocol: .*header/],
-  'a binary frame whose header gives a wrong length': [binary(1000, '[1,[],[]]'), /^protocol: .*header gives a wrong length/],
+  'a binary frame whose header gives a wrong length': [
+    binary(1000, '[1,[],[]]'),
+    /^protocol: .*header gives a wrong length/
+  ],
   'a binary frame that is not UTF-8': [binary(2, Buffer.from([0xff, 0xfe])), /^protocol: .*not UTF-8/],
   'a binary frame without sizes': [binary(-1, '[1,[]]'), /^protocol: .*without sizes/],
   'a binary frame with invalid sizes': [binary(-1, '[1,[],[[0,4]]]'), /^protocol: .*invalid sizes/],
@@ -660,7 +669,7 @@ t.test('before its hello a client can send nothing, and only a supported version
     const closed = await client.closed
     t.equal(closed.code, code, what)
     t.match(closed.text, means)
-    t.same(client.frames, [], 'it learns nothing')
+    t.same(client.frames, [], 'it gets no information')
   }
   t.equal(server.sessions.size, 0)
   await server.close()
@@ -799,7 +808,7 @@ t.test('a peer with a reference cannot read members that are not exposed', async
   await server.close()
 })
 
-t.test('valid but hostile messages are rejected call by call', async t => {
+t.test('valid but hostile messages reject only their calls', async t => {
   const server = await serve(new World(), { port: 0, allowSetAttrs: true, resumeWindow: 0 })
   const client = await rawClient(server)
   await client.hello()
@@ -848,7 +857,7 @@ t.test('valid but hostile messages are rejected call by call', async t => {
   for (const [i, [what, [, code]]] of cases.entries())
     t.match(reply(i + 1), [12, i + 1, code, String], `${what}: ${reply(i + 1)?.[3]}`)
   t.same(Object.keys(reply(id)![2]), ['__proto__', 'constructor'], 'data is data')
-  t.same(reply(id + 1)![2], { class: 'Error', name: 'e', message: 'm' }, 'and not so in an error')
+  t.same(reply(id + 1)![2], { class: 'Error', name: 'e', message: 'm' }, 'but not in an error')
   clean(t)
   t.equal((globalThis as Untyped).ran, undefined)
   client.socket.close()

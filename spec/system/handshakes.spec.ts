@@ -202,7 +202,7 @@ t.test('resets of a byte stream', async t => {
   await waitUntil(() => ends.length > bytes.length && ends.every(({ destroyed }) => destroyed))
   t.ok(
     ends.every(socket => socket.listenerCount('error') > 0),
-    'whatever comes late is heard'
+    'late errors have a listener'
   )
 })
 
@@ -212,7 +212,7 @@ t.test('a byte stream that is not served after all keeps an error listener', asy
   t.ok(stream.listenerCount('error') > 0)
 })
 
-t.test('a socket that another handler takes stays with it, and the operator is told', async t => {
+t.test('a socket that another handler takes stays with it, and onError is called', async t => {
   const web = await listening(t, http.createServer())
   const others = new WebSocketServer({ server: web })
   others.on('connection', socket => socket.close(4001))

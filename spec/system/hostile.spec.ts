@@ -195,9 +195,9 @@ t.test('fuzzing a session over memory', { buffered: true }, async t => {
   t.comment(`${inputs} inputs; ended: ${JSON.stringify(tally.codes)}; heard: ${JSON.stringify([...heard])}`)
   if (ALONE) return
   t.ok(inputs >= COUNT * SHARES.memory - INPUTS)
-  t.ok(tally.codes.protocol! > inputs / 10, 'many are bad')
-  t.ok(tally.codes.limit! > inputs / 1000, 'some are too much')
-  t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'and many are acted on')
+  t.ok(tally.codes.protocol! > inputs / 10, 'many inputs are invalid')
+  t.ok(tally.codes.limit! > inputs / 1000, 'some exceed a limit')
+  t.ok(heard.get(10)! > inputs / 20 && heard.get(12)! > inputs / 20, 'many are processed')
   await assertClean(t, bystander.session, bystander.served)
 })
 
@@ -268,7 +268,7 @@ const MiB = 1 << 20
 function assertBounded(t: Test, before: ProcessUsage, after: ProcessUsage): void {
   const figures = `held ${before.heldBytes / MiB} and then ${after.heldBytes / MiB}, at most ${after.peakBytes / MiB} MiB`
   t.comment(`${figures}; the longest turn took ${after.longestTurnMs} ms beyond JSON.parse`)
-  t.ok(after.heldBytes < before.heldBytes + 20 * MiB, 'memory is given back')
+  t.ok(after.heldBytes < before.heldBytes + 20 * MiB, 'memory is released')
   t.same(after.faults, [])
 }
 
@@ -334,7 +334,7 @@ t.test('hostile clients against a server in a process of 300 MB', { buffered: tr
   t.comment(`ended: ${JSON.stringify(report.reasons)}`)
   t.match(report, { left: 1, faults: [], unchanged: true })
   t.match(await bystander.closed, { code: 'server-closed' })
-  t.same(exit, [0, null], 'the process ended when it was told to')
+  t.same(exit, [0, null], 'the process ended on the signal')
 })
 
 t.test('hostile servers against a client in a process of 300 MB', { buffered: true }, async t => {
@@ -400,7 +400,7 @@ t.test('hostile servers against a client in a process of 300 MB', { buffered: tr
   const { report, exit } = await victim.end()
   t.comment(`ended: ${JSON.stringify(report.reasons)}`)
   t.match(report, { left: 1, faults: [], unchanged: true })
-  t.same(exit, [0, null], 'the process ended when it was told to')
+  t.same(exit, [0, null], 'the process ended on the signal')
 })
 
 t.test('a server of another protocol is unreachable', async t => {
@@ -436,10 +436,10 @@ t.test('an ended session is released, and so is the service that holds its netre
     })
   )
   await collectGarbage(() => ended.every(session => session.deref() === undefined))
-  t.pass('nothing keeps them')
+  t.pass('nothing retains them')
 })
 
 t.test('no error was uncaught', async t => {
   t.same(faults, [], 'no rejection went unhandled')
-  t.ok(unchanged(before), 'every prototype is as it was')
+  t.ok(unchanged(before), 'every prototype is unchanged')
 })

@@ -124,7 +124,7 @@ const HALVES: Record<string, () => unknown> = {
   }
 }
 
-t.test('a value that cannot be sent leaves no reference on either side, and no notice', t => {
+t.test('a value that cannot be sent leaves no reference on either side, and sends no message', t => {
   t.teardown(() => {
     trap.onEncode = () => {}
   })
@@ -148,14 +148,14 @@ t.test('a value that cannot be sent leaves no reference on either side, and no n
     await root.keep(own)
     t.equal(conn.stats.exports, 1)
     await rejectionOf(root.keep(own, Symbol('half')))
-    t.equal(conn.stats.exports, 1, 'what the other side has already, it keeps')
+    t.equal(conn.stats.exports, 1, 'the other side keeps what it already has')
     await root.drop()
     await collectGarbage(() => conn.stats.exports === 0)
     t.equal(told, 1)
   })
 })
 
-t.test('a call rejected by a limit leaves nothing, not even its object', t =>
+t.test('a call rejected by a limit leaves no reference, not even to its object', t =>
   overMemory(
     t,
     Store,
@@ -316,7 +316,7 @@ t.test('`released` is called once for each session, and again if the object was 
   const other = await b.lent()
   Netref.release(first)
   await pings()
-  t.equal(told, 1, 'the peer of one session has let go of its last netref')
+  t.equal(told, 1, 'the peer of one session has released its last netref')
   Netref.release(again)
   await pings()
   t.equal(told, 1)
@@ -327,7 +327,7 @@ t.test('`released` is called once for each session, and again if the object was 
   t.equal(told, 2, 'the other session')
   Netref.release(anew)
   await pings()
-  t.equal(told, 3, 'given anew, it is told anew')
+  t.equal(told, 3, 'an object sent again is released again')
   await a.lent()
   const [[, server]] = conns.map(({ transports }) => transports) as [Untyped]
   server.hold()
@@ -335,10 +335,10 @@ t.test('`released` is called once for each session, and again if the object was 
   await runEventLoop()
   await conns[0]!.close()
   await Promise.all([late, conns[0]!.served.closed])
-  t.equal(told, 4, 'the end of the session, whatever was on its way')
+  t.equal(told, 4, 'the end of the session, with references in transit')
   await collectGarbage()
   await conns[1]!.close()
-  t.equal(told, 4, 'of that which was not held, the end tells nothing')
+  t.equal(told, 4, 'for an object that was not held, the end calls no hook')
 })
 
 t.test('`released` is called if a netref is in transit while the last one is released', t =>
@@ -392,7 +392,7 @@ t.test('a released hook that sends the object again, and one that ends the sessi
   await root.drop()
   await collectGarbage()
   await conn.closed
-  t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, by the end')
+  t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, at the end of the session')
 })
 
 t.test('in a chain of three sessions each hop releases when the next one does', async t => {
@@ -405,14 +405,14 @@ t.test('in a chain of three sessions each hop releases when the next one does', 
     let thing: Untyped = expose({ hello: () => 'hello' }, { released: () => told++ })
     for (const [i, { root }] of hops.entries()) {
       await (root as Untyped).keep(thing)
-      t.equal(await (root as Untyped).echo(thing), thing, 'it comes home as itself')
+      t.equal(await (root as Untyped).echo(thing), thing, 'the owner receives the original')
       thing = stores[i]!.kept[0]
       t.equal(await thing.hello(), 'hello')
     }
   })()
   for (const { root } of hops.slice(0, 2)) await (root as Untyped).drop()
   await collectGarbage()
-  t.same([told, tables()], [0, [1, 1, 1].map(n => [n, n])], 'what the last holds, all hold')
+  t.same([told, tables()], [0, [1, 1, 1].map(n => [n, n])], 'each hop holds what the last one holds')
   t.equal(await (stores[2]!.kept[0] as Untyped).hello(), 'hello')
   stores[2]!.kept = []
   await collectGarbage(() => told === 1)
@@ -423,7 +423,7 @@ t.test('in a chain of three sessions each hop releases when the next one does', 
   await Promise.all(hops.map(hop => hop.close()))
 })
 
-t.test('a broken hop releases what came through it, and only that', async t => {
+t.test('a broken hop releases only references that passed through it', async t => {
   let told = 0
   const stores = [new Store(), new Store()]
   const [ab, bc] = stores.map(store => pair(store))
@@ -432,16 +432,12 @@ t.test('a broken hop releases what came through it, and only that', async t => {
     const [kept] = stores[0]!.kept
     await (bc!.root as Untyped).keep(kept)
     await ab!.close()
-    t.equal(told, 1, 'its home knows at once')
+    t.equal(told, 1, 'its owner is notified at once')
     t.match(await rejectionOf((stores[1]!.kept[0] as Untyped).hello()), {
       name: 'SessionEndedError',
       code: 'closed'
     })
-    t.same(
-      [bc!.stats.exports, bc!.served.stats.imports],
-      [1, 1],
-      'the next hop holds on, to what only rejects'
-    )
+    t.same([bc!.stats.exports, bc!.served.stats.imports], [1, 1], 'the next hop keeps a netref that rejects')
   })()
   stores[0]!.kept = []
   stores[1]!.kept = []

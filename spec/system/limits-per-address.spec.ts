@@ -72,7 +72,7 @@ t.test('only a client of its address may replace an interrupted session', async 
     'NetrefError: a client was refused: all 2 sessions are in use (limits.sessions); raise it to accept more'
   ])
   const back = await come(server, AWAY, { resumption: second.resumes })
-  t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its place is taken')
+  t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its slot is taken')
   t.same([first.session.state, second.session.state], ['interrupted', 'open'])
   const again = await come(server, HOME)
   t.match(await first.session.closed, {
@@ -82,14 +82,14 @@ t.test('only a client of its address may replace an interrupted session', async 
   await Promise.all([back.end(), again.end()])
 })
 
-t.test('a silent client with a reserved slot keeps nobody else from resuming', async t => {
+t.test('a silent client with a reserved slot does not prevent others from resuming', async t => {
   for (const options of [{}, { authenticate }]) {
     await using server = await start({ ...options, limits: { sessions: 3 } })
     const own = await leave(server, HOME, named('ann'))
     const other = await leave(server, AWAY, named('bob'))
     const last = await leave(server, STRANGE, named('eve'))
     const silent = await come(server, STRANGE, { ...named('eve'), sendsHello: false })
-    t.match(await rejectionOf(come(server, STRANGE, named('eve'))), REFUSED, 'it has one place, once')
+    t.match(await rejectionOf(come(server, STRANGE, named('eve'))), REFUSED, 'it has one slot, once')
     const back = await come(server, AWAY, { ...named('bob'), resumption: other.resumes })
     // The oldest session of an address or identity stays resumable while another client has reserved its slot.
     await silent.end()
@@ -211,7 +211,7 @@ t.test('a client with the identity of an interrupted session may come from any a
   t.match(await rejectionOf(come(server, STRANGE, named('bob'))), REFUSED)
   t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
   const back = await come(server, STRANGE, { ...named('ann'), resumption: ann.resumes })
-  t.match(await rejectionOf(come(server, STRANGE, named('ann'))), REFUSED, 'its place is taken')
+  t.match(await rejectionOf(come(server, STRANGE, named('ann'))), REFUSED, 'its slot is taken')
   await back.end()
   await waitUntil(() => ann.session.state === 'interrupted')
   const again = await come(server, AWAY, named('ann'))
@@ -251,7 +251,7 @@ t.test('a rejected client reserves no slot while its socket closes', async t => 
   await waitUntil(() => tokens.includes('eve'))
   const other = connect(server.url, { token: 'ann' })
   await other.ping()
-  t.equal(server.metrics.arriving, 1, 'it has not gone')
+  t.equal(server.metrics.arriving, 1, 'it is still connected')
   refused.socket.resume()
   t.match(await refused.closed, { code: 3000 })
   await Promise.all([one.close(), other.close()])
@@ -264,7 +264,11 @@ t.test('clients authenticated at the same time take no more slots than there are
   const first = await come(server, HOME)
   const coming = [HOME, AWAY].map(from => come(server, from, { path: '/?slow' }))
   await waitUntil(() => server.metrics.arriving === 2)
-  t.match(await rejectionOf(come(server, STRANGE)), REFUSED, 'as many are asked as there may be sessions')
+  t.match(
+    await rejectionOf(come(server, STRANGE)),
+    REFUSED,
+    'as many clients are authenticated as there may be sessions'
+  )
   verdict.resolve(true)
   const [second, third] = coming
   t.match(await rejectionOf(third!), REFUSED)
@@ -335,7 +339,7 @@ t.test('an error of `sameIdentity` is reported once and means another identity',
   t.match(errors, [{ message: 'no idea' }])
 })
 
-t.test('an identity that is no data is the same only if it is the same object', async t => {
+t.test('an identity that is not data is the same only if it is the same object', async t => {
   const users = new Map([['ann', () => 'ann']])
   const decide = (request: UpgradeRequest) => users.get(request.query.get('name')!) ?? (() => 'somebody')
   await using server = await start({ authenticate: decide, limits: { sessions: 1 } })
@@ -417,7 +421,7 @@ t.test(
     t.equal(errors.length, 1)
     verdict.resolve(true)
     const peers = await Promise.all([...waiting, other, come(server, HOME)])
-    t.equal(server.sessions.size, 66, 'who is let in is not bounded by address')
+    t.equal(server.sessions.size, 66, 'accepted clients are not limited by address')
     await Promise.all(peers.map(peer => peer.end()))
   }
 )

@@ -60,7 +60,7 @@ t.test('exports: a call that would exceed the limit rejects and exports nothing'
       )
       t.equal(conn.served.stats.exports, 10)
       for (const ref of refs) Netref.release(ref)
-      t.equal((await conn.root.make(5)).length, 5, 'with some released there is room again')
+      t.equal((await conn.root.make(5)).length, 5, 'after releases more are accepted')
     },
     { serving: { limits: { exports: 10 } } }
   )
@@ -124,14 +124,14 @@ t.test('values: a call with too many rejects locally and exports nothing', t =>
         )
       }
       t.equal(conn.stats.exports, 0)
-      t.equal(await keep(...some(10, i => () => i)), 10, 'as many as there may be')
+      t.equal(await keep(...some(10, i => () => i)), 10, 'as many as the limit allows')
       const half = { fine: 1n, not: Symbol('stays home') }
       const error = Object.assign(new Error('what stays home does not count'), { a: half, b: half, c: half })
       t.equal(await keep(new Set(members(8)), error, members(100_000)), 13)
       t.equal(
         await conn.root.count(some(30, i => new Date(i)).values()),
         30,
-        'of an iterator, each item may have so many'
+        'each item of an iterator may have as many'
       )
       const items = [[1], some(11, i => new Date(i))].values()
       t.match(await rejectionOf(conn.root.count(items)), { code: 'limit', message: /limits\.values: 10/ })
@@ -265,7 +265,7 @@ t.test('imports: a call that would exceed the limit rejects and its references a
         message: /^root\.keep\(ƒ, ƒ\): 2 netrefs are held \(limits\.imports\)/
       })
       await conn.ping()
-      t.equal(conn.stats.exports, 2, 'what was not taken was given back')
+      t.equal(conn.stats.exports, 2, 'references that were not accepted are released')
       await conn.root.drop()
     },
     { serving: { limits: { imports: 2 } } }
@@ -311,7 +311,7 @@ t.test('callsPerSecond: one call too many rejects', t =>
       t.match(results[7], /more than 5 calls in a second \(limits\.callsPerSecond\)/)
       let sum = 0
       while (sum === 0) sum = await conn.root.add(1, 1).catch(() => 0)
-      t.equal(sum, 2, 'and with time there is room again')
+      t.equal(sum, 2, 'calls are accepted again later')
       while ((await conn.ping().catch(() => -1)) < 0);
     },
     { serving: { limits: { callsPerSecond: 5 } } }
@@ -370,8 +370,8 @@ t.test('bufferedBytes: calls of a peer that does not read wait, and are answered
       const before = conn.served.stats
       const more = Array.from({ length: 40 }, (_, i) => conn.root.text(300_000 + i))
       await waitUntil(() => conn.served.stats.framesIn > before.framesIn)
-      t.equal(conn.served.stats.callsIn, before.callsIn, 'nothing more is acted on')
-      t.ok(server.bufferedAmount < 4 << 20, 'and what waits for the peer is bounded')
+      t.equal(conn.served.stats.callsIn, before.callsIn, 'no more calls are processed')
+      t.ok(server.bufferedAmount < 4 << 20, 'the bytes that wait for the peer are limited')
       server.letGo()
       const texts = await Promise.all([...calls, ...more])
       t.same(
@@ -415,7 +415,7 @@ t.test('a client that calls and never reads neither grows the server nor slows o
   await waitUntil(() => session!.stats.bytesOut > 1 << 20)
   const good = connect<Store>(url)
   for (let i = 0; i < 200; i++) t.equal(await good.root.add(i, 1), i + 1)
-  t.ok(session!.stats.bytesOut < 20 << 20, `of 400 MB asked for, ${session!.stats.bytesOut} bytes were made`)
+  t.ok(session!.stats.bytesOut < 20 << 20, `of 400 MB requested, ${session!.stats.bytesOut} bytes were sent`)
   const { bytesOut } = session!.stats
   greedy.resume()
   let read = 0
@@ -661,7 +661,7 @@ t.test('arguments of pending calls have a limit and are released with them', asy
     `${implOf(running.session).incomingCallBytes} bytes are held`
   )
   await running.peer.end()
-  t.match(await running.session.closed, { code: 'limit' }, 'and not for long, once it is gone')
+  t.match(await running.session.closed, { code: 'limit' }, 'and they are released after the disconnect')
 
   const { peer, session, answer } = await open()
   const ids = await fill(peer, -answer, 'x')
@@ -756,7 +756,7 @@ t.test('a failure whose stack cannot be read is reported like any other', async 
   t.match(await rejectionOf(conn.root.fail('x'.repeat(1000))), { message: 'on purpose' })
 })
 
-t.test('an answer is kept for pipelined calls while unacknowledged answers are small', async t => {
+t.test('a result is kept for pipelined calls while unacknowledged results are small', async t => {
   await using server = await serve({ give: (value: unknown) => value }, { port: 0, limits: SMALL })
   const peer = await RawPeer.open(server.url, { acknowledges: false })
   const records = Array.from({ length: 900 }, () => ({ a: [], text: '' }))

@@ -112,7 +112,7 @@ t.test('`unref()` applies to a connection that waits for a silent server, or rec
   const [tried] = (await once(deaf, 'connection')) as [net.Socket]
   const trying = kept()
   resuming.unref()
-  t.equal(kept(), trying - 2, 'neither the try nor the time that it is given')
+  t.equal(kept(), trying - 2, 'neither the attempt nor its deadline keeps it alive')
   await resuming.close()
   tried.destroy()
   deaf.close()

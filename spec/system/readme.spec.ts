@@ -20,7 +20,7 @@ const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, 
   text!.split(/^\$ /m).slice(1)
 )
 
-t.test('the command line does what README shows', async t => {
+t.test('the command line behaves as README shows', async t => {
   const [, service] = /^```js\n(.*?)^```$/ms.exec(readme)!
   const dir = t.testdir({
     'calculator.js': service!,
@@ -50,7 +50,7 @@ t.test('the command line does what README shows', async t => {
   }
 })
 
-t.test('every block of README compiles, runs, and prints its declared output', async t => {
+t.test('every block of README compiles, runs, and prints the output that it states', async t => {
   const [server, client, ...rest] = blocks
   const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
   for (const [i, code] of rest.entries()) files[`block-${i + 1}.ts`] = code
@@ -85,7 +85,7 @@ t.test('every block of README compiles, runs, and prints its declared output', a
   const { stdout: printed, stderr } = await run(process.execPath, tsx('all.ts'), options)
   const outputs = printed.split(/^── .*\n/m).slice(1)
   for (const [i, code] of rest.entries()) {
-    t.same(outputs[i]!.trim().split('\n'), promised(code), `block ${i + 1} prints what it says`)
+    t.same(outputs[i]!.trim().split('\n'), promised(code), `block ${i + 1} prints the output that it states`)
   }
   t.equal(stderr, '')
   const errors = await compiled.catch(error => error)

@@ -106,12 +106,12 @@ t.test('instances of user classes, and objects that imitate built-ins, pass by r
       '() => 1'
     ]) {
       for (const object of [here(text), there(text)]) {
-        t.equal(await (root as Untyped).echo(object), object, `${text} comes home as itself`)
+        t.equal(await (root as Untyped).echo(object), object, `the owner of ${text} receives the original`)
         t.ok(await (root as Untyped).run(() => object).then((found: unknown) => found === object))
       }
     }
     const tagged = there('{ [Symbol.toStringTag]: "Date", a: 1 }')
-    t.same(await (root as Untyped).echo(tagged), { a: 1 }, 'a record is a record')
+    t.same(await (root as Untyped).echo(tagged), { a: 1 }, 'a record is copied')
   })
 )
 
@@ -249,7 +249,7 @@ t.test('bytes of another realm are accepted as bytes', t =>
     const bytes = there('new Uint8Array([1, 2, 3])')
     t.equal(Netref.transfer(bytes), bytes)
     t.same(await (root as Untyped).echo(bytes), new Uint8Array([1, 2, 3]))
-    t.equal(bytes.length, 0, 'given up, it is gone')
+    t.equal(bytes.length, 0, 'a transferred buffer is detached')
     t.throws(
       () => Netref.transfer(there('new Uint8Array(new SharedArrayBuffer(1))')),
       /pass an ArrayBuffer or a view of one/

@@ -132,7 +132,7 @@ t.test('a token is valid for one socket and is then replaced; an invalid one dis
     t.match(await stranger.closed, /^4000 session-lost: the server does not know the session/)
     t.same(stranger.heard, [])
   }
-  t.equal(session!.state, 'open', 'and nobody else is told of that')
+  t.equal(session!.state, 'open', 'no other client is notified')
 
   const second = await present(server.url, `["resume","${token}",1]`)
   t.match(await first.closed, /^4000 connection-lost: another socket resumed the session/)
@@ -145,8 +145,12 @@ t.test('a token is valid for one socket and is then replaced; an invalid one dis
   await waitUntil(() => third.heard.length > 0)
   third.socket.send('[1,[[8,2]]]')
   await waitUntil(() => third.heard.length > 1)
-  t.match(await (await present(server.url, `["resume","${token}",1]`)).closed, /session-lost/, 'it was not')
-  t.equal(JSON.parse(third.heard[0]!)[1], next, 'a try that comes late takes nothing from who was answered')
+  t.match(
+    await (await present(server.url, `["resume","${token}",1]`)).closed,
+    /session-lost/,
+    'it was not replaced'
+  )
+  t.equal(JSON.parse(third.heard[0]!)[1], next, 'a late attempt does not affect the client that resumed')
   t.equal(session!.state, 'open')
   const odd = await present(server.url, `["resume","${next}",99]`)
   t.match(await odd.closed, /^1002 protocol: it received a resume frame that acknowledges 99 frames/)
@@ -165,7 +169,7 @@ t.test('an acknowledgement below an earlier one ends the session', async t => {
   client.socket.send('[1]')
   client.socket.send('[1,1]')
   await waitUntil(() => client.heard.length > 1)
-  t.equal(client.heard[1], '[1]', 'who is asked for a count tells it')
+  t.equal(client.heard[1], '[1]', 'a request for an acknowledgement is answered')
   const again = await present(server.url, `["resume","${token}",0]`)
   t.match(await again.closed, /^1002 protocol/)
   t.match(await session!.closed, {
@@ -249,7 +253,7 @@ t.test('resumeWindow 0, reconnect false, and an aborted search', async t => {
     t,
     async (conn, chaos) => {
       chaos.cutAll()
-      t.match(await conn.closed, { code: 'connection-lost' }, 'aborted before there was anything to look for')
+      t.match(await conn.closed, { code: 'connection-lost' }, 'aborted before the connection was lost')
     },
     { client: { reconnect: { signal: abort.signal } } }
   )
@@ -329,7 +333,7 @@ t.test('only the client that began a session may resume it', async t => {
         code,
         message: /the session belongs to another identity/
       })
-      t.equal(server.sessions.size, 1, 'it goes on waiting for the one who began it')
+      t.equal(server.sessions.size, 1, 'the session keeps waiting for its client')
     }
     t.equal(errors.length, told ? 1 : 0)
     if (told) t.ok(errors[0]!.message.startsWith(told), errors[0]!.message)
@@ -512,7 +516,7 @@ t.test('a silent socket is abandoned, and another one resumes the session', asyn
   )
 })
 
-t.test('a closing server drains calls, accepts nobody, and sends its reason', async t => {
+t.test('a closing server drains calls, accepts no client, and sends its reason', async t => {
   const home = new Works()
   const server = await serve(home, { port: 0 })
   const conn = connect<Works>(server.url)
@@ -660,7 +664,7 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   given.text = 'changed'
   const pinged = rejectionOf(conn.ping())
   await first.close()
-  t.match(await pinged, { code: 'server-closed' }, 'who asks for a sign of life asks this session')
+  t.match(await pinged, { code: 'server-closed' }, 'a ping goes to the new session')
   const again = conn.root
   t.not(again, root)
   t.equal(conn.state, 'connecting')
@@ -677,12 +681,12 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   })
   await waitUntil(() => Store.values.filter(value => value === 'a').length === 2)
   Store.go()
-  t.equal(await put, 'a', 'what is idempotent has run again')
-  t.equal(await asked, 'asked 2 times', 'what was given by reference is given anew')
-  t.equal(await size, Store.values.length, 'what only reads has been read again')
+  t.equal(await put, 'a', 'an idempotent call has run again')
+  t.equal(await asked, 'asked 2 times', 'a reference is sent again')
+  t.equal(await size, Store.values.length, 'a read has been repeated')
   t.equal(Store.values.filter(value => value === 'b').length, 1)
   t.equal(await conn.root.watch(value => value.toUpperCase()), 'WATCHED')
-  t.match(await rejectionOf(thing.name()), { code: 'server-closed' }, 'old netrefs stay dead')
+  t.match(await rejectionOf(thing.name()), { code: 'server-closed' }, 'old netrefs stay released')
   t.match(await rejectionOf(root.put('c')), { code: 'server-closed' })
   t.same(told, ['renewed'])
   void withOld
@@ -702,5 +706,5 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   await last.ping()
   abort.abort()
   await third.close()
-  t.match(await last.closed, { code: 'server-closed' }, 'who looks for nothing any more finds nothing')
+  t.match(await last.closed, { code: 'server-closed' }, 'a closed client opens no new session')
 })

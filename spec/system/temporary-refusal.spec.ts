@@ -65,7 +65,7 @@ for (const [what, fail] of FOR_NOW) {
       await cutOff(
         t,
         async (conn, _server, visits) => {
-          t.equal(await conn.root.next(), 2, 'it is the session that there was')
+          t.equal(await conn.root.next(), 2, 'the session is the same')
           t.equal(visits(), 4)
         },
         async (request, visit) => {

@@ -1009,13 +1009,13 @@ t.test('references that are held stay', async t => {
   t.match(
     (await settled(kept[0]()))[0],
     { reason: { code: 'released' } },
-    'what `before` keeps of a call that is refused is lent to it'
+    'references that `before` keeps from a refused call stay valid'
   )
   await settled(root.keep(fn))
   await settled(root.refused(fn))
   await settled(root.nothing(fn, [fn]))
   t.same(joined.session.tables.exports.length, 1)
-  for (const netref of kept.slice(1)) t.equal(await netref(), 2, 'what came before is as it was')
+  for (const netref of kept.slice(1)) t.equal(await netref(), 2, 'earlier references are unchanged')
   t.equal(kept[1], kept[2])
   Netref.release(kept.pop())
   await cameHome(t, joined, new Made(), 'all of it is given back')
@@ -1173,7 +1173,7 @@ t.test('messages of a peer of another implementation', async t => {
       [6, 1],
       [66, 1]
     ],
-    'what was not read'
+    'references that were not read'
   )
 
   // Messages about an iterator that is gone, known or not.
@@ -1198,9 +1198,9 @@ t.test('messages of a peer of another implementation', async t => {
       [7, 1],
       [8, 1]
     ],
-    'for what is gone'
+    'references of released streams'
   )
-  t.equal(session!.stats.imports, 2, 'what somebody has is as it was')
+  t.equal(session!.stats.imports, 2, 'references that are held are unchanged')
 
   // A call with an idempotency key accepts only data as arguments.
   last = peer.lastCallId
@@ -1218,7 +1218,7 @@ t.test('messages of a peer of another implementation', async t => {
   t.same(
     (await released()).map(([id]) => id).filter(id => id! > 8 && id! < 66),
     [9, 10, 11, 12, 13].sort(),
-    'of refused calls'
+    'references of refused calls'
   )
   await peer.end()
 

@@ -83,7 +83,7 @@ t.test('calls of the root wait until onConnect settles; its own calls to the pee
       t.same(
         told.splice(0),
         [[2, 3], 'ann', 'an item', 'another'],
-        'what it asks and hands over is used at once'
+        'its own calls and callbacks are processed at once'
       )
       go()
       t.same(await Promise.all(calls), ['ann', undefined, 'ann', ['later', 'noisy', 1], undefined])
@@ -152,7 +152,7 @@ t.test(
       }
     }
     const failing = pair(Failing, { serving: { onError } })
-    t.same(await failing.root.say(), ['from onConnect'], 'it is told to onError, and calls go on')
+    t.same(await failing.root.say(), ['from onConnect'], 'onError receives the error, and calls continue')
     await failing.close()
     await assertClean(t, failing.session, failing.served)
   }
@@ -244,7 +244,7 @@ t.test(
       else if (method === 'atOnce') t.match(await rejectionOf(call), { code: 'server-closed' })
       else t.equal(await call, 'bye', method)
       if (method !== 'ofAnother')
-        t.match(await conn.closed, { code: 'server-closed' }, 'it closes all the same')
+        t.match(await conn.closed, { code: 'server-closed' }, 'the server closes nevertheless')
       await server.close()
       await conn.close()
       await assertClean(t, conn.session)

@@ -450,7 +450,7 @@ t.test('callbacks of an interrupted client are withdrawn, too', async t => {
   await assertClean(t, conn.session, session!)
 })
 
-t.test('a middle that is cut off from the owner withdraws calls that its caller cancelled', t => {
+t.test('a third party that is cut off from the owner withdraws calls that its caller cancelled', t => {
   const heard: string[] = []
   const use = async (line: Line) => {
     await using conn = pair<Untyped>({ get: () => line.conn.root })
@@ -461,7 +461,7 @@ t.test('a middle that is cut off from the owner withdraws calls that its caller 
     const late = rejectionOf(Netref.with(far.hear, { signal: stop.signal })('late'))
     await conn.ping()
     stop.abort()
-    t.match(await late, { name: 'AbortError', mayHaveRun: true }, 'it had left for the middle')
+    t.match(await late, { name: 'AbortError', mayHaveRun: true }, 'it had been sent to the third party')
     await conn.ping()
     PLACES['while interrupted']!.leave(line)
     await far.hear('in time')
@@ -585,7 +585,7 @@ t.test('a timeout is one budget for all retries of a call', async t => {
   t.same(
     waits.map(ms => Math.round(ms / 100_000)),
     [10, 8, 6],
-    'each session has what is left of it'
+    'each session has the rest of the time'
   )
   passed += 600_000
   await server.close()
@@ -596,7 +596,7 @@ t.test('a timeout is one budget for all retries of a call', async t => {
   })
   server = await serve(root, { port, ...options })
   await conn.ping()
-  t.equal(asked.length, 3, 'it is not made in the fourth')
+  t.equal(asked.length, 3, 'the call is not sent in the fourth session')
   await assertClean(t, conn.session, ...server.sessions)
   await conn.close()
   await server.close()

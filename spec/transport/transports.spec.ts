@@ -203,7 +203,7 @@ for (const [name, join] of Object.entries(transports)) {
     const bytes = new Uint8Array([1, 2, 3])
     const value = { list: [1, 'zwei', new Map([[1, new Set(['ü€𝄞'])]])], bytes }
     t.same(await root.echo(value), value)
-    t.same([...bytes], [1, 2, 3], 'what was sent stays as it is')
+    t.same([...bytes], [1, 2, 3], 'a sent value stays unchanged')
     const large = { text: 'ü'.repeat(1 << 20), bytes: new Uint8Array(4 << 20).fill(7) }
     const echoed = (await root.echo(large)) as typeof large
     t.ok(echoed.text === large.text && Buffer.compare(echoed.bytes, large.bytes) === 0)
@@ -241,11 +241,11 @@ for (const [name, join] of Object.entries(transports)) {
         [1, 2, 3],
         [1, 2, 3]
       ].map(bytes => Uint8Array.from(bytes)),
-      'whatever else of it goes along'
+      'with its other members'
     )
     t.equal(whole.length, 0)
     t.equal((await root.make(1000)).byteLength, 1000)
-    t.equal(await root.made(), 0, 'what is returned, too')
+    t.equal(await root.made(), 0, 'returned buffers, too')
     await assertClean(t, conn.session, served)
     await conn.close()
     await close()
@@ -421,23 +421,26 @@ t.test('a thread that does not start, that ends, or that serves nothing', async 
   port2.close()
 })
 
-t.test('a server at a port may start after its client, and goes on after the client has left', async t => {
-  const { port1, port2 } = new MessageChannel()
-  port2.on('message', () => {}) // Another listener takes the first offer.
-  const conn = connect<Sums>(port1)
-  port1.postMessage({ netref: 'serving' }) // The server ignores that something else serves there, too.
-  const three = conn.root.add(1, 2)
-  await turn()
-  const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
-  t.throws(() => server.url, { code: 'not-listening' })
-  t.equal(await three, 3)
-  await conn.close()
-  await using again = connect<Sums>(port1)
-  t.equal(await again.root.add(3, 4), 7)
-  await server.close()
-  t.match(await again.closed, { code: 'server-closed' })
-  port1.close()
-})
+t.test(
+  'a server at a port may start after its client, and continues after the client disconnects',
+  async t => {
+    const { port1, port2 } = new MessageChannel()
+    port2.on('message', () => {}) // Another listener takes the first offer.
+    const conn = connect<Sums>(port1)
+    port1.postMessage({ netref: 'serving' }) // The server ignores that something else serves there, too.
+    const three = conn.root.add(1, 2)
+    await turn()
+    const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
+    t.throws(() => server.url, { code: 'not-listening' })
+    t.equal(await three, 3)
+    await conn.close()
+    await using again = connect<Sums>(port1)
+    t.equal(await again.root.add(3, 4), 7)
+    await server.close()
+    t.match(await again.closed, { code: 'server-closed' })
+    port1.close()
+  }
+)
 
 t.test('`self` in a SharedWorker accepts a port of each page', async t => {
   const self = Object.assign(new EventTarget(), { onconnect: null })
@@ -727,7 +730,7 @@ t.test('the WebSocket of a browser gives few details', async t => {
   sockets.close()
 })
 
-t.test('a page that processes one frame for long keeps later frames, over a wrapped socket too', async t => {
+t.test('a page that is busy with one frame keeps later frames, also over a wrapped socket', async t => {
   const limits = { jsonBytes: 65_536, frameBytes: 65_536 }
   const rows = {
     text: (length: number) => 'x'.repeat(length),
@@ -925,11 +928,11 @@ async function fastPoll(): Promise<() => BusyPoll> {
   return () => poll
 }
 
-t.test('frames are polled for, and fewer of them after polls without success', async t => {
+t.test('frames are polled for, less often after polls without success', async t => {
   const poll = await fastPoll()
   t.equal(await polls(poll(), 5), 5, 'until it arrives')
   const whole = await polls(poll())
-  t.ok(whole > 100 && whole < 400, 'and for a while')
+  t.ok(whole > 100 && whole < 400, 'and for some time')
   poll().frameReceived()
   t.equal(await polls(poll()), 0, 'a later frame is no success')
   const failed: number[] = []
@@ -970,7 +973,7 @@ t.test('sockets with slow answers share one backoff', async t => {
 t.test('a fake clock of a test does not affect polling', async t => {
   const poll = await fastPoll()
   const real = timers.setImmediate
-  const never = (() => t.fail('it was asked')) as unknown as typeof real
+  const never = (() => t.fail('the fake clock was used')) as unknown as typeof real
   globalThis.setImmediate = timers.setImmediate = never
   syncBuiltinESMExports()
   try {

@@ -39,30 +39,32 @@ class Home extends Service {
   }
 }
 
-t.test('what one call makes current is not current in the next, in the same frame or a later one', t =>
-  overMemoryAndSocket(
-    t,
-    () => new Home(),
-    async ({ root }, t) => {
-      t.equal(await root.whoami(), undefined, 'nor what a hook did')
-      t.same(await Promise.all([root.login('ann'), root.whoami()]), ['ann', undefined])
-      t.same(await Promise.all([root.loginLater('bob'), root.whoami()]), ['bob', undefined])
-      t.equal(await root.whoami(), undefined)
-      await root.secret
-      t.equal(await root.whoami(), undefined, 'nor what a getter did')
-      const opened = root.open()
-      t.same(
-        await Promise.all([opened.enter(), opened.whoami()]),
-        [undefined, undefined],
-        'on an answer to come'
-      )
-      for await (const item of root.items()) t.ok(item)
-      t.equal(await root.whoami(), undefined, 'nor what an iterator did')
-    }
-  )
+t.test(
+  'a context that one call enters is not current in the next call, of the same frame or a later one',
+  t =>
+    overMemoryAndSocket(
+      t,
+      () => new Home(),
+      async ({ root }, t) => {
+        t.equal(await root.whoami(), undefined, 'nor the context of a hook')
+        t.same(await Promise.all([root.login('ann'), root.whoami()]), ['ann', undefined])
+        t.same(await Promise.all([root.loginLater('bob'), root.whoami()]), ['bob', undefined])
+        t.equal(await root.whoami(), undefined)
+        await root.secret
+        t.equal(await root.whoami(), undefined, 'nor the context of a getter')
+        const opened = root.open()
+        t.same(
+          await Promise.all([opened.enter(), opened.whoami()]),
+          [undefined, undefined],
+          'on a pending result'
+        )
+        for await (const item of root.items()) t.ok(item)
+        t.equal(await root.whoami(), undefined, 'nor the context of an iterator')
+      }
+    )
 )
 
-t.test('calls run in the context in which it was served, and not in that of who was let in', async t => {
+t.test('calls run in the context of serve(), not in that of `authenticate`', async t => {
   const authenticate = () => {
     current.enterWith('authenticate')
     return true

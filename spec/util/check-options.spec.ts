@@ -54,7 +54,7 @@ const CONNECT: typeof COMMON = [
   [{ Token: 'x' }, 'there is no option `Token`: did you mean `token`?']
 ]
 
-t.test('an option that cannot be meant is refused, by name', async t => {
+t.test('an unknown or invalid option throws and is named', async t => {
   for (const [options, said] of SERVE) {
     const error = await rejectionOf(serve(service, { port: 0, ...options }))
     t.match(error, { name: 'TypeError', message: `serve: ${said}` })
@@ -68,14 +68,14 @@ t.test('an option that cannot be meant is refused, by name', async t => {
   }
 })
 
-t.test('a store of results has what a store has', async t => {
+t.test('an idempotency store must have get and set', async t => {
   t.match(await rejectionOf(serve(service, { port: 0, idempotencyStore: {} as MemoryIdempotencyStore })), {
     name: 'TypeError',
     message: 'idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
   })
 })
 
-t.test('an event that there is not, and a listener that is none, are refused at once', async t => {
+t.test('an unknown event, and a listener that is not a function, throw at once', async t => {
   await using server = await serve(service, { port: 0 })
   await using conn = connect(server.url)
   await conn.session.ping()
@@ -97,7 +97,7 @@ t.test('an event that there is not, and a listener that is none, are refused at 
   for (const name of ['interrupted', 'resumed', 'renewed', 'closed'] as const) conn.on(name, () => {})()
 })
 
-t.test('server.close takes a time to drain and nothing else', async t => {
+t.test('server.close accepts a time to drain and nothing else', async t => {
   await using server = await serve(service, { port: 0 })
   const close = (options: unknown) => () => server.close(options as object)
   t.throws(close({ drian: 5 }), {
@@ -106,10 +106,10 @@ t.test('server.close takes a time to drain and nothing else', async t => {
   t.throws(close(5), { message: 'server.close takes options: an object, not 5' })
   t.throws(close({ drain: -1 }), { message: /^drain: -1 is not a time/ })
   await server.close({ drain: undefined })
-  t.throws(close({ drian: 5 }), { message: /drian/ }, 'closed or not')
+  t.throws(close({ drian: 5 }), { message: /drian/ }, 'open or closed')
 })
 
-t.test('options that are none at all', async t => {
+t.test('options that are not an object', async t => {
   for (const none of [null, 5, 'x', []]) {
     const message = / takes options: an object, not (null|5|"x"|\[…\])$/
     t.match((await rejectionOf(serve(service, none as never))).message, message)
@@ -119,7 +119,7 @@ t.test('options that are none at all', async t => {
   }
 })
 
-t.test('an option given as undefined is as good as not given', async t => {
+t.test('an option that is undefined counts as omitted', async t => {
   const options = {
     authenticate: undefined,
     before: undefined,
@@ -135,7 +135,7 @@ t.test('an option given as undefined is as good as not given', async t => {
   t.equal(await both.root.add(1, 2), 3)
 })
 
-t.test('a server of its own listens nowhere else', async t => {
+t.test('a server with `server` does not listen elsewhere', async t => {
   for (const name of ['host', 'port', 'backlog']) {
     const error = await rejectionOf(serve(service, { server: {}, [name]: name === 'host' ? 'x' : 1 }))
     t.match(error, { name: 'TypeError', message: `serve: \`${name}\` cannot be combined with \`server\`` })
@@ -155,7 +155,7 @@ t.test('Netref.with', async t => {
   })
 })
 
-t.test('expose and @exposed: a rule that is misspelt does not let everybody in', async t => {
+t.test('expose and @exposed: a misspelled rule throws', async t => {
   t.throws(() => expose({ secret: 1 }, { reed: [] } as object), {
     name: 'TypeError',
     message: 'expose: there is no option `reed`: did you mean `read`?'
@@ -236,7 +236,7 @@ const PASSED_ON: Record<PassedOn, true> = {
   SNICallback: true
 }
 
-t.test('what ws, TLS and HTTP take goes on to them, however near it is to an option of ours', async t => {
+t.test('options of ws, TLS and HTTP are passed on, even if similar to an option of netref', async t => {
   await using server = await serve(service, { port: 0 })
   await using conn = connect<typeof service>(server.url, { followRedirects: true, foo: 1 } as ConnectOptions)
   t.equal(await conn.root.add(1, 2), 3)

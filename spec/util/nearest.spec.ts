@@ -16,7 +16,7 @@ t.test('similar names differ by one letter, or two if they are long; case does n
 t.test('the nearest names come first, and at most three', async t => {
   t.same(nearestNames('lien_counter', ['line_counter', 'text_file']), ['line_counter'])
   t.same(nearestNames('ADD', ['and', 'add', 'odd', 'ada']), ['add', 'and', 'odd'])
-  t.same(nearestNames('li', ['lines', 'list', 'x']), ['list', 'lines'], 'those that the name begins')
+  t.same(nearestNames('li', ['lines', 'list', 'x']), ['list', 'lines'], 'names with the same beginning')
   t.same(nearestNames('x', ['lines']), [])
 })
 

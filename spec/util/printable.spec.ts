@@ -94,7 +94,7 @@ class Evil extends Service {
   @exposed(quoting) checked(..._args: unknown[]) {}
 }
 
-t.test('errors, calls and netrefs name what a peer says', async t => {
+t.test('errors, calls and netrefs with text of a peer', async t => {
   const told: string[] = []
   const traced: string[] = []
   const serving = {
@@ -122,7 +122,7 @@ t.test('errors, calls and netrefs name what a peer says', async t => {
   Netref.release(odd)
   tame(t, (await rejectionOf(odd.x())).message, 'a netref that is released')
   const error = await rejectionOf(root.fail(EVIL))
-  t.equal(error.message, EVIL, 'what an error says is data')
+  t.equal(error.message, EVIL, 'the message of an error is data')
   tame(t, inspect(error).replaceAll('\n', ''), 'as it is printed', 10_000)
   await Netref.oneway(root[EVIL])(EVIL)
   await Netref.oneway(root.checked)(EVIL)
@@ -135,7 +135,7 @@ t.test('errors, calls and netrefs name what a peer says', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('what a hostile server says', async t => {
+t.test('text of a hostile server', async t => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(sockets, 'listening')
   const url = `ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`
@@ -160,7 +160,7 @@ t.test('what a hostile server says', async t => {
   sockets.close()
 })
 
-t.test('why a server closes, or refuses', async t => {
+t.test('close and refusal reasons of a server', async t => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(sockets, 'listening')
   const url = `ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`
@@ -187,7 +187,7 @@ t.test('why a server closes, or refuses', async t => {
   web.close()
 })
 
-t.test('who is refused at the door', async t => {
+t.test('refused clients', async t => {
   const told: string[] = []
   const server = await serve(Evil, { port: 0, onError: error => told.push(String(error)) })
   for (const headers of [{ Origin: `http://${EVIL_LATIN}` }, { Host: EVIL_LATIN.repeat(99) }]) {
@@ -198,14 +198,14 @@ t.test('who is refused at the door', async t => {
   const nameless = await RawPeer.dial(server.url)
   nameless.write('GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
   const [answer] = await once(nameless.socket, 'data')
-  t.match(String(answer), /Host "" is not in allowedHosts/, 'who asks by no name')
+  t.match(String(answer), /Host "" is not in allowedHosts/, 'a client without a host name')
   await nameless.end()
   t.equal(told.length, 3)
   for (const text of told) tame(t, text, 'what the server is told')
   await server.close()
 })
 
-t.test('what is printed where nobody is told', async t => {
+t.test('errors that are printed to the console', async t => {
   const said: unknown[][] = []
   t.capture(console, 'error', (...args: unknown[]) => void said.push(args))
   const conn = pair(Evil)

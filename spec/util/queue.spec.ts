@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Queue } from '../../lib/util/queue.js'
 
-t.test('a queue does what an array does, whatever is added and taken', async t => {
+t.test('a queue behaves as an array under any operations', async t => {
   const steps = fc.array(fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: -300, max: -1 })))
   fc.assert(
     fc.property(steps, steps => {

@@ -27,7 +27,7 @@ async function pass(parts: number): Promise<void> {
   }
 }
 
-t.test('who reads nothing is waited for for so long, and begun with again that is no longer', async t => {
+t.test('a peer that reads nothing reaches the deadline, and a second start does not extend it', async t => {
   const peer = new Peer()
   peer.patience.start()
   await pass(2)
@@ -40,7 +40,7 @@ t.test('who reads nothing is waited for for so long, and begun with again that i
   t.same(peer.told.length, 1)
 })
 
-t.test('who reads or acknowledges a little at a time is waited for', async t => {
+t.test('a peer that reads or acknowledges in small steps does not reach the deadline', async t => {
   const peer = new Peer()
   peer.pendingWriteBytes = 1000
   peer.patience.start()
@@ -52,10 +52,10 @@ t.test('who reads or acknowledges a little at a time is waited for', async t => 
   t.same(peer.told, [])
   peer.pendingWriteBytes += 1000
   await pass(5)
-  t.same(peer.told, ['not read for 400'], 'that more is sent to it says nothing')
+  t.same(peer.told, ['not read for 400'], 'bytes sent to the peer do not count')
 })
 
-t.test('who has read enough is waited for no more', async t => {
+t.test('a peer that has read enough has no deadline', async t => {
   const peer = new Peer()
   peer.patience.start()
   await pass(3)
@@ -66,7 +66,7 @@ t.test('who has read enough is waited for no more', async t => {
   t.same(peer.told, [])
 })
 
-t.test('an acknowledgement that is read in the turn after the last look is in time', async t => {
+t.test('an acknowledgement that is read in the turn after the last check is in time', async t => {
   const peer = new Peer()
   peer.patience.start()
   await pass(3)

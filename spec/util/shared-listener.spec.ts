@@ -43,11 +43,11 @@ t.test('a hundred services on one web server', async t => {
   t.same(
     told,
     many(i => i),
-    'each is told of an error of the server'
+    'each service gets an error of the server'
   )
   await services[0]!.close()
   web.emit('error', new Error('once more'))
-  t.equal(told.length, 2 * MANY - 1, 'but for one that is closed')
+  t.equal(told.length, 2 * MANY - 1, 'except a closed service')
   const { port } = web.address() as AddressInfo
   await using conn = connect<Sums>(`ws://127.0.0.1:${port}/99`)
   t.equal(await conn.root.add(1, 2), 3)
@@ -76,7 +76,7 @@ t.test('a hundred connections that wait, with one signal', async t => {
     await Promise.all(answers),
     many(() => 3)
   )
-  t.equal(listeners(), 0, 'none waits any more')
+  t.equal(listeners(), 0, 'no connection is waiting')
   await assertClean(t, ...connections.map(({ session }) => session), ...server.sessions)
 
   door.mode = 'refusing'
@@ -113,7 +113,7 @@ const endpoints: Record<string, (t: Test) => Promise<[endpoint: Endpoint, end: (
     return [
       port1,
       async () => {
-        t.same(listenersOf(port2), [1, 1, 0, 0], 'the server listens once, whoever came')
+        t.same(listenersOf(port2), [1, 1, 0, 0], 'the server listens once for all clients')
         await server.close()
         t.same(listenersOf(port2), [0, 0, 0, 0])
         port1.close()
@@ -143,7 +143,7 @@ for (const [kind, make] of Object.entries(endpoints)) {
     const answers = connections.map((conn, i) => conn.root.add(i, 1))
     t.ok(
       listenersOf(endpoint).every(listeners => listeners <= 2),
-      'what a hundred listen to has two listeners at most'
+      'a shared emitter has at most two listeners'
     )
     t.same(
       await Promise.all(answers),

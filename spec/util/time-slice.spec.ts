@@ -71,7 +71,7 @@ function turns(): () => number {
   }
 }
 
-t.test('others have their turn, and the order is kept', async t => {
+t.test('other work runs in between, and the order is kept', async t => {
   const worker = new Worker()
   await overMemoryAndSocket(
     t,
@@ -95,7 +95,7 @@ t.test('others have their turn, and the order is kept', async t => {
   )
 })
 
-t.test('a short frame is acted on at once', async t => {
+t.test('a short frame is processed at once', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const calls = Array.from({ length: 50 }, (_, i) => root.note(`${i}`))
@@ -107,7 +107,7 @@ t.test('a short frame is acted on at once', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a long frame is read in one turn and acted on in others', async t => {
+t.test('a long frame is parsed in one turn and processed in later turns', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const note = root.note('x'.repeat(4_000_000))
@@ -125,7 +125,7 @@ t.test('a long frame is read in one turn and acted on in others', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a reply that is long ends a slice', async t => {
+t.test('a long reply ends a slice', async t => {
   await using conn = pair(new Worker())
   await conn.ping()
   const root = conn.root as Untyped
@@ -135,11 +135,11 @@ t.test('a reply that is long ends a slice', async t => {
     texts.map(text => text.length),
     Array.from({ length: 10 }, (_, i) => 500_000 + i)
   )
-  t.ok(stop() > 0, 'and others had a turn')
+  t.ok(stop() > 0, 'other work ran in between')
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('what was sent before the other side closed is acted on before the session ends', async t => {
+t.test('messages sent before the other side closed are processed before the session ends', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   for (const i of numbers) void Netref.oneway(root.work)(i)
@@ -160,7 +160,7 @@ t.test('what was sent before the other side closed is acted on before the sessio
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('what is sent to a peer that has gone meanwhile waits for nobody', async t => {
+t.test('replies to a peer that has disconnected meanwhile are not kept', async t => {
   await using held = await holding({ serving: { limits: { bufferedBytes: 1 << 20 } } })
   const { worker, conn, root, ours } = held
   const calls = numbers.flatMap(i => [rejectionOf(root.work(i)), rejectionOf(root.text(10_000))])
@@ -172,13 +172,13 @@ t.test('what is sent to a peer that has gone meanwhile waits for nobody', async 
   t.ok(conn.served.stats.buffered < 1 << 20)
   t.equal(conn.served.state, 'open')
   t.match(await conn.served.closed, { code: 'closed' })
-  t.same(worker.did, numbers, 'more than 1 MiB of replies, and all is acted on')
+  t.same(worker.did, numbers, 'more than 1 MiB of replies, and all calls are processed')
   t.match(await worker.called, { code: 'closed', mayHaveRun: false })
   await Promise.all(calls)
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a session that ends while its peer has gone: with what was still to be acted on', async t => {
+t.test('a session whose peer has disconnected ends after its waiting messages are processed', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const calls = numbers.map(i => rejectionOf(root.work(i)))
@@ -193,29 +193,26 @@ t.test('a session that ends while its peer has gone: with what was still to be a
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test(
-  'a frame that breaks the rules ends the session when what came before it has been acted on',
-  async t => {
-    await using held = await holding()
-    const { worker, conn, root, ours } = held
-    const calls = numbers.map(i => root.work(i))
-    await turn()
-    ours.send('no frame')
-    const late = rejectionOf(root.note('late'))
-    await turn()
-    ours.letGo(ours.held)
-    t.ok(worker.did.length < CALLS)
-    t.equal(conn.served.state, 'open')
-    t.same(await Promise.all(calls), numbers, 'and answered')
-    t.match(await conn.served.closed, { code: 'protocol' })
-    t.same(worker.did, numbers, 'what came after it is not heard')
-    t.equal(worker.disconnected, CALLS)
-    t.match(await late, { code: 'protocol' })
-    await assertClean(t, conn.session, conn.served)
-  }
-)
+t.test('an invalid frame ends the session after earlier frames have been processed', async t => {
+  await using held = await holding()
+  const { worker, conn, root, ours } = held
+  const calls = numbers.map(i => root.work(i))
+  await turn()
+  ours.send('no frame')
+  const late = rejectionOf(root.note('late'))
+  await turn()
+  ours.letGo(ours.held)
+  t.ok(worker.did.length < CALLS)
+  t.equal(conn.served.state, 'open')
+  t.same(await Promise.all(calls), numbers, 'and answered')
+  t.match(await conn.served.closed, { code: 'protocol' })
+  t.same(worker.did, numbers, 'later frames are ignored')
+  t.equal(worker.disconnected, CALLS)
+  t.match(await late, { code: 'protocol' })
+  await assertClean(t, conn.session, conn.served)
+})
 
-t.test('and at once when the peer reads nothing meanwhile', async t => {
+t.test('an invalid frame ends the session at once if the peer does not read', async t => {
   await using held = await holding({ serving: { limits: { bufferedBytes: 1 << 20 } } })
   const { worker, conn, root, ours } = held
   const [, its] = conn.transports
@@ -232,7 +229,7 @@ t.test('and at once when the peer reads nothing meanwhile', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('and so it does when its transport is lost meanwhile', async t => {
+t.test('an invalid frame ends the session even if its transport is lost meanwhile', async t => {
   await using held = await holding()
   const { worker, conn, root, ours } = held
   const [, its] = conn.transports
@@ -247,39 +244,42 @@ t.test('and so it does when its transport is lost meanwhile', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a socket that breaks in the midst: all is acted on once, and answered over the next', async t => {
-  const worker = new Worker()
-  await overMemoryAndSocket(
-    t,
-    () => worker,
-    async ({ root, clientSession, serverSession, breakTransport }, t) => {
-      worker.did = []
-      await clientSession.ping()
-      // So many that another socket comes before they are done.
-      const many = Array.from({ length: 1000 }, (_, i) => i)
-      const calls = many.map(i => root.work(i))
-      await waitUntil(() => worker.did.length > 0)
-      t.ok(implOf(serverSession).link.processedFrames < implOf(serverSession).link.receiver.receivedFrames)
-      breakTransport()
-      const settled = await Promise.allSettled(calls)
-      if (clientSession.state === 'closed') {
-        // Over memory there is no other transport.
-        t.match(settled.at(-1), { status: 'rejected', reason: { code: 'connection-lost' } })
-        await serverSession.closed
-        t.same(worker.did, many, 'what had come is acted on')
-      } else {
-        t.same(
-          settled.map(({ value }: Untyped) => value),
-          many
-        )
-        t.same(worker.did, many)
-        t.equal(clientSession.stats.callsOut, serverSession.stats.callsIn)
+t.test(
+  'a socket that breaks during a frame: all calls run once, and are answered over the next socket',
+  async t => {
+    const worker = new Worker()
+    await overMemoryAndSocket(
+      t,
+      () => worker,
+      async ({ root, clientSession, serverSession, breakTransport }, t) => {
+        worker.did = []
+        await clientSession.ping()
+        // So many that another socket comes before they are done.
+        const many = Array.from({ length: 1000 }, (_, i) => i)
+        const calls = many.map(i => root.work(i))
+        await waitUntil(() => worker.did.length > 0)
+        t.ok(implOf(serverSession).link.processedFrames < implOf(serverSession).link.receiver.receivedFrames)
+        breakTransport()
+        const settled = await Promise.allSettled(calls)
+        if (clientSession.state === 'closed') {
+          // Over memory there is no other transport.
+          t.match(settled.at(-1), { status: 'rejected', reason: { code: 'connection-lost' } })
+          await serverSession.closed
+          t.same(worker.did, many, 'received messages are processed')
+        } else {
+          t.same(
+            settled.map(({ value }: Untyped) => value),
+            many
+          )
+          t.same(worker.did, many)
+          t.equal(clientSession.stats.callsOut, serverSession.stats.callsIn)
+        }
       }
-    }
-  )
-})
+    )
+  }
+)
 
-t.test('close() in the midst ends it there and then', async t => {
+t.test('close() during a frame ends the session at once', async t => {
   let session: Session | undefined
   const worker = new Worker()
   await overMemoryAndSocket(
@@ -294,19 +294,19 @@ t.test('close() in the midst ends it there and then', async t => {
       t.ok(implOf(session).link.receiver.isPostponed)
       const began = performance.now()
       await session.close()
-      t.ok(performance.now() - began < 1500, 'nothing is waited for')
+      t.ok(performance.now() - began < 1500, 'close() does not wait')
       const { length } = worker.did
       t.ok(length < CALLS)
       const errors = await Promise.all(calls)
       t.match(errors.at(-1), { code: 'closed', mayHaveRun: true })
       await turn()
-      t.equal(worker.did.length, length, 'the rest is not run')
+      t.equal(worker.did.length, length, 'the other calls do not run')
       t.match(await clientSession.closed, { code: 'closed' })
     }
   )
 })
 
-t.test('a server that drains waits for what has come', async t => {
+t.test('a draining server waits for received calls', async t => {
   const server = await serve(Worker, { port: 0 })
   await using conn = connect(server.url)
   await conn.ping()
@@ -319,7 +319,7 @@ t.test('a server that drains waits for what has come', async t => {
   await assertClean(t, conn.session, theirs!)
 })
 
-t.test('calls that wait for an answer have their turns, too, before what comes after them', async t => {
+t.test('calls on a pending result run in slices, too, before later calls', async t => {
   const worker = new Worker()
   await overMemoryAndSocket(
     t,
@@ -334,7 +334,7 @@ t.test('calls that wait for an answer have their turns, too, before what comes a
       await waitUntil(() => worker.did.length > 0)
       const note = root.note('after')
       const more = later.work(CALLS)
-      t.ok(worker.did.length < CALLS, 'not all in one go')
+      t.ok(worker.did.length < CALLS, 'not all in one turn')
       t.same(await Promise.all(calls), numbers)
       await Promise.all([settled, note, more])
       t.same(worker.did, [...numbers, 'after', CALLS])
@@ -370,7 +370,7 @@ t.test('a peer that reads again while the next slice is due', async t => {
   await assertClean(t, conn.session, conn.served)
 })
 
-t.test('a peer that does not read is waited for, in the midst as well', async t => {
+t.test('processing waits for a peer that does not read, also during a frame', async t => {
   const worker = new Worker()
   await using conn = pair(worker, { serving: { limits: { bufferedBytes: 1 << 20 } } })
   await conn.ping()
@@ -380,7 +380,7 @@ t.test('a peer that does not read is waited for, in the midst as well', async t 
   const calls = numbers.flatMap(i => [root.work(i), root.text(10_000)])
   await waitUntil(() => its.held > 0 && conn.served.stats.buffered > 1 << 20)
   for (let i = 0; i < 20; i++) await turn()
-  t.ok(worker.did.length < CALLS, 'no more is acted on')
+  t.ok(worker.did.length < CALLS, 'no more messages are processed')
   t.ok(implOf(conn.served).link.receiver.isPostponed)
   its.letGo()
   const replies = await Promise.all(calls)

@@ -184,7 +184,7 @@ t.test('a record with `next` is a record, and an instance with `next` a netref',
       t.same(
         await root.observe(steps),
         ['next', 'return', 'throw'],
-        'though it has all the steps of an iterator'
+        'although it has all methods of an iterator'
       )
       t.same(got.splice(0), [1, 2, 'over'])
       t.equal(await root.kind(steps), 'Object')
@@ -328,7 +328,7 @@ t.test('netrefs that are iterable, and those that are not', t =>
           [3, 2, 1],
           [3, 2, 1]
         ],
-        'and each walk is a new one'
+        'each loop gets a new iterator'
       )
       const walk = countdown[Symbol.asyncIterator]()
       t.equal(walk[Symbol.asyncIterator](), walk)
@@ -342,7 +342,7 @@ t.test('netrefs that are iterable, and those that are not', t =>
           [2, 1]
         ]
       )
-      t.same(await root.read(new Countdown(2)), [2, 1], 'the other way')
+      t.same(await root.read(new Countdown(2)), [2, 1], 'in the other direction')
       const secret = await root.secret()
       t.ok(Netref.is(secret))
       t.match(await rejectionOf(all(secret)), { code: 'not-exposed' })
@@ -350,12 +350,12 @@ t.test('netrefs that are iterable, and those that are not', t =>
       t.match(await rejectionOf(all(root.nothing())), { message: /the result is not iterable/ })
       t.match(await rejectionOf(all(root.missing)), { code: 'not-exposed' })
       const early = root.countdown()[Symbol.asyncIterator]()
-      t.same(await early.return(1), { done: true, value: 1 }, 'returned before it was begun')
+      t.same(await early.return(1), { done: true, value: 1 }, 'returned before its start')
     }
   )
 )
 
-t.test('items are any values of the table', t =>
+t.test('items can be any supported values', t =>
   overMemoryAndSocket(
     t,
     () => ({
@@ -378,7 +378,7 @@ t.test('items are any values of the table', t =>
       )
       t.same([date, record], [new Date(0), { bytes: new Uint8Array([1, 2, 3]), when: new Date(1) }])
       t.equal(await fn(1), 2)
-      t.equal(kept, 'kept', 'a promise that is an item is waited for, as at home')
+      t.equal(kept, 'kept', 'a promise that is an item is awaited, as in a local iterator')
       t.same(await later.later, { at: new Date(2) }, 'one inside an item is a promise')
       t.same(await all(countdown), [2, 1])
       t.equal(none, undefined)
@@ -410,7 +410,7 @@ t.test('a slow consumer stops the producer: 1024 items or 64 KiB ahead, or its o
         await waitUntil(() => made.count >= ahead)
         for (let i = 0; i < 3; i++) await clientSession.ping()
         t.equal(made.count, ahead, `${name}: ${made.count} were made`)
-        t.ok(clientSession.stats.buffered > 0, 'what waits is told')
+        t.ok(clientSession.stats.buffered > 0, 'the number of waiting items is known')
         await it.return()
         t.equal(made.finals, 1)
       }
@@ -565,7 +565,7 @@ t.test(
         t.same(
           read.map(({ value }) => value),
           [1, 2, 3, 'returned'],
-          'who asks for more at once gets more'
+          'several requests at once get several items'
         )
         told.length = 0
         t.same(
@@ -596,8 +596,8 @@ t.test('the first item leaves immediately; items of one tick are sent together',
       const [, back] = recordMessages(pair)
       const root = pair.root as Untyped
       const it = (await root.slow())[Symbol.asyncIterator]()
-      t.same(await it.next(), { done: false, value: 1 }, 'though the second never comes')
-      t.same(await it.return('x'), { done: true, value: 'x' }, 'and nobody waits for what never comes')
+      t.same(await it.next(), { done: false, value: 1 }, 'although the second item never arrives')
+      t.same(await it.return('x'), { done: true, value: 'x' }, 'nothing waits for it')
       back.length = 0
       t.equal((await all(root.quick())).length, 500)
       t.same(
@@ -697,8 +697,12 @@ t.test('the finally block of a producer runs once, whatever ends it', t => {
         await it.next()
         Netref.release(it)
         await once('release')
-        t.match(await rejectionOf(it.next()), { name: 'ReleasedError' }, 'also of what had been read ahead')
-        t.same(await it.next(), { done: true, value: undefined }, 'told once')
+        t.match(
+          await rejectionOf(it.next()),
+          { name: 'ReleasedError' },
+          'also with items that were read ahead'
+        )
+        t.same(await it.next(), { done: true, value: undefined }, 'the producer is notified once')
 
         await (async () => {
           const dropped = (await root[name]())[Symbol.asyncIterator]()
@@ -715,7 +719,7 @@ t.test('the finally block of a producer runs once, whatever ends it', t => {
       const error = await rejectionOf(reading())
       t.ok(error instanceof UnsendableError)
       t.match(error.message, /items\[0\] is Symbol\(bad\)/)
-      t.same(items, [0, 1, 2], 'it comes after the items before it')
+      t.same(items, [0, 1, 2], 'the error comes after the items before it')
       await once('an item that cannot be sent')
     }
   )
@@ -814,7 +818,7 @@ t.test('after an interruption, reading continues over the next socket, item by i
       const summing = (root as Untyped).sum(mine.later(5000))
       await waitUntil(() => mine.count > 100)
       die()
-      t.equal(await summing, (5000 * 4999) / 2, 'the other way')
+      t.equal(await summing, (5000 * 4999) / 2, 'in the other direction')
       t.equal(mine.finals, 1)
       t.ok(breaks > 0, `${breaks} times over`)
       t.equal(server.sessions.size, 1)
@@ -909,7 +913,7 @@ t.test('an error in a producer comes after the items before it', t =>
       t.match(await rejectionOf(all(root.largeItem())), { name: 'LimitError' })
       t.match(await rejectionOf((await root.promised('large')).promise), { name: 'LimitError' })
       const untold = (await root.promised('limit')).promise.catch((told: unknown) => ({ told }))
-      t.same(await untold, { told: undefined }, 'that it failed, where why is too much to tell')
+      t.same(await untold, { told: undefined }, 'only the fact of the failure, if the reason is too large')
       t.match(await rejectionOf((await root.promised('getter')).promise), {
         code: 'unsendable',
         message: /ended with a value that cannot be serialized: RangeError/
@@ -924,14 +928,14 @@ t.test('an error in a producer comes after the items before it', t =>
         t.match(
           await rejectionOf(breaking()),
           { message: 'in return' },
-          'what closing fails with is told who breaks'
+          'an error of closing rejects the loop that breaks'
         )
         const it = await root[name]()
         await it.next()
         Netref.release(it)
       }
       await waitUntil(() => told.length === 2)
-      t.match(told, [/in return/, /in return/], 'and else to onError')
+      t.match(told, [/in return/, /in return/], 'otherwise it goes to onError')
       told.length = 0
     },
     { limits: { jsonBytes: 4500 }, serving: { onError: error => told.push(String(error)) } }
@@ -1010,8 +1014,8 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
     async ({ root }, t) => {
       seen.length = 0
       t.same(await converse(await root.talk()), same)
-      t.same(await converse(await root.talkLater()), same, 'an async one')
-      t.same(await root.converse(talk()), same, 'the other way')
+      t.same(await converse(await root.talkLater()), same, 'an async generator')
+      t.same(await root.converse(talk()), same, 'in the other direction')
       t.same(seen.slice(0, 5), ['one', { two: new Date(2) }, 'minor', 'three', 'bye'])
 
       const it = await root.talk()
@@ -1030,7 +1034,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
       t.same(await plain.next(), { done: true, value: undefined })
       t.same(await (await root.promises()).next(), { done: false, value: 'there' })
       t.same(await (await root.promises()).next('by hand'), { done: false, value: 'there' })
-      t.same(await (await root.bare()).next('by hand'), { done: false, value: 1 }, 'a step without `done`')
+      t.same(await (await root.bare()).next('by hand'), { done: false, value: 1 }, 'a result without `done`')
 
       const unsendable = await root.talk()
       await unsendable.next()
@@ -1038,7 +1042,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
       t.same(
         await unsendable.next('still there'),
         { done: false, value: 'still there' },
-        'one bad value is one bad call'
+        'an invalid value rejects only its call'
       )
       await unsendable[Symbol.asyncDispose]()
 
@@ -1052,7 +1056,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
       t.same(
         [await ahead.next(), await ahead.next()].map(({ value }) => value),
         [1001, 1002],
-        'and reads on from there'
+        'reading continues after it'
       )
       const pending = [ahead.next(), ahead.next()]
       t.same(
@@ -1064,7 +1068,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
       t.same(
         [await thrown, await next].map(({ value }) => value),
         [1000, 1001],
-        'who reads meanwhile, too'
+        'a pending read, too'
       )
       await ahead.return()
       for (let last = false; !last; ) last = (await ahead.next()).done
@@ -1081,7 +1085,7 @@ t.test('next(value), throw(error) and return(value) reach a generator, in both d
       t.same(
         await Promise.all(late),
         [over, over, over, 'late', { done: true, value: 'r' }],
-        'asked for before the end is known here'
+        'requested before the end is known locally'
       )
       const closed = await root.closedLater()
       await closed.next()
@@ -1198,43 +1202,40 @@ t.test('a session that ends while an iterator is encoded or decoded: the iterato
   for (const { session, served } of [boxing, unboxing, refusing]) await assertClean(t, session, served)
 })
 
-t.test(
-  "what an iterator ends with is its reader's; what it fails with after it was left is nobody's",
-  async t => {
-    let fail: ((error: Error) => void) | undefined
-    await overMemoryAndSocket(
-      t,
-      () => ({
-        async *gives() {
-          yield 1
-          return () => 'here'
-        },
-        waits: () =>
-          iterator({
-            next: () => new Promise((_, reject) => (fail = reject)),
-            return: async () => ({ done: true, value: undefined })
-          })
-      }),
-      async ({ root }, t) => {
-        const gives = await root.gives()
-        await gives.next()
-        const { done, value } = await gives.next()
-        t.equal(done, true)
-        t.equal(await value(), 'here')
-        Netref.release(value)
-        fail = undefined
-        const waits = await root.waits()
-        const step = waits.next()
-        await waitUntil(() => fail !== undefined)
-        await waits.return()
-        fail!(new Error('too late'))
-        t.same(await step, { done: true, value: undefined })
-      }
-    )
-  }
-)
+t.test('the end of an iterator goes to its reader; an error after return() goes to nobody', async t => {
+  let fail: ((error: Error) => void) | undefined
+  await overMemoryAndSocket(
+    t,
+    () => ({
+      async *gives() {
+        yield 1
+        return () => 'here'
+      },
+      waits: () =>
+        iterator({
+          next: () => new Promise((_, reject) => (fail = reject)),
+          return: async () => ({ done: true, value: undefined })
+        })
+    }),
+    async ({ root }, t) => {
+      const gives = await root.gives()
+      await gives.next()
+      const { done, value } = await gives.next()
+      t.equal(done, true)
+      t.equal(await value(), 'here')
+      Netref.release(value)
+      fail = undefined
+      const waits = await root.waits()
+      const step = waits.next()
+      await waitUntil(() => fail !== undefined)
+      await waits.return()
+      fail!(new Error('too late'))
+      t.same(await step, { done: true, value: undefined })
+    }
+  )
+})
 
-t.test('a promise that came with two calls is kept for both', async t => {
+t.test('a promise that arrived with two calls is kept for both', async t => {
   const answers: (() => void)[] = []
   const wait = () => new Promise<void>(resolve => answers.push(resolve))
   await overMemoryAndSocket(
@@ -1267,10 +1268,10 @@ t.test('yield* over a remote iterator, and forwarding it', t =>
         return 'end'
       }
       t.same(await all(twice()), [0, 1, 2, 0, 1])
-      t.same(await all(root.echo(twice())), [0, 1, 2, 0, 1], 'and there and back')
+      t.same(await all(root.echo(twice())), [0, 1, 2, 0, 1], 'back and forth')
       const mine = new Made().numbers(3)
-      t.equal(await root.echo(mine), mine, 'it comes home as itself')
-      t.ok(await root.isSame(mine, mine), 'twice the same is the same there')
+      t.equal(await root.echo(mine), mine, 'the owner receives the original')
+      t.ok(await root.isSame(mine, mine), 'the same object twice is one netref there')
       const theirs = await root.numbers(3)
       t.equal(await root.echo(theirs), theirs)
       t.same(await all(theirs), [0, 1, 2])
@@ -1288,7 +1289,7 @@ t.test('yield* over a remote iterator, and forwarding it', t =>
         async other => {
           const middle = other.root as Untyped
           const relayed = await root.echo(await middle.far())
-          t.same(await relayed.next(), { done: false, value: 'far' }, 'of a third party, by hand')
+          t.same(await relayed.next(), { done: false, value: 'far' }, 'of a third party, with explicit calls')
           t.same(await relayed.next('through'), { done: false, value: 'through' })
           t.same(await relayed.next(), { done: true, value: undefined })
           const walked = await middle.ask(await root.numbers(2000))
@@ -1325,8 +1326,9 @@ t.test('an object that is sent again while it is released is valid', async t => 
         t.equal(session.stats.imports <= id, true)
         ours.letGo()
         const again = await second
-        if (name === 'promise') t.equal(await again.promise, 'settled', 'a promise is told again')
-        else t.same(await all(again), [], 'an iterator that is through says so')
+        if (name === 'promise')
+          t.equal(await again.promise, 'settled', 'the outcome of a promise is sent again')
+        else t.same(await all(again), [], 'an iterator that has ended sends its end again')
       }
     }
   )
@@ -1380,7 +1382,7 @@ t.test('more than limits.bufferedBytes of unread items fails that iterator alone
       const error = await rejectionOf(Promise.race([it.next().then(runEventLoop).then(read)]))
       t.ok(error instanceof LimitError, String(error))
       t.match(error.message, /more than 20000 bytes wait to be read \(limits.bufferedBytes\)/)
-      t.equal((await all(short)).length, 9, 'another one goes on')
+      t.equal((await all(short)).length, 9, 'another iterator continues')
       t.ok(session.stats.pending === 0)
     },
     { limits: { bufferedBytes: 20_000 } }
@@ -1426,7 +1428,7 @@ t.test('calls and items that precede a reply are received before it', t => {
       const waiting = it.next().then(({ value }: Untyped) => heard.push(-value))
       await waitUntil(() => tick.length > 0)
       await root.tick()
-      t.equal(heard.at(-1), -1, 'an item there was credit for')
+      t.equal(heard.at(-1), -1, 'an item within the window')
       await waiting
       await it.return()
       tick.shift()?.()
@@ -1458,7 +1460,7 @@ t.test('promises: in arguments and results, nested, failing, thenables', t =>
       settle({ at: new Date(0) })
       t.same(await waited, { at: new Date(0) })
       const { got, more } = await root.nested({ a: [Promise.resolve(() => 1)] })
-      t.equal(got(), 1, 'a function that came home')
+      t.equal(got(), 1, 'a function returned to its owner')
       t.same(await (await more).deep, [1])
       t.equal(await root.wait({ then: (done: (value: number) => void) => done(5) }), 5, 'a thenable')
       t.ok(await root.isPromise(Promise.resolve()))
@@ -1471,7 +1473,7 @@ t.test('promises: in arguments and results, nested, failing, thenables', t =>
       await root.failing()
       t.match(await rejectionOf((await root.unsendable()).promise), { code: 'unsendable' })
       const mine = Promise.resolve(1)
-      t.equal((await root.echo(mine)).value, mine, 'it comes home as itself')
+      t.equal((await root.echo(mine)).value, mine, 'the owner receives the original')
       const theirs = (await root.echo((await root.nested({ a: [mine] })).more)).value
       t.ok(theirs instanceof Promise)
       await theirs
@@ -1500,7 +1502,7 @@ t.test('a promise is kept alive until it settles; the end of the session rejects
     t.equal(session.stats.imports, 1)
     settle('kept')
     await waitUntil(() => heard.length > 0)
-    t.same(heard, ['kept'], 'though nobody held it but by what waits for it')
+    t.same(heard, ['kept'], 'although only its listeners hold it')
     await collectGarbage(() => session.stats.imports === 0)
   })
   await overMemoryAndSocket(
@@ -1543,19 +1545,19 @@ t.test('abort signals: anywhere in the arguments, with their reason, aborted lat
       const controller = new AbortController()
       t.same(await root.keep(controller.signal), [true, false])
       t.same(await root.keep({ deep: [{ signal: controller.signal }] }), [true, false])
-      t.equal(got[0], got[1], 'the same is the same')
+      t.equal(got[0], got[1], 'the same signal twice is one signal')
       const reason = new RangeError('why', { cause: 'because' })
       const waited = root.until(controller.signal)
       controller.abort(reason)
       t.match(await waited, { name: 'RangeError', message: 'why', cause: 'because' })
       t.ok(got[0]!.aborted)
       t.match(got[0]!.reason, { name: 'RangeError', message: 'why' })
-      t.match(await root.until(AbortSignal.abort()), { name: 'AbortError' }, 'one that had aborted')
+      t.match(await root.until(AbortSignal.abort()), { name: 'AbortError' }, 'a signal that had aborted')
       t.match(await root.until(AbortSignal.abort({ plain: new Date(0) })), { plain: new Date(0) })
       t.match(
         await root.until(AbortSignal.abort(() => 1)),
         { name: 'AbortError' },
-        'a reason that stays at home'
+        'a reason that is not sent'
       )
       // Its timer does not keep the process alive.
       const [timeout] = await Promise.all([
@@ -1564,8 +1566,8 @@ t.test('abort signals: anywhere in the arguments, with their reason, aborted lat
       ])
       t.match(timeout, { name: 'TimeoutError' })
       const mine = new AbortController().signal
-      t.equal(await root.echo(mine), mine, 'it comes home as itself')
-      t.match(await root.signal(), { aborted: true, reason: 'at home' }, 'the other way')
+      t.equal(await root.echo(mine), mine, 'the owner receives the original')
+      t.match(await root.signal(), { aborted: true, reason: 'at home' }, 'in the other direction')
       got.length = 0
       await waitUntil(() => {
         gc()
@@ -1573,7 +1575,7 @@ t.test('abort signals: anywhere in the arguments, with their reason, aborted lat
           getEventListeners(controller.signal, 'abort').length + getEventListeners(mine, 'abort').length === 0
         )
       })
-      t.pass('listeners are let go')
+      t.pass('listeners are removed')
     }
   )
 })
@@ -1601,20 +1603,20 @@ t.test(
       await collectGarbage()
       controller.abort('why')
       await waitUntil(() => heard.length > 0)
-      t.same(heard, ['why'], 'though its handler keeps nothing but a listener')
+      t.same(heard, ['why'], 'although its handler keeps only a listener')
       finish()
       await watching
       heard.length = 0
       const later = new AbortController()
       await (root as Untyped).quick(later.signal)
       await collectGarbage(() => served.stats.imports === 0)
-      t.equal(getEventListeners(later.signal, 'abort').length, 0, 'then nobody listens')
+      t.equal(getEventListeners(later.signal, 'abort').length, 0, 'no listener is left')
       await (async () => {
         const theirs = await (root as Untyped).give()
         t.notOk(theirs.aborted)
       })()
       await collectGarbage(() => served.stats.exports === 0)
-      t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'one in a result is let go of, too')
+      t.equal(getEventListeners(aborting.signal, 'abort').length, 0, 'a signal in a result is released, too')
     })
     await overMemoryAndSocket(
       t,
@@ -1889,7 +1891,7 @@ t.test('a promise and a signal that were not sent are unchanged', async t => {
   })
 })
 
-t.test('nothing else has happened', async t => {
+t.test('no error was reported', async t => {
   t.same(faults, [])
 })
 
@@ -1968,7 +1970,7 @@ t.test('a raw peer', async t => {
   }
   const idsOf = (reply: readonly unknown[]) => (reply[2] as [id: number][]).map(([id]) => id)
 
-  t.test('that sends a promise back again and again gets its outcome once for each message', async t => {
+  t.test('a peer that sends a promise back repeatedly gets its outcome once for each message', async t => {
     await using server = await serve(expose(service), { port: 0 })
     const peer = await RawPeer.open(server.url)
     const [id] = idsOf(await peer.ask(Op.get, 0, 'promises'))
@@ -1990,7 +1992,7 @@ t.test('a raw peer', async t => {
     await peer.end()
   })
 
-  t.test('that reads the end of an iterator again and again gets it once in each turn', async t => {
+  t.test('a peer that reads the end of an iterator repeatedly gets it once in each turn', async t => {
     await using server = await serve(expose(service), { port: 0 })
     const peer = await RawPeer.open(server.url)
     const [id] = (await peer.ask(Op.get, 0, 'ended'))[2] as [number]
@@ -2002,7 +2004,7 @@ t.test('a raw peer', async t => {
     await peer.end()
   })
 
-  t.test('that sends many promises back gets their outcomes as it reads', async t => {
+  t.test('a peer that sends many promises back gets their outcomes as it reads', async t => {
     await using server = await serve(expose(service), { port: 0 })
     const peer = await RawPeer.open(server.url)
     const ids = idsOf(await peer.ask(Op.get, 0, 'promises'))
@@ -2023,7 +2025,7 @@ t.test('a raw peer', async t => {
     await peer.end()
   })
 
-  t.test('that does not read the outcomes of its promises is not read from', async t => {
+  t.test('a peer that does not read the outcomes of its promises is not read from', async t => {
     await using server = await serve(expose(service), { port: 0, limits: { bufferedBytes: 1 << 20 } })
     const peer = await RawPeer.open(server.url)
     await peer.call('later')

@@ -32,7 +32,7 @@ const LISTENING: Record<string, (signal: AbortSignal, heard: () => void) => void
   }
 }
 
-t.test('a signal that only its listeners know aborts when its owner aborts it', t => {
+t.test('a signal that only its listeners hold aborts when its owner aborts it', t => {
   const heard = new Set<string>()
   const listen = (side: string) => (how: string, signal: AbortSignal) =>
     LISTENING[how]!(signal, () => heard.add(`${side}: ${how}`))
@@ -57,7 +57,11 @@ t.test('a signal that only its listeners know aborts when its owner aborts it', 
       for (const how of controllers.keys())
         for (const side of ['here', 'there']) t.ok(heard.delete(`${side}: ${how}`), `${side}: ${how}`)
       await collectGarbage(() => clientSession.stats.imports + serverSession.stats.imports === 0)
-      t.equal(clientSession.stats.exports + serverSession.stats.exports, 0, 'and then it is given back')
+      t.equal(
+        clientSession.stats.exports + serverSession.stats.exports,
+        0,
+        'the signal is released afterwards'
+      )
     }
   )
 })
@@ -224,7 +228,7 @@ t.test('the owner keeps no signal that no code can abort; listeners wait for the
       await root.keep(fresh())
       await collectGarbage(() => weak.every(ref => !ref.deref()))
       const back = await root.back()
-      t.ok(back instanceof AbortSignal && !back.aborted, 'what comes home then never aborts')
+      t.ok(back instanceof AbortSignal && !back.aborted, 'a signal that is sent back then never aborts')
       await collectGarbage(() => clientSession.stats.exports === 1)
       t.same(heard, [])
       await clientSession.close()
@@ -250,11 +254,11 @@ t.test('the browser variant, as far as Node can run it', async t => {
   await collectGarbage(() => first.deref() === undefined)
   t.ok(
     netrefs.every(ref => ref.deref()),
-    'it may yet be told'
+    'it may still be notified'
   )
   for (const source of sources) source.abort('why')
   t.same(heard, ['any'])
-  t.equal(sources[0]!.signal.reason, 'why', 'one that is made again has aborted, too')
+  t.equal(sources[0]!.signal.reason, 'why', 'a signal created again has aborted, too')
   await collectGarbage(() => netrefs.every(ref => !ref.deref()))
   t.equal(sources[0]!.abort('again'), false)
 
@@ -264,7 +268,7 @@ t.test('the browser variant, as far as Node can run it', async t => {
   listened.onOwnerCollected()
   listened.signal.addEventListener('abort', () => heard.push('end'))
   await collectGarbage(() => netrefs.every(ref => !ref.deref()))
-  t.equal(unheard.abort('released'), false, 'what depends on it is told of no abort')
+  t.equal(unheard.abort('released'), false, 'dependent signals do not abort')
   t.ok(listened.abort('ended'))
   t.same(heard, ['any', 'end'])
 

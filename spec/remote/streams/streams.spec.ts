@@ -122,10 +122,10 @@ t.test('a readable stream arrives as a web stream, a byte stream as a byte strea
       )
       t.throws(() => source([]).stream.getReader({ mode: 'byob' }))
       const plain = await root.make('web')
-      t.throws(() => plain.getReader({ mode: 'byob' }), 'one of anything is not one of bytes')
+      t.throws(() => plain.getReader({ mode: 'byob' }), 'a stream of any values is not a byte stream')
       await plain.cancel()
       t.same(await all(await root.make('web')).then(({ length }) => length), 4)
-      t.same(await root.read(source([1, 2]).stream), [1, 2], 'the other way')
+      t.same(await root.read(source([1, 2]).stream), [1, 2], 'in the other direction')
       t.same(await all(root.make('web')).then(({ length }) => length), 4, 'for await on the call')
       const there = Readable.fromWeb(await root.make('bytes'))
       t.equal(String(Buffer.concat(await there.toArray())), 'héllo wörld', 'Readable.fromWeb')
@@ -136,7 +136,7 @@ t.test('a readable stream arrives as a web stream, a byte stream as a byte strea
       )
       await overMemory(t, echoing(), async other => {
         const far = await (other.root as Untyped).echo(await root.make('bytes'))
-        t.equal(String(await bytesOf(far.value)), 'héllo wörld', 'handed on to a third party and back')
+        t.equal(String(await bytesOf(far.value)), 'héllo wörld', 'passed to a third party and back')
       })
     }
   )
@@ -150,7 +150,7 @@ t.test('a stream is read no further than its receiver reads', t => {
     async ({ root, clientSession }, t) => {
       const stream = await root.long()
       for (let i = 0; i < 3; i++) await clientSession.ping()
-      t.ok(made.told.pulled <= 1, 'nothing before it is read')
+      t.ok(made.told.pulled <= 1, 'nothing is read in advance')
       const reader = stream.getReader()
       await reader.read()
       await waitUntil(() => made.told.pulled >= 60)
@@ -220,7 +220,7 @@ t.test('cancel and errors are sent with their reasons, in both directions', t =>
       t.same([await read, made.told.cancelled], [{ done: true, value: undefined }, ['while it is awaited']])
       const mine = source([1])
       await root.cancel(mine.stream, 'there')
-      t.same(mine.told.cancelled, ['there'], 'the other way')
+      t.same(mine.told.cancelled, ['there'], 'in the other direction')
       t.match(await rejectionOf((await root.unwilling()).cancel()), {
         name: 'RangeError',
         message: 'it will not'
@@ -233,8 +233,8 @@ t.test('cancel and errors are sent with their reasons, in both directions', t =>
       }))
         t.match(await rejectionOf(all(await root[name]())), error, name)
       await waitUntil(() => made.told.cancelled.length > 0)
-      t.match(made.told.cancelled, [{ code: 'unsendable' }], 'its source hears why it is not read on')
-      t.match(await rejectionOf(root.read(await root.failing())), { message: 'no more' }, 'there and back')
+      t.match(made.told.cancelled, [{ code: 'unsendable' }], 'its source gets the reason of the cancellation')
+      t.match(await rejectionOf(root.read(await root.failing())), { message: 'no more' }, 'back and forth')
       const node = new Readable({ read() {} })
       await root.cancel(node, new RangeError('no need'))
       t.ok(node.destroyed)
@@ -339,11 +339,11 @@ t.test('chunks are written at the owner, as fast as its stream takes them', t =>
           for (;;) await bad.write(5)
         })()
       )
-      t.match(failed, { code: 'ERR_INVALID_ARG_TYPE' }, 'what it does not take')
+      t.match(failed, { code: 'ERR_INVALID_ARG_TYPE' }, 'a chunk that it does not accept')
       t.match(await rejectionOf(bad.closed), { code: 'ERR_INVALID_ARG_TYPE' })
       const mine = sink()
       await root.write(mine.stream)
-      t.same([mine.told.chunks, mine.told.closed], [[{ from: new Date(1) }], 1], 'the other way')
+      t.same([mine.told.chunks, mine.told.closed], [[{ from: new Date(1) }], 1], 'in the other direction')
     }
   )
 })
@@ -385,7 +385,7 @@ t.test('abort and errors of a writable stream are sent with their reasons', t =>
       const writes = Array.from({ length: 2000 }, (_, i) => stuck.write(i).catch((error: unknown) => error))
       await waitUntil(() => opened !== undefined)
       const aborted = stuck.abort('stuck')
-      t.equal((await Promise.all(writes)).at(-1), 'stuck', 'writes that wait fail at once')
+      t.equal((await Promise.all(writes)).at(-1), 'stuck', 'pending writes fail at once')
       const free = setInterval(() => opened())
       await aborted
       clearInterval(free)
@@ -475,12 +475,12 @@ t.test('pairs: TransformStream, and Node streams that are read and written', t =
       t.ok(upper instanceof TransformStream)
       t.same(await all(source(['a', 'b']).stream.pipeThrough(upper)), ['A', 'B'])
       const lower = new TransformStream({ transform: (chunk, controller) => controller.enqueue(`${chunk}!`) })
-      t.same(await root.pipe(lower), ['a!', 'b!'], 'the other way')
+      t.same(await root.pipe(lower), ['a!', 'b!'], 'in the other direction')
       const big = Buffer.alloc(MIB, 'text ')
       const zipped = await bytesOf(source([big]).stream.pipeThrough(await root.zip()) as Untyped)
       t.ok(gunzipSync(zipped).equals(big))
       const back = await root.echo(await root.upper())
-      t.same(await all(source(['x']).stream.pipeThrough(back)), ['X'], 'there and back and there')
+      t.same(await all(source(['x']).stream.pipeThrough(back)), ['X'], 'back, forth and back')
       const pass = await root.pass()
       const writer = pass.writable.getWriter()
       await writer.write({ a: new Date(0) })
@@ -558,7 +558,7 @@ t.test('a stream is locked when it is sent, and sent once; a stream that was not
 )
 
 for (const by of ['ours', 'theirs', 'die'] as const)
-  t.test(`the session ends in the midst of each: ${by}`, t => {
+  t.test(`the session ends during each operation: ${by}`, t => {
     const made: Untyped[] = []
     return overMemoryAndSocket(
       t,
@@ -759,7 +759,7 @@ t.test('no more items are made for a peer that pulls and does not read', async t
   )
 })
 
-t.test('what an owner and a peer may not do with a writable stream', async t => {
+t.test('invalid operations of an owner and a peer on a writable stream', async t => {
   await overMemory(t, { open: () => sink().stream }, async ({ root }) => {
     const stream = await (root as Untyped).open()
     t.ok(stream instanceof WritableStream)
@@ -801,14 +801,14 @@ t.test('a byte stream whose owner sends no bytes fails alone', async t => {
       await waitUntil(() => theirs.held > 0)
       theirs.letGo(1)
       await reader.cancel()
-      t.same(await read, { done: true, value: undefined }, 'nor does it where it was cancelled by then')
+      t.same(await read, { done: true, value: undefined }, 'nor does a stream that was cancelled by then')
       theirs.send = send
       theirs.letGo()
     }
   )
 })
 
-t.test('the source of a stream tells both sides when it fails, and its reader when it ends', async t => {
+t.test('a failing source notifies both sides, an ending source its reader', async t => {
   const [failed, closed] = [new AsyncQueue(() => {}), new AsyncQueue(() => {})]
   const waits = rejectionOf(failed.put(1))
   failed.fail(new RangeError('why'))
@@ -817,9 +817,9 @@ t.test('the source of a stream tells both sides when it fails, and its reader wh
   closed.close()
   t.same(await closed.next(), { done: true, value: undefined })
   await closed.return()
-  t.equal(await closed.put(1), false, 'nobody takes it')
+  t.equal(await closed.put(1), false, 'nobody reads it')
 })
 
-t.test('nothing else has happened', async t => {
+t.test('no error was reported', async t => {
   t.same(faults, [])
 })
