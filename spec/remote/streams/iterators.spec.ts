@@ -1123,6 +1123,64 @@ t.test('pending reads are done when the iterator is closed', t =>
   )
 )
 
+for (const by of ['release', 'ours', 'theirs', 'die'] as const)
+  t.test(`an iterator that ends during throw(): ${by}`, t => {
+    const caught: unknown[] = []
+    let closes = 0
+    const settling: ((result: object) => void)[] = []
+    return overMemoryAndSocket(
+      t,
+      () => ({
+        slow: () =>
+          iterator({
+            next: async () => ({ done: false, value: 'read' }),
+            throw(error: Error) {
+              caught.push(error.message)
+              return new Promise(resolve => settling.push(resolve))
+            },
+            return() {
+              closes++
+              for (const settle of settling.splice(0)) settle({ done: false, value: 'late' })
+              return { done: true, value: undefined }
+            }
+          })
+      }),
+      async ({ root, clientSession, serverSession, breakTransport }, t) => {
+        caught.length = closes = 0
+        const outcomeOf = (step: Promise<{ value: unknown }>) =>
+          step.then(
+            ({ value }) => value,
+            (error: Error) => error.name
+          )
+        const iterators = []
+        for (const readsMeanwhile of [2, 0]) {
+          const it = (await root.slow())[Symbol.asyncIterator]()
+          t.equal(await outcomeOf(it.next()), 'read')
+          const thrown = outcomeOf(it.throw(new Error('why')))
+          const reads = Array.from({ length: readsMeanwhile }, () => outcomeOf(it.next()))
+          iterators.push({ it, thrown, reads })
+        }
+        await waitUntil(() => settling.length === 2)
+        t.same(caught, ['why', 'why'])
+        if (by === 'release') for (const { it } of iterators) Netref.release(it)
+        else if (by === 'die') breakTransport()
+        else await { ours: clientSession, theirs: serverSession }[by].close()
+        const error = by === 'release' ? 'ReleasedError' : 'SessionEndedError'
+        for (const { it, thrown, reads } of iterators) {
+          t.equal(
+            await thrown,
+            by === 'release' ? 'late' : error,
+            'a call on a released iterator gets its reply'
+          )
+          const outcomes = await Promise.all([...reads, outcomeOf(it.next()), outcomeOf(it.next())])
+          t.same(outcomes, [error, ...outcomes.slice(1).map(() => undefined)], 'the end is reported once')
+        }
+        await waitUntil(() => closes === 2)
+      },
+      { resumes: false }
+    )
+  })
+
 t.test('the signal of the last call that returned the iterator aborts it', async t => {
   const same = new Made().numbers()
   await overMemory(t, { same: () => same }, async ({ root }) => {
