@@ -11,19 +11,10 @@ import type { CallOptions } from '../call-options.js'
 import type { Reference } from '../proxy.js'
 import type { ReceivedReferences } from '../received-references.js'
 import { DEFAULT_WINDOW_ITEMS } from './flow-control.js'
+import { ItemQueue } from './item-queue.js'
 import type { RemoteStream, StreamPort } from './types.js'
 
 type NextResult = IteratorResult<unknown>
-
-/** Items of one message; the first `nextIndex` of them are read. */
-interface Batch {
-  readonly items: readonly unknown[]
-  nextIndex: number
-  readonly requestsAck: boolean
-  size: number
-  /** The references in the unread items. */
-  readonly received: ReceivedReferences | undefined
-}
 
 /** The end of the stream, queued after its items. */
 interface StreamEnd {
@@ -53,20 +44,14 @@ export class ReadAheadBuffer implements RemoteStream {
   /** The user's object, kept alive while a read is pending. */
   protected keptAlive: object | undefined
   #state: BufferState = 'open'
-  readonly #queue: Batch[] = []
-  /** Number of unread items in the queue. */
-  #queuedItems = 0
+  readonly #queue: ItemQueue
   /** Set in the states `ended` and `errored`. */
   #end: StreamEnd | undefined
   readonly #pendingReads: PendingRead[] = []
-  /** The references in the item that was read last. */
-  #lastReceived: ReceivedReferences | undefined
   /** The window in items that the owner knows; 0 before the first pull. */
   #requestedWindow = 0
   /** The window in items that the last read allows. */
   #readerWindow = DEFAULT_WINDOW_ITEMS
-  /** Whether the owner waits for the number of items read. */
-  #ackDue = false
   /** Number of items read since the first pull. */
   #readItems = 0
   /** Number of items that the owner may have produced since the first pull. */
@@ -84,6 +69,7 @@ export class ReadAheadBuffer implements RemoteStream {
     private readonly port: StreamPort,
     createWrapper: (buffer: ReadAheadBuffer) => object
   ) {
+    this.#queue = new ItemQueue(port)
     this.#weakWrapper = new WeakRef(createWrapper(this))
   }
 
@@ -124,7 +110,7 @@ export class ReadAheadBuffer implements RemoteStream {
   /** Whether the owner may be producing an item that has not arrived. */
   #mayHaveProduced(isPullSent: boolean): boolean {
     const allowed = isPullSent ? this.#allowedItems : this.#lastPull.allowedBefore
-    return allowed > this.#readItems + this.#queuedItems
+    return allowed > this.#readItems + this.#queue.length
   }
 
   /** Reads the next item, and pulls if necessary. The owner may produce `window` items ahead. */
@@ -142,9 +128,9 @@ export class ReadAheadBuffer implements RemoteStream {
     const isFirst = this.#requestedWindow === 0
     if (isFirst) this.#readItems = this.#allowedItems = 0
     const newWindow = isFirst || this.#readerWindow > this.#requestedWindow ? this.#readerWindow : undefined
+    const isAckDue = this.#queue.takeAckDue()
     if (newWindow !== undefined) this.#requestedWindow = newWindow
-    else if (!this.#ackDue) return
-    this.#ackDue = false
+    else if (!isAckDue) return
     const { channel } = this.port
     const frameNumber = channel.send(formatPull(this.reference.id, this.#readItems, newWindow), NO_BYTES)
     this.#lastPull = {
@@ -163,22 +149,13 @@ export class ReadAheadBuffer implements RemoteStream {
   }
 
   #dequeue(): NextResult {
-    const batch = this.#queue[0]!
-    this.#lastReceived = batch.received?.split(batch.nextIndex)
-    const value = batch.items[batch.nextIndex++]
     this.#readItems++
-    this.#queuedItems--
-    if (batch.nextIndex === batch.items.length) {
-      this.#queue.shift()
-      this.port.queuedBytes -= batch.size
-      if (batch.requestsAck) this.#ackDue = true
-    }
-    return { done: false, value }
+    return { done: false, value: this.#queue.take() }
   }
 
   /** The reader of the last item cannot take it. */
   discardLastItem(): void {
-    this.#lastReceived?.discard()
+    this.#queue.discardLastItem()
   }
 
   onItems(
@@ -188,16 +165,14 @@ export class ReadAheadBuffer implements RemoteStream {
     received: ReceivedReferences | undefined
   ): void {
     if (this.#state !== 'open' || items.length === 0) return received?.discard()
-    this.#queue.push({ items, nextIndex: 0, requestsAck, size, received })
-    this.#queuedItems += items.length
-    this.port.queuedBytes += size
+    this.#queue.push(items, requestsAck, size, received)
     while (this.#pendingReads.length > 0 && this.#queue.length > 0)
       this.#pendingReads.shift()!.resolve(this.#dequeue())
     if (this.#pendingReads.length === 0) this.keptAlive = undefined
     else this.#pull()
     if (this.#failsOverLimit()) return
     // The same number may still be in transit if another netref read before.
-    if (this.#queuedItems > 2 * Math.max(this.#window, DEFAULT_WINDOW_ITEMS)) {
+    if (this.#queue.length > 2 * Math.max(this.#window, DEFAULT_WINDOW_ITEMS)) {
       const message = `${this.reference.label}: far more items arrived than were requested`
       this.error(markConfidential(new LimitError('limit', message), this.port.references))
     }
@@ -253,13 +228,9 @@ export class ReadAheadBuffer implements RemoteStream {
     const isReleased = reason instanceof ReleasedError
     if (isReleased) {
       this.#cancelPull()
-      this.#clearQueue()
+      this.#queue.clear()
     }
-    // An ended session does not count them.
-    for (const batch of this.#queue) {
-      this.port.queuedBytes -= batch.size
-      batch.size = 0
-    }
+    this.#queue.stopCountingBytes()
     if (isReleased || this.#isOpen) this.#queueEnd({ ok: false, value: reason, size: 0 })
   }
 
@@ -267,7 +238,7 @@ export class ReadAheadBuffer implements RemoteStream {
   error(error: unknown): void {
     if (this.#state === 'closed') return
     this.#cancelPull()
-    this.#clearQueue()
+    this.#queue.clear()
     this.#setEnd({ ok: false, value: error, size: 0 })
     this.#state = 'errored'
     if (this.#pendingReads.length > 0) this.#endPendingReads()
@@ -278,17 +249,9 @@ export class ReadAheadBuffer implements RemoteStream {
   #close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#clearQueue()
+    this.#queue.clear()
     this.#release()
     if (this.#pendingReads.length > 0) this.#endPendingReads()
-  }
-
-  #clearQueue(): void {
-    for (const { size, received } of this.#queue.splice(0)) {
-      this.port.queuedBytes -= size
-      received?.discard()
-    }
-    this.#queuedItems = 0
   }
 
   #release(): void {
@@ -303,7 +266,7 @@ export class ReadAheadBuffer implements RemoteStream {
       ignoreRejections(value)
       return this.#reportEnd()
     }
-    this.#clearQueue()
+    this.#queue.clear()
     if (method === 'return') return this.#return(value)
     if (this.#isOpen) return this.#throw(value)
     this.#setEnd(undefined)
