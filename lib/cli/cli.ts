@@ -2,18 +2,21 @@
 import { NetrefError, SessionEndedError } from '../index.js'
 import { nearestNames } from '../util/nearest.js'
 import { toPrintable, toPrintableLines } from '../util/printable.js'
-import { bench } from './bench.js'
-import { call } from './call.js'
 import { type Command, EXIT, UsageError } from './command.js'
 import { generalHelp, helpOf } from './help.js'
 import { formatJSON } from './json.js'
-import { ls } from './ls.js'
-import { ping } from './ping.js'
-import { repl } from './repl.js'
-import { serve } from './serve.js'
 import { coloursFor, print, type Terminal, write } from './terminal.js'
 
-const COMMANDS: readonly Command[] = [serve, ls, call, repl, ping, bench]
+/** The commands by name, in the order of the help. Each is loaded when it is used: `call` does not wait for the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.js')).serve,
+  ls: async () => (await import('./ls.js')).ls,
+  call: async () => (await import('./call.js')).call,
+  repl: async () => (await import('./repl.js')).repl,
+  ping: async () => (await import('./ping.js')).ping,
+  bench: async () => (await import('./bench.js')).bench
+}
+const COMMAND_NAMES = Object.keys(COMMANDS)
 
 /** Runs a command line. @returns the exit code. Never throws. */
 export async function run(argv: readonly string[], terminal: Terminal, version: string): Promise<number> {
@@ -22,22 +25,26 @@ export async function run(argv: readonly string[], terminal: Terminal, version: 
   terminal.stdout.on('error', () => {})
   try {
     if (name === '--version') await print(terminal, version)
-    else if (name === '--help' || name === '-h') await write(terminal.stdout, generalHelp(COMMANDS, terminal))
-    else return await runCommand(commandFor(name), rest, terminal)
+    else if (name === '--help' || name === '-h') await printGeneralHelp(terminal)
+    else return await runCommand(await loadCommand(name), rest, terminal)
     return EXIT.ok
   } catch (error) {
     return await reportError(error, name, terminal)
   }
 }
 
-function commandFor(name: string): Command {
-  const command = COMMANDS.find(command => command.name === name)
-  if (command) return command
-  const names = COMMANDS.map(({ name }) => name)
-  if (name === '') throw new UsageError(`a command is missing: ${names.join(', ')}`)
-  const [suggestion] = nearestNames(name, names)
+async function printGeneralHelp(terminal: Terminal): Promise<void> {
+  const commands = await Promise.all(COMMAND_NAMES.map(loadCommand))
+  await write(terminal.stdout, generalHelp(commands, terminal))
+}
+
+/** @throws UsageError if there is no such command */
+async function loadCommand(name: string): Promise<Command> {
+  if (COMMAND_NAMES.includes(name)) return COMMANDS[name]!()
+  if (name === '') throw new UsageError(`a command is missing: ${COMMAND_NAMES.join(', ')}`)
+  const [suggestion] = nearestNames(name, COMMAND_NAMES)
   throw new UsageError(
-    `there is no command ${name}: ${suggestion ? `did you mean ${suggestion}?` : names.join(', ')}`
+    `there is no command ${name}: ${suggestion ? `did you mean ${suggestion}?` : COMMAND_NAMES.join(', ')}`
   )
 }
 
@@ -58,10 +65,7 @@ async function reportError(error: unknown, command: string, terminal: Terminal):
   const { stderr, env } = terminal
   const { red } = coloursFor(stderr, env)
   if (error instanceof UsageError) {
-    const program = [
-      'netref',
-      ...COMMANDS.filter(({ name }) => name === command).map(({ name }) => name)
-    ].join(' ')
+    const program = COMMAND_NAMES.includes(command) ? `netref ${command}` : 'netref'
     await write(stderr, `${red(`${program}:`)} ${error.message}\nSee ${program} --help\n`)
     return EXIT.usage
   }

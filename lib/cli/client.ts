@@ -3,7 +3,7 @@ import { type Connection, connect, ExposureError } from '../index.js'
 import { nearestNames } from '../util/nearest.js'
 import { UsageError } from './command.js'
 import { findMissingMember } from './path.js'
-import type { Terminal } from './terminal.js'
+import { onInterruption, type Terminal } from './terminal.js'
 
 /** Runs `use` with a session; the session ends with it, or when the command is interrupted. */
 export async function withConnection<T>(
@@ -12,12 +12,11 @@ export async function withConnection<T>(
   use: (conn: Connection<unknown>) => Promise<T>
 ): Promise<T> {
   const conn = openTransport(url, env.NETREF_TOKEN)
-  const interrupt = () => void conn.close()
-  signal.addEventListener('abort', interrupt, { once: true })
+  const removeListener = onInterruption(signal, () => void conn.close())
   try {
     return await use(conn)
   } finally {
-    signal.removeEventListener('abort', interrupt)
+    removeListener()
     await conn.close()
   }
 }

@@ -1,5 +1,4 @@
 // Parses arguments from JSON and formats results as JSON.
-import { text } from 'node:stream/consumers'
 import { toPrintableLines } from '../util/printable.js'
 import { UsageError, type Word } from './command.js'
 import type { Terminal } from './terminal.js'
@@ -11,7 +10,7 @@ import type { Terminal } from './terminal.js'
  */
 export async function readArguments(
   words: readonly Word[],
-  { stdin }: Pick<Terminal, 'stdin'>,
+  terminal: Pick<Terminal, 'stdin'>,
   callbackFor: (name: string) => unknown
 ): Promise<unknown[]> {
   const fromStdin = words.filter(word => 'argument' in word && word.argument === '-')
@@ -20,10 +19,16 @@ export async function readArguments(
   const args: unknown[] = []
   for (const [i, word] of words.entries()) {
     if ('callback' in word) args.push(callbackFor(word.callback))
-    else if (word.argument === '-') args.push(parseJSON(await text(stdin), 'stdin'))
+    else if (word.argument === '-') args.push(parseJSON(await readText(terminal.stdin), 'stdin'))
     else args.push(parseJSON(word.argument, `argument ${i + 1}`))
   }
   return args
+}
+
+async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+  // Loaded when it is used: it takes milliseconds.
+  const { text } = await import('node:stream/consumers')
+  return text(stream)
 }
 
 function parseJSON(source: string, what: string): unknown {

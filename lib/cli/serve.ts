@@ -13,7 +13,7 @@ import {
   requireArguments,
   UsageError
 } from './command.js'
-import { print, type Terminal } from './terminal.js'
+import { onInterruption, print, type Terminal } from './terminal.js'
 
 export const serve: Command = {
   name: 'serve',
@@ -73,8 +73,7 @@ async function runInWatchMode(
   )
   child.stdout.pipe(stdout, { end: false })
   child.stderr.pipe(stderr, { end: false })
-  const stop = () => child.kill()
-  signal.addEventListener('abort', stop)
+  onInterruption(signal, () => child.kill())
   await once(child, 'close')
   return EXIT.ok
 }

@@ -28,6 +28,13 @@ export function write(stream: Output, text: string): Promise<void> {
 
 export const print = ({ stdout }: Terminal, line: string): Promise<void> => write(stdout, `${line}\n`)
 
+/** Calls `stop` at the interruption, or at once after it. @returns a function that removes the listener */
+export function onInterruption(signal: AbortSignal, stop: () => void): () => void {
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  return () => signal.removeEventListener('abort', stop)
+}
+
 export interface Colours {
   readonly bold: (text: string) => string
   readonly dim: (text: string) => string

@@ -67,8 +67,6 @@ export class Server {
     private readonly settings: Settings &
       Liveness & { readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined }
   ) {
-    // Registered here, so that a page that does not serve can drop this class from its bundle.
-    markUnserializable(Server, 'it exists on this side only; send the objects that the peer needs', 'Server')
     this.sessions = this.#sessions
     this.#listener = listener
     this.#events = new Emitter(['session', 'closed'], this.#report)
@@ -315,6 +313,8 @@ export async function serve<T extends object, Identity = unknown>(
     idempotentCallsFactory: idempotentCallsFactoryOf(options),
     ...settingsOf(options)
   }
+  // Registered here, so that a page that does not serve can drop this class from its bundle.
+  markUnserializable(Server, 'it exists on this side only; send the objects that the peer needs', 'Server')
   const server = new Server(listen(options, settings), rootFactoryOf(service), settings)
   await server.open()
   return server
