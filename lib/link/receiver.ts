@@ -115,10 +115,10 @@ export class Receiver {
 
   /** Whether the session may process one more message now. */
   get mayContinue(): boolean {
-    return this.#isProcessing && this.#timeSlice.takeStep()
+    return this.#isProcessing() && this.#timeSlice.takeStep()
   }
 
-  get #isProcessing(): boolean {
+  #isProcessing(): boolean {
     return this.#state !== 'backpressured' && this.#state !== 'closed'
   }
 
@@ -233,7 +233,7 @@ export class Receiver {
 
   /** Processes frames for one time slice, while the peer reads its replies. */
   #processFrames(): void {
-    while (this.#isProcessing) {
+    while (this.#isProcessing()) {
       const frame = this.#currentFrame ?? this.#dequeue()
       if (!frame) break
       const { ack, messages, sizeBytes } = frame
@@ -259,7 +259,7 @@ export class Receiver {
     )
       this.sendAck(false)
     const isDone = !this.#currentFrame && this.#queuedFrames.size === 0
-    if (!isDone && this.#isProcessing) this.#defer()
+    if (!isDone && this.#isProcessing()) this.#defer()
     else if (this.deferredEnd) this.processor.end(this.deferredEnd)
     else this.#endDeferral()
   }
@@ -309,7 +309,7 @@ export class Receiver {
 
   /** Too many replies are unread: no frame is processed until the peer has read. */
   applyBackpressure(): void {
-    if (!this.#isProcessing) return
+    if (!this.#isProcessing()) return
     this.#state = 'backpressured'
     this.sender.requestAck()
   }

@@ -100,7 +100,7 @@ export function formatFrame(
   bytes: ReadonlyMap<number, readonly Uint8Array[]>,
   inParts = false
 ): FrameData {
-  const text = `[${received},[${messages.join(',')}]`
+  const text = `[${received},[${messages.length === 1 ? messages[0] : messages.join(',')}]`
   if (bytes.size === 0) return `${text}]`
   const sizes = [...bytes].map(([index, ranges]) => [index, ...ranges.map(range => range.byteLength)])
   const ranges = [...bytes.values()].flat()

@@ -78,16 +78,15 @@ export const Op = {
   })
 } as const
 
-const operationsByCode = new Map<unknown, OperationInfo>(
-  operationEntries.map(([, info]) => [info.code, info])
-)
+const operationsByCode: (OperationInfo | undefined)[] = []
+for (const [, info] of operationEntries) operationsByCode[info.code] = info
 const namesByCode = new Map<unknown, string>(Object.entries(Op).map(([name, code]) => [code, name]))
 
 /** The operation with a code; undefined for any other message. */
 export function operationOf(code: OperationCode): OperationInfo
 export function operationOf(code: unknown): OperationInfo | undefined
 export function operationOf(code: unknown): OperationInfo | undefined {
-  return operationsByCode.get(code)
+  return typeof code === 'number' ? operationsByCode[code] : undefined
 }
 
 export function nameOf(code: OperationCode): OperationName
@@ -229,8 +228,21 @@ export const MIN_FRAME_BYTES = 4096
 /** Longest text of a rejection: it fits into the least frame, even if every character is escaped. */
 const MAX_REJECTION_CHARACTERS = 600
 
-/** A name that JSON does not escape. */
-const PLAIN_NAME = /^[\w$]+$/
+const [QUOTE, BACKSLASH, FIRST_SURROGATE] = [0x22, 0x5c, 0xd800]
+/** Longest name that is looked through: for a longer one, `JSON.stringify` is as fast. */
+const MAX_PLAIN_NAME_CHARACTERS = 32
+
+/** The JSON of a name. Most names are short and have no character that JSON escapes: this is faster for them. */
+function nameToJson(name: string): string {
+  const { length } = name
+  if (length > MAX_PLAIN_NAME_CHARACTERS) return JSON.stringify(name)
+  for (let i = 0; i < length; i++) {
+    const code = name.charCodeAt(i)
+    if (code < 0x20 || code === QUOTE || code === BACKSLASH || code >= FIRST_SURROGATE)
+      return JSON.stringify(name)
+  }
+  return `"${name}"`
+}
 
 /** Formats an operation. `payload` is the encoded operand. */
 export function formatOperation(
@@ -240,7 +252,7 @@ export function formatOperation(
   path: MemberPath,
   payload?: string
 ): string {
-  const name = typeof path === 'string' && PLAIN_NAME.test(path) ? `"${path}"` : JSON.stringify(path)
+  const name = typeof path === 'string' ? nameToJson(path) : path.length === 0 ? '[]' : JSON.stringify(path)
   const head = `[${op},${id},${target},${name}`
   return payload === undefined ? `${head}]` : `${head},${payload}]`
 }

@@ -200,15 +200,23 @@ export class Callee implements CallScope {
   }
 
   #runInContext(
-    { id, traceparent }: CallRequest,
+    request: CallRequest,
     perform: () => OperationResult,
     context?: ContextSnapshot
   ): OperationResult {
-    const start = () => runInCall(this, id, perform)
-    /* c8 ignore next: tracing is installed where the specs run. */
-    const traced = tracing ? () => tracing!.runInSpan(traceparent, start) : start
-    return context ? context.runIsolated(traced) : traced()
+    return context
+      ? context.runIsolated(this.#runInSpan, request, perform)
+      : this.#runInSpan(request, perform)
   }
+
+  readonly #runInSpan = (
+    { id, traceparent }: CallRequest,
+    perform: () => OperationResult
+  ): OperationResult =>
+    /* c8 ignore next 3: tracing is installed where the specs run. */
+    tracing
+      ? tracing.runInSpan(traceparent, runInCall<OperationResult>, this, id, perform)
+      : runInCall(this, id, perform)
 
   /**
    * The peer cancels a call.

@@ -43,7 +43,7 @@ export class Dispatcher {
     /** Maximum number of tagged values in a message. */
     private readonly maxTaggedValues: number
   ) {
-    callee.messageBytes = () => this.#messageWeight.bytes + sizeOfRanges(this.#messageRanges)
+    callee.messageBytes = () => this.#messageWeight.bytes + sizeOfRanges(this.#messageRanges())
   }
 
   /**
@@ -54,19 +54,19 @@ export class Dispatcher {
   receive(frame: Frame, from: number): number {
     this.#frame = frame
     this.#index = from
-    this.#context.run(() => this.#receive(frame))
+    this.#context.run(this.#receive, frame)
     this.#frame = this.#messageWeights = undefined
     return this.#index
   }
 
-  #receive({ messages }: Frame): void {
+  readonly #receive = ({ messages }: Frame): void => {
     try {
       while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred.isBehind) {
         const message = parseMessage(messages[this.#index], this.maxTaggedValues)
-        const ranges = this.#messageRanges
+        const ranges = this.#messageRanges()
         // A result does not run user code at once.
         if (message[0] === Op.result) this.#dispatch(message, ranges)
-        else runIsolated(() => this.#dispatch(message, ranges))
+        else runIsolated(this.#dispatch, message, ranges)
         this.#index++
       }
     } catch (error) {
@@ -87,7 +87,7 @@ export class Dispatcher {
     return this.#messageWeights[this.#index]!
   }
 
-  get #messageRanges(): readonly Uint8Array[] {
+  #messageRanges(): readonly Uint8Array[] {
     return this.#frame?.bytes.get(this.#index) ?? NO_BYTES
   }
 
@@ -96,10 +96,10 @@ export class Dispatcher {
     const { messages, sizeBytes } = this.#frame!
     return messages.length === 1
       ? sizeBytes
-      : this.#messageWeight.characters + sizeOfRanges(this.#messageRanges)
+      : this.#messageWeight.characters + sizeOfRanges(this.#messageRanges())
   }
 
-  #dispatch(message: Message, bytes: readonly Uint8Array[]): void {
+  readonly #dispatch = (message: Message, bytes: readonly Uint8Array[]): void => {
     if ((message[0] === Op.hello) === this.helloReceived)
       throw new ProtocolError('a second hello, or another message before the hello')
     switch (message[0]) {

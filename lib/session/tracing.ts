@@ -7,7 +7,7 @@ export interface Tracing {
   /** The active span, as a `traceparent`; undefined if there is none. */
   currentTraceparent(): string | undefined
   /** Runs the start of a handler in the span of its caller, or in no span. */
-  runInSpan<T>(parent: string | undefined, run: () => T): T
+  runInSpan<A extends unknown[], T>(parent: string | undefined, run: (...args: A) => T, ...args: A): T
 }
 
 /** Undefined if `@opentelemetry/api` is not installed: tracing then costs nothing. */
@@ -30,10 +30,12 @@ function loadOpenTelemetry(): Tracing | undefined {
       const parent = `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}`
       return isTraceparent(parent) ? parent : undefined
     },
-    runInSpan(parent, run) {
+    runInSpan(parent, run, ...args) {
       // A handler must not run in an unrelated span, e.g. the one in which the socket was opened.
       if (parent === undefined) {
-        return context.active() === ROOT_CONTEXT ? run() : context.with(ROOT_CONTEXT, run)
+        return context.active() === ROOT_CONTEXT
+          ? run(...args)
+          : context.with(ROOT_CONTEXT, run, undefined, ...args)
       }
       const [, traceId, spanId, flags] = TRACEPARENT.exec(parent) as unknown as [
         string,
@@ -42,7 +44,7 @@ function loadOpenTelemetry(): Tracing | undefined {
         string
       ]
       const span = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true }
-      return context.with(trace.setSpanContext(ROOT_CONTEXT, span), run)
+      return context.with(trace.setSpanContext(ROOT_CONTEXT, span), run, undefined, ...args)
     }
   }
 }

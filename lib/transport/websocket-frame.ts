@@ -44,7 +44,8 @@ export function formatWebSocketFrame(
   const start =
     (length < LENGTH_IN_2 ? 2 : length < 1 << 16 ? 4 : 10) + (masking === 'none' ? 0 : MASKING_KEY_BYTES)
   const isWhole = isText || masking === 'random' || length <= MAX_COPIED_BYTES
-  const piece = allocate(start, isWhole ? length : 0)
+  const size = start + (isWhole ? length : 0)
+  const piece = masking === 'random' ? allocateAligned(size, start) : Buffer.allocUnsafe(size)
   piece[0] = FINAL | (isText ? TEXT : BINARY)
   const masked = masking === 'none' ? 0 : MASKED
   if (length < LENGTH_IN_2) piece[1] = masked | length
@@ -57,16 +58,16 @@ export function formatWebSocketFrame(
   }
   if (isText) piece.write(frame, start)
   else if (isWhole) piece.set(frame, start)
-  if (masking === 'zero') piece.fill(0, start - MASKING_KEY_BYTES, start)
+  if (masking === 'zero') for (let i = start - MASKING_KEY_BYTES; i < start; i++) piece[i] = 0
   if (masking === 'random') mask(piece, start)
   return isWhole ? [piece] : [piece, frame as Uint8Array]
 }
 
-/** A buffer for a header and a payload, which begins at a word boundary. */
-function allocate(start: number, length: number): Buffer {
-  const buffer = Buffer.allocUnsafe(start + length + MASKING_KEY_BYTES)
+/** A buffer of `size` bytes, whose byte `start` is at a word boundary. */
+function allocateAligned(size: number, start: number): Buffer {
+  const buffer = Buffer.allocUnsafe(size + MASKING_KEY_BYTES)
   const offset = -(buffer.byteOffset + start) & (MASKING_KEY_BYTES - 1)
-  return buffer.subarray(offset, offset + start + length)
+  return buffer.subarray(offset, offset + size)
 }
 
 /** Masks the payload, which begins at `start`, and writes the key before it. */

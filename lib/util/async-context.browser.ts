@@ -1,6 +1,6 @@
 // Replaces `async-context.ts` in pages, which have no asynchronous contexts.
 
-export const runIsolated = <T>(run: () => T): T => run()
+export const runIsolated = <A extends unknown[], T>(run: (...args: A) => T, ...args: A): T => run(...args)
 
 export class ContextSnapshot {
   run = runIsolated

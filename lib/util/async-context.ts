@@ -7,18 +7,19 @@ export class ContextSnapshot {
   readonly #resource = new AsyncResource('netref')
 
   /** Runs a function in this context. */
-  run<T>(run: () => T): T {
-    return this.#resource.runInAsyncScope(run)
+  run<A extends unknown[], T>(run: (...args: A) => T, ...args: A): T {
+    return this.#resource.runInAsyncScope(run, undefined, ...args)
   }
 
   /** Runs a function in a copy of this context. */
-  runIsolated<T>(run: () => T): T {
-    return this.run(() => runIsolated(run))
+  runIsolated<A extends unknown[], T>(run: (...args: A) => T, ...args: A): T {
+    return this.run(runIsolated<A, T>, run, ...args)
   }
 }
 
 /** Runs a function in a copy of the present context: stores that it enters do not reach what runs after it. */
-export const runIsolated = <T>(run: () => T): T => new AsyncResource('netref').runInAsyncScope(run)
+export const runIsolated = <A extends unknown[], T>(run: (...args: A) => T, ...args: A): T =>
+  new AsyncResource('netref').runInAsyncScope(run, undefined, ...args)
 
 /**
  * A value that follows a call beyond each `await`. Engines may slow down every promise of the process for that, so it is
