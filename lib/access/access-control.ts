@@ -1,19 +1,20 @@
-// The access rules: which property of a local object a peer may use under which name, and where a path ends.
-// `operations.ts` checks each operation by them. Nothing else accesses a local object for a peer. A refused member and a
-// missing one are the same to the peer.
+// Decides for each operation of a peer which property of a local object it may use, by the rules of `member-rules.ts`, and
+// where a path ends. `operations.ts` asks it. A denied member and a missing one are the same to the peer.
 
 import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
 import { grantOf, ROOT_GRANT } from '../codec/grants.js'
 import { CallRejection } from '../errors.js'
-import type { Limits } from '../protocol/limits.js'
+import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
+import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import type { ReceivedReferences } from '../remote/received-references.js'
 import { describeValue } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
-import { isPermitted } from './call-context.js'
-import { hasRuleAnywhere } from './expose.js'
+import { startingSession } from './call-context.js'
+import { conditionOf, type ExposedCondition, hasConditionAnywhere } from './expose.js'
+import { checkHookResult } from './hook-result.js'
 import { findExposedMetadata, findExposedProperty } from './member-rules.js'
 import type { Before } from './peer-call.js'
 import { isService, type Service } from './service.js'
@@ -62,7 +63,7 @@ export const DEFAULT_EXPOSURE: ExposureSettings = {
   allowSetAttrs: false,
   allowDeleteAttrs: false,
   describe: true,
-  limits: { values: 10_000, jsonBytes: 4 << 20 }
+  limits: DEFAULT_LIMITS
 }
 
 /** Properties of the target of an operation, besides the target itself. */
@@ -105,8 +106,8 @@ function reasonNotTraversable(value: unknown): string | undefined {
   if (isObject && grantOf(value)) return undefined
   if (isThenable(value)) return 'a promise: await it first'
   if (typeof value === 'function') return undefined
-  const travel = isObject ? classify(value) : undefined
-  switch (travel?.as) {
+  const transfer = isObject ? classify(value) : undefined
+  switch (transfer?.as) {
     case 'record':
       return isIterable(value as MembersByName) ? streamReason(value) : undefined
     case 'array':
@@ -116,7 +117,7 @@ function reasonNotTraversable(value: unknown): string | undefined {
     case 'stream-pair':
       return streamReason(value)
     case 'refused':
-      return `${travel.what}, which is never sent: ${travel.cure}`
+      return `${transfer.what}, which is never sent: ${transfer.cure}`
     default:
       return `${describeValue(value)}, which is sent as a copy: await it first`
   }
@@ -132,9 +133,58 @@ export function resolveMember(
   create: boolean
 ): MemberName | undefined {
   const member = findExposedProperty(object, name, exposure, create)
-  if (member === undefined || !hasRuleAnywhere(member)) return member
+  if (member === undefined || !hasConditionAnywhere(member)) return member
   const metadata = findExposedMetadata(object, member)
   return metadata && !isPermitted(metadata) ? undefined : member
+}
+
+/** Whether the peer whose call is being started may use a member with this condition. */
+function isPermitted(condition: ExposedCondition): boolean {
+  if (!condition.if) return true
+  const session = startingSession()
+  try {
+    return Boolean(checkHookResult('@exposed({ if })', condition.if(session)))
+  } catch (error) {
+    session.report(error)
+    return false
+  }
+}
+
+/**
+ * @returns the condition of the function, whose `check` the caller must apply to the arguments
+ * @throws CallRejection if the peer may not call it
+ */
+export function requireCallable(
+  fn: object,
+  name: MemberName | undefined,
+  exposure: ExposureSettings
+): ExposedCondition | undefined {
+  const condition = conditionOf(fn)
+  if (condition && !isPermitted(condition)) throw notExposedRejection(name ?? 'it', exposure)
+  return condition
+}
+
+/** @throws CallRejection if the peer may not set or delete the member */
+export function requireWritable(
+  op: typeof Op.set | typeof Op.delete,
+  object: object,
+  name: MemberName,
+  { allowSetAttrs, allowDeleteAttrs }: ExposureSettings
+): void {
+  const allowed = op === Op.set ? allowSetAttrs : allowDeleteAttrs
+  if (allowed || grantOf(object)?.write.has(name)) return
+  const [verb, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
+  const label = describeValue(name)
+  throw new CallRejection(
+    'not-exposed',
+    `${label} may not be ${verb}: its owner must set ${option}, or call expose(…, { write: [${label}] })`
+  )
+}
+
+/** @throws CallRejection if the peer may not list members */
+export function requireListable({ describe }: ExposureSettings): void {
+  if (!describe)
+    throw new CallRejection('not-exposed', 'its members are not listed: its owner has set `describe: false`')
 }
 
 /**
@@ -186,8 +236,8 @@ export function isReadableCollection(object: object, { byReference }: CallTarget
 
 /** The help text of a member: from `@exposed`, from `expose()` of its object, or from the class of its service. */
 export function helpOf(object: object, member: MemberName, name: string): string | undefined {
-  const said = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
-  if (said !== undefined || !isService(object)) return said
+  const declared = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
+  if (declared !== undefined || !isService(object)) return declared
   const { help = {} } = object.constructor as typeof Service
   return Object.hasOwn(help, name) ? help[name] : undefined
 }
@@ -220,8 +270,11 @@ export function notExposedRejection(
   { exposedPrefix: prefix }: ExposureSettings
 ): CallRejection {
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
-  const cure = isPrefixed
+  const remedy = isPrefixed
     ? `call it as ${describeValue(name.slice(prefix.length))}, without the prefix`
     : `its owner must prefix it with ${prefix}, mark it @exposed or expose() its object`
-  return new CallRejection('not-exposed', `${describeValue(name)} is not exposed, or does not exist: ${cure}`)
+  return new CallRejection(
+    'not-exposed',
+    `${describeValue(name)} is not exposed, or does not exist: ${remedy}`
+  )
 }

@@ -32,20 +32,25 @@ function runBeforeHook(exposure: ExposureSettings, session: ReportingSession, ca
 export function withBeforeHook(
   perform: typeof operate,
   session: ReportingSession,
-  rules: ExposureSettings
+  sessionExposure: ExposureSettings
 ): typeof operate {
-  if (!rules.before) return perform
-  return (op, target, path, operand, exposure, origin) => {
-    const isRoot = origin?.isRoot === true
-    runBeforeHook(rules, session, new PeerCall(nameOf(op), target, path, operandsOf(op, operand), isRoot))
-    return perform(op, target, path, operand, exposure, origin)
+  if (!sessionExposure.before) return perform
+  return (op, target, path, operand, exposure, callTarget) => {
+    const isRoot = callTarget?.isRoot === true
+    runBeforeHook(
+      sessionExposure,
+      session,
+      new PeerCall(nameOf(op), target, path, operandsOf(op, operand), isRoot)
+    )
+    return perform(op, target, path, operand, exposure, callTarget)
   }
 }
 
 /** Returns the `before` hook for operations on streams and iterators, if there is one. */
 export const beforeStreamOperationOf = (
   session: ReportingSession,
-  rules: ExposureSettings
+  exposure: ExposureSettings
 ): BeforeStreamOperation | undefined =>
-  rules.before &&
-  ((kind, target, path, args) => runBeforeHook(rules, session, new PeerCall(kind, target, path, args, false)))
+  exposure.before &&
+  ((kind, target, path, args) =>
+    runBeforeHook(exposure, session, new PeerCall(kind, target, path, args, false)))

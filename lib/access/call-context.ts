@@ -5,10 +5,8 @@ import type { Session } from '../types/session.js'
 import { ContextVariable } from '../util/async-context.js'
 import { duplicateCopiesNote } from '../util/library-copies.js'
 import type { Signal } from '../util/web-types.js'
-import type { AccessRule } from './expose.js'
-import { checkHookResult } from './hook-result.js'
 
-/** The session interface that access rules use. */
+/** The session as access control and hooks use it. */
 export interface ReportingSession extends Session {
   /** Reports an error that no caller receives. */
   report(error: unknown, currentCallId?: string): void
@@ -34,7 +32,7 @@ export const NO_CALL_ID = 0
 
 /** The scope and the id of the call that is being started. */
 let currentScope: CallScope | undefined
-let call = 0
+let currentCallId = 0
 /** The running calls. They are followed after the first `callSession()` or `callSignal()`. */
 const followedCalls = new ContextVariable<CallHandle>()
 
@@ -69,18 +67,19 @@ export function callSession(): Session {
  * }
  */
 export function callSignal(): Signal {
-  const [by, id] = requireRunningCall('callSignal')
-  if (id !== NO_CALL_ID && isCallSettled(by, id))
+  const [scope, id] = requireRunningCall('callSignal')
+  if (id !== NO_CALL_ID && isCallSettled(scope, id))
     throw new Error('callSignal(): the call has ended; get the signal before that')
-  return by.signalOf(id)
+  return scope.signalOf(id)
 }
 
-const startingCall = (): CallHandle | undefined => currentScope && { scope: currentScope.weakRef, id: call }
+const startingCall = (): CallHandle | undefined =>
+  currentScope && { scope: currentScope.weakRef, id: currentCallId }
 
-function requireRunningCall(functionName: string): [by: CallScope, id: number] {
+function requireRunningCall(functionName: string): [scope: CallScope, id: number] {
   const current = followedCalls.get(startingCall())
-  const by = current?.scope.deref()
-  if (by) return [by, current!.id]
+  const scope = current?.scope.deref()
+  if (scope) return [scope, current!.id]
   throw new Error(
     `${functionName}(): no call of a peer is running here${duplicateCopiesNote()}; call it before the first \`await\` of a handler`
   )
@@ -88,7 +87,7 @@ function requireRunningCall(functionName: string): [by: CallScope, id: number] {
 
 /** The session whose peer made the call that is being started, and the signal of that call, for netref's own use. */
 export const startingSession = (): ReportingSession => currentScope!.session
-export const startingSignal = (): Signal => currentScope!.signalOf(call)
+export const startingSignal = (): Signal => currentScope!.signalOf(currentCallId)
 
 /** The running call, if it is known. */
 export interface RunningCall {
@@ -99,34 +98,23 @@ export interface RunningCall {
 /** The running call, for netref's own use. It does not make netref follow calls. */
 export function runningCall(): RunningCall | undefined {
   const current = followedCalls.isEnabled ? followedCalls.get(undefined) : startingCall()
-  const by = current?.id === NO_CALL_ID ? undefined : current?.scope.deref()
-  return by && { session: by.session, isSettled: () => isCallSettled(by, current!.id) }
+  const scope = current?.id === NO_CALL_ID ? undefined : current?.scope.deref()
+  return scope && { session: scope.session, isSettled: () => isCallSettled(scope, current!.id) }
 }
 
 /** Whether a call has ended. A call that is being started has not, but its scope does not know it yet. */
-const isCallSettled = (by: CallScope, id: number) => by.isSettled(id) && !(by === currentScope && id === call)
+const isCallSettled = (scope: CallScope, id: number) =>
+  scope.isSettled(id) && !(scope === currentScope && id === currentCallId)
 
 /** Runs the synchronous start of a handler. */
 export function runInCall<T>(scope: CallScope, id: number, run: () => T): T {
-  const [outerScope, outerCallId] = [currentScope, call]
+  const [outerScope, outerCallId] = [currentScope, currentCallId]
   currentScope = scope
-  call = id
+  currentCallId = id
   try {
     return followedCalls.isEnabled ? followedCalls.run({ scope: scope.weakRef, id }, run) : run()
   } finally {
     currentScope = outerScope
-    call = outerCallId
-  }
-}
-
-/** Whether the peer whose call is being started may use a member with this rule. */
-export function isPermitted(rule: AccessRule): boolean {
-  if (!rule.if) return true
-  const session = startingSession()
-  try {
-    return Boolean(checkHookResult('@exposed({ if })', rule.if(session)))
-  } catch (error) {
-    session.report(error)
-    return false
+    currentCallId = outerCallId
   }
 }

@@ -101,34 +101,35 @@ export interface ExposedOptions {
 
 const EXPOSED_OPTIONS: OptionTypes<ExposedOptions> = { if: 'a function', schema: '', help: 'a string' }
 
-/** The conditions for the use of a member. */
-export interface AccessRule extends Pick<ExposedOptions, 'if'> {
-  /** Returns the arguments for the method. It is part of the rule, so that only users of `@exposed` load the checks. */
+/** The condition for the use of a member with `@exposed`. */
+export interface ExposedCondition extends Pick<ExposedOptions, 'if'> {
+  /** Returns the arguments for the method. It is part of the condition, so that only users of `@exposed` load the checks. */
   check?(name: MemberName | undefined, args: unknown[]): unknown[]
 }
 /** The metadata of a member with `@exposed`. */
-export interface ExposedMetadata extends AccessRule, Pick<ExposedOptions, 'help'> {}
+export interface ExposedMetadata extends ExposedCondition, Pick<ExposedOptions, 'help'> {}
 
 const metadataByMember = sharedInRealm('marks/1', () => new WeakMap<object, ExposedMetadata>())
 const exposedNames = sharedInRealm('marked-names/1', () => new Set<PropertyKey>())
-/** Rules by function. A rule holds for its function, whichever way a peer reaches it. */
-const rulesByFunction = sharedInRealm('rules/1', () => new WeakMap<object, AccessRule>())
-const namesWithRules = sharedInRealm('ruled-names/1', () => new Set<PropertyKey>())
+/** Conditions by function. A condition holds for its function, whichever way a peer reaches it. */
+const conditionsByFunction = sharedInRealm('rules/1', () => new WeakMap<object, ExposedCondition>())
+const namesWithConditions = sharedInRealm('ruled-names/1', () => new Set<PropertyKey>())
 
-/** Whether any member of that name has a rule. Other names need no lookup. */
-export const hasRuleAnywhere = (name: PropertyKey): boolean => namesWithRules.has(name)
-/** The rule of a function. */
-export const accessRuleOf = (fn: object): AccessRule | undefined =>
-  namesWithRules.size === 0 ? undefined : rulesByFunction.get(fn)
-/** Gives a function the rule of the member that it overrides. */
-export const inheritAccessRule = (fn: object, rule: AccessRule): void => void rulesByFunction.set(fn, rule)
+/** Whether any member of that name has a condition. Other names need no lookup. */
+export const hasConditionAnywhere = (name: PropertyKey): boolean => namesWithConditions.has(name)
+/** The condition of a function. */
+export const conditionOf = (fn: object): ExposedCondition | undefined =>
+  namesWithConditions.size === 0 ? undefined : conditionsByFunction.get(fn)
+/** Gives a function the condition of the member that it overrides. */
+export const inheritCondition = (fn: object, condition: ExposedCondition): void =>
+  void conditionsByFunction.set(fn, condition)
 
 type MemberContext = ClassMethodDecoratorContext | ClassGetterDecoratorContext | ClassAccessorDecoratorContext
 type MemberDecorator = (target: unknown, context: MemberContext) => void
 
 /**
  * Exposes a method, getter or accessor under its own name, as the `exposed_` prefix does. An override in a subclass is
- * exposed as well, under the same rules. `@exposed` must be the first of several decorators.
+ * exposed as well, under the same condition. `@exposed` must be the first of several decorators.
  *
  * @throws TypeError for a target that it cannot expose
  * @example
@@ -182,8 +183,8 @@ function markExposed(target: unknown, context: MemberContext, options: ExposedOp
     : options
   metadataByMember.set(member, metadata)
   if (!metadata.if && !metadata.check) return
-  namesWithRules.add(name)
-  if (kind === 'method') rulesByFunction.set(member, metadata)
+  namesWithConditions.add(name)
+  if (kind === 'method') conditionsByFunction.set(member, metadata)
 }
 
 const idempotentMethods = sharedInRealm('idempotents/1', () => new WeakSet<object>())

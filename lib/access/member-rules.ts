@@ -7,8 +7,8 @@ import { builtInClassName } from '../util/realms.js'
 import {
   type ExposedMetadata,
   exposedMetadataOf,
-  hasRuleAnywhere,
-  inheritAccessRule,
+  hasConditionAnywhere,
+  inheritCondition,
   isExposedAnywhere
 } from './expose.js'
 import { isService } from './service.js'
@@ -154,14 +154,14 @@ export function findPropertyHolder(object: object, name: MemberName): object | n
   return holder
 }
 
-/** The `@exposed` of a member, or of the member that it overrides. An override stays exposed, under the same rules. */
+/** The `@exposed` of a member, or of the member that it overrides. An override stays exposed, under the same condition. */
 export function findExposedMetadata(object: object, name: MemberName): ExposedMetadata | undefined {
   let override: unknown
   for (let holder: object | null = object; holder !== null; holder = Object.getPrototypeOf(holder)) {
     const descriptor = Object.getOwnPropertyDescriptor(holder, name)
     const metadata = descriptor && exposedMetadataOf(descriptor)
     if (metadata) {
-      if (typeof override === 'function' && hasRuleAnywhere(name)) inheritAccessRule(override, metadata)
+      if (typeof override === 'function' && hasConditionAnywhere(name)) inheritCondition(override, metadata)
       return metadata
     }
     override ??= descriptor?.value

@@ -3,7 +3,6 @@
 
 import { classify, isIterable } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
-import { grantOf } from '../codec/grants.js'
 import { asAsyncIterable, type ItemSource } from '../codec/iterable-source.js'
 import { CallRejection } from '../errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
@@ -22,12 +21,15 @@ import {
   isReadableCollection,
   listMembers,
   notExposedRejection,
+  requireCallable,
+  requireListable,
   requireTraversable,
+  requireWritable,
   resolveMember
 } from './access-control.js'
-import { isPermitted, startingSignal } from './call-context.js'
+import { startingSignal } from './call-context.js'
 import { describeMember } from './describe.js'
-import { accessRuleOf, isIdempotent } from './expose.js'
+import { isIdempotent } from './expose.js'
 import { findPropertyHolder } from './member-rules.js'
 
 /** The result of an operation: a value, and if it is a function, the object that it was read from. */
@@ -48,13 +50,13 @@ export function operate(
   path: readonly MemberName[],
   operand: unknown,
   exposure: ExposureSettings,
-  start: CallTarget = PATH_MEMBER
+  callTarget: CallTarget = PATH_MEMBER
 ): OperationResult {
   const traversed = OBJECT_OPERATIONS.has(op) ? path.length : Math.max(path.length - 1, 0)
   let holder = target
-  let current = start
+  let current = callTarget
   for (let i = 0; ; i++) {
-    if (isNetref(holder)) return { value: forwardToOwner(holder, op, path.slice(i), operand, start) }
+    if (isNetref(holder)) return { value: forwardToOwner(holder, op, path.slice(i), operand, callTarget) }
     if (i === traversed) break
     holder = readMember(holder, path[i]!, exposure, current)
     current = PATH_MEMBER
@@ -63,8 +65,8 @@ export function operate(
   if (op === Op.obtain) return { value: obtain(holder, exposure, current) }
   if (op === Op.iterate) return { value: iterate(holder, exposure, current) }
   const name = path[traversed]
-  if (start.retry && op !== Op.call) throw mayHaveRunRejection(name)
-  if (name === undefined) return operateOnTarget(op, holder, operand, exposure, start)
+  if (callTarget.retry && op !== Op.call) throw mayHaveRunRejection(name)
+  if (name === undefined) return operateOnTarget(op, holder, operand, exposure, callTarget)
   const object = requireTraversable(holder, name, current)
   const member = resolveMember(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
@@ -74,12 +76,14 @@ export function operate(
       return memberResult(object[member], object)
     case Op.call:
     case Op.oneway:
-      return { value: callFunction(object[member], object, name, operand as unknown[], exposure, start, op) }
+      return {
+        value: callFunction(object[member], object, name, operand as unknown[], exposure, callTarget, op)
+      }
     case Op.construct:
-      return { value: construct(object[member], name, operand as unknown[], start) }
+      return { value: construct(object[member], name, operand as unknown[], callTarget) }
     case Op.set:
     case Op.delete:
-      return { value: writeMember(op, object, member, name, operand, exposure, start) }
+      return { value: writeMember(op, object, member, name, operand, exposure, callTarget) }
     default:
       throw new CallRejection('not-exposed', 'it is not an iterator or stream')
   }
@@ -107,14 +111,16 @@ function operateOnTarget(
   target: unknown,
   operand: unknown,
   exposure: ExposureSettings,
-  origin: CallTarget
+  callTarget: CallTarget
 ): OperationResult {
   switch (op) {
     case Op.call:
     case Op.oneway:
-      return { value: callFunction(target, origin.self, undefined, operand as unknown[], exposure, origin) }
+      return {
+        value: callFunction(target, callTarget.self, undefined, operand as unknown[], exposure, callTarget)
+      }
     case Op.construct:
-      return { value: construct(target, undefined, operand as unknown[], origin) }
+      return { value: construct(target, undefined, operand as unknown[], callTarget) }
     default:
       throw new CallRejection('not-exposed', 'the operation requires the name of a member')
   }
@@ -149,19 +155,18 @@ function callFunction(
   name: MemberName | undefined,
   args: unknown[],
   exposure: ExposureSettings,
-  origin: CallTarget,
+  callTarget: CallTarget,
   op: OperationCode = Op.call
 ): unknown {
-  if (origin.retry && !isIdempotent(fn)) throw mayHaveRunRejection(name)
-  if (isNetref(fn)) return forwardToOwner(fn, op, [], args, origin)
+  if (callTarget.retry && !isIdempotent(fn)) throw mayHaveRunRejection(name)
+  if (isNetref(fn)) return forwardToOwner(fn, op, [], args, callTarget)
   if (typeof fn !== 'function') {
     ignoreRejections(fn)
     throw new CallRejection('not-callable', `${memberLabel(name)} is not a function`)
   }
-  const rule = accessRuleOf(fn)
-  if (rule && !isPermitted(rule)) throw notExposedRejection(name ?? 'it', exposure)
-  const checkedArgs = rule?.check ? rule.check(name, args) : args
-  origin.received?.markPassedToUser()
+  const condition = requireCallable(fn, name, exposure)
+  const checkedArgs = condition?.check ? condition.check(name, args) : args
+  callTarget.received?.markPassedToUser()
   return Reflect.apply(fn, self, checkedArgs)
 }
 
@@ -169,14 +174,14 @@ function construct(
   type: unknown,
   name: MemberName | undefined,
   args: unknown[],
-  origin: CallTarget
+  callTarget: CallTarget
 ): unknown {
-  if (isNetref(type)) return forwardToOwner(type, Op.construct, [], args, origin)
+  if (isNetref(type)) return forwardToOwner(type, Op.construct, [], args, callTarget)
   if (!isConstructor(type)) {
     ignoreRejections(type)
     throw new CallRejection('not-callable', `${memberLabel(name)} is not a class`)
   }
-  origin.received?.markPassedToUser()
+  callTarget.received?.markPassedToUser()
   return Reflect.construct(type, args)
 }
 
@@ -201,16 +206,15 @@ function writeMember(
   name: MemberName,
   value: unknown,
   exposure: ExposureSettings,
-  origin: CallTarget
+  callTarget: CallTarget
 ): undefined {
-  const allowed = op === Op.set ? exposure.allowSetAttrs : exposure.allowDeleteAttrs
-  if (!allowed && !grantOf(object)?.write.has(name)) throw notWritableRejection(op, name)
+  requireWritable(op, object, name, exposure)
   let succeeded = true
   try {
     succeeded = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
   } finally {
     // A setter that throws may have stored the value.
-    if (succeeded) origin.received?.markPassedToUser()
+    if (succeeded) callTarget.received?.markPassedToUser()
   }
   if (!succeeded)
     throw new TypeError(
@@ -219,23 +223,14 @@ function writeMember(
   return undefined
 }
 
-const notWritableRejection = (op: typeof Op.set | typeof Op.delete, name: MemberName) => {
-  const [verb, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
-  const label = describeValue(name)
-  return new CallRejection(
-    'not-exposed',
-    `${label} may not be ${verb}: its owner must set ${option}, or call expose(…, { write: [${label}] })`
-  )
-}
-
 /** Reads one member on a path. Getters run once. */
 function readMember(
   holder: unknown,
   name: MemberName,
   exposure: ExposureSettings,
-  from: CallTarget
+  callTarget: CallTarget
 ): unknown {
-  const object = requireTraversable(holder, name, from)
+  const object = requireTraversable(holder, name, callTarget)
   const member = resolveMember(object, name, exposure, false)
   if (member === undefined) throw notExposedRejection(name, exposure)
   return object[member]
@@ -246,11 +241,10 @@ function listOrDescribe(
   op: typeof Op.keys | typeof Op.describe,
   holder: unknown,
   exposure: ExposureSettings,
-  from: CallTarget
+  callTarget: CallTarget
 ): string[] | Description[] {
-  if (!exposure.describe)
-    throw new CallRejection('not-exposed', 'its members are not listed: its owner has set `describe: false`')
-  const object = requireTraversable(holder, 'keys', from)
+  requireListable(exposure)
+  const object = requireTraversable(holder, 'keys', callTarget)
   const members = listMembers(object, exposure)
   if (op === Op.keys) return [...members.keys()]
   return [...members].map(([name, member]) => {
@@ -261,9 +255,9 @@ function listOrDescribe(
 }
 
 /** The members of an object that a peer may read, as plain data. Each getter runs once, and functions are not sent. */
-function obtain(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
-  const object = requireTraversable(holder, 'obtain', from)
-  if (isReadableCollection(object, from)) {
+function obtain(holder: unknown, exposure: ExposureSettings, callTarget: CallTarget): unknown {
+  const object = requireTraversable(holder, 'obtain', callTarget)
+  if (isReadableCollection(object, callTarget)) {
     const collection = object as unknown as unknown[] | Map<unknown, unknown> | Set<unknown>
     checkCollectionSize(collection, exposure)
     if (Array.isArray(collection)) return [...collection]
@@ -284,12 +278,13 @@ function obtain(holder: unknown, exposure: ExposureSettings, from: CallTarget): 
 }
 
 /** An iterator over an exposed array, Map or Set, or over an object whose iterator method is exposed. */
-function iterate(holder: unknown, exposure: ExposureSettings, from: CallTarget): unknown {
-  const object = requireTraversable(holder, Symbol.asyncIterator, from)
+function iterate(holder: unknown, exposure: ExposureSettings, callTarget: CallTarget): unknown {
+  const object = requireTraversable(holder, Symbol.asyncIterator, callTarget)
   for (const name of [Symbol.asyncIterator, Symbol.iterator] as const) {
     const allowed =
-      name in object && (isReadableCollection(object, from) || resolveMember(object, name, exposure, false))
-    if (allowed) return markAsIterable(callFunction(object[name], object, name, [], exposure, from))
+      name in object &&
+      (isReadableCollection(object, callTarget) || resolveMember(object, name, exposure, false))
+    if (allowed) return markAsIterable(callFunction(object[name], object, name, [], exposure, callTarget))
   }
   throw notExposedRejection(Symbol.asyncIterator, exposure)
 }

@@ -1,4 +1,4 @@
-// Specs of each access rule. `access-control.spec.ts` shows that the rules apply to peers.
+// Specs of each member rule. `access-control.spec.ts` shows that the rules apply to peers.
 import t from 'tap'
 import { declareRoot } from '../../lib/access/expose.js'
 import { MEMBER_RULES } from '../../lib/access/member-rules.js'
