@@ -12,7 +12,7 @@ export const green = style(32)
 
 /** Runs a program; an error prints one line and ends the program with code 1. */
 export async function main(program: () => Promise<void>): Promise<void> {
-  stdout.once('error', () => process.exit()) // nobody reads on, as in `npm start | head -3`
+  stdout.once('error', () => process.exit()) // the reader has closed the output, as in `npm start | head -3`
   try {
     await program()
   } catch (error) {
@@ -39,7 +39,7 @@ export async function show(code: string, result?: unknown): Promise<void> {
 /** The error that a call rejects with. */
 export async function failure(call: Promise<unknown>): Promise<string> {
   const error = await call.then(
-    () => new Error('it did not fail'),
+    () => new Error('the call did not fail'),
     error => error
   )
   return `${error.constructor.name}: ${error.message}`

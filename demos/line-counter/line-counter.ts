@@ -20,7 +20,7 @@ export class LineCounter extends Service {
     const say = Netref.oneway(noisy)
     let count = 0
     for await (const line of lines) {
-      await say(line) // waits only while the connection has enough to carry
+      await say(line) // waits only while the connection is congested
       count++
     }
     return count

@@ -12,24 +12,26 @@ await main(async () => {
   const { root } = conn
   await conn.ping()
 
-  console.log(`\n${bold('Before the login there is nothing but the door')}`)
+  console.log(`\n${bold('Before the login, only `login` is exposed')}`)
   await show('await Netref.keys(root)', Netref.keys(root))
   await show(
     "await root.login({ name: 'ada', password: 'babbage' })",
     failure(root.login({ name: 'ada', password: 'babbage' }))
   )
 
-  console.log(`\n${bold('The login, and the first call on what it returns, leave together')}`)
+  console.log(`\n${bold('The login, and the first call on its result, are sent together')}`)
   const before = conn.stats
   const inbox = root.login(ada).inbox()
   await show('inbox = root.login(ada).inbox()')
   await turn()
   const { framesOut, framesIn } = conn.stats
-  await show('conn.stats.framesOut', `${framesOut - before.framesOut} frames more, before`)
-  await show('conn.stats.framesIn', `${framesIn - before.framesIn} came back`)
+  await show('conn.stats.framesOut', `${framesOut - before.framesOut} frames sent, before`)
+  await show('conn.stats.framesIn', `${framesIn - before.framesIn} frames arrived`)
   await show('await inbox', inbox)
 
-  console.log(`\n${bold('What it returned is the right to use it: keep it, hand it on, give it back')}`)
+  console.log(
+    `\n${bold('The returned object is the right to use the mailbox: keep it, pass it on, release it')}`
+  )
   const mailbox: Netref<Mailbox> = await root.login(ada)
   await show('mailbox = await root.login(ada)')
   await show("await mailbox.write('Noted.')", mailbox.write('Noted.'))

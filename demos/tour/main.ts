@@ -8,7 +8,7 @@ await main(async () => {
   await using conn = connect<Tour>(server.url)
   const { root } = conn
 
-  title(`A call is a call, over ${server.url}`)
+  title(`Calls, over ${server.url}`)
   await show('await root.sum(1, 2)', root.sum(1, 2))
   await show('await root.sum(1.1, 2.2)', root.sum(1.1, 2.2))
   await show('await root.get_time()', root.get_time())
@@ -19,14 +19,14 @@ await main(async () => {
   await show('await root.quadratic(2, -4, 0)', root.quadratic(2, -4, 0))
   await show('await root.quadratic(1, 0, 1)', failure(root.quadratic(1, 0, 1)))
 
-  title('Plain data travels by value')
+  title('Plain data is passed by value')
   const arthur = { name: 'Arthur', data: { age: 42, sex: 'M' } }
   await show("arthur = { name: 'Arthur', data: { age: 42, sex: 'M' } }")
   await show('await root.remote_repr(arthur)', root.remote_repr(arthur))
   const lengths = root.lengths('hi', 27, [1, 2, 3], { Rigel: 0.12 })
   await show("await root.lengths('hi', 27, [1, 2, 3], { Rigel: 0.12 })", lengths)
 
-  title('A call can be waited for at once, or later')
+  title('A call can be awaited at once, or later')
   await show('await root.ServiceA.Add({ X: 10, Y: 20 })', root.ServiceA.Add({ X: 10, Y: 20 }))
   const later = root.ServiceA.Add({ X: 10, Y: 20 })
   await show('later = root.ServiceA.Add({ X: 10, Y: 20 })')
@@ -40,7 +40,7 @@ await main(async () => {
   const ms = Math.round(performance.now() - began)
   await show('500 times: await root.sendObj(await root.getObj())', `${same} times the same, in ${ms} ms`)
 
-  title('Calls made in one go travel together')
+  title('Calls of one tick are sent together')
   const before = conn.stats
   await Promise.all(Array.from({ length: 100 }, (_, i) => root.sum(i, i)))
   const { framesOut, framesIn } = conn.stats
@@ -48,12 +48,12 @@ await main(async () => {
   await show('conn.stats.framesOut', `${framesOut - before.framesOut} frames more`)
   await show('conn.stats.framesIn', `${framesIn - before.framesIn} frames more`)
 
-  title('The server keeps a function of a client, while there is somebody to hear')
+  title('The server keeps a function of a client until it is released or the client disconnects')
   const reader = connect<Tour>(server.url)
   const heard: string[] = []
   const hear = (news: string) => heard.push(news)
   const dropped = new Promise<string>(resolve => {
-    expose(hear, { released: () => resolve('the server let go of `hear`') })
+    expose(hear, { released: () => resolve('the server released `hear`') })
   })
   const subscription = await reader.root.subscribe(hear)
   await show('subscription = await reader.root.subscribe(hear)')
@@ -64,7 +64,7 @@ await main(async () => {
   await show('Netref.release(subscription)', dropped)
   await show("await root.publish('no scones')", root.publish('no scones'))
 
-  using _held = await reader.root.subscribe(hear) // what nobody holds may be collected, and so let go
+  using _held = await reader.root.subscribe(hear) // a netref that nothing holds may be collected, and then it is released
   await show('using held = await reader.root.subscribe(hear)')
   await show("await root.publish('tea at five')", root.publish('tea at five'))
   const [, served] = server.sessions

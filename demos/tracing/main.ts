@@ -9,6 +9,6 @@ await main(async () => {
   await using conn = connect<Forecast>(server.url)
   const measure = (city: string) => inSpan(`client: measure ${city}`, () => city.length)
   await inSpan('client: ask', () => conn.root.forecast(['Rome', 'Oslo'], measure))
-  console.log(`${bold('One trace, both ways over the wire')}\n`)
+  console.log(`${bold('One trace across both sides')}\n`)
   for (const line of tree(exporter.getFinishedSpans())) console.log(`  ${line}`)
 })

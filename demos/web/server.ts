@@ -63,7 +63,7 @@ async function serveWeb(port: number): Promise<{ url: string; close(): Promise<v
 await main(async () => {
   const { values } = parseArgs({ options: { port: { type: 'string', default: '18862' } } })
   const { url, close } = await serveWeb(Number(values.port))
-  console.log(`${dim('server')}  open ${url} in a browser; in two tabs, to see them meet`)
+  console.log(`${dim('server')}  open ${url} in a browser; open it in two tabs to connect them`)
   for (const end of ['SIGINT', 'SIGTERM']) {
     process.once(end, async () => {
       await close()

@@ -1,4 +1,4 @@
-// What the server offers a tab: counting the lines of its file, and meeting the other tabs.
+// The service for a tab: it counts the lines of the tab's file, and connects it to the other tabs.
 import type { Netref, Session } from 'netref'
 import { LineCounter } from '../line-counter/line-counter.js'
 
@@ -12,7 +12,7 @@ export interface Visitor {
 
 const tabs = new Map<Tab, { readonly name: string; readonly visitor: Netref<Visitor> }>()
 
-/** Tells each tab the names of the others. Results are not awaited: a tab that is gone is removed elsewhere. */
+/** Sends each tab the names of the others. Results are not awaited: a disconnected tab is removed elsewhere. */
 function introduce(): void {
   for (const [tab, { visitor }] of tabs) {
     const others = [...tabs].filter(([other]) => other !== tab).map(([, entry]) => entry)

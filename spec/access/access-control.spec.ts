@@ -1763,11 +1763,11 @@ t.test('services', async t => {
     ]
     for (const [service, message] of bad) {
       t.throws(() => rootFactoryOf(service as object)({} as Session), { name: 'TypeError', message })
-      const told: unknown[] = []
-      const joined = pair(service as object, { serving: { onError: error => told.push(error) } })
+      const events: unknown[] = []
+      const joined = pair(service as object, { serving: { onError: error => events.push(error) } })
       await fails(t, 'service-failed', (joined.root as Untyped).x, 'every call')
       t.equal((await joined.closed).code, 'service-failed')
-      t.match(told, [{ name: 'TypeError', message }])
+      t.match(events, [{ name: 'TypeError', message }])
     }
   })
 })

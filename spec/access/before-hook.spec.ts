@@ -176,7 +176,7 @@ t.test('an `if` that throws or returns a promise refuses every peer, and is repo
 })
 
 t.test('before receives each request with path and arguments, and can refuse it', async t => {
-  const told: PeerCall[] = []
+  const events: PeerCall[] = []
   const sessions = new Set<Session>()
   class Counter {
     count = 0
@@ -187,7 +187,7 @@ t.test('before receives each request with path and arguments, and can refuse it'
   }
   const root = expose({ Counter, files: { open: (name: string) => name.length }, open: () => new Counter() })
   const before = (call: PeerCall, session: Session) => {
-    told.push(call)
+    events.push(call)
     sessions.add(session)
     if (call.path.includes('secret')) throw new RangeError(`${call} is not for you`)
   }
@@ -215,7 +215,7 @@ t.test('before receives each request with path and arguments, and can refuse it'
         name: 'RangeError',
         message: 'root.secret.key is not for you'
       })
-      t.same(told.map(String), [
+      t.same(events.map(String), [
         'root.files.open("x")',
         'new root.Counter()',
         'Counter {…}.increment(2)',
@@ -231,9 +231,9 @@ t.test('before receives each request with path and arguments, and can refuse it'
         'ƒ(1)',
         'root.secret.key'
       ])
-      t.match(told[0], { kind: 'call', path: ['files', 'open'], args: ['x'] })
-      t.equal(told[0]!.target, root)
-      t.match(told[6], { kind: 'set', path: ['count'], args: [7] })
+      t.match(events[0], { kind: 'call', path: ['files', 'open'], args: ['x'] })
+      t.equal(events[0]!.target, root)
+      t.match(events[6], { kind: 'set', path: ['count'], args: [7] })
       t.same([...sessions], [conn.served])
     },
     { serving: { allowPublicAttrs: true, allowSetAttrs: true, before } }
@@ -241,11 +241,11 @@ t.test('before receives each request with path and arguments, and can refuse it'
 })
 
 t.test('a `before` that returns a promise is reported once per server', async t => {
-  const told: unknown[] = []
+  const events: unknown[] = []
   const options: ServeOptions = {
     port: 0,
     before: (async () => {}) as never,
-    onError: (error, { call }) => told.push([String(error), call])
+    onError: (error, { call }) => events.push([String(error), call])
   }
   const error = 'TypeError: root.save(1): `before` returned a promise, but must decide synchronously'
   for (const count of [1, 2]) {
@@ -259,7 +259,7 @@ t.test('a `before` that returns a promise is reported once per server', async t 
       },
       { server: options }
     )
-    t.same(told, Array(count).fill([error, undefined]))
+    t.same(events, Array(count).fill([error, undefined]))
   }
 })
 
@@ -283,16 +283,16 @@ t.test(
       },
       { serving: { before: late as never } }
     )
-    const heard: string[] = []
+    const received: string[] = []
     await overSocket(
       t,
       { tell: (say: Netref<(text: string) => void>) => say('hi') },
       async conn => {
-        await conn.root.tell(text => void heard.push(text))
+        await conn.root.tell(text => void received.push(text))
       },
-      { client: { before: call => void heard.push(String(call)) } }
+      { client: { before: call => void received.push(String(call)) } }
     )
-    t.same(heard, ['ƒ("hi")', 'hi'])
+    t.same(received, ['ƒ("hi")', 'hi'])
     // Inspection of the target may throw, but its description does not.
     const hostile = new Proxy(
       {},
@@ -320,10 +320,10 @@ t.test(
 )
 
 t.test('before receives each request to iterators and streams, and can refuse it', async t => {
-  const told: string[] = []
+  const events: string[] = []
   let refused = ''
   const before = (call: PeerCall) => {
-    told.push(`${call.kind} ${call}`)
+    events.push(`${call.kind} ${call}`)
     if (call.path.at(-1) === refused || call.kind === refused) throw new RangeError('not for you')
   }
   const written: unknown[] = []
@@ -349,7 +349,7 @@ t.test('before receives each request to iterators and streams, and can refuse it
       await writer.write('x')
       await writer.close()
       t.same(written, ['x'])
-      t.match(told, [
+      t.match(events, [
         'call root.numbers()',
         /^iterate /,
         'call root.numbers()',

@@ -66,9 +66,9 @@ for (const Checked of [Zod, Valibot, Arktype]) {
     await overSocket(t, Checked, async ({ root }) => {
       t.equal(await root.pad(2, 'ab'), 'abab')
       t.same(await root.save({ name: 'Ada', tags: ['x'] }), { name: 'Ada', tags: ['x'] })
-      const heard: string[] = []
-      await root.tell('hi', line => heard.push(line))
-      t.same(heard, ['hi'])
+      const received: string[] = []
+      await root.tell('hi', line => received.push(line))
+      t.same(received, ['hi'])
 
       const wrong = await rejectionOf(root.pad('2' as never, 'ab'))
       t.ok(wrong instanceof ArgumentsError)

@@ -170,8 +170,8 @@ t.test('an invalid address throws synchronously and is named', t => {
 })
 
 t.test('close() sends pending calls, also before the socket is open', async t => {
-  const heard: unknown[] = []
-  const server = await serve({ note: (item: unknown) => void heard.push(item) }, { port: 0 })
+  const received: unknown[] = []
+  const server = await serve({ note: (item: unknown) => void received.push(item) }, { port: 0 })
   const early = connect<{ note(item: unknown): void }>(server.url)
   early.root.note('early').catch(() => {})
   const closed = early.close()
@@ -182,8 +182,8 @@ t.test('close() sends pending calls, also before the socket is open', async t =>
   late.root.note('second').catch(() => {})
   late.root.note('third').catch(() => {})
   await late.close()
-  await waitUntil(() => heard.length === 4)
-  t.same(heard, ['early', 'first', 'second', 'third'])
+  await waitUntil(() => received.length === 4)
+  t.same(received, ['early', 'first', 'second', 'third'])
   const idle = connect(server.url)
   await idle.close()
   t.match(await idle.closed, { code: 'closed' }, 'close() does not wait if nothing is to be sent')
@@ -206,9 +206,9 @@ t.test('without resumption a broken socket ends the session and rejects every pe
   const [socket] = (await once(web, 'connection')) as [net.Socket]
   await conn.root.add(1, 2)
   const [session] = server.sessions
-  const told: Reason[] = []
-  const off = conn.on('closed', reason => told.push(reason))
-  conn.on('closed', reason => told.push(reason))
+  const events: Reason[] = []
+  const off = conn.on('closed', reason => events.push(reason))
+  conn.on('closed', reason => events.push(reason))
   off()
   const pending = conn.root.never()
   t.match(await rejectionOf((session!.root as Netref<{ x(): void }>).x()), { code: 'not-exposed' })
@@ -222,7 +222,7 @@ t.test('without resumption a broken socket ends the session and rejects every pe
     code: 'connection-lost',
     message: /^the connection to the client at 127\.0\.0\.1:\d+ was lost/
   })
-  t.equal(told.length, 1)
+  t.equal(events.length, 1)
   for (const { stats } of [conn, session!]) t.match(stats, { exports: 0, imports: 0, pending: 0 })
   await server.close()
   web.close()
@@ -341,11 +341,11 @@ t.test('a slow client is not terminated before it has received all data', async 
   useFakeClock(t, ['setInterval'])
   const server = await serve({ text: (length: number) => 'x'.repeat(length) }, { port: 0 })
   const socket = new WebSocket(server.url)
-  const heard: number[] = []
-  socket.on('message', data => heard.push(String(data).length))
+  const received: number[] = []
+  socket.on('message', data => received.push(String(data).length))
   await once(socket, 'open')
   socket.send('[0,[[0,1,{"jsonBytes":4194304,"frameBytes":4194304,"depth":9,"values":10000}]]]')
-  await waitUntil(() => heard.length === 1)
+  await waitUntil(() => received.length === 1)
   const [session] = server.sessions
   socket.pause()
   const calls = [1, 2, 3, 4].map(id => `[1,${id},0,"text",[3500000]]`)
@@ -356,7 +356,7 @@ t.test('a slow client is not terminated before it has received all data', async 
   socket.resume()
   const [code] = await once(socket, 'close')
   t.equal(code, 1000)
-  t.equal(heard.slice(1).filter(length => length > 3_500_000).length, 4)
+  t.equal(received.slice(1).filter(length => length > 3_500_000).length, 4)
   await closed
   await server.close()
 })

@@ -172,10 +172,10 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
       })
       const door = await GatedProxy.inFrontOf(server.url)
       door.mode = cut
-      const told: string[] = []
+      const events: string[] = []
       const conn = connect<Clock>(door.url, { token, reconnect: { ...SOON, initial: true } })
-      conn.on('interrupted', () => told.push('interrupted'))
-      conn.on('resumed', () => told.push('resumed'))
+      conn.on('interrupted', () => events.push('interrupted'))
+      conn.on('resumed', () => events.push('resumed'))
       const calls = [conn.root.pay(), conn.root.size('x'.repeat(100_000))]
       await waitUntil(() => door.connectionCount > 3)
       t.equal(Clock.paid, 0)
@@ -183,10 +183,10 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
       door.forwardAll()
       t.same(await Promise.all([...calls, late]), [1, 100_000, 2])
       t.equal(Clock.paid, 2)
-      t.same(told, [])
+      t.same(events, [])
       door.cut()
       t.equal(await conn.root.pay(), 3, 'after the first connection the session resumes')
-      t.same(told, ['interrupted', 'resumed'])
+      t.same(events, ['interrupted', 'resumed'])
       // Sessions whose client sent only the hello are still waiting.
       const open = [...server.sessions].filter(({ state }) => state === 'open')
       await assertClean(t, conn.session, ...open)

@@ -264,24 +264,24 @@ t.test('if the import table is full, the call is rejected, and the loan is retur
 
 t.test('the owner’s released hook runs once, when the last call with the object has ended', async t => {
   const keeper = new Keeper()
-  let told = 0
-  const thing = expose({ at: 5 }, { released: () => void told++ })
+  let releasedCalls = 0
+  const thing = expose({ at: 5 }, { released: () => void releasedCalls++ })
   await overMemory(t, keeper, async ({ root, session }) => {
     const { hold } = root as Any
     const calls = [hold(Netref.lend(thing)), hold(Netref.lend(thing))]
     await session.ping()
     keeper.open()
     t.equal(await calls[0], thing)
-    t.equal(told, 0)
+    t.equal(releasedCalls, 0)
     keeper.open()
     await calls[1]
-    t.equal(told, 1)
+    t.equal(releasedCalls, 1)
   })
   const joined = pair(keeper)
   joined.root.hold(Netref.lend(thing) as Any).catch(() => {})
   await joined.session.ping()
   await joined.close()
-  t.equal(told, 2, 'or when its session has ended')
+  t.equal(releasedCalls, 2, 'or when its session has ended')
   keeper.open()
 })
 

@@ -258,8 +258,8 @@ t.test('in Chromium', options, async t => {
     const session = await sessionOf(page)
     const found = await page.evaluate(async () => {
       const { root } = netrefSpec.conn
-      const heard: unknown[] = []
-      await root.keep((...args: unknown[]) => heard.push(args.join('')))
+      const received: unknown[] = []
+      await root.keep((...args: unknown[]) => received.push(args.join('')))
       await root.call('a', 1)
       await root.call('b', 2)
       await root.drop()
@@ -271,7 +271,7 @@ t.test('in Chromium', options, async t => {
           controller.close()
         }
       })
-      return { heard, counted: [counted.length, counted.at(-1)], sum: await root.sum(stream) }
+      return { heard: received, counted: [counted.length, counted.at(-1)], sum: await root.sum(stream) }
     })
     t.same(found, { heard: ['a1', 'b2'], counted: [1000, 1000], sum: 5050 })
     await page.evaluate(() => gc())
@@ -309,7 +309,7 @@ t.test('in Chromium', options, async t => {
     const session = await sessionOf(page)
     const ways = await page.evaluate(async () => {
       const { root } = netrefSpec.conn
-      const heard: string[] = (netrefSpec.heard = [])
+      const received: string[] = (netrefSpec.heard = [])
       const listening: Record<string, (signal: AbortSignal, hear: () => void) => void> = {
         addEventListener: (signal, hear) => signal.addEventListener('abort', hear),
         onabort: (signal, hear) => Object.assign(signal, { onabort: hear }),
@@ -318,7 +318,7 @@ t.test('in Chromium', options, async t => {
           AbortSignal.any([AbortSignal.any([signal])]).addEventListener('abort', hear),
         pipeTo: (signal, hear) => new ReadableStream().pipeTo(new WritableStream(), { signal }).catch(hear)
       }
-      const listen = (how: string, signal: AbortSignal) => listening[how]!(signal, () => heard.push(how))
+      const listen = (how: string, signal: AbortSignal) => listening[how]!(signal, () => received.push(how))
       for (const how in listening) listen(how, await root.signal())
       netrefSpec.controller = new AbortController()
       await root.hear(netrefSpec.controller.signal)

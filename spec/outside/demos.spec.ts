@@ -244,7 +244,7 @@ t.test('npm run demo:tour', async t => {
     /→ 500 times the same/,
     /framesOut +→ [12] frames? more$/m,
     /framesIn +→ [123] frames? more$/m,
-    /→ the server let go of `hear`$/m,
+    /→ the server released `hear`$/m,
     /→ the server noticed: closed$/m,
     /heard +→ \[ 'tea at four', 'with scones', 'tea at five' \]$/m
   ]) {
@@ -258,8 +258,8 @@ t.test('npm run demo:login', async t => {
   for (const line of [
     /Netref\.keys\(root\) +→ \[ 'login' \]$/m,
     /login\(\{ name: 'ada', password: 'babbage' \}\) +→ Error: wrong name or password$/m,
-    /framesOut +→ [12] frames more, before$/m,
-    /framesIn +→ 0 came back$/m,
+    /framesOut +→ [12] frames sent, before$/m,
+    /framesIn +→ 0 frames arrived$/m,
     /await inbox +→ \[ 'Tea at four\?', 'The engine works\.' \]$/m,
     /mailbox\.write\('Noted\.'\) +→ 3$/m,
     /mailbox\.inbox\(\) +→ ReleasedError: .*released/m
@@ -290,15 +290,15 @@ t.test('TextFile continues reading at its position', async t => {
 
 t.test('the line counter keeps the order of the lines with many calls in flight', t => {
   const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
-  const said: string[] = []
+  const printed: string[] = []
   return overSocket(
     t,
     LineCounter,
     async conn => {
       const file = await TextFile.open(join(t.testdir({ file: lines.join('\n') }), 'file'))
       const { framesIn } = conn.stats
-      t.equal(await conn.root.line_counter(file, line => said.push(line)), 5000)
-      t.same(said, lines)
+      t.equal(await conn.root.line_counter(file, line => printed.push(line)), 5000)
+      t.same(printed, lines)
       t.ok(conn.stats.framesIn - framesIn < 50, 'the calls were sent in one frame')
     },
     { client: { allowPublicAttrs: true } }
@@ -307,11 +307,11 @@ t.test('the line counter keeps the order of the lines with many calls in flight'
 
 t.test('count_lines: an iterator of the client, read ahead, without access rights', t => {
   const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`)
-  const said: string[] = []
+  const printed: string[] = []
   return overSocket(t, LineCounter, async conn => {
     const file = await TextFile.open(join(t.testdir({ file: lines.join('\n') }), 'file'))
-    t.equal(await conn.root.count_lines(file.lines(), line => said.push(line)), 5000)
-    t.same(said, lines, 'all lines were printed before the call ended')
+    t.equal(await conn.root.count_lines(file.lines(), line => printed.push(line)), 5000)
+    t.same(printed, lines, 'all lines were printed before the call ended')
 
     let ended = 0
     const endless = async function* () {
@@ -382,17 +382,17 @@ t.test('the tour: awaited at once, later, and together', t =>
 
 t.test('the tour: a subscription lasts until its holder releases it or disconnects', t =>
   overSocket(t, Tour, async (conn, server) => {
-    const heard: string[] = []
+    const received: string[] = []
     const subscribe = async () => {
       const reader = netref.connect<InstanceType<typeof Tour>>(server.url)
-      const hear = (news: string) => heard.push(news)
+      const hear = (news: string) => received.push(news)
       const released = new Promise<void>(resolve => netref.expose(hear, { released: resolve }))
       return { reader, released, subscription: await reader.root.subscribe(hear) }
     }
 
     const first = await subscribe()
     t.equal(await conn.root.publish('one'), 1)
-    t.same(heard, ['one'])
+    t.same(received, ['one'])
     netref.Netref.release(first.subscription)
     await first.released
     t.equal(await conn.root.publish('nobody hears'), 0)
@@ -411,6 +411,6 @@ t.test('the tour: a subscription lasts until its holder releases it or disconnec
     t.match(await served.closed, { code: 'closed' })
     await third.released
     t.equal(await conn.root.publish('nobody hears'), 0)
-    t.same(heard, ['one', 'two'])
+    t.same(received, ['one', 'two'])
   })
 )

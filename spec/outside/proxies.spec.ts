@@ -144,9 +144,9 @@ for (const { name, configure, run } of proxies) {
     await t.test('calls, callbacks and bytes pass through it', async t => {
       await using conn = open('/rpc')
       t.equal(await conn.root.echo('hi'), 'hi')
-      const heard: number[] = []
-      await conn.root.each([1, 2, 3], item => heard.push(item))
-      t.same(heard, [1, 2, 3])
+      const received: number[] = []
+      await conn.root.each([1, 2, 3], item => received.push(item))
+      t.same(received, [1, 2, 3])
       const bytes = new Uint8Array(4 << 20).fill(7)
       t.equal(Buffer.compare((await conn.root.echo(bytes)) as Uint8Array, bytes), 0)
       await assertClean(t, conn.session, ...trusting.sessions)
@@ -175,23 +175,23 @@ for (const { name, configure, run } of proxies) {
     })
 
     await t.test('an idle socket is cut and the session resumes; a heartbeat prevents it', async t => {
-      const told: string[] = []
+      const events: string[] = []
       const open = async (who: string, heartbeat?: number) => {
         const begun = new Set(trusting.sessions)
         const conn = connect<Files>(`wss://${host}/idle`, { ca, heartbeat })
         t.equal(await conn.root.echo('hi'), 'hi')
         const [served] = [...trusting.sessions].filter(session => !begun.has(session))
         for (const [end, session] of Object.entries({ client: conn.session, server: served! })) {
-          session.on('interrupted', ({ code }) => told.push(`${who} ${end} ${code}`))
-          session.on('resumed', () => told.push(`${who} ${end} resumed`))
-          session.on('closed', ({ code }) => told.push(`${who} ${end} ${code}`))
+          session.on('interrupted', ({ code }) => events.push(`${who} ${end} ${code}`))
+          session.on('resumed', () => events.push(`${who} ${end} resumed`))
+          session.on('closed', ({ code }) => events.push(`${who} ${end} ${code}`))
         }
         return conn
       }
       await using beating = await open('beating', IDLE * 400)
       await using idle = await open('idle')
-      await waitUntil(() => told.length === 4)
-      t.same(told.sort(), [
+      await waitUntil(() => events.length === 4)
+      t.same(events.sort(), [
         'idle client connection-lost',
         'idle client resumed',
         'idle server connection-lost',

@@ -102,17 +102,17 @@ t.test('a netref listens to an EventEmitter and an EventTarget until it is remov
     t,
     () => service,
     async ({ root, serverSession }, t) => {
-      const heard: unknown[] = []
+      const received: unknown[] = []
       const emitter: Any = await root.emitter()
       const target: Any = await root.target()
-      const listener = (...args: unknown[]) => void heard.push(args)
+      const listener = (...args: unknown[]) => void received.push(args)
       const happened = async (count: number, ...args: unknown[]) => {
         service.emit(...args)
         await serverSession.ping()
-        t.equal(heard.splice(0).length, count)
+        t.equal(received.splice(0).length, count)
       }
       await emitter.on('told', listener)
-      await emitter.once('told', () => void heard.push('once'))
+      await emitter.once('told', () => void received.push('once'))
       await happened(2, 1, 'two')
       t.equal(service.emitter.listenerCount('told'), 1)
       await emitter.prependOnceListener('told', listener)
@@ -120,11 +120,11 @@ t.test('a netref listens to an EventEmitter and an EventTarget until it is remov
       await emitter.off('told', listener)
       t.equal(service.emitter.listenerCount('told'), 0, '`off` finds it')
 
-      const handler = expose({ handleEvent: () => void heard.push('handled') })
+      const handler = expose({ handleEvent: () => void received.push('handled') })
       await target.addEventListener('told', listener)
       await target.addEventListener('told', listener)
       await target.addEventListener('told', handler)
-      await target.addEventListener('told', () => void heard.push('once'), { once: true })
+      await target.addEventListener('told', () => void received.push('once'), { once: true })
       await happened(3)
       await happened(2)
       await target.removeEventListener('told', listener)
@@ -156,8 +156,8 @@ class Listening extends Sources {
 
 t.test('if a listener fails, or its session has ended, only onError gets the error', async t => {
   const service = new Listening()
-  const told: [error: Any, call: string | undefined][] = []
-  const onError = (error: unknown, { call }: ErrorContext) => void told.push([error, call])
+  const events: [error: Any, call: string | undefined][] = []
+  const onError = (error: unknown, { call }: ErrorContext) => void events.push([error, call])
   const fail = () => {
     throw new RangeError('no room')
   }
@@ -168,15 +168,15 @@ t.test('if a listener fails, or its session has ended, only onError gets the err
       await (conn.root as Any).listen(fail, expose({ handleEvent: fail }))
       service.emit()
       // The one-way call fails at the owner.
-      await waitUntil(() => told.length === 9)
-      for (const [error] of told.splice(0)) t.match(error, { name: 'RangeError', message: 'no room' })
+      await waitUntil(() => events.length === 9)
+      for (const [error] of events.splice(0)) t.match(error, { name: 'RangeError', message: 'no room' })
       const [session] = server.sessions
       await conn.close()
       await session!.closed
       service.emit()
-      await waitUntil(() => told.length > 0)
+      await waitUntil(() => events.length > 0)
       await turn()
-      t.match(told, [[{ name: 'SessionEndedError', code: 'closed' }]], 'one of them reports the error')
+      t.match(events, [[{ name: 'SessionEndedError', code: 'closed' }]], 'one of them reports the error')
     },
     { server: { onError }, client: { onError() {} } }
   )

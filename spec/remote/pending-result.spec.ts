@@ -368,9 +368,9 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
   const listener = (error: unknown) => void unhandled.push(error)
   process.on('unhandledRejection', listener)
   t.teardown(() => process.off('unhandledRejection', listener))
-  const told: [string, ErrorContext][] = []
-  const onError = (error: unknown, context: ErrorContext) => void told.push([String(error), context])
-  const calls = () => told.splice(0).map(([error, { call }]) => `${call} ${error}`)
+  const events: [string, ErrorContext][] = []
+  const onError = (error: unknown, context: ErrorContext) => void events.push([String(error), context])
+  const calls = () => events.splice(0).map(([error, { call }]) => `${call} ${error}`)
   await overMemory(
     t,
     Chain,
@@ -383,9 +383,9 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
       root.echo(Symbol('four'))
       void Netref.set(root, 'x' as never, 1 as never)
       void root.not.read
-      await waitUntil(() => told.length >= 6)
+      await waitUntil(() => events.length >= 6)
       await runEventLoop()
-      t.equal(told[0]![1].session, conn.session)
+      t.equal(events[0]![1].session, conn.session)
       t.same(
         calls()
           .map(text => text.replace(/(: .*?): .*/, '$1'))
@@ -405,7 +405,7 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
       root.fail('seen').catch(() => {})
       await root.fail('seen').then(null, () => {})
       failing.built.on('unseen')
-      await waitUntil(() => told.length > 0)
+      await waitUntil(() => events.length > 0)
       await runEventLoop()
       t.same(
         calls(),
@@ -420,14 +420,14 @@ t.test('a rejected call that no code awaits goes to onError, once; others do not
       ])
       await home
       home[0]()
-      await waitUntil(() => told.length > 0)
+      await waitUntil(() => events.length > 0)
       t.match(calls(), [/Error: at home$/])
     },
     { onError }
   )
   await runEventLoop()
   t.same(unhandled, [])
-  t.same(told, [])
+  t.same(events, [])
 })
 
 t.test('an error keeps its class through a chain, and through a second session', t => {

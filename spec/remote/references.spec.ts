@@ -128,15 +128,15 @@ const stats = (conn: { session: { stats: { imports: number } } }) => conn.sessio
 t.test('callbacks stay valid as long as the other side holds them', t =>
   overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
-    const heard: unknown[] = []
+    const received: unknown[] = []
     const server = conn.served
-    await root.keep((word: string) => heard.push(word))
+    await root.keep((word: string) => received.push(word))
     await collectGarbage()
     t.equal(conn.stats.exports, 1, 'the call that passed it has ended')
     const [callback] = (await root.kept()) as [(word: string) => void]
     callback('home')
     await root.call(callback, 'again')
-    t.same(heard, ['home', 'again'])
+    t.same(received, ['home', 'again'])
     t.equal(server.stats.imports, 1)
     await root.drop()
     await collectGarbage(() => conn.stats.exports === 0)
@@ -342,8 +342,8 @@ t.test('a netref that is collected while its object is in transit again: the new
 )
 
 t.test('the released hook runs when an object is released, also at the end of the session', async t => {
-  const told: string[] = []
-  const lend = (name: string) => expose(new Item(name), { released: () => told.push(name) })
+  const events: string[] = []
+  const lend = (name: string) => expose(new Item(name), { released: () => events.push(name) })
   const errors: unknown[] = []
   const service = {
     lend,
@@ -366,12 +366,12 @@ t.test('the released hook runs when an object is released, also at the end of th
   Netref.release(first)
   Netref.release(faulty)
   await conn.ping()
-  t.ok(told.includes('first'))
-  t.notOk(told.includes('third'))
+  t.ok(events.includes('first'))
+  t.notOk(events.includes('third'))
   t.match(errors, [{ message: 'from released' }])
   await conn.close()
   await conn.served.closed
-  t.same(told.sort(), ['first', 'second', 'third'])
+  t.same(events.sort(), ['first', 'second', 'third'])
   t.match(await rejectionOf(third.hello()), { code: 'closed' })
   Netref.release(third)
 })

@@ -203,14 +203,14 @@ t.test('a token is the first message on the socket, in no URL and no header', as
 t.test('a token costs no round trip: the first call is sent with it', async t => {
   const silent = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(silent, 'listening')
-  const heard: string[] = []
-  silent.on('connection', socket => socket.on('message', data => heard.push(String(data))))
+  const received: string[] = []
+  silent.on('connection', socket => socket.on('message', data => received.push(String(data))))
   const conn = connect<Guest>(`ws://127.0.0.1:${(silent.address() as net.AddressInfo).port}`, {
     token: 'ada'
   })
   const called = rejectionOf(conn.root.name())
-  await waitUntil(() => heard.some(frame => frame.includes('"name"')))
-  t.equal(heard[0], '{"token":"ada"}')
+  await waitUntil(() => received.some(frame => frame.includes('"name"')))
+  t.equal(received[0], '{"token":"ada"}')
   t.equal(conn.stats.framesIn, 0)
   await conn.close()
   t.match(await called, { code: 'closed' })
@@ -315,34 +315,34 @@ t.test('a flooding client is not read from during authentication', async t => {
   t.equal(await arriving.token, 'ada')
   await runEventLoop()
   t.equal(client.held, 99, 'all but one frame are not taken from the other end')
-  const told: unknown[] = []
+  const events: unknown[] = []
   arriving.start({
-    onOpen: () => told.push('opened'),
+    onOpen: () => events.push('opened'),
     onFrame: frame => {
-      told.push(frame)
+      events.push(frame)
       if (frame === '[0]') arriving.pause()
     },
-    onClose: ({ code }) => told.push(code)
+    onClose: ({ code }) => events.push(code)
   })
-  t.same(told, ['opened'])
+  t.same(events, ['opened'])
   await runEventLoop()
-  t.same(told, ['opened', '[0]'], 'a session that pauses at once gets no further frame')
+  t.same(events, ['opened', '[0]'], 'a session that pauses at once gets no further frame')
   arriving.resume()
   await runEventLoop()
-  t.same(told.slice(1), frames)
+  t.same(events.slice(1), frames)
   client.close({ code: 'closed', message: '' })
   await runEventLoop()
-  t.equal(told.at(-1), 'closed')
+  t.equal(events.at(-1), 'closed')
 })
 
 t.test('authenticate that does not settle times out', async t => {
   const never = () => new Promise<never>(() => {})
   const limits = { helloMs: 100 }
-  const told: unknown[] = []
-  const { server } = await serveUsers(t, never, { limits, onError: error => told.push(String(error)) })
+  const events: unknown[] = []
+  const { server } = await serveUsers(t, never, { limits, onError: error => events.push(String(error)) })
   for (const _ of [1, 2])
     t.match(await connect<Guest>(server.url).closed, { code: 'unreachable', message: /503/ })
-  t.same(told, [
+  t.same(events, [
     'NetrefError: a client was refused: `authenticate` did not settle within 100 ms (limits.helloMs); raise it, or make authenticate faster'
   ])
   const { server: open, begun } = await serveUsers(t, request => request.token().then(never), { limits })

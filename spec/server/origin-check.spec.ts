@@ -85,13 +85,13 @@ t.test('attack: a page of another site opens a socket with the user’s cookies'
 })
 
 t.test('onError receives each refused origin once, up to a maximum', async t => {
-  const told: unknown[] = []
-  const onError = (error: unknown) => told.push(error)
+  const events: unknown[] = []
+  const onError = (error: unknown) => events.push(error)
   await using server = await serve(service, { port: 0, onError })
   const origin = 'http://localhost:5173'
   const knocks: Record<string, string>[] = [{ origin }, { origin }, { host: 'rebound.example' }]
   for (const headers of knocks) t.equal((await knock(server, headers)).status, 403)
-  t.match(told, [
+  t.match(events, [
     {
       name: 'NetrefError',
       code: 'unauthorized',
@@ -100,9 +100,9 @@ t.test('onError receives each refused origin once, up to a maximum', async t => 
     },
     { message: /^a client was refused: Host "rebound\.example" is not in allowedHosts; add it/ }
   ])
-  t.equal(told.length, 2)
+  t.equal(events.length, 2)
   for (let i = 0; i < 120; i++) await knock(server, { origin: `http://page-${i}.example` })
-  t.equal(told.length, 100)
+  t.equal(events.length, 100)
 })
 
 t.test('a refused client other than a page gets the reason', async t => {

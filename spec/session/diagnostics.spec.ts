@@ -11,13 +11,13 @@ type Told = [Name, Diagnostics[Name]]
 
 /** What these channels tell while a test runs. */
 function listen(t: Test, ...names: Name[]): Told[] {
-  const told: Told[] = []
+  const reported: Told[] = []
   for (const name of names) {
-    const listener = (event: unknown) => told.push([name, event as Diagnostics[Name]])
+    const listener = (event: unknown) => reported.push([name, event as Diagnostics[Name]])
     subscribe(name, listener)
     t.teardown(() => unsubscribe(name, listener))
   }
-  return told
+  return reported
 }
 
 class Home extends Service {

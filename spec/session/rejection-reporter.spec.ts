@@ -20,8 +20,8 @@ import type { Untyped } from '../support/wire.js'
 
 /** What is told, in words. */
 function keep(): { told: string[]; onError(error: unknown, context: ErrorContext): void } {
-  const told: string[] = []
-  return { told, onError: (error, { call }) => void told.push(`${call ?? ''}|${error}`) }
+  const events: string[] = []
+  return { told: events, onError: (error, { call }) => void events.push(`${call ?? ''}|${error}`) }
 }
 
 const numbers: StandardSchema<[number]> = {
@@ -121,22 +121,22 @@ t.test('a client counts the refusals that its server causes, until it closes', a
 
 t.test('counted refusals are reported after ten seconds', t => {
   useFakeClock(t, ['setTimeout'])
-  const told: string[] = []
-  const refusals = new RejectionReporter((error, { call }) => told.push(`${call}|${error}`))
+  const events: string[] = []
+  const refusals = new RejectionReporter((error, { call }) => events.push(`${call}|${error}`))
   const tell = (text: string) => refusals.add('limit', new Error(text), { session: undefined, call: 'f()' })
   tell('a')
   tell('b'.repeat(5000))
-  t.same(told.splice(0), ['f()|Error: a'])
+  t.same(events.splice(0), ['f()|Error: a'])
   mock.timers.tick(9999)
-  t.equal(told.length, 0)
+  t.equal(events.length, 0)
   mock.timers.tick(1)
-  t.match(told, [
+  t.match(events, [
     /^undefined\|NetrefError: 1 more one-way call was refused within 10 s, the last: Error: b+…$/
   ])
-  t.ok(told.splice(0)[0]!.length < 400)
+  t.ok(events.splice(0)[0]!.length < 400)
   tell('c')
-  t.same(told.splice(0), ['f()|Error: c'], 'counting starts again')
+  t.same(events.splice(0), ['f()|Error: c'], 'counting starts again')
   mock.timers.tick(10_000)
-  t.equal(told.length, 0, 'a single refusal is not reported again')
+  t.equal(events.length, 0, 'a single refusal is not reported again')
   t.end()
 })

@@ -167,22 +167,22 @@ t.test('calls nest to any depth', t => {
 })
 
 t.test('a client may have a service; hooks are called, and their errors are reported', async t => {
-  const told: string[] = []
+  const events: string[] = []
   class Greeter extends Service {
     exposed_greet(name: string) {
       return `hello ${name} from ${callSession() === client?.session}`
     }
     override onConnect() {
-      told.push('client begins')
+      events.push('client begins')
     }
   }
   class Hooked extends Service {
     override async onConnect(session: import('../../lib/index.js').Session) {
-      told.push(await (session.root as Netref<Greeter>).greet('server'))
+      events.push(await (session.root as Netref<Greeter>).greet('server'))
       throw new Error('from onConnect')
     }
     override onDisconnect(_session: unknown, reason: Reason) {
-      told.push(`ended: ${reason.code}`)
+      events.push(`ended: ${reason.code}`)
       throw new Error('from onDisconnect')
     }
     exposed_ready() {
@@ -193,8 +193,8 @@ t.test('a client may have a service; hooks are called, and their errors are repo
   const onError = (error: unknown) => void errors.push((error as Error).message)
   const client = pair(Hooked, { service: Greeter, serving: { onError } })
   await client.root.ready()
-  await waitUntil(() => told.length === 2)
-  t.same(told, ['client begins', 'hello server from true'])
+  await waitUntil(() => events.length === 2)
+  t.same(events, ['client begins', 'hello server from true'])
   client.served.on('closed', () => {
     throw new Error('from a listener')
   })
@@ -203,13 +203,13 @@ t.test('a client may have a service; hooks are called, and their errors are repo
   await client.close()
   await client.served.closed
   await waitUntil(() => errors.length === 3)
-  t.same(told.slice(2), ['ended: closed'])
+  t.same(events.slice(2), ['ended: closed'])
   t.same(errors, ['from onConnect', 'from onDisconnect', 'from a listener'])
 })
 
 t.test('a failure that no code awaits goes to console.error; onError may fail itself', async t => {
-  const said: string[] = []
-  t.capture(console, 'error', (...args: unknown[]) => void said.push(args.join(' ')))
+  const printed: string[] = []
+  t.capture(console, 'error', (...args: unknown[]) => void printed.push(args.join(' ')))
   class Hooked extends Peer {
     override onConnect() {
       throw new Error('from a hook')
@@ -217,8 +217,8 @@ t.test('a failure that no code awaits goes to console.error; onError may fail it
   }
   const quiet = pair(Hooked)
   void quiet.root.fail('unheard')
-  await waitUntil(() => said.length === 2)
-  t.same(said, [
+  await waitUntil(() => printed.length === 2)
+  t.same(printed, [
     'netref: Error: from a hook',
     'netref: root.fail("unheard") failed and nobody awaited it: RangeError: unheard'
   ])
@@ -227,24 +227,26 @@ t.test('a failure that no code awaits goes to console.error; onError may fail it
   }
   const loud = pair(Peer, { onError })
   void loud.root.fail('unheard')
-  await waitUntil(() => said.length === 3)
-  t.equal(said[2], 'netref: onError itself failed: Error: onError is broken')
+  await waitUntil(() => printed.length === 3)
+  t.equal(printed[2], 'netref: onError itself failed: Error: onError is broken')
   await Promise.all([quiet.close(), loud.close()])
 })
 
 t.test('a listener that outlives its client is reported once, however often it is called', async t => {
-  const told: string[] = []
+  const events: string[] = []
   const listeners: Netref<(n: number) => void>[] = []
   const service = { exposed_hear: (listener: Netref<(n: number) => void>) => void listeners.push(listener) }
-  const client = pair(service, { serving: { onError: (error, { call }) => told.push(`${call}: ${error}`) } })
+  const client = pair(service, {
+    serving: { onError: (error, { call }) => events.push(`${call}: ${error}`) }
+  })
   await client.root.hear(() => {})
   await client.close()
   for (let i = 0; i < 3; i++) void listeners[0]!(i)
   const awaited = await rejectionOf(listeners[0]!(3))
   t.match(awaited, { code: 'closed' }, 'a caller that awaits it gets the error each time')
   await new Promise(later => setTimeout(later))
-  t.match(told, [/^netref#1\(0\): SessionEndedError: .*the session has ended \(closed\)/])
-  t.equal(told.length, 1)
+  t.match(events, [/^netref#1\(0\): SessionEndedError: .*the session has ended \(closed\)/])
+  t.equal(events.length, 1)
   await assertClean(t, client.session, client.served)
 })
 
@@ -280,16 +282,16 @@ t.test('raw messages: a released target is refused, an invalid reply ends the se
 t.test(
   'a session that ends while it begins leaves nothing, and hooks come in order or not at all',
   async t => {
-    const told: string[] = []
+    const events: string[] = []
     class Hooked extends Service {
       override onConnect() {
-        told.push('connect')
+        events.push('connect')
       }
       override onDisconnect() {
-        told.push('disconnect')
+        events.push('disconnect')
       }
       exposed_chain(session: unknown) {
-        return expose({ bye: () => void conn.served.close(), a: () => told.push('a'), session })
+        return expose({ bye: () => void conn.served.close(), a: () => events.push('a'), session })
       }
     }
     const closing = await serve(
@@ -308,13 +310,13 @@ t.test(
     refusing.on('session', session => void session.close())
     t.match(await connect(refusing.url).closed, { code: 'closed' })
     await refusing.close()
-    t.same(told, [], 'without onConnect a service gets no onDisconnect')
+    t.same(events, [], 'without onConnect a service gets no onDisconnect')
 
     const conn = pair(Hooked)
     const chain = conn.root.chain(1)
     const calls = [chain.bye(), chain.a(), chain.a()].map(call => rejectionOf(call as PromiseLike<unknown>))
     await Promise.all(calls)
-    t.same(told, ['connect', 'disconnect'], 'waiting messages are not processed after the end')
+    t.same(events, ['connect', 'disconnect'], 'waiting messages are not processed after the end')
   }
 )
 
@@ -367,8 +369,8 @@ t.test('close() reports no calls that it cut off; a listener added twice is call
   const conn = pair(Peer, { onError: error => errors.push(error) })
   await conn.ping()
   void conn.root.never()
-  const told: Reason[] = []
-  const listener = (reason: Reason) => told.push(reason)
+  const events: Reason[] = []
+  const listener = (reason: Reason) => events.push(reason)
   const off = conn.on('closed', listener)
   conn.on('closed', listener)
   off()
@@ -376,7 +378,7 @@ t.test('close() reports no calls that it cut off; a listener added twice is call
   await turn()
   await turn()
   t.same(errors, [])
-  t.equal(told.length, 1)
+  t.equal(events.length, 1)
 })
 
 t.test('the end of a session: every pending call on both ends rejects with the reason', async t => {
@@ -583,12 +585,12 @@ t.test('an internal error of netref ends the session', t => {
 })
 
 t.test('trace receives each message, and tables list their entries', async t => {
-  const told: string[] = []
+  const events: string[] = []
   const failed: unknown[] = []
   const service = { keep: (callback: unknown) => void kept.push(callback), lend: () => () => 1 }
   const kept: unknown[] = []
   const conn = pair(service, {
-    trace: (direction, line) => void told.push(`${direction} ${line}`),
+    trace: (direction, line) => void events.push(`${direction} ${line}`),
     serving: {
       trace: () => {
         throw new Error('it fails')
@@ -600,10 +602,10 @@ t.test('trace receives each message, and tables list their entries', async t => 
   await conn.root.keep(own)
   const lent = await conn.root.lend()
   for (const line of ['→ call 1 root.keep [[1,"own"]] [["f",[0]]]', '← result 1', '→ call 2 root.lend []']) {
-    t.ok(told.includes(line), line)
+    t.ok(events.includes(line), line)
   }
-  t.equal(told.length, 6, 'two hellos, two calls, two results')
-  t.equal(failed.length, told.length, 'a failure of trace is reported, and has no other effect')
+  t.equal(events.length, 6, 'two hellos, two calls, two results')
+  t.equal(failed.length, events.length, 'a failure of trace is reported, and has no other effect')
   const { exports, imports } = conn.session.tables
   t.match([exports.length, exports[0]], [1, { id: 1, refCount: 1 }])
   t.equal(exports[0]!.object, own)

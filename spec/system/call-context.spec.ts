@@ -215,11 +215,11 @@ t.test('after the session ends, callbacks still see its call context, and an abo
   const told = new Promise<void>(resolve => {
     go = resolve
   })
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const service = {
     async wait() {
       await told
-      heard.push(callSession().state, callSignal().reason)
+      received.push(callSession().state, callSignal().reason)
     }
   }
   const server = await serve(service, { port: 0, resumeWindow: 0 })
@@ -230,8 +230,8 @@ t.test('after the session ends, callbacks still see its call context, and an abo
   await call
   await waitUntil(() => server.sessions.size === 0)
   go()
-  await waitUntil(() => heard.length === 2)
-  t.match(heard, ['closed', { name: 'SessionEndedError' }])
+  await waitUntil(() => received.length === 2)
+  t.match(received, ['closed', { name: 'SessionEndedError' }])
   await assertClean(t, conn.session)
   await server.close()
 })

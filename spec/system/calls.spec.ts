@@ -32,7 +32,7 @@ interface Waiting {
 /** A service, and the outcomes of the calls made to it. */
 function desk() {
   const waiting: Waiting[] = []
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const root = {
     /** Answers when the spec says so, or fails when its caller cancels. */
     wait(name = '') {
@@ -48,8 +48,8 @@ function desk() {
       return new Promise((settle, fail) => waiting.push({ name, signal, settle, fail }))
     },
     hear(...items: unknown[]) {
-      heard.push(...items)
-      return heard.length
+      received.push(...items)
+      return received.length
     },
     fail(message = 'failed'): never {
       throw new RangeError(message)
@@ -64,7 +64,7 @@ function desk() {
       for (let n = 0; n < to; n++) yield n
     }
   }
-  return { root, waiting, heard }
+  return { root, waiting, heard: received }
 }
 
 const overs = [overMemory, overSocket] as const

@@ -13,13 +13,13 @@ t.setTimeout(120_000)
 const SOON = { delay: 1, maxDelay: 5 }
 
 t.test('break, return(), cancel() and abort() do not wait while the session is interrupted', async t => {
-  const told: unknown[] = []
+  const events: unknown[] = []
   const faults: unknown[] = []
   async function* items(name: string, fault?: Error) {
     try {
       for (let n = 0; ; n++) yield n
     } finally {
-      told.push(name)
+      events.push(name)
       // biome-ignore lint/correctness/noUnsafeFinally: that is what is to be told of
       if (fault) throw fault
     }
@@ -27,14 +27,14 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
   const readable = (name: string) =>
     new ReadableStream({
       pull: controller => controller.enqueue(0),
-      cancel: why => void told.push(`${name} ${why}`)
+      cancel: why => void events.push(`${name} ${why}`)
     })
-  const writable = (name: string) => new WritableStream({ abort: why => void told.push(`${name} ${why}`) })
+  const writable = (name: string) => new WritableStream({ abort: why => void events.push(`${name} ${why}`) })
   /** Not sent: an iterator that was left requests no item. */
   const unreadOne = () =>
     iterator({
-      next: () => ({ done: told.push('read') < 0, value: 1 }),
-      return: () => ({ done: told.push('unread') > 0, value: undefined })
+      next: () => ({ done: events.push('read') < 0, value: 1 }),
+      return: () => ({ done: events.push('unread') > 0, value: undefined })
     })
   const make = () => ({
     looped: items('looped'),
@@ -86,7 +86,7 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
     await things.failing.return()
     await things.read.cancel('enough')
     await things.written.getWriter().abort('enough')
-    t.same(told, [], 'their owner has not been notified yet')
+    t.same(events, [], 'their owner has not been notified yet')
   }
   const ours = await begin(await root.make())
   await root.take(make())
@@ -115,10 +115,10 @@ t.test('break, return(), cancel() and abort() do not wait while the session is i
   await conn.ping()
   returned!()
   for (const answer of answers) answer(unreadOne())
-  await waitUntil(() => told.length === 12 && faults.length === 2)
+  await waitUntil(() => events.length === 12 && faults.length === 2)
   t.same(await first, { done: true, value: undefined })
   t.same(
-    told.sort(),
+    events.sort(),
     ['failing', 'looped', 'read enough', 'stepped', 'written enough']
       .flatMap(name => [name, name])
       .concat('unread', 'unread')

@@ -196,8 +196,8 @@ t.test(
 
 t.test('heartbeat: a server stopped for longer than the heartbeat drops no client', async t => {
   const { child, url } = await start(t)
-  const told: unknown[] = []
-  child.on('message', message => told.push(message))
+  const events: unknown[] = []
+  child.on('message', message => events.push(message))
   const conn = connect<{ count(): number }>(url, { heartbeat: 5000 })
   t.equal(await conn.root.count(), 1)
   child.kill('SIGSTOP')
@@ -206,7 +206,7 @@ t.test('heartbeat: a server stopped for longer than the heartbeat drops no clien
   // Longer than the server waits for an answer.
   await delay(400)
   t.equal(await conn.root.count(), 2)
-  t.same(told, [])
+  t.same(events, [])
   await conn.close()
   child.disconnect()
 })

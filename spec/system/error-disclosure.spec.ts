@@ -158,14 +158,14 @@ async function party(t: Test, serving: object, use: (party: Party) => Promise<vo
 
 /** Everything that is visible of a result, and of the events beside it. */
 async function everything(root: Untyped, way: string, route: string): Promise<string> {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const listener = async (told: Untyped) => {
     if (told instanceof AbortSignal && !told.aborted) await once(told, 'abort')
-    heard.push(told instanceof AbortSignal ? told.reason : told)
+    received.push(told instanceof AbortSignal ? told.reason : told)
   }
   const outcome = await root.ask(way, route, listener).catch((error: unknown) => error)
-  if (outcome?.promise) heard.push(await rejectionOf(outcome.promise))
-  return inspect([outcome, heard], { depth: null, showHidden: true })
+  if (outcome?.promise) received.push(await rejectionOf(outcome.promise))
+  return inspect([outcome, received], { depth: null, showHidden: true })
 }
 
 t.test('the error of a call to one client discloses nothing to another', t =>

@@ -5,11 +5,11 @@ import { assertClean, overMemory, rejectionOf, waitUntil } from '../support/help
 import type { Untyped } from '../support/wire.js'
 
 t.test('an abort with any reason can be listened to as README shows', t => {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const listen = (signal: AbortSignal) =>
     new Promise<void>(resolve =>
       signal.addEventListener('abort', () => {
-        heard.push(signal.reason.name, signal.reason.message)
+        received.push(signal.reason.name, signal.reason.message)
         resolve()
       })
     )
@@ -21,7 +21,7 @@ t.test('an abort with any reason can be listened to as README shows', t => {
       return listen(signal)
     }
     @exposed late({ reason }: AbortSignal) {
-      heard.push(reason.name, reason.message)
+      received.push(reason.name, reason.message)
     }
   }
   return overMemory(t, Search, async ({ root }) => {
@@ -39,14 +39,14 @@ t.test('an abort with any reason can be listened to as README shows', t => {
           use === 'find' ? Netref.with(root, { signal: stop.signal }).find() : root.watch(stop.signal)
         const settled = call.catch(() => {})
         await root.late(AbortSignal.abort(new Error('first')))
-        heard.length = 0
+        received.length = 0
         stop.abort(reason)
         await settled
-        await waitUntil(() => heard.length > 0)
-        t.same(heard.splice(0), [name, message], `${use}: ${reason}`)
+        await waitUntil(() => received.length > 0)
+        t.same(received.splice(0), [name, message], `${use}: ${reason}`)
       }
       await root.late(AbortSignal.abort(reason))
-      t.same(heard.splice(0), [name, message])
+      t.same(received.splice(0), [name, message])
     }
   })
 })

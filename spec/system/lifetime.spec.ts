@@ -130,8 +130,8 @@ t.test('a value that cannot be sent leaves no reference on either side, and send
   })
   return overMemory(t, Store, async conn => {
     const root: Untyped = conn.root
-    let told = 0
-    const own = expose({}, { released: () => told++ })
+    let releasedCalls = 0
+    const own = expose({}, { released: () => releasedCalls++ })
     await conn.ping()
     const [out] = recordMessages(conn)
     for (const [flaw, make] of Object.entries(HALVES)) {
@@ -144,14 +144,14 @@ t.test('a value that cannot be sent leaves no reference on either side, and send
       t.same([conn.stats.imports, conn.served.stats.exports], [0, 0])
       out.length = 0
     }
-    t.equal(told, 0)
+    t.equal(releasedCalls, 0)
     await root.keep(own)
     t.equal(conn.stats.exports, 1)
     await rejectionOf(root.keep(own, Symbol('half')))
     t.equal(conn.stats.exports, 1, 'the other side keeps what it already has')
     await root.drop()
     await collectGarbage(() => conn.stats.exports === 0)
-    t.equal(told, 1)
+    t.equal(releasedCalls, 1)
   })
 })
 
@@ -203,8 +203,8 @@ t.test('an ended session leaves nothing, whoever ends it and how', async t => {
     'a frame of the server that is not of the protocol': conn => conn.transports[1].send('what?')
   }
   for (const [who, end] of Object.entries(ends)) {
-    let told = 0
-    const lend = () => expose(new Item(), { released: () => told++ })
+    let releasedCalls = 0
+    const lend = () => expose(new Item(), { released: () => releasedCalls++ })
     const conn = pair(Store, { service: { lend } })
     const root: Untyped = conn.root
     await root.keep(lend(), lend(), () => 1)
@@ -220,10 +220,10 @@ t.test('an ended session leaves nothing, whoever ends it and how', async t => {
       if (error.message.startsWith('it resolved')) continue
       t.equal(error.name, 'SessionEndedError')
     }
-    t.equal(told, 4)
+    t.equal(releasedCalls, 4)
     for (const item of items) Netref.release(item)
     t.match(await rejectionOf(items[0].hello()), { name: 'SessionEndedError' }, 'which is why it rejects')
-    t.equal(told, 4)
+    t.equal(releasedCalls, 4)
   }
 })
 
@@ -306,8 +306,8 @@ for (const over of [overMemory, overSocket]) {
 }
 
 t.test('`released` is called once for each session, and again if the object was sent again', async t => {
-  let told = 0
-  const lent = expose(new Item(), { released: () => told++ })
+  let releasedCalls = 0
+  const lent = expose(new Item(), { released: () => releasedCalls++ })
   const conns = [pair(() => ({ lent: () => lent })), pair(() => ({ lent: () => lent }))]
   const [a, b] = conns.map(({ root }) => root as Untyped)
   const pings = () => Promise.all(conns.map(conn => conn.ping()))
@@ -316,18 +316,18 @@ t.test('`released` is called once for each session, and again if the object was 
   const other = await b.lent()
   Netref.release(first)
   await pings()
-  t.equal(told, 1, 'the peer of one session has released its last netref')
+  t.equal(releasedCalls, 1, 'the peer of one session has released its last netref')
   Netref.release(again)
   await pings()
-  t.equal(told, 1)
+  t.equal(releasedCalls, 1)
   const anew = await a.lent()
   t.not(anew, first)
   Netref.release(other)
   await pings()
-  t.equal(told, 2, 'the other session')
+  t.equal(releasedCalls, 2, 'the other session')
   Netref.release(anew)
   await pings()
-  t.equal(told, 3, 'an object sent again is released again')
+  t.equal(releasedCalls, 3, 'an object sent again is released again')
   await a.lent()
   const [[, server]] = conns.map(({ transports }) => transports) as [Untyped]
   server.hold()
@@ -335,19 +335,19 @@ t.test('`released` is called once for each session, and again if the object was 
   await runEventLoop()
   await conns[0]!.close()
   await Promise.all([late, conns[0]!.served.closed])
-  t.equal(told, 4, 'the end of the session, with references in transit')
+  t.equal(releasedCalls, 4, 'the end of the session, with references in transit')
   await collectGarbage()
   await conns[1]!.close()
-  t.equal(told, 4, 'for an object that was not held, the end calls no hook')
+  t.equal(releasedCalls, 4, 'for an object that was not held, the end calls no hook')
 })
 
 t.test('`released` is called if a netref is in transit while the last one is released', t =>
   overMemory(
     t,
     () => {
-      let told = 0
-      const lent = expose(new Item(), { released: () => told++ })
-      return { lent: () => lent, told: () => told }
+      let releasedCalls = 0
+      const lent = expose(new Item(), { released: () => releasedCalls++ })
+      return { lent: () => lent, told: () => releasedCalls }
     },
     async conn => {
       const root: Untyped = conn.root
@@ -370,20 +370,20 @@ t.test('`released` is called if a netref is in transit while the last one is rel
 t.test('a released hook that sends the object again, and one that ends the session', async t => {
   const conn = pair(Store, { service: {} })
   const root: Untyped = conn.root
-  const told: string[] = []
+  const events: string[] = []
   const phoenix: object = expose(
     {},
     {
       released: () => {
-        told.push('phoenix')
-        if (told.length < 3) void root.keep(phoenix)
+        events.push('phoenix')
+        if (events.length < 3) void root.keep(phoenix)
       }
     }
   )
   await root.keep(phoenix)
   for (let i = 1; i <= 3; i++) {
     await root.drop()
-    await collectGarbage(() => told.length === i)
+    await collectGarbage(() => events.length === i)
     await conn.ping()
   }
   t.equal(conn.stats.exports, 0)
@@ -392,17 +392,17 @@ t.test('a released hook that sends the object again, and one that ends the sessi
   await root.drop()
   await collectGarbage()
   await conn.closed
-  t.same(told, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, at the end of the session')
+  t.same(events, ['phoenix', 'phoenix', 'phoenix', 'phoenix'], 'once more, at the end of the session')
 })
 
 t.test('in a chain of three sessions each hop releases when the next one does', async t => {
-  let told = 0
+  let releasedCalls = 0
   const stores = Array.from({ length: 3 }, () => new Store())
   const hops = stores.map(store => pair(store))
   const tables = () => hops.map(({ stats, served }) => [stats.exports, served.stats.imports])
   await (async () => {
     // The object lives with the first of four sessions; each passes on what it received.
-    let thing: Untyped = expose({ hello: () => 'hello' }, { released: () => told++ })
+    let thing: Untyped = expose({ hello: () => 'hello' }, { released: () => releasedCalls++ })
     for (const [i, { root }] of hops.entries()) {
       await (root as Untyped).keep(thing)
       t.equal(await (root as Untyped).echo(thing), thing, 'the owner receives the original')
@@ -412,10 +412,10 @@ t.test('in a chain of three sessions each hop releases when the next one does', 
   })()
   for (const { root } of hops.slice(0, 2)) await (root as Untyped).drop()
   await collectGarbage()
-  t.same([told, tables()], [0, [1, 1, 1].map(n => [n, n])], 'each hop holds what the last one holds')
+  t.same([releasedCalls, tables()], [0, [1, 1, 1].map(n => [n, n])], 'each hop holds what the last one holds')
   t.equal(await (stores[2]!.kept[0] as Untyped).hello(), 'hello')
   stores[2]!.kept = []
-  await collectGarbage(() => told === 1)
+  await collectGarbage(() => releasedCalls === 1)
   t.same(
     tables(),
     [0, 0, 0].map(n => [n, n])
@@ -424,15 +424,15 @@ t.test('in a chain of three sessions each hop releases when the next one does', 
 })
 
 t.test('a broken hop releases only references that passed through it', async t => {
-  let told = 0
+  let releasedCalls = 0
   const stores = [new Store(), new Store()]
   const [ab, bc] = stores.map(store => pair(store))
   await (async () => {
-    await (ab!.root as Untyped).keep(expose(new Item(), { released: () => told++ }))
+    await (ab!.root as Untyped).keep(expose(new Item(), { released: () => releasedCalls++ }))
     const [kept] = stores[0]!.kept
     await (bc!.root as Untyped).keep(kept)
     await ab!.close()
-    t.equal(told, 1, 'its owner is notified at once')
+    t.equal(releasedCalls, 1, 'its owner is notified at once')
     t.match(await rejectionOf((stores[1]!.kept[0] as Untyped).hello()), {
       name: 'SessionEndedError',
       code: 'closed'
@@ -442,7 +442,7 @@ t.test('a broken hop releases only references that passed through it', async t =
   stores[0]!.kept = []
   stores[1]!.kept = []
   await assertClean(t, bc!.session, bc!.served)
-  t.equal(told, 1)
+  t.equal(releasedCalls, 1)
   await bc!.close()
 })
 

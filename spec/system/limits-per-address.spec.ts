@@ -62,13 +62,13 @@ async function leave(server: Server, from: string, options: RawPeerOptions = {})
 }
 
 t.test('only a client of its address may replace an interrupted session', async t => {
-  const told: unknown[] = []
-  const onError = (error: unknown) => told.push(String(error))
+  const events: unknown[] = []
+  const onError = (error: unknown) => events.push(String(error))
   await using server = await start({ limits: { sessions: 2 }, onError })
   const first = await leave(server, HOME)
   const second = await leave(server, AWAY)
   for (let i = 0; i < 5; i++) t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
-  t.same(told, [
+  t.same(events, [
     'NetrefError: a client was refused: all 2 sessions are in use (limits.sessions); raise it to accept more'
   ])
   const back = await come(server, AWAY, { resumption: second.resumes })

@@ -197,13 +197,13 @@ t.test('a client that disconnects in the turn of its acceptance is removed', asy
   const [near] = MemoryTransport.pair()
   const socket = Object.assign(near, { onRawData: () => () => {}, terminate() {} })
   const arriving = new PreHelloTransport(socket, new HelloBudget(MIB), MIB)
-  const told: Reason[] = []
-  arriving.start({ onOpen() {}, onFrame() {}, onClose: reason => told.push(reason) })
+  const events: Reason[] = []
+  arriving.start({ onOpen() {}, onFrame() {}, onClose: reason => events.push(reason) })
   const reason: Reason = { code: 'connection-lost', message: 'it has gone' }
   arriving.onClose(reason)
-  t.same(told, [])
+  t.same(events, [])
   await turn()
-  t.same(told, [reason])
+  t.same(events, [reason])
 })
 
 t.test('endless pings do not replace a hello', async t => {

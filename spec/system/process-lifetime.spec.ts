@@ -19,12 +19,12 @@ function start(t: Test, ...args: string[]) {
     env: CHILD_ENV,
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  const said: string[] = []
-  const heard = child.stdout.setEncoding('utf8').on('data', (text: string) => said.push(text))
+  const printed: string[] = []
+  const heard = child.stdout.setEncoding('utf8').on('data', (text: string) => printed.push(text))
   t.teardown(() => child.kill('SIGKILL'))
   return {
     idle: once(heard, 'data'),
-    ended: once(child, 'close').then(([code]) => `${said.join('')}${code}`)
+    ended: once(child, 'close').then(([code]) => `${printed.join('')}${code}`)
   }
 }
 
@@ -137,10 +137,10 @@ t.test('`unref()` applies to later sockets, sessions and clients', async t => {
   const late = connect(server.url).unref()
   await late.ping()
   await waitUntil(() => kept() === before)
-  const told: string[] = []
-  for (const what of ['interrupted', 'resumed'] as const) conn.on(what, () => told.push(what))
+  const events: string[] = []
+  for (const what of ['interrupted', 'resumed'] as const) conn.on(what, () => events.push(what))
   die()
-  await waitUntil(() => told.length === 2 && kept() === before)
+  await waitUntil(() => events.length === 2 && kept() === before)
   const { session } = conn
   await server.close()
   server = (await serve({}, { port: Number(port) })).unref()

@@ -222,7 +222,7 @@ t.test('access rules treat objects of other realms like those of this one', asyn
 t.test('errors of other realms: their classes can be registered, and hooks fail with them', async t => {
   const Far = there('class Far extends Error { constructor() { super("far"); this.code = "E_FAR" } }')
   registerError(Far)
-  const told: unknown[] = []
+  const events: unknown[] = []
   class Hooked extends Echo {
     override onConnect(): void {
       return there('Promise.reject(new Error("hook"))')
@@ -238,9 +238,9 @@ t.test('errors of other realms: their classes can be registered, and hooks fail 
       t.match(error, { code: 'E_FAR', message: 'far' })
       t.match(error.stack, /realms\.spec/, 'with a stack of this side')
       gift = undefined
-      t.match(told, [{ message: 'hook' }], 'the rejection of a hook is reported')
+      t.match(events, [{ message: 'hook' }], 'the rejection of a hook is reported')
     },
-    { server: { onError: error => told.push(error) } }
+    { server: { onError: error => events.push(error) } }
   )
 })
 

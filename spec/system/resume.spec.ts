@@ -73,17 +73,17 @@ async function throughProxy(
 
 t.test('calls, references and callbacks continue over another socket, and both ends emit events', t =>
   throughProxy(t, async (conn, chaos, home, { sessions }) => {
-    const told: string[] = []
+    const events: string[] = []
     const [session] = sessions
     for (const [who, side] of [
       ['client', conn.session],
       ['server', session!]
     ] as const) {
-      side.on('interrupted', ({ code }) => told.push(`${who} ${code}`))
-      side.on('resumed', () => told.push(`${who} resumed`))
+      side.on('interrupted', ({ code }) => events.push(`${who} ${code}`))
+      side.on('resumed', () => events.push(`${who} resumed`))
     }
-    const heard: number[] = []
-    await conn.root.subscribe(n => void heard.push(n))
+    const delivered: number[] = []
+    await conn.root.subscribe(n => void delivered.push(n))
     const thing = await conn.root.open()
     const later = conn.root.later()
     await conn.ping()
@@ -93,10 +93,10 @@ t.test('calls, references and callbacks continue over another socket, and both e
     home.answer('late')
     for (const listener of home.listeners) for (const n of [1, 2, 3]) void listener(n)
     t.same(await Promise.all([...calls, later]), [1, 2, 3, 'late'])
-    await waitUntil(() => heard.length === 3)
-    t.same(heard, [1, 2, 3])
+    await waitUntil(() => delivered.length === 3)
+    t.same(delivered, [1, 2, 3])
     t.equal(conn.state, 'open')
-    t.same(told.sort(), [
+    t.same(events.sort(), [
       'client connection-lost',
       'client resumed',
       'server connection-lost',
@@ -110,11 +110,11 @@ t.test('calls, references and callbacks continue over another socket, and both e
 async function present(url: string, ...frames: string[]) {
   const socket = new WebSocket(url)
   await once(socket, 'open')
-  const heard: string[] = []
-  socket.on('message', data => heard.push(String(data)))
+  const delivered: string[] = []
+  socket.on('message', data => delivered.push(String(data)))
   const closed = once(socket, 'close').then(([code, text]) => `${code} ${text}`)
   for (const frame of frames) socket.send(frame)
-  return { socket, heard, closed }
+  return { socket, heard: delivered, closed }
 }
 
 t.test('a token is valid for one socket and is then replaced; an invalid one discloses nothing', async t => {
@@ -635,9 +635,9 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   const first = await serve(Store, { port: 0, resumeWindow: 0 })
   const port = Number(new URL(first.url).port)
   const conn = connect<Store>(first.url, { renew: true, reconnect: SOON })
-  const told: string[] = []
+  const events: string[] = []
   for (const event of ['interrupted', 'resumed', 'renewed', 'closed'] as const)
-    conn.on(event, () => told.push(event))
+    conn.on(event, () => events.push(event))
   const { root } = conn
   const thing = await root.open()
   const put = root.put('a')
@@ -670,7 +670,7 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   t.equal(conn.state, 'connecting')
   Store.values.push('size')
   const second = await serve(Store, { port })
-  await waitUntil(() => told.includes('renewed'))
+  await waitUntil(() => events.includes('renewed'))
   for (const error of [await chained, await held, await moved, await once])
     t.match(error, { name: 'SessionEndedError', code: 'server-closed', mayHaveRun: true })
   t.match(await append, {
@@ -688,12 +688,12 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
   t.equal(await conn.root.watch(value => value.toUpperCase()), 'WATCHED')
   t.match(await rejectionOf(thing.name()), { code: 'server-closed' }, 'old netrefs stay released')
   t.match(await rejectionOf(root.put('c')), { code: 'server-closed' })
-  t.same(told, ['renewed'])
+  t.same(events, ['renewed'])
   void withOld
   await assertClean(t, conn.session, ...second.sessions)
   await conn.close()
   t.match(await conn.closed, { code: 'closed' })
-  t.same(told, ['renewed', 'closed'])
+  t.same(events, ['renewed', 'closed'])
   await second.close()
   t.throws(
     () => connect('ws://localhost', { renew: true, reconnect: false }),

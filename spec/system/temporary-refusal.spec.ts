@@ -142,7 +142,7 @@ t.test('a temporary refusal of a first connection ends it, and nothing has run',
 })
 
 t.test('with `initial` a refused first connection is retried, and each call runs once', async t => {
-  const told: string[] = []
+  const events: string[] = []
   let visits = 0
   let open = false
   const authenticate = async (request: UpgradeRequest) => {
@@ -154,15 +154,15 @@ t.test('with `initial` a refused first connection is retried, and each call runs
   Counter.began = 0
   await using server = await serve(Counter, { port: 0, authenticate, onError() {} })
   await using conn = connect<Counter>(server.url, { token: 'ann', reconnect: { ...SOON, initial: true } })
-  conn.on('interrupted', () => told.push('interrupted'))
-  conn.on('resumed', () => told.push('resumed'))
+  conn.on('interrupted', () => events.push('interrupted'))
+  conn.on('resumed', () => events.push('resumed'))
   const calls = [conn.root.next(), conn.root.next()]
   await waitUntil(() => visits > 2 && conn.state === 'connecting')
   const late = conn.root.next()
   open = true
   t.same(await Promise.all([...calls, late]), [1, 2, 3])
   t.equal(Counter.began, 1)
-  t.same(told, [])
+  t.same(events, [])
   await assertClean(t, conn.session, ...server.sessions)
 })
 

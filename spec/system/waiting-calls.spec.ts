@@ -20,25 +20,25 @@ t.setTimeout(120_000)
 const current = new AsyncLocalStorage<string>()
 
 t.test('calls of the root wait until onConnect settles; its own calls to the peer do not', t => {
-  const told: unknown[] = []
+  const events: unknown[] = []
   let go = () => {}
   class Home extends Service {
     #user = 'nobody'
     override async onConnect(session: Session) {
       current.enterWith('onConnect')
       const peer = session.root as Untyped
-      told.push(await peer.each((n: number) => n + 1), await peer.name())
-      for await (const item of peer.items()) told.push(item)
+      events.push(await peer.each((n: number) => n + 1), await peer.name())
+      for await (const item of peer.items()) events.push(item)
       await new Promise<void>(resolve => (go = resolve))
       this.#user = await peer.name()
-      told.push('ready')
+      events.push('ready')
     }
     exposed_who() {
-      told.push('who')
+      events.push('who')
       return { name: () => this.#user }
     }
     exposed_say(word: string) {
-      told.push(word)
+      events.push(word)
       return current.getStore()
     }
     async exposed_read(
@@ -65,7 +65,7 @@ t.test('calls of the root wait until onConnect settles; its own calls to the pee
     t,
     () => Home as unknown as object,
     async ({ root, clientSession, serverSession }, t) => {
-      await waitUntil(() => told.includes('another'))
+      await waitUntil(() => events.includes('another'))
       const stop = new AbortController()
       const calls = [
         root.who().name(),
@@ -81,13 +81,13 @@ t.test('calls of the root wait until onConnect settles; its own calls to the pee
       await clientSession.ping()
       t.equal(serverSession.stats.pending, 0)
       t.same(
-        told.splice(0),
+        events.splice(0),
         [[2, 3], 'ann', 'an item', 'another'],
         'its own calls and callbacks are processed at once'
       )
       go()
       t.same(await Promise.all(calls), ['ann', undefined, 'ann', ['later', 'noisy', 1], undefined])
-      t.same(told.splice(0), ['ready', 'who', 'one', 'one way', 'last'], 'in their order')
+      t.same(events.splice(0), ['ready', 'who', 'one', 'one way', 'last'], 'in their order')
     },
     { service }
   )

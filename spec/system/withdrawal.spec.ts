@@ -430,8 +430,8 @@ t.test('callbacks of an interrupted client are withdrawn, too', async t => {
   await using server = await serve({ hold: (listener: Untyped) => void (hear = listener) }, { port: 0 })
   const { agent, die } = breakableAgent()
   await using conn = connect<Untyped>(server.url, { agent, reconnect: { delay: 1, maxDelay: 1 } })
-  const heard: string[] = []
-  await conn.root.hold((text: string) => void heard.push(text))
+  const received: string[] = []
+  await conn.root.hold((text: string) => void received.push(text))
   const [session] = server.sessions
   let given: Promise<Error[]> | undefined
   session!.on('interrupted', () => {
@@ -444,14 +444,14 @@ t.test('callbacks of an interrupted client are withdrawn, too', async t => {
   await waitUntil(() => given !== undefined)
   for (const error of (await given)!) t.match(error, { name: 'AbortError', mayHaveRun: false })
   await hear('in time')
-  t.same(heard, ['in time'])
+  t.same(received, ['in time'])
   Netref.release(hear)
   hear = undefined
   await assertClean(t, conn.session, session!)
 })
 
 t.test('a third party that is cut off from the owner withdraws calls that its caller cancelled', t => {
-  const heard: string[] = []
+  const received: string[] = []
   const use = async (line: Line) => {
     await using conn = pair<Untyped>({ get: () => line.conn.root })
     await begin(line)
@@ -465,11 +465,11 @@ t.test('a third party that is cut off from the owner withdraws calls that its ca
     await conn.ping()
     PLACES['while interrupted']!.leave(line)
     await far.hear('in time')
-    t.same(heard, ['in time'])
+    t.same(received, ['in time'])
     Netref.release(far)
     await assertClean(t, conn.session, conn.served)
   }
-  return onLine(t, use, { hear: (text: string) => void heard.push(text) })
+  return onLine(t, use, { hear: (text: string) => void received.push(text) })
 })
 
 t.test('an iterator that is left before its first request makes no item', async t => {
@@ -498,8 +498,8 @@ t.test('an iterator that is left before its first request makes no item', async 
 })
 
 t.test('a call is withdrawn from a closed frame that waits, and no longer counts there', t => {
-  const heard: string[] = []
-  const root = { hear: (text: string) => void heard.push(text[0]!) }
+  const received: string[] = []
+  const root = { hear: (text: string) => void received.push(text[0]!) }
   const use = async (line: Line) => {
     const { session } = line.conn
     await PLACES['while interrupted']!.enter(line)
@@ -517,7 +517,7 @@ t.test('a call is withdrawn from a closed frame that waits, and no longer counts
     for (const i of [0, 2, 4]) t.match(await calls[i], { name: 'AbortError', mayHaveRun: false })
     PLACES['while interrupted']!.leave(line)
     await Promise.all([calls[1], calls[3]])
-    t.same(heard, ['b', 'd'])
+    t.same(received, ['b', 'd'])
   }
   return onLine(t, use, root, { jsonBytes: 4096 })
 })

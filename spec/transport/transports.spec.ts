@@ -208,11 +208,11 @@ for (const [name, join] of Object.entries(transports)) {
     const echoed = (await root.echo(large)) as typeof large
     t.ok(echoed.text === large.text && Buffer.compare(echoed.bytes, large.bytes) === 0)
     t.same(await root.echo(new Uint8Array()), new Uint8Array())
-    const heard: number[] = []
-    const hear = (n: number) => heard.push(n)
+    const received: number[] = []
+    const hear = (n: number) => received.push(n)
     await Promise.all(Array.from({ length: 1000 }, (_, i) => root.call(hear, i)))
     t.same(
-      heard,
+      received,
       Array.from({ length: 1000 }, (_, i) => i)
     )
     await assertClean(t, conn.session, served)

@@ -95,11 +95,12 @@ class Evil extends Service {
 }
 
 t.test('errors, calls and netrefs with text of a peer', async t => {
-  const told: string[] = []
+  const events: string[] = []
   const traced: string[] = []
   const serving = {
-    before: (call: object) => void told.push(String(call)),
-    onError: (error: unknown, { call }: { call?: string | undefined }) => void told.push(String(error), call!)
+    before: (call: object) => void events.push(String(call)),
+    onError: (error: unknown, { call }: { call?: string | undefined }) =>
+      void events.push(String(error), call!)
   }
   await using conn = pair(Evil, { serving, trace: (_, line) => traced.push(line) })
   const root = conn.root as Untyped
@@ -127,8 +128,8 @@ t.test('errors, calls and netrefs with text of a peer', async t => {
   await Netref.oneway(root[EVIL])(EVIL)
   await Netref.oneway(root.checked)(EVIL)
   await conn.ping()
-  t.ok(told.length > 8)
-  for (const text of told) tame(t, text, 'what the server is told')
+  t.ok(events.length > 8)
+  for (const text of events) tame(t, text, 'what the server is told')
   t.ok(traced.length > 8)
   for (const line of traced) tame(t, line, 'a line of the trace')
 
@@ -188,8 +189,8 @@ t.test('close and refusal reasons of a server', async t => {
 })
 
 t.test('refused clients', async t => {
-  const told: string[] = []
-  const server = await serve(Evil, { port: 0, onError: error => told.push(String(error)) })
+  const events: string[] = []
+  const server = await serve(Evil, { port: 0, onError: error => events.push(String(error)) })
   for (const headers of [{ Origin: `http://${EVIL_LATIN}` }, { Host: EVIL_LATIN.repeat(99) }]) {
     const { message } = await rejectionOf(RawPeer.open(server.url, { headers: headers as Untyped }))
     const [, body] = Buffer.from(message, 'latin1').toString().split('\r\n\r\n')
@@ -200,21 +201,21 @@ t.test('refused clients', async t => {
   const [answer] = await once(nameless.socket, 'data')
   t.match(String(answer), /Host "" is not in allowedHosts/, 'a client without a host name')
   await nameless.end()
-  t.equal(told.length, 3)
-  for (const text of told) tame(t, text, 'what the server is told')
+  t.equal(events.length, 3)
+  for (const text of events) tame(t, text, 'what the server is told')
   await server.close()
 })
 
 t.test('errors that are printed to the console', async t => {
-  const said: unknown[][] = []
-  t.capture(console, 'error', (...args: unknown[]) => void said.push(args))
+  const printed: unknown[][] = []
+  t.capture(console, 'error', (...args: unknown[]) => void printed.push(args))
   const conn = pair(Evil)
   const root = conn.root as Untyped
   await Netref.oneway(root.fail)(EVIL)
   await Netref.oneway(root.checked)('x'.repeat(100_000))
   await Netref.oneway(root[EVIL])(EVIL)
   void root.fail(EVIL)
-  await waitUntil(() => said.length >= 4)
+  await waitUntil(() => printed.length >= 4)
   await assertClean(t, conn.session, conn.served)
   await conn.close()
   for (const failure of [new Error(EVIL), Object.create(null), EVIL]) {
@@ -224,11 +225,11 @@ t.test('errors that are printed to the console', async t => {
     const conn = pair(Evil, { serving: { onError } })
     await Netref.oneway((conn.root as Untyped).nothing)(1)
     await conn.ping()
-    t.match(said.at(-1), [/^netref: onError itself failed: /])
+    t.match(printed.at(-1), [/^netref: onError itself failed: /])
     await assertClean(t, conn.session, conn.served)
     await conn.close()
   }
-  for (const args of said) {
+  for (const args of printed) {
     t.equal(args.length, 1)
     tame(t, args[0], 'a line')
   }

@@ -34,20 +34,20 @@ t.test('a hundred services on one web server', async t => {
   const assertNone = warnings(t)
   const web = http.createServer().listen(0, '127.0.0.1')
   await once(web, 'listening')
-  const told: number[] = []
+  const events: number[] = []
   const services = await Promise.all(
-    many(i => serve(sums, { server: web, path: `/${i}`, onError: () => told.push(i) }))
+    many(i => serve(sums, { server: web, path: `/${i}`, onError: () => events.push(i) }))
   )
   t.equal(web.listenerCount('error'), 1)
   web.emit('error', new Error('too many files are open'))
   t.same(
-    told,
+    events,
     many(i => i),
     'each service gets an error of the server'
   )
   await services[0]!.close()
   web.emit('error', new Error('once more'))
-  t.equal(told.length, 2 * MANY - 1, 'except a closed service')
+  t.equal(events.length, 2 * MANY - 1, 'except a closed service')
   const { port } = web.address() as AddressInfo
   await using conn = connect<Sums>(`ws://127.0.0.1:${port}/99`)
   t.equal(await conn.root.add(1, 2), 3)

@@ -36,7 +36,7 @@ async function* linesOf(file) {
   if (rest !== '') yield rest
 }
 
-/** A file to try it with. */
+/** An example file. */
 export function sampleFile(lines = 200_000) {
   const words =
     'to have an object here and use it there as if it were at home is all that this is about'.split(' ')

@@ -1,4 +1,4 @@
-// The client in the page: all that is of netref here is `connect`, and calls that read like any other.
+// The client in the page. It uses only `connect` of netref, and ordinary calls.
 import { connect } from './netref.js'
 import { PageFile, sampleFile } from './page-file.js'
 import { View } from './view.js'
@@ -8,7 +8,7 @@ const tab = crypto.randomUUID?.() ?? String(Math.random())
 const name = `tab ${tab.slice(0, 4)}`
 const view = new View(() => conn)
 
-/** What the server and, by way of it, the other tabs have of this one. */
+/** The callbacks of this tab, for the server and, through it, the other tabs. */
 class Visitor {
   others(tabs) {
     view.tabs(
@@ -26,7 +26,7 @@ class Visitor {
   }
 }
 
-/** A session with the server; this tab is told of the others for as long as it lasts. */
+/** A session with the server. While it lasts, this tab is notified of the others. */
 function join() {
   const conn = connect(new URL(`/rpc?tab=${tab}`, location.href.replace(/^http/, 'ws')), {
     allowPublicAttrs: true,
@@ -95,5 +95,5 @@ setInterval(
   1000
 )
 
-// A tab that goes says so; of one that is just gone the server would wait for the return.
+// A tab that is closed ends its session; otherwise the server would wait for a resumption.
 addEventListener('pagehide', () => conn.close())

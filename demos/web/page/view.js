@@ -1,4 +1,4 @@
-// What the page shows: drawn once a frame from what is known then, however much happens between.
+// The view of the page: drawn once a frame from the present state.
 
 const element = id => document.getElementById(id)
 const number = new Intl.NumberFormat('en', { useGrouping: true })
@@ -15,7 +15,7 @@ export class View {
   #drawnLines = 0
   #rateSince = performance.now()
 
-  /** @param {() => import('netref').Connection} connection the one there is at present */
+  /** @param {() => import('netref').Connection} connection returns the present connection */
   constructor(connection) {
     this.connection = connection
     const draw = () => {
@@ -53,7 +53,7 @@ export class View {
     element('ping').textContent = `${ms.toFixed(1)} ms`
   }
 
-  /** The other tabs, each with what its button does. */
+  /** The other tabs, each with the action of its button. */
   tabs(others) {
     element('alone').hidden = others.length > 0
     element('tabs').replaceChildren(

@@ -243,7 +243,7 @@ t.test("all of the engine's own iterators arrive as iterators", t =>
 )
 
 t.test('an iterator from an exposed iterator method supports return and throw', t => {
-  const told: unknown[] = []
+  const reported: unknown[] = []
   const method = (steps: object) =>
     expose(
       new (class {
@@ -255,12 +255,13 @@ t.test('an iterator from an exposed iterator method supports return and throw', 
   return overMemoryAndSocket(
     t,
     () => ({
-      closes: () => method({ next: one, return: (why: unknown) => ({ done: true, value: told.push(why) }) }),
+      closes: () =>
+        method({ next: one, return: (why: unknown) => ({ done: true, value: reported.push(why) }) }),
       throws: () =>
         method({
           next: one,
           throw: (error: unknown) => {
-            told.push(error)
+            reported.push(error)
             return { done: false, value: 'thrown' }
           }
         }),
@@ -274,13 +275,13 @@ t.test('an iterator from an exposed iterator method supports return and throw', 
         t.equal(n, 1)
         break
       }
-      t.same(told.splice(0), [undefined])
+      t.same(reported.splice(0), [undefined])
       const unread = (await root.closes())[Symbol.asyncIterator]()
       await unread.return('unread')
-      t.same(told.splice(0), ['unread'])
+      t.same(reported.splice(0), ['unread'])
       const thrown = (await root.throws())[Symbol.asyncIterator]()
       t.same(await thrown.throw('why'), { done: false, value: 'thrown' })
-      t.same(told.splice(0), ['why'])
+      t.same(reported.splice(0), ['why'])
       await thrown.return()
       for (const kind of ['plain', 'own']) {
         const steps = (await root[kind]())[Symbol.asyncIterator]()
@@ -441,9 +442,9 @@ t.test('a slow consumer stops the producer: 1024 items or 64 KiB ahead, or its o
 t.test(
   'a generator as a context: it waits at its first item, and with `window: 1` at each, in any form',
   t => {
-    const told: unknown[] = []
+    const reported: unknown[] = []
     const tell = (what: unknown) => {
-      told.push(what)
+      reported.push(what)
       return what
     }
     function* context(items = 3): Generator<unknown, unknown, unknown> {
@@ -477,7 +478,7 @@ t.test(
     }
     const since = async (ping: () => Promise<unknown>) => {
       for (let i = 0; i < 3; i++) await ping()
-      return told.splice(0)
+      return reported.splice(0)
     }
     /** Operations of a reader on either side, and what is recorded of them. */
     const use = async (make: () => Promise<Context>, ping: () => Promise<unknown>, steps = false) => {
@@ -528,7 +529,7 @@ t.test(
             tell(`body ${n}`)
             await session.ping()
           }
-          return told.splice(0)
+          return reported.splice(0)
         },
         async first(source: Context) {
           const session = callSession()
@@ -537,7 +538,7 @@ t.test(
       }),
       async ({ root, clientSession }, t) => {
         const ping = () => clientSession.ping()
-        told.length = 0
+        reported.length = 0
         for (const [form, make] of Object.entries(forms))
           for (const kind of ['context', 'later']) {
             t.same(await use(() => make(root, kind), ping), uses, `${kind}, ${form}`)
@@ -567,7 +568,7 @@ t.test(
           [1, 2, 3, 'returned'],
           'several requests at once get several items'
         )
-        told.length = 0
+        reported.length = 0
         t.same(
           await root.enter(context(1)),
           ['enter', 1, 'body 1', undefined, 'exit'],
@@ -934,14 +935,14 @@ t.test('an error in a producer comes after the items before it', t =>
         await it.next()
         Netref.release(it)
       }
-      await waitUntil(() => told.length === 2)
-      t.match(told, [/in return/, /in return/], 'otherwise it goes to onError')
-      told.length = 0
+      await waitUntil(() => reported.length === 2)
+      t.match(reported, [/in return/, /in return/], 'otherwise it goes to onError')
+      reported.length = 0
     },
-    { limits: { jsonBytes: 4500 }, serving: { onError: error => told.push(String(error)) } }
+    { limits: { jsonBytes: 4500 }, serving: { onError: error => reported.push(String(error)) } }
   )
 )
-const told: string[] = []
+const reported: string[] = []
 
 t.test('next(value), throw(error) and return(value) reach a generator, in both directions', t => {
   const seen: unknown[] = []
@@ -1473,20 +1474,20 @@ t.test('calls and items that precede a reply are received before it', t => {
       }
     }),
     async ({ root }, t) => {
-      const heard: number[] = []
+      const received: number[] = []
       const noted: number[] = []
       await root.work(
-        (i: number) => void heard.push(i),
+        (i: number) => void received.push(i),
         (i: number) => void noted.push(i)
       )
       const expected = Array.from({ length: 100 }, (_, i) => i)
-      t.same([heard, noted], [expected, expected])
+      t.same([received, noted], [expected, expected])
       const it = root.ticks()[Symbol.asyncIterator]()
       await it.next()
-      const waiting = it.next().then(({ value }: Untyped) => heard.push(-value))
+      const waiting = it.next().then(({ value }: Untyped) => received.push(-value))
       await waitUntil(() => tick.length > 0)
       await root.tick()
-      t.equal(heard.at(-1), -1, 'an item within the window')
+      t.equal(received.at(-1), -1, 'an item within the window')
       await waiting
       await it.return()
       tick.shift()?.()
@@ -1550,17 +1551,17 @@ t.test('a promise is kept alive until it settles; the end of the session rejects
     })
   })
   await overMemory(t, service(), async ({ root, session }) => {
-    const heard: unknown[] = []
+    const received: unknown[] = []
     await (async () => {
       const { promise } = await (root as Untyped).later()
-      promise.then((value: unknown) => heard.push(value))
+      promise.then((value: unknown) => received.push(value))
     })()
     await collectGarbage()
     await collectGarbage()
     t.equal(session.stats.imports, 1)
     settle('kept')
-    await waitUntil(() => heard.length > 0)
-    t.same(heard, ['kept'], 'although only its listeners hold it')
+    await waitUntil(() => received.length > 0)
+    t.same(received, ['kept'], 'although only its listeners hold it')
     await collectGarbage(() => session.stats.imports === 0)
   })
   await overMemoryAndSocket(
@@ -1641,11 +1642,11 @@ t.test('abort signals: anywhere in the arguments, with their reason, aborted lat
 t.test(
   'a signal is kept alive by its listeners, and by its holders; the end of the session aborts it',
   async t => {
-    const heard: unknown[] = []
+    const received: unknown[] = []
     let finish!: () => void
     const service = () => ({
       watch(signal: AbortSignal) {
-        signal.addEventListener('abort', () => heard.push(signal.reason))
+        signal.addEventListener('abort', () => received.push(signal.reason))
         return new Promise<void>(resolve => {
           finish = resolve
         })
@@ -1660,11 +1661,11 @@ t.test(
       await collectGarbage()
       await collectGarbage()
       controller.abort('why')
-      await waitUntil(() => heard.length > 0)
-      t.same(heard, ['why'], 'although its handler keeps only a listener')
+      await waitUntil(() => received.length > 0)
+      t.same(received, ['why'], 'although its handler keeps only a listener')
       finish()
       await watching
-      heard.length = 0
+      received.length = 0
       const later = new AbortController()
       await (root as Untyped).quick(later.signal)
       await collectGarbage(() => served.stats.imports === 0)
@@ -1680,14 +1681,14 @@ t.test(
       t,
       service,
       async ({ root, clientSession, serverSession, breakTransport }, t) => {
-        heard.length = 0
+        received.length = 0
         const watching = rejectionOf(root.watch(new AbortController().signal))
         await clientSession.ping()
         breakTransport()
         t.match(await watching, { name: 'SessionEndedError' })
         await Promise.all([clientSession.closed, serverSession.closed])
-        await waitUntil(() => heard.length > 0)
-        t.ok(heard[0] instanceof SessionEndedError)
+        await waitUntil(() => received.length > 0)
+        t.ok(received[0] instanceof SessionEndedError)
         finish()
       },
       { resumes: false }

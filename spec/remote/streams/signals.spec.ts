@@ -131,9 +131,9 @@ t.test('a signal without listeners is released, although it may still abort', t 
 })
 
 t.test('the end of the session notifies listeners, and releases them', async t => {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const weak: WeakRef<AbortSignal>[] = []
-  const hear = ({ target }: Event) => heard.push((target as AbortSignal).reason)
+  const hear = ({ target }: Event) => received.push((target as AbortSignal).reason)
   const tell = (signal: AbortSignal) => {
     weak.push(new WeakRef(signal))
     AbortSignal.any([signal]).addEventListener('abort', hear, { once: true })
@@ -144,14 +144,14 @@ t.test('the end of the session notifies listeners, and releases them', async t =
     t,
     () => ({ listen: tell }),
     async ({ root, clientSession, serverSession, breakTransport }, t) => {
-      heard.length = 0
+      received.length = 0
       await root.listen(signal)
       await collectGarbage()
       await collectGarbage()
       breakTransport()
       await Promise.all([clientSession.closed, serverSession.closed])
-      await waitUntil(() => heard.length === 2)
-      t.ok(heard.every(reason => reason instanceof SessionEndedError))
+      await waitUntil(() => received.length === 2)
+      t.ok(received.every(reason => reason instanceof SessionEndedError))
     },
     { resumes: false }
   )
@@ -159,12 +159,12 @@ t.test('the end of the session notifies listeners, and releases them', async t =
 })
 
 t.test('a forwarded signal aborts at the third party, and is released at all parties', async t => {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const stop = new AbortController()
   await overMemory(
     t,
     {
-      listen: (signal: AbortSignal) => signal.addEventListener('abort', ({ type }) => heard.push(type)),
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', ({ type }) => received.push(type)),
       look: (signal: AbortSignal) => signal.aborted
     },
     async far => {
@@ -178,7 +178,7 @@ t.test('a forwarded signal aborts at the third party, and is released at all par
         await collectGarbage()
         await collectGarbage()
         stop.abort()
-        await waitUntil(() => heard.length > 0)
+        await waitUntil(() => received.length > 0)
       })
     }
   )
@@ -207,7 +207,7 @@ t.test('a signal that arrives again while it has listeners is the same', t => {
 })
 
 t.test('the owner keeps no signal that no code can abort; listeners wait for the end of the session', t => {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const kept: AbortSignal[] = []
   const weak: WeakRef<AbortSignal>[] = []
   const fresh = () => {
@@ -218,28 +218,28 @@ t.test('the owner keeps no signal that no code can abort; listeners wait for the
   return overMemoryAndSocket(
     t,
     () => ({
-      listen: (signal: AbortSignal) => signal.addEventListener('abort', () => heard.push(signal.reason)),
+      listen: (signal: AbortSignal) => signal.addEventListener('abort', () => received.push(signal.reason)),
       keep: (signal: AbortSignal) => void kept.push(signal),
       back: () => kept.pop()
     }),
     async ({ root, clientSession, serverSession }, t) => {
-      heard.length = weak.length = kept.length = 0
+      received.length = weak.length = kept.length = 0
       await root.listen(fresh())
       await root.keep(fresh())
       await collectGarbage(() => weak.every(ref => !ref.deref()))
       const back = await root.back()
       t.ok(back instanceof AbortSignal && !back.aborted, 'a signal that is sent back then never aborts')
       await collectGarbage(() => clientSession.stats.exports === 1)
-      t.same(heard, [])
+      t.same(received, [])
       await clientSession.close()
       await serverSession.closed
-      t.match(heard, [{ name: 'SessionEndedError' }])
+      t.match(received, [{ name: 'SessionEndedError' }])
     }
   )
 })
 
 t.test('the browser variant, as far as Node can run it', async t => {
-  const heard: unknown[] = []
+  const received: unknown[] = []
   const netrefs: WeakRef<object>[] = []
   const make = () => {
     const netref = {}
@@ -248,7 +248,7 @@ t.test('the browser variant, as far as Node can run it', async t => {
   }
   const sources = [make(), make()]
   const listen = ({ signal }: SignalSource) =>
-    AbortSignal.any([signal]).addEventListener('abort', () => heard.push('any'), { once: true })
+    AbortSignal.any([signal]).addEventListener('abort', () => received.push('any'), { once: true })
   listen(sources[0]!)
   const first = new WeakRef(sources[0]!.signal)
   await collectGarbage(() => first.deref() === undefined)
@@ -257,7 +257,7 @@ t.test('the browser variant, as far as Node can run it', async t => {
     'it may still be notified'
   )
   for (const source of sources) source.abort('why')
-  t.same(heard, ['any'])
+  t.same(received, ['any'])
   t.equal(sources[0]!.signal.reason, 'why', 'a signal created again has aborted, too')
   await collectGarbage(() => netrefs.every(ref => !ref.deref()))
   t.equal(sources[0]!.abort('again'), false)
@@ -266,18 +266,18 @@ t.test('the browser variant, as far as Node can run it', async t => {
   unheard.onOwnerCollected()
   listen(unheard)
   listened.onOwnerCollected()
-  listened.signal.addEventListener('abort', () => heard.push('end'))
+  listened.signal.addEventListener('abort', () => received.push('end'))
   await collectGarbage(() => netrefs.every(ref => !ref.deref()))
   t.equal(unheard.abort('released'), false, 'dependent signals do not abort')
   t.ok(listened.abort('ended'))
-  t.same(heard, ['any', 'end'])
+  t.same(received, ['any', 'end'])
 
   const { any } = AbortSignal
   t.teardown(() => Object.assign(AbortSignal, { any }))
   Object.assign(AbortSignal, { any: undefined })
   const source = make()
-  source.signal.addEventListener('abort', () => heard.push('old'))
+  source.signal.addEventListener('abort', () => received.push('old'))
   t.equal(source.signal, source.signal)
   source.abort('why')
-  t.same(heard, ['any', 'end', 'old'], 'an old browser has no AbortSignal.any')
+  t.same(received, ['any', 'end', 'old'], 'an old browser has no AbortSignal.any')
 })
