@@ -10,7 +10,7 @@
 //   -- --against FOLDER      adds another build of netref (the folder of its index.js)
 //   -- --check               `npm run bench:check`: netref and the baselines alone; fails where netref misses its targets
 import { execFileSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -22,6 +22,7 @@ import { type Cores, inNode, inPython, type Launcher, POSSIBLE_CORES, placement 
 import { conditions, environment, failures, json, table } from './report.js'
 import { measure, median, type Plan, type Row, reaches, start, stop } from './rounds.js'
 import { BASELINES, SCENARIOS, type Scenario } from './scenarios.js'
+import { compile, installPeers } from './set-up.js'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -43,20 +44,6 @@ const { values } = parseArgs({
     against: { type: 'string' }
   }
 })
-
-/** Installs the peers, and builds the contestants and netref as its package is built. */
-function setUp(): void {
-  if (!values.check && !existsSync(here('node_modules/capnweb'))) {
-    console.log('installing the peers of the benchmark into spec/bench/node_modules')
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], {
-      cwd: here('.'),
-      stdio: 'inherit'
-    })
-  }
-  execFileSync(process.execPath, [here('../../node_modules/typescript/bin/tsc'), '-p', here('.')], {
-    stdio: 'inherit'
-  })
-}
 
 /** The Python that has RPyC: where a system has several, it is often not the first. */
 function pythonWithRPyC(): string | undefined {
@@ -124,7 +111,8 @@ const progress = (text: string) => {
 const isRow = selected('scenario', [...SCENARIOS.map(({ name }) => name), 'growth', 'fairness'])
 const cores = selectedCores()
 const taking = launchers()
-setUp()
+if (!values.check) installPeers()
+compile()
 const names = taking.map(({ name }) => name)
 const isShort = values.quick || values.check
 const scenarios = SCENARIOS.filter(({ name, long }) => isRow(name) && !(isShort && long))
