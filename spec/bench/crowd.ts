@@ -1,5 +1,5 @@
 // `npm run bench:crowd`: how long a lone call takes beside 5 000 busy sessions, at netref and at raw-ws, in turns. Each
-// session makes one call a second, or has one call in flight all the time. The server has core 1; the client processes
+// session makes one call every two seconds, or has one call in flight all the time. The server has core 1; the client processes
 // and the lone callers have core 0. It ends with code 1 if netref's 99th percentile is over the target.
 //
 //   -- --sessions 500  fewer sessions
@@ -27,7 +27,7 @@ const MOST = 3
 const OTHER_DESCRIPTORS = 100
 
 const LOADS = [
-  { what: 'one call a second each', intervalMs: 1000 },
+  { what: 'one call every two seconds each', intervalMs: 2000 },
   { what: 'one call in flight each', intervalMs: 0 }
 ]
 

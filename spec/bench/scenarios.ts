@@ -88,9 +88,9 @@ const cpu = (name: string, work: WorkName): Scenario => ({
   }
 })
 
-const IDLE = 500
+const IDLE = 1000
 /** Sessions that come first, so that what is loaded once does not count. */
-const FIRST = 50
+const FIRST = 100
 /** How long sessions are idle before the memory is read, in ms. V8 shrinks a space of young objects only after a while. */
 const IDLE_MS = 6000
 
@@ -208,9 +208,9 @@ export const SCENARIOS: readonly Scenario[] = [
         const address = (await server.ask({ do: 'serve' })) as string
         await client.ask({ do: 'connect', address })
         await client.ask({ do: 'sessions', count: FIRST })
-        const before = (await server.ask({ do: 'rss', after: IDLE_MS })) as number
+        const before = (await server.ask({ do: 'memory', after: IDLE_MS })) as number
         await client.ask({ do: 'sessions', count: FIRST + IDLE })
-        const after = (await server.ask({ do: 'rss', after: IDLE_MS })) as number
+        const after = (await server.ask({ do: 'memory', after: IDLE_MS })) as number
         return (after - before) / IDLE / 1000
       } finally {
         server.end()
