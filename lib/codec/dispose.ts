@@ -1,5 +1,5 @@
-// Disposes of values that are not sent. Arguments are lent: the caller still owns them, so only rejections of their promises
-// are handled. Results have no other owner: their streams are cancelled, and their iterators closed.
+// Disposes of values that are not sent. Arguments are caller-owned: only rejections of their promises are handled. Results
+// have no other owner: their streams are cancelled, and their iterators closed.
 
 import type { ReportError } from '../util/emitter.js'
 import { isNetref } from '../util/library-copies.js'
@@ -13,12 +13,12 @@ import type { Payload, ReferenceEncoder, StreamTag } from './types.js'
 
 /** Rolls back the references of a payload that is not sent, and disposes of their objects and of `rest`. */
 export function rollbackPayload(
-  { references, lent }: Pick<Payload, 'references' | 'lent'>,
+  { references, callerOwned }: Pick<Payload, 'references' | 'callerOwned'>,
   encoder: ReferenceEncoder,
   rest?: unknown
 ): void {
   const unsent = [references.map(one => encoder.rollback(one)), rest]
-  if (lent) ignoreRejections(unsent)
+  if (callerOwned) ignoreRejections(unsent)
   else encoder.dispose(unsent)
 }
 
@@ -29,12 +29,12 @@ export interface DisposingSide {
   readonly report: ReportError
 }
 
-/** Handles the rejections of all promises in a lent value. Runs no accessors, and does not throw. */
+/** Handles the rejections of all promises in a caller-owned value. Runs no accessors, and does not throw. */
 export function ignoreRejections(value: unknown): void {
   walk(value)
 }
 
-/** Disposes of a value that is not lent. Runs no accessors, and does not throw. */
+/** Disposes of a value that is not caller-owned. Runs no accessors, and does not throw. */
 export function dispose(value: unknown, side: DisposingSide): void {
   walk(value, side)
 }
@@ -55,7 +55,7 @@ export function stopIterator(
   }
 }
 
-/** Visits all that would have been sent. Without `side` the value is lent. */
+/** Visits all that would have been sent. Without `side` the value is caller-owned. */
 function walk(value: unknown, side?: DisposingSide): void {
   if (typeof value !== 'object' || value === null) return
   // The loop also visits what is added to the set meanwhile.

@@ -21,7 +21,7 @@ const plainPayload = (json: string): Payload => ({
   hasAnnotations: false,
   bytes: EMPTY_LIST,
   references: EMPTY_LIST,
-  lent: true
+  callerOwned: true
 })
 
 /**

@@ -87,7 +87,7 @@ export class Encoder implements DataEncoder {
 
   /** Rolls back references, and disposes of what only this pass holds and of `value`. */
   #rollback(references: readonly EncodedReference[], value?: unknown): void {
-    const payload = { references, lent: this.#payload.role.isLent }
+    const payload = { references, callerOwned: this.#payload.role.isCallerOwned }
     rollbackPayload(payload, this.references, [this.#unsentReads, value])
   }
 
@@ -205,7 +205,7 @@ export class Encoder implements DataEncoder {
   #encodeStream(object: object, tag: StreamTag, depth: number): unknown {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     this.#requireUnlocked(object)
-    const encoded = this.references.encodeStream(object, tag, this.#payload.role.isLent)
+    const encoded = this.references.encodeStream(object, tag, this.#payload.role.isCallerOwned)
     this.#payload.references.push(encoded)
     if (isLockingStream(encoded)) this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
     const [encodedTag, data] = encoded

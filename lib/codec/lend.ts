@@ -36,7 +36,7 @@ function isPassedByReference(object: unknown): boolean {
   return isExposed(object) || classify(object).as === 'reference'
 }
 
-export const lentObjectOf = (standIn: object): object | undefined => lentObjects.get(standIn)
+export const lentObjectOf = (loanProxy: object): object | undefined => lentObjects.get(loanProxy)
 
 /** Whether an encoded reference is lent. */
 export const isLoan = (kind: ReferenceTag, data: readonly unknown[]): boolean =>

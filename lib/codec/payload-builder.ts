@@ -150,7 +150,7 @@ export class PayloadBuilder {
       hasAnnotations,
       bytes: this.#bytes,
       references: this.references,
-      lent: this.role.isLent
+      callerOwned: this.role.isCallerOwned
     }
   }
 }

@@ -14,11 +14,11 @@ export interface ReferenceEncoder {
    * Encodes a reference to an object or function.
    *
    * @param self the object whose member function it is
-   * @param lent whether the peer must release it when the call is over
+   * @param lent whether `Netref.lend` has lent it: the peer must release it when the call has ended
    */
   encodeReference(object: object, self: object | undefined, lent: boolean): EncodedReference
-  /** Encodes a reference to a stream; `lent` says that it stays the caller's if it is not sent. */
-  encodeStream(object: object, tag: StreamTag, lent: boolean): EncodedReference
+  /** Encodes a reference to a stream; `callerOwned` says that it stays the caller's if it is not sent. */
+  encodeStream(object: object, tag: StreamTag, callerOwned: boolean): EncodedReference
   /**
    * Rolls back the encoding of a reference that is not sent.
    *
@@ -49,7 +49,7 @@ export interface Payload {
   readonly bytes: readonly Uint8Array[]
   readonly references: readonly EncodedReference[]
   /** Whether the value stays the caller's if it is not sent. */
-  readonly lent: boolean
+  readonly callerOwned: boolean
 }
 
 export type EncodedReference = readonly [tag: ReferenceTag, data: unknown]

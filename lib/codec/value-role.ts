@@ -5,18 +5,18 @@ export interface ValueRole {
   /** What error texts call it. */
   readonly name: string
   /** Whether it stays the sender's if it is not sent. */
-  readonly isLent: boolean
+  readonly isCallerOwned: boolean
 }
 
-const lent = (name: string): ValueRole => ({ name, isLent: true })
-const owned = (name: string): ValueRole => ({ name, isLent: false })
+const callerOwned = (name: string): ValueRole => ({ name, isCallerOwned: true })
+const owned = (name: string): ValueRole => ({ name, isCallerOwned: false })
 
-export const ARGUMENTS = lent('args')
+export const ARGUMENTS = callerOwned('args')
 /** Chunks that user code writes to a remote stream. */
-export const CHUNKS = lent('chunks')
-export const REASON = lent('reason')
-/** The value of `set` or of an iterator's method, or the outcome of a lent promise. */
-export const VALUE = lent('value')
+export const CHUNKS = callerOwned('chunks')
+export const REASON = callerOwned('reason')
+/** The value of `set` or of an iterator's method, or the outcome of a caller-owned promise. */
+export const VALUE = callerOwned('value')
 
 /** Items that an iterator has made for the peer. */
 export const ITEMS = owned('items')

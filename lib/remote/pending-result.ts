@@ -244,7 +244,7 @@ export interface CancellableCall {
 }
 
 /** The encoded operand of a call that may be retried. */
-export interface RetryPayload extends Pick<Payload, 'bytes' | 'references' | 'lent'> {
+export interface RetryPayload extends Pick<Payload, 'bytes' | 'references' | 'callerOwned'> {
   readonly json?: string
   /** Context of the call, if it passes references. */
   readonly context?: ContextSnapshot

@@ -118,7 +118,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     for (const id of ids) if (this.exports.get(id)) this.#onExportRemoved(this.exports.release(id, 1))
   }
 
-  encodeStream(object: object, kind: StreamTag, lent: boolean): EncodedReference {
+  encodeStream(object: object, kind: StreamTag, callerOwned: boolean): EncodedReference {
     // A stream continues where reading or writing has stopped: the original is locked.
     const reference = kind === 'r' || kind === 'w' ? undefined : referenceOf(object)
     if (reference?.session === this.session && !reference.released) return ['h', reference.id]
@@ -128,7 +128,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
       : this.exports.addReference(object, undefined)
     let streamData: readonly unknown[]
     try {
-      streamData = this.streams.addLocal(kind, id, object, lent)
+      streamData = this.streams.addLocal(kind, id, object, callerOwned)
     } catch (error) {
       // A user-defined stream class may refuse to be read.
       this.exports.release(id, 1)

@@ -63,7 +63,7 @@ export class CallCancellation {
     for (const [{ id }, { references }] of cancelled) {
       this.observer.onReply(id, false, reason)
       const loans = this.calls.takeLoans(id)
-      if (!isSent) rollbackPayload({ references, lent: true }, this.references)
+      if (!isSent) rollbackPayload({ references, callerOwned: true }, this.references)
       else if (loans) this.references.endLoans(loans)
     }
     if (isSent && result.id > 0) this.#sendCancel(result.id, reason)

@@ -6,7 +6,7 @@ import type { PendingResult, RetryPayload } from '../remote/pending-result.js'
 import { Reference } from '../remote/proxy.js'
 
 /** The payload of an operation that only reads. */
-export const EMPTY_PAYLOAD: RetryPayload = { bytes: [], references: [], lent: true }
+export const EMPTY_PAYLOAD: RetryPayload = { bytes: [], references: [], callerOwned: true }
 
 /** Whether a reference is to an object of this side without a flow that has started: it can be passed again. */
 const isOwnReference = (kind: string) => kind === 'o' || kind === 'f'

@@ -73,10 +73,10 @@ export class StreamTable implements StreamPort {
   // The owner's ends.
 
   /** Adds the local stream of an exported object. @returns what its encoded reference contains after the name */
-  addLocal(kind: StreamTag, id: number, object: object, lent: boolean): readonly unknown[] {
+  addLocal(kind: StreamTag, id: number, object: object, callerOwned: boolean): readonly unknown[] {
     if (this.#local.has(id)) return NO_DATA
     if (kind !== 'r') {
-      this.#local.set(id, this.#createLocal(kind, id, object, lent))
+      this.#local.set(id, this.#createLocal(kind, id, object, callerOwned))
       return NO_DATA
     }
     const opened = openReadable(object, () => this.channel.peerLimits.frameBytes)
@@ -89,9 +89,9 @@ export class StreamTable implements StreamPort {
     return new IteratorPump(id, provider, this, this.#pumpsToFlush, sendEnd)
   }
 
-  #createLocal(kind: Exclude<StreamTag, 'r'>, id: number, object: object, lent: boolean): LocalStream {
-    const sendEnd = (ok: boolean, value: unknown) => this.#sendEnd(id, ok, value, lent)
-    const discardOutcome = lent ? ignoreRejections : (value: unknown) => this.references.dispose(value)
+  #createLocal(kind: Exclude<StreamTag, 'r'>, id: number, object: object, callerOwned: boolean): LocalStream {
+    const sendEnd = (ok: boolean, value: unknown) => this.#sendEnd(id, ok, value, callerOwned)
+    const discardOutcome = callerOwned ? ignoreRejections : (value: unknown) => this.references.dispose(value)
     switch (kind) {
       case 'i':
         return this.#createPump(id, sourceProviderOf(object))
@@ -105,8 +105,8 @@ export class StreamTable implements StreamPort {
   }
 
   /** Sends the end of a stream. A value that cannot be sent becomes an error. Does not throw. */
-  #sendEnd(id: number, ok: boolean, value: unknown, lent: boolean): void {
-    const [good, bad] = lent ? [VALUE, REASON] : [RESULT, ERROR]
+  #sendEnd(id: number, ok: boolean, value: unknown, callerOwned: boolean): void {
+    const [good, bad] = callerOwned ? [VALUE, REASON] : [RESULT, ERROR]
     let payload: Payload | undefined
     try {
       if (value !== undefined) payload = encodeValue(value, ok ? good : bad, this.references)
@@ -120,7 +120,7 @@ export class StreamTable implements StreamPort {
       // Not even the error can be sent: the peer learns only that the stream failed.
       if (value instanceof UnsendableError || value instanceof LimitError)
         this.channel.sendRequiredReply(formatEnded(id, false), NO_BYTES)
-      else this.#sendEnd(id, false, reason, lent)
+      else this.#sendEnd(id, false, reason, callerOwned)
     }
   }
 
