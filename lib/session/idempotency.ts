@@ -108,57 +108,66 @@ export class IdempotentCalls {
    * Runs a call, or repeats the outcome of the earlier call with this key. The argument of `run` says whether the call
    * may have run before without a record in the store.
    */
-  async runOnce(key: string, asked: IdempotentRequest, run: (again: boolean) => unknown): Promise<unknown> {
+  async runOnce(
+    key: string,
+    request: IdempotentRequest,
+    run: (mayHaveRun: boolean) => unknown
+  ): Promise<unknown> {
     const owner = await this.#owner
-    const [name, request] = await Promise.all([
-      sha256Hex(JSON.stringify([owner, asked.path, key])),
-      sha256Hex(asked.operationJson)
+    const [recordKey, requestDigest] = await Promise.all([
+      sha256Hex(JSON.stringify([owner, request.path, key])),
+      sha256Hex(request.operationJson)
     ])
-    for (let other = this.#running.get(name); other; other = this.#running.get(name)) {
-      checkSameRequest(other, request)
+    for (let other = this.#running.get(recordKey); other; other = this.#running.get(recordKey)) {
+      checkSameRequest(other, requestDigest)
       await other.done
     }
-    const told = this.#unstored.get(name)
-    if (told) return unwrap(checkSameRequest(told, request).outcome)
+    const unstored = this.#unstored.get(recordKey)
+    if (unstored) return unwrap(checkSameRequest(unstored, requestDigest).outcome)
     let finish!: () => void
-    this.#running.set(name, { requestDigest: request, done: new Promise(resolve => (finish = resolve)) })
+    this.#running.set(recordKey, { requestDigest, done: new Promise(resolve => (finish = resolve)) })
     try {
-      const stored = await this.#store.get(name)
-      if (stored) return this.#replay(checkSameRequest(stored, request))
-      await this.#recordStart(name, request, owner)
-      const settled = await outcomeOf(() => run(asked.retry && this.#store.durable !== true))
-      await this.#recordOutcome(name, request, owner, settled)
-      return unwrap(settled)
+      const stored = await this.#store.get(recordKey)
+      if (stored) return this.#replay(checkSameRequest(stored, requestDigest))
+      await this.#recordStart(recordKey, requestDigest, owner)
+      const outcome = await outcomeOf(() => run(request.retry && this.#store.durable !== true))
+      await this.#recordOutcome(recordKey, requestDigest, owner, outcome)
+      return unwrap(outcome)
     } finally {
-      this.#running.delete(name)
+      this.#running.delete(recordKey)
       finish()
     }
   }
 
-  async #recordStart(name: string, request: string, owner: string): Promise<void> {
+  async #recordStart(recordKey: string, requestDigest: string, owner: string): Promise<void> {
     try {
-      await this.#store.set(name, { requestDigest: request }, owner)
+      await this.#store.set(recordKey, { requestDigest }, owner)
     } catch (error) {
       throw error instanceof LimitError ? new CallRejection('limit', error.message) : error
     }
   }
 
   /** Records the outcome of a call that has run. A failed write is reported, and does not change the outcome. */
-  async #recordOutcome(name: string, request: string, owner: string, settled: CallOutcome): Promise<void> {
-    const kept = this.#formatReply(settled)
-    if (typeof kept === 'number')
-      return this.#keepUnstored(name, { requestDigest: request, outcome: settled, bytes: kept })
+  async #recordOutcome(
+    recordKey: string,
+    requestDigest: string,
+    owner: string,
+    outcome: CallOutcome
+  ): Promise<void> {
+    const reply = this.#formatReply(outcome)
+    if (typeof reply === 'number')
+      return this.#keepUnstored(recordKey, { requestDigest, outcome, bytes: reply })
     try {
-      await this.#store.set(name, { requestDigest: request, reply: kept }, owner)
+      await this.#store.set(recordKey, { requestDigest, reply }, owner)
     } catch (error) {
       this.report(error)
     }
   }
 
   /** Keeps an outcome for this session. The oldest ones are dropped: only the start of their calls stays known. */
-  #keepUnstored(name: string, told: UnstoredOutcome): void {
-    this.#unstored.set(name, told)
-    this.#unstoredBytes += told.bytes
+  #keepUnstored(recordKey: string, unstored: UnstoredOutcome): void {
+    this.#unstored.set(recordKey, unstored)
+    this.#unstoredBytes += unstored.bytes
     for (const [oldest, { bytes }] of this.#unstored) {
       if (this.#unstoredBytes <= MAX_UNSTORED_BYTES) return
       this.#unstored.delete(oldest)
@@ -167,13 +176,13 @@ export class IdempotentCalls {
   }
 
   /** An outcome as a reply with the call number 0. If it is not data, or is too large: its estimated bytes. */
-  #formatReply(settled: CallOutcome): string | number {
-    if (settled.ok && settled.value === undefined) return formatReply(Op.result, 0)
-    if (!settled.ok && settled.error instanceof CallRejection)
-      return formatRejection(0, settled.error.code, settled.error.message)
+  #formatReply(outcome: CallOutcome): string | number {
+    if (outcome.ok && outcome.value === undefined) return formatReply(Op.result, 0)
+    if (!outcome.ok && outcome.error instanceof CallRejection)
+      return formatRejection(0, outcome.error.code, outcome.error.message)
     let data: EncodedData
     try {
-      data = encodeData(settled.ok ? settled.value : settled.error, RESULT, this.references.encodeLimits)
+      data = encodeData(outcome.ok ? outcome.value : outcome.error, RESULT, this.references.encodeLimits)
     } catch (error) {
       // The reply is the rejection that says why the outcome cannot be sent.
       const { code, message } =
@@ -183,9 +192,9 @@ export class IdempotentCalls {
     }
     const { json, bytes, isData } = data
     if (isData && bytes.length === 0 && json.length <= MAX_STORED_REPLY_CHARS)
-      return formatReply(settled.ok ? Op.result : Op.error, 0, json)
-    const beside = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    return OUTCOME_BYTES + (isData ? 0 : REFERENCE_BYTES) + json.length * BYTES_PER_CHAR + beside
+      return formatReply(outcome.ok ? Op.result : Op.error, 0, json)
+    const byteCount = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    return OUTCOME_BYTES + (isData ? 0 : REFERENCE_BYTES) + json.length * BYTES_PER_CHAR + byteCount
   }
 
   #replay({ reply }: IdempotencyRecord): unknown {
@@ -202,8 +211,11 @@ export class IdempotentCalls {
   }
 }
 
-function checkSameRequest<T extends { readonly requestDigest: string }>(known: T, request: string): T {
-  if (known.requestDigest === request) return known
+function checkSameRequest<T extends { readonly requestDigest: string }>(
+  earlier: T,
+  requestDigest: string
+): T {
+  if (earlier.requestDigest === requestDigest) return earlier
   throw new CallRejection(
     'unreadable',
     'the key was used before, with other arguments: use another key for each call'
@@ -218,9 +230,9 @@ async function outcomeOf(run: () => unknown): Promise<CallOutcome> {
   }
 }
 
-function unwrap(settled: CallOutcome): unknown {
-  if (settled.ok) return settled.value
-  throw settled.error
+function unwrap(outcome: CallOutcome): unknown {
+  if (outcome.ok) return outcome.value
+  throw outcome.error
 }
 
 async function sha256Hex(text: string): Promise<string> {
