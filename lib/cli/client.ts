@@ -11,7 +11,7 @@ export async function withConnection<T>(
   { signal, env }: Pick<Terminal, 'signal' | 'env'>,
   use: (conn: Connection<unknown>) => Promise<T>
 ): Promise<T> {
-  const conn = openTransport(url, env.NETREF_TOKEN)
+  const conn = openConnection(url, env.NETREF_TOKEN)
   const removeListener = onInterruption(signal, () => void conn.close())
   try {
     return await use(conn)
@@ -21,7 +21,7 @@ export async function withConnection<T>(
   }
 }
 
-function openTransport(url: string, token: string | undefined): Connection<unknown> {
+function openConnection(url: string, token: string | undefined): Connection<unknown> {
   try {
     // RegExps are only printed, never executed.
     return connect<unknown>(url, { token, limits: { regExpLength: 10_000 } })

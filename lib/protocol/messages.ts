@@ -130,7 +130,7 @@ export type Operation =
       target: TargetId,
       path: MemberPath,
       args: unknown[],
-      groups?: Annotations
+      annotations?: Annotations
     ]
   | readonly [
       op:
@@ -151,7 +151,7 @@ export type Operation =
       target: TargetId,
       path: MemberPath,
       value: unknown,
-      groups?: Annotations
+      annotations?: Annotations
     ]
   | OneWayCall
 /** A call without an id, because it gets no reply. */
@@ -161,7 +161,7 @@ export type OneWayCall = readonly [
   target: TargetId,
   path: MemberPath,
   args: unknown[],
-  groups?: Annotations
+  annotations?: Annotations
 ]
 
 /** An operation, with the trace span of its caller. */
@@ -172,7 +172,7 @@ export type Reply = readonly [
   op: typeof Op.result | typeof Op.error,
   id: number,
   value?: unknown,
-  groups?: Annotations
+  annotations?: Annotations
 ]
 
 /** Limits of a side. A server that can resume the session adds a token, and the time to do so after a loss, in ms. */
@@ -203,11 +203,11 @@ export type Message =
   | readonly [op: typeof Op.ping, id: number]
   | Reply
   | readonly [op: typeof Op.refused, id: number, code: RejectionCode, text: string]
-  | readonly [op: typeof Op.release, ...idsAndReceipts: number[]]
+  | readonly [op: typeof Op.release, ...idsAndCounts: number[]]
   | Cancel
   | StreamMessage
 /** Cancels a call: its caller's signal aborted, with that reason, or it timed out. */
-export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, groups?: Annotations]
+export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, annotations?: Annotations]
 /** A message of a stream: an iterator, a readable or writable stream, a promise or an abort signal. */
 export type StreamMessage =
   /**
@@ -215,13 +215,19 @@ export type StreamMessage =
    * on. A pull of 0 items restarts the iterator.
    */
   | readonly [op: typeof Op.pull, id: number, read: number, window?: number]
-  /** The next items of the sender's iterator. `ask` requests a `pull` once the last of them has been read. */
-  | readonly [op: typeof Op.items, id: number, ask: 0 | 1, items: unknown[], groups?: Annotations]
+  /** The next items of the sender's iterator. `requestsAck` requests a `pull` once the last of them has been read. */
+  | readonly [
+      op: typeof Op.items,
+      id: number,
+      requestsAck: 0 | 1,
+      items: unknown[],
+      annotations?: Annotations
+    ]
   /**
    * The end of the sender's iterator, promise or signal. `ok` is 1 for a normal end, a fulfilled promise, or a signal that
    * can no longer abort. `ok` is 0 for an error, a rejection or an abort.
    */
-  | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, groups?: Annotations]
+  | readonly [op: typeof Op.ended, id: number, ok: 0 | 1, value?: unknown, annotations?: Annotations]
 
 /** Least frame size that each side must accept, in bytes: a hello must not have a lower limit. */
 export const MIN_FRAME_BYTES = 4096
@@ -285,8 +291,8 @@ export const formatCancel = (id: number, reason?: string): string =>
 export const formatPull = (id: number, read: number, window?: number): string =>
   window === undefined ? `[${Op.pull},${id},${read}]` : `[${Op.pull},${id},${read},${window}]`
 /** `items` is the encoded list of items. */
-export const formatItems = (id: number, ask: boolean, items: string): string =>
-  `[${Op.items},${id},${ask ? 1 : 0},${items}]`
+export const formatItems = (id: number, requestsAck: boolean, items: string): string =>
+  `[${Op.items},${id},${requestsAck ? 1 : 0},${items}]`
 export const formatEnded = (id: number, ok: boolean, payload?: string): string =>
   payload === undefined ? `[${Op.ended},${id},${ok ? 1 : 0}]` : `[${Op.ended},${id},${ok ? 1 : 0},${payload}]`
 

@@ -88,16 +88,16 @@ function isAnnotations(annotations: unknown, maxValues: number): boolean {
   return true
 }
 /** The keys of the paths are checked when the paths are resolved. */
-function isAnnotation(g: unknown[]): boolean {
-  if (typeof g[0] !== 'string' && !isCustomTag(g[0])) return false
-  for (let i = 1; i < g.length; i++) if (!Array.isArray(g[i])) return false
+function isAnnotation(annotation: unknown[]): boolean {
+  if (typeof annotation[0] !== 'string' && !isCustomTag(annotation[0])) return false
+  for (let i = 1; i < annotation.length; i++) if (!Array.isArray(annotation[i])) return false
   return true
 }
 /** Arguments are a list: no annotation may tag the whole. */
-const isArguments = (args: unknown, groups: unknown, values: number) =>
+const isArguments = (args: unknown, annotations: unknown, values: number) =>
   Array.isArray(args) &&
-  isAnnotations(groups, values) &&
-  !(groups as Annotations | undefined)?.some(([, ...places]) => places.some(place => place.length === 0))
+  isAnnotations(annotations, values) &&
+  !(annotations as Annotations | undefined)?.some(([, ...paths]) => paths.some(path => path.length === 0))
 const isCustomTag = (tag: unknown) =>
   Array.isArray(tag) && tag.length === 2 && tag[0] === 'custom' && typeof tag[1] === 'string'
 function isOperation(m: unknown[], operand: OperationInfo['operand'], maxValues: number): boolean {

@@ -25,7 +25,7 @@ export class Handshake implements TransportListener {
     /** When the client could send its first byte, by `clock.now()`. */
     connectedAt: number,
     /** Called when the first frame has arrived, or the socket has closed. */
-    private readonly onDone: (reception: Handshake) => void
+    private readonly onDone: (handshake: Handshake) => void
   ) {
     // Frames that have arrived are still read, however long authentication took.
     this.#deadline = startDeadline(Math.max(connectedAt + helloMs - clock.now(), helloMs / 4), () =>

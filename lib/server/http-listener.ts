@@ -38,7 +38,7 @@ export class HttpListener implements ResumingListener {
   readonly #originPolicy: OriginPolicy
   readonly #helloBudget: HelloBudget
   readonly #admission: AdmissionControl
-  #accept: ((arrival: ClientWithReservation) => void) | undefined
+  #accept: ((client: ClientWithReservation) => void) | undefined
   #report: ReportError | undefined
   #refusalReports: RefusalReports | undefined
   /** Removes the error listener from the HTTP server. */
@@ -79,7 +79,7 @@ export class HttpListener implements ResumingListener {
   }
 
   /** Starts to accept clients. Resolves when an own server listens. */
-  async open(accept: (arrival: ClientWithReservation) => void, report: ReportError): Promise<void> {
+  async open(accept: (client: ClientWithReservation) => void, report: ReportError): Promise<void> {
     this.#accept = accept
     this.#report = report
     this.#refusalReports = new RefusalReports(report, this.limits)

@@ -9,13 +9,13 @@ import {
   type ServedEndpoint
 } from '../transport/endpoint.js'
 import { MessagePortListener } from '../transport/message-port.js'
-import type { Listener } from '../transport/transport.js'
+import type { ClientListener } from '../transport/transport.js'
 import type { ServeOptions } from './options.js'
 
 const KINDS = 'in a page pass a Worker, a MessagePort, or `self` in a worker'
 
 /** Creates the listener of a server. @throws TypeError if there is no endpoint */
-export function listen({ endpoint }: ServeOptions, { limits }: Settings): Listener {
+export function listen({ endpoint }: ServeOptions, { limits }: Settings): ClientListener {
   const given = Object(endpoint) as ServedEndpoint
   if (isMessageEndpoint(given) || isPortsEndpoint(given)) {
     return new MessagePortListener(given, maxPayloadBytes(limits))

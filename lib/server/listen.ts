@@ -10,14 +10,14 @@ import {
   notAnEndpointError
 } from '../transport/endpoint.js'
 import { MessagePortListener } from '../transport/message-port.js'
-import type { Listener } from '../transport/transport.js'
+import type { ClientListener } from '../transport/transport.js'
 import { HttpListener } from './http-listener.js'
 import type { ServeOptions } from './options.js'
 
 const KINDS = 'pass a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
 
 /** Creates the listener of a server. @throws TypeError or RangeError for an invalid endpoint or option */
-export function listen(options: ServeOptions, { limits }: Settings): Listener {
+export function listen(options: ServeOptions, { limits }: Settings): ClientListener {
   const { endpoint } = options
   const payloadBytes = maxPayloadBytes(limits)
   if (endpoint === undefined) return new HttpListener(options, limits)

@@ -4,7 +4,7 @@ import { checkHookResult } from '../access/hook-result.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'
-import type { AcceptedClient, Listener } from '../transport/transport.js'
+import type { AcceptedClient, ClientListener } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
@@ -16,10 +16,10 @@ export interface ClientWithReservation extends AcceptedClient {
 }
 
 /** A listener whose sessions may outlive their transports. */
-export interface ResumingListener extends Listener {
+export interface ResumingListener extends ClientListener {
   /** Resume tokens of its sessions; undefined if sessions end with their transport. */
   readonly resumeTokens?: ResumeTokens | undefined
-  open(letIn: (arrival: ClientWithReservation) => void, report: ReportError): Promise<void>
+  open(accept: (client: ClientWithReservation) => void, report: ReportError): Promise<void>
 }
 
 export class ResumeTokens {

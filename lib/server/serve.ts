@@ -94,7 +94,7 @@ export class Server {
     )
   }
 
-  readonly #onHandshakeDone = (reception: Handshake) => void this.#handshakes.delete(reception)
+  readonly #onHandshakeDone = (handshake: Handshake) => void this.#handshakes.delete(handshake)
 
   /**
    * Creates a session while the client's hello is in transit. A client that resumes, or sends nothing, does not use
@@ -230,7 +230,7 @@ export class Server {
   unref(): this {
     this.#keepsAlive = false
     this.#listener.unref()
-    for (const reception of this.#handshakes) reception.unref()
+    for (const handshake of this.#handshakes) handshake.unref()
     for (const session of this.#startedSessions) session.link.unref()
     return this
   }

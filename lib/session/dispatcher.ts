@@ -132,10 +132,10 @@ export class Dispatcher {
   }
 
   #cancel(message: Cancel, bytes: readonly Uint8Array[]): void {
-    const [, , json, groups] = message
+    const [, , json, annotations] = message
     let reason: unknown
     try {
-      reason = decode(json, groups, bytes, this.references)
+      reason = decode(json, annotations, bytes, this.references)
     } catch (error) {
       if (!(error instanceof CallRejection)) throw error
     }

@@ -132,7 +132,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
    *
    * @returns a function that removes the listener
    */
-  on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void {
+  on<E extends keyof SessionEvents>(name: E, listener: (event: SessionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 

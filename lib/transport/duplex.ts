@@ -10,7 +10,7 @@ import { runInMicrotask } from '../util/scheduler.js'
 import { BaseTransport } from './base-transport.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import type { ByteEndpoint } from './endpoint.js'
-import type { AcceptClient, Listener } from './transport.js'
+import type { AcceptClient, ClientListener } from './transport.js'
 
 const TEXT = 0
 const BINARY = 1
@@ -225,7 +225,7 @@ function writeHeader(frame: Buffer, length: number, kind: number): Buffer {
 }
 
 /** Accepts the one client at the other end of a stream. */
-export class DuplexListener implements Listener {
+export class DuplexListener implements ClientListener {
   readonly url = undefined
 
   constructor(private readonly transport: DuplexTransport) {}

@@ -21,7 +21,7 @@ import { BaseTransport } from './base-transport.js'
 import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import { isPortsEndpoint, type MessageEndpoint, type PortsEndpoint } from './endpoint.js'
 import { holdLivenessLock, watchLivenessLock } from './liveness-lock.js'
-import { type AcceptClient, HIGH_WATER_MARK_BYTES, type Listener } from './transport.js'
+import { type AcceptClient, type ClientListener, HIGH_WATER_MARK_BYTES } from './transport.js'
 
 /** Consumed bytes that are reported to the other end together. */
 const REPORT_AFTER_BYTES = 1 << 16
@@ -262,7 +262,7 @@ const isFrame = (message: unknown): message is [string, ...Uint8Array[]] =>
   message.length > 1
 
 /** Accepts clients over an endpoint; in a SharedWorker, over the port of each page. */
-export class MessagePortListener implements Listener {
+export class MessagePortListener implements ClientListener {
   readonly url = undefined
   readonly #removeListeners: Unsubscribe[] = []
 

@@ -72,7 +72,7 @@ export interface AcceptedClient {
 export type AcceptClient = (client: AcceptedClient) => void
 
 /** Accepts the clients of a server. */
-export interface Listener {
+export interface ClientListener {
   /** Address to connect to; undefined if there is none. */
   readonly url: string | undefined
   /** Number of clients not accepted or rejected yet. @default 0 */

@@ -112,8 +112,8 @@ export class BrowserWebSocketTransport extends BaseTransport {
         'browsers hide the cause: check that the server runs, allows this origin, and uses wss:// for https pages'
       return { code: 'unreachable', message: `cannot reach ${address} (${why})` }
     }
-    const told = parseCloseReason(text, address)
-    if (told) return told
+    const reason = parseCloseReason(text, address)
+    if (reason) return reason
     if (closeCode === 1009) return { code: 'limit', message: `${address} rejected a frame as too large` }
     const why = text || `close code ${closeCode}`
     return { code: 'connection-lost', message: `the connection to ${address} was lost: ${why}` }

@@ -244,8 +244,8 @@ export class WebSocketTransport extends BaseTransport {
       // A socket that was never open has an error.
       return { code, message: `cannot reach ${peer}: ${describeCause(cause!)}`, cause, retryAfter }
     }
-    const told = parseCloseReason(text, peer)
-    if (told) return told
+    const reason = parseCloseReason(text, peer)
+    if (reason) return reason
     if (cause && 'code' in cause && String(cause.code).startsWith('WS_ERR_')) {
       const tooLarge = cause.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
       return {

@@ -67,7 +67,7 @@ export interface Session<Root extends object = object, Identity = unknown> exten
    * @returns a function that removes the listener
    * @throws TypeError for an unknown event, or for a listener that is not a function
    */
-  on<E extends keyof SessionEvents>(name: E, listener: (told: SessionEvents[E]) => void): () => void
+  on<E extends keyof SessionEvents>(name: E, listener: (event: SessionEvents[E]) => void): () => void
   /** Sends a ping to the peer. @returns the round-trip time, in ms @throws SessionEndedError if the session ends first */
   ping(): Promise<number>
   /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */

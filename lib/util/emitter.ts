@@ -11,7 +11,7 @@ export type ReportError = (error: unknown) => void
 
 /** An emitter of typed events: `Events` maps their names to what listeners get. */
 export class Emitter<Events extends object> {
-  readonly #listeners = new LazyMap<keyof Events, Set<(told: never) => void>>()
+  readonly #listeners = new LazyMap<keyof Events, Set<(event: never) => void>>()
 
   constructor(
     private readonly eventNames: readonly (keyof Events & string)[],
@@ -19,7 +19,7 @@ export class Emitter<Events extends object> {
   ) {}
 
   /** @returns the function that removes the listener @throws TypeError for an unknown event or a listener that is no function */
-  on<E extends keyof Events>(name: E, listener: (told: Events[E]) => void): () => void {
+  on<E extends keyof Events>(name: E, listener: (event: Events[E]) => void): () => void {
     if (!this.eventNames.includes(name as never)) {
       const suggestion = didYouMean(String(name), this.eventNames, '"')
       throw new TypeError(`on: there is no event ${describeValue(name)}${suggestion}`)
@@ -28,7 +28,7 @@ export class Emitter<Events extends object> {
       throw new TypeError(`on: the listener must be a function, not ${describeValue(listener)}`)
     const listeners = this.#listeners.get(name) ?? new Set()
     // A wrapper of its own, so that a listener added twice is removed once at a time.
-    const wrapper = (told: Events[E]) => listener(told)
+    const wrapper = (event: Events[E]) => listener(event)
     this.#listeners.set(name, listeners.add(wrapper))
     return () => void listeners.delete(wrapper)
   }

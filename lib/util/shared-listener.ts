@@ -1,6 +1,6 @@
 // Listeners on a user's objects: one per event, shared, because Node warns of more than ten on an object.
 
-type EventHandler = (told: unknown) => void
+type EventHandler = (event: unknown) => void
 /** Removes a listener. It may be called more than once. */
 export type Unsubscribe = () => void
 
@@ -37,12 +37,12 @@ class SharedListener {
     type: string,
     private readonly onEmpty: () => void
   ) {
-    this.#unsubscribe = addListener(target, type, told => this.#dispatch(told))
+    this.#unsubscribe = addListener(target, type, event => this.#dispatch(event))
   }
 
   add(handler: EventHandler): Unsubscribe {
     // A wrapper of its own, because a handler may be added twice.
-    const wrapper: EventHandler = told => handler(told)
+    const wrapper: EventHandler = event => handler(event)
     this.#handlers.add(wrapper)
     return () => {
       if (!this.#handlers.delete(wrapper) || this.#handlers.size > 0) return

@@ -31,7 +31,12 @@ export interface RemoteStream {
   /** The object that the user gets. */
   readonly wrapper: object
   /** `received` are the references in the items. @throws ProtocolError if it has no items */
-  onItems(items: unknown[], ask: boolean, size: number, received: ReceivedReferences | undefined): void
+  onItems(
+    items: unknown[],
+    requestsAck: boolean,
+    size: number,
+    received: ReceivedReferences | undefined
+  ): void
   onEnd(ok: boolean, value: unknown, size?: number, received?: ReceivedReferences): void
   /** It was released, or the session has ended: no more messages follow. */
   disconnect(reason: Error): void
