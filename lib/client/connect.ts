@@ -1,4 +1,4 @@
-// Defines `connect`, which opens a session with a server, and `pair`, which joins two ends in one process.
+// Defines `connect`, which opens a session with a server.
 
 import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'

@@ -1,4 +1,4 @@
-// Chooses the transport for the target of `connect` and `serve` in pages and workers; no import of Node.
+// Chooses the transport for the target of `connect` in pages and workers; no import of Node.
 
 import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'

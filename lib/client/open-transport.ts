@@ -1,4 +1,4 @@
-// Chooses the transport for the target of `connect` and `serve`; the `.browser.ts` sibling does so in pages.
+// Chooses the transport for the target of `connect`; the `.browser.ts` sibling does so in pages.
 
 import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'

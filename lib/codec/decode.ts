@@ -1,4 +1,4 @@
-// Decodes JSON and bytes into values: what the peer's encoder made, or what a hostile peer made up.
+// Decodes JSON and bytes into values: from the peer's encoder, or from a hostile peer.
 //
 // Four invariants:
 // 1. All paths are resolved in the raw JSON before any value is revived. So no path leads through a revived value into
@@ -40,7 +40,7 @@ interface TaggedSlot {
 /**
  * The value of a message's JSON.
  *
- * @throws CallRejection if a value cannot be made: the references of the message are then given back
+ * @throws CallRejection if a value cannot be made: the references of the message are then discarded
  * @throws ProtocolError if the structure is not of the protocol
  */
 export function decode(

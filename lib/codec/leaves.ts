@@ -1,4 +1,5 @@
-// The leaf kinds: values that plain JSON cannot carry and that hold no other values. A new kind is one entry here.
+// The leaf kinds: values that plain JSON cannot carry and that hold no other values. A new kind is one entry here,
+// and its type in `types/netref.ts`; `lib/README.md` lists the places.
 
 import { ProtocolError } from '../errors.js'
 import type { DecodeBudget } from './decode-cost.js'

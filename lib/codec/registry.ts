@@ -131,7 +131,7 @@ export function knownErrorName(error: Error): string {
     const name = errorNamesByPrototype.get(prototype) ?? builtInClassName(prototype)
     if (builtInErrors.has(name) || errorClassesByName.has(name)) return name
   }
-  /* c8 ignore next 2: each error has `Error` among its classes, but for a Proxy that changes what it says. */
+  /* c8 ignore next 2: each error has `Error` among its classes, except a Proxy whose prototype changes. */
   return 'Error'
 }
 export const errorClass = (name: string): Class<Error> =>

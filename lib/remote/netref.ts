@@ -1,4 +1,4 @@
-// `Netref.*`: operations on a netref that are not members of the remote object. The asynchronous twin of `Reflect`.
+// `Netref.*`: operations on a netref that are not members of the remote object, as `Reflect` has them for local ones.
 
 import { markConfidential } from '../codec/confidential-errors.js'
 import { ignoreRejections } from '../codec/dispose.js'

@@ -9,7 +9,6 @@ import { formatCall, formatPath, truncateStart } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { MemberPath } from '../protocol/path.js'
 import type { ContextSnapshot } from '../util/async-context.js'
-
 import { isInstanceOf } from '../util/realms.js'
 import type { CallOptions } from './call-options.js'
 import type { ListenerKind } from './listener-kind.js'

@@ -11,7 +11,6 @@ import { describeValue, truncateName } from '../util/describe.js'
 import { copyByPrototype, type LibraryCopy, registerCopy } from '../util/library-copies.js'
 import type { CallOptions } from './call-options.js'
 import type { CollectionCandidate } from './collection-pressure.js'
-
 import { type ListenerKind, listenerKindOf } from './listener-kind.js'
 import type { ImportEntry } from './tables.js'
 

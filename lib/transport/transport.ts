@@ -59,7 +59,7 @@ export const DISCONNECTED: Transport = {
   unref: nothing
 }
 
-/** An accepted client, which may have reserved a session slot. */
+/** A client that a listener has accepted. */
 export interface AcceptedClient {
   readonly transport: Transport
   /** Result of `authenticate`. */
