@@ -1,5 +1,5 @@
 // Finds the command of a command line, runs it, and prints its errors.
-import { NetrefError, SessionEndedError } from '../index.js'
+import { NetrefError, SessionEndedError } from '../errors.js'
 import { nearestNames } from '../util/nearest.js'
 import { toPrintable, toPrintableLines } from '../util/printable.js'
 import { type Command, EXIT, UsageError } from './command.js'
