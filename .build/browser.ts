@@ -1,6 +1,12 @@
-// `npm run build:browser [-- FILE]`: builds the module that pages load, as dist/browser.js or FILE.
-import { basename, dirname } from 'node:path'
-import { buildForPages } from './page-build.js'
+// `npm run build:browser [-- FILE]`: builds dist/browser.js, which is all of netref for pages without a bundler, and
+// dist/browser/ for bundlers. With FILE it builds the former only, as FILE.
+import { rm } from 'node:fs/promises'
+import { buildForBundlers, buildOneFile } from './page-build.js'
 
-const file = process.argv[2] ?? 'dist/browser.js'
-await buildForPages({ [basename(file, '.js')]: 'lib/index.ts' }, dirname(file))
+const [, , file] = process.argv
+await buildOneFile(file ?? 'dist/browser.js')
+if (file === undefined) {
+  // The names of the chunks change with their contents.
+  await rm('dist/browser', { recursive: true, force: true })
+  await buildForBundlers('dist/browser')
+}

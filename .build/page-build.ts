@@ -1,37 +1,45 @@
-// Builds modules for pages: esbuild bundles them with the browser variants, and terser minifies them further.
+// Builds the modules that pages load, with the browser variants.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { build } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
 import { minify } from 'terser'
 import { browserVariants } from './browser-variants.js'
 
-/** @param entryPoints the sources by the name of the built module */
-export async function buildForPages(entryPoints: Record<string, string>, outdir: string): Promise<void> {
-  const { outputFiles } = await build({
-    entryPoints,
-    outdir,
-    bundle: true,
-    // terser alone does not shorten private names.
-    minify: true,
-    sourcemap: true,
-    format: 'esm',
-    platform: 'browser',
-    target: 'es2022',
-    plugins: [browserVariants],
-    logLevel: 'warning',
-    write: false
+const PAGE: BuildOptions = {
+  bundle: true,
+  minify: true,
+  sourcemap: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  plugins: [browserVariants],
+  logLevel: 'warning'
+}
+
+/** Makes a page's module smaller than esbuild alone does: by about 3 % of its gzip. terser alone keeps private names long. */
+export const minifyFurther = (code: string, map?: string, mapUrl?: string) =>
+  minify(code, {
+    module: true,
+    ecma: 2020,
+    compress: { passes: 2 },
+    ...(map !== undefined && { sourceMap: { includeSources: true, content: map, url: mapUrl! } })
   })
-  const texts = new Map(outputFiles.map(({ path, text }) => [path, text]))
-  for (const [path, text] of texts) {
-    if (path.endsWith('.map')) continue
-    const { code, map } = await minify(text, {
-      module: true,
-      ecma: 2020,
-      compress: { passes: 2 },
-      sourceMap: { includeSources: true, content: texts.get(`${path}.map`)!, url: `${basename(path)}.map` }
-    })
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, code!)
-    await writeFile(`${path}.map`, String(map))
-  }
+
+/** Builds all of netref as one file, for pages without a bundler. */
+export async function buildOneFile(file: string): Promise<void> {
+  const { outputFiles } = await build({ ...PAGE, entryPoints: ['lib/index.ts'], outfile: file, write: false })
+  const [map, code] = outputFiles!.map(({ text }) => text)
+  const minified = await minifyFurther(code!, map!, `${basename(file)}.map`)
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, minified.code!)
+  await writeFile(`${file}.map`, String(minified.map))
+}
+
+/**
+ * Builds the modules that bundlers load. What several of them import is in chunks beside them, so all share it. Bundlers
+ * minify them again.
+ */
+export async function buildForBundlers(outdir: string): Promise<void> {
+  const entryPoints = { index: 'lib/index.ts', lite: 'lib/lite.ts', streams: 'lib/streams.ts' }
+  await build({ ...PAGE, entryPoints, outdir, splitting: true })
 }

@@ -1,67 +1,19 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-export type { ExposureOptions } from './access/access-control.js'
-export { callSession, callSignal } from './access/call-context.js'
-export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './access/expose.js'
-export type { PeerCall } from './access/peer-call.js'
-export { Service, type ServiceSource } from './access/service.js'
-export { Connection, type ConnectionEvents, connect } from './client/connect.js'
-export type { ConnectOptions, ReconnectOptions, SocketOptions } from './client/options.js'
+import './client/register.js'
+import './remote/streams/register.js'
+
 export { Pair, type PairOptions, pair } from './client/pair.js'
-export { registerError, registerType, type TypeOptions } from './codec/registry.js'
-export {
-  ArgumentsError,
-  ExposureError,
-  type Issue,
-  LimitError,
-  MayHaveRunError,
-  NetrefError,
-  type Reason,
-  type ReasonCode,
-  ReleasedError,
-  SessionEndedError,
-  UnsendableError
-} from './errors.js'
-export type { Limits } from './protocol/limits.js'
-export { Netref } from './remote/netref.js'
+export * from './lite.js'
 export type { Authenticate, AuthenticateResult } from './server/authentication.js'
 export type { ServeOptions } from './server/options.js'
 export type { OriginOptions } from './server/origin-check.js'
 export { type CloseOptions, Server, type ServerEvents, serve } from './server/serve.js'
 export type { PeerCertificate, UpgradeRequest } from './server/upgrade-request.js'
-export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
 export type {
   IdempotencyRecord,
   IdempotencyStore
 } from './session/idempotency-store.js'
 export { MemoryIdempotencyStore } from './session/memory-idempotency-store.js'
 export type { ServerMetrics } from './session/metrics.js'
-export type { CommonOptions, LivenessOptions } from './session/options.js'
 export type { MemoryTransport } from './transport/memory.js'
-export type { Token } from './transport/token.js'
-export type { Description } from './types/description.js'
-export type {
-  Exposed,
-  ExposedKey,
-  ExposedMember,
-  NetrefBrand,
-  Obtained,
-  Pending,
-  Received,
-  Registered,
-  RemoteHandle,
-  RemotePath,
-  Sendable,
-  TargetOf,
-  Unserializable
-} from './types/netref.js'
-export type {
-  ErrorContext,
-  Session,
-  SessionEvents,
-  SessionState,
-  SessionStats,
-  TableEntry,
-  Tables
-} from './types/session.js'
-export type { StandardIssue, StandardResult, StandardSchema } from './types/standard-schema.js'

@@ -5,16 +5,16 @@ import { markUnserializable } from '../codec/classify.js'
 import type { Reason, ReasonCode } from '../errors.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
-import { checkEndpointOptions, type Endpoint, redactCredentials } from '../transport/endpoint.js'
+import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
 import { TokenSender } from '../transport/token.js'
 import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
 import type { Session, SessionEvents, SessionState, SessionStats } from '../types/session.js'
 import { checkOptions } from '../util/check-options.js'
 import { Emitter } from '../util/emitter.js'
-import { openTransport } from './open-transport.js'
-import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS } from './options.js'
-import { Reconnector } from './reconnect.js'
+import { openSocket } from './open-socket.js'
+import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type ReconnectOptions } from './options.js'
+import { connectExtras, type SocketReopener } from './registry.js'
 
 export interface ConnectionEvents extends SessionEvents {
   /** A new session replaced the lost one; `root` is the new session's root. */
@@ -40,7 +40,7 @@ export class Connection<T> {
     transport: Transport,
     private readonly setup: Omit<SessionSetup, 'isInitiator' | 'onStarted' | 'successor'>,
     /** Opens the socket of the next session; undefined if sessions are not renewed. */
-    private readonly reconnector?: Reconnector
+    private readonly reconnector?: SocketReopener
   ) {
     this.#events = new Emitter(CONNECTION_EVENTS, error => setup.onError(error, { session: this.#session }))
     this.closed = new Promise(resolve => {
@@ -164,21 +164,22 @@ export function connect<T>(
     Object(target) === target && !('href' in (target as object)) ? (target as Endpoint) : parseAddress(target)
   checkOptions('connect', options, CONNECT_OPTIONS, true)
   if (typeof endpoint !== 'string') {
-    checkEndpointOptions('connect', endpoint, options)
-    return connectOverEndpoint(made => openTransport(endpoint, options, made), options)
+    const { openEndpoint } = connectExtras() ?? notInLite('a session over an endpoint')
+    return connectOverEndpoint(settings => openEndpoint(endpoint, options, settings), options)
   }
-  const { service = EmptyService, reconnect = {}, renew = false, token, ...others } = options
-  if (reconnect !== false) checkOptions('connect: `reconnect`', reconnect, RECONNECT_OPTIONS)
+  const { service = EmptyService, reconnect, renew = false, token, ...others } = options
   const settings = settingsOf(others)
   const createRoot = rootFactoryOf(service)
   const { heartbeat } = livenessOf(others)
-  const openSocket = () => {
-    const transport = openTransport(endpoint, options, settings)
+  const open = () => {
+    const transport = openSocket(endpoint, options, settings)
     return token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
   }
-  const reconnector = reconnect === false ? undefined : new Reconnector(openSocket, heartbeat, reconnect)
-  if (renew && !reconnector)
+  const reconnector = reconnect === false ? undefined : reconnectorFor(open, heartbeat, reconnect)
+  if (renew && !reconnector) {
+    if (!connectExtras()) notInLite('`renew`')
     throw new TypeError('connect: `renew` cannot be combined with `reconnect: false`; remove one of them')
+  }
   // The settings are spread last: V8 creates a separate shape for each object whose spread is followed by more
   // properties.
   const setup = {
@@ -188,7 +189,25 @@ export function connect<T>(
     resumeStrategy: reconnector,
     ...settings
   }
-  return new Connection(openSocket(), setup, renew ? reconnector : undefined)
+  return new Connection(open(), setup, renew ? reconnector : undefined)
+}
+
+/** Undefined without reconnection, of which only `netref/lite` has none. */
+function reconnectorFor(
+  openSocket: () => Transport,
+  heartbeatMs: number,
+  options: ReconnectOptions | undefined
+): SocketReopener | undefined {
+  const extras = connectExtras()
+  if (!extras && options === undefined) return undefined
+  const { createReconnector } = extras ?? notInLite('`reconnect`')
+  checkOptions('connect: `reconnect`', options ?? {}, RECONNECT_OPTIONS)
+  return createReconnector(openSocket, heartbeatMs, options ?? {})
+}
+
+/** @throws TypeError */
+function notInLite(what: string): never {
+  throw new TypeError(`connect: ${what} is not part of 'netref/lite'; import 'netref'`)
 }
 
 /** @internal Connects over a single transport; the connection ends with it. */

@@ -66,6 +66,9 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
 }
 
 /** Socket options are not listed: `ws`, TLS and HTTP accept more than `SocketOptions` declares. */
+/** Default of `handshakeTimeout`. */
+export const CONNECT_TIMEOUT_MS = 10_000
+
 export const CONNECT_OPTIONS: OptionTypes<Omit<ConnectOptions, keyof SocketOptions>> = {
   ...COMMON_OPTIONS,
   heartbeat: '',

@@ -20,7 +20,7 @@ import { encodeLeaf } from './leaves.js'
 import { lentObjectOf } from './lend.js'
 import { PayloadBuilder } from './payload-builder.js'
 import { encodeInstance } from './registry.js'
-import { isLocked, streamEnds } from './stream-kinds.js'
+import { IMPORT_STREAMS, isLocked, streamEnds, streamLabel } from './stream-kinds.js'
 import { charactersSaved, columnNames, type DataRecord, readColumns, TableBudget } from './table-codec.js'
 import type {
   DataEncoder,
@@ -206,6 +206,7 @@ export class Encoder implements DataEncoder {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     this.#requireUnlocked(object)
     const encoded = this.references.encodeStream(object, tag, this.#payload.role.isCallerOwned)
+    if (!encoded) throw this.#payload.unsendable(streamLabel(tag), IMPORT_STREAMS)
     this.#payload.references.push(encoded)
     if (isLockingStream(encoded)) this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
     const [encodedTag, data] = encoded

@@ -2,6 +2,7 @@
 
 import { ProtocolError } from '../errors.js'
 import { isChildOutput } from '../util/child-output.js'
+import type { StreamTag } from './types.js'
 
 /** The members of a Node stream that netref uses. Browsers have no `node:stream`. */
 export interface NodeReadableLike extends AsyncIterable<unknown> {
@@ -47,6 +48,21 @@ function isWebStreamPair(object: object): object is WebStreamPair {
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+/** The names of references to streams. */
+export const STREAM_NAMES: Readonly<Record<StreamTag, string>> = {
+  i: 'iterator',
+  r: 'stream',
+  w: 'stream',
+  p: 'promise',
+  a: 'signal'
+}
+
+/** The name with its article, for error texts. */
+export const streamLabel = (tag: StreamTag): string => `${tag === 'i' ? 'an' : 'a'} ${STREAM_NAMES[tag]}`
+
+/** What to do in a program that has not imported the streams, for error texts. */
+export const IMPORT_STREAMS = "import 'netref/streams' beside 'netref/lite'"
 
 export type StreamKind = 'readable' | 'writable' | 'pair'
 

@@ -17,8 +17,11 @@ export interface ReferenceEncoder {
    * @param lent whether `Netref.lend` has lent it: the peer must release it when the call has ended
    */
   encodeReference(object: object, self: object | undefined, lent: boolean): EncodedReference
-  /** Encodes a reference to a stream; `callerOwned` says that it stays the caller's if it is not sent. */
-  encodeStream(object: object, tag: StreamTag, callerOwned: boolean): EncodedReference
+  /**
+   * Encodes a reference to a stream; `callerOwned` says that it stays the caller's if it is not sent. Undefined in a program
+   * without streams.
+   */
+  encodeStream(object: object, tag: StreamTag, callerOwned: boolean): EncodedReference | undefined
   /**
    * Rolls back the encoding of a reference that is not sent.
    *

@@ -25,7 +25,7 @@ import type { Signal } from '../util/web-types.js'
 import { type CallOptions, checkCallOptions } from './call-options.js'
 import { listenerKindOf } from './listener-kind.js'
 import { appendKey, handlerOf, type NetrefHandler, packageCopyOf, Reference, withOptions } from './proxy.js'
-import { referenceOf } from './streams/streams.js'
+import { streamReferenceOf } from './streams/registry.js'
 
 function requireHandler(netref: unknown, helper: string): NetrefHandler {
   const handler = handlerOf(netref)
@@ -93,7 +93,7 @@ export const Netref = {
    * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
    */
   release(netref: NetrefBrand<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
-    const reference = referenceOf(netref) ?? requireHandler(netref, 'release').reference
+    const reference = streamReferenceOf(netref) ?? requireHandler(netref, 'release').reference
     if (!reference)
       throw markConfidential(
         new TypeError(`Netref.release: ${handlerOf(netref)!.label} has not arrived yet: await it first`)

@@ -3,6 +3,7 @@
 import { type DisposingSide, dispose } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
 import { isLoan } from '../codec/lend.js'
+import { IMPORT_STREAMS, STREAM_NAMES, streamLabel } from '../codec/stream-kinds.js'
 import type {
   EncodedReference,
   ReferenceDecoder,
@@ -21,7 +22,8 @@ import { LazyMap } from '../util/lazy-map.js'
 import { addCandidate, removeCandidate } from './collection-pressure.js'
 import { type FinalizerToken, handlerOf, Reference, type Requester } from './proxy.js'
 import { type Loan, ReceivedReferences } from './received-references.js'
-import { referenceOf, StreamTable } from './streams/streams.js'
+import { streamReferenceOf, streamSupport } from './streams/registry.js'
+import type { SessionStreams } from './streams/types.js'
 import { type ExportEntry, ExportTable, ImportTable } from './tables.js'
 
 /** Releases netrefs that were collected. Unregistering each would add half of its cost. */
@@ -32,14 +34,6 @@ const finalizers = new FinalizationRegistry<FinalizerToken>(({ reference }) =>
 /** Maximum number of references in one release message, and maximum length of one entry with its count. */
 const MAX_RELEASES_PER_MESSAGE = 4096
 const MAX_RELEASE_CHARACTERS = 34
-/** The names of references to streams. */
-const STREAM_NAMES: Record<StreamTag, string> = {
-  i: 'iterator',
-  r: 'stream',
-  w: 'stream',
-  p: 'promise',
-  a: 'signal'
-}
 /** Replaces a collected signal, which no code can abort any more. */
 const createInertSignal = () => new AbortController().signal
 const isStreamTag = (kind: ReferenceTag): kind is StreamTag => Object.hasOwn(STREAM_NAMES, kind)
@@ -66,7 +60,8 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
   encodeLimits!: ReferenceEncoder['encodeLimits']
   readonly exports: ExportTable
   readonly imports = new ImportTable<object, Reference>()
-  readonly streams: StreamTable
+  /** Undefined in a program without streams. */
+  readonly streams: SessionStreams | undefined
   /** Pairs of id and count, to be released at the end of the tick. */
   #pendingReleases: number[] = []
   /** Numbers of references that no user code got, of netrefs that user code has. */
@@ -89,7 +84,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     private readonly channel: StreamChannel
   ) {
     this.exports = new ExportTable(limits.exports)
-    this.streams = new StreamTable(channel, this, session, report, limits.bufferedBytes)
+    this.streams = streamSupport()?.createTable(channel, this, session, report, limits.bufferedBytes)
     this.setPeerLimits(limits)
   }
 
@@ -118,9 +113,10 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     for (const id of ids) if (this.exports.get(id)) this.#onExportRemoved(this.exports.release(id, 1))
   }
 
-  encodeStream(object: object, kind: StreamTag, callerOwned: boolean): EncodedReference {
+  encodeStream(object: object, kind: StreamTag, callerOwned: boolean): EncodedReference | undefined {
+    if (!this.streams) return undefined
     // A stream continues where reading or writing has stopped: the original is locked.
-    const reference = kind === 'r' || kind === 'w' ? undefined : referenceOf(object)
+    const reference = kind === 'r' || kind === 'w' ? undefined : streamReferenceOf(object)
     if (reference?.session === this.session && !reference.released) return ['h', reference.id]
     const isWeak = kind === 'a'
     const { id } = isWeak
@@ -151,7 +147,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     // The peer has not seen it, so `released` hooks do not run.
     const entry = this.exports.release((data as [number])[0], 1)
     if (!entry) return undefined
-    this.streams.rollback(entry.id)
+    this.streams?.rollback(entry.id)
     return isStreamTag(kind) ? entry.object : undefined
   }
 
@@ -160,7 +156,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
   }
 
   mustStayOpen(object: object): boolean {
-    return this.exports.has(object) || referenceOf(object)?.session === this.session
+    return this.exports.has(object) || streamReferenceOf(object)?.session === this.session
   }
 
   isExported(id: number): boolean {
@@ -180,6 +176,11 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     const data = parseReferenceData(kind, rawData)
     const id = data[0]
     if (id === 0) return this.rootReference.proxy
+    const { streams } = this
+    if (!streams && isStreamTag(kind)) {
+      this.discardReference(kind, rawData)
+      throw new CallRejection('unreadable', `cannot read ${streamLabel(kind)}: ${IMPORT_STREAMS}`)
+    }
     const reference = this.#importReference(id, data[1], kind === 'f')
     this.#received ??= new ReceivedReferences(this)
     if (isLoan(kind, data)) this.#received.addLoan(id, reference)
@@ -190,7 +191,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
         'limit',
         `${this.limits.imports} netrefs are held (limits.imports): release some`
       )
-    return isStreamTag(kind) ? this.streams.addRemote(kind, reference, data, this.#received) : reference.proxy
+    return isStreamTag(kind) ? streams!.addRemote(kind, reference, data, this.#received) : reference.proxy
   }
 
   discardReference(kind: ReferenceTag, rawData: unknown): void {
@@ -223,7 +224,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     if (this.#ended) return
     const discarded = (this.#discardedCounts.get(reference) ?? 0) + 1
     if (discarded < reference.refCount) return this.#discardedCounts.set(reference, discarded)
-    this.streams.onDiscarded(reference)
+    this.streams?.onDiscarded(reference)
     this.release(reference)
   }
 
@@ -270,7 +271,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     removeCandidate(reference)
     this.#discardedCounts.delete(reference)
     const count = this.imports.release(reference)
-    this.streams.onReleased(reference)
+    this.streams?.onReleased(reference)
     if (count > 0) this.#queueRelease(reference.id, count)
   }
 
@@ -286,7 +287,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
       const id = idsAndCounts[i]!
       const removed = this.exports.release(id, idsAndCounts[i + 1]!)
       if (removed) this.#onExportRemoved(removed)
-      else this.streams.resendEnd(id)
+      else this.streams?.resendEnd(id)
     }
   }
 
@@ -301,7 +302,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
   /** The session has ended after that many sent frames: both tables are cleared. */
   clear(reason: Reason, framesSent: number): void {
     this.#ended = true
-    this.streams.end(reason, framesSent)
+    this.streams?.end(reason, framesSent)
     // The finalizer's held value holds the session, which may hold the netref through its service or a listener.
     for (const reference of this.imports) {
       reference.finalizerToken!.reference = undefined
@@ -314,7 +315,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
   }
 
   #onExportRemoved(entry: ExportEntry | undefined): void {
-    if (entry) this.streams.closeLocal(entry.id)
+    if (entry) this.streams?.closeLocal(entry.id)
     const released = entry && grantOf(entry.object)?.released
     if (released) runHook(released, this.report)
   }

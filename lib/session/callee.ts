@@ -12,6 +12,7 @@ import type { Limits } from '../protocol/limits.js'
 import { type Cancel, Op, type Operation } from '../protocol/messages.js'
 import { toMemberName } from '../protocol/path.js'
 import type { References } from '../remote/references.js'
+import { NOT_A_STREAM } from '../remote/streams/types.js'
 import type { ContextSnapshot } from '../util/async-context.js'
 import { isThenable } from '../util/promises.js'
 import type { Answer } from './answers.js'
@@ -58,8 +59,10 @@ export class Callee implements CallScope {
       this.deferred.runReady()
     )
     this.#operate = withBeforeHook(operate, session, exposure)
-    references.streams.runBeforeHook = beforeStreamOperationOf(session, exposure)
-    references.streams.runProducer = run => runInCall(this, NO_CALL_ID, run)
+    const { streams } = references
+    if (!streams) return
+    streams.runBeforeHook = beforeStreamOperationOf(session, exposure)
+    streams.runProducer = run => runInCall(this, NO_CALL_ID, run)
   }
 
   get weakRef(): WeakRef<Callee> {
@@ -132,7 +135,7 @@ export class Callee implements CallScope {
     const { object, self, context } = entry
     if (op === Op.streamCall)
       return this.#execute(request, () => this.#callStream(request, object), false, context)
-    if (streams.hasLocal(targetId) && !grantOf(object))
+    if (streams?.hasLocal(targetId) && !grantOf(object))
       return this.#replies.fail(
         id,
         new CallRejection('not-exposed', `#${targetId} is a stream, and has no members`)
@@ -144,7 +147,9 @@ export class Callee implements CallScope {
   }
 
   #callStream({ targetId, path, operand, received }: CallRequest, object: object): OperationResult {
-    return { value: this.references.streams.call(targetId, object, path[0] as string, operand, received) }
+    const { streams } = this.references
+    if (!streams) throw new CallRejection('not-exposed', NOT_A_STREAM)
+    return { value: streams.call(targetId, object, path[0] as string, operand, received) }
   }
 
   #callOnce(request: CallRequest, key: string, object: object, idempotentCalls: IdempotentCalls): void {

@@ -1,11 +1,11 @@
 // Dispatches the messages of the peer, one after the other. The first one must be its hello.
 
-import { decode } from '../codec/decode.js'
+import { decode, discardReferences } from '../codec/decode.js'
 import { estimateMessages, type MessageSize } from '../codec/memory-estimate.js'
 import { CallRejection, ProtocolError, type Reason, reasonForError } from '../errors.js'
 import { sizeOfRanges } from '../link/frame-builder.js'
 import { type Frame, NO_BYTES } from '../protocol/frame.js'
-import { type Cancel, type Hello, type Message, Op } from '../protocol/messages.js'
+import { type Cancel, type Hello, type Message, Op, type StreamMessage } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import type { References } from '../remote/references.js'
 import { ContextSnapshot, runIsolated } from '../util/async-context.js'
@@ -117,7 +117,7 @@ export class Dispatcher {
       case Op.pull:
       case Op.items:
       case Op.ended:
-        return this.references.streams.receive(message, bytes, message[0] === Op.pull ? 0 : this.#messageSize)
+        return this.#receiveStreamMessage(message, bytes)
       case Op.ping:
         return this.callee.ping(message[1])
       case Op.traced:
@@ -129,6 +129,14 @@ export class Dispatcher {
       default:
         return this.callee.receive(message, bytes)
     }
+  }
+
+  #receiveStreamMessage(message: StreamMessage, bytes: readonly Uint8Array[]): void {
+    const { streams } = this.references
+    if (streams) return streams.receive(message, bytes, message[0] === Op.pull ? 0 : this.#messageSize)
+    if (message[0] === Op.pull) throw new ProtocolError(`a pull on ${message[1]}, which has no items`)
+    // The end of a promise or signal that was not read, sent before its release arrived.
+    discardReferences(message[3], message[4], this.references)
   }
 
   #cancel(message: Cancel, bytes: readonly Uint8Array[]): void {

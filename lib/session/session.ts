@@ -101,7 +101,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     this.#references = new References(this, exposeStacks, limits, this.#rootRef, freeing, report, this.link)
     if (setup.sharedRoot) this.#references.exports.root = setup.sharedRoot
     const adopt = (value: unknown, options: CallOptions) =>
-      this.#references.streams.applyOptions(value, options)
+      this.#references.streams?.applyOptions(value, options)
     this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
     this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.#callee, limits.values)
@@ -304,7 +304,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** @internal */
   takePiggybackMessage(): string | undefined {
-    return this.#references.streams.takeItemsMessage() ?? this.#references.takeReleaseMessage()
+    return this.#references.streams?.takeItemsMessage() ?? this.#references.takeReleaseMessage()
   }
 
   /** @internal */

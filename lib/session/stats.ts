@@ -26,7 +26,7 @@ export function statsOf(
     framesOut: sender.closedFrames,
     bytesIn: receiver.receivedBytes,
     bytesOut: sender.sentBytes,
-    buffered: sender.unsentBytes + streams.queuedBytes
+    buffered: sender.unsentBytes + (streams?.queuedBytes ?? 0)
   }
 }
 

@@ -12,12 +12,14 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const JAVASCRIPT = `
 import { connect, Service, serve } from 'netref'
+import { connect as liteConnect } from 'netref/lite'
+import 'netref/streams'
 class Calculator extends Service {
   exposed_add(a, b) { return a + b }
 }
 const server = await serve(Calculator, { port: 0 })
 const conn = connect(server.url)
-console.log(await conn.root.add(1, 2))
+console.log(await conn.root.add(1, 2), liteConnect === connect)
 await conn.close()
 await server.close()
 `
@@ -103,7 +105,7 @@ t.test(
 
     await writeFile(join(dir, 'app.js'), JAVASCRIPT)
     const { stdout, stderr } = await run(process.execPath, ['app.js'], { cwd: dir, env: CHILD_ENV })
-    t.equal(stdout, '3\n')
+    t.equal(stdout, '3 true\n', 'all entries share one registry')
     t.equal(stderr, '')
 
     const help = await run('npx', ['netref', '--help'], { cwd: dir, env: CHILD_ENV })

@@ -32,7 +32,14 @@ import { IteratorPump } from './local-iterator.js'
 import { LocalPromise, LocalSignal, RemoteOutcome, RemotePromise, RemoteSignal } from './promise-signal.js'
 import { createReadable, openReadable } from './readable.js'
 import { ReadAheadBuffer, RemoteIterator } from './remote-iterator.js'
-import type { BeforeStreamOperation, LocalStream, RemoteStream, StreamPort } from './types.js'
+import {
+  type BeforeStreamOperation,
+  type LocalStream,
+  NOT_A_STREAM,
+  type RemoteStream,
+  type SessionStreams,
+  type StreamPort
+} from './types.js'
 import { LocalWritable, RemoteWritable } from './writable.js'
 
 /** The netref of each wrapper, and the wrapper of each netref: each keeps the other alive. */
@@ -47,7 +54,7 @@ export function referenceOf(object: object): Reference | undefined {
 
 const NO_DATA: readonly unknown[] = []
 
-export class StreamTable implements StreamPort {
+export class StreamTable implements StreamPort, SessionStreams {
   readonly #local = new LazyMap<number, LocalStream>()
   readonly #remote = new LazyMap<number, RemoteStream>()
   /** The pumps that have items to send at the end of the tick. */
@@ -170,7 +177,7 @@ export class StreamTable implements StreamPort {
       this.runBeforeHook?.('call', object, [method], value === undefined ? [] : [value])
       return stream.call(method, value, received)
     }
-    throw new CallRejection('not-exposed', 'it is not an iterator or stream')
+    throw new CallRejection('not-exposed', NOT_A_STREAM)
   }
 
   /** @returns items to be sent before other messages. To be called until it returns undefined. */

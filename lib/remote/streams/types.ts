@@ -1,10 +1,13 @@
 // Interfaces between the table of streams and each kind of stream.
 
 import type { DisposingSide } from '../../codec/dispose.js'
-import type { ReferenceDecoder, ReferenceEncoder } from '../../codec/types.js'
+import type { ReferenceDecoder, ReferenceEncoder, StreamTag } from '../../codec/types.js'
+import type { Reason } from '../../errors.js'
 import type { StreamChannel } from '../../protocol/channel.js'
+import type { StreamMessage } from '../../protocol/messages.js'
 import type { ContextSnapshot } from '../../util/async-context.js'
 import type { ReportError } from '../../util/emitter.js'
+import type { CallOptions } from '../call-options.js'
 import type { Reference, Requester } from '../proxy.js'
 import type { ReceivedReferences } from '../received-references.js'
 
@@ -89,3 +92,59 @@ export type BeforeStreamOperation = (
   path: readonly string[],
   args: readonly unknown[]
 ) => void
+
+/** Why the peer cannot call a method of an object as that of a stream. */
+export const NOT_A_STREAM = 'it is not an iterator or stream'
+
+/** What a session needs of its streams. */
+export interface SessionStreams {
+  /** Bytes that wait to be read. */
+  readonly queuedBytes: number
+  /** Asks the `before` hook whether the peer may use a local stream. */
+  runBeforeHook: BeforeStreamOperation | undefined
+  /** Runs the code that produces items, with the session as the current caller. */
+  runProducer: (run: () => void) => void
+
+  // The owner's ends.
+
+  /** Adds the local stream of an exported object. @returns what its encoded reference contains after the name */
+  addLocal(kind: StreamTag, id: number, object: object, callerOwned: boolean): readonly unknown[]
+  /** Whether an exported object is a stream. */
+  hasLocal(id: number): boolean
+  /** The reference was not sent. */
+  rollback(id: number): void
+  /** The peer released the reference while another one was sent: the end is sent again. */
+  resendEnd(id: number): void
+  /** The peer has released the reference, or the session has ended. */
+  closeLocal(id: number): void
+  /** @throws CallRejection if there is no such stream, or it does not have the method */
+  call(
+    id: number,
+    object: object,
+    method: string,
+    value: unknown,
+    received: ReceivedReferences | undefined
+  ): unknown
+  /** @returns items to be sent before other messages. To be called until it returns undefined. */
+  takeItemsMessage(): string | undefined
+
+  // The receiver's ends.
+
+  /** Adds the receiver's end of a stream. @returns the object for the user */
+  addRemote(
+    kind: StreamTag,
+    reference: Reference,
+    data: readonly unknown[],
+    received: ReceivedReferences
+  ): object
+  /** Applies the options of a call to its result. */
+  applyOptions(value: unknown, options: CallOptions): void
+  /** A netref that no user code got is about to be released. */
+  onDiscarded(reference: Reference): void
+  /** A netref was released here. */
+  onReleased(reference: Reference): void
+  /** @throws ProtocolError if the message does not fit the stream */
+  receive(message: StreamMessage, bytes: readonly Uint8Array[], size: number): void
+  /** The session has ended after that many sent frames. The owner's ends close when their exports are cleared. */
+  end(reason: Reason, framesSent: number): void
+}

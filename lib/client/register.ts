@@ -1,0 +1,9 @@
+// Adds endpoints and reconnection to `connect`, for the entry `netref`.
+import { openEndpoint } from './open-endpoint.js'
+import { Reconnector } from './reconnect.js'
+import { registerConnectExtras } from './registry.js'
+
+registerConnectExtras({
+  openEndpoint,
+  createReconnector: (...setup) => new Reconnector(...setup)
+})

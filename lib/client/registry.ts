@@ -1,0 +1,32 @@
+// What `connect` offers beside a session over one WebSocket. `register.ts` adds it; `netref/lite` does without.
+import type { ResumeStrategy } from '../link/resume-strategy.js'
+import type { Settings } from '../session/options.js'
+import type { Endpoint } from '../transport/endpoint.js'
+import type { Transport } from '../transport/transport.js'
+import type { ConnectOptions, ReconnectOptions } from './options.js'
+
+/** Opens the sockets of a session after its first one, and of the sessions that replace it. */
+export interface SocketReopener extends ResumeStrategy {
+  /** Prepares to open a socket for a new session. @returns false if none may follow */
+  prepareNewSession(): boolean
+}
+
+export interface ConnectExtras {
+  /** Opens a transport over an endpoint. @throws TypeError for an endpoint or an option that cannot be used */
+  openEndpoint(endpoint: Endpoint, options: ConnectOptions, settings: Settings): Transport
+  createReconnector(
+    openSocket: () => Transport,
+    heartbeatMs: number,
+    options: ReconnectOptions
+  ): SocketReopener
+}
+
+let registered: ConnectExtras | undefined
+
+/** Calls of `connect` have these from now on. */
+export function registerConnectExtras(extras: ConnectExtras): void {
+  registered = extras
+}
+
+/** Undefined if only `netref/lite` is imported. */
+export const connectExtras = (): ConnectExtras | undefined => registered
