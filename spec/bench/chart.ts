@@ -1,13 +1,16 @@
 // The rows as a bar chart: SVG, readable on a light page and a dark one. The longest bar of a row is its full width.
+import type { ContestantName } from './contestants/index.js'
 import { median, type Row, ratios } from './rounds.js'
 import { BASELINES } from './scenarios.js'
 
 const [BASELINE] = BASELINES
+/** Shown where busy polling may change the figure. */
+const POLLING: ContestantName = 'netref, busy polling'
 
 const WIDTH = 880
 const COLUMNS = 2
 const GAP = 40
-const LABEL = 128
+const LABEL = 140
 const VALUE = 56
 const BAR = 12
 const LINE = 17
@@ -33,13 +36,18 @@ const STYLE = `
     .netref text { fill: #4493f8 }
   }`
 
-/** All on one core; what busy polling may change, on two cores, too. The second set of payloads is in the table alone. */
-const isInChart = ({ scenario: { better, lone, name }, cores }: Row) =>
-  better === 'more' && (cores === 1 || lone) && !name.startsWith('second set')
+/** The table alone has the second set of payloads, and most figures on two cores. */
+const isInChart = ({ scenario: { better, lone, name }, cores }: Row, first: Row) =>
+  better === 'more' && (cores === first.cores || lone) && !name.startsWith('second set')
 
 /** Bars of the rows in which more is better, one for each contestant that can do the work. */
 export function chart(rows: readonly Row[], names: readonly string[], environment: string): string {
-  const groups = rows.filter(isInChart).map(row => group(row, names))
+  const inChart = rows.filter(row => isInChart(row, rows[0]!))
+  // The figures of one core and of two stand side by side.
+  const ordered = [...new Set(inChart.map(({ scenario }) => scenario))].flatMap(scenario =>
+    inChart.filter(row => row.scenario === scenario)
+  )
+  const groups = ordered.map(row => group(row, names))
   const width = (WIDTH - GAP * (COLUMNS - 1)) / COLUMNS
   const heights: number[] = new Array(COLUMNS).fill(TOP)
   const placed = groups.map(({ height, draw }) => {
@@ -62,7 +70,8 @@ ${placed.join('\n')}
 function group(row: Row, names: readonly string[]) {
   const { scenario, cores } = row
   const title = `${scenario.name}${scenario.dependsOnCores ? `, ${cores === 1 ? 'one core' : 'two cores'}` : ''}`
-  const bars = names.flatMap(name => {
+  const shown = names.filter(name => scenario.lone || name !== POLLING)
+  const bars = shown.flatMap(name => {
     const found = ratios(row, name, BASELINE)
     return found.length === 0 ? [] : [{ name, ratio: median(found) }]
   })
