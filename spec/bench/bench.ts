@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util'
 import { chart } from './chart.js'
 import { CONTESTANTS } from './contestants/index.js'
 import { FAIR, fairness, unfairness } from './fairness.js'
-import { growth } from './growth.js'
+import { FLAT, growth } from './growth.js'
 import { type Cores, inNode, inPython, type Launcher, POSSIBLE_CORES, placement } from './launch.js'
 import { conditions, environment, failures, json, table } from './report.js'
 import { measure, median, type Plan, type Row, reaches, start, stop } from './rounds.js'
@@ -197,7 +197,8 @@ async function growing() {
   const grown = await growth(netref, plan.ms, values.quick ? 1000 : 1e6, progress)
   for (const { kind, points, exponent } of grown) {
     const costs = points.map(({ count, cost }) => `${count}: ${cost.toFixed(1)}`).join('  ')
-    console.log(`growth with ${kind}: exponent ${exponent.toFixed(3)}; µs per call with ${costs}`)
+    const verdict = exponent <= FLAT ? 'flat' : `NOT flat, which is at most ${FLAT}`
+    console.log(`growth with ${kind}: exponent ${exponent.toFixed(3)}, ${verdict}; µs per call with ${costs}`)
   }
   return { growth: grown }
 }

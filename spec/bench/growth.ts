@@ -12,6 +12,8 @@ const KINDS = {
 } as const
 
 const IN_FLIGHT = 100
+/** The most that an exponent may be: the cost of a call does not depend on what the session holds. */
+export const FLAT = 0.1
 /** The least of some tries counts, because other load only adds. */
 const TRIES = 3
 
