@@ -33,7 +33,9 @@ await main(async () => {
   })
   await conn.ping()
   cutter?.start()
-  console.log(`${dim('client')}  process ${process.pid} reads ${path}\n`)
+  console.log(
+    `${dim('client')}  process ${process.pid} reads ${path}; the server calls it back with each line\n`
+  )
 
   const progress = (await file.isLongerThan(LONG)) ? new Progress(file.size) : undefined
   const noisy = (line: string) => (progress ? progress.add(line) : console.log(dim('Noisy:'), line))

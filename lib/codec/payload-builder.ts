@@ -142,7 +142,7 @@ export class PayloadBuilder {
 
   /** @throws LimitError for more values than `maxValues`, the limit of the peer */
   build(encoded: unknown, maxValues: number): Payload {
-    if (this.#values > maxValues) throw tooManyValues(Math.ceil(this.#values), maxValues)
+    if (this.#values > maxValues) throw valuesLimitError(Math.ceil(this.#values), maxValues)
     const json = JSON.stringify(encoded)
     const hasAnnotations = this.#annotations.length > 0
     return {
@@ -165,7 +165,7 @@ function formatAnnotations(annotations: readonly [TypeTag, ...JsonPath[]][]): st
 const isSameTag = (one: TypeTag, other: TypeTag): boolean =>
   typeof one === 'string' || typeof other === 'string' ? one === other : one[1] === other[1]
 
-const tooManyValues = (values: number, maxValues: number) =>
+const valuesLimitError = (values: number, maxValues: number) =>
   new LimitError(
     'limit',
     `the message has ${values} values that are not plain JSON, more than the receiver accepts (its limits.values: ${maxValues}): send them in parts or as an iterator, or raise the limit there`
