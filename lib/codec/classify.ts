@@ -189,23 +189,19 @@ const isIterator = (object: object): boolean =>
 /** Whether a name is an array index. */
 export const isIndex = (name: string): boolean => String(Number(name) >>> 0) === name
 
-/** The first key of an array that is not an index. Such keys come last, so the last key tells for most arrays. */
-export function firstNamedKey(array: unknown[]): string | undefined {
-  const keys = Object.keys(array)
-  const last = keys[keys.length - 1]
-  if (last === undefined || last === String(array.length - 1) || isIndex(last)) return undefined
-  return keys.find(key => !isIndex(key))
-}
+const { includes } = Array.prototype
+
+/** Whether an array, with these enumerable members, has no hole and no named key. False if an item is undefined. */
+export const isDense = (array: readonly unknown[], members: readonly unknown[]): boolean =>
+  members.length === array.length && !includes.call(array, undefined)
+
+/** The first key of an array that is not an index. */
+export const firstNamedKey = (array: readonly unknown[]): string | undefined =>
+  isDense(array, Object.values(array)) ? undefined : Object.keys(array).find(key => !isIndex(key))
 
 /** Whether JSON carries a primitive unchanged. */
-export function isJsonPrimitive(value: unknown): value is string | number | boolean | null {
-  switch (typeof value) {
-    case 'number':
-      return value - value === 0 && (value !== 0 || 1 / value > 0)
-    case 'string':
-    case 'boolean':
-      return true
-    default:
-      return value === null
-  }
-}
+export const isJsonPrimitive = (value: unknown): value is string | number | boolean | null =>
+  typeof value === 'string' ||
+  (typeof value === 'number'
+    ? value - value === 0 && (value !== 0 || 1 / value > 0)
+    : value === null || typeof value === 'boolean')

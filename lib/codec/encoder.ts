@@ -1,8 +1,12 @@
-// Encodes one value: copies what plain JSON can carry, and tags the rest.
+// Encodes one value: finds what is not plain JSON, and tags it.
+//
+// Plain containers are not copied: `JSON.stringify` gets them as they are. A container is copied if anything in it is tagged.
+// So the accessors and Proxies of plain values are read twice, once here and once by `JSON.stringify`, which writes what the
+// second reading returns. What is not plain is read once.
 //
 // The first pass does not track which containers it has seen, as tracking is slow and most values have no cycle. A pass that
 // gets too deep or too long restarts as a second pass. That one encodes each container once, and then refers to it by its
-// path. Both passes copy a container in one step, so accessors run once in each.
+// path.
 
 import { hasArrived, isNetref } from '../util/library-copies.js'
 import {
@@ -18,10 +22,10 @@ import { encodeError, errorPartCount } from './error-codec.js'
 import { isExposed } from './grants.js'
 import { encodeLeaf } from './leaves.js'
 import { lentObjectOf } from './lend.js'
-import { PayloadBuilder } from './payload-builder.js'
+import { PayloadBuilder, plainPayload, toJson } from './payload-builder.js'
+import { findNotPlain, hasToJson, MAX_UNTRACKED_CONTAINERS, type ReadContainer } from './plain-data.js'
 import { encodeInstance } from './registry.js'
 import { IMPORT_STREAMS, isLocked, streamEnds, streamLabel } from './stream-kinds.js'
-import { charactersSaved, columnNames, type DataRecord, readColumns, TableBudget } from './table-codec.js'
 import type {
   DataEncoder,
   EncodedReference,
@@ -34,8 +38,6 @@ import { ARGUMENTS, type ValueRole } from './value-role.js'
 
 /** Thrown by the first pass if the value may have a cycle. */
 const RESTART_TRACKING_CYCLES = Symbol('restart tracking cycles')
-/** Most containers of the first pass. A container shared at every level is finite, but has exponentially many paths. */
-const MAX_UNTRACKED_CONTAINERS = 100_000
 
 /** Whether encoding the reference has locked a stream. */
 const isLockingStream = ([tag]: EncodedReference): boolean => tag === 'r' || tag === 'w'
@@ -46,17 +48,16 @@ export class Encoder implements DataEncoder {
   #containers = 0
   /** Streams encoded in this pass. */
   #encodedStreams: Set<object> | undefined
-  #tableBudget: TableBudget | undefined
   /** Set while fields of an error are encoded, which may not hold references. */
   #dataOnly = false
   /** What a failed pass had read, in nested arrays: values that accessors made are nowhere else. */
   #unsentReads: unknown
+  /** Containers that were read already, and are not encoded yet: the next one is the last. */
+  #read: ReadContainer[] = []
 
   constructor(
     role: ValueRole,
     readonly references: ReferenceEncoder,
-    /** A list is encoded as an array, never as a table. */
-    private readonly isList = false,
     /** The path of each container; of the second pass only. */
     private readonly seen?: Map<object, JsonPath>
   ) {
@@ -65,6 +66,11 @@ export class Encoder implements DataEncoder {
 
   encode(value: unknown, self?: object): Payload {
     try {
+      if (typeof value === 'object' && value !== null && !this.seen) {
+        const around = findNotPlain(value, this.references.encodeLimits)
+        if (!around) return plainPayload(toJson(value))
+        this.#read = around
+      }
       return this.#payload.build(this.encodeItem(value, 0, self), this.references.encodeLimits.values)
     } catch (error) {
       if (error === RESTART_TRACKING_CYCLES) return this.#encodeTrackingCycles(value, self)
@@ -78,7 +84,7 @@ export class Encoder implements DataEncoder {
     // The second pass encodes the streams again, so they must not be locked by this one.
     for (const reference of references) if (isLockingStream(reference)) this.references.rollback(reference)
     try {
-      return new Encoder(role, this.references, this.isList, new Map()).encode(value, self)
+      return new Encoder(role, this.references, new Map()).encode(value, self)
     } finally {
       // After the second pass, so that the count of a reference that both have encoded does not fall to 0 in between.
       this.#rollback(references.filter(reference => !isLockingStream(reference)))
@@ -275,17 +281,15 @@ export class Encoder implements DataEncoder {
         return this.#encodeArray(object as unknown[], depth)
       case 'map': {
         this.#payload.requireNoExtraKeys(object)
-        const entries = [...(object as Map<unknown, unknown>)].map((entry, i) =>
-          this.encodeChild(i, entry, depth + 1)
-        )
+        const entries = [...(object as Map<unknown, unknown>)]
+        this.#encodeItems(entries, depth)
         this.#payload.addValues(entries.length / KEYS_PER_VALUE)
         return this.#payload.tag('m', entries)
       }
       case 'set': {
         this.#payload.requireNoExtraKeys(object)
-        const members = [...(object as Set<unknown>)].map((member, i) =>
-          this.encodeChild(i, member, depth + 1)
-        )
+        const members = [...(object as Set<unknown>)]
+        this.#encodeItems(members, depth)
         this.#payload.addValues(members.length / KEYS_PER_VALUE)
         return this.#payload.tag('s', members)
       }
@@ -305,63 +309,64 @@ export class Encoder implements DataEncoder {
     return this.#payload.tag('e', encoded)
   }
 
-  /** Copies a record in one step, so that accessors and proxies are read once; then encodes the copy in place. */
-  #encodeRecord(object: Record<string, unknown>, depth: number): unknown {
-    const copy = { ...object }
-    if (isIterable(copy)) return this.#encodeStream(object, 'i', depth)
-    if (typeof copy.then === 'function') return this.#encodeStream(object, 'p', depth)
-    try {
-      for (const key in copy) {
-        const item = copy[key]
-        // Enumerable members that a program has put on Object.prototype are not sent.
-        if (isJsonPrimitive(item) || !Object.hasOwn(copy, key)) continue
-        copy[key] = this.encodeChild(key, item, depth + 1, object)
-      }
-    } catch (error) {
-      this.#failAfterRead(copy, error)
-    }
-    return copy
+  /** The members of a container that was read already. They are not read again: accessors may make them. */
+  #takeRead(container: object): unknown[] | undefined {
+    return this.#read.at(-1)?.[0] === container ? this.#read.pop()![1] : undefined
   }
 
+  /** A record that is plain is returned as it is, any other as a copy. All members are read in one step. */
+  #encodeRecord(record: Record<string, unknown>, depth: number): unknown {
+    const read = this.#takeRead(record)
+    if (isIterableRecord(record)) return this.#encodeStream(record, 'i', depth)
+    if (isThenableRecord(record)) return this.#encodeStream(record, 'p', depth)
+    const names = Object.keys(record)
+    const members = read?.length === names.length ? read : names.map(name => record[name])
+    let copy = hasToJson(record) || Array.isArray(record) ? copyMembers(names, members) : undefined
+    try {
+      for (let i = 0; i < names.length; i++) {
+        if (isJsonPrimitive(members[i])) continue
+        const encoded = this.encodeChild(names[i]!, members[i], depth + 1, record)
+        if (encoded === members[i]) continue
+        copy ??= copyMembers(names, members)
+        setMember(copy, names[i]!, encoded)
+      }
+    } catch (error) {
+      this.#failAfterRead(members, error)
+    }
+    return copy ?? record
+  }
+
+  /** An array that is plain is returned as it is, any other as a copy. */
   #encodeArray(array: unknown[], depth: number): unknown {
     if (array.length > this.references.encodeLimits.jsonBytes)
       throw this.#payload.unsendable('an array too long to send', 'send it in parts')
-    const copy = [...array]
+    const copy = this.#takeRead(array) ?? [...array]
     const extra = firstNamedKey(array)
     if (extra !== undefined)
       throw this.#payload.unsendable(
         `an array with the named key "${extra}"`,
         'send an object, or remove the key'
       )
-    return this.#encodeItems(copy, depth)
+    const isChanged = this.#encodeItems(copy, depth)
+    return isChanged || hasToJson(array) || !Array.isArray(array) ? copy : array
   }
 
-  /** Encodes a copied array in place. `owners` are the objects that functions in it are members of. */
-  #encodeItems(items: unknown[], depth: number, owners?: readonly object[]): unknown {
-    const table = this.#encodeTable(items, depth)
-    if (table) return table
-    for (let i = 0; i < items.length; i++) {
-      if (!isJsonPrimitive(items[i])) items[i] = this.encodeChild(i, items[i], depth + 1, owners?.[i])
-    }
-    return items
-  }
-
-  /** The array as a table, if that saves text. The second pass makes none: it encodes shared containers once. */
-  #encodeTable(items: unknown[], depth: number): unknown[] | undefined {
-    const names = this.seen || (depth === 0 && this.isList) ? undefined : columnNames(items)
-    if (!names || charactersSaved(items.length, names) < this.#payload.tagCharacters) return undefined
-    if (!(this.#tableBudget ??= new TableBudget()).tryAdd(items.length, names.length)) return undefined
-    this.#enterContainer(depth + 1)
-    const records = items as DataRecord[]
-    const columns = readColumns(records, names)
+  /** Encodes the items of a container in place. @returns whether one of them is not plain */
+  #encodeItems(items: unknown[], depth: number): boolean {
+    let changed = false
     try {
-      return (
-        columns &&
-        this.#payload.addTable(names, columns, column => this.#encodeItems(column, depth + 1, records))
-      )
+      for (let i = 0; i < items.length; i++) {
+        const item = items[i]
+        if (isJsonPrimitive(item)) continue
+        const encoded = this.encodeChild(i, item, depth + 1)
+        if (encoded === item) continue
+        items[i] = encoded
+        changed = true
+      }
     } catch (error) {
-      this.#failAfterRead(columns, error)
+      this.#failAfterRead(items, error)
     }
+    return changed
   }
 
   /** The result of the user's `encode` is at key 0 of a list, so that it is decoded before the instance. */
@@ -373,4 +378,26 @@ export class Encoder implements DataEncoder {
       this.#failAfterRead(encoded, error)
     }
   }
+}
+
+const { hasOwn } = Object
+const isEnumerable = Object.prototype.propertyIsEnumerable
+const { iterator, asyncIterator } = Symbol
+
+const isIterableRecord = (record: object): boolean =>
+  (hasOwn(record, iterator) || hasOwn(record, asyncIterator)) && isIterable({ ...record })
+
+const isThenableRecord = (record: Record<string, unknown>): boolean =>
+  hasOwn(record, 'then') && isEnumerable.call(record, 'then') && typeof record.then === 'function'
+
+function copyMembers(names: readonly string[], members: readonly unknown[]): Record<string, unknown> {
+  const copy: Record<string, unknown> = {}
+  for (let i = 0; i < names.length; i++) setMember(copy, names[i]!, members[i])
+  return copy
+}
+
+/** Sets a member of a copy: `__proto__` is one like any other. */
+function setMember(copy: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') copy[name] = value
+  else Object.defineProperty(copy, name, { value, enumerable: true, configurable: true, writable: true })
 }

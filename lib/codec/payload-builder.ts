@@ -9,6 +9,19 @@ import { valueWeight } from './classify.js'
 import type { EncodedReference, JsonPath, Payload } from './types.js'
 import type { ValueRole } from './value-role.js'
 
+const EMPTY_LIST: readonly never[] = []
+/** The payload of plain data. */
+export const plainPayload = (json: string): Payload => ({
+  json,
+  hasAnnotations: false,
+  bytes: EMPTY_LIST,
+  references: EMPTY_LIST,
+  callerOwned: true
+})
+
+/** The JSON of a value. Only a Proxy, which answers otherwise than before, may have none. */
+export const toJson = (value: unknown): string => (JSON.stringify(value) as string | undefined) ?? 'null'
+
 /** A state of the builder that it can be restored to. */
 interface Checkpoint {
   readonly pathLength: number
@@ -16,7 +29,6 @@ interface Checkpoint {
   readonly annotations: number
   /** Length of the last annotation: its type tag and its paths. */
   readonly lastAnnotationLength: number | undefined
-  readonly tables: number
   readonly values: number
 }
 
@@ -26,8 +38,6 @@ export class PayloadBuilder {
   readonly references: EncodedReference[] = []
   readonly #bytes: Uint8Array[] = []
   readonly #annotations: [TypeTag, ...JsonPath[]][] = []
-  /** The tables around the present path: at which length of the path each is, and its column names. */
-  readonly #enclosingTables: [pathLength: number, names: readonly string[]][] = []
   /** Values that are not plain JSON; parts of some containers count, too. */
   #values = 0
 
@@ -36,29 +46,15 @@ export class PayloadBuilder {
   /** Tags the value at the present path. @returns its JSON, `json` */
   tag<T>(typeTag: TypeTag, json: T): T {
     this.#values += valueWeight(typeTag)
-    return this.#annotate(typeTag, json)
+    const last = this.#annotations.at(-1)
+    if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
+    else this.#annotations.push([typeTag, this.path.slice()])
+    return json
   }
 
   /** Counts parts of a container that count as values. */
   addValues(count: number): void {
     this.#values += count
-  }
-
-  /** Encodes the columns of a table at the present path. A table is plain JSON in another form: it counts as no value. */
-  addTable(
-    names: readonly string[],
-    columns: readonly unknown[][],
-    encodeColumn: (column: unknown[]) => unknown
-  ): unknown[] {
-    this.#enclosingTables.push([this.path.length, names])
-    const encoded = columns.map((column, i) => {
-      this.path.push(i + 1)
-      const cells = encodeColumn(column)
-      this.path.pop()
-      return cells
-    })
-    this.#enclosingTables.pop()
-    return this.#annotate('t', [names, ...encoded])
   }
 
   addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
@@ -80,33 +76,11 @@ export class PayloadBuilder {
     return this.tag(reference[0], reference[1])
   }
 
-  /** How many characters of JSON a type tag at the present path takes. */
-  get tagCharacters(): number {
-    return JSON.stringify(this.path).length + '["t",],'.length
-  }
-
-  #annotate<T>(typeTag: TypeTag, json: T): T {
-    const last = this.#annotations.at(-1)
-    if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
-    else this.#annotations.push([typeTag, this.path.slice()])
-    return json
-  }
-
   /** The error for the value at the present path. */
   unsendable(what: string, cure: string): UnsendableError {
     return new UnsendableError(
-      `${formatJsonPath(this.role.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
+      `${formatJsonPath(this.role.name, this.path)} is ${what}, which cannot be sent: ${cure}`
     )
-  }
-
-  /** The present path in the user's value: a table's column and row are a record's member there. */
-  #userPath(): JsonPath {
-    const path = [...this.path]
-    for (const [at, names] of [...this.#enclosingTables].reverse()) {
-      const [column, row] = path.splice(at, 2) as [number, number]
-      path.splice(at, 0, row, names[column - 1]!)
-    }
-    return path
   }
 
   /** Extra keys of a built-in object would be lost silently. @throws UnsendableError if it has one */
@@ -125,25 +99,23 @@ export class PayloadBuilder {
       bytes: this.#bytes.length,
       annotations: this.#annotations.length,
       lastAnnotationLength: this.#annotations.at(-1)?.length,
-      tables: this.#enclosingTables.length,
       values: this.#values
     }
   }
 
   /** Removes all that was added since the checkpoint, except references. */
-  restore({ pathLength, bytes, annotations, lastAnnotationLength, tables, values }: Checkpoint): void {
+  restore({ pathLength, bytes, annotations, lastAnnotationLength, values }: Checkpoint): void {
     this.path.length = pathLength
     this.#bytes.length = bytes
     this.#annotations.length = annotations
     if (lastAnnotationLength) this.#annotations[annotations - 1]!.length = lastAnnotationLength
-    this.#enclosingTables.length = tables
     this.#values = values
   }
 
   /** @throws LimitError for more values than `maxValues`, the limit of the peer */
   build(encoded: unknown, maxValues: number): Payload {
     if (this.#values > maxValues) throw valuesLimitError(Math.ceil(this.#values), maxValues)
-    const json = JSON.stringify(encoded)
+    const json = toJson(encoded)
     const hasAnnotations = this.#annotations.length > 0
     return {
       json: hasAnnotations ? `${json},${formatAnnotations(this.#annotations)}` : json,

@@ -13,7 +13,13 @@
 
 import { ProtocolError, tooManyValues } from '../errors.js'
 import { TextDecoder, TextEncoder } from '../util/platform.js'
-import { isObject, isTextDeeper, isValueDeeper, LONG_TEXT_CHARACTERS } from './json-depth.js'
+import {
+  hasFewContainers,
+  isObject,
+  isTextDeeper,
+  isValueDeeper,
+  LONG_TEXT_CHARACTERS
+} from './json-depth.js'
 import type { PeerLimits } from './messages.js'
 import { isCount } from './parse-message.js'
 
@@ -155,19 +161,16 @@ export function parseFrame(
     throw new ProtocolError(`a frame of more than ${limits.jsonBytes} characters of JSON`, 'limit')
   // Five levels are of the frame itself: frame, messages, message, annotations, annotation.
   const levels = limits.depth + 5
-  if (text.length > LONG_TEXT_CHARACTERS && isTextDeeper(text, levels)) throw tooDeep(limits.depth)
+  const mayBeDeep = text.length > 2 * levels && !hasFewContainers(text, levels)
+  if (mayBeDeep && text.length > LONG_TEXT_CHARACTERS && isTextDeeper(text, levels))
+    throw tooDeep(limits.depth)
   let frame: unknown
   try {
     frame = JSON.parse(text)
   } catch {
     throw new ProtocolError('a frame that is not JSON')
   }
-  if (
-    text.length <= LONG_TEXT_CHARACTERS &&
-    text.length > 2 * levels &&
-    isObject(frame) &&
-    isValueDeeper(frame, levels)
-  )
+  if (mayBeDeep && text.length <= LONG_TEXT_CHARACTERS && isObject(frame) && isValueDeeper(frame, levels))
     throw tooDeep(limits.depth)
   if (!Array.isArray(frame) || !isCount(frame[0]) || frame.length > 3) throw new ProtocolError(NOT_A_FRAME)
   const [received, messages, sizes] = frame

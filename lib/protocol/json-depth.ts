@@ -3,11 +3,23 @@
 /** The depth of a longer text is checked before it is parsed. */
 export const LONG_TEXT_CHARACTERS = 3 << 19
 
+/** Whether a text has so few containers that none can be nested deeper. */
+export function hasFewContainers(json: string, levels: number): boolean {
+  let count = 0
+  for (const opening of '[{') {
+    for (let i = json.indexOf(opening); i !== -1; i = json.indexOf(opening, i + 1))
+      if (++count > levels) return false
+  }
+  return true
+}
+
 export function isValueDeeper(value: object, levels: number): boolean {
   if (levels === 0) return true
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++)
-      if (isObject(value[i]) && isValueDeeper(value[i], levels - 1)) return true
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i]
+      if (isObject(item) && isValueDeeper(item, levels - 1)) return true
+    }
     return false
   }
   for (const name in value) {

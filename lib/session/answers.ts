@@ -23,13 +23,25 @@ const DROPPED_ANSWER: Answer = {
   )
 }
 
+/** A settled answer in the frame that contains its reply. */
+interface SettledAnswer {
+  readonly frame: number
+  readonly id: number
+  /** Its reply; empty if the answer is not kept, or was weighed. */
+  json: string
+  /** Estimated bytes. */
+  weight: number
+}
+
 export class AnswerTable {
   readonly #settled = new LazyMap<number, Answer>()
   readonly #listeners = new LazyMap<number, AnswerListeners>()
   /** Settled answers, in the order of the frames that contain their replies. */
-  readonly #byFrame = new Queue<{ readonly frame: number; readonly id: number; readonly weight: number }>()
-  /** Estimated bytes of the settled answers. */
+  readonly #byFrame = new Queue<SettledAnswer>()
+  /** Estimated bytes of the settled answers that were weighed. */
   #settledBytes = 0
+  /** The last one is weighed when another settles: most are acknowledged before, and to weigh a long reply takes long. */
+  #last: SettledAnswer | undefined
 
   /** An answer is kept if the answers before it take at most `maxBytes`. */
   constructor(private readonly maxBytes: number) {}
@@ -57,16 +69,25 @@ export class AnswerTable {
       (typeof answer.value === 'object' && answer.value !== null) ||
       typeof answer.value === 'function'
     ) {
+      this.#weighLast()
       const kept = this.#settledBytes <= this.maxBytes
-      const weight = kept ? estimateJson(json, this.maxBytes - this.#settledBytes) : 0
       this.#settled.set(id, kept ? answer : DROPPED_ANSWER)
-      this.#byFrame.push({ frame, id, weight })
-      this.#settledBytes += weight
+      this.#last = { frame, id, json: kept ? json : '', weight: 0 }
+      this.#byFrame.push(this.#last)
     }
     const listeners = this.#listeners.get(id)
     if (!listeners) return
     this.#listeners.delete(id)
     for (const whenAnswered of listeners) whenAnswered(answer)
+  }
+
+  #weighLast(): void {
+    const last = this.#last
+    if (!last) return
+    last.weight = estimateJson(last.json, this.maxBytes - this.#settledBytes)
+    last.json = ''
+    this.#settledBytes += last.weight
+    this.#last = undefined
   }
 
   /** Whether the call is pending. */
@@ -89,6 +110,7 @@ export class AnswerTable {
     for (let next = this.#byFrame.first; next && next.frame <= frames; next = this.#byFrame.first) {
       this.#settled.delete(next.id)
       this.#settledBytes -= next.weight
+      if (next === this.#last) this.#last = undefined
       this.#byFrame.shift()
     }
   }
@@ -98,5 +120,6 @@ export class AnswerTable {
     this.#listeners.clear()
     this.#byFrame.clear()
     this.#settledBytes = 0
+    this.#last = undefined
   }
 }

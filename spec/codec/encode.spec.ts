@@ -2,8 +2,8 @@ import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
+import { decode } from '../../lib/codec/decode.js'
 import { encodeValue } from '../../lib/codec/encode.js'
-import { TableBudget } from '../../lib/codec/table-codec.js'
 import { VALUE } from '../../lib/codec/value-role.js'
 import {
   type Connection,
@@ -839,7 +839,7 @@ t.test(
     })
 )
 
-t.test('accessors and proxies are read once, and toJSON is never run', t =>
+t.test('accessors and proxies are read once where they are not plain, and toJSON is never run', t =>
   overEcho(t, async root => {
     let reads = 0
     const value = {
@@ -848,8 +848,9 @@ t.test('accessors and proxies are read once, and toJSON is never run', t =>
       },
       list: Object.defineProperty([0, 1], 0, { get: () => [++reads], enumerable: true })
     }
-    same(t, await root.echo(value), { data: { read: 1, date: new Date(1) }, list: [[2], 1] })
-    t.equal(reads, 2)
+    const copy = (await root.echo(value)) as unknown as typeof value
+    same(t, copy.data, { read: 1, date: new Date(1) })
+    t.equal(copy.list[0]![0 as never], reads, 'the plain item is what it was at last')
 
     const log: string[] = []
     const watch = <T extends object>(target: T) =>
@@ -859,13 +860,14 @@ t.test('accessors and proxies are read once, and toJSON is never run', t =>
           return Reflect.get(target, key, receiver)
         }
       })
+    const logged = (...keys: string[]) => log.splice(0).filter(key => keys.includes(key))
     same(t, await root.echo(watch({ a: { b: 1 }, c: undefined })), { a: { b: 1 }, c: undefined })
-    t.same(log, ['a', 'c'], 'each member of a Proxy once')
+    t.same(logged('a', 'c'), ['a', 'c'], 'each member of a Proxy once')
+    same(t, await root.echo(watch({ a: { b: 1 }, c: 2 })), { a: { b: 1 }, c: 2 })
+    t.same(logged('a', 'c'), ['a', 'c', 'a', 'c'], 'those of plain data twice: to look, and to write')
     same(t, await root.echo(watch([{ b: 1 }, undefined])), [{ b: 1 }, undefined])
-    t.same(
-      log.filter(key => key === '0' || key === '1'),
-      ['0', '1']
-    )
+    const any = new Proxy({}, { get: () => () => 1 })
+    same(t, await root.echo([any, { any }]), [{}, { any: {} }], 'a Proxy that has whatever it is asked for')
 
     const never = () => t.fail('toJSON ran')
     const hidden = (object: object) => Object.defineProperty(object, 'toJSON', { value: never })
@@ -1124,241 +1126,148 @@ t.test('an extra member of a built-in object rejects, because it would be lost',
   })
 )
 
-/** What crosses for data, with limits as they are. */
-const boxed = (value: unknown, limits: object = {}) => {
-  const refuse = () => {
-    throw new TypeError('a reference')
-  }
-  const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
-  return encodeValue(value, VALUE, {
-    encodeLimits: boxing,
-    encodeReference: refuse,
-    encodeStream: refuse,
-    rollback: refuse,
-    dispose: refuse,
-    isReleased: refuse
+/** A value that is something else at each reading: what was plain data when it was looked at. */
+const fickle = (...readings: unknown[]) =>
+  Object.defineProperty({ before: 1 }, 'a', {
+    get: () => (readings.length > 1 ? readings.shift() : readings[0]),
+    enumerable: true
   })
-}
-const times = <T>(count: number, make: (i: number) => T): T[] =>
-  Array.from({ length: count }, (_, i) => make(i))
 
-t.test('many records with the same names are sent as a table, and arrive as records', t =>
-  overEcho(t, async (root, conn) => {
-    const point = (i: number) => ({ x: i, at: { lat: i / 7, lon: 'l' } })
-    t.equal(
-      boxed(times(12, point)).json,
-      `${JSON.stringify([
-        ['x', 'at'],
-        times(12, i => i),
-        [['lat', 'lon'], times(12, i => i / 7), times(12, () => 'l')]
-      ])},[["t",[2],[]]]`
-    )
-    const bare = (i: number): object => Object.assign(Object.create(null), { i })
-    const plain: Record<string, unknown[]> = {
-      eleven: times(11, point),
-      'one has a name more': [...times(20, point), { ...point(1), more: 1 }],
-      'one has a name less': [...times(20, point), { x: 1 }],
-      'one has them in another order': [...times(20, point), { at: point(1).at, x: 1 }],
-      'one is no record': [...times(20, point), null],
-      'no names': times(20, () => ({})),
-      '33 names': times(20, i => Object.fromEntries(times(33, n => [`n${n}`, i]))),
-      lists: times(20, i => [i]),
-      indices: times(20, i => ({ 7: i })),
-      'what may be a promise': times(20, then => ({ then })),
-      'what a conversion would call': times(20, toJSON => ({ toJSON })),
-      'without a prototype': times(20, bare)
-    }
-    for (const [what, list] of Object.entries(plain)) {
-      t.notOk(boxed(list).hasAnnotations, `no table: ${what}`)
-      same(t, await root.echo(list), list[0] instanceof Object ? list : times(20, i => ({ i })), what)
-    }
-    const wide = times(20, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
-    t.ok(boxed(wide).hasAnnotations)
-    same(t, await root.echo(wide), wide)
-    const linked = times(12, next => ({ next }))
-    t.ok(boxed(linked).hasAnnotations, 'a list of records with a `next`')
-    same(t, await root.echo(linked), linked)
-    const points = times(3, i => new Point(i, 1))
-    t.equal(boxed(points).json, '[[[0,1]],[[1,1]],[[2,1]]],[[["custom","Point"],[0],[1],[2]]]')
-    const listed = times(20, point)
-    same(t, await root.all(...listed), listed, 'arguments are a list')
-    t.equal(await root.count(...listed), 20)
-    const far = { ['far'.repeat(40)]: [times(12, i => ({ i })), times(12, i => ({ 'a long name': i }))] }
-    t.equal(boxed(far).json.match(/"t"/g)?.length, 1)
-    t.equal(boxed(far).json.match(/\{"i":/g)?.length, 12, 'no table if its tag needs more characters')
-    same(t, await root.echo(far), far)
-
-    const odd = times(14, i => ({
-      '': undefined,
-      b: i,
-      'a b': -0,
-      when: new Date(i),
-      list: times(i % 3, () => Number.NaN),
-      map: new Map([[i, times(12, () => ({ deep: i, bytes: new Uint8Array([i]) }))]]),
-      error: Object.assign(new RangeError('e'), { rows: times(12, n => ({ n })) }),
-      constructor: 'data',
-      ['__proto__']: 'data',
-      home: i % 2 ? new Home() : (_: unknown) => i
-    }))
-    same(t, await root.echo(odd), odd, 'whatever is in the cells')
-    const polluting = times(12, i => JSON.parse(`{"__proto__":{"polluted":${i}},"b":1}`) as object)
-    same(t, await root.echo(polluting), polluting)
-    t.notOk('polluted' in {})
-    const marked = times(12, () => ({ a: 1 }))
-    expose(marked[3]!)
-    t.equal(((await root.echo(marked)) as object[])[3], marked[3], 'an exposed object is passed by reference')
-    const counter = { i: 12, *[Symbol.iterator]() {} }
-    const walked = (await root.echo([...times(12, i => ({ i })), counter])) as object[]
-    t.equal(walked[12], counter, 'an iterator in the list is passed by reference')
-    Object.assign(Object.prototype, { inherited: 1 })
-    try {
-      same(
-        t,
-        await root.echo(times(12, i => ({ i }))),
-        times(12, i => ({ i })),
-        'what all inherit is not sent'
-      )
-    } finally {
-      delete (Object.prototype as { inherited?: 1 }).inherited
-    }
-
-    const members = times(12, i => ({
-      i,
-      me() {
-        return this.i
-      }
-    }))
-    use.set('members', ((them: typeof members) => Promise.all(them.map(one => one.me()))) as never)
-    const called = (root as never as { use(value: unknown, run: string): Promise<unknown> }).use(
-      members,
-      'members'
-    )
-    same(
-      t,
-      await called,
-      times(12, i => i),
-      'functions are called on their record'
-    )
-
-    const records = fc
-      .tuple(
-        fc.uniqueArray(key, { minLength: 1, maxLength: 4 }),
-        fc.array(fc.tuple(value, value, leaf, fc.integer()), { minLength: 12, maxLength: 14 })
-      )
-      .map(([names, rows]) => rows.map(row => Object.fromEntries(names.map((name, i) => [name, row[i]]))))
-    const inside = fc
-      .tuple(records, records)
-      .map(([a, b]) => a.map((one, i) => ({ one, other: b[i] ?? 1, i })))
-    await fc.assert(
-      fc.asyncProperty(fc.oneof(records, inside), async list =>
-        isDeepStrictEqual(await root.echo(list), list)
-      ),
-      { numRuns: 100 }
-    )
-    t.equal(conn.stats.imports, 0, 'each owner received its originals')
-  })
-)
-
-t.test('in a table accessors and proxies are read once, and errors name the path in the records', t =>
+t.test('what accessors return when JSON is written is written as JSON.stringify does', t =>
   overEcho(t, async root => {
-    let reads = 0
-    const lazy = times(12, i => ({
-      i,
-      get read() {
-        return ++reads
-      }
-    }))
+    same(t, await root.echo(fickle(1, new Date(2))), { before: 1, a: new Date(2).toJSON() })
+    same(t, await root.echo(fickle({}, { toJSON: () => 'own' })), { before: 1, a: 'own' })
+    same(t, await root.echo(fickle(1, undefined)), { before: 1 })
+    same(t, await root.echo([fickle(1, Number.NaN)]), [{ before: 1, a: null }])
     same(
       t,
-      await root.echo(lazy),
-      times(12, i => ({ i, read: i + 1 }))
+      await root.echo(fickle(new Date(1), 2)),
+      { before: 1, a: new Date(1) },
+      'what is not plain is read once'
     )
-    const log: string[] = []
-    const get = (target: object, key: string | symbol) => {
-      log.push(String(key))
-      return Reflect.get(target, key)
-    }
-    const proxies = times(12, i => new Proxy({ i, b: { i } }, { get }))
-    same(
-      t,
-      await root.echo(proxies),
-      times(12, i => ({ i, b: { i } }))
-    )
-    t.same(log, times(12, () => ['i', 'b']).flat())
-
-    const changing = (change: (next: Record<string, unknown>) => void) => {
-      const list: Record<string, unknown>[] = times(12, i => ({ i, b: 1 }))
-      Object.defineProperty(list[3], 'i', { get: () => change(list[5]!), enumerable: true })
-      return list
-    }
-    for (const change of [
-      (next: Record<string, unknown>) => void delete next.b,
-      (next: Record<string, unknown>) => void delete next.i,
-      (next: Record<string, unknown>) => void Object.assign(next, { more: 1 })
-    ]) {
-      const wanted: Record<string, unknown>[] = times(12, i => ({ i: i === 3 ? undefined : i, b: 1 }))
-      change(wanted[5]!)
-      same(
-        t,
-        await root.echo({ list: changing(change) }),
-        { list: wanted },
-        'an accessor that changes others'
-      )
-    }
-
-    const bad = (i: number) => ({ i, 'a b': { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
-    const where = (value: unknown) =>
-      rejectionOf(root.echo(value)).then(({ message }) => message.split(' is ')[0])
-    t.match(await where(times(12, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
+    t.match(await rejectionOf(root.echo(fickle(1, 2n))), { name: 'TypeError', message: /BigInt/ })
     t.match(
-      await where({ all: [times(20, i => ({ i, list: i === 19 ? times(12, bad) : [] }))] }),
-      /: args\[0\]\.all\[0\]\[19\]\.list\[7\]\["a b"\]\.deep\[0\]$/
+      await rejectionOf(
+        root.echo(
+          fickle(
+            fickle(1),
+            fickle(() => 1, Symbol('s'))
+          )
+        )
+      ),
+      { name: 'Error' }
     )
-    const failing = new Error('with fields that stay home')
-    Object.assign(failing, {
-      rows: times(12, i => ({ i, inner: times(12, () => ({ home: new Home() })) })),
-      fine: 1
-    })
-    const error = (await root.echo(times(12, () => ({ failing })))) as { failing: Error }[]
-    same(t, { ...error[3]!.failing }, { fine: 1, omitted: ['rows'] })
-    t.match(
-      await where(times(12, i => ({ failing, bad: bad(i) }))),
-      /: args\[0\]\[7\]\.bad\["a b"\]\.deep\[0\]$/
+    let asked = 0
+    const late = new Proxy(
+      {},
+      { get: (_, key) => (key === 'toJSON' && ++asked > 1 ? () => undefined : undefined) }
     )
+    gift = late
+    t.equal(await root.give(), null, 'a value without JSON is null')
   })
 )
 
-t.test('a table counts with the depth and size of its records', t =>
-  overEcho(
-    t,
-    async root => {
-      // A list of records is two levels, and the list of arguments one.
-      for (const [levels, fits] of [
-        [7, true],
-        [8, false]
-      ] as const) {
-        let list: unknown = levels % 2 ? times(12, i => ({ i })) : times(12, i => ({ i: [i] }))
-        for (let i = 0; i < Math.floor((levels - 3) / 2); i++) list = [{ list }]
-        const outcome = await root.echo(list).then(
-          found => isDeepStrictEqual(found, list),
-          (error: Error) => error.message
-        )
-        if (fits) t.equal(outcome, true)
-        else t.match(outcome, /nested deeper than 7/)
-      }
-      const count = new TableBudget()
-      t.ok(count.tryAdd((1 << 18) / 8 - 8, 4))
-      t.notOk(count.tryAdd(1, 1), 'no more cells')
-      const many = new TableBudget()
-      for (let i = 0; i < 1024; i++) many.tryAdd(12, 1)
-      t.notOk(many.tryAdd(12, 1), 'no more tables')
-      const lists = times(1028, () => times(12, i => ({ i })))
-      const { json } = boxed(lists)
-      t.equal(json.match(/\[\["i"\],/g)?.length, 1024)
-      t.equal(json.match(/\[\{"i":0\}/g)?.length, 4)
-      same(t, await root.echo(lists), lists, 'what is more than there may be of tables crosses as it is')
-      t.notOk(boxed(lists, { values: 1 }).references.length, 'they are not among the values that are counted')
-    },
-    { limits: { depth: 7 }, serving: { limits: { depth: 7 } } }
-  )
+const stub = () => {}
+const LIMITS = settingsOf({}).limits
+/** What a value is after it was sent; references are their names. */
+function sendLocally(value: unknown): { json: string; copy: unknown } {
+  const payload = encodeValue(value, VALUE, {
+    encodeLimits: { ...LIMITS, exposeStacks: false },
+    encodeReference: object => ['o', className(object)],
+    encodeStream: (_, tag) => [tag, 'stream'],
+    rollback: () => undefined,
+    dispose: stub,
+    isReleased: () => false
+  })
+  const [json, annotations] = JSON.parse(`[${payload.json}]`)
+  const copy = decode(json, annotations, payload.bytes, {
+    decodeReference: (_, name) => name,
+    discardReference: stub,
+    discardReceived: stub,
+    valuesDecoded: stub,
+    limits: LIMITS
+  })
+  return { json: payload.json, copy }
+}
+
+const oddKey = fc.oneof(
+  fc.string({ maxLength: 3 }),
+  fc.constantFrom('__proto__', 'constructor', 'length', '0', 'toString', 'then', 'toJSON')
 )
+const define = (object: object, key: PropertyKey, descriptor: PropertyDescriptor) =>
+  Object.defineProperty(object, key, { configurable: true, ...descriptor })
+const { odd } = fc.letrec<{ odd: unknown; list: unknown[]; record: object }>(tie => ({
+  odd: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    {
+      weight: 6,
+      arbitrary: fc.oneof(fc.string(), fc.integer(), fc.double(), fc.boolean(), fc.constant(null))
+    },
+    { weight: 4, arbitrary: tie('list') },
+    { weight: 6, arbitrary: tie('record') },
+    fc.constantFrom(-0, Number.NaN, undefined, 5n, new Date(1), new Point(1, 2), new Home(), stub),
+    fc.constantFrom(Object.create([]), Object.create({ inherited: 1 }), Object.setPrototypeOf([1], null)),
+    tie('list').map(items => new Set(items)),
+    // Holes, and items that are accessors.
+    tie('list').map(items => {
+      items.length++
+      return items
+    }),
+    tie('list').map(items => define(items, items.length, { get: () => [1], enumerable: true })),
+    tie('list').map(items => define(items, 'toJSON', { value: () => 'called' })),
+    tie('record').map(record => Object.assign(Object.create(null), record)),
+    tie('record').map(record => define(record, 'toJSON', { value: () => 'called' })),
+    tie('record').map(record => define(record, 'hidden', { value: stub })),
+    tie('record').map(record => define(record, Symbol.iterator, { value: stub, enumerable: true })),
+    tie('record').map(record => define(record, Symbol.asyncIterator, { value: stub })),
+    fc
+      .tuple(tie('record'), tie('odd'))
+      .map(([record, value]) => define(record, 'get', { get: () => value, enumerable: true })),
+    tie('record').map(record => new Proxy(record, {})),
+    tie('list').map(items => new Proxy(items, {})),
+    fc.dictionary(fc.string({ minLength: 2, maxLength: 4 }), tie('odd'), { minKeys: 60, maxKeys: 70 })
+  ),
+  list: fc.array(tie('odd'), { maxLength: 4 }),
+  record: fc
+    .array(fc.tuple(oddKey, tie('odd')), { maxLength: 4 })
+    .map(entries =>
+      entries.reduce<object>(
+        (record, [key, value]) => define(record, key, { value, enumerable: true, writable: true }),
+        {}
+      )
+    )
+}))
+
+const holey = () => define([1, 2], 3, { value: 4, enumerable: true, writable: true }) as unknown[]
+
+t.test('a value is the same whether it is handed on as it is, or beside what is not plain', async t => {
+  let plain = 0
+  fc.assert(
+    fc.property(odd, value => {
+      const alone = sendLocally(value)
+      const beside = sendLocally([value, undefined])
+      const after = sendLocally({ first: undefined, value })
+      const [copy] = beside.copy as [unknown]
+      if (!isDeepStrictEqual(alone.copy, copy)) return false
+      if (!isDeepStrictEqual(copy, (after.copy as { value: unknown }).value)) return false
+      if (!beside.json.endsWith(',null],[["undefined",[1]]]')) return true
+      plain++
+      return beside.json === `[${alone.json},null],[["undefined",[1]]]`
+    }),
+    { numRuns: 1000 }
+  )
+  t.ok(plain > 150, `${plain} values were plain`)
+  t.throws(() => sendLocally(Object.assign(holey(), { named: 3 })), /an array with the named key "named"/)
+  t.throws(() => sendLocally([Object.assign([1], { named: 1 })]), /\[0\] is an array with the named key/)
+  same(t, sendLocally({ a: [holey()] }).copy, { a: [[1, 2, undefined, 4]] })
+  const patched = { value: () => 1, enumerable: true, configurable: true }
+  Object.defineProperty(Object.prototype, 'inherited', patched)
+  try {
+    same(t, sendLocally({ a: { b: 1 }, c: [] }).json, '{"a":{"b":1},"c":[]}')
+    same(t, sendLocally({ a: 1n }).json, '{"a":"1"},[["bigint",["a"]]]')
+  } finally {
+    delete (Object.prototype as { inherited?: unknown }).inherited
+  }
+  const exposed = expose({ secret: 1 })
+  t.notMatch(sendLocally({ a: [exposed] }).json, /secret/, 'what is exposed stays home')
+})
