@@ -8,6 +8,7 @@
 //   -- --rounds 3            the number of rounds
 //   -- --json results.json   writes all figures as JSON
 //   -- --against FOLDER      adds another build of netref (the folder of its index.js)
+//   -- --cold                only new processes: import, the command line, first calls (`npm run bench:cold`)
 //   -- --check               `npm run bench:check`: netref and the baselines alone; fails where netref misses its targets
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -36,6 +37,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
+    cold: { type: 'boolean', default: false },
     cores: { type: 'string', default: 'both' },
     only: { type: 'string' },
     scenario: { type: 'string' },
@@ -108,6 +110,10 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }
 
+if (values.cold) {
+  execFileSync('npm', ['run', '--silent', 'bench:cold'], { cwd: here('../..'), stdio: 'inherit' })
+  process.exit()
+}
 const isRow = selected('scenario', [...SCENARIOS.map(({ name }) => name), 'growth', 'fairness'])
 const cores = selectedCores()
 const taking = launchers()
