@@ -3,28 +3,40 @@
 import { toPrintable } from './util/printable.js'
 import { isInstanceOf } from './util/realms.js'
 
-/** The reasons for the end of a session, by code. */
-export const REASONS = {
-  closed: 'this side or the peer called `close()`',
-  'server-closed': 'the server is closing',
-  unreachable: 'the first connection failed; see `cause`',
-  unauthorized: 'the server rejected the client (`authenticate`, or its origin)',
-  unavailable: 'the server accepts no clients at present: it is full, or `authenticate` failed or timed out',
-  'connection-lost': 'the socket broke, and the session was not resumed',
-  'session-lost':
-    'the session cannot be resumed: the server no longer has it, or it belongs to another client',
-  version: 'the peer has another protocol version',
-  protocol: 'the peer violated the protocol',
-  limit: 'the peer exceeded a limit of `limits` that concerns no single call',
-  'peer-not-reading': 'the peer kept calling, and did not read the replies',
-  'service-failed': 'creating the service failed when the session began',
-  'peer-failed': 'the peer ended the session because of an internal error',
-  internal: 'an internal error of netref; see `cause`'
-} as const
+/** The codes of the reasons for the end of a session. Their meaning is in comments, which no page loads. */
+const REASON_CODES = [
+  // This side or the peer called `close()`.
+  'closed',
+  // The server is closing.
+  'server-closed',
+  // The first connection failed; see `cause`.
+  'unreachable',
+  // The server rejected the client (`authenticate`, or its origin).
+  'unauthorized',
+  // The server accepts no clients at present: it is full, or `authenticate` failed or timed out.
+  'unavailable',
+  // The socket broke, and the session was not resumed.
+  'connection-lost',
+  // The session cannot be resumed: the server no longer has it, or it belongs to another client.
+  'session-lost',
+  // The peer has another protocol version.
+  'version',
+  // The peer violated the protocol.
+  'protocol',
+  // The peer exceeded a limit of `limits` that concerns no single call.
+  'limit',
+  // The peer kept calling, and did not read the replies.
+  'peer-not-reading',
+  // Creating the service failed when the session began.
+  'service-failed',
+  // The peer ended the session because of an internal error.
+  'peer-failed',
+  // An internal error of netref; see `cause`.
+  'internal'
+] as const
 
-export type ReasonCode = keyof typeof REASONS
-export const isReasonCode = (code: unknown): code is ReasonCode =>
-  typeof code === 'string' && Object.hasOwn(REASONS, code)
+export type ReasonCode = (typeof REASON_CODES)[number]
+export const isReasonCode = (code: unknown): code is ReasonCode => REASON_CODES.includes(code as ReasonCode)
 
 /** Why a session ended: the same for `conn.closed`, `onDisconnect` and rejected calls. */
 export interface Reason {

@@ -9,7 +9,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc, { type Arbitrary } from 'fast-check'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { REASONS } from '../../lib/errors.js'
+import { isReasonCode } from '../../lib/errors.js'
 import { connect, pair, type Reason, serve } from '../../lib/index.js'
 import { settingsOf } from '../../lib/session/options.js'
 import { SessionImpl } from '../../lib/session/session.js'
@@ -105,7 +105,7 @@ class Tally {
   /** Counts an ended session. @throws Error if its reason is not allowed */
   ended({ code, message, cause }: Reason, { exports, imports, pending }: SessionImpl['stats']): void {
     this.codes[code] = (this.codes[code] ?? 0) + 1
-    if (!Object.hasOwn(REASONS, code) || code === 'internal' || !message)
+    if (!isReasonCode(code) || code === 'internal' || !message)
       throw new Error(`it ended with ${code}: ${message}`, { cause })
     if (exports || imports || pending) throw new Error(`it holds ${exports}, ${imports}, ${pending}`)
   }
