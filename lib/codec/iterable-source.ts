@@ -1,6 +1,5 @@
 // Sources of items: a user's object, read by the rules of `for await`, or a stream.
 
-import { AsyncQueue } from '../util/async-queue.js'
 import { describeValue } from '../util/describe.js'
 
 /** An iterator whose results are not checked yet. */
@@ -22,12 +21,15 @@ export interface SourceProvider {
   readonly restore?: () => void
 }
 
+/** Iterators of netref whose items belong to the user until they are sent. */
+export const borrowingIterators = new WeakSet<object>()
+
 /** The source of an object's items, by the rules of `for await`. */
 export function sourceProviderOf(object: object): SourceProvider {
   const iterable = object as Partial<AsyncIterable<unknown> & Iterable<unknown> & ItemSource>
   return {
     source: typeof iterable.next === 'function' ? (object as ItemSource) : undefined,
-    borrowsItems: object instanceof AsyncQueue,
+    borrowsItems: borrowingIterators.has(object),
     open() {
       if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
       return iterable[Symbol.iterator]!()

@@ -1,6 +1,7 @@
 // Writable streams by reference: the sink at the owner, and the stream that the receiver writes.
 
 import { ignoreRejections } from '../../codec/dispose.js'
+import { borrowingIterators } from '../../codec/iterable-source.js'
 import {
   isWebWritable,
   NodeStreamEnd,
@@ -129,7 +130,9 @@ class PipeSink {
   #pipeResult: Promise<unknown> | undefined
   #isReleased = false
 
-  constructor(private readonly reference: Reference) {}
+  constructor(private readonly reference: Reference) {
+    borrowingIterators.add(this.#queue)
+  }
 
   start(controller: WritableStreamDefaultController): void {
     this.#controller = controller
