@@ -35,8 +35,9 @@ type MemberRule = (
 const DENIED = null
 
 /** Names that lead to classes and prototypes. */
-const FORBIDDEN_NAMES = new Set<MemberName>(['__proto__', 'constructor', 'prototype'])
-const SERVICE_HOOKS = new Set<MemberName>(['onConnect', 'onDisconnect'])
+const isForbidden = (name: MemberName) =>
+  name === 'constructor' || name === 'prototype' || name === '__proto__'
+const isServiceHook = (name: MemberName) => name === 'onConnect' || name === 'onDisconnect'
 
 /** The rules in order, by name. */
 export const MEMBER_RULES = {
@@ -113,7 +114,7 @@ export function findExposedProperty(
 }
 
 const isReserved = (object: object, name: MemberName) =>
-  FORBIDDEN_NAMES.has(name) || (SERVICE_HOOKS.has(name) && isService(object))
+  isForbidden(name) || (isServiceHook(name) && isService(object))
 
 const isRoot = (object: object) => grantOf(object) === ROOT_GRANT
 

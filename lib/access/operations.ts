@@ -52,7 +52,7 @@ export function operate(
   exposure: ExposureSettings,
   callTarget: CallTarget = PATH_MEMBER
 ): OperationResult {
-  const traversed = OBJECT_OPERATIONS.has(op) ? path.length : Math.max(path.length - 1, 0)
+  const traversed = isOnWholeObject(op) ? path.length : Math.max(path.length - 1, 0)
   let holder = target
   let current = callTarget
   for (let i = 0; ; i++) {
@@ -91,8 +91,9 @@ export function operate(
 
 const PATH_MEMBER: CallTarget = {}
 
-/** Operations on an object as a whole, not on a member. */
-const OBJECT_OPERATIONS = new Set<OperationCode>([Op.keys, Op.describe, Op.obtain, Op.iterate])
+/** Whether an operation is on an object as a whole, not on a member. */
+const isOnWholeObject = (op: OperationCode) =>
+  op === Op.keys || op === Op.describe || op === Op.obtain || op === Op.iterate
 
 const memberResult = (value: unknown, self: object): OperationResult =>
   typeof value === 'function' ? { value, self } : { value }
