@@ -1,7 +1,8 @@
 // `npm run build:browser [-- FILE]`: builds dist/browser.js, which is all of netref for pages without a bundler, and
 // dist/browser/ for bundlers. With FILE it builds the former only, as FILE.
 import { rm } from 'node:fs/promises'
-import { buildForBundlers, buildOneFile } from './page-build.js'
+import { buildOneFile } from './one-file.js'
+import { buildForBundlers } from './page-build.js'
 
 const [, , file] = process.argv
 await buildOneFile(file ?? 'dist/browser.js')

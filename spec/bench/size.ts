@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
-import { minifyFurther } from '../../.build/page-build.js'
+import { minifyFurther } from '../../.build/one-file.js'
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
 const INDEX = JSON.stringify(`${dist}browser/index.js`)

@@ -38,6 +38,24 @@ function hostile(t: Test, what: string, act: () => unknown, code = 'protocol'): 
 
 const parse = (message: string) => parseMessage(JSON.parse(message))
 
+t.test('a name in an operation is escaped where JSON requires it', async t => {
+  const names = [
+    'add',
+    'snake_case',
+    'größe',
+    '',
+    'a"b',
+    'a\\b',
+    'a\u0001b',
+    '\ud800',
+    '😀',
+    'x'.repeat(32),
+    'x'.repeat(33)
+  ]
+  for (const name of names)
+    t.strictSame(JSON.parse(formatOperation(Op.get, 1, 0, name)), [Op.get, 1, 0, name])
+})
+
 t.test('every message is parsed as it was formatted', async t => {
   const path = ['a', ['well-known', 'iterator'], ['for', 'x']] as const
   for (const op of [Op.call, Op.construct, Op.set] as const) {
