@@ -2,7 +2,7 @@
 
 import type { Limits } from '../protocol/limits.js'
 import { isDense, isJsonPrimitive } from './classify.js'
-import { exposedValues, grants } from './grants.js'
+import { isExposed } from './grants.js'
 
 /** Most containers of a value that is not checked for cycles. One shared at every level has exponentially many paths. */
 export const MAX_UNTRACKED_CONTAINERS = 100_000
@@ -20,7 +20,6 @@ interface PlainDataCheck {
   /** Most containers inside each other, and most items of an array, that the peer takes. */
   readonly maxDepth: number
   readonly maxItems: number
-  readonly mayBeExposed: boolean
   containers: number
   /** The containers around the first part that is not plain data, the innermost first. */
   readonly around: ReadContainer[]
@@ -39,7 +38,6 @@ export function findNotPlain(
   const check: PlainDataCheck = {
     maxDepth: depth,
     maxItems: jsonBytes,
-    mayBeExposed: exposedValues.any,
     containers: 0,
     around: []
   }
@@ -49,7 +47,7 @@ export function findNotPlain(
 /** Arrays and records have code of their own, which makes both twice as fast. */
 function isPlain(object: object, check: PlainDataCheck, depth: number, isItem: boolean): boolean {
   const isTooLarge = depth >= check.maxDepth || ++check.containers > MAX_UNTRACKED_CONTAINERS
-  if (isTooLarge || (check.mayBeExposed && grants.has(object))) return false
+  if (isTooLarge || isExposed(object)) return false
   if (Array.isArray(object)) {
     if (
       getPrototypeOf(object) !== Array.prototype ||

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
 import { decode } from '../../lib/codec/decode.js'
 import { encodeValue } from '../../lib/codec/encode.js'
+import { exposedValues } from '../../lib/codec/grants.js'
 import { VALUE } from '../../lib/codec/value-role.js'
 import {
   type Connection,
@@ -1164,6 +1165,20 @@ t.test('what accessors return when JSON is written is written as JSON.stringify 
     )
     gift = late
     t.equal(await root.give(), null, 'a value without JSON is null')
+  })
+)
+
+t.test('the first object that is exposed is passed by reference if an accessor exposes it', t =>
+  overEcho(t, async root => {
+    exposedValues.any = false
+    gift = {
+      get exposed() {
+        return expose({ secret: 1 })
+      }
+    }
+    const { exposed } = (await root.give()) as { exposed: object }
+    t.ok(Netref.is(exposed))
+    Netref.release(exposed as never)
   })
 )
 
