@@ -17,7 +17,7 @@ const MASKING_KEY_BYTES = 4
  */
 export type Masking = 'none' | 'zero' | 'random'
 
-const UNOBSERVED_ADDRESS = /^wss:|^ws:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])[:/]/
+const UNOBSERVED_ADDRESS = /^wss:|^ws:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?\//
 
 /** The masking of a client that connects to that address: zero over TLS and loopback. */
 export const maskingFor = (address: string): Masking => (UNOBSERVED_ADDRESS.test(address) ? 'zero' : 'random')

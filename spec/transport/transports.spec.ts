@@ -835,6 +835,7 @@ t.test('masking keys are random if a proxy could read the frames', async t => {
     'ws://example.org/',
     'ws://localhost.example.org/',
     'ws://127.0.0.1.example.org/',
+    'ws://localhost:password@example.org/',
     'ws://[::2]/'
   ]
   t.same(
