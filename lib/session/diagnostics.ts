@@ -4,6 +4,7 @@
 import type { Reason } from '../errors.js'
 import { nameOf, type OperationCode, type OperationName, operandsOf } from '../protocol/messages.js'
 import type { Session } from '../types/session.js'
+import { runIsolated } from '../util/async-context.js'
 import { clock } from '../util/clock.js'
 
 /** A call that this side makes (`out`) or runs (`in`). */
@@ -102,7 +103,9 @@ export class CallObserver {
     if (!call) return
     this.#pendingCalls!.delete(id)
     const ms = clock.now() - call.startedAt
-    replyChannel.publish({ ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms })
+    // A subscriber is user code: what it makes current is not so for the next message of the frame.
+    const event = { ...call.event, ok, ...(ok ? { value: outcome } : { error: outcome }), ms }
+    runIsolated(() => replyChannel.publish(event))
   }
 
   /** Drops the pending calls: no reply follows. */

@@ -64,8 +64,8 @@ export class Dispatcher {
       while (this.#index < messages.length && this.session.mayContinue && !this.callee.deferred.isBehind) {
         const message = parseMessage(messages[this.#index], this.maxTaggedValues)
         const ranges = this.#messageRanges()
-        // A result does not run user code at once.
-        if (message[0] === Op.result) this.#dispatch(message, ranges)
+        // A result of plain JSON does not run user code at once; others may run the `decode` of a registered type.
+        if (message[0] === Op.result && !message[3]) this.#dispatch(message, ranges)
         else runIsolated(this.#dispatch, message, ranges)
         this.#index++
       }

@@ -1,8 +1,10 @@
 // What a call makes current stays in that call.
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
-import { connect, exposed, Service, serve } from '../../lib/index.js'
+import { connect, exposed, Netref, pair, registerType, Service, serve } from '../../lib/index.js'
 import { assertClean, overMemoryAndSocket } from '../support/helpers.js'
+import type { Untyped } from '../support/wire.js'
 
 const current = new AsyncLocalStorage<string>()
 
@@ -63,6 +65,46 @@ t.test(
       }
     )
 )
+
+t.test('a context that a result enters is not current in the next call of its frame', async t => {
+  class Point {}
+  const decode = () => {
+    current.enterWith('decode')
+    return new Point()
+  }
+  registerType(Point, { name: 'Point that enters', encode: () => 0, decode })
+  const seen: unknown[] = []
+  let peer: Untyped
+  /** Calls the peer in the frame that has the result. */
+  const noteSoon = async () => {
+    await null
+    await null
+    Netref.oneway(peer.note)()
+  }
+  class Caller extends Service {
+    exposed_point() {
+      void noteSoon()
+      return new Point()
+    }
+    exposed_number() {
+      void noteSoon()
+      return 1
+    }
+  }
+  const note = () => void seen.push(current.getStore())
+  await using joined = pair(() => new Caller(), { service: { note } })
+  const { root, session, served } = joined
+  peer = served.root
+  await root.point()
+  await session.ping()
+  const enter = () => current.enterWith('reply')
+  subscribe('netref:reply', enter)
+  t.teardown(() => unsubscribe('netref:reply', enter))
+  await root.number()
+  await session.ping()
+  t.same(seen, [undefined, undefined])
+  await assertClean(t, session, served)
+})
 
 t.test('calls run in the context of serve(), not in that of `authenticate`', async t => {
   const authenticate = () => {
