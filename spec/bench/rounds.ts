@@ -71,11 +71,11 @@ export async function measure(
   }
   // Round 0 is the warm-up.
   for (let round = 0; round <= plan.rounds; round++) {
-    for (const [s, { name, steady }] of scenarios.entries()) {
+    for (const [s, { name, steady, warmUpMs: ownWarmUpMs }] of scenarios.entries()) {
       if (steady) continue
       for (const [r, { launcher }] of running.entries()) {
         progress(`${round === 0 ? 'warm-up' : `round ${round} of ${plan.rounds}`}: ${name}: ${launcher.name}`)
-        await take(s, r, round === 0 ? warmUpMs(plan) : plan.ms, round > 0)
+        await take(s, r, round === 0 ? (ownWarmUpMs ?? warmUpMs(plan)) : plan.ms, round > 0)
       }
     }
   }

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly payload?: PayloadName
   /** Changes little from round to round and with other load: measured once, for all contestants at the same time. */
   readonly steady?: boolean
+  /** How long to warm up before the first round, in ms, if not as long as usual. */
+  readonly warmUpMs?: number
   /** Takes long: omitted from `--quick` and `--check`. */
   readonly long?: boolean
   /** Takes about `ms`. @returns the figure; undefined if the contestant cannot do the work */
@@ -75,6 +77,9 @@ const echo = (payload: PayloadName, ratio: number, set = ''): Scenario => ({
   measure: (running, ms) => rate(running, { work: `echo ${payload}` }, ms)
 })
 
+/** Some 20 000 calls, after which engines have compiled what runs: cold calls have rows of their own (`--cold`). */
+const CPU_WARM_UP_MS = 3000
+
 /** The CPU time of both processes per unit of work. */
 const cpu = (name: string, work: WorkName): Scenario => ({
   name: `CPU of both processes per ${name}`,
@@ -84,6 +89,7 @@ const cpu = (name: string, work: WorkName): Scenario => ({
   // CPU time varies less than time on the clock.
   enough: 0.8,
   dependsOnCores: true,
+  warmUpMs: CPU_WARM_UP_MS,
   async measure(running, ms) {
     const used = async () =>
       ((await running.server.ask({ do: 'cpu' })) as number) +
