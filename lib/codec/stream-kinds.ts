@@ -62,7 +62,7 @@ export const STREAM_NAMES: Readonly<Record<StreamTag, string>> = {
 export const streamLabel = (tag: StreamTag): string => `${tag === 'i' ? 'an' : 'a'} ${STREAM_NAMES[tag]}`
 
 /** What to do in a program that has not imported the streams, for error texts. */
-export const IMPORT_STREAMS = "import 'netref/streams' beside 'netref/lite'"
+export const IMPORT_STREAMS = "import 'netref/streams' before you connect"
 
 export type StreamKind = 'readable' | 'writable' | 'pair'
 

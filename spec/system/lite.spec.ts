@@ -115,7 +115,7 @@ t.test('streams of the peer are unreadable, and released', async t => {
   ])
     t.match(await rejectionOf(root[call!](1)), {
       code: 'unreadable',
-      message: `root.${call}(1): cannot read ${what}: import 'netref/streams' beside 'netref/lite'`
+      message: `root.${call}(1): cannot read ${what}: import 'netref/streams' before you connect`
     })
   const [session] = server.sessions
   await waitUntil(() => session!.stats.exports === 0)
@@ -127,7 +127,7 @@ t.test('streams of the peer are unreadable, and released', async t => {
 
 t.test('own streams cannot be sent', async t => {
   const { root } = lite
-  const hint = "which cannot be sent: import 'netref/streams' beside 'netref/lite'"
+  const hint = "which cannot be sent: import 'netref/streams' before you connect"
   const numbers = (function* () {
     yield 1
   })()
