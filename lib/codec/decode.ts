@@ -21,6 +21,7 @@ import { createError, type EncodedError, errorPartCount, fillError } from './err
 import { decodeLeaf } from './leaves.js'
 import { decodeInstance } from './registry.js'
 import { createTransform } from './stream-kinds.js'
+import { decodeTable, TableBudget } from './table-codec.js'
 import type { JsonPath, ReferenceDecoder, ReferenceTag } from './types.js'
 
 type JsonContainer = Record<string | number, unknown>
@@ -86,10 +87,11 @@ class Decoder {
   readonly #slots: TaggedSlot[] = []
   /** The empty Map, Set or Error for each raw container that a cycle leads back to. */
   readonly #shells = new Map<unknown, object>()
-  /** Arrays that were revived into the JSON. */
+  /** Arrays that were revived into the JSON. Those of tables count as raw. */
   readonly #revivedArrays = new Set<unknown>()
   readonly #isRawArray = (value: unknown): value is unknown[] =>
     Array.isArray(value) && !this.#revivedArrays.has(value)
+  readonly #tableBudget = new TableBudget()
   readonly #budget: DecodeBudget
   #valueCount = 0
   #rejection: CallRejection | undefined
@@ -120,7 +122,8 @@ class Decoder {
   /** Finds all tagged places. Their number is checked first. */
   #resolvePaths(): void {
     let count = 0
-    for (const { 0: tag, length } of this.#annotations) count += (length - 1) * valueWeight(tag)
+    for (const { 0: tag, length } of this.#annotations)
+      if (tag !== 't') count += (length - 1) * valueWeight(tag)
     this.#countValues(count)
     for (const [tag, ...paths] of this.#annotations) {
       for (const path of paths) this.#slots.push(resolvePath(tag, this.#root, path as JsonPath))
@@ -136,6 +139,8 @@ class Decoder {
   /** Puts containers where cycles lead back to them: plain ones themselves, others as empty shells to be filled. */
   #closeCycles(): void {
     const slots = this.#slots
+    // The encoder makes no tables beside cycles: a cycle could share the columns of one.
+    if (slots.some(({ tag }) => tag === 't')) throw new ProtocolError('a table beside a cycle')
     for (const { tag, raw } of slots) {
       if (tag === 'm') this.#shells.set(raw, new Map())
       if (tag === 's') this.#shells.set(raw, new Set())
@@ -169,7 +174,7 @@ class Decoder {
     }
     this.#countValues(this.#partCount(tag, raw))
     const value = this.#tryRevive(slot)
-    if (Array.isArray(value)) this.#revivedArrays.add(value)
+    if (tag !== 't' && Array.isArray(value)) this.#revivedArrays.add(value)
     if (typeof value === 'function' && isConversion) delete container[key]
     else container[key] = value
   }
@@ -208,6 +213,8 @@ class Decoder {
         return this.#reviveSet(raw)
       case 'e':
         return this.#reviveError(raw)
+      case 't':
+        return decodeTable(raw, this.#isRawArray, this.#tableBudget)
       case 'd':
         return createTransform(raw)
       case 'b':

@@ -6,7 +6,7 @@
 // Type tags:
 //   'o' object, 'f' function, 'h' object or function of the receiver
 //   'i' iterator, 'r' readable stream, 'w' writable stream, 'd' both in a pair, 'p' promise, 'a' abort signal
-//   'm' Map, 's' Set, 'e' Error, 'c' container that is elsewhere, too (a cycle)
+//   'm' Map, 's' Set, 'e' Error, 't' array of records as a table, 'c' container that is elsewhere, too (a cycle)
 //   'b' next byte range, ['custom', name] registered type; all others are leaves (`leaves.ts`)
 // Annotations are in the order in which the decoder applies them: values inside a container before the container.
 
@@ -25,7 +25,7 @@ import { ARGUMENTS, type ValueRole } from './value-role.js'
 export function encodeArguments(args: unknown[], references: ReferenceEncoder, role = ARGUMENTS): Payload {
   let list = ''
   for (const arg of args) {
-    if (!isJsonPrimitive(arg)) return new Encoder(role, references).encode(args)
+    if (!isJsonPrimitive(arg)) return new Encoder(role, references, true).encode(args)
     list += list === '' ? primitiveToJson(arg) : `,${primitiveToJson(arg)}`
   }
   return plainPayload(`[${list}]`)

@@ -23,9 +23,10 @@ import { isExposed } from './grants.js'
 import { encodeLeaf } from './leaves.js'
 import { lentObjectOf } from './lend.js'
 import { PayloadBuilder, plainPayload, toJson } from './payload-builder.js'
-import { findNotPlain, hasToJson, MAX_UNTRACKED_CONTAINERS, type ReadContainer } from './plain-data.js'
+import { hasToJson, MAX_UNTRACKED_CONTAINERS, PlainDataCheck } from './plain-data.js'
 import { encodeInstance } from './registry.js'
 import { IMPORT_STREAMS, isLocked, streamEnds, streamLabel } from './stream-kinds.js'
+import { type DataRecord, readColumns } from './table-codec.js'
 import type {
   DataEncoder,
   EncodedReference,
@@ -45,6 +46,7 @@ const isLockingStream = ([tag]: EncodedReference): boolean => tag === 'r' || tag
 /** One pass over one value. */
 export class Encoder implements DataEncoder {
   readonly #payload: PayloadBuilder
+  readonly #plainData: PlainDataCheck
   #containers = 0
   /** Streams encoded in this pass. */
   #encodedStreams: Set<object> | undefined
@@ -52,25 +54,23 @@ export class Encoder implements DataEncoder {
   #dataOnly = false
   /** What a failed pass had read, in nested arrays: values that accessors made are nowhere else. */
   #unsentReads: unknown
-  /** Containers that were read already, and are not encoded yet: the next one is the last. */
-  #read: ReadContainer[] = []
 
   constructor(
     role: ValueRole,
     readonly references: ReferenceEncoder,
+    /** A list is encoded as an array, never as a table. */
+    private readonly isList = false,
     /** The path of each container; of the second pass only. */
     private readonly seen?: Map<object, JsonPath>
   ) {
     this.#payload = new PayloadBuilder(role)
+    this.#plainData = new PlainDataCheck(references.encodeLimits)
   }
 
   encode(value: unknown, self?: object): Payload {
     try {
-      if (typeof value === 'object' && value !== null && !this.seen) {
-        const around = findNotPlain(value, this.references.encodeLimits)
-        if (!around) return plainPayload(toJson(value))
-        this.#read = around
-      }
+      if (typeof value === 'object' && value !== null && !this.seen && this.#plainData.isPlain(value, 0))
+        return plainPayload(toJson(value))
       return this.#payload.build(this.encodeItem(value, 0, self), this.references.encodeLimits.values)
     } catch (error) {
       if (error === RESTART_TRACKING_CYCLES) return this.#encodeTrackingCycles(value, self)
@@ -84,7 +84,7 @@ export class Encoder implements DataEncoder {
     // The second pass encodes the streams again, so they must not be locked by this one.
     for (const reference of references) if (isLockingStream(reference)) this.references.rollback(reference)
     try {
-      return new Encoder(role, this.references, new Map()).encode(value, self)
+      return new Encoder(role, this.references, this.isList, new Map()).encode(value, self)
     } finally {
       // After the second pass, so that the count of a reference that both have encoded does not fall to 0 in between.
       this.#rollback(references.filter(reference => !isLockingStream(reference)))
@@ -181,6 +181,7 @@ export class Encoder implements DataEncoder {
     const prototype: unknown = Object.getPrototypeOf(object)
     const isRecord = prototype === Object.prototype
     if (!this.seen && (isRecord || prototype === Array.prototype) && !isExposed(object)) {
+      if (!this.#plainData.hasRead(object) && this.#plainData.isPlain(object, depth)) return object
       this.#enterContainer(depth)
       return isRecord
         ? this.#encodeRecord(object as Record<string, unknown>, depth)
@@ -309,21 +310,17 @@ export class Encoder implements DataEncoder {
     return this.#payload.tag('e', encoded)
   }
 
-  /** The members of a container that was read already. They are not read again: accessors may make them. */
-  #takeRead(container: object): unknown[] | undefined {
-    return this.#read.at(-1)?.[0] === container ? this.#read.pop()![1] : undefined
-  }
-
   /** A record that is plain is returned as it is, any other as a copy. All members are read in one step. */
   #encodeRecord(record: Record<string, unknown>, depth: number): unknown {
-    const read = this.#takeRead(record)
+    const read = this.#plainData.takeRead(record)
     if (isIterableRecord(record)) return this.#encodeStream(record, 'i', depth)
     if (isThenableRecord(record)) return this.#encodeStream(record, 'p', depth)
     const names = Object.keys(record)
-    const members = read?.length === names.length ? read : names.map(name => record[name])
+    const isRead = read?.members.length === names.length
+    const members = isRead ? read.members : names.map(name => record[name])
     let copy = hasToJson(record) || Array.isArray(record) ? copyMembers(names, members) : undefined
     try {
-      for (let i = 0; i < names.length; i++) {
+      for (let i = isRead ? read.plainMembers : 0; i < names.length; i++) {
         if (isJsonPrimitive(members[i])) continue
         const encoded = this.encodeChild(names[i]!, members[i], depth + 1, record)
         if (encoded === members[i]) continue
@@ -336,29 +333,48 @@ export class Encoder implements DataEncoder {
     return copy ?? record
   }
 
-  /** An array that is plain is returned as it is, any other as a copy. */
-  #encodeArray(array: unknown[], depth: number): unknown {
+  /** An array that is plain is returned as it is, any other as a copy. Functions in it are members of `owners`. */
+  #encodeArray(array: unknown[], depth: number, owners?: readonly object[]): unknown {
     if (array.length > this.references.encodeLimits.jsonBytes)
       throw this.#payload.unsendable('an array too long to send', 'send it in parts')
-    const copy = this.#takeRead(array) ?? [...array]
+    const read = this.#plainData.takeRead(array)
+    const copy = read?.members ?? [...array]
     const extra = firstNamedKey(array)
     if (extra !== undefined)
       throw this.#payload.unsendable(
         `an array with the named key "${extra}"`,
         'send an object, or remove the key'
       )
-    const isChanged = this.#encodeItems(copy, depth)
+    // The second pass makes no tables: it encodes shared containers once.
+    const names = read || this.seen ? read?.columns : this.#plainData.columnsOf(copy)
+    const table = names && this.#encodeTable(copy as DataRecord[], names, depth)
+    if (table) return table
+    const isChanged = this.#encodeItems(copy, depth, read?.plainMembers, owners)
     return isChanged || hasToJson(array) || !Array.isArray(array) ? copy : array
   }
 
-  /** Encodes the items of a container in place. @returns whether one of them is not plain */
-  #encodeItems(items: unknown[], depth: number): boolean {
+  /** The records as a table, if accessors do not change them meanwhile. */
+  #encodeTable(records: DataRecord[], names: readonly string[], depth: number): unknown[] | undefined {
+    const columns = depth === 0 && this.isList ? undefined : readColumns(records, names)
+    if (!columns) return undefined
+    try {
+      this.#enterContainer(depth + 1)
+      return this.#payload.addTable(names, columns, column =>
+        this.#plainData.isPlain(column, depth + 1) ? column : this.#encodeArray(column, depth + 1, records)
+      )
+    } catch (error) {
+      this.#failAfterRead(columns, error)
+    }
+  }
+
+  /** Encodes the items of a container in place, from the first that may not be plain. @returns whether one is not */
+  #encodeItems(items: unknown[], depth: number, from = 0, owners?: readonly object[]): boolean {
     let changed = false
     try {
-      for (let i = 0; i < items.length; i++) {
+      for (let i = from; i < items.length; i++) {
         const item = items[i]
         if (isJsonPrimitive(item)) continue
-        const encoded = this.encodeChild(i, item, depth + 1)
+        const encoded = this.encodeChild(i, item, depth + 1, owners?.[i])
         if (encoded === item) continue
         items[i] = encoded
         changed = true

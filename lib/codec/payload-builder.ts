@@ -29,6 +29,7 @@ interface Checkpoint {
   readonly annotations: number
   /** Length of the last annotation: its type tag and its paths. */
   readonly lastAnnotationLength: number | undefined
+  readonly tables: number
   readonly values: number
 }
 
@@ -38,6 +39,8 @@ export class PayloadBuilder {
   readonly references: EncodedReference[] = []
   readonly #bytes: Uint8Array[] = []
   readonly #annotations: [TypeTag, ...JsonPath[]][] = []
+  /** The tables around the present path: at which length of the path each is, and its column names. */
+  readonly #enclosingTables: [pathLength: number, names: readonly string[]][] = []
   /** Values that are not plain JSON; parts of some containers count, too. */
   #values = 0
 
@@ -46,15 +49,29 @@ export class PayloadBuilder {
   /** Tags the value at the present path. @returns its JSON, `json` */
   tag<T>(typeTag: TypeTag, json: T): T {
     this.#values += valueWeight(typeTag)
-    const last = this.#annotations.at(-1)
-    if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
-    else this.#annotations.push([typeTag, this.path.slice()])
-    return json
+    return this.#annotate(typeTag, json)
   }
 
   /** Counts parts of a container that count as values. */
   addValues(count: number): void {
     this.#values += count
+  }
+
+  /** Encodes the columns of a table at the present path. A table is plain JSON in another form: it counts as no value. */
+  addTable(
+    names: readonly string[],
+    columns: readonly unknown[][],
+    encodeColumn: (column: unknown[]) => unknown
+  ): unknown[] {
+    this.#enclosingTables.push([this.path.length, names])
+    const encoded = columns.map((column, i) => {
+      this.path.push(i + 1)
+      const cells = encodeColumn(column)
+      this.path.pop()
+      return cells
+    })
+    this.#enclosingTables.pop()
+    return this.#annotate('t', [names, ...encoded])
   }
 
   addBytes(source: ArrayBuffer | ArrayBufferView, type: string): unknown {
@@ -76,11 +93,28 @@ export class PayloadBuilder {
     return this.tag(reference[0], reference[1])
   }
 
+  #annotate<T>(typeTag: TypeTag, json: T): T {
+    const last = this.#annotations.at(-1)
+    if (last && isSameTag(last[0], typeTag)) last.push(this.path.slice())
+    else this.#annotations.push([typeTag, this.path.slice()])
+    return json
+  }
+
   /** The error for the value at the present path. */
   unsendable(what: string, cure: string): UnsendableError {
     return new UnsendableError(
-      `${formatJsonPath(this.role.name, this.path)} is ${what}, which cannot be sent: ${cure}`
+      `${formatJsonPath(this.role.name, this.#userPath())} is ${what}, which cannot be sent: ${cure}`
     )
+  }
+
+  /** The present path in the user's value: a table's column and row are a record's member there. */
+  #userPath(): JsonPath {
+    const path = [...this.path]
+    for (const [at, names] of [...this.#enclosingTables].reverse()) {
+      const [column, row] = path.splice(at, 2) as [number, number]
+      path.splice(at, 0, row, names[column - 1]!)
+    }
+    return path
   }
 
   /** Extra keys of a built-in object would be lost silently. @throws UnsendableError if it has one */
@@ -99,16 +133,18 @@ export class PayloadBuilder {
       bytes: this.#bytes.length,
       annotations: this.#annotations.length,
       lastAnnotationLength: this.#annotations.at(-1)?.length,
+      tables: this.#enclosingTables.length,
       values: this.#values
     }
   }
 
   /** Removes all that was added since the checkpoint, except references. */
-  restore({ pathLength, bytes, annotations, lastAnnotationLength, values }: Checkpoint): void {
+  restore({ pathLength, bytes, annotations, lastAnnotationLength, tables, values }: Checkpoint): void {
     this.path.length = pathLength
     this.#bytes.length = bytes
     this.#annotations.length = annotations
     if (lastAnnotationLength) this.#annotations[annotations - 1]!.length = lastAnnotationLength
+    this.#enclosingTables.length = tables
     this.#values = values
   }
 

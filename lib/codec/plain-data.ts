@@ -3,45 +3,76 @@
 import type { Limits } from '../protocol/limits.js'
 import { isDense, isJsonPrimitive } from './classify.js'
 import { isExposed } from './grants.js'
+import { columnNames, MIN_TABLE_RECORDS, TableBudget } from './table-codec.js'
 
 /** Most containers of a value that is not checked for cycles. One shared at every level has exponentially many paths. */
 export const MAX_UNTRACKED_CONTAINERS = 100_000
 /** Members of a larger object are read by key: an engine keeps it as a hash table, of which `Object.values` takes long. */
 const MAX_RECORD_KEYS = 64
+const MAX_FAILURES = 16
 
 const { getPrototypeOf, hasOwn, keys, values } = Object
 const { iterator, asyncIterator } = Symbol
 
-/** A container, and its members as they were read. */
-export type ReadContainer = readonly [container: object, members: unknown[]]
-
-/** The state of one check. */
-interface PlainDataCheck {
-  /** Most containers inside each other, and most items of an array, that the peer takes. */
-  readonly maxDepth: number
-  readonly maxItems: number
-  containers: number
-  /** The containers around the first part that is not plain data, the innermost first. */
-  readonly around: ReadContainer[]
+/** A container that is not plain data, as it was read. */
+export interface ReadContainer {
+  readonly container: object
+  readonly members: unknown[]
+  /** How many of the first members are plain data. */
+  readonly plainMembers: number
+  /** Column names, of an array that may be sent as a table. */
+  readonly columns: readonly string[] | undefined
 }
 
 /**
- * Looks for a part of a value that is not plain data. A value without one has no cycle. Nothing is copied, so
- * `JSON.stringify` reads accessors and Proxies of plain data again.
- *
- * @returns the containers around the first such part, the innermost first; undefined if there is none
+ * Looks for parts of a value that are not plain data, and for arrays that may be sent as tables, which count as such. Data
+ * without one has no cycle. Nothing is copied, so `JSON.stringify` reads accessors and Proxies of plain data again.
  */
-export function findNotPlain(
-  value: object,
-  { depth, jsonBytes }: Pick<Limits, 'depth' | 'jsonBytes'>
-): ReadContainer[] | undefined {
-  const check: PlainDataCheck = {
-    maxDepth: depth,
-    maxItems: jsonBytes,
-    containers: 0,
-    around: []
+export class PlainDataCheck {
+  readonly maxDepth: number
+  readonly maxItems: number
+  /** All containers that were looked at. */
+  containers = 0
+  /** The containers around the first part that is not plain data, the innermost first. */
+  readonly around: ReadContainer[] = []
+  #failures = 0
+  #tableBudget: TableBudget | undefined
+
+  /** The limits of the peer, for containers inside each other and for items of an array. */
+  constructor({ depth, jsonBytes }: Pick<Limits, 'depth' | 'jsonBytes'>) {
+    this.maxDepth = depth
+    this.maxItems = jsonBytes
   }
-  return isPlain(value, check, 0, false) ? undefined : check.around
+
+  /**
+   * Whether an object was found to be plain data. After some failures nothing is: a look that fails saves nothing, and
+   * the next objects are probably like the last ones.
+   */
+  isPlain(object: object, depth: number): boolean {
+    if (this.#failures === MAX_FAILURES) return false
+    this.around.length = 0
+    if (isPlain(object, this, depth, false)) return true
+    this.#failures++
+    return false
+  }
+
+  /** The names of the columns if an array is to be sent as a table, which then counts as one of the message. */
+  columnsOf(items: readonly unknown[]): string[] | undefined {
+    const names = columnNames(items)
+    return names && (this.#tableBudget ??= new TableBudget()).tryAdd(items.length, names.length)
+      ? names
+      : undefined
+  }
+
+  /** Whether `container` is the next one that was read, and is not plain. */
+  hasRead(container: object): boolean {
+    return this.around.at(-1)?.container === container
+  }
+
+  /** What was read of a container. It is not read again: accessors may make its members. */
+  takeRead(container: object): ReadContainer | undefined {
+    return this.hasRead(container) ? this.around.pop() : undefined
+  }
 }
 
 /** Arrays and records have code of their own, which makes both twice as fast. */
@@ -57,11 +88,16 @@ function isPlain(object: object, check: PlainDataCheck, depth: number, isItem: b
       return false
     const items: unknown[] = values(object)
     if (!isDense(object, items)) return false
+    const columns = items.length >= MIN_TABLE_RECORDS ? check.columnsOf(items) : undefined
+    if (columns) {
+      check.around.push({ container: object, members: items, plainMembers: 0, columns })
+      return false
+    }
     for (let i = 0; i < items.length; i++) {
       const item = items[i]
       if (isJsonPrimitive(item)) continue
       if (typeof item !== 'object' || !isPlain(item!, check, depth + 1, true)) {
-        check.around.push([object, items])
+        check.around.push({ container: object, members: items, plainMembers: i, columns: undefined })
         return false
       }
     }
@@ -84,7 +120,7 @@ function isPlain(object: object, check: PlainDataCheck, depth: number, isItem: b
     const member = members[i]
     if (isJsonPrimitive(member)) continue
     if (typeof member !== 'object' || !isPlain(member!, check, depth + 1, false)) {
-      check.around.push([object, members])
+      check.around.push({ container: object, members, plainMembers: i, columns: undefined })
       return false
     }
   }

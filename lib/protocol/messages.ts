@@ -300,3 +300,6 @@ export const formatEnded = (id: number, ok: boolean, payload?: string): string =
 export function formatReply(op: typeof Op.result | typeof Op.error, id: number, payload?: string): string {
   return payload === undefined ? `[${op},${id}]` : `[${op},${id},${payload}]`
 }
+
+/** Most tables of a message: a short text must not take long to decode. */
+export const MAX_TABLES = 1024

@@ -3,6 +3,7 @@
 import { isRejectionCode, ProtocolError, tooManyValues } from '../errors.js'
 import {
   type Annotations,
+  MAX_TABLES,
   type Message,
   MIN_FRAME_BYTES,
   Op,
@@ -75,10 +76,13 @@ function isAnnotations(annotations: unknown, maxValues: number): boolean {
   if (annotations === undefined) return true
   if (!Array.isArray(annotations)) return false
   let count = 0
+  let tables = 0
   for (const annotation of annotations) {
     if (!Array.isArray(annotation) || annotation.length < 2) return false
-    count += annotation.length - 1
+    if (annotation[0] === 't') tables += annotation.length - 1
+    else count += annotation.length - 1
     if (count > maxValues) throw tooManyValues(maxValues)
+    if (tables > MAX_TABLES) return false
     if (!isAnnotation(annotation)) return false
   }
   return true

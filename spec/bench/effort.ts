@@ -74,6 +74,13 @@ function values(kind: string, value: (i: number) => string, most = VALUES, name 
     size += value(count).length + `${count}`.length + 6
   return call(`[${times(count - 1, value)}]`, `["${kind}",${times(count - 1, i => `[0,${i}]`)}]`, name)
 }
+const CELLS = 1 << 18
+const table = (names: number, records: number, more = '', name = 'drop') => {
+  const column = `[${'1,'.repeat(records - 1)}1]`
+  return call(`[[${times(names, i => `"n${i}${more}"`)}],${times(names, () => column)}]`, '["t",[0]]', name)
+}
+const TABLES = 1024
+const SMALL_TABLE = `[["a","b"],[${times(34, () => 1)}],[${times(34, () => 1)}]]`
 const nested = (depth: number, inner = '') => '['.repeat(depth) + inner + ']'.repeat(depth)
 const binary = (json: string, bytes = 0) => {
   const text = Buffer.from(json)
@@ -196,6 +203,26 @@ const cases: Record<string, () => Frames> = {
   RegExps: () => values('regexp', () => '"//"'),
   'a long RegExp': () => call(`"/${'(?:a|'.repeat(800_000)}/"`, '["regexp",[0]]'),
   'registered types': () => values('custom', i => `[${i}]`).replace('"custom"', '["custom","Point"]'),
+  // Tables: as many cells as there may be
+  'a table of one name': () => table(1, CELLS / 5 - 8),
+  'a table of two names': () => table(2, CELLS / 6 - 8),
+  'a table of six names': () => table(6, CELLS / 10 - 8),
+  'a table of many names': () => table(32, CELLS / 36 - 8),
+  'a table of long names': () => table(1, CELLS / 5 - 8, 'x'.repeat(2_000_000)),
+  'tables of one': () => values('t', () => '[["a"],[1]]', TABLES),
+  'tables of many': () => values('t', () => SMALL_TABLE, TABLES),
+  'tables of nothing': () => values('t', () => `[[${times(24, i => `"n${i}"`)}]${',[]'.repeat(24)}]`, TABLES),
+  'tables in tables': () =>
+    chain('t', 95, inner => `[["a"],[${inner}]]`, ',1,0').replace('[]', '[["a"],[1]]'),
+  'tables that share their names': () =>
+    call(
+      `[["${'x'.repeat(FRAME - 50_000)}"],${times(1000, () => '[[0],[]]')}]`,
+      `["c",${times(1000, i => `[0,${i + 1},0]`)}],["t",${times(1000, i => `[0,${i + 1}]`)}]`
+    ).replaceAll('[[0],[]]', '[[0,0],[]]'),
+  'more tables than there may be': () => values('t', () => '[["a"],[1]]', 1e6),
+  'a table that is too large': () => table(1, CELLS / 2),
+  'a table, sent back': () => table(1, CELLS / 5 - 8, '', 'echo'),
+  'a table of many names, sent back': () => table(32, 1 << 12, '', 'echo'),
   // Sent back
   'Dates, sent back': () => values('Date', () => '"2020-01-01T00:00:00.000Z"', VALUES, 'echo'),
   'Maps of nothing, sent back': () => values('m', () => '[]', VALUES, 'echo'),
@@ -242,6 +269,14 @@ const cases: Record<string, () => Frames> = {
   'Maps of keys that collide': () => {
     const map = `[${take(1023, colliding()).map(n => `[${n},0]`)}]`
     return values('m', () => map, VALUES / 513)
+  },
+  'Maps of keys that collide, and tables': () => {
+    const map = `[${take(1023, colliding()).map(n => `[${n},0]`)}]`
+    const maps = Math.floor(VALUES / 513)
+    return call(
+      `[${times(maps, () => map)},${times(TABLES, () => SMALL_TABLE)}]`,
+      `["m",${times(maps, i => `[0,${i}]`)}],["t",${times(TABLES, i => `[0,${i + maps}]`)}]`
+    )
   },
   'Sets of keys that collide': () => {
     const set = `[${take(1023, colliding())}]`

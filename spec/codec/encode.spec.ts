@@ -5,6 +5,7 @@ import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
 import { decode } from '../../lib/codec/decode.js'
 import { encodeValue } from '../../lib/codec/encode.js'
 import { exposedValues } from '../../lib/codec/grants.js'
+import { TableBudget } from '../../lib/codec/table-codec.js'
 import { VALUE } from '../../lib/codec/value-role.js'
 import {
   type Connection,
@@ -1125,6 +1126,246 @@ t.test('an extra member of a built-in object rejects, because it would be lost',
       t.match(error.message, `args[0][0] is a ${name} with the key "extra", which cannot be sent`)
     }
   })
+)
+
+/** What crosses for data, with limits as they are. */
+const boxed = (value: unknown, limits: object = {}) => {
+  const refuse = () => {
+    throw new TypeError('a reference')
+  }
+  const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
+  return encodeValue(value, VALUE, {
+    encodeLimits: boxing,
+    encodeReference: refuse,
+    encodeStream: refuse,
+    rollback: refuse,
+    dispose: refuse,
+    isReleased: refuse
+  })
+}
+/** Records that are at least as many as a table has. */
+const TABLE = 200
+const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i))
+
+t.test('many records with the same names are sent as a table, and arrive as records', t =>
+  overEcho(t, async (root, conn) => {
+    const point = (i: number) => ({ x: i, at: i / 7 })
+    t.equal(
+      boxed(times(TABLE, point)).json,
+      `${JSON.stringify([['x', 'at'], times(TABLE, i => i), times(TABLE, i => i / 7)])},[["t",[]]]`
+    )
+    const bare = (i: number): object => Object.assign(Object.create(null), { i })
+    const plain: Record<string, unknown[]> = {
+      'one less': times(TABLE - 1, point),
+      'one has a name more': [...times(TABLE + 8, point), { ...point(1), more: 1 }],
+      'one has a name less': [...times(TABLE + 8, point), { x: 1 }],
+      'one has them in another order': [...times(TABLE + 8, point), { at: point(1).at, x: 1 }],
+      'one is no record': [...times(TABLE + 8, point), null],
+      'no names': times(TABLE + 8, () => ({})),
+      '33 names': times(TABLE + 8, i => Object.fromEntries(times(33, n => [`n${n}`, i]))),
+      lists: times(TABLE + 8, i => [i]),
+      'lists in records': times(TABLE + 8, i => ({ list: [i] })),
+      'records in records': times(TABLE + 8, i => ({ record: { i } })),
+      indices: times(TABLE + 8, i => ({ 7: i })),
+      'what may be a promise': times(TABLE + 8, then => ({ then })),
+      'what a conversion would call': times(TABLE + 8, toJSON => ({ toJSON })),
+      'without a prototype': times(TABLE + 8, bare)
+    }
+    for (const [what, list] of Object.entries(plain)) {
+      t.notOk(boxed(list).hasAnnotations, `no table: ${what}`)
+      same(t, await root.echo(list), list[0] instanceof Object ? list : times(TABLE + 8, i => ({ i })), what)
+    }
+    const wide = times(TABLE + 8, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
+    t.ok(boxed(wide).hasAnnotations)
+    same(t, await root.echo(wide), wide)
+    const linked = times(TABLE, next => ({ next }))
+    t.ok(boxed(linked).hasAnnotations, 'a list of records with a `next`')
+    same(t, await root.echo(linked), linked)
+    const points = times(3, i => new Point(i, 1))
+    t.equal(boxed(points).json, '[[[0,1]],[[1,1]],[[2,1]]],[[["custom","Point"],[0],[1],[2]]]')
+    const listed = times(TABLE + 8, point)
+    same(t, await root.all(...listed), listed, 'arguments are a list')
+    t.equal(await root.count(...listed), TABLE + 8)
+    const odd = times(TABLE + 2, i => ({
+      '': undefined,
+      b: i,
+      'a b': -0,
+      when: new Date(i),
+      list: i === 0 ? null : times(i % 3, () => Number.NaN),
+      map: new Map([[i, times(i === 0 ? TABLE : 1, () => ({ deep: i, bytes: new Uint8Array([i]) }))]]),
+      error: Object.assign(new RangeError('e'), { rows: times(i === 0 ? TABLE : 1, n => ({ n })) }),
+      constructor: 'data',
+      ['__proto__']: 'data',
+      home: i % 2 ? new Home() : (_: unknown) => i
+    }))
+    same(t, await root.echo(odd), odd, 'whatever is in the cells')
+    const polluting = times(TABLE, i => JSON.parse(`{"__proto__":{"polluted":${i}},"b":1}`) as object)
+    same(t, await root.echo(polluting), polluting)
+    t.notOk('polluted' in {})
+    const marked = times(TABLE, () => ({ a: 1 }))
+    expose(marked[3]!)
+    t.equal(((await root.echo(marked)) as object[])[3], marked[3], 'an exposed object is passed by reference')
+    const counter = { i: TABLE, *[Symbol.iterator]() {} }
+    const walked = (await root.echo([...times(TABLE, i => ({ i })), counter])) as object[]
+    t.equal(walked[TABLE], counter, 'an iterator in the list is passed by reference')
+    Object.assign(Object.prototype, { inherited: 1 })
+    try {
+      same(
+        t,
+        await root.echo(times(TABLE, i => ({ i }))),
+        times(TABLE, i => ({ i })),
+        'what all inherit is not sent'
+      )
+    } finally {
+      delete (Object.prototype as { inherited?: 1 }).inherited
+    }
+
+    const members = times(TABLE, i => ({
+      i,
+      me() {
+        return this.i
+      }
+    }))
+    use.set('members', ((them: typeof members) => Promise.all(them.map(one => one.me()))) as never)
+    const called = (root as never as { use(value: unknown, run: string): Promise<unknown> }).use(
+      members,
+      'members'
+    )
+    same(
+      t,
+      await called,
+      times(TABLE, i => i),
+      'functions are called on their record'
+    )
+
+    const records = fc
+      .tuple(
+        fc.uniqueArray(key, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.tuple(value, value, leaf, fc.integer()), { minLength: 6, maxLength: 8 })
+      )
+      .map(([names, rows]) =>
+        times(TABLE, i => Object.fromEntries(names.map((name, n) => [name, rows[i]?.[n] ?? i])))
+      )
+    const inside = fc
+      .tuple(records, records)
+      .map(([a, b]) => a.map((one, i) => ({ one, other: b[i] ?? 1, i })))
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(records, inside), async list =>
+        isDeepStrictEqual(await root.echo(list), list)
+      ),
+      { numRuns: 50 }
+    )
+    t.equal(conn.stats.imports, 0, 'each owner received its originals')
+  })
+)
+
+t.test(
+  'in a table accessors and proxies of all but the first record are read once, and errors name the path',
+  t =>
+    overEcho(t, async root => {
+      let reads = 0
+      const lazy = times(TABLE, i => ({
+        i,
+        get read() {
+          return ++reads
+        }
+      }))
+      same(
+        t,
+        await root.echo(lazy),
+        times(TABLE, i => ({ i, read: i + 2 }))
+      )
+      const log: string[] = []
+      const get = (target: object, key: string | symbol) => {
+        log.push(String(key))
+        return Reflect.get(target, key)
+      }
+      const proxies = times(TABLE, i => new Proxy({ i, b: i }, { get }))
+      same(
+        t,
+        await root.echo(proxies),
+        times(TABLE, i => ({ i, b: i }))
+      )
+      t.same(log, times(TABLE + 1, () => ['i', 'b']).flat(), 'and those of the first record twice')
+
+      const changing = (change: (next: Record<string, unknown>) => void) => {
+        const list: Record<string, unknown>[] = times(TABLE, i => ({ i, b: 1 }))
+        Object.defineProperty(list[3], 'i', { get: () => change(list[5]!), enumerable: true })
+        return list
+      }
+      for (const change of [
+        (next: Record<string, unknown>) => void delete next.b,
+        (next: Record<string, unknown>) => void delete next.i,
+        (next: Record<string, unknown>) => void Object.assign(next, { more: 1 })
+      ]) {
+        const wanted: Record<string, unknown>[] = times(TABLE, i => ({ i: i === 3 ? undefined : i, b: 1 }))
+        change(wanted[5]!)
+        same(
+          t,
+          await root.echo({ list: changing(change) }),
+          { list: wanted },
+          'an accessor that changes others'
+        )
+      }
+
+      const bad = (i: number) => ({ i, 'a b': i === 0 ? 1 : { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
+      const where = (value: unknown) =>
+        rejectionOf(root.echo(value)).then(({ message }) => message.split(' is ')[0])
+      t.match(await where(times(TABLE, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
+      t.match(
+        await where({
+          all: [times(TABLE + 8, i => ({ i, list: i === TABLE + 7 ? times(TABLE, bad) : [] }))]
+        }),
+        /: args\[0\]\.all\[0\]\[207\]\.list\[7\]\["a b"\]\.deep\[0\]$/
+      )
+      const failing = new Error('with fields that stay home')
+      Object.assign(failing, {
+        rows: times(TABLE, i => ({ i, inner: times(i === 0 ? TABLE : 1, () => ({ home: new Home() })) })),
+        fine: 1
+      })
+      const error = (await root.echo(times(TABLE, () => ({ failing })))) as { failing: Error }[]
+      same(t, { ...error[3]!.failing }, { fine: 1, omitted: ['rows'] })
+      t.match(
+        await where(times(TABLE, i => ({ failing, bad: bad(i) }))),
+        /: args\[0\]\[7\]\.bad\["a b"\]\.deep\[0\]$/
+      )
+    })
+)
+
+t.test('a table counts with the depth and size of its records', t =>
+  overEcho(
+    t,
+    async root => {
+      // A list of records is two levels, and the list of arguments one.
+      for (const [levels, fits] of [
+        [7, true],
+        [8, false]
+      ] as const) {
+        let list: unknown = levels % 2 ? times(TABLE, i => ({ i })) : times(TABLE, i => ({ i: [i] }))
+        for (let i = 0; i < Math.floor((levels - 3) / 2); i++) list = [{ list }]
+        const outcome = await root.echo(list).then(
+          found => isDeepStrictEqual(found, list),
+          (error: Error) => error.message
+        )
+        if (fits) t.equal(outcome, true)
+        else t.match(outcome, /nested deeper than 7/)
+      }
+      const count = new TableBudget()
+      t.ok(count.tryAdd((1 << 18) / 8 - 8, 4))
+      t.notOk(count.tryAdd(1, 1), 'no more cells')
+      const many = new TableBudget()
+      for (let i = 0; i < 1024; i++) many.tryAdd(12, 1)
+      t.notOk(many.tryAdd(12, 1), 'no more tables')
+      const lists = times(256, () => times(TABLE, i => ({ i })))
+      const { json } = boxed(lists)
+      t.equal(json.match(/\[\["i"\],/g)?.length, 252)
+      t.equal(json.match(/\[\{"i":0\}/g)?.length, 4)
+      same(t, await root.echo(lists), lists, 'what is more than there may be of tables crosses as it is')
+      t.notOk(boxed(lists, { values: 1 }).references.length, 'they are not among the values that are counted')
+    },
+    { limits: { depth: 7 }, serving: { limits: { depth: 7 } } }
+  )
 )
 
 /** A value that is something else at each reading: what was plain data when it was looked at. */

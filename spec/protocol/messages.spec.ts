@@ -131,7 +131,8 @@ t.test('any message that is not of the protocol is refused', async t => {
     ...[call([], [[1]]), call([], [[['custom']]]), call([], [[['custom', 1]]]), call([], [[['class', 'A']]])],
     ...[call([0], [['undefined', 0]]), call([0], [['undefined']]), call([0], [['undefined', null]])],
     ...[call([0], [['undefined', [0]], []]), call([], [], 1)],
-    ...[call([], [['undefined', []]]), call([], [['m', [0], []]])],
+    ...[call([], [['undefined', []]]), call([], [['m', [0], []]]), call([['a'], [1]], [['t', []]])],
+    call([[]], [['t', ...Array(1025).fill([0])]]),
     call([0], [[1, [0]]]),
     ...[
       [Op.set, 1, 0, 'a'],
@@ -420,11 +421,53 @@ const take = (json: unknown, groups: Annotations, bytes: Uint8Array[] = []) =>
   decode(json, groups, bytes, taker)
 const error = (more: object = {}) => ({ class: 'Error', name: 'Error', message: 'm', ...more })
 
+const names = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`)
+const tall = [['a'], Array(50_000).fill(1)]
+
 registerType(class Anything {}, { name: '__proto__', encode: () => 0, decode: sent => ({ sent }) as never })
 
 t.test('decoding: structure that is not of the protocol is refused', async t => {
   t.same(take({ a: [1, 'x'] }, [['o', ['a', 0]]] as Annotations), { a: [home[1], 'x'] })
   t.same(take([[5]], [[['custom', '__proto__'], [0]]]), [{ sent: 5 }])
+  t.same(
+    take(
+      [
+        ['a', 'b'],
+        [1, 2],
+        [3, 4]
+      ],
+      [['t', []]]
+    ),
+    [
+      { a: 1, b: 3 },
+      { a: 2, b: 4 }
+    ]
+  )
+  t.same(take([['a'], []], [['t', []]]), [])
+  const inColumns = {
+    list: [
+      ['a', 'in'],
+      [1, '2'],
+      [['b'], [5, 6]]
+    ]
+  }
+  const within = [
+    ['bigint', ['list', 1, 1]],
+    ['t', ['list', 2], ['list']]
+  ] as const
+  t.same(take(inColumns, within), {
+    list: [
+      { a: 1, in: { b: 5 } },
+      { a: 2n, in: { b: 6 } }
+    ]
+  })
+  const [own] = take([['__proto__', 'a', 'a'], [{ polluted: 1 }], [2], [3]], [['t', []]]) as object[]
+  t.same(Object.entries(own!), [
+    ['__proto__', { polluted: 1 }],
+    ['a', 3]
+  ])
+  t.equal(Object.getPrototypeOf(own), Object.prototype)
+  t.same((take(tall, [['t', []]]) as object[]).length, 50_000)
   const lies: [string, unknown, unknown[], Uint8Array[]?][] = [
     ['a path that does not exist', {}, [['undefined', ['a']]]],
     ...([-1, 0.5, 1, null, '0', '', [0]] as unknown[]).map(
@@ -497,6 +540,50 @@ t.test('decoding: structure that is not of the protocol is refused', async t => 
     ['bytes twice', ['Uint8Array', 'Uint8Array'], [['b', [0], [1]]], [new Uint8Array(1)]],
     ['bytes of no class', 5, [['b', []]], [new Uint8Array(1)]],
     ['bytes of half an item', 'Float64Array', [['b', []]], [new Uint8Array(12)]],
+    ...(
+      [
+        ['text', 'text'],
+        ['an empty list', []],
+        ['without names', [5, [1]]],
+        ['with no names', [[]]],
+        ['with no names, but a column', [[], [1]]],
+        ['with a name that is none', [['a', 1], [1], [1]]],
+        ['with a name that is an index', [['a', '1000'], [1], [2]]],
+        ['with a name that tells a promise', [['a', 'then'], [1], [2]]],
+        ['with a name more than columns', [['a', 'b'], [1]]],
+        ['with a column more than names', [['a'], [1], [1]]],
+        ['with a column that is text', [['a'], 'text']],
+        ['with a column that is longer', [['a', 'b'], [1], [1, 2]]],
+        ['with a column that is a record', [['a', 'b'], [1], { length: 1 }]],
+        ['with more names than there may be', [names(33), ...names(33).map(() => [1])]],
+        ['of too many records', [['a'], Array(1 << 19).fill(1)]],
+        ['of too many cells', [names(32), ...names(32).map(() => Array(1 << 15).fill(1))]]
+      ] as [string, unknown][]
+    ).map(([what, table]): [string, unknown, unknown[]] => [`a table ${what}`, table, [['t', []]]]),
+    [
+      'a table beside a cycle',
+      [[['a'], [1]], [0]],
+      [
+        ['c', [1]],
+        ['t', [0]]
+      ]
+    ],
+    [
+      'a table with a column of ours',
+      [['a'], 4],
+      [
+        ['h', [1]],
+        ['t', []]
+      ]
+    ],
+    [
+      'a table with names of ours',
+      [5, [1], [2]],
+      [
+        ['h', [0]],
+        ['t', []]
+      ]
+    ],
     [
       'a Map with an entry of ours',
       [4],
@@ -512,6 +599,17 @@ t.test('decoding: structure that is not of the protocol is refused', async t => 
         ['h', ['fields']],
         ['e', []]
       ]
+    ],
+    ['a table at a place twice', [[['a'], [1]]], [['t', [0], [0]]]],
+    ['tables of too many records', [tall, tall], [['t', [0], [1]]]],
+    [
+      'a table with a column of bytes',
+      [['a'], 'Uint8Array'],
+      [
+        ['b', [1]],
+        ['t', []]
+      ],
+      [new Uint8Array(8)]
     ],
     [
       'two kinds at one place',
@@ -621,6 +719,7 @@ t.test('decoding: a value that this side cannot create rejects only its call', a
     'e',
     'b',
     'c',
+    't',
     'undefined',
     'bigint',
     'Date',

@@ -88,6 +88,17 @@ const decodableValue = valuesOfKinds(
   [['custom', '__proto__'], [1]],
   ['m', [], [[1, 2]], [['then', 1]]],
   ['s', [], [1, 1]],
+  [
+    't',
+    [
+      ['a', 'b'],
+      [1, 2],
+      [3, 4]
+    ],
+    [['__proto__'], [1]],
+    [['a'], []],
+    [['a', 'a'], [[['b'], [1]]], [{}]]
+  ],
   ['e', error({}), error({ class: '__proto__', fields: ['then', 1, 'a', 1] })],
   ['e', error({ class: 'DOMException', code: 5 }), error({ cause: 1, errors: [1], omitted: 5, stack: 'at' })],
   ['o', [{ $: 'mine', n: 0 }, 'Thing'], [{ $: 'mine', n: 3 }, ''], [0, 'root'], [2 ** 40, '']],
@@ -113,6 +124,7 @@ const undecodableValue = valuesOfKinds(
   [['custom', 'fuzzed'], 1, {}],
   ['m', [[1, 2, 3]], [[1], 2], 5],
   ['s', {}, 'x'],
+  ['t', [], [['a'], [1], [2]], [['then'], [1]], [['a', 'b'], [1], [2, 3]], [[1], [1]], {}],
   ['e', error({ fields: {} }), error({ fields: ['a', 1, 2] }), error({ name: 1 }), {}, null],
   ['b', 'Uint8Array', 'Float64Array', 'Buffer', 'ArrayBuffer', 'DataView', 'Function', '__proto__', 1],
   ['c', [0], [], [1, 'a'], [0, 0], ['__proto__'], 5],
@@ -141,6 +153,14 @@ const encodedValueAt = (place: readonly Tree[]): Arbitrary<EncodedValue> =>
     fc.tuple(special, fc.constantFrom('a', 'then', '__proto__')).map(([{ kind, raw }, key]) => ({
       json: JSON.parse(`{${JSON.stringify(key)}:${JSON.stringify(raw)}}`),
       groups: [[kind, [...place, key]]]
+    })),
+    fc.tuple(special, special).map(([a, b]) => ({
+      json: [['a', 'b'], [1, a.raw], b.raw],
+      groups: [
+        [a.kind, [...place, 1, 1]],
+        [b.kind, [...place, 2]],
+        ['t', place]
+      ]
     })),
     fc.tuple(special, special).map(([a, b]) => ({
       json: [

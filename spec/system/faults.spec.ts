@@ -731,6 +731,32 @@ t.test('a peer with a reference cannot read members that are not exposed', async
       [2, 4, 1, '0'],
       [16, 5, 1, '']
     ],
+    'as a column': [
+      [
+        1,
+        3,
+        0,
+        'echo',
+        [[['cell'], 1]],
+        [
+          ['h', [0, 1]],
+          ['t', [0]]
+        ]
+      ]
+    ],
+    'as names': [
+      [
+        1,
+        3,
+        0,
+        'echo',
+        [[1, [5], [6]]],
+        [
+          ['h', [0, 0]],
+          ['t', [0]]
+        ]
+      ]
+    ],
     'as the entry of a Map': [
       [
         1,

@@ -53,6 +53,14 @@ t.test('a received object has no function that a conversion would call', async t
   await server.close()
 })
 
+t.test('a table has no column that a conversion would call', async t => {
+  const server = await serve({ keep: (list: unknown) => list }, { port: 0 })
+  const peer = await RawPeer.open(server.url)
+  peer.send([[Op.call, 1, 0, 'keep', [[['toJSON'], ['x', 'y']]], [['t', [0]]]]])
+  t.match(await peer.closed, { reason: /a table without names/ })
+  await server.close()
+})
+
 t.test('inspecting an argument calls nothing', t =>
   overMemory(
     t,
