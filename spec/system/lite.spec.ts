@@ -140,7 +140,7 @@ t.test('own streams cannot be sent', async t => {
   })
   t.match(
     await root.failing(() => numbers),
-    /unsendable: .*result is an iterator, which cannot be sent: import 'netref\/streams' beside 'netref\/lite'$/
+    /unsendable: .*result is an iterator, which cannot be sent: import 'netref\/streams' before you connect$/
   )
   await assertClean(t, lite.session, ...server.sessions)
   await lite.close()
