@@ -1,5 +1,6 @@
 // `npm run locked`: runs the core specs in programs with frozen intrinsics, each spec in its own process.
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CHILD_ENV } from '../support/helpers.js'
@@ -28,14 +29,18 @@ const FEW = ['remote/references', 'remote/streams/streams', 'system/calls', 'sys
 
 /** Tests that change intrinsics or `console`, and one that fails with the stand-in in every realm. */
 const PATCHING = [
-  'a key is data, whatever it is called, and pollutes nothing',
-  'stacks go along where exposeStacks says so, below the local one',
-  'an error arrives as it was thrown, whatever the program makes of stacks',
-  'many records with the same names cross as a table, and arrive as records',
-  'what fails with nobody waiting is told by console.error; and onError may fail itself',
-  'NETREF_DEBUG=1 prints each message that crosses, one readable line each',
-  'the count of frames comes alone when nothing else is sent, and is not answered by a count'
+  'any key is data, and changes no prototype',
+  'with exposeStacks the remote stack follows the local one',
+  'an error arrives unchanged, even if the program formats stacks itself',
+  'many records with the same names are sent as a table, and arrive as records',
+  'a value is the same whether it is handed on as it is, or beside what is not plain',
+  'a failure that no code awaits goes to console.error; onError may fail itself',
+  'NETREF_DEBUG=1 prints each message as one readable line',
+  'an ack-only frame is sent if nothing else is, and causes no acknowledgement'
 ]
+const titles = CORE.map(spec => readFileSync(`${root}spec/${spec}.spec.ts`, 'utf8')).join()
+for (const title of PATCHING)
+  if (!titles.includes(title)) throw new Error(`no core spec has the test "${title}"`)
 
 /** tap does not load with frozen intrinsics: a stand-in replaces it. */
 const frozen = (lock: string) => (spec: string) => ['spec/locked/run.mjs', lock, spec, ...PATCHING]
