@@ -45,22 +45,18 @@ export class TableBudget {
 }
 
 /**
- * The names of the columns, if all items are records with the same names in the same order, and the first has no list or
- * record in it: these gain nothing by a table. Reads values of the first only.
+ * The names of the columns, if all items are records with the same names in the same order. Reads no values.
  */
 export function columnNames(items: readonly unknown[]): string[] | undefined {
   const first = items[0]
   if (items.length < MIN_TABLE_RECORDS || !isDataRecord(first)) return undefined
   const names = Object.keys(first)
   if (names.length === 0 || names.length > MAX_TABLE_COLUMNS || !names.every(isColumnName)) return undefined
-  if (names.some(name => isPlainContainer(first[name]))) return undefined
   return items.every(item => isDataRecord(item) && hasExactly(item, names)) ? names : undefined
 }
 
 const isDataRecord = (item: unknown): item is DataRecord =>
   isPlainRecord(item) && !(Symbol.iterator in item || Symbol.asyncIterator in item)
-
-const isPlainContainer = (value: unknown): boolean => Array.isArray(value) || isPlainRecord(value)
 
 /** Inherited names count, too. */
 function hasExactly(record: DataRecord, names: readonly string[]): boolean {

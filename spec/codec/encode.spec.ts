@@ -1165,8 +1165,6 @@ t.test('many records with the same names are sent as a table, and arrive as reco
       'no names': times(TABLE + 8, () => ({})),
       '33 names': times(TABLE + 8, i => Object.fromEntries(times(33, n => [`n${n}`, i]))),
       lists: times(TABLE + 8, i => [i]),
-      'lists in records': times(TABLE + 8, i => ({ list: [i] })),
-      'records in records': times(TABLE + 8, i => ({ record: { i } })),
       indices: times(TABLE + 8, i => ({ 7: i })),
       'what may be a promise': times(TABLE + 8, then => ({ then })),
       'what a conversion would call': times(TABLE + 8, toJSON => ({ toJSON })),
@@ -1176,6 +1174,9 @@ t.test('many records with the same names are sent as a table, and arrive as reco
       t.notOk(boxed(list).hasAnnotations, `no table: ${what}`)
       same(t, await root.echo(list), list[0] instanceof Object ? list : times(TABLE + 8, i => ({ i })), what)
     }
+    const nested = times(TABLE, i => ({ list: [i], record: { i } }))
+    t.ok(boxed(nested).hasAnnotations)
+    same(t, await root.echo(nested), nested)
     const wide = times(TABLE + 8, i => Object.fromEntries(times(32, n => [`n${n}`, i])))
     t.ok(boxed(wide).hasAnnotations)
     same(t, await root.echo(wide), wide)
@@ -1260,77 +1261,75 @@ t.test('many records with the same names are sent as a table, and arrive as reco
   })
 )
 
-t.test(
-  'in a table accessors and proxies of all but the first record are read once, and errors name the path',
-  t =>
-    overEcho(t, async root => {
-      let reads = 0
-      const lazy = times(TABLE, i => ({
-        i,
-        get read() {
-          return ++reads
-        }
-      }))
+t.test('in a table accessors and proxies are read once, and errors name the path', t =>
+  overEcho(t, async root => {
+    let reads = 0
+    const lazy = times(TABLE, i => ({
+      i,
+      get read() {
+        return ++reads
+      }
+    }))
+    same(
+      t,
+      await root.echo(lazy),
+      times(TABLE, i => ({ i, read: i + 1 }))
+    )
+    const log: string[] = []
+    const get = (target: object, key: string | symbol) => {
+      log.push(String(key))
+      return Reflect.get(target, key)
+    }
+    const proxies = times(TABLE, i => new Proxy({ i, b: i }, { get }))
+    same(
+      t,
+      await root.echo(proxies),
+      times(TABLE, i => ({ i, b: i }))
+    )
+    t.same(log, times(TABLE, () => ['i', 'b']).flat())
+
+    const changing = (change: (next: Record<string, unknown>) => void) => {
+      const list: Record<string, unknown>[] = times(TABLE, i => ({ i, b: 1 }))
+      Object.defineProperty(list[3], 'i', { get: () => change(list[5]!), enumerable: true })
+      return list
+    }
+    for (const change of [
+      (next: Record<string, unknown>) => void delete next.b,
+      (next: Record<string, unknown>) => void delete next.i,
+      (next: Record<string, unknown>) => void Object.assign(next, { more: 1 })
+    ]) {
+      const wanted: Record<string, unknown>[] = times(TABLE, i => ({ i: i === 3 ? undefined : i, b: 1 }))
+      change(wanted[5]!)
       same(
         t,
-        await root.echo(lazy),
-        times(TABLE, i => ({ i, read: i + 2 }))
+        await root.echo({ list: changing(change) }),
+        { list: wanted },
+        'an accessor that changes others'
       )
-      const log: string[] = []
-      const get = (target: object, key: string | symbol) => {
-        log.push(String(key))
-        return Reflect.get(target, key)
-      }
-      const proxies = times(TABLE, i => new Proxy({ i, b: i }, { get }))
-      same(
-        t,
-        await root.echo(proxies),
-        times(TABLE, i => ({ i, b: i }))
-      )
-      t.same(log, times(TABLE + 1, () => ['i', 'b']).flat(), 'and those of the first record twice')
+    }
 
-      const changing = (change: (next: Record<string, unknown>) => void) => {
-        const list: Record<string, unknown>[] = times(TABLE, i => ({ i, b: 1 }))
-        Object.defineProperty(list[3], 'i', { get: () => change(list[5]!), enumerable: true })
-        return list
-      }
-      for (const change of [
-        (next: Record<string, unknown>) => void delete next.b,
-        (next: Record<string, unknown>) => void delete next.i,
-        (next: Record<string, unknown>) => void Object.assign(next, { more: 1 })
-      ]) {
-        const wanted: Record<string, unknown>[] = times(TABLE, i => ({ i: i === 3 ? undefined : i, b: 1 }))
-        change(wanted[5]!)
-        same(
-          t,
-          await root.echo({ list: changing(change) }),
-          { list: wanted },
-          'an accessor that changes others'
-        )
-      }
-
-      const bad = (i: number) => ({ i, 'a b': i === 0 ? 1 : { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
-      const where = (value: unknown) =>
-        rejectionOf(root.echo(value)).then(({ message }) => message.split(' is ')[0])
-      t.match(await where(times(TABLE, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
-      t.match(
-        await where({
-          all: [times(TABLE + 8, i => ({ i, list: i === TABLE + 7 ? times(TABLE, bad) : [] }))]
-        }),
-        /: args\[0\]\.all\[0\]\[207\]\.list\[7\]\["a b"\]\.deep\[0\]$/
-      )
-      const failing = new Error('with fields that stay home')
-      Object.assign(failing, {
-        rows: times(TABLE, i => ({ i, inner: times(i === 0 ? TABLE : 1, () => ({ home: new Home() })) })),
-        fine: 1
-      })
-      const error = (await root.echo(times(TABLE, () => ({ failing })))) as { failing: Error }[]
-      same(t, { ...error[3]!.failing }, { fine: 1, omitted: ['rows'] })
-      t.match(
-        await where(times(TABLE, i => ({ failing, bad: bad(i) }))),
-        /: args\[0\]\[7\]\.bad\["a b"\]\.deep\[0\]$/
-      )
+    const bad = (i: number) => ({ i, 'a b': i === 0 ? 1 : { deep: [i === 7 ? Symbol('no') : 1] }, c: 1 })
+    const where = (value: unknown) =>
+      rejectionOf(root.echo(value)).then(({ message }) => message.split(' is ')[0])
+    t.match(await where(times(TABLE, bad)), /: args\[0\]\[7\]\["a b"\]\.deep\[0\]$/)
+    t.match(
+      await where({
+        all: [times(TABLE + 8, i => ({ i, list: i === TABLE + 7 ? times(TABLE, bad) : [] }))]
+      }),
+      /: args\[0\]\.all\[0\]\[207\]\.list\[7\]\["a b"\]\.deep\[0\]$/
+    )
+    const failing = new Error('with fields that stay home')
+    Object.assign(failing, {
+      rows: times(TABLE, i => ({ i, inner: times(i === 0 ? TABLE : 1, () => ({ home: new Home() })) })),
+      fine: 1
     })
+    const error = (await root.echo(times(TABLE, () => ({ failing })))) as { failing: Error }[]
+    same(t, { ...error[3]!.failing }, { fine: 1, omitted: ['rows'] })
+    t.match(
+      await where(times(TABLE, i => ({ failing, bad: bad(i) }))),
+      /: args\[0\]\[7\]\.bad\["a b"\]\.deep\[0\]$/
+    )
+  })
 )
 
 t.test('a table counts with the depth and size of its records', t =>
