@@ -231,6 +231,12 @@ export class CallRejection {
   }
 }
 
+/** The rejection of a call whose error cannot be encoded, for a reason that is no error of netref. */
+export const UNSENDABLE_ERROR = new CallRejection(
+  'unsendable',
+  'the method threw a value that cannot be serialized'
+)
+
 /** The rejection of a call whose result or error cannot be sent; undefined for other failures. */
 export function toCallRejection(failure: unknown): CallRejection | undefined {
   if (failure instanceof LimitError) return new CallRejection('limit', failure.message)

@@ -9,6 +9,7 @@ import { Op, type OperationCode } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import type { PendingResult } from '../remote/pending-result.js'
 import { forwardRequest, handlerOf, Reference } from '../remote/proxy.js'
+import { NOT_A_STREAM } from '../remote/streams/types.js'
 import type { Description } from '../types/description.js'
 import { describeValue } from '../util/describe.js'
 import { isNetref } from '../util/library-copies.js'
@@ -85,7 +86,7 @@ export function operate(
     case Op.delete:
       return { value: writeMember(op, object, member, name, operand, exposure, callTarget) }
     default:
-      throw new CallRejection('not-exposed', 'it is not an iterator or stream')
+      throw new CallRejection('not-exposed', NOT_A_STREAM)
   }
 }
 

@@ -133,11 +133,7 @@ export class Connection<T> {
   }
 }
 
-markUnserializable(
-  Connection,
-  'it exists on this side only; send the objects that the peer needs',
-  'Connection'
-)
+markUnserializable(Connection, 'Connection')
 
 /** The default service of a client; it has no members. */
 export class EmptyService extends Service {}

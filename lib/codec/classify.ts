@@ -101,9 +101,9 @@ const unserializableClasses = sharedInRealm('refused/1', () => new WeakMap<objec
 /** @internal Marks a class whose instances cannot be sent. `name` is for error texts: a minifier may change the class's own. */
 export function markUnserializable(
   { prototype }: abstract new (...args: never[]) => object,
-  cure: string,
   name: string
 ): void {
+  const cure = 'it exists on this side only; send the objects that the peer needs'
   unserializableClasses.set(prototype, unserializable(`a ${name}`, cure))
 }
 

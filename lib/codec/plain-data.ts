@@ -3,12 +3,13 @@
 import type { Limits } from '../protocol/limits.js'
 import { isDense, isJsonPrimitive } from './classify.js'
 import { isExposed } from './grants.js'
-import { columnNames, MIN_TABLE_RECORDS, TableBudget } from './table-codec.js'
+import { columnNames, TableBudget } from './table-codec.js'
 
 /** Most containers of a value that is not checked for cycles. One shared at every level has exponentially many paths. */
 export const MAX_UNTRACKED_CONTAINERS = 100_000
 /** Members of a larger object are read by key: an engine keeps it as a hash table, of which `Object.values` takes long. */
 const MAX_RECORD_KEYS = 64
+/** Most checks of one message that may fail: a failed check saves nothing, and the next values are probably alike. */
 const MAX_FAILURES = 16
 
 const { getPrototypeOf, hasOwn, keys, values } = Object
@@ -29,30 +30,75 @@ export interface ReadContainer {
  * without one has no cycle. Nothing is copied, so `JSON.stringify` reads accessors and Proxies of plain data again.
  */
 export class PlainDataCheck {
-  readonly maxDepth: number
-  readonly maxItems: number
-  /** All containers that were looked at. */
-  containers = 0
+  readonly #maxDepth: number
+  readonly #maxItems: number
+  /** Number of all containers that were checked. */
+  #containers = 0
   /** The containers around the first part that is not plain data, the innermost first. */
-  readonly around: ReadContainer[] = []
+  readonly #around: ReadContainer[] = []
   #failures = 0
   #tableBudget: TableBudget | undefined
 
   /** The limits of the peer, for containers inside each other and for items of an array. */
   constructor({ depth, jsonBytes }: Pick<Limits, 'depth' | 'jsonBytes'>) {
-    this.maxDepth = depth
-    this.maxItems = jsonBytes
+    this.#maxDepth = depth
+    this.#maxItems = jsonBytes
   }
 
-  /**
-   * Whether an object was found to be plain data. After some failures nothing is: a look that fails saves nothing, and
-   * the next objects are probably like the last ones.
-   */
+  /** Whether an object was found to be plain data. After `MAX_FAILURES` nothing is. */
   isPlain(object: object, depth: number): boolean {
     if (this.#failures === MAX_FAILURES) return false
-    this.around.length = 0
-    if (isPlain(object, this, depth, false)) return true
+    this.#around.length = 0
+    if (this.#isPlain(object, depth, false)) return true
     this.#failures++
+    return false
+  }
+
+  #isPlain(object: object, depth: number, isItem: boolean): boolean {
+    const isTooLarge = depth >= this.#maxDepth || ++this.#containers > MAX_UNTRACKED_CONTAINERS
+    if (isTooLarge || isExposed(object)) return false
+    return Array.isArray(object)
+      ? this.#isPlainArray(object, depth)
+      : this.#isPlainRecord(object, depth, isItem)
+  }
+
+  #isPlainArray(array: readonly unknown[], depth: number): boolean {
+    if (getPrototypeOf(array) !== Array.prototype || array.length > this.#maxItems || hasToJson(array))
+      return false
+    const items: unknown[] = values(array)
+    if (!isDense(array, items)) return false
+    const columns = this.columnsOf(items)
+    if (columns) return this.#noteRead(array, items, 0, columns)
+    for (let i = 0; i < items.length; i++) {
+      const item = items[i]
+      if (isJsonPrimitive(item)) continue
+      if (typeof item !== 'object' || !this.#isPlain(item!, depth + 1, true))
+        return this.#noteRead(array, items, i)
+    }
+    return true
+  }
+
+  /** An item of an array is read as a small record: few lists have large ones. */
+  #isPlainRecord(record: object, depth: number, isItem: boolean): boolean {
+    if (getPrototypeOf(record) !== Object.prototype) return false
+    if (hasOwn(record, iterator) || hasOwn(record, asyncIterator) || hasToJson(record)) return false
+    const names = isItem ? undefined : keys(record)
+    const members: unknown[] =
+      names && names.length > MAX_RECORD_KEYS
+        ? names.map(name => (record as Record<string, unknown>)[name])
+        : values(record)
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i]
+      if (isJsonPrimitive(member)) continue
+      if (typeof member !== 'object' || !this.#isPlain(member!, depth + 1, false))
+        return this.#noteRead(record, members, i)
+    }
+    return true
+  }
+
+  /** Keeps what was read of a container that is not plain. @returns false */
+  #noteRead(container: object, members: unknown[], plainMembers: number, columns?: readonly string[]): false {
+    this.#around.push({ container, members, plainMembers, columns })
     return false
   }
 
@@ -66,68 +112,15 @@ export class PlainDataCheck {
 
   /** Whether `container` is the next one that was read, and is not plain. */
   hasRead(container: object): boolean {
-    return this.around.at(-1)?.container === container
+    return this.#around.at(-1)?.container === container
   }
 
   /** What was read of a container. It is not read again: accessors may make its members. */
   takeRead(container: object): ReadContainer | undefined {
-    return this.hasRead(container) ? this.around.pop() : undefined
+    return this.hasRead(container) ? this.#around.pop() : undefined
   }
 }
-
-/** Arrays and records have code of their own, which makes both twice as fast. */
-function isPlain(object: object, check: PlainDataCheck, depth: number, isItem: boolean): boolean {
-  const isTooLarge = depth >= check.maxDepth || ++check.containers > MAX_UNTRACKED_CONTAINERS
-  if (isTooLarge || isExposed(object)) return false
-  if (Array.isArray(object)) {
-    if (
-      getPrototypeOf(object) !== Array.prototype ||
-      object.length > check.maxItems ||
-      typeof (object as HasToJson).toJSON === 'function'
-    )
-      return false
-    const items: unknown[] = values(object)
-    if (!isDense(object, items)) return false
-    const columns = items.length >= MIN_TABLE_RECORDS ? check.columnsOf(items) : undefined
-    if (columns) {
-      check.around.push({ container: object, members: items, plainMembers: 0, columns })
-      return false
-    }
-    for (let i = 0; i < items.length; i++) {
-      const item = items[i]
-      if (isJsonPrimitive(item)) continue
-      if (typeof item !== 'object' || !isPlain(item!, check, depth + 1, true)) {
-        check.around.push({ container: object, members: items, plainMembers: i, columns: undefined })
-        return false
-      }
-    }
-    return true
-  }
-  if (
-    getPrototypeOf(object) !== Object.prototype ||
-    hasOwn(object, iterator) ||
-    hasOwn(object, asyncIterator) ||
-    typeof (object as HasToJson).toJSON === 'function'
-  )
-    return false
-  // An item of an array is hardly a large dictionary.
-  const names = isItem ? undefined : keys(object)
-  const members: unknown[] =
-    names && names.length > MAX_RECORD_KEYS
-      ? names.map(name => (object as Record<string, unknown>)[name])
-      : values(object)
-  for (let i = 0; i < members.length; i++) {
-    const member = members[i]
-    if (isJsonPrimitive(member)) continue
-    if (typeof member !== 'object' || !isPlain(member!, check, depth + 1, false)) {
-      check.around.push({ container: object, members, plainMembers: i, columns: undefined })
-      return false
-    }
-  }
-  return true
-}
-
-type HasToJson = { readonly toJSON?: unknown }
 
 /** Whether `JSON.stringify` would call a `toJSON`, however it is inherited or hidden. */
-export const hasToJson = (container: object): boolean => typeof (container as HasToJson).toJSON === 'function'
+export const hasToJson = (container: object): boolean =>
+  typeof (container as { readonly toJSON?: unknown }).toJSON === 'function'

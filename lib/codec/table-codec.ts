@@ -17,7 +17,7 @@ import { isPlainRecord } from './grants.js'
 import type { IsRawArray } from './types.js'
 
 /** A table of 30 records takes as long as the array, and of 200 some three quarters. */
-export const MIN_TABLE_RECORDS = 200
+const MIN_TABLE_RECORDS = 200
 /** With more names, JSON is as fast. */
 const MAX_TABLE_COLUMNS = 32
 
@@ -44,9 +44,7 @@ export class TableBudget {
   }
 }
 
-/**
- * The names of the columns, if all items are records with the same names in the same order. Reads no values.
- */
+/** The names of the columns, if all items are records with the same names in the same order. Reads no values. */
 export function columnNames(items: readonly unknown[]): string[] | undefined {
   const first = items[0]
   if (items.length < MIN_TABLE_RECORDS || !isDataRecord(first)) return undefined

@@ -15,8 +15,8 @@ export type AuthenticateResult<Identity> = Identity | undefined | null | false
  * Identifies a client. `undefined`, `null`, `false` or an error with a `status` of 4xx reject it.
  *
  * Any other error, and the statuses 408, 425 and 429, mean a temporary refusal: the client retries. If the error has a
- * field `retryAfter`, the client waits at least as many seconds. An error without a `status` counts as 503 and is reported. The
- * client learns the status and nothing else.
+ * field `retryAfter`, the client waits at least as many seconds. An error without a `status` counts as 503 and is
+ * reported. The client learns the status and nothing else.
  */
 export type Authenticate<Identity = unknown> = (
   request: UpgradeRequest

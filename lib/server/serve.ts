@@ -314,7 +314,7 @@ export async function serve<T extends object, Identity = unknown>(
     ...settingsOf(options)
   }
   // Registered here, so that a page that does not serve can drop this class from its bundle.
-  markUnserializable(Server, 'it exists on this side only; send the objects that the peer needs', 'Server')
+  markUnserializable(Server, 'Server')
   const server = new Server(listen(options, settings), rootFactoryOf(service), settings)
   await server.open()
   return server

@@ -4,7 +4,13 @@ import { decode } from '../codec/decode.js'
 import { type EncodedData, encodeData } from '../codec/encoded-data.js'
 import type { ReferenceDecoder, ReferenceEncoder } from '../codec/types.js'
 import { RESULT } from '../codec/value-role.js'
-import { CallRejection, LimitError, type RejectionCode, toCallRejection } from '../errors.js'
+import {
+  CallRejection,
+  LimitError,
+  type RejectionCode,
+  toCallRejection,
+  UNSENDABLE_ERROR
+} from '../errors.js'
 import { type Annotations, formatRejection, formatReply, Op } from '../protocol/messages.js'
 import { TextEncoder } from '../util/platform.js'
 import type { IdempotencyRecord, IdempotencyStore } from './idempotency-store.js'
@@ -185,9 +191,7 @@ export class IdempotentCalls {
       data = encodeData(outcome.ok ? outcome.value : outcome.error, RESULT, this.references.encodeLimits)
     } catch (error) {
       // The reply is the rejection that says why the outcome cannot be sent.
-      const { code, message } =
-        toCallRejection(error) ??
-        new CallRejection('unsendable', 'the method threw a value that cannot be serialized')
+      const { code, message } = toCallRejection(error) ?? UNSENDABLE_ERROR
       return formatRejection(0, code, message)
     }
     const { json, bytes, isData } = data

@@ -8,7 +8,13 @@ import { encodeValue } from '../codec/encode.js'
 import { MIN_TRACKED_BYTES } from '../codec/memory-estimate.js'
 import type { Payload } from '../codec/types.js'
 import { ERROR, RESULT } from '../codec/value-role.js'
-import { CallRejection, materializeStacks, rejectionError, toCallRejection } from '../errors.js'
+import {
+  CallRejection,
+  materializeStacks,
+  rejectionError,
+  toCallRejection,
+  UNSENDABLE_ERROR
+} from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatRejection, formatReply, Op } from '../protocol/messages.js'
 import type { References } from '../remote/references.js'
@@ -122,5 +128,3 @@ export class Replies {
     this.#ended = true
   }
 }
-
-const UNSENDABLE_ERROR = new CallRejection('unsendable', 'the method threw a value that cannot be serialized')

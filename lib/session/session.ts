@@ -357,8 +357,4 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 }
 
-markUnserializable(
-  SessionImpl,
-  'it exists on this side only; send the objects that the peer needs',
-  'Session'
-)
+markUnserializable(SessionImpl, 'Session')

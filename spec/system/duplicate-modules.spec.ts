@@ -1,24 +1,15 @@
 // Tests two copies of netref in one program: the sources, and a bundle of them.
 import { readFile } from 'node:fs/promises'
-import { pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
 import t from 'tap'
 import { z } from 'zod'
 import * as ours from '../../lib/index.js'
 import { duplicateCopiesNote, PACKAGE_VERSION, thisCopyName } from '../../lib/util/library-copies.js'
 import { assertClean, overMemory, rejectionOf } from '../support/helpers.js'
+import { loadOtherCopy } from '../support/other-copy.js'
 import type { Untyped } from '../support/wire.js'
 
 const file = `${t.testdir()}/other.mjs`
-await build({
-  entryPoints: ['lib/index.ts'],
-  bundle: true,
-  outfile: file,
-  format: 'esm',
-  platform: 'node',
-  external: ['ws', 'superjson']
-})
-const other: typeof ours = await import(pathToFileURL(file).href)
+const other = await loadOtherCopy(file)
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 /** Versions and locations of both copies. */

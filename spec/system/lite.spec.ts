@@ -1,24 +1,14 @@
 // Tests `netref/lite` without the rest of netref, and with `netref/streams`. Nothing but dynamic imports may load that rest.
-import { pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
 import t from 'tap'
 import { pair } from '../../lib/client/pair.js'
 import { type Connection, connect, Netref, type NetrefError, Service } from '../../lib/lite.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { handlerOf } from '../../lib/remote/proxy.js'
+import { loadOtherCopy } from '../support/other-copy.js'
 import type { Untyped } from '../support/wire.js'
 
 /** The other end: a copy of netref of its own, which has streams. */
-const file = `${t.testdir()}/other.mjs`
-await build({
-  entryPoints: ['lib/index.ts'],
-  bundle: true,
-  outfile: file,
-  format: 'esm',
-  platform: 'node',
-  external: ['ws', 'superjson']
-})
-const other: typeof import('../../lib/index.js') = await import(pathToFileURL(file).href)
+const other = await loadOtherCopy(`${t.testdir()}/other.mjs`)
 
 let settle: (value: unknown) => void
 class Shop extends other.Service {
