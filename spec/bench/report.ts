@@ -2,6 +2,7 @@
 import { cpus, loadavg } from 'node:os'
 import { type Cores, placement } from './launch.js'
 import { baselineOf, median, type Plan, type Row, ratios, reaches, warmUpMs } from './rounds.js'
+import { LONG_WARM_UP_MS } from './scenarios.js'
 import { type PayloadName, payloadOf } from './work.js'
 
 /** When and where: `2026-01-31, Node 20.1.0, 2 × AMD EPYC`. */
@@ -21,7 +22,7 @@ export function conditions(plan: Plan, cores: readonly Cores[], payloads: readon
     ...cores.map(cores => `- ${placement(cores)}`),
     '- contestants: raw-ws is JSON by hand on ws, one frame per message; by hand is the same, one frame per tick;',
     '  netref does not poll; "netref, busy polling" has busyPoll: true on both sides',
-    `- warm-up: ${warmUpMs(plan)} ms of each row for each contestant, in the processes that are measured; rows of CPU time: 3000 ms`,
+    `- warm-up: ${warmUpMs(plan)} ms of each row for each contestant, in the processes that are measured; rows of CPU time and of chains: ${LONG_WARM_UP_MS} ms`,
     `- figures: medians of ${plan.rounds} rounds of at least ${plan.ms} ms (least–most); contestants take turns within a round`,
     '- ×: the ratio to raw-ws in the same round, or to "by hand" where the target says so',
     ...(sizes.length > 0 ? [`- payloads, in MB of JSON: ${sizes.join(', ')}`] : [])
