@@ -19,13 +19,15 @@ export interface SocketOptions {
   readonly handshakeTimeout?: number | undefined
   /** Trusted CA certificates, in PEM. */
   readonly ca?: string | Uint8Array | (string | Uint8Array)[] | undefined
-  /** The client's certificate and its private key, in PEM. */
+  /** Certificate of the client, in PEM. */
   readonly cert?: string | Uint8Array | undefined
+  /** Private key of `cert`, in PEM. */
   readonly key?: string | Uint8Array | undefined
+  /** Passphrase of `key`. */
   readonly passphrase?: string | undefined
   /** Name that the server's certificate must carry. */
   readonly servername?: string | undefined
-  /** @default true */
+  /** Whether a server is refused whose certificate is not valid. @default true */
   readonly rejectUnauthorized?: boolean | undefined
 }
 

@@ -19,6 +19,7 @@ export interface CommonOptions extends ExposureOptions, Before {
    * Limits on what the peer may send, and on what it may make this side hold or do. Limits that are not named, or are
    * undefined, keep their defaults. An unknown name is a TypeError, and an invalid number is a RangeError.
    *
+   * @default see `Limits`
    * @example
    * const server = await serve(Shop, { limits: { depth: 50, values: 1000 } })
    */

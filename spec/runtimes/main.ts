@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build as esbuild } from 'esbuild'
 import { build as vite } from 'vite'
+import { followFirstSteps } from './first-steps.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -55,6 +56,12 @@ try {
   await copyFile(new URL('./smoke.js', import.meta.url), join(dir, 'smoke.js'))
 
   await bundled()
+
+  const programOf = (name: string) => join(dir, 'node_modules', RUNTIMES[name]!.program)
+  const packed = join(dir, tarball!)
+  await followFirstSteps(packed, programOf('Node 20'), 'js', 'Hello, Ada!\n3\n')
+  await followFirstSteps(packed, programOf('Node 24'), 'ts', 'Noisy: one\nNoisy: two\nNoisy: three\n3\n')
+  console.log('ok  the first steps of README: in JavaScript with Node 20, in TypeScript with Node 24')
 
   const here: readonly string[] = [process.execPath]
   for (const [name, { program, args = [] }] of Object.entries(RUNTIMES)) {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { optionTables } from '../../.build/option-tables.js'
 import { CHILD_ENV } from '../support/helpers.js'
 
 const run = promisify(execFile)
@@ -29,7 +30,7 @@ const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, 
 )
 
 t.test('the command line behaves as README shows', async t => {
-  const [, service] = /^```js\n(.*?)^```$/ms.exec(readme)!
+  const [, service] = /^```js\n(\/\/ calculator\.js\n.*?)^```$/ms.exec(readme)!
   const dir = t.testdir({
     'calculator.js': service!,
     'tsconfig.json': JSON.stringify({
@@ -56,6 +57,10 @@ t.test('the command line behaves as README shows', async t => {
     const { stdout } = await run('sh', ['-c', shell], { cwd: dir, env }).catch(error => error)
     t.equal(stdout, said.join('\n'), command)
   }
+})
+
+t.test('the page of options is made from the docstrings', async t => {
+  t.equal(read('demos/guide/options.md'), optionTables(), 'if it differs, run `npm run guide:options`')
 })
 
 t.test(
