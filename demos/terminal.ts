@@ -1,6 +1,6 @@
 // What the demos share: one-line errors, and colours on terminals only.
 import { inspect } from 'node:util'
-import type { Reason } from 'netref'
+import type { CallErrorContext, Reason } from 'netref'
 
 const { stdout, env } = process
 const style = (code: number) => (text: string | number) =>
@@ -26,6 +26,11 @@ function explain(error: unknown): string {
   const { message, reason } = error as Error & { reason?: Reason }
   if (reason?.code === 'unreachable') return `${reason.message}. Is the server running (npm run demo:server)?`
   return reason?.message ?? message
+}
+
+/** Prints a line for a call that failed in the service: the `onCallError` of the servers. */
+export function logFailedCall(error: unknown, { call }: CallErrorContext): void {
+  console.error(dim(`${call} failed: ${error}`))
 }
 
 /** Prints a line of the transcript: the code and its result. */

@@ -24,6 +24,7 @@ export {
 } from './errors.js'
 export type { Limits } from './protocol/limits.js'
 export { Netref } from './remote/netref.js'
+export type { CallErrorContext, OnCallError } from './session/call-errors.js'
 export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
 export type { CommonOptions, LivenessOptions } from './session/options.js'
 export type { Token } from './transport/token.js'

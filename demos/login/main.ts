@@ -1,13 +1,13 @@
 // `npm run demo:login`: a login is a call that returns a richer object, and costs no extra round trip.
 import { setImmediate as turn } from 'node:timers/promises'
 import { connect, Netref, serve } from 'netref'
-import { bold, failure, main, show } from '../terminal.js'
+import { bold, failure, logFailedCall, main, show } from '../terminal.js'
 import { Door, type Mailbox } from './login.js'
 
 await main(async () => {
   const ada = { name: 'ada', password: 'lovelace' }
   await Door.register(ada.name, ada.password)
-  await using server = await serve(Door, { port: 0 })
+  await using server = await serve(Door, { port: 0, onCallError: logFailedCall })
   await using conn = connect<Door>(server.url)
   const { root } = conn
   await conn.ping()

@@ -1,10 +1,10 @@
 // `npm run demo:tour`: a server and a client over a real socket, with the examples of RPC tutorials.
 import { connect, expose, Netref, serve } from 'netref'
-import { bold, failure, main, show } from '../terminal.js'
+import { bold, failure, logFailedCall, main, show } from '../terminal.js'
 import { Tour } from './tour.js'
 
 await main(async () => {
-  await using server = await serve(Tour, { port: 0 })
+  await using server = await serve(Tour, { port: 0, onCallError: logFailedCall })
   await using conn = connect<Tour>(server.url)
   const { root } = conn
 

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
-import { dim, main } from '../terminal.js'
+import { dim, logFailedCall, main } from '../terminal.js'
 import { Tab } from './tab.js'
 
 const FILES: Record<string, readonly [file: string, type: string]> = {
@@ -47,7 +47,7 @@ async function serveWeb(port: number): Promise<{ url: string; close(): Promise<v
       if (tab && sockets.get(tab) === socket) sockets.delete(tab)
     })
   })
-  const server = await serve(Tab, { server: web })
+  const server = await serve(Tab, { server: web, onCallError: logFailedCall })
   await new Promise<void>((listening, failed) => {
     web.once('error', failed)
     web.listen(port, '127.0.0.1', listening)

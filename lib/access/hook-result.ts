@@ -11,7 +11,7 @@ import { ignoreRejection, isThenable } from '../util/promises.js'
  * @param call the call that the hook decided on, if it was a call
  * @throws TypeError for a promise or another thenable
  */
-export function checkHookResult(hook: string, result: unknown, call?: object): unknown {
+export function checkHookResult(hook: string, result: unknown, call?: object | string): unknown {
   if (!isThenable(result)) return result
   ignoreRejection(result)
   throw new TypeError(`${call ? `${call}: ` : ''}${hook} returned a promise, but must decide synchronously`)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Service, type ServiceSource, serve as serveSource } from '../index.js'
+import { type CallErrorContext, Service, type ServiceSource, serve as serveSource } from '../index.js'
 import {
   type Command,
   EXIT,
@@ -13,7 +13,8 @@ import {
   requireArguments,
   UsageError
 } from './command.js'
-import { onInterruption, print, type Terminal } from './terminal.js'
+import { formatFailedCall } from './failed-call.js'
+import { onInterruption, print, type Terminal, write } from './terminal.js'
 
 export const serve: Command = {
   name: 'serve',
@@ -48,7 +49,10 @@ export const serve: Command = {
     if (parsed.values.watch) return runInWatchMode(argv, terminal)
     const source = serviceOf(await loadModule(file!), file!)
     const { host } = parsed.values as { host?: string }
-    const server = await serveSource(source, { port, host })
+    const { stderr } = terminal
+    const onCallError = (error: unknown, { call }: CallErrorContext) =>
+      void write(stderr, `${formatFailedCall(error, call)}\n`).catch(() => {})
+    const server = await serveSource(source, { port, host, onCallError })
     await print(terminal, `listening at ${server.url}`)
     const { signal } = terminal
     if (!signal.aborted) await once(signal, 'abort')

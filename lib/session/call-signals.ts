@@ -38,6 +38,12 @@ export class CallSignals {
     return isKept
   }
 
+  /** Whether an error is the reason of an aborted call. */
+  isAbortReason(call: number, error: unknown): boolean {
+    const signal = this.#controllers.get(call)?.signal
+    return signal?.aborted === true && signal.reason === error
+  }
+
   /** Holds the references that arrived with a call until the call ends. */
   addReceived(call: number, delivery: ReceivedReferences | undefined): void {
     if (delivery) this.#deliveries.set(call, delivery)

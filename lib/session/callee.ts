@@ -3,9 +3,10 @@
 import type { CallTarget, ExposureSettings } from '../access/access-control.js'
 import { beforeStreamOperationOf, withBeforeHook } from '../access/before-hook.js'
 import { type CallScope, NO_CALL_ID, type ReportingSession, runInCall } from '../access/call-context.js'
+import { rejectionKind } from '../access/hook-result.js'
 import { type OperationResult, operate } from '../access/operations.js'
 import { grantOf } from '../codec/grants.js'
-import { CallRejection, ProtocolError, type Reason } from '../errors.js'
+import { CallRejection, ProtocolError, type Reason, SessionEndedError } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatPath, formatTarget } from '../protocol/format.js'
 import type { Limits } from '../protocol/limits.js'
@@ -16,6 +17,7 @@ import { NOT_A_STREAM } from '../remote/streams/types.js'
 import type { ContextSnapshot } from '../util/async-context.js'
 import { isThenable } from '../util/promises.js'
 import type { Answer } from './answers.js'
+import { CallErrors, type CallName } from './call-errors.js'
 import { CallLimits } from './call-limits.js'
 import { type CallModifiers, type CallRequest, decodeRequest } from './call-request.js'
 import { DeferredCalls } from './deferred-calls.js'
@@ -28,6 +30,11 @@ import { tracing } from './tracing.js'
 
 const NO_VALUE: OperationResult = { value: undefined }
 
+/** Thrown with an error that the hook has seen, and may have replaced. */
+class ReplacedError {
+  constructor(readonly error: unknown) {}
+}
+
 export class Callee implements CallScope {
   /** Runs calls with an idempotency key; undefined if keys have no effect. */
   idempotentCalls: IdempotentCalls | undefined
@@ -35,11 +42,13 @@ export class Callee implements CallScope {
   messageBytes!: () => number
   readonly calls: IncomingCalls
   readonly deferred: DeferredCalls
+  readonly errors: CallErrors
   readonly #callLimits: CallLimits
   readonly #replies: Replies
   readonly #operate: typeof operate
   readonly #observer: CallObserver
   #weakRef: WeakRef<Callee> | undefined
+  #isEnded = false
 
   constructor(
     readonly session: ReportingSession,
@@ -47,22 +56,31 @@ export class Callee implements CallScope {
     channel: OutboundChannel,
     private readonly exposure: ExposureSettings,
     limits: Limits,
-    reporting: Pick<Settings, 'onError' | 'rejections'>
+    settings: Pick<Settings, 'onError' | 'rejections' | 'onCallError'>
   ) {
+    this.errors = new CallErrors(session, references, settings.onCallError)
     this.#observer = new CallObserver(session, 'in')
     this.calls = new IncomingCalls(limits.bufferedBytes, () => this.messageBytes())
     this.#callLimits = new CallLimits(limits, this.calls)
     this.deferred = new DeferredCalls(id =>
       this.#replies.fail(id, new DOMException('the call was cancelled', 'AbortError'))
     )
-    this.#replies = new Replies(session, references, channel, this.calls, this.#observer, reporting, () =>
-      this.deferred.runReady()
+    this.#replies = new Replies(
+      session,
+      references,
+      channel,
+      this.calls,
+      this.#observer,
+      this.errors,
+      settings,
+      () => this.deferred.runReady()
     )
     this.#operate = withBeforeHook(operate, session, exposure)
     const { streams } = references
     if (!streams) return
     streams.runBeforeHook = beforeStreamOperationOf(session, exposure)
     streams.runProducer = run => runInCall(this, NO_CALL_ID, run)
+    streams.replaceError = (id, error) => this.errors.replace(error, id)
   }
 
   get weakRef(): WeakRef<Callee> {
@@ -163,8 +181,15 @@ export class Callee implements CallScope {
       const origin = { isRoot: true, byReference: true, cancellable: true, retry }
       return this.#runInContext(request, () => this.#perform(request, object, origin)).value
     }
+    // What is stored is what the caller is told.
+    const replaceError = (error: unknown) =>
+      this.#isHandlerFailure(id, error) ? this.errors.replace(error, request) : error
     const operation = { path, operationJson: operationJson!, retry }
-    this.#executeWhenReady(request, () => ({ value: idempotentCalls.runOnce(key, operation, run) }))
+    this.#executeWhenReady(request, () => ({
+      value: idempotentCalls.runOnce(key, operation, run, replaceError).catch(error => {
+        throw new ReplacedError(error)
+      })
+    }))
   }
 
   #perform({ op, path, operand }: CallRequest, value: unknown, origin: CallTarget): OperationResult {
@@ -194,14 +219,26 @@ export class Callee implements CallScope {
       result = this.#runInContext(request, perform, context)
       if (isThenable(result.value)) promise = Promise.resolve(result.value)
     } catch (error) {
-      return this.#replies.fail(id, error)
+      return this.#fail(id, error, request)
     }
-    if (!promise) return this.#replies.succeed(id, result)
+    if (!promise) return this.#replies.succeed(id, result, request)
     if (!isPending && id > 0) this.calls.answers.addPending(id)
+    const name = this.errors.nameForLater(request)
     promise.then(
-      value => this.#replies.succeed(id, { value }),
-      error => this.#replies.fail(id, error)
+      value => this.#replies.succeed(id, { value }, name),
+      error => this.#fail(id, error, name)
     )
+  }
+
+  #fail(id: number, error: unknown, name: CallName | undefined): void {
+    if (error instanceof ReplacedError) this.#replies.fail(id, error.error)
+    else this.#replies.fail(id, this.#isHandlerFailure(id, error) ? this.errors.replace(error, name) : error)
+  }
+
+  /** Whether the code of this side failed: the call was not rejected, and neither its caller nor the peer has gone. */
+  #isHandlerFailure(id: number, error: unknown): boolean {
+    if (rejectionKind(error) !== undefined || this.calls.isAbortReason(id, error)) return false
+    return !(this.#isEnded && error instanceof SessionEndedError)
   }
 
   #runInContext(
@@ -244,6 +281,7 @@ export class Callee implements CallScope {
   }
 
   end(reason: Reason): void {
+    this.#isEnded = true
     this.#replies.end()
     this.#observer.end()
     this.deferred.clear()

@@ -112,12 +112,14 @@ export class IdempotentCalls {
 
   /**
    * Runs a call, or repeats the outcome of the earlier call with this key. The argument of `run` says whether the call
-   * may have run before without a record in the store.
+   * may have run before without a record in the store. `replaceError` returns what the caller is told of an error of the
+   * method or of the store; the store gets no other.
    */
   async runOnce(
     key: string,
     request: IdempotentRequest,
-    run: (mayHaveRun: boolean) => unknown
+    run: (mayHaveRun: boolean) => unknown,
+    replaceError: (error: unknown) => unknown
   ): Promise<unknown> {
     const owner = await this.#owner
     const [recordKey, requestDigest] = await Promise.all([
@@ -133,10 +135,12 @@ export class IdempotentCalls {
     let finish!: () => void
     this.#running.set(recordKey, { requestDigest, done: new Promise(resolve => (finish = resolve)) })
     try {
-      const stored = await this.#store.get(recordKey)
+      const stored = await this.#getOrRecordStart(recordKey, requestDigest, owner).catch(error => {
+        throw replaceError(error)
+      })
       if (stored) return this.#replay(checkSameRequest(stored, requestDigest))
-      await this.#recordStart(recordKey, requestDigest, owner)
-      const outcome = await outcomeOf(() => run(request.retry && this.#store.durable !== true))
+      const mayHaveRun = request.retry && this.#store.durable !== true
+      const outcome = await outcomeOf(() => run(mayHaveRun), replaceError)
       await this.#recordOutcome(recordKey, requestDigest, owner, outcome)
       return unwrap(outcome)
     } finally {
@@ -145,12 +149,20 @@ export class IdempotentCalls {
     }
   }
 
-  async #recordStart(recordKey: string, requestDigest: string, owner: string): Promise<void> {
+  /** @returns the record of an earlier call; undefined for a new call, whose start is then recorded */
+  async #getOrRecordStart(
+    recordKey: string,
+    requestDigest: string,
+    owner: string
+  ): Promise<IdempotencyRecord | undefined> {
+    const stored = await this.#store.get(recordKey)
+    if (stored) return stored
     try {
       await this.#store.set(recordKey, { requestDigest }, owner)
     } catch (error) {
       throw error instanceof LimitError ? new CallRejection('limit', error.message) : error
     }
+    return undefined
   }
 
   /** Records the outcome of a call that has run. A failed write is reported, and does not change the outcome. */
@@ -226,11 +238,14 @@ function checkSameRequest<T extends { readonly requestDigest: string }>(
   )
 }
 
-async function outcomeOf(run: () => unknown): Promise<CallOutcome> {
+async function outcomeOf(
+  run: () => unknown,
+  replaceError: (error: unknown) => unknown
+): Promise<CallOutcome> {
   try {
     return { ok: true, value: await run() }
   } catch (error) {
-    return { ok: false, error }
+    return { ok: false, error: replaceError(error) }
   }
 }
 

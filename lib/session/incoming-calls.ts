@@ -98,6 +98,11 @@ export class IncomingCalls {
     return this.#signals.signalOf(id)
   }
 
+  /** Whether an error is the reason for which the peer has cancelled a call. */
+  isAbortReason(id: number, error: unknown): boolean {
+    return this.#signals.isAbortReason(id, error)
+  }
+
   /** @returns whether the signal keeps the reason */
   abort(id: number, reason: unknown, hasReferences: boolean): boolean {
     return this.#signals.abort(id, reason, hasReferences)

@@ -26,6 +26,7 @@ export class MetricsCollector {
     buffered: 0,
     callsIn: 0,
     callsOut: 0,
+    callsFailed: 0,
     framesIn: 0,
     framesOut: 0,
     bytesIn: 0,

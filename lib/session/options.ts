@@ -11,6 +11,7 @@ import { describeValue, safeString } from '../util/describe.js'
 import { runHook } from '../util/emitter.js'
 import { didYouMean } from '../util/nearest.js'
 import { toPrintable } from '../util/printable.js'
+import type { OnCallError } from './call-errors.js'
 import type { IdempotencyOptions } from './idempotency.js'
 import { RejectionReporter } from './rejection-reporter.js'
 
@@ -40,6 +41,21 @@ export interface CommonOptions extends ExposureOptions, Before {
    */
   readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
   /**
+   * Called with each error of this side's code that ends an operation of the peer: of a method, an accessor, a generator,
+   * a stream or a promise, and with results that cannot be sent. `call` names the operation, without arguments. An Error
+   * that it returns is sent to the peer instead. If it throws, or returns a promise, `onError` receives that, and the peer
+   * a general error. It is not called for rejected calls, nor for those that the peer has cancelled. Failed one-way calls
+   * go here and not to `onError`.
+   *
+   * @default none: only the peer gets the error
+   * @example
+   * const onCallError: OnCallError = (error, { call }) => {
+   *   log.error(`${call} failed`, error)
+   *   return new Error('internal error')
+   * }
+   */
+  readonly onCallError?: OnCallError | undefined
+  /**
    * Called with each message that is sent (`→`) or received (`←`), as one line: `call 5 root.add [1,2]`.
    *
    * @default prints the lines if the environment variable `NETREF_DEBUG` is set
@@ -57,6 +73,7 @@ export const COMMON_OPTIONS: OptionTypes<CommonOptions> = {
   before: 'a function',
   exposeStacks: 'a boolean',
   onError: 'a function',
+  onCallError: 'a function',
   trace: 'a function'
 }
 
@@ -91,6 +108,7 @@ export interface Settings {
   readonly limits: Limits
   readonly exposeStacks: boolean
   readonly onError: (error: unknown, context: ErrorContext) => void
+  readonly onCallError: OnCallError | undefined
   /** Reports the refusals of the peers' one-way calls to `onError`. */
   readonly rejections: RejectionReporter
   readonly trace: Trace | undefined
@@ -103,6 +121,7 @@ export function settingsOf(options: CommonOptions): Settings {
     before,
     exposeStacks = false,
     onError = logError,
+    onCallError,
     trace = traceFromEnvironment()
   } = options
   const {
@@ -138,6 +157,7 @@ export function settingsOf(options: CommonOptions): Settings {
     exposeStacks,
     trace: trace && ((direction, message) => runHook(() => trace(direction, message), report)),
     onError: report,
+    onCallError,
     rejections: new RejectionReporter(report)
   }
 }

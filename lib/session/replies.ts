@@ -19,6 +19,7 @@ import type { OutboundChannel } from '../protocol/channel.js'
 import { formatRejection, formatReply, Op } from '../protocol/messages.js'
 import type { References } from '../remote/references.js'
 import type { Answer } from './answers.js'
+import type { CallErrors, CallName } from './call-errors.js'
 import type { CallObserver } from './diagnostics.js'
 import type { IncomingCalls } from './incoming-calls.js'
 import type { Settings } from './options.js'
@@ -32,18 +33,19 @@ export class Replies {
     private readonly channel: OutboundChannel,
     private readonly calls: IncomingCalls,
     private readonly observer: CallObserver,
+    private readonly errors: CallErrors,
     /** Receives the failures and rejections of one-way calls. */
     private readonly reporting: Pick<Settings, 'onError' | 'rejections'>,
     /** Called after an answer is in the table. */
     private readonly onAnswered: () => void
   ) {}
 
-  /** Settles a call with a value. Never throws. */
-  succeed(id: number, result: OperationResult): void {
+  /** Settles a call with a value. `name` names the call if the value cannot be sent. Never throws. */
+  succeed(id: number, result: OperationResult, name?: CallName): void {
     if (this.#ended) return this.references.dispose(result.value)
     const received = this.calls.finish(id)
     if (id < 0) this.#finishOneWay(id, result.value)
-    else this.#sendResult(id, result)
+    else this.#sendResult(id, result, name)
     received?.endCall(id > 0)
   }
 
@@ -75,19 +77,21 @@ export class Replies {
     const context = { session: this.session, call }
     const reported = error instanceof CallRejection ? rejectionError(error.code, call, error.message) : error
     const kind = rejectionKind(error)
-    if (kind === undefined) onError(reported, context)
-    else rejections.add(kind, reported, context)
+    if (kind !== undefined) rejections.add(kind, reported, context)
+    else if (!this.errors.hasHook) onError(reported, context)
   }
 
-  #sendResult(id: number, { value, self }: OperationResult): void {
+  #sendResult(id: number, { value, self }: OperationResult, name?: CallName): void {
     let frame: number
     let payload: Payload | undefined
     try {
       payload = value === undefined ? undefined : encodeValue(value, RESULT, this.references, self)
       frame = this.#send(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
-      return this.fail(id, toCallRejection(error) ?? error)
+      const replaced = this.errors.replace(error, name)
+      return this.fail(id, replaced === error ? (toCallRejection(error) ?? error) : replaced)
     }
+    if (payload) this.errors.nameStreams(payload.references, name)
     this.observer.onReply(id, true, value)
     this.#settle(id, { ok: true, value, self }, frame, payload?.json)
   }

@@ -22,6 +22,7 @@ export function statsOf(
     pending: caller.pendingCount,
     callsIn: callee.calls.total,
     callsOut: caller.total,
+    callsFailed: callee.errors.count,
     framesIn: receiver.receivedFrames,
     framesOut: sender.closedFrames,
     bytesIn: receiver.receivedBytes,

@@ -15,6 +15,8 @@ export interface SessionStats {
   /** Number of operations of the peer (`callsIn`) and of this side (`callsOut`), pings included. */
   readonly callsIn: number
   readonly callsOut: number
+  /** Number of operations of the peer that failed here by an error of this side's code. Rejected calls do not count. */
+  readonly callsFailed: number
   readonly framesIn: number
   readonly framesOut: number
   /** Size of the frames in bytes; of text frames, in characters. */

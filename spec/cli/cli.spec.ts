@@ -444,6 +444,21 @@ t.test('serve serves the export of a module', async t => {
   t.equal(await late.ended, 0)
 })
 
+t.test('serve prints one line for each call that fails in the service', async t => {
+  const running = new Running(['serve', FIXTURE, '--port', '0'])
+  await running.says(/^listening at/)
+  const url = running.stdout.trim().split(' ').at(-1)!
+  await fails(t, ['call', url, 'fail', '"a\\nline"'], 1, 'RangeError: a\nline\n')
+  await fails(t, ['call', url, 'throw', '"text"'], 1, /text/)
+  await waitUntil(() => running.stderr.split('\n').length === 3)
+  t.match(
+    running.stderr,
+    /^root\.fail\(\) failed: RangeError: a\\nline \(.*calculator\.ts:\d+:\d+\)\nroot\.throw\(\) failed: text\n$/
+  )
+  running.interrupt()
+  t.equal(await running.ended, 0)
+})
+
 t.test('serve --watch restarts on changes', async t => {
   const file = join(t.testdir({ 'service.mjs': 'export default { version: () => 1 }' }), 'service.mjs')
   const running = new Running(['serve', '--watch', file, '--port', '0'], {

@@ -21,12 +21,14 @@ export class LocalPromise implements LocalStream {
     promise: PromiseLike<unknown>,
     sendEnd: SendEnd,
     /** Disposes of an outcome that the peer does not await any more. */
-    private readonly discardOutcome: (value: unknown) => void
+    private readonly discardOutcome: (value: unknown) => void,
+    /** Called with its error while the peer awaits it. @returns the error for the peer */
+    replaceError: (error: unknown) => unknown
   ) {
     this.#sendEnd = sendEnd
     Promise.resolve(promise).then(
       value => this.#settle(true, value),
-      error => this.#settle(false, error)
+      error => this.#settle(false, this.#sendEnd ? replaceError(error) : error)
     )
   }
 

@@ -68,6 +68,9 @@ export class StreamTable implements StreamPort, SessionStreams {
   runBeforeHook: BeforeStreamOperation | undefined
   /** Runs the code that produces items, with the session as the current caller. */
   runProducer!: (run: () => void) => void
+  replaceError!: (id: number, error: unknown) => unknown
+  /** The calls whose results contained local streams. */
+  readonly #origins = new LazyMap<number, string>()
 
   constructor(
     readonly channel: StreamChannel,
@@ -92,7 +95,8 @@ export class StreamTable implements StreamPort, SessionStreams {
   }
 
   #createPump(id: number, provider: SourceProvider): IteratorPump {
-    const sendEnd = (ok: boolean, value: unknown) => this.#sendEnd(id, ok, value, false)
+    const sendEnd = (ok: boolean, value: unknown) =>
+      this.#sendEnd(id, ok, ok ? value : this.replaceError(id, value), false)
     return new IteratorPump(id, provider, this, this.#pumpsToFlush, sendEnd)
   }
 
@@ -105,7 +109,9 @@ export class StreamTable implements StreamPort, SessionStreams {
       case 'w':
         return new LocalWritable(object)
       case 'p':
-        return new LocalPromise(object as PromiseLike<unknown>, sendEnd, discardOutcome)
+        return new LocalPromise(object as PromiseLike<unknown>, sendEnd, discardOutcome, error =>
+          this.replaceError(id, error)
+        )
       case 'a':
         return new LocalSignal(object as AbortSignal, sendEnd)
     }
@@ -131,6 +137,14 @@ export class StreamTable implements StreamPort, SessionStreams {
     }
   }
 
+  setOrigin(id: number, call: string): void {
+    if (this.#local.has(id)) this.#origins.set(id, call)
+  }
+
+  originOf(id: number): string | undefined {
+    return this.#origins.get(id)
+  }
+
   /** Whether an exported object is a stream. */
   hasLocal(id: number): boolean {
     return this.#local.has(id)
@@ -140,6 +154,7 @@ export class StreamTable implements StreamPort, SessionStreams {
   rollback(id: number): void {
     this.#local.get(id)?.rollback?.()
     this.#local.delete(id)
+    this.#origins.delete(id)
   }
 
   resendEnd(id: number): void {
@@ -161,6 +176,7 @@ export class StreamTable implements StreamPort, SessionStreams {
   closeLocal(id: number): void {
     const stream = this.#local.get(id)
     this.#local.delete(id)
+    this.#origins.delete(id)
     stream?.close(this.#ended && new SessionEndedError(this.#ended))
   }
 

@@ -104,6 +104,11 @@ export interface SessionStreams {
   runBeforeHook: BeforeStreamOperation | undefined
   /** Runs the code that produces items, with the session as the current caller. */
   runProducer: (run: () => void) => void
+  /** Called with the error of a local stream or promise. @returns the error for the peer */
+  replaceError: (id: number, error: unknown) => unknown
+  /** Records the call whose result contained a local stream. */
+  setOrigin(id: number, call: string): void
+  originOf(id: number): string | undefined
 
   // The owner's ends.
 
