@@ -8,6 +8,7 @@ export * from './lite.js'
 export type { Authenticate, AuthenticateResult } from './server/authentication.js'
 export type { ServeOptions } from './server/options.js'
 export type { OriginOptions } from './server/origin-check.js'
+export type { Refusal } from './server/refusals.js'
 export { type CloseOptions, Server, type ServerEvents, serve } from './server/serve.js'
 export type { PeerCertificate, UpgradeRequest } from './server/upgrade-request.js'
 export type {

@@ -14,6 +14,8 @@ const MAX_PENDING_PER_ADDRESS = 64
 export interface SlotRequest {
   readonly socket: Duplex
   readonly address: string | undefined
+  /** IP address of the client, not its network. */
+  readonly ip?: string | undefined
   readonly identity?: unknown
 }
 

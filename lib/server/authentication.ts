@@ -34,7 +34,8 @@ export class PendingUpgrade {
 
   constructor(
     private readonly socket: Duplex,
-    private readonly openTransport: () => PreHelloTransport | undefined
+    private readonly openTransport: () => PreHelloTransport | undefined,
+    private readonly onRejected: (reason: Reason) => void
   ) {}
 
   /** Opens the transport. Returns undefined if the client is gone or its request is malformed. */
@@ -87,6 +88,7 @@ export class PendingUpgrade {
     if (this.#isRejected) return
     this.#isRejected = true
     this.#deadline?.stop()
+    this.onRejected(reason)
     if (this.#transport) this.#transport.close(reason)
     else rejectUpgrade(this.socket, status, STATUS_CODES[status], reason.retryAfter)
   }
@@ -104,7 +106,7 @@ function refusalOf(error: unknown, report: ReportError): Refusal {
   const status = errorStatus ?? UNAVAILABLE_STATUS
   const isTemporary = isTemporaryRefusal(status)
   const temporary = { ...AUTHENTICATION_UNAVAILABLE, retryAfter: retryAfterOf(error) }
-  return { status, reason: isTemporary ? temporary : NOT_AUTHENTICATED }
+  return { status, reason: { ...(isTemporary ? temporary : NOT_AUTHENTICATED), cause: error } }
 }
 
 /** A session slot may be free soon. */

@@ -12,6 +12,8 @@ export interface HandshakeHandler {
   begin(first: FrameData): void
   /** The client resumes a session. */
   resume(resumption: ResumeFrame): void
+  /** The client was rejected before its first frame. */
+  onRejected(reason: Reason): void
 }
 
 export class Handshake implements TransportListener {
@@ -56,5 +58,6 @@ export class Handshake implements TransportListener {
   reject(reason: Reason): void {
     this.transport.abandon(reason)
     this.onClose()
+    this.handler.onRejected(reason)
   }
 }

@@ -6,6 +6,7 @@ import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from '../errors.js'
 import { type Limits, maxPayloadBytes } from '../protocol/limits.js'
 import { livenessOf } from '../session/options.js'
+import type { OnClientRefused } from '../transport/transport.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs, checkOptions } from '../util/check-options.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'
@@ -41,6 +42,7 @@ export class HttpListener implements ResumingListener {
   #accept: ((client: ClientWithReservation) => void) | undefined
   #report: ReportError | undefined
   #refusalReports: RefusalReports | undefined
+  #onRefused: OnClientRefused | undefined
   /** Removes the error listener from the HTTP server. */
   #removeErrorListener: Unsubscribe | undefined
 
@@ -79,8 +81,13 @@ export class HttpListener implements ResumingListener {
   }
 
   /** Starts to accept clients. Resolves when an own server listens. */
-  async open(accept: (client: ClientWithReservation) => void, report: ReportError): Promise<void> {
+  async open(
+    accept: (client: ClientWithReservation) => void,
+    report: ReportError,
+    onRefused: OnClientRefused
+  ): Promise<void> {
     this.#accept = accept
+    this.#onRefused = onRefused
     this.#report = report
     this.#refusalReports = new RefusalReports(report, this.limits)
     addUpgradeHandler(this.#httpServer, this.options.path ?? '', this)
@@ -143,47 +150,54 @@ export class HttpListener implements ResumingListener {
   /** @internal Handles an upgrade request for this path. */
   async handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { authenticate, trustProxy = false } = this.options
-    const upgrade = new PendingUpgrade(socket, () => {
-      const transport = this.#openWebSocket(message, socket, head)
-      if (transport) this.#admission.opened(upgrade)
-      return transport
-    })
-    const request = new UpgradeRequest(message, trustProxy, async () => upgrade.open()?.token)
+    const upgrade = new PendingUpgrade(
+      socket,
+      () => {
+        const transport = this.#openWebSocket(message, socket, head)
+        if (transport) this.#admission.opened(upgrade)
+        return transport
+      },
+      reason => this.#onRefused!(ip, reason)
+    )
+    const request: UpgradeRequest = new UpgradeRequest(message, trustProxy, async () => upgrade.open()?.token)
+    const { address: ip } = request
     const refusal = this.#originPolicy(request)
     if (refusal !== undefined) {
       this.#refusalReports!.origin(refusal)
+      this.#onRefused!(ip, { code: 'unauthorized', message: refusal })
       return rejectUpgrade(socket, FORBIDDEN_STATUS, refusal)
     }
-    const address = networkOf(request.address) ?? networkOf(message.socket.remoteAddress)
+    const address = networkOf(ip) ?? networkOf(message.socket.remoteAddress)
     if (this.#admission.isAddressFull(address)) {
       if (!trustProxy) this.#refusalReports!.addressLimit(address!)
-      return rejectTemporarily(socket, ADDRESS_LIMIT_REACHED)
+      return this.#rejectTemporarily(socket, ip, ADDRESS_LIMIT_REACHED)
     }
-    if (!authenticate) return this.#acceptWithoutIdentity(upgrade, { socket, address })
-    return this.#acceptWithIdentity(upgrade, { socket, address }, () => authenticate(request))
+    if (!authenticate) return this.#acceptWithoutIdentity(upgrade, { socket, address, ip })
+    return this.#acceptWithIdentity(upgrade, { socket, address, ip }, () => authenticate(request))
   }
 
   #acceptWithoutIdentity(upgrade: PendingUpgrade, client: SlotRequest): void {
     const { socket, address } = client
     const slot = this.#admission.takeSlot(client, this.#report!)
-    if (!slot) return this.#rejectFull(socket)
+    if (!slot) return this.#rejectFull(client)
     this.#admission.addSocket(socket, address)
     this.#acceptUpgrade(upgrade, client, slot)
   }
 
   async #acceptWithIdentity(
     upgrade: PendingUpgrade,
-    { socket, address }: SlotRequest,
+    request: SlotRequest,
     authenticate: () => ReturnType<Authenticate>
   ): Promise<void> {
-    if (!this.#admission.mayAuthenticate(address)) return this.#rejectFull(socket)
+    const { socket, address } = request
+    if (!this.#admission.mayAuthenticate(address)) return this.#rejectFull(request)
     this.#admission.addSocket(socket, address)
     const removePending = this.#admission.addPending(upgrade, socket, address)
     const identified = await upgrade.authenticate(authenticate, this.limits.helloMs, this.#report!, () =>
       this.#refusalReports!.slowAuthentication()
     )
     if (!identified) return
-    const client = { socket, address, identity: identified.identity }
+    const client = { ...request, identity: identified.identity }
     const slot = this.#admission.takeSlot(client, this.#report!)
     if (slot) {
       removePending()
@@ -196,18 +210,24 @@ export class HttpListener implements ResumingListener {
 
   #acceptUpgrade(
     upgrade: PendingUpgrade,
-    { address, identity }: SlotRequest,
+    { address, ip, identity }: SlotRequest,
     { reservation }: SessionSlot
   ): void {
     const transport = upgrade.open()
     if (!transport) return
     const { connectedAt } = transport
-    this.#accept!({ transport, connectedAt, address, identity, reservation })
+    this.#accept!({ transport, connectedAt, address, ip, identity, reservation })
   }
 
-  #rejectFull(socket: Duplex): void {
+  #rejectFull({ socket, ip }: SlotRequest): void {
     this.#refusalReports!.sessionLimit()
-    rejectTemporarily(socket, SESSION_LIMIT_REACHED)
+    this.#rejectTemporarily(socket, ip, SESSION_LIMIT_REACHED)
+  }
+
+  /** Rejects by HTTP; the client may retry. */
+  #rejectTemporarily(socket: Duplex, ip: string | undefined, reason: Reason): void {
+    this.#onRefused!(ip, reason)
+    rejectUpgrade(socket, UNAVAILABLE_STATUS, reason.message, reason.retryAfter)
   }
 
   /** Performs the WebSocket handshake; `ws` rejects malformed requests. */
@@ -233,10 +253,6 @@ export class HttpListener implements ResumingListener {
 
 const FORBIDDEN_STATUS = 403
 const UNAVAILABLE_STATUS = 503
-
-/** Rejects by HTTP; the client may retry. */
-const rejectTemporarily = (socket: Duplex, { message, retryAfter }: Reason) =>
-  rejectUpgrade(socket, UNAVAILABLE_STATUS, message, retryAfter)
 
 /** Creates a server whose clients have as long for their request head as for their hello. */
 function createHttpServer(helloMs: number): Server {

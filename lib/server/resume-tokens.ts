@@ -4,7 +4,7 @@ import { checkHookResult } from '../access/hook-result.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'
-import type { AcceptedClient, ClientListener } from '../transport/transport.js'
+import type { AcceptedClient, ClientListener, OnClientRefused } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
@@ -13,13 +13,19 @@ import type { ReportError } from '../util/emitter.js'
 export interface ClientWithReservation extends AcceptedClient {
   /** Reserved slot of an interrupted session; undefined if there was a free slot. */
   readonly reservation?: SlotReservation | undefined
+  /** IP address of the client, not its network. */
+  readonly ip?: string | undefined
 }
 
 /** A listener whose sessions may outlive their transports. */
 export interface ResumingListener extends ClientListener {
   /** Resume tokens of its sessions; undefined if sessions end with their transport. */
   readonly resumeTokens?: ResumeTokens | undefined
-  open(accept: (client: ClientWithReservation) => void, report: ReportError): Promise<void>
+  open(
+    accept: (client: ClientWithReservation) => void,
+    report: ReportError,
+    onRefused: OnClientRefused
+  ): Promise<void>
 }
 
 export class ResumeTokens {
@@ -32,6 +38,8 @@ export class ResumeTokens {
   /** Sessions, and interrupted sessions, by address. */
   readonly sessionsPerAddress = new AddressCounter()
   readonly interruptedPerAddress = new AddressCounter()
+  /** How often sessions were interrupted so far. */
+  interruptionCount = 0
   #lastId = 0
 
   constructor(
@@ -208,6 +216,7 @@ export class ResumeToken implements ResumeStrategy {
     if (!sameIdentity && isDistinguishing(this.session.identity))
       this.identityText = identityText(this.session.identity, true)
     interrupted.add(this)
+    this.resumeTokens.interruptionCount++
     this.#uncountInterrupted = interruptedPerAddress.increment(this.#address)
     return true
   }

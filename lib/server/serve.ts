@@ -20,11 +20,17 @@ import { DrainPromise } from './drain-promise.js'
 import { Handshake } from './handshake.js'
 import { listen } from './listen.js'
 import type { ServeOptions } from './options.js'
+import { type Refusal, Refusals } from './refusals.js'
 import type { ClientWithReservation, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
 export interface ServerEvents {
   /** The session of a new client has begun. */
   session: Session
+  /**
+   * A client was not accepted, or could not resume its session. Each address and code has an event at once, and one for
+   * those of the next ten seconds. If there are more than 100 of them, the others have one together.
+   */
+  refused: Refusal
   /** The server has closed. */
   closed: undefined
 }
@@ -54,6 +60,7 @@ export class Server {
   readonly #listener: ResumingListener
   readonly #events: Emitter<ServerEvents>
   readonly #metrics = new MetricsCollector()
+  readonly #refusals: Refusals
   readonly #context = new ContextSnapshot()
   #keepsAlive = true
   #closing: Promise<void> | undefined
@@ -69,12 +76,17 @@ export class Server {
   ) {
     this.sessions = this.#sessions
     this.#listener = listener
-    this.#events = new Emitter(['session', 'closed'], this.#report)
+    this.#events = new Emitter(['session', 'refused', 'closed'], this.#report)
+    this.#refusals = new Refusals(refusal => this.#events.emit('refused', refusal))
   }
 
   /** @internal */
   open(): Promise<void> {
-    return this.#listener.open(client => this.#accept(client), this.#report)
+    return this.#listener.open(
+      client => this.#accept(client),
+      this.#report,
+      (ip, reason) => this.#refusals.add(ip, reason)
+    )
   }
 
   readonly #report = (error: unknown) => this.settings.onError(error, { session: undefined })
@@ -84,10 +96,11 @@ export class Server {
     const { transport } = client
     if (!this.#keepsAlive) transport.unref()
     // Sessions do not inherit the asynchronous context of `authenticate`.
-    const prepared = this.#context.run(() => this.#prepareSession(transport, client.identity))
+    const prepared = this.#context.run(() => this.#prepareSession(transport, client))
     const handler = {
       begin: (first: FrameData) => this.#beginSession(prepared, transport, client, first),
-      resume: (resumption: ResumeFrame) => this.#resumeSession(transport, client, resumption)
+      resume: (resumption: ResumeFrame) => this.#resumeSession(transport, client, resumption),
+      onRejected: (reason: Reason) => this.#refusals.add(client.ip, reason)
     }
     this.#handshakes.add(
       new Handshake(transport, handler, this.settings.limits.helloMs, connectedAt, this.#onHandshakeDone)
@@ -100,13 +113,14 @@ export class Server {
    * Creates a session while the client's hello is in transit. A client that resumes, or sends nothing, does not use
    * it.
    */
-  #prepareSession(transport: Transport, identity: unknown): PreparedSession {
+  #prepareSession(transport: Transport, { identity, ip }: ClientWithReservation): PreparedSession {
     const { settings, createRoot } = this
     const resumeToken = this.#listener.resumeTokens?.create()
-    const onEnded = (session: SessionImpl) => {
+    const onEnded = (session: SessionImpl, reason: Reason) => {
       resumeToken?.revoke()
       this.#startedSessions.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.addEnded(session.stats)
+      else if (UNACCEPTABLE_CODES.has(reason.code)) this.#refusals.add(ip, reason)
     }
     // The settings are spread last, so that all setups share one shape and take half the memory.
     const setup = {
@@ -138,7 +152,7 @@ export class Server {
     this.#evictInterruptedSession(client)
     client.reservation?.release()
     if (this.#startedSessions.size >= sessions) {
-      return transport.abandon({
+      return this.#refuse(transport, client, {
         code: 'unavailable',
         message: `the server has reached its limit of ${sessions} sessions`
       })
@@ -165,21 +179,18 @@ export class Server {
       reservation?.session?.end(replacedByClient(`${sessions} sessions (limits.sessions)`))
   }
 
-  #resumeSession(
-    transport: Transport,
-    { identity, address, reservation }: ClientWithReservation,
-    { token, ack }: ResumeFrame
-  ): void {
+  #resumeSession(transport: Transport, client: ClientWithReservation, { token, ack }: ResumeFrame): void {
+    const { identity, address, reservation } = client
     reservation?.release()
     const { resumeTokens } = this.#listener
     const resumeToken = resumeTokens?.redeem(token)
     if (!resumeToken) {
       const message = 'the server does not know the session: it has ended, or belonged to an earlier server'
-      return transport.abandon({ code: 'session-lost', message })
+      return this.#refuse(transport, client, { code: 'session-lost', message })
     }
     const { session } = resumeToken
     if (!this.#isSameIdentity(resumeTokens!, session.identity, identity)) {
-      return transport.abandon({
+      return this.#refuse(transport, client, {
         code: 'session-lost',
         message: 'the session belongs to another identity'
       })
@@ -187,6 +198,12 @@ export class Server {
     const answer = { token: resumeToken.token, ack: session.link.receiver.receivedFrames }
     resumeToken.setAddress(address)
     session.link.resume(transport, ack, formatResume('resumed', answer))
+    if (session.state === 'open') this.#metrics.resumedCount++
+  }
+
+  #refuse(transport: Transport, { ip }: ClientWithReservation, reason: Reason): void {
+    transport.abandon(reason)
+    this.#refusals.add(ip, reason)
   }
 
   #isSameIdentity(resumeTokens: ResumeTokens, original: unknown, presented: unknown): boolean {
@@ -210,13 +227,14 @@ export class Server {
 
   /** Counters for monitoring: sessions, and the calls, frames and bytes of all of them. */
   get metrics(): ServerMetrics {
-    return this.#metrics.snapshot(
-      this.#sessions,
-      this.#handshakes.size + (this.#listener.pendingClients ?? 0)
-    )
+    return this.#metrics.snapshot(this.#sessions, {
+      arriving: this.#handshakes.size + (this.#listener.pendingClients ?? 0),
+      clientsRefused: this.#refusals.count,
+      sessionsInterrupted: this.#listener.resumeTokens?.interruptionCount ?? 0
+    })
   }
 
-  /** Calls `listener` at each `session` or `closed` event. @returns a function that removes the listener */
+  /** Calls `listener` at each `session`, `refused` or `closed` event. @returns a function that removes the listener */
   on<E extends keyof ServerEvents>(name: E, listener: (event: ServerEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
@@ -270,6 +288,7 @@ export class Server {
     })
     await Promise.all([stopped, ...ended])
     this.settings.rejections.flush()
+    this.#refusals.flush()
     this.#events.emit('closed', undefined)
   }
 
@@ -279,6 +298,8 @@ export class Server {
 }
 
 const SERVER_CLOSING: Reason = { code: 'server-closed', message: 'the server is going away' }
+/** Reasons to end a session that has not begun, other than that the client has gone. */
+const UNACCEPTABLE_CODES = new Set(['version', 'protocol', 'limit', 'service-failed'])
 /** Interval between checks for running calls, in ms. */
 const DRAIN_POLL_MS = 20
 

@@ -11,6 +11,11 @@ export interface ServerMetrics extends SessionStats {
   readonly arriving: number
   /** Number of sessions so far. */
   readonly sessionsTotal: number
+  /** Number of times that sessions were interrupted and resumed, so far. */
+  readonly sessionsInterrupted: number
+  readonly sessionsResumed: number
+  /** Number of clients so far that were not accepted, or could not resume their session. */
+  readonly clientsRefused: number
   /** Time since the server started, in ms. */
   readonly uptime: number
 }
@@ -33,6 +38,7 @@ export class MetricsCollector {
     bytesOut: 0
   }
   #endedCount = 0
+  resumedCount = 0
 
   /** Adds the statistics of an ended session: its activity still counts, but not the objects and bytes that it held. */
   addEnded(stats: SessionStats): void {
@@ -40,7 +46,10 @@ export class MetricsCollector {
     addStats(this.#endedTotals, { ...stats, exports: 0, imports: 0, pending: 0, buffered: 0 })
   }
 
-  snapshot(sessions: Iterable<{ readonly stats: SessionStats }>, arriving: number): ServerMetrics {
+  snapshot(
+    sessions: Iterable<{ readonly stats: SessionStats }>,
+    others: Pick<ServerMetrics, 'arriving' | 'clientsRefused' | 'sessionsInterrupted'>
+  ): ServerMetrics {
     const sums = { ...this.#endedTotals }
     let count = 0
     for (const { stats } of sessions) {
@@ -49,8 +58,9 @@ export class MetricsCollector {
     }
     return {
       ...sums,
+      ...others,
       sessions: count,
-      arriving,
+      sessionsResumed: this.resumedCount,
       sessionsTotal: count + this.#endedCount,
       uptime: clock.now() - this.#startedAt
     }

@@ -42,7 +42,7 @@ export interface SessionSetup extends Settings, LinkSetup {
   /** Called when the session has begun: both sides have sent their hello. */
   readonly onStarted?: ((session: SessionImpl) => void) | undefined
   /** Called when the session has ended, even if it had not begun, before the listeners of `closed`. */
-  readonly onEnded?: ((session: SessionImpl) => void) | undefined
+  readonly onEnded?: ((session: SessionImpl, reason: Reason) => void) | undefined
   /** Returns the session that replaces one that ends for this reason, and retries its calls. */
   readonly successor?: ((reason: Reason) => SessionImpl | undefined) | undefined
 }
@@ -352,7 +352,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (this.#dispatcher.helloReceived && closedChannel.hasSubscribers)
       closedChannel.publish({ session: this, reason })
     this.#resolveClosed(reason)
-    this.setup.onEnded?.(this)
+    this.setup.onEnded?.(this, reason)
     this.#events.emit('closed', reason)
   }
 }

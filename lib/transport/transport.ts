@@ -70,6 +70,8 @@ export interface AcceptedClient {
   readonly connectedAt?: number
 }
 export type AcceptClient = (client: AcceptedClient) => void
+/** Called with the IP address of a client that is refused. */
+export type OnClientRefused = (ip: string | undefined, reason: Reason) => void
 
 /** Accepts the clients of a server. */
 export interface ClientListener {
@@ -78,7 +80,7 @@ export interface ClientListener {
   /** Number of clients not accepted or rejected yet. @default 0 */
   readonly pendingClients?: number
   /** Accepts clients from now on. Called once. */
-  open(accept: AcceptClient, report: ReportError): Promise<void>
+  open(accept: AcceptClient, report: ReportError, onRefused: OnClientRefused): Promise<void>
   /** Does not keep the process alive any longer, unless its server or endpoint belongs to the caller. */
   unref(): void
   /** Accepts no more clients. Resolves when the port or path is free. */
