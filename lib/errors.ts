@@ -107,7 +107,7 @@ export class SessionEndedError extends NetrefError {
   }
 }
 
-/** The call was retried in a new session, and not run: it may have run in the one before, and is not `@idempotent`. */
+/** The call was retried in a new session, and not run: it may have run in the one before, and is not idempotent. */
 export class MayHaveRunError extends NetrefError {
   override name = 'MayHaveRunError'
   readonly mayHaveRun = true

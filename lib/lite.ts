@@ -3,7 +3,10 @@
 
 export type { ExposureOptions } from './access/access-control.js'
 export { callSession, callSignal } from './access/call-context.js'
-export { type ExposedOptions, type ExposeOptions, expose, exposed, idempotent } from './access/expose.js'
+export { type ExposeOptions, expose } from './access/expose.js'
+export { exposed } from './access/exposed.js'
+export type { ExposedOptions } from './access/exposed-members.js'
+export { exposes } from './access/exposes.js'
 export type { PeerCall } from './access/peer-call.js'
 export { Service, type ServiceSource } from './access/service.js'
 export { Connection, type ConnectionEvents, connect } from './client/connect.js'

@@ -13,7 +13,12 @@ import { describeValue } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
 import { startingSession } from './call-context.js'
-import { conditionOf, type ExposedCondition, hasConditionAnywhere } from './expose.js'
+import {
+  conditionOf,
+  DEFAULT_PREFIX,
+  type ExposedCondition,
+  hasConditionAnywhere
+} from './exposed-members.js'
 import { checkHookResult } from './hook-result.js'
 import { findExposedMetadata, findExposedProperty } from './member-rules.js'
 import type { Before } from './peer-call.js'
@@ -58,7 +63,7 @@ export type ExposureSettings = Required<ExposureOptions> &
   Before & { readonly limits: Pick<Limits, 'values' | 'jsonBytes'> }
 
 export const DEFAULT_EXPOSURE: ExposureSettings = {
-  exposedPrefix: 'exposed_',
+  exposedPrefix: DEFAULT_PREFIX,
   allowPublicAttrs: false,
   allowSetAttrs: false,
   allowDeleteAttrs: false,
@@ -143,7 +148,7 @@ function isPermitted(condition: ExposedCondition): boolean {
   if (!condition.if) return true
   const session = startingSession()
   try {
-    return Boolean(checkHookResult('@exposed({ if })', condition.if(session)))
+    return Boolean(checkHookResult('`if` of an exposed member', condition.if(session)))
   } catch (error) {
     session.report(error)
     return false
@@ -234,7 +239,7 @@ export function isReadableCollection(object: object, { byReference }: CallTarget
   )
 }
 
-/** The help text of a member: from `@exposed`, from `expose()` of its object, or from the class of its service. */
+/** The help text of a member: from its class, from `expose()` of its object, or from the class of its service. */
 export function helpOf(object: object, member: MemberName, name: string): string | undefined {
   const declared = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
   if (declared !== undefined || !isService(object)) return declared

@@ -7,10 +7,12 @@ import { builtInClassName } from '../util/realms.js'
 import {
   type ExposedMetadata,
   exposedMetadataOf,
+  fieldMetadataOf,
   hasConditionAnywhere,
   inheritCondition,
-  isExposedAnywhere
-} from './expose.js'
+  isExposedAnywhere,
+  isFieldAnywhere
+} from './exposed-members.js'
 import { isService } from './service.js'
 
 /** The options that the rules depend on. */
@@ -51,9 +53,11 @@ export const MEMBER_RULES = {
     return isInheritedFromObject(object, property) ? undefined : property
   },
 
-  /** A member with `@exposed` is exposed under its own name. */
-  allowDecorated: (object, name) =>
-    isExposedAnywhere(name) && findExposedMetadata(object, name) ? name : undefined,
+  /** A member that its class exposes by `@exposed` or `exposes` has its own name. A field exists on instances only. */
+  allowExposedByClass(object, name, _, isCreation) {
+    if (!isExposedAnywhere(name) || !findExposedMetadata(object, name)) return undefined
+    return isFieldAnywhere(name) && !isCreation && !(name in object) ? undefined : name
+  },
 
   /** `expose(object, { read })` lists all other members. */
   followReadList(object, name, _, isCreation) {
@@ -155,12 +159,15 @@ export function findPropertyHolder(object: object, name: MemberName): object | n
   return holder
 }
 
-/** The `@exposed` of a member, or of the member that it overrides. An override stays exposed, under the same condition. */
+/** How the class exposes a member, or the member that it overrides. An override stays exposed, under the same condition. */
 export function findExposedMetadata(object: object, name: MemberName): ExposedMetadata | undefined {
+  const mayBeField = isFieldAnywhere(name)
   let override: unknown
   for (let holder: object | null = object; holder !== null; holder = Object.getPrototypeOf(holder)) {
     const descriptor = Object.getOwnPropertyDescriptor(holder, name)
-    const metadata = descriptor && exposedMetadataOf(descriptor)
+    const metadata =
+      (descriptor && exposedMetadataOf(descriptor)) ??
+      (mayBeField ? fieldMetadataOf(holder, name) : undefined)
     if (metadata) {
       if (typeof override === 'function' && hasConditionAnywhere(name)) inheritCondition(override, metadata)
       return metadata

@@ -30,8 +30,7 @@ import {
 } from './access-control.js'
 import { startingSignal } from './call-context.js'
 import { describeMember } from './describe.js'
-import { isIdempotent } from './expose.js'
-import { findPropertyHolder } from './member-rules.js'
+import { findExposedMetadata, findPropertyHolder } from './member-rules.js'
 
 /** The result of an operation: a value, and if it is a function, the object that it was read from. */
 export interface OperationResult {
@@ -102,8 +101,12 @@ const memberResult = (value: unknown, self: object): OperationResult =>
 const mayHaveRunRejection = (name: MemberName | undefined) =>
   new CallRejection(
     'may-have-run',
-    `${memberLabel(name)} may have run before the session was lost, and is not @idempotent`
+    `${memberLabel(name)} may have run before the session was lost, and is not idempotent`
   )
+
+/** Whether a call of a member may run twice. */
+const isIdempotent = (object: object | undefined, name: MemberName | undefined) =>
+  object !== undefined && name !== undefined && findExposedMetadata(object, name)?.idempotent === true
 
 const memberLabel = (name: MemberName | undefined) => (name === undefined ? 'it' : describeValue(name))
 
@@ -160,7 +163,7 @@ function callFunction(
   callTarget: CallTarget,
   op: OperationCode = Op.call
 ): unknown {
-  if (callTarget.retry && !isIdempotent(fn)) throw mayHaveRunRejection(name)
+  if (callTarget.retry && !isIdempotent(self, name)) throw mayHaveRunRejection(name)
   if (isNetref(fn)) return forwardToOwner(fn, op, [], args, callTarget)
   if (typeof fn !== 'function') {
     ignoreRejections(fn)

@@ -4,6 +4,7 @@ import { ArgumentsError, type Issue } from '../errors.js'
 import { formatCall, formatJsonPath } from '../protocol/format.js'
 import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
+import type { SeenByTypes } from '../types/netref.js'
 import type { StandardIssue, StandardSchema } from '../types/standard-schema.js'
 import { describeValue } from '../util/describe.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
@@ -13,7 +14,7 @@ type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['i
 type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']
 
 /** The constraint on a method: it must accept the schema's output, and its callers must send the schema's input. */
-type MatchesSchema<S extends StandardSchema, A extends readonly unknown[]> =
+export type MatchesSchema<S extends StandardSchema, A extends readonly unknown[]> =
   A extends InputOf<S>
     ? OutputOf<S> extends A
       ? unknown
@@ -25,9 +26,16 @@ interface SchemaMismatch<Parameters, Schema> {
   readonly schema: Schema
 }
 /** The decorator of a method whose arguments are checked by a schema. */
-export type SchemaDecorator<S extends StandardSchema> = <This, A extends readonly unknown[], R>(
+export type SchemaDecorator<S extends StandardSchema> = <
+  This,
+  A extends readonly unknown[],
+  R,
+  Name extends PropertyKey
+>(
   method: ((this: This, ...args: A) => R) & MatchesSchema<S, A>,
-  context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>
+  context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R> & {
+    readonly name: Name
+  } & SeenByTypes<This, Name>
 ) => void
 
 export const isSchema = (value: unknown): value is StandardSchema =>

@@ -7,14 +7,17 @@ import { foreignCopyMessage, sharedInRealm, thisCopyName } from '../util/library
 import { isThenable } from '../util/promises.js'
 import { prototypeChain } from '../util/realms.js'
 import { declareRoot } from './expose.js'
+import { checkClasses } from './exposed-members.js'
 
 /**
  * Base class of services that are served as a class. The root of each session is an instance of its own. The peer may
- * use its `exposed_*` members and its members with `@exposed`. The peer may never use the hooks below.
+ * use the members that the class exposes: by `exposes`, by `@exposed` or with the prefix `exposed_`. The peer may never
+ * use the hooks below.
  *
  * @example
  * class Calculator extends Service {
- *   exposed_add(a: number, b: number) { return a + b }
+ *   static { exposes(Calculator, { add: true }) }
+ *   add(a: number, b: number) { return a + b }
  * }
  */
 export abstract class Service {
@@ -79,7 +82,10 @@ export function rootFactoryOf<Identity>(
   if (typeof source !== 'function') {
     throw new TypeError(`a service must be a class, an object or a function, not ${describeValue(source)}`)
   }
-  if (source.prototype instanceof Service) return () => declareRoot(new (source as new () => object)())
+  if (source.prototype instanceof Service) {
+    checkClasses(source.prototype)
+    return () => declareRoot(new (source as new () => object)())
+  }
   if (source.prototype) checkPackageCopy(source.prototype, source.name)
   if (/^class\b/.test(Function.prototype.toString.call(source))) {
     throw new TypeError(

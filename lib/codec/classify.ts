@@ -126,10 +126,18 @@ export function classify(object: object): TransferMode {
 
 /** By prototype. */
 const modesByClass = new WeakMap<object, TransferMode>()
+let checkClasses: ((prototype: object) => void) | undefined
+/** Calls `check` with the prototype of each class whose first instance is passed. An error rejects the call. */
+export const checkPassedClasses = (check: (prototype: object) => void): void => {
+  checkClasses = check
+}
 
 function cachedModeFromClass(object: object, prototype: object): TransferMode {
   let mode = modesByClass.get(prototype)
-  if (!mode) modesByClass.set(prototype, (mode = modeFromClass(object, prototype)))
+  if (!mode) {
+    checkClasses?.(prototype)
+    modesByClass.set(prototype, (mode = modeFromClass(object, prototype)))
+  }
   return mode
 }
 

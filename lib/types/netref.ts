@@ -86,20 +86,75 @@ export type TargetOf<N> = N extends RemoteHandle<infer T> | Exposed<infer T> ? T
 /* ---- Members that the owner exposes. ---- */
 
 /**
- * T's members under the names the peer uses: those with the prefix `exposed_`, without the prefix. If T has none,
- * its public members.
+ * T's members under the names the peer uses: those with the prefix `exposed_`, without the prefix. If T has none, its
+ * public members. A class may name its exposed members itself, if it has other public members, or a base with prefixes:
+ *
+ *     declare readonly '~exposes'?: { add: true }
+ *
+ * Mapped types over `keyof T` without `as` keep the declarations of the members, so editors find them.
  *
  * @example
  * ExposedMembers<{ exposed_add(): number; secret: string }>   // { add(): number }
  */
-type ExposedMembers<T> = [keyof PrefixedMembers<T>] extends [never]
-  ? { [K in keyof T as K extends NeverExposed | symbol | `_${string}` ? never : K]: T[K] }
-  : PrefixedMembers<T>
+type ExposedMembers<T> = NamesKey extends keyof T
+  ? PrefixedMembers<T> & Pick<T, Extract<keyof T, NamedMember<T>>>
+  : [PrefixedName<T>] extends [never]
+    ? Pick<T, PublicName<T>>
+    : PrefixedMembers<T>
 type PrefixedMembers<T> = {
   [K in keyof T as K extends `exposed_${infer Name}` ? Exclude<Name, NeverExposed> : never]: T[K]
 }
 /** Names that lead to the class, and the hooks of a service. */
 type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
+type NamesKey = '~exposes'
+type PublicName<T> = Exclude<keyof T, NeverExposed | symbol | `_${string}`>
+type PrefixedName<T> = Extract<keyof T, `exposed_${string}`>
+/** The members that T names itself. */
+type NamedMember<T> = NamesKey extends keyof T ? keyof NonNullable<T[NamesKey]> : never
+
+/* ---- Constraints on the declarations of a class. An interface without values explains a compile error by its name. ---- */
+
+/** Refuses a decorated member that netrefs would not show: their types see prefixed members, or those that T names. */
+export type SeenByTypes<T, Name> = Name extends symbol
+  ? unknown
+  : NamesKey extends keyof T
+    ? Name extends NamedMember<T>
+      ? unknown
+      : NameItInExposes<Name>
+    : [PrefixedName<T>] extends [never]
+      ? unknown
+      : OneWayForAllMembers<PrefixedName<T>, Name>
+
+/** The names that the list of a T must have if it extends B, and the constraints on its other names. */
+export type ListedMembers<T, B, Options, M> = ListItOrMakeItPrivate<T, NameToList<T, B>, Options> &
+  OneWayOnly<T, B, keyof M>
+type ListItOrMakeItPrivate<T, K extends keyof T, Options> = { readonly [P in K]: Options }
+type NameToList<T, B> = Extract<
+  keyof T,
+  NamesKey extends keyof T
+    ? Exclude<NamedMember<T>, NamesKey extends keyof B ? NamedMember<B> : keyof B>
+    : Exclude<PublicName<T> | IteratorName, PrefixedName<T> | keyof B>
+>
+type IteratorName = typeof Symbol.iterator | typeof Symbol.asyncIterator
+type OneWayOnly<T, B, Listed> = [Exclude<PrefixedName<T>, keyof B>] extends [never]
+  ? NamesKey extends keyof T
+    ? [Exclude<Listed, NamedMember<T> | symbol>] extends [never]
+      ? unknown
+      : NameItInExposes<Exclude<Listed, NamedMember<T> | symbol>>
+    : [PrefixedName<T>] extends [never]
+      ? unknown
+      : NameItInExposes<Listed>
+  : OneWayForAllMembers<Exclude<PrefixedName<T>, keyof B>, Listed>
+
+/** One class exposes all its members one way: with the prefix, or without. Pass the base class if the others are its. */
+interface OneWayForAllMembers<out Prefixed, out Others> {
+  readonly prefixed: Prefixed
+  readonly others: Others
+}
+/** Types see the members that the class names: `declare readonly '~exposes'?: { name: true }`. */
+interface NameItInExposes<out Name> {
+  readonly '~exposes': Name
+}
 
 /** The member names that `Netref.get(ref, name)` and its siblings accept for a T, including `then`. */
 export type ExposedKey<T> = unknown extends T ? PropertyKey : keyof ExposedMembers<T>
@@ -115,12 +170,13 @@ type RemoteMembers<T, LocalName> =
   IsAny<T> extends true
     ? UntypedMembers
     : CallSignatures<T, LocalName> &
-        ConstructSignature<T, LocalName> & {
-          readonly [K in keyof ExposedMembers<T> as Exclude<K, LocalName>]: PathToMember<T, K>
-        }
-type PathToMember<T, K extends keyof ExposedMembers<T>> = [T] extends [readonly unknown[]]
-  ? ArrayMemberPath<ExposedMembers<T>[K], K>
-  : OptionalPath<ExposedMembers<T>[K]>
+        ConstructSignature<T, LocalName> &
+        MemberPaths<T, ExposedMembers<T>, Exclude<keyof ExposedMembers<T>, LocalName>>
+type MemberPaths<T, Members, K extends keyof Members> = {
+  readonly [P in K]: [T] extends [readonly unknown[]]
+    ? ArrayMemberPath<Members[P], P>
+    : OptionalPath<Members[P]>
+}
 type UntypedMembers = (new (
   ...args: Any[]
 ) => Pending<Any>) &
@@ -137,19 +193,21 @@ type UntypedMembers = (new (
 type PipelinedMembers<U, LocalName> =
   IsAny<U> extends true
     ? UntypedMembers
-    : [U] extends [NetrefBrand<infer T>]
-      ? RemoteMembers<T, LocalName>
-      : [U] extends [readonly unknown[]]
-        ? {
-            readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]: OptionalPath<
-              U[K]
-            >
-          }
-        : [U] extends [CopiedLeaf | StreamLike | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
-          ? unknown
-          : [U] extends [object]
-            ? { readonly [K in keyof U as Exclude<K, LocalName | symbol>]: OptionalPath<U[K]> }
-            : unknown
+    : [U] extends [never]
+      ? unknown
+      : [U] extends [NetrefBrand<infer T>]
+        ? RemoteMembers<T, LocalName>
+        : [U] extends [readonly unknown[]]
+          ? {
+              readonly [K in keyof U as K extends number | `${number}` | 'length' ? K : never]: OptionalPath<
+                U[K]
+              >
+            }
+          : [U] extends [CopiedLeaf | StreamLike | ReadonlyMap<Any, Any> | ReadonlySet<Any>]
+            ? unknown
+            : [U] extends [object]
+              ? { readonly [K in keyof U as Exclude<K, LocalName | symbol>]: OptionalPath<U[K]> }
+              : unknown
 
 /**
  * Array methods that read their callback's result synchronously do not work with a remote callback: its result is a
@@ -261,7 +319,7 @@ export type Obtained<T> =
     ? Any
     : T extends readonly unknown[] | ReadonlyMap<Any, Any> | ReadonlySet<Any>
       ? ReceivedData<T>
-      : [IsPassedByReference<T>, keyof PrefixedMembers<T>] extends [false, never]
+      : [IsPassedByReference<T>, PrefixedName<T>] extends [false, never]
         ? ReceivedData<T>
         : {
             -readonly [K in keyof ExposedMembers<T> as DataKey<ExposedMembers<T>[K], K>]: Received<
@@ -475,11 +533,13 @@ type YieldedItem<T> = T extends { [Symbol.asyncIterator](): AsyncIterator<infer 
 type AsyncIterableOf<T> =
   IsAny<T> extends true
     ? unknown
-    : T extends string
+    : [T] extends [never]
       ? unknown
-      : T extends SyncIterableLike | AsyncIterableLike
-        ? { [Symbol.asyncIterator](): AsyncIterableIterator<Received<YieldedItem<T>>> }
-        : unknown
+      : T extends string
+        ? unknown
+        : T extends SyncIterableLike | AsyncIterableLike
+          ? { [Symbol.asyncIterator](): AsyncIterableIterator<Received<YieldedItem<T>>> }
+          : unknown
 type IteratedItem<T> =
   T extends Iterator<infer Y, Any, Any> ? Awaited<Y> : T extends AsyncIterator<infer Y, Any, Any> ? Y : never
 

@@ -11,7 +11,6 @@ import {
   callSession,
   expose,
   exposed,
-  idempotent,
   Netref,
   pair,
   registerType,
@@ -423,14 +422,14 @@ t.test('by name: @exposed', async t => {
 
   await t.test('throws if the compiler calls it as a legacy decorator', t => {
     const compilerOptions = { experimentalDecorators: true }
-    for (const decorator of ['@exposed', '@exposed({ help: "size" })', '@idempotent']) {
+    for (const decorator of ['@exposed', '@exposed({ help: "size" })']) {
       const { code } = transformSync(`class Old { ${decorator} size() {} }`, {
         loader: 'ts',
         tsconfigRaw: { compilerOptions }
       })
-      t.throws(() => new Function('exposed', 'idempotent', code)(exposed, idempotent), {
+      t.throws(() => new Function('exposed', code)(exposed), {
         name: 'TypeError',
-        message: `${decorator.replace(/\(.*/, '')} size: it requires standard decorators; turn \`experimentalDecorators\` off, or use the exposed_ prefix`
+        message: `${decorator.replace(/\(.*/, '')} size: it requires standard decorators; turn \`experimentalDecorators\` off, or use \`exposes\``
       })
     }
     t.end()
@@ -466,13 +465,13 @@ t.test('by name: @exposed', async t => {
     const getter = () => {
       class Getter {
         // @ts-expect-error only a method can be repeated
-        @idempotent get size() {
+        @exposed({ idempotent: true }) get size() {
           return 1
         }
       }
       return Getter
     }
-    t.throws(getter, { name: 'TypeError', message: /^@idempotent size: only a method can be idempotent/ })
+    t.throws(getter, { name: 'TypeError', message: /^@exposed size: only a method can have `idempotent`/ })
   })
 })
 
@@ -500,12 +499,15 @@ t.test('by name: expose(object, { read, write, released })', async t => {
     Symbol.for('listed'),
     Symbol.toPrimitive
   ]
-  class Instance {
+  class Base {
+    exposed_c = 3
+  }
+  class Instance extends Base {
+    declare readonly '~exposes'?: { d: true }
     a = 1
     b = 2
-    exposed_c = 3
     name = 'name'
-    toString() {
+    override toString() {
       return 'own'
     }
     @exposed

@@ -35,7 +35,7 @@ class Files extends Service {
   @exposed({ if: isAdmin }) accessor quota = 1
 }
 class Purger extends Service {
-  @exposed({ if: isAdmin }) exposed_purge() {
+  @exposed({ if: isAdmin }) purge() {
     return 'purged'
   }
 }
@@ -94,11 +94,7 @@ t.test('@exposed({ if }): a permitted member is like any other, and `if` is call
   Netref.release(remove)
   await assertClean(t, conn.session, conn.served)
   await using guest = pair<Purger>(Purger, { identity: ada })
-  t.match(
-    await rejectionOf(guest.root.purge()),
-    { code: 'not-exposed' },
-    'the rule applies to the prefixed name as well'
-  )
+  t.match(await rejectionOf(guest.root.purge()), { code: 'not-exposed' })
   t.same(await Netref.keys(guest.root), [])
   ada.admin = true
   t.equal(await guest.root.purge(), 'purged')
@@ -115,7 +111,7 @@ t.test('an override has the rules of the overridden member, on any path', async 
     }
   }
   class Other extends Purger {
-    override exposed_purge = shared
+    override purge = shared
   }
   class Open extends Files {
     @exposed override remove(name: string) {

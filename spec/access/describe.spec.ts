@@ -1,34 +1,46 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { parameterNamesOf } from '../../lib/access/parameters.js'
-import { type Description, type ExposureOptions, expose, exposed, Netref, Service } from '../../lib/index.js'
+import { type Description, type ExposureOptions, expose, exposes, Netref, Service } from '../../lib/index.js'
 import { assertClean, overMemory, overSocket, rejectionOf } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
 const { describe, keys, has, get }: Untyped = Netref
 
 class Calculator extends Service {
+  static {
+    exposes(Calculator, {
+      precision: true,
+      config: true,
+      Counter: true,
+      add: { help: 'Adds up what it is given' },
+      subtract: true,
+      now: true,
+      mode: true,
+      toString: true
+    })
+  }
   static override help = { subtract: 'Takes the second from the first' }
-  exposed_precision = 2
-  exposed_config = { unit: 'm', secret: 'told, as what an exposed object holds is' }
-  exposed_Counter = class {
+  precision = 2
+  config = { unit: 'm', secret: 'told, as what an exposed object holds is' }
+  Counter = class {
     constructor(readonly start = 0) {}
   }
-  @exposed({ help: 'Adds up what it is given' }) add(first: number, ...others: number[]) {
+  add(first: number, ...others: number[]) {
     return others.reduce((sum, other) => sum + other, first)
   }
-  exposed_subtract(a: number, b = 1) {
+  subtract(a: number, b = 1) {
     return a - b
   }
-  @exposed get now() {
+  get now() {
     throw new Error('nobody asked for the time')
   }
-  @exposed accessor mode = 'plain'
-  @exposed override toString() {
+  accessor mode = 'plain'
+  override toString() {
     return 'a calculator'
   }
-  hidden(_secret: string) {}
-  get private() {
+  protected hidden(_secret: string) {}
+  protected get private() {
     throw new Error('nobody may ask')
   }
   override onConnect() {}

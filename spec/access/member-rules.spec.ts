@@ -13,11 +13,14 @@ class Point {
   exposed_norm() {}
   exposed_() {}
   exposed_constructor() {}
-  @exposed size() {}
   plain() {}
 }
+class Sized extends Point {
+  declare readonly '~exposes'?: { size: true }
+  @exposed size() {}
+}
 class Account extends Service {}
-class Override extends Point {
+class Override extends Sized {
   override size() {}
 }
 
@@ -31,7 +34,7 @@ t.test('the rules, in order', async t => {
   t.same(Object.keys(MEMBER_RULES), [
     'denyReserved',
     'allowPrefixed',
-    'allowDecorated',
+    'allowExposedByClass',
     'followReadList',
     'denySymbols',
     'allowFunctionsOfPlainRoot',
@@ -63,9 +66,9 @@ t.test('allowPrefixed', async t => {
   t.equal(decide('allowPrefixed', { ...OPTIONS, exposedPrefix: 'to' })(new Point(), 'String'), NEXT)
 })
 
-t.test('allowDecorated', async t => {
-  const rule = decide('allowDecorated')
-  t.equal(rule(new Point(), 'size'), 'size')
+t.test('allowExposedByClass', async t => {
+  const rule = decide('allowExposedByClass')
+  t.equal(rule(new Sized(), 'size'), 'size')
   t.equal(rule(new Override(), 'size'), 'size', 'an override')
   t.equal(rule({ size() {} }, 'size'), NEXT, 'the same name elsewhere')
   t.equal(rule(new Point(), 'plain'), NEXT)

@@ -1,7 +1,7 @@
 // `Netref.lend`: a loan exists until the call settles in any way, and nothing of it is left after that.
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { connect, expose, exposed, idempotent, Netref, pair, Service, serve } from '../../lib/index.js'
+import { connect, expose, exposed, Netref, pair, Service, serve } from '../../lib/index.js'
 import {
   assertClean,
   breakableAgent,
@@ -362,7 +362,7 @@ t.test('a call that is retried in another session lends again', async t => {
   let called = 0
   let kept: Any
   class Home extends Service {
-    @exposed @idempotent use(fn: Netref<() => string>): unknown {
+    @exposed({ idempotent: true }) use(fn: Netref<() => string>): unknown {
       called++
       kept = fn
       return called === 1 ? new Promise(() => {}) : fn()

@@ -37,7 +37,7 @@ class Mailbox {
   }
 }
 
-class Shop extends Service {
+class Goods extends Service {
   exposed_items = { first: 'tea' }
   exposed_buy(item: string): void {
     throw new RangeError(`no ${item} left`)
@@ -101,6 +101,9 @@ class Shop extends Service {
     return 'fine'
   }
   secret() {}
+}
+class Shop extends Goods {
+  declare readonly '~exposes'?: { hidden: true }
   @exposed({ if: () => false }) hidden() {}
 }
 

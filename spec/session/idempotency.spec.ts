@@ -10,7 +10,6 @@ import {
   exposed,
   type IdempotencyRecord,
   type IdempotencyStore,
-  idempotent,
   LimitError,
   MemoryIdempotencyStore,
   Netref,
@@ -47,7 +46,7 @@ class Shop extends Service {
       Shop.go = resolve
     })
   }
-  @exposed @idempotent touch(amount: unknown) {
+  @exposed({ idempotent: true }) touch(amount: unknown) {
     return this.later(amount)
   }
   @exposed open(amount: unknown) {
@@ -466,7 +465,7 @@ t.test('a call repeated in another session is answered from the store', async t 
   const forgetful = { authenticate, idempotencyStore: new MemoryIdempotencyStore() }
   Shop.runs = []
   await lost(t, [{ authenticate, idempotencyStore: new MemoryIdempotencyStore() }, forgetful], async call =>
-    t.match(await rejectionOf(call), { code: 'may-have-run', message: /is not @idempotent/ })
+    t.match(await rejectionOf(call), { code: 'may-have-run', message: /is not idempotent/ })
   )
   Shop.runs = []
   await lost(

@@ -8,7 +8,6 @@ import {
   connect,
   expose,
   exposed,
-  idempotent,
   Netref,
   Service,
   type Session,
@@ -306,7 +305,7 @@ t.test('each run of a callback has a copy of the context of its call', t => {
 t.test('a call retried in another session keeps the context of its callbacks', async t => {
   let called = 0
   class Home extends Service {
-    @exposed @idempotent use(fn: Netref<() => string | undefined>): unknown {
+    @exposed({ idempotent: true }) use(fn: Netref<() => string | undefined>): unknown {
       called++
       return called === 1 ? new Promise(() => {}) : fn()
     }

@@ -494,7 +494,7 @@ for (const over of overs) {
     }
     class Shy {
       exposed_name = 'shy'
-      @exposed get age() {
+      get exposed_age() {
         return 7
       }
       secret = 1

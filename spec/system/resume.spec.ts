@@ -11,7 +11,6 @@ import {
   connect,
   expose,
   exposed,
-  idempotent,
   Netref,
   type Reason,
   type ServeOptions,
@@ -599,16 +598,16 @@ class Store extends Service {
   static values: string[] = []
   static asked = 0
   static go: () => void = () => {}
-  @exposed @idempotent put(value: string) {
+  @exposed({ idempotent: true }) put(value: string) {
     Store.values.push(value)
     return new Promise<string>(resolve => {
       Store.go = () => resolve(value)
     })
   }
-  @exposed @idempotent ask(answer: Netref<(times: number) => string>) {
+  @exposed({ idempotent: true }) ask(answer: Netref<(times: number) => string>) {
     return ++Store.asked === 1 ? new Promise<string>(() => {}) : answer(Store.asked)
   }
-  @exposed @idempotent measure(_bytes: object) {
+  @exposed({ idempotent: true }) measure(_bytes: object) {
     return new Promise<number>(() => {})
   }
   @exposed append(value: string) {
@@ -677,7 +676,7 @@ t.test('renew: a new session replaces a lost one and retries its calls', async t
     name: 'MayHaveRunError',
     code: 'may-have-run',
     mayHaveRun: true,
-    message: 'root.append("b"): "append" may have run before the session was lost, and is not @idempotent'
+    message: 'root.append("b"): "append" may have run before the session was lost, and is not idempotent'
   })
   await waitUntil(() => Store.values.filter(value => value === 'a').length === 2)
   Store.go()

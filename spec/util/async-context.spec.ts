@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
-import { connect, exposed, Netref, pair, registerType, Service, serve } from '../../lib/index.js'
+import { connect, Netref, pair, registerType, Service, serve } from '../../lib/index.js'
 import { assertClean, overMemoryAndSocket } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -24,7 +24,7 @@ class Home extends Service {
   exposed_whoami() {
     return current.getStore()
   }
-  @exposed get secret() {
+  get exposed_secret() {
     current.enterWith('secret')
     return 1
   }
