@@ -2,7 +2,7 @@
 
 import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
-import type { Reason, ReasonCode } from '../errors.js'
+import { type Reason, type ReasonCode, SessionEndedError } from '../errors.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
 import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
@@ -17,11 +17,16 @@ import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type Reconnect
 import { connectExtras, type SocketReopener } from './registry.js'
 
 export interface ConnectionEvents extends SessionEvents {
+  /** The server has accepted the client for the first time. */
+  open: undefined
   /** A new session replaced the lost one; `root` is the new session's root. */
   renewed: undefined
 }
 
-const CONNECTION_EVENTS = [...SESSION_EVENTS, 'renewed'] as const
+const CONNECTION_EVENTS = [...SESSION_EVENTS, 'open', 'renewed'] as const
+
+/** Why a page in the back/forward cache has no socket. */
+const IN_CACHE: Reason = { code: 'connection-lost', message: 'the page is in the back/forward cache' }
 
 /** Reasons after which a new session may replace the ended one. */
 const RENEWABLE_CODES = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
@@ -30,6 +35,8 @@ const RENEWABLE_CODES = new Set<ReasonCode>(['connection-lost', 'session-lost', 
 export class Connection<T> {
   /** Resolves with the reason when the session has ended and no other replaces it. It never rejects. */
   readonly closed: Promise<Reason>
+  /** Resolves when the server has accepted the client. Rejects with a SessionEndedError if the session ends before. */
+  readonly opened: Promise<void>
   readonly #events: Emitter<ConnectionEvents>
   #session: SessionImpl
   #keepsProcessAlive = true
@@ -46,7 +53,19 @@ export class Connection<T> {
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
-    this.#session = this.#startSession(transport, () => {})
+    let onOpened!: () => void
+    let onFailed!: (error: SessionEndedError) => void
+    this.opened = new Promise((resolve, reject) => {
+      onOpened = resolve
+      onFailed = reject
+    })
+    // A connection whose opening nobody awaits may fail: its calls reject.
+    this.opened.catch(() => {})
+    this.#session = this.#startSession(transport, () => {
+      onOpened()
+      this.#events.emit('open', undefined)
+    })
+    void this.closed.then(reason => onFailed(new SessionEndedError(reason, 'opened', false)))
   }
 
   #startSession(transport: Transport, onBegin: () => void): SessionImpl {
@@ -60,8 +79,9 @@ export class Connection<T> {
     if (!this.#keepsProcessAlive) session.link.unref()
     session.on('interrupted', reason => this.#events.emit('interrupted', reason))
     session.on('resumed', () => this.#events.emit('resumed', undefined))
+    session.on('state', state => session === this.#session && this.#events.emit('state', state))
     session.on('closed', reason => {
-      if (session !== this.#session) return
+      if (session !== this.#session) return this.#events.emit('state', this.state)
       this.setup.rejections.flush()
       this.#resolveClosed(reason)
       this.#events.emit('closed', reason)
@@ -74,6 +94,21 @@ export class Connection<T> {
     if (!RENEWABLE_CODES.has(code) || !this.reconnector!.prepareNewSession()) return undefined
     this.#session = this.#startSession(DISCONNECTED, () => this.#events.emit('renewed', undefined))
     return this.#session
+  }
+
+  /** @internal The connection closes with its page, and pauses while its page is in the back/forward cache. */
+  followPage(reopener: SocketReopener): this {
+    const stop = connectExtras()!.followPage({
+      close: () => void this.close(),
+      suspend: () => {
+        reopener.suspend()
+        this.#session.link.abandonTransport(IN_CACHE)
+      },
+      resume: () => reopener.continue(),
+      probe: () => this.#session.link.probe()
+    })
+    void this.closed.then(stop)
+    return this
   }
 
   /** The current session; `renew` may replace it. */
@@ -97,7 +132,8 @@ export class Connection<T> {
   }
 
   /**
-   * Calls `listener` at each event: `interrupted` and `closed`, with the reason, `resumed` and `renewed`.
+   * Calls `listener` at each event: `interrupted` and `closed`, with the reason, `open`, `resumed`, `renewed`, and `state`,
+   * with the new state.
    *
    * @returns a function that removes the listener
    */
@@ -185,7 +221,8 @@ export function connect<T>(
     resumeStrategy: reconnector,
     ...settings
   }
-  return new Connection(open(), setup, renew ? reconnector : undefined)
+  const connection = new Connection<T>(open(), setup, renew ? reconnector : undefined)
+  return reconnector ? connection.followPage(reconnector) : connection
 }
 
 /** Undefined without reconnection, of which only `netref/lite` has none. */

@@ -36,6 +36,8 @@ export class Reconnector implements SocketReopener {
   /** Removes the listener from the signal. */
   #removeAbortListener: Unsubscribe | undefined
   #keepsProcessAlive = true
+  /** Whether the page is in the back/forward cache. */
+  #isSuspended = false
 
   constructor(
     private readonly openTransport: () => Transport,
@@ -98,8 +100,20 @@ export class Reconnector implements SocketReopener {
     browser.document?.removeEventListener('visibilitychange', this.#retryNow)
   }
 
+  suspend(): void {
+    this.#isSuspended = true
+    clock.clearTimeout(this.#retryTimer)
+    if (this.#link) this.#abandonAttempt()
+  }
+
+  continue(): void {
+    this.#isSuspended = false
+    if (this.#link) this.#retryNow()
+  }
+
   /** Schedules the next attempt, no earlier than the server asked for. */
   #scheduleAttempt(retryAfter = 0): void {
+    if (this.#isSuspended) return
     const backoffMs = Math.min(this.#delayMs * 2 ** this.#attempts++, this.#maxDelayMs)
     const delayMs = retryAfter * 1000 + backoffMs * (0.5 + Math.random() / 2)
     clock.clearTimeout(this.#retryTimer)
@@ -171,7 +185,7 @@ export class Reconnector implements SocketReopener {
 
   /** Attempts at once: the machine is online again, or the page became visible. */
   readonly #retryNow = () => {
-    if (browser.document?.visibilityState === 'hidden') return
+    if (this.#isSuspended || browser.document?.visibilityState === 'hidden') return
     this.#attempts = 0
     clock.clearTimeout(this.#retryTimer)
     this.#abandonAttempt()

@@ -3,12 +3,18 @@ import type { ResumeStrategy } from '../link/resume-strategy.js'
 import type { Settings } from '../session/options.js'
 import type { Endpoint } from '../transport/endpoint.js'
 import type { Transport } from '../transport/transport.js'
+import type { Unsubscribe } from '../util/shared-listener.js'
 import type { ConnectOptions, ReconnectOptions } from './options.js'
+import type { PageConnection } from './page-lifecycle.js'
 
 /** Opens the sockets of a session after its first one, and of the sessions that replace it. */
 export interface SocketReopener extends ResumeStrategy {
   /** Prepares to open a socket for a new session. @returns false if none may follow */
   prepareNewSession(): boolean
+  /** Makes no attempts until `continue`. */
+  suspend(): void
+  /** Makes attempts again; if the transport is lost, one at once. */
+  continue(): void
 }
 
 export interface ConnectExtras {
@@ -19,6 +25,8 @@ export interface ConnectExtras {
     heartbeatMs: number,
     options: ReconnectOptions
   ): SocketReopener
+  /** Follows the life of the page, if this is one. @returns a function that stops following */
+  followPage(connection: PageConnection): Unsubscribe
 }
 
 let registered: ConnectExtras | undefined

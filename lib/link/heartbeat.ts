@@ -3,7 +3,7 @@
 // Any frame proves that the peer is alive, so a busy session sends no requests. The peer answers without a timer of its
 // own: a page in the background, whose timers hardly run, stays connected.
 
-import { Deadline } from '../util/deadline.js'
+import { Deadline, startDeadline } from '../util/deadline.js'
 
 /** The link of a heartbeat. */
 export interface HeartbeatTarget {
@@ -18,12 +18,16 @@ export interface HeartbeatTarget {
   onPeerSilent(ms: number): void
 }
 
+/** Time for the answer to a probe, in ms, if the interval of the heartbeat is not shorter. */
+const PROBE_TIMEOUT_MS = 3000
 /** Checks in an interval. After one silent check the peer is asked, and has a whole interval for its answer. */
 const CHECKS_PER_INTERVAL = 2
 
 export class Heartbeat extends Deadline {
-  /** Whether a frame has arrived since the last check. */
-  frameReceived = false
+  /** Number of frames that have arrived. */
+  frames = 0
+  #framesAtLastCheck = 0
+  #probeDeadline: Deadline | undefined
   #bytesReceived: number | undefined
   #pendingWriteBytes = 0
 
@@ -38,17 +42,34 @@ export class Heartbeat extends Deadline {
 
   override start(): void {
     if (this.intervalMs === 0) return
-    this.frameReceived = true
+    this.#framesAtLastCheck = -1
     super.start()
+  }
+
+  override stop(): void {
+    super.stop()
+    this.#probeDeadline?.stop()
+  }
+
+  /** Asks the peer at once, as the network has changed. It has less time for its answer than in other checks. */
+  probe(): void {
+    if (this.intervalMs === 0) return
+    const { frames } = this
+    const timeoutMs = Math.min(PROBE_TIMEOUT_MS, this.intervalMs)
+    this.target.requestAck()
+    this.#probeDeadline?.stop()
+    this.#probeDeadline = startDeadline(timeoutMs, () => {
+      if (this.frames === frames && !this.target.isReadingPaused) this.target.onPeerSilent(timeoutMs)
+    }).unref()
   }
 
   protected override countElapsedParts(passed: number, late: boolean): number {
     const { target } = this
-    const alive = this.frameReceived || target.isReadingPaused
+    const alive = this.frames !== this.#framesAtLastCheck || target.isReadingPaused
     // A peer that sends a long frame hears nothing of this side either, unless it is asked.
     const inProgress =
       target.bytesReceived !== this.#bytesReceived || target.pendingWriteBytes < this.#pendingWriteBytes
-    this.frameReceived = false
+    this.#framesAtLastCheck = this.frames
     this.#bytesReceived = target.bytesReceived
     this.#pendingWriteBytes = target.pendingWriteBytes
     const silentParts = alive ? 0 : inProgress ? 1 : passed

@@ -292,7 +292,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
   }
 
   onFrame(data: FrameData): void {
-    this.#heartbeat.frameReceived = true
+    this.#heartbeat.frames++
     this.receiver.receive(data)
   }
 
@@ -331,7 +331,16 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.listener.end(reason)
   }
 
-  /** Closes a transport that carries no frames any more. */
+  /** The network has changed: finds out soon whether the transport still carries frames. */
+  probe(): void {
+    if (this.#phase === 'open') this.#heartbeat.probe()
+  }
+
+  /** Closes the transport, which counts as lost. */
+  abandonTransport(reason: Reason): void {
+    if (this.#phase === 'open') this.#abandonTransport(reason)
+  }
+
   #abandonTransport(reason: Reason): void {
     this.transport.abandon(reason)
     this.onClose(reason)

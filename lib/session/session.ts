@@ -48,7 +48,7 @@ export interface SessionSetup extends Settings, LinkSetup {
 }
 
 /** Names of the events of a session. */
-export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed'] as const
+export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed', 'state'] as const
 
 /**
  * One end of a session. Both ends are alike: either may call the other at any time. Its internal members serve its link
@@ -122,13 +122,14 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return this
   }
 
-  /** State of the session. `interrupted`: it has no transport, and waits for the next one. */
+  /** State of the session: that of its link, but `connecting` until the peer has sent its hello. */
   get state(): SessionState {
-    return this.link.state
+    const { state } = this.link
+    return state === 'open' && !this.#dispatcher.helloReceived ? 'connecting' : state
   }
 
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, and `state`, with the new state.
    *
    * @returns a function that removes the listener
    */
@@ -259,6 +260,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     // The service, a subscriber or `onStarted` may have ended the session.
     if (!this.#endReason && sessionChannel.hasSubscribers) sessionChannel.publish({ session: this })
     if (!this.#endReason) this.setup.onStarted?.(this)
+    if (!this.#endReason) this.#events.emit('state', 'open')
     if (!this.#endReason) this.#connectService()
   }
 
@@ -311,12 +313,14 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   onInterrupted(reason: Reason): void {
     reason = printableReason(reason)
     this.#events.emit('interrupted', reason)
+    if (!this.#endReason) this.#events.emit('state', 'interrupted')
     if (interruptedChannel.hasSubscribers) interruptedChannel.publish({ session: this, reason })
   }
 
   /** @internal */
   onResumed(): void {
     this.#events.emit('resumed', undefined)
+    if (!this.#endReason) this.#events.emit('state', 'open')
     if (resumedChannel.hasSubscribers) resumedChannel.publish({ session: this })
   }
 
@@ -353,6 +357,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       closedChannel.publish({ session: this, reason })
     this.#resolveClosed(reason)
     this.setup.onEnded?.(this, reason)
+    this.#events.emit('state', 'closed')
     this.#events.emit('closed', reason)
   }
 }

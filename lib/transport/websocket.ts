@@ -26,6 +26,9 @@ const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
 /** Close code of all other reasons, in the range for applications. */
 const DEFAULT_CLOSE_CODE = 4000
 
+/** Close code of a browser whose page is closed, or leaves for another one (RFC 6455 §7.4.1). */
+const GOING_AWAY_CODE = 1001
+
 /** Time for the other end to close once all is sent, and time to send all. */
 const CLOSE_TIMEOUT_MS = 2000
 const DRAIN_TIMEOUT_MS = 30_000
@@ -42,6 +45,7 @@ export class WebSocketTransport extends BaseTransport {
   #keepsProcessAlive = true
   /** Takes raw WebSocket frames; undefined if an extension of the socket changes them. */
   #rawSocket: Socket | undefined
+  readonly #isServer: boolean
   readonly #masking: Masking
   readonly transfersBuffers = false
   readonly #busyPoll: BusyPoll | undefined
@@ -57,6 +61,7 @@ export class WebSocketTransport extends BaseTransport {
   ) {
     super()
     this.#busyPoll = busyPoll ? new BusyPoll() : undefined
+    this.#isServer = stream !== undefined
     this.#masking = stream ? 'none' : maskingFor(socket.url)
     socket.on('error', error => {
       this.#error ??= error
@@ -255,6 +260,8 @@ export class WebSocketTransport extends BaseTransport {
       }
     }
     if (closeCode === 1009) return { code: 'limit', message: `${peer} rejected a frame as too large` }
+    if (this.#isServer && closeCode === GOING_AWAY_CODE)
+      return { code: 'closed', message: `${peer} has closed its page` }
     const why = text || `close code ${closeCode}`
     return { code: 'connection-lost', message: `the connection to ${peer} was lost: ${why}` }
   }

@@ -2,7 +2,10 @@
 import type { Reason } from '../errors.js'
 import type { Netref } from './netref.js'
 
-/** State of a session. `interrupted`: it has no transport, and waits for the next one. */
+/**
+ * State of a session. `connecting`: the peer has not answered yet. `interrupted`: it has no transport, and waits for the
+ * next one.
+ */
 export type SessionState = 'connecting' | 'open' | 'interrupted' | 'closed'
 
 export interface SessionStats {
@@ -49,6 +52,8 @@ export interface SessionEvents {
   resumed: undefined
   /** The session has ended; its token is invalid. */
   closed: Reason
+  /** `state` has changed to this one. It follows the event of the change, except for `closed`, which comes last. */
+  state: SessionState
 }
 
 /** One end of a session. Both ends are alike: either may call the other at any time. */
@@ -64,7 +69,7 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   /** The present entries of both tables, for tools that show them. */
   readonly tables: Tables
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, and `resumed`.
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, and `state`, with the new state.
    *
    * @returns a function that removes the listener
    * @throws TypeError for an unknown event, or for a listener that is not a function

@@ -35,12 +35,12 @@ t.test('a busy peer gets no request; a silent peer gets one, and is lost within 
   link.heartbeat.start()
   for (let i = 0; i < 50; i++) {
     await pass(300)
-    link.heartbeat.frameReceived = true
+    link.heartbeat.frames++
   }
   t.same(link.events, [])
   await pass(1000)
   t.same(link.events, ['asked'])
-  link.heartbeat.frameReceived = true
+  link.heartbeat.frames++
   await pass(500)
   await pass(500)
   t.same(link.events, ['asked', 'asked'])
@@ -90,12 +90,12 @@ t.test('time asleep does not count as silence, and the peer gets a request at on
   const link = new FakeLink()
   link.heartbeat.start()
   await pass(400)
-  link.heartbeat.frameReceived = true
+  link.heartbeat.frames++
   const woken = Date.now() + 3_600_000
   t.intercept(Date, 'now', { value: () => woken })
   mock.timers.tick(100)
   t.same(link.events, ['asked'])
-  link.heartbeat.frameReceived = true
+  link.heartbeat.frames++
   await pass(500)
   t.same(link.events, ['asked'])
 })
@@ -106,7 +106,7 @@ t.test('an acknowledgement that is read in the turn after the last check is in t
   await pass(1900)
   t.same(link.events, ['asked'])
   mock.timers.tick(100)
-  link.heartbeat.frameReceived = true
+  link.heartbeat.frames++
   await pass(400)
   t.same(link.events, ['asked'])
 })
@@ -118,4 +118,25 @@ t.test('an interval of 0 turns the heartbeat off', async t => {
   await pass(100_000)
   t.same(link.events, [])
   silent.stop()
+})
+
+t.test('a probe asks at once, and a peer that does not answer it is lost', async t => {
+  const link = new FakeLink()
+  link.heartbeat.start()
+  link.heartbeat.probe()
+  t.same(link.events, ['asked'])
+  link.heartbeat.frames++
+  await pass(400)
+  link.heartbeat.probe()
+  link.heartbeat.probe()
+  link.isReadingPaused = true
+  await pass(2000)
+  link.isReadingPaused = false
+  link.heartbeat.frames++
+  t.notMatch(link.events, /lost/)
+  link.heartbeat.probe()
+  await pass(1000)
+  t.match(link.events.at(-1), /lost after 1000/)
+  link.heartbeat.stop()
+  new Heartbeat(0, link).probe()
 })

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { MessageChannel } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { connect, pair, type Server, serve } from '../../lib/index.js'
-import { assertClean, breakableAgent, CHILD_ENV, waitUntil } from '../support/helpers.js'
+import { assertClean, breakableAgent, CHILD_ENV, implOf, waitUntil } from '../support/helpers.js'
 import { upgradeRequest } from '../support/raw-peer.js'
 
 t.setTimeout(60_000)
@@ -64,7 +64,7 @@ class Quiet extends Duplex {
 t.test('a closed session keeps no process alive, also over a stream without a close event', async t => {
   const before = alive('Timeout')
   const begun = connect(new Quiet())
-  await waitUntil(() => begun.state === 'open')
+  await waitUntil(() => implOf(begun.session).link.state === 'open')
   await begun.close()
   await connect(new Quiet()).close()
   // Its other end sends a close reason, and reads nothing.
