@@ -30,7 +30,9 @@ export async function launchBrowser(): Promise<BrowserContext & AsyncDisposable>
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
-    args: FLAGS.split(' ')
+    args: FLAGS.split(' '),
+    // playwright turns the back/forward cache off.
+    ignoreDefaultArgs: ['--disable-back-forward-cache']
   })
   return Object.assign(context, {
     async [Symbol.asyncDispose]() {
