@@ -64,6 +64,8 @@ export type OnRejected = (error: unknown) => unknown
 const HANDLER_SYMBOL = Symbol('netref')
 export const EMPTY_PATH: MemberPath = []
 const TO_JSON = 'toJSON'
+/** Names that Vue reads of each object to find out what it is. They are undefined here, as on other objects. */
+const VUE_PREFIX = '__v_'
 const HANDLE_EVENT = 'handleEvent'
 
 /** The prototype of all netrefs. `util.inspect` looks up its hook on the target, and calls it on the proxy. */
@@ -109,9 +111,9 @@ export abstract class NetrefHandler implements ProxyHandler<object> {
     if (name === HANDLER_SYMBOL) return this
     if (typeof name === 'symbol') return this.#symbolMember(name)
     if (name === TO_JSON) return () => this.toString()
-    return (
-      this.localMember(name) ?? (name === 'then' ? undefined : this.pathProxy(appendKey(this.path, name)))
-    )
+    const member = this.localMember(name)
+    if (member !== undefined || name === 'then' || name.startsWith(VUE_PREFIX)) return member
+    return this.pathProxy(appendKey(this.path, name))
   }
 
   #symbolMember(name: symbol): unknown {
