@@ -18,9 +18,9 @@ export interface CallOptions {
   readonly signal?: Signal | undefined
   /**
    * Maximum time to wait for the reply, in ms. After it the call rejects with a `TimeoutError`, and is cancelled as
-   * with `signal`. A call that `renew` retries keeps the time that is left.
+   * with `signal`. A call that `renew` retries keeps the time that is left. `Infinity` switches a default timeout off.
    *
-   * @default no limit: a dead connection is detected by its heartbeat
+   * @default the `timeout` of `connect` or `serve`
    */
   readonly timeout?: number | undefined
   /**
@@ -47,8 +47,10 @@ export function checkCallOptions(options: CallOptions): void {
   const { signal, timeout, window, idempotencyKey } = options
   if (signal !== undefined && !isInstanceOf('AbortSignal', signal))
     throw invalidOption('signal', 'an AbortSignal', signal)
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMER_MS))
-    throw invalidOption('timeout', `a time in ms, of up to ${MAX_TIMER_MS}`, timeout)
+  if (timeout !== undefined && timeout !== Number.POSITIVE_INFINITY) {
+    if (!(typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMER_MS))
+      throw invalidOption('timeout', `a time in ms, of up to ${MAX_TIMER_MS}, or Infinity`, timeout)
+  }
   if (window !== undefined && !(Number.isSafeInteger(window) && window > 0))
     throw invalidOption('window', 'a whole number above 0', window)
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey))
@@ -72,13 +74,14 @@ export function watchCancellation(
   remainingMs = timeout
 ): () => void {
   const removeListener = signal && addSharedListener(signal, 'abort', () => cancel(signal.reason))
-  const onTimeout = () =>
-    cancel(
-      markConfidential(new DOMException(`${label()}: no reply within ${timeout} ms`, 'TimeoutError'), peer)
-    )
-  const timer = timeout === undefined ? undefined : clock.setTimeout(onTimeout, remainingMs)
+  const hasTimeout = timeout !== undefined && timeout !== Number.POSITIVE_INFINITY
+  const onTimeout = () => cancel(timeoutError(label(), timeout!, peer))
+  const timer = hasTimeout ? clock.setTimeout(onTimeout, remainingMs) : undefined
   return () => {
     removeListener?.()
     clock.clearTimeout(timer)
   }
 }
+
+export const timeoutError = (call: string, timeoutMs: number, peer: object): DOMException =>
+  markConfidential(new DOMException(`${call}: no reply within ${timeoutMs} ms`, 'TimeoutError'), peer)

@@ -236,6 +236,8 @@ export interface CancellableCall {
   readonly messageIndex: number
   /** Time of its timeout, in ms. */
   readonly deadline: number
+  /** Whether that is the default timeout of the session. */
+  readonly hasDefaultTimeout: boolean
   /** The references in its arguments. */
   readonly references: readonly EncodedReference[]
   /** Pipelined calls made before it was sent: if it is withdrawn, they must not run. */

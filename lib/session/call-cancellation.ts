@@ -6,23 +6,41 @@ import type { EncodedReference, Payload } from '../codec/types.js'
 import { REASON } from '../codec/value-role.js'
 import { markMayHaveRun } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
-import { formatCancel, formatPing } from '../protocol/messages.js'
-import { type CallOptions, watchCancellation } from '../remote/call-options.js'
+import { formatCancel, formatPing, Op } from '../protocol/messages.js'
+import { type CallOptions, timeoutError, watchCancellation } from '../remote/call-options.js'
 import { PendingResult } from '../remote/pending-result.js'
 import type { References } from '../remote/references.js'
 import { clock } from '../util/clock.js'
+import { DefaultTimeout } from './default-timeout.js'
 import type { CallObserver } from './diagnostics.js'
 import type { PendingCalls } from './pending-calls.js'
 
 export class CallCancellation {
   #isEnded = false
+  readonly #defaultTimeout: DefaultTimeout | undefined
 
   constructor(
     private readonly calls: PendingCalls,
     private readonly references: References,
     private readonly channel: OutboundChannel,
-    private readonly observer: CallObserver
-  ) {}
+    private readonly observer: CallObserver,
+    timeoutMs: number
+  ) {
+    const onExpired = (call: PendingResult) =>
+      this.#cancel(call, timeoutError(call.label, timeoutMs, references))
+    if (timeoutMs < Number.POSITIVE_INFINITY)
+      this.#defaultTimeout = new DefaultTimeout(timeoutMs, calls, onExpired)
+  }
+
+  /** The reply of a call has come. */
+  onReply(): void {
+    if (this.calls.size === 0) this.#defaultTimeout?.onIdle()
+  }
+
+  /** Whether calls without options must be watched, too. */
+  get hasDefaultTimeout(): boolean {
+    return this.#defaultTimeout !== undefined
+  }
 
   /** Cancels a call when its signal aborts, or at its deadline. */
   watch(
@@ -30,8 +48,14 @@ export class CallCancellation {
     options: CallOptions,
     messageIndex: number,
     references: readonly EncodedReference[] = [],
-    deadline = clock.now() + (options.timeout ?? Number.POSITIVE_INFINITY)
+    earlierDeadline?: number
   ): void {
+    const { base, op } = result.sentRequest!
+    // A one-way call has no reply, and a step of an iterator or stream may wait for as long as its owner likes.
+    const hasDefaultTimeout =
+      this.hasDefaultTimeout && options.timeout === undefined && op !== Op.oneway && op !== Op.streamCall
+    const timeout = hasDefaultTimeout ? this.#defaultTimeout!.ms : options.timeout
+    const deadline = earlierDeadline ?? clock.now() + (timeout ?? Number.POSITIVE_INFINITY)
     const stopWatching = watchCancellation(
       options,
       () => result.label,
@@ -39,8 +63,16 @@ export class CallCancellation {
       this.references,
       Math.max(0, deadline - clock.now())
     )
-    result.cancellable = { options, stopWatching, messageIndex, deadline, references, dependents: [] }
-    const { base } = result.sentRequest!
+    result.cancellable = {
+      options,
+      stopWatching,
+      messageIndex,
+      deadline,
+      hasDefaultTimeout,
+      references,
+      dependents: []
+    }
+    if (hasDefaultTimeout) this.#defaultTimeout!.start(deadline)
     if (base instanceof PendingResult && !this.channel.isFrameSent(base.frameNumber))
       base.cancellable?.dependents.push(result)
     // An accessor of user code may have aborted it meanwhile.
@@ -95,5 +127,6 @@ export class CallCancellation {
 
   end(): void {
     this.#isEnded = true
+    this.#defaultTimeout?.end()
   }
 }

@@ -58,10 +58,12 @@ export class Caller {
     /** Applies the options of a call to the streams in its result. */
     private readonly applyOptions: (value: unknown, options: CallOptions) => void,
     /** Whether another session may make the calls again. */
-    private readonly mayRetry: boolean
+    private readonly mayRetry: boolean,
+    /** Default timeout in ms; Infinity for none. */
+    timeoutMs: number
   ) {
     this.#observer = new CallObserver(session, 'out')
-    this.#cancellation = new CallCancellation(this.#calls, references, channel, this.#observer)
+    this.#cancellation = new CallCancellation(this.#calls, references, channel, this.#observer, timeoutMs)
   }
 
   /** Calls so far, pings included. */
@@ -124,8 +126,9 @@ export class Caller {
       result.payload = context ? { ...payload!, context } : (payload ?? EMPTY_PAYLOAD)
     if (this.#observer.enabled) this.#observer.onCall(id, op, base.label + formatPath(path), operand)
     // A subscriber may have ended the session.
-    if (options && result.sentRequest && !this.#endReason)
-      this.#cancellation.watch(result, options, lastMessageIndex, payload?.references)
+    const mustWatch = options !== undefined || this.#cancellation.hasDefaultTimeout
+    if (mustWatch && result.sentRequest && !this.#endReason)
+      this.#cancellation.watch(result, options ?? NO_OPTIONS, lastMessageIndex, payload?.references)
   }
 
   #format(result: PendingResult, id: number, payload: Payload | undefined): string {
@@ -194,7 +197,7 @@ export class Caller {
       this.references.takeReceived()?.releaseOutcomes()
     }
     this.#finish(id, result)
-    if (result.cancellable) this.applyOptions(value, result.cancellable.options)
+    if (result.options) this.applyOptions(value, result.options)
     if (op === Op.result) result.fulfill(value)
     else result.reject(value, true)
     this.#observer.onReply(id, op === Op.result, value)
@@ -213,6 +216,7 @@ export class Caller {
   #finish(id: number, result?: PendingResult): void {
     result?.cancellable?.stopWatching()
     this.#calls.delete(id)
+    this.#cancellation.onReply()
     const loans = this.#calls.takeLoans(id)
     if (loans) this.references.endLoans(loans)
   }
@@ -278,6 +282,7 @@ export class Caller {
   }
 }
 
+const NO_OPTIONS: CallOptions = {}
 const LENT_MESSAGE = 'was lent for a call that has ended: pass it without Netref.lend to keep it'
 
 function requireNotReleased(base: RequestBase): void {

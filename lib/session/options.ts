@@ -56,6 +56,15 @@ export interface CommonOptions extends ExposureOptions, Before {
    */
   readonly onCallError?: OnCallError | undefined
   /**
+   * Default timeout of this side's calls, in ms: of calls, constructions, reads, and all others that have a reply. A call
+   * that returns an iterator or a stream is covered until it has returned it. One-way calls, pings, and the steps of
+   * iterators and streams have no timeout. `Netref.with(ref, { timeout })` overrides it, `Infinity` switches it off. A
+   * value that is not above 0, or not below 25 days, is a RangeError.
+   *
+   * @default Infinity
+   */
+  readonly timeout?: number | undefined
+  /**
    * Called with each message that is sent (`→`) or received (`←`), as one line: `call 5 root.add [1,2]`.
    *
    * @default prints the lines if the environment variable `NETREF_DEBUG` is set
@@ -74,6 +83,7 @@ export const COMMON_OPTIONS: OptionTypes<CommonOptions> = {
   exposeStacks: 'a boolean',
   onError: 'a function',
   onCallError: 'a function',
+  timeout: '',
   trace: 'a function'
 }
 
@@ -107,6 +117,8 @@ export interface Settings {
   readonly exposure: ExposureSettings
   readonly limits: Limits
   readonly exposeStacks: boolean
+  /** Default timeout of calls in ms; Infinity for none. */
+  readonly timeout: number
   readonly onError: (error: unknown, context: ErrorContext) => void
   readonly onCallError: OnCallError | undefined
   /** Reports the refusals of the peers' one-way calls to `onError`. */
@@ -122,6 +134,7 @@ export function settingsOf(options: CommonOptions): Settings {
     exposeStacks = false,
     onError = logError,
     onCallError,
+    timeout = Number.POSITIVE_INFINITY,
     trace = traceFromEnvironment()
   } = options
   const {
@@ -155,11 +168,18 @@ export function settingsOf(options: CommonOptions): Settings {
     },
     limits: filledIn,
     exposeStacks,
+    timeout: checkTimeout(timeout),
     trace: trace && ((direction, message) => runHook(() => trace(direction, message), report)),
     onError: report,
     onCallError,
     rejections: new RejectionReporter(report)
   }
+}
+
+function checkTimeout(timeout: number): number {
+  if (timeout === Number.POSITIVE_INFINITY) return timeout
+  if (timeout === 0) throw new RangeError('timeout: with 0 every call would fail; Infinity means no timeout')
+  return checkMs('timeout', timeout)
 }
 
 /** A limit that is undefined counts as not given. */

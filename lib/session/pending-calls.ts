@@ -15,6 +15,11 @@ export class PendingCalls {
     return this.#results.size + this.#cancelled.size
   }
 
+  /** The calls that wait for a reply, in order. The caller must not settle any while it iterates. */
+  get results(): Iterable<PendingResult> {
+    return this.#results.values()
+  }
+
   add(result: PendingResult, loans: readonly number[] | undefined): void {
     this.#results.set(result.id, result)
     if (loans) this.#loans.set(result.id, loans)

@@ -102,7 +102,14 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (setup.sharedRoot) this.#references.exports.root = setup.sharedRoot
     const adopt = (value: unknown, options: CallOptions) =>
       this.#references.streams?.applyOptions(value, options)
-    this.#caller = new Caller(this, this.#references, this.link, adopt, setup.successor !== undefined)
+    this.#caller = new Caller(
+      this,
+      this.#references,
+      this.link,
+      adopt,
+      setup.successor !== undefined,
+      setup.timeout
+    )
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
     this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.#callee, limits.values)
   }

@@ -15,3 +15,5 @@ export const setImmediate = global.setImmediate?.bind(global) as typeof node.set
 export const nextTick = global.process?.nextTick as typeof node.nextTick
 /** Timers are numbers in pages. In Node, which may load the page's build, they are objects. */
 export const unref: typeof node.unref = timer => void timer.unref?.()
+/** Keeps the process alive until the timer fires, as by default. */
+export const ref: typeof node.ref = timer => void timer.ref?.()

@@ -22,3 +22,5 @@ export type Timer = ReturnType<typeof setTimeout>
 
 /** Lets the process exit before the timer fires. In pages of Electron timers are numbers, and this does nothing. */
 export const unref = (timer: Timer): void => void timer.unref?.()
+/** Keeps the process alive until the timer fires, as by default. */
+export const ref = (timer: Timer): void => void timer.ref?.()

@@ -696,7 +696,7 @@ t.test('invalid options, and values that are not netrefs, throw and are named', 
     const wrong = (options: Untyped, message: string) =>
       t.throws(() => Netref.with(root, options), new TypeError(message))
     wrong({ signal: {} }, 'Netref.with: `signal` must be an AbortSignal, not {…}')
-    const ms = 'Netref.with: `timeout` must be a time in ms, of up to 2147483647, not '
+    const ms = 'Netref.with: `timeout` must be a time in ms, of up to 2147483647, or Infinity, not '
     for (const [timeout, said] of [
       [-1, '-1'],
       [Number.NaN, 'NaN'],

@@ -176,7 +176,6 @@ const PASSED_ON: Record<PassedOn, true> = {
   hostname: true,
   port: true,
   signal: true,
-  timeout: true,
   session: true,
   method: true,
   socket: true,
