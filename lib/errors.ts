@@ -7,6 +7,8 @@ import { isInstanceOf } from './util/realms.js'
 const REASON_CODES = [
   // This side or the peer called `close()`.
   'closed',
+  // `close({ code: 'revoked' })` was called: the client must not come back with its present token.
+  'revoked',
   // The server is closing.
   'server-closed',
   // The first connection failed; see `cause`.
@@ -38,9 +40,13 @@ const REASON_CODES = [
 export type ReasonCode = (typeof REASON_CODES)[number]
 export const isReasonCode = (code: unknown): code is ReasonCode => REASON_CODES.includes(code as ReasonCode)
 
+/** A code that an application gave to `close`. */
+type ApplicationCode = string & Record<never, never>
+
 /** Why a session ended: the same for `conn.closed`, `onDisconnect` and rejected calls. */
 export interface Reason {
-  readonly code: ReasonCode
+  /** One of netref's codes, or the code that this side or the peer gave to `close`. */
+  readonly code: ReasonCode | ApplicationCode
   readonly message: string
   readonly cause?: unknown
   /** Time that the client should wait before it tries again, in seconds, as in HTTP's `Retry-After`. */
@@ -215,6 +221,14 @@ export function rejectionError(code: RejectionCode, call: string, message: strin
   return rejectionErrors[code](`${call}: ${message}`)
 }
 
+const CLOSE_CODE = /^[a-z][a-z0-9-]{0,31}$/
+
+/** Whether an application may end a session with a code: one that it cannot mistake for another of netref's. */
+export const isCloseCode = (code: string): boolean =>
+  code === 'closed' ||
+  code === 'revoked' ||
+  (CLOSE_CODE.test(code) && !isReasonCode(code) && !isRejectionCode(code) && code !== 'invalid-arguments')
+
 export function isRejectionCode(code: unknown): code is RejectionCode {
   return typeof code === 'string' && Object.hasOwn(rejectionErrors, code)
 }
@@ -243,7 +257,7 @@ export function toCallRejection(failure: unknown): CallRejection | undefined {
   return failure instanceof UnsendableError ? new CallRejection('unsendable', failure.message) : undefined
 }
 
-const TRANSPORT_LOSS_CODES: readonly ReasonCode[] = ['connection-lost', 'unreachable', 'unavailable']
+const TRANSPORT_LOSS_CODES: readonly string[] = ['connection-lost', 'unreachable', 'unavailable']
 
 /** Whether only the transport failed, so that the session may resume; any other reason ends the session. */
 export const isTransportLoss = ({ code }: Reason): boolean => TRANSPORT_LOSS_CODES.includes(code)

@@ -50,6 +50,7 @@ export type {
 export type {
   ErrorContext,
   Session,
+  SessionCloseOptions,
   SessionEvents,
   SessionState,
   SessionStats,

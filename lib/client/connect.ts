@@ -2,14 +2,20 @@
 
 import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
-import { type Reason, type ReasonCode, SessionEndedError } from '../errors.js'
+import { type Reason, SessionEndedError } from '../errors.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
 import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
 import { TokenSender } from '../transport/token.js'
 import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
-import type { Session, SessionEvents, SessionState, SessionStats } from '../types/session.js'
+import type {
+  Session,
+  SessionCloseOptions,
+  SessionEvents,
+  SessionState,
+  SessionStats
+} from '../types/session.js'
 import { checkOptions } from '../util/check-options.js'
 import { Emitter } from '../util/emitter.js'
 import { openSocket } from './open-socket.js'
@@ -29,7 +35,7 @@ const CONNECTION_EVENTS = [...SESSION_EVENTS, 'open', 'renewed'] as const
 const IN_CACHE: Reason = { code: 'connection-lost', message: 'the page is in the back/forward cache' }
 
 /** Reasons after which a new session may replace the ended one. */
-const RENEWABLE_CODES = new Set<ReasonCode>(['connection-lost', 'session-lost', 'server-closed'])
+const RENEWABLE_CODES = new Set<string>(['connection-lost', 'session-lost', 'server-closed'])
 
 /** The client's handle on a session. Calls made before the socket is open wait for it. */
 export class Connection<T> {
@@ -159,9 +165,14 @@ export class Connection<T> {
     return this
   }
 
-  /** Sends all calls made so far, then ends the session. Pending calls reject. Resolves when the socket is closed. */
-  close(): Promise<void> {
-    return this.session.close()
+  /**
+   * Sends all calls made so far, then ends the session, for the reason `closed` or that of `options`. Pending calls
+   * reject. Resolves when the socket is closed.
+   *
+   * @throws TypeError for invalid options
+   */
+  close(options?: SessionCloseOptions): Promise<void> {
+    return this.session.close(options)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

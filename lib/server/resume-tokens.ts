@@ -1,11 +1,13 @@
 // Keeps the resume tokens of a server’s sessions, with which clients resume them over another socket.
 import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { checkHookResult } from '../access/hook-result.js'
+import type { Reason } from '../errors.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, ClientListener, OnClientRefused } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
+import { clock } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 
@@ -28,6 +30,17 @@ export interface ResumingListener extends ClientListener {
   ): Promise<void>
 }
 
+/** A session that this side closed. */
+interface ClosedSession {
+  readonly secrets: readonly string[]
+  readonly reason: Reason
+  /** When no client can return any more, by `clock.now()`. */
+  readonly until: number
+}
+
+/** Sessions whose reasons are kept. */
+const MAX_CLOSED = 10_000
+
 export class ResumeTokens {
   /** @internal */
   readonly active = new Map<string, ResumeToken>()
@@ -38,6 +51,8 @@ export class ResumeTokens {
   /** Sessions, and interrupted sessions, by address. */
   readonly sessionsPerAddress = new AddressCounter()
   readonly interruptedPerAddress = new AddressCounter()
+  /** Sessions that this side closed, by the id of their token, oldest first. */
+  readonly #closed = new Map<string, ClosedSession>()
   /** How often sessions were interrupted so far. */
   interruptionCount = 0
   #lastId = 0
@@ -60,6 +75,25 @@ export class ResumeTokens {
     const [id, secret = ''] = token.split('.')
     const resumeToken = this.active.get(id!)
     return resumeToken?.redeem(secret) ? resumeToken : undefined
+  }
+
+  /** Why this side closed the session of a token; undefined for any other token. */
+  closeReasonOf(token: string): Reason | undefined {
+    const [id, secret = ''] = token.split('.')
+    const ended = this.#closed.get(id!)
+    return ended?.secrets.some(known => known !== '' && isSameSecret(secret, known))
+      ? ended.reason
+      : undefined
+  }
+
+  /** Keeps the reason for a client that returns within the resume window. */
+  keepCloseReason(id: string, secrets: readonly string[], reason: Reason): void {
+    const now = clock.now()
+    for (const [oldest, { until }] of this.#closed) {
+      if (until > now && this.#closed.size < MAX_CLOSED) break
+      this.#closed.delete(oldest)
+    }
+    this.#closed.set(id, { secrets, reason, until: now + this.windowMs + 2 * this.heartbeatMs })
   }
 
   /**
@@ -182,9 +216,11 @@ export class ResumeToken implements ResumeStrategy {
     return address !== undefined && this.#address === address
   }
 
-  /** Invalidates the token; its session has ended. */
-  revoke(): void {
-    this.resumeTokens.active.delete(this.id)
+  /** Invalidates the token; its session has ended. `closeReason` is the reason that this side gave to `close`. */
+  revoke(closeReason?: Reason): void {
+    const isActive = this.resumeTokens.active.delete(this.id)
+    if (isActive && closeReason)
+      this.resumeTokens.keepCloseReason(this.id, [this.#secret, this.#lastRedeemed.secret], closeReason)
     this.#uncountSession()
   }
 

@@ -117,7 +117,7 @@ export class Server {
     const { settings, createRoot } = this
     const resumeToken = this.#listener.resumeTokens?.create()
     const onEnded = (session: SessionImpl, reason: Reason) => {
-      resumeToken?.revoke()
+      resumeToken?.revoke(session.isClosedHere ? reason : undefined)
       this.#startedSessions.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.addEnded(session.stats)
       else if (UNACCEPTABLE_CODES.has(reason.code)) this.#refusals.add(ip, reason)
@@ -186,7 +186,8 @@ export class Server {
     const resumeToken = resumeTokens?.redeem(token)
     if (!resumeToken) {
       const message = 'the server does not know the session: it has ended, or belonged to an earlier server'
-      return this.#refuse(transport, client, { code: 'session-lost', message })
+      const closed = resumeTokens?.closeReasonOf(token)
+      return this.#refuse(transport, client, closed ?? { code: 'session-lost', message })
     }
     const { session } = resumeToken
     if (!this.#isSameIdentity(resumeTokens!, session.identity, identity)) {

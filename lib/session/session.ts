@@ -6,7 +6,14 @@ import type { ReportingSession } from '../access/call-context.js'
 import { operate } from '../access/operations.js'
 import { Service } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
-import { LimitError, ProtocolError, printableReason, type Reason, SessionEndedError } from '../errors.js'
+import {
+  isCloseCode,
+  LimitError,
+  ProtocolError,
+  printableReason,
+  type Reason,
+  SessionEndedError
+} from '../errors.js'
 import { Link, type LinkListener, type LinkSetup } from '../link/link.js'
 import { type Frame, NO_BYTES } from '../protocol/frame.js'
 import { formatHello, type Hello, type OperationCode, VERSION } from '../protocol/messages.js'
@@ -16,9 +23,18 @@ import { type PendingRequest, Reference, type RequestBase, type Requester } from
 import { References } from '../remote/references.js'
 import type { Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
-import type { Session, SessionEvents, SessionState, SessionStats, Tables } from '../types/session.js'
+import type {
+  Session,
+  SessionCloseOptions,
+  SessionEvents,
+  SessionState,
+  SessionStats,
+  Tables
+} from '../types/session.js'
+import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { clock } from '../util/clock.js'
 import { startDeadline } from '../util/deadline.js'
+import { describeValue } from '../util/describe.js'
 import { Emitter, runHook } from '../util/emitter.js'
 import { Callee } from './callee.js'
 import { Caller } from './caller.js'
@@ -46,6 +62,13 @@ export interface SessionSetup extends Settings, LinkSetup {
   /** Returns the session that replaces one that ends for this reason, and retries its calls. */
   readonly successor?: ((reason: Reason) => SessionImpl | undefined) | undefined
 }
+
+const CLOSE_OPTIONS: OptionTypes<SessionCloseOptions> = { code: 'a string', message: 'a string' }
+
+const invalidCode = (code: string) =>
+  new TypeError(
+    `close: the code ${describeValue(code)} is not one that an application may use; use "closed", "revoked", or up to 32 lower-case letters, digits and hyphens that are no code of netref`
+  )
 
 /** Names of the events of a session. */
 export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed', 'state'] as const
@@ -161,10 +184,18 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */
-  async close(): Promise<void> {
+  close(options: SessionCloseOptions = {}): Promise<void> {
+    checkOptions('close', options, CLOSE_OPTIONS)
+    const { code = 'closed', message = 'close() was called' } = options
+    if (!isCloseCode(code)) throw invalidCode(code)
     this.#closing = !this.#endReason
-    this.end({ code: 'closed', message: 'close() was called' })
-    await this.link.transportClosed
+    this.end({ code, message })
+    return this.link.transportClosed
+  }
+
+  /** @internal Whether `close` of this side has ended the session. */
+  get isClosedHere(): boolean {
+    return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

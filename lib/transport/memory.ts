@@ -2,6 +2,7 @@
 import type { Reason } from '../errors.js'
 import { runInMicrotask } from '../util/scheduler.js'
 import { BaseTransport } from './base-transport.js'
+import { formatCloseReason, parseCloseReason } from './close-reason.js'
 
 interface InTransit {
   readonly content: string | Uint8Array | Reason
@@ -107,7 +108,8 @@ export class MemoryTransport extends BaseTransport {
       onSent?.()
     } else {
       other.#closed = true
-      other.emitClose({ ...content, message: `the other end ended the session: ${content.message}` })
+      // As over other transports, but with its cause.
+      other.emitClose({ ...content, ...parseCloseReason(formatCloseReason(content), 'the other end') })
     }
   }
 }

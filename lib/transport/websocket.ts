@@ -2,7 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ClientOptions, type RawData, WebSocket } from 'ws'
-import type { Reason, ReasonCode } from '../errors.js'
+import type { Reason } from '../errors.js'
 import { isTransportLoss } from '../errors.js'
 import { clock, unref } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
@@ -13,7 +13,7 @@ import { formatCloseReason, parseCloseReason } from './close-reason.js'
 import { isClientRefusal } from './http-status.js'
 import { formatWebSocketFrame, type Masking, maskingFor } from './websocket-frame.js'
 
-const CLOSE_CODES: Partial<Record<ReasonCode, number>> = {
+const CLOSE_CODES: Partial<Record<string, number>> = {
   closed: 1000,
   'server-closed': 1001,
   protocol: 1002,

@@ -29,6 +29,19 @@ export interface SessionStats {
   readonly buffered: number
 }
 
+/** The reason that `close` gives to both sides. */
+export interface SessionCloseOptions {
+  /**
+   * Code of the reason: of the application's own, in up to 32 lower-case letters, digits and hyphens, or `closed` or
+   * `revoked`. Other codes of netref are a TypeError. A client does not come back by itself after any of them.
+   *
+   * @default 'closed'
+   */
+  readonly code?: string | undefined
+  /** Words for a person, of about 100 bytes; the end of a longer text is not sent. @default 'close() was called' */
+  readonly message?: string | undefined
+}
+
 /** An entry of the export table or the import table. */
 export interface TableEntry {
   readonly id: number
@@ -77,8 +90,15 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   on<E extends keyof SessionEvents>(name: E, listener: (event: SessionEvents[E]) => void): () => void
   /** Sends a ping to the peer. @returns the round-trip time, in ms @throws SessionEndedError if the session ends first */
   ping(): Promise<number>
-  /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */
-  close(): Promise<void>
+  /**
+   * Sends the calls made so far, then ends the session, for the reason `closed` or that of `options`. Pending calls
+   * reject. Resolves when the transport is closed. A client that is not connected gets the reason when it returns.
+   *
+   * @throws TypeError for invalid options
+   * @example
+   * await session.close({ code: 'moved', message: 'You are signed in at another place.' })
+   */
+  close(options?: SessionCloseOptions): Promise<void>
 }
 
 /** The origin of a failure that no code awaits. */
