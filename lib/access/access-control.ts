@@ -182,7 +182,7 @@ export function requireWritable(
   const label = describeValue(name)
   throw new CallRejection(
     'not-exposed',
-    `${label} may not be ${verb}: its owner must set ${option}, or call expose(…, { write: [${label}] })`
+    `${label} may be read, not ${verb}: its owner must set ${option}, or call expose(…, { write: [${label}] })`
   )
 }
 
@@ -277,9 +277,15 @@ export function notExposedRejection(
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
   const remedy = isPrefixed
     ? `call it as ${describeValue(name.slice(prefix.length))}, without the prefix`
-    : `its owner must prefix it with ${prefix}, mark it @exposed or expose() its object`
+    : `its owner must expose it in its class, ${remedyFor(name, prefix)}`
   return new CallRejection(
     'not-exposed',
     `${describeValue(name)} is not exposed, or does not exist: ${remedy}`
   )
+}
+
+/** The ways to expose a member of that name, besides those of its class. A prefix is no symbol's, and `_` is private. */
+function remedyFor(name: MemberName, prefix: string): string {
+  if (typeof name === 'symbol') return 'or list it in expose(…, { read })'
+  return `prefix it with ${prefix}, or ${name.startsWith('_') ? 'list it in expose(…, { read })' : 'expose() its object'}`
 }

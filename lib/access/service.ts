@@ -48,11 +48,11 @@ function packageNameGetterOf(object: object): (() => string) | undefined {
 }
 
 /** @throws TypeError for a service of another copy, which may be of another version: its hooks would not be called */
-function checkPackageCopy(service: object, type?: string): void {
+function checkPackageCopy(call: string, service: object, type?: string): void {
   const name = service instanceof Service ? undefined : packageNameGetterOf(service)
   if (!name) return
   const subject = (type ?? className(service)) || 'the service'
-  throw new TypeError(`${subject} extends the Service ${foreignCopyMessage(name())}`)
+  throw new TypeError(`${call}: ${subject} extends the Service ${foreignCopyMessage(name())}`)
 }
 
 /** A class that extends Service, an object that all sessions share, or a function that creates one for a session. */
@@ -68,37 +68,43 @@ export const sharedRootOf = (source: ServiceSource): object | undefined =>
 /**
  * Returns a function that creates the root of a session.
  *
+ * @param call the function that takes the source, for error texts
  * @throws TypeError for a class that does not extend Service or extends that of another copy of netref
  * @throws TypeError for a value that is not an object, a class or a function
  */
 export function rootFactoryOf<Identity>(
-  source: ServiceSource<object, Identity>
+  source: ServiceSource<object, Identity>,
+  call: string
 ): (session: Session) => object {
   if (typeof source === 'object' && source !== null && !isThenable(source)) {
-    checkPackageCopy(source)
+    checkPackageCopy(call, source)
     declareRoot(source)
     return () => source
   }
   if (typeof source !== 'function') {
-    throw new TypeError(`a service must be a class, an object or a function, not ${describeValue(source)}`)
+    throw new TypeError(
+      `${call}: a service must be a class, an object or a function, not ${describeValue(source)}`
+    )
   }
   if (source.prototype instanceof Service) {
     checkClasses(source.prototype)
     return () => declareRoot(new (source as new () => object)())
   }
-  if (source.prototype) checkPackageCopy(source.prototype, source.name)
+  if (source.prototype) checkPackageCopy(call, source.prototype, source.name)
   if (/^class\b/.test(Function.prototype.toString.call(source))) {
     throw new TypeError(
-      `${source.name || 'the class'} does not extend Service: extend it, or serve \`() => new ${source.name || 'It'}()\``
+      `${call}: ${source.name || 'the class'} does not extend Service: extend it, or serve \`() => new ${source.name || 'It'}()\``
     )
   }
   return session => {
     const root: unknown = (source as (session: Session) => unknown)(session)
     if (isThenable(root)) root.then(undefined, () => {})
     else if ((typeof root === 'object' && root !== null) || typeof root === 'function') {
-      checkPackageCopy(root)
+      checkPackageCopy(call, root)
       return declareRoot(root)
     }
-    throw new TypeError(`a service function must return an object synchronously, not ${describeValue(root)}`)
+    throw new TypeError(
+      `${call}: a service function must return an object synchronously, not ${describeValue(root)}`
+    )
   }
 }

@@ -17,6 +17,7 @@ import type {
   SessionStats
 } from '../types/session.js'
 import { checkOptions } from '../util/check-options.js'
+import { describeValue } from '../util/describe.js'
 import { Emitter } from '../util/emitter.js'
 import { openSocket } from './open-socket.js'
 import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type ReconnectOptions } from './options.js'
@@ -204,16 +205,18 @@ export function connect<T>(
   options: ConnectOptions = {}
 ): Connection<T> {
   const endpoint =
-    Object(target) === target && !('href' in (target as object)) ? (target as Endpoint) : parseAddress(target)
+    Object(target) === target && !('href' in (target as object))
+      ? (target as Endpoint)
+      : parseAddress(target, options)
   checkOptions('connect', options, CONNECT_OPTIONS, true)
   if (typeof endpoint !== 'string') {
     const { openEndpoint } = connectExtras() ?? notInLite('a session over an endpoint')
     return connectOverEndpoint(settings => openEndpoint(endpoint, options, settings), options)
   }
   const { service = EmptyService, reconnect, renew = false, token, ...others } = options
-  const settings = settingsOf(others)
-  const createRoot = rootFactoryOf(service)
-  const { heartbeat } = livenessOf(others)
+  const settings = settingsOf(others, 'connect')
+  const createRoot = rootFactoryOf(service, 'connect')
+  const { heartbeat } = livenessOf(others, 'connect')
   const open = () => {
     const transport = openSocket(endpoint, options, settings)
     return token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
@@ -259,8 +262,8 @@ export function connectOverEndpoint<T>(
   openTransport: (settings: Settings) => Transport,
   { service = EmptyService, ...options }: ConnectOptions
 ): Connection<T> {
-  const settings = settingsOf(options)
-  const createRoot = rootFactoryOf(service)
+  const settings = settingsOf(options, 'connect')
+  const createRoot = rootFactoryOf(service, 'connect')
   return new Connection(openTransport(settings), {
     sharedRoot: sharedRootOf(service),
     createRoot,
@@ -268,8 +271,18 @@ export function connectOverEndpoint<T>(
   })
 }
 
-function parseAddress(url: unknown): string {
-  const text = String((url as { href?: unknown } | null)?.href ?? url)
+function parseAddress(url: unknown, options: unknown): string {
+  if (typeof url === 'string' && typeof options === 'number') {
+    const host = redactCredentials(url).replace(/^\w+:\/\//, '')
+    if (/^[^/:]+$/.test(host))
+      throw new TypeError(`connect takes an address and options: connect("ws://${host}:${options}")`)
+  }
+  if (typeof url !== 'string' && !Object(url).href) {
+    throw new TypeError(
+      `connect: ${describeValue(url)} is not an address; pass one such as "ws://localhost:18861", or an endpoint`
+    )
+  }
+  const text = String(typeof url === 'string' ? url : (url as { href: unknown }).href)
   const hasKnownScheme = /^\s*(ws|http)s?:/i.test(text)
   if (hasKnownScheme && URL.canParse(text) && !text.includes('#')) return text
   const redacted = redactCredentials(text)

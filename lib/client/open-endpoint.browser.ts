@@ -11,7 +11,7 @@ const EXPECTED_ENDPOINTS = 'in a page pass a Worker, a MessagePort, or `self` in
 /** @throws TypeError for an option that has no meaning there, and for an object that is no endpoint */
 export const openEndpoint: typeof node.openEndpoint = (endpoint, options, { limits }) => {
   checkEndpointOptions('connect', endpoint, options)
-  if (!isMessageEndpoint(endpoint)) throw notAnEndpointError(endpoint, EXPECTED_ENDPOINTS)
+  if (!isMessageEndpoint(endpoint)) throw notAnEndpointError('connect', endpoint, EXPECTED_ENDPOINTS)
   return MessagePortTransport.connect(
     endpoint,
     maxPayloadBytes(limits),

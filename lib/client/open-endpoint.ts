@@ -22,10 +22,13 @@ const EXPECTED_ENDPOINTS =
 export function openEndpoint(endpoint: Endpoint, options: ConnectOptions, { limits }: Settings): Transport {
   checkEndpointOptions('connect', endpoint, options)
   const payloadBytes = maxPayloadBytes(limits)
-  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? CONNECT_TIMEOUT_MS)
+  const handshakeTimeout = checkMs(
+    'connect: handshakeTimeout',
+    options.handshakeTimeout ?? CONNECT_TIMEOUT_MS
+  )
   if (isMessageEndpoint(endpoint)) {
     return MessagePortTransport.connect(endpoint, payloadBytes, handshakeTimeout)
   }
   if (isByteEndpoint(endpoint)) return new DuplexTransport(endpoint, payloadBytes)
-  throw notAnEndpointError(endpoint, EXPECTED_ENDPOINTS)
+  throw notAnEndpointError('connect', endpoint, EXPECTED_ENDPOINTS)
 }

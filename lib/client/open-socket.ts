@@ -9,7 +9,10 @@ import { checkMs } from '../util/check-options.js'
 import { CONNECT_TIMEOUT_MS, type ConnectOptions } from './options.js'
 
 export function openSocket(address: string, options: ConnectOptions, { limits }: Settings): Transport {
-  const handshakeTimeout = checkMs('handshakeTimeout', options.handshakeTimeout ?? CONNECT_TIMEOUT_MS)
+  const handshakeTimeout = checkMs(
+    'connect: handshakeTimeout',
+    options.handshakeTimeout ?? CONNECT_TIMEOUT_MS
+  )
   const { busyPoll = false, ...others } = options
   const defaults = { perMessageDeflate: false, maxPayload: maxPayloadBytes(limits) }
   return WebSocketTransport.connect(

@@ -2,8 +2,8 @@
 
 import type { ServiceSource } from '../access/service.js'
 import { COMMON_OPTIONS, type CommonOptions, type LivenessOptions } from '../session/options.js'
+import { CLIENT_SOCKET_OPTIONS } from '../transport/endpoint.js'
 import type { Token } from '../transport/token.js'
-
 import type { OptionTypes } from '../util/check-options.js'
 import type { Signal } from '../util/web-types.js'
 
@@ -67,12 +67,12 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
   readonly busyPoll?: boolean | undefined
 }
 
-/** Socket options are not listed: `ws`, TLS and HTTP accept more than `SocketOptions` declares. */
 /** Default of `handshakeTimeout`. */
 export const CONNECT_TIMEOUT_MS = 10_000
 
 export const CONNECT_OPTIONS: OptionTypes<Omit<ConnectOptions, keyof SocketOptions>> = {
   ...COMMON_OPTIONS,
+  ...Object.fromEntries(CLIENT_SOCKET_OPTIONS.split(' ').map(name => [name, ''])),
   heartbeat: '',
   token: 'a string or a function',
   service: '',

@@ -38,12 +38,12 @@ export class Pair<T> extends Connection<T> {
     { identity, serving = {}, service = EmptyService, ...options }: PairOptions
   ) {
     const transports = MemoryTransport.pair()
-    const createRoot = rootFactoryOf(source)
-    const settings = settingsOf(serving)
+    const createRoot = rootFactoryOf(source, 'pair')
+    const settings = settingsOf(serving, 'pair: `serving`')
     super(transports[0], {
       sharedRoot: sharedRootOf(service),
-      createRoot: rootFactoryOf(service),
-      ...settingsOf(options)
+      createRoot: rootFactoryOf(service, 'pair'),
+      ...settingsOf(options, 'pair')
     })
     this.served = new SessionImpl(transports[1], {
       isInitiator: false,

@@ -45,8 +45,8 @@ export class Reconnector implements SocketReopener {
     heartbeatMs: number,
     { delay = 100, maxDelay = 10_000, signal, initial = false }: ReconnectOptions
   ) {
-    this.#delayMs = checkMs('reconnect.delay', delay)
-    this.#maxDelayMs = checkMs('reconnect.maxDelay', maxDelay)
+    this.#delayMs = checkMs('connect: reconnect.delay', delay)
+    this.#maxDelayMs = checkMs('connect: reconnect.maxDelay', maxDelay)
     this.#signal = signal
     this.retriesFirstConnection = initial
     this.#attemptTimeoutMs = Math.min(heartbeatMs || MAX_ATTEMPT_MS, MAX_ATTEMPT_MS)

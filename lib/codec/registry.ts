@@ -61,18 +61,26 @@ export function registerType<T extends object, W>(type: Class<T>, options: TypeO
 }
 
 /**
- * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registers the class, too. The
- * constructor does not run there: name, message, code, cause, and own fields that are data are copied. A later class of
- * the same name replaces an earlier one, for example when a module is reloaded.
+ * Lets errors of a class arrive as that class: `instanceof` holds on the other side, if it registers the class under the
+ * same name. The constructor does not run there: name, message, code, cause, and own fields that are data are copied. A
+ * later class of the same name replaces an earlier one, for example when a module is reloaded. In JavaScript, `{ name }`
+ * may be omitted if the prototype of the class has a `name` of its own.
  *
- * @throws TypeError if the class is no error or registered under another name, or the name is that of a built-in class
+ * @param options `name` is the name of the class on both sides: a minifier changes the one in the source
+ * @throws TypeError if the class is no error or registered under another name, or the name is missing or that of a
+ * built-in class
  * @example
- * registerError(NotFound)
+ * registerError(NotFound, { name: 'NotFound' })
  */
-export function registerError(type: Class<Error>, { name = type.name }: { name?: string } = {}): void {
+export function registerError(type: Class<Error>, options: { readonly name: string }): void {
   if (!isInstanceOf('Error', type.prototype))
     throw new TypeError(`registerError: ${type.name || 'the class'} is not an Error`)
-  if (!name) throw new TypeError('registerError: a class without a name needs `{ name }`')
+  const own = Object.hasOwn(type.prototype, 'name') ? type.prototype.name : undefined
+  const name: unknown = (options as typeof options | undefined)?.name ?? own
+  if (typeof name !== 'string' || name === '') {
+    const example = `registerError(${type.name || 'Class'}, { name: "${type.name || 'Class'}" })`
+    throw new TypeError(`registerError: pass a name, as a minifier changes that of the class: ${example}`)
+  }
   if (builtInErrors.has(name)) throw new TypeError(`registerError: "${name}" is the name of a built-in class`)
   checkName('registerError', type, errorNamesByPrototype.get(type.prototype), name)
   errorClassesByName.set(name, type)

@@ -67,8 +67,8 @@ export class HttpListener implements ResumingListener {
     this.#httpServer = this.#ownsServer ? createHttpServer(limits.helloMs) : checkServer(server)
     this.#originPolicy = createOriginPolicy(options)
     const { resumeWindow = 30_000, sameIdentity } = options
-    if (checkMs('resumeWindow', resumeWindow) > 0) {
-      this.resumeTokens = new ResumeTokens(resumeWindow, livenessOf(options).heartbeat, sameIdentity)
+    if (checkMs('serve: resumeWindow', resumeWindow) > 0) {
+      this.resumeTokens = new ResumeTokens(resumeWindow, livenessOf(options, 'serve').heartbeat, sameIdentity)
     }
     this.#helloBudget = new HelloBudget(limits.helloBytes)
     this.#webSocketServer = new WebSocketServer({
@@ -115,12 +115,14 @@ export class HttpListener implements ResumingListener {
     return this.#admission.pending.size
   }
 
-  /** @throws NetrefError if the server does not listen */
-  get url(): string {
+  get port(): number | undefined {
+    const address = this.#httpServer.address()
+    return address === null || typeof address === 'string' ? undefined : address.port
+  }
+
+  get url(): string | undefined {
     const boundAddress = this.#httpServer.address()
-    if (boundAddress === null || typeof boundAddress === 'string') {
-      throw new NetrefError('not-listening', 'server.url: the server does not listen on a port')
-    }
+    if (boundAddress === null || typeof boundAddress === 'string') return undefined
     const { address, port, family } = boundAddress
     const host =
       address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address

@@ -20,5 +20,5 @@ export function listen({ endpoint }: ServeOptions, { limits }: Settings): Client
   if (isMessageEndpoint(given) || isPortsEndpoint(given)) {
     return new MessagePortListener(given, maxPayloadBytes(limits))
   }
-  throw notAnEndpointError(endpoint, `a page cannot listen on a port; ${KINDS}`)
+  throw notAnEndpointError('serve', endpoint, `a page cannot listen on a port; ${KINDS}`)
 }

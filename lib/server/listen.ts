@@ -21,9 +21,9 @@ export function listen(options: ServeOptions, { limits }: Settings): ClientListe
   const { endpoint } = options
   const payloadBytes = maxPayloadBytes(limits)
   if (endpoint === undefined) return new HttpListener(options, limits)
-  if (Object(endpoint) !== endpoint) throw notAnEndpointError(endpoint, KINDS)
+  if (Object(endpoint) !== endpoint) throw notAnEndpointError('serve', endpoint, KINDS)
   if (isMessageEndpoint(endpoint) || isPortsEndpoint(endpoint))
     return new MessagePortListener(endpoint, payloadBytes)
   if (isByteEndpoint(endpoint)) return new DuplexListener(new DuplexTransport(endpoint, payloadBytes))
-  throw notAnEndpointError(endpoint, KINDS)
+  throw notAnEndpointError('serve', endpoint, KINDS)
 }

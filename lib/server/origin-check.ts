@@ -89,13 +89,13 @@ function parseOrigin(text: string): string {
     : /^[a-z][a-z\d+.-]*:\/\/[^/]*$/.exec(text)?.[0]
   if (origin !== undefined) return origin
   throw new TypeError(
-    `allowedOrigins: ${quote(String(text), MAX_HEADER_CHARS)} is not an origin; use a scheme, a host and a port: "https://app.example.com"`
+    `serve: allowedOrigins: ${quote(String(text), MAX_HEADER_CHARS)} is not an origin; use a scheme, a host and a port: "https://app.example.com"`
   )
 }
 
 function parseHost(text: string): string {
   if (parseAuthority(`http://${text}`) && !/:\d+$/.test(text)) return hostName(text)
   throw new TypeError(
-    `allowedHosts: ${quote(String(text), MAX_HEADER_CHARS)} is not a host name; omit scheme and port: "rpc.example.com"`
+    `serve: allowedHosts: ${quote(String(text), MAX_HEADER_CHARS)} is not a host name; omit scheme and port: "rpc.example.com"`
   )
 }

@@ -221,9 +221,12 @@ export class Server {
    * port
    */
   get url(): string {
-    const { url } = this.#listener
-    if (url !== undefined) return url
-    throw new NetrefError('not-listening', 'server.url: the server does not listen on a port')
+    return this.#listener.url ?? notListening('url')
+  }
+
+  /** The port that it listens on, e.g. the one chosen for `port: 0`. @throws NetrefError if it does not listen on a port */
+  get port(): number {
+    return this.#listener.port ?? notListening('port')
   }
 
   /** Counters for monitoring: sessions, and the calls, frames and bytes of all of them. */
@@ -264,7 +267,7 @@ export class Server {
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptions('server.close', options, CLOSE_OPTIONS)
-    const drain = checkMs('drain', options.drain ?? 0)
+    const drain = checkMs('server.close: drain', options.drain ?? 0)
     this.#closing ??= this.#drainAndClose(drain)
     const call = runningCall()
     return call && this.#startedSessions.has(call.session as SessionImpl)
@@ -298,6 +301,11 @@ export class Server {
   }
 }
 
+/** @throws NetrefError */
+function notListening(property: string): never {
+  throw new NetrefError('not-listening', `server.${property}: the server does not listen on a port`)
+}
+
 const SERVER_CLOSING: Reason = { code: 'server-closed', message: 'the server is going away' }
 /** Reasons to end a session that has not begun, other than that the client has gone. */
 const UNACCEPTABLE_CODES = new Set(['version', 'protocol', 'limit', 'service-failed'])
@@ -329,15 +337,15 @@ export async function serve<T extends object, Identity = unknown>(
   const { endpoint } = options
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
   // Only a socket can be lost without notice.
-  const { heartbeat } = endpoint === undefined ? livenessOf(options) : { heartbeat: 0 }
+  const { heartbeat } = endpoint === undefined ? livenessOf(options, 'serve') : { heartbeat: 0 }
   const settings = {
     heartbeat,
     idempotentCallsFactory: idempotentCallsFactoryOf(options),
-    ...settingsOf(options)
+    ...settingsOf(options, 'serve')
   }
   // Registered here, so that a page that does not serve can drop this class from its bundle.
   markUnserializable(Server, 'Server')
-  const server = new Server(listen(options, settings), rootFactoryOf(service), settings)
+  const server = new Server(listen(options, settings), rootFactoryOf(service, 'serve'), settings)
   await server.open()
   return server
 }

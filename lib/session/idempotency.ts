@@ -81,7 +81,7 @@ export function idempotentCallsFactoryOf({
   if (typeof idempotencyStore.get === 'function' && typeof idempotencyStore.set === 'function')
     return (...session) => new IdempotentCalls(idempotencyStore, ...session)
   throw new TypeError(
-    'idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
+    'serve: idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
   )
 }
 

@@ -108,8 +108,9 @@ export interface Liveness {
   readonly heartbeat: number
 }
 
-export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions): Liveness => ({
-  heartbeat: checkMs('heartbeat', heartbeat)
+/** @param call the function that takes the options, for error texts */
+export const livenessOf = ({ heartbeat = 15_000 }: LivenessOptions, call: string): Liveness => ({
+  heartbeat: checkMs(`${call}: heartbeat`, heartbeat)
 })
 
 /** The common options, with defaults for those that are not given. */
@@ -126,8 +127,11 @@ export interface Settings {
   readonly trace: Trace | undefined
 }
 
-/** @throws TypeError or RangeError that names the invalid option */
-export function settingsOf(options: CommonOptions): Settings {
+/**
+ * @param call the function that takes the options, for error texts
+ * @throws TypeError or RangeError that names the invalid option
+ */
+export function settingsOf(options: CommonOptions, call: string): Settings {
   const {
     limits = {},
     before,
@@ -146,7 +150,7 @@ export function settingsOf(options: CommonOptions): Settings {
   } = options
   if (typeof exposedPrefix !== 'string' || exposedPrefix === '') {
     throw new TypeError(
-      'exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members'
+      `${call}: exposedPrefix: an empty prefix would expose everything; allowPublicAttrs exposes public members`
     )
   }
   const report = (error: unknown, context: ErrorContext = { session: undefined }) => {
@@ -155,7 +159,7 @@ export function settingsOf(options: CommonOptions): Settings {
       failure => console.error(`netref: onError itself failed: ${toPrintable(safeString(failure))}`)
     )
   }
-  const filledIn = limitsOf(limits)
+  const filledIn = limitsOf(limits, call)
   return {
     exposure: {
       exposedPrefix,
@@ -183,31 +187,30 @@ function checkTimeout(timeout: number): number {
 }
 
 /** A limit that is undefined counts as not given. */
-function limitsOf(given: NonNullable<CommonOptions['limits']>): Limits {
+function limitsOf(given: NonNullable<CommonOptions['limits']>, call: string): Limits {
   const limits = { ...DEFAULT_LIMITS }
   for (const [name, limit] of Object.entries(given)) {
-    if (limit !== undefined) limits[checkLimit(name, limit)] = limit
+    if (limit !== undefined) limits[checkLimit(name, limit, `${call}: limits.${name}`)] = limit
   }
   return limits
 }
 
-function checkLimit(name: string, limit: number): keyof Limits {
+/** @param label the call and the limit, for error texts */
+function checkLimit(name: string, limit: number, label: string): keyof Limits {
   if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
-    throw new TypeError(
-      `limits.${name}: there is no such limit${didYouMean(name, Object.keys(DEFAULT_LIMITS))}`
-    )
+    throw new TypeError(`${label}: there is no such limit${didYouMean(name, Object.keys(DEFAULT_LIMITS))}`)
   }
   const mayBeInfinite = name === 'callsPerSecond' || name === 'sessionsPerAddress'
   const isInfinite = mayBeInfinite && limit === Number.POSITIVE_INFINITY
   const minimum = name === 'regExpLength' ? 0 : 1
   if (!isInfinite && (!Number.isSafeInteger(limit) || limit < minimum)) {
     throw new RangeError(
-      `limits.${name}: ${describeValue(limit)} is not a ${minimum === 1 ? 'positive ' : ''}whole number`
+      `${label}: ${describeValue(limit)} is not a ${minimum === 1 ? 'positive ' : ''}whole number`
     )
   }
   if ((name === 'jsonBytes' || name === 'frameBytes') && limit < MIN_FRAME_BYTES) {
     throw new RangeError(
-      `limits.${name}: ${limit} is less than ${MIN_FRAME_BYTES}, the minimum that each side must accept`
+      `${label}: ${limit} is less than ${MIN_FRAME_BYTES}, the minimum that each side must accept`
     )
   }
   return name as keyof Limits

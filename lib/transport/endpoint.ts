@@ -73,5 +73,8 @@ export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object
   }
 }
 
-export const notAnEndpointError = (endpoint: unknown, expected: string): TypeError =>
-  new TypeError(`${describeValue(endpoint)} is not an endpoint: ${expected}`)
+export const notAnEndpointError = (
+  call: 'connect' | 'serve',
+  endpoint: unknown,
+  expected: string
+): TypeError => new TypeError(`${call}: ${describeValue(endpoint)} is not an endpoint: ${expected}`)

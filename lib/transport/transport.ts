@@ -77,6 +77,8 @@ export type OnClientRefused = (ip: string | undefined, reason: Reason) => void
 export interface ClientListener {
   /** Address to connect to; undefined if there is none. */
   readonly url: string | undefined
+  /** Port that it listens on; undefined if there is none. */
+  readonly port?: number | undefined
   /** Number of clients not accepted or rejected yet. @default 0 */
   readonly pendingClients?: number
   /** Accepts clients from now on. Called once. */

@@ -301,9 +301,13 @@ type HiddenFunctionMembers<T, LocalName> = {
 /* ---- The two mappings of values. ---- */
 
 /**
- * Classes that are registered with `registerType`, whose instances are copied. Declare them on both sides:
+ * The classes that `registerType` registers, for types. Without an entry here, types take a class with methods for one
+ * that is passed by reference, and show its instances as netrefs. Add an entry beside the registration, under any name:
  *
  *     declare module 'netref' { interface Registered { money: Money } }
+ *     registerType(Money, { name: 'Money', encode: money => money.cents, decode: cents => new Money(cents) })
+ *
+ * Both sides then send and receive a `Money`, at any depth.
  */
 // biome-ignore lint/suspicious/noEmptyInterface: users add to it
 export interface Registered {}

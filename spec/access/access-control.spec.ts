@@ -1298,14 +1298,22 @@ t.test('a write to a read-only member rejects, and the error names the option th
     t.match(await rejectionOf(set(root, 'b', 5)), {
       code: 'not-exposed',
       message:
-        'Netref.set(root.b, 5): "b" may not be set: its owner must set allowSetAttrs, or call expose(…, { write: ["b"] })'
+        'Netref.set(root.b, 5): "b" may be read, not set: its owner must set allowSetAttrs, or call expose(…, { write: ["b"] })'
     })
     t.match(await rejectionOf(remove(root, 'a')), {
       code: 'not-exposed',
       message:
-        'Netref.delete(root.a): "a" may not be deleted: its owner must set allowDeleteAttrs, or call expose(…, { write: ["a"] })'
+        'Netref.delete(root.a): "a" may be read, not deleted: its owner must set allowDeleteAttrs, or call expose(…, { write: ["a"] })'
     })
     t.match((await rejectionOf(set(root, 'none', 5))).message, /"none" is not exposed, or does not exist/)
+    for (const [name, text] of [
+      [Symbol.iterator, 'expose it in its class, or list it in expose(…, { read })'],
+      ['_low', 'expose it in its class, prefix it with exposed_, or list it in expose(…, { read })'],
+      ['none', 'expose it in its class, prefix it with exposed_, or expose() its object']
+    ] as const) {
+      const { message } = await rejectionOf(get(root, name))
+      t.equal(message.split(': its owner must ')[1], text, String(name))
+    }
   })
 )
 
@@ -1331,7 +1339,10 @@ t.test(
       async ({ root }) => {
         t.match(await refusalOf(root, 'rpc_add'), /: call it as "add", without the prefix$/)
         for (const name of ['rpc_', 'exposed_add'])
-          t.match(await refusalOf(root, name), /: its owner must prefix it with rpc_, mark it/)
+          t.match(
+            await refusalOf(root, name),
+            /: its owner must expose it in its class, prefix it with rpc_, or expose\(\) its object$/
+          )
       },
       prefixed
     )
@@ -1437,13 +1448,17 @@ t.test('a refused member and a missing member give the same error', async t => {
           name => at(ref, name, 'a', 'b')
         ]
         for (const operation of operations) {
-          const texts = await Promise.all(
-            [...names, 'missing'].map(async name => {
-              const { code, message, name: type, ...rest } = await rejectionOf(operation(name))
-              return JSON.stringify([code, message.replaceAll(name, '…'), type, rest])
-            })
-          )
-          t.equal(new Set(texts).size, 1, texts[0])
+          const textOf = async (name: string) => {
+            const { code, message, name: type, ...rest } = await rejectionOf(operation(name))
+            return JSON.stringify([code, message.replaceAll(name, '…'), type, rest])
+          }
+          // The cure depends on the form of the name.
+          const isLow = (name: string) => name.startsWith('_')
+          const ordinary = [...names.filter(name => !isLow(name)), 'missing']
+          for (const alike of [ordinary, [...names.filter(isLow), '_missing']]) {
+            const texts = await Promise.all(alike.map(textOf))
+            t.equal(new Set(texts).size, 1, texts[0])
+          }
         }
       }
       const { name, message } = await rejectionOf(root.files.open('x'))
@@ -1693,10 +1708,10 @@ t.test('services', async t => {
   }
   await t.test('values that cannot be a service', async t => {
     const bad: [service: unknown, message: RegExp][] = [
-      [Foo, /^Foo does not extend Service: extend it, or serve `\(\) => new Foo\(\)`$/],
-      [class {}, /^the class does not extend Service: .*new It\(\)/],
-      [Service, /^Service does not extend Service/],
-      [null, /^a service must be a class, an object or a function, not null$/],
+      [Foo, /^\w+: Foo does not extend Service: extend it, or serve `\(\) => new Foo\(\)`$/],
+      [class {}, /^\w+: the class does not extend Service: .*new It\(\)/],
+      [Service, /^\w+: Service does not extend Service/],
+      [null, /^\w+: a service must be a class, an object or a function, not null$/],
       [undefined, /not undefined$/],
       [5, /not 5$/],
       ['text', /not "text"$/],
@@ -1757,14 +1772,14 @@ t.test('services', async t => {
 
   await t.test('a function that does not return an object, or throws', async t => {
     const bad: [service: unknown, message: RegExp][] = [
-      [() => 5, /^a service function must return an object synchronously, not 5$/],
+      [() => 5, /^\w+: a service function must return an object synchronously, not 5$/],
       [() => null, /not null$/],
       [() => undefined, /not undefined$/],
       [async () => ({}), /synchronously, not Promise/],
       [async () => Promise.reject(new Error('unhandled')), /synchronously, not Promise/]
     ]
     for (const [service, message] of bad) {
-      t.throws(() => rootFactoryOf(service as object)({} as Session), { name: 'TypeError', message })
+      t.throws(() => rootFactoryOf(service as object, 'serve')({} as Session), { name: 'TypeError', message })
       const events: unknown[] = []
       const joined = pair(service as object, { serving: { onError: error => events.push(error) } })
       await fails(t, 'service-failed', (joined.root as Untyped).x, 'every call')

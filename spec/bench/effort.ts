@@ -456,7 +456,7 @@ interface Took {
 async function read(frames: readonly Bytes[]): Promise<Took> {
   const [ours, its] = MemoryTransport.pair()
   ours.start({ onOpen() {}, onFrame() {}, onClose() {} })
-  const settings = settingsOf({ onError() {} })
+  const settings = settingsOf({ onError() {} }, 'serve')
   const session = new SessionImpl(its, {
     ...settings,
     isInitiator: false,

@@ -81,7 +81,7 @@ class Peer {
       }
     })
     new SessionImpl(its, {
-      ...settingsOf({ onError() {} }),
+      ...settingsOf({ onError() {} }, 'serve'),
       isInitiator: false,
       createRoot: () => root
     }).start()

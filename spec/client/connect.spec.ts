@@ -160,6 +160,15 @@ t.test('an invalid address throws synchronously and is named', t => {
     t.throws(() => connect(address), { name: 'TypeError', message: `connect: ${message}` })
   said('ws://localhost:99999', '"ws://localhost:99999" is not a ws:// or wss:// address')
   said('', '"" is not a ws:// or wss:// address')
+  const cure = 'is not an address; pass one such as "ws://localhost:18861", or an endpoint'
+  said(undefined as never, `undefined ${cure}`)
+  said(null as never, `null ${cure}`)
+  said(18861 as never, `18861 ${cure}`)
+  for (const host of ['localhost', 'ws://localhost', 'ws://ann:pw@localhost'])
+    t.throws(() => connect(host, 18861 as never), {
+      name: 'TypeError',
+      message: 'connect takes an address and options: connect("ws://localhost:18861")'
+    })
   said(
     'wss://a.example/b#c',
     '"wss://a.example/b#c" is not a ws:// or wss:// address; did you mean "wss://a.example/b"?'
@@ -315,7 +324,6 @@ t.test('errors of a user’s HTTP server are reported, and there is no URL befor
   await waitUntil(() => errors.length === 1 && handled.length === 1)
   t.match(errors, [{ code: 'EADDRINUSE' }])
   await server.close()
-  t.throws(() => connect(undefined as never), /"undefined" is not a ws:\/\/ or wss:\/\/ address/)
   await t.rejects(serve(Calculator, { port: '18861' as never }), /serve: port "18861" is not a whole number/)
 })
 

@@ -7,7 +7,7 @@ import { Server } from '../../lib/server/serve.js'
 import { settingsOf } from '../../lib/session/options.js'
 
 const service = { add: (a: number, b: number) => a + b }
-const settings = { ...settingsOf({}), heartbeat: 0 }
+const settings = { ...settingsOf({}, 'serve'), heartbeat: 0 }
 const connect = (to: Parameters<typeof openEndpoint>[0]) =>
   connectOverEndpoint<typeof service>(settings => openEndpoint(to, {}, settings), {})
 

@@ -145,7 +145,7 @@ async function act(frame: string | Uint8Array): Promise<{ took: number; said: un
     onFrame: frame => said.push(...(JSON.parse(frame as string)[1] ?? [])),
     onClose() {}
   })
-  const settings = settingsOf({ onError() {} })
+  const settings = settingsOf({ onError() {} }, 'serve')
   const session = new SessionImpl(its, {
     ...settings,
     isInitiator: false,

@@ -5,6 +5,7 @@ import { CONVERSION_METHODS } from '../../lib/codec/classify.js'
 import { decode } from '../../lib/codec/decode.js'
 import { encodeValue } from '../../lib/codec/encode.js'
 import { exposedValues } from '../../lib/codec/grants.js'
+import { errorClass } from '../../lib/codec/registry.js'
 import { TableBudget } from '../../lib/codec/table-codec.js'
 import { VALUE } from '../../lib/codec/value-role.js'
 import {
@@ -136,7 +137,7 @@ class NotFound extends Error {
   }
 }
 let constructed = 0
-registerError(NotFound)
+registerError(NotFound, { name: 'NotFound' })
 
 t.test('each plain value and each leaf arrives as itself, at the top and inside', t =>
   overEcho(t, async root => {
@@ -478,7 +479,7 @@ t.test('classes that were replaced are not kept', async t => {
   const gone: WeakRef<object>[] = []
   for (let i = 0; i < 3; i++) {
     class Reloaded extends Error {}
-    registerError(Reloaded)
+    registerError(Reloaded, { name: 'Reloaded' })
     class Shape {}
     registerType(Shape, { name: 'Shape', encode: () => 0, decode: () => new Shape() })
     gone.push(new WeakRef(Reloaded), new WeakRef(Shape))
@@ -525,7 +526,7 @@ t.test(
         /NotFound is already registered as "NotFound"/
       )
       t.throws(() => registerError(RangeError, { name: 'Other' }), /RangeError is already registered/)
-      t.throws(() => registerError(Home as never), /Home is not an Error/)
+      t.throws(() => registerError(Home as never, { name: 'Home' }), /Home is not an Error/)
       class Odd {}
       for (const options of [
         {},
@@ -541,8 +542,25 @@ t.test(
         })
       t.throws(() => registerType({} as never, { name: 'Odd', ...codec }), /: pass a class, a `name`/)
       registerType(Odd, { name: 'Odd', encode: () => 1, decode: () => new Odd() })
-      t.throws(() => registerError(class {} as never), /^registerError: the class is not an Error$/)
-      t.throws(() => registerError(class extends Error {}), /: a class without a name needs `{ name }`$/)
+      t.throws(
+        () => registerError(class {} as never, { name: 'x' }),
+        /^registerError: the class is not an Error$/
+      )
+      const untyped = registerError as (type: unknown, options?: unknown) => void
+      const message =
+        'registerError: pass a name, as a minifier changes that of the class: registerError(Unnamed, { name: "Unnamed" })'
+      class Unnamed extends Error {
+        override name = 'Unnamed'
+      }
+      for (const options of [undefined, {}, { name: '' }, { name: 5 }])
+        t.throws(() => untyped(Unnamed, options), { name: 'TypeError', message })
+      t.throws(() => untyped(class extends Error {}), /registerError\(Class, \{ name: "Class" \}\)$/)
+      // @ts-expect-error the name is required
+      t.throws(() => registerError(Unnamed), { message })
+      class Named extends Error {}
+      Object.defineProperty(Named.prototype, 'name', { value: 'encode.spec/Named' })
+      untyped(Named)
+      t.equal(errorClass('encode.spec/Named'), Named)
 
       class Bad {
         constructor(readonly how: unknown = new Error('will not encode')) {}
@@ -1133,7 +1151,7 @@ const boxed = (value: unknown, limits: object = {}) => {
   const refuse = () => {
     throw new TypeError('a reference')
   }
-  const boxing = { ...settingsOf({}).limits, exposeStacks: false, ...limits }
+  const boxing = { ...settingsOf({}, 'serve').limits, exposeStacks: false, ...limits }
   return encodeValue(value, VALUE, {
     encodeLimits: boxing,
     encodeReference: refuse,
@@ -1423,7 +1441,7 @@ t.test('the first object that is exposed is passed by reference if an accessor e
 )
 
 const stub = () => {}
-const LIMITS = settingsOf({}).limits
+const LIMITS = settingsOf({}, 'serve').limits
 /** What a value is after it was sent; references are their names. */
 function sendLocally(value: unknown): { json: string; copy: unknown } {
   const payload = encodeValue(value, VALUE, {

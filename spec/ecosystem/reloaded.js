@@ -9,4 +9,4 @@ export class Money {
 registerType(Money, { name: 'Money', encode: ({ amount }) => amount, decode: amount => new Money(amount) })
 
 export class Broke extends Error {}
-registerError(Broke)
+registerError(Broke, { name: 'Broke' })

@@ -37,7 +37,7 @@ class Echo extends Service {
 }
 
 class NotFound extends Error {}
-registerError(NotFound)
+registerError(NotFound, { name: 'NotFound' })
 
 /** RegExps arrive only if this limit allows them. */
 const limits = { regExpLength: 100 }

@@ -26,17 +26,23 @@ await server.close()
 
 const TYPESCRIPT = `
 import {
-  connect, expose, exposed, Netref, pair, registerType, Service, serve,
+  connect, expose, exposed, exposes, Netref, pair, registerType, Service, serve,
   type Reason, type StandardSchema, type UpgradeRequest
 } from 'netref'
 declare const numbers: StandardSchema<[number, number]>
+class Sum {
+  static { exposes(Sum, { total: true, more: { schema: numbers, idempotent: true } }) }
+  total = 0
+  more(a: number, b: number) { return this.total += a + b }
+}
 class Calculator extends Service {
-  exposed_add(a: number, b: number) { return a + b }
+  @exposed add(a: number, b: number) { return a + b }
+  @exposed sum() { return new Sum() }
   @exposed(numbers) sub(a: number, b: number) { return a - b }
   @exposed({ if: session => session.identity === 'ada' }) stop() {}
   @exposed each(items: number[], use: Netref<(item: number) => void>) { for (const item of items) use(item) }
-  async *exposed_upTo(n: number) { for (let i = 0; i < n; i++) yield i }
-  async exposed_count(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
+  @exposed async *upTo(n: number) { for (let i = 0; i < n; i++) yield i }
+  @exposed async count(lines: AsyncIterable<string>, noisy: Netref<(line: string) => void>) {
     for await (const line of lines) await noisy(line)
   }
   override onDisconnect(_session: unknown, reason: Reason) { reason.code.toUpperCase() }
@@ -55,6 +61,7 @@ export async function main(): Promise<number> {
   // @ts-expect-error: a symbol cannot be sent
   conn.root.add(Symbol('a'), 2)
   expose({ a: 1 }, { read: ['a'] })
+  await conn.root.sum().more(1, 2)
   for await (const n of conn.root.upTo(3)) n.toFixed()
   await conn.root.count((async function* () { yield 'a' })(), line => line.toUpperCase())
   await Netref.with(conn.root.add, { timeout: 1000 })(1, 2)

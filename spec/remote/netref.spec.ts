@@ -94,7 +94,7 @@ t.test('each helper sends one message; an operation that the owner does not allo
     t.match(await rejectionOf(set(root.shelf.top, 'title', 1)), {
       code: 'not-exposed',
       message:
-        'Netref.set(root.shelf.top.title, 1): "title" may not be set: its owner must set allowSetAttrs, or call expose(…, { write: ["title"] })'
+        'Netref.set(root.shelf.top.title, 1): "title" may be read, not set: its owner must set allowSetAttrs, or call expose(…, { write: ["title"] })'
     })
     t.match(await rejectionOf(remove(root.shelf.top, 'title')), { code: 'not-exposed' })
     await has(root.shelf.top, 'title')

@@ -5,7 +5,7 @@ import { connect, expose, Netref, pair, registerError, Service, serve } from 'ne
 class OutOfStock extends Error {
   name = 'OutOfStock'
 }
-registerError(OutOfStock)
+registerError(OutOfStock, { name: 'OutOfStock' })
 
 class Lab extends Service {
   exposed_add(a, b) {

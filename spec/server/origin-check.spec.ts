@@ -155,7 +155,7 @@ t.test('attack: a page without an origin, as in a sandboxed frame', async t => {
   t.match(await answers({}, { origin: 'null' }), FOREIGN)
   t.match(await answers({ allowedOrigins: ['https://app.example'] }, { origin: 'null' }), FOREIGN)
   t.match(await rejectionOf(serve(service, { port: 0, allowedOrigins: ['null'] })), {
-    message: /^allowedOrigins: "null" is not an origin/
+    message: /^serve: allowedOrigins: "null" is not an origin/
   })
 })
 
@@ -234,7 +234,7 @@ t.test('invalid origins and hosts throw and are named', async t => {
   for (const host of ['https://rpc.example', 'rpc.example:80', 'rpc.example/a', '', '*.example']) {
     await t.rejects(
       serve(service, { port: 0, allowedHosts: [host] }),
-      /^allowedHosts: ".*" is not/,
+      /^serve: allowedHosts: ".*" is not/,
       String(host)
     )
   }

@@ -255,7 +255,7 @@ t.test('raw messages: a released target is refused, an invalid reply ends the se
   const [ours, theirs] = MemoryTransport.pair()
   const frames: string[] = []
   const served = new SessionImpl(theirs, {
-    ...settingsOf({}),
+    ...settingsOf({}, 'serve'),
     isInitiator: false,
     createRoot: () => new Peer()
   }).start()

@@ -31,7 +31,7 @@ t.test('what one entry registers holds in the sessions of another', async t => {
   }
   class Broken extends Error {}
   registry.registerType(Point, { name: 'Point', encode: ({ x }) => x, decode: x => new Point(x) })
-  registry.registerError(Broken)
+  registry.registerError(Broken, { name: 'Broken' })
   await using joined = index.pair({
     echo: (value: unknown) => value,
     fail() {

@@ -129,7 +129,7 @@ t.test('fuzzing a session over memory', { buffered: true }, async t => {
     // A limit that some inputs exceed.
     const options = { allowPublicAttrs, allowSetAttrs, allowDeleteAttrs, limits: { values: 8 }, onError() {} }
     const session = new SessionImpl(its, {
-      ...settingsOf(options),
+      ...settingsOf(options, 'serve'),
       isInitiator: initiates,
       createRoot: () => new FuzzService()
     }).start()

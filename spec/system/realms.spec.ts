@@ -221,7 +221,7 @@ t.test('access rules treat objects of other realms like those of this one', asyn
 
 t.test('errors of other realms: their classes can be registered, and hooks fail with them', async t => {
   const Far = there('class Far extends Error { constructor() { super("far"); this.code = "E_FAR" } }')
-  registerError(Far)
+  registerError(Far, { name: 'Far' })
   const events: unknown[] = []
   class Hooked extends Echo {
     override onConnect(): void {

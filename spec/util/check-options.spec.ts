@@ -13,6 +13,8 @@ import {
   pair,
   serve
 } from '../../lib/index.js'
+import { HTTP_LISTENER_OPTIONS } from '../../lib/server/options.js'
+import { SERVING_OPTIONS } from '../../lib/session/options.js'
 import { checkOptions } from '../../lib/util/check-options.js'
 import { rejectionOf } from '../support/helpers.js'
 
@@ -41,7 +43,9 @@ const SERVE: typeof COMMON = [
   [{ allowedHosts: 'localhost' }, '`allowedHosts` takes a list, such as ["localhost"]'],
   [{ idempotencyStore: null }, '`idempotencyStore` takes an object, not null'],
   [{ trustProxy: 'yes' }, '`trustProxy` takes a boolean, not "yes"'],
-  [{ colour: 'red' }, 'there is no option `colour`']
+  [{ colour: 'red' }, 'there is no option `colour`'],
+  [{ hostname: 'x' }, 'there is no option `hostname`: did you mean `host`?'],
+  [{ prot: 1 }, 'there is no option `prot`: did you mean `port`?']
 ]
 const CONNECT: typeof COMMON = [
   ...COMMON,
@@ -51,7 +55,9 @@ const CONNECT: typeof COMMON = [
   [{ token: 5 }, '`token` takes a string or a function, not 5'],
   [{ renew: 'no' }, '`renew` takes a boolean, not "no"'],
   [{ hartbeat: 5 }, 'there is no option `hartbeat`: did you mean `heartbeat`?'],
-  [{ Token: 'x' }, 'there is no option `Token`: did you mean `token`?']
+  [{ Token: 'x' }, 'there is no option `Token`: did you mean `token`?'],
+  [{ header: {} }, 'there is no option `header`: did you mean `headers`?'],
+  [{ tokne: 'x' }, 'there is no option `tokne`: did you mean `token`?']
 ]
 
 t.test('an unknown or invalid option throws and is named', async t => {
@@ -68,10 +74,55 @@ t.test('an unknown or invalid option throws and is named', async t => {
   }
 })
 
+t.test('every error about options and services begins with the call', async t => {
+  const serving: [service: unknown, options: object, message: RegExp][] = [
+    [5, {}, /^serve: a service must be/],
+    [class {}, {}, /^serve: the class does not extend Service/],
+    [service, { limits: { dpth: 1 } }, /^serve: limits\.dpth: there is no such limit: did you mean `depth`/],
+    [service, { limits: { depth: -1 } }, /^serve: limits\.depth: -1 is not/],
+    [service, { limits: { jsonBytes: 1 } }, /^serve: limits\.jsonBytes: 1 is less than/],
+    [service, { exposedPrefix: '' }, /^serve: exposedPrefix: an empty prefix/],
+    [service, { heartbeat: -1 }, /^serve: heartbeat: -1 is not a time/],
+    [service, { resumeWindow: -1 }, /^serve: resumeWindow: -1 is not a time/],
+    [service, { port: undefined, endpoint: {} }, /^serve: \{…\} is not an endpoint/]
+  ]
+  for (const [source, options, message] of serving)
+    t.match(await rejectionOf(serve(source as object, { port: 0, ...options })), { message })
+  const connecting: [options: ConnectOptions, message: RegExp][] = [
+    [{ service: 5 as never }, /^connect: a service must be/],
+    [{ limits: { depth: -1 } }, /^connect: limits\.depth: /],
+    [{ heartbeat: -1 }, /^connect: heartbeat: /],
+    [{ handshakeTimeout: -1 }, /^connect: handshakeTimeout: /],
+    [{ reconnect: { delay: -1 } }, /^connect: reconnect\.delay: /]
+  ]
+  for (const [options, message] of connecting) t.throws(() => connect(URL, options), { message })
+  t.throws(() => connect({} as never), { message: /^connect: \{…\} is not an endpoint/ })
+  t.throws(() => pair(5 as never), { message: /^pair: a service must be/ })
+  t.throws(() => pair(service, { serving: { exposedPrefix: '' } }), {
+    message: /^pair: `serving`: exposedPrefix: /
+  })
+})
+
+t.test('each option of serve, connect and pair that is undefined counts as not given', async t => {
+  const undefinedOf = (names: readonly string[]) => Object.fromEntries(names.map(name => [name, undefined]))
+  const serving = undefinedOf(Object.keys({ ...HTTP_LISTENER_OPTIONS, endpoint: '' }))
+  await using server = await serve(service, { ...serving, port: 0 })
+  t.equal(server.port, Number(server.url.split(':').at(-1)))
+  await using conn = connect<typeof service>(server.url, undefinedOf(Object.keys(CONNECT_OPTIONS)))
+  t.equal(await conn.root.add(1, 2), 3)
+  const options = { ...undefinedOf(Object.keys(SERVING_OPTIONS)), service: undefined, identity: undefined }
+  await using joined = pair<typeof service>(service, {
+    ...options,
+    serving: options,
+    idempotencyStore: undefined
+  } as never)
+  t.equal(await joined.root.add(1, 2), 3)
+})
+
 t.test('an idempotency store must have get and set', async t => {
   t.match(await rejectionOf(serve(service, { port: 0, idempotencyStore: {} as MemoryIdempotencyStore })), {
     name: 'TypeError',
-    message: 'idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
+    message: 'serve: idempotencyStore: a store must have `get` and `set`; use `new MemoryIdempotencyStore()`'
   })
 })
 
@@ -104,7 +155,7 @@ t.test('server.close accepts a time to drain and nothing else', async t => {
     message: 'server.close: there is no option `drian`: did you mean `drain`?'
   })
   t.throws(close(5), { message: 'server.close takes options: an object, not 5' })
-  t.throws(close({ drain: -1 }), { message: /^drain: -1 is not a time/ })
+  t.throws(close({ drain: -1 }), { message: /^server.close: drain: -1 is not a time/ })
   await server.close({ drain: undefined })
   t.throws(close({ drian: 5 }), { message: /drian/ }, 'open or closed')
 })
