@@ -3,7 +3,7 @@
 
 import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
-import { grantOf, ROOT_GRANT } from '../codec/grants.js'
+import { grantOf, originalOf, ROOT_GRANT } from '../codec/grants.js'
 import { CallRejection } from '../errors.js'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
 import { Op } from '../protocol/messages.js'
@@ -177,7 +177,7 @@ export function requireWritable(
   { allowSetAttrs, allowDeleteAttrs }: ExposureSettings
 ): void {
   const allowed = op === Op.set ? allowSetAttrs : allowDeleteAttrs
-  if (allowed || grantOf(object)?.write.has(name)) return
+  if ((allowed && !originalOf(object)) || grantOf(object)?.write.has(name)) return
   const [verb, option] = op === Op.set ? ['set', 'allowSetAttrs'] : ['deleted', 'allowDeleteAttrs']
   const label = describeValue(name)
   throw new CallRejection(
@@ -197,7 +197,8 @@ export function requireListable({ describe }: ExposureSettings): void {
  * be too many to list.
  */
 function ownMemberNames(object: object, maxItems: number): string[] {
-  const hasItems = Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof String
+  const target = originalOf(object) ?? object
+  const hasItems = Array.isArray(target) || ArrayBuffer.isView(target) || target instanceof String
   if (!hasItems) return Object.getOwnPropertyNames(object)
   const grant = grantOf(object)
   const listed =

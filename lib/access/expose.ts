@@ -1,7 +1,7 @@
 // Declares what a peer may use of one object: `expose()`.
 
 import { classify } from '../codec/classify.js'
-import { exposedValues, grants, ROOT_GRANT } from '../codec/grants.js'
+import { exposedValues, grants, originalOf, ROOT_GRANT } from '../codec/grants.js'
 import { registerSymbol } from '../protocol/path.js'
 import type { Exposed } from '../types/netref.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
@@ -65,12 +65,13 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
   }
   if (isNetref(object))
     throw new TypeError(`expose: ${String(object)} is remote; expose it on the side that owns it`)
+  if (originalOf(object)) throw new TypeError('expose: the object is restricted; expose its original')
   checkOptions('expose', options, EXPOSE_OPTIONS)
   checkClasses(Object.getPrototypeOf(object))
   const { read, write = [], help = {}, released } = options
   grants.set(object, {
-    read: read && checkedNames('read', read),
-    write: checkedNames('write', write),
+    read: read && checkedNames('expose', 'read', read),
+    write: checkedNames('expose', 'write', write),
     help: new Map(Object.entries(help)),
     released
   })
@@ -78,9 +79,10 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
   return object as T & Exposed<T>
 }
 
-function checkedNames(option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
+/** The names of an option, as a peer sends them. @throws TypeError for a string */
+export function checkedNames(call: string, option: string, keys: Iterable<PropertyKey>): Set<PropertyKey> {
   if (typeof keys === 'string')
-    throw new TypeError(`expose: \`${option}\` must be a list of names, such as ['${keys}']`)
+    throw new TypeError(`${call}: \`${option}\` must be a list of names, such as ['${keys}']`)
   const names = [...keys].map(key => (typeof key === 'number' ? String(key) : key))
   names.forEach(registerSymbol)
   return new Set(names)

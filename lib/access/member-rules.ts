@@ -1,7 +1,7 @@
 // The rules that decide which property of a local object a peer may use under which name. The first rule that decides wins.
 
 import { classify, isIndex } from '../codec/classify.js'
-import { grantOf, ROOT_GRANT } from '../codec/grants.js'
+import { grantOf, originalOf, ROOT_GRANT } from '../codec/grants.js'
 import type { MemberName } from '../protocol/path.js'
 import { builtInClassName } from '../util/realms.js'
 import {
@@ -45,6 +45,10 @@ const isServiceHook = (name: MemberName) => name === 'onConnect' || name === 'on
 export const MEMBER_RULES = {
   /** Names that lead to classes and prototypes, and the hooks of a service, are never members. */
   denyReserved: (object, name) => (isReserved(object, name) ? DENIED : undefined),
+
+  /** `restrict(object, { read })` lists all members, also those that the class exposes. */
+  denyUnlisted: (object, name) =>
+    originalOf(object) && grantOf(object)!.read?.has(name) === false ? DENIED : undefined,
 
   /** A property with the prefix is exposed under its name without it. */
   allowPrefixed(object, name, { exposedPrefix }) {

@@ -3,6 +3,7 @@
 
 import { classify, isIterable } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
+import { originalOf } from '../codec/grants.js'
 import { asAsyncIterable, type ItemSource } from '../codec/iterable-source.js'
 import { CallRejection } from '../errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
@@ -11,6 +12,7 @@ import type { PendingResult } from '../remote/pending-result.js'
 import { forwardRequest, handlerOf, Reference } from '../remote/proxy.js'
 import { NOT_A_STREAM } from '../remote/streams/types.js'
 import type { Description } from '../types/description.js'
+import type { AnyFunction } from '../util/any.js'
 import { describeValue } from '../util/describe.js'
 import { isNetref } from '../util/library-copies.js'
 import { isInstanceOf } from '../util/realms.js'
@@ -21,6 +23,7 @@ import {
   helpOf,
   isReadableCollection,
   listMembers,
+  type MembersByName,
   notExposedRejection,
   requireCallable,
   requireListable,
@@ -73,14 +76,22 @@ export function operate(
   if (member === undefined) throw notExposedRejection(name, exposure)
   switch (op) {
     case Op.get:
-      return memberResult(object[member], object)
+      return memberResult(propertyOf(object, member), object)
     case Op.call:
     case Op.oneway:
       return {
-        value: callFunction(object[member], object, name, operand as unknown[], exposure, callTarget, op)
+        value: callFunction(
+          propertyOf(object, member),
+          object,
+          name,
+          operand as unknown[],
+          exposure,
+          callTarget,
+          op
+        )
       }
     case Op.construct:
-      return { value: construct(object[member], name, operand as unknown[], callTarget) }
+      return { value: construct(propertyOf(object, member), name, operand as unknown[], callTarget) }
     case Op.set:
     case Op.delete:
       return { value: writeMember(op, object, member, name, operand, exposure, callTarget) }
@@ -94,6 +105,20 @@ const PATH_MEMBER: CallTarget = {}
 /** Whether an operation is on an object as a whole, not on a member. */
 const isOnWholeObject = (op: OperationCode) =>
   op === Op.keys || op === Op.describe || op === Op.obtain || op === Op.iterate
+
+/** A property of an object. A getter of a restricted object runs on the original, which does not leave it. */
+function propertyOf(object: object, member: MemberName): unknown {
+  const original = originalOf(object)
+  const value = ((original ?? object) as MembersByName)[member]
+  return original && value === original ? object : value
+}
+
+/** Calls a function on the original of a stand-in. If the function returns the original, its caller gets the stand-in. */
+function applyRestricted(fn: AnyFunction, standIn: object, original: object, args: unknown[]): unknown {
+  const hide = (value: unknown) => (value === original ? standIn : value)
+  const result: unknown = Reflect.apply(fn, original, args)
+  return isInstanceOf('Promise', result) ? result.then(hide) : hide(result)
+}
 
 const memberResult = (value: unknown, self: object): OperationResult =>
   typeof value === 'function' ? { value, self } : { value }
@@ -172,7 +197,10 @@ function callFunction(
   const condition = requireCallable(fn, name, exposure)
   const checkedArgs = condition?.check ? condition.check(name, args) : args
   callTarget.received?.markPassedToUser()
-  return Reflect.apply(fn, self, checkedArgs)
+  const original = self && originalOf(self)
+  return original
+    ? applyRestricted(fn as AnyFunction, self, original, checkedArgs)
+    : Reflect.apply(fn, self, checkedArgs)
 }
 
 function construct(
@@ -216,7 +244,8 @@ function writeMember(
   requireWritable(op, object, name, exposure)
   let succeeded = true
   try {
-    succeeded = op === Op.set ? Reflect.set(object, member, value) : Reflect.deleteProperty(object, member)
+    const target = originalOf(object) ?? object
+    succeeded = op === Op.set ? Reflect.set(target, member, value) : Reflect.deleteProperty(target, member)
   } finally {
     // A setter that throws may have stored the value.
     if (succeeded) callTarget.received?.markPassedToUser()
@@ -238,7 +267,7 @@ function readMember(
   const object = requireTraversable(holder, name, callTarget)
   const member = resolveMember(object, name, exposure, false)
   if (member === undefined) throw notExposedRejection(name, exposure)
-  return object[member]
+  return propertyOf(object, member)
 }
 
 /** The members that a peer may use: the names that it uses for them, or a description of each. */
@@ -263,7 +292,10 @@ function listOrDescribe(
 function obtain(holder: unknown, exposure: ExposureSettings, callTarget: CallTarget): unknown {
   const object = requireTraversable(holder, 'obtain', callTarget)
   if (isReadableCollection(object, callTarget)) {
-    const collection = object as unknown as unknown[] | Map<unknown, unknown> | Set<unknown>
+    const collection = (originalOf(object) ?? object) as unknown as
+      | unknown[]
+      | Map<unknown, unknown>
+      | Set<unknown>
     checkCollectionSize(collection, exposure)
     if (Array.isArray(collection)) return [...collection]
     return isInstanceOf('Map', collection) ? new Map(collection) : new Set(collection)
@@ -271,7 +303,7 @@ function obtain(holder: unknown, exposure: ExposureSettings, callTarget: CallTar
   const data: [name: string, value: unknown][] = []
   try {
     for (const [name, member] of listMembers(object, exposure)) {
-      const value = object[member]
+      const value = propertyOf(object, member)
       if (typeof value !== 'function' || isNetref(value)) data.push([name, value])
     }
   } catch (error) {
@@ -289,7 +321,8 @@ function iterate(holder: unknown, exposure: ExposureSettings, callTarget: CallTa
     const allowed =
       name in object &&
       (isReadableCollection(object, callTarget) || resolveMember(object, name, exposure, false))
-    if (allowed) return markAsIterable(callFunction(object[name], object, name, [], exposure, callTarget))
+    if (allowed)
+      return markAsIterable(callFunction(propertyOf(object, name), object, name, [], exposure, callTarget))
   }
   throw notExposedRejection(Symbol.asyncIterator, exposure)
 }

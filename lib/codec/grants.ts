@@ -8,6 +8,8 @@ export interface Grant {
   readonly write: ReadonlySet<PropertyKey>
   readonly help: ReadonlyMap<string, string>
   readonly released: (() => void) | undefined
+  /** The object that the exposed one stands in for. `restrict()` made it, and the peer may use nothing beyond the lists. */
+  readonly original?: object | undefined
 }
 
 export const grants = sharedInRealm('grants/1', () => new WeakMap<object, Grant>())
@@ -25,6 +27,13 @@ export const ROOT_GRANT: Grant = sharedInRealm('root/1', () => ({
 
 /** The grant of an object, if it has one. */
 export const grantOf = (object: object): Grant | undefined => grants.get(object)
+
+/** Whether any object has a stand-in: before, no operation needs a lookup. */
+export const standIns = sharedInRealm('stand-ins/1', () => ({ any: false }))
+
+/** The object that a stand-in of `restrict()` stands for; undefined for any other object. */
+export const originalOf = (object: object): object | undefined =>
+  standIns.any ? grants.get(object)?.original : undefined
 
 /** Gives the grant of one object to another. */
 export function copyGrant(from: object, to: object): void {

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { declareRoot } from '../../lib/access/expose.js'
 import { MEMBER_RULES } from '../../lib/access/member-rules.js'
-import { expose, exposed, Service } from '../../lib/index.js'
+import { expose, exposed, restrict, Service } from '../../lib/index.js'
 
 const OPTIONS = { exposedPrefix: 'exposed_', allowPublicAttrs: false }
 const DENIED = null
@@ -33,6 +33,7 @@ const decide =
 t.test('the rules, in order', async t => {
   t.same(Object.keys(MEMBER_RULES), [
     'denyReserved',
+    'denyUnlisted',
     'allowPrefixed',
     'allowExposedByClass',
     'followReadList',
@@ -55,6 +56,17 @@ t.test('denyReserved', async t => {
     t.equal(rule({ [name]() {} }, name), NEXT, `${name} of another object`)
   }
   t.equal(rule({}, 'x'), NEXT)
+})
+
+t.test('denyUnlisted', async t => {
+  const rule = decide('denyUnlisted')
+  const point = new Point()
+  t.equal(rule(point, 'norm'), NEXT)
+  t.equal(rule(expose(new Point(), { read: ['x'] }), 'norm'), NEXT)
+  t.equal(rule(restrict(point, {}), 'norm'), NEXT)
+  const listed = restrict(point, { read: ['x'] })
+  t.equal(rule(listed, 'x'), NEXT)
+  t.equal(rule(listed, 'norm'), DENIED)
 })
 
 t.test('allowPrefixed', async t => {
