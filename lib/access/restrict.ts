@@ -62,7 +62,10 @@ export function restrict<T extends object, const R extends RestrictedKey<T>>(
   object: T,
   rights: Rights<R> & { readonly read: Iterable<R> }
 ): T & Exposed<View<T, R>>
-export function restrict<T extends object>(object: T, rights: Rights): T & Exposed<T>
+export function restrict<T extends object>(
+  object: T,
+  rights: Rights & { readonly read?: undefined }
+): T & Exposed<T>
 export function restrict(object: object, rights: Rights): object {
   if (typeof object !== 'object' || object === null) throw new TypeError(`restrict: ${reasonAgainst(object)}`)
   if (isNetref(object))
