@@ -94,6 +94,9 @@ export class LimitError extends NetrefError {
   override name = 'LimitError'
 }
 
+/** The same, because too much waits for the peer already. `LimitError` is its public class. */
+export class BacklogError extends LimitError {}
+
 /** The session ended before the call was answered. `code` is the reason's. */
 export class SessionEndedError extends NetrefError {
   override name = 'SessionEndedError'

@@ -10,6 +10,8 @@ export interface Grant {
   readonly released: (() => void) | undefined
   /** The object that the exposed one stands in for. `restrict()` made it, and the peer may use nothing beyond the lists. */
   readonly original?: object | undefined
+  /** Whether it is a subscription: `cancel` gives it back, and the end of the session does so, too. */
+  readonly isSubscription?: boolean
 }
 
 export const grants = sharedInRealm('grants/1', () => new WeakMap<object, Grant>())

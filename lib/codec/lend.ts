@@ -38,9 +38,12 @@ function isPassedByReference(object: unknown): boolean {
 
 export const lentObjectOf = (loanProxy: object): object | undefined => lentObjects.get(loanProxy)
 
+/** What the owner says of a lent reference, after its id and name. */
+export const LENT = 1
+
 /** Whether an encoded reference is lent. */
 export const isLoan = (kind: ReferenceTag, data: readonly unknown[]): boolean =>
-  (kind === 'o' || kind === 'f') && data[2] === 1
+  (kind === 'o' || kind === 'f') && data[2] === LENT
 
 /** The ids of the lent references among these; undefined if there are none. */
 export function loansOf(references: readonly EncodedReference[]): number[] | undefined {

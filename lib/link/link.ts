@@ -4,6 +4,7 @@
 // and in order, whichever transport fails.
 
 import {
+  BacklogError,
   isRefusedByServer,
   isTransportLoss,
   LimitError,
@@ -143,7 +144,7 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
       const detail = hasTransport
         ? 'the other side has not read or processed earlier messages'
         : 'the connection is interrupted'
-      throw new LimitError(
+      throw new BacklogError(
         'limit',
         `${detail}, and at most ${bufferedBytes} bytes may wait for it (limits.bufferedBytes); await some calls first`
       )

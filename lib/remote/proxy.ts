@@ -52,9 +52,14 @@ export interface Requester extends Session {
   operateLocally(op: OperationCode, value: unknown, path: MemberPath, operand: unknown): unknown
   /** Releases all references of a netref. Later use of it rejects. */
   release(reference: Reference): void
+  /** Reports a failure that no code awaits. */
+  report(error: unknown, call?: string): void
   /** Reports a rejected result that no code has awaited or built on so far. */
   reportUnobserved(result: PendingRequest): void
-  /** The outcome of `request`. If there is no connection to answer it: `fallback`, and a later error is reported. */
+  /**
+   * The outcome of a request that gives something back. If there is no connection to answer it: `fallback`, and a later error
+   * is reported. Also `fallback` if the session has ended.
+   */
   unlessDisconnected<T>(request: Promise<T>, fallback: T): Promise<T>
 }
 
@@ -187,6 +192,8 @@ export class Reference extends NetrefHandler implements ImportEntry<object>, Col
   candidateInCycle = 0
   /** The held value of the finalizer; undefined for the root. */
   finalizerToken: FinalizerToken | undefined
+  /** Whether it is a subscription, which `cancel` gives back. Few are: others lack the field, to save memory. */
+  declare isSubscription?: boolean
 
   constructor(
     readonly session: Requester,
@@ -401,6 +408,7 @@ class DeferredIterator implements AsyncIterableIterator<unknown> {
 
   return(value?: unknown): Promise<NextResult> {
     const over = { done: true, value }
+    if (!this.#opening && handlerOf(this.keptAlive)?.reference?.released) return Promise.resolve(over)
     return this.session.unlessDisconnected(
       this.#forward(async iterator => (await iterator.return?.(value)) ?? over),
       over

@@ -2,7 +2,7 @@
 
 import { type DisposingSide, dispose } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
-import { isLoan } from '../codec/lend.js'
+import { isLoan, LENT } from '../codec/lend.js'
 import { IMPORT_STREAMS, STREAM_NAMES, streamLabel } from '../codec/stream-kinds.js'
 import type {
   EncodedReference,
@@ -44,6 +44,9 @@ const MAX_NAME_CHARACTERS = 60
 /** `slice` alone would keep the whole string alive: engines share its memory. */
 const truncateName = (name: string) =>
   name.length <= MAX_NAME_CHARACTERS ? name : Array.from(name.slice(0, MAX_NAME_CHARACTERS)).join('')
+
+/** What the owner says of a reference to a subscription, where it says `LENT` of others. */
+const SUBSCRIPTION = 2
 
 type ReferenceData = readonly [id: number, name: string, ...unknown[]]
 
@@ -101,7 +104,9 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     if (this.#ended) this.exports.release(id, 1)
     const isFunction = typeof object === 'function'
     const name = reference ? reference.name : isFunction ? functionName(object) : className(object)
-    return [isFunction ? 'f' : 'o', lent ? [id, name, 1] : [id, name]]
+    if (lent) return [isFunction ? 'f' : 'o', [id, name, LENT]]
+    if (isFunction) return ['f', [id, name]]
+    return ['o', grantOf(object)?.isSubscription ? [id, name, SUBSCRIPTION] : [id, name]]
   }
 
   isReleased(object: object): boolean {
@@ -183,6 +188,7 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     }
     const reference = this.#importReference(id, data[1], kind === 'f')
     this.#received ??= new ReceivedReferences(this)
+    if (reference && data[2] === SUBSCRIPTION) reference.isSubscription = true
     if (isLoan(kind, data)) this.#received.addLoan(id, reference)
     else if (reference) this.#received.add(reference, firstKey)
     else this.#queueRelease(id, 1)

@@ -36,6 +36,7 @@ import type { References } from '../remote/references.js'
 import { ContextSnapshot } from '../util/async-context.js'
 import { CallCancellation } from './call-cancellation.js'
 import { CallObserver } from './diagnostics.js'
+import { isGivenBack } from './give-back.js'
 import { encodeOperand, tryEncodeOperand } from './operand.js'
 import { PendingCalls } from './pending-calls.js'
 import { EMPTY_PAYLOAD, retryPayloadOf, withIdempotencyKey } from './retry.js'
@@ -102,6 +103,11 @@ export class Caller {
     } catch (error) {
       if (payload) rollbackPayload(payload, this.references)
       else ignoreRejections(operand)
+      const hasEnded = this.#endReason !== undefined
+      if ((hasEnded || error instanceof ReleasedError) && isGivenBack(result, hasEnded)) {
+        result.fulfill(undefined)
+        return result
+      }
       const isOwn = error instanceof UnsendableError || error instanceof NetrefError
       if (isOwn) markConfidential(error, this.references).message = `${result.label}: ${error.message}`
       result.reject(error, isOwn)
@@ -151,7 +157,8 @@ export class Caller {
       void sent.then(() => {
         if (!result.sentRequest) return
         result.cancellable?.stopWatching()
-        if (this.#endReason) result.reject(this.#sessionEndedError(result, this.#endReason), true)
+        if (this.#endReason && !isGivenBack(result, true))
+          result.reject(this.#sessionEndedError(result, this.#endReason), true)
         else result.fulfill(undefined)
       })
   }
@@ -274,6 +281,11 @@ export class Caller {
     const pending = this.#calls.clear()
     for (const { cancellable } of pending) cancellable?.stopWatching()
     for (const result of pending) {
+      if (isGivenBack(result, true)) {
+        result.fulfill(undefined)
+        this.#observer.onReply(result.id, true, undefined)
+        continue
+      }
       if (successor?.retry(result, this.#wasSent(result))) continue
       const error = this.#sessionEndedError(result, reason)
       result.reject(error, true)

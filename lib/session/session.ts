@@ -16,7 +16,7 @@ import {
 } from '../errors.js'
 import { Link, type LinkListener, type LinkSetup } from '../link/link.js'
 import { type Frame, NO_BYTES } from '../protocol/frame.js'
-import { formatHello, type Hello, type OperationCode, VERSION } from '../protocol/messages.js'
+import { formatHello, type Hello, Op, type OperationCode, VERSION } from '../protocol/messages.js'
 import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
 import type { CallOptions } from '../remote/call-options.js'
 import { type PendingRequest, Reference, type RequestBase, type Requester } from '../remote/proxy.js'
@@ -40,6 +40,7 @@ import { Callee } from './callee.js'
 import { Caller } from './caller.js'
 import { closedChannel, interruptedChannel, resumedChannel, sessionChannel } from './diagnostics.js'
 import { Dispatcher, type DispatchTarget } from './dispatcher.js'
+import { CANCEL } from './give-back.js'
 import type { IdempotentCallsFactory } from './idempotency.js'
 import type { Settings } from './options.js'
 import { statsOf, tablesOf } from './stats.js'
@@ -222,7 +223,10 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** @internal */
   release(ref: Reference): void {
-    if (ref !== this.#rootRef) this.#references.release(ref)
+    if (ref === this.#rootRef) return
+    // The garbage collector, too, releases, but it gives nothing back: it cannot know what the program needs.
+    if (ref.isSubscription && ref.proxy && !ref.released) ref.request(Op.oneway, CANCEL, [])
+    this.#references.release(ref)
   }
 
   /** @internal */
@@ -249,8 +253,9 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       const off = this.on('interrupted', leave)
       if (this.state === 'interrupted' || this.state === 'connecting') leave()
       const failed = (error: unknown) => {
-        if (!left) reject(error)
-        else if (!(error instanceof SessionEndedError)) this.report(error)
+        if (error instanceof SessionEndedError && this.#endReason) resolve(fallback)
+        else if (left) this.report(error)
+        else reject(error)
       }
       request.then(resolve, failed).finally(off)
     })
