@@ -39,7 +39,8 @@ const DENIED = null
 /** Names that lead to classes and prototypes. */
 const isForbidden = (name: MemberName) =>
   name === 'constructor' || name === 'prototype' || name === '__proto__'
-const isServiceHook = (name: MemberName) => name === 'onConnect' || name === 'onDisconnect'
+const isServiceHook = (name: MemberName) =>
+  name === 'onConnect' || name === 'onClosing' || name === 'onDisconnect'
 
 /** The rules in order, by name. */
 export const MEMBER_RULES = {

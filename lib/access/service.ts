@@ -28,6 +28,13 @@ export abstract class Service {
    * promise, calls of the root wait until the promise has settled, at most `limits.helloMs` milliseconds.
    */
   onConnect?(session: Session): void | Promise<void>
+  /**
+   * Called before this side ends the session: by `session.close()`, `conn.close()` or `server.close()`. It may still call
+   * the peer. If it returns a promise, the session ends when the promise has settled, at most `limits.helloMs` milliseconds
+   * later. It is not called if the peer or a lost connection ends the session, while the session is interrupted, or
+   * for the code `revoked`. It must not await the closing.
+   */
+  onClosing?(session: Session): void | Promise<void>
   /** Called once when the session has ended. */
   onDisconnect?(session: Session, reason: Reason): void
 }

@@ -259,7 +259,7 @@ export class Server {
 
   /**
    * Closes the server gracefully. It accepts no new sessions and lets running calls finish within `drain`. Then it
-   * stops listening and ends every session with `server-closed`. Resolves when all sockets are closed. A method that
+   * calls `onClosing` of the services, stops listening and ends every session with `server-closed`. Resolves when all sockets are closed. A method that
    * awaits it while the server drains gets an error, since it would wait for itself.
    *
    * @example
@@ -284,6 +284,8 @@ export class Server {
       await new Promise(resolve => clock.setTimeout(resolve, DRAIN_POLL_MS))
     }
     this.#isDraining = false
+    const prepared = [...this.#startedSessions].flatMap(session => session.prepareClose() ?? [])
+    if (prepared.length > 0) await Promise.all(prepared)
     const stopped = this.#listener.close()
     for (const handshake of this.#handshakes) handshake.reject(SERVER_CLOSING)
     const ended = [...this.#startedSessions].map(session => {

@@ -102,8 +102,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   #endReason: Reason | undefined
   /** Whether a call that was made after the end has been reported. */
   #lateCallReported = false
-  /** Whether this side closed the session. */
+  /** Whether this side closes the session. */
   #closing = false
+  /** Resolves when `onClosing` may hold up the end no longer; undefined if it does not. */
+  #closingHook: Promise<void> | undefined
+  /** Whether it was called, so that no session may replace this one. */
+  #closingHookCalled = false
   #resolveClosed!: (reason: Reason) => void
 
   /** @internal */
@@ -184,19 +188,58 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return clock.now() - began
   }
 
-  /** Sends the calls made so far, then ends the session; pending calls reject. Resolves when the transport is closed. */
+  /**
+   * Calls `onClosing` of the service, sends the calls made so far, then ends the session; pending calls reject. With the code
+   * `revoked` it does not call `onClosing`. Resolves when the transport is closed.
+   */
   close(options: SessionCloseOptions = {}): Promise<void> {
     checkOptions('close', options, CLOSE_OPTIONS)
     const { code = 'closed', message = 'close() was called' } = options
     if (!isCloseCode(code)) throw invalidCode(code)
-    this.#closing = !this.#endReason
-    this.end({ code, message })
-    return this.link.transportClosed
+    const end = () => {
+      this.#closing ||= !this.#endReason
+      this.end({ code, message })
+      return this.link.transportClosed
+    }
+    const prepared = code === 'revoked' ? undefined : this.prepareClose()
+    return prepared ? prepared.then(end) : end()
   }
 
   /** @internal Whether `close` of this side has ended the session. */
   get isClosedHere(): boolean {
     return this.#closing
+  }
+
+  /**
+   * @internal Calls `onClosing` of the service, once.
+   *
+   * @returns a promise that resolves when the session may end; undefined if it may end now
+   */
+  prepareClose(): Promise<void> | undefined {
+    if (this.#closingHookCalled || this.#endReason || !this.#serviceConnected || this.state !== 'open')
+      return this.#closingHook
+    this.#closingHookCalled = true
+    const settled = this.#runServiceHook(service => service.onClosing?.(this))
+    if (settled && !this.#endReason) this.#closingHook = this.#limitClosingHook(settled)
+    return this.#closingHook
+  }
+
+  /** Resolves when the hook has settled, its time is over, or the peer cannot be reached any more. */
+  #limitClosingHook(settled: Promise<void>): Promise<void> {
+    return new Promise(resolve => {
+      const { helloMs } = this.setup.limits
+      const deadline = startDeadline(helloMs, () => {
+        this.report(new LimitError('limit', `onClosing did not settle within ${helloMs} ms (limits.helloMs)`))
+        finish()
+      })
+      const offs = [this.on('interrupted', () => finish()), this.on('closed', () => finish())]
+      const finish = () => {
+        deadline.stop()
+        for (const off of offs) off()
+        resolve()
+      }
+      void settled.then(finish)
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -391,7 +434,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     this.#endReason = reason
     this.link.close(reason)
     const { sentFrames } = this.link
-    const successor = this.setup.successor?.(reason)
+    const successor = this.#closingHookCalled ? undefined : this.setup.successor?.(reason)
     this.#caller.end(reason, sentFrames, successor ? successor.#caller : undefined)
     this.#callee.end(reason)
     this.#references.clear(reason, sentFrames)

@@ -105,7 +105,7 @@ type PrefixedMembers<T> = {
   [K in keyof T as K extends `exposed_${infer Name}` ? Exclude<Name, NeverExposed> : never]: T[K]
 }
 /** Names that lead to the class, and the hooks of a service. */
-type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onDisconnect'
+type NeverExposed = '__proto__' | 'constructor' | 'prototype' | 'onConnect' | 'onClosing' | 'onDisconnect'
 type NamesKey = '~exposes'
 type PublicName<T> = Exclude<keyof T, NeverExposed | symbol | `_${string}`>
 type PrefixedName<T> = Extract<keyof T, `exposed_${string}`>

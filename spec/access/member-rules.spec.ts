@@ -51,7 +51,7 @@ t.test('the rules, in order', async t => {
 t.test('denyReserved', async t => {
   const rule = decide('denyReserved')
   for (const name of ['__proto__', 'constructor', 'prototype']) t.equal(rule({}, name), DENIED, name)
-  for (const name of ['onConnect', 'onDisconnect']) {
+  for (const name of ['onConnect', 'onClosing', 'onDisconnect']) {
     t.equal(rule(new Account(), name), DENIED, `${name} of a service`)
     t.equal(rule({ [name]() {} }, name), NEXT, `${name} of another object`)
   }
