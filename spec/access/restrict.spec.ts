@@ -88,20 +88,28 @@ t.test('a method that returns its object returns the stand-in', t => {
 t.test('the list hides members that the class exposes, and options add none', t => {
   let wanted = true
   class Account extends Service {
-    exposed_balance() {
+    @exposed balance() {
       return 42
     }
-    exposed_close() {}
+    @exposed close() {}
     @exposed({ if: () => wanted, help: 'Pays' }) pay() {
       return 'paid'
     }
     owner = 'ann'
   }
+  class Savings {
+    exposed_interest() {
+      return 3
+    }
+    exposed_close() {}
+  }
   const account = new Account()
+  const savings = new Savings()
   const bank = {
     view: () => restrict(account, { read: ['balance', 'pay'] }),
     all: () => restrict(account, {}),
-    locked: () => restrict(account, { read: ['owner'] })
+    locked: () => restrict(account, { read: ['owner'] }),
+    savings: () => restrict(savings, { read: ['interest'] })
   }
   const serving = { allowPublicAttrs: true, allowSetAttrs: true, allowDeleteAttrs: true }
   return overMemory(
@@ -126,6 +134,9 @@ t.test('the list hides members that the class exposes, and options add none', t 
       t.same((await Netref.describe(view)).find(({ name }) => name === 'pay')?.help, 'Pays')
       t.same((await Netref.keys(all)).sort(), ['balance', 'close', 'owner', 'pay'], 'without a list: all')
       t.equal(await all.owner, 'ann')
+      const interest = (await root.savings()) as Untyped
+      t.equal(await interest.interest(), 3, 'the name is that of the peer, without the prefix')
+      await notExposed(t, interest.close())
     },
     { serving }
   )
