@@ -19,17 +19,6 @@ export type TransferMode =
 
 /** Entries of a Map, or members of a Set, that count as one value. */
 export const KEYS_PER_VALUE = 2
-/** By type tag: what takes longer to make than a reference counts as several values. */
-const VALUE_WEIGHTS = new Map<unknown, number>([
-  ['i', 2],
-  ['p', 2],
-  ['r', 12],
-  ['w', 12],
-  ['a', 12]
-])
-/** How many values a tagged one counts as, for `limits.values`. */
-export const valueWeight = (tag: unknown): number => VALUE_WEIGHTS.get(tag) ?? 1
-
 const RECORD: TransferMode = { as: 'record' }
 const ERROR: TransferMode = { as: 'error' }
 const REFERENCE: TransferMode = { as: 'reference' }

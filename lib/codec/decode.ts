@@ -11,10 +11,11 @@
 //    discards the references of the message, because the peer has counted them.
 
 import { CallRejection, ProtocolError, tooManyValues } from '../errors.js'
+import { valueWeight } from '../protocol/limits.js'
 import type { Annotations, TypeTag } from '../protocol/messages.js'
 import { describeValue } from '../util/describe.js'
 import { isInstanceOf } from '../util/realms.js'
-import { BINARY_CLASSES, CONVERSION_METHODS, KEYS_PER_VALUE, valueWeight } from './classify.js'
+import { BINARY_CLASSES, CONVERSION_METHODS, KEYS_PER_VALUE } from './classify.js'
 import { markPeerError } from './confidential-errors.js'
 import { DecodeBudget } from './decode-cost.js'
 import { createError, type EncodedError, errorPartCount, fillError } from './error-codec.js'

@@ -1,8 +1,8 @@
 // Estimates the memory of values that a peer sent, from their JSON text: this needs no walk over the values, and misses none.
 import { findStringEnd } from '../protocol/json-depth.js'
+import { valueWeight } from '../protocol/limits.js'
 import type { Annotations } from '../protocol/messages.js'
 import { LazyMap } from '../util/lazy-map.js'
-import { valueWeight } from './classify.js'
 
 // Estimates: an entry of an array or object, an array or object, and a tagged value.
 const ENTRY_BYTES = 16

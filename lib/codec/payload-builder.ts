@@ -2,10 +2,10 @@
 
 import { LimitError, UnsendableError } from '../errors.js'
 import { formatJsonPath } from '../protocol/format.js'
+import { valueWeight } from '../protocol/limits.js'
 import type { TypeTag } from '../protocol/messages.js'
 import { className } from '../util/describe.js'
 import { isDetached } from '../util/transfer.js'
-import { valueWeight } from './classify.js'
 import type { EncodedReference, JsonPath, Payload } from './types.js'
 import type { ValueRole } from './value-role.js'
 

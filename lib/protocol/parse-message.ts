@@ -1,6 +1,7 @@
 // The only parser of messages: a message that is not of the protocol ends the session.
 
 import { isRejectionCode, ProtocolError, tooManyValues } from '../errors.js'
+import { valueWeight } from './limits.js'
 import {
   type Annotations,
   MAX_TABLES,
@@ -80,7 +81,7 @@ function isAnnotations(annotations: unknown, maxValues: number): boolean {
   for (const annotation of annotations) {
     if (!Array.isArray(annotation) || annotation.length < 2) return false
     if (annotation[0] === 't') tables += annotation.length - 1
-    else count += annotation.length - 1
+    else count += (annotation.length - 1) * valueWeight(annotation[0])
     if (count > maxValues) throw tooManyValues(maxValues)
     if (tables > MAX_TABLES) return false
     if (!isAnnotation(annotation)) return false

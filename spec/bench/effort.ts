@@ -224,7 +224,7 @@ const cases: Record<string, () => Frames> = {
   'a table, sent back': () => table(1, CELLS / 5 - 8, '', 'echo'),
   'a table of many names, sent back': () => table(32, 1 << 12, '', 'echo'),
   // Sent back
-  'Dates, sent back': () => values('Date', () => '"2020-01-01T00:00:00.000Z"', VALUES, 'echo'),
+  'Dates, sent back': () => values('Date', () => '"2020-01-01T00:00:00.000Z"', 2 * VALUES, 'echo'),
   'Maps of nothing, sent back': () => values('m', () => '[]', VALUES, 'echo'),
   'a Map, sent back': () => call(`[${times(2 * VALUES - 2, i => `[${i},{}]`)}]`, '["m",[0]]', 'echo'),
   'Errors, sent back': () =>

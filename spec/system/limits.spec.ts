@@ -102,7 +102,7 @@ t.test('values: a call with too many rejects locally and exports nothing', t =>
       const { keep } = conn.root
       const tooMany: Record<string, unknown[]> = {
         functions: some(11, i => () => i),
-        Dates: [some(11, i => new Date(i))],
+        'Dates, half': [some(21, i => new Date(i))],
         'a Map and its entries': [new Map(members(20).map(i => [i, i]))],
         'a Set and its members': [[new Set(members(10))], new Set(members(8))],
         'Errors and what they say': [
@@ -133,7 +133,7 @@ t.test('values: a call with too many rejects locally and exports nothing', t =>
         30,
         'each item of an iterator may have as many'
       )
-      const items = [[1], some(11, i => new Date(i))].values()
+      const items = [[1], some(21, i => new Date(i))].values()
       t.match(await rejectionOf(conn.root.count(items)), { code: 'limit', message: /limits\.values: 10/ })
       await conn.root.drop()
     },
@@ -165,7 +165,7 @@ t.test('values: a peer that ignores the announced limit loses the session', asyn
       `[${members(11).map(i => `[${i + 1},""]`)}]`,
       `["o",${members(11).map(i => `[0,${i}]`)}]`
     ),
-    'one place over and over': call('0', `["undefined",${members(11).map(() => '[0]')}]`),
+    'one place over and over': call('0', `["undefined",${members(21).map(() => '[0]')}]`),
     'members of a Set': call(`[${members(20)}]`, '["s",[0]]'),
     'entries of a Map': call(`[${members(20).map(i => `[${i},0]`)}]`, '["m",[0]]'),
     'fields of an Error': call(error, '["e",[0]]'),
@@ -687,7 +687,7 @@ t.test('weights of messages: text, lists, records and values with identity', asy
       ['Date', [0], [1]],
       ['r', [2]]
     ] as never),
-    14 * 512
+    13 * 512
   )
 })
 
@@ -829,3 +829,20 @@ t.test('an answer that is too large names the caller’s limit to the caller', t
     { limits: { jsonBytes: 4096, frameBytes: 4096 } }
   )
 )
+
+t.test('5 000 rows with two Dates each pass in both directions, as a table and as records', async t => {
+  const row = (i: number) => ({ id: i, made: new Date(i), changed: new Date(2 * i) })
+  const tables = Array.from({ length: 5000 }, (_, i) => row(i))
+  // Names that differ prevent a table.
+  const records = tables.map((fields, i) => ({ ...fields, [`x${i}`]: undefined }))
+  await overMemory(
+    t,
+    { echo: (rows: object[]) => rows, many: (n: number) => Array.from({ length: n }, () => new Date(0)) },
+    async ({ root }) => {
+      t.same(await root.echo(tables), tables)
+      t.same(await root.echo(records), records)
+      t.equal((await root.many(20_000)).length, 20_000)
+      t.match(await rejectionOf(root.many(20_001)), { code: 'limit', message: /10001 values/ })
+    }
+  )
+})
