@@ -248,6 +248,15 @@ export class CallRejection {
   }
 }
 
+/** Thrown to fail what a failed result is passed to, with the error of that result. It is no Error, as it needs no stack. */
+export class FailedAnswer {
+  constructor(
+    readonly error: unknown,
+    /** Whether the stack of the error has no frames of this side. */
+    readonly lacksLocalStack: boolean
+  ) {}
+}
+
 /** The rejection of a call whose error cannot be encoded, for a reason that is no error of netref. */
 export const UNSENDABLE_ERROR = new CallRejection(
   'unsendable',

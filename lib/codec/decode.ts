@@ -9,6 +9,9 @@
 //    make (an unregistered type, a bad date, a limit) throws a CallRejection, which rejects the one call.
 // 4. After a rejection nothing more is revived, but decoding continues and still checks the structure of the message. It
 //    discards the references of the message, because the peer has counted them.
+//
+// A value that names answers of this side is incomplete until they are there. The containers around these names are then
+// revived; all else is revived at once.
 
 import { CallRejection, ProtocolError, tooManyValues } from '../errors.js'
 import { valueWeight } from '../protocol/limits.js'
@@ -23,7 +26,7 @@ import { decodeLeaf } from './leaves.js'
 import { decodeInstance } from './registry.js'
 import { createTransform } from './stream-kinds.js'
 import { decodeTable, TableBudget } from './table-codec.js'
-import type { JsonPath, ReferenceDecoder, ReferenceTag } from './types.js'
+import { ANSWER_TAG, type JsonPath, type ReferenceDecoder, type ReferenceTag } from './types.js'
 
 type JsonContainer = Record<string | number, unknown>
 
@@ -60,6 +63,32 @@ export function decode(
   return new Decoder(json, annotations, bytes, references).decode()
 }
 
+/** As `decode`, for a message that may name answers of this side: then the result is an `IncompleteValue`. */
+export function decodeWithAnswers(
+  json: unknown,
+  annotations: Annotations | undefined,
+  bytes: readonly Uint8Array[],
+  references: ReferenceDecoder
+): unknown {
+  if (!annotations?.some(([tag]) => tag === ANSWER_TAG)) return decode(json, annotations, bytes, references)
+  return new Decoder(json, annotations, bytes, references, true).decode()
+}
+
+/** A decoded value that names answers of this side. */
+export class IncompleteValue {
+  constructor(
+    /** Numbers of the answers, one for each place. */
+    readonly answerIds: readonly number[],
+    /**
+     * Puts the values of the answers in their places, in the order of `answerIds`. To be called once.
+     *
+     * @returns the whole value
+     * @throws CallRejection if a container around them cannot be made
+     */
+    readonly complete: (values: readonly unknown[]) => unknown
+  ) {}
+}
+
 /** Gives back the references of a message whose value nobody awaits. Decodes nothing. */
 export function discardReferences(
   json: unknown,
@@ -86,6 +115,11 @@ class Decoder {
   readonly #ranges: Iterator<Uint8Array>
   readonly #references: ReferenceDecoder
   readonly #slots: TaggedSlot[] = []
+  /** The places of names of answers, and what the JSON has around them. */
+  readonly #answerSlots: TaggedSlot[] = []
+  readonly #aroundAnswers = new Set<unknown>()
+  /** Tagged containers around names of answers. */
+  readonly #unrevived: TaggedSlot[] = []
   /** The empty Map, Set or Error for each raw container that a cycle leads back to. */
   readonly #shells = new Map<unknown, object>()
   /** Arrays that were revived into the JSON. Those of tables count as raw. */
@@ -101,7 +135,8 @@ class Decoder {
     json: unknown,
     annotations: Annotations,
     bytes: readonly Uint8Array[],
-    references: ReferenceDecoder
+    references: ReferenceDecoder,
+    private readonly mayNameAnswers = false
   ) {
     this.#root = [json] as unknown as JsonContainer
     this.#annotations = annotations
@@ -113,11 +148,43 @@ class Decoder {
   decode(): unknown {
     this.#resolvePaths()
     if (this.#annotations.some(([tag]) => tag === 'c')) this.#closeCycles()
-    for (const slot of this.#slots) if (slot.tag !== 'c') this.#reviveSlot(slot)
+    for (const slot of this.#slots) {
+      if (slot.tag === ANSWER_TAG) this.#reserveSlot(slot)
+      else if (this.#aroundAnswers.has(slot.raw)) {
+        if (isReferenceTag(slot.tag)) throw new ProtocolError('a name of an answer in a reference')
+        this.#unrevived.push(slot)
+      } else if (slot.tag !== 'c') this.#reviveSlot(slot)
+    }
     this.#references.valuesDecoded(this.#valueCount)
-    if (!this.#rejection) return this.#root[0]
-    this.#references.discardReceived()
-    throw this.#rejection
+    if (this.#rejection) {
+      this.#references.discardReceived()
+      throw this.#rejection
+    }
+    if (this.#answerSlots.length === 0) return this.#root[0]
+    const answerIds = this.#answerSlots.map(({ raw }) => raw as number)
+    return new IncompleteValue(answerIds, values => this.#complete(values))
+  }
+
+  /** Keeps the place of an answer for its value. */
+  #reserveSlot(slot: TaggedSlot): void {
+    const { container, key, raw } = slot
+    if (!(Number.isSafeInteger(raw) && (raw as number) > 0))
+      throw new ProtocolError('a name of an answer that is not a number')
+    if (container[key] !== raw) throw new ProtocolError('two values at one path')
+    container[key] = undefined
+    this.#answerSlots.push(slot)
+  }
+
+  #complete(values: readonly unknown[]): unknown {
+    for (const [i, slot] of this.#answerSlots.entries()) this.#fillSlot(slot, values[i])
+    try {
+      for (const slot of this.#unrevived) this.#reviveSlot(slot)
+    } catch (error) {
+      // The message has been accepted: only its call can be rejected.
+      this.#rejection = new CallRejection('unreadable', (error as ProtocolError).message)
+    }
+    if (this.#rejection) throw this.#rejection
+    return this.#root[0]
   }
 
   /** Finds all tagged places. Their number is checked first. */
@@ -127,7 +194,10 @@ class Decoder {
       if (tag !== 't') count += (length - 1) * valueWeight(tag)
     this.#countValues(count)
     for (const [tag, ...paths] of this.#annotations) {
-      for (const path of paths) this.#slots.push(resolvePath(tag, this.#root, path as JsonPath))
+      if (tag === ANSWER_TAG && !this.mayNameAnswers)
+        throw new ProtocolError('a name of an answer that is in no argument or result')
+      const around = tag === ANSWER_TAG ? this.#aroundAnswers : undefined
+      for (const path of paths) this.#slots.push(resolvePath(tag, this.#root, path as JsonPath, around))
     }
   }
 
@@ -167,16 +237,18 @@ class Decoder {
   #reviveSlot(slot: TaggedSlot): void {
     const { tag, container, key, raw } = slot
     if (container[key] !== raw) throw new ProtocolError('two values at one path')
-    const isConversion = CONVERSION_METHODS.has(key)
-    if (this.#rejection || (isConversion && tag === 'f')) {
+    if (this.#rejection || (CONVERSION_METHODS.has(key) && tag === 'f')) {
       if (isReferenceTag(tag)) this.#references.discardReference(tag, raw)
       delete container[key]
       return
     }
     this.#countValues(this.#partCount(tag, raw))
-    const value = this.#tryRevive(slot)
+    this.#fillSlot(slot, this.#tryRevive(slot))
+  }
+
+  #fillSlot({ tag, container, key }: TaggedSlot, value: unknown): void {
     if (tag !== 't' && Array.isArray(value)) this.#revivedArrays.add(value)
-    if (typeof value === 'function' && isConversion) delete container[key]
+    if (typeof value === 'function' && CONVERSION_METHODS.has(key)) delete container[key]
     else container[key] = value
   }
 
@@ -267,13 +339,17 @@ const hasChild = (container: unknown, key: unknown) =>
       typeof key === 'string' &&
       isEnumerable.call(container, key)
 
-/** Resolves one path. A frame may have two million keys in its paths, which nothing has checked before. */
-function resolvePath(tag: TypeTag, root: JsonContainer, path: JsonPath): TaggedSlot {
+/**
+ * Resolves one path, and adds what it leads through to `around`. A frame may have two million keys in its paths, which
+ * nothing has checked before.
+ */
+function resolvePath(tag: TypeTag, root: JsonContainer, path: JsonPath, around?: Set<unknown>): TaggedSlot {
   let container = root
   let key: string | number = 0
   for (const next of path) {
     container = container[key] as JsonContainer
     if (!hasChild(container, next)) throw new ProtocolError('a path that does not exist')
+    around?.add(container)
     key = next
   }
   return { tag, container, key, raw: container[key], firstKey: path[0] }

@@ -4,7 +4,7 @@
 //            json,[annotation, …]    an annotation is [type tag, path, path, …]: each path leads to a tagged value
 //
 // Type tags:
-//   'o' object, 'f' function, 'h' object or function of the receiver
+//   'o' object, 'f' function, 'h' object or function of the receiver, 'n' answer of the receiver to a call of the sender
 //   'i' iterator, 'r' readable stream, 'w' writable stream, 'd' both in a pair, 'p' promise, 'a' abort signal
 //   'm' Map, 's' Set, 'e' Error, 't' array of records as a table, 'c' container that is elsewhere, too (a cycle)
 //   'b' next byte range, ['custom', name] registered type; all others are leaves (`leaves.ts`)

@@ -36,6 +36,7 @@ export function encodeData(
     encodeLimits: boxing,
     encodeReference: encodeReference,
     encodeStream: encodeStream,
+    encodeAnswer: () => undefined,
     rollback: () => undefined,
     dispose: ignoreRejections,
     isReleased: () => false

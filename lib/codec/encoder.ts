@@ -113,7 +113,7 @@ export class Encoder implements DataEncoder {
       case 'object':
         return value === null ? null : this.#encodeObject(value, depth)
       case 'function':
-        return this.#encodeReference(value, self)
+        return this.#encodeReference(value, depth, self)
       case 'symbol':
         throw this.#payload.unsendable(
           String(value),
@@ -162,18 +162,24 @@ export class Encoder implements DataEncoder {
     return this.#payload.tag(typeof value, encodeLeaf(typeof value, value))
   }
 
-  #encodeReference(object: object, self?: object): unknown {
+  #encodeReference(object: object, depth: number, self?: object): unknown {
     if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
     const lent = lentObjectOf(object)
     if (lent && this.#payload.role !== ARGUMENTS)
       throw this.#payload.unsendable('lent', 'a loan lasts for one call; lend only arguments of a call')
-    if (isNetref(object) && !hasArrived(object))
-      throw this.#payload.unsendable('a netref that is still pending', 'await it first')
+    if (isNetref(object) && !hasArrived(object)) return this.#encodePending(object, depth)
     if (this.references.isReleased(object))
       throw this.#payload.unsendable('a released netref', 'send it before it is released')
     return this.#payload.addReference(
       this.references.encodeReference(lent ?? object, self, lent !== undefined)
     )
+  }
+
+  /** A path or a pending result is sent as what it will be. */
+  #encodePending(pending: object, depth: number): unknown {
+    const answer = this.#payload.role.mayNameAnswers ? this.references.encodeAnswer(pending) : undefined
+    if (!answer) return this.#encodeStream(pending, 'p', depth)
+    return 'value' in answer ? this.encodeItem(answer.value, depth) : this.#payload.addReference(answer)
   }
 
   #encodeObject(object: object, depth: number): unknown {
@@ -187,7 +193,7 @@ export class Encoder implements DataEncoder {
         ? this.#encodeRecord(object as Record<string, unknown>, depth)
         : this.#encodeArray(object as unknown[], depth)
     }
-    if (isNetref(object) || isExposed(object)) return this.#encodeReference(object)
+    if (isNetref(object) || isExposed(object)) return this.#encodeReference(object, depth)
     const transfer = classify(object)
     switch (transfer.as) {
       case 'leaf':
@@ -202,7 +208,7 @@ export class Encoder implements DataEncoder {
       case 'stream-pair':
         return this.#encodeStreamPair(object, depth)
       case 'reference':
-        return this.#encodeReference(object)
+        return this.#encodeReference(object, depth)
     }
     return this.seen
       ? this.#encodeOnce(object, transfer, depth, this.seen)

@@ -5,7 +5,7 @@ import { hasArrived, isNetref, sharedInRealm } from '../util/library-copies.js'
 import { classify } from './classify.js'
 import { markConfidential } from './confidential-errors.js'
 import { copyGrant, isExposed } from './grants.js'
-import type { EncodedReference, ReferenceTag } from './types.js'
+import type { EncodedReference } from './types.js'
 
 /** The lent objects, by the proxy that is sent in their place. */
 const lentObjects = sharedInRealm('lent/1', () => new WeakMap<object, object>())
@@ -42,7 +42,7 @@ export const lentObjectOf = (loanProxy: object): object | undefined => lentObjec
 export const LENT = 1
 
 /** Whether an encoded reference is lent. */
-export const isLoan = (kind: ReferenceTag, data: readonly unknown[]): boolean =>
+export const isLoan = (kind: EncodedReference[0], data: readonly unknown[]): boolean =>
   (kind === 'o' || kind === 'f') && data[2] === LENT
 
 /** The ids of the lent references among these; undefined if there are none. */

@@ -7,6 +7,8 @@ export type JsonPath = readonly (string | number)[]
 
 /** The tag of an object, a function, one of the receiver's own, or a stream. */
 export type ReferenceTag = 'o' | 'f' | 'h' | StreamTag
+/** The tag of an answer of the receiver, by the number of the sender's call: its value takes the place. */
+export const ANSWER_TAG = 'n'
 
 /** What the encoder needs of a session. */
 export interface ReferenceEncoder {
@@ -22,6 +24,13 @@ export interface ReferenceEncoder {
    * without streams.
    */
   encodeStream(object: object, tag: StreamTag, callerOwned: boolean): EncodedReference | undefined
+  /**
+   * Encodes a path or a pending result for the session that it comes from: as the name of an answer that the receiver has
+   * or will have, or as its value if it has settled here. Undefined if it is sent as a promise.
+   *
+   * @throws FailedAnswer if it has failed here
+   */
+  encodeAnswer(pending: object): EncodedReference | { readonly value: unknown } | undefined
   /**
    * Rolls back the encoding of a reference that is not sent.
    *
@@ -55,7 +64,7 @@ export interface Payload {
   readonly callerOwned: boolean
 }
 
-export type EncodedReference = readonly [tag: ReferenceTag, data: unknown]
+export type EncodedReference = readonly [tag: ReferenceTag | typeof ANSWER_TAG, data: unknown]
 
 /** The tag of an iterator, a readable or writable stream, a promise or an abort signal. */
 export type StreamTag = 'i' | 'r' | 'w' | 'p' | 'a'

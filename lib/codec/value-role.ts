@@ -6,20 +6,34 @@ export interface ValueRole {
   readonly name: string
   /** Whether it stays the sender's if it is not sent. */
   readonly isCallerOwned: boolean
+  /** Whether its message may name answers of the receiver: only that of an operation or a result may. */
+  readonly mayNameAnswers: boolean
 }
 
-const callerOwned = (name: string): ValueRole => ({ name, isCallerOwned: true })
-const owned = (name: string): ValueRole => ({ name, isCallerOwned: false })
+const callerOwned = (name: string, mayNameAnswers = false): ValueRole => ({
+  name,
+  isCallerOwned: true,
+  mayNameAnswers
+})
+const owned = (name: string, mayNameAnswers = false): ValueRole => ({
+  name,
+  isCallerOwned: false,
+  mayNameAnswers
+})
 
-export const ARGUMENTS = callerOwned('args')
+export const ARGUMENTS = callerOwned('args', true)
 /** Chunks that user code writes to a remote stream. */
 export const CHUNKS = callerOwned('chunks')
 export const REASON = callerOwned('reason')
-/** The value of `set` or of an iterator's method, or the outcome of a caller-owned promise. */
-export const VALUE = callerOwned('value')
+/** The value of `set` or of an iterator's method. */
+export const VALUE = callerOwned('value', true)
+/** The value of a caller-owned promise. */
+export const CALLER_PROMISE_VALUE = callerOwned('value')
 
 /** Items that an iterator has made for the peer. */
 export const ITEMS = owned('items')
-export const RESULT = owned('result')
+export const RESULT = owned('result', true)
+/** The value of a promise that is part of a result. */
+export const PROMISE_VALUE = owned('result')
 export const ERROR = owned('error')
 export const IDENTITY = owned('identity')

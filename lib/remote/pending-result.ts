@@ -4,7 +4,7 @@ import { markConfidential } from '../codec/confidential-errors.js'
 import { ignoreRejections } from '../codec/dispose.js'
 import { localizeStack } from '../codec/error-codec.js'
 import type { EncodedReference, Payload } from '../codec/types.js'
-import { CallRejection, rejectionError } from '../errors.js'
+import { CallRejection, FailedAnswer, rejectionError } from '../errors.js'
 import { formatCall, formatPath, truncateStart } from '../protocol/format.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
 import type { MemberPath } from '../protocol/path.js'
@@ -165,6 +165,19 @@ export class PendingResult extends NetrefHandler implements PendingRequest {
       localizeStack(this.#value, this.#rejectWithLocalStack)
     this.#lacksLocalStack = false
     throw this.#value
+  }
+
+  /**
+   * Passes it on to its peer: as the number of its call while that is pending, then as its value. The receiver gets its
+   * error. Undefined for a one-way call that is not sent yet, which has no number.
+   *
+   * @throws FailedAnswer if it has failed
+   */
+  passOn(): number | { readonly value: unknown } | undefined {
+    this.observed = true
+    if (this.#state === 'fulfilled') return { value: this.#value }
+    if (this.#state === 'rejected') throw new FailedAnswer(this.#value, this.#lacksLocalStack)
+    return this.id === 0 ? undefined : this.id
   }
 
   request(op: OperationCode, path: MemberPath, operand?: unknown, options?: CallOptions): PendingRequest {

@@ -4,22 +4,24 @@ import { type DisposingSide, dispose } from '../codec/dispose.js'
 import { grantOf } from '../codec/grants.js'
 import { isLoan, LENT } from '../codec/lend.js'
 import { IMPORT_STREAMS, STREAM_NAMES, streamLabel } from '../codec/stream-kinds.js'
-import type {
-  EncodedReference,
-  ReferenceDecoder,
-  ReferenceEncoder,
-  ReferenceTag,
-  StreamTag
+import {
+  ANSWER_TAG,
+  type EncodedReference,
+  type ReferenceDecoder,
+  type ReferenceEncoder,
+  type ReferenceTag,
+  type StreamTag
 } from '../codec/types.js'
 import { CallRejection, ProtocolError, type Reason } from '../errors.js'
 import type { StreamChannel } from '../protocol/channel.js'
 import type { Limits } from '../protocol/limits.js'
-import { formatRelease, type PeerLimits } from '../protocol/messages.js'
+import { formatRelease, Op, type PeerLimits } from '../protocol/messages.js'
 import type { ContextSnapshot } from '../util/async-context.js'
 import { className, functionName } from '../util/describe.js'
 import { type ReportError, runHook } from '../util/emitter.js'
 import { LazyMap } from '../util/lazy-map.js'
 import { addCandidate, removeCandidate } from './collection-pressure.js'
+import type { PendingResult } from './pending-result.js'
 import { type FinalizerToken, handlerOf, Reference, type Requester } from './proxy.js'
 import { type Loan, ReceivedReferences } from './received-references.js'
 import { streamReferenceOf, streamSupport } from './streams/registry.js'
@@ -36,7 +38,10 @@ const MAX_RELEASES_PER_MESSAGE = 4096
 const MAX_RELEASE_CHARACTERS = 34
 /** Replaces a collected signal, which no code can abort any more. */
 const createInertSignal = () => new AbortController().signal
-const isStreamTag = (kind: ReferenceTag): kind is StreamTag => Object.hasOwn(STREAM_NAMES, kind)
+const isStreamTag = (kind: EncodedReference[0]): kind is StreamTag => Object.hasOwn(STREAM_NAMES, kind)
+
+/** Whether a reference is to what the receiver has: it is in no table of this side. */
+const isReceivers = (kind: EncodedReference[0]): boolean => kind === 'h' || kind === ANSWER_TAG
 
 /** Maximum length of a peer's name for a netref, which error texts show. */
 const MAX_NAME_CHARACTERS = 60
@@ -109,6 +114,19 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
     return ['o', grantOf(object)?.isSubscription ? [id, name, SUBSCRIPTION] : [id, name]]
   }
 
+  encodeAnswer(pending: object): EncodedReference | { readonly value: unknown } | undefined {
+    const handler = handlerOf(pending)
+    if (handler?.base.session !== this.session) return undefined
+    const { base, path, options } = handler
+    const result = (
+      path.length === 0 ? base : base.request(Op.get, path, undefined, options)
+    ) as PendingResult
+    // A path on a result that has arrived may lead to another session.
+    if (result.session !== this.session) return { value: result.proxy }
+    const passed = result.passOn()
+    return typeof passed === 'number' ? [ANSWER_TAG, passed] : passed
+  }
+
   isReleased(object: object): boolean {
     return handlerOf(object)?.reference?.released === true
   }
@@ -142,13 +160,13 @@ export class References implements ReferenceEncoder, ReferenceDecoder, Disposing
   /** Assigns a call's context to the objects that it passes, except the root, which all calls share. */
   setContext(context: ContextSnapshot, references: readonly EncodedReference[]): void {
     for (const [kind, data] of references) {
-      const entry = kind === 'h' ? undefined : this.exports.get((data as [number])[0])
+      const entry = isReceivers(kind) ? undefined : this.exports.get((data as [number])[0])
       if (entry && entry.id > 0) entry.context = context
     }
   }
 
   rollback([kind, data]: EncodedReference): object | undefined {
-    if (kind === 'h' || this.#ended) return undefined
+    if (isReceivers(kind) || this.#ended) return undefined
     // The peer has not seen it, so `released` hooks do not run.
     const entry = this.exports.release((data as [number])[0], 1)
     if (!entry) return undefined

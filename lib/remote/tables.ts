@@ -195,6 +195,10 @@ export class ImportTable<T extends object, I extends ImportEntry<T>> {
     return entry
   }
 
+  get(id: number): I | undefined {
+    return this.#byId.get(id)
+  }
+
   add(entry: I): void {
     this.#byId.set(entry.id, entry)
   }

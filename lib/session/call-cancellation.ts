@@ -2,13 +2,14 @@
 
 import { rollbackPayload } from '../codec/dispose.js'
 import { encodeValue } from '../codec/encode.js'
-import type { EncodedReference, Payload } from '../codec/types.js'
+import { ANSWER_TAG, type EncodedReference, type Payload } from '../codec/types.js'
 import { REASON } from '../codec/value-role.js'
 import { markMayHaveRun } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatCancel, formatPing, Op } from '../protocol/messages.js'
 import { type CallOptions, timeoutError, watchCancellation } from '../remote/call-options.js'
 import { PendingResult } from '../remote/pending-result.js'
+import type { RequestBase } from '../remote/proxy.js'
 import type { References } from '../remote/references.js'
 import { clock } from '../util/clock.js'
 import { DefaultTimeout } from './default-timeout.js'
@@ -42,6 +43,25 @@ export class CallCancellation {
     return this.#defaultTimeout !== undefined
   }
 
+  /** The calls that a call builds on, and that can be withdrawn: by its target and its arguments. */
+  #withdrawable(base: RequestBase, references: readonly EncodedReference[]): Set<PendingResult> {
+    const builtOn = references.map(([tag, id]) =>
+      tag === ANSWER_TAG ? this.calls.find(id as number) : undefined
+    )
+    if (base instanceof PendingResult) builtOn.push(base)
+    const isWithdrawable = (one: PendingResult | undefined): one is PendingResult =>
+      one?.cancellable !== undefined && !this.channel.isFrameSent(one.frameNumber)
+    return new Set(builtOn.filter(isWithdrawable))
+  }
+
+  /** Whether a call builds on one that can be withdrawn. It is then withdrawn, too. */
+  mayBeWithdrawn(base: RequestBase, references: readonly EncodedReference[] = []): boolean {
+    return (
+      (references.length > 0 || base instanceof PendingResult) &&
+      this.#withdrawable(base, references).size > 0
+    )
+  }
+
   /** Cancels a call when its signal aborts, or at its deadline. */
   watch(
     result: PendingResult,
@@ -73,8 +93,7 @@ export class CallCancellation {
       dependents: []
     }
     if (hasDefaultTimeout) this.#defaultTimeout!.start(deadline)
-    if (base instanceof PendingResult && !this.channel.isFrameSent(base.frameNumber))
-      base.cancellable?.dependents.push(result)
+    for (const one of this.#withdrawable(base, references)) one.cancellable!.dependents.push(result)
     // An accessor of user code may have aborted it meanwhile.
     if (options.signal?.aborted) this.#cancel(result, options.signal.reason)
   }
@@ -99,6 +118,7 @@ export class CallCancellation {
       else if (loans) this.references.endLoans(loans)
     }
     if (isSent && result.id > 0) this.#sendCancel(result.id, reason)
+    this.onReply()
   }
 
   /** Withdraws a call that is not sent, and the calls on its result. @returns all of these */
@@ -107,7 +127,8 @@ export class CallCancellation {
     for (const { id, frameNumber, cancellable } of withdrawn) {
       // The peer counts calls, so that a ping takes the number.
       this.channel.withdraw(frameNumber, cancellable!.messageIndex, id > 0 ? formatPing(id) : undefined)
-      withdrawn.push(...cancellable!.dependents.filter(({ sentRequest }) => sentRequest))
+      const dependents = cancellable!.dependents.filter(one => one.sentRequest && !withdrawn.includes(one))
+      withdrawn.push(...dependents)
     }
     return withdrawn
   }

@@ -3,7 +3,7 @@
 import type { ReportingSession } from '../access/call-context.js'
 import type { SynchronousResult } from '../access/hook-result.js'
 import { checkHookResult } from '../access/hook-result.js'
-import type { EncodedReference } from '../codec/types.js'
+import { ANSWER_TAG, type EncodedReference } from '../codec/types.js'
 import { formatPath, formatTarget } from '../protocol/format.js'
 import { Op, operationOf } from '../protocol/messages.js'
 import type { References } from '../remote/references.js'
@@ -70,7 +70,8 @@ export class CallErrors {
   nameStreams(references: readonly EncodedReference[], name: CallName | undefined): void {
     if (!this.onCallError || references.length === 0 || !name) return
     for (const [tag, data] of references)
-      if (tag !== 'h') this.references.streams?.setOrigin((data as [number])[0], this.#callLabel(name))
+      if (tag !== 'h' && tag !== ANSWER_TAG)
+        this.references.streams?.setOrigin((data as [number])[0], this.#callLabel(name))
   }
 
   /** The operation as its caller writes it, without arguments. */

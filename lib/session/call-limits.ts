@@ -25,6 +25,14 @@ export class CallLimits {
     return this.calls.heldBytes > this.maxHeldBytes
   }
 
+  /** @returns why a call may not hold more bytes; undefined if it may */
+  checkHeldBytes(): CallRejection | undefined {
+    if (!this.isOverHeldBytes) return undefined
+    return limitRejection(
+      `the pending calls hold more than ${this.maxHeldBytes} bytes (limits.bufferedBytes): wait for some of them`
+    )
+  }
+
   /** Counts a call. @returns why it is rejected; undefined if it is within the limits */
   check({ id, path }: CallRequest): CallRejection | undefined {
     const { depth, pendingCalls, callsPerSecond } = this.limits
@@ -34,10 +42,8 @@ export class CallLimits {
       return limitRejection(`a path of more than ${depth} names (limits.depth): await a part of it first`)
     if (others >= pendingCalls)
       return limitRejection(`${pendingCalls} calls are pending (limits.pendingCalls): wait for some of them`)
-    if (this.isOverHeldBytes)
-      return limitRejection(
-        `the pending calls hold more than ${this.maxHeldBytes} bytes (limits.bufferedBytes): wait for some of them`
-      )
+    const overHeldBytes = this.checkHeldBytes()
+    if (overHeldBytes) return overHeldBytes
     if (this.#rateLimiter?.tryAcquire() ?? true) return undefined
     return limitRejection(
       `more than ${callsPerSecond} calls in a second (limits.callsPerSecond): call less often`

@@ -1,6 +1,7 @@
 // One operation of the peer, decoded from its message.
 
-import { decode, isReferenceTag } from '../codec/decode.js'
+import { decodeWithAnswers, IncompleteValue, isReferenceTag } from '../codec/decode.js'
+import { ANSWER_TAG } from '../codec/types.js'
 import { ProtocolError } from '../errors.js'
 import {
   type IdempotentOperation,
@@ -36,13 +37,15 @@ export interface CallRequest extends CallModifiers {
   readonly path: readonly MemberKey[]
   /** The list of arguments, or the value of `set`. */
   readonly operand: unknown
+  /** The operand, if it names answers of this side; `operand` is then undefined. */
+  readonly incomplete: IncompleteValue | undefined
   /** Why the operand cannot be decoded. */
   readonly decodeError: unknown
   /** The references in the operand. */
   readonly received: ReceivedReferences | undefined
   /** JSON that is equal for equal operations; only with a key. */
   readonly operationJson: string | undefined
-  /** Whether the operand has neither references nor bytes; only with a key. */
+  /** Whether the operand has neither references, names of answers nor bytes; only with a key. */
   readonly isDataOnly: boolean
 }
 
@@ -83,24 +86,27 @@ export function decodeRequest(
   let operand: unknown
   let decodeError: unknown
   try {
-    operand = decode(json, annotations, bytes, references)
+    operand = decodeWithAnswers(json, annotations, bytes, references)
   } catch (error) {
     if (error instanceof ProtocolError) throw error
     decodeError = error
   }
+  const incomplete = annotations && operand instanceof IncompleteValue ? operand : undefined
   return {
     id,
     op,
     target: target < 0 ? 'answer' : target === 0 ? 'root' : 'export',
     targetId: Math.abs(target),
     path: pathKeys(path),
-    operand,
+    operand: incomplete ? undefined : operand,
+    incomplete,
     decodeError,
     received: references.takeReceived(),
     retry,
     idempotencyKey,
     traceparent,
     operationJson,
-    isDataOnly: hasKey && bytes.length === 0 && !annotations?.some(([tag]) => isReferenceTag(tag))
+    isDataOnly:
+      hasKey && bytes.length === 0 && !annotations?.some(([tag]) => isReferenceTag(tag) || tag === ANSWER_TAG)
   }
 }

@@ -5,6 +5,7 @@ import { beforeStreamOperationOf, withBeforeHook } from '../access/before-hook.j
 import { type CallScope, NO_CALL_ID, type ReportingSession, runInCall } from '../access/call-context.js'
 import { rejectionKind } from '../access/hook-result.js'
 import { type OperationResult, operate } from '../access/operations.js'
+import type { IncompleteValue } from '../codec/decode.js'
 import { grantOf } from '../codec/grants.js'
 import { CallRejection, ProtocolError, type Reason, SessionEndedError } from '../errors.js'
 import type { OutboundChannel } from '../protocol/channel.js'
@@ -14,6 +15,7 @@ import { type Cancel, Op, type Operation } from '../protocol/messages.js'
 import { toMemberName } from '../protocol/path.js'
 import type { References } from '../remote/references.js'
 import { NOT_A_STREAM } from '../remote/streams/types.js'
+import type { ExportEntry } from '../remote/tables.js'
 import type { ContextSnapshot } from '../util/async-context.js'
 import { isThenable } from '../util/promises.js'
 import type { Answer } from './answers.js'
@@ -24,11 +26,15 @@ import { DeferredCalls } from './deferred-calls.js'
 import { CallObserver } from './diagnostics.js'
 import type { IdempotentCalls } from './idempotency.js'
 import { IncomingCalls } from './incoming-calls.js'
+import { type CountCopy, NamedAnswers } from './named-answers.js'
 import type { Settings } from './options.js'
 import { Replies } from './replies.js'
 import { tracing } from './tracing.js'
 
 const NO_VALUE: OperationResult = { value: undefined }
+/** Replaces arguments that are not complete yet. */
+const NO_ARGS: readonly unknown[] = []
+const ALL_SETTLED: Answer = { ok: true, value: undefined }
 
 /** Thrown with an error that the hook has seen, and may have replaced. */
 class ReplacedError {
@@ -55,7 +61,7 @@ export class Callee implements CallScope {
     private readonly references: References,
     channel: OutboundChannel,
     private readonly exposure: ExposureSettings,
-    limits: Limits,
+    private readonly limits: Limits,
     settings: Pick<Settings, 'onError' | 'rejections' | 'onCallError'>
   ) {
     this.errors = new CallErrors(session, references, settings.onCallError)
@@ -110,7 +116,12 @@ export class Callee implements CallScope {
     const rejection = this.#callLimits.check(request)
     if (rejection) return this.#replies.fail(id, rejection, false)
     if (this.#observer.enabled)
-      this.#observer.onCall(id, op, formatTarget(target) + formatPath(path), request.operand)
+      this.#observer.onCall(
+        id,
+        op,
+        formatTarget(target) + formatPath(path),
+        request.incomplete ? NO_ARGS : request.operand
+      )
     if (request.target === 'answer') this.#callOnAnswer(request)
     else this.#callOnExport(request)
     if (this.calls.isPending(id)) this.calls.holdMessage(id, message[5])
@@ -122,46 +133,108 @@ export class Callee implements CallScope {
       throw new ProtocolError(`a call on the result of call ${targetId}, which was not made`)
     if (request.retry) throw new ProtocolError('a retry of a call on a result')
     const { answers } = this.calls
-    const answer = answers.settledAnswer(targetId)
-    if (answer) return this.#callOnSettled(request, answer, false)
+    let answer = answers.settledAnswer(targetId)
+    const named = request.incomplete && this.#namedBy(request, request.incomplete)
+    if (answer && !named?.isWaiting) return this.#callOnSettled(request, answer, named, false)
     if (id > 0) answers.addPending(id)
     this.deferred.add(
       id,
-      answer => this.#callOnSettled(request, answer, true),
-      listener => answers.whenAnswered(targetId, listener)
+      answer => this.#callOnSettled(request, answer, named, true),
+      listener => {
+        named?.onSettled(() => answer && listener(answer))
+        if (answer) return
+        answers.whenAnswered(targetId, found => {
+          answer = found
+          if (!named?.isWaiting) listener(found)
+        })
+      }
     )
   }
 
-  #callOnSettled(request: CallRequest, answer: Answer, isPending: boolean): void {
+  #callOnSettled(
+    request: CallRequest,
+    answer: Answer,
+    named: NamedAnswers | undefined,
+    isPending: boolean
+  ): void {
     const { id, decodeError, received } = request
     if (decodeError !== undefined) return this.#replies.fail(id, decodeError)
     if (!answer.ok) return this.#replies.fail(id, answer.error)
+    const complete = named ? this.#complete(request, named) : request
+    if (!complete) return
     const { value, self } = answer
     this.#execute(
       request,
-      () => this.#perform(request, value, { self, cancellable: true, received }),
+      () => this.#perform(complete, value, { self, cancellable: true, received }),
       isPending
     )
   }
 
+  /**
+   * The answers of this side that a value of the peer names.
+   *
+   * @param callId number of the call that it is an argument of
+   * @throws ProtocolError for a call that was not made before
+   */
+  nameAnswers(incomplete: IncompleteValue, countCopy: CountCopy, callId = 0): NamedAnswers {
+    const wrong = incomplete.answerIds.find(id => id > this.calls.lastId || id === callId)
+    if (wrong !== undefined)
+      throw new ProtocolError(`a name of the result of call ${wrong}, which was not made`)
+    return new NamedAnswers(incomplete, this.calls.answers, this.references, this.limits, countCopy)
+  }
+
+  /** The answers that the arguments of a call name. The call holds their copies until it is settled. */
+  #namedBy({ id }: CallRequest, incomplete: IncompleteValue): NamedAnswers {
+    const countCopy = (bytes: number) => {
+      const rejection = this.#callLimits.checkHeldBytes()
+      if (rejection) throw rejection
+      this.calls.holdCopy(id, bytes)
+    }
+    return this.nameAnswers(incomplete, countCopy, id)
+  }
+
+  /** The call with complete arguments. If they cannot be completed, the call fails, and the result is undefined. */
+  #complete(request: CallRequest, named: NamedAnswers): CallRequest | undefined {
+    const outcome = named.outcome()
+    if (outcome.ok) return { ...request, operand: outcome.value }
+    this.#replies.fail(request.id, outcome.error)
+    return undefined
+  }
+
   #callOnExport(request: CallRequest): void {
-    const { id, op, target, targetId, retry, received } = request
-    const { exports, streams } = this.references
-    const entry = exports.get(targetId)
+    const { id, targetId, incomplete } = request
+    const entry = this.references.exports.get(targetId)
     if (request.decodeError !== undefined) return this.#replies.fail(id, request.decodeError)
     if (!entry) return this.#replies.fail(id, new CallRejection('released', `#${targetId} was released`))
-    const { object, self, context } = entry
+    if (!incomplete) return this.#callOnEntry(request, entry, false)
+    const named = this.#namedBy(request, incomplete)
+    const start = (isPending: boolean) => {
+      const complete = this.#complete(request, named)
+      if (complete) this.#callOnEntry(complete, entry, isPending)
+    }
+    if (!named.isWaiting) return start(false)
+    if (id > 0) this.calls.answers.addPending(id)
+    this.deferred.add(
+      id,
+      () => start(true),
+      listener => named.onSettled(() => listener(ALL_SETTLED))
+    )
+  }
+
+  #callOnEntry(request: CallRequest, { object, self, context }: ExportEntry, isPending: boolean): void {
+    const { id, op, target, targetId, retry, received } = request
+    const { streams } = this.references
     if (op === Op.streamCall)
-      return this.#execute(request, () => this.#callStream(request, object), false, context)
+      return this.#execute(request, () => this.#callStream(request, object), isPending, context)
     if (streams?.hasLocal(targetId) && !grantOf(object))
       return this.#replies.fail(
         id,
         new CallRejection('not-exposed', `#${targetId} is a stream, and has no members`)
       )
     if (request.idempotencyKey !== undefined && this.idempotentCalls)
-      return this.#callOnce(request, request.idempotencyKey, object, this.idempotentCalls)
+      return this.#callOnce(request, request.idempotencyKey, object, this.idempotentCalls, isPending)
     const origin = { self, isRoot: target === 'root', byReference: true, cancellable: true, retry, received }
-    this.#executeWhenReady(request, () => this.#perform(request, object, origin), context)
+    this.#executeWhenReady(request, () => this.#perform(request, object, origin), isPending, context)
   }
 
   #callStream({ targetId, path, operand, received }: CallRequest, object: object): OperationResult {
@@ -170,7 +243,13 @@ export class Callee implements CallScope {
     return { value: streams.call(targetId, object, path[0] as string, operand, received) }
   }
 
-  #callOnce(request: CallRequest, key: string, object: object, idempotentCalls: IdempotentCalls): void {
+  #callOnce(
+    request: CallRequest,
+    key: string,
+    object: object,
+    idempotentCalls: IdempotentCalls,
+    isPending: boolean
+  ): void {
     const { id, path, operationJson, isDataOnly, retry } = request
     if (!isDataOnly)
       return this.#replies.fail(
@@ -185,11 +264,12 @@ export class Callee implements CallScope {
     const replaceError = (error: unknown) =>
       this.#isHandlerFailure(id, error) ? this.errors.replace(error, request) : error
     const operation = { path, operationJson: operationJson!, retry }
-    this.#executeWhenReady(request, () => ({
+    const perform = () => ({
       value: idempotentCalls.runOnce(key, operation, run, replaceError).catch(error => {
         throw new ReplacedError(error)
       })
-    }))
+    })
+    this.#executeWhenReady(request, perform, isPending)
   }
 
   #perform({ op, path, operand }: CallRequest, value: unknown, origin: CallTarget): OperationResult {
@@ -197,11 +277,16 @@ export class Callee implements CallScope {
   }
 
   /** Operations on the root wait until the service is ready. */
-  #executeWhenReady(request: CallRequest, perform: () => OperationResult, context?: ContextSnapshot): void {
+  #executeWhenReady(
+    request: CallRequest,
+    perform: () => OperationResult,
+    isPending: boolean,
+    context?: ContextSnapshot
+  ): void {
     const { id, target } = request
     if (target !== 'root' || this.deferred.isServiceReady)
-      return this.#execute(request, perform, false, context)
-    if (id > 0) this.calls.answers.addPending(id)
+      return this.#execute(request, perform, isPending, context)
+    if (!isPending && id > 0) this.calls.answers.addPending(id)
     this.deferred.addUntilServiceReady(id, () => this.#execute(request, perform, true))
   }
 

@@ -1,12 +1,13 @@
 // Sends the operations of this side, and settles their results with the replies.
 
 import { markConfidential } from '../codec/confidential-errors.js'
-import { decode, discardReferences } from '../codec/decode.js'
+import { decode, decodeWithAnswers, discardReferences, IncompleteValue } from '../codec/decode.js'
 import { ignoreRejections, rollbackPayload } from '../codec/dispose.js'
 import { loansOf } from '../codec/lend.js'
 import type { Payload } from '../codec/types.js'
 import {
   CallRejection,
+  FailedAnswer,
   markMayHaveRun,
   NetrefError,
   type Reason,
@@ -37,12 +38,21 @@ import { ContextSnapshot } from '../util/async-context.js'
 import { CallCancellation } from './call-cancellation.js'
 import { CallObserver } from './diagnostics.js'
 import { isGivenBack } from './give-back.js'
+import type { CountCopy, NamedAnswers } from './named-answers.js'
 import { encodeOperand, tryEncodeOperand } from './operand.js'
 import { PendingCalls } from './pending-calls.js'
-import { EMPTY_PAYLOAD, retryPayloadOf, withIdempotencyKey } from './retry.js'
+import { canPassAgain, EMPTY_PAYLOAD, retryPayloadOf, withIdempotencyKey } from './retry.js'
 import { tracing } from './tracing.js'
 
+/** Names answers of this side to calls of the peer. */
+interface AnswerSource {
+  /** @throws ProtocolError for a call that was not made */
+  nameAnswers(incomplete: IncompleteValue, countCopy: CountCopy): NamedAnswers
+}
+
 export class Caller {
+  /** The calls of the peer. The session sets it. */
+  incomingCalls!: AnswerSource
   readonly #calls = new PendingCalls()
   readonly #observer: CallObserver
   readonly #cancellation: CallCancellation
@@ -103,6 +113,10 @@ export class Caller {
     } catch (error) {
       if (payload) rollbackPayload(payload, this.references)
       else ignoreRejections(operand)
+      if (error instanceof FailedAnswer) {
+        result.reject(error.error, error.lacksLocalStack)
+        return result
+      }
       const hasEnded = this.#endReason !== undefined
       if ((hasEnded || error instanceof ReleasedError) && isGivenBack(result, hasEnded)) {
         result.fulfill(undefined)
@@ -125,14 +139,16 @@ export class Caller {
     if (context) this.references.setContext(context, payload!.references)
     const id = op === Op.oneway ? 0 : this.#lastId + 1
     const message = this.#format(result, id, payload)
-    if (op === Op.oneway) this.#sendOneWay(result, message, payload!.bytes)
+    const isWithdrawable =
+      options?.signal !== undefined || this.#cancellation.mayBeWithdrawn(base, payload?.references)
+    if (op === Op.oneway) this.#sendOneWay(result, message, payload!.bytes, isWithdrawable)
     else this.#send(result, message, payload)
     const { lastMessageIndex } = this.channel
     if (this.mayRetry && id > 0)
       result.payload = context ? { ...payload!, context } : (payload ?? EMPTY_PAYLOAD)
     if (this.#observer.enabled) this.#observer.onCall(id, op, base.label + formatPath(path), operand)
     // A subscriber may have ended the session.
-    const mustWatch = options !== undefined || this.#cancellation.hasDefaultTimeout
+    const mustWatch = isWithdrawable || options !== undefined || this.#cancellation.hasDefaultTimeout
     if (mustWatch && result.sentRequest && !this.#endReason)
       this.#cancellation.watch(result, options ?? NO_OPTIONS, lastMessageIndex, payload?.references)
   }
@@ -147,11 +163,16 @@ export class Caller {
     return hasKey ? withIdempotencyKey(result, message, payload) : message
   }
 
-  #sendOneWay(result: PendingResult, message: string, bytes: readonly Uint8Array[]): void {
+  #sendOneWay(
+    result: PendingResult,
+    message: string,
+    bytes: readonly Uint8Array[],
+    isWithdrawable: boolean
+  ): void {
     result.frameNumber = this.channel.sendCall(message, bytes)
     this.#oneWayCount++
-    // A call with a signal can be cancelled until it is sent.
-    const sent = this.channel.whenWritable() ?? (result.options?.signal && this.channel.whenSent())
+    // It may be withdrawn until it is sent.
+    const sent = this.channel.whenWritable() ?? (isWithdrawable ? this.channel.whenSent() : undefined)
     if (!sent) result.fulfill(undefined)
     else
       void sent.then(() => {
@@ -196,34 +217,73 @@ export class Caller {
     }
     let value: unknown
     try {
-      value = decode(json, annotations, bytes, this.references)
+      value =
+        annotations && op === Op.result
+          ? decodeWithAnswers(json, annotations, bytes, this.references)
+          : decode(json, annotations, bytes, this.references)
     } catch (error) {
       if (!(error instanceof CallRejection)) throw error
       return this.settleRejected(id, error.code, error.message)
     } finally {
       this.references.takeReceived()?.releaseOutcomes()
     }
+    if (annotations && value instanceof IncompleteValue) return this.#settleWhenAnswered(result, value)
     this.#finish(id, result)
+    if (op === Op.result) return this.#fulfill(result, value)
+    result.reject(value, true)
+    this.#observer.onReply(id, false, value)
+  }
+
+  #fulfill(result: PendingResult, value: unknown): void {
     if (result.options) this.applyOptions(value, result.options)
-    if (op === Op.result) result.fulfill(value)
-    else result.reject(value, true)
-    this.#observer.onReply(id, op === Op.result, value)
+    result.fulfill(value)
+    this.#observer.onReply(result.id, true, value)
+  }
+
+  /** The result names answers of this side: the call settles when they are there. @throws ProtocolError */
+  #settleWhenAnswered(result: PendingResult, incomplete: IncompleteValue): void {
+    const { id } = result
+    const named = this.incomingCalls.nameAnswers(incomplete, () => {})
+    this.#calls.setReplied(result)
+    this.#endLoans(id)
+    const settle = () => {
+      if (!this.#calls.deleteReplied(id)) return
+      this.#cancellation.onReply()
+      result.cancellable?.stopWatching()
+      const outcome = named.outcome()
+      if (outcome.ok) return this.#fulfill(result, outcome.value)
+      const { error } = outcome
+      if (error instanceof CallRejection) this.#rejectCall(result, error.code, error.message)
+      else {
+        result.reject(error, false)
+        this.#observer.onReply(id, false, error)
+      }
+    }
+    if (named.isWaiting) named.onSettled(settle)
+    else settle()
   }
 
   /** A rejection has come. @throws ProtocolError if no call waits for it */
   settleRejected(id: number, code: RejectionCode, text: string): void {
     const result = this.#calls.get(id)
     this.#finish(id, result)
-    if (!result) return
+    if (result) this.#rejectCall(result, code, text)
+  }
+
+  #rejectCall(result: PendingResult, code: RejectionCode, text: string): void {
     const error = markConfidential(rejectionError(code, result.label, text), this.references)
     result.reject(error, true)
-    this.#observer.onReply(id, false, error)
+    this.#observer.onReply(result.id, false, error)
   }
 
   #finish(id: number, result?: PendingResult): void {
     result?.cancellable?.stopWatching()
     this.#calls.delete(id)
     this.#cancellation.onReply()
+    this.#endLoans(id)
+  }
+
+  #endLoans(id: number): void {
     const loans = this.#calls.takeLoans(id)
     if (loans) this.references.endLoans(loans)
   }
@@ -237,11 +297,15 @@ export class Caller {
     const previous = retryPayloadOf(result)
     if (!previous) return false
     const { cancellable } = result
-    const { op, path, operand, options } = result.sentRequest!
+    const { op, base, path, operand, options } = result.sentRequest!
     // Data is sent as it was. References and bytes are encoded again, since their numbers differ.
     const hasMore = previous.references.length + previous.bytes.length > 0
     const payload = hasMore ? tryEncodeOperand(op, operand, this.references) : previous
     if (!payload) return false
+    if (!canPassAgain(payload)) {
+      rollbackPayload(payload, this.references)
+      return false
+    }
     const operation = formatOperation(op, this.#lastId + 1, 0, path, payload.json)
     const message = mayHaveRun && operationOf(op).retry !== 'always' ? formatRetry(operation) : operation
     const hasKey = options?.idempotencyKey !== undefined
@@ -256,14 +320,15 @@ export class Caller {
     if (context) this.references.setContext(context, payload.references)
     result.session = this.session
     result.payload = { ...payload, ...(context && { context }), mayHaveRun }
-    if (cancellable) {
+    const mayBeWithdrawn = this.#cancellation.mayBeWithdrawn(base, payload.references)
+    if (cancellable || mayBeWithdrawn) {
       const { lastMessageIndex } = this.channel
       this.#cancellation.watch(
         result,
-        cancellable.options,
+        options ?? NO_OPTIONS,
         lastMessageIndex,
         payload.references,
-        cancellable.deadline
+        cancellable?.deadline
       )
     }
     return true

@@ -33,15 +33,23 @@ export class DefaultTimeout {
     this.#timer = undefined
     const now = clock.now()
     const expired: PendingResult[] = []
+    let next = Number.POSITIVE_INFINITY
+    for (const call of this.calls.replied) {
+      const { cancellable } = call
+      if (!cancellable?.hasDefaultTimeout) continue
+      if (cancellable.deadline > now) next = Math.min(next, cancellable.deadline)
+      else expired.push(call)
+    }
     for (const call of this.calls.results) {
       const { cancellable } = call
       if (!cancellable?.hasDefaultTimeout) continue
       if (cancellable.deadline > now) {
-        this.start(cancellable.deadline)
+        next = Math.min(next, cancellable.deadline)
         break
       }
       expired.push(call)
     }
+    if (next < Number.POSITIVE_INFINITY) this.start(next)
     // Calls on the result of an expired call may have expired with it.
     for (const call of expired) if (call.sentRequest) this.onExpired(call)
   }

@@ -89,6 +89,11 @@ export class IncomingCalls {
     this.#heldBytes.hold(id, this.messageBytes() + estimateAnnotations(annotations))
   }
 
+  /** Adds the estimated bytes of a copy to those that a call holds. */
+  holdCopy(id: number, bytes: number): void {
+    this.#heldBytes.hold(id, bytes)
+  }
+
   /** Estimated bytes that a call holds, or that its message has if it is being processed. */
   bytesOf(id: number): number {
     return this.#heldBytes.ofCall(id) ?? this.messageBytes()

@@ -6,18 +6,25 @@ import { LazyMap } from '../util/lazy-map.js'
 
 export class PendingCalls {
   readonly #results = new LazyMap<number, PendingResult>()
+  /** Calls whose reply has come, and names answers of this side that are pending. */
+  readonly #replied = new LazyMap<number, PendingResult>()
   /** Cancelled calls. The peer replies to them all the same. */
   readonly #cancelled = new LazyMap<number, true>()
   /** Ids of the references that are lent for a call. */
   readonly #loans = new LazyMap<number, readonly number[]>()
 
   get size(): number {
-    return this.#results.size + this.#cancelled.size
+    return this.#results.size + this.#replied.size + this.#cancelled.size
   }
 
   /** The calls that wait for a reply, in order. The caller must not settle any while it iterates. */
   get results(): Iterable<PendingResult> {
     return this.#results.values()
+  }
+
+  /** The calls that have a reply, and wait for answers of this side. */
+  get replied(): Iterable<PendingResult> {
+    return this.#replied.values()
   }
 
   add(result: PendingResult, loans: readonly number[] | undefined): void {
@@ -38,8 +45,25 @@ export class PendingCalls {
     if (!this.#results.delete(id)) this.#cancelled.delete(id)
   }
 
+  /** The reply of a call has come; the call stays pending until the answers that the reply names are there. */
+  setReplied(result: PendingResult): void {
+    this.#results.delete(result.id)
+    this.#replied.set(result.id, result)
+  }
+
+  /** The answers are there. @returns whether the call is still pending, in this session */
+  deleteReplied(id: number): boolean {
+    return this.#replied.delete(id)
+  }
+
+  /** A call that waits for its reply; undefined for any other. */
+  find(id: number): PendingResult | undefined {
+    return this.#results.get(id)
+  }
+
   /** The caller no longer waits for the reply. */
   cancel(id: number): void {
+    if (this.#replied.delete(id)) return
     this.#results.delete(id)
     this.#cancelled.set(id, true)
   }
@@ -53,8 +77,9 @@ export class PendingCalls {
 
   /** Removes all calls. @returns those that were not cancelled, in order */
   clear(): readonly PendingResult[] {
-    const results = [...this.#results.values()]
+    const results = [...this.#replied.values(), ...this.#results.values()]
     this.#results.clear()
+    this.#replied.clear()
     this.#cancelled.clear()
     this.#loans.clear()
     return results

@@ -10,6 +10,7 @@ import type { Payload } from '../codec/types.js'
 import { ERROR, RESULT } from '../codec/value-role.js'
 import {
   CallRejection,
+  FailedAnswer,
   materializeStacks,
   rejectionError,
   toCallRejection,
@@ -18,7 +19,7 @@ import {
 import type { OutboundChannel } from '../protocol/channel.js'
 import { formatRejection, formatReply, Op } from '../protocol/messages.js'
 import type { References } from '../remote/references.js'
-import type { Answer } from './answers.js'
+import { type Answer, isPrimitive } from './answers.js'
 import type { CallErrors, CallName } from './call-errors.js'
 import type { CallObserver } from './diagnostics.js'
 import type { IncomingCalls } from './incoming-calls.js'
@@ -88,12 +89,14 @@ export class Replies {
       payload = value === undefined ? undefined : encodeValue(value, RESULT, this.references, self)
       frame = this.#send(formatReply(Op.result, id, payload?.json), payload)
     } catch (error) {
-      const replaced = this.errors.replace(error, name)
+      const cause = error instanceof FailedAnswer ? error.error : error
+      const replaced = this.errors.replace(cause, name)
       return this.fail(id, replaced === error ? (toCallRejection(error) ?? error) : replaced)
     }
     if (payload) this.errors.nameStreams(payload.references, name)
     this.observer.onReply(id, true, value)
-    this.#settle(id, { ok: true, value, self }, frame, payload?.json)
+    const answer: Answer = isPrimitive(value) ? { ok: true, value } : { ok: true, value, self, payload }
+    this.#settle(id, answer, frame, payload?.json)
   }
 
   #sendError(id: number, error: unknown, isKept: boolean): void {

@@ -139,6 +139,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       setup.timeout
     )
     this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
+    this.#caller.incomingCalls = this.#callee
     this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.#callee, limits.values)
   }
 

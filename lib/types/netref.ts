@@ -16,6 +16,7 @@ import type { SignalLike, Web } from '../util/web-types.js'
 
 declare const handleTo: unique symbol
 declare const netrefTo: unique symbol
+declare const pendingValue: unique symbol
 declare const exposedAs: unique symbol
 declare const reason: unique symbol
 declare const uninferred: unique symbol
@@ -28,12 +29,17 @@ export interface RemoteHandle<out T> {
 }
 
 /**
- * A netref without its members. Only netrefs have this brand. Paths and pending results must be awaited before they
- * are sent, so they do not have it. Parameter types use the brand instead of `Netref<T>`, which has a call signature.
- * With a second call signature TypeScript would not infer the parameter types of an arrow function.
+ * A netref without its members. Only netrefs have this brand; paths and pending results have `PendingBrand`. Parameter
+ * types use the brands instead of `Netref<T>` and `Pending<T>`, which have call signatures. With a second call signature
+ * TypeScript would not infer the parameter types of an arrow function.
  */
 export interface NetrefBrand<out T> extends RemoteHandle<T>, Releasable {
   readonly [netrefTo]: T
+}
+
+/** A path or a pending result without its members. Awaiting it gives a V. */
+export interface PendingBrand<out V> {
+  readonly [pendingValue]: V
 }
 
 /** The result type of `expose()`: a T that is passed by reference. Its owner uses it as a T. */
@@ -66,12 +72,14 @@ type LocalFunctionMember<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind
  */
 export type Pending<T> = Promise<Received<Awaited<T>>> &
   RemoteHandle<TargetOf<Awaited<T>>> &
+  PendingBrand<Received<Awaited<T>>> &
   PipelinedMembers<Received<Awaited<T>>, 'then' | 'catch' | 'finally' | 'toJSON'> &
   AsyncIterableOf<Awaited<T>>
 
 /** A remote member that is named and not used yet: `await` reads it, a call calls it. */
 export type RemotePath<T> = PromiseLike<Received<Awaited<T>>> &
   RemoteHandle<TargetOf<Awaited<T>>> &
+  PendingBrand<Received<Awaited<T>>> &
   PipelinedMembers<Received<Awaited<T>>, 'then' | 'toJSON'> &
   AsyncIterableOf<Awaited<T>>
 
@@ -335,6 +343,7 @@ export type Obtained<T> =
  * What the receiver holds after the owner has sent it a T, as a result or as an argument of a callback. It is the
  * inverse of `Sendable`. What has behaviour becomes a netref. The rest becomes a copy that the receiver owns, so
  * nothing in it is readonly. A netref that returns to its owner is the original object, but its type stays `Netref`.
+ * A path or a pending result becomes the value that it will have.
  *
  * @example
  * Received<{ readonly log: (line: string) => void; at: Date }>
@@ -349,11 +358,13 @@ export type Received<T> =
         ? Netref<X>
         : T extends NeverSerializable
           ? Unserializable<T>
-          : IsStream<T> extends true
-            ? ReceivedStream<T>
-            : IsPassedByReference<T> extends true
-              ? Netref<T>
-              : ReceivedData<T>
+          : T extends PendingBrand<infer V>
+            ? Received<V>
+            : IsStream<T> extends true
+              ? ReceivedStream<T>
+              : IsPassedByReference<T> extends true
+                ? Netref<T>
+                : ReceivedData<T>
 /** Arrays have a branch of their own: TypeScript allows recursion only in array types that are written `[]`. */
 type ReceivedData<T> = T extends CopiedLeaf
   ? T
@@ -371,13 +382,21 @@ type ReceivedArguments<A extends readonly unknown[]> = { [I in keyof A]: Receive
 /**
  * What the sender may pass if the owner takes a T. It is the inverse of `Received`. For data it is the same data. For
  * a `Netref<X>` it is an X of the sender's, or a netref to an X. An owner that declares X instead of `Netref<X>` takes
- * the same values, as an object with behaviour is always passed by reference.
+ * the same values, as an object with behaviour is always passed by reference. A path or a pending result takes the place of
+ * a value anywhere.
  *
  * @example
  * Sendable<{ log: Netref<(line: string) => void>; at: Date }>
  * // { readonly log: ((line: string) => unknown) | NetrefBrand<(line: string) => void>; readonly at: Date }
+ * // with `| PendingBrand<…>` at each place
  */
 export type Sendable<T> =
+  IsAny<T> extends true
+    ? T
+    : [T] extends [NeverSerializable]
+      ? SendableValue<T>
+      : PendingBrand<SendableValue<T>> | SendableValue<T>
+type SendableValue<T> =
   IsAny<T> extends true
     ? T
     : T extends Primitive
@@ -413,14 +432,13 @@ type SendableArguments<A extends readonly unknown[]> = { [I in keyof A]: Sendabl
  * ReferenceArgument<(line: string) => void>   // ((line: string) => unknown) | NetrefBrand<(line: string) => void>
  */
 type ReferenceArgument<X> =
-  | ((unknown extends X
+  | (unknown extends X
       ? object
       : X extends AnyFunction
         ? CallbackArgument<X>
         : X extends AnyClass
           ? X
-          : AsWrittenByOwner<X> | SendableMembers<X>) &
-      NotPending)
+          : AsWrittenByOwner<X> | SendableMembers<X>)
   | NetrefBrand<X>
 type SendableMembers<X> = { readonly [K in keyof X]: Sendable<X[K]> }
 
@@ -435,13 +453,10 @@ type AsWrittenByOwner<X, DepthLeft extends readonly unknown[] = [1, 2, 3]> = unk
   : X extends Primitive | CopiedLeaf | AnyClass
     ? X
     : X extends AnyFunction
-      ? X & (<_ extends typeof uninferred>(...args: never[]) => unknown) & NotPending
+      ? X & (<_ extends typeof uninferred>(...args: never[]) => unknown)
       : DepthLeft extends readonly [unknown, ...infer Rest]
         ? { readonly [K in keyof X]: AsWrittenByOwner<X[K], Rest> }
         : X
-interface NotPending {
-  readonly then?: Unserializable<'a path or a pending result: await it first'>
-}
 
 /** A function of the sender's. It takes received arguments, and may return a promise, or anything in place of void. */
 type CallbackArgument<F> = F extends (...args: infer A) => infer R

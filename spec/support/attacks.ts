@@ -672,6 +672,31 @@ const symmetricAttacks = {
       await settled(peer)
     }
   ),
+  'arguments that name answers': defineAttack(
+    fc.record({
+      name: fc.constantFrom('never', 'later', 'echo', 'make', 'open', 'numbers', 'fail', 'promise'),
+      count: fc.constantFrom(1, 100, 9000),
+      calls: fc.constantFrom(1, 3, 20),
+      around: fc.constantFrom('', 'm', 's', 't', 'o', 'fuzzed'),
+      size: fc.constantFrom(1, 100_000),
+      way: fc.constantFrom('stay', 'reset', 'cancel')
+    }),
+    async (attacker: Attacker, { name, count, calls, around, size, way }) => {
+      const peer = await attacker.open('/world')
+      const named = ++peer.lastCallId
+      peer.send([[Op.call, named, 0, name, [['x'.repeat(size)]]]])
+      const places = listOf(count, i => `[0,${i}]`)
+      const tag = around === 'fuzzed' ? '["custom","fuzzed"]' : `"${around}"`
+      const annotations = `[["n",${places}]${around && `,[${tag},[0]]`}]`
+      for (let i = 0; i < calls && !peer.isClosed; i++)
+        peer.send([
+          `[${Op.call},${++peer.lastCallId},0,"keep",[[${listOf(count, () => named)}]],${annotations}]`
+        ])
+      if (way === 'cancel') for (let id = named; id < peer.lastCallId; id++) peer.send([[Op.cancel, id]])
+      if (way === 'reset') peer.reset()
+      else await settled(peer)
+    }
+  ),
   'refusals that nobody awaits': defineAttack(
     fc.record({
       count: fc.constantFrom(1, 100, 3000),

@@ -118,7 +118,8 @@ const decodableValue = valuesOfKinds(
     [{ $: 'mine', n: 0 }, 'signal', 1, 'why'],
     [{ $: 'flow', n: 1 }, 'signal', 1]
   ],
-  ['h', { $: 'given', n: 0 }, { $: 'given', n: 4 }, 0]
+  ['h', { $: 'given', n: 0 }, { $: 'given', n: 4 }, 0],
+  ['n', { $: 'made', n: 1 }, { $: 'made', n: 2 }, { $: 'made', n: 4 }]
 )
 const undecodableValue = valuesOfKinds(
   [['custom', 'fuzzed'], 1, {}],
@@ -131,6 +132,7 @@ const undecodableValue = valuesOfKinds(
   ['o', [1], [-1, 'x'], ['1', ''], [2 ** 53, '']],
   ['f', [0.5, 'x'], {}],
   ['h', -1, 2 ** 40, '1'],
+  ['n', { $: 'made', n: 0 }, 2 ** 40, 0, -1, '1', {}],
   ['i', [0, ''], [-1, 'x'], 5],
   ['r', [1, 'stream', 5], {}],
   ['a', [2 ** 53, '', 1]],

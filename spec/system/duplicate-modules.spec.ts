@@ -163,8 +163,10 @@ t.test('a netref of the other copy is passed as a reference', async t => {
     }
     t.equal(await through(passed => passed === netref), true)
     const pending = (behind.root as Untyped).shop()
-    t.match(await rejectionOf(root.keep(pending)), { code: 'unsendable', message: /await it first/ })
-    t.match(await rejectionOf(root.keep(netref.add)), { code: 'unsendable', message: /await it first/ })
+    const { kept } = await root.keep({ kept: [pending, netref.add] })
+    t.equal(kept[0], pending, 'the owner receives the original of what it passed as a promise')
+    t.equal(await kept[0], netref)
+    t.equal(await kept[1](2, 3), 5)
     await pending
     far.Netref.release(netref)
     t.match(await rejectionOf(through(passed => passed.add(1, 2))), { code: 'released' })

@@ -251,7 +251,7 @@ fault('typeof is truthful, so a netref can be told from a function', async (t, r
 
 fault('pipelined calls with by-reference arguments run in order', async (t, root) => {
   const calls = [0, 1, 2, 3, 4].map(n =>
-    root.note(n % 2 ? new Thing() : [() => n, root.list], n).catch(() => n)
+    root.note(n % 2 ? [new Thing(), root.list] : [() => n, Symbol('s')], n).catch(() => n)
   )
   await Promise.all(calls)
   t.same(await root.notes(), [1, 3], 'the values that could be sent')

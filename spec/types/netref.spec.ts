@@ -27,6 +27,7 @@ import type {
   NetrefBrand,
   Obtained,
   Pending,
+  PendingBrand,
   Received,
   RemoteHandle,
   RemotePath,
@@ -578,7 +579,7 @@ compiles(
     same<Sendable<unknown>, unknown>(true)
     same<Sendable<never>, never>(true)
     same<Received<object>, object>(true)
-    same<Sendable<object>, object>(true)
+    same<Sendable<object>, PendingBrand<object> | object>(true)
     same<Awaited<typeof ref.a>, any>(true)
     same<Awaited<typeof ref.u>, unknown>(true)
     same<Awaited<ReturnType<typeof ref.n>>, never>(true)
@@ -681,20 +682,55 @@ compiles(
 )
 
 compiles(
-  'a path or a pending result must be awaited before it is sent',
+  'a path or a pending result is sent as the value that it will have',
   (ref: Netref<Sloppy>, host: Netref<Host>) => {
-    // @ts-expect-error
     ref.netref(host.open('a'))
-    // @ts-expect-error
     ref.file(host.pair[1])
-    // @ts-expect-error
     ref.callback({} as RemotePath<(file: Netref<TextFile>) => string>)
-    // @ts-expect-error
     ref.plain({ s: host.config.name, n: null, when: new Date(), tags: [] })
-    // @ts-expect-error
     ref.reference(host.config)
-    // @ts-expect-error
     ref.list([host.open('a')], ['a', new TextFile()])
+    // @ts-expect-error a string is no file
+    ref.netref(host.config.name)
+    // @ts-expect-error
+    ref.file(host.config.name)
+    // @ts-expect-error
+    ref.callback({} as RemotePath<string>)
+    // @ts-expect-error
+    ref.plain({ s: host.open('a'), n: null, when: new Date(), tags: [] })
+    // @ts-expect-error
+    ref.list([host.config.name], ['a', new TextFile()])
+  }
+)
+
+interface Adder {
+  square(n: number): number
+  sum(numbers: readonly number[]): Promise<number>
+  each(
+    list: number[],
+    map: Netref<(n: number) => number>
+  ): { results: Pending<number>[]; first: RemotePath<number> }
+  direct(map: Netref<(n: number) => number>): Pending<number>
+  maybe(n?: number): number | undefined
+  set: number
+}
+compiles(
+  'pending results in arguments, results and callbacks have the types of their values',
+  async (ref: Netref<Adder>, set: typeof Helpers.set, file: Netref<TextFile>) => {
+    same<Awaited<ReturnType<typeof ref.square>>, number>(true)
+    ref.square(ref.square(2))
+    ref.square(ref.sum([1, ref.square(2), ref.set]))
+    ref.maybe(ref.maybe(1))
+    // @ts-expect-error it may be undefined
+    ref.square(ref.maybe(1))
+    // @ts-expect-error
+    ref.square(file.name)
+    const each = await ref.each([1], n => ref.square(n))
+    same<typeof each, { results: number[]; first: number }>(true)
+    same<Awaited<ReturnType<typeof ref.direct>>, number>(true)
+    set(ref, 'set', ref.square(1))
+    // @ts-expect-error
+    set(ref, 'set', file.name)
   }
 )
 
@@ -707,7 +743,6 @@ compiles(
   'also if its methods are sufficient',
   (ref: Netref<{ use(file: AsyncFile): void; make(): AsyncFile }>) => {
     ref.use(new AsyncFile())
-    // @ts-expect-error
     ref.use(ref.make())
   }
 )
@@ -790,7 +825,6 @@ compiles('functions in objects are callbacks, too', (ref: Netref<Handled>, file:
   ref.on({ onFile() {}, format: { kind: 'number', of: n => n.path } })
   // @ts-expect-error
   ref.making({ File: TextFile, make: () => {}, log() {} })
-  // @ts-expect-error await the path first
   ref.options({ found: file.copyTo })
 })
 
@@ -1564,7 +1598,7 @@ compiles(
   'Netref.oneway takes the function’s parameters, and returns nothing',
   async (netref: typeof Helpers, watcher: Netref<Watcher>, file: Netref<TextFile>, any: Netref<any>) => {
     const rename = netref.oneway(file.rename)
-    same<typeof rename, (to: string) => Promise<void>>(true)
+    same<typeof rename, (to: Sendable<string>) => Promise<void>>(true)
     await netref.oneway(file.first)(1, 2, 3)
     await netref.oneway({} as Netref<(line: string) => number>)('a')
     await netref.oneway(netref.with(file.rename, { signal: AbortSignal.abort() }))('a')

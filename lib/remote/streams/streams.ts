@@ -7,7 +7,7 @@ import { ignoreRejections, rollbackPayload } from '../../codec/dispose.js'
 import { encodeValue } from '../../codec/encode.js'
 import { type SourceProvider, sourceProviderOf } from '../../codec/iterable-source.js'
 import type { Payload, StreamTag } from '../../codec/types.js'
-import { ERROR, REASON, RESULT, VALUE } from '../../codec/value-role.js'
+import { CALLER_PROMISE_VALUE, ERROR, PROMISE_VALUE, REASON } from '../../codec/value-role.js'
 import {
   CallRejection,
   LimitError,
@@ -119,7 +119,7 @@ export class StreamTable implements StreamPort, SessionStreams {
 
   /** Sends the end of a stream. A value that cannot be sent becomes an error. Does not throw. */
   #sendEnd(id: number, ok: boolean, value: unknown, callerOwned: boolean): void {
-    const [good, bad] = callerOwned ? [VALUE, REASON] : [RESULT, ERROR]
+    const [good, bad] = callerOwned ? [CALLER_PROMISE_VALUE, REASON] : [PROMISE_VALUE, ERROR]
     let payload: Payload | undefined
     try {
       if (value !== undefined) payload = encodeValue(value, ok ? good : bad, this.references)
