@@ -19,7 +19,7 @@ export class RefusalReports {
   origin(refusal: string): void {
     if (this.#origins.has(refusal) || this.#origins.size === MAX_REPORTED_ORIGINS) return
     this.#origins.add(refusal)
-    const message = `a client was refused: ${refusal}; add it there to accept it`
+    const message = `serve: a client was refused: ${refusal}; add it there to accept it`
     this.report(new NetrefError('unauthorized', message))
   }
 
@@ -41,6 +41,6 @@ export class RefusalReports {
   #limit(limit: keyof Limits, cause: string, hint: string): void {
     if (this.#limits.has(limit)) return
     this.#limits.add(limit)
-    this.report(new NetrefError('limit', `a client was refused: ${cause} (limits.${limit}); ${hint}`))
+    this.report(new NetrefError('limit', `serve: a client was refused: ${cause} (limits.${limit}); ${hint}`))
   }
 }

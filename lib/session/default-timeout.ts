@@ -7,7 +7,6 @@ import type { PendingCalls } from './pending-calls.js'
 
 export class DefaultTimeout {
   #timer: Timer | undefined
-  #isEnded = false
 
   constructor(
     readonly ms: number,
@@ -17,7 +16,6 @@ export class DefaultTimeout {
 
   /** A call was made with this timeout. */
   start(deadline: number): void {
-    if (this.#isEnded) return
     if (this.#timer) return ref(this.#timer)
     // Replies that have arrived are read before a call expires: this process may have been busy.
     const onTimer = () => yieldToEventLoop(() => this.#expire())
@@ -55,7 +53,6 @@ export class DefaultTimeout {
   }
 
   end(): void {
-    this.#isEnded = true
     clock.clearTimeout(this.#timer)
   }
 }

@@ -172,7 +172,7 @@ export function settingsOf(options: CommonOptions, call: string): Settings {
     },
     limits: filledIn,
     exposeStacks,
-    timeout: checkTimeout(timeout),
+    timeout: checkTimeout(`${call}: timeout`, timeout),
     trace: trace && ((direction, message) => runHook(() => trace(direction, message), report)),
     onError: report,
     onCallError,
@@ -180,10 +180,10 @@ export function settingsOf(options: CommonOptions, call: string): Settings {
   }
 }
 
-function checkTimeout(timeout: number): number {
+function checkTimeout(label: string, timeout: number): number {
   if (timeout === Number.POSITIVE_INFINITY) return timeout
-  if (timeout === 0) throw new RangeError('timeout: with 0 every call would fail; Infinity means no timeout')
-  return checkMs('timeout', timeout)
+  if (timeout === 0) throw new RangeError(`${label}: with 0 every call would fail; Infinity means no timeout`)
+  return checkMs(label, timeout)
 }
 
 /** A limit that is undefined counts as not given. */

@@ -343,7 +343,7 @@ t.test('authenticate that does not settle times out', async t => {
   for (const _ of [1, 2])
     t.match(await connect<Guest>(server.url).closed, { code: 'unreachable', message: /503/ })
   t.same(events, [
-    'NetrefError: a client was refused: `authenticate` did not settle within 100 ms (limits.helloMs); raise it, or make authenticate faster'
+    'NetrefError: serve: a client was refused: `authenticate` did not settle within 100 ms (limits.helloMs); raise it, or make authenticate faster'
   ])
   const { server: open, begun } = await serveUsers(t, request => request.token().then(never), { limits })
   t.match(await connect<Guest>(open.url, { token: 'ada' }).closed, {

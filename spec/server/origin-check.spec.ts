@@ -96,9 +96,9 @@ t.test('onError receives each refused origin once, up to a maximum', async t => 
       name: 'NetrefError',
       code: 'unauthorized',
       message:
-        'a client was refused: Origin "http://localhost:5173" is neither the server\'s own nor in allowedOrigins; add it there to accept it'
+        'serve: a client was refused: Origin "http://localhost:5173" is neither the server\'s own nor in allowedOrigins; add it there to accept it'
     },
-    { message: /^a client was refused: Host "rebound\.example" is not in allowedHosts; add it/ }
+    { message: /^serve: a client was refused: Host "rebound\.example" is not in allowedHosts; add it/ }
   ])
   t.equal(events.length, 2)
   for (let i = 0; i < 120; i++) await knock(server, { origin: `http://page-${i}.example` })

@@ -100,7 +100,7 @@ t.test('a client without a hello, with another version, or with another protocol
   const { server, refusals } = await refusing({ limits: { helloMs: 100 } })
   for (const first of [
     undefined,
-    '[0,[0,999,{"jsonBytes":99999,"frameBytes":99999,"depth":9,"values":9}]]',
+    '[0,[[0,999,{"jsonBytes":99999,"frameBytes":99999,"depth":9,"values":9}]]]',
     '[]'
   ]) {
     const socket = new WebSocket(server.url)

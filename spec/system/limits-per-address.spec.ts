@@ -69,7 +69,7 @@ t.test('only a client of its address may replace an interrupted session', async 
   const second = await leave(server, AWAY)
   for (let i = 0; i < 5; i++) t.match(await rejectionOf(come(server, STRANGE)), REFUSED)
   t.same(events, [
-    'NetrefError: a client was refused: all 2 sessions are in use (limits.sessions); raise it to accept more'
+    'NetrefError: serve: a client was refused: all 2 sessions are in use (limits.sessions); raise it to accept more'
   ])
   const back = await come(server, AWAY, { resumption: second.resumes })
   t.match(await rejectionOf(come(server, AWAY)), REFUSED, 'its slot is taken')
@@ -415,7 +415,7 @@ t.test(
       {
         code: 'limit',
         message:
-          'a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); behind a proxy set trustProxy to distinguish its clients'
+          'serve: a client was refused: too many clients come from 127.0.0.2 (limits.sessionsPerAddress); behind a proxy set trustProxy to distinguish its clients'
       }
     ])
     t.equal(errors.length, 1)
