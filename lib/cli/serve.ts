@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type CallErrorContext, Service, type ServiceSource, serve as serveSource } from '../index.js'
+import { JsonLog } from '../operate.js'
 import {
   type Command,
   EXIT,
@@ -36,6 +37,10 @@ export const serve: Command = {
       value: 'HOST',
       help: 'address to listen on (default: 127.0.0.1, this machine only)'
     },
+    json: {
+      type: 'boolean',
+      help: 'log to the standard error as lines of JSON'
+    },
     watch: {
       type: 'boolean',
       short: 'w',
@@ -50,9 +55,12 @@ export const serve: Command = {
     const source = serviceOf(await loadModule(file!), file!)
     const { host } = parsed.values as { host?: string }
     const { stderr } = terminal
+    const log = (line: string) => void write(stderr, line).catch(() => {})
     const onCallError = (error: unknown, { call }: CallErrorContext) =>
-      void write(stderr, `${formatFailedCall(error, call)}\n`).catch(() => {})
-    const server = await serveSource(source, { port, host, onCallError })
+      log(`${formatFailedCall(error, call)}\n`)
+    const jsonLog = parsed.values.json ? new JsonLog(log) : undefined
+    const server = await serveSource(source, { port, host, ...(jsonLog?.hooks ?? { onCallError }) })
+    jsonLog?.follow(server)
     await print(terminal, `listening at ${server.url}`)
     const { signal } = terminal
     if (!signal.aborted) await once(signal, 'abort')

@@ -48,6 +48,9 @@ interface PreparedSession {
   readonly resumeToken: ResumeToken | undefined
 }
 
+/** `draining`: it accepts no clients, and calls under way may finish. */
+export type ServerState = 'open' | 'draining' | 'closed'
+
 /** A server that `serve` created; it listens until it is closed. */
 export class Server {
   /** The current sessions. */
@@ -227,6 +230,12 @@ export class Server {
   /** The port that it listens on, e.g. the one chosen for `port: 0`. @throws NetrefError if it does not listen on a port */
   get port(): number {
     return this.#listener.port ?? notListening('port')
+  }
+
+  /** Whether it accepts clients. */
+  get state(): ServerState {
+    if (this.#isDraining) return 'draining'
+    return this.#closing ? 'closed' : 'open'
   }
 
   /** Counters for monitoring: sessions, and the calls, frames and bytes of all of them. */

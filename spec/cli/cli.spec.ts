@@ -459,6 +459,25 @@ t.test('serve prints one line for each call that fails in the service', async t 
   t.equal(await running.ended, 0)
 })
 
+t.test('serve --json logs as lines of JSON', async t => {
+  const running = new Running(['serve', FIXTURE, '--port', '0', '--json'])
+  await running.says(/^listening at/)
+  const url = running.stdout.trim().split(' ').at(-1)!
+  await fails(t, ['call', url, 'fail', '"secret"'], 1, 'RangeError: secret\n')
+  await waitUntil(() => running.stderr.includes('session-ended'))
+  const events = running.stderr
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.match(events, [
+    { event: 'session-started' },
+    { event: 'call-failed', call: 'root.fail()' },
+    { event: 'session-ended' }
+  ])
+  running.interrupt()
+  t.equal(await running.ended, 0)
+})
+
 t.test('serve --watch restarts on changes', async t => {
   const file = join(t.testdir({ 'service.mjs': 'export default { version: () => 1 }' }), 'service.mjs')
   const running = new Running(['serve', '--watch', file, '--port', '0'], {

@@ -34,7 +34,10 @@ t.test('the command line behaves as README shows', async t => {
   const dir = t.testdir({
     'calculator.js': service!,
     'tsconfig.json': JSON.stringify({
-      compilerOptions: { allowJs: true, paths: { netref: [join(root, 'lib/index.ts')] } },
+      compilerOptions: {
+        allowJs: true,
+        paths: { netref: [join(root, 'lib/index.ts')], 'netref/*': [join(root, 'lib/*.ts')] }
+      },
       include: ['*']
     })
   })
@@ -80,7 +83,9 @@ t.test(
       'cert.pem': fixture('cert'),
       'tsconfig.json': JSON.stringify({
         extends: join(root, 'tsconfig.json'),
-        compilerOptions: { paths: { netref: [join(root, 'lib/index.ts')] } },
+        compilerOptions: {
+          paths: { netref: [join(root, 'lib/index.ts')], 'netref/*': [join(root, 'lib/*.ts')] }
+        },
         files: Object.keys(files),
         include: []
       })

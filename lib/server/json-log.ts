@@ -1,0 +1,55 @@
+// Logs what happens at a server, one line of JSON for each event.
+import type { CallErrorContext } from '../session/call-errors.js'
+import { safeString } from '../util/describe.js'
+import type { Unsubscribe } from '../util/shared-listener.js'
+import type { Server } from './serve.js'
+
+type Level = 'info' | 'warn' | 'error'
+
+/**
+ * A log of a server as lines of JSON: `{ time, level, event, … }`. Arguments of calls are never in it.
+ *
+ * @example
+ * const log = new JsonLog()
+ * const server = await serve(Shop, { ...log.hooks })
+ * log.follow(server)
+ */
+export class JsonLog {
+  /** Options of `serve` that log the errors of handlers, and the failures that no code awaits. */
+  readonly hooks = {
+    onCallError: (error: unknown, { call }: CallErrorContext): void =>
+      this.#log('error', 'call-failed', { call, error: describeError(error) }),
+    onError: (error: unknown): void => this.#log('error', 'failure', { error: describeError(error) })
+  }
+
+  /** @param write takes a line, its newline included @default writes to the standard error */
+  constructor(private readonly write: (line: string) => void = line => void process.stderr.write(line)) {}
+
+  /** Logs the sessions of a server, the clients that it refuses, and its end. @returns a function that stops */
+  follow(server: Server): Unsubscribe {
+    const stops = [
+      server.on('session', session => {
+        this.#log('info', 'session-started', { sessions: server.sessions.size })
+        void session.closed.then(({ code, message }) => this.#log('info', 'session-ended', { code, message }))
+      }),
+      server.on('refused', ({ cause, ...refusal }) =>
+        this.#log('warn', 'client-refused', { ...refusal, cause: cause && describeError(cause) })
+      ),
+      server.on('closed', () => this.#log('info', 'server-closed', {}))
+    ]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }
+
+  #log(level: Level, event: string, details: object): void {
+    this.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...details })}\n`)
+  }
+}
+
+function describeError(error: unknown): object {
+  if (!(error instanceof Error)) return { message: safeString(error) }
+  const { name, message, stack } = error
+  const { code } = error as { code?: unknown }
+  return { name, message, code: typeof code === 'string' ? code : undefined, stack }
+}

@@ -1,0 +1,135 @@
+// Tests what operators of a server use: metrics for Prometheus, a health check, and a log as lines of JSON.
+import t from 'tap'
+import { connect, Netref, pair, serve } from '../../lib/index.js'
+import { healthOf, JsonLog, metricsText } from '../../lib/operate.js'
+import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
+
+const shop = {
+  add: (a: number, b: number) => a + b,
+  fail() {
+    throw Object.assign(new RangeError('out of range'), { code: 'E_RANGE' })
+  },
+  never: () => new Promise<never>(() => {})
+}
+
+t.test('metricsText is in the format of Prometheus, with the values of server.metrics', async t => {
+  await using server = await serve(shop, { port: 0 })
+  await using conn = connect<typeof shop>(server.url)
+  await conn.root.add(1, 2)
+  await rejectionOf(conn.root.fail())
+  const text = metricsText(server)
+  const values = new Map<string, number>()
+  for (const block of text.split(/^(?=# HELP)/m)) {
+    const [, name, value] =
+      /^# HELP (netref_\w+) \S.*\.\n# TYPE \1 (?:gauge|counter)\n\1 ([\d.e+-]+)\n$/.exec(block) ?? []
+    t.ok(name, block.split('\n')[0])
+    values.set(name!, Number(value))
+  }
+  t.equal(values.size, Object.keys(server.metrics).length, 'each metric is there')
+  t.equal(values.get('netref_sessions'), 1)
+  t.equal(values.get('netref_calls_received_total'), 2)
+  t.equal(values.get('netref_calls_failed_total'), 1)
+  t.ok(values.get('netref_uptime_seconds')! < 60)
+  await assertClean(t, conn.session)
+})
+
+t.test('healthOf says whether the server accepts clients', async t => {
+  const server = await serve(shop, { port: 0 })
+  const conn = connect<typeof shop>(server.url)
+  await conn.opened
+  t.match(healthOf(server), { ok: true, state: 'open', sessions: 1, uptime: Number })
+  const pending = rejectionOf(conn.root.never())
+  await conn.ping()
+  const closed = server.close({ drain: 100 })
+  t.match(healthOf(server), { ok: false, state: 'draining' })
+  await closed
+  await pending
+  t.match(healthOf(server), { ok: false, state: 'closed', sessions: 0 })
+  await conn.close()
+})
+
+t.test('JsonLog writes one line of JSON for each event, without arguments', async t => {
+  const lines: string[] = []
+  const log = new JsonLog(line => lines.push(line))
+  const server = await serve(shop, {
+    port: 0,
+    ...log.hooks,
+    authenticate: ({ query }) => query.get('who') ?? undefined
+  })
+  const stop = log.follow(server)
+  const conn = connect<{ fail(secret: string): void; add(a: number): number }>(`${server.url}?who=ada`)
+  await rejectionOf(conn.root.fail('secret'))
+  await Netref.oneway(conn.root.fail)('secret')
+  await conn.ping()
+  await assertClean(t, conn.session)
+  await conn.close()
+  await waitUntil(() => lines.some(line => line.includes('session-ended')))
+  const stranger = connect(server.url)
+  t.match(await stranger.closed, { code: 'unauthorized' })
+  await server.close()
+  stop()
+  const events = lines.map(line => JSON.parse(line))
+  for (const { time, level } of events) {
+    t.equal(new Date(time).toISOString(), time)
+    t.match(level, /^(info|warn|error)$/)
+  }
+  t.ok(lines.every(line => line.endsWith('\n') && !line.includes('secret')))
+  t.match(
+    events.map(({ event }) => event),
+    ['session-started', 'call-failed', 'call-failed', 'session-ended', 'client-refused', 'server-closed']
+  )
+  t.match(events[1], {
+    level: 'error',
+    call: 'root.fail()',
+    error: { name: 'RangeError', message: 'out of range', code: 'E_RANGE', stack: /operate\.spec/ }
+  })
+  t.match(events[3], { code: 'closed', message: String })
+  t.match(events[4], { level: 'warn', code: 'unauthorized', address: '127.0.0.1', count: 1 })
+})
+
+t.test('errors of any kind are described', async t => {
+  const lines: string[] = []
+  const { hooks } = new JsonLog(line => lines.push(line))
+  await using joined = pair(
+    {
+      fail(what: string) {
+        if (what === 'authenticate') throw new Error(what)
+        throw what
+      }
+    },
+    { serving: hooks }
+  )
+  await rejectionOf(joined.root.fail('text'))
+  await rejectionOf(joined.root.fail('authenticate'))
+  hooks.onError(new Error('of a hook'))
+  t.match(
+    lines.map(line => JSON.parse(line)),
+    [
+      { error: { message: 'text' } },
+      { error: { name: 'Error', message: 'authenticate' } },
+      { event: 'failure', error: { message: 'of a hook' } }
+    ]
+  )
+  await assertClean(t, joined.session, joined.served)
+})
+
+t.test('the default is the standard error; the error of authenticate is in the line', async t => {
+  const lines: string[] = []
+  t.intercept(process.stderr, 'write', { value: (line: string) => lines.push(line) > 0 } as never)
+  const log = new JsonLog()
+  const server = await serve(shop, {
+    port: 0,
+    ...log.hooks,
+    authenticate() {
+      throw Object.assign(new Error('no database'), { status: 403 })
+    }
+  })
+  log.follow(server)
+  const conn = connect(server.url)
+  await conn.closed
+  await server.close()
+  t.match(
+    lines.map(line => JSON.parse(line)).find(({ event }) => event === 'client-refused'),
+    { cause: { message: 'no database' } }
+  )
+})
