@@ -9,7 +9,7 @@ import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
 import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import type { ReceivedReferences } from '../remote/received-references.js'
-import { describeValue } from '../util/describe.js'
+import { className, describeValue, truncateName } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
 import { startingSession } from './call-context.js'
@@ -270,23 +270,37 @@ const limitRejection = (limit: number, what: string, limitName: string) =>
     `it has more than ${limit} ${what} (limits.${limitName} of its owner): read only those that you need`
   )
 
-/** The rejection depends on the name alone, not on whether the member exists with or without the prefix. */
+/** The rejection depends on the name and on the object alone, not on whether the member exists with or without the prefix. */
 export function notExposedRejection(
   name: MemberName,
-  { exposedPrefix: prefix }: ExposureSettings
+  { exposedPrefix: prefix }: ExposureSettings,
+  object?: object
 ): CallRejection {
   const isPrefixed = typeof name === 'string' && name.startsWith(prefix) && name !== prefix
   const remedy = isPrefixed
     ? `call it as ${describeValue(name.slice(prefix.length))}, without the prefix`
-    : `its owner must expose it in its class, ${remedyFor(name, prefix)}`
+    : remedyFor(name, prefix, object)
   return new CallRejection(
     'not-exposed',
     `${describeValue(name)} is not exposed, or does not exist: ${remedy}`
   )
 }
 
-/** The ways to expose a member of that name, besides those of its class. A prefix is no symbol's, and `_` is private. */
-function remedyFor(name: MemberName, prefix: string): string {
-  if (typeof name === 'symbol') return 'or list it in expose(…, { read })'
-  return `prefix it with ${prefix}, or ${name.startsWith('_') ? 'list it in expose(…, { read })' : 'expose() its object'}`
+const LIST_IT = 'list it in expose(…, { read })'
+
+/** The remedy for a name of an object, which only the owner can apply. A prefix is no symbol's, and `_` is private. */
+function remedyFor(name: MemberName, prefix: string, object: object | undefined): string {
+  if (typeof name === 'symbol') {
+    const send = name === Symbol.asyncIterator ? 'send an iterator of it, ' : ''
+    return `its owner must ${send}expose it in its class, or ${LIST_IT}`
+  }
+  const isPrivate = name.startsWith('_')
+  const grant = object && grantOf(object)
+  const type = typeof object === 'object' && !isService(object) && truncateName(className(object))
+  if (grant?.read) return `its owner must list it in \`read\` of ${grant.original ? 'restrict' : 'expose'}()`
+  if (type && !isPrivate)
+    return grant && grant !== ROOT_GRANT
+      ? `the ${type} has no such public member; check the name`
+      : `the side that owns the ${type} must expose() it, or expose the member in its class`
+  return `its owner must expose it in its class, prefix it with ${prefix}, or ${isPrivate ? LIST_IT : 'expose() its object'}`
 }

@@ -73,7 +73,7 @@ export function operate(
   const object = requireTraversable(holder, name, current)
   const member = resolveMember(object, name, exposure, op === Op.set)
   if (op === Op.has) return { value: member !== undefined }
-  if (member === undefined) throw notExposedRejection(name, exposure)
+  if (member === undefined) throw notExposedRejection(name, exposure, object)
   switch (op) {
     case Op.get:
       return memberResult(propertyOf(object, member), object)
@@ -266,7 +266,7 @@ function readMember(
 ): unknown {
   const object = requireTraversable(holder, name, callTarget)
   const member = resolveMember(object, name, exposure, false)
-  if (member === undefined) throw notExposedRejection(name, exposure)
+  if (member === undefined) throw notExposedRejection(name, exposure, object)
   return propertyOf(object, member)
 }
 
@@ -324,7 +324,7 @@ function iterate(holder: unknown, exposure: ExposureSettings, callTarget: CallTa
     if (allowed)
       return markAsIterable(callFunction(propertyOf(object, name), object, name, [], exposure, callTarget))
   }
-  throw notExposedRejection(Symbol.asyncIterator, exposure)
+  throw notExposedRejection(Symbol.asyncIterator, exposure, object)
 }
 
 /** Marks the result of `Symbol.iterator` as iterable, because its own properties may not show it. */
