@@ -40,6 +40,12 @@ const RENEWABLE_CODES = new Set<string>(['connection-lost', 'session-lost', 'ser
 
 /** The client's handle on a session. Calls made before the socket is open wait for it. */
 export class Connection<T> {
+  /**
+   * For types only. A mapped type makes TypeScript compare connections member by member, so that a connection to a T is
+   * one to a base of T, too. It must come before `root`. `out T` does not compile: TypeScript cannot compare `Netref` of
+   * two unknown types.
+   */
+  declare readonly '~members'?: { readonly [K in keyof T]: T[K] }
   /** Resolves with the reason when the session has ended and no other replaces it. It never rejects. */
   readonly closed: Promise<Reason>
   /** Resolves when the server has accepted the client. Rejects with a SessionEndedError if the session ends before. */

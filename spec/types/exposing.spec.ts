@@ -1,7 +1,7 @@
 // Claims about the types of the three ways to expose members. See `netref.spec.ts` for how they are checked.
 import t from 'tap'
 import { z } from 'zod'
-import { exposed, exposes, Service, type Session } from '../../lib/index.js'
+import { type Connection, exposed, exposes, type Pair, Service, type Session } from '../../lib/index.js'
 import type { Netref, Pending } from '../../lib/types/netref.js'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -249,6 +249,24 @@ compiles('a method that never returns', async (root: Netref<{ fail(): never; lat
     () => 2
   )
   return reached
+})
+
+compiles('a connection is covariant', (conn: Connection<{ add(a: number): number; more(): void }>) => {
+  const less: Connection<{ add(a: number): number }> = conn
+  const unknown: Connection<unknown> = conn
+  // @ts-expect-error not the other way around
+  const more: Connection<{ add(a: number): number; more(): void }> = less
+  class Calculator {
+    exposed_add(a: number) {
+      return a
+    }
+  }
+  class Scientific extends Calculator {
+    exposed_power() {}
+  }
+  const base = (pair: Pair<Scientific>): Connection<Calculator> => pair
+  const anyone = <T>(generic: Connection<T>): Connection<unknown> => generic
+  return [unknown, more, base, anyone]
 })
 
 t.ok(claims > 0)
