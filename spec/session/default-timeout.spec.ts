@@ -113,14 +113,14 @@ t.test('replies that have arrived while the process was busy are read first', as
 })
 
 t.test('calls expire one after the other, and the end of the session stops the timer', async t => {
-  const conn = pair<Slow>(Slow, { timeout: 40 })
+  const conn = pair<Slow>(Slow, { timeout: 300 })
   const first = rejectionOf(conn.root.never())
-  await sleep(20)
+  await sleep(150)
   const began = performance.now()
   const second = rejectionOf(conn.root.never())
   t.match(await first, { name: 'TimeoutError' })
   t.match(await second, { name: 'TimeoutError' })
-  t.ok(performance.now() - began >= 39)
+  t.ok(performance.now() - began >= 299)
   const third = rejectionOf(conn.root.never())
   await conn.close()
   t.match(await third, { name: 'SessionEndedError' })
