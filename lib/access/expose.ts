@@ -6,7 +6,7 @@ import { registerSymbol } from '../protocol/path.js'
 import type { Exposed } from '../types/netref.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { isNetref } from '../util/library-copies.js'
-import { checkClasses, checkFields } from './exposed-members.js'
+import { classChecks } from './exposed-members.js'
 
 export interface ExposeOptions {
   /**
@@ -40,9 +40,9 @@ const EXPOSE_OPTIONS: OptionTypes<ExposeOptions> = {
  */
 export function declareRoot<T extends object>(object: T): T {
   if (typeof object === 'function' || isNetref(object)) return object
-  checkFields(object)
+  classChecks()?.checkFields(object)
   if (grants.has(object)) return object
-  checkClasses(Object.getPrototypeOf(object))
+  classChecks()?.checkClasses(Object.getPrototypeOf(object))
   if (classify(object).as === 'reference') return object
   grants.set(object, ROOT_GRANT)
   exposedValues.any = true
@@ -67,7 +67,7 @@ export function expose<T extends object>(object: T, options: ExposeOptions = {})
     throw new TypeError(`expose: ${String(object)} is remote; expose it on the side that owns it`)
   if (originalOf(object)) throw new TypeError('expose: the object is restricted; expose its original')
   checkOptions('expose', options, EXPOSE_OPTIONS)
-  checkClasses(Object.getPrototypeOf(object))
+  classChecks()?.checkClasses(Object.getPrototypeOf(object))
   const { read, write = [], help = {}, released } = options
   grants.set(object, {
     read: read && checkedNames('expose', 'read', read),

@@ -1,10 +1,10 @@
 // The decorator `@exposed`, which exposes a member of a class.
 
-import { checkPassedClasses } from '../codec/classify.js'
 import type { SeenByTypes } from '../types/netref.js'
 import type { StandardSchema } from '../types/standard-schema.js'
 import { checkOptions } from '../util/check-options.js'
-import { checkClasses, EXPOSED_OPTIONS, type ExposedOptions, exposeMember } from './exposed-members.js'
+import { checkClasses, checkFields } from './class-checks.js'
+import { EXPOSED_OPTIONS, type ExposedOptions, exposeMember, useClassChecks } from './exposed-members.js'
 import { isSchema, type SchemaDecorator } from './schema.js'
 
 type MemberContext<This = unknown> =
@@ -68,5 +68,5 @@ function markExposed(target: unknown, context: MemberContext, options: ExposedOp
   }
   const member = kind === 'accessor' ? (target as { get: object }).get : (target as object)
   exposeMember(`@exposed ${String(name)}`, kind, name, member, options)
-  checkPassedClasses(checkClasses)
+  useClassChecks({ checkClasses, checkFields })
 }

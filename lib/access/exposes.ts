@@ -7,14 +7,14 @@ import type { Any } from '../util/any.js'
 import { checkOptions } from '../util/check-options.js'
 import { describeValue } from '../util/describe.js'
 import { prototypeChain } from '../util/realms.js'
+import { checkClasses, checkFields, checkOneWay, nameOfClass } from './class-checks.js'
 import {
-  checkOneWay,
   EXPOSED_OPTIONS,
   type ExposedOptions,
   exposeFields,
   exposeMember,
   fieldsOf,
-  nameOfClass
+  useClassChecks
 } from './exposed-members.js'
 import type { MatchesSchema } from './schema.js'
 import type { Service } from './service.js'
@@ -87,6 +87,7 @@ export function exposes<
     if (!exposeOwnMember(`${label}: ${String(name)}`, prototype, name, options)) fields.push([name, options])
   }
   exposeFields(prototype, fields)
+  useClassChecks({ checkClasses, checkFields })
 }
 
 const isBaseOf = (base: object, prototype: object) => [...prototypeChain(prototype)].includes(base)

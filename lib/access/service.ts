@@ -7,7 +7,7 @@ import { foreignCopyMessage, sharedInRealm, thisCopyName } from '../util/library
 import { isThenable } from '../util/promises.js'
 import { prototypeChain } from '../util/realms.js'
 import { declareRoot } from './expose.js'
-import { checkClasses } from './exposed-members.js'
+import { classChecks } from './exposed-members.js'
 
 /**
  * Base class of services that are served as a class. The root of each session is an instance of its own. The peer may
@@ -94,7 +94,7 @@ export function rootFactoryOf<Identity>(
     )
   }
   if (source.prototype instanceof Service) {
-    checkClasses(source.prototype)
+    classChecks()?.checkClasses(source.prototype)
     return () => declareRoot(new (source as new () => object)())
   }
   if (source.prototype) checkPackageCopy(call, source.prototype, source.name)
