@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { build, type Metafile } from 'esbuild'
 
 /** The modules that users load, as paths in lib without `.ts`. */
-export const NODE_ENTRIES: readonly string[] = ['index', 'lite', 'streams', 'operate', 'cli/main']
+export const NODE_ENTRIES: readonly string[] = ['index', 'lite', 'streams', 'operate', 'react', 'cli/main']
 
 /** Packages that users install. Other packages are part of the build: Node takes 15 ms to load the modules of superjson. */
-const EXTERNAL_PACKAGES = ['ws', '@opentelemetry/api']
+const EXTERNAL_PACKAGES = ['ws', '@opentelemetry/api', 'react']
 
 /** Builds entries into a folder. @returns esbuild's description of the files it wrote */
 export async function buildForNode(folder: string, entries = NODE_ENTRIES): Promise<Metafile> {

@@ -14,11 +14,14 @@ export const PAGE: BuildOptions = {
   logLevel: 'warning'
 }
 
+/** The modules that pages load, as paths in lib without `.ts`. */
+const PAGE_ENTRIES = ['index', 'lite', 'streams', 'react']
+
 /**
  * Builds the modules that bundlers load. What several of them import is in chunks beside them, so all share it. Bundlers
  * minify them again.
  */
 export async function buildForBundlers(outdir: string): Promise<void> {
-  const entryPoints = { index: 'lib/index.ts', lite: 'lib/lite.ts', streams: 'lib/streams.ts' }
-  await build({ ...PAGE, entryPoints, outdir, splitting: true })
+  const entryPoints = Object.fromEntries(PAGE_ENTRIES.map(entry => [entry, `lib/${entry}.ts`]))
+  await build({ ...PAGE, entryPoints, outdir, splitting: true, external: ['react'] })
 }

@@ -1,0 +1,111 @@
+// Tests the hooks of `netref/react` in Chromium: React 18 and 19 in StrictMode, under vite, which replaces a component.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { Server as WebServer } from 'node:http'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import react from '@vitejs/plugin-react'
+import t from 'tap'
+import { createServer } from 'vite'
+import { buildForBundlers } from '../../.build/page-build.js'
+import { expose, Service, serve } from '../../lib/index.js'
+import { errorsOf, launchBrowser, noChromium, originOf } from '../support/chromium.js'
+import { waitUntil } from '../support/helpers.js'
+
+let listed = 0
+class Counters extends Service {
+  exposed_counter(_name: string) {
+    let count = 0
+    return expose({ increment: () => ++count })
+  }
+  async exposed_list() {
+    listed++
+    return ['a', 'b']
+  }
+}
+
+const HTML =
+  '<!doctype html><title>React</title><link rel="icon" href="data:,"><div id="app"></div>' +
+  '<script type="module" src="/main.jsx"></script>'
+const MAIN = `
+import { StrictMode, Suspense, version } from 'react'
+import { createRoot } from 'react-dom/client'
+import { Page } from './page.jsx'
+
+const page = createRoot(document.getElementById('app'))
+const url = location.origin.replace('http', 'ws') + '/netref'
+page.render(<StrictMode><Suspense fallback="waiting"><Page url={url} /></Suspense></StrictMode>)
+Object.assign(window, { version, unmount: () => page.unmount() })
+`
+const pageOf = (version: number, name: string) => `
+import { useConnection, useConnectionState, useRemote } from 'netref/react'
+import { useState } from 'react'
+
+export function Page({ url }) {
+  const conn = useConnection(url)
+  const counter = useRemote(() => conn.root.counter('${name}'), [conn])
+  const names = useRemote(() => conn.root.list(), [conn])
+  const [count, setCount] = useState(0)
+  const increment = async () => setCount(await counter.increment())
+  return <button onClick={increment}>version ${version}: {useConnectionState(conn)} {names} {count}</button>
+}
+`
+
+// biome-ignore lint/suspicious/noExplicitAny: this program has no types of a page
+type Dom = any
+
+for (const [major, folder] of [
+  ['18', '../support/'],
+  ['19', '../support/react-19/']
+] as const)
+  t.test(`React ${major}: StrictMode, hot reload and unmounting`, { skip: noChromium ?? false }, async t => {
+    listed = 0
+    // React is found from here.
+    const dir = await mkdtemp(join(fileURLToPath(new URL(folder, import.meta.url)), 'page-'))
+    t.teardown(() => rm(dir, { recursive: true, force: true }))
+    await writeFile(join(dir, 'index.html'), HTML)
+    await writeFile(join(dir, 'main.jsx'), MAIN)
+    await writeFile(join(dir, 'page.jsx'), pageOf(1, 'a'))
+    await buildForBundlers(join(dir, 'netref'))
+    const vite = await createServer({
+      root: dir,
+      cacheDir: join(dir, 'cache'),
+      configFile: false,
+      logLevel: 'error',
+      plugins: [react()],
+      resolve: { alias: { 'netref/react': join(dir, 'netref/react.js') } },
+      server: { host: '127.0.0.1', port: 0 }
+    })
+    t.teardown(() => vite.close())
+    await vite.listen()
+    const web = vite.httpServer as WebServer
+    const server = await serve(Counters, { server: web, path: '/netref' })
+    let begun = 0
+    server.on('session', () => begun++)
+    await using context = await launchBrowser()
+    const page = await context.newPage()
+    const errors = errorsOf(page)
+    await page.goto(originOf(web))
+    await page.waitForSelector('text=version 1: open ab 0')
+    t.match(await page.evaluate(() => (globalThis as Dom).version), new RegExp(`^${major}\\.`))
+    await page.click('button')
+    await page.waitForSelector('text=version 1: open ab 1')
+    t.same([begun, listed], [1, 1], 'one session and one call')
+
+    await writeFile(join(dir, 'page.jsx'), pageOf(2, 'a'))
+    await page.waitForSelector('text=version 2: open ab')
+    await page.click('button')
+    await page.waitForSelector('text=version 2: open ab 2')
+    await writeFile(join(dir, 'page.jsx'), pageOf(3, 'b'))
+    await page.waitForSelector('text=version 3: open ab')
+    await page.click('button')
+    await page.waitForSelector('text=version 3: open ab 1')
+    const [session] = server.sessions
+    await waitUntil(() => session!.stats.exports === 1, 'the counter of the function before is released')
+    t.same([begun, listed], [1, 1], 'a hot reload keeps the session and the results')
+
+    await page.evaluate(() => (globalThis as Dom).unmount())
+    await waitUntil(() => server.sessions.size === 0)
+    t.same(errors, [], 'the console has no error')
+    await context.close()
+    await server.close()
+  })
