@@ -43,6 +43,8 @@ const RESTART_TRACKING_CYCLES = Symbol('restart tracking cycles')
 /** Whether encoding the reference has locked a stream. */
 const isLockingStream = ([tag]: EncodedReference): boolean => tag === 'r' || tag === 'w'
 
+type EncodedAnswer = NonNullable<ReturnType<ReferenceEncoder['encodeAnswer']>>
+
 /** One pass over one value. */
 export class Encoder implements DataEncoder {
   readonly #payload: PayloadBuilder
@@ -61,7 +63,9 @@ export class Encoder implements DataEncoder {
     /** A list is encoded as an array, never as a table. */
     private readonly isList = false,
     /** The path of each container; of the second pass only. */
-    private readonly seen?: Map<object, JsonPath>
+    private readonly seen?: Map<object, JsonPath>,
+    /** What the first pass encoded for paths and pending results: a path is read once. */
+    private answers?: Map<object, EncodedAnswer | undefined>
   ) {
     this.#payload = new PayloadBuilder(role)
     this.#plainData = new PlainDataCheck(references.encodeLimits)
@@ -84,7 +88,7 @@ export class Encoder implements DataEncoder {
     // The second pass encodes the streams again, so they must not be locked by this one.
     for (const reference of references) if (isLockingStream(reference)) this.references.rollback(reference)
     try {
-      return new Encoder(role, this.references, this.isList, new Map()).encode(value, self)
+      return new Encoder(role, this.references, this.isList, new Map(), this.answers).encode(value, self)
     } finally {
       // After the second pass, so that the count of a reference that both have encoded does not fall to 0 in between.
       this.#rollback(references.filter(reference => !isLockingStream(reference)))
@@ -177,9 +181,15 @@ export class Encoder implements DataEncoder {
 
   /** A path or a pending result is sent as what it will be. */
   #encodePending(pending: object, depth: number): unknown {
-    const answer = this.#payload.role.mayNameAnswers ? this.references.encodeAnswer(pending) : undefined
+    const answer = this.#payload.role.mayNameAnswers ? this.#encodeAnswer(pending) : undefined
     if (!answer) return this.#encodeStream(pending, 'p', depth)
     return 'value' in answer ? this.encodeItem(answer.value, depth) : this.#payload.addReference(answer)
+  }
+
+  #encodeAnswer(pending: object): EncodedAnswer | undefined {
+    this.answers ??= new Map()
+    if (!this.answers.has(pending)) this.answers.set(pending, this.references.encodeAnswer(pending))
+    return this.answers.get(pending)
   }
 
   #encodeObject(object: object, depth: number): unknown {

@@ -202,10 +202,17 @@ export class Callee implements CallScope {
   }
 
   #callOnExport(request: CallRequest): void {
-    const { id, targetId, incomplete } = request
-    const entry = this.references.exports.get(targetId)
+    const { id, op, targetId, incomplete } = request
+    const { exports, streams } = this.references
+    const entry = exports.get(targetId)
     if (request.decodeError !== undefined) return this.#replies.fail(id, request.decodeError)
     if (!entry) return this.#replies.fail(id, new CallRejection('released', `#${targetId} was released`))
+    // Decided before the call waits: the peer may release the stream meanwhile.
+    if (op !== Op.streamCall && streams?.hasLocal(targetId) && !grantOf(entry.object))
+      return this.#replies.fail(
+        id,
+        new CallRejection('not-exposed', `#${targetId} is a stream, and has no members`)
+      )
     if (!incomplete) return this.#callOnEntry(request, entry, false)
     const named = this.#namedBy(request, incomplete)
     const start = (isPending: boolean) => {
@@ -222,15 +229,9 @@ export class Callee implements CallScope {
   }
 
   #callOnEntry(request: CallRequest, { object, self, context }: ExportEntry, isPending: boolean): void {
-    const { id, op, target, targetId, retry, received } = request
-    const { streams } = this.references
+    const { op, target, retry, received } = request
     if (op === Op.streamCall)
       return this.#execute(request, () => this.#callStream(request, object), isPending, context)
-    if (streams?.hasLocal(targetId) && !grantOf(object))
-      return this.#replies.fail(
-        id,
-        new CallRejection('not-exposed', `#${targetId} is a stream, and has no members`)
-      )
     if (request.idempotencyKey !== undefined && this.idempotentCalls)
       return this.#callOnce(request, request.idempotencyKey, object, this.idempotentCalls, isPending)
     const origin = { self, isRoot: target === 'root', byReference: true, cancellable: true, retry, received }
