@@ -3,7 +3,7 @@
 
 import { classify, isIterable } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'
-import { originalOf } from '../codec/grants.js'
+import { grantOf, originalOf } from '../codec/grants.js'
 import { asAsyncIterable, type ItemSource } from '../codec/iterable-source.js'
 import { CallRejection } from '../errors.js'
 import { Op, type OperationCode } from '../protocol/messages.js'
@@ -12,9 +12,9 @@ import type { PendingResult } from '../remote/pending-result.js'
 import { forwardRequest, handlerOf, Reference } from '../remote/proxy.js'
 import { NOT_A_STREAM } from '../remote/streams/types.js'
 import type { Description } from '../types/description.js'
-import type { AnyFunction } from '../util/any.js'
 import { describeValue } from '../util/describe.js'
 import { isNetref } from '../util/library-copies.js'
+import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
 import {
   type CallTarget,
@@ -110,14 +110,14 @@ const isOnWholeObject = (op: OperationCode) =>
 function propertyOf(object: object, member: MemberName): unknown {
   const original = originalOf(object)
   const value = ((original ?? object) as MembersByName)[member]
-  return original && value === original ? object : value
+  return original ? hideOriginal(value, original, object) : value
 }
 
-/** Calls a function on the original of a stand-in. If the function returns the original, its caller gets the stand-in. */
-function applyRestricted(fn: AnyFunction, standIn: object, original: object, args: unknown[]): unknown {
-  const hide = (value: unknown) => (value === original ? standIn : value)
-  const result: unknown = Reflect.apply(fn, original, args)
-  return isInstanceOf('Promise', result) ? result.then(hide) : hide(result)
+/** Puts a stand-in in the place of its original, also where a promise has it. */
+function hideOriginal(value: unknown, original: object, standIn: object): unknown {
+  if (value === original) return standIn
+  if (!isThenable(value) || isNetref(value) || grantOf(value)) return value
+  return Promise.resolve(value).then(settled => (settled === original ? standIn : settled))
 }
 
 const memberResult = (value: unknown, self: object): OperationResult =>
@@ -198,9 +198,8 @@ function callFunction(
   const checkedArgs = condition?.check ? condition.check(name, args) : args
   callTarget.received?.markPassedToUser()
   const original = self && originalOf(self)
-  return original
-    ? applyRestricted(fn as AnyFunction, self, original, checkedArgs)
-    : Reflect.apply(fn, self, checkedArgs)
+  const result: unknown = Reflect.apply(fn, original ?? self, checkedArgs)
+  return original ? hideOriginal(result, original, self) : result
 }
 
 function construct(

@@ -85,6 +85,34 @@ t.test('a method that returns its object returns the stand-in', t => {
   })
 })
 
+t.test('a promise of the object is one of the stand-in', t => {
+  class Lazy {
+    secret = 1
+    get ready() {
+      return Promise.resolve(this)
+    }
+    get failing() {
+      return Promise.reject(new Error('not ready'))
+    }
+    /** A thenable that is no Promise, as query builders are. */
+    query = () => ({ then: (onValue: (value: unknown) => void) => onValue(this) })
+    other = () => Promise.resolve(7)
+    /** A thenable by reference stays what it is. */
+    exposedQuery = expose({ then: (onValue: (value: unknown) => void) => onValue(3), limit: () => 5 })
+  }
+  const read = ['ready', 'failing', 'query', 'other', 'exposedQuery']
+  const view = restrict<object, never>(new Lazy(), { read: read as never[] })
+  return overMemory(t, { view: () => view }, async conn => {
+    const root = conn.root as Untyped
+    const held = await root.view()
+    t.equal(await held.ready, held)
+    t.equal(await held.query(), held)
+    t.equal(await held.other(), 7)
+    t.equal(await held.exposedQuery.limit(), 5)
+    t.match(await rejectionOf(held.failing), { message: 'not ready' })
+  })
+})
+
 t.test('the list hides members that the class exposes, and options add none', t => {
   let wanted = true
   class Account extends Service {

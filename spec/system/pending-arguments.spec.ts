@@ -1066,33 +1066,36 @@ t.test('a name of an answer that cannot be used rejects the call', async t => {
   )
 })
 
-t.test('a call of a stream that is released while its arguments are pending is no call of its members', async t => {
-  let calls = 0
-  let settle = () => {}
-  const answer = new Promise<void>(resolve => (settle = resolve))
-  const stream = { secret: () => void calls++, async *[Symbol.asyncIterator]() {} }
-  await using server = await serve(expose({ stream: () => stream, wait: () => answer }), {
-    port: 0,
-    resumeWindow: 0
-  })
-  const peer = await RawPeer.open(server.url)
-  await peer.call('stream')
-  const [session] = server.sessions
-  const wait = ++peer.lastCallId
-  peer.send([[Op.call, wait, 0, 'wait', []]])
-  const secret = ++peer.lastCallId
-  peer.send([
-    [Op.call, secret, 1, 'secret', ...naming(wait)],
-    [Op.release, 1, 1]
-  ])
-  await peer.ping()
-  settle()
-  t.match(await peer.reply(secret), [Op.refused, secret, 'not-exposed'])
-  t.equal(calls, 0)
-  await peer.end()
-  await waitUntil(() => server.sessions.size === 0)
-  t.match(session!.stats, { exports: 0, imports: 0, pending: 0 })
-})
+t.test(
+  'a call of a stream that is released while its arguments are pending is no call of its members',
+  async t => {
+    let calls = 0
+    let settle = () => {}
+    const answer = new Promise<void>(resolve => (settle = resolve))
+    const stream = { secret: () => void calls++, async *[Symbol.asyncIterator]() {} }
+    await using server = await serve(expose({ stream: () => stream, wait: () => answer }), {
+      port: 0,
+      resumeWindow: 0
+    })
+    const peer = await RawPeer.open(server.url)
+    await peer.call('stream')
+    const [session] = server.sessions
+    const wait = ++peer.lastCallId
+    peer.send([[Op.call, wait, 0, 'wait', []]])
+    const secret = ++peer.lastCallId
+    peer.send([
+      [Op.call, secret, 1, 'secret', ...naming(wait)],
+      [Op.release, 1, 1]
+    ])
+    await peer.ping()
+    settle()
+    t.match(await peer.reply(secret), [Op.refused, secret, 'not-exposed'])
+    t.equal(calls, 0)
+    await peer.end()
+    await waitUntil(() => server.sessions.size === 0)
+    t.match(session!.stats, { exports: 0, imports: 0, pending: 0 })
+  }
+)
 
 t.test('thousands of names, and copies that waiting calls hold, stay within the limits', async t => {
   await hostile(async peer => {
