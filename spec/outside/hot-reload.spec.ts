@@ -28,7 +28,7 @@ const page = createRoot(document.getElementById('app'))
 page.render(<StrictMode><Counter url={location.origin.replace('http', 'ws') + '/netref'} /></StrictMode>)
 window.unmount = () => page.unmount()
 `
-/** The hook of README. */
+/** A component with a hook of its own, without `netref/react`. */
 const componentOf = (version: number) => `
 import { connect } from 'netref'
 import { useEffect, useState } from 'react'

@@ -29,6 +29,11 @@ import {
   connect, expose, exposed, exposes, Netref, pair, registerType, Service, serve,
   type Reason, type StandardSchema, type UpgradeRequest
 } from 'netref'
+import { useConnection, useRemote } from 'netref/react'
+export function Added() {
+  const conn = useConnection<Calculator>('ws://localhost', { renew: true })
+  return useRemote(() => conn.root.add(1, 2), [conn]).toFixed()
+}
 declare const numbers: StandardSchema<[number, number]>
 class Sum {
   static { exposes(Sum, { total: true, more: { schema: numbers, idempotent: true } }) }
