@@ -83,5 +83,5 @@ export function watchCancellation(
   }
 }
 
-export const timeoutError = (call: string, timeoutMs: number, peer: object): DOMException =>
+export const timeoutError = (call: string, timeoutMs: number, peer: object): Error =>
   markConfidential(new DOMException(`${call}: no reply within ${timeoutMs} ms`, 'TimeoutError'), peer)
