@@ -62,7 +62,8 @@ const TABLES: readonly Table[] = [
 const HEADER = `# Options
 
 This page is made from the docstrings (\`npm run guide:options\`). An unknown option is a TypeError that names the nearest
-one. An option that is \`undefined\` counts as not given.
+one. In Node, \`connect\` passes a name that resembles none of its own to \`ws\` and TLS. An option that is \`undefined\` counts as
+not given.
 `
 
 const interfaces = new Map<string, ts.InterfaceDeclaration>()

@@ -55,9 +55,8 @@ export const serve: Command = {
     const source = serviceOf(await loadModule(file!), file!)
     const { host } = parsed.values as { host?: string }
     const { stderr } = terminal
-    const log = (line: string) => void write(stderr, line).catch(() => {})
-    const onCallError = (error: unknown, { call }: CallErrorContext) =>
-      log(`${formatFailedCall(error, call)}\n`)
+    const log = (line: string) => void write(stderr, `${line}\n`).catch(() => {})
+    const onCallError = (error: unknown, { call }: CallErrorContext) => log(formatFailedCall(error, call))
     const jsonLog = parsed.values.json ? new JsonLog(log) : undefined
     const server = await serveSource(source, { port, host, ...(jsonLog?.hooks ?? { onCallError }) })
     jsonLog?.follow(server)

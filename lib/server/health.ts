@@ -1,5 +1,5 @@
 // What a load balancer asks of a server: whether it accepts clients.
-import type { Server, ServerState } from './serve.js'
+import { requireServer, type Server, type ServerState } from './serve.js'
 
 export interface Health {
   /** Whether the server accepts new clients: a load balancer may send some. */
@@ -21,7 +21,8 @@ export interface Health {
  * })
  */
 export function healthOf(server: Server): Health {
+  requireServer('healthOf', server)
   const { state } = server
   const { sessions, uptime } = server.metrics
-  return { ok: state === 'open', state, sessions, uptime }
+  return { ok: state === 'open', state, sessions, uptime: Math.round(uptime) }
 }

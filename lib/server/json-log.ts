@@ -22,8 +22,10 @@ export class JsonLog {
     onError: (error: unknown): void => this.#log('error', 'failure', { error: describeError(error) })
   }
 
-  /** @param write takes a line, its newline included @default writes to the standard error */
-  constructor(private readonly write: (line: string) => void = line => void process.stderr.write(line)) {}
+  /** @param write takes a line without a newline @default writes it to the standard error */
+  constructor(
+    private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`)
+  ) {}
 
   /** Logs the sessions of a server, the clients that it refuses, and its end. @returns a function that stops */
   follow(server: Server): Unsubscribe {
@@ -43,7 +45,7 @@ export class JsonLog {
   }
 
   #log(level: Level, event: string, details: object): void {
-    this.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...details })}\n`)
+    this.write(JSON.stringify({ time: new Date().toISOString(), level, event, ...details }))
   }
 }
 

@@ -1,6 +1,6 @@
 // The metrics of a server in the text format of Prometheus.
 import type { ServerMetrics } from '../session/metrics.js'
-import type { Server } from './serve.js'
+import { requireServer, type Server } from './serve.js'
 
 interface Metric {
   readonly name: string
@@ -51,6 +51,7 @@ const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
  * app.get('/metrics', (_, response) => response.type('text/plain; version=0.0.4').send(metricsText(server)))
  */
 export function metricsText(server: Server): string {
+  requireServer('metricsText', server)
   const values = server.metrics
   const metrics = Object.entries(METRICS) as [keyof ServerMetrics, Metric][]
   return metrics

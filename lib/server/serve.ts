@@ -15,6 +15,7 @@ import type { Session } from '../types/session.js'
 import { ContextSnapshot } from '../util/async-context.js'
 import { checkMs, checkOptions, type OptionTypes } from '../util/check-options.js'
 import { clock } from '../util/clock.js'
+import { describeValue } from '../util/describe.js'
 import { Emitter } from '../util/emitter.js'
 import { DrainPromise } from './drain-promise.js'
 import { Handshake } from './handshake.js'
@@ -310,6 +311,14 @@ export class Server {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** @throws TypeError */
+export function requireServer(call: string, server: unknown): void {
+  if (!(server instanceof Server))
+    throw new TypeError(
+      `${call}: ${describeValue(server)} is not a server; pass what \`await serve(…)\` returned`
+    )
 }
 
 /** @throws NetrefError */

@@ -71,6 +71,9 @@ const invalidCode = (code: string) =>
     `close: the code ${describeValue(code)} is not one that an application may use; use "closed", "revoked", or up to 32 lower-case letters, digits and hyphens that are no code of netref`
   )
 
+/** What a user reads if the server revokes the session without words of its own. */
+const REVOKED_MESSAGE = 'please sign in again'
+
 /** Names of the events of a session. */
 export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed', 'state'] as const
 
@@ -195,7 +198,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
    */
   close(options: SessionCloseOptions = {}): Promise<void> {
     checkOptions('close', options, CLOSE_OPTIONS)
-    const { code = 'closed', message = 'close() was called' } = options
+    const { code = 'closed', message = code === 'revoked' ? REVOKED_MESSAGE : 'close() was called' } = options
     if (!isCloseCode(code)) throw invalidCode(code)
     const end = () => {
       this.#closing ||= !this.#endReason

@@ -38,7 +38,7 @@ export interface SessionCloseOptions {
    * @default 'closed'
    */
   readonly code?: string | undefined
-  /** Words for a person, of about 100 bytes; the end of a longer text is not sent. @default 'close() was called' */
+  /** Words for a person, of about 100 bytes; the end of a longer text is not sent. @default 'close() was called'; for `revoked` 'please sign in again' */
   readonly message?: string | undefined
 }
 

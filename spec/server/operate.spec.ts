@@ -48,6 +48,14 @@ t.test('healthOf says whether the server accepts clients', async t => {
   await conn.close()
 })
 
+t.test('what is not a server is named', t => {
+  t.throws(() => metricsText(undefined as never), {
+    message: /^metricsText: undefined is not a server; pass/
+  })
+  t.throws(() => healthOf({} as never), { message: /^healthOf: \{…\} is not a server/ })
+  t.end()
+})
+
 t.test('JsonLog writes one line of JSON for each event, without arguments', async t => {
   const lines: string[] = []
   const log = new JsonLog(line => lines.push(line))
@@ -73,7 +81,7 @@ t.test('JsonLog writes one line of JSON for each event, without arguments', asyn
     t.equal(new Date(time).toISOString(), time)
     t.match(level, /^(info|warn|error)$/)
   }
-  t.ok(lines.every(line => line.endsWith('\n') && !line.includes('secret')))
+  t.ok(lines.every(line => !line.includes('\n') && !line.includes('secret')))
   t.match(
     events.map(({ event }) => event),
     ['session-started', 'call-failed', 'call-failed', 'session-ended', 'client-refused', 'server-closed']
