@@ -119,7 +119,7 @@ t.test('the id of a streamed value gives access to no members', async t => {
     allowSetAttrs: true,
     allowDeleteAttrs: true
   })
-  const peer = await RawPeer.open(server.url)
+  const peer = await RawPeer.open(server.url, { acknowledges: false })
   for (const kind of Object.keys(kinds)) {
     const reply = await peer.call(kind)
     const answer = reply[1] as number
