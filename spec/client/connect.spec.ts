@@ -319,6 +319,7 @@ t.test('errors of a user’s HTTP server are reported, and there is no URL befor
   web.on('error', error => handled.push(error))
   const server = await serve(Calculator, { server: web, onError: error => void errors.push(error) })
   t.throws(() => server.url, { code: 'not-listening' })
+  t.throws(() => server.port, { code: 'not-listening', message: /^server.port: / })
   await using other = await serve(Calculator, { port: 0 })
   web.listen(Number(new URL(other.url).port), '127.0.0.1')
   await waitUntil(() => errors.length === 1 && handled.length === 1)

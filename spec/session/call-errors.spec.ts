@@ -12,7 +12,7 @@ import {
   Service,
   type Session
 } from '../../lib/index.js'
-import { overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
+import { assertClean, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
 /** The calls and errors that a hook gets, as text. */
@@ -265,6 +265,22 @@ t.test('generators, streams and promises name the call that returned them', asyn
     },
     { serving: { onCallError } }
   )
+})
+
+t.test('a promise that rejects after its session has ended is no failure', async t => {
+  const { told, onCallError } = record()
+  let reject!: (error: Error) => void
+  const late = new Promise<never>((_, rejected) => {
+    reject = rejected
+  })
+  const joined = pair({ late: () => ({ late }) }, { serving: { onCallError } })
+  const { late: arrived } = await joined.root.late()
+  arrived.catch(() => {})
+  await joined.close()
+  reject(new Error('too late'))
+  await turn()
+  t.same(told, [])
+  await assertClean(t, joined.session, joined.served)
 })
 
 t.test('a promise that a client passed and that rejects is a failure of the client', async t => {

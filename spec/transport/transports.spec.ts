@@ -432,6 +432,7 @@ t.test(
     await turn()
     const server = await serve({ add: (a: number, b: number) => a + b }, { endpoint: port2 })
     t.throws(() => server.url, { code: 'not-listening' })
+    t.throws(() => server.port, { code: 'not-listening' })
     t.equal(await three, 3)
     await conn.close()
     await using again = connect<Sums>(port1)
