@@ -75,6 +75,21 @@ t.test('server.close() calls it for every session, after running calls', async t
   await assertClean(t, ...clients.map(({ session }) => session))
 })
 
+t.test('server.close() waits for hooks that are asynchronous', async t => {
+  const said: string[] = []
+  const { Leaving, events } = serviceWith(async peer => {
+    await peer.bye('closing')
+    events.push('said')
+  })
+  const server = await serve(Leaving, { port: 0 })
+  const conn = connect<typeof Leaving>(server.url, { service: peerWith(said) })
+  await conn.ping()
+  await server.close()
+  t.same(said, ['closing'])
+  t.same(events, ['closing open', 'said', 'ended server-closed'])
+  await assertClean(t, conn.session)
+})
+
 t.test('a failure, or a hook that takes too long, is reported, and the session ends', async t => {
   const errors: unknown[] = []
   const options = { limits: { helloMs: 40 }, onError: (error: unknown) => void errors.push(error) }

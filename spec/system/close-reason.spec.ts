@@ -32,6 +32,15 @@ for (const reason of [kicked, { code: 'revoked', message: 'Sign in again.' }])
     t.equal(server.metrics.sessionsTotal, 1)
   })
 
+t.test('a revoked session without words of its own asks for a login', async t => {
+  await using server = await serve(Home, { port: 0 })
+  await using conn = connect<Home>(server.url, { renew: true })
+  await conn.ping()
+  const [session] = server.sessions
+  await session!.close({ code: 'revoked' })
+  t.same(await conn.closed, { code: 'revoked', message: 'please sign in again' })
+})
+
 t.test('a client that was not connected gets it when it returns', async t => {
   await using server = await serve(Home, { port: 0 })
   for (const reason of [

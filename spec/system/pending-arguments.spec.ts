@@ -837,6 +837,28 @@ t.test('while the session is interrupted, and after it has resumed', t => {
   )
 })
 
+t.test(
+  'a call on a result takes results: the object is there before them, or they fail before it',
+  async t => {
+    const { root, waiting } = desk()
+    const made = () => expose({ add: (a: unknown, b: unknown) => [a, b] })
+    await overMemory(t, expose({ ...root, made, madeLater: () => turn().then(made) }), async conn => {
+      const untyped = asUntyped(conn.root)
+      const sum = untyped.made().add(untyped.wait(), 2)
+      await conn.ping()
+      waiting.shift()!.settle(1)
+      t.same(await sum, [1, 2])
+      t.match(await rejectionOf(untyped.madeLater().add(untyped.fail('no'), 2)), { message: 'no' })
+      const both = untyped.madeLater().add(untyped.wait(), 3)
+      await conn.ping()
+      await turn()
+      await turn()
+      waiting.shift()!.settle(2)
+      t.same(await both, [2, 3])
+    })
+  }
+)
+
 t.test('renew: calls and the answers they name are made again together', async t => {
   const received: unknown[] = []
   const serveClock = (port: number, wait: boolean) => {
@@ -1132,6 +1154,25 @@ t.test('thousands of names, and copies that waiting calls hold, stay within the 
     },
     { limits: { bufferedBytes: 131_072 } }
   )
+  // The limit is reached between two calls, or between the two copies of one.
+  for (const held of [0, 1])
+    await hostile(
+      async peer => {
+        const call = (name: string, args: unknown[]) => [Op.call, ++peer.lastCallId, 0, name, [args]] as const
+        const text = 'x'.repeat(30_000)
+        peer.send([call('echo', [text]), call('echo', [text]), call('wait', [])], 0)
+        const wait = peer.lastCallId
+        const list = (...ids: number[]) => {
+          peer.send([[Op.call, ++peer.lastCallId, 0, 'list', ids, [['n', ...ids.map((_, i) => [i])]]]], 0)
+          return peer.reply(peer.lastCallId)
+        }
+        if (held) list(wait - 1, wait).catch(() => {})
+        const replies = Array.from({ length: 12 }, () => list(wait - 2, wait - 1, wait))
+        t.match(await replies.at(-1), [Op.refused, Number, 'limit', /pending calls hold more than/])
+        for (const reply of replies) reply.catch(() => {})
+      },
+      { limits: { bufferedBytes: 131_072 } }
+    )
 })
 
 t.test('a server that names answers of its client badly', async t => {
