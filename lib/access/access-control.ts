@@ -1,5 +1,5 @@
-// Decides for each operation of a peer which property of a local object it may use, by the rules of `member-rules.ts`, and
-// where a path ends. `operations.ts` asks it. A denied member and a missing one are the same to the peer.
+// Decides for each operation of a peer which property of a local object it may use, and where a path ends. The rules are in
+// `member-rules.ts`. `operations.ts` asks it. A denied member and a missing one are the same to the peer.
 
 import { classify, isIndex, isIterable, KEYS_PER_VALUE } from '../codec/classify.js'
 import { ignoreRejections } from '../codec/dispose.js'

@@ -23,9 +23,9 @@ export interface ListenersOptions<F extends AnyFunction = AnyFunction> {
    */
   readonly timeout?: number | undefined
   /**
-   * Called with each listener that is dropped, and the reason: a `SessionEndedError` if its session has ended, a
-   * `ReleasedError` if its netref was released, a `TimeoutError` or a `LimitError` if it is too slow. Not called for a
-   * listener whose subscription is cancelled.
+   * Called with each listener that is dropped, and the reason. That is a `SessionEndedError` if its session has ended, and a
+   * `ReleasedError` if its netref was released. It is a `TimeoutError` or a `LimitError` if the listener is too slow. Not
+   * called for a listener whose subscription is cancelled.
    */
   readonly onGone?: ((listener: F | Netref<F>, error: Error) => void) | undefined
 }
@@ -124,8 +124,8 @@ export class Listeners<F extends AnyFunction> implements Iterable<F | Netref<F>>
   }
 
   /**
-   * Calls all listeners, and does not wait for them. It does not throw. If a listener fails, the others are still called:
-   * the error of a peer's listener goes to `onError` of its session, that of a local one to `console.error`.
+   * Calls all listeners, and does not wait for them. It does not throw. If a listener fails, the others are still called.
+   * The error of a peer's listener goes to `onError` of its session, that of a local one to `console.error`.
    */
   emit(...args: EventArguments<Parameters<F>>): void {
     for (const subscriber of [...this.#subscribers.values()]) subscriber.call(args)

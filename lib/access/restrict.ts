@@ -47,7 +47,8 @@ const standInsByOriginal = sharedInRealm('stand-ins-of/1', () => new WeakMap<obj
  * Returns a stand-in for an object: peers that get it may use these members only, whatever the object itself exposes. The
  * same object and the same rights give the same stand-in, so the peer holds one netref. Methods and accessors run with
  * the original object as `this`. If they return that object, or a promise of it, the peer gets the stand-in. Inside another
- * value the original is sent as such: list no member that puts it in an array or passes it to a callback, as `forEach` does.
+ * value the original is sent as such. So list no member that puts it in an array, or passes it to a callback as `forEach`
+ * does.
  *
  * On this side the stand-in can be used like the object, without restriction. A stand-in that a peer sends back arrives as
  * the stand-in; `unrestricted()` returns the original.

@@ -127,7 +127,7 @@ export class Reconnector implements SocketReopener {
   /** Attempts at once when the resume window ends: a later attempt cannot succeed. */
   #startLastAttempt(): void {
     clock.clearTimeout(this.#retryTimer)
-    if (!this.#attempt) this.#startAttempt(this.#link!)
+    if (!this.#attempt && !this.#isSuspended) this.#startAttempt(this.#link!)
   }
 
   unref(): void {

@@ -25,8 +25,9 @@ export interface ReferenceEncoder {
    */
   encodeStream(object: object, tag: StreamTag, callerOwned: boolean): EncodedReference | undefined
   /**
-   * Encodes a path or a pending result for the session that it comes from: as the name of an answer that the receiver has
-   * or will have, or as its value if it has settled here. Undefined if it is sent as a promise.
+   * Encodes a path or a pending result for the session that it comes from. While it is pending, that is the name of an
+   * answer that the receiver has or will have. Once it has settled here, that is its value. Undefined if it is sent as a
+   * promise.
    *
    * @throws FailedAnswer if it has failed here
    */

@@ -10,8 +10,8 @@ import { runAfterMicrotasks, runInMicrotask } from '../util/scheduler.js'
 
 /** Bytes of a message that is worth a frame of its own. */
 const SEND_AT_ONCE_BYTES = 1 << 15
-/** Messages of a received frame whose replies are worth two frames: fewer take less time than sending another frame. */
-const SPLIT_REPLIES_FROM_MESSAGES = 32
+/** Messages of a received frame whose replies are worth two frames. */
+const SPLIT_REPLIES_FROM_MESSAGES = 8
 /** Bytes that may wait for the end of the tick before a caller that sends more has to wait for it. */
 const TICK_HIGH_WATER_MARK_BYTES = 64 << 10
 

@@ -22,8 +22,9 @@ export interface Limits {
   readonly depth: number
   /**
    * Maximum number of values that are not plain JSON in one call, result or item: references, Maps, bytes and so on.
-   * Two Dates, `undefined` or numbers such as NaN count as one value. Two entries of a Map, or two members of a Set, count as one value. The class, the name, the message and each field
-   * of an Error count as one value each. An iterator or a promise counts as 2, a stream or a signal as 12.
+   * Two Dates, `undefined` or numbers such as NaN count as one value, and so do two entries of a Map or two members of a
+   * Set. The class, the name, the message and each field of an Error count as one value each. An iterator or a promise
+   * counts as 2, a stream or a signal as 12.
    *
    * @default 10 000
    */
@@ -135,8 +136,8 @@ export const DEFAULT_LIMITS = {
 } satisfies Limits
 
 /**
- * By type tag: what takes longer to make than a reference counts as several values, and what takes a fraction of its time
- * and memory as half a value.
+ * By type tag. What takes longer to make than a reference counts as several values. What takes a fraction of its time and
+ * memory counts as half a value.
  */
 const VALUE_WEIGHTS = new Map<unknown, number>([
   ['Date', 0.5],

@@ -7,8 +7,8 @@ import { streamReferenceOf } from '../remote/streams/registry.js'
 const givenUp = new WeakMap<Reference, number>()
 
 /**
- * Releases the netrefs in a value, except those in `kept`. An object that its owner sent several times is one netref: it
- * is released when each of the values that it came with is given up. User code that received it keeps it.
+ * Releases the netrefs in a value, except those in `kept`. An object that its owner sent several times is one netref. It is
+ * released when each value that it came with is given up. User code that received it keeps it.
  */
 export function releaseNetrefs(value: unknown, kept: readonly unknown[]): void {
   const keptReferences = new Set(kept.map(referenceOf))

@@ -9,8 +9,8 @@ const results = new ResourceCache<RemoteResult>()
  * The result of a call. Until it arrives, the component suspends: the nearest `<Suspense>` shows its fallback. An error of
  * the call is thrown, for the nearest error boundary.
  *
- * The text of `read` and `deps` are the key of a cache, so `deps` names every value that `read` uses from outside of it,
- * functions included. The values must exist before the component is rendered first: props, a context, a connection, but
+ * The text of `read` and `deps` are the key of a cache. So `deps` must name every value that `read` uses from outside of
+ * it, functions included. The values must exist before the component is rendered first: props, a context, a connection, but
  * not a state setter. React may render a component several times, so `read` must be a call that may be repeated.
  *
  * If `deps` has a connection, the call is made again when the connection has a new session. The last value stays until

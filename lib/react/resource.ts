@@ -5,7 +5,10 @@ import { clock } from '../util/clock.js'
 /** How long a resource is kept that no mounted component uses, in ms. StrictMode, and a change of the page, need it again. */
 export const GRACE_MS = 1000
 
-/** The resources that no mounted component uses. */
+/** Most resources without a component that are kept while one is pending, which may never settle. */
+const MAX_UNUSED = 1000
+
+/** The resources that no mounted component uses, in the order in which they became so. */
 const unused = new Set<Resource>()
 let isSweepScheduled = false
 
@@ -17,14 +20,16 @@ function scheduleSweep(): void {
 
 /**
  * Disposes of the resources that were unused for long enough. While one is pending, a component waits that React has not
- * mounted, and that may need any of the others.
+ * mounted, and that may need any of the others: then only those beyond `MAX_UNUSED` are disposed of, the oldest first.
  */
 function sweep(): void {
   isSweepScheduled = false
   const resources = [...unused]
   const latest = clock.now() - GRACE_MS
-  if (!resources.some(resource => resource.isPending))
-    for (const resource of resources) if (resource.unusedSince <= latest) resource.dispose()
+  const dispensable = resources.some(resource => resource.isPending)
+    ? resources.slice(0, -MAX_UNUSED).filter(resource => !resource.isPending)
+    : resources
+  for (const resource of dispensable) if (resource.unusedSince <= latest) resource.dispose()
   scheduleSweep()
 }
 

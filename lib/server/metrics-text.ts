@@ -7,40 +7,36 @@ interface Metric {
   readonly type: 'gauge' | 'counter'
   readonly help: string
   /** What one unit of the metric is in units of the text. */
-  readonly scale?: number
+  readonly scale: number
 }
 
+const gauge = (name: string, help: string, scale = 1): Metric => ({ name, type: 'gauge', help, scale })
+const counter = (name: string, help: string): Metric => ({
+  name: `${name}_total`,
+  type: 'counter',
+  help,
+  scale: 1
+})
+
 const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
-  sessions: { name: 'sessions', type: 'gauge', help: 'Present sessions.' },
-  arriving: { name: 'clients_arriving', type: 'gauge', help: 'Clients that are not accepted yet.' },
-  sessionsTotal: { name: 'sessions_total', type: 'counter', help: 'Sessions so far.' },
-  sessionsInterrupted: {
-    name: 'sessions_interrupted_total',
-    type: 'counter',
-    help: 'Times that sessions lost their socket.'
-  },
-  sessionsResumed: {
-    name: 'sessions_resumed_total',
-    type: 'counter',
-    help: 'Times that sessions continued over another socket.'
-  },
-  clientsRefused: { name: 'clients_refused_total', type: 'counter', help: 'Clients that were not accepted.' },
-  exports: { name: 'exports', type: 'gauge', help: 'Own objects that clients hold.' },
-  imports: { name: 'imports', type: 'gauge', help: 'Netrefs to objects of clients.' },
-  pending: { name: 'calls_pending', type: 'gauge', help: 'Calls to clients that wait for their reply.' },
-  buffered: { name: 'buffered_bytes', type: 'gauge', help: 'Bytes that wait to be sent or read.' },
-  callsIn: { name: 'calls_received_total', type: 'counter', help: 'Operations of clients.' },
-  callsOut: { name: 'calls_sent_total', type: 'counter', help: 'Operations of the server.' },
-  callsFailed: {
-    name: 'calls_failed_total',
-    type: 'counter',
-    help: 'Operations of clients that failed by an error of the service.'
-  },
-  framesIn: { name: 'frames_received_total', type: 'counter', help: 'Frames received.' },
-  framesOut: { name: 'frames_sent_total', type: 'counter', help: 'Frames sent.' },
-  bytesIn: { name: 'received_bytes_total', type: 'counter', help: 'Bytes of the frames received.' },
-  bytesOut: { name: 'sent_bytes_total', type: 'counter', help: 'Bytes of the frames sent.' },
-  uptime: { name: 'uptime_seconds', type: 'gauge', help: 'Time since the server started.', scale: 1 / 1000 }
+  sessions: gauge('sessions', 'Present sessions.'),
+  arriving: gauge('clients_arriving', 'Clients that are not accepted yet.'),
+  sessionsTotal: counter('sessions', 'Sessions so far.'),
+  sessionsInterrupted: counter('sessions_interrupted', 'Times that sessions lost their socket.'),
+  sessionsResumed: counter('sessions_resumed', 'Times that sessions continued over another socket.'),
+  clientsRefused: counter('clients_refused', 'Clients that were not accepted.'),
+  exports: gauge('exports', 'Own objects that clients hold.'),
+  imports: gauge('imports', 'Netrefs to objects of clients.'),
+  pending: gauge('calls_pending', 'Calls to clients that wait for their reply.'),
+  buffered: gauge('buffered_bytes', 'Bytes that wait to be sent or read.'),
+  callsIn: counter('calls_received', 'Operations of clients.'),
+  callsOut: counter('calls_sent', 'Operations of the server.'),
+  callsFailed: counter('calls_failed', 'Operations of clients that failed by an error of the service.'),
+  framesIn: counter('frames_received', 'Frames received.'),
+  framesOut: counter('frames_sent', 'Frames sent.'),
+  bytesIn: counter('received_bytes', 'Bytes of the frames received.'),
+  bytesOut: counter('sent_bytes', 'Bytes of the frames sent.'),
+  uptime: gauge('uptime_seconds', 'Time since the server started.', 1 / 1000)
 }
 
 /**
@@ -56,7 +52,7 @@ export function metricsText(server: Server): string {
   const metrics = Object.entries(METRICS) as [keyof ServerMetrics, Metric][]
   return metrics
     .map(
-      ([key, { name, type, help, scale = 1 }]) =>
+      ([key, { name, type, help, scale }]) =>
         `# HELP netref_${name} ${help}\n# TYPE netref_${name} ${type}\nnetref_${name} ${values[key] * scale}\n`
     )
     .join('')

@@ -268,9 +268,9 @@ export class Server {
   }
 
   /**
-   * Closes the server gracefully. It accepts no new sessions and lets running calls finish within `drain`. Then it
-   * calls `onClosing` of the services, stops listening and ends every session with `server-closed`. Resolves when all sockets are closed. A method that
-   * awaits it while the server drains gets an error, since it would wait for itself.
+   * Closes the server gracefully. It accepts no new sessions and lets running calls finish within `drain`. Then it calls
+   * `onClosing` of the services, stops listening and ends every session with `server-closed`. Resolves when all sockets
+   * are closed. A method that awaits it while the server drains gets an error, since it would wait for itself.
    *
    * @example
    * process.once('SIGTERM', () => server.close({ drain: 10_000 }))

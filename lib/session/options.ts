@@ -41,8 +41,8 @@ export interface CommonOptions extends ExposureOptions, Before {
    */
   readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined
   /**
-   * Called with each error of this side's code that ends an operation of the peer: of a method, an accessor, a generator,
-   * a stream or a promise, and with results that cannot be sent. `call` names the operation, without arguments. An Error
+   * Called with each error of this side's code that ends an operation of the peer. It may come from a method, an accessor,
+   * a generator, a stream or a promise, or from a result that cannot be sent. `call` names the operation, without arguments. An Error
    * that it returns is sent to the peer instead. If it throws, or returns a promise, `onError` receives that, and the peer
    * a general error. It is not called for rejected calls, nor for those that the peer has cancelled. Failed one-way calls
    * go here and not to `onError`.

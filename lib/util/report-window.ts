@@ -1,5 +1,5 @@
-// Counts repeated reports, which a peer may cause in any number: the first of a kind is reported at once, and those of the
-// next ten seconds as one.
+// Counts repeated reports, which a peer may cause in any number. The first of a kind is reported at once, those of the next
+// ten seconds are reported as one.
 import { clock, type Timer, unref } from './clock.js'
 
 /** Time in which reports are counted, in ms. */

@@ -96,6 +96,27 @@ t.test(
   }
 )
 
+t.test(
+  'a page that stays in the cache for longer than its session makes no attempt until it returns',
+  async t => {
+    const emit = beAPage(t)
+    const room = new Room()
+    await using server = await serve(() => room, { port: 0, resumeWindow: 50 })
+    const conn = connect<Room>(server.url)
+    await conn.root.now()
+    emit('pagehide', true)
+    t.match(await room.session!.closed, { code: 'connection-lost' })
+    // The client's own resume window of 50 ms ends by then, too.
+    await new Promise(resolve => setTimeout(resolve, 100))
+    t.equal(server.metrics.clientsRefused, 0, 'no attempt')
+    t.equal(conn.state, 'interrupted')
+    emit('pageshow', true)
+    t.match(await conn.closed, { code: 'session-lost' })
+    t.equal(server.metrics.clientsRefused, 1)
+    await assertClean(t, conn.session)
+  }
+)
+
 t.test('the network changes: a silent server is noticed soon, one that answers is kept', async t => {
   const emit = beAPage(t)
   const room = new Room()

@@ -1,13 +1,11 @@
 // Tests a page under development: vite replaces a React component while it is used, and its session ends with it.
 import { writeFile } from 'node:fs/promises'
-import type { Server as WebServer } from 'node:http'
 import { join } from 'node:path'
-import react from '@vitejs/plugin-react'
 import t from 'tap'
-import { createServer } from 'vite'
 import { expose, Service, serve } from '../../lib/index.js'
 import { bundle, errorsOf, launchBrowser, noChromium, originOf } from '../support/chromium.js'
 import { waitUntil } from '../support/helpers.js'
+import { serveByVite } from '../support/vite-page.js'
 
 class Counters extends Service {
   exposed_counter() {
@@ -16,9 +14,6 @@ class Counters extends Service {
   }
 }
 
-const HTML =
-  '<!doctype html><title>React</title><link rel="icon" href="data:,"><div id="app"></div>' +
-  '<script type="module" src="/main.jsx"></script>'
 const MAIN = `
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
@@ -60,19 +55,9 @@ export function Counter({ url }) {
 type Dom = any
 
 t.test('a component that vite replaces leaves no session', { skip: noChromium ?? false }, async t => {
-  const dir = t.testdir({ 'index.html': HTML, 'main.jsx': MAIN, 'counter.jsx': componentOf(1) })
-  const vite = await createServer({
-    root: dir,
-    cacheDir: join(dir, 'cache'),
-    configFile: false,
-    logLevel: 'error',
-    plugins: [react()],
-    resolve: { alias: { netref: await bundle(dir) } },
-    server: { host: '127.0.0.1', port: 0 }
-  })
-  t.teardown(() => vite.close())
-  await vite.listen()
-  const web = vite.httpServer as WebServer
+  const dir = t.testdir({})
+  const files = { 'main.jsx': MAIN, 'counter.jsx': componentOf(1) }
+  const web = await serveByVite(t, dir, files, { netref: await bundle(dir) })
   // Beside vite's own sockets.
   const server = await serve(Counters, { server: web, path: '/netref' })
   let begun = 0

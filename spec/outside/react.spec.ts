@@ -1,15 +1,13 @@
 // Tests the hooks of `netref/react` in Chromium: React 18 and 19 in StrictMode, under vite, which replaces a component.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import type { Server as WebServer } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import react from '@vitejs/plugin-react'
 import t from 'tap'
-import { createServer } from 'vite'
 import { buildForBundlers } from '../../.build/page-build.js'
 import { expose, Service, serve } from '../../lib/index.js'
 import { errorsOf, launchBrowser, noChromium, originOf } from '../support/chromium.js'
 import { waitUntil } from '../support/helpers.js'
+import { serveByVite } from '../support/vite-page.js'
 
 let listed = 0
 class Counters extends Service {
@@ -23,9 +21,6 @@ class Counters extends Service {
   }
 }
 
-const HTML =
-  '<!doctype html><title>React</title><link rel="icon" href="data:,"><div id="app"></div>' +
-  '<script type="module" src="/main.jsx"></script>'
 const MAIN = `
 import { StrictMode, Suspense, version } from 'react'
 import { createRoot } from 'react-dom/client'
@@ -59,25 +54,11 @@ for (const [major, folder] of [
 ] as const)
   t.test(`React ${major}: StrictMode, hot reload and unmounting`, { skip: noChromium ?? false }, async t => {
     listed = 0
-    // React is found from here.
     const dir = await mkdtemp(join(fileURLToPath(new URL(folder, import.meta.url)), 'page-'))
     t.teardown(() => rm(dir, { recursive: true, force: true }))
-    await writeFile(join(dir, 'index.html'), HTML)
-    await writeFile(join(dir, 'main.jsx'), MAIN)
-    await writeFile(join(dir, 'page.jsx'), pageOf(1, 'a'))
     await buildForBundlers(join(dir, 'netref'))
-    const vite = await createServer({
-      root: dir,
-      cacheDir: join(dir, 'cache'),
-      configFile: false,
-      logLevel: 'error',
-      plugins: [react()],
-      resolve: { alias: { 'netref/react': join(dir, 'netref/react.js') } },
-      server: { host: '127.0.0.1', port: 0 }
-    })
-    t.teardown(() => vite.close())
-    await vite.listen()
-    const web = vite.httpServer as WebServer
+    const files = { 'main.jsx': MAIN, 'page.jsx': pageOf(1, 'a') }
+    const web = await serveByVite(t, dir, files, { 'netref/react': join(dir, 'netref/react.js') })
     const server = await serve(Counters, { server: web, path: '/netref' })
     let begun = 0
     server.on('session', () => begun++)
