@@ -1,5 +1,6 @@
 // `npm run demo:client -- FILE --url ws://127.0.0.1:18861`: lets the server count the lines of a local file.
-// `--stream` passes the lines as an iterator instead of the file; `--chaos` cuts the socket every 100 ms.
+// `--stream` passes the lines as an iterator instead of the file; `--chaos` cuts the socket at the
+// first data, and then every 100 ms.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -12,6 +13,8 @@ import { TextFile } from './text-file.js'
 
 /** Files with more lines get a progress bar. */
 const LONG = 40
+
+const times = (count: number, word: string) => `${bold(count)} ${count === 1 ? word : `${word}s`}`
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -32,7 +35,6 @@ await main(async () => {
     reconnect: { delay: 10 }
   })
   await conn.ping()
-  cutter?.start()
   console.log(
     `${dim('client')}  process ${process.pid} reads ${path}; the server calls it back with each line\n`
   )
@@ -40,10 +42,11 @@ await main(async () => {
   const progress = (await file.isLongerThan(LONG)) ? new Progress(file.size) : undefined
   const noisy = (line: string) => (progress ? progress.add(line) : console.log(dim('Noisy:'), line))
   const { root } = conn
+  cutter?.start()
   const count = await (values.stream ? root.count_lines(file.lines(), noisy) : root.line_counter(file, noisy))
   progress?.end()
   cutter?.stop()
 
-  console.log(`\nThe server counted ${bold(count)} lines.`)
-  if (cutter) console.log(`Their socket was cut ${bold(cutter.cuts)} times.`)
+  console.log(`\nThe server counted ${times(count, 'line')}.`)
+  if (cutter) console.log(`Their socket was cut ${times(cutter.cuts, 'time')}.`)
 })

@@ -34,11 +34,15 @@ export class Cutter {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** Cuts when the next data passes, so that a short file is interrupted, too; then every 100 ms. */
   start(): void {
-    this.#timer = setInterval(() => {
-      if (this.#sockets.size > 0) this.cuts++
-      for (const socket of this.#sockets) socket.destroy()
-    }, EVERY)
+    for (const socket of this.#sockets) socket.once('data', () => this.#cut())
+    this.#timer = setInterval(() => this.#cut(), EVERY)
+  }
+
+  #cut(): void {
+    if (this.#sockets.size > 0) this.cuts++
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   stop(): void {

@@ -13,7 +13,10 @@ const FILES: Record<string, readonly [file: string, type: string]> = {
   '/style.css': ['page/style.css', 'text/css'],
   '/page.js': ['page/page.js', 'text/javascript'],
   '/view.js': ['page/view.js', 'text/javascript'],
+  '/calls.js': ['page/calls.js', 'text/javascript'],
+  '/code.js': ['page/code.js', 'text/javascript'],
   '/page-file.js': ['page/page-file.js', 'text/javascript'],
+  '/line-counter.ts': ['../line-counter/line-counter.ts', 'text/plain'],
   '/netref.js': ['../../dist/browser.js', 'text/javascript']
 }
 

@@ -1,6 +1,4 @@
 // Tests netref in a real browser: supported features, limits, and page shutdown.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,7 +15,7 @@ import {
   type UpgradeRequest
 } from '../../lib/index.js'
 import { bundle, errorsOf, launchBrowser, noChromium, originOf, serveFiles } from '../support/chromium.js'
-import { assertClean, CHILD_ENV, rejectionOf, waitUntil } from '../support/helpers.js'
+import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
 
 const options = { skip: noChromium ?? false }
 
@@ -609,106 +607,6 @@ t.test('in Chromium', options, async t => {
   await server.close()
   web.closeAllConnections()
   web.close()
-})
-
-t.test('npm run demo:web', options, async t => {
-  // Makes the collector run often, as with more garbage.
-  const collecting = 'data:text/javascript,setInterval(gc, 100).unref()'
-  const program = fileURLToPath(new URL('../../demos/web/server.ts', import.meta.url))
-  const demo = spawn(
-    process.execPath,
-    ['--expose-gc', '--import', 'tsx', '--import', collecting, program, '--port', '0'],
-    { env: CHILD_ENV, stdio: ['ignore', 'pipe', 'inherit'] }
-  )
-  t.teardown(() => demo.kill('SIGKILL'))
-  const [line] = await once(demo.stdout.setEncoding('utf8'), 'data')
-  const [url] = /http:\S+/.exec(line)!
-  await using context = await launchBrowser()
-  const path = await bundle(t.testdir({}))
-  await context.route('**/netref.js', route => route.fulfill({ path, contentType: 'text/javascript' }))
-  const errors: string[] = []
-  const open = async () => {
-    const page = await context.newPage()
-    errorsOf(page, errors)
-    await page.goto(url)
-    await page.waitForSelector('.status.on')
-    return page
-  }
-  const [page, other] = [await open(), await open()]
-  const text = (selector: string) => page.textContent(selector)
-
-  await page.setInputFiles('#pick', {
-    name: 'poem.txt',
-    mimeType: 'text/plain',
-    buffer: Buffer.from('one\ntwo\nthree')
-  })
-  await page.waitForFunction(() =>
-    (globalThis as Dom).document.querySelector('#result').textContent.includes('counted')
-  )
-  t.equal(await text('#result'), 'The server counted 3 lines in poem.txt.')
-  await page.bringToFront()
-  await page.waitForFunction(() => (globalThis as Dom).document.querySelector('#lines').textContent === '3')
-  t.equal(await text('#said'), 'one\ntwo\nthree')
-  t.equal(await text('#percent'), '100 %')
-  t.match(await text('#messages'), /call \d+ #2\.readlines/)
-  t.ok((await page.screenshot()).length > 10_000)
-
-  const long = Array.from({ length: 20_000 }, (_, i) => `line ${i}`).join('\n')
-  await page.setInputFiles('#pick', { name: 'long.txt', mimeType: 'text/plain', buffer: Buffer.from(long) })
-  await page.waitForFunction(() =>
-    /20,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
-  )
-  t.equal(await text('#result'), 'The server counted 20,000 lines in long.txt.')
-  await page.waitForFunction(
-    () => (globalThis as Dom).document.querySelector('#export-count').textContent === '1'
-  )
-  t.equal(await text('#exports'), '#1 Visitor {…}', 'the server holds no other reference of the page')
-
-  await page.click('#tabs button')
-  await other.bringToFront()
-  await other.waitForFunction(() =>
-    /waves to you/.test((globalThis as Dom).document.querySelector('#waves').textContent)
-  )
-  await other.close()
-  await page.bringToFront()
-  await page.waitForFunction(() => !(globalThis as Dom).document.querySelector('#alone').hidden)
-
-  await page.click('#sample')
-  await page.waitForFunction(
-    () => Number((globalThis as Dom).document.querySelector('#lines').textContent.replace(',', '')) > 5000
-  )
-  await page.evaluate(() => {
-    const seen: string[] = []
-    const status = (globalThis as Dom).document.querySelector('#status')
-    ;new (globalThis as Dom).MutationObserver(() => seen.push(status.className)).observe(status, {
-      attributes: true
-    })
-    ;(globalThis as Dom).seen = seen
-  })
-  await page.click('#cut')
-  await page.waitForFunction(() =>
-    /200,000/.test((globalThis as Dom).document.querySelector('#result').textContent)
-  )
-  t.equal(await text('#result'), 'The server counted 200,000 lines in sample.txt.')
-  t.equal(await text('#lines'), '200,000', 'each line was printed once, although the socket was cut')
-  t.same(await page.evaluate(() => (globalThis as Dom).seen), ['status off', 'status on'])
-
-  for (const [width, scheme] of [
-    [1200, 'dark'],
-    [390, 'light']
-  ] as const) {
-    await page.setViewportSize({ width, height: 800 })
-    await page.emulateMedia({ colorScheme: scheme })
-    const overflow = await page.evaluate(() => {
-      const { scrollWidth, clientWidth } = (globalThis as Dom).document.documentElement
-      return scrollWidth - clientWidth
-    })
-    t.equal(overflow, 0, `nothing sticks out at ${width} px`)
-  }
-  t.same(errors, [])
-  const exited = once(demo, 'exit')
-  demo.kill('SIGTERM')
-  t.same(await exited, [0, null], 'the demo ends on the signal')
 })
 
 t.test('React: a netref as state; an unmounted component leaves nothing', options, async t => {

@@ -122,6 +122,31 @@ t.test('--chaos: a file is counted correctly while its socket is cut every 100 m
   t.ok(Number(cuts) >= 3)
 })
 
+t.test('--chaos: the socket is cut at least once, however short the file is', async t => {
+  const dir = t.testdir({ 'one.txt': 'The only line.\n', 'none.txt': '' })
+  const files: [path: string, lines: string[]][] = [
+    [inDemos('line-counter/testfile.txt'), POEM],
+    [join(dir, 'one.txt'), ['The only line.']],
+    [join(dir, 'none.txt'), []]
+  ]
+  for (const [path, lines] of files) {
+    for (const how of [[], ['--stream']]) {
+      const start = demo(t, START, path, '--chaos', ...how)
+      t.same(await start.ended, { code: 0, signal: null })
+      t.equal(start.stderr, '')
+      t.same(
+        start.stdout.split('\n').filter(line => line.startsWith('Noisy: ')),
+        lines.map(line => `Noisy: ${line}`),
+        'each line once, in order'
+      )
+      t.match(
+        start.stdout,
+        new RegExp(`counted ${lines.length} lines?\\.\nTheir socket was cut [1-9]\\d* times?\\.`)
+      )
+    }
+  }
+})
+
 t.test('a long file: a progress bar instead of the lines', async t => {
   const start = demo(t, START, linesFile(t, 50_000))
   t.same(await start.ended, { code: 0, signal: null })

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { CHILD_ENV } from './helpers.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -25,9 +25,12 @@ export const noChromium = existsSync(CHROMIUM)
 /* c8 ignore stop */
 
 /** Launches a browser with an empty profile. `await using` closes it. */
-export async function launchBrowser(): Promise<BrowserContext & AsyncDisposable> {
+export async function launchBrowser(
+  options: BrowserContextOptions = {}
+): Promise<BrowserContext & AsyncDisposable> {
   const profile = await mkdtemp(join(tmpdir(), 'netref-chromium-'))
   const context = await chromium.launchPersistentContext(profile, {
+    ...options,
     executablePath: CHROMIUM,
     headless: true,
     args: FLAGS.split(' '),

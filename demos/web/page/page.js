@@ -36,8 +36,8 @@ function join() {
     () => view.status(`connected as ${name}`, 'on'),
     error => view.status(error.reason?.message ?? error.message, 'off')
   )
-  conn.on('interrupted', () => view.status('cut off: looking for the server', 'off'))
-  conn.on('resumed', () => view.status(`connected as ${name}`, 'on'))
+  conn.on('interrupted', () => view.cut())
+  conn.on('resumed', () => view.carriedOn(`connected as ${name}`))
   conn.closed.then(reason => {
     view.status(`the session has ended: ${reason.message}`, 'off')
     view.tabs([])
@@ -52,8 +52,7 @@ async function count(file) {
   if (counting) return
   counting = true
   element('sample').disabled = true
-  view.lines = view.progress = 0
-  view.result(`The server counts ${file.name}…`)
+  view.begin(file.name)
   let read = 0
   const noisy = line => {
     view.say(line)
@@ -64,9 +63,11 @@ async function count(file) {
     if ((await Promise.race([conn.closed, undefined])) !== undefined) conn = join()
     const lines = await conn.root.line_counter(new PageFile(file), noisy)
     view.progress = 1
-    view.result(`The server counted ${lines.toLocaleString('en')} lines in ${file.name}.`)
+    view.end(
+      `The server counted ${lines.toLocaleString('en')} ${lines === 1 ? 'line' : 'lines'} in ${file.name}.`
+    )
   } catch (error) {
-    view.result(error.reason?.message ?? error.message)
+    view.end(error.reason?.message ?? error.message)
   } finally {
     counting = false
     element('sample').disabled = false
@@ -77,11 +78,11 @@ element('pick').addEventListener('change', ({ target }) => target.files[0] && co
 element('sample').addEventListener('click', () => count(sampleFile()))
 element('cut').addEventListener('click', () => fetch(`/cut?tab=${tab}`, { method: 'POST' }))
 
-const drop = element('drop')
+// Beside the drop zone, too: there the browser would leave the page for the file.
 for (const type of ['dragover', 'dragleave', 'drop']) {
-  drop.addEventListener(type, event => {
+  addEventListener(type, event => {
     event.preventDefault()
-    drop.classList.toggle('over', type === 'dragover')
+    element('drop').classList.toggle('over', type === 'dragover')
     if (type === 'drop' && event.dataTransfer.files[0]) count(event.dataTransfer.files[0])
   })
 }

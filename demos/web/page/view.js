@@ -1,23 +1,44 @@
 // The view of the page: drawn once a frame from the present state.
+import { CallReader } from './calls.js'
+import { Code } from './code.js'
 
 const element = id => document.getElementById(id)
 const number = new Intl.NumberFormat('en', { useGrouping: true })
 
+/** Rows of the lists. */
 const SAID = 7
-const MESSAGES = 14
+const MESSAGES = 10
+const ENTRIES = 3
+/** Most characters of a row that are kept: more than a wide screen shows. */
+const ROW = 300
+
+/** Time between two measurements of the rate, in ms. */
+const RATE_EVERY = 250
+/** Time that the page says that a cut has passed, in ms. */
+const CARRIED_ON_FOR = 2000
 
 export class View {
-  lines = 0
   /** From 0 to 1. */
   progress = 0
+  #lines = 0
+  #cuts = 0
   #said = []
   #messages = []
-  #drawnLines = 0
-  #rateSince = performance.now()
+  #calls = new CallReader()
+  #code = new Code(element('code'))
+  /** The id of the call of `line_counter`. */
+  #counting
+  #calm
+
+  #rate = 0
+  #peak = 0
+  #measuredLines = 0
+  #measuredAt = performance.now()
 
   /** @param {() => import('netref').Connection} connection returns the present connection */
   constructor(connection) {
     this.connection = connection
+    this.#code.load()
     const draw = () => {
       this.#draw()
       requestAnimationFrame(draw)
@@ -25,20 +46,55 @@ export class View {
     requestAnimationFrame(draw)
   }
 
-  say(line) {
-    this.lines++
-    this.#said.push(line)
-    if (this.#said.length > SAID) this.#said.shift()
+  /** A count begins. */
+  begin(name) {
+    this.#lines = this.progress = this.#rate = this.#peak = this.#measuredLines = 0
+    this.#measuredAt = performance.now()
+    this.#said = []
+    this.#code.reset()
+    this.result(`The server counts ${name}…`)
   }
 
+  /** The count has ended, with this text. */
+  end(text) {
+    // A short file is counted before the first measurement.
+    if (this.#measuredLines === 0) this.#measure(performance.now())
+    this.result(text)
+  }
+
+  say(line) {
+    this.#lines++
+    keep(this.#said, SAID, line.slice(0, ROW))
+  }
+
+  /** A line of netref's trace. */
   message(direction, line) {
-    this.#messages.push([direction, line.slice(0, 160)])
-    if (this.#messages.length > MESSAGES) this.#messages.shift()
+    const read = this.#calls.read(direction, line)
+    if (!read) return
+    const { id, call, text } = read
+    keep(this.#messages, MESSAGES, [direction === '→' ? 'out' : 'in', `${direction} ${text.slice(0, ROW)}`])
+    if (direction === '→') {
+      if (call === 'root.line_counter') this.#counting = id
+    } else if (call) this.#code.ran(`${call}(`)
+    else if (id === this.#counting && text.startsWith('returns')) this.#code.ran('return ')
   }
 
   status(text, state) {
+    clearTimeout(this.#calm)
     element('status').textContent = text
     element('status').className = `status ${state}`
+  }
+
+  /** The socket was cut. */
+  cut() {
+    this.#cuts++
+    this.status('cut · looking for the server', 'off')
+  }
+
+  /** The session continues over another socket. The page says so for two seconds, then `text` again. */
+  carriedOn(text) {
+    this.status('cut · carried on, nothing lost', 'kept')
+    this.#calm = setTimeout(() => this.status(text, 'on'), CARRIED_ON_FOR)
   }
 
   result(text) {
@@ -68,49 +124,67 @@ export class View {
     )
   }
 
+  #measure(now) {
+    this.#rate = ((this.#lines - this.#measuredLines) * 1000) / (now - this.#measuredAt)
+    this.#peak = Math.max(this.#peak, this.#rate)
+    this.#measuredAt = now
+    this.#measuredLines = this.#lines
+  }
+
   #draw() {
+    const now = performance.now()
+    if (now - this.#measuredAt > RATE_EVERY) this.#measure(now)
     const { stats, session } = this.connection()
-    element('lines').textContent = number.format(this.lines)
+    element('lines').textContent = number.format(this.#lines)
+    element('rate').textContent = number.format(Math.round(this.#rate))
+    element('peak').textContent = number.format(Math.round(this.#peak))
+    element('cuts').textContent = this.#cuts
     element('progress').value = this.progress
     element('percent').textContent = `${Math.floor(100 * this.progress)} %`
-    element('said').textContent = this.#said.join('\n')
     element('frames').textContent = `${number.format(stats.framesIn)} · ${number.format(stats.framesOut)}`
     element('export-count').textContent = stats.exports
     element('import-count').textContent = stats.imports
     const { exports, imports } = session.tables
-    list(
+    table(
       'exports',
       exports.map(({ id, object }) => `#${id} ${describe(object)}`)
     )
-    list(
+    table(
       'imports',
       imports.map(({ object }) => String(object))
     )
-    element('messages').replaceChildren(
-      ...this.#messages.map(([direction, line]) => {
-        const item = document.createElement('li')
-        item.className = direction === '→' ? 'out' : 'in'
-        item.textContent = `${direction} ${line}`
-        return item
-      })
+    list(
+      'said',
+      this.#said.map(line => ['', line])
     )
-    const now = performance.now()
-    if (now - this.#rateSince > 500) {
-      const rate = ((this.lines - this.#drawnLines) * 1000) / (now - this.#rateSince)
-      element('rate').textContent = number.format(Math.round(Math.max(0, rate)))
-      this.#rateSince = now
-      this.#drawnLines = this.lines
-    }
+    list('messages', this.#messages)
+    this.#code.draw(now, number)
   }
 }
 
-function list(id, texts) {
+/** Appends a row, and drops the oldest beyond `most`. */
+function keep(rows, most, row) {
+  rows.push(row)
+  if (rows.length > most) rows.shift()
+}
+
+/** Shows rows, each a class and a text. */
+function list(id, rows) {
   element(id).replaceChildren(
-    ...texts.slice(0, 4).map((text, i) => {
-      const item = document.createElement('li')
-      item.textContent = i === 3 && texts.length > 4 ? `and ${texts.length - 3} more` : text
-      return item
-    })
+    ...rows.map(([className, text]) =>
+      Object.assign(document.createElement('li'), { className, textContent: text })
+    )
+  )
+}
+
+function table(id, texts) {
+  const more =
+    texts.length > ENTRIES
+      ? [...texts.slice(0, ENTRIES - 1), `and ${texts.length - ENTRIES + 1} more`]
+      : texts
+  list(
+    id,
+    more.map(text => ['', text])
   )
 }
 
