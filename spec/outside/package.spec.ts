@@ -108,12 +108,23 @@ t.test(
       'package.json'
     ])
 
-    const licences = await readFile(join(dir, 'node_modules/netref/dist/THIRD-PARTY-LICENSES'), 'utf8')
+    const dist = join(dir, 'node_modules/netref/dist')
+    const licences = await readFile(join(dist, 'THIRD-PARTY-LICENSES'), 'utf8')
     t.match(
       licences,
       /^superjson\n\nMIT License[\s\S]*^copy-anything\n\n/m,
       'with the licences of what it has'
     )
+
+    const maps = (await readdir(dist, { recursive: true })).filter(name => name.endsWith('.map'))
+    const incomplete: string[] = []
+    for (const name of maps) {
+      const { sources, sourcesContent = [] } = JSON.parse(await readFile(join(dist, name), 'utf8'))
+      for (const [i, source] of sources.entries())
+        if (sourcesContent[i] == null) incomplete.push(`${name}: ${source}`)
+    }
+    t.ok(maps.length > 10)
+    t.same(incomplete, [], 'each source map contains its sources')
 
     await writeFile(join(dir, 'app.js'), JAVASCRIPT)
     const { stdout, stderr } = await run(process.execPath, ['app.js'], { cwd: dir, env: CHILD_ENV })

@@ -301,25 +301,30 @@ for (const code of [NODE, PAGE]) {
   }
   // In Electron's pages and in jsdom timers are numbers.
   const numbered = ['setTimeout', 'setInterval'].map(name => [name, (...args) => Number(globalThis[name](...args))])
-  const context = vm.createContext({ ...globals, ...Object.fromEntries(numbered) })
-  const { Netref, pair } = await load(context, code)
-  const read = vm.runInContext('fn => fn()', context)
-  const { readFileSync } = await import('node:fs')
-  const home = vm.runInContext('({ fail: null, echo: value => value, never: () => new Promise(() => {}) })', context)
-  home.fail = () => readFileSync('/none/such')
-  const conn = pair(home)
-  const error = await conn.root.fail().catch(error => error)
-  const { Error: InnerError, Uint8Array: InnerBytes, Map: InnerMap } = vm.runInContext('({ Error, Uint8Array, Map })', context)
-  if (!(error instanceof InnerError) || error.code !== 'ENOENT') console.log('an error of fs', error)
-  const late = await Netref.with(conn.root, { timeout: 1 }).never().catch(error => error)
-  if (late.name !== 'TimeoutError') console.log('a timeout', late)
-  const bytes = await conn.root.echo(new Uint8Array([1, 2]))
-  if (!(bytes instanceof InnerBytes) || bytes[1] !== 2) console.log('bytes', bytes)
-  const many = await conn.root.echo(new Uint8Array(1 << 20))
-  if (!(many instanceof InnerBytes && many.buffer instanceof vm.runInContext('ArrayBuffer', context))) console.log('many bytes')
-  const map = await conn.root.echo(new Map([[1, new Date(3)]]))
-  if (!(map instanceof InnerMap) || +map.get(1) !== 3) console.log('a map', map)
-  await conn.close()
+  // jsdom's realm under Jest lacks text coders and streams, and has Node's process.
+  const { TextDecoder, TextEncoder, ReadableStream, WritableStream, ...jsdom } = globals
+  for (const realm of [globals, jsdom]) {
+    const context = vm.createContext({ ...realm, ...Object.fromEntries(numbered) })
+    const { Netref, pair } = await load(context, code)
+    const read = vm.runInContext('fn => fn()', context)
+    const { readFileSync } = await import('node:fs')
+    const home = vm.runInContext('({ fail: null, echo: value => value, never: () => new Promise(() => {}) })', context)
+    home.fail = () => readFileSync('/none/such')
+    const conn = pair(home)
+    const error = await conn.root.fail().catch(error => error)
+    const { Error: InnerError, Uint8Array: InnerBytes, Map: InnerMap } = vm.runInContext('({ Error, Uint8Array, Map })', context)
+    if (!(error instanceof InnerError) || error.code !== 'ENOENT') console.log('an error of fs', error)
+    const late = await Netref.with(conn.root, { timeout: 1 }).never().catch(error => error)
+    if (late.name !== 'TimeoutError') console.log('a timeout', late)
+    const bytes = await conn.root.echo(new Uint8Array([1, 2]))
+    if (!(bytes instanceof InnerBytes) || bytes[1] !== 2) console.log('bytes', bytes)
+    const many = await conn.root.echo(new Uint8Array(1 << 20))
+    if (!(many instanceof InnerBytes && many.buffer instanceof vm.runInContext('ArrayBuffer', context))) console.log('many bytes')
+    const map = await conn.root.echo(new Map([[1, new Date(3)]]))
+    if (!(map instanceof InnerMap) || +map.get(1) !== 3) console.log('a map', map)
+    if (!(await conn.root.echo(new ReadableStream()) instanceof ReadableStream)) console.log('a stream')
+    await conn.close()
+  }
 }
 `
 
