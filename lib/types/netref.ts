@@ -8,7 +8,7 @@
  *     Received<T>   what one side holds after the other side has sent it a T
  *
  * A call maps its parameters with `Sendable` and its result with `Received`. A callback does the opposite. Both
- * mappings follow the table of values in the README. What types cannot express is checked at run time.
+ * mappings follow the table of values in the guide. What types cannot express is checked at run time.
  */
 
 import type { Any, AnyClass, AnyFunction, IsAny } from '../util/any.js'

@@ -24,7 +24,7 @@ async function bundled(source: string): Promise<string> {
   return code!
 }
 
-/** What a page imports, and what that may weigh. README states the figures; the aim is 38 kB for `netref`, 28 for lite. */
+/** What a page imports, and what that may weigh. The guide states the figures (pages.md); the aim is 38 kB for `netref`, 28 for lite. */
 const SIZES: readonly (readonly [what: string, source: string, most: number])[] = [
   ['netref, all exports', `export * from ${INDEX}`, 67_200],
   ['netref, connect', `export { connect } from ${INDEX}`, 57_800],

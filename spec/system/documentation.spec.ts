@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -14,10 +14,11 @@ const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const blocksOf = (text: string) => [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
 
 const readme = read('README.md')
+const PAGES = readdirSync(join(root, 'demos/guide')).sort()
 /** The blocks by the names of their files: those of README, without the first two, and those of the guide. */
 const [server, client, ...ofReadme] = blocksOf(readme)
 const blocks = new Map(ofReadme.map((code, i) => [`README-${i + 3}`, code]))
-for (const page of readdirSync(join(root, 'demos/guide')).sort())
+for (const page of PAGES)
   for (const [i, code] of blocksOf(read(`demos/guide/${page}`)).entries())
     blocks.set(`${page.replace(/\.md$/, '')}-${i + 1}`, code)
 
@@ -25,12 +26,13 @@ for (const page of readdirSync(join(root, 'demos/guide')).sort())
 const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
 
 /** The commands of the command line, and their output. */
-const sessions = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, text]) =>
+const commandLine = read('demos/guide/command-line.md')
+const sessions = [...commandLine.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, text]) =>
   text!.split(/^\$ /m).slice(1)
 )
 
-t.test('the command line behaves as README shows', async t => {
-  const [, service] = /^```js\n(\/\/ calculator\.js\n.*?)^```$/ms.exec(readme)!
+t.test('the command line behaves as the guide shows', async t => {
+  const [, service] = /^```js\n(\/\/ calculator\.js\n.*?)^```$/ms.exec(commandLine)!
   const dir = t.testdir({
     'calculator.js': service!,
     'tsconfig.json': JSON.stringify({
@@ -62,6 +64,35 @@ t.test('the command line behaves as README shows', async t => {
   }
 })
 
+t.test('README stays short', t => {
+  t.ok(readme.split('\n').length <= 250, 'at most 250 lines')
+  t.ok(Buffer.byteLength(readme) <= 12_000, 'at most 12 kB')
+  t.end()
+})
+
+/** The anchor that GitHub gives to a heading. */
+const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+t.test('every link between the pages leads to a file and a heading, and README lists each page', t => {
+  const guide = PAGES.map(page => `demos/guide/${page}`)
+  const pages = ['README.md', 'demos/README.md', 'lib/README.md', '.github/CONTRIBUTING.md', ...guide]
+  for (const page of pages) {
+    for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path, anchor] = target!.split('#')
+      const file = path === '' ? page : join(dirname(page), path!)
+      const text = existsSync(join(root, file)) ? (anchor === undefined ? '' : read(file)) : undefined
+      const anchors = [...(text ?? '').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!))
+      t.ok(text !== undefined && (anchor === undefined || anchors.includes(anchor)), `${page}: ${target}`)
+    }
+  }
+  for (const page of guide) t.ok(readme.includes(`(${page})`), `README lists ${page}`)
+  t.end()
+})
+
 t.test('the page of options is made from the docstrings', async t => {
   t.equal(read('demos/guide/options.md'), optionTables(), 'if it differs, run `npm run guide:options`')
 })
@@ -91,7 +122,12 @@ t.test(
       })
     })
     const options = { cwd: root, env: { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') } }
-    const tsx = (file: string) => ['--import', 'tsx', join(dir, file)]
+    const tsx = (file: string) => [
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      'tsx',
+      join(dir, file)
+    ]
     const compiled = run(
       process.execPath,
       [join(root, 'node_modules/typescript/bin/tsc'), '-p', dir],

@@ -4,7 +4,7 @@ import { callSignal, exposed, Netref, pair, Service } from '../../lib/index.js'
 import { assertClean, overMemory, rejectionOf, waitUntil } from '../support/helpers.js'
 import type { Untyped } from '../support/wire.js'
 
-t.test('an abort with any reason can be listened to as README shows', t => {
+t.test('an abort with any reason can be listened to as the guide shows', t => {
   const received: unknown[] = []
   const listen = (signal: AbortSignal) =>
     new Promise<void>(resolve =>

@@ -1,4 +1,4 @@
-// Tests README's bounds on the memory of one session. A hostile peer pushes each row to its limit, on a server process
+// Tests the guide's bounds on the memory of one session. A hostile peer pushes each row to its limit, on a server process
 // of 300 MB with small limits. The memory must stay below the bound, and others must be served meanwhile. `npm run
 // effort` measures the turns of the event loop, with its own spec.
 import { setTimeout as delay } from 'node:timers/promises'
