@@ -1,7 +1,7 @@
 // The build for Node: one module for each entry of the package. Modules that several entries import are in shared
 // chunks, so that all entries use the same registries and classes.
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { build, type Metafile, type Plugin } from 'esbuild'
 
 /** The modules that users load, as paths in lib without `.ts`. */
@@ -11,19 +11,27 @@ export const NODE_ENTRIES: readonly string[] = ['index', 'lite', 'streams', 'ope
 const EXTERNAL_PACKAGES = ['ws', '@opentelemetry/api', 'react']
 
 /**
- * Ignores the source maps of packages: superjson's names sources that it does not contain, and tools that read the map of
- * netref would warn.
+ * Keeps the code of packages out of the source maps, which name only files of netref's package: the licences stand for the
+ * sources of packages.
  */
-const withoutPackageMaps: Plugin = {
-  name: 'without the source maps of packages',
+const unmappedPackages = (licences: string): Plugin => ({
+  name: 'packages without source maps',
   setup: build =>
-    build.onLoad({ filter: /[/\\]node_modules[/\\].*\.js$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace(/^\/\/# sourceMappingURL=.*$/m, '')
-    }))
-}
+    build.onLoad({ filter: /[/\\]node_modules[/\\].*\.js$/ }, async ({ path }) => {
+      const code = await readFile(path, 'utf8')
+      const map = JSON.stringify({
+        version: 3,
+        sources: [relative(dirname(path), licences)],
+        mappings: 'AAAA'
+      })
+      const comment = `//# sourceMappingURL=data:application/json;base64,${btoa(map)}`
+      return { contents: `${code.replace(/^\/\/# sourceMappingURL=.*$/m, '')}\n${comment}` }
+    })
+})
 
 /** Builds entries into a folder. @returns esbuild's description of the files it wrote */
 export async function buildForNode(folder: string, entries = NODE_ENTRIES): Promise<Metafile> {
+  const licences = resolve(folder, 'THIRD-PARTY-LICENSES')
   const { metafile } = await build({
     entryPoints: entries.map(entry => `lib/${entry}.ts`),
     outbase: 'lib',
@@ -35,12 +43,14 @@ export async function buildForNode(folder: string, entries = NODE_ENTRIES): Prom
     platform: 'node',
     target: 'node20',
     external: EXTERNAL_PACKAGES,
-    plugins: [withoutPackageMaps],
+    plugins: [unmappedPackages(licences)],
     sourcemap: true,
+    // The sources are files of the package.
+    sourcesContent: false,
     metafile: true,
     logLevel: 'warning'
   })
-  await writeFile(join(folder, 'THIRD-PARTY-LICENSES'), await licencesOf(Object.keys(metafile.inputs)))
+  await writeFile(licences, await licencesOf(Object.keys(metafile.inputs)))
   return metafile
 }
 

@@ -23,5 +23,6 @@ const PAGE_ENTRIES = ['index', 'lite', 'streams', 'react']
  */
 export async function buildForBundlers(outdir: string): Promise<void> {
   const entryPoints = Object.fromEntries(PAGE_ENTRIES.map(entry => [entry, `lib/${entry}.ts`]))
-  await build({ ...PAGE, entryPoints, outdir, splitting: true, external: ['react'] })
+  // Maps without a copy of the sources: the package has them.
+  await build({ ...PAGE, entryPoints, outdir, splitting: true, sourcesContent: false, external: ['react'] })
 }

@@ -24,6 +24,21 @@ await conn.close()
 await server.close()
 `
 
+/** Node loads ES modules by `require` from 20.19 on. */
+const COMMONJS = `
+const { connect, serve } = require('netref')
+require('netref/streams')
+const main = async () => {
+  const server = await serve({ add: (a, b) => a + b }, { port: 0 })
+  const conn = connect(server.url)
+  const imported = await import('netref/lite')
+  console.log(await conn.root.add(1, 2), imported.connect === connect)
+  await conn.close()
+  await server.close()
+}
+main()
+`
+
 const TYPESCRIPT = `
 import {
   connect, expose, exposed, exposes, Netref, pair, registerType, Service, serve,
@@ -105,6 +120,7 @@ t.test(
       'LICENSE',
       'README.md',
       'dist',
+      'lib',
       'package.json'
     ])
 
@@ -116,20 +132,24 @@ t.test(
       'with the licences of what it has'
     )
 
-    const maps = (await readdir(dist, { recursive: true })).filter(name => name.endsWith('.map'))
-    const incomplete: string[] = []
-    for (const name of maps) {
-      const { sources, sourcesContent = [] } = JSON.parse(await readFile(join(dist, name), 'utf8'))
-      for (const [i, source] of sources.entries())
-        if (sourcesContent[i] == null) incomplete.push(`${name}: ${source}`)
+    const llms = await readFile(join(dist, 'llms.txt'), 'utf8')
+    t.match(llms, /^# netref\n\n> [^\n]+\n/, 'with a text for language models')
+    for (const page of await readdir(join(root, 'demos/guide'))) {
+      const text = await readFile(join(root, 'demos/guide', page), 'utf8')
+      t.ok(llms.includes(`\n#${text.split('\n')[0]}\n`), `which has ${page}`)
     }
-    t.ok(maps.length > 10)
-    t.same(incomplete, [], 'each source map contains its sources')
 
+    // Sources are for declaration maps and debuggers.
+    await rm(join(dir, 'node_modules/netref/lib'), { recursive: true })
     await writeFile(join(dir, 'app.js'), JAVASCRIPT)
     const { stdout, stderr } = await run(process.execPath, ['app.js'], { cwd: dir, env: CHILD_ENV })
     t.equal(stdout, '3 true\n', 'all entries share one registry')
     t.equal(stderr, '')
+
+    await writeFile(join(dir, 'app.cjs'), COMMONJS)
+    const required = await run(process.execPath, ['app.cjs'], { cwd: dir, env: CHILD_ENV })
+    t.equal(required.stdout, '3 true\n', 'require loads the same modules as import')
+    t.equal(required.stderr, '', 'without a warning')
 
     const help = await run('npx', ['netref', '--help'], { cwd: dir, env: CHILD_ENV })
     t.match(help.stdout, /^Calls the objects of another program[\s\S]* {2}call URL path \[json…\] /)
