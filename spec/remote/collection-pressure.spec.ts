@@ -13,6 +13,8 @@ import { CHILD_ENV, overMemory, waitUntil } from '../support/helpers.js'
 type Any = any
 
 const CALLS = 1100
+/** On a busy machine a collection in the background takes longer than `CALLS`. */
+const MAX_REPETITIONS = 5
 
 /** Replaces the allocation outside the heap. @returns the number of allocations so far */
 function watchMemory(t: Test, asked = () => {}): () => number {
@@ -152,10 +154,13 @@ t.test('many short calls keep few references alive, although no code collects', 
   await using conn = connect(url)
   for (const [name, stream] of Object.entries(streams)) {
     let most = 0
-    await stream(conn.root, () => {
-      most = Math.max(most, conn.stats.exports)
-    })
-    const sent = CALLS * (name === OF_TWO ? 2 : 1)
+    let sent = 0
+    for (let i = 0; i < MAX_REPETITIONS && most >= 0.9 * sent; i++) {
+      await stream(conn.root, () => {
+        most = Math.max(most, conn.stats.exports)
+      })
+      sent += CALLS * (name === OF_TWO ? 2 : 1)
+    }
     t.ok(most < 0.9 * sent, `${name}: ${most} of ${sent} were held at a time`)
   }
   await waitUntil(() => conn.stats.exports < 100)
