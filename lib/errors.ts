@@ -3,40 +3,44 @@
 import { toPrintable } from './util/printable.js'
 import { isInstanceOf } from './util/realms.js'
 
-/** The codes of the reasons for the end of a session. Their meaning is in comments, which no page loads. */
+/** The codes of the reasons for the end of a session. */
 const REASON_CODES = [
-  // This side or the peer called `close()`.
   'closed',
-  // `close({ code: 'revoked' })` was called: the client must not come back with its present token.
   'revoked',
-  // The server is closing.
   'server-closed',
-  // The first connection failed; see `cause`.
   'unreachable',
-  // The server rejected the client (`authenticate`, or its origin).
   'unauthorized',
-  // The server accepts no clients at present: it is full, or `authenticate` failed or timed out.
   'unavailable',
-  // The socket broke, and the session was not resumed.
   'connection-lost',
-  // The session cannot be resumed: the server no longer has it, or it belongs to another client.
   'session-lost',
-  // The peer has another protocol version.
   'version',
-  // The peer violated the protocol.
   'protocol',
-  // The peer exceeded a limit of `limits` that concerns no single call.
   'limit',
-  // The peer kept calling, and did not read the replies.
   'peer-not-reading',
-  // Creating the service failed when the session began.
   'service-failed',
-  // The peer ended the session because of an internal error.
   'peer-failed',
-  // An internal error of netref; see `cause`.
   'internal'
 ] as const
 
+/**
+ * The codes of netref for the end of a session:
+ *
+ * - `closed`: this side or the peer called `close()`.
+ * - `revoked`: `close({ code: 'revoked' })` was called: the client must not come back with its present token.
+ * - `server-closed`: the server is closing.
+ * - `unreachable`: the first connection failed; see `cause`.
+ * - `unauthorized`: the server rejected the client (`authenticate`, or its origin).
+ * - `unavailable`: the server accepts no clients at present: it is full, or `authenticate` failed or timed out.
+ * - `connection-lost`: the socket broke, and the session was not resumed.
+ * - `session-lost`: the session cannot be resumed: the server no longer has it, or it belongs to another client.
+ * - `version`: the peer has another protocol version.
+ * - `protocol`: the peer violated the protocol.
+ * - `limit`: the peer exceeded a limit of `limits` that concerns no single call.
+ * - `peer-not-reading`: the peer kept calling, and did not read the replies.
+ * - `service-failed`: creating the service failed when the session began.
+ * - `peer-failed`: the peer ended the session because of an internal error.
+ * - `internal`: an internal error of netref; see `cause`.
+ */
 export type ReasonCode = (typeof REASON_CODES)[number]
 export const isReasonCode = (code: unknown): code is ReasonCode => REASON_CODES.includes(code as ReasonCode)
 
@@ -47,7 +51,9 @@ type ApplicationCode = string & Record<never, never>
 export interface Reason {
   /** One of netref's codes, or the code that this side or the peer gave to `close`. */
   readonly code: ReasonCode | ApplicationCode
+  /** The reason in words. */
   readonly message: string
+  /** The error that caused the end on this side. It is not sent. */
   readonly cause?: unknown
   /** Time that the client should wait before it tries again, in seconds, as in HTTP's `Retry-After`. */
   readonly retryAfter?: number | undefined
@@ -67,10 +73,16 @@ export type RejectionCode =
  * An error of netref itself, with a `code`.
  *
  * @example
- * try { await root.secret() } catch (error) { if (error.code === 'not-exposed') … }
+ * try {
+ *   await root.secret()
+ * } catch (error) {
+ *   if (error instanceof NetrefError && error.code === 'not-exposed') console.log('not for us')
+ * }
  */
 export class NetrefError extends Error {
+  /** Name of the class. */
   override name = 'NetrefError'
+  /** What went wrong, for programs: `not-exposed`, `released`, `limit`, a code of `ReasonCode`, … */
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -81,16 +93,19 @@ export class NetrefError extends Error {
 
 /** The member is not exposed to this peer or missing (`not-exposed`), or cannot be called (`not-callable`). */
 export class ExposureError extends NetrefError {
+  /** Name of the class. */
   override name = 'ExposureError'
 }
 
 /** The netref was released, by `Netref.release` or `using`. */
 export class ReleasedError extends NetrefError {
+  /** Name of the class. */
   override name = 'ReleasedError'
 }
 
 /** A call exceeded a limit of `limits`. */
 export class LimitError extends NetrefError {
+  /** Name of the class. */
   override name = 'LimitError'
 }
 
@@ -99,7 +114,9 @@ export class BacklogError extends LimitError {}
 
 /** The session ended before the call was answered. `code` is the reason's. */
 export class SessionEndedError extends NetrefError {
+  /** Name of the class. */
   override name = 'SessionEndedError'
+  /** Why the session ended. */
   readonly reason: Reason
   /** Whether the call was sent, so that it may have run; `false` means that it did not run. */
   readonly mayHaveRun: boolean
@@ -118,7 +135,9 @@ export class SessionEndedError extends NetrefError {
 
 /** The call was retried in a new session, and not run: it may have run in the one before, and is not idempotent. */
 export class MayHaveRunError extends NetrefError {
+  /** Name of the class. */
   override name = 'MayHaveRunError'
+  /** Always `true`. */
   readonly mayHaveRun = true
 }
 
@@ -135,7 +154,9 @@ export function markMayHaveRun(error: unknown, mayHaveRun: boolean): void {
 
 /** A value cannot be sent. The message has its path in the arguments, what it is, and what to do. */
 export class UnsendableError extends TypeError {
+  /** Name of the class. */
   override name = 'UnsendableError'
+  /** Always `unsendable`. */
   readonly code = 'unsendable'
 
   constructor(message: string) {
@@ -153,8 +174,11 @@ export interface Issue {
 
 /** The arguments of a call do not match its schema. The method did not run. */
 export class ArgumentsError extends TypeError {
+  /** Name of the class. */
   override name = 'ArgumentsError'
+  /** Always `invalid-arguments`. */
   readonly code = 'invalid-arguments'
+  /** What is wrong, at most 20 faults. */
   readonly issues: readonly Issue[]
 
   constructor(message: string, issues: readonly Issue[]) {

@@ -44,9 +44,13 @@ const followedCalls = new ContextVariable<CallHandle>()
  *
  * @throws Error outside a call
  * @example
- * exposed_join(name: Netref<string>, say: Netref<(line: string) => void>) {
- *   const session = callSession()
- *   session.on('closed', () => this.leave(session))
+ * class Room {
+ *   readonly #members = new Map<Session, Netref<(line: string) => void>>()
+ *   exposed_join(say: Netref<(line: string) => void>) {
+ *     const session = callSession()
+ *     this.#members.set(session, say)
+ *     session.on('closed', () => this.#members.delete(session))
+ *   }
  * }
  */
 export function callSession(): Session {
@@ -61,9 +65,11 @@ export function callSession(): Session {
  *
  * @throws Error outside a call
  * @example
- * async exposed_search(text: string) {
- *   const signal = callSignal()
- *   return (await fetch(address(text), { signal })).json()
+ * class Search extends Service {
+ *   async exposed_search(text: string) {
+ *     const signal = callSignal()
+ *     return (await fetch(`https://example.com/?q=${encodeURIComponent(text)}`, { signal })).json()
+ *   }
  * }
  */
 export function callSignal(): Signal {

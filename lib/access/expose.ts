@@ -8,6 +8,7 @@ import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { isNetref } from '../util/library-copies.js'
 import { classChecks } from './exposed-members.js'
 
+/** Options of `expose`: what a peer may do with the object. */
 export interface ExposeOptions {
   /**
    * The names and symbols of members that the peer may read and call.

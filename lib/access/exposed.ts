@@ -26,13 +26,15 @@ type Seen<This, Name extends PropertyKey> = { readonly name: Name } & SeenByType
  * options. `@exposed` must be the first of several decorators. One class exposes its members one way: `exposes` and the
  * `exposed_` prefix are others.
  *
- * @throws TypeError for a target that it cannot expose
+ * @throws TypeError for a target that it cannot expose, and for invalid options
  * @example
+ * ```ts
  * class Clock extends Service {
  *   @exposed now() { return new Date() }
- *   @exposed(z.tuple([z.date()])) alarm(at: Date) { … }
- *   @exposed({ if: session => session.identity === 'ada', help: 'Stops the clock' }) stop() { … }
+ *   @exposed(z.tuple([z.date()])) alarm(at: Date) { return at.getTime() }
+ *   @exposed({ if: session => session.identity === 'ada', help: 'Stops the clock' }) stop() {}
  * }
+ * ```
  */
 export function exposed<S extends StandardSchema>(schema: S): SchemaDecorator<S>
 export function exposed<S extends StandardSchema>(

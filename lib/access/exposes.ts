@@ -19,7 +19,8 @@ import {
 import type { MatchesSchema } from './schema.js'
 import type { Service } from './service.js'
 
-type MemberOptions = true | ExposedOptions
+/** What `exposes` takes for a member: `true`, or its options. */
+export type MemberOptions = true | ExposedOptions
 
 /** The constraints on the options in M of each member of a T. */
 type MatchingOptions<T, M> = {

@@ -14,6 +14,7 @@ import { type ReportError, runHook } from '../util/emitter.js'
 import { toPrintable } from '../util/printable.js'
 import { isThenable } from '../util/promises.js'
 
+/** Options of `Listeners`. */
 export interface ListenersOptions<F extends AnyFunction = AnyFunction> {
   /**
    * Time within which a listener must answer a call, in ms. A slower one is dropped, at the latest after twice this time.
@@ -77,7 +78,10 @@ type EventArguments<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A
  *   exposed_subscribe(listener: Netref<(price: number) => void>) { return Ticker.listeners.add(listener) }
  * }
  * Ticker.listeners.emit(42)
- * // client: const subscription = await root.subscribe(price => …); await subscription.cancel()
+ *
+ * // The client:
+ * const subscription = await connect<Ticker>(url).root.subscribe(price => console.log(price))
+ * await subscription.cancel()
  */
 export class Listeners<F extends AnyFunction> implements Iterable<F | Netref<F>> {
   readonly #subscribers = new Map<F | Netref<F>, Subscriber>()

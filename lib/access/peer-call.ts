@@ -9,6 +9,7 @@ import type { SynchronousResult } from './hook-result.js'
 /** A request of a peer, before it is performed. As a string, it is the call in source form. */
 export class PeerCall {
   constructor(
+    /** What the peer asks for: `call`, `get`, `set`, … */
     readonly kind: OperationName,
     /** The target of the request: the root, an object that the peer holds, or the result of a call of the peer. */
     readonly target: unknown,
@@ -19,6 +20,7 @@ export class PeerCall {
     private readonly isRoot: boolean
   ) {}
 
+  /** The call in source form, with up to 24 characters of each string: `root.add(1, 2)`. */
   toString(): string {
     const target = this.isRoot ? 'root' : safeDescribe(this.target)
     const operand = this.kind === 'set' ? this.args[0] : this.args
@@ -35,7 +37,7 @@ export interface Before {
    *
    * @default every request for an exposed member is allowed
    * @example
-   * before(call, session) { audit.write(`${session.identity}: ${call}`) }
+   * await serve(Shop, { before: (call, session) => audit.write(`${session.identity}: ${call}`) })
    */
   before?(call: PeerCall, session: Session): SynchronousResult
 }

@@ -56,8 +56,10 @@ const standInsByOriginal = sharedInRealm('stand-ins-of/1', () => new WeakMap<obj
  * @throws TypeError for a value that is not an object, and for a function, which its holder may call in any case
  * @throws TypeError for a netref, which only its owner restricts, for a stand-in, and for an unknown right
  * @example
- * exposed_document() {
- *   return isEditor(callSession()) ? restrict(doc, { read: ['text'], write: ['text'] }) : restrict(doc, { read: ['text'] })
+ * class Library extends Service {
+ *   exposed_document() {
+ *     return restrict(doc, { read: ['text'], write: isEditor(callSession()) ? ['text'] : [] })
+ *   }
  * }
  */
 export function restrict<T extends object, const R extends RestrictedKey<T>>(
@@ -112,6 +114,10 @@ const isSameSet = (
 /**
  * The object that a stand-in of `restrict()` stands for, to look it up or to pass it on with other rights. Any other value
  * is returned unchanged.
+ *
+ * @example
+ * const readOnly = restrict(doc, { read: ['text'] })
+ * console.log(unrestricted(readOnly) === doc) // true
  */
 export const unrestricted = <T>(value: T): T =>
   ((typeof value === 'object' && value !== null && originalOf(value)) || value) as T

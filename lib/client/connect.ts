@@ -23,6 +23,7 @@ import { openSocket } from './open-socket.js'
 import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type ReconnectOptions } from './options.js'
 import { connectExtras, type SocketReopener } from './registry.js'
 
+/** The events of a connection, by name, with what their listeners get. */
 export interface ConnectionEvents extends SessionEvents {
   /** The server has accepted the client for the first time. */
   open: undefined
@@ -38,7 +39,15 @@ const IN_CACHE: Reason = { code: 'connection-lost', message: 'the page is in the
 /** Reasons after which a new session may replace the ended one. */
 const RENEWABLE_CODES = new Set<string>(['connection-lost', 'session-lost', 'server-closed'])
 
-/** The client's handle on a session. Calls made before the socket is open wait for it. */
+/**
+ * The client's handle on a session, which `connect` returns. Calls made before the socket is open wait for it.
+ *
+ * @example
+ * const conn = connect<Calculator>('ws://localhost:18861')
+ * void conn.closed.then(({ code, message }) => console.log(`${code}: ${message}`))
+ * console.log(await conn.root.add(1, 2))
+ * await conn.close()
+ */
 export class Connection<T> {
   /**
    * For types only. A mapped type makes TypeScript compare connections member by member, so that a connection to a T is
@@ -149,12 +158,20 @@ export class Connection<T> {
    * with the new state.
    *
    * @returns a function that removes the listener
+   * @throws TypeError for an unknown event, or for a listener that is not a function
+   * @example
+   * conn.on('interrupted', ({ message }) => console.log(`offline: ${message}`))
    */
   on<E extends keyof ConnectionEvents>(name: E, listener: (event: ConnectionEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
 
-  /** Measures a round trip to the server. @returns the round-trip time in ms @throws SessionEndedError */
+  /**
+   * Measures a round trip to the server.
+   *
+   * @returns the round-trip time, in ms
+   * @throws SessionEndedError if the session ends first
+   */
   ping(): Promise<number> {
     return this.session.ping()
   }
@@ -182,6 +199,7 @@ export class Connection<T> {
     return this.session.close(options)
   }
 
+  /** `await using conn = connect(…)` closes the connection at the end of the block, as `close()` does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -31,6 +31,7 @@ export interface SocketOptions {
   readonly rejectUnauthorized?: boolean | undefined
 }
 
+/** Options of `connect`. */
 export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOptions {
   /**
    * Token that identifies the client, in browsers too. The client sends it as the first message on the socket, never
@@ -88,6 +89,7 @@ export const RECONNECT_OPTIONS: OptionTypes<ReconnectOptions> = {
   initial: 'a boolean'
 }
 
+/** How a client connects again: the option `reconnect` of `connect`. */
 export interface ReconnectOptions {
   /**
    * Delay before the first attempt, in ms. Each further attempt doubles it. Each delay varies at random, so that the

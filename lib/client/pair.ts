@@ -9,6 +9,7 @@ import type { Session } from '../types/session.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
 import { Connection, EmptyService } from './connect.js'
 
+/** Options of `pair`: those of the client end, and in `serving` those of the other end. */
 export interface PairOptions extends CommonOptions {
   /** The service of the client end. */
   readonly service?: ServiceSource | undefined
@@ -25,7 +26,16 @@ const PAIR_OPTIONS: OptionTypes<PairOptions> = {
   serving: ''
 }
 
-/** A connection to a service in the same process. */
+/**
+ * A connection to a service in the same process, which `pair` returns.
+ *
+ * @example
+ * await using joined = pair(Calculator)
+ * joined.transports[0].hold() // the calls stay on their way …
+ * const sum = joined.root.add(1, 2)
+ * joined.transports[0].letGo() // … until now
+ * console.log(await sum, joined.served.stats.callsIn) // 3 1
+ */
 export class Pair<T> extends Connection<T> {
   /** The session of the serving end. */
   readonly served: Session
@@ -60,6 +70,8 @@ export class Pair<T> extends Connection<T> {
  * Joins a service and a connection in this process without a socket, for tests. Messages pass the same codec and the
  * same checks as over a socket.
  *
+ * @returns the connection, and in `served` the session of the service
+ * @throws TypeError for a value that is no service, and for invalid options
  * @example
  * await using conn = pair(Calculator)
  * assert.equal(await conn.root.add(1, 2), 3)

@@ -25,6 +25,7 @@ const typesByPrototype = sharedInRealm(
 const errorNamesByPrototype = sharedInRealm('error-names/1', () => new WeakMap<object, string>())
 const errorClassesByName = sharedInRealm('errors/1', () => new Map<string, Class<Error>>())
 
+/** Options of `registerType`: how an instance of T is sent as a W. */
 export interface TypeOptions<T, W> {
   /** The name of the class on both sides. The same name again replaces the class, as a reloaded module does. */
   readonly name: string

@@ -72,12 +72,31 @@ const CALL_OPTION_KINDS: OptionTypes<CallOptions> = {
   idempotencyKey: ''
 }
 
-/** The type of a netref to a `T`: what a proxy for a remote `T` can do. */
+/**
+ * The type of a netref to a `T`: what a proxy for a remote `T` can do. It has the exposed members of the T, each with a
+ * result that is awaited.
+ *
+ * @example
+ * class Files extends Service {
+ *   async exposed_count(file: Netref<TextFile>) {
+ *     return (await file.readlines()).length
+ *   }
+ * }
+ */
 export type Netref<T> = NetrefOf<T>
 
-/** Operations on a netref that are not members of the remote object. */
+/**
+ * Operations on a netref that are not members of the remote object, as `Reflect` has them for local objects. Those that send
+ * return a promise, and never throw.
+ */
 export const Netref = {
-  /** Whether a value is a netref, of any copy of this package, and not a path or a pending result. Sends nothing. */
+  /**
+   * Whether a value is a netref, of any copy of this package, and not a path or a pending result. Sends nothing.
+   *
+   * @example
+   * const file = await conn.root.open('notes.txt')
+   * console.log(Netref.is(file), Netref.is({})) // true false
+   */
   is(value: unknown): value is NetrefOf<unknown> {
     return hasArrived(value)
   },
@@ -90,7 +109,7 @@ export const Netref = {
    * @throws TypeError for a value that is not a netref, or has not arrived yet
    * @example
    * const file = await conn.root.open('notes.txt')
-   * try { … } finally { Netref.release(file) }   // or: using file = await conn.root.open('notes.txt')
+   * Netref.release(file) // or, at the end of a block: using file = await conn.root.open('notes.txt')
    */
   release(netref: NetrefBrand<unknown> | AsyncIterator<unknown> | PromiseLike<unknown> | Signal): void {
     const reference = streamReferenceOf(netref) ?? requireHandler(netref, 'release').reference
@@ -115,7 +134,8 @@ export const Netref = {
   },
 
   /**
-   * Sets a member. The owner must allow it: `allowSetAttrs`, or `expose(…, { write })`.
+   * Sets a member. The owner must allow it: `allowSetAttrs`, or `expose(…, { write })`. Otherwise it rejects with an
+   * ExposureError.
    *
    * @example
    * await Netref.set(ref, 'title', 'Notes')
@@ -128,17 +148,33 @@ export const Netref = {
     return sendOperation(Op.set, 'set', netref, [key], value) as Promise<void>
   },
 
-  /** Whether the object has a member with that name which this peer may use. */
+  /**
+   * Whether the object has a member with that name which this peer may use.
+   *
+   * @example
+   * if (await Netref.has(ref, 'save')) await ref.save()
+   */
   has(netref: RemoteHandle<unknown>, key: PropertyKey): Promise<boolean> {
     return sendOperation(Op.has, 'has', netref, [key]) as Promise<boolean>
   },
 
-  /** Deletes a member. The owner must allow it: `allowDeleteAttrs`, or `expose(…, { write })`. */
+  /**
+   * Deletes a member. The owner must allow it: `allowDeleteAttrs`, or `expose(…, { write })`. Otherwise it rejects with an
+   * ExposureError.
+   *
+   * @example
+   * await Netref.delete(ref, 'title')
+   */
   delete<T>(netref: RemoteHandle<T>, key: ExposedKey<T>): Promise<void> {
     return sendOperation(Op.delete, 'delete', netref, [key]) as Promise<void>
   },
 
-  /** The names of the members that this peer may use. */
+  /**
+   * The names of the members that this peer may use. Rejects with `not-exposed` if the owner sets `describe: false`.
+   *
+   * @example
+   * console.log(await Netref.keys(ref)) // ['title', 'save']
+   */
   keys<T>(netref: RemoteHandle<T>): Promise<ExposedKey<T>[]> {
     return sendOperation(Op.keys, 'keys', netref, []) as Promise<ExposedKey<T>[]>
   },
@@ -198,7 +234,12 @@ export const Netref = {
    * takes predicates, `Netref.is` does the same.
    *
    * @example
-   * @exposed(type(['string', Netref.schema<Listener>()])) subscribe(topic: string, listener: Netref<Listener>) { … }
+   * ```ts
+   * class News extends Service {
+   *   @exposed(type(['string', Netref.schema<Listener>()]))
+   *   subscribe(topic: string, listener: Netref<Listener>) { topics.get(topic)?.add(listener) }
+   * }
+   * ```
    */
   schema<T>(): StandardSchema<NetrefOf<T>> {
     return NETREF_SCHEMA as StandardSchema<NetrefOf<T>>
@@ -245,7 +286,13 @@ export const Netref = {
     return bytes
   },
 
-  /** The session of a netref. @throws TypeError for a value that is not a netref */
+  /**
+   * The session of a netref.
+   *
+   * @throws TypeError for a value that is not a netref
+   * @example
+   * const { state } = Netref.session(ref)
+   */
   session(netref: RemoteHandle<unknown>): Session {
     const { base } = requireHandler(netref, 'session')
     return base.session

@@ -1,9 +1,11 @@
 // What a load balancer asks of a server: whether it accepts clients.
 import { requireServer, type Server, type ServerState } from './serve.js'
 
+/** The health of a server. */
 export interface Health {
   /** Whether the server accepts new clients: a load balancer may send some. */
   readonly ok: boolean
+  /** The state of the server. */
   readonly state: ServerState
   /** Number of present sessions. */
   readonly sessions: number
@@ -14,6 +16,7 @@ export interface Health {
 /**
  * The health of a server, as data for a health check.
  *
+ * @throws TypeError for a value that is not a server
  * @example
  * app.get('/healthz', (_, response) => {
  *   const health = healthOf(server)

@@ -17,12 +17,14 @@ type Level = 'info' | 'warn' | 'error'
 export class JsonLog {
   /** Options of `serve` that log the errors of handlers, and the failures that no code awaits. */
   readonly hooks = {
+    /** Logs `call-failed`, with the name of the operation. */
     onCallError: (error: unknown, { call }: CallErrorContext): void =>
       this.#log('error', 'call-failed', { call, error: describeError(error) }),
+    /** Logs `failure`. */
     onError: (error: unknown): void => this.#log('error', 'failure', { error: describeError(error) })
   }
 
-  /** @param write takes a line without a newline @default writes it to the standard error */
+  /** @param write takes a line without a newline; by default it writes the line to the standard error */
   constructor(
     private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`)
   ) {}

@@ -43,6 +43,7 @@ const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
  * The metrics of a server in the text format of Prometheus, version 0.0.4. Serve it as `text/plain; version=0.0.4`. Its
  * values are those of `server.metrics`.
  *
+ * @throws TypeError for a value that is not a server
  * @example
  * app.get('/metrics', (_, response) => response.type('text/plain; version=0.0.4').send(metricsText(server)))
  */

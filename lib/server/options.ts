@@ -7,6 +7,7 @@ import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
 import type { OriginOptions } from './origin-check.js'
 
+/** How a server listens for WebSockets, and which clients it accepts. */
 export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
   /**
    * Address to listen on. Any address but a loopback one accepts clients of other machines.
@@ -45,7 +46,7 @@ export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, 
    *
    * @default every client is accepted, without an identity
    * @example
-   * authenticate: async request => sessions.get(request.cookies.sid)
+   * await serve(Shop, { authenticate: async ({ cookies }) => sessions.get(cookies.sid) })
    */
   readonly authenticate?: Authenticate<Identity> | undefined
   /**
@@ -82,6 +83,7 @@ export const HTTP_LISTENER_OPTIONS: OptionTypes<HttpListenerOptions & CommonOpti
   trustProxy: 'a boolean'
 }
 
+/** Options of `serve`. */
 export interface ServeOptions<Identity = unknown>
   extends CommonOptions,
     LivenessOptions,

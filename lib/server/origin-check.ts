@@ -4,20 +4,23 @@
 import { describeValue, quote } from '../util/describe.js'
 import type { UpgradeRequest } from './upgrade-request.js'
 
+/** Which pages and host names may connect to a server. */
 export interface OriginOptions {
   /**
    * Origins whose pages may connect, besides the server's own. `'*'` accepts every page; only it accepts `Origin:
    * null` (a file, a sandboxed iframe). Clients that are no browsers send no origin and are accepted.
    *
    * @default [] only pages from the same scheme, host and port
-   * @example ['https://app.example.com', 'http://localhost:5173']
+   * @example
+   * await serve(Shop, { allowedOrigins: ['https://app.example.com', 'http://localhost:5173'] })
    */
   readonly allowedOrigins?: readonly string[] | '*' | undefined
   /**
    * Host names that clients may use, without a port, besides those of the loopback address.
    *
    * @default any, but at a loopback address only loopback names
-   * @example ['rpc.example.com']
+   * @example
+   * await serve(Shop, { allowedHosts: ['rpc.example.com'] })
    */
   readonly allowedHosts?: readonly string[] | undefined
   /**

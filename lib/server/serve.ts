@@ -24,6 +24,7 @@ import type { ServeOptions } from './options.js'
 import { type Refusal, Refusals } from './refusals.js'
 import type { ClientWithReservation, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
+/** The events of a server, by name, with what their listeners get. */
 export interface ServerEvents {
   /** The session of a new client has begun. */
   session: Session
@@ -36,6 +37,7 @@ export interface ServerEvents {
   closed: undefined
 }
 
+/** Options of `server.close`. */
 export interface CloseOptions {
   /** How long running calls may take to finish, in ms. @default 0 */
   readonly drain?: number | undefined
@@ -52,7 +54,13 @@ interface PreparedSession {
 /** `draining`: it accepts no clients, and calls under way may finish. */
 export type ServerState = 'open' | 'draining' | 'closed'
 
-/** A server that `serve` created; it listens until it is closed. */
+/**
+ * A server that `serve` created; it listens until it is closed.
+ *
+ * @example
+ * await using server = await serve(Calculator, { port: 0 })
+ * console.log(server.url, server.sessions.size, server.metrics.callsIn)
+ */
 export class Server {
   /** The current sessions. */
   readonly sessions: ReadonlySet<Session>
@@ -248,7 +256,14 @@ export class Server {
     })
   }
 
-  /** Calls `listener` at each `session`, `refused` or `closed` event. @returns a function that removes the listener */
+  /**
+   * Calls `listener` at each `session`, `refused` or `closed` event.
+   *
+   * @returns a function that removes the listener
+   * @throws TypeError for an unknown event, or for a listener that is not a function
+   * @example
+   * server.on('refused', ({ address, message }) => console.warn(`${address}: ${message}`))
+   */
   on<E extends keyof ServerEvents>(name: E, listener: (event: ServerEvents[E]) => void): () => void {
     return this.#events.on(name, listener)
   }
@@ -272,6 +287,7 @@ export class Server {
    * `onClosing` of the services, stops listening and ends every session with `server-closed`. Resolves when all sockets
    * are closed. A method that awaits it while the server drains gets an error, since it would wait for itself.
    *
+   * @throws TypeError for an unknown option, and RangeError for a `drain` that is not a time in ms
    * @example
    * process.once('SIGTERM', () => server.close({ drain: 10_000 }))
    */
@@ -308,6 +324,7 @@ export class Server {
     this.#events.emit('closed', undefined)
   }
 
+  /** `await using server = await serve(…)` closes the server at the end of the block, as `close()` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

@@ -7,15 +7,26 @@ import type { Web } from '../util/web-types.js'
 export interface PeerCertificate {
   /** Owner of the certificate: `subject.CN` is the common name. */
   readonly subject: { readonly [field: string]: string | string[] | undefined }
+  /** Issuer of the certificate. */
   readonly issuer: { readonly [field: string]: string | string[] | undefined }
+  /** Alternative names of the owner, as text: `DNS:example.com, IP Address:127.0.0.1`. */
   readonly subjectaltname?: string | undefined
+  /** SHA-256 digest of the certificate, in hexadecimal bytes with colons. */
   readonly fingerprint256: string
+  /** Serial number, in hexadecimal digits. */
   readonly serialNumber: string
+  /** Begin of the validity, as text: `Jan  1 00:00:00 2026 GMT`. */
   readonly valid_from: string
+  /** End of the validity, as text. */
   readonly valid_to: string
 }
 
-/** The request that opens a socket. All members except `token` are available immediately. */
+/**
+ * The request that opens a socket. All members except `token` are available immediately.
+ *
+ * @example
+ * const authenticate: Authenticate<string> = ({ headers }) => headers['x-user']?.toString()
+ */
 export class UpgradeRequest {
   /** The `http.IncomingMessage` of Node, for other middleware. */
   readonly message: object
@@ -91,7 +102,7 @@ export class UpgradeRequest {
    * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait.
    *
    * @example
-   * authenticate: async request => users.byToken(await request.token())
+   * await serve(Shop, { authenticate: async request => users.byToken(await request.token()) })
    */
   token(): Promise<string | undefined> {
     return this.#readToken()

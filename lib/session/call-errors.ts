@@ -14,6 +14,7 @@ import type { CallRequest } from './call-request.js'
 
 /** The operation that failed. */
 export interface CallErrorContext {
+  /** The session of the peer that asked for the operation. */
   readonly session: Session
   /** Name of the operation and path of the member, e.g. `root.buy()`. It never contains arguments. */
   readonly call: string

@@ -9,10 +9,13 @@ import { clock } from '../util/clock.js'
 
 /** A call that this side makes (`out`) or runs (`in`). */
 export interface CallEvent {
+  /** The session of the call. */
   readonly session: Session
+  /** Whether this side makes the call (`out`) or runs it (`in`). */
   readonly direction: 'out' | 'in'
   /** Number of the call, in its session and direction; of a one-way call, 0 if it is `out` and below 0 if it is `in`. */
   readonly id: number
+  /** What the call does: `call`, `get`, `set`, … */
   readonly operation: OperationName
   /** Target of the call, e.g. `root.add`. */
   readonly path: string
@@ -22,8 +25,11 @@ export interface CallEvent {
 
 /** The outcome of a call: `value` if it is `ok`, otherwise `error`. */
 export interface ReplyEvent extends CallEvent {
+  /** Whether the call succeeded. */
   readonly ok: boolean
+  /** The result of a call that succeeded. */
   readonly value?: unknown
+  /** The error of a call that failed. */
   readonly error?: unknown
   /** Duration in ms: of the round trip if the call is `out`, of the work if it is `in`. */
   readonly ms: number
@@ -45,13 +51,19 @@ export interface Diagnostics {
   /** A call is answered. There is no event for a call that was made while there were no subscribers. */
   'netref:reply': ReplyEvent
   /** A session has begun: both sides have sent their hello. */
-  'netref:session': { readonly session: Session }
+  'netref:session': Pick<CallEvent, 'session'>
   /** A session has lost its transport, and waits for another one. */
-  'netref:interrupted': { readonly session: Session; readonly reason: Reason }
+  'netref:interrupted': Pick<CallEvent, 'session'> & {
+    /** Why the transport was lost. */
+    readonly reason: Reason
+  }
   /** A session continues over another transport. */
-  'netref:resumed': { readonly session: Session }
+  'netref:resumed': Pick<CallEvent, 'session'>
   /** A session that had begun has ended. */
-  'netref:closed': { readonly session: Session; readonly reason: Reason }
+  'netref:closed': Pick<CallEvent, 'session'> & {
+    /** Why the session ended. */
+    readonly reason: Reason
+  }
 }
 
 /** The part of a channel that exists without `diagnostics_channel`, too. */

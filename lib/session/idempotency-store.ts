@@ -12,6 +12,17 @@ export interface IdempotencyRecord {
  * The store in which a server keeps the outcomes of calls with an idempotency key (`idempotencyStore`). A name is a
  * digest of the caller's identity, the path and the key. If the store outlives the process, a restarted server can
  * answer, too. Servers behind one address share one store.
+ *
+ * @example
+ * class RedisStore implements IdempotencyStore {
+ *   async get(name: string) {
+ *     const record = await redis.get(name)
+ *     return record ? (JSON.parse(record) as IdempotencyRecord) : undefined
+ *   }
+ *   async set(name: string, record: IdempotencyRecord) {
+ *     await redis.set(name, JSON.stringify(record), { EX: 300 })
+ *   }
+ * }
  */
 export interface IdempotencyStore {
   /**
@@ -21,6 +32,7 @@ export interface IdempotencyStore {
    * @default false
    */
   readonly durable?: boolean
+  /** Returns the record of a name; undefined if there is none. If it throws, the call rejects with that error. */
   get(name: string): IdempotencyRecord | undefined | PromiseLike<IdempotencyRecord | undefined>
   /**
    * Stores a result, and resolves when it is kept. If it throws before a call starts, the call rejects with that error.

@@ -17,6 +17,7 @@ import type { IdempotencyRecord, IdempotencyStore } from './idempotency-store.js
 import { identityText } from './identity.js'
 import { MemoryIdempotencyStore } from './memory-idempotency-store.js'
 
+/** How a server answers repeated calls. */
 export interface IdempotencyOptions {
   /**
    * Stores the outcomes of clients' calls with an idempotency key (`Netref.with(fn, { idempotencyKey })`). A repeated

@@ -37,19 +37,26 @@ export class MemoryIdempotencyStore implements IdempotencyStore {
   readonly #usages = new Map<string, OwnerUsage>()
   #bytes = 0
 
+  /**
+   * @param ttlMs lifetime of a result, in ms; 300 000 by default
+   * @param maxBytes maximum bytes of all results; 64 MiB by default
+   */
   constructor(
-    /** Lifetime of a result, in ms. @default 300 000 */
     private readonly ttlMs = 300_000,
-    /** Maximum bytes of all results. @default 64 MiB */
     private readonly maxBytes = 64 << 20
   ) {}
 
+  /** The record of a name, unless it has expired. */
   get(name: string): IdempotencyRecord | undefined {
     this.#removeExpired()
     return this.#entries.get(name)
   }
 
-  /** @throws LimitError for a call that starts, if its owner uses as many bytes as are free for others */
+  /**
+   * Keeps a record for the lifetime of the store's results.
+   *
+   * @throws LimitError for a call that starts, if its owner uses as many bytes as are free for others
+   */
   set(name: string, { requestDigest, reply }: IdempotencyRecord, owner: string): void {
     this.#removeExpired()
     const known = this.#entries.get(name)

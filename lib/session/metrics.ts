@@ -11,8 +11,9 @@ export interface ServerMetrics extends SessionStats {
   readonly arriving: number
   /** Number of sessions so far. */
   readonly sessionsTotal: number
-  /** Number of times that sessions were interrupted and resumed, so far. */
+  /** Number of times so far that sessions were interrupted. */
   readonly sessionsInterrupted: number
+  /** Number of times so far that sessions were resumed. */
   readonly sessionsResumed: number
   /** Number of clients so far that were not accepted, or could not resume their session. */
   readonly clientsRefused: number

@@ -15,6 +15,7 @@ import type { OnCallError } from './call-errors.js'
 import type { IdempotencyOptions } from './idempotency.js'
 import { RejectionReporter } from './rejection-reporter.js'
 
+/** Options of both ends of a session: for `serve`, `connect` and `pair`. */
 export interface CommonOptions extends ExposureOptions, Before {
   /**
    * Limits on what the peer may send, and on what it may make this side hold or do. Limits that are not named, or are

@@ -12,6 +12,7 @@ export abstract class BaseTransport implements Transport {
   #isStarted = false
   #isOpen = false
 
+  /** Begins to deliver events to a listener, which replaces the one before. */
   start(listener: TransportListener): void {
     this.listener = listener
     if (!this.#isStarted) {
@@ -20,6 +21,7 @@ export abstract class BaseTransport implements Transport {
     } else if (this.#isOpen) listener.onOpen()
   }
 
+  /** Closes the transport, and delivers no further event. */
   abandon(reason: Reason): void {
     this.listener = IGNORE_EVENTS
     this.close(reason)

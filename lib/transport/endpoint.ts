@@ -6,6 +6,7 @@ import { describeValue } from '../util/describe.js'
  * it: netref uses it to get a port of its own, and other messages may be sent beside.
  */
 export interface MessageEndpoint {
+  /** Sends a message, and moves the objects of `transfer` with it. */
   postMessage(message: unknown, transfer: never[]): void
 }
 
@@ -14,16 +15,21 @@ export interface MessageEndpoint {
  * web. The session owns it from then on, and closes it at its end.
  */
 export interface ByteEndpoint {
+  /** The stream to read from, or whether a Duplex is readable. */
   readonly readable: boolean | object
+  /** The stream to write to, or whether a Duplex is writable. */
   readonly writable: boolean | object
 }
 
 /** `self` in a SharedWorker, where each page that connects has a port. */
 export interface PortsEndpoint {
+  /** Called for each page that connects. netref sets it. */
   onconnect: unknown
 }
 
+/** What `connect` takes in place of an address. */
 export type Endpoint = MessageEndpoint | ByteEndpoint
+/** What the option `endpoint` of `serve` takes. */
 export type ServedEndpoint = Endpoint | PortsEndpoint
 
 /** @throws TypeError for a window: only the caller can decide which origin may read its messages */

@@ -11,7 +11,9 @@ interface InTransit {
 
 /** One end of a pair. Frames arrive at the other end in a microtask, unless they are held back. */
 export class MemoryTransport extends BaseTransport {
+  /** Whether buffers are moved and not copied: never. */
   readonly transfersBuffers = false
+  /** Undefined: frames arrive whole. */
   readonly bytesReceived = undefined
   #other!: MemoryTransport
   /** Frames on their way to the other end, and finally the close reason of this end. */
@@ -27,6 +29,7 @@ export class MemoryTransport extends BaseTransport {
     super()
   }
 
+  /** Creates two transports, each of which is the other end of the other. */
   static pair(): [MemoryTransport, MemoryTransport] {
     const [a, b] = [new MemoryTransport(), new MemoryTransport()]
     a.#other = b
@@ -45,12 +48,14 @@ export class MemoryTransport extends BaseTransport {
     })
   }
 
+  /** Sends a frame. `onSent` is called when it has arrived. */
   send(frame: string | Uint8Array, onSent?: () => void): void {
     this.bufferedAmount += frame.length
     this.#inTransit.push({ content: frame, onSent })
     this.#scheduleDelivery()
   }
 
+  /** Closes both ends; the other one gets the reason after the frames on their way. */
   close(reason: Reason): void {
     if (this.#closed) return
     this.#closed = true
@@ -62,14 +67,17 @@ export class MemoryTransport extends BaseTransport {
   /** A memory transport does not keep the process alive. */
   unref(): void {}
 
+  /** Bytes of frames on their way: the same as `bufferedAmount`. */
   get pendingWriteBytes(): number {
     return this.bufferedAmount
   }
 
+  /** Stops the delivery of frames to this end. */
   pause(): void {
     this.#paused = true
   }
 
+  /** Continues the delivery of frames to this end. */
   resume(): void {
     this.#paused = false
     this.#other.#scheduleDelivery()

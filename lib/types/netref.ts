@@ -25,6 +25,7 @@ declare const uninferred: unique symbol
 
 /** Anything that refers to a remote T: a netref, a path or a pending result. */
 export interface RemoteHandle<out T> {
+  /** For types only. */
   readonly [handleTo]: T
 }
 
@@ -34,16 +35,19 @@ export interface RemoteHandle<out T> {
  * TypeScript would not infer the parameter types of an arrow function.
  */
 export interface NetrefBrand<out T> extends RemoteHandle<T>, Releasable {
+  /** For types only. */
   readonly [netrefTo]: T
 }
 
 /** A path or a pending result without its members. Awaiting it gives a V. */
 export interface PendingBrand<out V> {
+  /** For types only. */
   readonly [pendingValue]: V
 }
 
 /** The result type of `expose()`: a T that is passed by reference. Its owner uses it as a T. */
 export interface Exposed<out T> {
+  /** For types only. */
   readonly [exposedAs]: T
 }
 
@@ -68,7 +72,7 @@ type LocalFunctionMember<T> = T extends AnyFunction | AnyClass ? 'apply' | 'bind
  * The result of a call: a promise and a path in one, so the caller can use it before the reply arrives.
  *
  * @example
- * Pending<{ name: string }>   // Promise<{ name: string }> & { name: RemotePath<string> }
+ * type User = Pending<{ name: string }> // Promise<{ name: string }> & { name: RemotePath<string> }
  */
 export type Pending<T> = Promise<Received<Awaited<T>>> &
   RemoteHandle<TargetOf<Awaited<T>>> &
@@ -87,7 +91,7 @@ export type RemotePath<T> = PromiseLike<Received<Awaited<T>>> &
  * The T behind a netref, path, pending result or exposed object. Any other type is returned unchanged.
  *
  * @example
- * TargetOf<Netref<TextFile>>   // TextFile
+ * type File = TargetOf<Netref<TextFile>> // TextFile
  */
 export type TargetOf<N> = N extends RemoteHandle<infer T> | Exposed<infer T> ? T : N
 
@@ -324,7 +328,7 @@ export interface Registered {}
  * The result of `Netref.obtain`: the exposed members of T that are data.
  *
  * @example
- * Obtained<{ title: string; print(): void }>   // { title: string }
+ * type Book = Obtained<{ title: string; print(): void }> // { title: string }
  */
 export type Obtained<T> =
   IsAny<T> extends true
@@ -346,7 +350,7 @@ export type Obtained<T> =
  * A path or a pending result becomes the value that it will have.
  *
  * @example
- * Received<{ readonly log: (line: string) => void; at: Date }>
+ * type Arrived = Received<{ readonly log: (line: string) => void; at: Date }>
  * // { log: Netref<(line: string) => void>; at: Date }
  */
 export type Received<T> =
@@ -386,7 +390,7 @@ type ReceivedArguments<A extends readonly unknown[]> = { [I in keyof A]: Receive
  * a value anywhere.
  *
  * @example
- * Sendable<{ log: Netref<(line: string) => void>; at: Date }>
+ * type Sent = Sendable<{ log: Netref<(line: string) => void>; at: Date }>
  * // { readonly log: ((line: string) => unknown) | NetrefBrand<(line: string) => void>; readonly at: Date }
  * // with `| PendingBrand<…>` at each place
  */
@@ -468,6 +472,7 @@ type MaybePromise<R> = R | PromiseLike<R>
 
 /** Stands in for a type that cannot be sent. No value has this type, so using it does not compile; `Reason` says why. */
 export interface Unserializable<out Reason> {
+  /** For types only. */
   readonly [reason]: Reason
 }
 

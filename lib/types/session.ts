@@ -8,6 +8,7 @@ import type { Netref } from './netref.js'
  */
 export type SessionState = 'connecting' | 'open' | 'interrupted' | 'closed'
 
+/** Counters of a session. */
 export interface SessionStats {
   /** Number of own objects that the peer holds. */
   readonly exports: number
@@ -15,15 +16,19 @@ export interface SessionStats {
   readonly imports: number
   /** Number of calls that wait for their reply. */
   readonly pending: number
-  /** Number of operations of the peer (`callsIn`) and of this side (`callsOut`), pings included. */
+  /** Number of operations of the peer, pings included. */
   readonly callsIn: number
+  /** Number of operations of this side, pings included. */
   readonly callsOut: number
   /** Number of operations of the peer that failed here by an error of this side's code. Rejected calls do not count. */
   readonly callsFailed: number
+  /** Number of frames received. */
   readonly framesIn: number
+  /** Number of frames sent. */
   readonly framesOut: number
-  /** Size of the frames in bytes; of text frames, in characters. */
+  /** Size of the frames received in bytes; of text frames, in characters. */
   readonly bytesIn: number
+  /** Size of the frames sent in bytes; of text frames, in characters. */
   readonly bytesOut: number
   /** Bytes that wait here: messages to be sent, and items of iterators and streams to be read. */
   readonly buffered: number
@@ -44,6 +49,7 @@ export interface SessionCloseOptions {
 
 /** An entry of the export table or the import table. */
 export interface TableEntry {
+  /** Number of the entry in its table. */
   readonly id: number
   /** The own object, or the netref. */
   readonly object: object
@@ -51,6 +57,7 @@ export interface TableEntry {
   readonly refCount: number
 }
 
+/** The entries of both tables of a session. */
 export interface Tables {
   /** Own objects that the peer holds. */
   readonly exports: TableEntry[]
@@ -58,6 +65,7 @@ export interface Tables {
   readonly imports: TableEntry[]
 }
 
+/** The events of a session, by name, with what their listeners get. */
 export interface SessionEvents {
   /** The transport was lost, and the session waits for another one. */
   interrupted: Reason
@@ -69,7 +77,16 @@ export interface SessionEvents {
   state: SessionState
 }
 
-/** One end of a session. Both ends are alike: either may call the other at any time. */
+/**
+ * One end of a session. Both ends are alike: either may call the other at any time.
+ *
+ * @example
+ * class Greeter extends Service {
+ *   override onConnect(session: Session) {
+ *     console.log(`hello ${session.identity}, ${server.sessions.size} are here`)
+ *   }
+ * }
+ */
 export interface Session<Root extends object = object, Identity = unknown> extends AsyncDisposable {
   /** The root of the peer. */
   readonly root: Netref<Root>
@@ -77,7 +94,9 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   readonly identity: Identity
   /** Resolves with the reason when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
+  /** The present state. */
   readonly state: SessionState
+  /** Counters: references held, calls pending, frames and bytes in each direction. */
   readonly stats: SessionStats
   /** The present entries of both tables, for tools that show them. */
   readonly tables: Tables
@@ -88,7 +107,12 @@ export interface Session<Root extends object = object, Identity = unknown> exten
    * @throws TypeError for an unknown event, or for a listener that is not a function
    */
   on<E extends keyof SessionEvents>(name: E, listener: (event: SessionEvents[E]) => void): () => void
-  /** Sends a ping to the peer. @returns the round-trip time, in ms @throws SessionEndedError if the session ends first */
+  /**
+   * Sends a ping to the peer.
+   *
+   * @returns the round-trip time, in ms
+   * @throws SessionEndedError if the session ends first
+   */
   ping(): Promise<number>
   /**
    * Sends the calls made so far, then ends the session, for the reason `closed` or that of `options`. Pending calls
@@ -103,6 +127,7 @@ export interface Session<Root extends object = object, Identity = unknown> exten
 
 /** The origin of a failure that no code awaits. */
 export interface ErrorContext {
+  /** The session of the failure; undefined if it is of no session. */
   readonly session: Session | undefined
   /** The call that failed, as its caller wrote it, e.g. `root.notify("x")`. */
   readonly call?: string | undefined
