@@ -97,6 +97,23 @@ t.test('the page of options is made from the docstrings', async t => {
   t.equal(read('demos/guide/options.md'), optionTables(), 'if it differs, run `npm run guide:options`')
 })
 
+t.test('the blocks about tools are those of the files that `npm run ecosystem` runs', async t => {
+  const page = read('demos/guide/tools.md')
+  const blocks = [...page.matchAll(/^([^\n]*)\n\n```(\w+)\n(.*?)^```$/gms)]
+  t.equal(blocks.length, page.match(/^```\w/gm)?.length)
+  for (const [, before, language, code] of blocks) {
+    const [, file] = /\]\(\.\.\/\.\.\/(spec\/ecosystem\/[^)]+)\):$/.exec(before!) ?? []
+    if (!t.ok(file, `${before} names a file`)) continue
+    if (language !== 'sh') {
+      t.ok(read(file!).includes(code!), `${file} has the block`)
+      continue
+    }
+    const scripts: string[] = Object.values(JSON.parse(read(file!)).scripts)
+    for (const line of code!.trim().split('\n'))
+      t.ok(scripts.includes(line.replace(/^npx /, '')), `${file} has the command ${line}`)
+  }
+})
+
 t.test(
   'every block of README and of the guide compiles, runs, and prints the output that it states',
   async t => {
