@@ -13,7 +13,10 @@ import {
   Service,
   serve
 } from 'netref'
+import { connect as connectInPage } from 'netref/browser'
 import { connect as connectLite } from 'netref/lite'
+import { type Health, healthOf, JsonLog, metricsText } from 'netref/operate'
+import { useConnection, useConnectionState, useRemote } from 'netref/react'
 import 'netref/streams'
 
 declare const numbers: StandardSchema<[number, number]>
@@ -106,5 +109,16 @@ export async function main(): Promise<void> {
   await connectLite<Calculator>(server.url).close()
   const file = expose({ readlines: () => ['one'] }, { read: ['readlines'] })
   console.log(file, session.state, base(conn).root)
+}
+export function Added(): string {
+  const conn = useConnection<Calculator>('ws://localhost', { renew: true })
+  return useConnectionState(conn) + useRemote(() => conn.root.add(1, 2), [conn]).toFixed()
+}
+export async function operated(): Promise<[Health, string]> {
+  const log = new JsonLog()
+  const server = await serve(Calculator, { ...log.hooks, ...(Math.random() > 0.5 && { port: 0 }) })
+  log.follow(server)
+  await connectInPage<Calculator>(server.url, { timeout: undefined }).close()
+  return [healthOf(server), metricsText(server)]
 }
 const base = (conn: Connection<Calculator>): Connection<unknown> => conn
