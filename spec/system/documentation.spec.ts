@@ -79,7 +79,14 @@ const anchorOf = (heading: string) =>
 
 t.test('every link between the pages leads to a file and a heading, and README lists each page', t => {
   const guide = PAGES.map(page => `demos/guide/${page}`)
-  const pages = ['README.md', 'demos/README.md', 'lib/README.md', '.github/CONTRIBUTING.md', ...guide]
+  const pages = [
+    'README.md',
+    'demos/README.md',
+    'lib/README.md',
+    '.github/CONTRIBUTING.md',
+    '.github/SECURITY.md',
+    ...guide
+  ]
   for (const page of pages) {
     for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
       const [path, anchor] = target!.split('#')
