@@ -13,7 +13,7 @@ await main(async () => {
 
   for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) {
     process.once(end, async () => {
-      await server.close()
+      await server.close({ drain: 5000 })
       process.exit()
     })
   }

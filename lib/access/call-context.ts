@@ -95,6 +95,9 @@ function requireRunningCall(functionName: string): [scope: CallScope, id: number
 export const startingSession = (): ReportingSession => currentScope!.session
 export const startingSignal = (): Signal => currentScope!.signalOf(currentCallId)
 
+/** Whether a scope starts a call now. */
+export const isStartingCall = (scope: CallScope): boolean => scope === currentScope
+
 /** The running call, if it is known. */
 export interface RunningCall {
   readonly session: Session

@@ -17,11 +17,18 @@ import {
 import { formatFailedCall } from './failed-call.js'
 import { onInterruption, print, type Terminal, write } from './terminal.js'
 
+/** How long calls may take to finish at the end, in ms. Docker kills a process after 10 s. */
+const DRAIN_MS = 8000
+
+/** Set in a process that is restarted on changes: that must not wait for calls. */
+const WATCHED = 'NETREF_WATCHED'
+
 export const serve: Command = {
   name: 'serve',
   usage: 'FILE',
   summary: 'Serves the default export of a module, or its only service',
   details: [
+    'SIGTERM and Ctrl-C let calls finish for up to 8 s; a second one ends the process at once.',
     'Node loads the module. For TypeScript that Node does not support, use a loader:',
     '  NODE_OPTIONS="--import tsx" netref serve calculator.ts'
   ].join('\n'),
@@ -61,9 +68,9 @@ export const serve: Command = {
     const server = await serveSource(source, { port, host, ...(jsonLog?.hooks ?? { onCallError }) })
     jsonLog?.follow(server)
     await print(terminal, `listening at ${server.url}`)
-    const { signal } = terminal
+    const { signal, env } = terminal
     if (!signal.aborted) await once(signal, 'abort')
-    await server.close()
+    await server.close({ drain: env[WATCHED] ? 0 : DRAIN_MS })
     return EXIT.ok
   }
 }
@@ -78,7 +85,7 @@ async function runInWatchMode(
     process.execPath,
     ['--watch', '--watch-preserve-output', ...program, 'serve', ...rest],
     {
-      env,
+      env: { ...env, [WATCHED]: '1' },
       stdio: ['ignore', 'pipe', 'pipe']
     }
   )

@@ -3,6 +3,7 @@
 import { rootFactoryOf, Service, sharedRootOf } from '../access/service.js'
 import { markUnserializable } from '../codec/classify.js'
 import { type Reason, SessionEndedError } from '../errors.js'
+import type { ResumeStrategy } from '../link/resume-strategy.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
 import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
@@ -21,7 +22,7 @@ import { describeValue } from '../util/describe.js'
 import { Emitter } from '../util/emitter.js'
 import { openSocket } from './open-socket.js'
 import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type ReconnectOptions } from './options.js'
-import { connectExtras, type SocketReopener } from './registry.js'
+import { connectExtras } from './registry.js'
 
 /** The events of a connection, by name, with what their listeners get. */
 export interface ConnectionEvents extends SessionEvents {
@@ -61,15 +62,21 @@ export class Connection<T> {
   readonly opened: Promise<void>
   readonly #events: Emitter<ConnectionEvents>
   #session: SessionImpl
+  /** The session that replaces the current one once it is open, or once the current one has ended. */
+  #next: SessionImpl | undefined
+  /** All sessions that have not ended: those two, and those that were left. */
+  readonly #openSessions = new Set<SessionImpl>()
+  #reportedState: SessionState = 'connecting'
   #keepsProcessAlive = true
   #resolveClosed!: (reason: Reason) => void
 
   /** @internal */
   constructor(
     transport: Transport,
-    private readonly setup: Omit<SessionSetup, 'isInitiator' | 'onStarted' | 'successor'>,
-    /** Opens the socket of the next session; undefined if sessions are not renewed. */
-    private readonly reconnector?: SocketReopener
+    private readonly setup: Omit<SessionSetup, 'isInitiator' | 'onStarted' | 'successor' | 'resumeStrategy'>,
+    resumeStrategy?: ResumeStrategy,
+    /** Creates the strategy of the next session, or undefined if none may follow. Undefined if sessions are not renewed. */
+    private readonly renew?: () => ResumeStrategy | undefined
   ) {
     this.#events = new Emitter(CONNECTION_EVENTS, error => setup.onError(error, { session: this.#session }))
     this.closed = new Promise(resolve => {
@@ -83,51 +90,98 @@ export class Connection<T> {
     })
     // A connection whose opening nobody awaits may fail: its calls reject.
     this.opened.catch(() => {})
-    this.#session = this.#startSession(transport, () => {
+    this.#session = this.#startSession(transport, resumeStrategy, () => {
       onOpened()
       this.#events.emit('open', undefined)
     })
     void this.closed.then(reason => onFailed(new SessionEndedError(reason, 'opened', false)))
   }
 
-  #startSession(transport: Transport, onBegin: () => void): SessionImpl {
-    const successor = this.reconnector && ((reason: Reason) => this.#startSuccessor(reason))
-    const session = new SessionImpl(transport, {
+  #startSession(
+    transport: Transport,
+    resumeStrategy: ResumeStrategy | undefined,
+    onBegin: () => void
+  ): SessionImpl {
+    const successor = this.renew && ((reason: Reason) => this.#startSuccessor(session, reason))
+    const session: SessionImpl = new SessionImpl(transport, {
       isInitiator: true,
       onStarted: onBegin,
       successor,
+      resumeStrategy,
       ...this.setup
-    }).start()
-    if (!this.#keepsProcessAlive) session.link.unref()
-    session.on('interrupted', reason => this.#events.emit('interrupted', reason))
-    session.on('resumed', () => this.#events.emit('resumed', undefined))
-    session.on('state', state => session === this.#session && this.#events.emit('state', state))
-    session.on('closed', reason => {
-      if (session !== this.#session) return this.#events.emit('state', this.state)
-      this.setup.rejections.flush()
-      this.#resolveClosed(reason)
-      this.#events.emit('closed', reason)
     })
+    this.#openSessions.add(session)
+    session.start()
+    if (!this.#keepsProcessAlive) session.link.unref()
+    session.on('leaving', () => {
+      if (session === this.#session) this.#next ??= this.#startNext()
+    })
+    for (const name of ['interrupted', 'resumed', 'leaving'] as const)
+      session.on(name, event => session === this.#session && this.#events.emit(name, event as never))
+    session.on('state', () => this.#reportState())
+    session.on('closed', reason => this.#onClosed(session, reason))
     return session
   }
 
-  /** Starts the session that replaces an ended one; undefined if none may. */
-  #startSuccessor({ code }: Reason): SessionImpl | undefined {
-    if (!RENEWABLE_CODES.has(code) || !this.reconnector!.prepareNewSession()) return undefined
-    this.#session = this.#startSession(DISCONNECTED, () => this.#events.emit('renewed', undefined))
-    return this.#session
+  #onClosed(session: SessionImpl, reason: Reason): void {
+    this.#openSessions.delete(session)
+    if (session === this.#next) this.#next = undefined
+    if (session !== this.#session) return this.#reportState()
+    void this.#next?.close()
+    this.setup.rejections.flush()
+    this.#resolveClosed(reason)
+    this.#events.emit('closed', reason)
+  }
+
+  #reportState(): void {
+    const { state } = this
+    if (state === this.#reportedState) return
+    this.#reportedState = state
+    this.#events.emit('state', state)
+  }
+
+  /** Starts the session that shall replace the current one; undefined if none may. */
+  #startNext(): SessionImpl | undefined {
+    const strategy = this.renew?.()
+    if (!strategy) return undefined
+    const next = this.#startSession(DISCONNECTED, strategy, () => {
+      if (this.#session.isClosing) return void next.close()
+      this.#useNext(next)
+      this.#events.emit('renewed', undefined)
+    })
+    return next
+  }
+
+  /** The current session, even if it has ended, and all that have not. */
+  get #sessions(): ReadonlySet<SessionImpl> {
+    return new Set([this.#session, ...this.#openSessions])
+  }
+
+  #useNext(next: SessionImpl): void {
+    this.#session = next
+    this.#next = undefined
+  }
+
+  /** Replaces a session that has ended, or is left. @returns the current session; undefined if none may replace it */
+  #startSuccessor(session: SessionImpl, { code }: Reason): SessionImpl | undefined {
+    if (!RENEWABLE_CODES.has(code)) return undefined
+    if (session !== this.#session) return this.#session
+    const next = this.#next ?? this.#startNext()
+    if (next) this.#useNext(next)
+    if (session.state !== 'closed') this.#reportState()
+    return next
   }
 
   /** @internal The connection closes with its page, and pauses while its page is in the back/forward cache. */
-  followPage(reopener: SocketReopener): this {
+  followPage(): this {
+    const each = (act: (link: SessionImpl['link']) => void) => () => {
+      for (const { link } of this.#sessions) act(link)
+    }
     const stop = connectExtras()!.followPage({
       close: () => void this.close(),
-      suspend: () => {
-        reopener.suspend()
-        this.#session.link.abandonTransport(IN_CACHE)
-      },
-      resume: () => reopener.continue(),
-      probe: () => this.#session.link.probe()
+      suspend: each(link => link.suspend(IN_CACHE)),
+      resume: each(link => link.continue()),
+      probe: each(link => link.probe())
     })
     void this.closed.then(stop)
     return this
@@ -154,8 +208,8 @@ export class Connection<T> {
   }
 
   /**
-   * Calls `listener` at each event: `interrupted` and `closed`, with the reason, `open`, `resumed`, `renewed`, and `state`,
-   * with the new state.
+   * Calls `listener` at each event: `interrupted` and `closed`, with the reason, `open`, `resumed`, `leaving`, `renewed`,
+   * and `state`, with the new state.
    *
    * @returns a function that removes the listener
    * @throws TypeError for an unknown event, or for a listener that is not a function
@@ -185,7 +239,7 @@ export class Connection<T> {
    */
   unref(): this {
     this.#keepsProcessAlive = false
-    this.#session.link.unref()
+    for (const session of this.#sessions) session.link.unref()
     return this
   }
 
@@ -196,7 +250,7 @@ export class Connection<T> {
    * @throws TypeError for invalid options
    */
   close(options?: SessionCloseOptions): Promise<void> {
-    return this.session.close(options)
+    return Promise.all([...this.#sessions].map(session => session.close(options))).then(() => {})
   }
 
   /** `await using conn = connect(…)` closes the connection at the end of the block, as `close()` does. */
@@ -245,35 +299,41 @@ export function connect<T>(
     const transport = openSocket(endpoint, options, settings)
     return token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
   }
-  const reconnector = reconnect === false ? undefined : reconnectorFor(open, heartbeat, reconnect)
-  if (renew && !reconnector) {
+  const createReconnector = reconnect === false ? undefined : reconnectorFactory(open, heartbeat, reconnect)
+  if (renew && !createReconnector) {
     if (!connectExtras()) notInLite('`renew`')
     throw new TypeError('connect: `renew` cannot be combined with `reconnect: false`; remove one of them')
   }
   // The settings are spread last: V8 creates a separate shape for each object whose spread is followed by more
   // properties.
-  const setup = {
-    heartbeat,
-    sharedRoot: sharedRootOf(service),
-    createRoot,
-    resumeStrategy: reconnector,
-    ...settings
-  }
-  const connection = new Connection<T>(open(), setup, renew ? reconnector : undefined)
-  return reconnector ? connection.followPage(reconnector) : connection
+  const setup = { heartbeat, sharedRoot: sharedRootOf(service), createRoot, ...settings }
+  const connection = new Connection<T>(
+    open(),
+    setup,
+    createReconnector?.(false),
+    renew ? () => createReconnector!(true) : undefined
+  )
+  return createReconnector ? connection.followPage() : connection
 }
 
-/** Undefined without reconnection, of which only `netref/lite` has none. */
-function reconnectorFor(
+/**
+ * Creates the strategy of the first session, or of one that replaces another; that is undefined if the signal is aborted.
+ * Undefined without reconnection, of which only `netref/lite` has none.
+ */
+function reconnectorFactory(
   openSocket: () => Transport,
   heartbeatMs: number,
   options: ReconnectOptions | undefined
-): SocketReopener | undefined {
+): ((isRenewal: boolean) => ResumeStrategy | undefined) | undefined {
   const extras = connectExtras()
   if (!extras && options === undefined) return undefined
   const { createReconnector } = extras ?? notInLite('`reconnect`')
-  checkOptions('connect: `reconnect`', options ?? {}, RECONNECT_OPTIONS)
-  return createReconnector(openSocket, heartbeatMs, options ?? {})
+  const given = options ?? {}
+  checkOptions('connect: `reconnect`', given, RECONNECT_OPTIONS)
+  return isRenewal =>
+    isRenewal && given.signal?.aborted
+      ? undefined
+      : createReconnector(openSocket, heartbeatMs, isRenewal ? { ...given, initial: true } : given)
 }
 
 /** @throws TypeError */

@@ -52,7 +52,7 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    */
   readonly reconnect?: ReconnectOptions | false | undefined
   /**
-   * Starts a new session if the old one cannot be resumed. `root` is then the new session's root, and `renewed` is
+   * Starts a new session if the old one cannot be resumed, or if its server goes away (`leaving`). `root` is then the new session's root, and `renewed` is
    * emitted. Netrefs of the old session stay unusable. Pending calls on the root are sent again if they were not sent
    * yet, if they only read, or if their method is `idempotent`. All others reject with `may-have-run`.
    *

@@ -2,7 +2,7 @@
 
 import type { Reason } from '../errors.js'
 import { isTransportLoss } from '../errors.js'
-import type { Resumable } from '../link/resume-strategy.js'
+import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { type FrameData, formatResume, parseResume } from '../protocol/frame.js'
 import type { Transport } from '../transport/transport.js'
 import { checkMs } from '../util/check-options.js'
@@ -11,14 +11,13 @@ import { type Deadline, MAX_TIMER_MS, startDeadline } from '../util/deadline.js'
 import { addSharedListener, type Unsubscribe } from '../util/shared-listener.js'
 import type { Signal } from '../util/web-types.js'
 import type { ReconnectOptions } from './options.js'
-import type { SocketReopener } from './registry.js'
 
 /** How long an attempt may take, in ms. */
 const MAX_ATTEMPT_MS = 10_000
 
-export class Reconnector implements SocketReopener {
+export class Reconnector implements ResumeStrategy {
   resumeWindowMs = 0
-  retriesFirstConnection: boolean
+  readonly retriesFirstConnection: boolean
   #token: string | undefined
   readonly #delayMs: number
   readonly #maxDelayMs: number
@@ -60,13 +59,6 @@ export class Reconnector implements SocketReopener {
   set token(token: string | undefined) {
     this.#token = token
     this.#attempts = 0
-  }
-
-  /** Prepares to open a socket for a new session. @returns false if the signal is aborted */
-  prepareNewSession(): boolean {
-    this.#token = undefined
-    this.retriesFirstConnection = true
-    return !this.#signal?.aborted
   }
 
   onTransportLost(link: Resumable, { retryAfter }: Reason): boolean {

@@ -7,16 +7,6 @@ import type { Unsubscribe } from '../util/shared-listener.js'
 import type { ConnectOptions, ReconnectOptions } from './options.js'
 import type { PageConnection } from './page-lifecycle.js'
 
-/** Opens the sockets of a session after its first one, and of the sessions that replace it. */
-export interface SocketReopener extends ResumeStrategy {
-  /** Prepares to open a socket for a new session. @returns false if none may follow */
-  prepareNewSession(): boolean
-  /** Makes no attempts until `continue`. */
-  suspend(): void
-  /** Makes attempts again; if the transport is lost, one at once. */
-  continue(): void
-}
-
 export interface ConnectExtras {
   /** Opens a transport over an endpoint. @throws TypeError for an endpoint or an option that cannot be used */
   openEndpoint(endpoint: Endpoint, options: ConnectOptions, settings: Settings): Transport
@@ -24,7 +14,7 @@ export interface ConnectExtras {
     openSocket: () => Transport,
     heartbeatMs: number,
     options: ReconnectOptions
-  ): SocketReopener
+  ): ResumeStrategy
   /** Follows the life of the page, if this is one. @returns a function that stops following */
   followPage(connection: PageConnection): Unsubscribe
 }

@@ -337,9 +337,14 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     if (this.#phase === 'open') this.#heartbeat.probe()
   }
 
-  /** Closes the transport, which counts as lost. */
-  abandonTransport(reason: Reason): void {
+  /** Closes the transport, which counts as lost, and opens no other one until `continue`. */
+  suspend(reason: Reason): void {
+    this.#resumeStrategy?.suspend?.()
     if (this.#phase === 'open') this.#abandonTransport(reason)
+  }
+
+  continue(): void {
+    this.#resumeStrategy?.continue?.()
   }
 
   #abandonTransport(reason: Reason): void {

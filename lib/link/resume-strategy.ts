@@ -27,6 +27,10 @@ export interface ResumeStrategy {
   onTransportLost(link: Resumable, reason: Reason): boolean
   /** The link waits for no other transport: `adopted` is in use, or the session has ended. */
   stop(adopted?: Transport): void
+  /** Makes no attempts until `continue`. */
+  suspend?(): void
+  /** Makes attempts again; if the transport is lost, one at once. */
+  continue?(): void
   /** Attempts to open another transport do not keep the process alive any longer. */
   unref(): void
 }

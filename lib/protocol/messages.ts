@@ -72,6 +72,7 @@ export const Op = {
   ended: 21,
   retry: 22,
   idempotent: 23,
+  leaving: 24,
   traced: 30,
   ...(Object.fromEntries(operationEntries.map(([name, { code }]) => [name, code])) as {
     readonly [Name in OperationName]: (typeof OPERATIONS)[Name]['code']
@@ -175,11 +176,20 @@ export type Reply = readonly [
   annotations?: Annotations
 ]
 
-/** Limits of a side. A server that can resume the session adds a token, and the time to do so after a loss, in ms. */
+/**
+ * The record of a hello: the limits of a side, and the messages that it knows besides those of the first peers. A peer
+ * ignores members that it does not know, and gets no message that its own hello does not name.
+ */
+export interface HelloRecord extends PeerLimits {
+  /** 1 if the side knows `leaving`. */
+  readonly leaving?: unknown
+}
+
+/** A server that can resume the session adds a token, and the time to do so after a loss, in ms. */
 export type Hello = readonly [
   op: typeof Op.hello,
   version: number,
-  limits: PeerLimits,
+  record: HelloRecord,
   token?: string,
   resumeWindowMs?: number
 ]
@@ -205,9 +215,15 @@ export type Message =
   | readonly [op: typeof Op.refused, id: number, code: RejectionCode, text: string]
   | readonly [op: typeof Op.release, ...idsAndCounts: number[]]
   | Cancel
+  | Leaving
   | StreamMessage
 /** Cancels a call: its caller's signal aborted, with that reason, or it timed out. */
 export type Cancel = readonly [op: typeof Op.cancel, id: number, reason?: unknown, annotations?: Annotations]
+/**
+ * With `ms`, from a server: it goes away, and ends the session at the latest after that time. Without, the client's answer: it
+ * begins no further call, but those that calls under way need. Then the server ends the session once no call is under way.
+ */
+export type Leaving = readonly [op: typeof Op.leaving, ms?: number]
 /** A message of a stream: an iterator, a readable or writable stream, a promise or an abort signal. */
 export type StreamMessage =
   /**
@@ -277,7 +293,7 @@ export const formatHello = (
   { jsonBytes, frameBytes, depth, values }: PeerLimits,
   { token, resumeWindowMs }: { readonly token?: string | undefined; readonly resumeWindowMs?: number } = {}
 ): string => {
-  const head = `[${Op.hello},${VERSION},{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values}}`
+  const head = `[${Op.hello},${VERSION},{"jsonBytes":${jsonBytes},"frameBytes":${frameBytes},"depth":${depth},"values":${values},"leaving":1}`
   return token === undefined ? `${head}]` : `${head},"${token}",${resumeWindowMs}]`
 }
 export const formatPing = (id: number): string => `[${Op.ping},${id}]`
@@ -288,6 +304,8 @@ export const formatRejection = (id: number, code: RejectionCode, text: string): 
 
 export const formatCancel = (id: number, reason?: string): string =>
   reason === undefined ? `[${Op.cancel},${id}]` : `[${Op.cancel},${id},${reason}]`
+export const formatLeaving = (ms?: number): string =>
+  ms === undefined ? `[${Op.leaving}]` : `[${Op.leaving},${Math.ceil(ms)}]`
 export const formatPull = (id: number, read: number, window?: number): string =>
   window === undefined ? `[${Op.pull},${id},${read}]` : `[${Op.pull},${id},${read},${window}]`
 /** `items` is the encoded list of items. */

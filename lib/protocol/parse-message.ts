@@ -39,6 +39,8 @@ function isWellFormed(m: unknown[], values: number): boolean {
       return m.length >= 3 && m.length % 2 === 1 && m.every(isReleasePart)
     case Op.cancel:
       return m.length <= 4 && isId(m[1]) && isAnnotations(m[3], values)
+    case Op.leaving:
+      return m.length === 1 || (m.length === 2 && isCount(m[1]))
     case Op.pull:
       return m.length <= 4 && isId(m[1]) && isCount(m[2]) && (m.length < 4 || isId(m[3]))
     case Op.items:

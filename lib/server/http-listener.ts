@@ -27,6 +27,7 @@ import { HTTP_LISTENER_OPTIONS, type HttpListenerOptions } from './options.js'
 import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
 import { RefusalReports } from './refusal-reports.js'
+import { GOING_AWAY } from './refusals.js'
 import { type ClientWithReservation, ResumeTokens, type ResumingListener } from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
 import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
@@ -45,6 +46,10 @@ export class HttpListener implements ResumingListener {
   #onRefused: OnClientRefused | undefined
   /** Removes the error listener from the HTTP server. */
   #removeErrorListener: Unsubscribe | undefined
+  /** Whether clients are refused. */
+  #refusesClients = false
+  /** Resolves when the sockets of an own server are closed; undefined while it listens. */
+  #stopped: Promise<void> | undefined
 
   /** @throws TypeError or RangeError that names the invalid option */
   constructor(
@@ -130,19 +135,29 @@ export class HttpListener implements ResumingListener {
     return `${secure ? 'wss' : 'ws'}://${host}:${port}${this.options.path ?? ''}`
   }
 
+  /** An own server listens no more: a proxy asks another server at once. A shared one answers with HTTP 503. */
+  refuseClients(): void {
+    this.#refusesClients = true
+    for (const upgrade of this.#admission.pending) upgrade.reject(UNAVAILABLE_STATUS, GOING_AWAY)
+    if (this.#ownsServer) this.#stopListening()
+  }
+
+  #stopListening(): Promise<void> {
+    this.#stopped ??= new Promise(resolve => this.#httpServer.close(() => resolve()))
+    return this.#stopped
+  }
+
   /** Rejects further clients and stops an own server. Resolves when all sockets are closed. */
   async close(): Promise<void> {
     removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
-    for (const upgrade of this.#admission.pending) {
-      upgrade.reject(UNAVAILABLE_STATUS, { code: 'server-closed', message: 'the server is going away' })
-    }
+    for (const upgrade of this.#admission.pending) upgrade.reject(UNAVAILABLE_STATUS, GOING_AWAY)
     // The `close` callback of `ws` depends on timers, which a test may have replaced.
     const closed = [...this.#webSocketServer.clients].map(
       socket => new Promise<void>(resolve => socket.once('close', () => resolve()))
     )
     this.#webSocketServer.close()
     if (this.#ownsServer) {
-      closed.push(new Promise(resolve => this.#httpServer.close(() => resolve())))
+      closed.push(this.#stopListening())
       this.#httpServer.closeAllConnections()
     }
     await Promise.all(closed)
@@ -151,6 +166,7 @@ export class HttpListener implements ResumingListener {
 
   /** @internal Handles an upgrade request for this path. */
   async handleUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    if (this.#refusesClients) return rejectUpgrade(socket, UNAVAILABLE_STATUS, GOING_AWAY.message)
     const { authenticate, trustProxy = false } = this.options
     const upgrade = new PendingUpgrade(
       socket,

@@ -16,6 +16,9 @@ export interface Refusal extends Pick<Reason, 'code' | 'message'> {
   readonly count: number
 }
 
+/** Refuses a client that may try again at once: another server behind the same address may accept it. */
+export const GOING_AWAY: Reason = { code: 'unavailable', message: 'the server is going away' }
+
 /** Addresses and codes that have events of their own in ten seconds. */
 const MAX_KINDS = 100
 const OTHERS = 'others'

@@ -6,6 +6,7 @@ import { markUnserializable } from '../codec/classify.js'
 import { NetrefError, type Reason } from '../errors.js'
 import { type FrameData, formatResume, type ResumeFrame } from '../protocol/frame.js'
 import { type IdempotentCallsFactory, idempotentCallsFactoryOf } from '../session/idempotency.js'
+import { CALLS_CHECK_MS, SERVER_CLOSING } from '../session/leaving.js'
 import { MetricsCollector, type ServerMetrics } from '../session/metrics.js'
 import { type Liveness, livenessOf, SERVING_OPTIONS, type Settings, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
@@ -17,11 +18,12 @@ import { checkMs, checkOptions, type OptionTypes } from '../util/check-options.j
 import { clock } from '../util/clock.js'
 import { describeValue } from '../util/describe.js'
 import { Emitter } from '../util/emitter.js'
+import { Departure } from './departure.js'
 import { DrainPromise } from './drain-promise.js'
 import { Handshake } from './handshake.js'
 import { listen } from './listen.js'
 import type { ServeOptions } from './options.js'
-import { type Refusal, Refusals } from './refusals.js'
+import { GOING_AWAY, type Refusal, Refusals } from './refusals.js'
 import type { ClientWithReservation, ResumeToken, ResumeTokens, ResumingListener } from './resume-tokens.js'
 
 /** The events of a server, by name, with what their listeners get. */
@@ -39,7 +41,7 @@ export interface ServerEvents {
 
 /** Options of `server.close`. */
 export interface CloseOptions {
-  /** How long running calls may take to finish, in ms. @default 0 */
+  /** How long calls under way may take to finish, in ms. @default 0 */
   readonly drain?: number | undefined
 }
 
@@ -51,7 +53,7 @@ interface PreparedSession {
   readonly resumeToken: ResumeToken | undefined
 }
 
-/** `draining`: it accepts no clients, and calls under way may finish. */
+/** `draining`: it refuses new clients, and calls under way may finish. */
 export type ServerState = 'open' | 'draining' | 'closed'
 
 /**
@@ -159,7 +161,7 @@ export class Server {
     client: ClientWithReservation,
     first: FrameData
   ): void {
-    if (this.#closing) return transport.abandon(SERVER_CLOSING)
+    if (this.#closing) return transport.abandon(GOING_AWAY)
     const { sessions } = this.settings.limits
     this.#evictInterruptedSession(client)
     client.reservation?.release()
@@ -283,8 +285,9 @@ export class Server {
   }
 
   /**
-   * Closes the server gracefully. It accepts no new sessions and lets running calls finish within `drain`. Then it calls
-   * `onClosing` of the services, stops listening and ends every session with `server-closed`. Resolves when all sockets
+   * Closes the server gracefully. It refuses new clients, and announces to all others that it goes away (`leaving`). Clients
+   * with `renew` move to another server behind the same address. Calls under way may finish within `drain`. A session ends
+   * with `server-closed`, after `onClosing` of its service, as soon as it has no call under way. Resolves when all sockets
    * are closed. A method that awaits it while the server drains gets an error, since it would wait for itself.
    *
    * @throws TypeError for an unknown option, and RangeError for a `drain` that is not a time in ms
@@ -302,26 +305,42 @@ export class Server {
   }
 
   async #drainAndClose(drain: number): Promise<void> {
-    this.#isDraining = drain > 0
-    for (
-      const end = clock.now() + drain;
-      clock.now() < end && [...this.#startedSessions].some(({ busy }) => busy);
-    ) {
-      await new Promise(resolve => clock.setTimeout(resolve, DRAIN_POLL_MS))
+    if (drain > 0) {
+      this.#isDraining = true
+      await this.#drain(clock.now() + drain)
+      this.#isDraining = false
     }
-    this.#isDraining = false
     const prepared = [...this.#startedSessions].flatMap(session => session.prepareClose() ?? [])
     if (prepared.length > 0) await Promise.all(prepared)
     const stopped = this.#listener.close()
-    for (const handshake of this.#handshakes) handshake.reject(SERVER_CLOSING)
-    const ended = [...this.#startedSessions].map(session => {
-      session.end(SERVER_CLOSING)
-      return session.close()
-    })
-    await Promise.all([stopped, ...ended])
+    for (const handshake of this.#handshakes) handshake.reject(GOING_AWAY)
+    await Promise.all([stopped, ...[...this.#startedSessions].map(endSession)])
     this.settings.rejections.flush()
     this.#refusals.flush()
     this.#events.emit('closed', undefined)
+  }
+
+  /** Announces to all clients that the server goes away, and ends each session once no call is under way in it. */
+  async #drain(end: number): Promise<void> {
+    const departures = [...this.#startedSessions].map(session => new Departure(session))
+    let refuses = false
+    for (let ms = end - clock.now(); ms > 0; ms = end - clock.now()) {
+      // A client that is to get a reply, and has lost its socket, may still come back.
+      refuses ||= !departures.some(({ isMissed }) => isMissed)
+      if (refuses) this.#listener.refuseClients?.()
+      for (const departure of departures) {
+        const { session, isMissed } = departure
+        if (!session.isClosing && departure.proceed(ms) && (refuses || !isMissed)) this.#close(session)
+      }
+      if (this.#startedSessions.size === 0) return
+      await new Promise(resolve => clock.setTimeout(resolve, CALLS_CHECK_MS))
+    }
+  }
+
+  #close(session: SessionImpl): void {
+    const prepared = session.prepareClose()
+    if (prepared) void prepared.then(() => endSession(session))
+    else void endSession(session)
   }
 
   /** `await using server = await serve(…)` closes the server at the end of the block, as `close()` does. */
@@ -338,16 +357,19 @@ export function requireServer(call: string, server: unknown): void {
     )
 }
 
+/** Resolves when the transport of the session is closed. */
+function endSession(session: SessionImpl): Promise<void> {
+  session.end(SERVER_CLOSING)
+  return session.close()
+}
+
 /** @throws NetrefError */
 function notListening(property: string): never {
   throw new NetrefError('not-listening', `server.${property}: the server does not listen on a port`)
 }
 
-const SERVER_CLOSING: Reason = { code: 'server-closed', message: 'the server is going away' }
 /** Reasons to end a session that has not begun, other than that the client has gone. */
 const UNACCEPTABLE_CODES = new Set(['version', 'protocol', 'limit', 'service-failed'])
-/** Interval between checks for running calls, in ms. */
-const DRAIN_POLL_MS = 20
 
 /** Reason that ends an interrupted session because a limit is reached. */
 const replacedByClient = (limit: string): Reason => ({

@@ -2,7 +2,13 @@
 
 import type { CallTarget, ExposureSettings } from '../access/access-control.js'
 import { beforeStreamOperationOf, withBeforeHook } from '../access/before-hook.js'
-import { type CallScope, NO_CALL_ID, type ReportingSession, runInCall } from '../access/call-context.js'
+import {
+  type CallScope,
+  isStartingCall,
+  NO_CALL_ID,
+  type ReportingSession,
+  runInCall
+} from '../access/call-context.js'
 import { rejectionKind } from '../access/hook-result.js'
 import { type OperationResult, operate } from '../access/operations.js'
 import type { IncompleteValue } from '../codec/decode.js'
@@ -92,6 +98,11 @@ export class Callee implements CallScope {
   get weakRef(): WeakRef<Callee> {
     this.#weakRef ??= new WeakRef(this)
     return this.#weakRef
+  }
+
+  /** Whether a call of the peer is under way: its handler starts, or has not settled. */
+  get isBusy(): boolean {
+    return this.calls.pendingCount > 0 || isStartingCall(this)
   }
 
   signalOf(id: number): AbortSignal {

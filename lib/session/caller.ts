@@ -44,15 +44,19 @@ import { PendingCalls } from './pending-calls.js'
 import { canPassAgain, EMPTY_PAYLOAD, retryPayloadOf, withIdempotencyKey } from './retry.js'
 import { tracing } from './tracing.js'
 
-/** Names answers of this side to calls of the peer. */
-interface AnswerSource {
+/** The calls of the peer. */
+interface PeerCalls {
+  /** Whether one is under way. */
+  readonly isBusy: boolean
   /** @throws ProtocolError for a call that was not made */
   nameAnswers(incomplete: IncompleteValue, countCopy: CountCopy): NamedAnswers
 }
 
 export class Caller {
   /** The calls of the peer. The session sets it. */
-  incomingCalls!: AnswerSource
+  incomingCalls!: PeerCalls
+  /** Why no further call may begin, unless a call of the peer needs it. The session sets it when both sides leave. */
+  leavingFor: Reason | undefined
   readonly #calls = new PendingCalls()
   readonly #observer: CallObserver
   readonly #cancellation: CallCancellation
@@ -117,7 +121,7 @@ export class Caller {
         result.reject(error.error, error.lacksLocalStack)
         return result
       }
-      const hasEnded = this.#endReason !== undefined
+      const hasEnded = this.#reasonToRefuse !== undefined
       if ((hasEnded || error instanceof ReleasedError) && isGivenBack(result, hasEnded)) {
         result.fulfill(undefined)
         return result
@@ -130,7 +134,12 @@ export class Caller {
   }
 
   #requireOpen(call?: string): void {
-    if (this.#endReason) throw new SessionEndedError(this.#endReason, call)
+    const reason = this.#reasonToRefuse
+    if (reason) throw new SessionEndedError(reason, call)
+  }
+
+  get #reasonToRefuse(): Reason | undefined {
+    return this.#endReason ?? (this.leavingFor && !this.incomingCalls.isBusy ? this.leavingFor : undefined)
   }
 
   #sendRequest(result: PendingResult, payload: Payload | undefined): void {

@@ -21,6 +21,8 @@ export interface DispatchTarget {
   readonly mayContinue: boolean
   /** The peer has sent its hello. @throws ProtocolError if the two sides are incompatible */
   begin(hello: Hello): void
+  /** The peer goes away, or answers that it has moved. @throws ProtocolError if it is not its turn */
+  receiveLeaving(ms: number | undefined): void
   /** Ends the session, for the first reason given. */
   end(reason: Reason): void
 }
@@ -114,6 +116,8 @@ export class Dispatcher {
         return this.references.handleRelease(message.slice(1))
       case Op.cancel:
         return this.#cancel(message, bytes)
+      case Op.leaving:
+        return this.session.receiveLeaving(message[1])
       case Op.pull:
       case Op.items:
       case Op.ended:

@@ -43,6 +43,11 @@ export class IncomingCalls {
     return this.answers.size + this.#oneWayCalls.size
   }
 
+  /** Calls that are not settled, with a reply or without. */
+  get pendingCount(): number {
+    return this.answers.pendingCount + this.#oneWayCalls.size
+  }
+
   /** Estimated bytes held for calls that are not settled. */
   get heldBytes(): number {
     return this.#heldBytes.total

@@ -16,7 +16,14 @@ import {
 } from '../errors.js'
 import { Link, type LinkListener, type LinkSetup } from '../link/link.js'
 import { type Frame, NO_BYTES } from '../protocol/frame.js'
-import { formatHello, type Hello, Op, type OperationCode, VERSION } from '../protocol/messages.js'
+import {
+  formatHello,
+  formatLeaving,
+  type Hello,
+  Op,
+  type OperationCode,
+  VERSION
+} from '../protocol/messages.js'
 import { type MemberPath, pathKeys, toMemberName } from '../protocol/path.js'
 import type { CallOptions } from '../remote/call-options.js'
 import { type PendingRequest, Reference, type RequestBase, type Requester } from '../remote/proxy.js'
@@ -32,7 +39,7 @@ import type {
   Tables
 } from '../types/session.js'
 import { checkOptions, type OptionTypes } from '../util/check-options.js'
-import { clock } from '../util/clock.js'
+import { clock, type Timer } from '../util/clock.js'
 import { startDeadline } from '../util/deadline.js'
 import { describeValue } from '../util/describe.js'
 import { Emitter, runHook } from '../util/emitter.js'
@@ -42,6 +49,7 @@ import { closedChannel, interruptedChannel, resumedChannel, sessionChannel } fro
 import { Dispatcher, type DispatchTarget } from './dispatcher.js'
 import { CANCEL } from './give-back.js'
 import type { IdempotentCallsFactory } from './idempotency.js'
+import { SERVER_CLOSING, startLeaving } from './leaving.js'
 import type { Settings } from './options.js'
 import { statsOf, tablesOf } from './stats.js'
 
@@ -60,7 +68,7 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly onStarted?: ((session: SessionImpl) => void) | undefined
   /** Called when the session has ended, even if it had not begun, before the listeners of `closed`. */
   readonly onEnded?: ((session: SessionImpl, reason: Reason) => void) | undefined
-  /** Returns the session that replaces one that ends for this reason, and retries its calls. */
+  /** Returns the session that replaces one that ends, or is left, for this reason. It retries the calls of one that ended. */
   readonly successor?: ((reason: Reason) => SessionImpl | undefined) | undefined
 }
 
@@ -75,7 +83,7 @@ const invalidCode = (code: string) =>
 const REVOKED_MESSAGE = 'please sign in again'
 
 /** Names of the events of a session. */
-export const SESSION_EVENTS = ['interrupted', 'resumed', 'closed', 'state'] as const
+export const SESSION_EVENTS = ['interrupted', 'resumed', 'leaving', 'closed', 'state'] as const
 
 /**
  * One end of a session. Both ends are alike: either may call the other at any time. Its internal members serve its link
@@ -98,6 +106,11 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly #caller: Caller
   readonly #callee: Callee
   readonly #dispatcher: Dispatcher
+  /** @internal Whether the peer knows `leaving`. */
+  knowsLeaving = false
+  /** Whether the server has announced that it goes away. */
+  #isLeaving = false
+  #leaveTimer: Timer | undefined
   /** Whether the service was notified of the session. `onDisconnect` is called only then. */
   #serviceConnected = false
   /** The root of this end; set when the peer has sent its hello. */
@@ -168,7 +181,8 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, and `state`, with the new state.
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, `leaving`, and `state`, with the
+   * new state.
    *
    * @returns a function that removes the listener
    */
@@ -214,6 +228,11 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return this.#closing
   }
 
+  /** @internal Whether this side ends the session once `onClosing` has settled. */
+  get isClosing(): boolean {
+    return this.#closingHook !== undefined
+  }
+
   /**
    * @internal Calls `onClosing` of the service, once.
    *
@@ -223,6 +242,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (this.#closingHookCalled || this.#endReason || !this.#serviceConnected || this.state !== 'open')
       return this.#closingHook
     this.#closingHookCalled = true
+    this.#caller.leavingFor = undefined
     const settled = this.#runServiceHook(service => service.onClosing?.(this))
     if (settled && !this.#endReason) this.#closingHook = this.#limitClosingHook(settled)
     return this.#closingHook
@@ -326,7 +346,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   /** @internal The peer has sent its hello. @throws ProtocolError if the two sides are incompatible */
-  begin([, version, limits, token, resumeWindowMs = 0]: Hello): void {
+  begin([, version, record, token, resumeWindowMs = 0]: Hello): void {
     if (version !== VERSION) {
       throw new ProtocolError(
         `version ${version} of the protocol, but this side uses version ${VERSION}`,
@@ -334,12 +354,13 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       )
     }
     this.#dispatcher.helloReceived = true
+    this.knowsLeaving = record.leaving === 1
     const { isInitiator, resumeStrategy } = this.setup
-    this.link.sender.setPeerLimits(limits)
+    this.link.sender.setPeerLimits(record)
     if (!isInitiator) this.link.send(formatHello(this.setup.limits, resumeStrategy), NO_BYTES)
     else if (resumeStrategy) Object.assign(resumeStrategy, { token, resumeWindowMs })
     if (isInitiator && token === undefined) this.link.sender.replayBuffer.stopKeeping()
-    this.#references.setPeerLimits(limits)
+    this.#references.setPeerLimits(record)
     try {
       this.#localRoot = this.setup.createRoot(this)
       this.#references.exports.root = this.#localRoot
@@ -421,14 +442,52 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     return this.#dispatcher.helloReceived || this.#endReason !== undefined
   }
 
-  /** @internal Whether calls of the peer are pending or queued, or replies wait for its next transport. */
+  /** @internal Whether calls of the peer are pending or queued. */
   get busy(): boolean {
-    const { sender, receiver, processedFrames, state } = this.link
     return (
-      this.#callee.calls.answers.pendingCount > 0 ||
-      processedFrames < receiver.receivedFrames ||
-      (state === 'interrupted' && sender.hasUnsent)
+      this.#callee.calls.pendingCount > 0 || this.link.processedFrames < this.link.receiver.receivedFrames
     )
+  }
+
+  // Leaving.
+
+  /** @internal Calls of this side without a reply. */
+  get ownCalls(): number {
+    return this.#caller.pendingCount
+  }
+
+  /** @internal Whether both sides begin no further calls. */
+  get isLeft(): boolean {
+    return this.#caller.leavingFor !== undefined
+  }
+
+  /** @internal This side, the server, goes away within `ms`. */
+  announceLeaving(ms: number): void {
+    this.#isLeaving = true
+    if (this.knowsLeaving) this.link.send(formatLeaving(ms), NO_BYTES)
+    this.#events.emit('leaving', undefined)
+  }
+
+  /** @internal */
+  receiveLeaving(ms: number | undefined): void {
+    const isAnswer = ms === undefined
+    if (isAnswer === this.setup.isInitiator || isAnswer !== this.#isLeaving || this.isLeft)
+      throw new ProtocolError('an unexpected `leaving`')
+    if (isAnswer) {
+      this.#caller.leavingFor = SERVER_CLOSING
+      return
+    }
+    this.#isLeaving = true
+    this.#leaveTimer = startLeaving(
+      ms,
+      () => this.ownCalls === 0,
+      () => {
+        this.link.send(formatLeaving(), NO_BYTES)
+        this.#caller.leavingFor = SERVER_CLOSING
+        this.setup.successor?.(SERVER_CLOSING)
+      }
+    )
+    this.#events.emit('leaving', undefined)
   }
 
   /** @internal Ends the session, for the first reason given. */
@@ -436,6 +495,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (this.#endReason) return
     reason = printableReason(reason)
     this.#endReason = reason
+    clock.clearInterval(this.#leaveTimer)
     this.link.close(reason)
     const { sentFrames } = this.link
     const successor = this.#closingHookCalled ? undefined : this.setup.successor?.(reason)

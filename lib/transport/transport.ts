@@ -83,6 +83,8 @@ export interface ClientListener {
   readonly pendingClients?: number
   /** Accepts clients from now on. Called once. */
   open(accept: AcceptClient, report: ReportError, onRefused: OnClientRefused): Promise<void>
+  /** Refuses further clients, so that they try again at another server. It may be omitted if they can reach no other one. */
+  refuseClients?(): void
   /** Does not keep the process alive any longer, unless its server or endpoint belongs to the caller. */
   unref(): void
   /** Accepts no more clients. Resolves when the port or path is free. */

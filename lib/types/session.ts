@@ -71,6 +71,11 @@ export interface SessionEvents {
   interrupted: Reason
   /** The session continues over another transport: nothing is lost. */
   resumed: undefined
+  /**
+   * The server goes away (`server.close({ drain })`), on both ends. The session ends when no call is under way. A client with
+   * `renew` moves to its next session by itself; in others, further calls soon reject.
+   */
+  leaving: undefined
   /** The session has ended; its token is invalid. */
   closed: Reason
   /** `state` has changed to this one. It follows the event of the change, except for `closed`, which comes last. */
@@ -101,7 +106,8 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   /** The present entries of both tables, for tools that show them. */
   readonly tables: Tables
   /**
-   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, and `state`, with the new state.
+   * Calls `listener` at the event: `interrupted` and `closed`, with the reason, `resumed`, `leaving`, and `state`, with the
+   * new state.
    *
    * @returns a function that removes the listener
    * @throws TypeError for an unknown event, or for a listener that is not a function

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap'
 import { run } from '../../lib/cli/cli.js'
 import { formatJSON } from '../../lib/cli/json.js'
 import { parsePath } from '../../lib/cli/path.js'
-import { type Server, serve } from '../../lib/index.js'
+import { connect, type Server, serve } from '../../lib/index.js'
 import { Calculator } from '../support/fixtures/cli/calculator.js'
 import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
 
@@ -442,6 +442,36 @@ t.test('serve serves the export of a module', async t => {
   const late = new Running(['serve', FIXTURE, '--port', '0'])
   late.interrupt()
   t.equal(await late.ended, 0)
+})
+
+t.test('serve lets calls finish when it is interrupted, unless it is watched', async t => {
+  const outcomes: unknown[] = []
+  for (const env of [{}, { NETREF_WATCHED: '1' }] as Record<string, string>[]) {
+    const running = new Running(['serve', FIXTURE, '--port', '0'], { env })
+    await running.says(/^listening at/)
+    const conn = connect<Calculator>(running.stdout.trim().split(' ').at(-1)!)
+    let goOn = () => {}
+    const asked = new Promise<void>(called => {
+      const wait = () => {
+        called()
+        return new Promise<void>(resolve => (goOn = resolve))
+      }
+      conn.root.count(1, wait).then(
+        count => outcomes.push(count),
+        error => outcomes.push(error.code)
+      )
+    })
+    await asked
+    const left = new Promise<void>(resolve =>
+      conn.on('NETREF_WATCHED' in env ? 'closed' : 'leaving', () => resolve())
+    )
+    running.interrupt()
+    await left
+    goOn()
+    t.equal(await running.ended, 0)
+    await assertClean(t, conn.session)
+  }
+  t.same(outcomes, [1, 'server-closed'])
 })
 
 t.test('serve prints one line for each call that fails in the service', async t => {

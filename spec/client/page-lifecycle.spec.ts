@@ -117,6 +117,33 @@ t.test(
   }
 )
 
+t.test('a page in the cache has no socket, also while its connection moves to another server', async t => {
+  const emit = beAPage(t)
+  let goOn = (_: string) => {}
+  const slow = { ask: () => new Promise<string>(resolve => (goOn = resolve)), now: () => 'first' }
+  const server = await serve(slow, { port: 0 })
+  const { port } = server
+  const conn = connect<typeof slow>(server.url, { renew: true, reconnect: { delay: 1, maxDelay: 5 } })
+  const call = conn.root.ask()
+  await conn.ping()
+  const old = conn.session
+  const [served] = server.sessions
+  const closed = server.close({ drain: 20_000 })
+  await new Promise<void>(resolve => conn.on('leaving', () => resolve()))
+  emit('pagehide', true)
+  await waitUntil(() => served!.state === 'interrupted')
+  await using next = await serve({ ask: slow.ask, now: () => 'second' }, { port })
+  await new Promise(resolve => setTimeout(resolve, 50))
+  t.equal(next.metrics.sessionsTotal + next.metrics.clientsRefused, 0, 'no attempt')
+  emit('pageshow', true)
+  t.equal(await conn.root.now(), 'second')
+  goOn('late')
+  t.match(await rejectionOf(call), { code: 'may-have-run' }, 'the server that has gone away cannot resume')
+  await closed
+  await assertClean(t, conn.session, old, ...next.sessions)
+  await conn.close()
+})
+
 t.test('the network changes: a silent server is noticed soon, one that answers is kept', async t => {
   const emit = beAPage(t)
   const room = new Room()

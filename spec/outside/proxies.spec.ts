@@ -1,11 +1,8 @@
 // Tests netref behind the real nginx and HAProxy: they terminate TLS, state the client's address, and cut idle
 // sockets.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import {
   type ConnectOptions,
   connect,
@@ -17,6 +14,7 @@ import {
 import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
 import { skipUnlessInstalled } from '../support/installed-programs.js'
+import { freePort, startProxy } from '../support/proxies.js'
 
 /** Idle timeout of the proxies at the path `/idle`, in seconds. */
 const IDLE = 1
@@ -82,38 +80,6 @@ const proxies = [
   { name: 'HAProxy', configure: haproxy, run: ['haproxy', '-db', '-f', 'proxy.conf'] }
 ]
 
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
-
-/** Starts a proxy, and waits until it accepts connections. */
-async function start(t: Test, dir: string, [program, ...args]: string[], port: number): Promise<void> {
-  const proxy = spawn(program!, args, { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
-  proxy.stderr!.on('data', data => {
-    said += data
-  })
-  t.teardown(async () => {
-    if (proxy.exitCode !== null) return
-    proxy.kill('SIGKILL')
-    await once(proxy, 'exit')
-  })
-  let listens = false
-  while (!listens) {
-    if (proxy.exitCode !== null) throw new Error(`${program} ended: ${said}`)
-    const socket = net.connect(port, '127.0.0.1')
-    listens = await new Promise(resolve => {
-      socket.once('connect', () => resolve(true))
-      socket.once('error', () => resolve(false))
-    })
-    socket.destroy()
-  }
-}
-
 class Files extends Service {
   exposed_echo(value: unknown) {
     return value
@@ -136,7 +102,7 @@ for (const { name, configure, run } of proxies) {
     const behind = Number(new URL(trusting.url).port)
     const place = { behind, port: await freePort(), nowhere: await freePort() }
     await writeFile(join(dir, 'proxy.conf'), configure(place))
-    await start(t, dir, run, place.port)
+    await startProxy(t, dir, run, place.port)
     const host = `localhost:${place.port}`
     const open = (path: string, options: ConnectOptions = {}) =>
       connect<Files>(`wss://${host}${path}`, { ca, ...options })

@@ -10,6 +10,7 @@ import {
   formatEnded,
   formatHello,
   formatItems,
+  formatLeaving,
   formatOperation,
   formatPing,
   formatPull,
@@ -95,11 +96,13 @@ t.test('every message is parsed as it was formatted', async t => {
   t.same(parse(formatItems(3, false, '["1"],[["bigint",[0]]]')), [Op.items, 3, 0, ['1'], [['bigint', [0]]]])
   t.same(parse(formatEnded(3, true)), [Op.ended, 3, 1])
   t.same(parse(formatEnded(3, false, '["E"],[["e",[]]]')), [Op.ended, 3, 0, ['E'], [['e', []]]])
+  t.same(parse(formatLeaving(1.5)), [Op.leaving, 2])
+  t.same(parse(formatLeaving()), [Op.leaving])
   t.same(parse(formatRelease([1, 2, 3, 4])), [Op.release, 1, 2, 3, 4])
   t.same(parse(formatRejection(5, 'not-exposed', '"x"')), [Op.refused, 5, 'not-exposed', '"x"'])
   t.same(
     parse(formatHello({ ...LIMITS, more: 1 } as never)),
-    [Op.hello, VERSION, LIMITS],
+    [Op.hello, VERSION, { ...LIMITS, leaving: 1 }],
     'no other message is formatted'
   )
 
@@ -178,6 +181,12 @@ t.test('any message that is not of the protocol is refused', async t => {
       [Op.streamCall, 1, 0, 'a', 1, {}],
       [Op.streamCall, 1, 0, 'a', 1, [], 1]
     ],
+    ...[
+      [Op.leaving, -1],
+      [Op.leaving, 1.5],
+      [Op.leaving, null],
+      [Op.leaving, 1, 1]
+    ],
     ...[[Op.cancel], [Op.cancel, 0], [Op.cancel, -1], [Op.cancel, 1, 1, 1], [Op.cancel, 1, 1, [], 1]],
     ...[
       [Op.pull, 1],
@@ -227,7 +236,7 @@ t.test('any message that is not of the protocol is refused', async t => {
   for (const message of bad) hostile(t, JSON.stringify(message), () => parseMessage(message))
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.integer({ min: -3, max: 24 }), fc.jsonValue()), { maxLength: 7 }),
+      fc.array(fc.oneof(fc.integer({ min: -3, max: 25 }), fc.jsonValue()), { maxLength: 7 }),
       raw => {
         try {
           return parseMessage(raw) === (raw as never)

@@ -441,7 +441,7 @@ t.test('a closing server rejects the clients being authenticated', async t => {
   await waitUntil(() => asked.length === 2 && heard.stats.framesOut > 0)
   await server.close()
   t.match(await plain.closed, { code: 'unreachable', message: /503/ })
-  t.match(await heard.closed, { code: 'server-closed' })
+  t.match(await heard.closed, { code: 'unavailable', message: /the server is going away/ })
   await waitUntil(() => timers() <= before)
 })
 

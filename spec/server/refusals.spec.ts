@@ -93,7 +93,7 @@ t.test('too many clients of one address, and of all while they are authenticated
   t.match(refusals, [{ code: 'unavailable', message: 'the limit of clients per address is reached' }])
   await ends(server)
   await failed
-  t.match(refusals[1], { ...local, code: 'server-closed' })
+  t.match(refusals[1], { ...local, code: 'unavailable', message: 'the server is going away' })
 })
 
 t.test('a client without a hello, with another version, or with another protocol', async t => {

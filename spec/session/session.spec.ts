@@ -543,7 +543,7 @@ t.test('NETREF_DEBUG=1 prints each message as one readable line', async t => {
   const { stderr } = await promisify(execFile)(process.execPath, args, { env })
   const lines = stderr.trim().split('\n')
   for (const line of [
-    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000}',
+    'netref → hello 1 {"jsonBytes":4194304,"frameBytes":16777216,"depth":200,"values":10000,"leaving":1}',
     'netref → call 1 root.add [1,2]',
     'netref ← call 1 root.add [1,2]',
     'netref → result 1 3',

@@ -15,7 +15,10 @@ export class GatedProxy {
   mode: 'open' | 'refusing' | 'holding' | 'cutting after the upgrade' | 'cutting after the first answer' =
     'open'
 
-  private constructor(private readonly target: string) {}
+  private constructor(
+    /** Address of the server. */
+    public target: string
+  ) {}
 
   static async inFrontOf(target: string): Promise<GatedProxy> {
     const door = new GatedProxy(target)

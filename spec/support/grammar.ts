@@ -307,6 +307,7 @@ const message: Arbitrary<Tree> = fc.oneof(
   },
   { weight: 5, arbitrary: refCounts.map(pairs => [Op.release, ...pairs.flat()]) },
   { weight: 2, arbitrary: fc.constant([Op.ping, CALL]) },
+  { weight: 1, arbitrary: fc.constantFrom([Op.leaving], [Op.leaving, 0], [Op.leaving, 1e9]) },
   { weight: 1, arbitrary: fc.oneof(hello, fc.array(oddValue, { maxLength: 5 })) }
 )
 
