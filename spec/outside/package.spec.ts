@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -90,6 +91,31 @@ export async function main(): Promise<number> {
 }
 `
 
+/** Where an editor goes from the first use of a name in app.ts: the file, and the text of its line. */
+async function definitionOf(dir: string, name: string): Promise<string> {
+  const file = join(dir, 'app.ts')
+  const before = TYPESCRIPT.slice(0, TYPESCRIPT.indexOf(name)).split('\n')
+  const server = spawn(process.execPath, [join(root, 'node_modules/typescript/lib/tsserver.js')], {
+    env: CHILD_ENV
+  })
+  const request = (seq: number, command: string, args: object) =>
+    server.stdin.write(`${JSON.stringify({ seq, type: 'request', command, arguments: args })}\n`)
+  request(1, 'open', { file, fileContent: TYPESCRIPT })
+  request(2, 'definition', { file, line: before.length, offset: before.at(-1)!.length + 1 })
+  try {
+    for await (const line of createInterface(server.stdout)) {
+      const message = line.startsWith('{') ? JSON.parse(line) : {}
+      if (message.request_seq !== 2) continue
+      const [definition] = message.body as { file: string; start: { line: number } }[]
+      const source = await readFile(definition!.file, 'utf8')
+      return `${relative(dir, definition!.file)}: ${source.split('\n')[definition!.start.line - 1]}`
+    }
+  } finally {
+    server.kill()
+  }
+  return 'tsserver has ended'
+}
+
 t.test(
   'the packed package installs into an empty folder, runs in JavaScript and compiles in TypeScript',
   async t => {
@@ -139,6 +165,14 @@ t.test(
       t.ok(llms.includes(`\n#${text.split('\n')[0]}\n`), `which has ${page}`)
     }
 
+    await writeFile(join(dir, 'app.ts'), TYPESCRIPT)
+    await writeFile(join(dir, 'tsconfig.json'), '{ "compilerOptions": { "module": "nodenext" } }')
+    t.equal(
+      await definitionOf(dir, 'serve('),
+      'node_modules/netref/lib/server/serve.ts: export async function serve<T extends object, Identity = unknown>(',
+      '"go to definition" leads to the source'
+    )
+
     // Sources are for declaration maps and debuggers.
     await rm(join(dir, 'node_modules/netref/lib'), { recursive: true })
     await writeFile(join(dir, 'app.js'), JAVASCRIPT)
@@ -156,7 +190,6 @@ t.test(
     const nobody = run('npx', ['netref', 'call', 'ws://127.0.0.1:1', 'add'], { cwd: dir, env: CHILD_ENV })
     t.match(await nobody.catch(error => error), { code: 3, stderr: /^Error: cannot reach ws:/m })
 
-    await writeFile(join(dir, 'app.ts'), TYPESCRIPT)
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     for (const lib of ['es2022,dom,esnext.disposable', 'es2022,esnext.disposable']) {
       const options = `--noEmit --strict --module nodenext --target es2022 --lib ${lib}`.split(' ')
