@@ -28,7 +28,7 @@ await main(async () => {
   const path = positionals[0] ?? relative('.', fileURLToPath(new URL('./testfile.txt', import.meta.url)))
   const file = await TextFile.open(path)
 
-  const cutter = values.chaos ? await Cutter.before(values.url) : undefined
+  using cutter = values.chaos ? await Cutter.before(values.url) : undefined
 
   await using conn = connect<LineCounter>(cutter?.url ?? values.url, {
     allowPublicAttrs: true,

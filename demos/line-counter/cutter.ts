@@ -49,4 +49,9 @@ export class Cutter {
     clearInterval(this.#timer)
     this.#server.close()
   }
+
+  /** A program that fails must stop it, too: it keeps the process alive. */
+  [Symbol.dispose](): void {
+    this.stop()
+  }
 }

@@ -147,6 +147,13 @@ t.test('--chaos: the socket is cut at least once, however short the file is', as
   }
 })
 
+t.test('--chaos: a client that fails ends', async t => {
+  const path = join(t.testdir({ 'line.txt': 'x'.repeat(5_000_000) }), 'line.txt')
+  const start = demo(t, START, path, '--chaos')
+  t.same(await start.ended, { code: 1, signal: null })
+  t.match(start.stderr, /^Error: .* raise it/m)
+})
+
 t.test('a long file: a progress bar instead of the lines', async t => {
   const start = demo(t, START, linesFile(t, 50_000))
   t.same(await start.ended, { code: 0, signal: null })
