@@ -1,8 +1,8 @@
 // Logs what happens at a server, one line of JSON for each event.
 import type { CallErrorContext } from '../session/call-errors.js'
-import { safeString } from '../util/describe.js'
+import { describeValue, safeString } from '../util/describe.js'
 import type { Unsubscribe } from '../util/shared-listener.js'
-import type { Server } from './serve.js'
+import { requireServer, type Server } from './serve.js'
 
 type Level = 'info' | 'warn' | 'error'
 
@@ -24,17 +24,33 @@ export class JsonLog {
     onError: (error: unknown): void => this.#log('error', 'failure', { error: describeError(error) })
   }
 
-  /** @param write takes a line without a newline; by default it writes the line to the standard error */
+  /**
+   * @param write takes a line without a newline; by default it writes the line to the standard error
+   * @throws TypeError if `write` is not a function
+   */
   constructor(
     private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`)
-  ) {}
+  ) {
+    if (typeof write !== 'function')
+      throw new TypeError(`JsonLog: ${describeValue(write)} is not a function; pass one that takes a line`)
+  }
 
-  /** Logs the sessions of a server, the clients that it refuses, and its end. @returns a function that stops */
+  /**
+   * Logs the sessions of a server, the clients that it refuses, and its end.
+   *
+   * @returns a function that stops
+   * @throws TypeError for a value that is not a server
+   */
   follow(server: Server): Unsubscribe {
+    requireServer('JsonLog.follow', server)
+    let isFollowing = true
     const stops = [
       server.on('session', session => {
+        // An error of `write` in a listener goes to `onError`; in a promise it would end the process.
+        session.on('closed', ({ code, message }) => {
+          if (isFollowing) this.#log('info', 'session-ended', { code, message })
+        })
         this.#log('info', 'session-started', { sessions: server.sessions.size })
-        void session.closed.then(({ code, message }) => this.#log('info', 'session-ended', { code, message }))
       }),
       server.on('refused', ({ cause, ...refusal }) =>
         this.#log('warn', 'client-refused', { ...refusal, cause: cause && describeError(cause) })
@@ -42,6 +58,7 @@ export class JsonLog {
       server.on('closed', () => this.#log('info', 'server-closed', {}))
     ]
     return () => {
+      isFollowing = false
       for (const stop of stops) stop()
     }
   }
@@ -55,5 +72,7 @@ function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { message: safeString(error) }
   const { name, message, stack } = error
   const { code } = error as { code?: unknown }
-  return { name, message, code: typeof code === 'string' ? code : undefined, stack }
+  return { name: safeString(name), message: safeString(message), code: textOf(code), stack: textOf(stack) }
 }
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)

@@ -53,6 +53,14 @@ t.test('what is not a server is named', t => {
     message: /^metricsText: undefined is not a server; pass/
   })
   t.throws(() => healthOf({} as never), { message: /^healthOf: \{…\} is not a server/ })
+  t.throws(() => new JsonLog().follow(undefined as never), {
+    message: /^JsonLog\.follow: undefined is not a server/
+  })
+  t.end()
+})
+
+t.test('a writer that is no function is named', t => {
+  t.throws(() => new JsonLog(console as never), { message: /^JsonLog: .* is not a function; pass one/ })
   t.end()
 })
 
@@ -119,6 +127,54 @@ t.test('errors of any kind are described', async t => {
     ]
   )
   await assertClean(t, joined.session, joined.served)
+})
+
+t.test('errors whose members are not texts are described', t => {
+  const lines: string[] = []
+  const { hooks } = new JsonLog(line => lines.push(line))
+  const circular = new Error('circular')
+  hooks.onCallError(Object.assign(circular, { name: circular, stack: [circular] }), { call: 'f()' } as never)
+  hooks.onCallError(Object.assign(new Error('big'), { message: 1n }), { call: 'g()' } as never)
+  t.match(
+    lines.map(line => JSON.parse(line)),
+    [
+      { event: 'call-failed', call: 'f()', error: { name: String, message: 'circular', stack: undefined } },
+      { event: 'call-failed', call: 'g()', error: { name: 'Error', message: '1' } }
+    ]
+  )
+  t.end()
+})
+
+t.test('a writer that throws at the end of a session harms nothing', async t => {
+  const failures: unknown[] = []
+  const server = await serve(shop, { port: 0, onError: error => failures.push(error) })
+  const log = new JsonLog(line => {
+    if (line.includes('session-ended')) throw new Error('the disk is full')
+  })
+  log.follow(server)
+  const conn = connect<typeof shop>(server.url)
+  t.equal(await conn.root.add(1, 2), 3)
+  await assertClean(t, conn.session)
+  await conn.close()
+  await waitUntil(() => failures.length > 0)
+  t.match(failures, [{ message: 'the disk is full' }])
+  await server.close()
+})
+
+t.test('a log that was stopped logs no end of a session', async t => {
+  const lines: string[] = []
+  const server = await serve(shop, { port: 0 })
+  const stop = new JsonLog(line => lines.push(line)).follow(server)
+  const conn = connect<typeof shop>(server.url)
+  await conn.root.add(1, 2)
+  await assertClean(t, conn.session)
+  stop()
+  await conn.close()
+  await server.close()
+  t.same(
+    lines.map(line => JSON.parse(line).event),
+    ['session-started']
+  )
 })
 
 t.test('the default is the standard error; the error of authenticate is in the line', async t => {
