@@ -130,6 +130,7 @@ const FORMATTERS: Readonly<Record<string, (...args: never[]) => string>> = {
   refused: messages.formatRejection,
   release: messages.formatRelease,
   cancel: messages.formatCancel,
+  leaving: messages.formatLeaving,
   pull: messages.formatPull,
   items: messages.formatItems,
   ended: messages.formatEnded
