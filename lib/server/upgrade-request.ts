@@ -44,7 +44,15 @@ export class UpgradeRequest {
   readonly address: string | undefined
   /** Whether a trusted proxy states the origin of the request. */
   readonly #isProxied: boolean
-  readonly #readToken: () => Promise<string | undefined>
+  /**
+   * Returns the token given to `connect`, which the client sends as the first message on its socket; undefined if it
+   * gave none. The call opens the socket: a client rejected later learns it from the end of its session
+   * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait.
+   *
+   * @example
+   * await serve(Shop, { authenticate: async request => users.byToken(await request.token()) })
+   */
+  readonly token: () => Promise<string | undefined>
 
   /** @internal */
   constructor(message: IncomingMessage, trustProxy: boolean, readToken: () => Promise<string | undefined>) {
@@ -60,7 +68,7 @@ export class UpgradeRequest {
     this.secure = proto === undefined ? 'encrypted' in socket : /^(https|wss)$/i.test(proto)
     this.host = host ?? headers.host
     this.address = client ?? socket.remoteAddress
-    this.#readToken = readToken
+    this.token = readToken
   }
 
   /**
@@ -94,18 +102,6 @@ export class UpgradeRequest {
   get certificate(): PeerCertificate | undefined {
     const socket = (this.message as IncomingMessage).socket as Partial<TLSSocket>
     return socket.authorized ? (socket.getPeerCertificate?.() as PeerCertificate) : undefined
-  }
-
-  /**
-   * Returns the token given to `connect`, which the client sends as the first message on its socket; undefined if it
-   * gave none. The call opens the socket: a client rejected later learns it from the end of its session
-   * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait.
-   *
-   * @example
-   * await serve(Shop, { authenticate: async request => users.byToken(await request.token()) })
-   */
-  token(): Promise<string | undefined> {
-    return this.#readToken()
   }
 }
 

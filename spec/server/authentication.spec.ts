@@ -40,7 +40,7 @@ class Admin extends Guest {
 const USERS: Record<string, User> = { ada: { name: 'Ada', admin: true }, bob: { name: 'Bob' } }
 const rootOf = ({ identity }: Session<object, User>) =>
   identity.admin ? new Admin(identity) : new Guest(identity)
-const byToken: Authenticate<User> = async request => USERS[(await request.token()) ?? '']
+const byToken: Authenticate<User> = async ({ token }) => USERS[(await token()) ?? '']
 
 /** A server with authentication, closed at the end of the test. */
 async function serveUsers(t: Test, authenticate: Authenticate<User>, options: ServeOptions<User> = {}) {
