@@ -37,6 +37,9 @@ const CONNECTION_EVENTS = [...SESSION_EVENTS, 'open', 'renewed'] as const
 /** Why a page in the back/forward cache has no socket. */
 const IN_CACHE: Reason = { code: 'connection-lost', message: 'the page is in the back/forward cache' }
 
+/** Most open sessions of a connection. A server that never ends those it has announced to leave must not add more. */
+const MAX_OPEN_SESSIONS = 8
+
 /** Reasons after which a new session may replace the ended one. */
 const RENEWABLE_CODES = new Set<string>(['connection-lost', 'session-lost', 'server-closed'])
 
@@ -157,9 +160,12 @@ export class Connection<T> {
     return new Set([this.#session, ...this.#openSessions])
   }
 
+  /** Makes a session the current one. Beyond the maximum, the oldest that was left ends. */
   #useNext(next: SessionImpl): void {
     this.#session = next
     this.#next = undefined
+    const [oldest] = this.#openSessions
+    if (this.#openSessions.size > MAX_OPEN_SESSIONS) void oldest!.close()
   }
 
   /** Replaces a session that has ended, or is left. @returns the current session; undefined if none may replace it */

@@ -94,7 +94,7 @@ t.test(
     t.equal(code, 0)
     t.match(output, ['cut me', /^done after [1-9]\d* resumptions$/])
     t.match(await sessions[0]!.closed, { code: 'closed' })
-    t.equal(sessions.length, 1, 'one session, whatever befell its sockets')
+    t.equal(sessions.length, 1, 'one session over all sockets')
     await assertClean(t, ...sessions)
     await server.close()
   }

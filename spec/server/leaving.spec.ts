@@ -458,6 +458,28 @@ t.test('the next server leaves, too', async t => {
   await conn.close()
 })
 
+t.test('at most eight sessions are open: the oldest that was left ends', async t => {
+  const { shop, server, port, conn, events } = await open()
+  const [old, call] = [conn.session, conn.root.sell()]
+  const leaving = [{ shop, server }]
+  for (let moves = 1; moves <= 8; moves++) {
+    const last = leaving.at(-1)!
+    await waitUntil(() => last.shop.ran === 1)
+    t.equal(old.state, 'open')
+    void last.server.close(DRAIN)
+    const next = new Shop(`${moves}`)
+    leaving.push({ shop: next, server: await serve(next.service, { port }) })
+    await waitUntil(() => events.filter(event => event === 'renewed').length === moves)
+    if (moves < 8) conn.root.sell().catch(() => {})
+  }
+  t.match(await rejectionOf(call), { code: 'closed', mayHaveRun: true })
+  t.equal(conn.state, 'open')
+  for (const { shop } of leaving) shop.goOn()
+  await conn.close()
+  await Promise.all(leaving.map(({ server }) => server.close()))
+  await assertClean(t, old, conn.session)
+})
+
 t.test('a shared HTTP server answers with 503 while it drains', async t => {
   const web = http.createServer((_, response) => response.end('web'))
   web.listen(0, '127.0.0.1')
