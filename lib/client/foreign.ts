@@ -1,0 +1,61 @@
+// Defines `connectForeign`, the base of connections to servers of other systems.
+
+import { rootFactoryOf, type ServiceSource, sharedRootOf } from '../access/service.js'
+import { type CommonOptions, settingsOf } from '../session/options.js'
+import { SessionImpl } from '../session/session.js'
+import { MemoryTransport } from '../transport/memory.js'
+import type { Session } from '../types/session.js'
+import { Connection, EmptyService } from './connect.js'
+
+/** Options of a connection to a server of another system. */
+export interface ForeignConnectOptions extends CommonOptions {
+  /** The service of this side, if the other system can call it. @default a service without members */
+  readonly service?: ServiceSource | undefined
+}
+
+/**
+ * Connects to a server of another system. The connection is one to a session in this process, the bridge, whose root is the
+ * foreign root. So chains, callbacks, options and errors are those of every connection. Calls made before `open` has
+ * settled wait for it.
+ *
+ * @param open connects, and returns the netref of the foreign root. The connection must end with the bridge, and the bridge
+ * with the connection
+ * @param call the function that takes the options, for error texts
+ */
+export function connectForeign<T>(
+  open: (bridge: Session) => Promise<object>,
+  { service = EmptyService, ...options }: ForeignConnectOptions,
+  call: string
+): Connection<T> {
+  const settings = settingsOf(options, call)
+  const transports = MemoryTransport.pair()
+  transports[0].hold()
+  const connection = new Connection<T>(transports[0], {
+    sharedRoot: sharedRootOf(service),
+    createRoot: rootFactoryOf(service, call),
+    ...settings
+  })
+  let root: object | undefined
+  const bridge = new SessionImpl(transports[1], {
+    isInitiator: false,
+    createRoot: () => root!,
+    // What the user's options say of the peer is said of the foreign system: the connection applies it.
+    ...settingsOf({ limits: options.limits, onError: options.onError }, call)
+  })
+  const start = () => {
+    bridge.start()
+    transports[0].letGo()
+  }
+  void connection.closed.then(reason => bridge.end(reason))
+  open(bridge).then(
+    opened => {
+      root = opened
+      start()
+    },
+    cause => {
+      start()
+      bridge.end({ code: 'unreachable', message: `${call}: ${(cause as Error).message}`, cause })
+    }
+  )
+  return connection
+}

@@ -1,0 +1,103 @@
+// The interface of gateways: a gateway lets the clients of another system call a service.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { TlsOptions } from 'node:tls'
+import type { Limits } from '../protocol/limits.js'
+import type { Session } from '../types/session.js'
+import type { OptionTypes } from '../util/check-options.js'
+import type { Authenticate } from './authentication.js'
+
+/** Options that every gateway takes. */
+export interface GatewayOptions {
+  /** Port of its own; 0 chooses a free one. @default the port of the server */
+  readonly port?: number | undefined
+  /** Address of that port. @default the `host` of the server */
+  readonly host?: string | undefined
+  /** Options of `tls.createServer`: clients connect to that port by TLS. @default no TLS */
+  readonly tls?: TlsOptions | undefined
+  /**
+   * Identifies its clients, in place of the server's `authenticate`. A server with `authenticate` accepts the clients of a
+   * gateway that cannot show who comes (a byte stream without a TLS certificate) only if the gateway has this option.
+   *
+   * @default the `authenticate` of the server
+   * @example
+   * rpyc({ authenticate: ({ address }) => ({ name: `python at ${address}` }) })
+   */
+  readonly authenticate?: Authenticate | undefined
+}
+
+/** For the option tables of gateways. */
+export const GATEWAY_OPTIONS: OptionTypes<GatewayOptions> = {
+  port: 'a number',
+  host: 'a string',
+  tls: 'an object',
+  authenticate: 'a function'
+}
+
+/** The HTTP requests of a gateway. */
+export interface GatewayRequests {
+  /** Path of the requests. @default any path that no other gateway names */
+  readonly path?: string | undefined
+  /** Media types of the requests, without parameters; the empty one stands for none. */
+  readonly contentTypes: readonly string[]
+}
+
+/**
+ * Lets the clients of another system call a service. It is a client of the service in this process: it reads requests,
+ * calls the root of a session, and writes the results. It serves connections, HTTP POST requests, or both.
+ *
+ * @example
+ * const upperCase: Gateway = {
+ *   name: 'upper-case',
+ *   detect: ([first]) => first === 0x3e, // '>'
+ *   async handleSocket(socket, client) {
+ *     const { root } = await client.openSession()
+ *     for await (const line of createInterface(socket)) socket.write(`${await root.upperCase(line.slice(1))}\n`)
+ *   }
+ * }
+ */
+export interface Gateway extends GatewayOptions {
+  /** Names its sessions and its metrics: lower-case letters, digits and hyphens. */
+  readonly name: string
+  /**
+   * Whether a connection that begins with these bytes is of its protocol. `undefined` asks for more bytes; 24 must be
+   * enough.
+   */
+  detect?(firstBytes: Uint8Array): boolean | undefined
+  /**
+   * Serves a connection, whose first bytes are still to be read. It must destroy the socket if the client breaks the
+   * protocol, and end it when the session has closed. If it throws or rejects, `onError` gets the error, and the socket is
+   * destroyed.
+   */
+  handleSocket?(socket: Duplex, client: GatewayClient): void | Promise<void>
+  /** The HTTP POST requests that `handleRequest` serves. */
+  readonly requests?: GatewayRequests | undefined
+  /** Serves an HTTP request. If it throws or rejects, `onError` gets the error, and the client the status 500. */
+  handleRequest?(
+    request: IncomingMessage,
+    response: ServerResponse,
+    client: GatewayClient
+  ): void | Promise<void>
+  /** Called when its port listens. */
+  opened?(address: { readonly host: string; readonly port: number }): void
+  /** Called when the server closes. */
+  closed?(): void | Promise<void>
+}
+
+/** A client of a gateway: a connection, or an HTTP request. */
+export interface GatewayClient {
+  /**
+   * Identifies the client by `authenticate`, and opens a session with the service for it. The session ends with the
+   * connection, or with the response. It may be called more than once.
+   *
+   * @throws NetrefError `unauthorized` if the client is rejected, `unavailable` if the server is full or goes away
+   */
+  openSession(): Promise<Session>
+  /** Limits of the server. `jsonBytes` bounds a text, `frameBytes` other messages, and `helloMs` the wait for the rest of one. */
+  readonly limits: Limits
+  /** Whether errors are sent with their stacks. */
+  readonly exposeStacks: boolean
+  /** Passes an error to `onError` of the server. */
+  report(error: unknown): void
+}
