@@ -1,0 +1,26 @@
+// Specs of named arguments.
+import t from 'tap'
+import { orderArguments } from '../../../lib/gateways/support/named-arguments.js'
+
+const refused = { name: 'RefusedCallError' }
+
+t.test('named arguments take the places of the parameters', async t => {
+  t.same(orderArguments(['a', 'b', 'c?'], { b: 2, a: 1 }), [1, 2])
+  t.same(orderArguments(['a', 'b?', 'c?'], { a: 1, c: 3 }), [1, undefined, 3])
+  t.same(orderArguments(['a?'], {}), [])
+  t.same(orderArguments([], {}), [])
+  t.same(orderArguments(undefined, {}), [])
+  t.same(orderArguments(['a', '...rest'], { a: 1 }), [1])
+  t.same(orderArguments(['arg0'], { arg0: 1 }), [1])
+})
+
+t.test('names that the method does not have are refused', async t => {
+  t.throws(() => orderArguments(['a'], { a: 1, b: 2 }), { ...refused, message: /"b".*\(a\)/ })
+  t.throws(() => orderArguments(['a', 'b'], { a: 1 }), { ...refused, message: /"b" is missing/ })
+  t.throws(() => orderArguments(['...all'], { all: [1] }), refused)
+  t.throws(() => orderArguments(['...all'], { '...all': [1] }), refused)
+  t.throws(() => orderArguments(['arg0'], { X: 1 }), refused)
+  t.throws(() => orderArguments(undefined, { a: 1 }), { ...refused, message: /by position/ })
+  t.throws(() => orderArguments(['toString'], {}), { ...refused, message: /"toString" is missing/ })
+  t.throws(() => orderArguments([], JSON.parse('{"__proto__": 1}')), refused)
+})
