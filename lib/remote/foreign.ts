@@ -223,6 +223,10 @@ export abstract class ForeignPeer<Key> implements Requester {
     return this.carrier.identity
   }
 
+  get gateway(): string | undefined {
+    return this.carrier.gateway
+  }
+
   get closed(): Promise<Reason> {
     return this.carrier.closed
   }

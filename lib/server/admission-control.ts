@@ -1,10 +1,9 @@
 // Decides whether a server has room for another client.
 
-import type { Duplex } from 'node:stream'
 import type { Limits } from '../protocol/limits.js'
 import { AddressCounter } from '../util/address-counter.js'
 import type { ReportError } from '../util/emitter.js'
-import type { PendingUpgrade } from './authentication.js'
+import type { ClosableClient, PendingUpgrade } from './authentication.js'
 import type { ResumeTokens, SlotReservation } from './resume-tokens.js'
 
 /** Clients being authenticated that one address may have, if `limits.sessionsPerAddress` is not set. */
@@ -12,7 +11,7 @@ const MAX_PENDING_PER_ADDRESS = 64
 
 /** A client that needs a session slot. */
 export interface SlotRequest {
-  readonly socket: Duplex
+  readonly socket: ClosableClient
   readonly address: string | undefined
   /** IP address of the client, not its network. */
   readonly ip?: string | undefined
@@ -38,8 +37,8 @@ export class AdmissionControl {
   constructor(
     private readonly limits: Limits,
     private readonly resumeTokens: ResumeTokens | undefined,
-    /** Open WebSockets. */
-    private readonly webSockets: { readonly size: number }
+    /** Open sockets that may have a session. */
+    private readonly openSockets: { size(): number }
   ) {
     const { sessionsPerAddress } = limits
     this.#maxPendingPerAddress =
@@ -78,7 +77,7 @@ export class AdmissionControl {
   }
 
   /** Counts the socket of a client until it closes. */
-  addSocket(socket: Duplex, address: string | undefined): void {
+  addSocket(socket: ClosableClient, address: string | undefined): void {
     socket.once('close', this.#socketsPerAddress.increment(address))
   }
 
@@ -87,7 +86,7 @@ export class AdmissionControl {
    *
    * @returns a function that ends this earlier
    */
-  addPending(upgrade: PendingUpgrade, socket: Duplex, address: string | undefined): () => void {
+  addPending(upgrade: PendingUpgrade, socket: ClosableClient, address: string | undefined): () => void {
     const uncount = this.#pendingPerAddress.increment(address)
     const remove = () => {
       uncount()
@@ -105,7 +104,7 @@ export class AdmissionControl {
   }
 
   get #acceptedClients(): number {
-    return this.webSockets.size - this.#awaitingToken.size
+    return this.openSockets.size() - this.#awaitingToken.size
   }
 
   /** Slots of accepted clients and of interrupted sessions; a reserved slot counts once. */

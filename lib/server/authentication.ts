@@ -25,6 +25,12 @@ export type Authenticate<Identity = unknown> = (
 const UNAUTHORIZED_STATUS = 401
 const UNAVAILABLE_STATUS = 503
 
+/** @internal What is known of a client whose end is awaited: its socket, or the response to its request. */
+export interface ClosableClient {
+  readonly destroyed: boolean
+  once(event: 'close', listener: () => void): unknown
+}
+
 /** @internal A client that is being authenticated. */
 export class PendingUpgrade {
   /** The transport, if it was opened to receive the token. */
@@ -33,9 +39,11 @@ export class PendingUpgrade {
   #deadline: Deadline | undefined
 
   constructor(
-    private readonly socket: Duplex,
+    private readonly client: ClosableClient,
     private readonly openTransport: () => PreHelloTransport | undefined,
-    private readonly onRejected: (reason: Reason) => void
+    private readonly onRejected: (reason: Reason) => void,
+    /** Rejects a client whose transport is not open. */
+    private readonly rejectUnopened: (status: number, reason: Reason) => void
   ) {}
 
   /** Opens the transport. Returns undefined if the client is gone or its request is malformed. */
@@ -67,7 +75,7 @@ export class PendingUpgrade {
     }
     this.#deadline!.stop()
     // A client that is gone does not use a session slot.
-    if (this.#isRejected || this.socket.destroyed) return undefined
+    if (this.#isRejected || this.client.destroyed) return undefined
     if (identity !== undefined && identity !== null && identity !== false) return { identity }
     this.reject(refusal.status, refusal.reason)
     return undefined
@@ -90,7 +98,7 @@ export class PendingUpgrade {
     this.#deadline?.stop()
     this.onRejected(reason)
     if (this.#transport) this.#transport.close(reason)
-    else rejectUpgrade(this.socket, status, STATUS_CODES[status], reason.retryAfter)
+    else this.rejectUnopened(status, reason)
   }
 }
 

@@ -1,11 +1,11 @@
 // Accepts WebSocket clients at a path of an HTTP server, its own or a shared one.
 
-import http, { type IncomingMessage, type Server } from 'node:http'
+import http, { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from '../errors.js'
-import { type Limits, maxPayloadBytes } from '../protocol/limits.js'
-import { livenessOf } from '../session/options.js'
+import { maxPayloadBytes } from '../protocol/limits.js'
+import { livenessOf, type Settings } from '../session/options.js'
 import type { OnClientRefused } from '../transport/transport.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs, checkOptions } from '../util/check-options.js'
@@ -17,10 +17,12 @@ import { AdmissionControl, type SessionSlot, type SlotRequest } from './admissio
 import {
   ADDRESS_LIMIT_REACHED,
   type Authenticate,
+  type ClosableClient,
   PendingUpgrade,
   rejectUpgrade,
   SESSION_LIMIT_REACHED
 } from './authentication.js'
+import type { GatewayHost } from './gateway-host.js'
 import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
 import { HTTP_LISTENER_OPTIONS, type HttpListenerOptions } from './options.js'
@@ -28,7 +30,12 @@ import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
 import { RefusalReports } from './refusal-reports.js'
 import { GOING_AWAY } from './refusals.js'
-import { type ClientWithReservation, ResumeTokens, type ResumingListener } from './resume-tokens.js'
+import {
+  type ClientWithReservation,
+  type ListenerGateways,
+  ResumeTokens,
+  type ResumingListener
+} from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
 import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
 
@@ -48,14 +55,18 @@ export class HttpListener implements ResumingListener {
   #removeErrorListener: Unsubscribe | undefined
   /** Whether clients are refused. */
   #refusesClients = false
+  /** Sockets of the clients of gateways that have a session. */
+  readonly #gatewaySockets = new Set<ClosableClient>()
+  #gatewayHost: GatewayHost | undefined
   /** Resolves when the sockets of an own server are closed; undefined while it listens. */
   #stopped: Promise<void> | undefined
 
   /** @throws TypeError or RangeError that names the invalid option */
   constructor(
     private readonly options: HttpListenerOptions,
-    private readonly limits: Limits
+    private readonly settings: Settings
   ) {
+    const { limits } = settings
     checkOptions('serve', options, HTTP_LISTENER_OPTIONS)
     const { port = 18861, server } = options
     const conflicting = (['host', 'port', 'backlog'] as const).find(name => options[name] !== undefined)
@@ -82,7 +93,9 @@ export class HttpListener implements ResumingListener {
       perMessageDeflate: false,
       maxPayload: maxPayloadBytes(limits)
     })
-    this.#admission = new AdmissionControl(limits, this.resumeTokens, this.#webSocketServer.clients)
+    this.#admission = new AdmissionControl(limits, this.resumeTokens, {
+      size: () => this.#webSocketServer.clients.size + this.#gatewaySockets.size
+    })
   }
 
   /** Starts to accept clients. Resolves when an own server listens. */
@@ -94,26 +107,54 @@ export class HttpListener implements ResumingListener {
     this.#accept = accept
     this.#onRefused = onRefused
     this.#report = report
-    this.#refusalReports = new RefusalReports(report, this.limits)
+    this.#refusalReports = new RefusalReports(report, this.settings.limits)
     addUpgradeHandler(this.#httpServer, this.options.path ?? '', this)
-    if (this.#ownsServer) await this.#listen()
+    await this.#openGateways(accept)
+    const { host, port = 18861 } = this.options
+    if (this.#ownsServer) await this.#listen(this.#httpServer, host, port)
+    this.#gatewayHost?.onListening()
     this.#removeErrorListener = addSharedListener(this.#httpServer, 'error', report)
   }
 
-  #listen(): Promise<void> {
-    const { host = '127.0.0.1', port = 18861, backlog } = this.options
+  readonly #listen = (server: Server, host = '127.0.0.1', port: number): Promise<void> => {
+    const { backlog } = this.options
     return new Promise((resolve, reject) => {
       const onError = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
-      this.#httpServer.once('error', onError)
-      this.#httpServer.listen({ host, port, backlog }, () => {
-        this.#httpServer.off('error', onError)
+      server.once('error', onError)
+      server.listen({ host, port, backlog }, () => {
+        server.off('error', onError)
         resolve()
       })
     })
   }
 
+  /** A server without gateways loads nothing of them. */
+  async #openGateways(accept: (client: ClientWithReservation) => void): Promise<void> {
+    if (this.options.gateways === undefined) return
+    const { GatewayHost } = await import('./gateway-host.js')
+    this.#gatewayHost = await GatewayHost.open({
+      options: this.options,
+      settings: this.settings,
+      originPolicy: this.#originPolicy,
+      admission: this.#admission,
+      refusalReports: this.#refusalReports!,
+      openSockets: this.#gatewaySockets,
+      httpServer: this.#httpServer,
+      ownsServer: this.#ownsServer,
+      accept,
+      report: this.#report!,
+      onRefused: this.#onRefused!,
+      listen: this.#listen
+    })
+  }
+
+  get gateways(): ListenerGateways | undefined {
+    return this.#gatewayHost
+  }
+
   unref(): void {
     if (this.#ownsServer) this.#httpServer.unref()
+    this.#gatewayHost?.unref()
   }
 
   get pendingClients(): number {
@@ -139,6 +180,7 @@ export class HttpListener implements ResumingListener {
   refuseClients(): void {
     this.#refusesClients = true
     for (const upgrade of this.#admission.pending) upgrade.reject(UNAVAILABLE_STATUS, GOING_AWAY)
+    this.#gatewayHost?.refuseClients()
     if (this.#ownsServer) this.#stopListening()
   }
 
@@ -156,8 +198,10 @@ export class HttpListener implements ResumingListener {
       socket => new Promise<void>(resolve => socket.once('close', () => resolve()))
     )
     this.#webSocketServer.close()
-    if (this.#ownsServer) {
-      closed.push(this.#stopListening())
+    const stopped = this.#ownsServer ? this.#stopListening() : undefined
+    await this.#gatewayHost?.close()
+    if (stopped) {
+      closed.push(stopped)
       this.#httpServer.closeAllConnections()
     }
     await Promise.all(closed)
@@ -175,7 +219,8 @@ export class HttpListener implements ResumingListener {
         if (transport) this.#admission.opened(upgrade)
         return transport
       },
-      reason => this.#onRefused!(ip, reason)
+      reason => this.#onRefused!(ip, reason),
+      (status, { retryAfter }) => rejectUpgrade(socket, status, STATUS_CODES[status], retryAfter)
     )
     const request: UpgradeRequest = new UpgradeRequest(message, trustProxy, async () => upgrade.open()?.token)
     const { address: ip } = request
@@ -194,7 +239,7 @@ export class HttpListener implements ResumingListener {
     return this.#acceptWithIdentity(upgrade, { socket, address, ip }, () => authenticate(request))
   }
 
-  #acceptWithoutIdentity(upgrade: PendingUpgrade, client: SlotRequest): void {
+  #acceptWithoutIdentity(upgrade: PendingUpgrade, client: UpgradeClient): void {
     const { socket, address } = client
     const slot = this.#admission.takeSlot(client, this.#report!)
     if (!slot) return this.#rejectFull(client)
@@ -204,15 +249,18 @@ export class HttpListener implements ResumingListener {
 
   async #acceptWithIdentity(
     upgrade: PendingUpgrade,
-    request: SlotRequest,
+    request: UpgradeClient,
     authenticate: () => ReturnType<Authenticate>
   ): Promise<void> {
     const { socket, address } = request
     if (!this.#admission.mayAuthenticate(address)) return this.#rejectFull(request)
     this.#admission.addSocket(socket, address)
     const removePending = this.#admission.addPending(upgrade, socket, address)
-    const identified = await upgrade.authenticate(authenticate, this.limits.helloMs, this.#report!, () =>
-      this.#refusalReports!.slowAuthentication()
+    const identified = await upgrade.authenticate(
+      authenticate,
+      this.settings.limits.helloMs,
+      this.#report!,
+      () => this.#refusalReports!.slowAuthentication()
     )
     if (!identified) return
     const client = { ...request, identity: identified.identity }
@@ -237,7 +285,7 @@ export class HttpListener implements ResumingListener {
     this.#accept!({ transport, connectedAt, address, ip, identity, reservation })
   }
 
-  #rejectFull({ socket, ip }: SlotRequest): void {
+  #rejectFull({ socket, ip }: UpgradeClient): void {
     this.#refusalReports!.sessionLimit()
     this.#rejectTemporarily(socket, ip, SESSION_LIMIT_REACHED)
   }
@@ -258,7 +306,7 @@ export class HttpListener implements ResumingListener {
         transport = new PreHelloTransport(
           new WebSocketTransport(opened, peer, this.options.busyPoll ?? false, message.socket),
           this.#helloBudget,
-          UNBUDGETED_BYTES + maxPayloadBytes(this.limits)
+          UNBUDGETED_BYTES + maxPayloadBytes(this.settings.limits)
         )
       })
     } catch (cause) {
@@ -267,6 +315,11 @@ export class HttpListener implements ResumingListener {
     }
     return transport
   }
+}
+
+/** A client whose upgrade is requested. */
+interface UpgradeClient extends SlotRequest {
+  readonly socket: Duplex
 }
 
 const FORBIDDEN_STATUS = 403

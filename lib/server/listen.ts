@@ -17,10 +17,10 @@ import type { ServeOptions } from './options.js'
 const KINDS = 'pass a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
 
 /** Creates the listener of a server. @throws TypeError or RangeError for an invalid endpoint or option */
-export function listen(options: ServeOptions, { limits }: Settings): ClientListener {
+export function listen(options: ServeOptions, settings: Settings): ClientListener {
   const { endpoint } = options
-  const payloadBytes = maxPayloadBytes(limits)
-  if (endpoint === undefined) return new HttpListener(options, limits)
+  const payloadBytes = maxPayloadBytes(settings.limits)
+  if (endpoint === undefined) return new HttpListener(options, settings)
   if (Object(endpoint) !== endpoint) throw notAnEndpointError('serve', endpoint, KINDS)
   if (isMessageEndpoint(endpoint) || isPortsEndpoint(endpoint))
     return new MessagePortListener(endpoint, payloadBytes)

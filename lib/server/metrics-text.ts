@@ -1,5 +1,5 @@
 // The metrics of a server in the text format of Prometheus.
-import type { ServerMetrics } from '../session/metrics.js'
+import type { GatewayMetrics, ServerMetrics } from '../session/metrics.js'
 import { requireServer, type Server } from './serve.js'
 
 interface Metric {
@@ -18,7 +18,7 @@ const counter = (name: string, help: string): Metric => ({
   scale: 1
 })
 
-const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
+const METRICS: Readonly<Record<Exclude<keyof ServerMetrics, 'gateways'>, Metric>> = {
   sessions: gauge('sessions', 'Present sessions.'),
   arriving: gauge('clients_arriving', 'Clients that are not accepted yet.'),
   sessionsTotal: counter('sessions', 'Sessions so far.'),
@@ -39,6 +39,15 @@ const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
   uptime: gauge('uptime_seconds', 'Time since the server started.', 1 / 1000)
 }
 
+const GATEWAY_METRICS: Readonly<Record<keyof GatewayMetrics, Metric>> = {
+  clients: gauge('gateway_clients', 'Present clients of a gateway.'),
+  clientsTotal: counter('gateway_clients', 'Clients of a gateway so far.'),
+  clientsRefused: counter('gateway_clients_refused', 'Clients of a gateway that were not accepted.')
+}
+
+const headOf = ({ name, type, help }: Metric) =>
+  `# HELP netref_${name} ${help}\n# TYPE netref_${name} ${type}\n`
+
 /**
  * The metrics of a server in the text format of Prometheus, version 0.0.4. Serve it as `text/plain; version=0.0.4`. Its
  * values are those of `server.metrics`.
@@ -50,11 +59,17 @@ const METRICS: Readonly<Record<keyof ServerMetrics, Metric>> = {
 export function metricsText(server: Server): string {
   requireServer('metricsText', server)
   const values = server.metrics
-  const metrics = Object.entries(METRICS) as [keyof ServerMetrics, Metric][]
-  return metrics
-    .map(
-      ([key, { name, type, help, scale }]) =>
-        `# HELP netref_${name} ${help}\n# TYPE netref_${name} ${type}\nnetref_${name} ${values[key] * scale}\n`
-    )
-    .join('')
+  const metrics = Object.entries(METRICS) as [keyof typeof METRICS, Metric][]
+  const texts = metrics.map(
+    ([key, metric]) => `${headOf(metric)}netref_${metric.name} ${values[key] * metric.scale}\n`
+  )
+  return texts.join('') + gatewayMetricsText(Object.entries(values.gateways))
+}
+
+function gatewayMetricsText(gateways: readonly [name: string, values: GatewayMetrics][]): string {
+  if (gateways.length === 0) return ''
+  const metrics = Object.entries(GATEWAY_METRICS) as [keyof GatewayMetrics, Metric][]
+  const linesOf = (key: keyof GatewayMetrics, { name }: Metric) =>
+    gateways.map(([gateway, values]) => `netref_${name}{gateway="${gateway}"} ${values[key]}\n`).join('')
+  return metrics.map(([key, metric]) => headOf(metric) + linesOf(key, metric)).join('')
 }

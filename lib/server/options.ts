@@ -5,6 +5,7 @@ import { type CommonOptions, type LivenessOptions, SERVING_OPTIONS } from '../se
 import type { ServedEndpoint } from '../transport/endpoint.js'
 import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
+import type { Gateway } from './gateway.js'
 import type { OriginOptions } from './origin-check.js'
 
 /** How a server listens for WebSockets, and which clients it accepts. */
@@ -50,6 +51,15 @@ export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, 
    */
   readonly authenticate?: Authenticate<Identity> | undefined
   /**
+   * Gateways for the clients of other systems. They share the port of the server, unless they have a `port` of their own.
+   * With a `server` of yours, those for HTTP requests need a `path`, and the others a `port`.
+   *
+   * @default [] only WebSockets
+   * @example
+   * await serve(Tutorial, { gateways: [rpyc(), jsonRpc(), xmlRpc()] })
+   */
+  readonly gateways?: readonly Gateway[] | undefined
+  /**
    * How long an interrupted session waits for its client to resume it, in ms. Until then it keeps the client's
    * references and the unacknowledged frames; then it ends with `connection-lost`. 0 ends it at once.
    *
@@ -76,6 +86,7 @@ export const HTTP_LISTENER_OPTIONS: OptionTypes<HttpListenerOptions & CommonOpti
   backlog: 'a number',
   busyPoll: 'a boolean',
   authenticate: 'a function',
+  gateways: '',
   resumeWindow: '',
   sameIdentity: 'a function',
   allowedOrigins: '',

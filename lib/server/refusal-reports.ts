@@ -9,6 +9,7 @@ const MAX_REPORTED_ORIGINS = 100
 export class RefusalReports {
   readonly #limits = new Set<keyof Limits>()
   readonly #origins = new Set<string>()
+  readonly #unidentified = new Set<string>()
 
   constructor(
     private readonly report: ReportError,
@@ -31,6 +32,14 @@ export class RefusalReports {
 
   sessionLimit(): void {
     this.#limit('sessions', `all ${this.limits.sessions} sessions are in use`, 'raise it to accept more')
+  }
+
+  /** Reports clients of a gateway whose protocol does not tell who they are. */
+  unidentified(gateway: string): void {
+    if (this.#unidentified.has(gateway)) return
+    this.#unidentified.add(gateway)
+    const message = `serve: clients of "${gateway}" were refused: they cannot show \`authenticate\` who they are; give the gateway an \`authenticate\` of its own`
+    this.report(new NetrefError('unauthorized', message))
   }
 
   slowAuthentication(): void {

@@ -4,6 +4,7 @@ import { checkHookResult } from '../access/hook-result.js'
 import type { Reason } from '../errors.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
+import type { ServerMetrics } from '../session/metrics.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, ClientListener, OnClientRefused } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
@@ -17,17 +18,29 @@ export interface ClientWithReservation extends AcceptedClient {
   readonly reservation?: SlotReservation | undefined
   /** IP address of the client, not its network. */
   readonly ip?: string | undefined
+  /** Name of the gateway whose client it is; undefined for a WebSocket. Its session cannot be resumed. */
+  readonly gateway?: string | undefined
+  /** Whether the session is for one request only: `limits.sessions` does not count it. */
+  readonly isRequest?: boolean | undefined
 }
 
 /** A listener whose sessions may outlive their transports. */
 export interface ResumingListener extends ClientListener {
   /** Resume tokens of its sessions; undefined if sessions end with their transport. */
   readonly resumeTokens?: ResumeTokens | undefined
+  /** Gateways, and the ports of those that have their own, by name; undefined without gateways. */
+  readonly gateways?: ListenerGateways | undefined
   open(
     accept: (client: ClientWithReservation) => void,
     report: ReportError,
     onRefused: OnClientRefused
   ): Promise<void>
+}
+
+/** The gateways of a listener. */
+export interface ListenerGateways {
+  readonly metrics: ServerMetrics['gateways']
+  readonly ports: Readonly<Record<string, number>>
 }
 
 /** A session that this side closed. */

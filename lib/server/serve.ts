@@ -71,6 +71,8 @@ export class Server {
   readonly #handshakes = new Set<Handshake>()
   /** All started sessions, including those whose hello is not processed yet. */
   readonly #startedSessions = new Set<SessionImpl>()
+  /** Those of them that are for one request only. */
+  readonly #requestSessions = new Set<SessionImpl>()
   readonly #listener: ResumingListener
   readonly #events: Emitter<ServerEvents>
   readonly #metrics = new MetricsCollector()
@@ -127,10 +129,12 @@ export class Server {
    * Creates a session while the client's hello is in transit. A client that resumes, or sends nothing, does not use
    * it.
    */
-  #prepareSession(transport: Transport, { identity, ip }: ClientWithReservation): PreparedSession {
+  #prepareSession(transport: Transport, client: ClientWithReservation): PreparedSession {
     const { settings, createRoot } = this
-    const resumeToken = this.#listener.resumeTokens?.create()
+    const { identity, ip, gateway, isRequest } = client
+    const resumeToken = gateway === undefined ? this.#listener.resumeTokens?.create() : undefined
     const onEnded = (session: SessionImpl, reason: Reason) => {
+      if (isRequest) this.#requestSessions.delete(session)
       resumeToken?.revoke(session.isClosedHere ? reason : undefined)
       this.#startedSessions.delete(session)
       if (this.#sessions.delete(session)) this.#metrics.addEnded(session.stats)
@@ -140,6 +144,7 @@ export class Server {
     const setup = {
       isInitiator: false,
       identity,
+      gateway,
       createRoot,
       onStarted: this.#onSessionBegin,
       onEnded,
@@ -165,7 +170,8 @@ export class Server {
     const { sessions } = this.settings.limits
     this.#evictInterruptedSession(client)
     client.reservation?.release()
-    if (this.#startedSessions.size >= sessions) {
+    if (client.isRequest) this.#requestSessions.add(session)
+    else if (this.#countedSessions >= sessions) {
       return this.#refuse(transport, client, {
         code: 'unavailable',
         message: `the server has reached its limit of ${sessions} sessions`
@@ -176,6 +182,11 @@ export class Server {
     session.start().link.onFrame(first)
     if (!session.helloReceived && !session.busy)
       session.end({ code: 'protocol', message: 'the first frame contains no hello' })
+  }
+
+  /** Sessions that `limits.sessions` counts. */
+  get #countedSessions(): number {
+    return this.#startedSessions.size - this.#requestSessions.size
   }
 
   /**
@@ -189,7 +200,7 @@ export class Server {
       const limit = `${sessionsPerAddress} sessions of an address (limits.sessionsPerAddress)`
       resumeTokens.oldestInterruptedAt(address)?.session.end(replacedByClient(limit))
     }
-    if (this.#startedSessions.size >= sessions)
+    if (this.#countedSessions >= sessions)
       reservation?.session?.end(replacedByClient(`${sessions} sessions (limits.sessions)`))
   }
 
@@ -243,6 +254,11 @@ export class Server {
     return this.#listener.port ?? notListening('port')
   }
 
+  /** The ports of the gateways that have a port of their own, by name. */
+  get gatewayPorts(): Readonly<Record<string, number>> {
+    return this.#listener.gateways?.ports ?? {}
+  }
+
   /** Whether it accepts clients. */
   get state(): ServerState {
     if (this.#isDraining) return 'draining'
@@ -254,7 +270,8 @@ export class Server {
     return this.#metrics.snapshot(this.#sessions, {
       arriving: this.#handshakes.size + (this.#listener.pendingClients ?? 0),
       clientsRefused: this.#refusals.count,
-      sessionsInterrupted: this.#listener.resumeTokens?.interruptionCount ?? 0
+      sessionsInterrupted: this.#listener.resumeTokens?.interruptionCount ?? 0,
+      gateways: this.#listener.gateways?.metrics ?? {}
     })
   }
 

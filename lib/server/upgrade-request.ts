@@ -22,7 +22,7 @@ export interface PeerCertificate {
 }
 
 /**
- * The request that opens a socket. All members except `token` are available immediately.
+ * The request that opens a socket, or the connection or HTTP request of a gateway's client. All members except `token` are available immediately.
  *
  * @example
  * const authenticate: Authenticate<string> = ({ headers }) => headers['x-user']?.toString()
@@ -47,7 +47,8 @@ export class UpgradeRequest {
   /**
    * Returns the token given to `connect`, which the client sends as the first message on its socket; undefined if it
    * gave none. The call opens the socket: a client rejected later learns it from the end of its session
-   * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait.
+   * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait. For an HTTP request to a gateway it is
+   * the bearer token in `Authorization`.
    *
    * @example
    * await serve(Shop, { authenticate: async request => users.byToken(await request.token()) })
@@ -55,7 +56,13 @@ export class UpgradeRequest {
   readonly token: () => Promise<string | undefined>
 
   /** @internal */
-  constructor(message: IncomingMessage, trustProxy: boolean, readToken: () => Promise<string | undefined>) {
+  constructor(
+    message: IncomingMessage,
+    trustProxy: boolean,
+    readToken: () => Promise<string | undefined>,
+    /** Name of the gateway that the client connects to; undefined for a WebSocket. */
+    readonly gateway?: string
+  ) {
     const { headers, socket, url } = message
     this.message = message
     this.headers = headers

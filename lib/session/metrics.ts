@@ -19,6 +19,18 @@ export interface ServerMetrics extends SessionStats {
   readonly clientsRefused: number
   /** Time since the server started, in ms. */
   readonly uptime: number
+  /** The clients of each gateway, by its name. */
+  readonly gateways: Readonly<Record<string, GatewayMetrics>>
+}
+
+/** The clients of a gateway: connections and HTTP requests. */
+export interface GatewayMetrics {
+  /** Number of present clients. */
+  readonly clients: number
+  /** Number of clients so far. */
+  readonly clientsTotal: number
+  /** Number of clients so far that were not accepted. */
+  readonly clientsRefused: number
 }
 
 type StatsTotals = { -readonly [K in keyof SessionStats]: SessionStats[K] }
@@ -49,7 +61,7 @@ export class MetricsCollector {
 
   snapshot(
     sessions: Iterable<{ readonly stats: SessionStats }>,
-    others: Pick<ServerMetrics, 'arriving' | 'clientsRefused' | 'sessionsInterrupted'>
+    others: Pick<ServerMetrics, 'arriving' | 'clientsRefused' | 'sessionsInterrupted' | 'gateways'>
   ): ServerMetrics {
     const sums = { ...this.#endedTotals }
     let count = 0

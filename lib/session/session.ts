@@ -58,6 +58,8 @@ export interface SessionSetup extends Settings, LinkSetup {
   readonly isInitiator: boolean
   /** Identity of the peer: the result of `authenticate`. */
   readonly identity?: unknown
+  /** Name of the gateway whose client the peer is. */
+  readonly gateway?: string | undefined
   /** Creates the idempotent calls. Undefined if idempotency keys have no effect. */
   readonly idempotentCallsFactory?: IdempotentCallsFactory | undefined
   /** The root of this end, if it is known before the peer sends its hello. */
@@ -98,6 +100,8 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly root: Netref<Root>
   /** Identity of the peer: the result of `authenticate`. Undefined at a client, and if there is no `authenticate`. */
   readonly identity: Identity
+  /** Name of the gateway whose client the peer is; undefined for any other peer. */
+  readonly gateway: string | undefined
   readonly #rootRef: Reference
   /** @internal */
   readonly link: Link
@@ -138,6 +142,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       this.#resolveClosed = resolve
     })
     this.identity = setup.identity as Identity
+    this.gateway = setup.gateway
     this.#rootRef = new Reference(this, 0, 'root', false)
     this.root = this.#rootRef.proxy as Netref<Root>
     this.#events = new Emitter(SESSION_EVENTS, report)

@@ -60,6 +60,7 @@ export const CLIENT_SOCKET_OPTIONS =
 const SOCKET_ONLY_OPTIONS = {
   'its other end is trusted; keep the endpoint private, or authenticate in the service':
     'authenticate sameIdentity token allowedOrigins allowedHosts trustProxy',
+  'the clients of other systems need a port': 'gateways',
   'a session ends with its endpoint; create a new endpoint': 'reconnect renew resumeWindow heartbeat',
   'an endpoint needs no address': 'host port path server backlog',
   'it applies only to WebSockets in Node': 'busyPoll',

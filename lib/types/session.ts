@@ -97,6 +97,8 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   readonly root: Netref<Root>
   /** Identity of the peer: the result of `authenticate`. Undefined at a client, and if there is no `authenticate`. */
   readonly identity: Identity
+  /** Name of the gateway whose client the peer is; undefined for any other peer. */
+  readonly gateway: string | undefined
   /** Resolves with the reason when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
   /** The present state. */
