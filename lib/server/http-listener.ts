@@ -55,8 +55,8 @@ export class HttpListener implements ResumingListener {
   #removeErrorListener: Unsubscribe | undefined
   /** Whether clients are refused. */
   #refusesClients = false
-  /** Sockets of the clients of gateways that have a session. */
-  readonly #gatewaySockets = new Set<ClosableClient>()
+  /** Connections of gateways that have a session. */
+  readonly #gatewayConnections = new Set<ClosableClient>()
   #gatewayHost: GatewayHost | undefined
   /** Resolves when the sockets of an own server are closed; undefined while it listens. */
   #stopped: Promise<void> | undefined
@@ -94,7 +94,7 @@ export class HttpListener implements ResumingListener {
       maxPayload: maxPayloadBytes(limits)
     })
     this.#admission = new AdmissionControl(limits, this.resumeTokens, {
-      size: () => this.#webSocketServer.clients.size + this.#gatewaySockets.size
+      size: () => this.#webSocketServer.clients.size + this.#gatewayConnections.size
     })
   }
 
@@ -109,10 +109,16 @@ export class HttpListener implements ResumingListener {
     this.#report = report
     this.#refusalReports = new RefusalReports(report, this.settings.limits)
     addUpgradeHandler(this.#httpServer, this.options.path ?? '', this)
-    await this.#openGateways(accept)
     const { host, port = 18861 } = this.options
-    if (this.#ownsServer) await this.#listen(this.#httpServer, host, port)
-    this.#gatewayHost?.onListening()
+    try {
+      await this.#openGateways(accept)
+      if (this.#ownsServer) await this.#listen(this.#httpServer, host, port)
+      this.#gatewayHost?.onListening()
+    } catch (error) {
+      removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
+      await this.#gatewayHost?.close()
+      throw error
+    }
     this.#removeErrorListener = addSharedListener(this.#httpServer, 'error', report)
   }
 
@@ -130,15 +136,19 @@ export class HttpListener implements ResumingListener {
 
   /** A server without gateways loads nothing of them. */
   async #openGateways(accept: (client: ClientWithReservation) => void): Promise<void> {
-    if (this.options.gateways === undefined) return
+    const { gateways, authenticate, trustProxy = false, host } = this.options
+    if (gateways === undefined) return
     const { GatewayHost } = await import('./gateway-host.js')
     this.#gatewayHost = await GatewayHost.open({
-      options: this.options,
+      gateways,
+      host,
+      authenticate,
+      trustProxy,
       settings: this.settings,
       originPolicy: this.#originPolicy,
       admission: this.#admission,
       refusalReports: this.#refusalReports!,
-      openSockets: this.#gatewaySockets,
+      openConnections: this.#gatewayConnections,
       httpServer: this.#httpServer,
       ownsServer: this.#ownsServer,
       accept,

@@ -1,0 +1,180 @@
+// Opens sessions with the service for the clients of gateways, by the rules for all clients of the server.
+
+import { DEFAULT_EXPOSURE } from '../access/access-control.js'
+import { Service } from '../access/service.js'
+import { NetrefError, type Reason } from '../errors.js'
+import type { Limits } from '../protocol/limits.js'
+import type { Settings } from '../session/options.js'
+import { SessionImpl, type SessionSetup } from '../session/session.js'
+import { MemoryTransport } from '../transport/memory.js'
+import type { Session } from '../types/session.js'
+import type { ReportError } from '../util/emitter.js'
+import type { AdmissionControl } from './admission-control.js'
+import {
+  ADDRESS_LIMIT_REACHED,
+  type Authenticate,
+  type ClosableClient,
+  PendingUpgrade,
+  SESSION_LIMIT_REACHED
+} from './authentication.js'
+import type { Gateway, GatewayClient } from './gateway.js'
+import type { RefusalReports } from './refusal-reports.js'
+import { GOING_AWAY } from './refusals.js'
+import type { ClientWithReservation } from './resume-tokens.js'
+import type { UpgradeRequest } from './upgrade-request.js'
+
+/** What the clients of gateways need of their server. */
+export interface GatewayServer {
+  readonly settings: Settings
+  readonly authenticate: Authenticate | undefined
+  readonly trustProxy: boolean
+  readonly admission: AdmissionControl
+  readonly refusalReports: RefusalReports
+  /** Connections of gateways that have a session. */
+  readonly openConnections: Set<ClosableClient>
+  /** Number of HTTP requests that are being served. */
+  readonly requestCount: () => number
+  /** Whether further clients are refused. */
+  readonly refusesClients: () => boolean
+  readonly accept: (client: ClientWithReservation) => void
+  readonly report: ReportError
+}
+
+/** Refusals of a client, by code, as HTTP statuses. */
+const STATUS_OF_REFUSAL = { unauthorized: 401, unavailable: 503, limit: 503, 'service-failed': 503 }
+
+/** The error of a client that gets no session. */
+export class RefusalError extends NetrefError {
+  constructor({ code, message, cause }: Reason) {
+    super(code, message, cause === undefined ? undefined : { cause })
+  }
+
+  get status(): number {
+    return STATUS_OF_REFUSAL[this.code as keyof typeof STATUS_OF_REFUSAL] ?? 500
+  }
+}
+
+const nothing = () => undefined
+
+/** A connection, or an HTTP request. */
+export class ConnectedClient implements GatewayClient {
+  readonly limits: Limits
+  readonly exposeStacks: boolean
+  readonly report: ReportError
+  readonly #sessions = new Set<SessionImpl>()
+
+  constructor(
+    private readonly server: GatewayServer,
+    private readonly gateway: Gateway,
+    /** Its socket, or the response to its request. */
+    private readonly connection: ClosableClient,
+    private readonly request: UpgradeRequest,
+    /** Its network. */
+    private readonly address: string | undefined,
+    private readonly isRequest: boolean,
+    private readonly onRefused: (reason: Reason) => void
+  ) {
+    const { limits, exposeStacks } = server.settings
+    this.limits = limits
+    this.exposeStacks = exposeStacks
+    this.report = server.report
+  }
+
+  /** Why the client is not served at all. */
+  get refusal(): Reason | undefined {
+    const { server, gateway, request, address } = this
+    if (server.refusesClients()) return GOING_AWAY
+    if (server.admission.isAddressFull(address)) {
+      if (!server.trustProxy) server.refusalReports.addressLimit(address!)
+      return ADDRESS_LIMIT_REACHED
+    }
+    if (this.isRequest)
+      return server.requestCount() < this.limits.sessions ? undefined : SESSION_LIMIT_REACHED
+    if (!server.authenticate || gateway.authenticate || request.certificate) return undefined
+    server.refusalReports.unidentified(gateway.name)
+    return { code: 'unauthorized', message: `clients of ${gateway.name} cannot show who they are` }
+  }
+
+  /** Counts the client until it is gone; its sessions end then. */
+  begin(): void {
+    this.server.admission.addSocket(this.connection, this.address)
+    this.connection.once('close', () => {
+      for (const session of this.#sessions) void session.close()
+    })
+  }
+
+  async openSession(): Promise<Session> {
+    const { server, connection, gateway, address, request, isRequest } = this
+    const admitted = await this.#admit()
+    const [own, transport] = MemoryTransport.pair()
+    server.accept({ ...admitted, transport, address, ip: request.address, gateway: gateway.name, isRequest })
+    const session = new SessionImpl(own, gatewayEnd(server.settings))
+    this.#sessions.add(session)
+    if (!isRequest) server.openConnections.add(connection)
+    const closed = new Promise<Reason>(resolve => session.on('closed', resolve))
+    void closed.then(() => {
+      this.#sessions.delete(session)
+      if (this.#sessions.size === 0) server.openConnections.delete(connection)
+    })
+    const opened = new Promise<undefined>(resolve => session.on('state', () => resolve(undefined)))
+    session.start()
+    const reason = await Promise.race([closed, opened])
+    if (connection.destroyed) void session.close()
+    if (session.state !== 'open') throw new RefusalError(reason ?? GOING_AWAY)
+    return session
+  }
+
+  /** Identifies the client, and takes a slot for its session. @throws RefusalError */
+  async #admit(): Promise<Pick<ClientWithReservation, 'identity' | 'reservation'>> {
+    const { server, connection, address, request, isRequest } = this
+    const { admission, report, refusalReports } = server
+    if (server.refusesClients()) throw this.#refuse(GOING_AWAY)
+    const identity = await this.#authenticate()
+    if (isRequest || server.openConnections.has(connection)) return { identity }
+    const slot = admission.takeSlot({ socket: connection, address, ip: request.address, identity }, report)
+    if (slot) return { identity, reservation: slot.reservation }
+    refusalReports.sessionLimit()
+    throw this.#refuse(SESSION_LIMIT_REACHED)
+  }
+
+  async #authenticate(): Promise<unknown> {
+    const { server, gateway, connection, address, request } = this
+    const { admission, report, refusalReports } = server
+    const authenticate = gateway.authenticate ?? server.authenticate
+    if (!authenticate) return undefined
+    if (!this.isRequest && !admission.mayAuthenticate(address)) throw this.#refuse(SESSION_LIMIT_REACHED)
+    let refusal = GOING_AWAY
+    const onRejected = (reason: Reason) => {
+      refusal = reason
+      this.onRefused(reason)
+    }
+    const pending = new PendingUpgrade(connection, nothing, onRejected, nothing)
+    const removePending = admission.addPending(pending, connection, address)
+    const onDelay = () => refusalReports.slowAuthentication()
+    const { helloMs } = this.limits
+    const identified = await pending.authenticate(() => authenticate(request), helloMs, report, onDelay)
+    removePending()
+    if (!identified) throw new RefusalError(refusal)
+    return identified.identity
+  }
+
+  #refuse(reason: Reason): RefusalError {
+    this.onRefused(reason)
+    return new RefusalError(reason)
+  }
+}
+
+class NoService extends Service {}
+
+/** The setup of the gateway's end of a session. The service may use the client's objects as the gateway offers them. */
+function gatewayEnd(settings: Settings): SessionSetup {
+  return {
+    ...settings,
+    isInitiator: true,
+    createRoot: () => new NoService(),
+    exposure: { ...DEFAULT_EXPOSURE, limits: settings.limits },
+    timeout: Number.POSITIVE_INFINITY,
+    onCallError: undefined,
+    trace: undefined
+  }
+}
