@@ -1,6 +1,7 @@
 // Defines `connectForeign`, the base of connections to servers of other systems.
 
 import { rootFactoryOf, type ServiceSource, sharedRootOf } from '../access/service.js'
+import type { Reason } from '../errors.js'
 import { type CommonOptions, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { MemoryTransport } from '../transport/memory.js'
@@ -13,6 +14,12 @@ export interface ForeignConnectOptions extends CommonOptions {
   readonly service?: ServiceSource | undefined
 }
 
+/** The session between a connection and a server of another system: its peer is the user of the connection. */
+export interface Bridge extends Session {
+  /** Ends the session, and so the connection, for the first reason given. */
+  end(reason: Reason): void
+}
+
 /**
  * Connects to a server of another system. The connection is one to a session in this process, the bridge, whose root is the
  * foreign root. So chains, callbacks, options and errors are those of every connection. Calls made before `open` has
@@ -23,7 +30,7 @@ export interface ForeignConnectOptions extends CommonOptions {
  * @param call the function that takes the options, for error texts
  */
 export function connectForeign<T>(
-  open: (bridge: Session) => Promise<object>,
+  open: (bridge: Bridge) => Promise<object>,
   { service = EmptyService, ...options }: ForeignConnectOptions,
   call: string
 ): Connection<T> {
