@@ -14,6 +14,7 @@
 //
 // The encoder chooses the shortest form. The decoder accepts any, and ignores bytes after the value.
 import { isUtf8 } from 'node:buffer'
+import { ByteWriter } from './byte-writer.js'
 
 export const NOT_IMPLEMENTED = Symbol('NotImplemented')
 export const ELLIPSIS = Symbol('Ellipsis')
@@ -99,9 +100,6 @@ const MAX_ENCODED_DIGITS = 4300
 const MAX_EXACT_DIGITS = 15
 /** Texts up to this length are read and written by character, as a call of a native method costs more. */
 const SHORT_TEXT = 24
-const INITIAL_BYTES = 4096
-/** A larger buffer is not kept for the next value. */
-const MAX_KEPT_BYTES = 1 << 20
 const LONE_SURROGATE = /\p{Surrogate}/u
 const NO_ITEMS: readonly BrineValue[] = []
 
@@ -137,25 +135,8 @@ export function isBrine(value: unknown, depth = MAX_ENCODED_DEPTH): value is Bri
 const LARGEST_INT = 10n ** BigInt(MAX_ENCODED_DIGITS)
 const isShortInt = (value: bigint): boolean => value < LARGEST_INT && value > -LARGEST_INT
 
-/** Appends values to a buffer that grows. */
-export class BrineWriter {
-  #buffer = Buffer.allocUnsafe(INITIAL_BYTES)
-  /** Number of bytes written. */
-  length = 0
-
-  /** Appends one byte. */
-  writeByte(byte: number): void {
-    this.#reserve(1)
-    this.#buffer[this.length++] = byte
-  }
-
-  /** Appends, or writes over, an unsigned number of 4 bytes. */
-  writeUint32(value: number, at = this.length): void {
-    this.#reserve(4)
-    this.#buffer.writeUInt32BE(value, at)
-    if (at === this.length) this.length += 4
-  }
-
+/** Appends values. */
+export class BrineWriter extends ByteWriter {
   /** @throws BrineError if the value has no form, a text lone surrogates, or an int more digits than Python reads */
   writeValue(value: unknown, depth = MAX_ENCODED_DEPTH): void {
     switch (typeof value) {
@@ -172,7 +153,7 @@ export class BrineWriter {
       case 'object':
         if (value === null) return this.writeByte(NONE)
         if (Array.isArray(value)) return this.#writeTuple(value, value.length, depth)
-        if (value instanceof Uint8Array) return this.#writeBytes(value)
+        if (value instanceof Uint8Array) return this.#writeBytesValue(value)
         if (value instanceof Set) {
           this.writeByte(FROZENSET)
           return this.#writeTuple(value, value.size, depth)
@@ -183,35 +164,13 @@ export class BrineWriter {
         }
         if (value instanceof BrineComplex) {
           this.writeByte(COMPLEX)
-          this.#writeDouble(value.real)
-          return this.#writeDouble(value.imaginary)
+          this.writeDouble(value.real)
+          return this.writeDouble(value.imaginary)
         }
     }
     if (value === NOT_IMPLEMENTED) return this.writeByte(TAG_NOT_IMPLEMENTED)
     if (value === ELLIPSIS) return this.writeByte(TAG_ELLIPSIS)
     throw new BrineError(`brine has no form for a value of type ${typeof value}: pass it by reference`)
-  }
-
-  /** Copies the written bytes, and begins anew. */
-  take(): Buffer {
-    const bytes = Buffer.allocUnsafe(this.length)
-    this.#buffer.copy(bytes, 0, 0, this.length)
-    this.reset()
-    return bytes
-  }
-
-  /** Forgets the written bytes. */
-  reset(): void {
-    this.length = 0
-    if (this.#buffer.length > MAX_KEPT_BYTES) this.#buffer = Buffer.allocUnsafe(INITIAL_BYTES)
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.length + bytes
-    if (needed <= this.#buffer.length) return
-    const buffer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#buffer.length))
-    this.#buffer.copy(buffer, 0, 0, this.length)
-    this.#buffer = buffer
   }
 
   #writeTuple(items: Iterable<unknown>, count: number, depth: number): void {
@@ -222,11 +181,9 @@ export class BrineWriter {
     else for (const item of items) this.writeValue(item, depth - 1)
   }
 
-  #writeBytes(bytes: Uint8Array): void {
+  #writeBytesValue(bytes: Uint8Array): void {
     this.#writeCount(bytes.length, EMPTY_BYTES, BYTES_1, BYTES_U8)
-    this.#reserve(bytes.length)
-    this.#buffer.set(bytes, this.length)
-    this.length += bytes.length
+    this.writeBytes(bytes)
   }
 
   /** Writes the tag of bytes or a tuple, and its length unless the tag says it. */
@@ -244,30 +201,17 @@ export class BrineWriter {
 
   #writeString(text: string): void {
     this.writeByte(STRING)
-    const { length } = text
-    if (length <= SHORT_TEXT && this.#writeShortAscii(text, length)) return
+    const start = this.length
+    if (text.length <= SHORT_TEXT) {
+      this.#writeCount(text.length, EMPTY_BYTES, BYTES_1, BYTES_U8)
+      if (this.writeAscii(text)) return
+      this.length = start
+    }
     if (LONE_SURROGATE.test(text))
       throw new BrineError('a text has a lone surrogate, which Python cannot read')
     const size = Buffer.byteLength(text)
     this.#writeCount(size, EMPTY_BYTES, BYTES_1, BYTES_U8)
-    this.#reserve(size)
-    this.length += this.#buffer.write(text, this.length)
-  }
-
-  /** @returns false, having written nothing, if the text has another character */
-  #writeShortAscii(text: string, length: number): boolean {
-    const start = this.length
-    this.#writeCount(length, EMPTY_BYTES, BYTES_1, BYTES_U8)
-    this.#reserve(length)
-    for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i)
-      if (code >= 0x80) {
-        this.length = start
-        return false
-      }
-      this.#buffer[this.length++] = code
-    }
-    return true
+    this.writeText(text, size)
   }
 
   #writeNumber(value: number): void {
@@ -276,7 +220,7 @@ export class BrineWriter {
       else this.#writeDigits(String(value))
     } else {
       this.writeByte(FLOAT)
-      this.#writeDouble(value)
+      this.writeDouble(value)
     }
   }
 
@@ -296,13 +240,7 @@ export class BrineWriter {
       this.writeByte(INT_U32)
       this.writeUint32(length)
     }
-    this.#reserve(length)
-    this.length += this.#buffer.write(digits, this.length, 'latin1')
-  }
-
-  #writeDouble(value: number): void {
-    this.#reserve(8)
-    this.length = this.#buffer.writeDoubleBE(value, this.length)
+    this.writeText(digits, length, 'latin1')
   }
 }
 
