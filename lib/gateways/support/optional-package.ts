@@ -12,6 +12,8 @@ export function loadOptionalPackage<Package>(name: string, call: string): Packag
   try {
     return createRequire(import.meta.url)(name)
   } catch (cause) {
-    throw new Error(`${call}: the package \`${name}\` is not installed; run \`npm install ${name}\``, { cause })
+    throw new Error(`${call}: the package \`${name}\` is not installed; run \`npm install ${name}\``, {
+      cause
+    })
   }
 }

@@ -15,15 +15,18 @@ const MAX_DECLARATION_BYTES = 200
 export function decodeDocument(bytes: Uint8Array, contentType = ''): string {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_DECLARATION_BYTES))
   const encoding = CHARSET.exec(contentType)?.[1] ?? DECLARED.exec(start.toString('latin1'))?.[1] ?? 'utf-8'
-  let decoder: TextDecoder
-  try {
-    decoder = new TextDecoder(encoding, { fatal: true })
-  } catch {
-    throw new MalformedXmlError(`the encoding ${quote(encoding)}`)
-  }
+  const decoder = decoderOf(encoding)
   try {
     return decoder.decode(bytes)
   } catch {
     throw new MalformedXmlError(`bytes that are not ${decoder.encoding}`)
+  }
+}
+
+function decoderOf(encoding: string) {
+  try {
+    return new TextDecoder(encoding, { fatal: true })
+  } catch {
+    throw new MalformedXmlError(`the encoding ${quote(encoding)}`)
   }
 }

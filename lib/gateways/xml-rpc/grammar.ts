@@ -22,25 +22,25 @@ export interface ElementType {
   /** Whether it may contain text other than whitespace. */
   readonly hasText: boolean
   /** What it stands for. `values` are those of its children. */
-  valueOf(values: unknown[], text: string, limits: ReadLimits): unknown
+  read(values: unknown[], text: string, limits: ReadLimits): unknown
 }
 
-type ValueOf = ElementType['valueOf']
+type Read = ElementType['read']
 
-const first: ValueOf = ([value]) => value
-const all: ValueOf = values => values
-const sequence = (children: string[][], valueOf: ValueOf, minChildren = children.length): ElementType => ({
+const first: Read = ([value]) => value
+const all: Read = values => values
+const sequence = (children: string[][], read: Read, minChildren = children.length): ElementType => ({
   children: children.map(names => new Set(names)),
   repeats: false,
   minChildren,
   hasText: false,
-  valueOf
+  read
 })
-const many = (name: string, valueOf: ValueOf): ElementType => ({
-  ...sequence([[name]], valueOf, 0),
+const many = (name: string, read: Read): ElementType => ({
+  ...sequence([[name]], read, 0),
   repeats: true
 })
-const text = (valueOf: ValueOf): ElementType => ({ ...sequence([], valueOf), hasText: true })
+const text = (read: Read): ElementType => ({ ...sequence([], read), hasText: true })
 
 /** The element around the one of a document. */
 export const DOCUMENT = sequence([['methodCall', 'methodResponse']], first)
@@ -87,8 +87,8 @@ function toValue(values: unknown[], content: string): unknown {
 
 function toRecord(members: unknown[]): object {
   const record: Record<string, unknown> = {}
+  // Assigning `__proto__` would set the prototype.
   for (const [name, value] of members as [string, unknown][])
-    // Assigning `__proto__` would set the prototype.
     if (name === '__proto__')
       Object.defineProperty(record, name, { value, configurable: true, enumerable: true, writable: true })
     else record[name] = value

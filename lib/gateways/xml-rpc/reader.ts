@@ -113,7 +113,7 @@ class DocumentReader {
     const { name, type, values, text } = this.#open.pop()!
     if (values.length < type.minChildren) throw new MalformedXmlError(`an element is missing in ${name}`)
     if (name === 'value') this.#depth--
-    this.#open.at(-1)!.values.push(type.valueOf(values, text, this.#limits))
+    this.#open.at(-1)!.values.push(type.read(values, text, this.#limits))
   }
 }
 

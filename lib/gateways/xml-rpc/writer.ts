@@ -1,9 +1,10 @@
 // Writes values as XML-RPC has them.
-import { UnsendableError } from '../../errors.js'
+import { LimitError } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
 import { describeValue, quote } from '../../util/describe.js'
 import { isNetref } from '../../util/library-copies.js'
 import { isInstanceOf } from '../../util/realms.js'
+import { formatValuePath, NoFormError, nounOf } from '../support/value-path.js'
 import { escapeXml, invalidCharacterIn } from './characters.js'
 
 export type WriteLimits = Pick<Limits, 'depth'>
@@ -11,24 +12,23 @@ export type WriteLimits = Pick<Limits, 'depth'>
 const MAX_INT = 2 ** 31 - 1
 const MIN_INT = -(2 ** 31)
 const I8_BITS = 64
-const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
+const MAX_YEAR = 9999
 
 /**
  * Writes a `<value>`.
  *
- * @param name what the value is, the start of the path in errors: `result`
- * @throws UnsendableError for what XML-RPC has no form for, with its path
+ * @param path what the value is, the start of the path in errors: `['result']`
+ * @throws NoFormError for what XML-RPC does not have, with its path
+ * @throws LimitError for a value deeper than `limits.depth`
  */
-export const writeValue = (value: unknown, name: string, limits: WriteLimits): string =>
-  new ValueWriter(name, limits).write(value)
+export const writeValue = (value: unknown, path: (string | number)[], limits: WriteLimits): string =>
+  new ValueWriter([...path], limits.depth + path.length).write(value)
 
 class ValueWriter {
-  /** The keys that lead to the present value. */
-  readonly #path: (string | number)[] = []
-
   constructor(
-    private readonly name: string,
-    private readonly limits: WriteLimits
+    /** The keys that lead to the present value. */
+    private readonly path: (string | number)[],
+    private readonly maxKeys: number
   ) {}
 
   write(value: unknown): string {
@@ -44,47 +44,48 @@ class ValueWriter {
       case 'number':
         return this.#writeNumber(value)
       case 'bigint':
-        if (BigInt.asIntN(I8_BITS, value) !== value)
-          this.#refuse('is a bigint of more than 64 bits', 'pass a string')
+        if (BigInt.asIntN(I8_BITS, value) !== value) return this.#refuse('a bigint of more than 64 bits')
         return `<i8>${value}</i8>`
       case 'string':
         return `<string>${this.#escape(value)}</string>`
       case 'object':
         return value === null ? '<nil/>' : this.#writeObject(value)
-      default:
-        return isNetref(value) || typeof value === 'function' ? this.#refuseReference() : this.#refuseType(value)
+      case 'function':
+        return this.#refuse('a reference')
+      case 'symbol':
+        return this.#refuse('a symbol')
     }
   }
 
   #writeNumber(number: number): string {
-    if (!Number.isFinite(number)) this.#refuse(`is ${number}, which XML-RPC has not`, 'pass null or a string')
-    if (!Number.isSafeInteger(number) || Object.is(number, -0))
-      return `<double>${Object.is(number, -0) ? '-0.0' : number}</double>`
+    if (!Number.isFinite(number)) return this.#refuse(String(number))
+    if (Object.is(number, -0)) return '<double>-0.0</double>'
+    if (!Number.isSafeInteger(number)) return `<double>${number}</double>`
     return number <= MAX_INT && number >= MIN_INT ? `<int>${number}</int>` : `<i8>${number}</i8>`
   }
 
   #writeObject(object: object): string {
-    if (isNetref(object)) return this.#refuseReference()
-    if (this.#path.length >= this.limits.depth)
-      this.#refuse(`is deeper than ${this.limits.depth} (limits.depth), or part of a cycle`, 'pass less')
+    if (isNetref(object)) return this.#refuse('a reference')
+    if (this.path.length > this.maxKeys)
+      throw new LimitError('limit', `${formatValuePath(this.path)} is too deep (limits.depth), or in a cycle`)
     if (Array.isArray(object)) return this.#writeArray(object)
     const prototype = Object.getPrototypeOf(object)
     if (prototype === Object.prototype || prototype === null) return this.#writeStruct(Object.entries(object))
     if (isInstanceOf('Date', object)) return this.#writeDate(object)
     if (isInstanceOf('Uint8Array', object)) return writeBytes(object)
     if (isInstanceOf('ArrayBuffer', object)) return writeBytes(new Uint8Array(object))
-    if (isInstanceOf('Set', object)) return this.#writeArray(object)
+    if (isInstanceOf('Set', object)) return this.#writeArray(object as Set<unknown>)
     if (isInstanceOf('Map', object)) return this.#writeStruct(object)
-    return this.#refuseType(object)
+    return this.#refuse(nounOf(object))
   }
 
   #writeArray(items: Iterable<unknown>): string {
     let xml = ''
     let index = 0
     for (const item of items) {
-      this.#path.push(index++)
+      this.path.push(index++)
       xml += this.write(item)
-      this.#path.pop()
+      this.path.pop()
     }
     return `<array><data>${xml}</data></array>`
   }
@@ -92,41 +93,31 @@ class ValueWriter {
   #writeStruct(entries: Iterable<[unknown, unknown]>): string {
     let xml = ''
     for (const [key, value] of entries) {
-      if (typeof key !== 'string')
-        this.#refuse(`is a Map with the key ${describeValue(key)}`, 'only strings can be keys in XML-RPC')
-      this.#path.push(key)
+      if (typeof key !== 'string') return this.#refuse(`a Map with the key ${describeValue(key)}`)
+      this.path.push(key)
       xml += `<member><name>${this.#escape(key)}</name>${this.write(value)}</member>`
-      this.#path.pop()
+      this.path.pop()
     }
     return `<struct>${xml}</struct>`
   }
 
-  /** In UTC. XML-RPC has no fractions of a second. */
+  /** In UTC, without the fraction of a second, which XML-RPC does not have. */
   #writeDate(date: Date): string {
     const year = date.getUTCFullYear()
-    if (!(year >= 0 && year <= 9999)) this.#refuse(`is the Date ${describeDate(date)}`, 'pass a valid one with a year of four digits')
+    if (!(year >= 0 && year <= MAX_YEAR)) return this.#refuse('a Date without a year of four digits')
     return `<dateTime.iso8601>${date.toISOString().slice(0, 19).replaceAll('-', '')}</dateTime.iso8601>`
   }
 
   #escape(text: string): string {
     const invalid = invalidCharacterIn(text)
-    if (invalid !== undefined)
-      this.#refuse(`has the character ${quote(invalid)}, which XML has not`, 'pass bytes')
-    return escapeXml(text)
+    return invalid === undefined ? escapeXml(text) : this.#refuse(`a text with ${quote(invalid)}`)
   }
 
-  #refuseReference(): never {
-    this.#refuse('is a reference, and XML-RPC has none', 'pass data')
+  #refuse(what: string): never {
+    throw new NoFormError(this.path, what, 'XML-RPC')
   }
+}
 
-  #refuseType(value: unknown): never {
-    this.#refuse(`is ${describeValue(value)}, which XML-RPC has not`, 'pass plain data')
-  }
-
-  #refuse(fault: string, remedy: string): never {
-    const path = this.#path.map(key =>
-      typeof key === 'string' && IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
-    )
-    throw new UnsendableError(`${this.name}${path.join('')} ${fault}; ${remedy}`)
-  }
+function writeBytes({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return `<base64>${Buffer.from(buffer, byteOffset, byteLength).toString('base64')}</base64>`
 }
