@@ -5,7 +5,15 @@ import { dirname, relative, resolve } from 'node:path'
 import { build, type Metafile, type Plugin } from 'esbuild'
 
 /** The modules that users load, as paths in lib without `.ts`. */
-export const NODE_ENTRIES: readonly string[] = ['index', 'lite', 'streams', 'operate', 'react', 'cli/main']
+export const NODE_ENTRIES: readonly string[] = [
+  'index',
+  'lite',
+  'streams',
+  'operate',
+  'react',
+  'gateways/xml-rpc',
+  'cli/main'
+]
 
 /** Packages that users install. Other packages are part of the build: Node takes 15 ms to load the modules of superjson. */
 const EXTERNAL_PACKAGES = ['ws', '@opentelemetry/api', 'react']

@@ -2,10 +2,12 @@
 
 import { rootFactoryOf, type ServiceSource, sharedRootOf } from '../access/service.js'
 import type { Reason } from '../errors.js'
-import { type CommonOptions, settingsOf } from '../session/options.js'
+import type { Limits } from '../protocol/limits.js'
+import { COMMON_OPTIONS, type CommonOptions, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { MemoryTransport } from '../transport/memory.js'
 import type { Session } from '../types/session.js'
+import type { OptionTypes } from '../util/check-options.js'
 import { Connection, EmptyService } from './connect.js'
 
 /** Options of a connection to a server of another system. */
@@ -13,6 +15,9 @@ export interface ForeignConnectOptions extends CommonOptions {
   /** The service of this side, if the other system can call it. @default a service without members */
   readonly service?: ServiceSource | undefined
 }
+
+/** For the option tables of connections. */
+export const FOREIGN_CONNECT_OPTIONS: OptionTypes<ForeignConnectOptions> = { ...COMMON_OPTIONS, service: '' }
 
 /** The session between a connection and a server of another system: its peer is the user of the connection. */
 export interface Bridge extends Session {
@@ -26,11 +31,11 @@ export interface Bridge extends Session {
  * settled wait for it.
  *
  * @param open connects, and returns the netref of the foreign root. The connection must end with the bridge, and the bridge
- * with the connection
+ * with the connection. `limits` are those of the options
  * @param call the function that takes the options, for error texts
  */
 export function connectForeign<T>(
-  open: (bridge: Bridge) => Promise<object>,
+  open: (bridge: Bridge, limits: Limits) => Promise<object>,
   { service = EmptyService, ...options }: ForeignConnectOptions,
   call: string
 ): Connection<T> {
@@ -54,7 +59,7 @@ export function connectForeign<T>(
     transports[0].letGo()
   }
   void connection.closed.then(reason => bridge.end(reason))
-  open(bridge).then(
+  open(bridge, settings.limits).then(
     opened => {
       root = opened
       start()
