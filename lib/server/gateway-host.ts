@@ -222,13 +222,9 @@ export class GatewayHost {
     this.#responses.add(response)
     response.once('close', () => this.#responses.delete(response))
     this.#begin(gateway, response, client)
-    const { traceparent } = message.headers
     const handle = async () => gateway.handleRequest!(message, response, client)
     try {
-      /* c8 ignore next: tracing is installed where the specs run. */
-      await (tracing
-        ? tracing.runInSpan(isTraceparent(traceparent) ? traceparent : undefined, handle)
-        : handle())
+      await inSpanOf(message, handle)
     } catch (error) {
       if (error instanceof RefusalError) return respond(response, error.status, error.message)
       if (!response.destroyed) report(error)
@@ -265,6 +261,13 @@ export class GatewayHost {
     connection.once('close', () => counters.clients--)
     client.begin()
   }
+}
+
+/** Runs a function in the span that a request names. */
+function inSpanOf<T>({ headers: { traceparent } }: IncomingMessage, run: () => T): T {
+  /* c8 ignore next: tracing is installed where the specs run. */
+  if (!tracing) return run()
+  return tracing.runInSpan(isTraceparent(traceparent) ? traceparent : undefined, run)
 }
 
 /** Resolves when a connection is closed: by its gateway, or because its client does not read what it is owed. */

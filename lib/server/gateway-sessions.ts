@@ -40,17 +40,15 @@ export interface GatewayServer {
   readonly report: ReportError
 }
 
-/** Refusals of a client, by code, as HTTP statuses. */
-const STATUS_OF_REFUSAL = { unauthorized: 401, unavailable: 503, limit: 503, 'service-failed': 503 }
-
 /** The error of a client that gets no session. */
 export class RefusalError extends NetrefError {
   constructor({ code, message, cause }: Reason) {
     super(code, message, cause === undefined ? undefined : { cause })
   }
 
+  /** The HTTP status that says so. */
   get status(): number {
-    return STATUS_OF_REFUSAL[this.code as keyof typeof STATUS_OF_REFUSAL] ?? 500
+    return this.code === 'unauthorized' ? 401 : 503
   }
 }
 
@@ -111,16 +109,15 @@ export class ConnectedClient implements GatewayClient {
     const session = new SessionImpl(own, gatewayEnd(server.settings))
     this.#sessions.add(session)
     if (!isRequest) server.openConnections.add(connection)
-    const closed = new Promise<Reason>(resolve => session.on('closed', resolve))
-    void closed.then(() => {
+    void session.closed.then(() => {
       this.#sessions.delete(session)
       if (this.#sessions.size === 0) server.openConnections.delete(connection)
     })
-    const opened = new Promise<undefined>(resolve => session.on('state', () => resolve(undefined)))
+    const opened = new Promise<void>(resolve => session.on('state', () => resolve()))
     session.start()
-    const reason = await Promise.race([closed, opened])
+    await opened
     if (connection.destroyed) void session.close()
-    if (session.state !== 'open') throw new RefusalError(reason ?? GOING_AWAY)
+    if (session.state !== 'open') throw new RefusalError(await session.closed)
     return session
   }
 
@@ -143,19 +140,22 @@ export class ConnectedClient implements GatewayClient {
     const authenticate = gateway.authenticate ?? server.authenticate
     if (!authenticate) return undefined
     if (!this.isRequest && !admission.mayAuthenticate(address)) throw this.#refuse(SESSION_LIMIT_REACHED)
-    let refusal = GOING_AWAY
-    const onRejected = (reason: Reason) => {
-      refusal = reason
-      this.onRefused(reason)
-    }
-    const pending = new PendingUpgrade(connection, nothing, onRejected, nothing)
-    const removePending = admission.addPending(pending, connection, address)
-    const onDelay = () => refusalReports.slowAuthentication()
-    const { helloMs } = this.limits
-    const identified = await pending.authenticate(() => authenticate(request), helloMs, report, onDelay)
-    removePending()
-    if (!identified) throw new RefusalError(refusal)
-    return identified.identity
+    // `authenticate` may never settle.
+    return new Promise((resolve, reject) => {
+      const onRejected = (reason: Reason) => reject(this.#refuse(reason))
+      const pending = new PendingUpgrade(connection, nothing, onRejected, nothing)
+      const removePending = admission.addPending(pending, connection, address)
+      const onDelay = () => refusalReports.slowAuthentication()
+      const { helloMs } = this.limits
+      void pending
+        .authenticate(() => authenticate(request), helloMs, report, onDelay)
+        .then(identified => {
+          removePending()
+          if (identified) resolve(identified.identity)
+          // The client has gone, unless it was rejected before.
+          else reject(new RefusalError(GOING_AWAY))
+        })
+    })
   }
 
   #refuse(reason: Reason): RefusalError {

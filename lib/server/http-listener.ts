@@ -116,6 +116,7 @@ export class HttpListener implements ResumingListener {
       this.#gatewayHost?.onListening()
     } catch (error) {
       removeUpgradeHandler(this.#httpServer, this.options.path ?? '')
+      if (this.#ownsServer) this.#httpServer.close()
       await this.#gatewayHost?.close()
       throw error
     }
