@@ -164,6 +164,7 @@ t.test('a peer uses its own netrefs', async t => {
     const peer = getPeer()
     const own = peer.wrap(system) as Any
     t.equal(await own.open().increment(), 1)
+    t.equal(await own.openLater().increment(), 1)
     const aborted = AbortSignal.abort(new Error('aborted'))
     t.match(await rejectionOf(Netref.with(own.open, { signal: aborted })()), { message: 'aborted' })
     const counter = await own.open()
