@@ -1,0 +1,1 @@
+export { type RpycOptions, rpyc } from './rpyc/gateway.js'
