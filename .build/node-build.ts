@@ -11,6 +11,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'streams',
   'operate',
   'react',
+  'gateways/rpyc',
   'gateways/xml-rpc',
   'cli/main'
 ]
