@@ -10,6 +10,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'lite',
   'streams',
   'operate',
+  'gateway',
   'react',
   'gateways/rpyc',
   'gateways/xml-rpc',

@@ -22,6 +22,7 @@ import {
   rejectUpgrade,
   SESSION_LIMIT_REACHED
 } from './authentication.js'
+import type { Gateway } from './gateway.js'
 import type { GatewayHost } from './gateway-host.js'
 import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
@@ -141,7 +142,7 @@ export class HttpListener implements ResumingListener {
     if (gateways === undefined) return
     const { GatewayHost } = await import('./gateway-host.js')
     this.#gatewayHost = await GatewayHost.open({
-      gateways,
+      gateways: gateways as readonly Gateway[],
       host,
       authenticate,
       trustProxy,

@@ -5,8 +5,16 @@ import { type CommonOptions, type LivenessOptions, SERVING_OPTIONS } from '../se
 import type { ServedEndpoint } from '../transport/endpoint.js'
 import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
-import type { Gateway } from './gateway.js'
 import type { OriginOptions } from './origin-check.js'
+
+/**
+ * A gateway for the clients of another system: what `rpyc()`, `jsonRpc()` or `xmlRpc()` returns, or a `Gateway` of your own
+ * (`netref/gateway`, whose types need those of Node).
+ */
+export interface AnyGateway {
+  /** Name of the gateway in metrics, and in `session.gateway`. */
+  readonly name: string
+}
 
 /** How a server listens for WebSockets, and which clients it accepts. */
 export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, LivenessOptions {
@@ -58,7 +66,7 @@ export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, 
    * @example
    * await serve(Tutorial, { gateways: [rpyc(), jsonRpc(), xmlRpc()] })
    */
-  readonly gateways?: readonly Gateway[] | undefined
+  readonly gateways?: readonly AnyGateway[] | undefined
   /**
    * How long an interrupted session waits for its client to resume it, in ms. Until then it keeps the client's
    * references and the unacknowledged frames; then it ends with `connection-lost`. 0 ends it at once.

@@ -7,10 +7,10 @@ import tls from 'node:tls'
 import { context, trace } from '@opentelemetry/api'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import t, { type Test } from 'tap'
+import type { Gateway } from '../../lib/gateway.js'
 import {
   callSession,
   connect,
-  type Gateway,
   type ServeOptions,
   type Server,
   Service,
@@ -38,7 +38,9 @@ const errors: string[] = []
 const onError = (error: unknown) => void errors.push(String(error))
 t.beforeEach(() => void errors.splice(0))
 
-const serveLines = (options: ServeOptions) => serve(Lines, { port: 0, onError, ...options })
+/** The options of `serve`, with gateways of this file's own. */
+type Options = Omit<ServeOptions, 'gateways'> & { readonly gateways?: readonly Gateway[] }
+const serveLines = (options: Options) => serve(Lines, { port: 0, onError, ...options })
 const urlOf = (server: Server, path = '/') => `http://127.0.0.1:${server.port}${path}`
 
 /** All sessions end with their clients, and nothing is left of them. */

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import type { Gateway, GatewayOptions, GatewayRequests, Session } from '../../lib/index.js'
+import type { Gateway, GatewayOptions, GatewayRequests } from '../../lib/gateway.js'
+import type { Session } from '../../lib/index.js'
 
 /** The root that both gateways call. */
 interface LineService {
