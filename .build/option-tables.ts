@@ -9,6 +9,7 @@ const FILES = [
   'lib/client/options.ts',
   'lib/client/pair.ts',
   'lib/protocol/limits.ts',
+  'lib/server/gateway.ts',
   'lib/server/options.ts',
   'lib/server/origin-check.ts',
   'lib/session/idempotency.ts',
@@ -51,6 +52,11 @@ const TABLES: readonly Table[] = [
     title: 'Options of both ends',
     interfaceName: 'CommonOptions',
     text: 'For `serve`, `connect` and `pair`, and for `serving` of `pair`.'
+  },
+  {
+    title: 'Options of each gateway',
+    interfaceName: 'GatewayOptions',
+    text: 'For `rpyc`, `jsonRpc`, `xmlRpc`, and for gateways of your own that take them.'
   },
   {
     title: '`limits`',

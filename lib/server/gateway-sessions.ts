@@ -8,6 +8,7 @@ import type { Settings } from '../session/options.js'
 import { SessionImpl, type SessionSetup } from '../session/session.js'
 import { MemoryTransport } from '../transport/memory.js'
 import type { Session } from '../types/session.js'
+import type { Any } from '../util/any.js'
 import type { ReportError } from '../util/emitter.js'
 import type { AdmissionControl } from './admission-control.js'
 import {
@@ -101,12 +102,12 @@ export class ConnectedClient implements GatewayClient {
     })
   }
 
-  async openSession(): Promise<Session> {
+  async openSession(): Promise<Session<Any>> {
     const { server, connection, gateway, address, request, isRequest } = this
     const admitted = await this.#admit()
     const [own, transport] = MemoryTransport.pair()
     server.accept({ ...admitted, transport, address, ip: request.address, gateway: gateway.name, isRequest })
-    const session = new SessionImpl(own, gatewayEnd(server.settings))
+    const session = new SessionImpl<Any>(own, gatewayEnd(server.settings))
     this.#sessions.add(session)
     if (!isRequest) server.openConnections.add(connection)
     void session.closed.then(() => {

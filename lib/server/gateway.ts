@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import type { Limits } from '../protocol/limits.js'
 import type { Session } from '../types/session.js'
+import type { Any } from '../util/any.js'
 import type { OptionTypes } from '../util/check-options.js'
 import type { Authenticate } from './authentication.js'
 
@@ -89,11 +90,11 @@ export interface Gateway extends GatewayOptions {
 export interface GatewayClient {
   /**
    * Identifies the client by `authenticate`, and opens a session with the service for it. The session ends with the
-   * connection, or with the response. It may be called more than once.
+   * connection, or with the response. It may be called more than once. `root` is untyped: gateways are for any service.
    *
    * @throws NetrefError `unauthorized` if the client is rejected, `unavailable` if the server is full or goes away
    */
-  openSession(): Promise<Session>
+  openSession(): Promise<Session<Any>>
   /** Limits of the server. `jsonBytes` bounds a text, `frameBytes` other messages, and `helloMs` the wait for the rest of one. */
   readonly limits: Limits
   /** Whether errors are sent with their stacks. */

@@ -1,5 +1,5 @@
 // Runs the Python client, which was written from PROTOCOL.md, against a real server, and cuts its socket.
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -7,17 +7,11 @@ import t from 'tap'
 import { Cutter } from '../../demos/line-counter/cutter.js'
 import { Netref, Service, type Session, serve } from '../../lib/index.js'
 import { assertClean } from '../support/helpers.js'
+import { pythonWith } from '../support/installed-programs.js'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const CLIENT = '../../demos/python-client/netref.py'
-const python = ['/usr/bin/python3', 'python3'].find(name => {
-  try {
-    execFileSync(name, ['-c', 'import websockets'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-})
+const python = pythonWith('websockets')
 
 t.test('the client has less than 300 lines of code: blank ones are not counted', async t => {
   const lines = readFileSync(here(CLIENT), 'utf8')

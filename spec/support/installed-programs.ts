@@ -7,3 +7,9 @@ export function skipUnlessInstalled(...programs: string[]): string | false {
   /* c8 ignore next: of the two only one is so on one machine. */
   return missing.length > 0 && `not installed here: ${missing.join(', ')} (.ci/run installs them)`
 }
+
+/** A Python that has these modules: Debian's, or the first of the path. Undefined if neither has them. */
+export const pythonWith = (...modules: string[]): string | undefined =>
+  ['/usr/bin/python3', 'python3'].find(
+    python => spawnSync(python, ['-c', `import ${modules.join(', ')}`]).status === 0
+  )

@@ -1,0 +1,46 @@
+// `npm run demo:gateways`: one service, the clients of several systems. It prints the command of each client.
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { serve } from 'netref'
+import protobuf from 'protobufjs'
+import { bold, dim, logFailedCall, main } from '../terminal.js'
+import { protobufChannel } from './protobuf-channel.js'
+import { stub } from './stub.js'
+import { Tutorial } from './tutorial.js'
+
+await main(async () => {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '18861' },
+      'protobuf-port': { type: 'string', default: '18862' }
+    }
+  })
+  const proto = await protobuf.load(fileURLToPath(new URL('tutorial.proto', import.meta.url)))
+  const channel = protobufChannel(proto.lookupService('tutorial.Tutorial'), {
+    port: Number(values['protobuf-port'])
+  })
+  const server = await serve(Tutorial, {
+    port: Number(values.port),
+    gateways: [stub(), channel],
+    onCallError: logFailedCall
+  })
+
+  const { hostname: host, port } = new URL(server.url)
+  const clients = {
+    'netref, from a terminal': `npx tsx lib/cli/main.ts call ${server.url} sum 1 2`,
+    'A text protocol, from Python': `python3 demos/gateways/clients/stub_client.py ${host} ${port}`,
+    "Protobuf's stubs, from Python": `python3 demos/gateways/clients/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
+  }
+  console.log(
+    `One service at ${server.url}. Start its clients in another terminal, in the folder of netref:\n`
+  )
+  for (const [system, command] of Object.entries(clients)) console.log(`${dim(system)}\n  ${bold(command)}\n`)
+  console.log(dim('Ctrl-C ends it.'))
+
+  for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) {
+    process.once(end, async () => {
+      await server.close({ drain: 5000 })
+      process.exit()
+    })
+  }
+})
