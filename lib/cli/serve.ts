@@ -15,6 +15,7 @@ import {
   UsageError
 } from './command.js'
 import { formatFailedCall } from './failed-call.js'
+import { addressesOf, GATEWAY_NAMES, loadGateways } from './gateways.js'
 import { onInterruption, print, type Terminal, write } from './terminal.js'
 
 /** How long calls may take to finish at the end, in ms. Docker kills a process after 10 s. */
@@ -44,6 +45,12 @@ export const serve: Command = {
       value: 'HOST',
       help: 'address to listen on (default: 127.0.0.1, this machine only)'
     },
+    gateway: {
+      type: 'string',
+      short: 'g',
+      value: 'NAMES',
+      help: `let the clients of other systems in: ${GATEWAY_NAMES.join(',')}`
+    },
     json: {
       type: 'boolean',
       help: 'log to the standard error as lines of JSON'
@@ -60,14 +67,17 @@ export const serve: Command = {
     const port = numberOption(parsed, 'port', 18861)
     if (parsed.values.watch) return runInWatchMode(argv, terminal)
     const source = serviceOf(await loadModule(file!), file!)
-    const { host } = parsed.values as { host?: string }
+    const { host, gateway } = parsed.values as { host?: string; gateway?: string }
+    const gateways = gateway === undefined ? undefined : await loadGateways(gateway)
     const { stderr } = terminal
     const log = (line: string) => void write(stderr, `${line}\n`).catch(() => {})
     const onCallError = (error: unknown, { call }: CallErrorContext) => log(formatFailedCall(error, call))
     const jsonLog = parsed.values.json ? new JsonLog(log) : undefined
-    const server = await serveSource(source, { port, host, ...(jsonLog?.hooks ?? { onCallError }) })
+    const hooks = jsonLog?.hooks ?? { onCallError }
+    const server = await serveSource(source, { port, host, gateways, ...hooks })
     jsonLog?.follow(server)
     await print(terminal, `listening at ${server.url}`)
+    for (const one of gateways ?? []) await print(terminal, `${one.name} at ${addressesOf(one, server.url)}`)
     const { signal, env } = terminal
     if (!signal.aborted) await once(signal, 'abort')
     await server.close({ drain: env[WATCHED] ? 0 : DRAIN_MS })

@@ -1,0 +1,37 @@
+// The gateways that `netref serve --gateway` starts, by name.
+import type { Gateway } from '../index.js'
+import { nearestNames } from '../util/nearest.js'
+import { UsageError } from './command.js'
+
+/** Each is loaded when it is named: some need a package that users install. */
+const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
+  'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc()
+}
+
+export const GATEWAY_NAMES = Object.keys(GATEWAYS)
+
+/**
+ * Loads gateways.
+ *
+ * @param list their names, with commas between
+ * @throws UsageError for an unknown name
+ * @throws Error that names the package that is not installed
+ */
+export function loadGateways(list: string): Promise<Gateway[]> {
+  const names = new Set(list.split(',').map(name => name.trim()))
+  for (const name of names) {
+    if (GATEWAY_NAMES.includes(name)) continue
+    const [suggestion] = nearestNames(name, GATEWAY_NAMES)
+    throw new UsageError(
+      `there is no gateway ${name}: ${suggestion ? `did you mean ${suggestion}?` : GATEWAY_NAMES.join(', ')}`
+    )
+  }
+  return Promise.all([...names].map(name => GATEWAYS[name]!()))
+}
+
+/** Where the clients of a gateway connect to, which shares the port of the server. */
+export function addressesOf({ requests, detect }: Gateway, serverUrl: string): string {
+  const { host } = new URL(serverUrl)
+  const http = requests && `http://${host}${requests.path ?? ''}`
+  return [http, detect && `tcp://${host}`].filter(Boolean).join(' and ')
+}
