@@ -23,7 +23,7 @@ export function loadGateways(list: string): Promise<Gateway[]> {
     if (GATEWAY_NAMES.includes(name)) continue
     const [suggestion] = nearestNames(name, GATEWAY_NAMES)
     throw new UsageError(
-      `there is no gateway ${name}: ${suggestion ? `did you mean ${suggestion}?` : GATEWAY_NAMES.join(', ')}`
+      `there is no gateway ${name || '""'}: ${suggestion ? `did you mean ${suggestion}?` : GATEWAY_NAMES.join(', ')}`
     )
   }
   return Promise.all([...names].map(name => GATEWAYS[name]!()))

@@ -444,6 +444,27 @@ t.test('serve serves the export of a module', async t => {
   t.equal(await late.ended, 0)
 })
 
+t.test('serve --gateway lets the clients of other systems in', async t => {
+  const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', 'xml-rpc,xml-rpc'])
+  await running.says(/xml-rpc at/)
+  const [, host] = /^listening at ws:\/\/(.*)$/m.exec(running.stdout)!
+  t.equal(running.stdout, `listening at ws://${host}\nxml-rpc at http://${host}\n`)
+  const int = (value: number) => `<param><value><int>${value}</int></value></param>`
+  const response = await fetch(`http://${host}`, {
+    method: 'POST',
+    headers: { 'content-type': 'text/xml' },
+    body: `<methodCall><methodName>add</methodName><params>${int(1)}${int(2)}</params></methodCall>`
+  })
+  t.match(await response.text(), '<int>3</int>')
+  running.interrupt()
+  t.same([await running.ended, running.stderr], [0, ''])
+
+  const fail = (names: string, why: RegExp) => fails(t, ['serve', FIXTURE, '-g', names], 2, why)
+  await fail('xml-rpc,xmlrpc', /there is no gateway xmlrpc: did you mean xml-rpc\?/)
+  await fail('soap', /there is no gateway soap: .*xml-rpc/)
+  await fail('xml-rpc,', /there is no gateway "": .*xml-rpc/)
+})
+
 t.test('serve lets calls finish when it is interrupted, unless it is watched', async t => {
   const outcomes: unknown[] = []
   for (const env of [{}, { NETREF_WATCHED: '1' }] as Record<string, string>[]) {

@@ -190,6 +190,17 @@ t.test(
     const nobody = run('npx', ['netref', 'call', 'ws://127.0.0.1:1', 'add'], { cwd: dir, env: CHILD_ENV })
     t.match(await nobody.catch(error => error), { code: 3, stderr: /^Error: cannot reach ws:/m })
 
+    await writeFile(join(dir, 'service.js'), 'export default { add: (a, b) => a + b }')
+    const serving = run('npx', ['netref', 'serve', 'service.js', '--gateway', 'xml-rpc'], {
+      cwd: dir,
+      env: CHILD_ENV
+    })
+    t.match(
+      await serving.catch(error => error),
+      { code: 1, stderr: /^Error: xmlRpc: the package `sax` is not installed; run `npm install sax`$/m },
+      'a package that a gateway needs is named'
+    )
+
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     for (const lib of ['es2022,dom,esnext.disposable', 'es2022,esnext.disposable']) {
       const options = `--noEmit --strict --module nodenext --target es2022 --lib ${lib}`.split(' ')
