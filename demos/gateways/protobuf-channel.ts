@@ -1,6 +1,7 @@
 // A gateway of one's own: the channel below protobuf's stubs, as RPC tutorials write it. A frame is the length of what
 // follows (32 bits), the index of a method in its service (16 bits), and a message. Both numbers are little-endian.
-import { type Gateway, type GatewayOptions, Netref } from 'netref'
+import { Netref } from 'netref'
+import type { Gateway, GatewayOptions } from 'netref/gateway'
 import type protobuf from 'protobufjs'
 
 /** In place of the index: the call failed, and the frame contains the text of its error. */

@@ -2,6 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
+import { rpyc } from 'netref/rpyc'
+import { xmlRpc } from 'netref/xml-rpc'
 import protobuf from 'protobufjs'
 import { bold, dim, logFailedCall, main } from '../terminal.js'
 import { protobufChannel } from './protobuf-channel.js'
@@ -21,15 +23,18 @@ await main(async () => {
   })
   const server = await serve(Tutorial, {
     port: Number(values.port),
-    gateways: [stub(), channel],
+    gateways: [rpyc(), xmlRpc(), stub(), channel],
     onCallError: logFailedCall
   })
 
   const { hostname: host, port } = new URL(server.url)
+  const python = 'python3 demos/gateways/clients'
   const clients = {
     'netref, from a terminal': `npx tsx lib/cli/main.ts call ${server.url} sum 1 2`,
-    'A text protocol, from Python': `python3 demos/gateways/clients/stub_client.py ${host} ${port}`,
-    "Protobuf's stubs, from Python": `python3 demos/gateways/clients/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
+    'RPyC, from Python': `${python}/rpyc_client.py ${host} ${port} demos/line-counter/testfile.txt`,
+    'XML-RPC, from Python': `${python}/xmlrpc_client.py http://${host}:${port}`,
+    'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
+    "Protobuf's stubs, from Python": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }
   console.log(
     `One service at ${server.url}. Start its clients in another terminal, in the folder of netref:\n`

@@ -1,5 +1,6 @@
 // A gateway of one's own: a text protocol of RPC tutorials. `func:sum@params:1-1,2-2.5` is answered by `data:3.5`.
-import { type Gateway, type GatewayOptions, Netref } from 'netref'
+import { Netref } from 'netref'
+import type { Gateway, GatewayOptions } from 'netref/gateway'
 
 /** By the digit of its kind: 1 is an integer, 2 a number, 3 a text, which can contain neither `,` nor `@`. */
 const readers = { 1: parseInt, 2: Number, 3: String }

@@ -1,10 +1,11 @@
 // The gateways that `netref serve --gateway` starts, by name.
-import type { Gateway } from '../index.js'
+import type { Gateway } from '../gateway.js'
 import { nearestNames } from '../util/nearest.js'
 import { UsageError } from './command.js'
 
 /** Each is loaded when it is named: some need a package that users install. */
 const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
+  rpyc: async () => (await import('../gateways/rpyc.js')).rpyc(),
   'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc()
 }
 

@@ -1,12 +1,15 @@
 // Tests `npm run demo:gateways`: it runs the commands that the server prints, each with what it needs on this machine.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { CHILD_ENV } from '../support/helpers.js'
 import { pythonWith } from '../support/installed-programs.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+const POEM = readFileSync(`${ROOT}demos/line-counter/testfile.txt`, 'utf8').trimEnd().split('\n')
 
 /** Starts the server on free ports. `stop` asserts that it ends by itself, and that nothing but calls failed. */
 async function startDemo(t: Test) {
@@ -28,7 +31,7 @@ async function startDemo(t: Test) {
       server.kill('SIGTERM')
       const [code] = await once(server, 'close')
       t.equal(code, 0)
-      t.match(errors, /^(root\..* failed: .*\n)*$/)
+      t.match(errors, /^([\w.#]+\(.*\) failed: .*\n)*$/)
     }
   }
 }
@@ -45,6 +48,28 @@ interface Client {
 
 const CLIENTS: Client[] = [
   { program: 'lib/cli/main.ts', prints: '3\n' },
+  {
+    program: 'rpyc_client.py',
+    modules: ['rpyc'],
+    prints: [
+      '1 + 2 = 3',
+      ...POEM.map(line => `Noisy: ${line}`),
+      'The server counted 10 lines.',
+      'It counts itself, too: [1, 2, 3]',
+      '1 / 0: 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
+  {
+    program: 'xmlrpc_client.py',
+    modules: ['xmlrpc.client'],
+    prints: [
+      'The server has count, divide, get_time, greet, line_counter, sum',
+      'sum: Adds two numbers.',
+      '1 + 2 = 3',
+      'Hello Ada',
+      '1 / 0: RangeError: 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
   {
     program: 'stub_client.py',
     modules: ['socket'],
