@@ -34,24 +34,20 @@ export class HttpStatusError extends Error {
 export class HttpClient {
   readonly #url: URL
   readonly #agent: http.Agent
-  readonly #headers: Readonly<Record<string, string>>
   readonly #pending = new Set<http.ClientRequest>()
 
   /**
    * @param url may have a name and a password, for Basic authentication
    * @param contentType of the requests
-   * @param call the function that takes the URL, for error texts
-   * @throws TypeError for an invalid URL
    */
   constructor(
     url: URL,
-    contentType: string,
+    private readonly contentType: string,
     private readonly limits: Pick<Limits, 'jsonBytes' | 'helloMs'>
   ) {
     this.#url = url
     const { Agent } = url.protocol === 'https:' ? https : http
     this.#agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
-    this.#headers = { 'content-type': contentType, ...authorizationOf(url) }
   }
 
   /**
@@ -78,14 +74,14 @@ export class HttpClient {
       const request = send(this.#url, {
         method: 'POST',
         agent: this.#agent,
-        headers: { ...this.#headers, 'content-length': body.length },
+        headers: { 'content-type': this.contentType, 'content-length': body.length },
         ...(signal && { signal })
       })
       this.#pending.add(request)
       request.once('close', () => this.#pending.delete(request))
       request.on('error', (cause: NodeJS.ErrnoException) => {
-        // An error of several addresses has no message.
-        const message = `${this.#url.host}: ${cause.message || cause.code}`
+        // An error of several addresses has a code, but no message.
+        const message = `${this.#url.host} did not respond: ${cause.code}`
         reject(Object.assign(new Error(message, { cause }), { code: cause.code }))
       })
       request.once('response', resolve).end(body)
@@ -106,11 +102,4 @@ export function httpUrl(url: string | URL, call: string): URL {
   throw new TypeError(
     `${call}: ${describeValue(url)} is not an address; pass one such as "http://localhost:8000"`
   )
-}
-
-/** Basic authentication with the name and the password of the URL. */
-function authorizationOf({ username, password }: URL): Record<string, string> {
-  if (username === '') return {}
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
 }

@@ -50,6 +50,7 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
     signal: AbortSignal | undefined
   ): Promise<readonly MethodDetails[]>
 
+  /* c8 ignore next 2: `methods` is held as long as this peer. */
   /** The server does not know that it is held. */
   protected onReleased(): void {}
 
@@ -59,7 +60,6 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
       switch (op) {
         case Op.call:
         case Op.oneway:
-          if (path.length === 0) throw this.#refusal(label)
           return this.callMethod(path.join('.'), operand as unknown[], signal)
         case Op.keys:
           return [...(await this.#membersOf(path, signal)).keys()]

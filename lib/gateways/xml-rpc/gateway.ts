@@ -54,16 +54,14 @@ async function serveRequest(
   response: ServerResponse,
   client: GatewayClient
 ): Promise<void> {
-  let body: Buffer
   try {
-    body = await readBody(request, client.limits)
+    const body = await readBody(request, client.limits)
+    const { root } = await client.openSession()
+    // Faults have the status 200, too.
+    answer(response, 200, 'text/xml; charset=utf-8', await respond(sax, body, request, root, client))
   } catch (error) {
-    if (answerRefusal(response, error)) return
-    throw error
+    if (!answerRefusal(response, error)) throw error
   }
-  const { root } = await client.openSession()
-  // Faults have the status 200, too.
-  answer(response, 200, 'text/xml; charset=utf-8', await respond(sax, body, request, root, client))
 }
 
 /** The response to a request, as a document. */

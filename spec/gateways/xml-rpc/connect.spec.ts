@@ -218,7 +218,10 @@ t.test('what is no answer of XML-RPC rejects the call', async t => {
       { name: 'HttpStatusError', status: 500, message: /status 500 Internal Server Error: it\\nbroke$/ }
     ],
     [response => response.writeHead(302, { location: '/' }).end(), { name: 'HttpStatusError', status: 302 }],
-    [response => response.destroy(), { code: 'ECONNRESET', message: /^127.0.0.1:\d+: socket hang up/ }],
+    [
+      response => response.destroy(),
+      { code: 'ECONNRESET', message: /^127.0.0.1:\d+ did not respond: ECONNRESET$/ }
+    ],
     [
       response => {
         response.writeHead(200, { 'content-length': 100 }).write('x')
@@ -305,7 +308,7 @@ t.test('a server that cannot be reached rejects the calls, and may come later', 
   await using conn = connectXmlRpc<Tutorial>(`http://localhost:${port}`)
   t.match(await rejectionOf(conn.root.sum(1, 2)), {
     code: 'ECONNREFUSED',
-    message: new RegExp(`^localhost:${port}: .*ECONNREFUSED`)
+    message: `localhost:${port} did not respond: ECONNREFUSED`
   })
   await using late = await serve(Tutorial, { port, host: 'localhost', gateways: [xmlRpc()] })
   t.equal(await conn.root.sum(1, 2), 3)
