@@ -2,3 +2,4 @@
 
 export { connectXmlRpc, type XmlRpcConnectOptions } from './xml-rpc/connect.js'
 export { type XmlRpcOptions, xmlRpc } from './xml-rpc/gateway.js'
+export { XmlRpcFault } from './xml-rpc/xml-rpc-fault.js'

@@ -38,11 +38,11 @@ export class HttpClient {
 
   /**
    * @param url may have a name and a password, for Basic authentication
-   * @param contentType of the requests
+   * @param headers of the requests
    */
   constructor(
     url: URL,
-    private readonly contentType: string,
+    private readonly headers: Readonly<Record<string, string>>,
     private readonly limits: Pick<Limits, 'jsonBytes' | 'helloMs'>
   ) {
     this.#url = url
@@ -74,7 +74,7 @@ export class HttpClient {
       const request = send(this.#url, {
         method: 'POST',
         agent: this.#agent,
-        headers: { 'content-type': this.contentType, 'content-length': body.length },
+        headers: { ...this.headers, 'content-length': body.length },
         ...(signal && { signal })
       })
       this.#pending.add(request)

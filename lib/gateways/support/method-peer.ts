@@ -63,6 +63,8 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
           return this.callMethod(path.join('.'), operand as unknown[], signal)
         case Op.keys:
           return [...(await this.#membersOf(path, signal)).keys()]
+        case Op.has:
+          return (await this.#membersOf(path.slice(0, -1), signal)).has(path.at(-1) as string)
         case Op.describe:
           return await this.#describe(path, signal)
         default:

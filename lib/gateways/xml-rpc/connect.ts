@@ -2,22 +2,29 @@
 
 import { connectForeign, FOREIGN_CONNECT_OPTIONS, type ForeignConnectOptions } from '../../client/foreign.js'
 import type { Connection } from '../../index.js'
-import { checkOptions } from '../../util/check-options.js'
+import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { HttpClient, httpUrl } from '../support/http-client.js'
 import { XmlRpcPeer } from './peer.js'
 import { loadSax } from './sax.js'
 
 /** Options of `connectXmlRpc`. */
-export type XmlRpcConnectOptions = Omit<ForeignConnectOptions, 'service'>
+export interface XmlRpcConnectOptions extends Omit<ForeignConnectOptions, 'service'> {
+  /** Further headers of the HTTP requests, by name. @default none */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
 
-const { service: _, ...XML_RPC_CONNECT_OPTIONS } = FOREIGN_CONNECT_OPTIONS
+const { service: _, ...WITHOUT_SERVICE } = FOREIGN_CONNECT_OPTIONS
+const XML_RPC_CONNECT_OPTIONS: OptionTypes<XmlRpcConnectOptions> = {
+  ...WITHOUT_SERVICE,
+  headers: 'an object'
+}
 /** The path of an address that has none, as for Python's `ServerProxy`. */
 const DEFAULT_PATH = '/RPC2'
 
 /**
  * Connects to a server of XML-RPC. Each call is an HTTP request; those of one time run concurrently. The server has methods
- * and data: references in arguments reject, and nothing of this side can be called. A fault is an `Error` with the name
- * `Fault`, and its number as `code`. `Netref.keys` and `Netref.describe` ask for `system.listMethods`.
+ * and data: references in arguments reject, and nothing of this side can be called. A fault is an
+ * `XmlRpcFault`. `Netref.keys` and `Netref.describe` ask for `system.listMethods`.
  *
  * @param url the address, which may have a name and a password: `http://user:secret@localhost:8000`
  * @throws TypeError for an invalid address or option
@@ -26,16 +33,25 @@ const DEFAULT_PATH = '/RPC2'
  * await using python = connectXmlRpc<{ add(a: number, b: number): number }>('http://localhost:8000')
  * console.log(await python.root.add(1, 2)) // 3
  */
-export function connectXmlRpc<T>(url: string | URL, options: XmlRpcConnectOptions = {}): Connection<T> {
+export function connectXmlRpc<T extends object>(
+  url: string | URL,
+  options: XmlRpcConnectOptions = {}
+): Connection<T> {
   const call = 'connectXmlRpc'
   checkOptions(call, options, XML_RPC_CONNECT_OPTIONS)
+  const { headers = {}, ...common } = options
   const sax = loadSax(call)
   const address = httpUrl(url, call)
   if (typeof url === 'string' && !/^\w+:\/\/[^/]*\//.test(url)) address.pathname = DEFAULT_PATH
   return connectForeign<T>(
     async (bridge, limits) =>
-      new XmlRpcPeer(bridge, new HttpClient(address, 'text/xml', limits), sax, limits).methods,
-    options,
+      new XmlRpcPeer(
+        bridge,
+        new HttpClient(address, { ...headers, 'content-type': 'text/xml' }, limits),
+        sax,
+        limits
+      ).methods,
+    common,
     call
   )
 }

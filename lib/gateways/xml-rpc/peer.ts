@@ -10,6 +10,7 @@ import { MalformedXmlError } from './malformed.js'
 import { readDocument } from './reader.js'
 import type { Sax } from './sax.js'
 import { writeValue } from './writer.js'
+import { receivedFault, XmlRpcFault } from './xml-rpc-fault.js'
 
 export class XmlRpcPeer extends MethodPeer {
   constructor(
@@ -38,7 +39,7 @@ export class XmlRpcPeer extends MethodPeer {
       case 'result':
         return document.value
       case 'fault':
-        throw faultError(document.value)
+        throw receivedFault(document.value)
       case 'call':
         throw new MalformedXmlError('the response is a call')
     }
@@ -56,22 +57,12 @@ export class XmlRpcPeer extends MethodPeer {
     signal: AbortSignal | undefined
   ): Promise<MethodDetails[]> {
     const calls = names.map(name => ({ methodName: 'system.methodHelp', params: [name] }))
-    const outcomes = await this.callMethod('system.multicall', [calls], signal).catch(ignoreFault)
+    const outcomes = await this.callMethod('system.multicall', [calls], signal).catch(error => {
+      if (!(error instanceof XmlRpcFault)) throw error
+    })
     return names.map((_, i) => {
       const help = Array.isArray(outcomes) && Array.isArray(outcomes[i]) ? outcomes[i][0] : undefined
       return typeof help === 'string' && help !== '' ? { help } : {}
     })
   }
-}
-
-const FAULT = 'Fault'
-
-/** The error for a fault: its `code` is the number of the fault. */
-function faultError(fault: unknown): Error {
-  const { faultCode, faultString } = Object(fault) as Record<string, unknown>
-  return Object.assign(new Error(String(faultString)), { name: FAULT, code: faultCode })
-}
-
-function ignoreFault(error: Error): undefined {
-  if (error.name !== FAULT) throw error
 }

@@ -4,7 +4,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { writeFault, writeResult } from '../../../lib/gateways/xml-rpc/documents.js'
-import { connectXmlRpc, type XmlRpcConnectOptions, xmlRpc } from '../../../lib/gateways/xml-rpc.js'
+import {
+  connectXmlRpc,
+  type XmlRpcConnectOptions,
+  XmlRpcFault,
+  xmlRpc
+} from '../../../lib/gateways/xml-rpc.js'
 import { type Connection, connect, Netref, type ServeOptions, Service, serve } from '../../../lib/index.js'
 import { assertClean, rejectionOf, waitUntil } from '../../support/helpers.js'
 import { callXml, readXml } from '../../support/xml-rpc.js'
@@ -67,9 +72,14 @@ t.test('methods are called like those of any netref', t =>
 
 t.test('a fault is an error with its code', t =>
   connected(t, async ({ root }) => {
-    t.match(await rejectionOf(root.fail()), { name: 'Fault', code: 77, message: 'RangeError: no real roots' })
+    t.ok((await rejectionOf(root.fail())) instanceof XmlRpcFault)
+    t.match(await rejectionOf(root.fail()), {
+      name: 'XmlRpcFault',
+      code: 77,
+      message: 'RangeError: no real roots'
+    })
     t.match(await rejectionOf((root as never as { nix(): Promise<void> }).nix()), {
-      name: 'Fault',
+      name: 'XmlRpcFault',
       code: -32601
     })
   })
@@ -87,7 +97,6 @@ t.test('XML-RPC has no references, and nothing but methods', t =>
     for (const request of [
       Netref.get(root, 'sum'),
       Netref.set(root, 'sum' as never, 1 as never),
-      Netref.has(root, 'sum'),
       Netref.obtain(root),
       (root as never as AsyncIterable<unknown>)[Symbol.asyncIterator]().next(),
       (Netref.get(root, Symbol.for('a') as never) as never as () => Promise<unknown>)()
@@ -102,6 +111,9 @@ t.test('XML-RPC has no references, and nothing but methods', t =>
 t.test('the members are those that the server lists', t =>
   connected(t, async ({ root }) => {
     t.strictSame(await Netref.keys(root), ['ServiceA', 'call', 'echo', 'fail', 'never', 'sum', 'system'])
+    t.equal(await Netref.has(root, 'sum'), true)
+    t.equal(await Netref.has(root, 'nix' as never), false)
+    t.equal(await Netref.has(root.ServiceA, 'Add'), true)
     t.strictSame(await Netref.keys(root.ServiceA), ['Add', 'deep'])
     t.strictSame(await Netref.describe(root.ServiceA), [
       { name: 'Add', kind: 'function' },
@@ -161,7 +173,7 @@ t.test('a one-way call is sent, and its error is reported', t => {
       await Netref.oneway(root.sum)(1, 2)
       await Netref.oneway(root.fail)()
       await waitUntil(() => errors.length > 0)
-      t.match(errors, [{ name: 'Fault', code: 77 }])
+      t.match(errors, [{ name: 'XmlRpcFault', code: 77 }])
     },
     { onError: error => errors.push(error as Error) }
   )
@@ -173,6 +185,9 @@ t.test('the URL may have a name and a password', t =>
     async (_, url) => {
       await using conn = connectXmlRpc<Tutorial>(url.replace('//', '//ann%40x:se%3Acret@'))
       t.equal(await conn.root.sum(1, 2), 3)
+      const authorization = `Basic ${Buffer.from('ann@x:se:cret').toString('base64')}`
+      await using other = connectXmlRpc<Tutorial>(url, { headers: { authorization } })
+      t.equal(await other.root.sum(1, 2), 3)
       await using stranger = connectXmlRpc<Tutorial>(url)
       t.match(await rejectionOf(stranger.root.sum(1, 2)), {
         name: 'HttpStatusError',
@@ -235,7 +250,7 @@ t.test('what is no answer of XML-RPC rejects the call', async t => {
     ],
     [
       response => response.end(writeFault({ faultCode: 4, faultString: 'no' })),
-      { name: 'Fault', code: 4, message: 'no' }
+      { name: 'XmlRpcFault', code: 4, message: 'no' }
     ],
     [
       response =>
@@ -244,7 +259,7 @@ t.test('what is no answer of XML-RPC rejects the call', async t => {
             .replace(/params/g, 'fault')
             .replace(/<.?param>/g, '')
         ),
-      { name: 'Fault', code: undefined, message: 'undefined' }
+      { name: 'XmlRpcFault', code: Number.NaN, message: 'undefined' }
     ]
   ]
   let next = 0
@@ -282,7 +297,7 @@ t.test('a server without introspection, or with half of it', async t => {
   names = ['<int>1</int>']
   t.match(await rejectionOf(Netref.keys(conn.root)), { name: 'MalformedXmlError' })
   names = undefined
-  t.match(await rejectionOf(Netref.keys(conn.root)), { name: 'Fault', message: 'no multicall' })
+  t.match(await rejectionOf(Netref.keys(conn.root)), { name: 'XmlRpcFault', message: 'no multicall' })
   await assertClean(t, conn.session)
 })
 
