@@ -50,8 +50,6 @@ export interface BridgeSettings {
   readonly copies: boolean
   /** The version of the peer. Absent, it is that of its first message. */
   readonly version?: RpycVersion | undefined
-  /** Pickles plain data for `rpyc.classic.obtain`. */
-  readonly pickle?: ((value: object) => unknown) | undefined
   /** The connection has ended. */
   onClosed(reason: Reason): void
 }
@@ -253,8 +251,8 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
         handler === Handler.getAttribute && view instanceof NetrefView
           ? { owner: view, name: nameOf(args[0]) }
           : undefined
-      const { pickle } = this.settings
-      this.#reply(seq, perform(view, args, { maxItems: this.limits.values, pickle }), origin)
+      const { values: maxItems, depth } = this.limits
+      this.#reply(seq, perform(view, args, { maxItems, depth }), origin)
     }
     const args = this.#unboxItems(rest, copies, 0)
     const complete = args instanceof Promise && copies ? copies.complete(args) : args

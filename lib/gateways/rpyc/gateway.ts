@@ -9,6 +9,7 @@ import {
 } from '../../server/gateway.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { RpycBridge } from './bridge.js'
+import { Registration, type RegistryOptions } from './registry.js'
 
 /** Options of the gateway for RPyC. */
 export interface RpycOptions extends GatewayOptions {
@@ -19,27 +20,45 @@ export interface RpycOptions extends GatewayOptions {
    * @default true
    */
   readonly copies?: boolean | undefined
+  /**
+   * Registers the gateway with a registry of RPyC, so that Python finds it by name. A registry that does not answer is told by
+   * a warning of the process, and asked again every minute.
+   *
+   * @default no registry
+   * @example
+   * rpyc({ registry: { names: ['TUTORIAL'] } })
+   * // Python: rpyc.connect_by_service('TUTORIAL')
+   */
+  readonly registry?: RegistryOptions | undefined
 }
 
-const RPYC_OPTIONS: OptionTypes<RpycOptions> = { ...GATEWAY_OPTIONS, copies: 'a boolean' }
+const RPYC_OPTIONS: OptionTypes<RpycOptions> = {
+  ...GATEWAY_OPTIONS,
+  copies: 'a boolean',
+  registry: 'an object'
+}
 
 /**
  * Lets clients of RPyC 5 and 6, Python's remote objects, call a service. They use its objects and functions through netrefs of
  * their own, and it uses theirs.
  *
  * @throws TypeError for an unknown option, or one of the wrong type
+ * @throws RangeError if the names for a registry are too long
  * @example
  * const server = await serve(LineCounter, { port: 18861, gateways: [rpyc()] })
  * // Python: rpyc.connect('localhost', 18861).root.count(open('notes.txt'), print)
  */
 export function rpyc(options: RpycOptions = {}): Gateway {
   checkOptions('rpyc', options, RPYC_OPTIONS)
-  const { copies = true, ...gatewayOptions } = options
+  const { copies = true, registry, ...gatewayOptions } = options
+  const registration = registry && new Registration(registry, 'rpyc')
   return {
     ...gatewayOptions,
     name: 'rpyc',
     detect: isRpyc,
-    handleSocket: (socket, client) => serveSocket(socket, client, copies)
+    handleSocket: (socket, client) => serveSocket(socket, client, copies),
+    opened: ({ port }) => registration?.begin(port),
+    closed: () => registration?.end()
   }
 }
 

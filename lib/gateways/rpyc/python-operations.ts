@@ -5,6 +5,7 @@ import { Op } from '../../protocol/messages.js'
 import type { MemberName } from '../../protocol/path.js'
 import type { ForeignRequest } from '../../remote/foreign.js'
 import { clock } from '../../util/clock.js'
+import { KEYWORDS_MEMBER } from './keywords.js'
 import { Handler, type HandlerCode, type IdPack } from './protocol.js'
 import { isPlainData } from './python-copies.js'
 
@@ -40,6 +41,7 @@ export function performOnPython(side: OperatingSide, request: ForeignRequest<IdP
     case Op.call:
     case Op.construct:
     case Op.oneway:
+      if (name === KEYWORDS_MEMBER) return callWithKeywords(side, key, operand as readonly unknown[])
       return name === undefined
         ? side.ask(Handler.call, key, operand, NONE)
         : side.ask(Handler.callAttribute, key, name, operand, NONE)
@@ -77,6 +79,15 @@ export function performOnPython(side: OperatingSide, request: ForeignRequest<IdP
       throw new TypeError(`${request.label}: objects of Python have no such operation`)
   }
 }
+
+function callWithKeywords(side: OperatingSide, key: IdPack, operand: readonly unknown[]): Promise<unknown> {
+  const [keywords, ...args] = operand
+  if (!isRecord(keywords)) throw new TypeError('keyword arguments are a plain object')
+  return side.ask(Handler.call, key, args, Object.entries(keywords))
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
 const toUndefined = () => undefined
 

@@ -2,6 +2,7 @@
 // datagrams of brine, `("RPYC", command, args)`, and so are the replies.
 import { createSocket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
+import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { clock, type Timer, unref } from '../../util/clock.js'
 import { quote } from '../../util/describe.js'
 import { type BrineValue, decodeBrine, encodeBrine } from './brine.js'
@@ -34,6 +35,7 @@ export interface RpycAddress {
 
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 18811
+const MAX_PORT = 0xffff
 const DEFAULT_TIMEOUT_MS = 2000
 /** RPyC's servers register as often. A registry forgets who was silent for 4 minutes. */
 const RENEWAL_MS = 60_000
@@ -65,24 +67,40 @@ function isAddress(address: BrineValue): address is [host: string, port: number]
     typeof address[0] === 'string' &&
     Number.isInteger(address[1]) &&
     address[1] > 0 &&
-    address[1] < 1 << 16
+    address[1] <= MAX_PORT
   )
 }
 
+const REGISTRY_OPTIONS: OptionTypes<RegistryOptions> = { host: 'a string', port: 'a number', names: '' }
+
 /** The registration of a gateway: renewed until it ends. It lets the process exit. */
 export class Registration {
+  /** Port of the gateway, once it listens. The registry takes the host from the datagram. */
+  #port = 0
   #timer: Timer | undefined
   /** Whether the last attempt failed. One warning tells of all failures in a row. */
   #isFailing = false
   #pending: Promise<void> | undefined
 
-  /** @throws RangeError if the names are too long for one datagram */
+  /**
+   * @param call the function that takes the options, for error texts
+   * @throws TypeError for options of the wrong type
+   * @throws RangeError if the names are too long for one datagram
+   */
   constructor(
     private readonly registry: RegistryOptions,
-    /** The port of the gateway. The registry takes the host from the datagram. */
-    private readonly port: number
+    call: string
   ) {
-    encodeRequest('REGISTER', [registry.names, port])
+    checkOptions(`${call}: \`registry\``, registry, REGISTRY_OPTIONS)
+    const { names } = registry
+    if (!Array.isArray(names) || names.length === 0 || names.some(name => typeof name !== 'string'))
+      throw new TypeError(`${call}: \`registry\` needs \`names\`, a list of strings`)
+    encodeRequest('REGISTER', [names, MAX_PORT])
+  }
+
+  /** Registers the port of the gateway. */
+  begin(port: number): void {
+    this.#port = port
     this.#renew()
     this.#timer = clock.setInterval(() => this.#renew(), RENEWAL_MS)
     unref(this.#timer)
@@ -92,11 +110,12 @@ export class Registration {
   async end(): Promise<void> {
     clock.clearInterval(this.#timer)
     await this.#pending
-    if (!this.#isFailing) await ask(this.registry, 'UNREGISTER', [this.port]).catch(() => {})
+    if (this.#timer && !this.#isFailing) await ask(this.registry, 'UNREGISTER', [this.#port]).catch(() => {})
+    this.#timer = undefined
   }
 
   #renew(): void {
-    this.#pending = ask(this.registry, 'REGISTER', [this.registry.names, this.port]).then(
+    this.#pending = ask(this.registry, 'REGISTER', [this.registry.names, this.#port]).then(
       () => {
         this.#isFailing = false
       },

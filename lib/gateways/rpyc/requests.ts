@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { describeValue } from '../../util/describe.js'
 import { NOT_IMPLEMENTED } from './brine.js'
+import { pickle } from './pickle.js'
 import { Handler, type HandlerCode } from './protocol.js'
 import { pythonError } from './python-error.js'
 import { MappingView, type View } from './view.js'
@@ -13,8 +14,8 @@ type ObjectRequest = (view: View, args: readonly unknown[], settings: RequestSet
 export interface RequestSettings {
   /** Maximum number of items in a batch of an iterator. */
   readonly maxItems: number
-  /** Pickles plain data for `rpyc.classic.obtain`; without it that is refused. */
-  readonly pickle: ((value: object) => unknown) | undefined
+  /** Maximum depth of pickled data. */
+  readonly depth: number
 }
 
 /** Requests whose arguments are copied: those that go to the service. */
@@ -35,10 +36,7 @@ export const OBJECT_REQUESTS: Readonly<Partial<Record<HandlerCode, ObjectRequest
   [Handler.str]: view => String(view),
   [Handler.compare]: (view, [other, operator]) => compare(view, other, operator),
   [Handler.dir]: view => view.dir(),
-  [Handler.pickle]: (view, _, { pickle }) => {
-    if (!pickle) throw pythonError('ValueError', 'pickling is disabled')
-    return pickle(view.value)
-  },
+  [Handler.pickle]: (view, _, { depth }) => pickle(view.value, depth),
   [Handler.buffiter]: (view, [count], { maxItems }) => {
     if (typeof count !== 'number') throw pythonError('TypeError', `${describeValue(count)} is no count`)
     return view.take(Math.min(count, maxItems))

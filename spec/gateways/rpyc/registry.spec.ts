@@ -64,7 +64,8 @@ t.test('a registry that answers wrongly, or not at all, is told', async t => {
 t.test('a registration is renewed until it ends', async t => {
   useFakeClock(t, ['setInterval'])
   const { registry, requests, socket } = await open(t, () => 'OK')
-  const registration = new Registration({ ...registry, names: ['A', 'B'] }, 18861)
+  const registration = new Registration({ ...registry, names: ['A', 'B'] }, 'rpyc')
+  registration.begin(18861)
   await once(socket, 'message')
   mock.timers.tick(60_000)
   await once(socket, 'message')
@@ -75,7 +76,24 @@ t.test('a registration is renewed until it ends', async t => {
     ['REGISTER', [['A', 'B'], 18861]],
     ['UNREGISTER', [18861]]
   ])
-  t.throws(() => new Registration({ names: ['x'.repeat(2000)] }, 1), RangeError)
+  await registration.end()
+  t.equal(requests.length, 3, 'once')
+})
+
+t.test('options of a registration are checked', async t => {
+  const refused: [options: object, error: { name: string; message?: RegExp }][] = [
+    [{ names: ['x'.repeat(2000)] }, { name: 'RangeError', message: /2\d+ bytes/ }],
+    [{ names: [] }, { name: 'TypeError', message: /^rpyc: `registry` needs `names`/ }],
+    [{ names: 'TUTORIAL' }, { name: 'TypeError' }],
+    [{ names: [1] }, { name: 'TypeError' }],
+    [{}, { name: 'TypeError' }],
+    [
+      { names: ['A'], hots: '' },
+      { name: 'TypeError', message: /did you mean `host`/ }
+    ]
+  ]
+  for (const [options, error] of refused) t.throws(() => new Registration(options as never, 'rpyc'), error)
+  await new Registration({ names: ['A'] }, 'rpyc').end()
 })
 
 t.test('one warning tells of a registry that cannot be asked', async t => {
@@ -83,7 +101,8 @@ t.test('one warning tells of a registry that cannot be asked', async t => {
   socket.close()
   const warning = once(process, 'warning')
   useFakeClock(t, ['setInterval'])
-  const registration = new Registration({ ...registry, names: ['A'] }, 18861)
+  const registration = new Registration({ ...registry, names: ['A'] }, 'rpyc')
+  registration.begin(18861)
   t.match((await warning)[0].message, /the gateway is not registered: .*ECONNREFUSED/)
   let warnings = 0
   process.on('warning', () => warnings++)
