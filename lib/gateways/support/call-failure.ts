@@ -17,7 +17,7 @@ export interface CallFailure {
   /** The name of the error's class. */
   readonly name: string
   readonly message: string
-  /** The error's other fields, a `code` that is no number included. Undefined if it has none. */
+  /** Other fields of the method's error, and a `code` that is no number; the `issues` of wrong arguments. */
   readonly data?: Readonly<Record<string, unknown>>
   /** The stack. Gateways send it only with `exposeStacks`. */
   readonly stack?: string
@@ -39,16 +39,17 @@ export class RefusedCallError extends Error {
 export function callFailureOf(error: unknown): CallFailure {
   const kind = kindOf(error)
   if (!(error instanceof Error)) return { kind, name: 'Error', message: safeString(error) }
-  const { code, ...fields } = { ...error } as Record<string, unknown>
-  const data = isNumericCode(code) || code === undefined ? fields : { code, ...fields }
-  delete data.name
+  const { name, message, stack } = error
+  if (error instanceof ArgumentsError) return { kind, name, message, data: { issues: error.issues } }
+  if (kind !== 'error') return { kind, name, message }
+  const { name: _, code, ...fields } = { ...error } as Record<string, unknown>
+  const isNumeric = Number.isSafeInteger(code)
+  const data = isNumeric || code === undefined ? fields : { code, ...fields }
   return {
-    kind,
-    ...(isNumericCode(code) && { code }),
-    name: error.name,
-    message: error.message,
-    ...(kind === 'error' && Object.keys(data).length > 0 && { data }),
-    ...(kind === 'error' && error.stack !== undefined && { stack: error.stack })
+    ...{ kind, name, message },
+    ...(isNumeric && { code: code as number }),
+    ...(Object.keys(data).length > 0 && { data }),
+    ...(stack !== undefined && { stack })
   }
 }
 
@@ -58,5 +59,3 @@ function kindOf(error: unknown): FailureKind {
   if (error instanceof ArgumentsError) return 'bad-params'
   return error instanceof LimitError || error instanceof SessionEndedError ? 'busy' : 'error'
 }
-
-const isNumericCode = (code: unknown): code is number => Number.isSafeInteger(code)

@@ -1,7 +1,36 @@
 // Puts arguments that a foreign client passes by name into the order of the method's parameters.
 
+import { Netref } from '../../index.js'
+import type { RemoteHandle } from '../../types/netref.js'
 import { quote } from '../../util/describe.js'
 import { RefusedCallError } from './call-failure.js'
+import { describeMethod } from './introspection.js'
+import { noSuchMethod } from './methods.js'
+
+/**
+ * The arguments of a method in order.
+ *
+ * @throws RefusedCallError as `orderArguments`, and if there is no such method
+ */
+export async function namedArguments(
+  root: RemoteHandle<unknown>,
+  method: string,
+  named: Readonly<Record<string, unknown>>
+): Promise<unknown[]> {
+  if (Object.keys(named).length === 0) return []
+  const description = await describeMethod(root, method)
+  if (!description && !(await hasMember(root, method))) throw noSuchMethod(method)
+  return orderArguments(description?.parameters, named)
+}
+
+function hasMember(root: RemoteHandle<unknown>, method: string): Promise<boolean> {
+  const names = method.split('.')
+  const last = names.pop()!
+  return Netref.has(
+    names.reduce((object, key) => Netref.get(object, key), root),
+    last
+  )
+}
 
 /**
  * Orders named arguments. An omitted one is undefined, so that its default applies. A rest parameter has no name that a

@@ -77,7 +77,10 @@ t.test('the error of a call is one of four kinds', async t => {
 
 t.test('a gateway refuses calls by itself', async t => {
   t.match(callFailureOf(new RefusedCallError('bad-params', 'no')), { kind: 'bad-params', message: 'no' })
-  t.notOk('data' in callFailureOf(new ArgumentsError('no', [])), 'only errors of the method have data')
+  const issues = [{ message: 'a number', path: [0] }]
+  t.same(callFailureOf(new ArgumentsError('no', issues)), {
+    ...{ kind: 'bad-params', name: 'ArgumentsError', message: 'no', data: { issues } }
+  })
   t.notOk('stack' in callFailureOf(new ExposureError('not-exposed', 'no')))
   const bare = new Error('bare')
   delete bare.stack

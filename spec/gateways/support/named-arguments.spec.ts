@@ -1,6 +1,8 @@
 // Specs of named arguments.
 import t from 'tap'
-import { orderArguments } from '../../../lib/gateways/support/named-arguments.js'
+import { namedArguments, orderArguments } from '../../../lib/gateways/support/named-arguments.js'
+import { Service } from '../../../lib/index.js'
+import { overMemory, rejectionOf } from '../../support/helpers.js'
 
 const refused = { name: 'RefusedCallError' }
 
@@ -23,4 +25,30 @@ t.test('names that the method does not have are refused', async t => {
   t.throws(() => orderArguments(undefined, { a: 1 }), { ...refused, message: /by position/ })
   t.throws(() => orderArguments(['toString'], {}), { ...refused, message: /"toString" is missing/ })
   t.throws(() => orderArguments([], JSON.parse('{"__proto__": 1}')), refused)
+})
+
+class Shop extends Service {
+  exposed_add = (a: number, b = 1) => a + b
+  exposed_tools = { cut: (length: number) => length }
+}
+
+t.test('the names are those that the service tells', async t => {
+  await overMemory(t, Shop, async ({ root }) => {
+    t.same(await namedArguments(root, 'add', { a: 5 }), [5])
+    t.same(await namedArguments(root, 'tools.cut', { length: 5 }), [5])
+    t.same(await namedArguments(root, 'missing', {}), [], 'the call decides')
+    t.match(await rejectionOf(namedArguments(root, 'add', { c: 5 })), { kind: 'bad-params' })
+    for (const name of ['missing', 'tools.missing'])
+      t.match(await rejectionOf(namedArguments(root, name, { a: 5 })), { kind: 'no-method' }, name)
+    t.match(await rejectionOf(namedArguments(root, 'missing.cut', { a: 5 })), { code: 'not-exposed' })
+  })
+  await overMemory(
+    t,
+    Shop,
+    async ({ root }) => {
+      t.match(await rejectionOf(namedArguments(root, 'add', { a: 5 })), { kind: 'bad-params' })
+      t.match(await rejectionOf(namedArguments(root, 'missing', { a: 5 })), { kind: 'no-method' })
+    },
+    { serving: { describe: false } }
+  )
 })
