@@ -13,6 +13,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateway',
   'react',
   'gateways/rpyc',
+  'gateways/json-rpc',
   'gateways/xml-rpc',
   'cli/main'
 ]
