@@ -38,7 +38,10 @@ t.test('the command line behaves as the guide shows', async t => {
     'tsconfig.json': JSON.stringify({
       compilerOptions: {
         allowJs: true,
-        paths: { netref: [join(root, 'lib/index.ts')], 'netref/*': [join(root, 'lib/*.ts')] }
+        paths: {
+          netref: [join(root, 'lib/index.ts')],
+          'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
+        }
       },
       include: ['*']
     })
@@ -139,7 +142,10 @@ t.test(
       'tsconfig.json': JSON.stringify({
         extends: join(root, 'tsconfig.json'),
         compilerOptions: {
-          paths: { netref: [join(root, 'lib/index.ts')], 'netref/*': [join(root, 'lib/*.ts')] }
+          paths: {
+            netref: [join(root, 'lib/index.ts')],
+            'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
+          }
         },
         files: Object.keys(files),
         include: []
