@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
+import { jsonRpc } from 'netref/json-rpc'
 import { rpyc } from 'netref/rpyc'
 import { xmlRpc } from 'netref/xml-rpc'
 import protobuf from 'protobufjs'
@@ -23,7 +24,7 @@ await main(async () => {
   })
   const server = await serve(Tutorial, {
     port: Number(values.port),
-    gateways: [rpyc(), xmlRpc(), stub(), channel],
+    gateways: [rpyc(), jsonRpc(), xmlRpc(), stub(), channel],
     onCallError: logFailedCall
   })
 
@@ -33,6 +34,9 @@ await main(async () => {
     'netref, from a terminal': `npx tsx lib/cli/main.ts call ${server.url} sum 1 2`,
     'RPyC, from Python': `${python}/rpyc_client.py ${host} ${port} demos/line-counter/testfile.txt`,
     'XML-RPC, from Python': `${python}/xmlrpc_client.py http://${host}:${port}`,
+    'JSON-RPC, from curl': `curl -s -H 'content-type: application/json' -d '{"jsonrpc": "2.0", "method": "sum", "params": {"x": 1, "y": 2}, "id": 1}' http://${host}:${port}`,
+    'JSON-RPC, from Python': `${python}/jsonrpc_client.py http://${host}:${port}`,
+    'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
     "Protobuf's stubs, from Python": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }

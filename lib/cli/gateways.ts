@@ -6,6 +6,7 @@ import { UsageError } from './command.js'
 /** Each is loaded when it is named: some need a package that users install. */
 const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
   rpyc: async () => (await import('../gateways/rpyc.js')).rpyc(),
+  'json-rpc': async () => (await import('../gateways/json-rpc.js')).jsonRpc(),
   'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc()
 }
 

@@ -70,6 +70,24 @@ const CLIENTS: Client[] = [
       '1 / 0: RangeError: 1 cannot be divided by 0\n'
     ].join('\n')
   },
+  { program: 'curl', programs: ['curl'], prints: '{"jsonrpc":"2.0","id":1,"result":3}' },
+  {
+    program: 'jsonrpc_client.py',
+    modules: ['jsonrpclib'],
+    prints: [
+      'The server has count, divide, get_time, greet, line_counter, sum',
+      'sum(x, y): Adds two numbers.',
+      '1 + 2 = 3',
+      '3 + 4 = 7',
+      'Hello Ada',
+      '1 / 0: 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
+  {
+    program: 'jsonrpc_client.go',
+    programs: ['go'],
+    prints: 'Hello Ada\n17 / 5 = 3 remainder 2\n1 / 0: RangeError: 1 cannot be divided by 0\n'
+  },
   {
     program: 'stub_client.py',
     modules: ['socket'],

@@ -1,11 +1,11 @@
-// Mutated inputs to the JSON-RPC gateway. NETREF_FUZZ_GATEWAYS is their number, NETREF_FUZZ_SEED the seed.
+// Mutated inputs to the JSON-RPC gateway. NETREF_FUZZ is their number, NETREF_FUZZ_SEED the seed.
 import t from 'tap'
 import { callSession, expose, Service } from '../../../lib/index.js'
 import { waitUntil } from '../../support/helpers.js'
 import { post, RawClient, withJsonRpc } from '../../support/json-rpc.js'
 import type { Untyped } from '../../support/wire.js'
 
-const COUNT = Number(process.env.NETREF_FUZZ_GATEWAYS ?? 3000)
+const COUNT = Number(process.env.NETREF_FUZZ ?? 3000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
 /** Inputs on one connection, unless it ends before. A text that is not finished swallows the later ones, so these are few. */
 const INPUTS_PER_CONNECTION = 8
@@ -94,7 +94,7 @@ const PIECES = [
 ]
 
 t.test(`${COUNT} mutated inputs do no harm`, async t => {
-  t.comment(`NETREF_FUZZ_GATEWAYS=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
+  t.comment(`NETREF_FUZZ=${COUNT} NETREF_FUZZ_SEED=${SEED}`)
   const random = randomNumbers(SEED)
   const below = (limit: number) => Math.floor(random() * limit)
   const pick = <T>(items: readonly T[]): T => items[below(items.length)]!
