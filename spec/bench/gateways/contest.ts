@@ -1,0 +1,96 @@
+// What the benchmarks of gateways have in common: clients of other systems, each with the netref server and with the server
+// of its own system.
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { median } from '../rounds.js'
+
+/** A work, and the least ratio of netref to the other server. */
+export interface Work {
+  readonly name: string
+  readonly target: number
+}
+
+/** The clients of one system, which call the netref server and the server of their own system. */
+export interface Contest {
+  readonly name: string
+  readonly works: readonly Work[]
+  /** Why it cannot run here; false if it can. */
+  unavailable(): string | false
+  /** Starts both servers, and a client of each. */
+  start(): Promise<{ readonly netref: Contestant; readonly other: Contestant; stop(): void }>
+}
+
+/** A client, connected to a server. */
+export interface Contestant {
+  /** @returns how often the work ran in a second */
+  measure(work: string, seconds: number): Promise<number>
+}
+
+type Program = ChildProcessByStdio<Writable, Readable, null>
+
+/** A program that answers lines with lines. */
+export class LineProgram {
+  readonly #program: Program
+  readonly #lines: AsyncIterator<string>
+
+  constructor(command: string, args: readonly string[]) {
+    this.#program = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#lines = createInterface(this.#program.stdout)[Symbol.asyncIterator]()
+  }
+
+  async readLine(): Promise<string> {
+    const { value, done } = await this.#lines.next()
+    if (done) throw new Error(`${this.#program.spawnargs.join(' ')} has ended`)
+    return value
+  }
+
+  ask(line: string): Promise<string> {
+    this.#program.stdin.write(`${line}\n`)
+    return this.readLine()
+  }
+
+  async stop(): Promise<void> {
+    this.#program.kill()
+    if (this.#program.exitCode === null && this.#program.signalCode === null)
+      await once(this.#program, 'exit')
+  }
+}
+
+/** A contestant in a program that reads `SECONDS WORK` and writes how often the work ran in a second. */
+export const inProgram = (program: LineProgram): Contestant => ({
+  measure: async (work, seconds) => Number(await program.ask(`${seconds} ${work}`))
+})
+
+export interface Result {
+  readonly work: Work
+  /** Times in a second, by round. */
+  readonly netref: readonly number[]
+  readonly other: readonly number[]
+}
+
+/** Both take turns within a round. Round 0 is the warm-up. */
+export async function measureContest(contest: Contest, rounds: number, seconds: number): Promise<Result[]> {
+  const { netref, other, stop } = await contest.start()
+  try {
+    const results = contest.works.map(work => ({ work, netref: [] as number[], other: [] as number[] }))
+    for (let round = 0; round <= rounds; round++)
+      for (const { work, ...figures } of results)
+        for (const [name, contestant] of [
+          ['netref', netref],
+          ['other', other]
+        ] as const) {
+          const figure = await contestant.measure(work.name, seconds)
+          if (round > 0) figures[name].push(figure)
+        }
+    return results
+  } finally {
+    stop()
+  }
+}
+
+/** The ratio of netref to the other server: the median of the rounds. */
+export const ratioOf = ({ netref, other }: Result): number =>
+  median(netref.map((figure, round) => figure / other[round]!))

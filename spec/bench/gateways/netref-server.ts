@@ -1,0 +1,17 @@
+// The netref server of the gateways' benchmarks. It prints its port.
+
+import { rpyc } from '../../../lib/gateways/rpyc.js'
+import { Service, serve } from '../../../lib/index.js'
+
+class Bench extends Service {
+  exposed_noop() {}
+  exposed_add(a: number, b: number) {
+    return a + b
+  }
+  async exposed_each(count: number, callback: (n: number) => unknown) {
+    for (let n = 0; n < count; n++) await callback(n)
+  }
+}
+
+const { url } = await serve(Bench, { port: 0, gateways: [rpyc()] })
+console.log(new URL(url).port)
