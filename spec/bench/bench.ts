@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util'
 import { chart } from './chart.js'
 import { CONTESTANTS } from './contestants/index.js'
 import { FAIR, fairness, unfairness } from './fairness.js'
+import { reportContests } from './gateways/contests.js'
 import { FLAT, growth } from './growth.js'
 import { type Cores, inNode, inPython, type Launcher, POSSIBLE_CORES, placement } from './launch.js'
 import { conditions, environment, failures, json, table } from './report.js'
@@ -181,6 +182,8 @@ async function bench(): Promise<void> {
   const rows = await measureAll(rowsWith, plan)
   report(rows, plan)
   const extra = { ...(await growing()), ...(await sharing()) }
+  if (values.only === undefined && values.scenario === undefined)
+    await reportContests(plan.rounds, plan.ms / 1000)
   const results = { environment: environment(), cores, ...plan, rows: json(rows), ...extra }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`)
   const isPartial =

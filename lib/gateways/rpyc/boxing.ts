@@ -13,6 +13,7 @@ import {
   MappingView,
   MethodView,
   NetrefView,
+  RootView,
   SetView,
   type View
 } from './view.js'
@@ -33,6 +34,8 @@ const MAX_DEPTH = 200
 /** What boxing needs of the connection. */
 export interface BoxingSide {
   readonly exports: ExportTable
+  /** The object that Python gets as the root of the connection. */
+  readonly root: NetrefOf<object>
   /** The identity of an object of Python; undefined for any other value. */
   keyOf(value: unknown): IdPack | undefined
 }
@@ -80,6 +83,7 @@ export class Boxing {
     if (Array.isArray(object)) return this.#boxItems(object, depth)
     const pack = this.side.keyOf(object)
     if (pack) return [Label.local, pack]
+    if (object === this.side.root) return this.#export(object, () => new RootView(this.side.root))
     if (Netref.is(object)) return this.#export(object, () => viewOfNetref(object, origin))
     const copy = copyOf(object)
     if (copy !== undefined) return Array.isArray(copy) ? this.#boxItems(copy, depth) : [Label.value, copy]

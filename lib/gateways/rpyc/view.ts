@@ -83,7 +83,7 @@ const MEMBERS_FOR_METHODS: readonly (readonly [method: string, members: readonly
 
 /** A netref to an object. */
 export class NetrefView extends View {
-  readonly className = 'netref.Netref'
+  readonly className: string = 'netref.Netref'
   #descriptions: Promise<readonly Description[]> | undefined
 
   constructor(readonly value: NetrefOf<object>) {
@@ -195,6 +195,11 @@ export class NetrefView extends View {
   async #contains(item: unknown): Promise<unknown> {
     return this.member((await this.#has('has')) ? 'has' : 'includes')(item)
   }
+}
+
+/** The root of a connection. Python knows what an `object` can do, and saves the round trip of asking. */
+export class RootView extends NetrefView {
+  override readonly className = 'builtins.object'
 }
 
 /** Where a function was read: the owner describes its parameters. */

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { median } from '../rounds.js'
 
-/** A work, and the least ratio of netref to the other server. */
+/** A work, and the least speed of netref as a ratio to that of the other server. */
 export interface Work {
   readonly name: string
   readonly target: number
@@ -25,7 +25,7 @@ export interface Contest {
 
 /** A client, connected to a server. */
 export interface Contestant {
-  /** @returns how often the work ran in a second */
+  /** @returns the median duration of the work in µs: a loaded machine delays some runs */
   measure(work: string, seconds: number): Promise<number>
 }
 
@@ -59,17 +59,20 @@ export class LineProgram {
   }
 }
 
-/** A contestant in a program that reads `SECONDS WORK` and writes how often the work ran in a second. */
+/** A contestant in a program that reads `SECONDS WORK` and writes the median duration of the work in µs. */
 export const inProgram = (program: LineProgram): Contestant => ({
   measure: async (work, seconds) => Number(await program.ask(`${seconds} ${work}`))
 })
 
 export interface Result {
   readonly work: Work
-  /** Times in a second, by round. */
+  /** Median durations in µs, by round. */
   readonly netref: readonly number[]
   readonly other: readonly number[]
 }
+
+/** The warm-up of each work, as a multiple of a measurement: engines compile what runs often. */
+const WARM_UP = 8
 
 /** Both take turns within a round. Round 0 is the warm-up. */
 export async function measureContest(contest: Contest, rounds: number, seconds: number): Promise<Result[]> {
@@ -82,7 +85,7 @@ export async function measureContest(contest: Contest, rounds: number, seconds: 
           ['netref', netref],
           ['other', other]
         ] as const) {
-          const figure = await contestant.measure(work.name, seconds)
+          const figure = await contestant.measure(work.name, round === 0 ? WARM_UP * seconds : seconds)
           if (round > 0) figures[name].push(figure)
         }
     return results
@@ -91,6 +94,6 @@ export async function measureContest(contest: Contest, rounds: number, seconds: 
   }
 }
 
-/** The ratio of netref to the other server: the median of the rounds. */
+/** The speed of netref as a ratio to that of the other server: the median of the rounds. */
 export const ratioOf = ({ netref, other }: Result): number =>
-  median(netref.map((figure, round) => figure / other[round]!))
+  median(netref.map((figure, round) => other[round]! / figure))

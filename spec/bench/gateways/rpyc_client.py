@@ -1,4 +1,5 @@
-"""Measures works of an RPyC client. usage: rpyc_client.py PORT; reads lines "SECONDS WORK", prints how often it ran in a second."""
+"""Measures works of an RPyC client. usage: rpyc_client.py PORT; reads lines "SECONDS WORK", prints the median duration in µs."""
+import statistics
 import sys
 import time
 
@@ -31,11 +32,14 @@ WORKS = {
 
 
 def measure(run, seconds):
-    count, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
+    durations = []
+    start = end = time.perf_counter()
+    while end < start + seconds or len(durations) < 5:
+        began = time.perf_counter()
         run()
-        count += 1
-    return count / elapsed
+        end = time.perf_counter()
+        durations.append(end - began)
+    return 1e6 * statistics.median(durations)
 
 
 for line in sys.stdin:
