@@ -1,6 +1,7 @@
 // The objects of this side that Python holds, with the number of times that each was sent.
 
 import { LimitError } from '../../errors.js'
+import { giveBack } from '../support/give-back.js'
 import type { IdPack } from './protocol.js'
 import { pythonError } from './python-error.js'
 import type { View } from './view.js'
@@ -18,6 +19,8 @@ const CLASS_ID = 1
 export class ExportTable {
   readonly #byId = new Map<number | bigint, Entry>()
   readonly #byObject = new Map<object, Entry>()
+  /** Number of copied objects in the table that have a netref in them. */
+  readonly #holders = new Map<object, number>()
   #lastId = 0
 
   constructor(private readonly maxSize: number) {}
@@ -40,6 +43,7 @@ export class ExportTable {
     const entry: Entry = { object, view, pack: [view.className, CLASS_ID, id], count: 1 }
     this.#byId.set(id, entry)
     this.#byObject.set(object, entry)
+    for (const part of view.parts) this.#holders.set(part, (this.#holders.get(part) ?? 0) + 1)
     return entry.pack
   }
 
@@ -81,6 +85,15 @@ export class ExportTable {
   #remove(entry: Entry): void {
     this.#byId.delete(entry.pack[2])
     this.#byObject.delete(entry.object)
-    entry.view.release()
+    if (!this.#holders.has(entry.object)) entry.view.release()
+    for (const part of entry.view.parts) this.#release(part)
+  }
+
+  /** A netref is in one copied object less. */
+  #release(part: object): void {
+    const holders = this.#holders.get(part)! - 1
+    if (holders > 0) return void this.#holders.set(part, holders)
+    this.#holders.delete(part)
+    if (!this.#byObject.has(part)) giveBack(part)
   }
 }

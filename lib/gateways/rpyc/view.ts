@@ -46,7 +46,11 @@ export abstract class View {
   exit(): unknown {
     return undefined
   }
-  /** Python holds the object no more. */
+  /** The netrefs in a copied object, which live as long as Python holds it. */
+  get parts(): ReadonlySet<object> {
+    return NO_PARTS
+  }
+  /** Nothing here holds the object any more. */
   release(): void {}
 
   /** Positional arguments for positional and keyword arguments. */
@@ -58,6 +62,23 @@ export abstract class View {
     const parameters = await this.parametersOf(name)
     return [...args, ...orderArguments(parameters?.slice(args.length), keywords)]
   }
+}
+
+const NO_PARTS: ReadonlySet<object> = new Set()
+
+/** The netrefs in an arrived value, at any depth. */
+function netrefsIn(value: object): ReadonlySet<object> {
+  const netrefs = new Set<object>()
+  // The loop also visits what is added to the set meanwhile.
+  const seen = new Set<unknown>([value])
+  for (const item of seen) {
+    if (Netref.is(item)) netrefs.add(item)
+    else if (item instanceof Map) for (const part of [...item.keys(), ...item.values()]) seen.add(part)
+    else if (item instanceof Set) for (const part of item) seen.add(part)
+    else if (typeof item === 'object' && item !== null && !ArrayBuffer.isView(item))
+      for (const part of Object.values(item)) seen.add(part)
+  }
+  return netrefs
 }
 
 export const cannotAccess = (name: string): Error =>
@@ -298,8 +319,8 @@ export class MethodView extends View {
 /** The methods of a view whose object is here. */
 type Methods = Readonly<Record<string, (...args: Any[]) => unknown>>
 
-/** A copied object that Python uses by methods. */
-abstract class CopyView extends View {
+/** An object that Python uses by methods which are here. */
+abstract class LocalView extends View {
   protected abstract readonly methods: Methods
 
   get(name: string): unknown {
@@ -324,6 +345,16 @@ abstract class CopyView extends View {
 
   #method(name: string): Methods[string] | undefined {
     return Object.hasOwn(this.methods, name) ? this.methods[name] : undefined
+  }
+}
+
+/** A copied object. */
+abstract class CopyView extends LocalView {
+  #parts: ReadonlySet<object> | undefined
+
+  override get parts(): ReadonlySet<object> {
+    this.#parts ??= netrefsIn(this.value)
+    return this.#parts
   }
 }
 
@@ -396,7 +427,7 @@ const textOf = (value: unknown): string => describeValue(value)
 type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 
 /** An iterator: a generator of Python. */
-export class IteratorView extends CopyView {
+export class IteratorView extends LocalView {
   readonly className = 'builtins.generator'
   #isDone = false
   /** An error that came after items which Python has not got before it. */
