@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { rpyc } from '../../lib/gateways/rpyc.js'
 import { type ServeOptions, type Server, type Session, serve } from '../../lib/index.js'
-import { ownCertificate } from '../support/certificates.js'
+import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
 import { pythonWithRpyc, type RpycRelease, skipWithoutRpyc } from '../support/rpyc-python.js'
 import { Everything } from '../support/rpyc-service.js'
@@ -23,7 +23,9 @@ interface Run {
 }
 
 function run(release: RpycRelease, args: readonly string[]): Run {
-  const child = spawn(pythonWithRpyc(release)!, args, { env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' } })
+  const child = spawn(pythonWithRpyc(release)!, args, {
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' }
+  })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (text += chunk))
   return { child, output: () => text, ended: once(child, 'close').then(([code]) => code as number) }
@@ -31,7 +33,7 @@ function run(release: RpycRelease, args: readonly string[]): Run {
 
 /** Runs `use` with a server, then asserts that no client is left and that both ends of all sessions are clean. */
 async function withServer(
-  t: Tap.Test,
+  t: Test,
   use: (server: Server, port: string) => Promise<void>,
   options: ServeOptions = {}
 ): Promise<void> {
@@ -101,7 +103,7 @@ except EOFError:
     })
 
     t.test('TLS on a port of its own', async t => {
-      const { key, cert } = ownCertificate()
+      const { key, cert } = (await certificates(t)).server
       const options = { gateways: [rpyc({ port: 0, tls: { key, cert } })] }
       await withServer(
         t,
