@@ -23,8 +23,7 @@ export const PYTHONS: readonly PythonWithRpyc[] = findPythons()
 
 /** Why specs of a version are skipped; false if it is installed. */
 export const skipWithoutRpyc = (major: number): string | false =>
-  !PYTHONS.some(python => python.major === major) &&
-  `no Python with RPyC ${major} here (.ci/run installs it)`
+  !PYTHONS.some(python => python.major === major) && `no Python with RPyC ${major} here (.ci/run installs it)`
 
 /** The Python with a version of RPyC, which must be installed. */
 export const pythonWithRpyc = (major: number): string =>

@@ -5,6 +5,7 @@
 // go ahead of them.
 
 import type { Duplex } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Reason } from '../../errors.js'
 import { LimitError } from '../../errors.js'
 import type { Session } from '../../index.js'
@@ -226,8 +227,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
       case Handler.getRoot:
         return this.carrier.root
       case Handler.delete:
-        this.exports.release(this.#localPack(first), second ? second[1] : 1)
-        return undefined
+        return this.#release(this.#localPack(first), second ? second[1] : 1)
       case Handler.hash:
         return this.#localPack(first)[2]
       case Handler.inspect:
@@ -235,6 +235,12 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
       default:
         throw pythonError('ValueError', `${describeValue(handler)} is no request of RPyC`)
     }
+  }
+
+  /** Python gives back an object. A result with it that has just arrived may still be on its way to the session. */
+  async #release(pack: IdPack, count: unknown): Promise<void> {
+    await nextTurn()
+    if (!this.#isEnded) this.exports.release(pack, count)
   }
 
   #serveOnObject(

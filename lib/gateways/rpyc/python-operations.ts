@@ -1,9 +1,10 @@
 // Performs the operations of a netref on an object of Python.
 
-import type { Description } from '../../index.js'
+import { type Description, Netref } from '../../index.js'
 import { Op } from '../../protocol/messages.js'
 import type { MemberName } from '../../protocol/path.js'
 import type { ForeignRequest } from '../../remote/foreign.js'
+import type { Any } from '../../util/any.js'
 import { clock } from '../../util/clock.js'
 import { KEYWORDS_MEMBER } from './keywords.js'
 import { Handler, type HandlerCode, type IdPack } from './protocol.js'
@@ -162,6 +163,8 @@ const MAX_BATCH = 1000
 /** Python answers with a whole batch: one that took longer, in ms, was too large. */
 const SLOW_MS = 5
 
+const GENERATOR = 'builtins.generator'
+
 /** Reads an iterable of Python, many items at a time while they come fast. */
 class PythonIterator implements AsyncIterableIterator<unknown> {
   /** Made at once: the iterable is held only until the request for it is sent. */
@@ -192,8 +195,17 @@ class PythonIterator implements AsyncIterableIterator<unknown> {
   async return(): Promise<IteratorResult<unknown>> {
     this.#isDone = true
     this.#items = []
+    const iterator = this.#iterator
     this.#iterator = undefined
+    iterator?.then(iterator => this.#giveUp(iterator as object), toUndefined)
     return { done: true, value: undefined }
+  }
+
+  /** A generator is its own iterator, which the user may hold. It is closed, if the server allows that. */
+  #giveUp(iterator: object): void {
+    const pack = this.side.keyOf(iterator)!
+    if (pack[0] !== GENERATOR) return Netref.release(iterator as Any)
+    this.side.refer(Handler.callAttribute, pack, 'close', NONE, NONE).catch(toUndefined)
   }
 
   async #next(): Promise<IteratorResult<unknown>> {
