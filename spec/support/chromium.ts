@@ -24,16 +24,17 @@ export const noChromium = existsSync(CHROMIUM)
   : `there is no ${CHROMIUM}: install Debian's package chromium, or set CHROMIUM`
 /* c8 ignore stop */
 
-/** Launches a browser with an empty profile. `await using` closes it. */
+/** Launches a browser with an empty profile, and with further flags. `await using` closes it. */
 export async function launchBrowser(
-  options: BrowserContextOptions = {}
+  options: BrowserContextOptions = {},
+  ...flags: string[]
 ): Promise<BrowserContext & AsyncDisposable> {
   const profile = await mkdtemp(join(tmpdir(), 'netref-chromium-'))
   const context = await chromium.launchPersistentContext(profile, {
     ...options,
     executablePath: CHROMIUM,
     headless: true,
-    args: FLAGS.split(' '),
+    args: [...FLAGS.split(' '), ...flags],
     // playwright turns the back/forward cache off.
     ignoreDefaultArgs: ['--disable-back-forward-cache']
   })
