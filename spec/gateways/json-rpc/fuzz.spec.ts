@@ -7,6 +7,7 @@ import type { Untyped } from '../../support/wire.js'
 
 const COUNT = Number(process.env.NETREF_FUZZ ?? 3000)
 const SEED = Number(process.env.NETREF_FUZZ_SEED ?? Date.now() & 0x7fffffff)
+t.setTimeout(60_000 + COUNT * 5)
 /** Inputs on one connection, unless it ends before. A text that is not finished swallows the later ones, so these are few. */
 const INPUTS_PER_CONNECTION = 8
 
