@@ -49,6 +49,7 @@ export interface GatewayRequests {
  * calls the root of a session, and writes the results. It serves connections, HTTP POST requests, or both.
  *
  * @example
+ * import { createInterface } from 'node:readline'
  * const upperCase: Gateway = {
  *   name: 'upper-case',
  *   detect: ([first]) => first === 0x3e, // '>'

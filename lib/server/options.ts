@@ -64,7 +64,7 @@ export interface HttpListenerOptions<Identity = unknown> extends OriginOptions, 
    *
    * @default [] only WebSockets
    * @example
-   * await serve(Tutorial, { gateways: [rpyc(), jsonRpc(), xmlRpc()] })
+   * await serve(Calculator, { gateways: [rpyc(), jsonRpc(), xmlRpc()] })
    */
   readonly gateways?: readonly AnyGateway[] | undefined
   /**

@@ -1,6 +1,6 @@
 // Tests the API reference: every public name has a docstring, and the examples of the docstrings compile.
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Application, type DeclarationReflection, LogLevel, ReflectionKind } from 'typedoc'
@@ -8,7 +8,9 @@ import { Application, type DeclarationReflection, LogLevel, ReflectionKind } fro
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const app = await Application.bootstrap({
   options: join(root, '.build/typedoc.json'),
-  logLevel: LogLevel.Warn
+  logLevel: LogLevel.Warn,
+  // A checkout need not have a remote repository.
+  disableSources: true
 })
 const project = (await app.convert())!
 
@@ -79,12 +81,13 @@ export declare const redis: {
 }
 `
 
+/** What users import: `netref/rpyc` for the module `gateways/rpyc`. */
+const packageEntry = (entry: string) => (entry === 'index' ? 'netref' : `netref/${basename(entry)}`)
+
 /** The names of the entries and of the context. */
 const NAMES = new Map<string, string>([
   ...project.children!.flatMap(({ name: entry, children = [] }) =>
-    entry === 'lite'
-      ? []
-      : children.map(({ name }): [string, string] => [name, `netref${entry === 'index' ? '' : `/${entry}`}`])
+    entry === 'lite' ? [] : children.map(({ name }): [string, string] => [name, packageEntry(entry)])
   ),
   ...[...CONTEXT.matchAll(/^export (?:declare )?(?:const|class|interface|type) (?:{ (\w+), (\w+) }|(\w+))/gm)]
     .flatMap(([, ...names]) => names.filter(name => name !== undefined))
@@ -126,7 +129,7 @@ t.test('every public function, and every class but those of errors, has an examp
 })
 
 t.test('every example of the docstrings compiles', async t => {
-  const programs = [...examples].map(([code, name], i) => [`${i + 1} ${name}.ts`, program(code)])
+  const programs = [...examples].map(([code, name], i) => [`${i + 1} ${basename(name)}.ts`, program(code)])
   t.ok(programs.length > 50)
   const dir = t.testdir({
     'context.ts': CONTEXT,
@@ -137,7 +140,10 @@ t.test('every example of the docstrings compiles', async t => {
         noUnusedLocals: false,
         isolatedModules: false,
         verbatimModuleSyntax: false,
-        paths: { netref: [join(root, 'lib/index.ts')], 'netref/*': [join(root, 'lib/*.ts')] }
+        paths: {
+          netref: [join(root, 'lib/index.ts')],
+          'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
+        }
       },
       include: ['*']
     })

@@ -7,7 +7,7 @@ import { registerError } from '../../index.js'
  *
  * @example
  * try {
- *   await conn.root.missing()
+ *   await conn.root.secret()
  * } catch (error) {
  *   if (error instanceof JsonRpcError && error.code === -32601) console.log('no such method')
  * }

@@ -45,8 +45,8 @@ const RPYC_OPTIONS: OptionTypes<RpycOptions> = {
  * @throws TypeError for an unknown option, or one of the wrong type
  * @throws RangeError if the names for a registry are too long
  * @example
- * const server = await serve(LineCounter, { port: 18861, gateways: [rpyc()] })
- * // Python: rpyc.connect('localhost', 18861).root.count(open('notes.txt'), print)
+ * const server = await serve(Calculator, { port: 18861, gateways: [rpyc()] })
+ * // Python: rpyc.connect('localhost', 18861).root.add(1, 2)
  */
 export function rpyc(options: RpycOptions = {}): Gateway {
   checkOptions('rpyc', options, RPYC_OPTIONS)

@@ -15,6 +15,7 @@ export const KEYWORDS_MEMBER = '**'
  *
  * @param fn a netref to a function of Python, or a path to one
  * @example
+ * const py = classic(connectRpyc('localhost:18812'))
  * const sorted = withKeywords(py.builtins.sorted, { reverse: true })
  * console.log(await sorted([1, 3, 2])) // [3, 2, 1]
  */

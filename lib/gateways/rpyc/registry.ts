@@ -29,7 +29,9 @@ export interface FindOptions extends RegistryAddress {
 
 /** Where a server of RPyC is. */
 export interface RpycAddress {
+  /** Name or address of its machine. */
   readonly host: string
+  /** Its port. */
   readonly port: number
 }
 
@@ -51,7 +53,7 @@ const REPLY_LIMITS = { depth: 4, jsonBytes: 1 << 16, bigintDigits: 20 }
  * @throws Error if the registry does not answer in time, or answers something else
  * @example
  * const [address] = await findRpyc('TUTORIAL', { host: 'registry.local' })
- * if (address) await using python = connectRpyc(address)
+ * await using tutorial = connectRpyc(address ?? 'localhost:18861')
  */
 export async function findRpyc(name: string, options: FindOptions = {}): Promise<RpycAddress[]> {
   const reply = await ask(options, 'QUERY', [name], options.timeout)

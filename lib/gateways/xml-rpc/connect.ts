@@ -1,14 +1,14 @@
 // Defines `connectXmlRpc`, which connects to a server of XML-RPC.
 
-import { connectForeign, FOREIGN_CONNECT_OPTIONS, type ForeignConnectOptions } from '../../client/foreign.js'
-import type { Connection } from '../../index.js'
+import { connectForeign, FOREIGN_CONNECT_OPTIONS } from '../../client/foreign.js'
+import type { CommonOptions, Connection } from '../../index.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { HttpClient, httpUrl } from '../support/http-client.js'
 import { XmlRpcPeer } from './peer.js'
 import { loadSax } from './sax.js'
 
 /** Options of `connectXmlRpc`. */
-export interface XmlRpcConnectOptions extends Omit<ForeignConnectOptions, 'service'> {
+export interface XmlRpcConnectOptions extends CommonOptions {
   /** Further headers of the HTTP requests, by name. @default none */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
