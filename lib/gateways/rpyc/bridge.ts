@@ -192,9 +192,15 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     if (this.#isEnded) return undefined
     if (type === MSG_REQUEST) return this.#serve(seq, args)
     const pending = this.#pendingReply(seq)
+    // A reply of another form ends the connection, and with it the request.
+    if (type === MSG_REPLY) {
+      const result = parseBoxed(args)
+      this.#pending.delete(seq)
+      return pending.onReply(result)
+    }
+    const error = decodeException(args, this.settings.exposeStacks)
     this.#pending.delete(seq)
-    if (type === MSG_REPLY) return pending.onReply(parseBoxed(args))
-    pending.onException(decodeException(args, this.settings.exposeStacks))
+    pending.onException(error)
     return undefined
   }
 
