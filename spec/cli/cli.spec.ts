@@ -445,10 +445,16 @@ t.test('serve serves the export of a module', async t => {
 })
 
 t.test('serve --gateway lets the clients of other systems in', async t => {
-  const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', 'rpyc,xml-rpc,rpyc'])
+  const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', 'rpyc,json-rpc,xml-rpc,rpyc'])
   await running.says(/xml-rpc at/)
   const [, host] = /^listening at ws:\/\/(.*)$/m.exec(running.stdout)!
-  t.equal(running.stdout, `listening at ws://${host}\nrpyc at tcp://${host}\nxml-rpc at http://${host}\n`)
+  t.same(running.stdout.split('\n'), [
+    `listening at ws://${host}`,
+    `rpyc at tcp://${host}`,
+    `json-rpc at http://${host} and tcp://${host}`,
+    `xml-rpc at http://${host}`,
+    ''
+  ])
   const int = (value: number) => `<param><value><int>${value}</int></value></param>`
   const response = await fetch(`http://${host}`, {
     method: 'POST',
