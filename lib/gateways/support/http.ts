@@ -70,6 +70,6 @@ export function answerRefusal(response: ServerResponse, error: unknown): boolean
 
 /** Answers a request. */
 export function answer(response: ServerResponse, status: number, type: string, body: string): void {
-  const bytes = Buffer.from(body)
-  response.writeHead(status, { 'content-type': type, 'content-length': bytes.length }).end(bytes)
+  // Node writes the head and a text at once; bytes would be a second chunk.
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body)
 }

@@ -2,9 +2,10 @@
 
 import { median } from '../rounds.js'
 import { type Contest, measureContest, ratioOf } from './contest.js'
+import { jsonRpcContest } from './json-rpc.js'
 import { rpycContest } from './rpyc.js'
 
-const CONTESTS: readonly Contest[] = [rpycContest]
+const CONTESTS: readonly Contest[] = [rpycContest, jsonRpcContest]
 
 /** Measures what can run here, and prints tables. @returns whether netref reaches all targets */
 export async function reportContests(rounds: number, seconds: number): Promise<boolean> {

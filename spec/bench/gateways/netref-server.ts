@@ -1,5 +1,6 @@
 // The netref server of the gateways' benchmarks. It prints its port.
 
+import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
 import { rpyc } from '../../../lib/gateways/rpyc.js'
 import { Service, serve } from '../../../lib/index.js'
 
@@ -13,5 +14,5 @@ class Bench extends Service {
   }
 }
 
-const { url } = await serve(Bench, { port: 0, gateways: [rpyc()] })
+const { url } = await serve(Bench, { port: 0, gateways: [rpyc(), jsonRpc()] })
 console.log(new URL(url).port)
