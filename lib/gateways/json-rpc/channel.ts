@@ -1,7 +1,7 @@
 // What carries the calls of this side to a JSON-RPC server, and the reading of its answers.
 
 import { NetrefError } from '../../errors.js'
-import { remoteError } from './remote-error.js'
+import { type JsonRpcError, remoteError } from './remote-error.js'
 
 /** A call of a JSON-RPC server. */
 export interface OutgoingCall {
@@ -32,10 +32,16 @@ export function callText({ method, params, isNotification }: OutgoingCall, id: n
 
 /** The result in an answer. @throws JsonRpcError for an answer with an error, NetrefError for anything else */
 export function resultOf(answer: unknown): unknown {
-  if (typeof answer === 'object' && answer !== null) {
-    const { error, result } = answer as { error?: unknown; result?: unknown }
-    if ((error ?? null) !== null) throw remoteError(error)
-    if ('result' in answer) return result
-  }
+  const error = errorOf(answer)
+  if (error) throw error
+  if (isObject(answer) && 'result' in answer) return answer.result
   throw new NetrefError('protocol', 'the answer is not of JSON-RPC: it has neither a `result` nor an `error`')
 }
+
+/** The error in an answer; undefined if there is none. */
+export function errorOf(answer: unknown): JsonRpcError | undefined {
+  const error = isObject(answer) && 'error' in answer ? answer.error : undefined
+  return (error ?? null) === null ? undefined : remoteError(error)
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -49,7 +49,7 @@ export function connectJsonRpc<T extends object>(
           : new HttpChannel(address, headers, limits)
       service = new RemoteService(bridge, channel, limits.depth)
       void bridge.closed.then(reason => service!.end(reason))
-      return service.netrefOfRoot
+      return service.methods
     },
     common,
     'connectJsonRpc'

@@ -1,32 +1,25 @@
-// The root of a JSON-RPC server as a netref: its calls are calls of the server.
+// The peer of a connection to a server of JSON-RPC: calls its methods.
 
-import { ExposureError, type Reason } from '../../errors.js'
-import { Op } from '../../protocol/messages.js'
-import { ForeignPeer, type ForeignRequest } from '../../remote/foreign.js'
-import type { Description } from '../../types/description.js'
+import type { Reason } from '../../errors.js'
 import type { Session } from '../../types/session.js'
-import { giveBack } from '../support/give-back.js'
+import { type MethodDetails, MethodPeer } from '../support/method-peer.js'
 import type { Channel } from './channel.js'
 import { JsonRpcError } from './remote-error.js'
 import { toJsonText } from './value-text.js'
 
-/** The only foreign object. */
-const ROOT = 'root'
-
 /** Maximum number of help texts that are asked for at once. */
 const MAX_HELP_TEXTS = 100
 
-export class RemoteService extends ForeignPeer<typeof ROOT> {
-  /** The netref of the server. */
-  readonly netrefOfRoot: object
+export class RemoteService extends MethodPeer {
+  /** What the server's OpenRPC document says of its methods, by name; undefined for a server without one. */
+  #details: ReadonlyMap<string, MethodDetails> | undefined
 
   constructor(
     bridge: Session,
     private readonly channel: Channel,
     private readonly maxDepth: number
   ) {
-    super(bridge)
-    this.netrefOfRoot = this.netref(ROOT, ROOT, 'JsonRpcServer', false)
+    super(bridge, 'a JSON-RPC server')
   }
 
   /** Ends all calls. */
@@ -35,76 +28,61 @@ export class RemoteService extends ForeignPeer<typeof ROOT> {
     this.channel.close()
   }
 
-  protected perform({ op, path, operand, label, signal }: ForeignRequest<typeof ROOT>): unknown {
-    const names = path.map(String)
-    switch (op) {
-      case Op.call:
-      case Op.oneway:
-        return this.#call(names.join('.'), operand as unknown[], op === Op.oneway, signal)
-      case Op.describe:
-        return this.#describe(names, signal)
-      case Op.keys:
-        return this.#describe(names, signal).then(members => members.map(({ name }) => name))
-      case Op.has:
-        return this.#describe(names.slice(0, -1), signal).then(members =>
-          members.some(({ name }) => name === names.at(-1))
-        )
-      default:
-        giveBack(operand)
-        throw new ExposureError('not-exposed', `${label}: a JSON-RPC server has only methods to call`)
-    }
-  }
-
-  protected onReleased(): void {}
-
-  #call(
+  protected async callMethod(
     method: string,
     args: readonly unknown[],
-    isNotification = false,
-    signal?: AbortSignal
+    signal: AbortSignal | undefined,
+    isNotification = false
   ): Promise<unknown> {
-    try {
-      const params = `[${args.map((arg, i) => toJsonText(arg, ['args', i], this.maxDepth)).join(',')}]`
-      return this.channel.send({ method, params, isNotification, signal })
-    } finally {
-      giveBack(args)
-    }
+    const params = args.map((arg, i) => toJsonText(arg, ['args', i], this.maxDepth))
+    return this.channel.send({ method, params: `[${params.join(',')}]`, isNotification, signal })
   }
 
-  /** The members of an object on the server: those of `rpc.discover`, or else of `system.listMethods`. */
-  async #describe(names: readonly string[], signal: AbortSignal | undefined): Promise<Description[]> {
-    const prefix = names.map(name => `${name}.`).join('')
-    const methods = await this.#discover(prefix, signal)
-    const members = new Map<string, Description>()
-    for (const { name, ...method } of methods) {
-      if (!name.startsWith(prefix)) continue
-      const [member, ...rest] = name.slice(prefix.length).split('.') as [string, ...string[]]
-      if (rest.length === 0) members.set(member, { name: member, ...method })
-      else if (!members.has(member)) members.set(member, { name: member, kind: 'object' })
-    }
-    return [...members.values()]
+  protected override callOneWay(
+    method: string,
+    args: readonly unknown[],
+    signal: AbortSignal | undefined
+  ): Promise<unknown> {
+    return this.callMethod(method, args, signal, true)
   }
 
-  async #discover(prefix: string, signal: AbortSignal | undefined): Promise<Description[]> {
-    try {
-      const document = await this.#call('rpc.discover', [], false, signal)
-      return (document as OpenRpcDocument).methods.map(descriptionOf)
-    } catch (error) {
-      if (!(error instanceof JsonRpcError)) throw error
-    }
-    const listed = (await this.#call('system.listMethods', [], false, signal)) as unknown[]
-    const names = listed.map(String)
-    const described = names.filter(name => name.startsWith(prefix)).slice(0, MAX_HELP_TEXTS)
+  /** The names in `rpc.discover`, or else those of `system.listMethods`. */
+  protected async listMethods(signal: AbortSignal | undefined): Promise<string[]> {
+    this.#details = await this.#discover(signal)
+    if (this.#details) return [...this.#details.keys()]
+    const names = await this.callMethod('system.listMethods', [], signal)
+    return (names as unknown[]).map(String)
+  }
+
+  protected async describeMethods(
+    names: readonly string[],
+    signal: AbortSignal | undefined
+  ): Promise<MethodDetails[]> {
+    const details = this.#details
+    if (details) return names.map(name => details.get(name) ?? {})
     const helpTexts = await Promise.all(
-      described.map(name => this.#call('system.methodHelp', [name], false, signal).catch(() => ''))
+      names.slice(0, MAX_HELP_TEXTS).map(name => this.#helpOf(name, signal))
     )
-    const help = new Map(described.map((name, i) => [name, helpTexts[i]]))
-    return names.map(name => ({
-      name,
-      kind: 'function',
-      ...(help.get(name) ? { help: String(help.get(name)) } : {})
-    }))
+    return names.map((_, i) => (helpTexts[i] ? { help: helpTexts[i] } : {}))
   }
+
+  async #helpOf(name: string, signal: AbortSignal | undefined): Promise<string> {
+    const help = await this.callMethod('system.methodHelp', [name], signal).catch(ignoreAnswer)
+    return typeof help === 'string' ? help : ''
+  }
+
+  async #discover(signal: AbortSignal | undefined): Promise<Map<string, MethodDetails> | undefined> {
+    const document = await this.callMethod('rpc.discover', [], signal).catch(ignoreAnswer)
+    if (document === undefined) return undefined
+    return new Map(
+      (document as OpenRpcDocument).methods.map(method => [String(method.name), detailsOf(method)])
+    )
+  }
+}
+
+/** A server that answers with an error does not have the method. */
+function ignoreAnswer(error: unknown): undefined {
+  if (!(error instanceof JsonRpcError)) throw error
 }
 
 /** What is read of a document of OpenRPC. */
@@ -117,15 +95,10 @@ interface OpenRpcDocument {
   }[]
 }
 
-function descriptionOf(method: OpenRpcDocument['methods'][number]): Description {
-  const { name, params = [], summary, description: help = summary } = method
+function detailsOf(method: OpenRpcDocument['methods'][number]): MethodDetails {
+  const { params = [], summary, description: help = summary } = method
   const parameters = params.map(({ name, required }) =>
-    required || name.startsWith('...') ? String(name) : `${name}?`
+    required || name.startsWith('...') ? name : `${name}?`
   )
-  return {
-    name: String(name),
-    kind: 'function',
-    parameters,
-    ...(help !== undefined && { help: String(help) })
-  }
+  return { parameters, ...(help !== undefined && { help }) }
 }

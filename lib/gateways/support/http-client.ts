@@ -17,13 +17,14 @@ export interface HttpResponse {
   readonly body: Buffer
 }
 
-/** The server has answered with another status than 200. */
+/** The server has answered with a status of failure. */
 export class HttpStatusError extends Error {
   override name = 'HttpStatusError'
   readonly code = 'http-status'
 
   constructor(
     readonly status: number,
+    readonly body: Buffer,
     message: string
   ) {
     super(message)
@@ -51,7 +52,7 @@ export class HttpClient {
   }
 
   /**
-   * @returns the response, if its status is 200
+   * @returns the response, if its status is one of success
    * @throws HttpStatusError for other statuses, and an Error if there is no whole response within the limits
    */
   async post(text: string, signal: AbortSignal | undefined): Promise<HttpResponse> {
@@ -62,10 +63,11 @@ export class HttpClient {
       response.destroy()
       throw new Error(`${this.#url.host}: ${cause.message}`, { cause })
     })
-    if (statusCode === 200) return { contentType: headers['content-type'], body: content }
+    if (statusCode! >= 200 && statusCode! < 300)
+      return { contentType: headers['content-type'], body: content }
     const start = toPrintable(content.toString(), MAX_QUOTED_CHARACTERS)
     const message = `${this.#url.host} responded with the HTTP status ${statusCode} ${statusMessage}: ${start}`
-    throw new HttpStatusError(statusCode!, message)
+    throw new HttpStatusError(statusCode!, content, message)
   }
 
   #send(body: Buffer, signal: AbortSignal | undefined): Promise<IncomingMessage> {

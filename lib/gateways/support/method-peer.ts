@@ -41,6 +41,15 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
     signal: AbortSignal | undefined
   ): Promise<unknown>
 
+  /** Calls a method whose result nobody wants. Systems that know such calls override this. */
+  protected callOneWay(
+    name: string,
+    args: readonly unknown[],
+    signal: AbortSignal | undefined
+  ): Promise<unknown> {
+    return this.callMethod(name, args, signal)
+  }
+
   /** The names of all methods. */
   protected abstract listMethods(signal: AbortSignal | undefined): Promise<readonly string[]>
 
@@ -59,8 +68,9 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
       if (path.some(name => typeof name === 'symbol')) throw this.#refusal(label)
       switch (op) {
         case Op.call:
-        case Op.oneway:
           return this.callMethod(path.join('.'), operand as unknown[], signal)
+        case Op.oneway:
+          return this.callOneWay(path.join('.'), operand as unknown[], signal)
         case Op.keys:
           return [...(await this.#membersOf(path, signal)).keys()]
         case Op.has:

@@ -69,7 +69,7 @@ for (const protocol of ['http', 'tcp'])
         message: 'args[0].on is a reference, and JSON-RPC has none'
       })
       t.match(await rejectionOf(root.echo(1, expose({}))), { message: /^args\[1\] is a reference/ })
-      const only = { code: 'not-exposed', message: /only methods to call$/ }
+      const only = { code: 'not-exposed', message: /a JSON-RPC server has methods and nothing else/ }
       for (const use of [root.price, Netref.set(root, 'x', () => {}), new root.Price(), Netref.obtain(root)])
         t.match(await rejectionOf(use), only)
 
@@ -109,7 +109,7 @@ t.test('answers beyond the limits reject', async t => {
   await withJsonRpc(t, Shop, async ({ port }) => {
     const limits = { jsonBytes: 5000, depth: 10 }
     await using web = connectJsonRpc<Shop>(`http://127.0.0.1:${port}`, { limits })
-    t.match(await rejectionOf(web.root.text(10_000)), { name: 'LimitError', message: /5000 bytes/ })
+    t.match(await rejectionOf(web.root.text(10_000)), /5000 bytes/)
     t.match(await rejectionOf(web.root.deep(50)), { message: /not JSON: a value is nested deeper/ })
     t.equal(await web.root.echo(1), 1, 'other calls work')
     await using tcp = connectJsonRpc<Shop>(`tcp://127.0.0.1:${port}`, { limits })
@@ -172,7 +172,7 @@ t.test('servers of other makes', async t => {
   t.match(await rejectionOf(root.oddError()), { message: '{"trace":"x"}' })
   t.match(await rejectionOf(root.status()), { message: 'not here', code: -32601 })
   for (const name of ['broken', 'html'])
-    t.match(await rejectionOf(root[name]()), { code: 'unavailable', message: /HTTP status 50/ })
+    t.match(await rejectionOf(root[name]()), { code: 'http-status', message: /HTTP status 50/ })
   for (const name of ['text', 'empty', 'number', 'neither'])
     t.match(await rejectionOf(root[name]()), { code: 'protocol', message: /^the answer is not/ }, name)
   t.equal(await Netref.oneway(root.done)(), undefined)
@@ -193,7 +193,7 @@ t.test('servers of other makes', async t => {
     { name: 'x', kind: 'object' }
   ])
   answers['rpc.discover'] = [500, '']
-  t.match(await rejectionOf(Netref.keys(root)), { code: 'unavailable' })
+  t.match(await rejectionOf(Netref.keys(root)), { code: 'http-status' })
 })
 
 t.test('a one-way call that fails is reported', async t => {
@@ -202,7 +202,7 @@ t.test('a one-way call that fails is reported', async t => {
   await using conn = connectJsonRpc(`http://${address}`, { onError: error => errors.push(error) })
   await Netref.oneway((conn.root as Untyped).add)(1)
   await waitUntil(() => errors.length > 0)
-  t.match(errors, [{ code: 'unavailable' }])
+  t.match(errors, [{ code: 'http-status' }])
 })
 
 /** Serves a TCP connection. */
@@ -262,7 +262,7 @@ t.test('a server that is not there', async t => {
   t.match(await rejectionOf((tcp.root as Untyped).add(1)), { code: 'unreachable' })
   t.match(await tcp.closed, { code: 'unreachable' })
   await using web = connectJsonRpc('http://127.0.0.1:1')
-  t.match(await rejectionOf((web.root as Untyped).add(1)), { message: /fetch failed/ })
+  t.match(await rejectionOf((web.root as Untyped).add(1)), { code: 'ECONNREFUSED' })
   t.equal(web.session.state, 'open')
 })
 
