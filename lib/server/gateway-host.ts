@@ -13,7 +13,13 @@ import { runHook } from '../util/emitter.js'
 import type { ClosableClient } from './authentication.js'
 import type { Gateway } from './gateway.js'
 import { checkGateways } from './gateway-checks.js'
-import { gatewaysAtPath, isForGateways, respond, routeRequest } from './gateway-requests.js'
+import {
+  closeWithConnection,
+  gatewaysAtPath,
+  isForGateways,
+  respond,
+  routeRequest
+} from './gateway-requests.js'
 import { ConnectedClient, type GatewayServer, RefusalError } from './gateway-sessions.js'
 import { networkOf } from './network.js'
 import type { OriginPolicy } from './origin-check.js'
@@ -219,6 +225,7 @@ export class GatewayHost {
       response.setHeader('connection', 'close')
       return respond(response, 503, refusal.message)
     }
+    closeWithConnection(response, message.socket)
     this.#responses.add(response)
     response.once('close', () => this.#responses.delete(response))
     this.#begin(gateway, response, client)

@@ -1,6 +1,7 @@
 // Decides which gateway serves an HTTP request, and keeps out the requests of pages that may not call the service.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { describeValue } from '../util/describe.js'
 import type { Gateway } from './gateway.js'
 
@@ -67,4 +68,29 @@ export function respond(response: ServerResponse, status: number, text: string):
   if (response.headersSent || response.destroyed) response.destroy()
   else response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${text}\n`)
   return undefined
+}
+
+/** The responses of connections that are open. */
+const responses = new WeakMap<Socket, Set<ServerResponse>>()
+
+/**
+ * Makes a response emit `close` when its connection closes. Node does so only for the first of several responses that a
+ * client has asked for without waiting.
+ */
+export function closeWithConnection(response: ServerResponse, connection: Socket): void {
+  let open = responses.get(connection)
+  if (!open) {
+    const added = new Set<ServerResponse>()
+    open = added
+    responses.set(connection, added)
+    connection.once('close', () => {
+      for (const waiting of added)
+        if (!waiting.socket) {
+          waiting.destroy()
+          waiting.emit('close')
+        }
+    })
+  }
+  open.add(response)
+  response.once('close', () => open.delete(response))
 }

@@ -26,6 +26,8 @@ const mayBeHttp = ([first = 0]: Uint8Array) => first >= 0x41 && first <= 0x5a
 export class ProtocolDetection {
   readonly #silent = new Set<Socket>()
   readonly #detecting = new Set<Socket>()
+  /** Connections of HTTP. One whose request offers another protocol than WebSocket is handed to the server a second time. */
+  readonly #http = new WeakSet<Socket>()
   /** What the HTTP server itself does with a connection. */
   readonly #serveHttp: (socket: Socket) => void
 
@@ -41,7 +43,10 @@ export class ProtocolDetection {
     const event = 'setSecureContext' in server ? 'secureConnection' : 'connection'
     this.#serveHttp = server.listeners(event)[0] as (socket: Socket) => void
     server.removeAllListeners(event)
-    server.on(event, (socket: Socket) => this.#detect(socket))
+    server.on(event, (socket: Socket) => {
+      if (this.#http.has(socket)) this.#serveHttp.call(server, socket)
+      else this.#detect(socket)
+    })
   }
 
   /** Destroys the connections whose protocol is not known yet. */
@@ -88,9 +93,11 @@ export class ProtocolDetection {
       needsMore ||= isOf === undefined
     }
     if (needsMore && firstBytes.length < MAX_PREFIX_BYTES) return undefined
-    return this.acceptsHttp && mayBeHttp(firstBytes)
-      ? socket => this.#serveHttp.call(this.server, socket.off('error', noop))
-      : null
+    if (!this.acceptsHttp || !mayBeHttp(firstBytes)) return null
+    return socket => {
+      this.#http.add(socket)
+      this.#serveHttp.call(this.server, socket.off('error', noop))
+    }
   }
 
   #isOf(protocol: DetectedProtocol, firstBytes: Uint8Array): boolean | undefined {

@@ -575,6 +575,31 @@ t.test('a server that closes waits for what clients are owed, but not for long',
   t.equal(server.metrics.gateways.deaf!.clients, 0)
 })
 
+/** A request of `requests`. */
+const requestText = (line: string, headers = '') =>
+  `POST / HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-type: application/x-line\r\ncontent-length: ${line.length}\r\n\r\n${line}`
+
+t.test('a client that leaves many requests of one connection behind', async t => {
+  const server = await serveLines({ gateways: [requests()] })
+  const client = LineClient.to(server.port)
+  client.socket.write(requestText('slow').repeat(20))
+  await waitUntil(() => server.sessions.size === 20)
+  client.socket.destroy()
+  await waitUntil(() => server.sessions.size === 0)
+  t.equal(server.metrics.gateways.requests!.clients, 0)
+  await ends(t, server)
+  t.same(errors, [])
+})
+
+t.test('a request that offers HTTP/2, as Java and curl do, is served by HTTP/1.1', async t => {
+  const server = await serveLines({ gateways: [lines(), requests()] })
+  const client = LineClient.to(server.port)
+  client.socket.write(requestText('a', 'connection: upgrade\r\nupgrade: h2c\r\n'))
+  t.equal(await client.answer(), 'HTTP/1.1 200 OK')
+  client.socket.destroy()
+  await ends(t, server)
+})
+
 t.test('openSession after the server has begun to close', async t => {
   let open!: () => Promise<Session>
   const late: Gateway = {
