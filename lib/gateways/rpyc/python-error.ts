@@ -49,6 +49,7 @@ const EXCEPTIONS_BY_NAME: Readonly<Record<string, string>> = {
   AbortError: 'TimeoutError',
   UnsendableError: 'TypeError',
   NoFormError: 'TypeError',
+  UnboxableError: 'TypeError',
   BrineError: 'ValueError'
 }
 
