@@ -222,7 +222,7 @@ class PythonIterator implements AsyncIterableIterator<unknown> {
       if (this.#isDone) return
       this.#items = [...(items as unknown[])]
       const isFast = clock.now() - startedAt < SLOW_MS
-      this.#batch = isFast ? Math.min(2 * this.#batch, MAX_BATCH) : FIRST_BATCH
+      this.#batch = isFast ? Math.min(2 * this.#batch, MAX_BATCH) : Math.ceil(this.#batch / 2)
     } catch (error) {
       void this.return()
       throw error
