@@ -9,11 +9,11 @@ import { rpyc } from '../../lib/gateways/rpyc.js'
 import { type ServeOptions, type Server, type Session, serve } from '../../lib/index.js'
 import { certificates } from '../support/certificates.js'
 import { assertClean, waitUntil } from '../support/helpers.js'
-import { pythonWithRpyc, type RpycRelease, skipWithoutRpyc } from '../support/rpyc-python.js'
+import { pythonWithRpyc, skipWithoutRpyc } from '../support/python-rpyc.js'
 import { Everything } from '../support/rpyc-service.js'
 
 const program = fileURLToPath(new URL('./programs/rpyc_client.py', import.meta.url))
-const RELEASES: readonly RpycRelease[] = ['5', '6']
+const MAJOR_VERSIONS = [5, 6]
 
 interface Run {
   readonly child: ChildProcess
@@ -22,8 +22,8 @@ interface Run {
   readonly ended: Promise<number>
 }
 
-function run(release: RpycRelease, args: readonly string[]): Run {
-  const child = spawn(pythonWithRpyc(release)!, args, {
+function run(version: number, args: readonly string[]): Run {
+  const child = spawn(pythonWithRpyc(version), args, {
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' }
   })
   let text = ''
@@ -47,13 +47,13 @@ async function withServer(
   await server.close()
 }
 
-for (const release of RELEASES) {
-  t.test(`RPyC ${release}`, { skip: skipWithoutRpyc(release), timeout: 120_000 }, async t => {
+for (const version of MAJOR_VERSIONS) {
+  t.test(`RPyC ${version}`, { skip: skipWithoutRpyc(version), timeout: 120_000 }, async t => {
     t.test('all that a client does', async t => {
       const file = join(t.testdir(), 'three.txt')
       writeFileSync(file, 'one\ntwo\nthree')
       await withServer(t, async (server, port) => {
-        const client = run(release, [program, '127.0.0.1', port, file])
+        const client = run(version, [program, '127.0.0.1', port, file])
         t.equal(await client.ended, 0, client.output())
         t.match(client.output(), /^held [1-3]\n$/)
         t.equal(server.metrics.gateways.rpyc!.clientsTotal, 1)
@@ -72,7 +72,7 @@ next(kept[2])
 print('ready', flush=True)
 time.sleep(60)
 `
-        const client = run(release, ['-c', code])
+        const client = run(version, ['-c', code])
         await once(client.child.stdout!, 'data')
         t.ok([...server.sessions][0]!.stats.imports >= 2)
         client.child.kill('SIGKILL')
@@ -94,7 +94,7 @@ try:
 except EOFError:
     print('ended')
 `
-        const client = run(release, ['-c', code])
+        const client = run(version, ['-c', code])
         await once(client.child.stdout!, 'data')
         await server.close({ drain: 5000 })
         t.equal(await client.ended, 0, client.output())
@@ -114,7 +114,7 @@ conn = rpyc.ssl_connect('127.0.0.1', ${server.gatewayPorts.rpyc})
 assert conn.root.add(1, 2) == 3
 conn.close()
 `
-          const client = run(release, ['-c', code])
+          const client = run(version, ['-c', code])
           t.equal(await client.ended, 0, client.output())
         },
         options
@@ -133,7 +133,7 @@ except (EOFError, ConnectionError):
       await withServer(
         t,
         async (_, port) => {
-          const client = run(release, ['-c', code(port)])
+          const client = run(version, ['-c', code(port)])
           t.equal(await client.ended, 0, client.output())
           t.match(client.output(), /refused/)
         },
@@ -142,7 +142,7 @@ except (EOFError, ConnectionError):
       await withServer(
         t,
         async (_, port) => {
-          const client = run(release, ['-c', code(port)])
+          const client = run(version, ['-c', code(port)])
           t.equal(await client.ended, 0, client.output())
           t.match(client.output(), /^3\n/)
         },
