@@ -59,7 +59,7 @@ export class RemoteService extends MethodPeer {
     signal: AbortSignal | undefined
   ): Promise<MethodDetails[]> {
     const details = this.#details
-    if (details) return names.map(name => details.get(name) ?? {})
+    if (details) return names.map(name => details.get(name)!)
     const helpTexts = await Promise.all(
       names.slice(0, MAX_HELP_TEXTS).map(name => this.#helpOf(name, signal))
     )

@@ -150,13 +150,14 @@ t.test('servers of other makes', async t => {
     number: [200, '5'],
     neither: [200, '{}'],
     done: [204, ''],
-    'system.listMethods': [200, '{"result":["add","math.sub","system.listMethods"]}'],
+    'system.listMethods': [200, '{"result":["add","divide","math.sub","system.listMethods"]}'],
     'system.methodHelp': [200, '{"result":"help"}']
   }
   const seen: string[] = []
   const address = await serveAnswers(t, ({ method, params }, { headers, url }) => {
     seen.push(`${headers.authorization} ${headers['x-key']} ${url} ${method}`)
     if (method === 'system.methodHelp' && params[0] === 'add') return [200, '{"result":""}']
+    if (method === 'system.methodHelp' && params[0] === 'divide') return [200, '{"result":5}']
     if (method === 'system.methodHelp' && params[0] === 'math.sub') return [200, '{"error":"none"}']
     return answers[method] ?? [200, '{"error":{"code":-32601,"message":"Method not found"}}']
   })
@@ -178,6 +179,7 @@ t.test('servers of other makes', async t => {
   t.equal(await Netref.oneway(root.done)(), undefined)
   t.same(await Netref.describe(root), [
     { name: 'add', kind: 'function' },
+    { name: 'divide', kind: 'function' },
     { name: 'math', kind: 'object' },
     { name: 'system', kind: 'object' }
   ])

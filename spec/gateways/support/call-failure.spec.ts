@@ -49,7 +49,7 @@ class Shop extends Service {
 }
 
 t.test('the error of a call is one of four kinds', async t => {
-  await using joined = pair(Shop, { serving: { limits: { callsPerSecond: 9 } } })
+  await using joined = pair(Shop)
   const failureOf = async (name: string, ...args: unknown[]) => {
     try {
       await methodAt(joined.root, name, 200)(...args)
@@ -69,10 +69,19 @@ t.test('the error of a call is one of four kinds', async t => {
   t.match(await failureOf('named'), { kind: 'error', name: 'Gone', data: { code: 'E_GONE' } })
   t.same(await failureOf('text'), { kind: 'error', name: 'Error', message: 'only text' })
   t.notOk('data' in (await failureOf('plain')))
-  t.match(await failureOf('plain'), { kind: 'busy', name: 'LimitError' }, 'the tenth call in a second')
   await assertClean(t, joined.session, joined.served)
   await joined.close()
   t.match(await failureOf('add', 1, 2), { kind: 'busy', name: 'SessionEndedError' })
+})
+
+t.test('a call beyond a limit finds the service busy', async t => {
+  await using joined = pair(Shop, { serving: { limits: { callsPerSecond: 1 } } })
+  const call = methodAt(joined.root, 'plain', 200)
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => call()))
+  t.match(callFailureOf((outcomes.at(-1) as PromiseRejectedResult).reason), {
+    kind: 'busy',
+    name: 'LimitError'
+  })
 })
 
 t.test('a gateway refuses calls by itself', async t => {
