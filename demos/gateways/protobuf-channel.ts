@@ -49,7 +49,9 @@ export function protobufChannel(
       for await (const request of framesOf(socket, client.limits.frameBytes)) {
         const index = request.readUInt16LE()
         try {
-          const { name, resolvedRequestType, resolvedResponseType } = methods[index]!
+          const method = methods[index]
+          if (!method) throw new RangeError(`there is no method ${index}`)
+          const { name, resolvedRequestType, resolvedResponseType } = method
           const call = Netref.get(session.root, name)
           const message = resolvedRequestType!.decode(request.subarray(2))
           const result = await call(resolvedRequestType!.toObject(message, { defaults: true }))

@@ -3,12 +3,12 @@ import { Netref } from 'netref'
 import type { Gateway, GatewayOptions } from 'netref/gateway'
 
 /** By the digit of its kind: 1 is an integer, 2 a number, 3 a text, which can contain neither `,` nor `@`. */
-const readers = { 1: parseInt, 2: Number, 3: String }
+const readers: Record<string, (text: string) => unknown> = { 1: parseInt, 2: Number, 3: String }
 
 /** `sum@params:1-1,2-2.5` as `['sum', [1, 2.5]]`. */
 function parse(request: string): [name: string, args: unknown[]] {
   const [name = '', params] = request.split('@params:')
-  const read = (param: string) => readers[param[0] as '1' | '2' | '3'](param.slice(2))
+  const read = (param: string) => (readers[param[0]!] ?? String)(param.slice(2))
   return [name, params ? params.split(',').map(read) : []]
 }
 
