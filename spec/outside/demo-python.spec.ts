@@ -36,7 +36,10 @@ t.test('the demo', { skip }, async t => {
   t.test('prints what Python returns', async t => {
     const results = [...output.matchAll(/→ (.*)$/gm)].map(([, result]) => result)
     t.match(results[0], /^3\./)
-    t.strictSame(results.slice(1, 3), ['1267650600228229401496703205376n', '[ [ 0.6, -0.2 ], [ -0.2, 0.4 ] ]'])
+    t.strictSame(results.slice(1, 3), [
+      '1267650600228229401496703205376n',
+      '[ [ 0.6, -0.2 ], [ -0.2, 0.4 ] ]'
+    ])
     t.strictSame(results.slice(4, 6), ['[ 3, 4 ]', '[ 1, 4, 9 ]'])
     t.equal(results.length, 7)
   })
@@ -46,18 +49,56 @@ t.test('the demo', { skip }, async t => {
   t.test('offers clients one method', async t => {
     await using conn = connect<Any>(url!.replace('http', 'ws'))
     t.strictSame(await Netref.keys(conn.root), ['fit'])
-    for (const coefficient of await conn.root.fit([[0, 1], [1, 2]], 1)) t.ok(Math.abs(coefficient - 1) < 1e-9)
+    for (const coefficient of await conn.root.fit(
+      [
+        [0, 1],
+        [1, 2]
+      ],
+      1
+    ))
+      t.ok(Math.abs(coefficient - 1) < 1e-9)
     const refused: unknown[][] = [
       [[[0, 1]], 1],
-      [[[0, 1], [1, 2]], 1.5],
-      [[[0, 1], [1, 2]], 9],
-      [[[0, 'x'], [1, 2]], 1],
-      [[[0, Number.NaN], [1, 2]], 1],
+      [
+        [
+          [0, 1],
+          [1, 2]
+        ],
+        1.5
+      ],
+      [
+        [
+          [0, 1],
+          [1, 2]
+        ],
+        9
+      ],
+      [
+        [
+          [0, 'x'],
+          [1, 2]
+        ],
+        1
+      ],
+      [
+        [
+          [0, Number.NaN],
+          [1, 2]
+        ],
+        1
+      ],
       [Array(1001).fill([0, 1]), 1],
       ['import os', 1],
-      [[[0, 1], [1, 2]], { toString: 1 }]
+      [
+        [
+          [0, 1],
+          [1, 2]
+        ],
+        { toString: 1 }
+      ]
     ]
-    for (const args of refused) t.match(await rejectionOf(conn.root.fit(...args)), { name: /^(?:Range|Type)Error$/ })
+    for (const args of refused)
+      t.match(await rejectionOf(conn.root.fit(...args)), { name: /^(?:Range|Type)Error$/ })
     for (const name of ['numpy', '#numpy', 'py', 'eval', '**'])
       t.match(await rejectionOf(conn.root[name]()), { name: 'ExposureError' })
   })
@@ -76,7 +117,10 @@ t.test('the demo', { skip }, async t => {
     await formula.filter({ hasNotText: before }).waitFor()
     await page.locator('#degree').fill('8')
     await formula.filter({ hasText: 'the degree is an integer below the number of points' }).waitFor()
-    t.same(faults.filter(fault => !fault.includes('favicon')), [])
+    t.same(
+      faults.filter(fault => !fault.includes('favicon')),
+      []
+    )
   })
 
   t.test('ends on a signal, and Python with it', async t => {
