@@ -167,15 +167,23 @@ export class ConnectedClient implements GatewayClient {
 
 class NoService extends Service {}
 
+/** By the settings of the server: over HTTP, each request has a session. */
+const gatewayEnds = new WeakMap<Settings, SessionSetup>()
+
 /** The setup of the gateway's end of a session. The service may use the client's objects as the gateway offers them. */
 function gatewayEnd(settings: Settings): SessionSetup {
-  return {
-    ...settings,
-    isInitiator: true,
-    createRoot: () => new NoService(),
-    exposure: { ...DEFAULT_EXPOSURE, limits: settings.limits },
-    timeout: Number.POSITIVE_INFINITY,
-    onCallError: undefined,
-    trace: undefined
+  let setup = gatewayEnds.get(settings)
+  if (!setup) {
+    setup = {
+      ...settings,
+      isInitiator: true,
+      createRoot: () => new NoService(),
+      exposure: { ...DEFAULT_EXPOSURE, limits: settings.limits },
+      timeout: Number.POSITIVE_INFINITY,
+      onCallError: undefined,
+      trace: undefined
+    }
+    gatewayEnds.set(settings, setup)
   }
+  return setup
 }

@@ -9,13 +9,17 @@ import { TextEncoder } from '../util/platform.js'
 /** Longest text of a WebSocket close frame (RFC 6455 §5.5). */
 const MAX_CLOSE_REASON_BYTES = 123
 
+const encoder = new TextEncoder()
+/** Overwritten by each text. */
+const encoded = new Uint8Array(MAX_CLOSE_REASON_BYTES)
+
 const CLOSE_REASON_PATTERN = /^([\w-]+)(?:\/([\w-]+))?(?: (\d{1,9}(?:\.\d{1,9})?))?(?:: (.*))?$/s
 
 /** The text of a reason, e.g. `closed: close() was called`, cut to the longest allowed on a character boundary. */
 export function formatCloseReason({ code, message, retryAfter }: Reason): string {
   const sentCode = isReasonCode(code) ? code : `closed/${code}`
   const text = `${sentCode}${retryAfter === undefined ? '' : ` ${retryAfter}`}: ${message}`
-  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_CLOSE_REASON_BYTES))
+  const { read } = encoder.encodeInto(text, encoded)
   return text.slice(0, read)
 }
 

@@ -55,8 +55,9 @@ async function serveRequest(
   client: GatewayClient
 ): Promise<void> {
   try {
-    const body = await readBody(request, client.limits)
+    // The client is identified before its document is read. Most clients send the head and the body apart.
     const { root } = await client.openSession()
+    const body = await readBody(request, client.limits)
     // Faults have the status 200, too.
     answer(response, 200, 'text/xml; charset=utf-8', await respond(sax, body, request, root, client))
   } catch (error) {

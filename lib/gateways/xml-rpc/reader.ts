@@ -19,7 +19,7 @@ const SLICE_CHARACTERS = 1 << 16
 const MAX_QUOTED_CHARACTERS = 40
 
 /** The entities of XML, without the members of `Object.prototype`: `&constructor;` is no entity. */
-const ENTITIES: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
+const ENTITIES: Record<string, string> = Object.assign(Object.create(null), {
   amp: '&',
   apos: "'",
   gt: '>',
@@ -65,19 +65,14 @@ class DocumentReader {
 
   constructor(sax: Sax, limits: ReadLimits) {
     this.#limits = limits
-    const append = (text: string) => this.#append(text)
-    this.#parser = Object.assign(sax.parser(true, { position: false }), {
-      ENTITIES,
-      onopentagstart: ({ name }: { name: string }) => this.#begin(name),
-      onclosetag: () => this.#finish(),
-      ontext: append,
-      oncdata: append,
-      ondoctype: refuseDeclaration,
-      onsgmldeclaration: refuseDeclaration,
-      onerror({ message }: Error) {
-        throw new MalformedXmlError(message)
-      }
-    })
+    const parser = sax.parser(true, { position: false })
+    parser.ENTITIES = ENTITIES
+    parser.onopentagstart = ({ name }) => this.#begin(name)
+    parser.onclosetag = () => this.#finish()
+    parser.ontext = parser.oncdata = text => this.#append(text)
+    parser.ondoctype = parser.onsgmldeclaration = refuseDeclaration
+    parser.onerror = refuse
+    this.#parser = parser
   }
 
   write(text: string): void {
@@ -115,6 +110,10 @@ class DocumentReader {
     if (name === 'value') this.#depth--
     this.#open.at(-1)!.values.push(type.read(values, text, this.#limits))
   }
+}
+
+function refuse({ message }: Error): never {
+  throw new MalformedXmlError(message)
 }
 
 /** The entities of a declaration could expand to any length. */

@@ -5,6 +5,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 import { median } from '../rounds.js'
 
 /** A work, and the least speed of netref as a ratio to that of the other server. */
@@ -27,6 +29,22 @@ export interface Contest {
 export interface Contestant {
   /** @returns the median duration of the work in µs: a loaded machine delays some runs */
   measure(work: string, seconds: number): Promise<number>
+}
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const SERVER = here('../dist/gateways-server.js')
+
+/** Builds the netref server, with netref as its package is built. */
+export function buildNetrefServer(): void {
+  buildSync({
+    entryPoints: [here('netref-server.ts')],
+    outfile: SERVER,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external'
+  })
 }
 
 type Program = ChildProcessByStdio<Writable, Readable, null>
@@ -63,6 +81,22 @@ export class LineProgram {
 export const inProgram = (program: LineProgram): Contestant => ({
   measure: async (work, seconds) => Number(await program.ask(`${seconds} ${work}`))
 })
+
+/** Starts the netref server, the program of another server in Python, and a client of each. A server prints its port. */
+export async function startInPython(
+  python: string,
+  serverProgram: string,
+  clientProgram: string
+): ReturnType<Contest['start']> {
+  const servers = [
+    new LineProgram(process.execPath, [SERVER]),
+    new LineProgram(python, [here(serverProgram)])
+  ]
+  const ports = await Promise.all(servers.map(server => server.readLine()))
+  const [netref, other] = ports.map(port => new LineProgram(python, [here(clientProgram), port]))
+  const stop = () => void Promise.all([netref!, other!, ...servers].map(program => program.stop()))
+  return { netref: inProgram(netref!), other: inProgram(other!), stop }
+}
 
 export interface Result {
   readonly work: Work

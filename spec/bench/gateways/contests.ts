@@ -1,14 +1,16 @@
 // The benchmarks of gateways, and their tables.
 
 import { median } from '../rounds.js'
-import { type Contest, measureContest, ratioOf } from './contest.js'
+import { buildNetrefServer, type Contest, measureContest, ratioOf } from './contest.js'
 import { jsonRpcContest } from './json-rpc.js'
 import { rpycContest } from './rpyc.js'
+import { xmlRpcContest } from './xml-rpc.js'
 
-const CONTESTS: readonly Contest[] = [rpycContest, jsonRpcContest]
+const CONTESTS: readonly Contest[] = [rpycContest, jsonRpcContest, xmlRpcContest]
 
 /** Measures what can run here, and prints tables. @returns whether netref reaches all targets */
 export async function reportContests(rounds: number, seconds: number): Promise<boolean> {
+  buildNetrefServer()
   let isFast = true
   for (const contest of CONTESTS) {
     const { name } = contest

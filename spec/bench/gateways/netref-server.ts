@@ -2,6 +2,7 @@
 
 import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
 import { rpyc } from '../../../lib/gateways/rpyc.js'
+import { xmlRpc } from '../../../lib/gateways/xml-rpc.js'
 import { Service, serve } from '../../../lib/index.js'
 
 class Bench extends Service {
@@ -9,10 +10,13 @@ class Bench extends Service {
   exposed_add(a: number, b: number) {
     return a + b
   }
+  exposed_echo(value: unknown) {
+    return value
+  }
   async exposed_each(count: number, callback: (n: number) => unknown) {
     for (let n = 0; n < count; n++) await callback(n)
   }
 }
 
-const { url } = await serve(Bench, { port: 0, gateways: [rpyc(), jsonRpc()] })
+const { url } = await serve(Bench, { port: 0, gateways: [rpyc(), jsonRpc(), xmlRpc()] })
 console.log(new URL(url).port)

@@ -1,10 +1,7 @@
 // RPyC's client with the gateway of netref, and with RPyC's own server.
 
 import { execFileSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { type Contest, inProgram, LineProgram } from './contest.js'
-
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+import { type Contest, startInPython } from './contest.js'
 
 /** The Python that has RPyC: where a system has several, it is often not the first. */
 const python = [process.env.RPYC_PYTHON ?? 'python3', '/usr/bin/python3'].find(name => {
@@ -25,14 +22,5 @@ export const rpycContest: Contest = {
     { name: 'open, method, callback', target: 1 }
   ],
   unavailable: () => !python && 'RPyC is not installed (Debian: python3-rpyc)',
-  start: async () => {
-    const servers = [
-      new LineProgram(process.execPath, ['--import', 'tsx', here('./netref-server.ts')]),
-      new LineProgram(python!, [here('./rpyc_server.py')])
-    ]
-    const ports = await Promise.all(servers.map(server => server.readLine()))
-    const [netref, other] = ports.map(port => new LineProgram(python!, [here('./rpyc_client.py'), port]))
-    const stop = () => void Promise.all([netref!, other!, ...servers].map(program => program.stop()))
-    return { netref: inProgram(netref!), other: inProgram(other!), stop }
-  }
+  start: () => startInPython(python!, 'rpyc_server.py', 'rpyc_client.py')
 }
