@@ -42,6 +42,10 @@ export abstract class View {
   async parametersOf(_name: string | undefined): Promise<readonly string[] | undefined> {
     return undefined
   }
+  /** The name of the function that the object is, for error texts. */
+  protected get functionName(): string {
+    return 'the function'
+  }
   /** Python has left its `with` block. */
   exit(): unknown {
     return undefined
@@ -60,7 +64,7 @@ export abstract class View {
     keywords: Readonly<Record<string, unknown>>
   ): Promise<unknown[]> {
     const parameters = await this.parametersOf(name)
-    return [...args, ...orderArguments(parameters?.slice(args.length), keywords)]
+    return [...args, ...orderArguments(name ?? this.functionName, parameters, keywords, args.length)]
   }
 }
 
@@ -263,6 +267,10 @@ export class FunctionView extends View {
 
   dir(): unknown {
     return Netref.keys(this.value)
+  }
+
+  protected override get functionName(): string {
+    return this.origin?.name ?? super.functionName
   }
 
   override async parametersOf(name: string | undefined): Promise<readonly string[] | undefined> {

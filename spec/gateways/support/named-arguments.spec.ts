@@ -7,24 +7,41 @@ import { overMemory, rejectionOf } from '../../support/helpers.js'
 const refused = { name: 'RefusedCallError' }
 
 t.test('named arguments take the places of the parameters', async t => {
-  t.same(orderArguments(['a', 'b', 'c?'], { b: 2, a: 1 }), [1, 2])
-  t.same(orderArguments(['a', 'b?', 'c?'], { a: 1, c: 3 }), [1, undefined, 3])
-  t.same(orderArguments(['a?'], {}), [])
-  t.same(orderArguments([], {}), [])
-  t.same(orderArguments(undefined, {}), [])
-  t.same(orderArguments(['a', '...rest'], { a: 1 }), [1])
-  t.same(orderArguments(['arg0'], { arg0: 1 }), [1])
+  t.same(orderArguments('add', ['a', 'b', 'c?'], { b: 2, a: 1 }), [1, 2])
+  t.same(orderArguments('add', ['a', 'b?', 'c?'], { a: 1, c: 3 }), [1, undefined, 3])
+  t.same(orderArguments('add', ['a?'], {}), [])
+  t.same(orderArguments('add', [], {}), [])
+  t.same(orderArguments('add', undefined, {}), [])
+  t.same(orderArguments('add', ['a', '...rest'], { a: 1 }), [1])
+  t.same(orderArguments('add', ['arg0'], { arg0: 1 }), [1])
 })
 
 t.test('names that the method does not have are refused', async t => {
-  t.throws(() => orderArguments(['a'], { a: 1, b: 2 }), { ...refused, message: /"b".*\(a\)/ })
-  t.throws(() => orderArguments(['a', 'b'], { a: 1 }), { ...refused, message: /"b" is missing/ })
-  t.throws(() => orderArguments(['...all'], { all: [1] }), refused)
-  t.throws(() => orderArguments(['...all'], { '...all': [1] }), refused)
-  t.throws(() => orderArguments(['arg0'], { X: 1 }), refused)
-  t.throws(() => orderArguments(undefined, { a: 1 }), { ...refused, message: /by position/ })
-  t.throws(() => orderArguments(['toString'], {}), { ...refused, message: /"toString" is missing/ })
-  t.throws(() => orderArguments([], JSON.parse('{"__proto__": 1}')), refused)
+  t.throws(() => orderArguments('add', ['a'], { a: 1, b: 2 }), {
+    ...refused,
+    message: 'add: no parameter has the name "b"; its parameters are (a)'
+  })
+  t.throws(() => orderArguments('add', ['a', 'b'], { a: 1 }), { ...refused, message: /"b" is missing/ })
+  t.throws(() => orderArguments('add', ['...all'], { all: [1] }), refused)
+  t.throws(() => orderArguments('add', ['...all'], { '...all': [1] }), refused)
+  t.throws(() => orderArguments('add', ['arg0'], { X: 1 }), refused)
+  t.throws(() => orderArguments('add', undefined, { a: 1 }), { ...refused, message: /by position/ })
+  t.throws(() => orderArguments('add', ['toString'], {}), { ...refused, message: /"toString" is missing/ })
+  t.throws(() => orderArguments('add', [], JSON.parse('{"__proto__": 1}')), refused)
+})
+
+t.test('arguments by position come before the named ones', async t => {
+  t.same(orderArguments('add', ['a', 'b', 'c?'], { b: 2 }, 1), [2])
+  t.same(orderArguments('add', ['a', 'b?', 'c?'], { c: 3 }, 1), [undefined, 3])
+  t.same(orderArguments('add', ['a', 'b'], {}, 3), [])
+  t.throws(() => orderArguments('add', ['a', 'b'], { a: 1 }, 1), {
+    ...refused,
+    message: 'add: the parameter "a" is passed by position and by name; pass it once'
+  })
+  t.throws(() => orderArguments('add', ['a', 'b', 'c'], { c: 1 }, 1), {
+    ...refused,
+    message: 'add: the parameter "b" is missing; its parameters are (a, b, c)'
+  })
 })
 
 class Shop extends Service {
