@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { describeValue } from '../util/describe.js'
+import { quote } from '../util/describe.js'
 import type { Gateway } from './gateway.js'
 
 /** Content types that a page may send to any server without asking it. */
@@ -59,8 +59,8 @@ export function routeRequest(
   if (gateway && isAcceptable) return gateway
   const accepted = gateways.flatMap(({ requests }) => requests!.contentTypes).filter(type => type !== '')
   const from = isAcceptable ? '' : ' from pages'
-  const what = `the content type ${describeValue(type)} is not accepted here${from}`
-  return respond(response, 415, `${what}; use ${accepted.join(' or ')}`)
+  const what = `the content type ${quote(type)} is not accepted here${from}`
+  return respond(response, 415, `${what}; set the header content-type to ${accepted.join(' or ')}`)
 }
 
 /** Responds with a text, or breaks off a response that has begun. */

@@ -97,7 +97,7 @@ t.test("Python's xmlrpc.client calls a service", { skip }, async t => {
     ['missing', /^Fault -32601 .*"missing" is not exposed/],
     ['hidden', /^Fault -32601 .*"secret" is not exposed/],
     ['parameters', /^Fault -32602 ArgumentsError/],
-    ['reference', 'Fault 1 NoFormError: result.at[0] is a reference, and XML-RPC has none'],
+    ['reference', 'Fault 1 NoFormError: result.at[0] is a reference, and XML-RPC has none; pass plain data'],
     ['nothing', 'None'],
     ['none', 'TypeError'],
     ['multicall', '3 Fault 1 RangeError: 1 cannot be divided by 0 4'],
@@ -187,7 +187,7 @@ t.test("connectXmlRpc calls Python's SimpleXMLRPCServer", { skip }, async t => {
   t.match(await rejectionOf(root.missing()), { code: 1, message: /method "missing" is not supported/ })
   t.match(await rejectionOf(root.add(1, 'a' as never)), { code: 1, message: /TypeError/ })
   t.match(await rejectionOf(root.echo([() => 1])), {
-    message: 'args[0][0] is a reference, and XML-RPC has none'
+    message: 'args[0][0] is a reference, and XML-RPC has none; pass plain data'
   })
   const sums = Array.from({ length: 100 }, (_, i) => root.add(i, 1))
   t.strictSame(

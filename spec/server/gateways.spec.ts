@@ -312,14 +312,14 @@ t.test('pages of other origins call nothing', async t => {
   })
   t.match(await asked({ origin: 'http://app.example', 'content-type': 'text/plain; charset=utf-8' }), {
     status: 415,
-    text: 'the content type "text/plain" is not accepted here from pages; use application/x-line or text/plain'
+    text: 'the content type "text/plain" is not accepted here from pages; set the header content-type to application/x-line or text/plain'
   })
   t.match(await asked({ 'content-type': 'text/plain' }), { status: 200, text: 'A' })
   const untyped = await fetch(urlOf(server), { method: 'POST', body: new Uint8Array([97]) })
   t.equal(await untyped.text(), 'A')
   t.match(await asked({ 'content-type': 'c/d' }, '/only'), {
     status: 415,
-    text: 'the content type "c/d" is not accepted here; use a/b'
+    text: 'the content type "c/d" is not accepted here; set the header content-type to a/b'
   })
   const fromPage = await asked({ origin: 'http://app.example' })
   t.match(fromPage, { status: 200, text: 'A' })

@@ -68,7 +68,7 @@ export class TcpChannel implements Channel {
     try {
       for (const text of this.#cutter.cut(chunk)) this.#onAnswer(parseText(text, this.limits))
     } catch (error) {
-      this.#lose({ code: 'protocol', message: `it received ${(error as Error).message}` })
+      this.#lose({ code: 'protocol', message: `its answer is not JSON: ${(error as Error).message}` })
       this.socket.destroy()
     }
   }

@@ -65,7 +65,7 @@ export class HttpClient {
     })
     if (statusCode! >= 200 && statusCode! < 300)
       return { contentType: headers['content-type'], body: content }
-    const start = toPrintable(content.toString(), MAX_QUOTED_CHARACTERS)
+    const start = toPrintable(content.toString().trim(), MAX_QUOTED_CHARACTERS)
     const message = `${this.#url.host} responded with the HTTP status ${statusCode} ${statusMessage}: ${start}`
     throw new HttpStatusError(statusCode!, content, message)
   }

@@ -2,6 +2,9 @@
 
 import { className, quote } from '../../util/describe.js'
 
+/** What a function or an object passed by reference is. */
+const REFERENCE = 'a reference'
+
 /** A value has no form in the other system. */
 export class NoFormError extends TypeError {
   override name = 'NoFormError'
@@ -12,7 +15,8 @@ export class NoFormError extends TypeError {
    * @param system the name of the other system
    */
   constructor(path: readonly (string | number)[], what: string, system: string) {
-    super(`${formatValuePath(path)} is ${what}, and ${system} has none`)
+    const advice = what === REFERENCE ? '; pass plain data' : ''
+    super(`${formatValuePath(path)} is ${what}, and ${system} has none${advice}`)
   }
 }
 
@@ -31,7 +35,7 @@ const MAX_KEYS = 16
 /** What an arrived value without a form is. */
 export function nounOf(value: object): string {
   const name = className(value)
-  return COPIED_CLASSES.has(name) ? `a ${name}` : 'a reference'
+  return COPIED_CLASSES.has(name) ? `a ${name}` : REFERENCE
 }
 
 /** Classes whose instances cross by value, and which few systems have. */

@@ -64,9 +64,11 @@ for (const protocol of ['http', 'tcp'])
         data: { name: 'RangeError', left: 0 }
       })
       t.match(await rejectionOf(root.missing()), { name: 'JsonRpcError', code: -32601 })
-      t.match(await rejectionOf(root.open()), { message: /^result is a reference, and JSON-RPC has none/ })
+      t.match(await rejectionOf(root.open()), {
+        message: /^result is a reference, and JSON-RPC has none; pass plain data/
+      })
       t.match(await rejectionOf(root.echo({ on: () => {} })), {
-        message: 'args[0].on is a reference, and JSON-RPC has none'
+        message: 'args[0].on is a reference, and JSON-RPC has none; pass plain data'
       })
       t.match(await rejectionOf(root.echo(1, expose({}))), { message: /^args\[1\] is a reference/ })
       const only = { code: 'not-exposed', message: /a JSON-RPC server has methods and nothing else/ }
@@ -174,6 +176,9 @@ t.test('servers of other makes', async t => {
   t.match(await rejectionOf(root.status()), { message: 'not here', code: -32601 })
   for (const name of ['broken', 'html'])
     t.match(await rejectionOf(root[name]()), { code: 'http-status', message: /HTTP status 50/ })
+  t.match(await rejectionOf(root.broken()), {
+    message: `${address} responded with the HTTP status 500 Internal Server Error: Internal error`
+  })
   for (const name of ['text', 'empty', 'number', 'neither'])
     t.match(await rejectionOf(root[name]()), { code: 'protocol', message: /^the answer is not/ }, name)
   t.equal(await Netref.oneway(root.done)(), undefined)

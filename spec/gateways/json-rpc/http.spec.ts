@@ -223,7 +223,7 @@ t.test('errors have the codes of JSON-RPC, and say what the method threw', async
     t.match(await errorOf('fail', [42]), { code: 42, data: { name: 'RangeError' } })
     t.match(await errorOf('fail', ['E_SOLD']), { code: -32000, data: { code: 'E_SOLD' } })
     t.same(await errorOf('order'), {
-      ...{ code: -32000, message: 'result.items[0] is a reference, and JSON-RPC has none' },
+      ...{ code: -32000, message: 'result.items[0] is a reference, and JSON-RPC has none; pass plain data' },
       data: { name: 'NoFormError' }
     })
     for (const name of [

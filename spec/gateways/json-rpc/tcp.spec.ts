@@ -128,7 +128,7 @@ t.test('what a result refers to is given back', async t => {
     await client.send(
       '{"method":"open","id":1}{"jsonrpc":"2.0","method":"open"}{"method":"echo","params":[1],"id":2}'
     )
-    t.match((await client.answers(2))[0], { error: /a reference, and JSON-RPC has none$/ })
+    t.match((await client.answers(2))[0], { error: /a reference, and JSON-RPC has none; pass plain data$/ })
     await waitUntil(() => [...server.sessions][0]!.stats.exports === 0, 'the release')
     await client.end()
   })

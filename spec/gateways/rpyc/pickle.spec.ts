@@ -53,7 +53,7 @@ t.test('what is not plain data is refused by its place', async t => {
   const refused: [unknown, RegExp][] = [
     [
       { rows: [0, { f: () => {} }] },
-      /^result\.rows\[1\]\.f is a reference, and a pickle of plain data has none$/
+      /^result\.rows\[1\]\.f is a reference, and a pickle of plain data has none; pass plain data$/
     ],
     [[new Point()], /^result\[0\] is a reference/],
     [[/a/], /^result\[0\] is a RegExp/],

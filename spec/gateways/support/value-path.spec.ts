@@ -12,7 +12,7 @@ t.test('a path is written as in a program', async t => {
 t.test('the error names the place, the value and the system', async t => {
   t.match(new NoFormError(['result', 'x'], 'a reference', 'XML-RPC'), {
     name: 'NoFormError',
-    message: 'result.x is a reference, and XML-RPC has none'
+    message: 'result.x is a reference, and XML-RPC has none; pass plain data'
   })
   t.equal(nounOf(/a/), 'a RegExp')
   t.equal(nounOf(new Map()), 'a Map')

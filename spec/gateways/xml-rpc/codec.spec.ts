@@ -263,9 +263,9 @@ t.test('a value that XML-RPC does not have is refused by its path', async t => {
     [{ 'a\x01': 1 }, 'result["a\\u0001"] is a text with "\\u0001", and XML-RPC has none'],
     ['\ud800', 'result is a text with "\\ud800", and XML-RPC has none'],
     [[2n ** 63n], 'result[0] is a bigint of more than 64 bits, and XML-RPC has none'],
-    [() => 1, 'result is a reference, and XML-RPC has none'],
-    [{ f() {} }, 'result.f is a reference, and XML-RPC has none'],
-    [[new (class A {})()], 'result[0] is a reference, and XML-RPC has none'],
+    [() => 1, 'result is a reference, and XML-RPC has none; pass plain data'],
+    [{ f() {} }, 'result.f is a reference, and XML-RPC has none; pass plain data'],
+    [[new (class A {})()], 'result[0] is a reference, and XML-RPC has none; pass plain data'],
     [Symbol('a'), 'result is a symbol, and XML-RPC has none'],
     [/a/, 'result is a RegExp, and XML-RPC has none'],
     [new Date(Number.NaN), 'result is a Date without a year of four digits, and XML-RPC has none'],
@@ -287,7 +287,9 @@ t.test('a netref is refused', async t => {
   }
   await using conn = pair<Shop>(new Shop())
   const shop = await conn.root.open()
-  t.throws(() => written([shop]), { message: 'result[0] is a reference, and XML-RPC has none' })
+  t.throws(() => written([shop]), {
+    message: 'result[0] is a reference, and XML-RPC has none; pass plain data'
+  })
   Netref.release(shop)
   await assertClean(t, conn.session, conn.served)
 })

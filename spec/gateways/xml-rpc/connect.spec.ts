@@ -89,9 +89,18 @@ t.test('XML-RPC has no references, and nothing but methods', t =>
   connected(t, async ({ root }) => {
     const refused = async (call: PromiseLike<unknown>, message: string) =>
       t.equal((await rejectionOf(call)).message, message)
-    await refused(root.echo({ a: [() => 1] }), 'args[0].a[0] is a reference, and XML-RPC has none')
-    await refused(root.echo(new (class A {})()), 'args[0] is a reference, and XML-RPC has none')
-    await refused(root.echo(new ReadableStream()), 'args[0] is a reference, and XML-RPC has none')
+    await refused(
+      root.echo({ a: [() => 1] }),
+      'args[0].a[0] is a reference, and XML-RPC has none; pass plain data'
+    )
+    await refused(
+      root.echo(new (class A {})()),
+      'args[0] is a reference, and XML-RPC has none; pass plain data'
+    )
+    await refused(
+      root.echo(new ReadableStream()),
+      'args[0] is a reference, and XML-RPC has none; pass plain data'
+    )
     await refused(root.echo([Number.NaN]), 'args[0][0] is NaN, and XML-RPC has none')
     t.match(await rejectionOf(root.echo(Promise.resolve(1))), { message: /args\[0\]/ })
     for (const request of [
