@@ -67,15 +67,14 @@ export class Boxing {
       case 'boolean':
       case 'bigint':
         return [Label.value, value]
-      case 'undefined':
-        return NONE
+      case 'symbol':
+        return [Label.value, value]
       case 'function':
         return this.#boxObject(value, depth, origin)
       case 'object':
         return value === null ? NONE : this.#boxObject(value, depth, origin)
       default:
-        if (isBrine(value)) return [Label.value, value]
-        throw new UnboxableError('a symbol')
+        return NONE
     }
   }
 

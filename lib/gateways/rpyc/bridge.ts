@@ -78,6 +78,7 @@ const CALLABLE_CLASSES: ReadonlySet<string> = new Set(
 )
 
 const ignore = () => {}
+const CLOSED = 'the RPyC peer closed the connection'
 
 export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, CopyingSide, OperatingSide {
   readonly limits: Limits
@@ -105,21 +106,11 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     void session.closed.then(() => setImmediate(() => this.disconnect()))
   }
 
-  /** Number of objects of this side that Python holds. */
-  get exported(): number {
-    return this.exports.size
-  }
-
   /** The root of Python's side. */
   async fetchRoot(): Promise<object> {
     const root = await this.#ask(Handler.getRoot, [Label.value, []], false)
     if (typeof root === 'object' && root !== null) return root
     throw new RpycProtocolError('the root of the peer is no object')
-  }
-
-  /** Resolves when Python has answered. */
-  async pingPython(): Promise<void> {
-    await this.#ask(Handler.ping, [Label.value, ['']], false)
   }
 
   /** Ends the connection, after what is owed to Python. */
@@ -140,7 +131,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
   onClosed(error: Error | undefined): void {
     this.#isEnded = true
     const reason: Reason = !error
-      ? { code: 'closed', message: 'the RPyC peer closed the connection' }
+      ? { code: 'closed', message: CLOSED }
       : error instanceof RpycProtocolError || error instanceof BrineError || error.name === 'ChannelError'
         ? { code: 'protocol', message: `it received ${error.message}`, cause: error }
         : { code: 'connection-lost', message: error.message, cause: error }
@@ -301,8 +292,17 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
   }
 
   #fail(seq: number, error: unknown): void {
-    const { exposeStacks } = this.settings
-    this.#channel.send(MSG_EXCEPTION, seq, encodeException(error, this.#channel.version!, exposeStacks))
+    try {
+      this.#sendException(seq, error)
+    } catch {
+      this.#sendException(seq, new Error('the method threw an error that cannot be sent'))
+    }
+  }
+
+  /** @throws BrineError if a text in the error has lone surrogates */
+  #sendException(seq: number, error: unknown): void {
+    const record = encodeException(error, this.#channel.version!, this.settings.exposeStacks)
+    this.#channel.send(MSG_EXCEPTION, seq, record)
   }
 
   /** @throws the error of a value that cannot be sent; what was counted for it is taken back */
@@ -402,6 +402,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
   }
 
   #request(handler: HandlerCode, args: RequestArguments, pending: PendingReply): void {
+    if (this.#isEnded) return pending.onException(new Error(CLOSED))
     const seq = ++this.#lastSeq
     this.#pending.set(seq, pending)
     try {

@@ -25,10 +25,6 @@ export class ExportTable {
 
   constructor(private readonly maxSize: number) {}
 
-  get size(): number {
-    return this.#byId.size
-  }
-
   /** Counts that an object is sent. @param createView makes its view the first time */
   add(object: object, createView: () => View): IdPack {
     const existing = this.#byObject.get(object)

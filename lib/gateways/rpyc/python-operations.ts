@@ -76,6 +76,7 @@ export function performOnPython(side: OperatingSide, request: ForeignRequest<IdP
       return isPlainData(key) ? side.copy(key) : obtain(side, key)
     case Op.iterate:
       return new PythonIterator(side, key)
+    /* c8 ignore next 2: streams have operations of their own, and no object of Python is one. */
     default:
       throw new TypeError(`${request.label}: objects of Python have no such operation`)
   }

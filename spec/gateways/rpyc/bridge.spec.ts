@@ -1,5 +1,6 @@
 // What a service can do with objects of Python, copies of plain data, and the order of messages.
 import t from 'tap'
+import { BrineComplex, BrineSlice } from '../../../lib/gateways/rpyc/brine.js'
 import { type Boxed, Handler, type IdPack } from '../../../lib/gateways/rpyc/protocol.js'
 import { Netref, Service } from '../../../lib/index.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
@@ -61,6 +62,7 @@ const operations = {
   getTwo: (object: Any, first: string, second: string) => object[first][second],
   call: (object: Any, name: string, ...args: unknown[]) => object[name](...args),
   apply: (object: Any, ...args: unknown[]) => object(...args),
+  applyPromise: (object: Any) => object(Promise.resolve(1)),
   typeOf: (object: Any) => typeof object,
   construct: (object: Any, ...args: unknown[]) => new object(...args),
   oneway: async (object: Any, ...args: unknown[]) => {
@@ -554,5 +556,24 @@ t.test('answers of another form fail what they answer', async t => {
       'builtins',
       'KeyError'
     ])
+  })
+})
+
+t.test('what brine has and JavaScript has not', async t => {
+  await withPython(t, async (peer, run, root) => {
+    const plain = async (it: unknown) => (await peer.call(root, 'plain', [value(it)]))[1]
+    t.equal(await plain(new BrineComplex(1, 2)), '{real:1,imag:2}')
+    t.equal(await plain(new BrineSlice(1, [2], null)), '{start:1,stop:[2],step:null}')
+    t.match(
+      (
+        await raised(
+          run(
+            'applyPromise',
+            peer.function(() => value(1))
+          )
+        )
+      ).exceptionClass,
+      ['builtins', 'TypeError']
+    )
   })
 })

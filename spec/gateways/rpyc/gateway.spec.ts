@@ -427,6 +427,8 @@ t.test('iterators: next, batches, send, close, errors', async t => {
     t.equal((await raised(peer.ask(Handler.buffiter, theirs(failing), value(9)))).message, 'ValueError')
     t.same(await peer.ask(Handler.buffiter, theirs(failing), value(9)), value([]))
     t.equal((await raised(peer.call(failing, '__next__'))).message, '1')
+    t.ok(((await peer.ask(Handler.dir, theirs(failing)))[1] as string[]).includes('__next__'))
+    t.ok(((await peer.ask(Handler.inspect, value(failing)))[1] as unknown[]).length > 3)
     const failsAtOnce = packOf(await peer.call(root, 'failing', [value(0)]))
     t.equal((await raised(peer.call(failsAtOnce, '__next__'))).message, 'ValueError')
     const echoes = packOf(await peer.call(root, 'echoes'))
@@ -539,4 +541,68 @@ t.test('a page that posts to the port reaches no gateway of RPyC', async t => {
   t.equal(server.sessions.size, 0)
   await server.close()
   t.ok(Netref)
+})
+
+t.test('errors of a service as exceptions', async t => {
+  const errors: Record<string, () => unknown> = {
+    text: () => 'only a text',
+    own: () =>
+      Object.assign(new Error('it failed'), {
+        name: 'Own',
+        code: 7,
+        nested: {},
+        _hidden: 1,
+        with_traceback: 1
+      }),
+    python: () =>
+      Object.assign(new Error('x'), {
+        name: 'KeyError',
+        module: 'builtins',
+        args: [{ a: 1 }, 'b'],
+        attributes: 5
+      }),
+    surrogate: () => Object.assign(new Error('\ud800'), { code: '\ud800' }),
+    plain: () => new Error('\ud800'),
+    abort: () => new DOMException('too late', 'AbortError')
+  }
+  const service = {
+    data: 1,
+    fail: (kind: string) => {
+      throw errors[kind]!()
+    }
+  }
+  await withPeer(t, expose(service, { read: ['data', 'fail'] }), async (peer, root) => {
+    const fail = async (kind: string) => {
+      const { record } = await raised(peer.call(root, 'fail', [value(kind)]))
+      return record as unknown as readonly unknown[]
+    }
+    t.same(await fail('text'), [
+      ['builtins', 'Exception'],
+      ['only a text'],
+      [['_remote_version', '5.3.0']],
+      'Exception: only a text'
+    ])
+    const [type, args, attributes] = await fail('own')
+    t.same([type, args], [['netref', 'Own'], ['it failed']])
+    t.same(attributes, [
+      ['code', 7],
+      ['_remote_version', '5.3.0']
+    ])
+    t.same((await fail('python')).slice(0, 2), [
+      ['builtins', 'KeyError'],
+      ['[object Object]', 'b']
+    ])
+    t.same((await fail('surrogate'))[1], ['the method threw an error that cannot be sent'])
+    t.same((await fail('plain'))[1], ['\ufffd'])
+    t.same((await fail('abort'))[0], ['builtins', 'TimeoutError'])
+    t.same((await raised(peer.call(root, 'data'))).exceptionClass, ['builtins', 'TypeError'], 'not callable')
+  })
+})
+
+t.test('obtain: plain data as a pickle', async t => {
+  await withPeer(t, { record: () => ({ a: 1 }) }, async (peer, root) => {
+    const record = packOf(await peer.call(root, 'record'))
+    const pickled = (await peer.ask(Handler.pickle, theirs(record), value(3)))[1] as Uint8Array
+    t.equal(pickled[0], 0x80)
+  })
 })
