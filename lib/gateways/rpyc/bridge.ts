@@ -180,7 +180,6 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
 
   /** @returns a promise of the time when it is complete, if it is not */
   #process({ type, seq, args }: WaitingMessage): Promise<unknown> | undefined {
-    if (this.#isEnded) return undefined
     if (type === MSG_REQUEST) return this.#serve(seq, args)
     const pending = this.#pendingReply(seq)
     // A reply of another form ends the connection, and with it the request.
@@ -283,7 +282,6 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
   }
 
   #sendReply(seq: number, value: unknown, origin: FunctionOrigin | undefined): void {
-    if (this.#isEnded) return
     try {
       this.#send(MSG_REPLY, seq, boxing => boxing.box(value, origin))
     } catch (error) {

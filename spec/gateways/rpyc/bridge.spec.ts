@@ -75,7 +75,12 @@ const operations = {
   describe: async (object: Any) => JSON.stringify(await Netref.describe(object)),
   obtain: async (object: Any) => show(await Netref.obtain(object)),
   symbol: (object: Any) => Netref.get(object, Symbol.toStringTag as never),
-  symbolPath: (object: Any) => Netref.get(object[Symbol.toStringTag] ?? object, 'x' as never),
+  symbolPath: (object: Any) => Netref.get(Netref.get(object, Symbol.iterator as never), 'x' as never),
+  symbolCall: async (object: Any) => {
+    const iterator = await (Netref.get(object, Symbol.iterator as never) as Any)()
+    return (await iterator.next()).value
+  },
+  otherSymbolCall: (object: Any) => (Netref.get(object, Symbol.toStringTag as never) as Any)(),
   error: async (object: Any) => {
     try {
       await object()
@@ -197,6 +202,7 @@ t.test('members of an object of Python', async t => {
     t.match((await raised(run('get', object, 'nothing'))).exceptionClass, ['builtins', 'AttributeError'])
     t.match((await raised(run('symbol', object))).exceptionClass, ['builtins', 'TypeError'])
     t.match((await raised(run('symbolPath', object))).exceptionClass, ['builtins', 'TypeError'])
+    t.match((await raised(run('otherSymbolCall', object))).exceptionClass, ['builtins', 'TypeError'])
     t.match((await raised(run('getTwo', object, 'text', 'nothing'))).exceptionClass, [
       'builtins',
       'AttributeError'
@@ -333,6 +339,7 @@ t.test('iterables of Python', async t => {
       ),
       [1, [2], 'done']
     )
+    t.equal(await run('symbolCall', generator), 0)
     const broken = peer.object('builtins.generator', (handler, args) => {
       if (handler === Handler.callAttribute) return own(broken)
       throw exception('OSError', `broken after ${args[1]![1]}`)
@@ -575,5 +582,18 @@ t.test('what brine has and JavaScript has not', async t => {
       ).exceptionClass,
       ['builtins', 'TypeError']
     )
+  })
+})
+
+t.test('a loop over a generator of a client that goes', async t => {
+  await withPython(t, async (peer, run) => {
+    const generator = peer.object('builtins.generator', (handler, args) => {
+      if (handler === Handler.callAttribute) return own(generator)
+      return args[1]![1] === 1 ? value([1]) : new Promise(() => {})
+    })
+    const looping = run('iterate', generator)
+    await waitUntil(() => peer.heard.filter(({ handler }) => handler === Handler.buffiter).length >= 2)
+    await peer.close()
+    t.match(await rejectionOf(looping), /closed/)
   })
 })

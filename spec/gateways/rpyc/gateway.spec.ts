@@ -1,4 +1,6 @@
 // What Python can do with objects of a service: each request of RPyC, by a peer that sends it.
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import t from 'tap'
 import { ELLIPSIS, NOT_IMPLEMENTED } from '../../../lib/gateways/rpyc/brine.js'
@@ -434,6 +436,7 @@ t.test('iterators: next, batches, send, close, errors', async t => {
     const echoes = packOf(await peer.call(root, 'echoes'))
     t.same(await peer.call(echoes, '__next__'), value('first'))
     t.same(await peer.call(echoes, 'send', [value('second')]), value('second'))
+    t.same(await peer.call(echoes, 'send', [value(null)]), value(null))
     t.equal((await raised(peer.ask(Handler.buffiter, theirs(echoes), value('x')))).message, 'TypeError')
     t.same(await peer.call(echoes, 'close'), value(null))
     t.same(await peer.ask(Handler.contextExit, theirs(echoes), value(null)), value(null))
@@ -605,4 +608,28 @@ t.test('obtain: plain data as a pickle', async t => {
     const pickled = (await peer.ask(Handler.pickle, theirs(record), value(3)))[1] as Uint8Array
     t.equal(pickled[0], 0x80)
   })
+})
+
+t.test('a result deeper than Python reads', async t => {
+  const service = { deep: () => Array.from({ length: 250 }).reduce<unknown>(inner => [inner], 1) }
+  await withPeer(
+    t,
+    service,
+    async (peer, root) => {
+      t.equal((await raised(peer.call(root, 'deep'))).message, 'TypeError')
+    },
+    { limits: { depth: 300 } }
+  )
+})
+
+t.test('the port is told to a registry', async t => {
+  const registry = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(registry, 'listening')
+  const names = ['ALL']
+  const options = { names, host: '127.0.0.1', port: registry.address().port }
+  const server = await serve(All, { port: 0, gateways: [rpyc({ registry: options })] })
+  const [datagram] = (await once(registry, 'message')) as [Buffer]
+  t.ok(datagram.includes('REGISTER'))
+  await server.close()
+  registry.close()
 })
