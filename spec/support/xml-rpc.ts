@@ -28,5 +28,5 @@ export interface Fault {
 /** Posts a document. @returns the result, or the fault */
 export async function outcomeOf(url: string, xml: string | Uint8Array): Promise<unknown> {
   const document = await readXml(await (await postXml(url, xml)).text())
-  return document.kind === 'call' ? document : document.value
+  return (document as Exclude<XmlRpcDocument, { kind: 'call' }>).value
 }
