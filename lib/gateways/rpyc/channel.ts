@@ -176,7 +176,6 @@ export class Channel {
 
   #onDrain(): void {
     this.#waitsForDrain = false
-    if (this.#ended) return
     this.#writeDeadline.stop()
     this.#resume()
   }
@@ -188,9 +187,9 @@ export class Channel {
   #onData(chunk: Buffer): void {
     if (this.#ended) return
     this.#receivedBytes += chunk.length
-    if (this.#partialLength > 0 || this.#inflating) {
+    if (this.#partialLength > 0) {
       this.#keep(chunk)
-      if (this.#partialLength < this.#needed || this.#inflating) return
+      if (this.#partialLength < this.#needed) return
       chunk = this.#takePartial()
     }
     this.#readFrames(chunk)
@@ -263,8 +262,7 @@ export class Channel {
         return this.#fail(`it received a compressed frame that is wrong or too long: ${error.message}`)
       this.#onBody(inflated)
       if (this.#ended) return
-      const later = this.#takePartial()
-      this.#readFrames(later.length === 0 ? rest : Buffer.concat([rest, later]))
+      this.#readFrames(rest)
       this.#resume()
     })
   }

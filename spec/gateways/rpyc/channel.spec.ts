@@ -275,11 +275,14 @@ t.test('a frame that was begun must go on arriving', async t => {
 t.test('a peer that does not read is not read, and then cut off', async t => {
   const { peer, socket, channel, recorder } = await open(t, { pauseMs: 400, helloMs: 100 })
   peer.pause()
+  peer.write(Buffer.concat([frame(deflateSync(body(GETROOT[6])), 1), bytesOf(GETROOT[6]).subarray(0, 9)]))
+  await recorder.received(1)
   // More than the buffers of the system hold.
   channel.send(MSG_REPLY, 0, new Uint8Array(12_000_000))
-  peer.write(Buffer.concat([frame(deflateSync(body(GETROOT[6])), 1), bytesOf(GETROOT[6]).subarray(0, 9)]))
   await new Promise(setImmediate)
   t.ok(socket.isPaused())
+  // Longer than a peer may take for the rest of a frame that is read.
+  await new Promise(resolve => setTimeout(resolve, 200))
   peer.resume()
   await once(socket, 'drain')
   peer.write(bytesOf(GETROOT[6]).subarray(9))

@@ -332,6 +332,10 @@ t.test('what connectRpyc takes', async t => {
     await using conn = connectRpyc(address)
     t.match(await conn.closed, { code: 'unreachable', message: /connectRpyc: .*/ })
   }
+  await using nowhere = connectRpyc('no-such-host.invalid')
+  t.match(await nowhere.closed, { code: 'unreachable', message: /no-such-host.invalid/ })
+  await using wrongKey = connectRpyc('localhost:1', { tls: { key: 'no key', cert: 'no certificate' } })
+  t.match(await wrongKey.closed, { code: 'unreachable' })
 })
 
 t.test('a server that does not answer is unreachable, whatever it sends', async t => {
