@@ -1,6 +1,7 @@
 // Boxes values for Python. Plain values and tuples of them are copied, all else is referred to.
 
 import { Netref, type Netref as NetrefOf } from '../../index.js'
+import type { Limits } from '../../protocol/limits.js'
 import type { Any } from '../../util/any.js'
 import { className } from '../../util/describe.js'
 import { isBrine } from './brine.js'
@@ -33,6 +34,7 @@ const MAX_DEPTH = 200
 
 /** What boxing needs of the connection. */
 export interface BoxingSide {
+  readonly limits: Pick<Limits, 'jsonBytes'>
   readonly exports: ExportTable
   /** The object that Python gets as the root of the connection. */
   readonly root: NetrefOf<object>
@@ -44,6 +46,8 @@ export interface BoxingSide {
 export class Boxing {
   /** The references that were counted, to be taken back if the value is not sent. */
   readonly #sent: IdPack[] = []
+  /** Number of items of arrays. */
+  #items = 0
 
   constructor(private readonly side: BoxingSide) {}
 
@@ -85,7 +89,7 @@ export class Boxing {
     if (object === this.side.root) return this.#export(object, () => new RootView(this.side.root))
     if (Netref.is(object)) return this.#export(object, () => viewOfNetref(object, origin))
     const copy = copyOf(object)
-    if (copy !== undefined) return Array.isArray(copy) ? this.#boxItems(copy, depth) : [Label.value, copy]
+    if (copy !== undefined) return [Label.value, copy]
     if (object instanceof Set) {
       const items = this.#boxItems([...object], depth)
       if (items[0] === Label.value) return [Label.value, new Set(items[1] as unknown[])]
@@ -96,6 +100,11 @@ export class Boxing {
   /** A tuple: copied as a whole if all items are. */
   #boxItems(items: readonly unknown[], depth: number): Boxed {
     if (depth === 0) throw new UnboxableError(`an array of more than ${MAX_DEPTH} levels`)
+    this.#items += items.length
+    // An array of the session has fewer, unless one is in it many times, which makes each a tuple of its own.
+    const { jsonBytes } = this.side.limits
+    if (2 * this.#items > jsonBytes)
+      throw new UnboxableError(`an array of more than ${this.#items} items (limits.jsonBytes)`)
     const boxed: Boxed[] = []
     let isPlain = true
     for (const item of items) {

@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Reason } from '../../errors.js'
 import { LimitError } from '../../errors.js'
 import type { Session } from '../../index.js'
-import type { Limits } from '../../protocol/limits.js'
+import { type Limits, MAX_BUFFERED_FACTOR } from '../../protocol/limits.js'
 import type { OperationCode } from '../../protocol/messages.js'
 import { ForeignPeer, type ForeignRequest } from '../../remote/foreign.js'
 import { describeValue } from '../../util/describe.js'
@@ -40,7 +40,14 @@ import {
 import { type CopyingSide, isPlainData, PythonCopies } from './python-copies.js'
 import { decodeException, encodeException, pythonError } from './python-error.js'
 import { type OperatingSide, performOnPython } from './python-operations.js'
-import { argumentsOf, keywordsOf, nameOf, OBJECT_REQUESTS, takesCopies } from './requests.js'
+import {
+  argumentsOf,
+  keywordsOf,
+  nameOf,
+  OBJECT_REQUESTS,
+  type ObjectRequest,
+  takesCopies
+} from './requests.js'
 import { type FunctionOrigin, NetrefView, type View } from './view.js'
 
 export interface BridgeSettings {
@@ -68,6 +75,7 @@ interface WaitingMessage {
   readonly type: MessageType
   readonly seq: number
   readonly args: BrineValue
+  readonly bytes: number
 }
 
 /** Objects of these classes can be called. Of others, except those of `builtins` and `_io`, Python is asked. */
@@ -76,6 +84,9 @@ const CALLABLE_CLASSES: ReadonlySet<string> = new Set(
     .split(' ')
     .map(name => `builtins.${name}`)
 )
+
+/** Maximum number of classes of Python that are remembered. */
+const MAX_CLASSES = 1000
 
 const ignore = () => {}
 const CLOSED = 'the RPyC peer closed the connection'
@@ -88,6 +99,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
   #lastSeq = -1
   /** Messages after one that is not complete yet; undefined while there is none. */
   #waiting: WaitingMessage[] | undefined
+  #waitingBytes = 0
   /** Whether the objects of a class of Python can be called. */
   readonly #callableClasses = new Map<string, boolean | Promise<boolean>>()
   #isEnded = false
@@ -120,12 +132,21 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
 
   // Messages.
 
-  onMessage(type: MessageType, seq: number, args: BrineValue): void {
-    if (type === MSG_REQUEST ? isAhead(args) : this.#pendingReply(seq).isAhead)
-      this.#process({ type, seq, args })
-    else if (!this.#waiting) this.#processInOrder({ type, seq, args })
-    else if (this.#waiting.length < this.limits.pendingCalls) this.#waiting.push({ type, seq, args })
-    else throw new RpycProtocolError(`${this.limits.pendingCalls} messages wait (limits.pendingCalls)`)
+  onMessage(type: MessageType, seq: number, args: BrineValue, bytes: number): void {
+    const message: WaitingMessage = { type, seq, args, bytes }
+    if (type === MSG_REQUEST ? isAhead(args) : this.#pendingReply(seq).isAhead) this.#process(message)
+    else if (this.#waiting) this.#wait(message, this.#waiting)
+    else this.#processInOrder(message)
+  }
+
+  #wait(message: WaitingMessage, waiting: WaitingMessage[]): void {
+    const { pendingCalls, bufferedBytes } = this.limits
+    this.#waitingBytes += message.bytes
+    if (waiting.length >= pendingCalls)
+      throw new RpycProtocolError(`${pendingCalls} messages wait (limits.pendingCalls)`)
+    if (this.#waitingBytes > MAX_BUFFERED_FACTOR * bufferedBytes)
+      throw new RpycProtocolError(`messages of ${this.#waitingBytes} bytes wait (limits.bufferedBytes)`)
+    waiting.push(message)
   }
 
   onClosed(error: Error | undefined): void {
@@ -170,6 +191,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     this.#waiting = undefined
     if (!messages) return
     for (const [index, message] of messages.entries()) {
+      this.#waitingBytes -= message.bytes
       this.#processInOrder(message)
       if (this.#waiting) {
         ;(this.#waiting as WaitingMessage[]).push(...messages.slice(index + 1))
@@ -201,7 +223,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     const handler = request[0] as HandlerCode
     const boxed = parseBoxed(request[1])
     try {
-      const perform = OBJECT_REQUESTS[handler]
+      const perform = OBJECT_REQUESTS.get(handler)
       if (perform) return this.#serveOnObject(seq, handler, boxed, perform)
       this.#reply(seq, this.#serveOnConnection(handler, boxed))
     } catch (error) {
@@ -243,7 +265,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     seq: number,
     handler: HandlerCode,
     boxed: Boxed,
-    perform: NonNullable<(typeof OBJECT_REQUESTS)[HandlerCode]>
+    perform: ObjectRequest
   ): Promise<unknown> | undefined {
     const [target, ...rest] = itemsOf(boxed)
     const view = this.exports.get(this.#localPack(target))
@@ -433,11 +455,19 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
     depth: number
   ): unknown[] | Promise<unknown[]> {
     let isComplete = true
-    const values = items.map(item => {
-      const value = this.unbox(item, copies, depth + 1)
+    const values: unknown[] = []
+    for (const item of items) {
+      let value: unknown
+      try {
+        value = this.unbox(item, copies, depth + 1)
+      } catch (error) {
+        if (isComplete) throw error
+        // Those before it are waited for: they may fail, too.
+        value = Promise.reject(error)
+      }
       isComplete &&= !(value instanceof Promise)
-      return value
-    })
+      values.push(value)
+    }
     return isComplete ? values : Promise.all(values)
   }
 
@@ -466,6 +496,7 @@ export class RpycBridge extends ForeignPeer<IdPack> implements BoxingSide, Copyi
         Array.isArray(methods) && methods.some(method => Array.isArray(method) && method[0] === '__call__'),
       () => false
     )
+    if (this.#callableClasses.size >= MAX_CLASSES) this.#callableClasses.clear()
     this.#callableClasses.set(key, asked)
     void asked.then(isCallable => this.#callableClasses.set(key, isCallable))
     return asked

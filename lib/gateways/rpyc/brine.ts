@@ -94,6 +94,8 @@ const [FIRST_TAGGED_INT, LAST_TAGGED_INT] = [ZERO + MIN_TAGGED_INT, ZERO + MAX_T
 
 /** Maximum depth of an encoded value. Python reads values of any depth by recursion. */
 const MAX_ENCODED_DEPTH = 200
+/** Maximum number of values in one that is passed by value. */
+const MAX_ENCODED_VALUES = 1 << 21
 /** CPython since 3.11 reads no int with more digits, and RPyC then ends the connection. */
 const MAX_ENCODED_DIGITS = 4300
 /** Decimal numbers of so many digits are exact as JavaScript's numbers. */
@@ -103,8 +105,17 @@ const SHORT_TEXT = 24
 const LONE_SURROGATE = /\p{Surrogate}/u
 const NO_ITEMS: readonly BrineValue[] = []
 
-/** Whether brine has a form for a value: whether RPyC passes it by value. */
-export function isBrine(value: unknown, depth = MAX_ENCODED_DEPTH): value is BrineValue | undefined {
+/**
+ * Whether brine has a form for a value: whether RPyC passes it by value.
+ *
+ * @param room how many values it may consist of: one that is in it many times is written as often
+ */
+export function isBrine(
+  value: unknown,
+  depth = MAX_ENCODED_DEPTH,
+  room = { values: MAX_ENCODED_VALUES }
+): value is BrineValue | undefined {
+  if (--room.values < 0) return false
   switch (typeof value) {
     case 'string':
     case 'number':
@@ -121,14 +132,14 @@ export function isBrine(value: unknown, depth = MAX_ENCODED_DEPTH): value is Bri
   if (value === null || value instanceof Uint8Array || value instanceof BrineComplex) return true
   if (depth === 0) return false
   if (Array.isArray(value) || value instanceof Set) {
-    for (const item of value) if (!isBrine(item, depth - 1)) return false
+    for (const item of value) if (!isBrine(item, depth - 1, room)) return false
     return true
   }
   return (
     value instanceof BrineSlice &&
-    isBrine(value.start, depth - 1) &&
-    isBrine(value.stop, depth - 1) &&
-    isBrine(value.step, depth - 1)
+    isBrine(value.start, depth - 1, room) &&
+    isBrine(value.stop, depth - 1, room) &&
+    isBrine(value.step, depth - 1, room)
   )
 }
 

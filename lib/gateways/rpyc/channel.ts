@@ -20,8 +20,8 @@ export type MessageType = typeof MSG_REQUEST | typeof MSG_REPLY | typeof MSG_EXC
 
 /** What a channel reports. */
 export interface ChannelHandler {
-  /** A message arrived. If this throws, the channel ends with that error. */
-  onMessage(type: MessageType, seq: number, args: BrineValue): void
+  /** A message of so many bytes arrived. If this throws, the channel ends with that error. */
+  onMessage(type: MessageType, seq: number, args: BrineValue, bytes: number): void
   /** The stream has ended: by either side if there is no error. Called once. */
   onClosed(error: Error | undefined): void
 }
@@ -286,7 +286,7 @@ export class Channel {
     if (type !== MSG_REQUEST && type !== MSG_REPLY && type !== MSG_EXCEPTION)
       throw new ChannelError(`it received a message of the unknown type ${String(type)}`)
     if (!Number.isSafeInteger(seq)) throw new ChannelError('it received a message without a number')
-    this.handler.onMessage(type, seq as number, args!)
+    this.handler.onMessage(type, seq as number, args!, body.length)
   }
 }
 

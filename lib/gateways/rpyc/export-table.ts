@@ -55,9 +55,9 @@ export class ExportTable {
    */
   release(pack: IdPack, count: unknown): void {
     const entry = this.#entry(pack)
-    if (typeof count !== 'number' || count < 0)
+    if (!Number.isSafeInteger(count) || (count as number) < 0)
       throw pythonError('ValueError', `${String(count)} is no count`)
-    entry.count -= count
+    entry.count -= count as number
     if (entry.count <= 0) this.#remove(entry)
   }
 

@@ -60,7 +60,7 @@ export function parseBoxed(boxed: unknown): Boxed {
 
 /** @throws RpycProtocolError */
 export function parsePack(value: unknown): IdPack {
-  if (isTuple(value, 3) && typeof value[0] === 'string' && isInt(value[1]) && isInt(value[2]))
+  if (isTuple(value, 3) && isName(value[0]) && isId(value[1]) && isId(value[2]))
     return value as unknown as IdPack
   throw new RpycProtocolError('a reference without a name and two ids')
 }
@@ -68,4 +68,11 @@ export function parsePack(value: unknown): IdPack {
 export const isTuple = (value: unknown, length: number): value is readonly BrineValue[] =>
   Array.isArray(value) && value.length === length
 
-const isInt = (value: unknown): boolean => Number.isInteger(value) || typeof value === 'bigint'
+/** Maximum length of the name of a class. */
+const MAX_NAME = 1000
+/** Ids are addresses. */
+const ID_BITS = 128
+
+const isName = (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_NAME
+const isId = (value: unknown): boolean =>
+  Number.isSafeInteger(value) || (typeof value === 'bigint' && BigInt.asIntN(ID_BITS, value) === value)

@@ -15,7 +15,7 @@ import {
 
 /** What copying needs of the connection. */
 export interface CopyingSide {
-  readonly limits: Pick<Limits, 'depth' | 'jsonBytes'>
+  readonly limits: Pick<Limits, 'depth' | 'jsonBytes' | 'frameBytes'>
   /** Sends a request whose reply precedes all messages that wait. @returns the boxed result */
   fetch(handler: HandlerCode, target: IdPack, ...args: unknown[]): Promise<Boxed>
   unbox(boxed: Boxed, copies: PythonCopies, depth: number): unknown
@@ -44,6 +44,7 @@ export class PythonCopies {
   readonly #started = new Map<string, Promise<unknown>>()
   readonly #received = new Map<string, { readonly pack: IdPack; count: number }>()
   #items = 0
+  #bytes = 0
 
   constructor(private readonly side: CopyingSide) {}
 
@@ -180,6 +181,9 @@ export class PythonCopies {
         'limit',
         `plain data of Python has more than ${this.#items} items (limits.jsonBytes)`
       )
+    this.#bytes += sizeOf(items)
+    if (this.#bytes > 2 * this.side.limits.frameBytes)
+      throw new LimitError('limit', `plain data of Python has ${this.#bytes} bytes (limits.frameBytes)`)
     return items
   }
 
@@ -202,6 +206,14 @@ function put(container: Map<unknown, unknown> | Record<string, unknown>, key: un
       enumerable: true,
       configurable: true
     })
+}
+
+/** About the number of bytes of a value: at least what its texts and bytes take. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value.length
+  let size = 1
+  if (Array.isArray(value) || value instanceof Set) for (const item of value) size += sizeOf(item)
+  return size
 }
 
 /** @throws RpycProtocolError if the value is no object of Python */

@@ -69,6 +69,10 @@ const UNLOADABLE_EXCEPTIONS: ReadonlySet<string> = new Set(['BaseExceptionGroup'
 /** RPyC warns in each traceback if the other side has another major version. */
 const VERSION_TEXTS: Readonly<Record<RpycVersion, string>> = { 5: '5.3.0', 6: '6.0.2' }
 
+/** Maximum depth of an argument or attribute, and maximum number of values in all of an exception. */
+const MAX_DEPTH = 100
+const MAX_VALUES = 100_000
+
 /** The record of an error, for a peer of that version. */
 export function encodeException(error: unknown, version: RpycVersion, exposeStacks: boolean): BrineValue {
   const record = exceptionRecord(error)
@@ -76,10 +80,14 @@ export function encodeException(error: unknown, version: RpycVersion, exposeStac
   const { module, name, args, attributes } = record
   const stack = exposeStacks && error instanceof Error ? error.stack : undefined
   const text = typeof stack === 'string' ? stack : `${name}: ${args.map(safeString).join(', ')}`
-  const attrs = Object.entries(attributes).filter(([key, value]) => isAttribute(key) && isBrine(value))
+  const room = { values: MAX_VALUES }
+  const isData = (value: unknown): value is BrineValue | undefined => isBrine(value, MAX_DEPTH, room)
+  const attrs = Object.entries(attributes)
+    .filter(([key, value]) => isAttribute(key) && isData(value))
+    .map(([key, value]) => [key, toWellFormed(value)])
   return [
-    [module, name],
-    args.map(arg => (isBrine(arg) ? toWellFormed(arg) : safeString(arg))),
+    [module, name].map(toWellFormed),
+    args.map(arg => toWellFormed(isData(arg) ? arg : safeString(arg))),
     [...attrs, ['_remote_version', VERSION_TEXTS[version]]],
     withoutLoneSurrogates(text)
   ] as unknown as BrineValue
@@ -90,8 +98,10 @@ const withoutLoneSurrogates = (text: string): string => text.replace(/\p{Surroga
 const isAttribute = (name: string): boolean =>
   /^[A-Za-z]\w*$/.test(name) && name !== 'args' && name !== 'with_traceback' && name !== 'add_note'
 
-const toWellFormed = (value: BrineValue | undefined): BrineValue | undefined =>
-  typeof value === 'string' ? withoutLoneSurrogates(value) : value
+const toWellFormed = (value: unknown): unknown => {
+  if (typeof value === 'string') return withoutLoneSurrogates(value)
+  return Array.isArray(value) ? value.map(toWellFormed) : value
+}
 
 interface ExceptionRecord {
   readonly module: string

@@ -6,6 +6,7 @@ import type { MemberName } from '../../protocol/path.js'
 import type { ForeignRequest } from '../../remote/foreign.js'
 import type { Any } from '../../util/any.js'
 import { clock } from '../../util/clock.js'
+import { describeValue } from '../../util/describe.js'
 import { KEYWORDS_MEMBER } from './keywords.js'
 import { Handler, type HandlerCode, type IdPack } from './protocol.js'
 import { isPlainData } from './python-copies.js'
@@ -179,7 +180,10 @@ class PythonIterator implements AsyncIterableIterator<unknown> {
     private readonly side: OperatingSide,
     iterable: IdPack
   ) {
-    this.#iterator = side.refer(Handler.callAttribute, iterable, '__iter__', NONE, NONE)
+    this.#iterator = side.refer(Handler.callAttribute, iterable, '__iter__', NONE, NONE).then(iterator => {
+      if (side.keyOf(iterator)) return iterator
+      throw new TypeError(`the __iter__ of an object of Python returned ${describeValue(iterator)}`)
+    })
     this.#iterator.catch(toUndefined)
   }
 

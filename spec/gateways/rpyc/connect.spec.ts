@@ -148,7 +148,8 @@ t.test('iterators', t => {
     endless: pyFunction(() => endless),
     broken: pyFunction(() => broken),
     list: pyList([4, 5]),
-    none: account()
+    none: account(),
+    wrong: new PyObject('a.Wrong', { __iter__: pyFunction(() => 5) })
   })
   return withPython(t, root, async ({ root }) => {
     const seen: unknown[] = []
@@ -166,6 +167,9 @@ t.test('iterators', t => {
       for await (const n of root.none) seen.push(n)
     }
     t.match(await rejectionOf(not()), { name: 'AttributeError' })
+    t.match(await rejectionOf(root.wrong[Symbol.asyncIterator]().next()), {
+      message: /__iter__ .* returned 5/
+    })
     const iterator = root.list[Symbol.asyncIterator]()
     t.strictSame(await Promise.all([iterator.next(), iterator.next(), iterator.next()]), [
       { done: false, value: 4 },
