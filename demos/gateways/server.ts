@@ -32,13 +32,13 @@ await main(async () => {
   const python = 'python3 demos/gateways/clients'
   const clients = {
     'netref, from a terminal': `npx tsx lib/cli/main.ts call ${server.url} sum 1 2`,
-    'RPyC, from Python': `${python}/rpyc_client.py ${host} ${port} demos/line-counter/testfile.txt`,
+    'RPyC, from Python (Debian: python3-rpyc; or pip install rpyc)': `${python}/rpyc_client.py ${host} ${port} demos/line-counter/testfile.txt`,
     'XML-RPC, from Python': `${python}/xmlrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from curl': `curl -s -H 'content-type: application/json' -d '{"jsonrpc": "2.0", "method": "sum", "params": {"x": 1, "y": 2}, "id": 1}' http://${host}:${port}`,
-    'JSON-RPC, from Python': `${python}/jsonrpc_client.py http://${host}:${port}`,
+    'JSON-RPC, from Python (python3-jsonrpclib-pelix; or pip install jsonrpclib-pelix)': `${python}/jsonrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
-    "Protobuf's stubs, from Python": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
+    "Protobuf's stubs, from Python (python3-protobuf and protobuf-compiler)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }
   console.log(
     `One service at ${server.url}. Start its clients in another terminal, in the folder of netref:\n`

@@ -3,6 +3,7 @@
 import { connectForeign, FOREIGN_CONNECT_OPTIONS } from '../../client/foreign.js'
 import type { Reason } from '../../errors.js'
 import type { CommonOptions, Connection } from '../../index.js'
+import type { Any } from '../../util/any.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { describeValue } from '../../util/describe.js'
 import { HttpChannel } from './http-channel.js'
@@ -29,7 +30,7 @@ const OPTIONS: OptionTypes<JsonRpcConnectOptions> = { ...WITHOUT_SERVICE, header
  * await using conn = connectJsonRpc<Calculator>('http://localhost:18861/')
  * console.log(await conn.root.add(1, 2))
  */
-export function connectJsonRpc<T extends object>(
+export function connectJsonRpc<T extends object = Any>(
   url: string | URL,
   options: JsonRpcConnectOptions = {}
 ): Connection<T> {

@@ -2,6 +2,7 @@
 
 import { connectForeign, FOREIGN_CONNECT_OPTIONS } from '../../client/foreign.js'
 import type { CommonOptions, Connection } from '../../index.js'
+import type { Any } from '../../util/any.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { HttpClient, httpUrl } from '../support/http-client.js'
 import { XmlRpcPeer } from './peer.js'
@@ -33,7 +34,7 @@ const DEFAULT_PATH = '/RPC2'
  * await using python = connectXmlRpc<{ add(a: number, b: number): number }>('http://localhost:8000')
  * console.log(await python.root.add(1, 2)) // 3
  */
-export function connectXmlRpc<T extends object>(
+export function connectXmlRpc<T extends object = Any>(
   url: string | URL,
   options: XmlRpcConnectOptions = {}
 ): Connection<T> {
