@@ -269,7 +269,7 @@ t.test('a server that is not there', async t => {
   t.match(await rejectionOf((tcp.root as Untyped).add(1)), { code: 'unreachable' })
   t.match(await tcp.closed, { code: 'unreachable' })
   await using web = connectJsonRpc('http://127.0.0.1:1')
-  t.match(await rejectionOf((web.root as Untyped).add(1)), { code: 'ECONNREFUSED' })
+  t.match(await rejectionOf(web.root.add(1)), { code: 'ECONNREFUSED' })
   t.equal(web.session.state, 'open')
 })
 
