@@ -140,15 +140,18 @@ class Opening {
         if (version !== undefined || !this.#hasConnected || this.#error) throw error
         return this.#fetchRoot(5)
       })
-      this.#state = 'open'
+      this.#finish('open')
       return root
     } catch (error) {
-      this.#state = 'failed'
+      this.#finish('failed')
       this.#socket?.destroy()
       throw this.#error ?? error
-    } finally {
-      this.#deadline.stop()
     }
+  }
+
+  #finish(state: 'open' | 'failed'): void {
+    this.#state = state
+    this.#deadline.stop()
   }
 
   #abort(message: string): void {
