@@ -103,7 +103,6 @@ const MAX_EXACT_DIGITS = 15
 /** Texts up to this length are read and written by character, as a call of a native method costs more. */
 const SHORT_TEXT = 24
 const LONE_SURROGATE = /\p{Surrogate}/u
-const NO_ITEMS: readonly BrineValue[] = []
 
 /**
  * Whether brine has a form for a value: whether RPyC passes it by value.
@@ -321,7 +320,7 @@ class BrineReader {
       case STRING:
         return this.#readString()
       case EMPTY_TUPLE:
-        return NO_ITEMS
+        return []
       case TUPLE_1:
       case TUPLE_1 + 1:
       case TUPLE_1 + 2:
