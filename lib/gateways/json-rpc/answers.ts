@@ -2,7 +2,7 @@
 
 import type { CallFailure, FailureKind } from '../support/call-failure.js'
 import type { MessageHead } from './requests.js'
-import { toJsonText } from './value-text.js'
+import { type TextLimits, toJsonText } from './value-text.js'
 
 /** The error codes of JSON-RPC, and of this gateway. */
 export const ErrorCode = {
@@ -23,8 +23,8 @@ const CODES: Readonly<Record<FailureKind, number>> = {
   error: ErrorCode.failed
 }
 
-/** Maximum depth of the data of an error. */
-const MAX_DATA_DEPTH = 20
+/** Limits of each field of the data of an error. */
+const DATA_LIMITS: TextLimits = { depth: 20, jsonBytes: 1 << 20, frameBytes: 1 << 20 }
 
 /** The error of an answer. */
 export interface AnswerError {
@@ -69,7 +69,7 @@ export function errorOf(failure: CallFailure, exposeStacks: boolean): AnswerErro
 function dataText(data: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(data).flatMap(([key, value]) => {
     try {
-      return [`${JSON.stringify(key)}:${toJsonText(value, ['data'], MAX_DATA_DEPTH)}`]
+      return [`${JSON.stringify(key)}:${toJsonText(value, ['data'], DATA_LIMITS)}`]
     } catch {
       return []
     }

@@ -48,7 +48,7 @@ export function connectJsonRpc<T extends object = Any>(
         address.protocol === 'tcp:'
           ? await TcpChannel.open(address, limits, onLost)
           : new HttpChannel(address, headers, limits)
-      service = new RemoteService(bridge, channel, limits.depth)
+      service = new RemoteService(bridge, channel, limits)
       void bridge.closed.then(reason => service!.end(reason))
       return service.methods
     },

@@ -5,7 +5,7 @@ import type { Session } from '../../types/session.js'
 import { type MethodDetails, MethodPeer } from '../support/method-peer.js'
 import type { Channel } from './channel.js'
 import { JsonRpcError } from './remote-error.js'
-import { toJsonText } from './value-text.js'
+import { type TextLimits, toJsonText } from './value-text.js'
 
 /** Maximum number of help texts that are asked for at once. */
 const MAX_HELP_TEXTS = 100
@@ -17,7 +17,7 @@ export class RemoteService extends MethodPeer {
   constructor(
     bridge: Session,
     private readonly channel: Channel,
-    private readonly maxDepth: number
+    private readonly limits: TextLimits
   ) {
     super(bridge, 'a JSON-RPC server')
   }
@@ -34,7 +34,7 @@ export class RemoteService extends MethodPeer {
     signal: AbortSignal | undefined,
     isNotification = false
   ): Promise<unknown> {
-    const params = args.map((arg, i) => toJsonText(arg, ['args', i], this.maxDepth))
+    const params = args.map((arg, i) => toJsonText(arg, ['args', i], this.limits))
     return this.channel.send({ method, params: `[${params.join(',')}]`, isNotification, signal })
   }
 

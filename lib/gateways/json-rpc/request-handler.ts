@@ -86,7 +86,7 @@ export class RequestHandler {
   /** @throws NoFormError. The references in the result are then given back; other results have none. */
   #resultText({ version }: CallRequest, result: unknown): string {
     try {
-      const text = toJsonText(result, ['result'], this.client.limits.depth)
+      const text = toJsonText(result, ['result'], this.client.limits)
       return text === 'null' && version === '1.0' ? this.options.nullResult : text
     } catch (error) {
       giveBack(result)

@@ -1,6 +1,8 @@
 // Writes values as JSON for other systems. What JSON has no form for is refused by its path.
 
 import { Netref } from '../../index.js'
+import type { Limits } from '../../protocol/limits.js'
+import { SizeBudget, type SizeLimits } from '../support/size-budget.js'
 import { NoFormError, nounOf } from '../support/value-path.js'
 
 /** Classes whose bytes are written as base64. Other typed arrays are lists of numbers. */
@@ -11,19 +13,23 @@ const BYTE_CLASSES = [Uint8Array, Uint8ClampedArray, ArrayBuffer, DataView] as c
  * a bigint as a number. A member that is undefined is left out; elsewhere undefined is `null`.
  *
  * @param path names the value in errors, e.g. `['result']`
- * @param maxDepth `limits.depth`
  * @throws NoFormError for references, streams, NaN, Infinity, and other values without a form
+ * @throws LimitError for a value whose text is much longer than a message of a session may be
  */
-export const toJsonText = (value: unknown, path: readonly (string | number)[], maxDepth: number): string =>
-  new ValueWriter([...path], path.length + maxDepth).write(value)
+export const toJsonText = (value: unknown, path: readonly (string | number)[], limits: TextLimits): string =>
+  new ValueWriter([...path], path.length + limits.depth, new SizeBudget(limits)).write(value)
+
+export type TextLimits = SizeLimits & Pick<Limits, 'depth'>
 
 class ValueWriter {
   constructor(
     private readonly path: (string | number)[],
-    private readonly maxPath: number
+    private readonly maxPath: number,
+    private readonly budget: SizeBudget
   ) {}
 
   write(value: unknown): string {
+    this.budget.take(value)
     switch (typeof value) {
       case 'string':
         return JSON.stringify(value)
@@ -90,6 +96,7 @@ class ValueWriter {
   }
 
   #writeAt(key: string | number, value: unknown): string {
+    this.budget.take(key)
     this.path.push(key)
     const text = this.write(value)
     this.path.pop()

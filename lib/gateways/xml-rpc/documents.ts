@@ -1,4 +1,5 @@
 // Writes the documents of XML-RPC: calls, results and faults.
+import { DEFAULT_LIMITS } from '../../protocol/limits.js'
 import { escapeXml, withoutInvalidCharacters } from './characters.js'
 import { type WriteLimits, writeValue } from './writer.js'
 
@@ -23,7 +24,7 @@ export const writeResult = (value: string): string =>
 export const writeFault = (fault: Fault): string =>
   `${DECLARATION}<methodResponse><fault>${writeFaultValue(fault)}</fault></methodResponse>`
 
-const FAULT_LIMITS: WriteLimits = { depth: 1 }
+const FAULT_LIMITS: WriteLimits = { ...DEFAULT_LIMITS, depth: 1 }
 
 /** Writes a fault as a `<value>`, without the characters that XML does not have. */
 export function writeFaultValue({ faultCode, faultString }: Fault): string {

@@ -4,10 +4,11 @@ import type { Limits } from '../../protocol/limits.js'
 import { describeValue, quote } from '../../util/describe.js'
 import { isNetref } from '../../util/library-copies.js'
 import { isInstanceOf } from '../../util/realms.js'
+import { SizeBudget, type SizeLimits } from '../support/size-budget.js'
 import { formatValuePath, NoFormError, nounOf } from '../support/value-path.js'
 import { escapeXml, invalidCharacterIn } from './characters.js'
 
-export type WriteLimits = Pick<Limits, 'depth'>
+export type WriteLimits = SizeLimits & Pick<Limits, 'depth'>
 
 const MAX_INT = 2 ** 31 - 1
 const MIN_INT = -(2 ** 31)
@@ -19,19 +20,21 @@ const MAX_YEAR = 9999
  *
  * @param path what the value is, the start of the path in errors: `['result']`
  * @throws NoFormError for what XML-RPC does not have, with its path
- * @throws LimitError for a value deeper than `limits.depth`
+ * @throws LimitError for a value deeper than `limits.depth`, and for one whose text is much longer than a message of a session
  */
 export const writeValue = (value: unknown, path: (string | number)[], limits: WriteLimits): string =>
-  new ValueWriter([...path], limits.depth + path.length).write(value)
+  new ValueWriter([...path], limits.depth + path.length, new SizeBudget(limits)).write(value)
 
 class ValueWriter {
   constructor(
     /** The keys that lead to the present value. */
     private readonly path: (string | number)[],
-    private readonly maxKeys: number
+    private readonly maxKeys: number,
+    private readonly budget: SizeBudget
   ) {}
 
   write(value: unknown): string {
+    this.budget.take(value)
     return `<value>${this.#writeContent(value)}</value>`
   }
 
@@ -94,6 +97,7 @@ class ValueWriter {
     let xml = ''
     for (const [key, value] of entries) {
       if (typeof key !== 'string') return this.#refuse(`a Map with the key ${describeValue(key)}`)
+      this.budget.take(key)
       this.path.push(key)
       xml += `<member><name>${this.#escape(key)}</name>${this.write(value)}</member>`
       this.path.pop()

@@ -2,10 +2,11 @@
 import t from 'tap'
 import { toJsonText } from '../../../lib/gateways/json-rpc/value-text.js'
 import { expose, Service } from '../../../lib/index.js'
+import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
 import { overMemory } from '../../support/helpers.js'
 import type { Untyped } from '../../support/wire.js'
 
-const text = (value: unknown, maxDepth = 200) => toJsonText(value, ['result'], maxDepth)
+const text = (value: unknown, depth = 200) => toJsonText(value, ['result'], { ...DEFAULT_LIMITS, depth })
 const cycle: unknown[] = []
 cycle.push({ cycle })
 
@@ -83,4 +84,10 @@ t.test('a netref is refused at any depth', async t => {
       /^result\[0\]\.owner is a reference, and JSON-RPC has none; pass plain data$/
     )
   })
+})
+
+t.test('a text for a value that has parts many times is bounded', async t => {
+  let part: unknown = { text: 'x'.repeat(1000), bytes: new Uint8Array(1000) }
+  for (let i = 0; i < 40; i++) part = [part, part]
+  t.throws(() => text(part), { name: 'LimitError', message: /too long/ })
 })

@@ -348,3 +348,9 @@ t.test('a document is decoded by its encoding', async t => {
 t.test('reserved characters are escaped', async t => {
   t.equal(escapeXml('<a>&amp;\r'), '&lt;a&gt;&amp;amp;&#13;')
 })
+
+t.test('a text for a value that has parts many times is bounded', async t => {
+  let part: unknown = { text: 'x'.repeat(100_000) }
+  for (let i = 0; i < 15; i++) part = [part, part]
+  t.throws(() => written(part), { name: 'LimitError', message: /too long/ })
+})
