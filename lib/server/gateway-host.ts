@@ -226,6 +226,8 @@ export class GatewayHost {
       return respond(response, 503, refusal.message)
     }
     closeWithConnection(response, message.socket)
+    // A client that does not read its response is cut off.
+    response.once('prefinish', () => response.setTimeout(this.setup.settings.limits.pauseMs))
     this.#responses.add(response)
     response.once('close', () => this.#responses.delete(response))
     this.#begin(gateway, response, client)

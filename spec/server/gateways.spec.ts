@@ -591,6 +591,21 @@ t.test('a client that leaves many requests of one connection behind', async t =>
   t.same(errors, [])
 })
 
+t.test('a client that does not read its response is cut off', async t => {
+  const long: Gateway = {
+    ...requests(),
+    handleRequest: (_, response) => void response.end('x'.repeat(50_000_000))
+  }
+  const server = await serveLines({ gateways: [long], limits: { pauseMs: 100 } })
+  const client = LineClient.to(server.port)
+  client.socket.pause()
+  client.socket.write(requestText('a'))
+  await waitUntil(() => server.metrics.gateways.requests!.clientsTotal === 1)
+  await waitUntil(() => server.metrics.gateways.requests!.clients === 0)
+  client.socket.destroy()
+  await ends(t, server)
+})
+
 t.test('a request that offers HTTP/2, as Java and curl do, is served by HTTP/1.1', async t => {
   const server = await serveLines({ gateways: [lines(), requests()] })
   const client = LineClient.to(server.port)

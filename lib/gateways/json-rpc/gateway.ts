@@ -68,9 +68,10 @@ async function serveRequest(
   client: GatewayClient,
   isDiscoverable: boolean
 ): Promise<void> {
+  // The client is identified before its text is read, which takes memory.
+  const { root } = await client.openSession()
   const body = await readBody(request, client.limits).catch(refusal => void answerRefusal(response, refusal))
   if (!body) return
-  const { root } = await client.openSession()
   const handler = new RequestHandler(root, client, { discover: isDiscoverable, nullResult: 'null' })
   // Not 204 for no answer: jsonrpclib takes that for a failure.
   answer(response, 200, 'application/json', await handler.handle(body))

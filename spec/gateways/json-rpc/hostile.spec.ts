@@ -1,6 +1,7 @@
 // Specs of hostile clients of the JSON-RPC gateway: each ends its own connection or fails its own call, and nothing stays.
 import t from 'tap'
-import { Service } from '../../../lib/index.js'
+import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
+import { Service, serve } from '../../../lib/index.js'
 import { waitUntil } from '../../support/helpers.js'
 import { post, postText, RawClient, withJsonRpc } from '../../support/json-rpc.js'
 import type { Untyped } from '../../support/wire.js'
@@ -142,4 +143,24 @@ t.test('many parameters, and many requests, are bounded', async t => {
     t.match(await post(url, `[${'1,'.repeat(1_000_000)}1]`), { error: { code: -32600 } })
     t.equal((await post(url, { jsonrpc: '2.0', method: 'echo', params: [1], id: 1 })).result, 1)
   })
+})
+
+t.test('a client that is not let in is refused before its text has arrived', async t => {
+  const server = await serve(class extends Service {}, {
+    port: 0,
+    host: '127.0.0.1',
+    authenticate: () => {
+      throw new Error('no')
+    },
+    gateways: [jsonRpc()],
+    onError: () => {}
+  })
+  const client = await RawClient.connect(server.port)
+  await client.send(
+    'POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{'
+  )
+  await waitUntil(() => client.lines.length > 0)
+  t.match(client.lines[0], 'HTTP/1.1 401')
+  client.socket.destroy()
+  await server.close()
 })
