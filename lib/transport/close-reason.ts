@@ -9,7 +9,8 @@ import { TextEncoder } from '../util/platform.js'
 /** Longest text of a WebSocket close frame (RFC 6455 §5.5). */
 const MAX_CLOSE_REASON_BYTES = 123
 
-const encoder = new TextEncoder()
+/** Created at its first use: some contexts import netref and have no TextEncoder. */
+let encoder: { encodeInto(text: string, bytes: Uint8Array): { read: number } } | undefined
 /** Overwritten by each text. */
 const encoded = new Uint8Array(MAX_CLOSE_REASON_BYTES)
 
@@ -19,6 +20,7 @@ const CLOSE_REASON_PATTERN = /^([\w-]+)(?:\/([\w-]+))?(?: (\d{1,9}(?:\.\d{1,9})?
 export function formatCloseReason({ code, message, retryAfter }: Reason): string {
   const sentCode = isReasonCode(code) ? code : `closed/${code}`
   const text = `${sentCode}${retryAfter === undefined ? '' : ` ${retryAfter}`}: ${message}`
+  encoder ??= new TextEncoder()
   const { read } = encoder.encodeInto(text, encoded)
   return text.slice(0, read)
 }
