@@ -160,7 +160,7 @@ t.test('a client that is not let in is refused before its text has arrived', asy
     'POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{'
   )
   await waitUntil(() => client.lines.length > 0)
-  t.match(client.lines[0], 'HTTP/1.1 401')
+  t.match(client.lines[0], 'HTTP/1.1 503', 'what an error of authenticate is answered with')
   client.socket.destroy()
   await server.close()
 })
