@@ -8,8 +8,10 @@ export function skipUnlessInstalled(...programs: string[]): string | false {
   return missing.length > 0 && `not installed here: ${missing.join(', ')} (.ci/run installs them)`
 }
 
+/* c8 ignore start: specs without coverage use it. */
 /** A Python that has these modules: Debian's, or the first of the path. Undefined if neither has them. */
 export const pythonWith = (...modules: string[]): string | undefined =>
   ['/usr/bin/python3', 'python3'].find(
     python => spawnSync(python, ['-c', `import ${modules.join(', ')}`]).status === 0
   )
+/* c8 ignore stop */

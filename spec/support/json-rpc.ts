@@ -21,6 +21,7 @@ export async function withJsonRpc(
   { gateway, ...options }: ServeOptions & { readonly gateway?: JsonRpcOptions } = {}
 ): Promise<void> {
   const errors: unknown[] = []
+  /* c8 ignore next: only a test that fails gets here. */
   const onError = (error: unknown) => void errors.push(error)
   await using server = await serve(service, {
     port: 0,

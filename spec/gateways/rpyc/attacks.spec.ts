@@ -19,6 +19,7 @@ class Target extends Service {
   exposed_array = () => doubled(40, part => [part, part])
   exposed_set = () => new Set([doubled(40, part => [part, part])])
   exposed_dict = () => doubled(24, part => ({ a: part, b: part }))
+  exposed_record = () => ({ map: new Map([['a', new Set([1])]]), bytes: new Uint8Array([2]) })
   exposed_floats = () => new Float32Array([1, 2])
   exposed_failOddly() {
     throw Object.assign(new Error('it failed \ud800'), { name: 'Odd\ud800', texts: [1, ['\ud800']] })
@@ -91,8 +92,10 @@ t.test('values that contain one part many times', t =>
     const other = packOf(await peer.call(root, 'dict'))
     const isEqual = await peer.ask(Handler.compare, theirs(dict), theirs(other), value('__eq__'))
     t.same(isEqual, value(false))
-    await peer.ask(Handler.delete, theirs(dict), value(1))
-    await peer.ask(Handler.delete, theirs(other), value(1))
+    const record = packOf(await peer.call(root, 'record'))
+    const equal = packOf(await peer.call(root, 'record'))
+    t.same(await peer.ask(Handler.compare, theirs(record), theirs(equal), value('__eq__')), value(true))
+    for (const pack of [dict, other, record, equal]) await peer.ask(Handler.delete, theirs(pack), value(1))
   })
 )
 

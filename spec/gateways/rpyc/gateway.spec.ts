@@ -221,6 +221,8 @@ t.test('objects by reference: members, text, identity, len, items, with', async 
     t.equal(await compare(value(1), '__lt__'), NOT_IMPLEMENTED)
     t.same(await peer.ask(Handler.instanceCheck, theirs(box), value(['a', 1, 0])), value(false))
     t.equal((await raised(peer.ask(Handler.oldSlicing, theirs(box)))).message, 'ValueError')
+    const keywords = value([['size', 1]])
+    t.equal((await raised(peer.ask(Handler.call, theirs(box), value([]), keywords))).message, 'TypeError')
     const methods = new Map((await peer.ask(Handler.inspect, value(box)))[1] as [string, unknown][])
     for (const name of [
       'get',
