@@ -151,9 +151,7 @@ export class FakePython {
   }
 
   #object(pack: BrineValue[]): PyObject {
-    const held = this.#held.get(pack[2] as number)
-    if (!held) throw new PyException('KeyError', [pack])
-    return held.object
+    return this.#held.get(pack[2] as number)!.object
   }
 
   async #serve(seq: number, [handler, boxed]: [number, BrineValue]): Promise<void> {
@@ -169,7 +167,6 @@ export class FakePython {
         this.request(Handler.delete, theirs, 1).catch(() => {})
     } catch (error) {
       const { name, args } = error as PyException
-      if (name === 'StopIteration') return this.#channel.send(MSG_EXCEPTION, seq, 1)
       const record = [
         ['builtins', name],
         args,
@@ -202,11 +199,11 @@ export class FakePython {
       case Handler.dir:
         return Object.keys(object.attributes)
       case Handler.inspect: {
-        const { attributes, call } = this.#object(target as BrineValue[])
+        const { attributes } = this.#object(target as BrineValue[])
         const methods = Object.entries(attributes).filter(
           ([, value]) => value instanceof PyObject && value.call
         )
-        return [...methods.map(([name]) => [name, `About ${name}.`]), ...(call ? [['__call__', null]] : [])]
+        return methods.map(([name]) => [name, `About ${name}.`])
       }
       case Handler.buffiter:
         return this.#take(object as Iterated, args[0] as number)
@@ -235,8 +232,7 @@ export class FakePython {
   }
 
   #call(callee: PyObject, args: unknown, keywords: unknown): unknown {
-    if (!callee.call) throw new PyException('TypeError', ['not callable'])
-    return callee.call(args as unknown[], Object.fromEntries((keywords ?? []) as [string, unknown][]))
+    return callee.call!(args as unknown[], Object.fromEntries(keywords as [string, unknown][]))
   }
 }
 
