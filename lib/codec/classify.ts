@@ -173,12 +173,6 @@ export function isIterable(object: object): boolean {
   return typeof (makeAsyncIterator ?? makeIterator) === 'function'
 }
 
-/**
- * Members that the language calls implicitly. In a received copy they are never functions: a program that awaits, prints
- * or serializes the copy must not run the peer's code.
- */
-export const CONVERSION_METHODS: ReadonlySet<unknown> = new Set(['then', 'toJSON', 'toString', 'valueOf'])
-
 /** An instance that makes iterators, but is none, is a collection, which is passed by reference. */
 const isIterator = (object: object): boolean =>
   isIterable(object) && typeof (object as { next?: unknown }).next === 'function'

@@ -1,8 +1,8 @@
 // Encodes and decodes Errors: class, name, message, code, cause, errors, and own fields that are data.
 
 import { ProtocolError } from '../errors.js'
+import { CONVERSION_METHODS } from '../util/conversion-methods.js'
 import { toPrintableLines } from '../util/printable.js'
-import { CONVERSION_METHODS } from './classify.js'
 import { isConfidential, redactError } from './confidential-errors.js'
 import { errorClass, knownErrorName } from './registry.js'
 import type { DataEncoder, IsRawArray } from './types.js'

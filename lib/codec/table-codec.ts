@@ -12,7 +12,8 @@
 
 import { ProtocolError } from '../errors.js'
 import { MAX_TABLES } from '../protocol/messages.js'
-import { CONVERSION_METHODS, isIndex } from './classify.js'
+import { CONVERSION_METHODS } from '../util/conversion-methods.js'
+import { isIndex } from './classify.js'
 import { isPlainRecord } from './grants.js'
 import type { IsRawArray } from './types.js'
 

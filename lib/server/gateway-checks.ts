@@ -16,6 +16,10 @@ export function checkGateways(gateways: readonly Gateway[], ownsServer: boolean)
       throw new TypeError(
         `serve: the gateway "${gateway.name}" needs a \`port\` of its own, or for HTTP a \`path\`, beside \`server\``
       )
+    if (gateways.slice(0, i).some(earlier => isSameOnOnePort(earlier, gateway)))
+      throw new TypeError(
+        `serve: the gateway "${gateway.name}" is there twice; remove one, or give one a \`port\` of its own`
+      )
     const other = gateways.slice(0, i).find(earlier => claimsSameRequests(earlier, gateway))
     if (!other) return
     const where = gateway.requests!.path ?? 'any path'
@@ -48,6 +52,14 @@ function checkGateway(gateway: Gateway, label: string): void {
   if (tls !== undefined && port === undefined)
     throw new TypeError(`${label}: \`tls\` needs a \`port\` of its own`)
 }
+
+/** Whether the second of two gateways would get no connection. */
+const isSameOnOnePort = (one: Gateway, other: Gateway): boolean =>
+  one.name === other.name &&
+  one.port === undefined &&
+  other.port === undefined &&
+  one.detect !== undefined &&
+  other.detect !== undefined
 
 function claimsSameRequests(one: Gateway, other: Gateway): boolean {
   if (one.port !== undefined || other.port !== undefined || !one.requests || !other.requests) return false

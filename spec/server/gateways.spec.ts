@@ -260,6 +260,7 @@ t.test('gateways are checked at the start', async t => {
     [[{ ...requests(), requests: undefined }], 'must have both `requests` and `handleRequest`, or neither'],
     [[requests({ path: 'rpc', contentTypes })], 'path "rpc" must begin with "/" and have no query'],
     [[lines({ port: 1.5 })], 'port 1.5 is not a whole number from 0 to 65535'],
+    [[lines(), lines()], 'the gateway "lines" is there twice; remove one, or give one a `port` of its own'],
     [[lines({ tls: {} })], '`tls` needs a `port` of its own'],
     [
       [requests(), { ...requests(), name: 'other' }],

@@ -106,12 +106,14 @@ export class FakePython {
     const seq = ++this.#lastSeq
     this.#channel.send(MSG_REQUEST, seq, [handler, this.box(args, true)])
     return new Promise((resolve, reject) =>
+      /* c8 ignore next: whether an error arrives before the end is up to the connection. */
       this.#replies.set(seq, reply => ('error' in reply ? reject(reply.error) : resolve(reply.value)))
     )
   }
 
   onMessage(type: number, seq: number, args: BrineValue): void {
     if (type === MSG_REQUEST) return void this.#serve(seq, args as never)
+    /* c8 ignore next: as above. */
     this.#replies.get(seq)!(type === MSG_REPLY ? { value: this.#unbox(args) } : { error: args })
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { LimitError, type Reason } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
-import { type Channel, callText, type OutgoingCall, resultOf } from './channel.js'
+import { type Channel, callText, errorOf, type OutgoingCall, resultOf } from './channel.js'
 import { parseText } from './requests.js'
 import { JsonTextCutter } from './text-cutter.js'
 
@@ -76,6 +76,7 @@ export class TcpChannel implements Channel {
   /** An answer to a call that was given up is ignored. */
   #onAnswer(answer: unknown): void {
     const { id } = answer as { id?: unknown }
+    if (id === null) return this.#onUnknownCallFailed(answer)
     const call = this.#pending.get(id)
     if (!call) return
     this.#pending.delete(id)
@@ -84,6 +85,14 @@ export class TcpChannel implements Channel {
     } catch (error) {
       call.reject(error)
     }
+  }
+
+  /** The server could not read a call. Nobody knows which, so none may wait. */
+  #onUnknownCallFailed(answer: unknown): void {
+    const error = errorOf(answer)
+    if (!error) return
+    this.#lose({ code: 'protocol', message: `the server could not read a call: ${error.message}` })
+    this.socket.destroy()
   }
 
   #lose(reason: Reason): void {

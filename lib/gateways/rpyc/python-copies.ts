@@ -2,6 +2,7 @@
 
 import { LimitError } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
+import { CONVERSION_METHODS } from '../../util/conversion-methods.js'
 import type { BrineValue } from './brine.js'
 import {
   type Boxed,
@@ -196,9 +197,13 @@ export class PythonCopies {
   }
 }
 
-/** Puts an entry into a plain object or a Map. A key such as `__proto__` is a key. */
+/**
+ * Puts an entry into a plain object or a Map. A key such as `__proto__` is a key. A function that the language would call
+ * implicitly is left out: `await` must not run code of Python.
+ */
 function put(container: Map<unknown, unknown> | Record<string, unknown>, key: unknown, value: unknown): void {
   if (container instanceof Map) container.set(key, value)
+  else if (typeof value === 'function' && CONVERSION_METHODS.has(key)) delete container[key as string]
   else
     Object.defineProperty(container, key as string, {
       value,

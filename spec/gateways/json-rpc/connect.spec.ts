@@ -240,9 +240,20 @@ t.test('the end of a TCP connection ends the session', async t => {
   t.match(await broken.closed, { code: 'protocol' })
 })
 
+t.test('a server that could not read a call ends the session: nobody knows which call it was', async t => {
+  const url = await serveSocket(t, socket =>
+    socket.once('data', () => socket.write('{"id":null,"error":{"code":-32700,"message":"what?"}}'))
+  )
+  const conn = connectJsonRpc(url)
+  t.match(await rejectionOf((conn.root as Untyped).add(1)), {
+    code: 'protocol',
+    message: /could not read a call: what\?/
+  })
+})
+
 t.test('answers that nobody waits for are ignored', async t => {
   const url = await serveSocket(t, socket => {
-    socket.write('{"id":77,"result":1}[]')
+    socket.write('{"id":77,"result":1}{"id":null,"result":1}[]')
     socket.on('data', () => socket.write('{"id":1,"result":"ok","error":null}'))
   })
   await using conn = connectJsonRpc(url)

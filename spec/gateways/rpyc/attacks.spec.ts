@@ -99,6 +99,19 @@ t.test('values that contain one part many times', t =>
   })
 )
 
+t.test('a function that JavaScript would call by itself is not copied', t =>
+  withPeer(t, Target, async (peer, root) => {
+    const then = own(peer.function(() => value(null)))
+    const dict = peer.dict([
+      [value('then'), then],
+      [value('other'), value(1)]
+    ])
+    const copy = packOf(await peer.call(root, 'same', [own(dict)]))
+    t.same(await peer.call(copy, 'keys'), value(['other']))
+    await peer.ask(Handler.delete, theirs(copy), value(1))
+  })
+)
+
 t.test('references of a form that Python has not end the connection', async t => {
   for (const pack of [
     ['x'.repeat(1001), 1, 1],
