@@ -153,7 +153,10 @@ export class FakePython {
   }
 
   #object(pack: BrineValue[]): PyObject {
-    return this.#held.get(pack[2] as number)!.object
+    const held = this.#held.get(pack[2] as number)
+    /* c8 ignore next: mutated replies lead here, not each time. */
+    if (!held) throw new PyException('KeyError', [pack])
+    return held.object
   }
 
   async #serve(seq: number, [handler, boxed]: [number, BrineValue]): Promise<void> {
@@ -168,7 +171,8 @@ export class FakePython {
       for (const theirs of [...received, ...this.#received.splice(0)])
         this.request(Handler.delete, theirs, 1).catch(() => {})
     } catch (error) {
-      const { name, args } = error as PyException
+      /* c8 ignore next: an error of JavaScript, to which mutated replies lead, has no arguments. */
+      const { name, args = [] } = error as PyException
       const record = [
         ['builtins', name],
         args,
@@ -234,7 +238,9 @@ export class FakePython {
   }
 
   #call(callee: PyObject, args: unknown, keywords: unknown): unknown {
-    return callee.call!(args as unknown[], Object.fromEntries(keywords as [string, unknown][]))
+    /* c8 ignore next: mutated replies lead here, not each time. */
+    if (!callee.call) throw new PyException('TypeError', ['not callable'])
+    return callee.call(args as unknown[], Object.fromEntries(keywords as [string, unknown][]))
   }
 }
 
