@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import type { Limits } from '../protocol/limits.js'
+import type { ServerMetrics } from '../session/metrics.js'
 import type { Session } from '../types/session.js'
 import type { Any } from '../util/any.js'
 import type { OptionTypes } from '../util/check-options.js'
@@ -102,4 +103,10 @@ export interface GatewayClient {
   readonly exposeStacks: boolean
   /** Passes an error to `onError` of the server. */
   report(error: unknown): void
+}
+
+/** What a listener tells of its gateways. */
+export interface ListenerGateways {
+  readonly metrics: ServerMetrics['gateways']
+  readonly ports: Readonly<Record<string, number>>
 }

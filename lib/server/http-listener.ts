@@ -22,7 +22,7 @@ import {
   rejectUpgrade,
   SESSION_LIMIT_REACHED
 } from './authentication.js'
-import type { Gateway } from './gateway.js'
+import type { Gateway, ListenerGateways } from './gateway.js'
 import type { GatewayHost } from './gateway-host.js'
 import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { networkOf } from './network.js'
@@ -31,12 +31,7 @@ import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
 import { RefusalReports } from './refusal-reports.js'
 import { GOING_AWAY } from './refusals.js'
-import {
-  type ClientWithReservation,
-  type ListenerGateways,
-  ResumeTokens,
-  type ResumingListener
-} from './resume-tokens.js'
+import { type ClientWithReservation, ResumeTokens, type ResumingListener } from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
 import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
 

@@ -4,13 +4,13 @@ import { checkHookResult } from '../access/hook-result.js'
 import type { Reason } from '../errors.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
-import type { ServerMetrics } from '../session/metrics.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, ClientListener, OnClientRefused } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
 import { clock } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
+import type { ListenerGateways } from './gateway.js'
 
 /** An accepted client, which may have reserved a session slot. */
 export interface ClientWithReservation extends AcceptedClient {
@@ -35,12 +35,6 @@ export interface ResumingListener extends ClientListener {
     report: ReportError,
     onRefused: OnClientRefused
   ): Promise<void>
-}
-
-/** The gateways of a listener. */
-export interface ListenerGateways {
-  readonly metrics: ServerMetrics['gateways']
-  readonly ports: Readonly<Record<string, number>>
 }
 
 /** A session that this side closed. */
