@@ -15,6 +15,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateways/rpyc',
   'gateways/json-rpc',
   'gateways/xml-rpc',
+  'adapters/nats',
   'cli/main'
 ]
 

@@ -1,6 +1,6 @@
 // Loads `sax`, the parser of XML. It is an optional peer dependency.
 import type * as SaxModule from 'sax'
-import { loadOptionalPackage } from '../support/optional-package.js'
+import { loadOptionalPackage } from '../../util/optional-package.js'
 
 export type Sax = Pick<typeof SaxModule, 'parser'>
 

@@ -1,4 +1,4 @@
-// Loads a package that a gateway needs and that users install: an optional peer dependency of netref.
+// Loads a package that an entry needs and that users install: an optional peer dependency of netref.
 import { createRequire } from 'node:module'
 
 /**

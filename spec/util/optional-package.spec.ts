@@ -1,6 +1,6 @@
 // Specs of loading packages that users install.
 import t from 'tap'
-import { loadOptionalPackage } from '../../../lib/gateways/support/optional-package.js'
+import { loadOptionalPackage } from '../../lib/util/optional-package.js'
 
 t.test('an installed package is loaded', async t => {
   t.type(loadOptionalPackage<{ parser: unknown }>('sax', 'xmlRpc').parser, 'function')

@@ -1,0 +1,2 @@
+// The entry `netref/nats`: services found by name, queues and topics on NATS.
+export { Bus, type BusOptions, nats } from './nats/bus.js'

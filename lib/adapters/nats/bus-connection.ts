@@ -1,0 +1,92 @@
+// The connection of a bus to NATS: opened at its first use, and watched for disconnections.
+import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
+import { NetrefError } from '../../errors.js'
+import { Emitter } from '../../util/emitter.js'
+import { loadTransport } from './packages.js'
+
+/** The events of a connection. */
+export interface BusConnectionEvents {
+  /** NATS cannot be reached; the package of NATS tries to reconnect. What was not written is lost. */
+  disconnected: undefined
+  /** NATS is reached again, and all subscriptions hold. */
+  reconnected: undefined
+  /** The connection is closed for good: by `close`, by its owner, or since NATS refuses it. */
+  closed: Error | undefined
+}
+
+/** How a connection of the bus reconnects: for ever, and soon. The user's options take precedence. */
+const RECONNECT_OPTIONS = { maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 100 }
+
+export class BusConnection {
+  readonly events = new Emitter<BusConnectionEvents>(['disconnected', 'reconnected', 'closed'], error =>
+    this.onError(error)
+  )
+  #opening: Promise<NatsConnection> | undefined
+  #connection: NatsConnection | undefined
+  #isConnected = false
+  #isClosed = false
+  #maxPayloadBytes = 0
+
+  constructor(
+    /** Options of a connection to be opened, or a connection that its owner has opened, and closes. */
+    private readonly target: ConnectionOptions | NatsConnection,
+    private readonly onError: (error: unknown) => void
+  ) {}
+
+  /** The connection. It may be disconnected. @throws NetrefError `unreachable`, and `closed` if the bus is closed */
+  open(): Promise<NatsConnection> {
+    if (this.#isClosed) return Promise.reject(new NetrefError('closed', 'the bus is closed; create another'))
+    this.#opening ??= this.#open().catch(cause => {
+      this.#opening = undefined
+      throw new NetrefError('unreachable', `cannot reach NATS: ${(cause as Error).message}`, { cause })
+    })
+    return this.#opening
+  }
+
+  /** The connection, if it is open and NATS is reached. */
+  get connected(): NatsConnection | undefined {
+    return this.#isConnected ? this.#connection : undefined
+  }
+
+  /** Most bytes of a message, headers included. NATS states it anew at each connection. */
+  get maxPayloadBytes(): number {
+    return (this.#maxPayloadBytes = this.connected?.info?.max_payload ?? this.#maxPayloadBytes)
+  }
+
+  async #open(): Promise<NatsConnection> {
+    const { target } = this
+    const connection =
+      'publish' in target
+        ? target
+        : await loadTransport('nats').connect({ ...RECONNECT_OPTIONS, ignoreAuthErrorAbort: true, ...target })
+    this.#connection = connection
+    this.#isConnected = true
+    void this.#watch(connection)
+    void connection.closed().then(error => {
+      this.#isConnected = false
+      this.#isClosed = true
+      this.events.emit('closed', error || undefined)
+    })
+    return connection
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        this.#isConnected = false
+        this.events.emit('disconnected', undefined)
+      } else if (status.type === 'reconnect') {
+        this.#isConnected = true
+        this.events.emit('reconnected', undefined)
+      } else if (status.type === 'error') this.onError(status.error)
+    }
+  }
+
+  /** Closes the connection, unless its owner does. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const connection = await this.#opening?.catch(() => undefined)
+    if (connection && !('publish' in this.target)) await connection.close()
+    else this.events.emit('closed', undefined)
+  }
+}

@@ -1,0 +1,62 @@
+// Defines `nats`, which creates a bus: services found by name, queues and topics over one connection to NATS.
+import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
+import { checkOptions, type OptionTypes } from '../../util/check-options.js'
+import { describeValue } from '../../util/describe.js'
+import { toPrintable } from '../../util/printable.js'
+import { BusConnection } from './bus-connection.js'
+
+/** Options of `nats`. */
+export interface BusOptions {
+  /** Called with each failure that no code awaits. @default logs one line with `console.error` */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+const BUS_OPTIONS: OptionTypes<BusOptions> = { onError: 'a function' }
+
+/**
+ * A bus: what one connection to NATS carries. `nats` creates it.
+ *
+ * @example
+ * await using bus = nats('nats://localhost:4222')
+ */
+export class Bus {
+  /** @internal */
+  readonly connection: BusConnection
+
+  /** @internal */
+  constructor(target: ConnectionOptions | NatsConnection, { onError = logError }: BusOptions) {
+    this.connection = new BusConnection(target, onError)
+  }
+
+  /** Closes the bus and its connection. A connection that was passed to `nats` stays open. */
+  close(): Promise<void> {
+    return this.connection.close()
+  }
+
+  /** `await using bus = nats(…)` closes the bus at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/**
+ * Creates a bus on NATS. The connection is opened at its first use.
+ *
+ * @param target the address of a server, the options of a connection, or a connection
+ * @throws TypeError for any other target, and Error if the package of NATS is not installed
+ * @example
+ * const bus = nats({ servers: ['nats://a:4222', 'nats://b:4222'], user: 'shop', pass: process.env.NATS_PASSWORD })
+ */
+export function nats(target: string | ConnectionOptions | NatsConnection, options: BusOptions = {}): Bus {
+  checkOptions('nats', options, BUS_OPTIONS)
+  if (typeof target === 'string') return new Bus({ servers: target }, options)
+  if (Object(target) !== target)
+    throw new TypeError(
+      `nats: ${describeValue(target)} is no target; pass an address such as "nats://localhost:4222"`
+    )
+  return new Bus(target, options)
+}
+
+function logError(error: unknown): void {
+  console.error(`netref/nats: ${toPrintable(String(error))}`)
+}
