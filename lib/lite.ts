@@ -35,6 +35,7 @@ export type { CallErrorContext, OnCallError } from './session/call-errors.js'
 export type { CallEvent, Diagnostics, ReplyEvent } from './session/diagnostics.js'
 export type { CommonOptions, LivenessOptions } from './session/options.js'
 export type { ByteEndpoint, Endpoint, MessageEndpoint } from './transport/endpoint.js'
+export type { NetworkEndpoint } from './transport/network-endpoint.js'
 export type { Token } from './transport/token.js'
 export type { Description } from './types/description.js'
 export type {
@@ -54,6 +55,7 @@ export type {
 } from './types/netref.js'
 export type {
   ErrorContext,
+  PeerInstance,
   Session,
   SessionCloseOptions,
   SessionEvents,

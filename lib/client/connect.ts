@@ -7,6 +7,11 @@ import type { ResumeStrategy } from '../link/resume-strategy.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
 import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
+import {
+  isNetworkEndpoint,
+  type NetworkEndpoint,
+  type TransportOpener
+} from '../transport/network-endpoint.js'
 import { TokenSender } from '../transport/token.js'
 import { DISCONNECTED, type Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
@@ -293,7 +298,7 @@ export function connect<T>(
       ? (target as Endpoint)
       : parseAddress(target, options)
   checkOptions('connect', options, CONNECT_OPTIONS, true)
-  if (typeof endpoint !== 'string') {
+  if (typeof endpoint !== 'string' && !isNetworkEndpoint(endpoint)) {
     const { openEndpoint } = connectExtras() ?? notInLite('a session over an endpoint')
     return connectOverEndpoint(settings => openEndpoint(endpoint, options, settings), options)
   }
@@ -301,11 +306,18 @@ export function connect<T>(
   const settings = settingsOf(others, 'connect')
   const createRoot = rootFactoryOf(service, 'connect')
   const { heartbeat } = livenessOf(others, 'connect')
-  const open = () => {
-    const transport = openSocket(endpoint, options, settings)
-    return token === undefined ? transport : new TokenSender(transport, token, redactCredentials(endpoint))
+  const [peerName, createOpener] =
+    typeof endpoint === 'string'
+      ? [redactCredentials(endpoint), () => () => openSocket(endpoint, options, settings)]
+      : [endpoint.serviceName, networkOpener(endpoint, options, settings)]
+  /** Creates what opens the transports of one session. */
+  const createSessionOpener = (): TransportOpener => {
+    const open = createOpener()
+    return token === undefined ? open : resumes => new TokenSender(open(resumes), token, peerName)
   }
-  const createReconnector = reconnect === false ? undefined : reconnectorFactory(open, heartbeat, reconnect)
+  const open = createSessionOpener()
+  const createReconnector =
+    reconnect === false ? undefined : reconnectorFactory(open, createSessionOpener, heartbeat, reconnect)
   if (renew && !createReconnector) {
     if (!connectExtras()) notInLite('`renew`')
     throw new TypeError('connect: `renew` cannot be combined with `reconnect: false`; remove one of them')
@@ -314,7 +326,7 @@ export function connect<T>(
   // properties.
   const setup = { heartbeat, sharedRoot: sharedRootOf(service), createRoot, ...settings }
   const connection = new Connection<T>(
-    open(),
+    open(false),
     setup,
     createReconnector?.(false),
     renew ? () => createReconnector!(true) : undefined
@@ -327,7 +339,8 @@ export function connect<T>(
  * Undefined without reconnection, of which only `netref/lite` has none.
  */
 function reconnectorFactory(
-  openSocket: () => Transport,
+  openFirst: TransportOpener,
+  createOpener: () => TransportOpener,
   heartbeatMs: number,
   options: ReconnectOptions | undefined
 ): ((isRenewal: boolean) => ResumeStrategy | undefined) | undefined {
@@ -336,10 +349,21 @@ function reconnectorFactory(
   const { createReconnector } = extras ?? notInLite('`reconnect`')
   const given = options ?? {}
   checkOptions('connect: `reconnect`', given, RECONNECT_OPTIONS)
-  return isRenewal =>
-    isRenewal && given.signal?.aborted
-      ? undefined
-      : createReconnector(openSocket, heartbeatMs, isRenewal ? { ...given, initial: true } : given)
+  return isRenewal => {
+    if (!isRenewal) return createReconnector(openFirst, heartbeatMs, given)
+    if (given.signal?.aborted) return undefined
+    return createReconnector(createOpener(), heartbeatMs, { ...given, initial: true })
+  }
+}
+
+/** Creates the opener of each session over a network. */
+function networkOpener(
+  endpoint: NetworkEndpoint,
+  options: ConnectOptions,
+  settings: Settings
+): () => TransportOpener {
+  const { openNetworkEndpoint } = connectExtras() ?? notInLite('a session over an endpoint')
+  return openNetworkEndpoint(endpoint, options, settings)
 }
 
 /** @throws TypeError */

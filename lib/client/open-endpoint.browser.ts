@@ -18,3 +18,8 @@ export const openEndpoint: typeof node.openEndpoint = (endpoint, options, { limi
     options.handshakeTimeout ?? CONNECT_TIMEOUT_MS
   )
 }
+
+/** @throws TypeError: the packages of networks are for Node */
+export const openNetworkEndpoint: typeof node.openNetworkEndpoint = endpoint => {
+  throw notAnEndpointError('connect', endpoint, EXPECTED_ENDPOINTS)
+}

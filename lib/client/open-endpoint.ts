@@ -11,9 +11,22 @@ import {
   notAnEndpointError
 } from '../transport/endpoint.js'
 import { MessagePortTransport } from '../transport/message-port.js'
+import type { NetworkEndpoint, TransportOpener } from '../transport/network-endpoint.js'
 import type { Transport } from '../transport/transport.js'
 import { checkMs } from '../util/check-options.js'
 import { CONNECT_TIMEOUT_MS, type ConnectOptions } from './options.js'
+
+/** Creates the opener of each session over a network. @throws TypeError for an option that has no meaning there */
+export function openNetworkEndpoint(
+  endpoint: NetworkEndpoint,
+  options: ConnectOptions,
+  { limits }: Settings
+): () => TransportOpener {
+  checkEndpointOptions('connect', endpoint, options)
+  const { handshakeTimeout = CONNECT_TIMEOUT_MS, renew = false } = options
+  const setup = { limits, openMs: checkMs('connect: handshakeTimeout', handshakeTimeout), renews: renew }
+  return () => endpoint.createOpener(setup)
+}
 
 const EXPECTED_ENDPOINTS =
   'pass the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'

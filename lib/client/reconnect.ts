@@ -4,6 +4,7 @@ import type { Reason } from '../errors.js'
 import { isTransportLoss } from '../errors.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { type FrameData, formatResume, parseResume } from '../protocol/frame.js'
+import type { TransportOpener } from '../transport/network-endpoint.js'
 import type { Transport } from '../transport/transport.js'
 import { checkMs } from '../util/check-options.js'
 import { clock, type Timer, unref } from '../util/clock.js'
@@ -39,7 +40,7 @@ export class Reconnector implements ResumeStrategy {
   #isSuspended = false
 
   constructor(
-    private readonly openTransport: () => Transport,
+    private readonly openTransport: TransportOpener,
     /** Heartbeat interval, in ms; 0 disables it. */
     heartbeatMs: number,
     { delay = 100, maxDelay = 10_000, signal, initial = false }: ReconnectOptions
@@ -130,7 +131,7 @@ export class Reconnector implements ResumeStrategy {
   }
 
   #startAttempt(link: Resumable): void {
-    const transport = this.openTransport()
+    const transport = this.openTransport(this.token !== undefined)
     if (!this.#keepsProcessAlive) transport.unref()
     this.#attempt = transport
     if (this.token === undefined) return link.start(transport)

@@ -17,7 +17,7 @@ import { type Limits, MAX_BUFFERED_FACTOR } from '../protocol/limits.js'
 import type { PeerLimits } from '../protocol/messages.js'
 import type { Trace } from '../protocol/trace.js'
 import type { Transport, TransportListener } from '../transport/transport.js'
-import type { SessionState } from '../types/session.js'
+import type { PeerInstance, SessionState } from '../types/session.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import { ReadDeadline, type ReadProgress } from '../util/read-deadline.js'
 import { runInMicrotask } from '../util/scheduler.js'
@@ -96,6 +96,11 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
     this.#readDeadline = new ReadDeadline(limits.pauseMs, this)
     this.sender = new Sender(this, limits, resumeStrategy !== undefined, trace, transport.transfersBuffers)
     this.receiver = new Receiver(transport, listener, this.sender, limits, trace)
+  }
+
+  /** The instance at the other end of the present or last transport. */
+  get peer(): PeerInstance | undefined {
+    return this.transport.peer
   }
 
   get state(): SessionState {

@@ -97,6 +97,10 @@ export abstract class ForeignPeer<Key> implements Requester {
     return reference?.session === this ? (reference as ForeignReference<Key>).key : undefined
   }
 
+  get peer(): undefined {
+    return undefined
+  }
+
   /** Number of foreign objects held. */
   get held(): number {
     return this.#references.size

@@ -5,10 +5,10 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { NetrefError, type Reason } from '../errors.js'
 import { maxPayloadBytes } from '../protocol/limits.js'
-import { livenessOf, type Settings } from '../session/options.js'
+import type { Settings } from '../session/options.js'
 import type { OnClientRefused } from '../transport/transport.js'
 import { WebSocketTransport } from '../transport/websocket.js'
-import { checkMs, checkOptions } from '../util/check-options.js'
+import { checkOptions } from '../util/check-options.js'
 import { MAX_TIMER_MS } from '../util/deadline.js'
 import { describeValue } from '../util/describe.js'
 import type { ReportError } from '../util/emitter.js'
@@ -31,7 +31,12 @@ import { createOriginPolicy, type OriginPolicy } from './origin-check.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
 import { RefusalReports } from './refusal-reports.js'
 import { GOING_AWAY } from './refusals.js'
-import { type ClientWithReservation, ResumeTokens, type ResumingListener } from './resume-tokens.js'
+import {
+  type ClientWithReservation,
+  createResumeTokens,
+  type ResumeTokens,
+  type ResumingListener
+} from './resume-tokens.js'
 import { UpgradeRequest } from './upgrade-request.js'
 import { addUpgradeHandler, removeUpgradeHandler } from './upgrade-router.js'
 
@@ -78,10 +83,7 @@ export class HttpListener implements ResumingListener {
     this.#ownsServer = server === undefined
     this.#httpServer = this.#ownsServer ? createHttpServer(limits.helloMs) : checkServer(server)
     this.#originPolicy = createOriginPolicy(options)
-    const { resumeWindow = 30_000, sameIdentity } = options
-    if (checkMs('serve: resumeWindow', resumeWindow) > 0) {
-      this.resumeTokens = new ResumeTokens(resumeWindow, livenessOf(options, 'serve').heartbeat, sameIdentity)
-    }
+    this.resumeTokens = createResumeTokens(options)
     this.#helloBudget = new HelloBudget(limits.helloBytes)
     this.#webSocketServer = new WebSocketServer({
       noServer: true,

@@ -10,8 +10,10 @@ import {
   notAnEndpointError
 } from '../transport/endpoint.js'
 import { MessagePortListener } from '../transport/message-port.js'
+import { isNetworkEndpoint } from '../transport/network-endpoint.js'
 import type { ClientListener } from '../transport/transport.js'
 import { HttpListener } from './http-listener.js'
+import { NetworkListener } from './network-listener.js'
 import type { ServeOptions } from './options.js'
 
 const KINDS = 'pass a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
@@ -22,6 +24,7 @@ export function listen(options: ServeOptions, settings: Settings): ClientListene
   const payloadBytes = maxPayloadBytes(settings.limits)
   if (endpoint === undefined) return new HttpListener(options, settings)
   if (Object(endpoint) !== endpoint) throw notAnEndpointError('serve', endpoint, KINDS)
+  if (isNetworkEndpoint(endpoint)) return new NetworkListener(endpoint, options, settings)
   if (isMessageEndpoint(endpoint) || isPortsEndpoint(endpoint))
     return new MessagePortListener(endpoint, payloadBytes)
   if (isByteEndpoint(endpoint)) return new DuplexListener(new DuplexTransport(endpoint, payloadBytes))

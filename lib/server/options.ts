@@ -111,7 +111,9 @@ export interface ServeOptions<Identity = unknown>
   /**
    * Endpoint to serve over instead of a socket: `self` in a worker (`parentPort` in Node), a MessagePort, a Worker, or
    * a byte stream, e.g. `{ readable: process.stdin, writable: process.stdout }`. Its session ends with it and cannot
-   * be resumed. Socket options (`port`, `authenticate`, `heartbeat`, …) are not allowed.
+   * be resumed. Socket options (`port`, `authenticate`, `heartbeat`, …) are not allowed. A service on a network
+   * (`bus.service(…)` of `netref/nats`) is one, too: its sessions are resumed as over sockets, and `authenticate`,
+   * `sameIdentity`, `resumeWindow` and `heartbeat` are allowed.
    */
   readonly endpoint?: ServedEndpoint | undefined
 }

@@ -2,15 +2,11 @@
 
 import type { Reason } from '../errors.js'
 import { parseToken } from '../transport/token.js'
-import type { Transport, TransportListener } from '../transport/transport.js'
+import type { CountedTransport, TransportListener } from '../transport/transport.js'
 import { TransportWrapper } from '../transport/transport-wrapper.js'
-import type { WebSocketTransport } from '../transport/websocket.js'
 import { clock } from '../util/clock.js'
 import { runInMicrotask } from '../util/scheduler.js'
 import { type HelloBudget, type PreHelloClient, UNBUDGETED_BYTES } from './hello-budget.js'
-
-/** The members of the wrapped transport that `PreHelloTransport` uses. */
-export type CountedTransport = Transport & Pick<WebSocketTransport, 'onRawData' | 'terminate'>
 
 /**
  * State of the transport:

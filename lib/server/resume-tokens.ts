@@ -4,13 +4,16 @@ import { checkHookResult } from '../access/hook-result.js'
 import type { Reason } from '../errors.js'
 import type { Resumable, ResumeStrategy } from '../link/resume-strategy.js'
 import { equalIdentity, identityText } from '../session/identity.js'
+import { livenessOf } from '../session/options.js'
 import type { SessionImpl } from '../session/session.js'
 import type { AcceptedClient, ClientListener, OnClientRefused } from '../transport/transport.js'
 import { AddressCounter } from '../util/address-counter.js'
+import { checkMs } from '../util/check-options.js'
 import { clock } from '../util/clock.js'
 import { type Deadline, startDeadline } from '../util/deadline.js'
 import type { ReportError } from '../util/emitter.js'
 import type { ListenerGateways } from './gateway.js'
+import type { HttpListenerOptions } from './options.js'
 
 /** An accepted client, which may have reserved a session slot. */
 export interface ClientWithReservation extends AcceptedClient {
@@ -33,7 +36,8 @@ export interface ResumingListener extends ClientListener {
   open(
     accept: (client: ClientWithReservation) => void,
     report: ReportError,
-    onRefused: OnClientRefused
+    onRefused: OnClientRefused,
+    metrics: () => object
   ): Promise<void>
 }
 
@@ -178,6 +182,13 @@ export class SlotReservation {
   release(): void {
     if (this.session) this.reservations.delete(this.resumeToken)
   }
+}
+
+/** The tokens of a listener with these options. @returns undefined if its sessions end with their transports */
+export function createResumeTokens(options: HttpListenerOptions): ResumeTokens | undefined {
+  const { resumeWindow = 30_000, sameIdentity } = options
+  if (checkMs('serve: resumeWindow', resumeWindow) === 0) return undefined
+  return new ResumeTokens(resumeWindow, livenessOf(options, 'serve').heartbeat, sameIdentity)
 }
 
 /** Whether an identity distinguishes one client from another. */

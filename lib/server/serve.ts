@@ -11,6 +11,7 @@ import { MetricsCollector, type ServerMetrics } from '../session/metrics.js'
 import { type Liveness, livenessOf, SERVING_OPTIONS, type Settings, settingsOf } from '../session/options.js'
 import { SessionImpl } from '../session/session.js'
 import { checkEndpointOptions } from '../transport/endpoint.js'
+import { isNetworkEndpoint } from '../transport/network-endpoint.js'
 import type { Transport } from '../transport/transport.js'
 import type { Session } from '../types/session.js'
 import { ContextSnapshot } from '../util/async-context.js'
@@ -101,7 +102,8 @@ export class Server {
     return this.#listener.open(
       client => this.#accept(client),
       this.#report,
-      (ip, reason) => this.#refusals.add(ip, reason)
+      (ip, reason) => this.#refusals.add(ip, reason),
+      () => this.metrics
     )
   }
 
@@ -339,6 +341,7 @@ export class Server {
 
   /** Announces to all clients that the server goes away, and ends each session once no call is under way in it. */
   async #drain(end: number): Promise<void> {
+    this.#listener.leave?.()
     const departures = [...this.#startedSessions].map(session => new Departure(session))
     let refuses = false
     for (let ms = end - clock.now(); ms > 0; ms = end - clock.now()) {
@@ -412,8 +415,9 @@ export async function serve<T extends object, Identity = unknown>(
   checkOptions('serve', options, SERVING_OPTIONS, true)
   const { endpoint } = options
   if (endpoint !== undefined) checkEndpointOptions('serve', Object(endpoint), options)
-  // Only a socket can be lost without notice.
-  const { heartbeat } = endpoint === undefined ? livenessOf(options, 'serve') : { heartbeat: 0 }
+  // Only a socket, and a transport over a network, can be lost without notice.
+  const canBeLost = endpoint === undefined || isNetworkEndpoint(Object(endpoint))
+  const { heartbeat } = canBeLost ? livenessOf(options, 'serve') : { heartbeat: 0 }
   const settings = {
     heartbeat,
     idempotentCallsFactory: idempotentCallsFactoryOf(options),

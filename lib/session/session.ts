@@ -31,6 +31,7 @@ import { References } from '../remote/references.js'
 import type { Transport } from '../transport/transport.js'
 import type { Netref } from '../types/netref.js'
 import type {
+  PeerInstance,
   Session,
   SessionCloseOptions,
   SessionEvents,
@@ -177,6 +178,10 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     if (resumeStrategy?.retriesFirstConnection) this.link.sender.sendHelloOnly()
     this.link.start()
     return this
+  }
+
+  get peer(): PeerInstance | undefined {
+    return this.link.peer
   }
 
   /** State of the session: that of its link, but `connecting` until the peer has sent its hello. */

@@ -1,6 +1,7 @@
 // The base class of all transports: the listener of a transport, which may be replaced or removed while it runs.
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
+import type { PeerInstance } from '../types/session.js'
 import type { Transport, TransportListener } from './transport.js'
 
 const ignore = () => {}
@@ -38,6 +39,11 @@ export abstract class BaseTransport implements Transport {
   protected emitClose(reason: Reason): void {
     this.#isOpen = false
     this.listener.onClose(reason)
+  }
+
+  /** The instance at the other end, if it is one of several. */
+  get peer(): PeerInstance | undefined {
+    return undefined
   }
 
   abstract readonly transfersBuffers: boolean

@@ -1,5 +1,7 @@
 // Endpoints: what `connect` and `serve` accept besides the address of a server.
+
 import { describeValue } from '../util/describe.js'
+import { isNetworkEndpoint, type NetworkEndpoint } from './network-endpoint.js'
 
 /**
  * Passes messages: a Worker, a SharedWorker's `port`, a MessagePort, `parentPort`, or `self` in a worker. The caller keeps
@@ -28,7 +30,7 @@ export interface PortsEndpoint {
 }
 
 /** What `connect` takes in place of an address. */
-export type Endpoint = MessageEndpoint | ByteEndpoint
+export type Endpoint = MessageEndpoint | ByteEndpoint | NetworkEndpoint
 /** What the option `endpoint` of `serve` takes. */
 export type ServedEndpoint = Endpoint | PortsEndpoint
 
@@ -59,13 +61,18 @@ export const CLIENT_SOCKET_OPTIONS =
 /** Options that have no meaning over an endpoint, by what to do there instead. */
 const SOCKET_ONLY_OPTIONS = {
   'its other end is trusted; keep the endpoint private, or authenticate in the service':
-    'authenticate sameIdentity token allowedOrigins allowedHosts trustProxy',
+    'authenticate sameIdentity token',
+  'no page connects over an endpoint': 'allowedOrigins allowedHosts trustProxy',
   'the clients of other systems need a port': 'gateways',
   'a session ends with its endpoint; create a new endpoint': 'reconnect renew resumeWindow heartbeat',
   'an endpoint needs no address': 'host port path server backlog',
   'it applies only to WebSockets in Node': 'busyPoll',
   'the endpoint is already open; set the option where you open it': CLIENT_SOCKET_OPTIONS
 }
+
+/** Those of them that have a meaning over an endpoint on a network. */
+const NETWORK_OPTIONS =
+  'authenticate sameIdentity token reconnect renew resumeWindow heartbeat handshakeTimeout'.split(' ')
 
 /** @throws TypeError for an option that has no meaning over an endpoint, unless its value is what holds there anyway */
 export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object, options: object): void {
@@ -75,6 +82,7 @@ export function checkEndpointOptions(call: 'connect' | 'serve', endpoint: object
       if (value === undefined || value === false || (value === 0 && name !== 'port')) continue
       // The request for a port has to be answered in that time.
       if (name === 'handshakeTimeout' && !isByteEndpoint(endpoint)) continue
+      if (isNetworkEndpoint(endpoint) && NETWORK_OPTIONS.includes(name)) continue
       throw new TypeError(`${call}: \`${name}\` has no meaning over an endpoint: ${remedy}`)
     }
   }

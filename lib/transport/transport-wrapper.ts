@@ -1,6 +1,7 @@
 // The base class of a transport around another one, to which it forwards all that it does not override.
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
+import type { PeerInstance } from '../types/session.js'
 import { BaseTransport } from './base-transport.js'
 import type { Transport } from './transport.js'
 
@@ -23,6 +24,9 @@ export abstract class TransportWrapper extends BaseTransport {
   }
   get bytesReceived(): number | undefined {
     return this.inner.bytesReceived
+  }
+  override get peer(): PeerInstance | undefined {
+    return this.inner.peer
   }
   pause(): void {
     this.inner.pause()

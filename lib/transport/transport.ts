@@ -1,6 +1,7 @@
 // The interfaces of transports: a transport delivers whole frames in order, and may fail; a listener accepts clients.
 import type { Reason } from '../errors.js'
 import type { FrameData } from '../protocol/frame.js'
+import type { PeerInstance } from '../types/session.js'
 import type { ReportError } from '../util/emitter.js'
 
 /** Bytes that a transport buffers before it is given no more frames; a single frame may be larger. */
@@ -23,6 +24,8 @@ export interface Transport {
   readonly bufferedAmount: number
   /** Decreases while sent bytes leave, parts of a frame included if the transport knows. It has no other meaning. */
   readonly pendingWriteBytes: number
+  /** The instance at the other end, if it is one of several; otherwise undefined. */
+  readonly peer: PeerInstance | undefined
   /** Bytes received, those of incomplete frames included; undefined if the transport does not know. */
   readonly bytesReceived: number | undefined
   /** Stops reading, so that the other end is slowed down. A transport that cannot pause delivers frames nevertheless. */
@@ -32,6 +35,14 @@ export interface Transport {
   close(reason: Reason): void
   /** Does not keep the process alive any longer. */
   unref(): void
+}
+
+/** A transport of a server that tells how much its client sends. */
+export interface CountedTransport extends Transport {
+  /** Calls `onBytes` with the size of each chunk of raw data, once it is read. @returns removes the listener */
+  onRawData(onBytes: (bytes: number) => void): () => void
+  /** Closes at once, without a reason. */
+  terminate(): void
 }
 
 /** Receives the events of a transport. */
@@ -51,6 +62,7 @@ export const DISCONNECTED: Transport = {
   send: nothing,
   bufferedAmount: 0,
   pendingWriteBytes: 0,
+  peer: undefined,
   bytesReceived: undefined,
   pause: nothing,
   resume: nothing,
@@ -81,8 +93,15 @@ export interface ClientListener {
   readonly port?: number | undefined
   /** Number of clients not accepted or rejected yet. @default 0 */
   readonly pendingClients?: number
-  /** Accepts clients from now on. Called once. */
-  open(accept: AcceptClient, report: ReportError, onRefused: OnClientRefused): Promise<void>
+  /** Accepts clients from now on. Called once. `metrics` reads the counters of the server. */
+  open(
+    accept: AcceptClient,
+    report: ReportError,
+    onRefused: OnClientRefused,
+    metrics: () => object
+  ): Promise<void>
+  /** The server drains: clients that have a choice choose another server from now on. Sessions can still be resumed. */
+  leave?(): void
   /** Refuses further clients, so that they try again at another server. It may be omitted if they can reach no other one. */
   refuseClients?(): void
   /** Does not keep the process alive any longer, unless its server or endpoint belongs to the caller. */

@@ -47,6 +47,13 @@ export interface SessionCloseOptions {
   readonly message?: string | undefined
 }
 
+/** One of the instances of a service. */
+export interface PeerInstance {
+  readonly id: string
+  readonly version: string
+  readonly metadata: Readonly<Record<string, string>>
+}
+
 /** An entry of the export table or the import table. */
 export interface TableEntry {
   /** Number of the entry in its table. */
@@ -99,6 +106,8 @@ export interface Session<Root extends object = object, Identity = unknown> exten
   readonly identity: Identity
   /** Name of the gateway whose client the peer is; undefined for any other peer. */
   readonly gateway: string | undefined
+  /** The instance that the session is with, if the peer is one of several (`netref/nats`); otherwise undefined. */
+  readonly peer: PeerInstance | undefined
   /** Resolves with the reason when the session has ended. It never rejects. */
   readonly closed: Promise<Reason>
   /** The present state. */
