@@ -8,6 +8,7 @@ import type { ValueRole } from './value-role.js'
 
 export interface EncodedData {
   readonly json: string
+  readonly hasAnnotations: boolean
   /** The byte ranges beside the JSON. */
   readonly bytes: readonly Uint8Array[]
   /** Whether the value holds no reference and no stream. */
@@ -32,7 +33,7 @@ export function encodeData(
     ignoreRejection(object)
     return encodeReference()
   }
-  const { json, bytes } = encodeValue(value, role, {
+  const { json, hasAnnotations, bytes } = encodeValue(value, role, {
     encodeLimits: boxing,
     encodeReference: encodeReference,
     encodeStream: encodeStream,
@@ -41,5 +42,5 @@ export function encodeData(
     dispose: ignoreRejections,
     isReleased: () => false
   })
-  return { json, bytes, isData }
+  return { json, hasAnnotations, bytes, isData }
 }

@@ -8,6 +8,7 @@
 // gets too deep or too long restarts as a second pass. That one encodes each container once, and then refers to it by its
 // path.
 
+import { className } from '../util/describe.js'
 import { hasArrived, isNetref } from '../util/library-copies.js'
 import {
   classify,
@@ -52,8 +53,8 @@ export class Encoder implements DataEncoder {
   #containers = 0
   /** Streams encoded in this pass. */
   #encodedStreams: Set<object> | undefined
-  /** Set while fields of an error are encoded, which may not hold references. */
-  #dataOnly = false
+  /** Whether no references may be encoded: never, or not in the fields of an error. */
+  #dataOnly: boolean
   /** What a failed pass had read, in nested arrays: values that accessors made are nowhere else. */
   #unsentReads: unknown
 
@@ -68,6 +69,7 @@ export class Encoder implements DataEncoder {
     private answers?: Map<object, EncodedAnswer | undefined>
   ) {
     this.#payload = new PayloadBuilder(role)
+    this.#dataOnly = role.isDataOnly === true
     this.#plainData = new PlainDataCheck(references.encodeLimits)
   }
 
@@ -167,7 +169,7 @@ export class Encoder implements DataEncoder {
   }
 
   #encodeReference(object: object, depth: number, self?: object): unknown {
-    if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
+    if (this.#dataOnly) throw this.#notData(referenceLabel(object))
     const lent = lentObjectOf(object)
     if (lent && this.#payload.role !== ARGUMENTS)
       throw this.#payload.unsendable('lent', 'a loan lasts for one call; lend only arguments of a call')
@@ -226,7 +228,7 @@ export class Encoder implements DataEncoder {
   }
 
   #encodeStream(object: object, tag: StreamTag, depth: number): unknown {
-    if (this.#dataOnly) throw this.#payload.unsendable('a reference', 'errors carry data only')
+    if (this.#dataOnly) throw this.#notData(streamLabel(tag))
     this.#requireUnlocked(object)
     const encoded = this.references.encodeStream(object, tag, this.#payload.role.isCallerOwned)
     if (!encoded) throw this.#payload.unsendable(streamLabel(tag), IMPORT_STREAMS)
@@ -241,6 +243,10 @@ export class Encoder implements DataEncoder {
     return this.#payload.tag(encodedTag, data)
   }
 
+  #notData(what: string): Error {
+    return this.#payload.unsendable(what, 'pass data in its place')
+  }
+
   /** A stream that the first pass encodes twice may be in a cycle, which the second pass finds out. */
   #requireUnlocked(stream: object): void {
     if (!isLocked(stream)) return
@@ -249,6 +255,7 @@ export class Encoder implements DataEncoder {
   }
 
   #encodeStreamPair(object: object, depth: number): unknown {
+    if (this.#dataOnly) throw this.#notData('a pair of streams')
     this.#requireUnlocked(object)
     const { readable, writable } = streamEnds(object)
     this.#encodedStreams = (this.#encodedStreams ?? new Set()).add(object)
@@ -432,4 +439,11 @@ function copyMembers(names: readonly string[], members: readonly unknown[]): Rec
 function setMember(copy: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== '__proto__') copy[name] = value
   else Object.defineProperty(copy, name, { value, enumerable: true, configurable: true, writable: true })
+}
+
+function referenceLabel(object: object): string {
+  if (isNetref(object)) return hasArrived(object) ? 'a netref' : 'a remote value that is not awaited'
+  if (typeof object === 'function') return 'a function'
+  const name = className(object)
+  return name === '' ? 'an object passed by reference' : `an instance of ${name}`
 }

@@ -8,6 +8,8 @@ export interface ValueRole {
   readonly isCallerOwned: boolean
   /** Whether its message may name answers of the receiver: only that of an operation or a result may. */
   readonly mayNameAnswers: boolean
+  /** Whether it may hold no reference. */
+  readonly isDataOnly?: boolean
 }
 
 const callerOwned = (name: string, mayNameAnswers = false): ValueRole => ({
@@ -37,3 +39,5 @@ export const RESULT = owned('result', true)
 export const PROMISE_VALUE = owned('result')
 export const ERROR = owned('error')
 export const IDENTITY = owned('identity')
+/** What is published or stored. It stays the caller's. */
+export const dataOnly = (name: string): ValueRole => ({ ...callerOwned(name), isDataOnly: true })

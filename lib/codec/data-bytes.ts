@@ -1,0 +1,97 @@
+// Encodes values that are data only as bytes, to publish or to store them, and decodes such bytes.
+//
+// The bytes are a frame with one message, a result: UTF-8 if the value has no byte ranges.
+
+import { CallRejection, LimitError, ProtocolError, rejectionError, toCallRejection } from '../errors.js'
+import { formatFrame, parseFrame } from '../protocol/frame.js'
+import { DEFAULT_LIMITS } from '../protocol/limits.js'
+import { formatReply, Op } from '../protocol/messages.js'
+import { parseMessage } from '../protocol/parse-message.js'
+import { TextDecoder, TextEncoder } from '../util/platform.js'
+import { decode } from './decode.js'
+import { encodeData } from './encoded-data.js'
+import type { ReferenceDecoder } from './types.js'
+import { dataOnly } from './value-role.js'
+
+const LIMITS = { ...DEFAULT_LIMITS, exposeStacks: false }
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
+/** The first byte of a text frame, and more than that of a binary frame, whose length would be over 1 GiB. */
+const OPENING_BRACKET = 0x5b
+
+/**
+ * Encodes a value as bytes that `decodeBytes` decodes.
+ *
+ * @param call what encodes it, for error texts: `topic.publish`
+ * @param name what error texts call the value
+ * @throws UnsendableError with the path to a value that is not data
+ * @throws LimitError for more than `maxBytes`, and for what `decodeBytes` refuses
+ */
+export function encodeBytes(call: string, name: string, value: unknown, maxBytes: number): Uint8Array {
+  try {
+    const { json, hasAnnotations, bytes: ranges } = encodeData(value, dataOnly(name), LIMITS)
+    const ofMessage = new Map(ranges.length > 0 ? [[0, ranges]] : [])
+    const frame = formatFrame(0, [formatReply(Op.result, 1, json)], ofMessage)
+    const bytes = typeof frame === 'string' ? utf8Encoder.encode(frame) : frame
+    if (bytes.byteLength > maxBytes)
+      throw new LimitError(
+        'limit',
+        `${name} takes ${bytes.byteLength} bytes, and a message has at most ${maxBytes}: send it in parts`
+      )
+    // Many readers would report what this one call can.
+    if (hasAnnotations || json.length > LIMITS.jsonBytes) parseBytes(bytes)
+    return bytes
+  } catch (error) {
+    throw toCallError(error, call)
+  }
+}
+
+/**
+ * Decodes bytes, which anybody may have made.
+ *
+ * @param source where they come from, for error texts
+ * @throws LimitError for a value beyond the default limits, and NetrefError `unreadable` for what is no value
+ */
+export function decodeBytes(source: string, bytes: Uint8Array): unknown {
+  try {
+    return parseBytes(bytes)
+  } catch (error) {
+    throw toCallError(error, source)
+  }
+}
+
+function parseBytes(bytes: Uint8Array): unknown {
+  const frame = parseFrame(bytes[0] === OPENING_BRACKET ? decodeUtf8(bytes) : bytes, LIMITS)
+  const [message, ...others] = frame.messages.map(raw => parseMessage(raw, LIMITS.values))
+  if (message?.[0] !== Op.result || others.length > 0)
+    throw new ProtocolError('a frame that is not of one value')
+  return decode(message[2], message[3], frame.bytes.get(0) ?? [], decoder)
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8Decoder.decode(bytes)
+  } catch {
+    throw new ProtocolError('a frame that is not UTF-8')
+  }
+}
+
+const refuseReference = () => {
+  throw new ProtocolError('a reference in data')
+}
+
+const decoder: ReferenceDecoder = {
+  decodeReference: refuseReference,
+  discardReference: refuseReference,
+  discardReceived: () => undefined,
+  valuesDecoded: () => undefined,
+  limits: LIMITS
+}
+
+/** The error of a call for what the codec throws; what a user's accessor throws is returned as it is. */
+function toCallError(error: unknown, call: string): unknown {
+  if (error instanceof ProtocolError)
+    return rejectionError(error.code === 'limit' ? 'limit' : 'unreadable', call, error.message)
+  const rejection = error instanceof CallRejection ? error : toCallRejection(error)
+  return rejection ? rejectionError(rejection.code, call, rejection.message) : error
+}
