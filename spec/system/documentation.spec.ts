@@ -1,29 +1,31 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
 import { optionTables } from '../../.build/option-tables.js'
+import {
+  blocksOf,
+  blocksOfPages,
+  filesOf,
+  isNatsPage,
+  PAGES,
+  PATHS,
+  Programs,
+  read,
+  root,
+  run,
+  testBlocks
+} from '../support/documentation.js'
 import { CHILD_ENV } from '../support/helpers.js'
 
-const run = promisify(execFile)
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const blocksOf = (text: string) => [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
-
 const readme = read('README.md')
-const PAGES = readdirSync(join(root, 'demos/guide')).sort()
-/** The blocks by the names of their files: those of README, without the first two, and those of the guide. */
 const [server, client, ...ofReadme] = blocksOf(readme)
-const blocks = new Map(ofReadme.map((code, i) => [`README-${i + 3}`, code]))
-for (const page of PAGES)
-  for (const [i, code] of blocksOf(read(`demos/guide/${page}`)).entries())
-    blocks.set(`${page.replace(/\.md$/, '')}-${i + 1}`, code)
-
-/** The output that a block declares: `console.log(…) // → text`. */
-const promised = (code: string) => [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text)
+/** The blocks by the names of their files: those of README, without the first two, and those of the guide. */
+const blocks = new Map([
+  ...ofReadme.map((code, i) => [`README-${i + 3}`, code] as const),
+  ...blocksOfPages(PAGES.filter(page => !isNatsPage(page)))
+])
 
 /** The commands of the command line, and their output. */
 const commandLine = read('demos/guide/command-line.md')
@@ -38,10 +40,7 @@ t.test('the command line behaves as the guide shows', async t => {
     'tsconfig.json': JSON.stringify({
       compilerOptions: {
         allowJs: true,
-        paths: {
-          netref: [join(root, 'lib/index.ts')],
-          'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
-        }
+        paths: PATHS
       },
       include: ['*']
     })
@@ -127,58 +126,22 @@ t.test('the blocks about tools are those of the files that `npm run ecosystem` r
 t.test(
   'every block of README and of the guide compiles, runs, and prints the output that it states',
   async t => {
-    const files: Record<string, string> = { 'server.ts': server!.replace('18861', '0'), 'client.ts': client! }
-    for (const [name, code] of blocks) files[`${name}.ts`] = code
-    const fixture = (name: string) =>
-      readFileSync(join(root, 'spec/support/fixtures', `localhost.${name}.pem`))
-    const dir = t.testdir({
-      ...files,
-      // Runs them in sequence in one process: it ends only if none leaves anything open.
-      'all.ts': [...blocks.keys()]
-        .map(name => `console.log('── ${name}')\nawait import('./${name}.js')\n`)
-        .join(''),
-      'key.pem': fixture('key'),
-      'cert.pem': fixture('cert'),
-      'tsconfig.json': JSON.stringify({
-        extends: join(root, 'tsconfig.json'),
-        compilerOptions: {
-          paths: {
-            netref: [join(root, 'lib/index.ts')],
-            'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
-          }
-        },
-        files: Object.keys(files),
-        include: []
-      })
+    const programs = new Programs(t, {
+      'server.ts': server!.replace('18861', '0'),
+      'client.ts': client!,
+      ...filesOf(blocks)
     })
-    const options = { cwd: root, env: { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') } }
-    const tsx = (file: string) => [
-      '--disable-warning=ExperimentalWarning',
-      '--import',
-      'tsx',
-      join(dir, file)
-    ]
-    const compiled = run(
-      process.execPath,
-      [join(root, 'node_modules/typescript/bin/tsc'), '-p', dir],
-      options
-    )
+    const compiled = programs.compile()
 
-    const serving = spawn(process.execPath, tsx('server.ts'), options)
+    const serving = programs.start('server.ts')
     t.teardown(() => serving.kill())
     const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
     const url = /listening at (\S+)/.exec(String(line))![1]!
-    writeFileSync(join(dir, 'client.ts'), client!.replace('ws://localhost:18861', url))
-    const { stdout } = await run(process.execPath, tsx('client.ts'), options)
+    writeFileSync(join(programs.dir, 'client.ts'), client!.replace('ws://localhost:18861', url))
+    const { stdout } = await programs.run('client.ts')
     t.equal(stdout, 'Noisy: one\nNoisy: two\nNoisy: three\n3\n')
 
-    const { stdout: printed, stderr } = await run(process.execPath, tsx('all.ts'), options)
-    const outputs = printed.split(/^── .*\n/m).slice(1)
-    for (const [i, [name, code]] of [...blocks].entries()) {
-      t.same(outputs[i]!.split('\n').slice(0, -1), promised(code), `${name} prints the output that it states`)
-    }
-    t.equal(stderr, '')
-    const errors = await compiled.catch(error => error)
-    t.equal(errors.stdout, '', 'all of them compile')
+    await testBlocks(t, programs, blocks)
+    t.equal(await compiled, '', 'all of them compile')
   }
 )
