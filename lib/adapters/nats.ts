@@ -1,2 +1,3 @@
 // The entry `netref/nats`: services found by name, queues and topics on NATS.
 export { Bus, type BusOptions, nats } from './nats/bus.js'
+export type { InstanceMetrics, ServiceInstance } from './nats/find.js'

@@ -4,6 +4,8 @@ import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { describeValue } from '../../util/describe.js'
 import { toPrintable } from '../../util/printable.js'
 import { BusConnection } from './bus-connection.js'
+import { find, type ServiceInstance } from './find.js'
+import { checkName } from './subjects.js'
 
 /** Options of `nats`. */
 export interface BusOptions {
@@ -26,6 +28,19 @@ export class Bus {
   /** @internal */
   constructor(target: ConnectionOptions | NatsConnection, { onError = logError }: BusOptions) {
     this.connection = new BusConnection(target, onError)
+  }
+
+  /**
+   * Finds the instances of services: whoever answers within 300 ms. Where no service of netref is, this is known at once.
+   *
+   * @param name of the service. Without it, all services of netref are found
+   * @throws TypeError for an invalid name
+   * @throws NetrefError at the first read: `unreachable` without NATS, and `unauthorized` if NATS allows no request
+   * @example
+   * for await (const { id, version, metrics } of bus.find('LineCounter')) console.log(id, version, metrics.sessions)
+   */
+  find(name?: string): AsyncIterable<ServiceInstance> {
+    return find(this.connection, name === undefined ? undefined : checkName('bus.find', name))
   }
 
   /** Closes the bus and its connection. A connection that was passed to `nats` stays open. */
