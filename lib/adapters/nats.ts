@@ -1,3 +1,4 @@
 // The entry `netref/nats`: services found by name, queues and topics on NATS.
 export { Bus, type BusOptions, nats } from './nats/bus.js'
 export type { InstanceMetrics, ServiceInstance } from './nats/find.js'
+export type { ServiceEndpoint, ServiceOptions } from './nats/service.js'

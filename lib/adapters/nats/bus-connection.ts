@@ -15,11 +15,16 @@ export interface BusConnectionEvents {
 }
 
 /** How a connection of the bus reconnects: for ever, and soon. The user's options take precedence. */
-const RECONNECT_OPTIONS = { maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 100 }
+const RECONNECT_OPTIONS = {
+  maxReconnectAttempts: -1,
+  reconnectTimeWait: 250,
+  reconnectJitter: 100,
+  pingInterval: 10_000
+}
 
 export class BusConnection {
   readonly events = new Emitter<BusConnectionEvents>(['disconnected', 'reconnected', 'closed'], error =>
-    this.onError(error)
+    this.report(error)
   )
   #opening: Promise<NatsConnection> | undefined
   #connection: NatsConnection | undefined
@@ -30,7 +35,8 @@ export class BusConnection {
   constructor(
     /** Options of a connection to be opened, or a connection that its owner has opened, and closes. */
     private readonly target: ConnectionOptions | NatsConnection,
-    private readonly onError: (error: unknown) => void
+    /** Called with each failure that no code awaits. */
+    readonly report: (error: unknown) => void
   ) {}
 
   /** The connection. It may be disconnected. @throws NetrefError `unreachable`, and `closed` if the bus is closed */
@@ -78,7 +84,7 @@ export class BusConnection {
       } else if (status.type === 'reconnect') {
         this.#isConnected = true
         this.events.emit('reconnected', undefined)
-      } else if (status.type === 'error') this.onError(status.error)
+      } else if (status.type === 'error') this.report(status.error)
     }
   }
 

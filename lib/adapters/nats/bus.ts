@@ -5,15 +5,23 @@ import { describeValue } from '../../util/describe.js'
 import { toPrintable } from '../../util/printable.js'
 import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
+import { ServiceEndpoint, type ServiceOptions } from './service.js'
 import { checkName } from './subjects.js'
+import { TransportTable } from './transport-table.js'
 
 /** Options of `nats`. */
 export interface BusOptions {
+  /**
+   * First part of the subjects at which this process receives. NATS may allow them to this process alone.
+   *
+   * @default that of the connection, or '_INBOX'
+   */
+  readonly inboxPrefix?: string | undefined
   /** Called with each failure that no code awaits. @default logs one line with `console.error` */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-const BUS_OPTIONS: OptionTypes<BusOptions> = { onError: 'a function' }
+const BUS_OPTIONS: OptionTypes<BusOptions> = { inboxPrefix: 'a string', onError: 'a function' }
 
 /**
  * A bus: what one connection to NATS carries. `nats` creates it.
@@ -24,10 +32,27 @@ const BUS_OPTIONS: OptionTypes<BusOptions> = { onError: 'a function' }
 export class Bus {
   /** @internal */
   readonly connection: BusConnection
+  readonly #transports: TransportTable
 
   /** @internal */
-  constructor(target: ConnectionOptions | NatsConnection, { onError = logError }: BusOptions) {
+  constructor(
+    target: ConnectionOptions | NatsConnection,
+    { onError = logError, inboxPrefix = 'inboxPrefix' in target ? target.inboxPrefix : undefined }: BusOptions
+  ) {
     this.connection = new BusConnection(target, onError)
+    this.#transports = new TransportTable(this.connection, inboxPrefix ?? '_INBOX')
+  }
+
+  /**
+   * A service on the bus, by its name. `serve` adds an instance of it, and `connect` opens a session with one.
+   *
+   * @throws TypeError for an invalid name or option
+   * @example
+   * await serve(LineCounter, { endpoint: bus.service('LineCounter', { version: '1.2.0' }) })
+   * const conn = connect<LineCounter>(bus.service('LineCounter'), { renew: true })
+   */
+  service(name: string, options: ServiceOptions = {}): ServiceEndpoint {
+    return new ServiceEndpoint(this.#transports, name, options)
   }
 
   /**

@@ -1,4 +1,5 @@
-// The names on the bus, and the subjects of services on NATS.
+// The subjects of netref on NATS, and the names of which they are made.
+import { randomBytes } from 'node:crypto'
 import { describeValue } from '../../util/describe.js'
 
 const NAME = /^[\w-]{1,64}$/
@@ -22,3 +23,17 @@ export const instanceSubject = (name: string, instance: string): string => `netr
 
 /** The queue group of the instances of a service. */
 export const INSTANCE_QUEUE = 'netref'
+
+/** The random id of an instance, of 96 bits. */
+export const createId = (): string => randomBytes(12).toString('base64url')
+
+/** The random last part of a transport's subject, of 128 bits: who does not know it cannot send to the transport. */
+export const createToken = (): string => randomBytes(16).toString('base64url')
+
+const TRANSPORT_SUBJECT = /^(?!\$)[^\s*>]{1,200}\.netref\.[\w-]{16}(?=\.[\w-]{22}$)/
+
+/**
+ * The part that all transport subjects of a process have in common; undefined for any other subject. What a peer gives as
+ * its subject must be one: otherwise it could make this process publish to any subject.
+ */
+export const processOf = (subject: string): string | undefined => TRANSPORT_SUBJECT.exec(subject)?.[0]

@@ -1,0 +1,130 @@
+// The client's end of a transport over NATS: it dials until an instance answers.
+import type { Reason } from '../../errors.js'
+import type { Limits } from '../../protocol/limits.js'
+import type { PeerInstance } from '../../types/session.js'
+import { clock, type Timer } from '../../util/clock.js'
+import { type Deadline, startDeadline } from '../../util/deadline.js'
+import { createToken, instanceSubject, serviceSubject } from './subjects.js'
+import { NatsTransport } from './transport.js'
+import type { TransportTable } from './transport-table.js'
+import { formatDial, parseHello } from './wire.js'
+
+/** Time after which a dial without an answer is repeated, in ms: a message may be lost. */
+const REDIAL_MS = 1000
+/** Time after which an absent instance is dialled again, in ms. */
+const ABSENT_REDIAL_MS = 50
+/** Time for an instance to connect to NATS again, in ms. One that is absent for longer counts as gone. */
+const ABSENCE_MS = 5000
+/** The same, if another session replaces the one that is lost, and NATS was not away. */
+const ABSENCE_WITH_RENEW_MS = 500
+
+/** What a transport dials. */
+export interface Dial {
+  /** Name of the service. */
+  readonly name: string
+  /** Id of the instance; undefined for any. It is chosen when NATS is reached. */
+  readonly chooseInstance: () => string | undefined | Promise<string | undefined>
+  /** Whether the transport is to resume a session, which only that instance can. */
+  readonly resumes: boolean
+  /** Whether another session replaces one that is lost. */
+  readonly renews: boolean
+  /** Time within which the transport must be open, in ms. */
+  readonly openMs: number
+  /** Called with the instance that has answered. */
+  readonly onAnswer: (peer: PeerInstance) => void
+}
+
+export class DiallingTransport extends NatsTransport {
+  #peer: PeerInstance | undefined
+  #instance: string | undefined
+  #redialTimer: Timer | undefined
+  #openDeadline: Deadline | undefined
+  #removeListener: (() => void) | undefined
+  /** Time from which the instance was absent, by `clock.now()`. */
+  #absentSince: number | undefined
+
+  constructor(
+    table: TransportTable,
+    limits: Limits,
+    private readonly dial: Dial
+  ) {
+    super(table, createToken(), limits, dial.name)
+    this.once('close', () => this.#stopDialling())
+  }
+
+  override get peer(): PeerInstance | undefined {
+    return this.#peer
+  }
+
+  protected begin(): void {
+    const { openMs, name } = this.dial
+    this.#openDeadline = startDeadline(openMs, () =>
+      this.#fail(`no instance of ${name} answered within ${openMs} ms`)
+    )
+    this.#startDialling().catch(cause => this.#fail((cause as Error).message, cause))
+  }
+
+  async #startDialling(): Promise<void> {
+    await this.table.open()
+    this.#instance = await this.dial.chooseInstance()
+    if (this.destroyed) return
+    this.#removeListener = this.table.connection.events.on('reconnected', () => this.#sendDial())
+    this.#sendDial()
+  }
+
+  /** Dials, and dials again later. Without a connection to NATS nothing is sent. */
+  readonly #sendDial = (): void => {
+    const { name } = this.dial
+    const subject =
+      this.#instance === undefined ? serviceSubject(name) : instanceSubject(name, this.#instance)
+    this.table.publish(subject, formatDial(this.windowBytes), this.subject)
+    this.#dialAgainIn(REDIAL_MS)
+  }
+
+  #dialAgainIn(ms: number): void {
+    clock.clearTimeout(this.#redialTimer)
+    this.#redialTimer = clock.setTimeout(this.#sendDial, ms)
+  }
+
+  protected override onNoResponders(): void {
+    if (this.#peer) return super.onNoResponders()
+    const { name, resumes, renews } = this.dial
+    if (!resumes)
+      return this.#fail(
+        this.#instance === undefined
+          ? `no instance of ${name} is there`
+          : `the instance ${this.#instance} of ${name} is not there`
+      )
+    const now = clock.now()
+    this.#absentSince ??= now
+    const absenceMs = renews && this.table.msSinceReconnect > ABSENCE_MS ? ABSENCE_WITH_RENEW_MS : ABSENCE_MS
+    if (now - this.#absentSince < absenceMs) return this.#dialAgainIn(ABSENT_REDIAL_MS)
+    this.end({ code: 'session-lost', message: `the instance ${this.#instance} of ${name} is gone` })
+  }
+
+  protected override onHello(body: Buffer): void {
+    const hello = parseHello(body)
+    if (!hello) return super.onHello(body)
+    // The answer to a dial that was repeated.
+    if (this.#peer) return this.table.publishLost(hello.to)
+    const { to, windowBytes, id, version, metadata } = hello
+    this.#peer = { id, version, metadata }
+    this.peerName = `the instance ${id} of ${this.dial.name}`
+    this.#stopDialling()
+    this.connectTo(to, windowBytes)
+    this.table.presence.watch(to, this)
+    this.dial.onAnswer(this.#peer)
+    this.emitOpen()
+  }
+
+  #fail(why: string, cause?: unknown): void {
+    const reason: Reason = { code: 'unreachable', message: `cannot reach ${this.dial.name}: ${why}` }
+    this.end(cause === undefined ? reason : { ...reason, cause })
+  }
+
+  #stopDialling(): void {
+    clock.clearTimeout(this.#redialTimer)
+    this.#openDeadline?.stop()
+    this.#removeListener?.()
+  }
+}

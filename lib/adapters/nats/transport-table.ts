@@ -1,0 +1,126 @@
+// The transports of a process over one connection to NATS. One subscription receives the messages of all of them.
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import { clock } from '../../util/clock.js'
+import type { BusConnection } from './bus-connection.js'
+import { ProcessWindow } from './credit.js'
+import { Presence, type Publisher, type WatchedTransport } from './presence.js'
+import { createId, processOf } from './subjects.js'
+import { allocateMessage, Kind } from './wire.js'
+
+const LOST = allocateMessage(Kind.lost, 0, 0)
+/** Most peers that are told of lost transports after a disconnection. */
+const MAX_LOST_PEERS = 100_000
+
+/** A transport, as the table knows it. */
+export interface RoutedTransport extends WatchedTransport {
+  /** Last part of the subject of this end. */
+  readonly token: string
+  /** Subject of the other end; undefined until it is known. */
+  readonly to: string | undefined
+  /** Handles a message to the subject of this end. */
+  onMessage(message: Msg): void
+}
+
+export class TransportTable implements Publisher {
+  readonly processWindow = new ProcessWindow()
+  readonly presence: Presence
+  readonly #transports = new Map<string, RoutedTransport>()
+  readonly #subject: string
+  #isSubscribed = false
+  /** Subjects of the peers whose transports were lost with the connection. */
+  #lostPeers: string[] = []
+  #reconnectedAt = Number.NEGATIVE_INFINITY
+
+  constructor(
+    readonly connection: BusConnection,
+    /** First part of the subjects that this process subscribes to. */
+    inboxPrefix: string
+  ) {
+    this.#subject = `${inboxPrefix}.netref.${createId()}`
+    this.presence = new Presence(this)
+    connection.events.on('disconnected', () => this.#onDisconnected())
+    connection.events.on('reconnected', () => this.#onReconnected())
+    connection.events.on('closed', () => {
+      for (const transport of [...this.#transports.values()]) transport.onLost('the bus was closed')
+    })
+  }
+
+  /** The connection, once this process receives the messages of its transports. */
+  async open(): Promise<NatsConnection> {
+    const connection = await this.connection.open()
+    if (!this.#isSubscribed) {
+      this.#isSubscribed = true
+      connection.subscribe(`${this.#subject}.*`, {
+        callback: (error, message) => {
+          if (error) this.connection.report(error)
+          else this.#dispatch(message)
+        }
+      })
+    }
+    return connection
+  }
+
+  get maxPayloadBytes(): number {
+    return this.connection.maxPayloadBytes
+  }
+
+  /** Time since NATS was reached again, in ms. */
+  get msSinceReconnect(): number {
+    return clock.now() - this.#reconnectedAt
+  }
+
+  get size(): number {
+    return this.#transports.size
+  }
+
+  subjectOf(token: string): string {
+    return `${this.#subject}.${token}`
+  }
+
+  add(transport: RoutedTransport): void {
+    this.#transports.set(transport.token, transport)
+    this.processWindow.add()
+  }
+
+  remove(transport: RoutedTransport): void {
+    if (this.#transports.delete(transport.token)) this.processWindow.remove()
+  }
+
+  /** Publishes a message. `reply` is the subject that is told if nobody listens. Without a connection it is lost. */
+  publish(subject: string, data: Uint8Array | string, reply?: string): void {
+    try {
+      this.connection.connected?.publish(subject, data, reply === undefined ? undefined : { reply })
+    } catch (error) {
+      this.connection.report(error)
+    }
+  }
+
+  #dispatch(message: Msg): void {
+    const { subject, reply } = message
+    const token = subject.slice(this.#subject.length + 1)
+    const transport = this.#transports.get(token)
+    if (transport) return transport.onMessage(message)
+    if (this.presence.onMessage(token)) return
+    // The other end does not know yet that this end is gone.
+    if (reply && message.data[0] !== Kind.lost && processOf(reply) !== undefined) this.publishLost(reply)
+  }
+
+  #onDisconnected(): void {
+    for (const { to } of this.#transports.values()) {
+      if (to !== undefined && this.#lostPeers.length < MAX_LOST_PEERS) this.#lostPeers.push(to)
+    }
+    for (const transport of [...this.#transports.values()])
+      if (transport.to !== undefined) transport.onLost('the connection to NATS was lost')
+  }
+
+  /** The transports of a peer, which may not have noticed, are told that their other ends are lost. */
+  #onReconnected(): void {
+    this.#reconnectedAt = clock.now()
+    for (const subject of this.#lostPeers.splice(0)) this.publishLost(subject)
+  }
+
+  /** Tells the other end of a transport that this end does not have it. */
+  publishLost(subject: string): void {
+    this.publish(subject, LOST)
+  }
+}
