@@ -16,7 +16,7 @@ const ABSENT_REDIAL_MS = 50
 /** Time for an instance to connect to NATS again, in ms. One that is absent for longer counts as gone. */
 const ABSENCE_MS = 5000
 /** The same, if another session replaces the one that is lost, and NATS was not away. */
-const ABSENCE_WITH_RENEW_MS = 500
+const ABSENCE_WITH_RENEW_MS = 350
 
 /** What a transport dials. */
 export interface Dial {
