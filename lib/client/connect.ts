@@ -302,13 +302,13 @@ export function connect<T>(
     const { openEndpoint } = connectExtras() ?? notInLite('a session over an endpoint')
     return connectOverEndpoint(settings => openEndpoint(endpoint, options, settings), options)
   }
-  const { service = EmptyService, reconnect, renew = false, token, ...others } = options
+  const { service = EmptyService, reconnect, renew = false, affinity = false, token, ...others } = options
   const settings = settingsOf(others, 'connect')
   const createRoot = rootFactoryOf(service, 'connect')
   const { heartbeat } = livenessOf(others, 'connect')
   const [peerName, createOpener] =
     typeof endpoint === 'string'
-      ? [redactCredentials(endpoint), () => () => openSocket(endpoint, options, settings)]
+      ? [redactCredentials(endpoint), socketOpener(endpoint, affinity, options, settings)]
       : [endpoint.serviceName, networkOpener(endpoint, options, settings)]
   /** Creates what opens the transports of one session. */
   const createSessionOpener = (): TransportOpener => {
@@ -355,6 +355,18 @@ function reconnectorFactory(
     return createReconnector(createOpener(), heartbeatMs, { ...given, initial: true })
   }
 }
+
+/**
+ * Creates the opener of each session over WebSockets. With `affinity` the URL has an id of the session: it is random, so
+ * that a load balancer spreads the sessions, and no secret.
+ */
+const socketOpener =
+  (address: string, affinity: boolean, options: ConnectOptions, settings: Settings) =>
+  (): TransportOpener => {
+    const id = Math.random().toString(36).slice(2)
+    const url = affinity ? `${address}${address.includes('?') ? '&' : '?'}affinity=${id}` : address
+    return () => openSocket(url, options, settings)
+  }
 
 /** Creates the opener of each session over a network. */
 function networkOpener(

@@ -60,6 +60,13 @@ export interface ConnectOptions extends CommonOptions, LivenessOptions, SocketOp
    */
   readonly renew?: boolean | undefined
   /**
+   * Whether the URL of each socket has a parameter `affinity`, by which a load balancer can send the sockets of a session to the
+   * server that has it. It is a random id of the session and no secret.
+   *
+   * @default false
+   */
+  readonly affinity?: boolean | undefined
+  /**
    * Whether the process polls for an answer after each frame sent, for up to about 200 µs, instead of sleeping. That is up
    * to four times as fast for calls made one at a time, and uses CPU time while it waits. For WebSockets in Node only.
    *
@@ -79,6 +86,7 @@ export const CONNECT_OPTIONS: OptionTypes<Omit<ConnectOptions, keyof SocketOptio
   service: '',
   reconnect: '',
   renew: 'a boolean',
+  affinity: 'a boolean',
   busyPoll: 'a boolean'
 }
 

@@ -65,7 +65,7 @@ const SOCKET_ONLY_OPTIONS = {
   'no page connects over an endpoint': 'allowedOrigins allowedHosts trustProxy',
   'the clients of other systems need a port': 'gateways',
   'a session ends with its endpoint; create a new endpoint': 'reconnect renew resumeWindow heartbeat',
-  'an endpoint needs no address': 'host port path server backlog',
+  'an endpoint needs no address': 'host port path server backlog affinity',
   'it applies only to WebSockets in Node': 'busyPoll',
   'the endpoint is already open; set the option where you open it': CLIENT_SOCKET_OPTIONS
 }

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
-import { connect, Service, serve } from '../../lib/index.js'
+import { connect, Service, serve, type UpgradeRequest } from '../../lib/index.js'
 import { ChaosProxy } from '../support/chaos-proxy.js'
 import { GatedProxy } from '../support/gated-proxy.js'
 import { assertClean, implOf, rejectionOf, waitUntil } from '../support/helpers.js'
@@ -258,6 +258,39 @@ t.test('a renewed session that is cut before the hello is retried and a call run
   await door.close()
   await server.close()
 })
+
+t.test(
+  'with `affinity`, the sockets of a session have one id in their URL, and a renewed session has another',
+  async t => {
+    const asked: string[] = []
+    const authenticate = ({ query }: UpgradeRequest) => asked.push(String(query))
+    const servers = [
+      await serve(Clock, { port: 0, authenticate, sameIdentity: () => true }),
+      await serve(Clock, { port: 0, authenticate })
+    ] as const
+    for (const query of ['', '?room=1']) {
+      asked.length = 0
+      const door = await GatedProxy.inFrontOf(servers[0].url)
+      const conn = connect<Clock>(`${door.url}${query}`, { affinity: true, renew: true, reconnect: SOON })
+      t.equal(await conn.root.now(), 'now')
+      door.cut()
+      t.equal(await conn.root.now(), 'now')
+      door.target = servers[1].url
+      const moved = new Promise<void>(resolve => conn.on('renewed', resolve))
+      door.cut()
+      await moved
+      const [began, resumed, lost, renewed] = asked
+      t.match(began, query ? /^room=1&affinity=\w{8,}$/ : /^affinity=\w{8,}$/)
+      t.equal(asked.length, 4)
+      t.same([resumed, lost], [began, began])
+      t.not(renewed, began)
+      await assertClean(t, conn.session, ...servers[1].sessions)
+      await conn.close()
+      await door.close()
+    }
+    for (const server of servers) await server.close()
+  }
+)
 
 t.test('a client of a silent server gives up at the end of the resume window', async t => {
   const server = await serve(Clock, { port: 0, resumeWindow: 100, heartbeat: 50 })

@@ -2,9 +2,6 @@
 // configurations of the proxies are those of the guide.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -12,43 +9,15 @@ import { connect, Netref } from '../../lib/index.js'
 import type { Shop } from '../support/fixtures/draining-server.js'
 import { assertClean, CHILD_ENV } from '../support/helpers.js'
 import { skipUnlessInstalled } from '../support/installed-programs.js'
-import { freePort, startProxy } from '../support/proxies.js'
+import { haproxy, nginx, startLoadBalancer } from '../support/load-balancers.js'
+import { freePort } from '../support/proxies.js'
 
 const CLIENTS = 30
 /** Calls that each client has under way. */
 const CALLS = 4
 /** The drain of the servers is 20 s; that of busy clients must end long before. */
 const MAX_DRAIN_MS = 5000
-const RENEWING = { renew: true, reconnect: { delay: 20 } }
-
-const guide = readFileSync(new URL('../../demos/guide/operating.md', import.meta.url), 'utf8')
-const recipe = (language: string) => new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'ms').exec(guide)![1]!
-
-const NGINX_HEAD = 'daemon off; master_process off; pid nginx.pid; error_log stderr; events {}'
-const NGINX_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  .map(kind => `${kind}_temp_path tmp;`)
-  .join(' ')
-
-const proxies = [
-  {
-    name: 'nginx',
-    configuration: () => `${NGINX_HEAD} http { access_log off; ${NGINX_PATHS} ${recipe('nginx')} }`,
-    run: ['nginx', '-p', '.', '-c', 'proxy.conf', '-e', 'stderr']
-  },
-  {
-    name: 'HAProxy',
-    configuration: () => recipe('haproxy'),
-    run: ['haproxy', '-db', '-f', 'proxy.conf']
-  }
-]
-
-/** The configuration of the guide, with the ports of this machine. */
-function localized(configuration: string, port: number, ports: readonly number[]): string {
-  return ports
-    .reduce((text, local, i) => text.replaceAll(`10.0.0.${i + 1}:18861`, `127.0.0.1:${local}`), configuration)
-    .replace('listen 80;', `listen 127.0.0.1:${port};`)
-    .replace('bind :80', `bind 127.0.0.1:${port}`)
-}
+const RENEWING = { renew: true, affinity: true, reconnect: { delay: 20 } }
 
 /** A server in a process of its own. */
 class Instance {
@@ -71,13 +40,12 @@ class Instance {
   }
 }
 
-for (const { name, configuration, run } of proxies) {
+for (const balancer of [nginx, haproxy]) {
+  const { name, run } = balancer
   t.test(`servers behind ${name} restart under load`, { skip: skipUnlessInstalled(run[0]!) }, async t => {
-    const [port, one, two] = [await freePort(), await freePort(), await freePort()]
-    const dir = t.testdir({})
-    await writeFile(join(dir, 'proxy.conf'), localized(configuration(), port, [one, two]))
+    const [one, two] = [await freePort(), await freePort()]
     const [first, second] = await Promise.all([Instance.start(t, one), Instance.start(t, two)])
-    await startProxy(t, dir, run, port)
+    const port = await startLoadBalancer(t, balancer, [one, two])
 
     let calls = 0
     let callbacks = 0

@@ -486,9 +486,9 @@ t.test('options of sockets are rejected over an endpoint', async t => {
   }
   for (const name of [
     ...['token', 'reconnect', 'renew', 'heartbeat', 'headers', 'origin', 'agent', 'ca', 'cert', 'key'],
-    ...['passphrase', 'servername', 'rejectUnauthorized', 'busyPoll']
+    ...['passphrase', 'servername', 'rejectUnauthorized', 'busyPoll', 'affinity']
   ]) {
-    const given = { token: 'x', renew: true, busyPoll: true }[name] ?? 1
+    const given = { token: 'x', renew: true, busyPoll: true, affinity: true }[name] ?? 1
     t.throws(() => connect(port1, { [name]: given }), refused(name))
   }
   t.match(await rejectionOf(serve(Echo, { endpoint: port2, port: 0 })), refused('port'))
