@@ -39,6 +39,7 @@ export type { NetworkEndpoint } from './transport/network-endpoint.js'
 export type { Token } from './transport/token.js'
 export type { Description } from './types/description.js'
 export type {
+  DataOnly,
   Exposed,
   ExposedKey,
   ExposedMember,

@@ -16,8 +16,8 @@ import { dataOnly } from './value-role.js'
 const LIMITS = { ...DEFAULT_LIMITS, exposeStacks: false }
 const utf8Encoder = new TextEncoder()
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
-/** The first byte of a text frame, and more than that of a binary frame, whose length would be over 1 GiB. */
-const OPENING_BRACKET = 0x5b
+/** The lowest first byte of text. That of a binary frame would be of a length of 512 MiB. */
+const SPACE = 0x20
 
 /**
  * Encodes a value as bytes that `decodeBytes` decodes.
@@ -28,16 +28,26 @@ const OPENING_BRACKET = 0x5b
  * @throws LimitError for more than `maxBytes`, and for what `decodeBytes` refuses
  */
 export function encodeBytes(call: string, name: string, value: unknown, maxBytes: number): Uint8Array {
+  const bytes = tryEncode(call, name, value)
+  requireSize(call, name, bytes, maxBytes)
+  return bytes
+}
+
+/** @throws LimitError for more than `maxBytes` */
+export function requireSize(call: string, name: string, { byteLength }: Uint8Array, maxBytes: number): void {
+  if (byteLength <= maxBytes) return
+  throw new LimitError(
+    'limit',
+    `${call}: ${name} takes ${byteLength} bytes, and a message has at most ${maxBytes}: send it in parts`
+  )
+}
+
+function tryEncode(call: string, name: string, value: unknown): Uint8Array {
   try {
     const { json, hasAnnotations, bytes: ranges } = encodeData(value, dataOnly(name), LIMITS)
     const ofMessage = new Map(ranges.length > 0 ? [[0, ranges]] : [])
     const frame = formatFrame(0, [formatReply(Op.result, 1, json)], ofMessage)
     const bytes = typeof frame === 'string' ? utf8Encoder.encode(frame) : frame
-    if (bytes.byteLength > maxBytes)
-      throw new LimitError(
-        'limit',
-        `${name} takes ${bytes.byteLength} bytes, and a message has at most ${maxBytes}: send it in parts`
-      )
     // Many readers would report what this one call can.
     if (hasAnnotations || json.length > LIMITS.jsonBytes) parseBytes(bytes)
     return bytes
@@ -61,7 +71,7 @@ export function decodeBytes(source: string, bytes: Uint8Array): unknown {
 }
 
 function parseBytes(bytes: Uint8Array): unknown {
-  const frame = parseFrame(bytes[0] === OPENING_BRACKET ? decodeUtf8(bytes) : bytes, LIMITS)
+  const frame = parseFrame(bytes[0]! >= SPACE ? decodeUtf8(bytes) : bytes, LIMITS)
   const [message, ...others] = frame.messages.map(raw => parseMessage(raw, LIMITS.values))
   if (message?.[0] !== Op.result || others.length > 0)
     throw new ProtocolError('a frame that is not of one value')

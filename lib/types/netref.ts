@@ -428,6 +428,32 @@ type SendableData<T> = T extends CopiedLeaf
 type SendableArguments<A extends readonly unknown[]> = { [I in keyof A]: Sendable<A[I]> }
 
 /**
+ * What may be published or stored as a T: data only. In place of what has behaviour it has an `Unserializable`, so that a
+ * T with a function, a stream or a netref does not compile.
+ *
+ * @example
+ * type Published = DataOnly<{ symbol: string; at: Date }> // { readonly symbol: string; readonly at: Date }
+ */
+export type DataOnly<T> =
+  IsAny<T> extends true
+    ? T
+    : T extends RemoteHandle<Any> | Exposed<Any> | PendingBrand<Any> | NeverSerializable
+      ? Unserializable<T>
+      : T extends Primitive | CopiedLeaf
+        ? T
+        : true extends IsStream<T> | IsPassedByReference<T>
+          ? Unserializable<T>
+          : T extends ReadonlyMap<infer K, infer V>
+            ? ReadonlyMap<DataOnly<K>, DataOnly<V>>
+            : T extends ReadonlySet<infer V>
+              ? ReadonlySet<DataOnly<V>>
+              : IsList<T> extends true
+                ? readonly DataOnly<ListItem<T>>[]
+                : T extends object
+                  ? { readonly [K in keyof T]: DataOnly<T[K]> }
+                  : T
+
+/**
  * An X that the sender owns, or a netref to an X. The sender may write its type as the owner of the parameter does, as
  * a class that both share, or member by member with `Sendable`. Compiler errors name the last form, so it comes last.
  * A function has the `Sendable` form only, and a class the owner's form only.

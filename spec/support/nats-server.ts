@@ -1,10 +1,11 @@
 // Starts real nats-servers, which specs kill and start again.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { skipUnlessInstalled } from './installed-programs.js'
 
@@ -32,6 +33,8 @@ export interface NatsServer {
   readonly pid: number
   /** Ends the process by a signal. Resolves when it has ended. @default 'SIGKILL' */
   kill(signal?: NodeJS.Signals): Promise<void>
+  /** Stops the process, which stays, and reads and writes nothing more. Resolves when it has stopped. */
+  pause(): Promise<void>
   /** Kills the process, if it runs, and starts another. Resolves when that accepts connections. */
   restart(): Promise<void>
 }
@@ -94,6 +97,10 @@ export async function startNatsServer(
       return server.pid!
     },
     kill,
+    async pause() {
+      server.kill('SIGSTOP')
+      while (!readFileSync(`/proc/${server.pid}/stat`, 'utf8').includes(') T ')) await turn()
+    },
     async restart() {
       await kill()
       await start(listens)

@@ -20,6 +20,7 @@ import {
 } from '../../lib/index.js'
 import { Netref as Helpers } from '../../lib/remote/netref.js'
 import type {
+  DataOnly,
   Exposed,
   ExposedKey,
   ExposedMember,
@@ -1742,6 +1743,27 @@ compiles('`before` may return anything but a promise', () => {
   serve({}, { before: async () => {} })
   // @ts-expect-error it decides at once
   serve({}, { before: () => Promise.resolve(true) })
+})
+
+compiles('what is published or stored is data only', (publish: <T>(value: DataOnly<T>) => void) => {
+  same<DataOnly<{ at: Date; n?: bigint }>, { readonly at: Date; readonly n?: bigint }>(true)
+  same<
+    DataOnly<string[] | Map<string, number[]>>,
+    readonly string[] | ReadonlyMap<string, readonly number[]>
+  >(true)
+  same<DataOnly<Uint8Array | Error | null>, Uint8Array | Error | null>(true)
+  same<DataOnly<any>, any>(true)
+  same<DataOnly<unknown>, unknown>(true)
+  same<DataOnly<never>, never>(true)
+  same<DataOnly<() => void>, Unserializable<() => void>>(true)
+  same<DataOnly<Promise<number>>, Unserializable<Promise<number>>>(true)
+  same<DataOnly<{ file: TextFile }>, { readonly file: Unserializable<TextFile> }>(true)
+  same<DataOnly<Netref<Date>[]>, readonly Unserializable<Netref<Date>>[]>(true)
+  same<DataOnly<Pending<number>>, Unserializable<Pending<number>>>(true)
+  publish<Tree>({ value: 1, children: [{ value: 2, children: [] }] })
+  publish<Json>({ a: [1, { b: null }] })
+  // @ts-expect-error a method is no data
+  publish<{ notify(): void }>({ notify() {} })
 })
 
 compiles('lost: chunks of streams have the owner’s types', () => {

@@ -10,6 +10,8 @@ export interface BusConnectionEvents {
   disconnected: undefined
   /** NATS is reached again, and all subscriptions hold. */
   reconnected: undefined
+  /** NATS reports an error, such as that it does not allow a subject. It has been reported. */
+  error: Error
   /** The connection is closed for good: by `close`, by its owner, or since NATS refuses it. */
   closed: Error | undefined
 }
@@ -23,8 +25,9 @@ const RECONNECT_OPTIONS = {
 }
 
 export class BusConnection {
-  readonly events = new Emitter<BusConnectionEvents>(['disconnected', 'reconnected', 'closed'], error =>
-    this.report(error)
+  readonly events = new Emitter<BusConnectionEvents>(
+    ['disconnected', 'reconnected', 'error', 'closed'],
+    error => this.report(error)
   )
   #opening: Promise<NatsConnection> | undefined
   #connection: NatsConnection | undefined
@@ -84,7 +87,10 @@ export class BusConnection {
       } else if (status.type === 'reconnect') {
         this.#isConnected = true
         this.events.emit('reconnected', undefined)
-      } else if (status.type === 'error') this.report(status.error)
+      } else if (status.type === 'error') {
+        this.report(status.error)
+        this.events.emit('error', status.error)
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
 import { checkName } from './subjects.js'
+import { Topic } from './topic.js'
 import { TransportTable } from './transport-table.js'
 
 /** Options of `nats`. */
@@ -66,6 +67,18 @@ export class Bus {
    */
   find(name?: string): AsyncIterable<ServiceInstance> {
     return find(this.connection, name === undefined ? undefined : checkName('bus.find', name))
+  }
+
+  /**
+   * A topic: whoever subscribes gets each value that anybody publishes from then on.
+   *
+   * @throws TypeError for an invalid name
+   * @example
+   * const prices = bus.topic<{ symbol: string; price: number }>('prices')
+   * await prices.publish({ symbol: 'X', price: 41 })
+   */
+  topic<T>(name: string): Topic<T> {
+    return new Topic(this.connection, checkName('bus.topic', name))
   }
 
   /** Closes the bus and its connection. A connection that was passed to `nats` stays open. */

@@ -24,6 +24,9 @@ export const instanceSubject = (name: string, instance: string): string => `netr
 /** The queue group of the instances of a service. */
 export const INSTANCE_QUEUE = 'netref'
 
+/** Where the values of a topic are published. */
+export const topicSubject = (name: string): string => `netref.t.${name}`
+
 /** The random id of an instance, of 96 bits. */
 export const createId = (): string => randomBytes(12).toString('base64url')
 

@@ -1,0 +1,55 @@
+// Publishes the values of a topic, and waits until NATS has them.
+import type { NatsConnection } from '@nats-io/transport-node'
+import { encodeBytes, requireSize } from '../../codec/data-bytes.js'
+import { runAfterMicrotasks } from '../../util/scheduler.js'
+import type { BusConnection } from './bus-connection.js'
+import { MessageNumbers, NUMBER_HEADER, NUMBER_HEADER_BYTES } from './message-numbers.js'
+import { unauthorized, unconfirmed, unreachable } from './nats-error.js'
+import { loadTransport } from './packages.js'
+
+const CALL = 'topic.publish'
+
+export class TopicPublisher {
+  readonly #numbers = new MessageNumbers()
+  /** The confirmation of what is published in this tick. */
+  #confirmation: Promise<void> | undefined
+
+  constructor(
+    private readonly bus: BusConnection,
+    private readonly subject: string
+  ) {}
+
+  /** Resolves when NATS has the value. */
+  async publish(value: unknown): Promise<void> {
+    const bytes = encodeBytes(CALL, 'value', value, Number.POSITIVE_INFINITY)
+    const connection = await this.bus.open()
+    requireSize(CALL, 'value', bytes, this.bus.maxPayloadBytes - NUMBER_HEADER_BYTES)
+    // A value that is lost has a number, too.
+    const number = this.#numbers.next()
+    if (!this.bus.connected) throw unreachable(CALL)
+    const headers = loadTransport('nats').headers()
+    headers.set(NUMBER_HEADER, number)
+    connection.publish(this.subject, bytes, { headers })
+    this.#confirmation ??= Promise.resolve().then(() => this.#confirm(connection))
+    await this.#confirmation
+  }
+
+  /** Resolves when NATS has all that was published so far. */
+  async #confirm(connection: NatsConnection): Promise<void> {
+    this.#confirmation = undefined
+    let refusal: Error | undefined
+    const removeListener = this.bus.events.on('error', error => {
+      if ((error as { subject?: unknown }).subject === this.subject) refusal = error
+    })
+    try {
+      await connection.flush()
+      // NATS states a refusal before it answers, and the listener is called some microtasks later.
+      await new Promise<void>(runAfterMicrotasks)
+    } catch (error) {
+      throw unconfirmed(CALL, error as Error)
+    } finally {
+      removeListener()
+    }
+    if (refusal) throw unauthorized(CALL, refusal)
+  }
+}
