@@ -70,9 +70,10 @@ async function reportError(error: unknown, command: string, terminal: Terminal):
     return EXIT.usage
   }
   const ended = error instanceof SessionEndedError
+  const isUnreachable = error instanceof NetrefError && error.code === 'unreachable'
   const [label, message] = ended ? ['Error', error.reason.message] : labelAndMessage(error)
   await write(stderr, `${red(`${toPrintable(label)}:`)} ${toPrintableLines(message)}\n`)
-  return ended ? EXIT.session : EXIT.failed
+  return ended || isUnreachable ? EXIT.session : EXIT.failed
 }
 
 /** Errors of the service are labelled with their class, errors of netref with `Error`. */

@@ -1,7 +1,7 @@
 // Opens the session of a command and closes it when the command ends.
 import { type Connection, connect, ExposureError } from '../index.js'
 import { nearestNames } from '../util/nearest.js'
-import { UsageError } from './command.js'
+import { checkUsage } from './command.js'
 import { findMissingMember } from './path.js'
 import { onInterruption, type Terminal } from './terminal.js'
 
@@ -21,14 +21,9 @@ export async function withConnection<T>(
   }
 }
 
-function openConnection(url: string, token: string | undefined): Connection<unknown> {
-  try {
-    // RegExps are only printed, never executed.
-    return connect<unknown>(url, { token, limits: { regExpLength: 10_000 } })
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace('connect: ', ''))
-  }
-}
+// RegExps are only printed, never executed.
+const openConnection = (url: string, token: string | undefined): Connection<unknown> =>
+  checkUsage(() => connect<unknown>(url, { token, limits: { regExpLength: 10_000 } }))
 
 /** Runs `use` on the member at a path. @throws Error that lists the existing members if the member does not exist */
 export async function withMemberHints<T>(

@@ -26,6 +26,15 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, session: 3, interrupted: 130 }
 /** The command line is invalid. */
 export class UsageError extends Error {}
 
+/** Runs `create` with what the command line says. @throws UsageError for its errors */
+export function checkUsage<T>(create: () => T): T {
+  try {
+    return create()
+  } catch (error) {
+    throw new UsageError((error as Error).message.replace(/^[\w.]+: /, ''))
+  }
+}
+
 /** A word of the command line: an argument, or a callback option, whose position among the arguments counts. */
 export type Word = { readonly argument: string } | { readonly callback: string }
 

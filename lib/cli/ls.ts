@@ -4,6 +4,7 @@ import { toPrintable } from '../util/printable.js'
 import { withConnection, withMemberHints } from './client.js'
 import { type Command, EXIT, parseCommandLine, requireArguments } from './command.js'
 import { columns } from './help.js'
+import { listInstances, parseNatsAddress, requireServiceName } from './nats.js'
 import { parsePath, refAtPath } from './path.js'
 import { coloursFor, print, type Terminal } from './terminal.js'
 
@@ -11,10 +12,18 @@ export const ls: Command = {
   name: 'ls',
   usage: 'URL [path]',
   summary: 'Lists the members that you may use',
+  details:
+    'netref ls nats://localhost:4222 lists the instances of the services on NATS: id, version, sessions, metadata.',
   options: {},
   async run(argv, terminal) {
     const [url, path = ''] = requireArguments(parseCommandLine(argv, ls), 'URL', '[path]')
     const names = parsePath(path)
+    const address = parseNatsAddress(url!)
+    if (address?.name === '') {
+      if (path !== '') requireServiceName(address)
+      for (const line of await listInstances(address)) await print(terminal, line)
+      return EXIT.ok
+    }
     const members = await withConnection(url!, terminal, conn =>
       withMemberHints(conn, names, () => Netref.describe(refAtPath(conn.root, names)))
     )

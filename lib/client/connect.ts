@@ -6,7 +6,7 @@ import { type Reason, SessionEndedError } from '../errors.js'
 import type { ResumeStrategy } from '../link/resume-strategy.js'
 import { livenessOf, type Settings, settingsOf } from '../session/options.js'
 import { SESSION_EVENTS, SessionImpl, type SessionSetup } from '../session/session.js'
-import { type Endpoint, redactCredentials } from '../transport/endpoint.js'
+import type { Endpoint } from '../transport/endpoint.js'
 import {
   isNetworkEndpoint,
   type NetworkEndpoint,
@@ -25,6 +25,7 @@ import type {
 import { checkOptions } from '../util/check-options.js'
 import { describeValue } from '../util/describe.js'
 import { Emitter } from '../util/emitter.js'
+import { redactCredentials } from '../util/printable.js'
 import { openSocket } from './open-socket.js'
 import { CONNECT_OPTIONS, type ConnectOptions, RECONNECT_OPTIONS, type ReconnectOptions } from './options.js'
 import { connectExtras } from './registry.js'

@@ -1,8 +1,9 @@
 // Opens the WebSocket of `connect` in pages and workers; no import of Node.
 
 import { maxPayloadBytes } from '../protocol/limits.js'
-import { CLIENT_SOCKET_OPTIONS, redactCredentials } from '../transport/endpoint.js'
+import { CLIENT_SOCKET_OPTIONS } from '../transport/endpoint.js'
 import { type BrowserWebSocket, BrowserWebSocketTransport } from '../transport/websocket.browser.js'
+import { redactCredentials } from '../util/printable.js'
 import type * as node from './open-socket.js'
 import type { ConnectOptions } from './options.js'
 

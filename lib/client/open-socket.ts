@@ -2,10 +2,10 @@
 
 import { maxPayloadBytes } from '../protocol/limits.js'
 import type { Settings } from '../session/options.js'
-import { redactCredentials } from '../transport/endpoint.js'
 import type { Transport } from '../transport/transport.js'
 import { WebSocketTransport } from '../transport/websocket.js'
 import { checkMs } from '../util/check-options.js'
+import { redactCredentials } from '../util/printable.js'
 import { CONNECT_TIMEOUT_MS, type ConnectOptions } from './options.js'
 
 export function openSocket(address: string, options: ConnectOptions, { limits }: Settings): Transport {

@@ -51,9 +51,6 @@ export const isPortsEndpoint = (endpoint: object): endpoint is PortsEndpoint =>
 export const isByteEndpoint = (endpoint: object): endpoint is ByteEndpoint =>
   'readable' in endpoint && 'writable' in endpoint
 
-/** The address without user name and password, for errors. */
-export const redactCredentials = (address: string): string => address.replace(/\/\/[^/?#\\]*@/, '//')
-
 /** Options for opening a socket in Node. */
 export const CLIENT_SOCKET_OPTIONS =
   'headers origin agent ca cert key passphrase servername rejectUnauthorized handshakeTimeout'

@@ -30,3 +30,6 @@ export const toPrintableLines = (text: string): string =>
   text.replace(INVISIBLE_CHARACTERS, character =>
     character === '\n' ? character : escapeInvisible(character)
   )
+
+/** The address without user name and password, for errors and terminals. */
+export const redactCredentials = (address: string): string => address.replace(/\/\/[^/?#\\]*@/, '//')

@@ -3,74 +3,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
-import { run } from '../../lib/cli/cli.js'
 import { formatJSON } from '../../lib/cli/json.js'
 import { parsePath } from '../../lib/cli/path.js'
 import { connect, type Server, serve } from '../../lib/index.js'
+import { fails, netref, prints, program, Running } from '../support/command-line.js'
 import { Calculator } from '../support/fixtures/cli/calculator.js'
 import { assertClean, CHILD_ENV, waitUntil } from '../support/helpers.js'
 
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
 const FIXTURE = fileURLToPath(new URL('../support/fixtures/cli/calculator.ts', import.meta.url))
-const program = ['--import', 'tsx', MAIN]
-
-interface Options {
-  readonly input?: string
-  readonly tty?: boolean
-  readonly env?: Record<string, string>
-}
-
-/** A running command and its output so far. */
-class Running {
-  stdout = ''
-  stderr = ''
-  readonly stdin = new PassThrough()
-  readonly out = new PassThrough()
-  readonly ended: Promise<number>
-  readonly #interruption = new AbortController()
-
-  constructor(argv: string[], { input, tty = false, env = {} }: Options = {}) {
-    const streams = { stdin: this.stdin, stdout: this.out, stderr: new PassThrough() }
-    for (const stream of Object.values(streams)) Object.assign(stream, { isTTY: tty, columns: 80 })
-    streams.stdout.setEncoding('utf8').on('data', text => {
-      this.stdout += text
-    })
-    streams.stderr.setEncoding('utf8').on('data', text => {
-      this.stderr += text
-    })
-    if (input !== undefined) this.stdin.end(input)
-    this.ended = run(argv, { ...streams, env, signal: this.#interruption.signal, program }, '1.2.3')
-  }
-
-  interrupt(): void {
-    this.#interruption.abort()
-  }
-
-  says(what: RegExp): Promise<void> {
-    return waitUntil(() => what.test(this.stdout), `${what} in ${this.stdout}`)
-  }
-}
-
-async function netref(argv: string[], options?: Options) {
-  const running = new Running(argv, options)
-  const code = await running.ended
-  const { stdout, stderr } = running
-  return { code, stdout, stderr }
-}
-
-/** Asserts that a command succeeds with this stdout and an empty stderr. */
-async function prints(t: Test, argv: string[], stdout: string, options?: Options): Promise<void> {
-  t.same(await netref(argv, options), { code: 0, stdout, stderr: '' }, argv.join(' '))
-}
-
-async function fails(t: Test, argv: string[], code: number, stderr: string | RegExp, options?: Options) {
-  const said = await netref(argv, options)
-  t.match(said, { code, stdout: '', stderr }, argv.join(' '))
-}
 
 async function withCalculator(t: Test, use: (url: string, server: Server) => Promise<void>) {
   await using server = await serve(Calculator, { port: 0 })

@@ -1,6 +1,5 @@
 // An instance of a service: it answers those who dial the service, or the instance.
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { ServerMetrics } from '../../index.js'
 import type { Limits } from '../../protocol/limits.js'
 import type { AcceptedTransport, AcceptorSetup, TransportAcceptor } from '../../transport/network-endpoint.js'
 import type { PeerInstance } from '../../types/session.js'
@@ -70,7 +69,7 @@ export class ServiceAcceptor implements TransportAcceptor {
       ...facts,
       name,
       id,
-      metrics: this.setup.metrics as () => ServerMetrics,
+      metrics: this.setup.metrics,
       connects: () => this.#connects,
       onError: report
     })

@@ -1,6 +1,5 @@
 // Answers the discovery of NATS's micro services (ADR-32) for one instance of a service: PING, INFO and STATS.
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
-import type { ServerMetrics } from '../../index.js'
 import { DEFAULT_VERSION, type ServiceFacts } from './service-facts.js'
 import { INSTANCE_QUEUE, serviceSubject } from './subjects.js'
 
@@ -15,7 +14,7 @@ export interface AnnouncedInstance extends ServiceFacts {
   /** Name of the instance, of its own among all instances. */
   readonly id: string
   /** The metrics of its server. Called for each STATS. */
-  readonly metrics: () => ServerMetrics
+  readonly metrics: () => object
   /** Number of sessions so far that clients have opened at the endpoint. */
   readonly connects: () => number
   /** Called if an answer cannot be sent. */
@@ -33,7 +32,7 @@ export class Announcement {
   constructor(connection: NatsConnection, instance: AnnouncedInstance) {
     const { name, id, version = DEFAULT_VERSION, metadata = {} } = instance
     this.#instance = instance
-    this.#identity = { name, id, version, metadata }
+    this.#identity = { name, id, version, metadata: { ...metadata } }
     this.#endpoint = { name: ENDPOINT_NAME, subject: serviceSubject(name), queue_group: INSTANCE_QUEUE }
     this.#subscriptions = ['$SRV.*', `$SRV.*.${name}`, `$SRV.*.${name}.${id}`].map(subject =>
       connection.subscribe(subject, {

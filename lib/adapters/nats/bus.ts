@@ -3,6 +3,7 @@ import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { describeValue } from '../../util/describe.js'
 import { toPrintable } from '../../util/printable.js'
+import { parseAddress } from './address.js'
 import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
@@ -95,14 +96,15 @@ export class Bus {
 /**
  * Creates a bus on NATS. The connection is opened at its first use.
  *
- * @param target the address of a server, the options of a connection, or a connection
- * @throws TypeError for any other target, and Error if the package of NATS is not installed
+ * @param target the address of a server, the options of a connection, or a connection. An address may have credentials, as
+ *   `nats://user:password@host:4222` or `nats://token@host:4222`; `tls://` requires TLS
+ * @throws TypeError for an invalid address, or any other target, and Error if the package of NATS is not installed
  * @example
  * const bus = nats({ servers: ['nats://a:4222', 'nats://b:4222'], user: 'shop', pass: process.env.NATS_PASSWORD })
  */
 export function nats(target: string | ConnectionOptions | NatsConnection, options: BusOptions = {}): Bus {
   checkOptions('nats', options, BUS_OPTIONS)
-  if (typeof target === 'string') return new Bus({ servers: target }, options)
+  if (typeof target === 'string') return new Bus(parseAddress(target), options)
   if (Object(target) !== target)
     throw new TypeError(
       `nats: ${describeValue(target)} is no target; pass an address such as "nats://localhost:4222"`

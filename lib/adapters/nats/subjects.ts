@@ -15,13 +15,13 @@ export function checkName(call: string, name: string): string {
   )
 }
 
-/** Where any instance of a service is dialled. One of those that listen in `INSTANCE_QUEUE` answers. */
+/** Reaches one of the instances of a service. */
 export const serviceSubject = (name: string): string => `netref.svc.${name}`
 
-/** Where one instance of a service is dialled. */
+/** Reaches one instance. */
 export const instanceSubject = (name: string, instance: string): string => `netref.svc.${name}.${instance}`
 
-/** The queue group of the instances of a service. */
+/** The queue group of the instances of a service: each message to the service goes to one of them. */
 export const INSTANCE_QUEUE = 'netref'
 
 /** Where the values of a topic are published. */
