@@ -1,17 +1,41 @@
 // Opens the session of a command and closes it when the command ends.
-import { type Connection, connect, ExposureError } from '../index.js'
+import { type Connection, connect, ExposureError, type NetworkEndpoint } from '../index.js'
 import { nearestNames } from '../util/nearest.js'
 import { checkUsage } from './command.js'
+import { parseNatsAddress, requireServiceName, withBus } from './nats.js'
 import { findMissingMember } from './path.js'
 import { onInterruption, type Terminal } from './terminal.js'
 
-/** Runs `use` with a session; the session ends with it, or when the command is interrupted. */
+type TerminalOfClient = Pick<Terminal, 'signal' | 'env'>
+
+/**
+ * Runs `use` with a session; the session ends with it, or when the command is interrupted.
+ *
+ * @param url of a server, or of a service on NATS
+ */
 export async function withConnection<T>(
   url: string,
-  { signal, env }: Pick<Terminal, 'signal' | 'env'>,
+  terminal: TerminalOfClient,
   use: (conn: Connection<unknown>) => Promise<T>
 ): Promise<T> {
-  const conn = openConnection(url, env.NETREF_TOKEN)
+  const address = parseNatsAddress(url)
+  if (!address) return withConnectionTo(url, terminal, use)
+  const name = requireServiceName(address)
+  return withBus(address, bus =>
+    withConnectionTo(
+      checkUsage(() => bus.service(name)),
+      terminal,
+      use
+    )
+  )
+}
+
+async function withConnectionTo<T>(
+  target: string | NetworkEndpoint,
+  { signal, env }: TerminalOfClient,
+  use: (conn: Connection<unknown>) => Promise<T>
+): Promise<T> {
+  const conn = openConnection(target, env.NETREF_TOKEN)
   const removeListener = onInterruption(signal, () => void conn.close())
   try {
     return await use(conn)
@@ -22,8 +46,8 @@ export async function withConnection<T>(
 }
 
 // RegExps are only printed, never executed.
-const openConnection = (url: string, token: string | undefined): Connection<unknown> =>
-  checkUsage(() => connect<unknown>(url, { token, limits: { regExpLength: 10_000 } }))
+const openConnection = (target: string | NetworkEndpoint, token: string | undefined): Connection<unknown> =>
+  checkUsage(() => connect<unknown>(target, { token, limits: { regExpLength: 10_000 } }))
 
 /** Runs `use` on the member at a path. @throws Error that lists the existing members if the member does not exist */
 export async function withMemberHints<T>(

@@ -26,11 +26,12 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, session: 3, interrupted: 130 }
 /** The command line is invalid. */
 export class UsageError extends Error {}
 
-/** Runs `create` with what the command line says. @throws UsageError for its errors */
+/** Runs `create` with what the command line says. @throws UsageError for its TypeErrors */
 export function checkUsage<T>(create: () => T): T {
   try {
     return create()
   } catch (error) {
+    if (!(error instanceof TypeError)) throw error
     throw new UsageError((error as Error).message.replace(/^[\w.]+: /, ''))
   }
 }

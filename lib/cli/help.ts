@@ -28,6 +28,7 @@ export function generalHelp(commands: readonly Command[], { stdout, env }: Termi
       ['--version', 'show the version of netref']
     ]),
     '',
+    'URL is ws://HOST:PORT, wss://HOST, or nats://HOST:PORT/NAME for a service on NATS.',
     'If the server requires a token, set $NETREF_TOKEN.',
     '',
     ...exitCodes(bold),

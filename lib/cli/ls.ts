@@ -4,7 +4,7 @@ import { toPrintable } from '../util/printable.js'
 import { withConnection, withMemberHints } from './client.js'
 import { type Command, EXIT, parseCommandLine, requireArguments } from './command.js'
 import { columns } from './help.js'
-import { listInstances, parseNatsAddress, requireServiceName } from './nats.js'
+import { parseNatsAddress, printInstances } from './nats.js'
 import { parsePath, refAtPath } from './path.js'
 import { coloursFor, print, type Terminal } from './terminal.js'
 
@@ -19,11 +19,7 @@ export const ls: Command = {
     const [url, path = ''] = requireArguments(parseCommandLine(argv, ls), 'URL', '[path]')
     const names = parsePath(path)
     const address = parseNatsAddress(url!)
-    if (address?.name === '') {
-      if (path !== '') requireServiceName(address)
-      for (const line of await listInstances(address)) await print(terminal, line)
-      return EXIT.ok
-    }
+    if (address?.name === '' && path === '') return printInstances(address, terminal)
     const members = await withConnection(url!, terminal, conn =>
       withMemberHints(conn, names, () => Netref.describe(refAtPath(conn.root, names)))
     )

@@ -1,8 +1,9 @@
 // Services on NATS in command lines: nats://localhost:4222/LineCounter.
 import type { Bus, BusOptions, ServiceInstance } from '../adapters/nats.js'
 import { redactCredentials, toPrintable } from '../util/printable.js'
-import { checkUsage, UsageError } from './command.js'
+import { checkUsage, EXIT, UsageError } from './command.js'
 import { columns } from './help.js'
+import { print, type Terminal } from './terminal.js'
 
 /** An address on NATS. */
 export interface NatsAddress {
@@ -31,7 +32,7 @@ export function requireServiceName({ server, name }: NatsAddress): string {
 export async function withBus<T>(
   { server }: NatsAddress,
   use: (bus: Bus) => Promise<T>,
-  options?: BusOptions
+  options?: Pick<BusOptions, 'onError'>
 ): Promise<T> {
   // Loaded when it is used: users install the package of NATS.
   const { nats } = await import('../adapters/nats.js')
@@ -43,14 +44,16 @@ export async function withBus<T>(
   }
 }
 
-/** The instances of all services, as a table. */
-export const listInstances = (address: NatsAddress): Promise<string[]> =>
+/** Prints the instances of all services. @returns the exit code */
+export const printInstances = (address: NatsAddress, terminal: Terminal): Promise<number> =>
   withBus(address, async bus => {
     const instances: ServiceInstance[] = []
-    /* c8 ignore next: spec/adapters/nats/cli.spec.ts runs it. */
+    /* c8 ignore start: it needs a NATS server; spec/adapters/nats/cli.spec.ts runs it. */
     for await (const instance of bus.find()) instances.push(instance)
-    return instanceTable(instances)
+    for (const line of instanceTable(instances)) await print(terminal, line)
+    return EXIT.ok
   })
+/* c8 ignore stop */
 
 /** A line for each instance: its service, its id, version, sessions, metadata and description. */
 export function instanceTable(instances: readonly ServiceInstance[]): string[] {

@@ -1,5 +1,6 @@
 // `netref ping`: measures round trips.
 import { setTimeout as delay } from 'node:timers/promises'
+import { redactCredentials } from '../util/printable.js'
 import { withConnection } from './client.js'
 import { type Command, EXIT, numberOption, parseCommandLine, requireArguments } from './command.js'
 import { print } from './terminal.js'
@@ -23,10 +24,11 @@ export const ping: Command = {
     const count = numberOption(parsed, 'count', Number.POSITIVE_INFINITY, 1)
     const interval = numberOption(parsed, 'interval', 1) * 1000
     const { signal } = terminal
+    const shownUrl = redactCredentials(url!)
     const times: number[] = []
     await withConnection(url!, terminal, async conn => {
       await conn.ping() // the socket opens meanwhile
-      await print(terminal, `PING ${url}`)
+      await print(terminal, `PING ${shownUrl}`)
       while (!signal.aborted) {
         const ms = await conn.ping()
         times.push(ms)
@@ -35,7 +37,7 @@ export const ping: Command = {
         await delay(interval, undefined, { signal })
       }
     }).catch(ignoreAfterAbort(signal))
-    if (times.length > 0) await print(terminal, `\n--- ${url} ping statistics ---\n${statistics(times)}`)
+    if (times.length > 0) await print(terminal, `\n--- ${shownUrl} ping statistics ---\n${statistics(times)}`)
     return EXIT.ok
   }
 }

@@ -10,7 +10,7 @@ import { inspect, promisify } from 'node:util'
 import { runInContext } from 'node:vm'
 import type { RemoteHandle } from '../index.js'
 import { type Connection, expose, Netref, type Reason, SessionEndedError } from '../index.js'
-import { toPrintableLines } from '../util/printable.js'
+import { redactCredentials, toPrintableLines } from '../util/printable.js'
 import { withConnection } from './client.js'
 import { type Command, EXIT, parseCommandLine, requireArguments } from './command.js'
 import { coloursFor, print, type Terminal } from './terminal.js'
@@ -30,7 +30,10 @@ export const repl: Command = {
     return withConnection(url!, terminal, async conn => {
       await conn.ping()
       if (terminal.stdin.isTTY)
-        await print(terminal, `root is the root of ${url}. Press Tab to complete, enter .exit to leave.`)
+        await print(
+          terminal,
+          `root is the root of ${redactCredentials(url!)}. Press Tab to complete, enter .exit to leave.`
+        )
       return runPrompt(conn, terminal)
     })
   }

@@ -2,20 +2,32 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { parse, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type CallErrorContext, Service, type ServiceSource, serve as serveSource } from '../index.js'
+import type { Gateway } from '../gateway.js'
+import {
+  type CallErrorContext,
+  type ServeOptions,
+  type Server,
+  Service,
+  type ServiceSource,
+  serve as serveSource
+} from '../index.js'
 import { JsonLog } from '../operate.js'
+import { redactCredentials } from '../util/printable.js'
 import {
   type Command,
+  checkUsage,
   EXIT,
   numberOption,
+  type Parsed,
   parseCommandLine,
   requireArguments,
   UsageError
 } from './command.js'
 import { formatFailedCall } from './failed-call.js'
 import { addressesOf, GATEWAY_NAMES, loadGateways } from './gateways.js'
+import { type NatsAddress, parseNatsAddress, withBus } from './nats.js'
 import { onInterruption, print, type Terminal, write } from './terminal.js'
 
 /** How long calls may take to finish at the end, in ms. Docker kills a process after 10 s. */
@@ -51,6 +63,11 @@ export const serve: Command = {
       value: 'NAMES',
       help: `let the clients of other systems in: ${GATEWAY_NAMES.join(',')}`
     },
+    nats: {
+      type: 'string',
+      value: 'URL',
+      help: 'serve on NATS, as in nats://localhost:4222/NAME (default name: that of the class)'
+    },
     json: {
       type: 'boolean',
       help: 'log to the standard error as lines of JSON'
@@ -67,22 +84,56 @@ export const serve: Command = {
     const port = numberOption(parsed, 'port', 18861)
     if (parsed.values.watch) return runInWatchMode(argv, terminal)
     const source = serviceOf(await loadModule(file!), file!)
-    const { host, gateway } = parsed.values as { host?: string; gateway?: string }
-    const gateways = gateway === undefined ? undefined : await loadGateways(gateway)
-    const { stderr } = terminal
-    const log = (line: string) => void write(stderr, `${line}\n`).catch(() => {})
+    const { host, gateway, nats } = parsed.values as { host?: string; gateway?: string; nats?: string }
+    const log = (line: string) => void write(terminal.stderr, `${line}\n`).catch(() => {})
     const onCallError = (error: unknown, { call }: CallErrorContext) => log(formatFailedCall(error, call))
     const jsonLog = parsed.values.json ? new JsonLog(log) : undefined
-    const hooks = jsonLog?.hooks ?? { onCallError }
-    const server = await serveSource(source, { port, host, gateways, ...hooks })
-    jsonLog?.follow(server)
-    await print(terminal, `listening at ${server.url}`)
-    for (const one of gateways ?? []) await print(terminal, `${one.name} at ${addressesOf(one, server.url)}`)
-    const { signal, env } = terminal
-    if (!signal.aborted) await once(signal, 'abort')
-    await server.close({ drain: env[WATCHED] ? 0 : DRAIN_MS })
-    return EXIT.ok
+    const start = async (options: ServeOptions, url?: string) => {
+      const server = await serveSource(source, { ...options, ...(jsonLog?.hooks ?? { onCallError }) })
+      jsonLog?.follow(server)
+      await serveUntilInterrupted(server, url ?? server.url, options.gateways, terminal)
+      return EXIT.ok
+    }
+    if (nats === undefined) {
+      const gateways = gateway === undefined ? undefined : await loadGateways(gateway)
+      return start({ port, host, gateways })
+    }
+    const address = requireNatsAddress(nats, parsed)
+    const name = address.name || nameOf(source, file!)
+    const url = `${redactCredentials(address.server)}/${name}`
+    return withBus(
+      address,
+      bus => start({ endpoint: checkUsage(() => bus.service(name)) }, url),
+      jsonLog && { onError: jsonLog.hooks.onError }
+    )
   }
+}
+
+/** @throws UsageError for another address, and for options that have no meaning on NATS */
+function requireNatsAddress(url: string, { values }: Parsed): NatsAddress {
+  const unusable = ['port', 'host', 'gateway'].find(name => values[name] !== undefined)
+  if (unusable) throw new UsageError(`--${unusable} cannot be combined with --nats`)
+  const address = parseNatsAddress(url)
+  if (address) return address
+  throw new UsageError(`--nats ${redactCredentials(url)} is not an address such as nats://localhost:4222`)
+}
+
+/** The name of the class, or else of the file. */
+const nameOf = (source: ServiceSource, file: string): string =>
+  isService(source) ? (source as { name: string }).name : parse(file).name
+
+/** Prints where clients find the server, and closes it at the interruption. */
+async function serveUntilInterrupted(
+  server: Server,
+  url: string,
+  gateways: readonly Gateway[] = [],
+  terminal: Terminal
+): Promise<void> {
+  await print(terminal, `listening at ${url}`)
+  for (const gateway of gateways) await print(terminal, `${gateway.name} at ${addressesOf(gateway, url)}`)
+  const { signal, env } = terminal
+  if (!signal.aborted) await once(signal, 'abort')
+  await server.close({ drain: env[WATCHED] ? 0 : DRAIN_MS })
 }
 
 /** Runs the same command without `--watch` in a process that Node restarts on changes. */

@@ -200,6 +200,16 @@ t.test(
       { code: 1, stderr: /^Error: xmlRpc: the package `sax` is not installed; run `npm install sax`$/m },
       'a package that a gateway needs is named'
     )
+    const listing = run('npx', ['netref', 'ls', 'nats://127.0.0.1:1'], { cwd: dir, env: CHILD_ENV })
+    const install = 'run `npm install @nats-io/transport-node`'
+    t.match(
+      await listing.catch(error => error),
+      {
+        code: 1,
+        stderr: `Error: nats: the package \`@nats-io/transport-node\` is not installed; ${install}\n`
+      },
+      'so is that of NATS'
+    )
 
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     for (const lib of ['es2022,dom,esnext.disposable', 'es2022,esnext.disposable']) {

@@ -6,6 +6,7 @@ import { toPrintable } from '../../util/printable.js'
 import { parseAddress } from './address.js'
 import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
+import { loadTransport } from './packages.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
 import { checkName } from './subjects.js'
 import { Topic } from './topic.js'
@@ -104,12 +105,13 @@ export class Bus {
  */
 export function nats(target: string | ConnectionOptions | NatsConnection, options: BusOptions = {}): Bus {
   checkOptions('nats', options, BUS_OPTIONS)
-  if (typeof target === 'string') return new Bus(parseAddress(target), options)
-  if (Object(target) !== target)
+  if (typeof target !== 'string' && Object(target) !== target)
     throw new TypeError(
       `nats: ${describeValue(target)} is no target; pass an address such as "nats://localhost:4222"`
     )
-  return new Bus(target, options)
+  // A missing package is told here, and not at the first use.
+  loadTransport('nats')
+  return new Bus(typeof target === 'string' ? parseAddress(target) : target, options)
 }
 
 function logError(error: unknown): void {
