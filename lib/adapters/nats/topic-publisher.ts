@@ -6,6 +6,7 @@ import type { BusConnection } from './bus-connection.js'
 import { MessageNumbers, NUMBER_HEADER, NUMBER_HEADER_BYTES } from './message-numbers.js'
 import { unauthorized, unconfirmed, unreachable } from './nats-error.js'
 import { loadTransport } from './packages.js'
+import { unlessLost } from './unless-lost.js'
 
 const CALL = 'topic.publish'
 
@@ -42,7 +43,7 @@ export class TopicPublisher {
       if ((error as { subject?: unknown }).subject === this.subject) refusal = error
     })
     try {
-      await connection.flush()
+      await unlessLost(this.bus, connection.flush())
       // NATS states a refusal before it answers, and the listener is called some microtasks later.
       await new Promise<void>(runAfterMicrotasks)
     } catch (error) {

@@ -9,6 +9,7 @@ import type { BusConnection } from './bus-connection.js'
 import { MissedMessages } from './message-numbers.js'
 import { MessageQueue } from './message-queue.js'
 import { connectionEnded, unauthorized, unreachable } from './nats-error.js'
+import { unlessLost } from './unless-lost.js'
 
 const CALL = 'topic.subscribe'
 
@@ -106,7 +107,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
   /** Resolves when NATS has the subscription. @throws NetrefError `unreachable`, and `unauthorized` @internal */
   async start(connection: NatsConnection): Promise<void> {
     try {
-      await connection.flush()
+      await unlessLost(this.bus, connection.flush())
     } catch (cause) {
       this.#finish(unreachable(CALL, cause))
     }

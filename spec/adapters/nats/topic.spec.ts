@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Bus, nats, type Topic } from '../../../lib/adapters/nats.js'
 import { expose, LimitError, NetrefError, UnsendableError } from '../../../lib/index.js'
@@ -319,7 +320,7 @@ t.test('what NATS does not confirm rejects', options, async t => {
   await server.pause()
   const publishing = rejectionOf(bus.topic<number>('x').publish(1))
   const subscribing = rejectionOf(bus.topic<number>('x').subscribe())
-  await new Promise(resolve => setImmediate(resolve))
+  await turn()
   await server.kill()
   t.match(await publishing, {
     name: 'NetrefError',
@@ -327,6 +328,20 @@ t.test('what NATS does not confirm rejects', options, async t => {
     message: /^topic\.publish: NATS did not confirm it, and may have it: /
   })
   t.match(await subscribing, { name: 'NetrefError', code: 'unreachable' })
+})
+
+t.test('closing the bus ends what waits for NATS', options, async t => {
+  const server = await startNatsServer(t)
+  const { bus: owner } = openBus(t, server.url)
+  const { bus } = openBus(t, await owner.connection.open())
+  await bus.connection.open()
+  await server.pause()
+  const publishing = rejectionOf(bus.topic<number>('x').publish(1))
+  const subscribing = bus.topic<number>('x').subscribe()
+  await turn()
+  await bus.close()
+  t.match(await publishing, { name: 'NetrefError', code: 'connection-lost' })
+  t.same(await (await subscribing).next(), { done: true, value: undefined })
 })
 
 t.test('a connection that ends for good ends the loop with an error', options, async t => {
