@@ -101,7 +101,7 @@ function launchers(): Launcher[] {
   const chosen = all.filter(({ name }) => takesPart(name))
   if (values.against !== undefined) {
     const build = pathToFileURL(resolve(values.against, 'index.js')).href
-    chosen.push(inNode('netref, other build', 'netref', build))
+    chosen.push(inNode('netref, other build', 'netref', { NETREF_BUILD: build }))
   }
   return chosen
 }

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import type { Client, Contestant } from './contestants/contestant.js'
-import { CONTESTANTS, type ContestantName } from './contestants/index.js'
+import { type Client, type Contestant, each } from './contestants/contestant.js'
+import { CONTESTANTS, ON_NATS } from './contestants/index.js'
 import { checkDeeply, keepBusy, latency, type PayloadName, repeat, type WorkName } from './work.js'
 
 declare const gc: () => void
@@ -15,14 +15,18 @@ export type Request =
   | { do: 'cpu' }
   /** The resident memory after so many ms and garbage collection, in bytes. */
   | { do: 'memory'; after: number }
+  /** The used heap after garbage collection, in bytes. */
+  | { do: 'heap' }
   | { do: 'connect'; address: string }
   | { do: 'check'; payloads: readonly PayloadName[] }
   | { do: 'work'; work: WorkName; inFlight: number; ms: number }
   | { do: 'latency'; lanes: number; of: 'client' | 'sessions'; ms: number; quantile: number }
   | { do: 'adds'; count: number; inFlight: number }
   | { do: 'connects'; ms: number }
-  /** Opens further sessions until there are so many. */
-  | { do: 'sessions'; count: number }
+  /** Opens further sessions until there are so many, `atOnce` at a time: one unless told. */
+  | { do: 'sessions'; count: number; atOnce?: number }
+  /** Makes one call in each session at the same time. The reply is the number of those that failed. */
+  | { do: 'call in each session' }
   | { do: 'busy sessions'; ms: number; intervalMs: number }
   | { do: 'hold'; what: 'imports' | 'exports' | 'pending'; count: number }
 
@@ -49,6 +53,9 @@ class ContestantProcess {
           await turn()
         }
         return residentBytes()
+      case 'heap':
+        gc()
+        return process.memoryUsage().heapUsed
       case 'connect':
         await this.#client?.close()
         this.#address = request.address
@@ -72,12 +79,16 @@ class ContestantProcess {
       case 'connects':
         return this.#connects(request.ms)
       case 'sessions':
-        while (this.#sessions.length < request.count) {
+        await each(request.count - this.#sessions.length, request.atOnce ?? 1, async () => {
           const client = await this.contestant.connect(this.#address)
           await client.add(1, 2)
           this.#sessions.push(client)
-        }
+        })
         return
+      case 'call in each session': {
+        const calls = await Promise.allSettled(this.#sessions.map((client, i) => client.add(i, 1)))
+        return calls.filter(({ status }) => status === 'rejected').length
+      }
       case 'busy sessions':
         return keepBusy(this.#sessions, request.ms, request.intervalMs)
       case 'hold': {
@@ -109,7 +120,9 @@ async function residentBytes(): Promise<number> {
   return kilobytes === undefined ? process.memoryUsage.rss() : Number(kilobytes) * 1024
 }
 
-const contestant = new ContestantProcess(await CONTESTANTS[process.argv[2] as ContestantName]())
+const contestant = new ContestantProcess(
+  await { ...CONTESTANTS, ...ON_NATS }[process.argv[2] as keyof typeof CONTESTANTS | keyof typeof ON_NATS]()
+)
 for await (const line of createInterface(process.stdin)) {
   const reply = await contestant.do(JSON.parse(line)).then(
     value => ({ value }),

@@ -70,16 +70,15 @@ function pinned(core: string, command: Command): Command {
 }
 const coreOf = (role: Role, cores: Cores) => (cores === 2 && role === 'server' ? '1' : '0')
 
-/** A contestant in Node. `build` is the folder of another build of netref. */
-export const inNode = (name: string, contestant: string, build?: string): Launcher => ({
+/** A contestant in Node, with further variables of its environment. `NETREF_BUILD` is the address of another build's index.js. */
+export const inNode = (name: string, contestant: string, variables: NodeJS.ProcessEnv = {}): Launcher => ({
   name,
   start(role, cores) {
-    const env = build === undefined ? process.env : { ...process.env, NETREF_BUILD: build }
     const program = file('dist/spec/bench/contestant-process.js')
     // Comlink's server is a thread of the client process, so that process has both cores.
     const core = contestant === 'comlink' && cores === 2 ? '0,1' : coreOf(role, cores)
     const [command, ...args] = pinned(core, [process.execPath, '--expose-gc', program, contestant])
-    return new RemoteProcess(name, command, args, env)
+    return new RemoteProcess(name, command, args, { ...process.env, ...variables })
   }
 })
 

@@ -44,7 +44,7 @@ export interface NatsServer {
  * removes its files.
  */
 export async function startNatsServer(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   { config = '', port = -1, cluster, jetstream = !cluster }: NatsServerOptions = {}
 ): Promise<NatsServer> {
   const dir = mkdtempSync(join(tmpdir(), 'netref-nats-'))

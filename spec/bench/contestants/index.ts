@@ -12,3 +12,8 @@ export const CONTESTANTS = {
   birpc: async () => (await import('./birpc.js')).birpc
 } satisfies Record<string, () => Promise<Contestant>>
 export type ContestantName = keyof typeof CONTESTANTS
+
+/** The contestant of `npm run bench:nats` beside `netref`: it needs a nats-server. */
+export const ON_NATS = {
+  'netref over NATS': async () => (await import('./netref-nats.js')).netrefOnNats
+} satisfies Record<string, () => Promise<Contestant>>
