@@ -49,8 +49,11 @@ export interface SessionCloseOptions {
 
 /** One of the instances of a service. */
 export interface PeerInstance {
+  /** Id of the instance: no other has it. */
   readonly id: string
+  /** Version of the service, by SemVer. */
   readonly version: string
+  /** What the instance tells of itself, such as its zone. */
   readonly metadata: Readonly<Record<string, string>>
 }
 

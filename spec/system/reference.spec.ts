@@ -27,6 +27,7 @@ for (const reflection of Object.values(project.reflections))
 /** What the examples use and do not declare. */
 const CONTEXT = `
 import { connect, expose, type Netref, type PeerCall, Service, serve, type Session } from 'netref'
+import type { Bus } from 'netref/nats'
 
 export interface Doc { title: string; text: string; then: string; save(): void }
 export interface TextFile { readlines(): string[] }
@@ -48,6 +49,8 @@ export class Calculator extends Service {
   exposed_add(a: number, b: number) { return a + b }
 }
 export class Shop extends Service {}
+export class LineCounter extends Service {}
+export interface Price { symbol: string; price: number }
 export interface Todos { list(filter: string): string[] }
 export class NotFound extends Error {}
 export class Point { constructor(readonly x: number, readonly y: number) {} }
@@ -64,6 +67,7 @@ export declare class Worker {
   constructor(url: string, options: { type: 'module' })
   postMessage(message: unknown, transfer: never[]): void
 }
+export declare const bus: Bus
 export declare const signal: AbortSignal
 export declare const lines: string[]
 export declare const filter: string
@@ -142,7 +146,11 @@ t.test('every example of the docstrings compiles', async t => {
         verbatimModuleSyntax: false,
         paths: {
           netref: [join(root, 'lib/index.ts')],
-          'netref/*': [join(root, 'lib/*.ts'), join(root, 'lib/gateways/*.ts')]
+          'netref/*': [
+            join(root, 'lib/*.ts'),
+            join(root, 'lib/gateways/*.ts'),
+            join(root, 'lib/adapters/*.ts')
+          ]
         }
       },
       include: ['*']

@@ -72,6 +72,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
     return this.#missed.count
   }
 
+  /** `for await` reads the values. */
   [Symbol.asyncIterator](): this {
     return this
   }
