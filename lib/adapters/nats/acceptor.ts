@@ -1,5 +1,6 @@
 // An instance of a service: it answers those who dial the service, or the instance.
 import type { Msg, Subscription } from '@nats-io/transport-node'
+import { NetrefError } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
 import type { AcceptedTransport, AcceptorSetup, TransportAcceptor } from '../../transport/network-endpoint.js'
 import type { PeerInstance } from '../../types/session.js'
@@ -25,6 +26,9 @@ class AcceptedNatsTransport extends NatsTransport {
     super(table, createToken(), limits, `a client of ${name}`)
     this.connectTo(client, windowBytes)
   }
+
+  /** Clients with `renew` go to another instance. */
+  protected readonly busClosedCode = 'server-closed'
 
   protected begin(): void {
     runInMicrotask(() => {
@@ -56,8 +60,12 @@ export class ServiceAcceptor implements TransportAcceptor {
 
   async open(onTransport: (transport: AcceptedTransport) => void, report: ReportError): Promise<void> {
     const connection = await this.table.open()
+    let refusal: Error | undefined
     const callback = (error: Error | null, message: Msg) => {
-      if (error) return report(error)
+      if (error) {
+        refusal = error
+        return
+      }
       const transport = this.#answer(message)
       if (transport) onTransport(transport)
     }
@@ -74,7 +82,10 @@ export class ServiceAcceptor implements TransportAcceptor {
       onError: report
     })
     // Who finds the instance from now on can reach it.
-    await connection.flush()
+    await this.table.connection.flush()
+    if (!refusal) return
+    await this.close()
+    throw new NetrefError('unauthorized', `serve: NATS allows no instance of ${name}: ${refusal.message}`)
   }
 
   /** Answers a dial. @returns undefined if it is malformed: nobody is answered then */

@@ -12,6 +12,8 @@ export interface BusConnectionEvents {
   reconnected: undefined
   /** NATS reports an error, such as that it does not allow a subject. It has been reported. */
   error: Error
+  /** The user closes the bus. Messages published now are still sent. */
+  closing: undefined
   /** The connection is closed for good: by `close`, by its owner, or since NATS refuses it. */
   closed: Error | undefined
 }
@@ -26,7 +28,7 @@ const RECONNECT_OPTIONS = {
 
 export class BusConnection {
   readonly events = new Emitter<BusConnectionEvents>(
-    ['disconnected', 'reconnected', 'error', 'closed'],
+    ['disconnected', 'reconnected', 'error', 'closing', 'closed'],
     error => this.report(error)
   )
   #opening: Promise<NatsConnection> | undefined
@@ -94,8 +96,14 @@ export class BusConnection {
     }
   }
 
+  /** Resolves when NATS has read all that was sent before. What it has lost, because it was away, is not sent again. */
+  async flush(): Promise<void> {
+    await this.#connection?.flush().catch(() => {})
+  }
+
   /** Closes the connection, unless its owner does. */
   async close(): Promise<void> {
+    if (!this.#isClosed) this.events.emit('closing', undefined)
     this.#isClosed = true
     const connection = await this.#opening?.catch(() => undefined)
     if (connection && !('publish' in this.target)) await connection.close()

@@ -8,16 +8,17 @@ import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
 import { loadTransport } from './packages.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
-import { checkName } from './subjects.js'
+import { checkInboxPrefix, checkName } from './subjects.js'
 import { Topic } from './topic.js'
 import { TransportTable } from './transport-table.js'
 
 /** Options of `nats`. */
 export interface BusOptions {
   /**
-   * First part of the subjects at which this process receives. NATS may allow them to this process alone.
+   * First part of the subjects at which this process receives. NATS may allow them to its user alone. If you pass a
+   * connection, state that of the connection.
    *
-   * @default that of the connection, or '_INBOX'
+   * @default that of the options of the connection, or '_INBOX'
    */
   readonly inboxPrefix?: string | undefined
   /** Called with each failure that no code awaits. @default logs one line with `console.error` */
@@ -40,10 +41,13 @@ export class Bus {
   /** @internal */
   constructor(
     target: ConnectionOptions | NatsConnection,
-    { onError = logError, inboxPrefix = 'inboxPrefix' in target ? target.inboxPrefix : undefined }: BusOptions
+    {
+      onError = logError,
+      inboxPrefix = ('inboxPrefix' in target ? target.inboxPrefix : undefined) ?? '_INBOX'
+    }: BusOptions
   ) {
     this.connection = new BusConnection(target, onError)
-    this.#transports = new TransportTable(this.connection, inboxPrefix ?? '_INBOX')
+    this.#transports = new TransportTable(this.connection, checkInboxPrefix(inboxPrefix))
   }
 
   /**
@@ -99,7 +103,7 @@ export class Bus {
  *
  * @param target the address of a server, the options of a connection, or a connection. An address may have credentials, as
  *   `nats://user:password@host:4222` or `nats://token@host:4222`; `tls://` requires TLS
- * @throws TypeError for an invalid address, or any other target, and Error if the package of NATS is not installed
+ * @throws TypeError for an invalid address, any other target or an invalid option, and Error if the package of NATS is not installed
  * @example
  * const bus = nats({ servers: ['nats://a:4222', 'nats://b:4222'], user: 'shop', pass: process.env.NATS_PASSWORD })
  */

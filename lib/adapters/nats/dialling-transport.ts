@@ -1,5 +1,5 @@
 // The client's end of a transport over NATS: it dials until an instance answers.
-import type { Reason } from '../../errors.js'
+import { NetrefError, type Reason, type ReasonCode } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
 import type { PeerInstance } from '../../types/session.js'
 import { clock, type Timer } from '../../util/clock.js'
@@ -51,6 +51,8 @@ export class DiallingTransport extends NatsTransport {
     super(table, createToken(), limits, dial.name)
     this.once('close', () => this.#stopDialling())
   }
+
+  protected readonly busClosedCode = 'closed'
 
   override get peer(): PeerInstance | undefined {
     return this.#peer
@@ -112,13 +114,15 @@ export class DiallingTransport extends NatsTransport {
     this.peerName = `the instance ${id} of ${this.dial.name}`
     this.#stopDialling()
     this.connectTo(to, windowBytes)
-    this.table.presence.watch(to, this)
     this.dial.onAnswer(this.#peer)
     this.emitOpen()
   }
 
   #fail(why: string, cause?: unknown): void {
-    const reason: Reason = { code: 'unreachable', message: `cannot reach ${this.dial.name}: ${why}` }
+    // Another attempt does not help if the bus is closed, or NATS refuses this process.
+    const isFinal = cause instanceof NetrefError && (cause.code === 'closed' || cause.code === 'unauthorized')
+    const code = isFinal ? (cause.code as ReasonCode) : 'unreachable'
+    const reason: Reason = { code, message: `cannot reach ${this.dial.name}: ${why}` }
     this.end(cause === undefined ? reason : { ...reason, cause })
   }
 

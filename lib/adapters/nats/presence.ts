@@ -2,8 +2,10 @@
 import { clock, type Timer, unref } from '../../util/clock.js'
 import { createToken, processOf } from './subjects.js'
 
-/** Interval between two probes of a process, in ms. */
+/** Interval between two probes of a process, in ms. With more processes than are probed at a time it is longer. */
 const PROBE_MS = 250
+/** Most processes that are probed at a time. */
+const MAX_PROBES = 250
 /** Last part of the subject of a probe. It is never that of a transport: nobody answers. */
 const PROBE = 'probe'
 
@@ -29,7 +31,8 @@ interface WatchedProcess {
 
 /**
  * Publishes a message to each process in which other ends are. Nobody answers it. But if nobody subscribes to its subject any
- * more, NATS says so. It costs one message each quarter of a second, however many transports lead to the process.
+ * more, NATS says so. It costs one message each quarter of a second, however many transports lead to the process, and at most
+ * a thousand messages a second in all.
  */
 export class Presence {
   /** By subject of the process. */
@@ -63,8 +66,13 @@ export class Presence {
   }
 
   #probe(): void {
-    for (const [process, { token }] of this.#watched)
-      this.publisher.publish(`${process}.${PROBE}`, '', this.publisher.subjectOf(token))
+    const due = [...this.#watched].slice(0, MAX_PROBES)
+    for (const [process, watched] of due) {
+      this.publisher.publish(`${process}.${PROBE}`, '', this.publisher.subjectOf(watched.token))
+      // The others come first next time.
+      this.#watched.delete(process)
+      this.#watched.set(process, watched)
+    }
   }
 
   #stop(): void {

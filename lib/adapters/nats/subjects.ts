@@ -33,10 +33,25 @@ export const createId = (): string => randomBytes(12).toString('base64url')
 /** The random last part of a transport's subject, of 128 bits: who does not know it cannot send to the transport. */
 export const createToken = (): string => randomBytes(16).toString('base64url')
 
-const TRANSPORT_SUBJECT = /^(?!\$)[^\s*>]{1,200}\.netref\.[\w-]{16}(?=\.[\w-]{22}$)/
+/** Words of printable ASCII. Subjects of NATS itself, of queues and of topics do not begin so. */
+const INBOX_PREFIX = /(?!\$|netref\b)(?:(?![.*>])[!-~])+(?:\.(?:(?![.*>])[!-~])+)*/.source
+const WHOLE_INBOX_PREFIX = new RegExp(`^${INBOX_PREFIX}$`)
+const TRANSPORT_SUBJECT = new RegExp(`^${INBOX_PREFIX}\\.netref\\.[\\w-]{16}(?=\\.[\\w-]{22}$)`)
+/** Longest prefix, and longest subject of a transport, in characters. */
+const MAX_PREFIX_CHARACTERS = 128
+const MAX_SUBJECT_CHARACTERS = MAX_PREFIX_CHARACTERS + '.netref.'.length + 16 + 1 + 22
+
+/** @throws TypeError for a prefix of which peers would accept no subject */
+export function checkInboxPrefix(prefix: string): string {
+  if (prefix.length <= MAX_PREFIX_CHARACTERS && WHOLE_INBOX_PREFIX.test(prefix)) return prefix
+  throw new TypeError(
+    `nats: ${describeValue(prefix)} is no \`inboxPrefix\`; use up to ${MAX_PREFIX_CHARACTERS} characters, such as "_INBOX_client"`
+  )
+}
 
 /**
  * The part that all transport subjects of a process have in common; undefined for any other subject. What a peer gives as
  * its subject must be one: otherwise it could make this process publish to any subject.
  */
-export const processOf = (subject: string): string | undefined => TRANSPORT_SUBJECT.exec(subject)?.[0]
+export const processOf = (subject: string): string | undefined =>
+  subject.length <= MAX_SUBJECT_CHARACTERS ? TRANSPORT_SUBJECT.exec(subject)?.[0] : undefined

@@ -1,5 +1,6 @@
 // The transports of a process over one connection to NATS. One subscription receives the messages of all of them.
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import { NetrefError } from '../../errors.js'
 import { clock } from '../../util/clock.js'
 import type { BusConnection } from './bus-connection.js'
 import { ProcessWindow } from './credit.js'
@@ -17,6 +18,8 @@ export interface RoutedTransport extends WatchedTransport {
   readonly token: string
   /** Subject of the other end; undefined until it is known. */
   readonly to: string | undefined
+  /** The user closes the bus. */
+  onBusClosing(): void
   /** Handles a message to the subject of this end. */
   onMessage(message: Msg): void
 }
@@ -26,7 +29,8 @@ export class TransportTable implements Publisher {
   readonly presence: Presence
   readonly #transports = new Map<string, RoutedTransport>()
   readonly #subject: string
-  #isSubscribed = false
+  /** Resolves with the refusal when NATS knows that this process subscribes. */
+  #subscribing: Promise<string | undefined> | undefined
   /** Subjects of the peers whose transports were lost with the connection. */
   #lostPeers: string[] = []
   #reconnectedAt = Number.NEGATIVE_INFINITY
@@ -40,24 +44,39 @@ export class TransportTable implements Publisher {
     this.presence = new Presence(this)
     connection.events.on('disconnected', () => this.#onDisconnected())
     connection.events.on('reconnected', () => this.#onReconnected())
+    connection.events.on('closing', () => {
+      for (const transport of [...this.#transports.values()]) transport.onBusClosing()
+    })
     connection.events.on('closed', () => {
-      for (const transport of [...this.#transports.values()]) transport.onLost('the bus was closed')
+      for (const transport of [...this.#transports.values()])
+        transport.onLost('the connection to NATS was closed')
     })
   }
 
-  /** The connection, once this process receives the messages of its transports. */
+  /**
+   * The connection, once this process receives the messages of its transports.
+   *
+   * @throws NetrefError `unauthorized` if NATS does not allow it
+   */
   async open(): Promise<NatsConnection> {
     const connection = await this.connection.open()
-    if (!this.#isSubscribed) {
-      this.#isSubscribed = true
-      connection.subscribe(`${this.#subject}.*`, {
-        callback: (error, message) => {
-          if (error) this.connection.report(error)
-          else this.#dispatch(message)
-        }
-      })
-    }
+    this.#subscribing ??= this.#subscribe(connection)
+    const refusal = await this.#subscribing
+    if (refusal) throw new NetrefError('unauthorized', refusal)
     return connection
+  }
+
+  /** @returns why NATS refuses it */
+  async #subscribe(connection: NatsConnection): Promise<string | undefined> {
+    let refusal: string | undefined
+    connection.subscribe(`${this.#subject}.*`, {
+      callback: (error, message) => {
+        if (error) refusal = error.message
+        else this.#dispatch(message)
+      }
+    })
+    await this.connection.flush()
+    return refusal
   }
 
   get maxPayloadBytes(): number {

@@ -1,7 +1,7 @@
 // The transport over NATS: both ends publish the parts of their frames to a subject of the other end.
 import { isUtf8 } from 'node:buffer'
 import type { Msg } from '@nats-io/transport-node'
-import type { Reason } from '../../errors.js'
+import type { Reason, ReasonCode } from '../../errors.js'
 import { type Limits, maxPayloadBytes } from '../../protocol/limits.js'
 import { BaseTransport } from '../../transport/base-transport.js'
 import { formatCloseReason, parseCloseReason } from '../../transport/close-reason.js'
@@ -104,6 +104,7 @@ export abstract class NatsTransport extends BaseTransport {
   protected connectTo(subject: string, windowBytes: number): void {
     this.#to = subject
     this.#sendWindow = new SendWindow(windowBytes)
+    this.table.presence.watch(subject, this)
   }
 
   send(frame: string | Uint8Array, onSent?: () => void): void {
@@ -216,6 +217,14 @@ export abstract class NatsTransport extends BaseTransport {
   onLost(message: string): void {
     this.end({ code: 'connection-lost', message: `the connection to ${this.peerName} was lost: ${message}` })
   }
+
+  /** The user closes the bus: both ends of the session end. */
+  onBusClosing(): void {
+    this.#endWithBye({ code: this.busClosedCode, message: 'the bus was closed' })
+  }
+
+  /** Why the session ends when the user closes the bus. */
+  protected abstract readonly busClosedCode: ReasonCode
 
   /** Handles a message to the subject of this end. */
   onMessage(message: Msg): void {
