@@ -139,7 +139,8 @@ t.test('`authenticate` decides by the token; a resumed session keeps its identit
   const token = () => `ada${logins++}`
   const conn = client(setup, {}, { token })
   t.same(await conn.root.identity(), { user: 'ada' })
-  const other = client(setup, {}, { token: () => (logins++ % 2 ? 'bob' : 'eve') })
+  const changing = ['eve']
+  const other = client(setup, {}, { token: () => changing.shift() ?? 'bob' })
   const pending = rejectionOf(other.root.never())
   await other.ping()
   await natsServer.restart()
