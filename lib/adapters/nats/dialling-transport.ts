@@ -9,10 +9,17 @@ import { NatsTransport } from './transport.js'
 import type { TransportTable } from './transport-table.js'
 import { formatDial, parseHello } from './wire.js'
 
-/** Time after which a dial without an answer is repeated, in ms: a message may be lost. */
+/**
+ * Time after which a dial without an answer is repeated, in ms: a message may be lost. It doubles each time: an instance that
+ * many sessions dial needs time to answer all.
+ */
 const REDIAL_MS = 1000
-/** Time after which an absent instance is dialled again, in ms. */
-const ABSENT_REDIAL_MS = 50
+/**
+ * Least and most time after which an absent instance is dialled again, in ms: half of the time for which it was absent. All
+ * of its sessions dial it.
+ */
+const MIN_ABSENT_REDIAL_MS = 50
+const MAX_ABSENT_REDIAL_MS = 500
 /** Time for an instance to connect to NATS again, in ms. One that is absent for longer counts as gone. */
 const ABSENCE_MS = 5000
 /** The same, if another session replaces the one that is lost, and NATS was not away. */
@@ -74,18 +81,18 @@ export class DiallingTransport extends NatsTransport {
     this.#sendDial()
   }
 
-  /** Dials, and dials again later. Without a connection to NATS nothing is sent. */
-  readonly #sendDial = (): void => {
+  /** Dials, and dials again after `redialMs` without an answer. Without a connection to NATS nothing is sent. */
+  #sendDial(redialMs = REDIAL_MS): void {
     const { name } = this.dial
     const subject =
       this.#instance === undefined ? serviceSubject(name) : instanceSubject(name, this.#instance)
     this.table.publish(subject, formatDial(this.windowBytes), this.subject)
-    this.#dialAgainIn(REDIAL_MS)
+    this.#dialAgainIn(redialMs, 2 * redialMs)
   }
 
-  #dialAgainIn(ms: number): void {
+  #dialAgainIn(ms: number, redialMs?: number): void {
     clock.clearTimeout(this.#redialTimer)
-    this.#redialTimer = clock.setTimeout(this.#sendDial, ms)
+    this.#redialTimer = clock.setTimeout(() => this.#sendDial(redialMs), ms)
   }
 
   protected override onNoResponders(): void {
@@ -100,7 +107,11 @@ export class DiallingTransport extends NatsTransport {
     const now = clock.now()
     this.#absentSince ??= now
     const absenceMs = renews && this.table.msSinceReconnect > ABSENCE_MS ? ABSENCE_WITH_RENEW_MS : ABSENCE_MS
-    if (now - this.#absentSince < absenceMs) return this.#dialAgainIn(ABSENT_REDIAL_MS)
+    const absentMs = now - this.#absentSince
+    if (absentMs < absenceMs) {
+      const redialMs = Math.min(Math.max(absentMs / 2, MIN_ABSENT_REDIAL_MS), MAX_ABSENT_REDIAL_MS)
+      return this.#dialAgainIn(Math.min(redialMs, absenceMs - absentMs))
+    }
     this.end({ code: 'session-lost', message: `the instance ${this.#instance} of ${name} is gone` })
   }
 
