@@ -4,6 +4,7 @@ import { NetrefError } from '../../errors.js'
 import { clock } from '../../util/clock.js'
 import type { BusConnection } from './bus-connection.js'
 import { ProcessWindow } from './credit.js'
+import { DialTurns } from './dial-turns.js'
 import { Presence, type Publisher, type WatchedTransport } from './presence.js'
 import { createId, processOf } from './subjects.js'
 import { allocateMessage, Kind } from './wire.js'
@@ -26,6 +27,7 @@ export interface RoutedTransport extends WatchedTransport {
 
 export class TransportTable implements Publisher {
   readonly processWindow = new ProcessWindow()
+  readonly dialTurns = new DialTurns()
   readonly presence: Presence
   readonly #transports = new Map<string, RoutedTransport>()
   readonly #subject: string
