@@ -116,7 +116,17 @@ export class TransportTable implements Publisher {
     }
   }
 
+  /** Must not throw: that would end the reader of the connection. */
   #dispatch(message: Msg): void {
+    try {
+      this.#route(message)
+    } catch (error) {
+      /* c8 ignore next: a session does not throw, whatever its peer sends. */
+      this.connection.report(error)
+    }
+  }
+
+  #route(message: Msg): void {
     const { subject, reply } = message
     const token = subject.slice(this.#subject.length + 1)
     const transport = this.#transports.get(token)
