@@ -1,5 +1,4 @@
 // Tests the demos: as separate programs, and their services over a real socket.
-import { type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
@@ -10,6 +9,7 @@ import t, { type Test } from 'tap'
 import { TextFile } from '../../demos/line-counter/text-file.js'
 import * as netref from '../../lib/index.js'
 import { overSocket, rejectionOf, waitUntil } from '../support/helpers.js'
+import { isAlive, Program } from '../support/program.js'
 
 // tap's loader does not read `paths` of tsconfig.json: this provides `netref` to the demos.
 const { LineCounter } = await t.mockImport<typeof import('../../demos/line-counter/line-counter.js')>(
@@ -30,60 +30,8 @@ const CLIENT = 'line-counter/client.ts'
 const inDemos = (path: string) => fileURLToPath(new URL(`../../demos/${path}`, import.meta.url))
 const POEM = readFileSync(inDemos('line-counter/testfile.txt'), 'utf8').trimEnd().split('\n')
 
-/** A running program, and its output so far. */
-class Program {
-  stdout = ''
-  stderr = ''
-  readonly pid: number
-  /** Resolves when the program and its children, which share its output, have exited. */
-  readonly ended: Promise<{ code: number | null; signal: string | null }>
-  readonly #heard: (() => void)[] = []
-
-  constructor(t: Test, command: string, args: string[], options: SpawnOptions = {}) {
-    // tsx compiles lib/ to other lines, which would distort the coverage of these specs.
-    const env = { ...process.env, NO_COLOR: '', _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-    const child = spawn(command, args, { ...options, env, stdio: 'pipe' })
-    this.pid = child.pid!
-    t.teardown(() => child.kill('SIGKILL'))
-    child.stdout!.setEncoding('utf8').on('data', text => {
-      this.stdout += text
-      for (const heard of this.#heard.splice(0)) heard()
-    })
-    child.stderr!.setEncoding('utf8').on('data', text => {
-      this.stderr += text
-    })
-    this.ended = once(child, 'close').then(([code, signal]) => {
-      for (const heard of this.#heard.splice(0)) heard()
-      return { code, signal }
-    })
-  }
-
-  /** Waits for a text on stdout. */
-  async says(what: RegExp): Promise<RegExpMatchArray> {
-    for (;;) {
-      const match = this.stdout.match(what)
-      if (match) return match
-      const ended = await Promise.race([this.ended, new Promise<void>(heard => this.#heard.push(heard))])
-      if (ended && !what.test(this.stdout)) throw new Error(`it ended without ${what}: ${this.stderr}`)
-    }
-  }
-
-  /** Process ids that the programs printed. */
-  get pids(): number[] {
-    return [...this.stdout.matchAll(/process (\d+)/g)].map(([, pid]) => Number(pid))
-  }
-}
-
 const demo = (t: Test, program: string, ...args: string[]) =>
   new Program(t, process.execPath, ['--import', 'tsx', inDemos(program), ...args])
-
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 /** Asserts that a program fails with one line that gives the reason. */
 async function fails(t: Test, why: string | RegExp, program: Program): Promise<void> {

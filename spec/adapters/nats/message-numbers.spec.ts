@@ -1,8 +1,7 @@
 // Tests how the numbers of published messages are given and counted.
 import { headers as newHeaders } from '@nats-io/transport-node'
 import t from 'tap'
-import { NUMBER_HEADER } from '../../../lib/adapters/nats/message-headers.js'
-import { MessageNumbers, MissedMessages } from '../../../lib/adapters/nats/message-numbers.js'
+import { MessageNumbers, MissedMessages, NUMBER_HEADER } from '../../../lib/adapters/nats/message-numbers.js'
 
 const withNumber = (text: string) => {
   const headers = newHeaders()
