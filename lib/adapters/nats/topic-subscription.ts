@@ -1,11 +1,12 @@
 // The subscription of one reader to a topic: an iterator over its values.
-import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { decodeBytes } from '../../codec/data-bytes.js'
 import { NetrefError } from '../../errors.js'
 import type { Received } from '../../types/netref.js'
 import { ReportWindow } from '../../util/report-window.js'
 import type { Signal } from '../../util/web-types.js'
 import type { BusConnection } from './bus-connection.js'
+import { headersOf } from './headers.js'
 import { MissedMessages } from './message-numbers.js'
 import { MessageQueue } from './message-queue.js'
 import { connectionEnded, unauthorized, unreachable } from './nats-error.js'
@@ -145,14 +146,5 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
   #wakeReader(): void {
     this.#wake?.()
     this.#wake = this.#arrival = undefined
-  }
-}
-
-/** The headers of a message; undefined if they are malformed. */
-function headersOf(message: Msg): MsgHdrs | undefined {
-  try {
-    return message.headers
-  } catch {
-    return undefined
   }
 }

@@ -1,7 +1,7 @@
 // The transport over NATS: both ends publish the parts of their frames to a subject of the other end.
 import { isUtf8 } from 'node:buffer'
 import type { Msg } from '@nats-io/transport-node'
-import type { Reason, ReasonCode } from '../../errors.js'
+import { isTransportLoss, type Reason, type ReasonCode } from '../../errors.js'
 import { type Limits, maxPayloadBytes } from '../../protocol/limits.js'
 import { BaseTransport } from '../../transport/base-transport.js'
 import { formatCloseReason, parseCloseReason } from '../../transport/close-reason.js'
@@ -9,6 +9,7 @@ import { clock, type Timer, unref } from '../../util/clock.js'
 import { Queue } from '../../util/queue.js'
 import { runInMicrotask } from '../../util/scheduler.js'
 import { ReceiveWindow, SendWindow } from './credit.js'
+import { headersOf } from './headers.js'
 import type { TransportTable } from './transport-table.js'
 import {
   allocateMessage,
@@ -202,7 +203,8 @@ export abstract class NatsTransport extends BaseTransport {
   close(reason: Reason): void {
     if (this.destroyed || this.#closeReason) return
     this.#closeReason = reason
-    if (this.#queue.size === 0 || this.#to === undefined) return this.#sendBye(reason)
+    if (this.#queue.size === 0 || this.#to === undefined || isTransportLoss(reason))
+      return this.#sendBye(reason)
     this.#closeTimer = clock.setTimeout(() => this.#sendBye(reason), DRAIN_TIMEOUT_MS)
     unref(this.#closeTimer)
   }
@@ -230,7 +232,7 @@ export abstract class NatsTransport extends BaseTransport {
   onMessage(message: Msg): void {
     const data = asBuffer(message.data)
     if (data.length === 0) {
-      if (message.headers?.code === NO_RESPONDERS) this.onNoResponders()
+      if (headersOf(message)?.code === NO_RESPONDERS) this.onNoResponders()
       return
     }
     this.bytesReceived += data.length
