@@ -2,5 +2,5 @@
 export { Bus, type BusOptions, nats } from './nats/bus.js'
 export type { InstanceMetrics, ServiceInstance } from './nats/find.js'
 export type { ServiceEndpoint, ServiceOptions } from './nats/service.js'
-export { Topic } from './nats/topic.js'
+export { Topic, type TopicOptions } from './nats/topic.js'
 export { type SubscribeOptions, TopicSubscription } from './nats/topic-subscription.js'

@@ -89,8 +89,8 @@ export interface Limits {
    */
   readonly sessions: number
   /**
-   * Maximum number of sessions of one address (of a /64 for IPv6). A further client is refused with HTTP 503. If some of
-   * these sessions are interrupted, the oldest of them ends instead. `Infinity` is allowed.
+   * Maximum number of sessions of one address (of a /64 for IPv6; over NATS of one process). A further client is refused
+   * with HTTP 503. If some of these sessions are interrupted, the oldest of them ends instead. `Infinity` is allowed.
    *
    * @default Infinity, but 64 clients for which `authenticate` has not decided
    */

@@ -8,7 +8,12 @@ import type { OnClientRefused } from '../transport/transport.js'
 import { checkOptions } from '../util/check-options.js'
 import type { ReportError } from '../util/emitter.js'
 import { AdmissionControl } from './admission-control.js'
-import { type Authenticate, PendingUpgrade, SESSION_LIMIT_REACHED } from './authentication.js'
+import {
+  ADDRESS_LIMIT_REACHED,
+  type Authenticate,
+  PendingUpgrade,
+  SESSION_LIMIT_REACHED
+} from './authentication.js'
 import { HelloBudget, UNBUDGETED_BYTES } from './hello-budget.js'
 import { HTTP_LISTENER_OPTIONS, type ServeOptions } from './options.js'
 import { PreHelloTransport } from './pre-hello-transport.js'
@@ -99,6 +104,8 @@ export class NetworkListener implements ResumingListener {
     const transport = new PreHelloTransport(opened, this.#helloBudget, maxBytes)
     const { authenticate } = this.options
     if (this.#refusesClients) this.#reject(transport, GOING_AWAY)
+    else if (this.#admission.isAddressFull(opened.clientProcess))
+      this.#reject(transport, ADDRESS_LIMIT_REACHED)
     else if (authenticate) await this.#acceptWithIdentity(opened, transport, authenticate)
     else this.#acceptClient(opened, transport, {})
   }
@@ -130,12 +137,14 @@ export class NetworkListener implements ResumingListener {
     transport: PreHelloTransport,
     { identity }: { readonly identity?: unknown }
   ): void {
-    const slot = this.#admission.takeSlot({ socket: opened, address: undefined, identity }, this.#report)
+    const { clientProcess: address } = opened
+    const slot = this.#admission.takeSlot({ socket: opened, address, identity }, this.#report)
     if (!slot) return this.#rejectFull(transport)
+    this.#admission.addSocket(opened, address)
     this.#openTransports.add(opened)
     opened.once('close', () => this.#openTransports.delete(opened))
     const { connectedAt } = transport
-    this.#accept({ transport, connectedAt, identity, reservation: slot.reservation })
+    this.#accept({ transport, connectedAt, identity, address, reservation: slot.reservation })
   }
 
   #rejectFull(transport: PreHelloTransport): void {

@@ -41,6 +41,11 @@ export interface AcceptorSetup {
 
 /** A transport that a client has opened, and that is not accepted yet. */
 export interface AcceptedTransport extends CountedTransport {
+  /**
+   * What the network calls the process of the client: the limits of an address hold for it, and its interrupted sessions keep
+   * their slots for it.
+   */
+  readonly clientProcess: string
   /** Whether it is closed. */
   readonly destroyed: boolean
   /** Calls `listener` when it closes. */

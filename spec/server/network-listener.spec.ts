@@ -139,6 +139,32 @@ t.test('limits.sessions holds, also while clients are authenticated', async t =>
   t.match(errors, [{ message: /limits\.sessions/ }, { message: /limits\.sessions/ }])
 })
 
+t.test('a full server keeps the slots of interrupted sessions for their processes', async t => {
+  const network = new MemoryNetwork()
+  await using server = await serve(Counter, { endpoint: network, limits: { sessions: 2 } })
+  const conns = [connect<Counter>(network), connect<Counter>(network)]
+  for (const round of [1, 2, 3]) {
+    t.same(await Promise.all(conns.map(({ root }) => root.increment())), [round, round])
+    for (const transport of network.transports)
+      transport.close({ code: 'connection-lost', message: 'it broke' })
+  }
+  t.same(await Promise.all(conns.map(({ root }) => root.increment())), [4, 4])
+  t.equal(server.metrics.clientsRefused, 0)
+  await assertClean(t, ...conns.map(({ session }) => session), ...server.sessions)
+  await Promise.all(conns.map(conn => conn.close()))
+})
+
+t.test('limits.sessionsPerAddress holds for the process of a client', async t => {
+  const network = new MemoryNetwork()
+  await using server = await serve(Counter, { endpoint: network, limits: { sessionsPerAddress: 1 } })
+  await using conn = connect<Counter>(network)
+  t.equal(await conn.root.increment(), 1)
+  t.match(await connect(network).closed, { code: 'unavailable', message: /limit of clients per address/ })
+  network.transports[0]!.close({ code: 'connection-lost', message: 'it broke' })
+  t.equal(await conn.root.increment(), 2)
+  t.equal(server.metrics.clientsRefused, 1)
+})
+
 t.test('a client that is gone before it is identified gets no session', async t => {
   const network = new MemoryNetwork()
   let accept!: (identity: true) => void

@@ -17,6 +17,7 @@ const PEER: PeerInstance = { id: 'one', version: '1.0.0', metadata: {} }
 
 /** The server's end of a transport. */
 class ServerEnd extends TransportWrapper implements AcceptedTransport, TransportListener {
+  readonly clientProcess = 'this process'
   destroyed = false
   readonly #closeListeners: (() => void)[] = []
   #onBytes: (bytes: number) => void = () => {}

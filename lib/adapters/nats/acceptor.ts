@@ -21,9 +21,12 @@ import type { TransportTable } from './transport-table.js'
 import { formatHello, parseDial } from './wire.js'
 
 /** The server's end of a transport: it is open from the start. */
-class AcceptedNatsTransport extends NatsTransport {
+class AcceptedNatsTransport extends NatsTransport implements AcceptedTransport {
+  readonly clientProcess: string
+
   constructor(table: TransportTable, limits: Limits, name: string, client: string, windowBytes: number) {
     super(table, createToken(), limits, `a client of ${name}`)
+    this.clientProcess = processOf(client)!
     this.connectTo(client, windowBytes)
   }
 

@@ -35,6 +35,11 @@ export class BusConnection {
   #connection: NatsConnection | undefined
   #isConnected = false
   #isClosed = false
+  #resolveWhenClosed!: () => void
+  /** Resolves when the bus is closed. */
+  readonly #whenClosed = new Promise<void>(resolve => {
+    this.#resolveWhenClosed = resolve
+  })
   #maxPayloadBytes = 0
 
   constructor(
@@ -49,6 +54,8 @@ export class BusConnection {
     if (this.#isClosed) return Promise.reject(new NetrefError('closed', 'the bus is closed; create another'))
     this.#opening ??= this.#open().catch(cause => {
       this.#opening = undefined
+      if (this.#isClosed)
+        throw new NetrefError('closed', 'the bus was closed before NATS was reached', { cause })
       throw new NetrefError('unreachable', `cannot reach NATS: ${(cause as Error).message}`, { cause })
     })
     return this.#opening
@@ -66,10 +73,7 @@ export class BusConnection {
 
   async #open(): Promise<NatsConnection> {
     const { target } = this
-    const connection =
-      'publish' in target
-        ? target
-        : await loadTransport('nats').connect({ ...RECONNECT_OPTIONS, ignoreAuthErrorAbort: true, ...target })
+    const connection = 'publish' in target ? target : await this.#connect(target)
     this.#connection = connection
     this.#isConnected = true
     void this.#watch(connection)
@@ -79,6 +83,19 @@ export class BusConnection {
       this.events.emit('closed', error || undefined)
     })
     return connection
+  }
+
+  /** Connects. A bus that is closed meanwhile does not wait for NATS, which may never answer. */
+  async #connect(target: ConnectionOptions): Promise<NatsConnection> {
+    const connecting = loadTransport('nats').connect({
+      ...RECONNECT_OPTIONS,
+      ignoreAuthErrorAbort: true,
+      ...target
+    })
+    const connection = await Promise.race([connecting, this.#whenClosed])
+    if (connection) return connection
+    connecting.then(late => late.close()).catch(() => {})
+    throw new Error('the bus was closed')
   }
 
   async #watch(connection: NatsConnection): Promise<void> {
@@ -105,6 +122,7 @@ export class BusConnection {
   async close(): Promise<void> {
     if (!this.#isClosed) this.events.emit('closing', undefined)
     this.#isClosed = true
+    this.#resolveWhenClosed()
     const connection = await this.#opening?.catch(() => undefined)
     if (connection && !('publish' in this.target)) await connection.close()
     else this.events.emit('closed', undefined)

@@ -9,7 +9,7 @@ import { find, type ServiceInstance } from './find.js'
 import { loadTransport } from './packages.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
 import { checkInboxPrefix, checkName } from './subjects.js'
-import { Topic } from './topic.js'
+import { Topic, type TopicOptions } from './topic.js'
 import { TransportTable } from './transport-table.js'
 
 /** Options of `nats`. */
@@ -76,15 +76,15 @@ export class Bus {
   }
 
   /**
-   * A topic: whoever subscribes gets each value that anybody publishes from then on.
+   * A topic: whoever subscribes gets each value that anybody publishes from then on, and the latest one before if it is kept.
    *
-   * @throws TypeError for an invalid name
+   * @throws TypeError for an invalid name or option, and Error if `keep` needs a package that is not installed
    * @example
    * const prices = bus.topic<{ symbol: string; price: number }>('prices')
    * await prices.publish({ symbol: 'X', price: 41 })
    */
-  topic<T>(name: string): Topic<T> {
-    return new Topic(this.connection, checkName('bus.topic', name))
+  topic<T>(name: string, options: TopicOptions = {}): Topic<T> {
+    return new Topic(this.connection, checkName('bus.topic', name), options)
   }
 
   /** Closes the bus and its connection. A connection that was passed to `nats` stays open. */

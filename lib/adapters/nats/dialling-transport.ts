@@ -47,6 +47,7 @@ export class DiallingTransport extends NatsTransport {
   #redialTimer: Timer | undefined
   #openDeadline: Deadline | undefined
   #removeListener: (() => void) | undefined
+  #endTurn: (() => void) | undefined
   /** Time from which the instance was absent, by `clock.now()`. */
   #absentSince: number | undefined
 
@@ -56,7 +57,7 @@ export class DiallingTransport extends NatsTransport {
     private readonly dial: Dial
   ) {
     super(table, createToken(), limits, dial.name)
-    this.once('close', () => this.#stopDialling())
+    this.once('close', () => this.#settle())
   }
 
   protected readonly busClosedCode = 'closed'
@@ -76,23 +77,21 @@ export class DiallingTransport extends NatsTransport {
   async #startDialling(): Promise<void> {
     await this.table.open()
     this.#instance = await this.dial.chooseInstance()
-    if (this.destroyed) return
-    this.#removeListener = this.table.connection.events.on('reconnected', () => this.#sendDial())
-    this.#sendDial()
+    if (!this.destroyed) this.#dialInTurn()
   }
 
-  /** Dials, and dials again after `redialMs` without an answer. Without a connection to NATS nothing is sent. */
-  #sendDial(redialMs = REDIAL_MS): void {
-    const { name } = this.dial
+  /** Dials when it is its turn, and again after `redialMs` without an answer. Without a connection to NATS nothing is sent. */
+  #dialInTurn(redialMs = REDIAL_MS): void {
+    this.#stopDialling()
+    const { table, dial } = this
     const subject =
-      this.#instance === undefined ? serviceSubject(name) : instanceSubject(name, this.#instance)
-    this.table.publish(subject, formatDial(this.windowBytes), this.subject)
-    this.#dialAgainIn(redialMs, 2 * redialMs)
-  }
-
-  #dialAgainIn(ms: number, redialMs?: number): void {
-    clock.clearTimeout(this.#redialTimer)
-    this.#redialTimer = clock.setTimeout(() => this.#sendDial(redialMs), ms)
+      this.#instance === undefined ? serviceSubject(dial.name) : instanceSubject(dial.name, this.#instance)
+    const send = () => table.publish(subject, formatDial(this.windowBytes), this.subject)
+    this.#endTurn = table.dialTurns.take(subject, () => {
+      this.#removeListener = table.connection.events.on('reconnected', send)
+      this.#redialTimer = clock.setTimeout(() => this.#dialInTurn(2 * redialMs), redialMs)
+      send()
+    })
   }
 
   protected override onNoResponders(): void {
@@ -110,7 +109,9 @@ export class DiallingTransport extends NatsTransport {
     const absentMs = now - this.#absentSince
     if (absentMs < absenceMs) {
       const redialMs = Math.min(Math.max(absentMs / 2, MIN_ABSENT_REDIAL_MS), MAX_ABSENT_REDIAL_MS)
-      return this.#dialAgainIn(Math.min(redialMs, absenceMs - absentMs))
+      this.#stopDialling()
+      this.#redialTimer = clock.setTimeout(() => this.#dialInTurn(), Math.min(redialMs, absenceMs - absentMs))
+      return
     }
     this.end({ code: 'session-lost', message: `the instance ${this.#instance} of ${name} is gone` })
   }
@@ -123,7 +124,7 @@ export class DiallingTransport extends NatsTransport {
     const { to, windowBytes, id, version, metadata } = hello
     this.#peer = { id, version, metadata }
     this.peerName = `the instance ${id} of ${this.dial.name}`
-    this.#stopDialling()
+    this.#settle()
     this.connectTo(to, windowBytes)
     this.dial.onAnswer(this.#peer)
     this.emitOpen()
@@ -137,9 +138,16 @@ export class DiallingTransport extends NatsTransport {
     this.end(cause === undefined ? reason : { ...reason, cause })
   }
 
+  /** The dial is answered, or has failed. */
+  #settle(): void {
+    this.#openDeadline?.stop()
+    this.#stopDialling()
+  }
+
   #stopDialling(): void {
     clock.clearTimeout(this.#redialTimer)
-    this.#openDeadline?.stop()
     this.#removeListener?.()
+    this.#endTurn?.()
+    this.#endTurn = undefined
   }
 }

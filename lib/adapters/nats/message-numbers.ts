@@ -1,9 +1,8 @@
 // Numbers of published messages: each publisher counts its messages, so that subscribers see how many they missed.
 import type { MsgHdrs } from '@nats-io/transport-node'
+import { numberIn } from './message-headers.js'
 import { createId } from './subjects.js'
 
-/** The header that has the number of a message. */
-export const NUMBER_HEADER = 'Netref-Number'
 const NUMBER = /^([\w-]{1,22}) ([1-9]\d{0,14})$/
 /** Most bytes that the header adds to a message. */
 export const NUMBER_HEADER_BYTES = 128
@@ -29,7 +28,7 @@ export class MissedMessages {
 
   /** Notes that a message has arrived. One without a number is no reason to count. */
   note(headers: MsgHdrs | undefined): void {
-    const [, publisher, digits] = NUMBER.exec(headers?.get(NUMBER_HEADER) ?? '') ?? []
+    const [, publisher, digits] = NUMBER.exec(numberIn(headers)) ?? []
     if (publisher === undefined) return
     const number = Number(digits)
     // What it published before its first message here is unknown.

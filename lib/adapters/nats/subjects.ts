@@ -27,6 +27,9 @@ export const INSTANCE_QUEUE = 'netref'
 /** Where the values of a topic are published. */
 export const topicSubject = (name: string): string => `netref.t.${name}`
 
+/** The key-value bucket of the latest value of a topic. */
+export const topicBucket = (name: string): string => `netref_t_${name}`
+
 /** The random id of an instance, of 96 bits. */
 export const createId = (): string => randomBytes(12).toString('base64url')
 

@@ -3,8 +3,10 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { encodeBytes, requireSize } from '../../codec/data-bytes.js'
 import { runAfterMicrotasks } from '../../util/scheduler.js'
 import type { BusConnection } from './bus-connection.js'
-import { MessageNumbers, NUMBER_HEADER, NUMBER_HEADER_BYTES } from './message-numbers.js'
-import { unauthorized, unconfirmed, unreachable } from './nats-error.js'
+import type { KeptValue } from './kept-value.js'
+import { NUMBER_HEADER } from './message-headers.js'
+import { MessageNumbers, NUMBER_HEADER_BYTES } from './message-numbers.js'
+import { toBusError, unreachable } from './nats-error.js'
 import { loadTransport } from './packages.js'
 import { unlessLost } from './unless-lost.js'
 
@@ -17,7 +19,8 @@ export class TopicPublisher {
 
   constructor(
     private readonly bus: BusConnection,
-    private readonly subject: string
+    private readonly subject: string,
+    private readonly kept: KeptValue | undefined
   ) {}
 
   /** Resolves when NATS has the value. */
@@ -30,9 +33,14 @@ export class TopicPublisher {
     if (!this.bus.connected) throw unreachable(CALL)
     const headers = loadTransport('nats').headers()
     headers.set(NUMBER_HEADER, number)
-    connection.publish(this.subject, bytes, { headers })
-    this.#confirmation ??= Promise.resolve().then(() => this.#confirm(connection))
-    await this.#confirmation
+    try {
+      if (this.kept) return await unlessLost(this.bus, this.kept.publish(bytes, headers))
+      connection.publish(this.subject, bytes, { headers })
+      this.#confirmation ??= Promise.resolve().then(() => this.#confirm(connection))
+      await this.#confirmation
+    } catch (error) {
+      throw toBusError(CALL, error)
+    }
   }
 
   /** Resolves when NATS has all that was published so far. */
@@ -46,11 +54,9 @@ export class TopicPublisher {
       await unlessLost(this.bus, connection.flush())
       // NATS states a refusal before it answers, and the listener is called some microtasks later.
       await new Promise<void>(runAfterMicrotasks)
-    } catch (error) {
-      throw unconfirmed(CALL, error as Error)
     } finally {
       removeListener()
     }
-    if (refusal) throw unauthorized(CALL, refusal)
+    if (refusal) throw refusal
   }
 }

@@ -1,18 +1,24 @@
 // The subscription of one reader to a topic: an iterator over its values.
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { decodeBytes } from '../../codec/data-bytes.js'
 import { NetrefError } from '../../errors.js'
 import type { Received } from '../../types/netref.js'
+import { clock } from '../../util/clock.js'
 import { ReportWindow } from '../../util/report-window.js'
 import type { Signal } from '../../util/web-types.js'
 import type { BusConnection } from './bus-connection.js'
-import { headersOf } from './headers.js'
+import { KeptOrder } from './kept-order.js'
+import type { KeptValue } from './kept-value.js'
+import { isRemoval, numberIn, sequenceIn, tryHeaders } from './message-headers.js'
 import { MissedMessages } from './message-numbers.js'
 import { MessageQueue } from './message-queue.js'
-import { connectionEnded, unauthorized, unreachable } from './nats-error.js'
+import { connectionEnded, toBusError, unreachable } from './nats-error.js'
 import { unlessLost } from './unless-lost.js'
 
 const CALL = 'topic.subscribe'
+/** How often reading the kept value is tried after a disconnection, and the time in between, in ms. */
+const MAX_ATTEMPTS = 10
+const RETRY_MS = 1000
 
 /** Options of `topic.subscribe`. */
 export interface SubscribeOptions {
@@ -31,6 +37,7 @@ export interface SubscribeOptions {
 export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> {
   readonly #messages = new MessageQueue()
   readonly #missed = new MissedMessages()
+  readonly #order = new KeptOrder()
   readonly #malformed: ReportWindow<string>
   readonly #subscription: Subscription
   readonly #removeListeners: () => void
@@ -44,6 +51,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
     private readonly bus: BusConnection,
     connection: NatsConnection,
     private readonly subject: string,
+    private readonly kept: KeptValue | undefined,
     signal: Signal | undefined
   ) {
     this.#malformed = new ReportWindow((repeats, last) =>
@@ -52,13 +60,16 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
       )
     )
     this.#subscription = connection.subscribe(subject, {
-      callback: (error, message) => (error ? this.#finish(unauthorized(CALL, error)) : this.#receive(message))
+      callback: (error, message) => (error ? this.#finish(toBusError(CALL, error)) : this.#receive(message))
     })
     const onAbort = () => void this.return()
     signal?.addEventListener('abort', onAbort)
-    const removeListener = bus.events.on('closed', cause => this.#finish(cause && connectionEnded(cause)))
+    const removeListeners = [
+      bus.events.on('closed', cause => this.#finish(cause && connectionEnded(cause))),
+      bus.events.on('reconnected', () => void this.#readKeptAgain())
+    ]
     this.#removeListeners = () => {
-      removeListener()
+      for (const remove of removeListeners) remove()
       signal?.removeEventListener('abort', onAbort)
     }
     if (signal?.aborted) onAbort()
@@ -106,20 +117,51 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
     await this.return()
   }
 
-  /** Resolves when NATS has the subscription. @throws NetrefError `unreachable`, and `unauthorized` @internal */
+  /** Resolves when NATS has the subscription, and the kept value is read. @throws NetrefError @internal */
   async start(connection: NatsConnection): Promise<void> {
     try {
       await unlessLost(this.bus, connection.flush())
+      if (!this.#end) await this.#readKept()
     } catch (cause) {
-      this.#finish(unreachable(CALL, cause))
+      const error = toBusError(CALL, cause)
+      this.#finish(error.code === 'connection-lost' ? unreachable(CALL, cause) : error)
     }
     if (this.#end?.error) throw this.#end.error
   }
 
   #receive(message: Msg): void {
-    this.#missed.note(headersOf(message))
+    const headers = tryHeaders(() => message.headers)
+    const sequence = this.kept && sequenceIn(headers, this.kept.stream)
+    if (sequence === undefined || this.#order.isNewPublished(sequence, numberIn(headers)))
+      this.#accept(headers, message.data)
+  }
+
+  /** Reads the value that is kept, which may have been published before the subscription, or while NATS was not reached. */
+  async #readKept(): Promise<void> {
+    const { latest } = this.#order
+    const message = this.kept && (await unlessLost(this.bus, this.kept.read()))
+    if (!message || this.#end) return
+    const headers = tryHeaders(() => message.header)
+    if (this.#order.isNewRead(message.seq, numberIn(headers), latest)) this.#accept(headers, message.data)
+  }
+
+  /** JetStream may not be ready when NATS is reached again. */
+  async #readKeptAgain(): Promise<void> {
+    for (let attempt = 1; !this.#end && this.bus.connected; attempt++) {
+      try {
+        return await this.#readKept()
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS) return this.bus.report(toBusError('topic', error))
+      }
+      await new Promise(resolve => clock.setTimeout(resolve, RETRY_MS))
+    }
+  }
+
+  #accept(headers: MsgHdrs | undefined, data: Uint8Array): void {
+    if (headers && isRemoval(headers)) return
+    this.#missed.note(headers)
     // A view would keep all that arrived with it.
-    this.#missed.count += this.#messages.push(message.data.slice())
+    this.#missed.count += this.#messages.push(data.slice())
     this.#wakeReader()
   }
 

@@ -2,11 +2,24 @@
 import type { DataOnly, Received } from '../../types/netref.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import type { BusConnection } from './bus-connection.js'
+import { KeptValue } from './kept-value.js'
 import { unreachable } from './nats-error.js'
 import { topicSubject } from './subjects.js'
 import { TopicPublisher } from './topic-publisher.js'
 import { type SubscribeOptions, TopicSubscription } from './topic-subscription.js'
 
+/** Options of `bus.topic`. */
+export interface TopicOptions {
+  /**
+   * Whether NATS keeps the latest value that is published by this object, and a subscriber by this object gets it first.
+   * Each value is stored before it is published, which takes JetStream.
+   *
+   * @default false
+   */
+  readonly keep?: boolean | undefined
+}
+
+const TOPIC_OPTIONS: OptionTypes<TopicOptions> = { keep: 'a boolean' }
 const SUBSCRIBE_OPTIONS: OptionTypes<SubscribeOptions> = { signal: 'an AbortSignal' }
 
 /**
@@ -21,13 +34,16 @@ const SUBSCRIBE_OPTIONS: OptionTypes<SubscribeOptions> = { signal: 'an AbortSign
 export class Topic<T> {
   readonly #bus: BusConnection
   readonly #subject: string
+  readonly #kept: KeptValue | undefined
   readonly #publisher: TopicPublisher
 
   /** @internal */
-  constructor(bus: BusConnection, name: string) {
+  constructor(bus: BusConnection, name: string, options: TopicOptions) {
+    checkOptions('bus.topic', options, TOPIC_OPTIONS)
     this.#bus = bus
     this.#subject = topicSubject(name)
-    this.#publisher = new TopicPublisher(bus, this.#subject)
+    this.#kept = options.keep ? new KeptValue(bus, name) : undefined
+    this.#publisher = new TopicPublisher(bus, this.#subject, this.#kept)
   }
 
   /**
@@ -54,7 +70,8 @@ export class Topic<T> {
     checkOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
     const connection = await this.#bus.open()
     if (!this.#bus.connected) throw unreachable('topic.subscribe')
-    const subscription = new TopicSubscription<T>(this.#bus, connection, this.#subject, options.signal)
+    const { signal } = options
+    const subscription = new TopicSubscription<T>(this.#bus, connection, this.#subject, this.#kept, signal)
     await subscription.start(connection)
     return subscription
   }

@@ -4,6 +4,7 @@ import { NetrefError } from '../../errors.js'
 import { clock } from '../../util/clock.js'
 import type { BusConnection } from './bus-connection.js'
 import { ProcessWindow } from './credit.js'
+import { DialTurns } from './dial-turns.js'
 import { Presence, type Publisher, type WatchedTransport } from './presence.js'
 import { createId, processOf } from './subjects.js'
 import { allocateMessage, Kind } from './wire.js'
@@ -26,6 +27,7 @@ export interface RoutedTransport extends WatchedTransport {
 
 export class TransportTable implements Publisher {
   readonly processWindow = new ProcessWindow()
+  readonly dialTurns = new DialTurns()
   readonly presence: Presence
   readonly #transports = new Map<string, RoutedTransport>()
   readonly #subject: string
@@ -114,7 +116,17 @@ export class TransportTable implements Publisher {
     }
   }
 
+  /** Must not throw: that would end the reader of the connection. */
   #dispatch(message: Msg): void {
+    try {
+      this.#route(message)
+    } catch (error) {
+      /* c8 ignore next: a session does not throw, whatever its peer sends. */
+      this.connection.report(error)
+    }
+  }
+
+  #route(message: Msg): void {
     const { subject, reply } = message
     const token = subject.slice(this.#subject.length + 1)
     const transport = this.#transports.get(token)

@@ -9,7 +9,7 @@ import { clock, type Timer, unref } from '../../util/clock.js'
 import { Queue } from '../../util/queue.js'
 import { runInMicrotask } from '../../util/scheduler.js'
 import { ReceiveWindow, SendWindow } from './credit.js'
-import { headersOf } from './headers.js'
+import { tryHeaders } from './message-headers.js'
 import type { TransportTable } from './transport-table.js'
 import {
   allocateMessage,
@@ -232,7 +232,7 @@ export abstract class NatsTransport extends BaseTransport {
   onMessage(message: Msg): void {
     const data = asBuffer(message.data)
     if (data.length === 0) {
-      if (headersOf(message)?.code === NO_RESPONDERS) this.onNoResponders()
+      if (tryHeaders(() => message.headers)?.code === NO_RESPONDERS) this.onNoResponders()
       return
     }
     this.bytesReceived += data.length

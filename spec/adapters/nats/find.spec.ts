@@ -5,9 +5,11 @@ import t, { type Test } from 'tap'
 import { Announcement } from '../../../lib/adapters/nats/announcement.js'
 import { findInstances, type ServiceInstance } from '../../../lib/adapters/nats/find.js'
 import { nats } from '../../../lib/adapters/nats.js'
-import { NetrefError, serve } from '../../../lib/index.js'
-import { waitUntil } from '../../support/helpers.js'
+import { connect as connectTo, expose, NetrefError, serve } from '../../../lib/index.js'
+import { assertClean, waitUntil } from '../../support/helpers.js'
 import { type NatsServerOptions, skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
+
+import { startBuses } from '../../support/nats-sessions.js'
 
 const skip = skipWithoutNats
 
@@ -86,6 +88,30 @@ t.test(
     await foreign.stop()
   }
 )
+
+t.test('the metrics count the sessions, and an instance that drains is not found', { skip }, async t => {
+  const setup = await startBuses(t)
+  const bus = setup.bus()
+  let release = () => {}
+  const held = () =>
+    new Promise<string>(resolve => {
+      release = () => resolve('released')
+    })
+  const server = await serve(expose({ held }), { endpoint: bus.service('Counter') })
+  const conn = connectTo<{ held(): string }>(setup.bus().service('Counter'))
+  const result = conn.root.held()
+  await waitUntil(() => server.metrics.callsIn === 1)
+  t.match(await all(bus.find()), [
+    { name: 'Counter', version: '0.0.0', metrics: { sessions: 1, callsIn: 1 } }
+  ])
+  const draining = server.close({ drain: 10_000 })
+  t.same(await all(bus.find()), [])
+  release()
+  t.equal(await result, 'released')
+  await assertClean(t, conn.session)
+  await conn.close()
+  await draining
+})
 
 t.test('where nobody serves, nothing is found, and at once', { skip }, async t => {
   const { bus } = await start(t)
@@ -214,10 +240,19 @@ t.test('a bus that is closed amid the search rejects it', { skip }, async t => {
 t.test('who may not ask is told', { skip }, async t => {
   const config =
     'authorization { users: [{ user: a, password: b, permissions: { publish: { deny: "$SRV.>" } } }] }'
-  const { bus } = await start(t, { config })
+  const { bus, server } = await start(t, { config })
   await t.rejects(all(bus.find()), {
     name: 'NetrefError',
     code: 'unauthorized',
     message: /^bus\.find: .*\$SRV\.STATS/
   })
+
+  const lines = t.capture(console, 'error')
+  await using logging = nats(server.url.replace('//', '//a:b@'))
+  await t.rejects(all(logging.find()), { code: 'unauthorized' })
+  t.match(
+    lines.args(),
+    [[/^netref\/nats: PermissionViolationError: .*\$SRV\.STATS/]],
+    'and a line is logged by default'
+  )
 })

@@ -22,13 +22,16 @@ interface Crowd {
   sent(): number
 }
 
-/** Opens the sessions. After a connection is lost and NATS is not there at once, the instance waits before it reconnects. */
+/** Opens the sessions, as many as the instance may have. After a connection is lost and NATS is not there at once, the instance waits before it reconnects. */
 async function gather(t: Test, { url }: NatsServer, instanceReconnectMs: number): Promise<Crowd> {
   const open = (ms: number) =>
     connectToNats({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: ms, reconnectJitter: 0 })
   const [ofClients, ofInstance] = await Promise.all([open(50), open(instanceReconnectMs)])
   t.teardown(() => Promise.all([ofClients.close(), ofInstance.close()]))
-  const server = await serve(Counter, { endpoint: nats(ofInstance).service('Counter') })
+  const server = await serve(Counter, {
+    endpoint: nats(ofInstance).service('Counter'),
+    limits: { sessions: SESSIONS }
+  })
   const bus = nats(ofClients)
   const conns = Array.from({ length: SESSIONS }, () => connect<Counter>(bus.service('Counter')))
   return { conns, server, sent: () => ofClients.stats().outMsgs }

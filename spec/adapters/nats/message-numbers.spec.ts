@@ -1,7 +1,8 @@
 // Tests how the numbers of published messages are given and counted.
 import { headers as newHeaders } from '@nats-io/transport-node'
 import t from 'tap'
-import { MessageNumbers, MissedMessages, NUMBER_HEADER } from '../../../lib/adapters/nats/message-numbers.js'
+import { NUMBER_HEADER } from '../../../lib/adapters/nats/message-headers.js'
+import { MessageNumbers, MissedMessages } from '../../../lib/adapters/nats/message-numbers.js'
 
 const withNumber = (text: string) => {
   const headers = newHeaders()

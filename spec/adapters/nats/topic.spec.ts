@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import t, { type Test } from 'tap'
-import { type Bus, nats, type Topic } from '../../../lib/adapters/nats.js'
+import t from 'tap'
+import type { Bus, Topic } from '../../../lib/adapters/nats.js'
 import { expose, LimitError, NetrefError, UnsendableError } from '../../../lib/index.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
+import { hasSubscribers, openBus, read, reconnected } from '../../support/nats-bus.js'
 import { type NatsServer, skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
 
 const options = { skip: skipWithoutNats }
@@ -12,43 +13,6 @@ const options = { skip: skipWithoutNats }
 interface Price {
   readonly symbol: string
   readonly price: number
-}
-
-/** A bus whose errors are collected; it is closed at the end of the test. */
-function openBus(t: Test, url: string | Parameters<typeof nats>[0]): { bus: Bus; errors: unknown[] } {
-  const errors: unknown[] = []
-  const bus = nats(url, { onError: error => errors.push(error) })
-  t.teardown(() => bus.close())
-  return { bus, errors }
-}
-
-/** Reads this many values. */
-async function read<T>(values: AsyncIterator<T>, count: number): Promise<T[]> {
-  const all: T[] = []
-  while (all.length < count) {
-    const { done, value } = await values.next()
-    if (done) throw new Error(`it ended after ${all.length} values`)
-    all.push(value)
-  }
-  return all
-}
-
-/** Whether anybody subscribes to a topic: NATS answers a request where nobody is. */
-async function hasSubscribers(bus: Bus, name: string): Promise<boolean> {
-  const connection = await bus.connection.open()
-  const error = await rejectionOf(connection.request(`netref.t.${name}`, '', { timeout: 100 }))
-  return error.name !== 'NoResponders' && !/no responders/.test(error.message)
-}
-
-/** Resolves when the bus is reconnected, and NATS has its subscriptions again. */
-async function reconnected({ connection }: Bus): Promise<void> {
-  await new Promise<void>(resolve => {
-    const off = connection.events.on('reconnected', () => {
-      off()
-      resolve()
-    })
-  })
-  await connection.connected!.flush()
 }
 
 t.test('all who subscribe get each value, in order, as it was', options, async t => {
