@@ -2,6 +2,7 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { describeValue } from '../../util/describe.js'
+import { runHook } from '../../util/emitter.js'
 import { toPrintable } from '../../util/printable.js'
 import { parseAddress } from './address.js'
 import { BusConnection } from './bus-connection.js'
@@ -46,7 +47,7 @@ export class Bus {
       inboxPrefix = ('inboxPrefix' in target ? target.inboxPrefix : undefined) ?? '_INBOX'
     }: BusOptions
   ) {
-    this.connection = new BusConnection(target, onError)
+    this.connection = new BusConnection(target, error => void runHook(() => onError(error), logError))
     this.#transports = new TransportTable(this.connection, checkInboxPrefix(inboxPrefix))
   }
 

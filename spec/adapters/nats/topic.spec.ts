@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import type { Bus, Topic } from '../../../lib/adapters/nats.js'
+import { type Bus, nats, type Topic } from '../../../lib/adapters/nats.js'
 import { expose, LimitError, NetrefError, UnsendableError } from '../../../lib/index.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
 import { hasSubscribers, openBus, read, reconnected } from '../../support/nats-bus.js'
@@ -364,6 +364,25 @@ t.test('messages that cannot be read are skipped and reported, and the loop goes
     }
   ])
   t.type(errors[0], NetrefError)
+})
+
+t.test('an error of `onError` is logged, and ends no loop', options, async t => {
+  const { url } = await startNatsServer(t)
+  const logged = t.capture(console, 'error')
+  const bus = nats(url, {
+    onError: error => {
+      throw error
+    }
+  })
+  t.teardown(() => bus.close())
+  const values = await bus.topic<number>('x').subscribe()
+  const connection = await bus.connection.open()
+  connection.publish('netref.t.x', 'no frame')
+  await bus.topic<number>('x').publish(1)
+  t.same(await read(values, 1), [1])
+  t.match(logged(), [
+    { args: [/^netref\/nats: NetrefError: topic: a message on netref\.t\.x was skipped: /] }
+  ])
 })
 
 // Never called: what is no data does not compile.
