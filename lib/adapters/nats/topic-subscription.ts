@@ -11,9 +11,9 @@ import { KeptOrder } from './kept-order.js'
 import type { KeptValue } from './kept-value.js'
 import { isRemoval, numberIn, sequenceIn, tryHeaders } from './message-headers.js'
 import { MissedMessages } from './message-numbers.js'
-import { MessageQueue } from './message-queue.js'
 import { connectionEnded, toBusError, unreachable } from './nats-error.js'
 import { unlessLost } from './unless-lost.js'
+import { UnreadMessages } from './unread-messages.js'
 
 const CALL = 'topic.subscribe'
 /** How often reading the kept value is tried after a disconnection, and the time in between, in ms. */
@@ -35,7 +35,7 @@ export interface SubscribeOptions {
  * for await (const { symbol, price } of prices) console.log(symbol, price, prices.missed)
  */
 export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> {
-  readonly #messages = new MessageQueue()
+  readonly #unread = new UnreadMessages()
   readonly #missed = new MissedMessages()
   readonly #order = new KeptOrder()
   readonly #malformed: ReportWindow<string>
@@ -92,7 +92,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
   /** The next value. A message that cannot be read is skipped, and reported to the `onError` of the bus. */
   async next(): Promise<IteratorResult<Received<T>, undefined>> {
     for (;;) {
-      const message = this.#messages.shift()
+      const message = this.#unread.shift()
       if (message) {
         const decoded = this.#tryDecode(message)
         if (decoded) return { done: false, value: decoded.value }
@@ -107,7 +107,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
 
   /** Ends the subscription. */
   async return(): Promise<IteratorResult<Received<T>, undefined>> {
-    this.#messages.clear()
+    this.#unread.clear()
     this.#finish(undefined)
     return { done: true, value: undefined }
   }
@@ -123,8 +123,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
       await unlessLost(this.bus, connection.flush())
       if (!this.#end) await this.#readKept()
     } catch (cause) {
-      const error = toBusError(CALL, cause)
-      this.#finish(error.code === 'connection-lost' ? unreachable(CALL, cause) : error)
+      this.#finish(toReadError(CALL, cause))
     }
     if (this.#end?.error) throw this.#end.error
   }
@@ -151,7 +150,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
       try {
         return await this.#readKept()
       } catch (error) {
-        if (attempt === MAX_ATTEMPTS) return this.bus.report(toBusError('topic', error))
+        if (attempt === MAX_ATTEMPTS) return this.bus.report(toReadError('topic', error))
       }
       await new Promise(resolve => clock.setTimeout(resolve, RETRY_MS))
     }
@@ -161,7 +160,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
     if (headers && isRemoval(headers)) return
     this.#missed.note(headers)
     // A view would keep all that arrived with it.
-    this.#missed.count += this.#messages.push(data.slice())
+    this.#missed.count += this.#unread.push(data.slice())
     this.#wakeReader()
   }
 
@@ -189,4 +188,10 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
     this.#wake?.()
     this.#wake = this.#arrival = undefined
   }
+}
+
+/** As `toBusError`, for what nothing depends on but its answer. */
+function toReadError(call: string, cause: unknown): NetrefError {
+  const error = toBusError(call, cause)
+  return error.code === 'connection-lost' ? unreachable(call, cause) : error
 }

@@ -1,11 +1,11 @@
-// The messages of a subscription that its reader has not read: a queue with a bound, from which the oldest are dropped.
+// The messages of a subscription that its reader has not read. There is a bound, beyond which the oldest are dropped.
 import { Queue } from '../../util/queue.js'
 
 /** Most messages, and most bytes of them, that wait for the reader. */
 const MAX_MESSAGES = 1024
 const MAX_BYTES = 16 << 20
 
-export class MessageQueue {
+export class UnreadMessages {
   readonly #messages = new Queue<Uint8Array>()
   #bytes = 0
 
