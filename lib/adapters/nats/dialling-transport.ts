@@ -88,10 +88,23 @@ export class DiallingTransport extends NatsTransport {
       this.#instance === undefined ? serviceSubject(dial.name) : instanceSubject(dial.name, this.#instance)
     const send = () => table.publish(subject, formatDial(this.windowBytes), this.subject)
     this.#endTurn = table.dialTurns.take(subject, () => {
-      this.#removeListener = table.connection.events.on('reconnected', send)
+      const { events } = table.connection
+      const removeListeners = [
+        events.on('reconnected', send),
+        events.on('error', error => this.#onNatsError(error, subject))
+      ]
+      this.#removeListener = () => {
+        for (const remove of removeListeners) remove()
+      }
       this.#redialTimer = clock.setTimeout(() => this.#dialInTurn(2 * redialMs), redialMs)
       send()
     })
+  }
+
+  /** NATS may not allow the dial. */
+  #onNatsError(error: Error, dialled: string): void {
+    if ('subject' in error && error.subject === dialled)
+      this.#fail(error.message, new NetrefError('unauthorized', error.message, { cause: error }))
   }
 
   protected override onNoResponders(): void {
