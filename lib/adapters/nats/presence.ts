@@ -4,8 +4,8 @@ import { createToken, processOf } from './subjects.js'
 
 /** Interval between two probes of a process, in ms. With more processes than are probed at a time it is longer. */
 const PROBE_MS = 250
-/** Most processes that are probed at a time. */
-const MAX_PROBES = 250
+/** Most processes that are probed at a time: the probes of P processes to each other are at most 200 · P a second. */
+const MAX_PROBES = 50
 /** Last part of the subject of a probe. It is never that of a transport: nobody answers. */
 const PROBE = 'probe'
 
@@ -32,7 +32,7 @@ interface WatchedProcess {
 /**
  * Publishes a message to each process in which other ends are. Nobody answers it. But if nobody subscribes to its subject any
  * more, NATS says so. It costs one message each quarter of a second, however many transports lead to the process, and at most
- * a thousand messages a second in all.
+ * 200 messages a second in all.
  */
 export class Presence {
   /** By subject of the process. */

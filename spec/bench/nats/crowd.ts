@@ -7,8 +7,12 @@ import { type Figures, minus, System, type Transport } from './system.js'
 const FIRST = 100
 const AT_ONCE = 100
 /** How long sessions are idle before the memory is read, in ms. V8 shrinks a space of young objects only after a while. */
-const SETTLE_MS = 4000
-const IDLE_MS = 10_000
+const SETTLE_MS = 2000
+/** An interval of the heartbeat. */
+const IDLE_MS = 15_000
+/** Each session makes a call every two seconds. */
+const BUSY_INTERVAL_MS = 2000
+const BUSY_MS = 6000
 
 /** What follows when the nats-server is killed and started again at once. */
 interface Restart {
@@ -24,11 +28,15 @@ export interface Crowd {
   readonly sessions: number
   /** Time to open them, and to make a first call in each, in ms: 100 at a time. */
   readonly openMs: number
+  /** Resident memory with the first 100 sessions, in bytes. */
+  readonly base: Figures
   /** Resident memory and heap of a session, in bytes. */
   readonly memory: Figures
   readonly heap: Figures
   /** CPU time of all of them while idle, in µs for each second. */
   readonly idle: Figures
+  /** CPU time of a call, while each session makes one every two seconds, in µs. */
+  readonly call: Figures
   /** Time for one call in each session, all at the same time, in ms. */
   readonly callsMs: number
   /** Undefined over WebSocket. */
@@ -55,21 +63,34 @@ export async function measureCrowd(transport: Transport, sessions: number): Prom
     const cpuBefore = await system.cpu()
     await sleep(IDLE_MS)
     const idle = share(minus(await system.cpu(), cpuBefore), IDLE_MS / 1000)
+    const call = await busy(system, idle)
     const { ms: callsMs, failed } = await callEach()
     if (failed > 0) throw new Error(`${failed} of ${sessions} calls failed over ${transport.name}`)
     return {
       name: transport.name,
       sessions,
       openMs,
+      base: before.memory,
       memory: forSession('memory'),
       heap: forSession('heap'),
       idle,
+      call,
       callsMs,
       restart: system.server && (await restart(system, callEach))
     }
   } finally {
     system.stop()
   }
+}
+
+/** @param idle the CPU time of all sessions while idle, in µs for each second @returns what a call takes beyond it */
+async function busy(system: System, idle: Figures): Promise<Figures> {
+  const [before, began] = [await system.cpu(), performance.now()]
+  const request = { do: 'busy sessions', ms: BUSY_MS, intervalMs: BUSY_INTERVAL_MS } as const
+  const calls = (await system.pairs[0]!.client.ask(request)) as number
+  const seconds = (performance.now() - began) / 1000
+  const used = minus(await system.cpu(), before)
+  return share(minus(used, share(idle, 1 / seconds)), calls)
 }
 
 async function restart(
@@ -105,6 +126,10 @@ export function crowdTable(crowds: readonly Crowd[]): string {
     ['resident memory of a session, kB', crowd => roles(crowd, crowd.memory, kilobytes)],
     ['… of which heap of Node, kB', crowd => roles(crowd, crowd.heap, kilobytes)],
     ['CPU of all of them while idle, ms for each second', crowd => roles(crowd, crowd.idle, milliseconds)],
+    [
+      'CPU of a call, while each makes one every two seconds, µs',
+      crowd => roles(crowd, crowd.call, us => Math.round(us).toString())
+    ],
     ['a call in each, at the same time, ms', ({ callsMs }) => Math.round(callsMs).toString()],
     [
       'nats-server killed and started again: a call in each is answered after, ms',

@@ -2,7 +2,7 @@
 // one connection to NATS in each process. It needs Linux and nats-server.
 //
 //   -- --rounds 5          the number of rounds; 0 leaves out the calls
-//   -- --seconds 0.3       the duration of each measurement
+//   -- --seconds 0.2       the duration of each measurement
 //   -- --sessions 5000     the number of sessions; 0 leaves them out
 //   -- --against FOLDER    adds another build of netref (the folder of its index.js) over NATS
 //   -- --check             fails if a lone call or 1000 in flight miss their targets, or if a session is lost
@@ -15,12 +15,13 @@ import { environment } from '../report.js'
 import { compile } from '../set-up.js'
 import { callTable, measureCalls, verdicts } from './calls.js'
 import { type Crowd, crowdTable, measureCrowd } from './crowd.js'
+import { planTable } from './plan.js'
 import { transports } from './system.js'
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '0.3' },
+    seconds: { type: 'string', default: '0.2' },
     sessions: { type: 'string', default: '5000' },
     against: { type: 'string' },
     check: { type: 'boolean', default: false }
@@ -49,6 +50,7 @@ async function bench(teardown: (stop: () => unknown) => void): Promise<boolean> 
     const crowds: Crowd[] = []
     for (const transport of all) crowds.push(await measureCrowd(transport, sessions!))
     console.log(`\n${crowdTable(crowds)}`)
+    console.log(`\n${planTable(crowds.find(({ name }) => name === 'NATS')!)}`)
     isFast &&= crowds.every(({ restart }) => !restart?.lost)
   }
   return isFast

@@ -59,7 +59,7 @@ export class System {
       const all = (await Promise.all(this.pairs.map(pair => pair[role].ask(request)))) as number[]
       return all.reduce((sum, one) => sum + one, 0)
     }
-    const [client, instance] = [await total('client'), await total('instance')]
+    const [client, instance] = await Promise.all([total('client'), total('instance')])
     return { client, nats: this.server ? ofServer(this.server.pid) : 0, instance }
   }
 
