@@ -110,7 +110,7 @@ export class Bus {
  */
 export function nats(target: string | ConnectionOptions | NatsConnection, options: BusOptions = {}): Bus {
   checkOptions('nats', options, BUS_OPTIONS)
-  if (typeof target !== 'string' && Object(target) !== target)
+  if (typeof target !== 'string' && (Object(target) !== target || Array.isArray(target)))
     throw new TypeError(
       `nats: ${describeValue(target)} is no target; pass an address such as "nats://localhost:4222"`
     )

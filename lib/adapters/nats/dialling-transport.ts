@@ -25,6 +25,9 @@ const ABSENCE_MS = 5000
 /** The same, if another session replaces the one that is lost, and NATS was not away. */
 const ABSENCE_WITH_RENEW_MS = 350
 
+/** Why another attempt to open the connection does not help: the bus is closed, or NATS refuses this process or its messages. */
+const FINAL_CODES = new Set(['closed', 'unauthorized', 'limit'])
+
 /** What a transport dials. */
 export interface Dial {
   /** Name of the service. */
@@ -144,8 +147,7 @@ export class DiallingTransport extends NatsTransport {
   }
 
   #fail(why: string, cause?: unknown): void {
-    // Another attempt does not help if the bus is closed, or NATS refuses this process.
-    const isFinal = cause instanceof NetrefError && (cause.code === 'closed' || cause.code === 'unauthorized')
+    const isFinal = cause instanceof NetrefError && FINAL_CODES.has(cause.code)
     const code = isFinal ? (cause.code as ReasonCode) : 'unreachable'
     const reason: Reason = { code, message: `cannot reach ${this.dial.name}: ${why}` }
     this.end(cause === undefined ? reason : { ...reason, cause })

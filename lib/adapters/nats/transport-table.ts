@@ -10,6 +10,8 @@ import { createId, processOf } from './subjects.js'
 import { allocateMessage, Kind } from './wire.js'
 
 const LOST = allocateMessage(Kind.lost, 0, 0)
+/** Least `max_payload` of NATS: an answer to a dial with the longest metadata fits in. */
+const LEAST_MAX_PAYLOAD_BYTES = 32 << 10
 /** Most peers that are told of lost transports after a disconnection. */
 const MAX_LOST_PEERS = 100_000
 
@@ -58,10 +60,17 @@ export class TransportTable implements Publisher {
   /**
    * The connection, once this process receives the messages of its transports.
    *
-   * @throws NetrefError `unauthorized` if NATS does not allow it
+   * @throws NetrefError `unauthorized` if NATS does not allow it, and `limit` if its messages are too small
    */
   async open(): Promise<NatsConnection> {
     const connection = await this.connection.open()
+    // Until NATS is reached it is unknown.
+    const { maxPayloadBytes } = this
+    if (maxPayloadBytes > 0 && maxPayloadBytes < LEAST_MAX_PAYLOAD_BYTES)
+      throw new NetrefError(
+        'limit',
+        `NATS takes messages of up to ${maxPayloadBytes} bytes; set its max_payload to ${LEAST_MAX_PAYLOAD_BYTES} or more`
+      )
     this.#subscribing ??= this.#subscribe(connection)
     const refusal = await this.#subscribing
     if (refusal) throw new NetrefError('unauthorized', refusal)

@@ -347,6 +347,8 @@ t.test('what a user meets: NATS away, no instance, wrong arguments', { skip }, a
     () => nats(7 as never),
     new TypeError('nats: 7 is no target; pass an address such as "nats://localhost:4222"')
   )
+  // The package of NATS would connect to its default address.
+  t.throws(() => nats([natsServer.url] as never), /^nats: \[…\] is no target/)
   t.match(
     await rejectionOf(serve(Counter, { endpoint: away.service('Counter'), port: 0 })),
     { message: /port/ },
@@ -365,6 +367,15 @@ t.test('frames far larger than max_payload arrive in parts, in order with small 
   await waitUntil(() => heard.length === 5)
   t.same(heard, Array(5).fill(300_000))
   await endClean(t, conn, server)
+})
+
+t.test('a max_payload in which an answer to a dial may not fit is told at both ends', { skip }, async t => {
+  const { bus } = await startBuses(t, { config: 'max_payload: 4096' })
+  const endpoint = bus().service('Counter')
+  const message = /NATS takes messages of up to 4096 bytes; set its max_payload to 32768 or more/
+  t.match(await rejectionOf(serve(Counter, { endpoint })), { code: 'limit', message })
+  const conn = connect<Counter>(endpoint, { reconnect: { initial: true } })
+  t.match(await conn.closed, { code: 'limit', message })
 })
 
 t.test('the owner of a connection may give it to many buses', { skip }, async t => {
