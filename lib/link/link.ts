@@ -323,6 +323,8 @@ export class Link implements TransportListener, SenderContext, HeartbeatTarget, 
   /** The peer rejected the transport, or received no more than the hello: the transport counts as never opened. */
   #resetUnopened(): void {
     this.#phase = 'connecting'
+    // What still waits is not sent either.
+    this.sender.detach()
     this.sender.replayBuffer.markAllUnsent()
   }
 

@@ -197,6 +197,13 @@ for (const cut of ['cutting after the upgrade', 'cutting after the first answer'
   })
 }
 
+t.test('a call that waited for the hello of a server that refuses the client has not run', async t => {
+  const server = await serve(Clock, { port: 0, authenticate: () => undefined })
+  const conn = connect<Clock>(server.url, { reconnect: { ...SOON, initial: true } })
+  t.match(await rejectionOf(conn.root.pay()), { code: 'unauthorized', mayHaveRun: false })
+  await server.close()
+})
+
 t.test('without `initial` the first call is sent with the hello, and rejects if it is cut', async t => {
   Clock.paid = 0
   const server = await serve(Clock, { port: 0 })
