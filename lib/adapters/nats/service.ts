@@ -8,11 +8,12 @@ import type {
   TransportOpener
 } from '../../transport/network-endpoint.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
+import { describeValue } from '../../util/describe.js'
 import { ServiceAcceptor } from './acceptor.js'
 import { DiallingTransport } from './dialling-transport.js'
 import { findInstances, type ServiceInstance } from './find.js'
 import { checkServiceFacts, type ServiceFacts } from './service-facts.js'
-import { checkName } from './subjects.js'
+import { checkName, isName } from './subjects.js'
 import type { TransportTable } from './transport-table.js'
 
 /** Options of `bus.service`. `serve` uses the facts, and `connect` the others. */
@@ -82,7 +83,11 @@ export class ServiceEndpoint implements NetworkEndpoint {
     if (!pick) return instance
     const found = await findInstances(this.table.connection, this.serviceName)
     const picked = await pick(found)
-    if (picked !== undefined) return picked.id
+    if (isName(picked?.id)) return picked.id
+    if (picked !== undefined)
+      throw new TypeError(
+        `\`pick\` returned ${describeValue(picked)}; return one of the instances, or undefined`
+      )
     throw new NetrefError('unreachable', `\`pick\` chose none of ${found.length} instances`)
   }
 

@@ -102,6 +102,11 @@ t.test('`instance` and `pick` choose the instance', { skip }, async t => {
   t.match(await rejectionOf(client(setup, { pick: () => undefined }).root.next()), {
     message: /cannot reach Counter: `pick` chose none of 2 instances$/
   })
+  const picksNone = client(setup, { pick: () => ({ id: 'a.>' }) })
+  t.match(await rejectionOf(picksNone.root.next()), {
+    code: 'unreachable',
+    message: /cannot reach Counter: `pick` returned \{…\}; return one of the instances, or undefined$/
+  })
   const picksWrong = client(setup, {
     pick: () => {
       throw new Error('no zone is known')
