@@ -51,6 +51,8 @@ export interface ForeignRequest<Key> {
   readonly label: string
   /** Aborts if the caller gives up. */
   readonly signal: AbortSignal | undefined
+  /** The option of the call. Only a peer whose netrefs are used directly gets it: a carrier does not pass it on. */
+  readonly idempotencyKey: string | undefined
 }
 
 /**
@@ -89,6 +91,11 @@ export abstract class ForeignPeer<Key> implements Requester {
     this.#references.set(objectId, reference)
     finalizers.register(proxy, (reference.finalizerToken = { reference }))
     return proxy
+  }
+
+  /** A netref that lives as long as this peer, and is not released. Error texts call it by its name. */
+  protected rootNetref(key: Key, name: string): object {
+    return new ForeignReference(this, 0, name, false, key, '').proxy
   }
 
   /** The key of a netref of this peer; undefined for any other value. */
@@ -154,7 +161,15 @@ export abstract class ForeignPeer<Key> implements Requester {
     try {
       options.signal?.throwIfAborted()
       if (this.#endReason) throw new SessionEndedError(this.#endReason, result.label)
-      const value = this.#perform(op, base, path, operand, result.label, cancellation.signal)
+      const { idempotencyKey } = options
+      const { label } = result
+      const value = this.#perform(base, path, {
+        op,
+        operand,
+        label,
+        signal: cancellation.signal,
+        idempotencyKey
+      })
       const fulfill = (value: unknown) => settle(() => result.fulfill(op === Op.oneway ? undefined : value))
       if (isThenable(value)) value.then(fulfill, fail)
       else fulfill(value)
@@ -165,25 +180,18 @@ export abstract class ForeignPeer<Key> implements Requester {
     return result
   }
 
-  #perform(
-    op: OperationCode,
-    base: RequestBase,
-    path: MemberPath,
-    operand: unknown,
-    label: string,
-    signal: AbortSignal
-  ): unknown {
+  #perform(base: RequestBase, path: MemberPath, request: Omit<ForeignRequest<Key>, 'key' | 'path'>): unknown {
     // Other systems know no calls on pending results: such a call waits for the result.
     if (base instanceof PendingResult)
-      return base.settled().then(() => base.request(op, path, operand).settled())
+      return base.settled().then(() => base.request(request.op, path, request.operand).settled())
     const { key } = base as ForeignReference<Key>
-    return this.perform({ op, key, path: pathKeys(path).map(toMemberName), operand, label, signal })
+    return this.perform({ ...request, key, path: pathKeys(path).map(toMemberName) })
   }
 
   /** @internal */
   release(reference: Reference): void {
-    const { refCount, key, objectId } = reference as ForeignReference<Key>
-    if (refCount === 0) return
+    const { id, refCount, key, objectId } = reference as ForeignReference<Key>
+    if (id === 0 || refCount === 0) return
     reference.finalizerToken!.reference = undefined
     reference.refCount = 0
     if (this.#references.get(objectId) === reference) this.#references.delete(objectId)

@@ -57,7 +57,8 @@ export class Callee implements CallScope {
   readonly errors: CallErrors
   readonly #callLimits: CallLimits
   readonly #replies: Replies
-  readonly #operate: typeof operate
+  /** Performs operations on objects of this side, preceded by the `before` hook. */
+  readonly operate: typeof operate
   readonly #observer: CallObserver
   #weakRef: WeakRef<Callee> | undefined
   #isEnded = false
@@ -66,7 +67,7 @@ export class Callee implements CallScope {
     readonly session: ReportingSession,
     private readonly references: References,
     channel: OutboundChannel,
-    private readonly exposure: ExposureSettings,
+    readonly exposure: ExposureSettings,
     private readonly limits: Limits,
     settings: Pick<Settings, 'onError' | 'rejections' | 'onCallError'>
   ) {
@@ -87,7 +88,7 @@ export class Callee implements CallScope {
       settings,
       () => this.deferred.runReady()
     )
-    this.#operate = withBeforeHook(operate, session, exposure)
+    this.operate = withBeforeHook(operate, session, exposure)
     const { streams } = references
     if (!streams) return
     streams.runBeforeHook = beforeStreamOperationOf(session, exposure)
@@ -285,7 +286,7 @@ export class Callee implements CallScope {
   }
 
   #perform({ op, path, operand }: CallRequest, value: unknown, origin: CallTarget): OperationResult {
-    return this.#operate(op, value, path.map(toMemberName), operand, this.exposure, origin)
+    return this.operate(op, value, path.map(toMemberName), operand, this.exposure, origin)
   }
 
   /** Operations on the root wait until the service is ready. */

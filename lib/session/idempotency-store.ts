@@ -40,4 +40,16 @@ export interface IdempotencyStore {
    * not drop the records of calls that another owner has started.
    */
   set(name: string, result: IdempotencyRecord, owner: string): unknown
+  /**
+   * Stores the record of a call that starts, unless the name has a record, in one step: of several servers that share the
+   * store, only one starts the call. Otherwise as `set`.
+   *
+   * @returns the record that the name has; undefined if there was none
+   * @default `get` and then `set`: a store that several servers share must have `start`
+   */
+  start?(
+    name: string,
+    record: IdempotencyRecord,
+    owner: string
+  ): IdempotencyRecord | undefined | PromiseLike<IdempotencyRecord | undefined>
 }

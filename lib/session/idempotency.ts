@@ -156,10 +156,12 @@ export class IdempotentCalls {
     requestDigest: string,
     owner: string
   ): Promise<IdempotencyRecord | undefined> {
-    const stored = await this.#store.get(recordKey)
+    const store = this.#store
+    const stored = await store.get(recordKey)
     if (stored) return stored
     try {
-      await this.#store.set(recordKey, { requestDigest }, owner)
+      if (store.start) return await store.start(recordKey, { requestDigest }, owner)
+      await store.set(recordKey, { requestDigest }, owner)
     } catch (error) {
       throw error instanceof LimitError ? new CallRejection('limit', error.message) : error
     }

@@ -109,7 +109,8 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   readonly #events: Emitter<SessionEvents>
   readonly #references: References
   readonly #caller: Caller
-  readonly #callee: Callee
+  /** @internal */
+  readonly callee: Callee
   readonly #dispatcher: Dispatcher
   /** @internal Whether the peer knows `leaving`. */
   knowsLeaving = false
@@ -160,9 +161,9 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
       setup.successor !== undefined,
       setup.timeout
     )
-    this.#callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
-    this.#caller.incomingCalls = this.#callee
-    this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.#callee, limits.values)
+    this.callee = new Callee(this, this.#references, this.link, exposure, limits, setup)
+    this.#caller.incomingCalls = this.callee
+    this.#dispatcher = new Dispatcher(this, this.#references, this.#caller, this.callee, limits.values)
   }
 
   /**
@@ -171,7 +172,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
    */
   start(): this {
     const { isInitiator, idempotentCallsFactory, limits, resumeStrategy } = this.setup
-    this.#callee.idempotentCalls = idempotentCallsFactory?.(this.identity, this.#references, error =>
+    this.callee.idempotentCalls = idempotentCallsFactory?.(this.identity, this.#references, error =>
       this.report(error)
     )
     if (isInitiator) this.link.send(formatHello(limits), NO_BYTES)
@@ -201,7 +202,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
   }
 
   get stats(): SessionStats {
-    return statsOf(this.link, this.#references, this.#caller, this.#callee)
+    return statsOf(this.link, this.#references, this.#caller, this.callee)
   }
 
   /** The present entries of both tables, for tools that show them. */
@@ -417,12 +418,12 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** @internal */
   onAcknowledged(frames: number): void {
-    this.#callee.calls.answers.dropAcknowledged(frames)
+    this.callee.calls.answers.dropAcknowledged(frames)
   }
 
   /** @internal */
   get incomingCallBytes(): number {
-    return this.#callee.calls.heldBytes
+    return this.callee.calls.heldBytes
   }
 
   /** @internal */
@@ -454,9 +455,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
 
   /** @internal Whether calls of the peer are pending or queued. */
   get busy(): boolean {
-    return (
-      this.#callee.calls.pendingCount > 0 || this.link.processedFrames < this.link.receiver.receivedFrames
-    )
+    return this.callee.calls.pendingCount > 0 || this.link.processedFrames < this.link.receiver.receivedFrames
   }
 
   // Leaving.
@@ -510,7 +509,7 @@ export class SessionImpl<Root extends object = object, Identity = unknown>
     const { sentFrames } = this.link
     const successor = this.#closingHookCalled ? undefined : this.setup.successor?.(reason)
     this.#caller.end(reason, sentFrames, successor ? successor.#caller : undefined)
-    this.#callee.end(reason)
+    this.callee.end(reason)
     this.#references.clear(reason, sentFrames)
     if (this.#serviceConnected) this.#runServiceHook(service => service.onDisconnect?.(this, reason))
     if (this.#dispatcher.helloReceived && closedChannel.hasSubscribers)

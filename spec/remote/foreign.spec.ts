@@ -2,7 +2,7 @@
 import { setTimeout as later } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { connectForeign } from '../../lib/client/foreign.js'
-import { type Connection, connect, Netref, type Reason, type Session, serve } from '../../lib/index.js'
+import { type Connection, connect, Netref, pair, type Reason, type Session, serve } from '../../lib/index.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { ForeignPeer, type ForeignRequest } from '../../lib/remote/foreign.js'
 import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
@@ -232,4 +232,27 @@ t.test('a server that cannot be reached, and a client that gives up', async t =>
   await givenUp.close()
   t.match(bridgeReason, { code: 'closed' })
   await later(5)
+})
+
+t.test('a root is not released, and its calls have their idempotency keys', async t => {
+  class Recorder extends ForeignPeer<string> {
+    readonly root_ = this.rootNetref('key', 'queue') as Any
+    readonly requests: ForeignRequest<string>[] = []
+    protected perform(request: ForeignRequest<string>) {
+      this.requests.push(request)
+    }
+    /* c8 ignore next: the root is not released. */
+    protected onReleased() {}
+  }
+  await using carrier = pair({})
+  const peer = new Recorder(carrier.session)
+  const root = peer.root_
+  Netref.release(root)
+  await root.a.b(1)
+  await Netref.with(root.send, { idempotencyKey: 'order 7' })(2)
+  t.match(peer.requests, [
+    { key: 'key', path: ['a', 'b'], operand: [1], label: 'queue.a.b(1)', idempotencyKey: undefined },
+    { path: ['send'], label: 'queue.send(2)', idempotencyKey: 'order 7' }
+  ])
+  await assertClean(t, carrier.session, carrier.served)
 })

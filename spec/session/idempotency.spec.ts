@@ -596,3 +596,38 @@ t.test('the message of the error', t => {
     t.throws(() => parseMessage(message), /not of the protocol/, JSON.stringify(message))
   t.end()
 })
+
+t.test('of several servers that share a store with `start`, one starts the call', async t => {
+  class SharedStore extends MemoryIdempotencyStore {
+    readonly durable = true
+    override get() {
+      return undefined
+    }
+    start(name: string, record: IdempotencyRecord, owner: string) {
+      const known = super.get(name)
+      if (!known) this.set(name, record, owner)
+      return known && { ...known }
+    }
+  }
+  const serving = { idempotencyStore: new SharedStore() }
+  await using first = pair(Shop, { identity: 'ada', serving })
+  await using second = pair(Shop, {
+    identity: 'ada',
+    serving: {
+      idempotencyStore: new Proxy(serving.idempotencyStore, {
+        get: (store, name) => {
+          const value = Reflect.get(store, name, store)
+          return typeof value === 'function' ? value.bind(store) : value
+        }
+      })
+    }
+  })
+  const calls = [first, second].map(({ root }) => under((root as Untyped).later, 'shared')(1))
+  await waitUntil(() => Shop.runs.length === 1)
+  t.match(await rejectionOf(calls[1]!), { code: 'may-have-run' })
+  Shop.go('done')
+  t.equal(await calls[0], 'done')
+  t.equal(await under((second.root as Untyped).later, 'shared')(1), 'done')
+  t.equal(Shop.runs.length, 1)
+  await assertClean(t, first.session, second.session)
+})
