@@ -1,6 +1,12 @@
 // The entry `netref/nats`: services found by name, queues and topics on NATS.
 export { Bus, type BusOptions, nats } from './nats/bus.js'
 export type { InstanceMetrics, ServiceInstance } from './nats/find.js'
+export type { BusIdempotencyOptions } from './nats/idempotency-store.js'
+export type { DeadLetter } from './nats/queue/dead-letters.js'
+export type { DeadLetterReason } from './nats/queue/job-records.js'
+export type { Queue, QueuedMembers, QueuedMethod } from './nats/queue/queue.js'
+export type { QueueOptions } from './nats/queue/queue-storage.js'
+export type { Worker, WorkerCloseOptions, WorkOptions } from './nats/queue/worker.js'
 export type { ServiceEndpoint, ServiceOptions } from './nats/service.js'
 export { Topic, type TopicOptions } from './nats/topic.js'
 export { type SubscribeOptions, TopicSubscription } from './nats/topic-subscription.js'

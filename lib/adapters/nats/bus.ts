@@ -1,5 +1,6 @@
 // Defines `nats`, which creates a bus: services found by name, queues and topics over one connection to NATS.
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
+import type { IdempotencyStore } from '../../index.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { describeValue } from '../../util/describe.js'
 import { runHook } from '../../util/emitter.js'
@@ -7,7 +8,10 @@ import { toPrintable } from '../../util/printable.js'
 import { parseAddress } from './address.js'
 import { BusConnection } from './bus-connection.js'
 import { find, type ServiceInstance } from './find.js'
+import { type BusIdempotencyOptions, BusIdempotencyStore } from './idempotency-store.js'
 import { loadTransport } from './packages.js'
+import { Queue } from './queue/queue.js'
+import type { QueueOptions } from './queue/queue-storage.js'
 import { ServiceEndpoint, type ServiceOptions } from './service.js'
 import { checkInboxPrefix, checkName } from './subjects.js'
 import { Topic, type TopicOptions } from './topic.js'
@@ -86,6 +90,32 @@ export class Bus {
    */
   topic<T>(name: string, options: TopicOptions = {}): Topic<T> {
     return new Topic(this.connection, checkName('bus.topic', name), options)
+  }
+
+  /**
+   * A queue of calls, which workers run: once each, also if workers, or NATS, are killed. It needs JetStream, and the packages
+   * `@nats-io/jetstream` and `@nats-io/kv`. Its streams are created at the first use.
+   *
+   * @throws TypeError and RangeError for an invalid name or option
+   * @example
+   * const mail = bus.queue<Mailer>('mail')
+   * await mail.call.send({ to: 'ada@example.com' })
+   */
+  queue<T extends object>(name: string, options: QueueOptions = {}): Queue<T> {
+    return new Queue(this.connection, checkName('bus.queue', name), options)
+  }
+
+  /**
+   * A store for the outcomes of calls with an idempotency key, which all servers of a service may share: also if a client comes
+   * back to another server, its call does not run again. It needs JetStream, and the packages `@nats-io/jetstream` and
+   * `@nats-io/kv`. Its bucket is created at the first use.
+   *
+   * @throws TypeError and RangeError for an invalid name or option
+   * @example
+   * const server = await serve(Shop, { authenticate, idempotencyStore: bus.idempotencyStore('shop') })
+   */
+  idempotencyStore(name: string, options: BusIdempotencyOptions = {}): IdempotencyStore {
+    return new BusIdempotencyStore(this.connection, checkName('bus.idempotencyStore', name), options)
   }
 
   /** Closes the bus and its connection. A connection that was passed to `nats` stays open. */

@@ -1,11 +1,16 @@
 // Ends waiting for an answer of NATS when the connection is lost: the answer may be lost, too.
 import type { BusConnection } from './bus-connection.js'
 
+/** NATS was disconnected while an operation was under way. */
+export class ConnectionLostError extends Error {
+  override name = 'ConnectionLostError'
+}
+
 /** The outcome of an operation. Rejects at once if NATS is disconnected meanwhile, or the bus is closed. */
 export function unlessLost<T>({ events }: BusConnection, operation: Promise<T>): Promise<T> {
   const removeListeners: (() => void)[] = []
   const lost = new Promise<never>((_, reject) => {
-    const onLost = () => reject(new Error('the connection was lost'))
+    const onLost = () => reject(new ConnectionLostError('the connection was lost'))
     removeListeners.push(events.on('disconnected', onLost), events.on('closed', onLost))
   })
   return Promise.race([operation, lost]).finally(() => {
