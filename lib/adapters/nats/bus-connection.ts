@@ -27,10 +27,7 @@ const RECONNECT_OPTIONS = {
 }
 
 export class BusConnection {
-  readonly events = new Emitter<BusConnectionEvents>(
-    ['disconnected', 'reconnected', 'error', 'closing', 'closed'],
-    error => this.report(error)
-  )
+  readonly events: Emitter<BusConnectionEvents>
   #opening: Promise<NatsConnection> | undefined
   #connection: NatsConnection | undefined
   #isConnected = false
@@ -47,7 +44,9 @@ export class BusConnection {
     private readonly target: ConnectionOptions | NatsConnection,
     /** Called with each failure that no code awaits. */
     readonly report: (error: unknown) => void
-  ) {}
+  ) {
+    this.events = new Emitter(['disconnected', 'reconnected', 'error', 'closing', 'closed'], report)
+  }
 
   /** The connection. It may be disconnected. @throws NetrefError `unreachable`, and `closed` if the bus is closed */
   open(): Promise<NatsConnection> {

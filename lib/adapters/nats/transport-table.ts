@@ -99,10 +99,6 @@ export class TransportTable implements Publisher {
     return clock.now() - this.#reconnectedAt
   }
 
-  get size(): number {
-    return this.#transports.size
-  }
-
   subjectOf(token: string): string {
     return `${this.#subject}.${token}`
   }
@@ -129,8 +125,8 @@ export class TransportTable implements Publisher {
   #dispatch(message: Msg): void {
     try {
       this.#route(message)
+      /* c8 ignore next 3: a session does not throw, whatever its peer sends. */
     } catch (error) {
-      /* c8 ignore next: a session does not throw, whatever its peer sends. */
       this.connection.report(error)
     }
   }

@@ -265,6 +265,41 @@ t.test('bus.close() ends the sessions at both ends', { skip }, async t => {
   })
 })
 
+t.test('a session may be closed while its bus is', { skip }, async t => {
+  const setup = await startBuses(t)
+  const clientBus = setup.bus()
+  const server = await instance(setup)
+  server.unref()
+  const conn = connect<Counter>(clientBus.service('Counter')).unref()
+  t.equal(
+    await conn.root.next(),
+    1,
+    'the connection to NATS keeps the process alive, whatever the session says'
+  )
+  const closed = clientBus.close()
+  await conn.close()
+  await closed
+  await waitUntil(() => server.sessions.size === 0)
+  await server.close()
+})
+
+t.test('the owner closes the connection of a bus amid calls', { skip }, async t => {
+  const setup = await startBuses(t)
+  const connection = await connectToNats({ servers: setup.server.url })
+  const errors: Error[] = []
+  await using own = nats(connection, { onError: error => errors.push(error as Error) })
+  const server = await instance(setup, {}, { resumeWindow: 100 })
+  const conn = connect<Counter>(own.service('Counter'))
+  await conn.root.next()
+  const closed = connection.close()
+  while (!connection.isClosed()) await Promise.resolve()
+  t.match(await rejectionOf(conn.root.next()), { code: 'closed' })
+  await closed
+  t.match(errors[0], { name: 'ClosedConnectionError' }, 'what could not be published is told')
+  await waitUntil(() => server.sessions.size === 0)
+  await server.close()
+})
+
 t.test('a closed connection that is not the bus’s: the client ends, the server waits', { skip }, async t => {
   const { server: natsServer, bus } = await startBuses(t)
   const connection = await connectToNats({ servers: natsServer.url, inboxPrefix: '_INBOX.ada' })
