@@ -47,6 +47,7 @@ export class ServiceAcceptor implements TransportAcceptor {
   /** The subscription to the service, and that to this instance. */
   #groupSubscription: Subscription | undefined
   #instanceSubscription: Subscription | undefined
+  #removeListener: (() => void) | undefined
   /** Number of clients so far. */
   #connects = 0
 
@@ -84,6 +85,8 @@ export class ServiceAcceptor implements TransportAcceptor {
       connects: () => this.#connects,
       onError: report
     })
+    // The connection of another owner outlives the bus.
+    this.#removeListener = this.table.connection.events.on('closed', () => void this.close())
     // Who finds the instance from now on can reach it.
     await this.table.connection.flush()
     if (!refusal) return
@@ -110,6 +113,7 @@ export class ServiceAcceptor implements TransportAcceptor {
   }
 
   async close(): Promise<void> {
+    this.#removeListener?.()
     this.leave()
     this.#instanceSubscription?.unsubscribe()
     this.#instanceSubscription = undefined

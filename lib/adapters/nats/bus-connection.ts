@@ -2,6 +2,7 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { NetrefError } from '../../errors.js'
 import { Emitter } from '../../util/emitter.js'
+import { connectionEnded } from './nats-error.js'
 import { loadTransport } from './packages.js'
 
 /** The events of a connection. */
@@ -32,6 +33,7 @@ export class BusConnection {
   #connection: NatsConnection | undefined
   #isConnected = false
   #isClosed = false
+  #whyClosed = 'the bus is closed'
   #resolveWhenClosed!: () => void
   /** Resolves when the bus is closed. */
   readonly #whenClosed = new Promise<void>(resolve => {
@@ -50,7 +52,8 @@ export class BusConnection {
 
   /** The connection. It may be disconnected. @throws NetrefError `unreachable`, and `closed` if the bus is closed */
   open(): Promise<NatsConnection> {
-    if (this.#isClosed) return Promise.reject(new NetrefError('closed', 'the bus is closed; create another'))
+    if (this.#isClosed)
+      return Promise.reject(new NetrefError('closed', `${this.#whyClosed}; create another bus`))
     this.#opening ??= this.#open().catch(cause => {
       this.#opening = undefined
       if (this.#isClosed)
@@ -76,12 +79,20 @@ export class BusConnection {
     this.#connection = connection
     this.#isConnected = true
     void this.#watch(connection)
-    void connection.closed().then(error => {
-      this.#isConnected = false
-      this.#isClosed = true
-      this.events.emit('closed', error || undefined)
-    })
+    void connection.closed().then(error => this.#onEnd(error || undefined))
     return connection
+  }
+
+  /** The connection has ended: by the bus, by its owner, or since NATS is lost for good, which is reported. */
+  #onEnd(error: Error | undefined): void {
+    const cause = error ?? (this.#isConnected ? undefined : new Error('it was lost'))
+    this.#isConnected = false
+    if (this.#isClosed) return this.events.emit('closed', undefined)
+    this.#isClosed = true
+    const reason = cause && connectionEnded(cause)
+    this.#whyClosed = reason?.message ?? 'the connection to NATS was closed'
+    if (reason) this.report(reason)
+    this.events.emit('closed', cause)
   }
 
   /** Connects. A bus that is closed meanwhile does not wait for NATS, which may never answer. */
@@ -99,6 +110,8 @@ export class BusConnection {
 
   async #watch(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
+      // The connection of another owner lives on.
+      if (this.#isClosed) return
       if (status.type === 'disconnect') {
         this.#isConnected = false
         this.events.emit('disconnected', undefined)
@@ -124,6 +137,9 @@ export class BusConnection {
     this.#resolveWhenClosed()
     const connection = await this.#opening?.catch(() => undefined)
     if (connection && !('publish' in this.target)) await connection.close()
-    else this.events.emit('closed', undefined)
+    else {
+      this.#isConnected = false
+      this.events.emit('closed', undefined)
+    }
   }
 }

@@ -1,5 +1,5 @@
 // The transports of a process over one connection to NATS. One subscription receives the messages of all of them.
-import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { NetrefError } from '../../errors.js'
 import { clock } from '../../util/clock.js'
 import type { BusConnection } from './bus-connection.js'
@@ -33,6 +33,7 @@ export class TransportTable implements Publisher {
   readonly presence: Presence
   readonly #transports = new Map<string, RoutedTransport>()
   readonly #subject: string
+  #subscription: Subscription | undefined
   /** Resolves with the refusal when NATS knows that this process subscribes. */
   #subscribing: Promise<string | undefined> | undefined
   /** Subjects of the peers whose transports were lost with the connection. */
@@ -54,6 +55,7 @@ export class TransportTable implements Publisher {
     connection.events.on('closed', () => {
       for (const transport of [...this.#transports.values()])
         transport.onLost('the connection to NATS was closed')
+      this.#subscription?.unsubscribe()
     })
   }
 
@@ -80,7 +82,7 @@ export class TransportTable implements Publisher {
   /** @returns why NATS refuses it */
   async #subscribe(connection: NatsConnection): Promise<string | undefined> {
     let refusal: string | undefined
-    connection.subscribe(`${this.#subject}.*`, {
+    this.#subscription = connection.subscribe(`${this.#subject}.*`, {
       callback: (error, message) => {
         if (error) refusal = error.message
         else this.#dispatch(message)

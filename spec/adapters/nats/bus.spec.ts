@@ -1,10 +1,12 @@
-// Tests the connection of a bus to a NATS server that does not answer.
+// Tests the connection of a bus: to a NATS server that does not answer, of another owner, and one that ends for good.
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
+import { connect as connectToNats } from '@nats-io/transport-node'
 import t from 'tap'
 import { nats } from '../../../lib/adapters/nats.js'
 import { connect, serve } from '../../../lib/index.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
+import { skipWithoutNats as skip, startNatsServer } from '../../support/nats-server.js'
 
 t.test('a bus is closed at once while NATS does not answer', async t => {
   const silent = net.createServer().listen(0, '127.0.0.1')
@@ -26,4 +28,39 @@ t.test('a bus is closed at once while NATS does not answer', async t => {
   for (const socket of sockets) socket.destroy()
   silent.close()
   await waitUntil(() => sockets.size === 0)
+})
+
+t.test('a closed bus leaves nothing on the connection of another owner', { skip }, async t => {
+  const { url } = await startNatsServer(t, { jetstream: false })
+  const connection = await connectToNats({ servers: url })
+  const bus = nats(connection)
+  const server = await serve({ two: () => 2 }, { endpoint: bus.service('Two') })
+  const conn = connect<{ two(): number }>(bus.service('Two'))
+  t.equal(await conn.root.two(), 2)
+  await bus.close()
+  await using other = nats(url)
+  for await (const instance of other.find('Two')) t.fail(`${instance.id} is found`)
+  t.match(await rejectionOf(connect<{ two(): number }>(other.service('Two')).root.two()), {
+    message: /no instance of Two is there/
+  })
+  await server.close()
+  await connection.close()
+})
+
+t.test('a connection that is lost for good is reported, and told in errors', { skip }, async t => {
+  const natsServer = await startNatsServer(t, { jetstream: false })
+  const errors: unknown[] = []
+  const bus = nats({ servers: natsServer.url, reconnect: false }, { onError: error => errors.push(error) })
+  const server = await serve({}, { endpoint: bus.service('Nothing') })
+  const values = await bus.topic('x').subscribe()
+  await natsServer.kill()
+  const ended = { code: 'connection-lost', message: 'the connection to NATS has ended: it was lost' }
+  t.match(await rejectionOf(values.next()), ended)
+  t.match(errors, [ended])
+  t.match(await rejectionOf(bus.topic('x').publish(1)), {
+    code: 'closed',
+    message: `${ended.message}; create another bus`
+  })
+  await server.close()
+  await bus.close()
 })

@@ -248,7 +248,7 @@ t.test('bus.close() ends the sessions at both ends', { skip }, async t => {
   })
   t.match(await rejectionOf(connect<Counter>(clientBus.service('Counter')).root.next()), {
     code: 'closed',
-    message: /: cannot reach Counter: the bus is closed; create another$/
+    message: /: cannot reach Counter: the bus is closed; create another bus$/
   })
 
   const other = client(setup)
