@@ -2,7 +2,7 @@
 //
 // The bytes are a frame with one message, a result: UTF-8 if the value has no byte ranges.
 
-import { CallRejection, LimitError, ProtocolError, rejectionError, toCallRejection } from '../errors.js'
+import { CallRejection, ProtocolError, rejectionError, toCallRejection } from '../errors.js'
 import { formatFrame, parseFrame } from '../protocol/frame.js'
 import { DEFAULT_LIMITS } from '../protocol/limits.js'
 import { formatReply, Op } from '../protocol/messages.js'
@@ -25,24 +25,9 @@ const SPACE = 0x20
  * @param call what encodes it, for error texts: `topic.publish`
  * @param name what error texts call the value
  * @throws UnsendableError with the path to a value that is not data
- * @throws LimitError for more than `maxBytes`, and for what `decodeBytes` refuses
+ * @throws LimitError for what `decodeBytes` refuses
  */
-export function encodeBytes(call: string, name: string, value: unknown, maxBytes: number): Uint8Array {
-  const bytes = tryEncode(call, name, value)
-  requireSize(call, name, bytes, maxBytes)
-  return bytes
-}
-
-/** @throws LimitError for more than `maxBytes` */
-export function requireSize(call: string, name: string, { byteLength }: Uint8Array, maxBytes: number): void {
-  if (byteLength <= maxBytes) return
-  throw new LimitError(
-    'limit',
-    `${call}: ${name} takes ${byteLength} bytes, and a message has at most ${maxBytes}: send it in parts`
-  )
-}
-
-function tryEncode(call: string, name: string, value: unknown): Uint8Array {
+export function encodeBytes(call: string, name: string, value: unknown): Uint8Array {
   try {
     const { json, hasAnnotations, bytes: ranges } = encodeData(value, dataOnly(name), LIMITS)
     const ofMessage = new Map(ranges.length > 0 ? [[0, ranges]] : [])

@@ -1,6 +1,7 @@
 // Publishes the values of a topic, and waits until NATS has them.
 import type { NatsConnection } from '@nats-io/transport-node'
-import { encodeBytes, requireSize } from '../../codec/data-bytes.js'
+import { encodeBytes } from '../../codec/data-bytes.js'
+import { LimitError } from '../../errors.js'
 import { runAfterMicrotasks } from '../../util/scheduler.js'
 import type { BusConnection } from './bus-connection.js'
 import type { KeptValue } from './kept-value.js'
@@ -25,9 +26,9 @@ export class TopicPublisher {
 
   /** Resolves when NATS has the value. */
   async publish(value: unknown): Promise<void> {
-    const bytes = encodeBytes(CALL, 'value', value, Number.POSITIVE_INFINITY)
+    const bytes = encodeBytes(CALL, 'value', value)
     const connection = await this.bus.open()
-    requireSize(CALL, 'value', bytes, this.bus.maxPayloadBytes - NUMBER_HEADER_BYTES)
+    this.#requireSize(bytes)
     // A value that is lost has a number, too.
     const number = this.#numbers.next()
     if (!this.bus.connected) throw unreachable(CALL)
@@ -41,6 +42,15 @@ export class TopicPublisher {
     } catch (error) {
       throw toBusError(CALL, error)
     }
+  }
+
+  #requireSize({ byteLength }: Uint8Array): void {
+    const maxBytes = this.bus.maxPayloadBytes - NUMBER_HEADER_BYTES
+    if (byteLength <= maxBytes) return
+    throw new LimitError(
+      'limit',
+      `${CALL}: value takes ${byteLength} bytes, and a value has at most ${maxBytes} (max_payload of NATS, less ${NUMBER_HEADER_BYTES}): publish it in parts`
+    )
   }
 
   /** Resolves when NATS has all that was published so far. */

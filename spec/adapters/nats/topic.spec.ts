@@ -142,7 +142,7 @@ t.test('names, options, and values that are no data are refused', options, async
   t.type(large, LimitError)
   t.match(
     large.message,
-    /^topic\.publish: value takes 2015 bytes, and a message has at most 1872: send it in parts$/
+    /^topic\.publish: value takes 2015 bytes, and a value has at most 1872 \(max_payload of NATS, less 128\): publish it in parts$/
   )
   await topic.publish('x'.repeat(1850))
   t.equal((await read(values, 1))[0], 'x'.repeat(1850))

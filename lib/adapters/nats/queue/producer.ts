@@ -37,7 +37,7 @@ export class Producer extends ForeignPeer<undefined> {
       throw new ExposureError('not-callable', `${label}: a queue stores calls of methods, and has no members`)
     if (path.some(name => typeof name === 'symbol'))
       throw new ExposureError('not-exposed', `${label}: a symbol cannot be stored`)
-    const args = encodeBytes(label, 'args', operand, Number.POSITIVE_INFINITY)
+    const args = encodeBytes(label, 'args', operand)
     return this.#store(
       label,
       JSON.stringify(path),
