@@ -112,7 +112,7 @@ const share = ({ client, nats, instance }: Figures, by: number): Figures => ({
 })
 
 export function crowdTable(crowds: readonly Crowd[]): string {
-  const kilobytes = (bytes: number) => (bytes / 1000).toFixed(1)
+  const kilobytes = (bytes: number) => (Math.max(bytes, 0) / 1000).toFixed(1)
   const milliseconds = (us: number) => Math.round(us / 1000).toString()
   const roles = ({ name }: Crowd, figures: Figures, format: (figure: number) => string) =>
     (name === 'WebSocket'
@@ -123,6 +123,10 @@ export function crowdTable(crowds: readonly Crowd[]): string {
       .join(' + ')
   const rows: [string, (crowd: Crowd) => string][] = [
     ['time to open all, 100 at a time, ms', ({ openMs }) => Math.round(openMs).toString()],
+    [
+      `resident memory of a process with ${FIRST} sessions, MB`,
+      crowd => roles(crowd, crowd.base, bytes => Math.round(bytes / 1e6).toString())
+    ],
     ['resident memory of a session, kB', crowd => roles(crowd, crowd.memory, kilobytes)],
     ['… of which heap of Node, kB', crowd => roles(crowd, crowd.heap, kilobytes)],
     ['CPU of all of them while idle, ms for each second', crowd => roles(crowd, crowd.idle, milliseconds)],
