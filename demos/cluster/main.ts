@@ -85,5 +85,5 @@ await main(async () => {
   }
   await Promise.all(connections.map(connection => connection.close()))
   await counting
-  screen.end(`${describe()}. Each run was complete and in order.`)
+  screen.end(`${describe()}.\nEach run was complete, and its lines came in order.`)
 })

@@ -31,7 +31,7 @@ for (const args of [[], ['--gateway']]) {
       t.match(after, /client \d counts again after [\d.]+ s \(may-have-run\)/)
       t.match(after, /instance \S+ 1\.0\.1 is there, in (eu|us)-\d/, 'another is started in its place')
       const [, lines, runs] = /(\d+) lines in (\d+) runs; \d instances? killed/.exec(
-        stdout.split('\n').at(-2)!
+        stdout.split('\n').at(-3)!
       )!
       t.ok(Number(runs) > 3)
       t.ok(Number(lines) >= Number(runs) * 2000)
