@@ -61,7 +61,7 @@ const script = fc.record({
   down: frames,
   /** Other transports of each process, which have their share. */
   others: fc.constantFrom(0, 0, 10, 500, 5000),
-  maxPayloadBytes: fc.constantFrom(4096, 20_000, 65_536, 1 << 20),
+  maxPayloadBytes: fc.constantFrom(32_768, 40_000, 65_536, 1 << 20),
   seed: fc.integer()
 })
 
