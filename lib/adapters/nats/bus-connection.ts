@@ -4,6 +4,7 @@ import { NetrefError } from '../../errors.js'
 import { Emitter } from '../../util/emitter.js'
 import { connectionEnded } from './nats-error.js'
 import { loadTransport } from './packages.js'
+import { unlessLost } from './unless-lost.js'
 
 /** The events of a connection. */
 export interface BusConnectionEvents {
@@ -125,9 +126,13 @@ export class BusConnection {
     }
   }
 
-  /** Resolves when NATS has read all that was sent before. What it has lost, because it was away, is not sent again. */
+  /**
+   * Resolves when NATS has read all that was sent before, or is disconnected. What it has lost, because it was away, is not
+   * sent again.
+   */
   async flush(): Promise<void> {
-    await this.#connection?.flush().catch(() => {})
+    const connection = this.#connection
+    if (connection) await unlessLost(this.events, connection.flush()).catch(() => {})
   }
 
   /** Closes the connection, unless its owner does. */

@@ -57,7 +57,7 @@ export class JetStream {
       signal?.throwIfAborted()
       const access = await unlessAborted(this.#connected(), signal)
       try {
-        return await unlessAborted(unlessLost(this.connection, perform(access)), signal)
+        return await unlessAborted(unlessLost(this.connection.events, perform(access)), signal)
       } catch (error) {
         signal?.throwIfAborted()
         if (CLOSED_ERRORS.has((error as Error).name)) throw closedError(error as Error)

@@ -35,7 +35,7 @@ export class TopicPublisher {
     const headers = loadTransport('nats').headers()
     headers.set(NUMBER_HEADER, number)
     try {
-      if (this.kept) return await unlessLost(this.bus, this.kept.publish(bytes, headers))
+      if (this.kept) return await unlessLost(this.bus.events, this.kept.publish(bytes, headers))
       connection.publish(this.subject, bytes, { headers })
       this.#confirmation ??= Promise.resolve().then(() => this.#confirm(connection))
       await this.#confirmation
@@ -61,7 +61,7 @@ export class TopicPublisher {
       if ((error as { subject?: unknown }).subject === this.subject) refusal = error
     })
     try {
-      await unlessLost(this.bus, connection.flush())
+      await unlessLost(this.bus.events, connection.flush())
       // NATS states a refusal before it answers, and the listener is called some microtasks later.
       await new Promise<void>(runAfterMicrotasks)
     } finally {

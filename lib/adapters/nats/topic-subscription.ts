@@ -120,7 +120,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
   /** Resolves when NATS has the subscription, and the kept value is read. @throws NetrefError @internal */
   async start(connection: NatsConnection): Promise<void> {
     try {
-      await unlessLost(this.bus, connection.flush())
+      await unlessLost(this.bus.events, connection.flush())
       if (!this.#end) await this.#readKept()
     } catch (cause) {
       this.#finish(toReadError(CALL, cause))
@@ -138,7 +138,7 @@ export class TopicSubscription<T> implements AsyncIterableIterator<Received<T>> 
   /** Reads the value that is kept, which may have been published before the subscription, or while NATS was not reached. */
   async #readKept(): Promise<void> {
     const { latest } = this.#order
-    const message = this.kept && (await unlessLost(this.bus, this.kept.read()))
+    const message = this.kept && (await unlessLost(this.bus.events, this.kept.read()))
     if (!message || this.#end) return
     const headers = tryHeaders(() => message.header)
     if (this.#order.isNewRead(message.seq, numberIn(headers), latest)) this.#accept(headers, message.data)

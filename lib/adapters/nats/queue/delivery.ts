@@ -79,7 +79,7 @@ export class Delivery {
   /** The record says that the job is settled: if the acknowledgement is lost, it is delivered again, and does not run. */
   async #acknowledge(): Promise<void> {
     const { connection } = this.context.storage.jetstream
-    await unlessLost(connection, this.message.ackAck()).catch(() => undefined)
+    await unlessLost(connection.events, this.message.ackAck()).catch(() => undefined)
   }
 
   /** @returns the delay in ms after which the job is delivered again; undefined if it is settled */
