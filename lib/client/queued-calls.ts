@@ -1,9 +1,12 @@
 // Runs calls that no peer waits for, such as the jobs of a queue, on a service. All rules for the calls of a peer hold.
 
+import type { ExposureOptions } from '../access/access-control.js'
 import { type CallScope, runInCall } from '../access/call-context.js'
 import { rejectionKind } from '../access/hook-result.js'
+import type { Before } from '../access/peer-call.js'
 import { rootFactoryOf, type ServiceSource } from '../access/service.js'
 import { type Reason, SessionEndedError } from '../errors.js'
+import type { Limits } from '../protocol/limits.js'
 import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import { COMMON_OPTIONS, type CommonOptions, settingsOf } from '../session/options.js'
@@ -14,7 +17,10 @@ import { safeString } from '../util/describe.js'
 import { Connection, EmptyService } from './connect.js'
 
 /** Options of queued calls: those of a serving side that has no peer. */
-export type QueuedCallOptions = Omit<CommonOptions, 'timeout' | 'trace' | 'exposeStacks' | 'describe'>
+export interface QueuedCallOptions
+  extends Omit<ExposureOptions, 'describe'>,
+    Before,
+    Pick<CommonOptions, 'limits' | 'onError' | 'onCallError'> {}
 
 const { timeout, trace, exposeStacks, describe, ...OPTIONS } = COMMON_OPTIONS
 /** For the option tables of their users. */
@@ -58,6 +64,8 @@ class QueuedCallScope implements CallScope {
  * the next call opens another one.
  */
 export class QueuedCalls {
+  /** Limits on the arguments. Their user applies them. */
+  readonly limits: Limits
   readonly #createRoot: ReturnType<typeof rootFactoryOf>
   readonly #running = new Set<QueuedCallScope>()
   #opened: Promise<{ readonly session: SessionImpl; readonly root: object }> | undefined
@@ -74,7 +82,7 @@ export class QueuedCalls {
     private readonly call: string
   ) {
     this.#createRoot = rootFactoryOf(source, call)
-    settingsOf(options, call)
+    this.limits = settingsOf(options, call).limits
   }
 
   /** Creates the service, and waits for its `onConnect`. @throws SessionEndedError if that fails */

@@ -4,7 +4,7 @@
 
 import { CallRejection, ProtocolError, rejectionError, toCallRejection } from '../errors.js'
 import { formatFrame, parseFrame } from '../protocol/frame.js'
-import { DEFAULT_LIMITS } from '../protocol/limits.js'
+import { DEFAULT_LIMITS, type Limits } from '../protocol/limits.js'
 import { formatReply, Op } from '../protocol/messages.js'
 import { parseMessage } from '../protocol/parse-message.js'
 import { TextDecoder, TextEncoder } from '../util/platform.js'
@@ -34,7 +34,7 @@ export function encodeBytes(call: string, name: string, value: unknown): Uint8Ar
     const frame = formatFrame(0, [formatReply(Op.result, 1, json)], ofMessage)
     const bytes = typeof frame === 'string' ? utf8Encoder.encode(frame) : frame
     // Many readers would report what this one call can.
-    if (hasAnnotations || json.length > LIMITS.jsonBytes) parseBytes(bytes)
+    if (hasAnnotations || json.length > LIMITS.jsonBytes) parseBytes(bytes, LIMITS)
     return bytes
   } catch (error) {
     throw toCallError(error, call)
@@ -45,22 +45,22 @@ export function encodeBytes(call: string, name: string, value: unknown): Uint8Ar
  * Decodes bytes, which anybody may have made.
  *
  * @param source where they come from, for error texts
- * @throws LimitError for a value beyond the default limits, and NetrefError `unreadable` for what is no value
+ * @throws LimitError for a value beyond the limits, and NetrefError `unreadable` for what is no value
  */
-export function decodeBytes(source: string, bytes: Uint8Array): unknown {
+export function decodeBytes(source: string, bytes: Uint8Array, limits: Limits = DEFAULT_LIMITS): unknown {
   try {
-    return parseBytes(bytes)
+    return parseBytes(bytes, limits)
   } catch (error) {
     throw toCallError(error, source)
   }
 }
 
-function parseBytes(bytes: Uint8Array): unknown {
-  const frame = parseFrame(bytes[0]! >= SPACE ? decodeUtf8(bytes) : bytes, LIMITS)
-  const [message, ...others] = frame.messages.map(raw => parseMessage(raw, LIMITS.values))
+function parseBytes(bytes: Uint8Array, limits: Limits): unknown {
+  const frame = parseFrame(bytes[0]! >= SPACE ? decodeUtf8(bytes) : bytes, limits)
+  const [message, ...others] = frame.messages.map(raw => parseMessage(raw, limits.values))
   if (message?.[0] !== Op.result || others.length > 0)
     throw new ProtocolError('a frame that is not of one value')
-  return decode(message[2], message[3], frame.bytes.get(0) ?? [], decoder)
+  return decode(message[2], message[3], frame.bytes.get(0) ?? [], { ...decoder, limits })
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
@@ -75,12 +75,11 @@ const refuseReference = () => {
   throw new ProtocolError('a reference in data')
 }
 
-const decoder: ReferenceDecoder = {
+const decoder: Omit<ReferenceDecoder, 'limits'> = {
   decodeReference: refuseReference,
   discardReference: refuseReference,
   discardReceived: () => undefined,
-  valuesDecoded: () => undefined,
-  limits: LIMITS
+  valuesDecoded: () => undefined
 }
 
 /** The error of a call for what the codec throws; what a user's accessor throws is returned as it is. */

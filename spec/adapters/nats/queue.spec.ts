@@ -194,6 +194,20 @@ t.test('a key is stored once, and runs once also after it is stored again', opti
   t.equal(Mailer.log.filter(entry => (entry as unknown[])[1] === 1).length, 1)
 })
 
+t.test('calls have the types of the service', options, async t => {
+  const { mail } = await start(t)
+  const stored: Promise<void> = mail.call.send({ to: 'ada' })
+  await stored
+  await mail.call.lists.add('news')
+  // @ts-expect-error: the wrong type
+  await mail.call.send(5)
+  // @ts-expect-error: not exposed
+  t.ok(mail.call.onConnect)
+  // @ts-expect-error: a service of another kind
+  const other = () => mail.work(class Other extends Service {})
+  t.type(other, 'function')
+})
+
 t.test('what cannot be stored rejects, by its name', options, async t => {
   const { mail, errors } = await start(t)
   const call = mail.call as Any
@@ -229,6 +243,8 @@ t.test('rejected jobs become dead letters at once, failed ones after their attem
   await call.note('no code')
   await call.note('coded')
   await call.note('text')
+  const deep = [[[[[[[[[['deep']]]]]]]]]]
+  await call.note(deep)
   await under(call.fail, 'fails')('always')
   const before = ({ args }: { args: readonly unknown[] }) => {
     if (args[0] === 'no code') throw new Error('who are you?')
@@ -240,8 +256,13 @@ t.test('rejected jobs become dead letters at once, failed ones after their attem
     failed.push(`${call}: ${error}`)
     return new Error('hidden')
   }
-  await using worker = await work({ attempts: 3, before, onCallError: onCallError as Any })
-  const letters = await waitForLetters(mail, 7)
+  await using worker = await work({
+    attempts: 3,
+    before,
+    onCallError: onCallError as Any,
+    limits: { depth: 4 }
+  })
+  const letters = await waitForLetters(mail, 8)
   t.same(
     letters.map(({ path, args, reason, attempts }) => [path, args, reason.code, attempts]),
     [
@@ -251,13 +272,14 @@ t.test('rejected jobs become dead letters at once, failed ones after their attem
       [['note'], ['no code'], 'refused', 0],
       [['note'], ['coded'], 'forbidden', 0],
       [['note'], ['text'], 'refused', 0],
+      [['note'], [deep], 'limit', 0],
       [['fail'], ['always'], 'failed', 3]
     ]
   )
   t.equal(letters[3]!.reason.message, 'who are you?')
   t.match(letters[5]!.reason.message, /object/i)
-  t.match(letters[6]!, { id: 'fails', reason: { message: 'Error: hidden' } })
-  t.ok(Math.abs(letters[6]!.time.getTime() - Date.now()) < 60_000)
+  t.match(letters[7]!, { id: 'fails', reason: { message: 'Error: hidden' } })
+  t.ok(Math.abs(letters[7]!.time.getTime() - Date.now()) < 60_000)
   t.same(failed, Array(3).fill('root.fail(): RangeError: always'))
   t.same(Mailer.log, ['always', 'always', 'always'])
   await waitUntil(() => worker.running === 0)

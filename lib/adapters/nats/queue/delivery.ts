@@ -157,14 +157,15 @@ export class Delivery {
 
   async #runMethod(mayHaveRun: boolean): Promise<QueuedOutcome> {
     const { headers, data } = this.message
+    const { calls } = this.context
     let call: JobCall
     try {
-      call = readCall(headers, data)
+      call = readCall(headers, data, calls.limits)
     } catch (error) {
       const { code, message } = error as NetrefError
       return { kind: 'rejected', code, message }
     }
-    this.#call = await this.context.calls.start(call.path, call.args, mayHaveRun)
+    this.#call = await calls.start(call.path, call.args, mayHaveRun)
     return this.#call.outcome
   }
 

@@ -2,6 +2,7 @@
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { decodeBytes } from '../../../codec/data-bytes.js'
 import { NetrefError } from '../../../errors.js'
+import type { Limits } from '../../../index.js'
 import { loadTransport } from '../packages.js'
 
 /** The header with the path of the method, as JSON. */
@@ -37,10 +38,10 @@ export interface JobCall {
   readonly args: readonly unknown[]
 }
 
-/** @throws NetrefError `unreadable` for bytes and headers that are no job */
-export function readCall(headers: MsgHdrs | undefined, bytes: Uint8Array): JobCall {
+/** @throws NetrefError `unreadable` for bytes and headers that are no job, and LimitError */
+export function readCall(headers: MsgHdrs | undefined, bytes: Uint8Array, limits?: Limits): JobCall {
   const path = parsePath(headers?.get(PATH_HEADER))
-  const args = decodeBytes('the job', bytes)
+  const args = decodeBytes('the job', bytes, limits)
   if (path && Array.isArray(args)) return { path, args }
   throw new NetrefError('unreadable', 'the job: a message that no queue of netref has stored')
 }
