@@ -151,7 +151,7 @@ t.test('calls are stored, and run once by a worker without a caller', options, a
   const { mail, work, server, errors } = await start(t)
   const { manager } = await rawAccess(t, server)
   t.equal(await mail.call.send({ to: 'ada' }), undefined)
-  const send = under(mail.call.send, 'order 7 ä%\n')
+  const send = under(mail.call.send, 'order 7 ä%\n\ud800')
   await Promise.all([send({ to: 'bea' }), send({ to: 'bea' })])
   await mail.call.lists.add('news')
   await mail.call.note(new Map([[1, new Date(0)]]), new Uint8Array([1, 2]), undefined)
@@ -325,6 +325,12 @@ t.test('what no queue has stored becomes a dead letter, and a strange letter is 
     ]
   )
   await client.publish('netref.q.mail.dead.strange', 'garbage')
+  for (const header of ['null', '{"id":"1","attempts":1}', '{"id":"1","attempts":"1","reason":{}}']) {
+    const forged = headers()
+    forged.set('Netref-Dead-Letter', header)
+    await client.publish('netref.q.mail.dead.forged', 'garbage', { headers: forged })
+    t.match((await lettersOf(mail))[4], { reason: { code: 'unreadable' }, attempts: 0 }, header)
+  }
   const strangest = (await lettersOf(mail))[3]!
   t.match(strangest, { reason: { code: 'unreadable' }, attempts: 0 })
   await strangest.remove()
@@ -520,6 +526,16 @@ t.test('by default, a job is tried again after a second', options, async t => {
   t.ok(Date.now() - began >= 1000)
   t.same(Mailer.log, ['twice', 'twice'])
   await waitUntil(() => worker.running === 0)
+})
+
+t.test('a job is kept if `backoff` returns no time, and that is told', options, async t => {
+  const { mail, work, server, errors } = await start(t)
+  const { manager } = await rawAccess(t, server)
+  await using worker = await work({ backoff: () => undefined as never })
+  await mail.call.fail('kept')
+  await waitUntil(() => errors.length === 1 && worker.running === 0)
+  t.match(errors, [{ message: 'queue.work: backoff: undefined is not a time in ms, of less than 25 days' }])
+  t.equal((await manager.streams.info('netref_mail')).state.messages, 1)
 })
 
 t.test('a settled job that NATS keeps is swept', options, async t => {

@@ -72,10 +72,14 @@ export class DeadLetter {
 
 function readHeader({ header, subject }: StoredMsg): LetterHeader {
   try {
-    return JSON.parse(header.get(LETTER_HEADER)) as LetterHeader
+    const { id, reason, attempts }: LetterHeader = JSON.parse(header.get(LETTER_HEADER))
+    const { code, message } = reason
+    if ([id, code, message].every(text => typeof text === 'string') && Number.isInteger(attempts))
+      return { id, reason: { code, message }, attempts }
   } catch {
-    return { id: subject, reason: { code: 'unreadable', message: 'no worker has kept it' }, attempts: 0 }
+    // It is none of a worker.
   }
+  return { id: subject, reason: { code: 'unreadable', message: 'no worker has kept it' }, attempts: 0 }
 }
 
 function tryReadCall({ header, data }: StoredMsg): JobCall | undefined {

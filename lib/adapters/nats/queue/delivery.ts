@@ -2,6 +2,7 @@
 import type { JsMsg } from '@nats-io/jetstream'
 import type { QueuedCall, QueuedCalls, QueuedOutcome } from '../../../client/queued-calls.js'
 import { NetrefError } from '../../../errors.js'
+import { checkMs } from '../../../util/check-options.js'
 import { clock } from '../../../util/clock.js'
 import { safeString } from '../../../util/describe.js'
 import { unlessLost } from '../unless-lost.js'
@@ -152,7 +153,7 @@ export class Delivery {
     const noted = revision && (await records.replace(this.#digest, next, revision))
     if (!noted) throw lateError(this.#id)
     if (next.state === 'settled') return undefined
-    return next.isFinal ? this.#giveUp(next, noted) : backoff(attempts)
+    return next.isFinal ? this.#giveUp(next, noted) : checkMs('queue.work: backoff', backoff(attempts))
   }
 
   async #runMethod(mayHaveRun: boolean): Promise<QueuedOutcome> {

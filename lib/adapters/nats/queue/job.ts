@@ -12,8 +12,11 @@ export const ID_HEADER = 'Nats-Msg-Id'
 /** Bytes of a message that stay free for its headers, also for those of a dead letter. */
 export const HEADER_BYTES = 8192
 
-/** The id of the job of an idempotency key: equal for equal keys, and printable, as headers are. */
-export const toJobId = (key: string): string => key.replace(/[^!-$&-~]/gu, encodeURIComponent)
+/** The id of the job of an idempotency key: equal for equal keys, and printable, as headers are. Half a surrogate pair has no code. */
+export const toJobId = (key: string): string =>
+  Buffer.from(key)
+    .toString()
+    .replace(/[^!-$&-~]/gu, encodeURIComponent)
 
 /** The idempotency key of a job. */
 export function keyOfJob(id: string): string {
