@@ -27,7 +27,7 @@ for (const reflection of Object.values(project.reflections))
 /** What the examples use and do not declare. */
 const CONTEXT = `
 import { connect, expose, type Netref, type PeerCall, Service, serve, type Session } from 'netref'
-import type { Bus } from 'netref/nats'
+import type { Bus, Queue } from 'netref/nats'
 
 export interface Doc { title: string; text: string; then: string; save(): void }
 export interface TextFile { readlines(): string[] }
@@ -68,6 +68,10 @@ export declare class Worker {
   postMessage(message: unknown, transfer: never[]): void
 }
 export declare const bus: Bus
+export class Mailer extends Service {
+  exposed_send(_mail: { to: string }) {}
+}
+export declare const mail: Queue<Mailer>
 export declare const signal: AbortSignal
 export declare const lines: string[]
 export declare const filter: string
