@@ -4,7 +4,7 @@ import { connect as connectToNats } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
 import { Kind } from '../../../lib/adapters/nats/wire.js'
 import { nats } from '../../../lib/adapters/nats.js'
-import { type Connection, connect, type Netref, serve } from '../../../lib/index.js'
+import { type Connection, connect, Netref, Service, serve } from '../../../lib/index.js'
 import { read } from '../../support/documentation.js'
 import { implOf, rejectionOf, waitUntil } from '../../support/helpers.js'
 import { rawMessage } from '../../support/nats-raw-peer.js'
@@ -12,8 +12,16 @@ import { skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
 import { endClean } from '../../support/nats-sessions.js'
 
 const skip = skipWithoutNats
-const [, CONFIG] = /```conf\n(.*?)```/s.exec(read('demos/guide/nats-security.md'))!
-const PASSWORDS = { INSTANCE_PASSWORD: 'a', CLIENT_PASSWORD: 'b', OTHER_PASSWORD: 'c' }
+const [CONFIG, JETSTREAM_CONFIG] = [
+  ...read('demos/guide/nats-security.md').matchAll(/```conf\n(.*?)```/gs)
+].map(([, text]) => text)
+const PASSWORDS = {
+  INSTANCE_PASSWORD: 'a',
+  CLIENT_PASSWORD: 'b',
+  OTHER_PASSWORD: 'c',
+  PRODUCER_PASSWORD: 'd',
+  WORKER_PASSWORD: 'e'
+}
 Object.assign(process.env, PASSWORDS)
 
 class LineCounter {
@@ -169,4 +177,64 @@ t.test('another user can neither read nor disturb', { skip }, async t => {
   await waitUntil(() => refusals.length === patterns.length + 5)
   t.same([read, interruptions, errors], [0, 0, []])
   await endClean(t, conn, server)
+})
+
+class Mailer extends Service {
+  readonly sent: string[] = []
+  exposed_send(to: string) {
+    this.sent.push(to)
+  }
+  exposed_fail() {
+    throw new Error('no such address')
+  }
+}
+
+t.test('the permissions for topics and queues suffice', { skip }, async t => {
+  const natsServer = await startNatsServer(t, { config: JETSTREAM_CONFIG! })
+  const errors: string[] = []
+  const busOf = (user: string, pass: string) => {
+    const bus = nats(
+      { servers: natsServer.url, user, pass, inboxPrefix: `_INBOX.${user}` },
+      { onError: error => errors.push(`${user}: ${(error as Error).message}`) }
+    )
+    t.teardown(() => bus.close())
+    return bus
+  }
+  const [producer, worker] = [busOf('producer', 'd'), busOf('worker', 'e')]
+  for (const [name, options] of [
+    ['prices', {}],
+    ['rates', { keep: true }]
+  ] as const) {
+    const values = await worker.topic<number>(name, options).subscribe()
+    await producer.topic<number>(name, options).publish(41)
+    t.equal((await values.next()).value, 41, name)
+    await values.return()
+  }
+  const late = await worker.topic<number>('rates', { keep: true }).subscribe()
+  t.equal((await late.next()).value, 41, 'the kept value')
+  await late.return()
+
+  const mail = producer.queue<Mailer>('mail')
+  await Netref.with(mail.call.send, { idempotencyKey: 'order 7' })('ada')
+  await mail.call.send('bea')
+  await mail.call.fail()
+  const mailer = new Mailer()
+  const running = await worker.queue<Mailer>('mail').work(() => mailer, { attempts: 1 })
+  await waitUntil(() => mailer.sent.length === 2)
+  await running.close({ drain: 5000 })
+  t.same(mailer.sent, ['ada', 'bea'])
+  const dead = worker.queue<Mailer>('mail').deadLetters()
+  for await (const letter of dead) await letter.putBack()
+  const again = await worker.queue<Mailer>('mail').work(() => mailer, { attempts: 1 })
+  await mail.call.send('cleo')
+  await waitUntil(() => mailer.sent.length === 3)
+  await again.close({ drain: 5000 })
+  let letters = 0
+  for await (const letter of worker.queue<Mailer>('mail').deadLetters()) {
+    t.match(letter.reason, { code: 'failed', message: /no such address/ })
+    await letter.remove()
+    letters++
+  }
+  t.equal(letters, 1)
+  t.same(errors, [])
 })
