@@ -1,4 +1,5 @@
-import { setTimeout as later } from 'node:timers/promises'
+import { mock } from 'node:test'
+import { setTimeout as later, setImmediate as turn } from 'node:timers/promises'
 import { DiscardPolicy, jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import { connect, headers } from '@nats-io/transport-node'
@@ -25,6 +26,7 @@ import {
   Service,
   type ServiceSource
 } from '../../../lib/index.js'
+import { useFakeClock } from '../../support/fake-clock.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
 import { type NatsServer, skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
 
@@ -44,6 +46,7 @@ class Mailer extends Service {
       again: { idempotent: true },
       fail: true,
       wait: true,
+      ignore: true,
       leave: true,
       lists: true
     })
@@ -80,6 +83,10 @@ class Mailer extends Service {
       })
     })
     Mailer.log.push(`end ${name}`)
+  }
+  ignore() {
+    Mailer.log.push('ignore')
+    return new Promise<never>(() => {})
   }
   async leave() {
     await callSession().close()
@@ -465,6 +472,22 @@ t.test('jobs that run for longer than drain get a signal', options, async t => {
   await t.rejects(worker.close({ drains: 1 } as Any), TypeError)
 })
 
+t.test(
+  'a method that does not heed the signal of its closed worker is of a dead worker',
+  options,
+  async t => {
+    const { mail, work } = await start(t)
+    const closed = await work()
+    await mail.call.ignore()
+    await waitUntil(() => Mailer.log.length === 1)
+    await closed.close({ drain: 0 })
+    await using other = await work()
+    const [letter] = await waitForLetters(mail, 1)
+    t.equal(letter!.reason.code, 'may-have-run')
+    await waitUntil(() => other.running === 0)
+  }
+)
+
 t.test('a session that ends is followed by another', options, async t => {
   const { mail, work } = await start(t)
   await using worker = await work()
@@ -657,6 +680,22 @@ t.test('while NATS is away, calls and workers wait', options, async t => {
   await waitUntil(() => worker.running === 0)
 })
 
+t.test('the first call of a queue waits for a minute, too, while NATS is away', options, async t => {
+  const { server, mail, bus } = await start(t)
+  await bus.topic<number>('any').publish(1)
+  const lost = new Promise<void>(resolve => bus.connection.events.on('disconnected', resolve as Any))
+  await server.kill()
+  await lost
+  useFakeClock(t, ['setTimeout'])
+  const call = rejectionOf(mail.call.note('never'))
+  await turn()
+  mock.timers.tick(60_000)
+  t.match(await call, {
+    code: 'unreachable',
+    message: 'mail.note("never"): NATS did not confirm within 60000 ms that it is stored: try again'
+  })
+})
+
 t.test('a worker outlives its consumer, and ends with its bus', options, async t => {
   const { server, mail, work, errors, bus } = await start(t)
   const { manager } = await rawAccess(t, server)
@@ -682,6 +721,8 @@ t.test('a bus that is closed while a method runs: its outcome is not known', opt
   await waitUntil(() => Mailer.release.length === 1)
   await bus.close()
   await waitUntil(() => errors.length === 1)
+  await later(120)
+  t.equal(errors.length, 1, 'the worker does not go on saying that it lives')
   Mailer.release[0]!()
   await waitUntil(() => worker.running === 0)
   t.match(errors, [{ code: 'closed' }, { code: 'closed' }])

@@ -47,6 +47,8 @@ export class Delivery {
   /** Names what this delivery writes. */
   readonly #run = crypto.randomUUID()
   #call: QueuedCall | undefined
+  #heart: Heart | undefined
+  readonly #beats: ReturnType<typeof clock.setInterval>
 
   constructor(
     private readonly message: JsMsg,
@@ -54,17 +56,19 @@ export class Delivery {
   ) {
     this.#id = message.headers?.get(ID_HEADER) || `message-${message.seq}`
     this.#digest = digestOf(this.#id)
+    this.#beats = clock.setInterval(() => message.working(), context.storage.ackWaitMs / BEATS_PER_ACK_WAIT)
   }
 
-  /** Aborts `callSignal()` of the method, if it runs. */
+  /** Aborts `callSignal()` of the method, if it runs, and lets the job go: others count its worker as dead. */
   abort(reason: unknown): void {
+    clock.clearInterval(this.#beats)
+    void this.#heart?.stop()
     this.#call?.abort(reason)
   }
 
   /** Handles the job. It never rejects: a job that cannot be handled is delivered again. */
   async handle(): Promise<void> {
     const { message, context } = this
-    const beats = clock.setInterval(() => message.working(), context.storage.ackWaitMs / BEATS_PER_ACK_WAIT)
     try {
       const retryDelayMs = await this.#settle()
       if (retryDelayMs === undefined) await this.#acknowledge()
@@ -73,7 +77,7 @@ export class Delivery {
       context.report(error)
       message.nak(TROUBLE_DELAY_MS)
     } finally {
-      clock.clearInterval(beats)
+      clock.clearInterval(this.#beats)
     }
   }
 
@@ -146,6 +150,7 @@ export class Delivery {
   ): Promise<number | undefined> {
     const { records, attempts: maxAttempts, backoff } = this.context
     const heart = new Heart(this.context, this.#digest, started, startRevision, error => this.abort(error))
+    this.#heart = heart
     const outcome = await this.#runMethod(mayHaveRun)
     const revision = await heart.stop()
     const { attempts } = started
@@ -229,6 +234,7 @@ class Heart {
         clock.clearInterval(this.#timer)
         onLost(lateError(digest))
       } catch (error) {
+        if ((error as NetrefError).code === 'closed') clock.clearInterval(this.#timer)
         report(error)
       }
     }

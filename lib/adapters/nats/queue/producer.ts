@@ -47,7 +47,7 @@ export class Producer extends ForeignPeer<undefined> {
     )
   }
 
-  async #store(
+  #store(
     label: string,
     path: string,
     args: Uint8Array,
@@ -55,13 +55,16 @@ export class Producer extends ForeignPeer<undefined> {
     signal: AbortSignal | undefined
   ): Promise<void> {
     const { storage } = this
-    await storage.open(signal)
-    const maxBytes = storage.jetstream.connection.maxPayloadBytes - HEADER_BYTES
-    if (args.byteLength > maxBytes) {
-      const text = `${label}: args takes ${args.byteLength} bytes, and a job has at most ${maxBytes} (max_payload of NATS, less ${HEADER_BYTES}): store large data elsewhere, and send its name`
-      throw new LimitError('limit', text)
+    const store = async (signal: AbortSignal) => {
+      await storage.open(signal)
+      const maxBytes = storage.jetstream.connection.maxPayloadBytes - HEADER_BYTES
+      if (args.byteLength > maxBytes) {
+        const text = `${label}: args takes ${args.byteLength} bytes, and a job has at most ${maxBytes} (max_payload of NATS, less ${HEADER_BYTES}): store large data elsewhere, and send its name`
+        throw new LimitError('limit', text)
+      }
+      const full = `the queue ${storage.name} is full (maxJobs)`
+      await storage.publish(label, storage.jobSubject, args, createHeaders(id, path), full, signal)
     }
-    const full = `the queue ${storage.name} is full (maxJobs)`
-    await storage.publish(label, storage.jobSubject, args, createHeaders(id, path), full, signal)
+    return storage.inTime(label, store, signal)
   }
 }

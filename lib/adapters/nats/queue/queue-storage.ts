@@ -130,15 +130,20 @@ export class QueueStorage {
     full: string,
     signal?: AbortSignal
   ): Promise<void> {
-    const late = `${call}: NATS did not confirm within ${STORE_TIMEOUT_MS} ms that it is stored: try again`
     const store = (signal: AbortSignal) =>
       this.jetstream.persist(({ client }) => client.publish(subject, data, { headers }), signal)
     try {
-      await withinTime(STORE_TIMEOUT_MS, late, store, signal)
+      await this.inTime(call, store, signal)
     } catch (error) {
       if (apiErrorCode(error) !== STREAM_FULL) throw error
       throw new LimitError('limit', `${call}: ${full}`)
     }
+  }
+
+  /** Ends what stores a message after a time. @throws NetrefError `unreachable` */
+  inTime<T>(call: string, run: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const late = `${call}: NATS did not confirm within ${STORE_TIMEOUT_MS} ms that it is stored: try again`
+    return withinTime(STORE_TIMEOUT_MS, late, run, signal)
   }
 
   /** Creates what has been deleted meanwhile. */
