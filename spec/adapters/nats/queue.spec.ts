@@ -353,9 +353,10 @@ t.test('a job whose worker died runs again only if its method is idempotent', op
   await under(mail.call.again, 'again')(1)
   await under(mail.call.again, 'too often')(2)
   await under(mail.call.note, 'lives')('no')
+  await under(mail.call.note, 'ends')('no')
   await under(mail.call.note, 'given up')('no')
   const records = await kvm.open('netref_q_mail')
-  for (const key of ['note', 'again', 'lives']) await putRecord(records, key, running(key))
+  for (const key of ['note', 'again', 'lives', 'ends']) await putRecord(records, key, running(key))
   await putRecord(records, digestKey('too often'), running('x', 2))
   const reason = { code: 'failed', message: 'so it was' }
   await putRecord(records, digestKey('given up'), {
@@ -365,8 +366,12 @@ t.test('a job whose worker died runs again only if its method is idempotent', op
     reason,
     isFinal: true
   })
-  await using worker = await work({ concurrency: 5, attempts: 2 })
-  await later(200)
+  await using worker = await work({ concurrency: 6, attempts: 2 })
+  await later(150)
+  await putRecord(records, 'ends', { state: 'settled', run: 'ends' })
+  await putRecord(records, 'lives', { state: 'running', run: 'lives', attempts: 1, beat: 1 })
+  await waitUntil(() => worker.running === 0, 'the slot of a job that another worker runs is free')
+  t.notOk(Mailer.log.includes('no'))
   await putRecord(records, 'lives', { state: 'settled', run: 'lives' })
   const letters = await waitForLetters(mail, 3)
   await waitUntil(() => worker.running === 0)

@@ -97,8 +97,9 @@ export class Delivery {
       if (stored?.record.state === 'running') {
         const { revision } = stored
         stored = await this.#awaitWorker(revision)
-        if (stored?.revision !== revision) continue
-        mayHaveRun = true
+        if (stored?.revision === revision) mayHaveRun = true
+        else if (stored?.record.state === 'running') return this.context.storage.ackWaitMs
+        else continue
       }
       const { record, revision = 0 } = stored ?? {}
       if (record?.state === 'settled') return undefined
