@@ -60,5 +60,5 @@ t.test('errors print one line', async t => {
   t.match(absent.stderr, /^Error: nats-server is not installed\. Debian: apt install nats-server; .*\n$/)
   const unreachable = startDemo(t, [], { NATS_URL: 'nats://127.0.0.1:1' })
   t.match(await unreachable.ended, { code: 1 })
-  t.equal(unreachable.stderr, 'Error: cannot reach NATS: connection refused\n')
+  t.equal(unreachable.stderr, 'Error: cannot reach NATS at 127.0.0.1:1: connection refused\n')
 })

@@ -2,6 +2,7 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { NetrefError } from '../../errors.js'
 import { Emitter } from '../../util/emitter.js'
+import { redactCredentials } from '../../util/printable.js'
 import { connectionEnded } from './nats-error.js'
 import { loadTransport } from './packages.js'
 import { unlessLost } from './unless-lost.js'
@@ -42,12 +43,16 @@ export class BusConnection {
   })
   #maxPayloadBytes = 0
 
+  /** No log shows it: it may have a password. */
+  readonly #target: ConnectionOptions | NatsConnection
+
   constructor(
     /** Options of a connection to be opened, or a connection that its owner has opened, and closes. */
-    private readonly target: ConnectionOptions | NatsConnection,
+    target: ConnectionOptions | NatsConnection,
     /** Called with each failure that no code awaits. */
     readonly report: (error: unknown) => void
   ) {
+    this.#target = target
     this.events = new Emitter(['disconnected', 'reconnected', 'error', 'closing', 'closed'], report)
   }
 
@@ -59,7 +64,8 @@ export class BusConnection {
       this.#opening = undefined
       if (this.#isClosed)
         throw new NetrefError('closed', 'the bus was closed before NATS was reached', { cause })
-      throw new NetrefError('unreachable', `cannot reach NATS: ${(cause as Error).message}`, { cause })
+      const message = `cannot reach NATS at ${this.#servers}: ${(cause as Error).message}`
+      throw new NetrefError('unreachable', message, { cause })
     })
     return this.#opening
   }
@@ -74,8 +80,14 @@ export class BusConnection {
     return (this.#maxPayloadBytes = this.connected?.info?.max_payload ?? this.#maxPayloadBytes)
   }
 
+  /** For error texts. The default is that of the package of NATS. */
+  get #servers(): string {
+    const { servers = 'localhost:4222' } = this.#target as ConnectionOptions
+    return redactCredentials([servers].flat().join(', '))
+  }
+
   async #open(): Promise<NatsConnection> {
-    const { target } = this
+    const target = this.#target
     const connection = 'publish' in target ? target : await this.#connect(target)
     this.#connection = connection
     this.#isConnected = true
@@ -141,7 +153,7 @@ export class BusConnection {
     this.#isClosed = true
     this.#resolveWhenClosed()
     const connection = await this.#opening?.catch(() => undefined)
-    if (connection && !('publish' in this.target)) await connection.close()
+    if (connection && !('publish' in this.#target)) await connection.close()
     else {
       this.#isConnected = false
       this.events.emit('closed', undefined)

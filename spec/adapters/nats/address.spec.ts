@@ -34,7 +34,11 @@ t.test('NATS checks the credentials', { skip }, async t => {
     const bus = nats(address)
     await bus.connection.open().finally(() => bus.close())
   }
-  const refused = { name: 'NetrefError', code: 'unreachable', message: /^cannot reach NATS: Authorization/i }
+  const refused = {
+    name: 'NetrefError',
+    code: 'unreachable',
+    message: /^cannot reach NATS at 127\.0\.0\.1:\d+: Authorization/i
+  }
   const byUser = await startNatsServer(t, {
     jetstream: false,
     config: 'authorization { user: ada, password: "p@ss" }'

@@ -1,6 +1,7 @@
 // Tests the connection of a bus: to a NATS server that does not answer, of another owner, and one that ends for good.
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
 import { connect as connectToNats } from '@nats-io/transport-node'
 import t from 'tap'
 import { nats } from '../../../lib/adapters/nats.js'
@@ -28,6 +29,20 @@ t.test('a bus is closed at once while NATS does not answer', async t => {
   for (const socket of sockets) socket.destroy()
   silent.close()
   await waitUntil(() => sockets.size === 0)
+})
+
+t.test('neither a log nor an error shows the password of a bus', async t => {
+  const password = 'secret'
+  const servers = [`nats://ada:${password}@127.0.0.1:1`, '127.0.0.1:1']
+  await using bus = nats({ servers, user: 'ada', pass: password })
+  const endpoint = bus.service('Two')
+  const error = (await rejectionOf(serve({}, { endpoint }))) as Error
+  t.match(error, {
+    code: 'unreachable',
+    message: /^cannot reach NATS at nats:\/\/127\.0\.0\.1:1, 127\.0\.0\.1:1: /
+  })
+  for (const logged of [bus, endpoint, bus.topic('x'), error.message])
+    t.notMatch(inspect(logged, { depth: Infinity }), password)
 })
 
 t.test('a closed bus leaves nothing on the connection of another owner', { skip }, async t => {

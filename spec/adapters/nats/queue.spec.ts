@@ -298,6 +298,7 @@ t.test('dead letters are put back, and removed', options, async t => {
   await under(mail.call.fail, 'a')('once')
   await mail.call.fail('gone')
   const [once, gone] = await waitForLetters(mail, 2)
+  t.same(Object.keys(gone!), ['id', 'reason', 'attempts', 'time', 'path', 'args'], 'a log shows these')
   await gone!.remove()
   await gone!.remove()
   t.equal((await lettersOf(mail)).length, 1)

@@ -33,11 +33,13 @@ export class DeadLetter {
   /** The arguments; undefined if the job is unreadable. */
   readonly args: readonly unknown[] | undefined
 
+  readonly #storage: QueueStorage
+  readonly #message: StoredMsg
+
   /** @internal */
-  constructor(
-    private readonly storage: QueueStorage,
-    private readonly message: StoredMsg
-  ) {
+  constructor(storage: QueueStorage, message: StoredMsg) {
+    this.#storage = storage
+    this.#message = message
     const { id, reason, attempts } = readHeader(message)
     const call = tryReadCall(message)
     this.id = keyOfJob(id)
@@ -54,7 +56,7 @@ export class DeadLetter {
    * @throws LimitError if the queue is full; the letter stays
    */
   async putBack(): Promise<void> {
-    const { storage, message } = this
+    const [storage, message] = [this.#storage, this.#message]
     const { id } = readHeader(message)
     // The same id if this is repeated, so that it is stored once.
     const headers = createHeaders(`${id}/${message.seq}`, message.header.get(PATH_HEADER))
@@ -65,8 +67,8 @@ export class DeadLetter {
 
   /** Removes the letter, and so the job. A letter that is gone already is no error. */
   remove(): Promise<void> {
-    const { jetstream, deadStream } = this.storage
-    return deleteMessage(jetstream, deadStream, this.message.seq)
+    const { jetstream, deadStream } = this.#storage
+    return deleteMessage(jetstream, deadStream, this.#message.seq)
   }
 }
 
