@@ -413,6 +413,10 @@ function parseAddress(url: unknown, options: unknown): string {
   const hasKnownScheme = /^\s*(ws|http)s?:/i.test(text)
   if (hasKnownScheme && URL.canParse(text) && !text.includes('#')) return text
   const redacted = redactCredentials(text)
+  if (/^\s*(nats|tls):/i.test(text))
+    throw new TypeError(
+      `connect: "${redacted}" is an address of NATS; pass nats(address).service(name) of netref/nats`
+    )
   const suggestion = (hasKnownScheme ? redacted : `ws://${redacted.replace(/^\w+:\/\//, '')}`).replace(
     /#.*/s,
     ''

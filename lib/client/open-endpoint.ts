@@ -29,7 +29,7 @@ export function openNetworkEndpoint(
 }
 
 const EXPECTED_ENDPOINTS =
-  'pass the address of a server, a Worker, a MessagePort, a Duplex, or { readable, writable }'
+  'pass the address of a server, a Worker, a MessagePort, a Duplex, { readable, writable }, or bus.service(name) of netref/nats'
 
 /** @throws TypeError for an option that has no meaning there, and for an object that is no endpoint */
 export function openEndpoint(endpoint: Endpoint, options: ConnectOptions, { limits }: Settings): Transport {

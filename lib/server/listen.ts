@@ -16,7 +16,8 @@ import { HttpListener } from './http-listener.js'
 import { NetworkListener } from './network-listener.js'
 import type { ServeOptions } from './options.js'
 
-const KINDS = 'pass a Worker, a MessagePort, `self` in a worker, a Duplex, or { readable, writable }'
+const KINDS =
+  'pass a Worker, a MessagePort, `self` in a worker, a Duplex, { readable, writable }, or bus.service(name) of netref/nats'
 
 /** Creates the listener of a server. @throws TypeError or RangeError for an invalid endpoint or option */
 export function listen(options: ServeOptions, settings: Settings): ClientListener {

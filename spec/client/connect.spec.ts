@@ -155,6 +155,10 @@ t.test('an invalid address throws synchronously and is named', t => {
     /"localhost:18861" is not .*; did you mean "ws:\/\/localhost:18861"\?/
   )
   t.throws(() => connect('localhost'), TypeError)
+  t.throws(() => connect('nats://ada:secret@localhost:4222/Foo'), {
+    message:
+      'connect: "nats://localhost:4222/Foo" is an address of NATS; pass nats(address).service(name) of netref/nats'
+  })
   t.throws(() => connect('ftp://example.org'), /did you mean "ws:\/\/example\.org"/)
   const said = (address: string, message: string) =>
     t.throws(() => connect(address), { name: 'TypeError', message: `connect: ${message}` })

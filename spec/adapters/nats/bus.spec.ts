@@ -31,6 +31,13 @@ t.test('a bus is closed at once while NATS does not answer', async t => {
   await waitUntil(() => sockets.size === 0)
 })
 
+t.test('a bus itself is no endpoint, and the error names what is', async t => {
+  await using bus = nats('127.0.0.1:1')
+  const message = /is not an endpoint: pass .*, or bus\.service\(name\) of netref\/nats$/
+  t.throws(() => connect(bus as never), { message })
+  t.match(await rejectionOf(serve({}, { endpoint: bus as never })), { message })
+})
+
 t.test('neither a log nor an error shows the password of a bus', async t => {
   const password = 'secret'
   const servers = [`nats://ada:${password}@127.0.0.1:1`, '127.0.0.1:1']
