@@ -1,11 +1,17 @@
 // Creates streams with limits. A stream that exists with other limits is refused.
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { NetrefError } from '../../errors.js'
+import { clock } from '../../util/clock.js'
 import { apiErrorCode, isTransient } from './jetstream.js'
 import { loadJetStream } from './packages.js'
 
 /** Code of the creation of a stream that exists with other options. */
 const STREAM_DIFFERS = 10_058
+/** Code of the creation of a stream whose subjects another one has. */
+const SUBJECTS_OVERLAP = 10_065
+/** How often, and after how many ms, the creation is tried again. */
+const RETRIES = 5
+const RETRY_MS = 50
 
 export const toNanos = (ms: number): number => ms * 1_000_000
 
@@ -34,17 +40,27 @@ export async function createStream(
 ): Promise<void> {
   const { DiscardPolicy } = loadJetStream(what)
   const limits = { max_msgs: max, max_age: toNanos(ttl), num_replicas: replicas, discard: DiscardPolicy.New }
-  const created = manager.streams.add({ ...config, ...limits }).catch(async error => {
-    if (apiErrorCode(error) !== STREAM_DIFFERS) throw error
-    const { max_msgs, max_age, num_replicas } = (await manager.streams.info(config.name)).config
-    requireSame(
-      what,
-      { [maxName]: max, replicas, ttl },
-      { [maxName]: max_msgs, replicas: num_replicas, ttl: max_age / toNanos(1) }
-    )
-    throw error
-  })
-  await explainRefusal(`${what} cannot be created`, created)
+  const add = async (): Promise<unknown> => {
+    for (let triesLeft = RETRIES; ; triesLeft--) {
+      try {
+        return await manager.streams.add({ ...config, ...limits })
+      } catch (error) {
+        const code = apiErrorCode(error)
+        if (code === STREAM_DIFFERS) {
+          const { max_msgs, max_age, num_replicas } = (await manager.streams.info(config.name)).config
+          requireSame(
+            what,
+            { [maxName]: max, replicas, ttl },
+            { [maxName]: max_msgs, replicas: num_replicas, ttl: max_age / toNanos(1) }
+          )
+        }
+        // NATS says so, too, while another process creates the same stream.
+        if (triesLeft === 0 || (code !== STREAM_DIFFERS && code !== SUBJECTS_OVERLAP)) throw error
+        await new Promise(resolve => clock.setTimeout(resolve, RETRY_MS))
+      }
+    }
+  }
+  await explainRefusal(`${what} cannot be created`, add())
 }
 
 /** Names what could not be set up if JetStream refuses an operation. @throws NetrefError `unavailable` */

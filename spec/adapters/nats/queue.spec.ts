@@ -634,6 +634,11 @@ t.test('all who use a queue agree on its options', options, async t => {
     code: 'unavailable',
     message: /the stream netref_big cannot be created: .*replicas/
   })
+  await manager.streams.add({ name: 'taken', subjects: ['netref.q.taken.>'] })
+  t.match(await rejectionOf(bus.queue<Mailer>('taken').call.note(1)), {
+    code: 'unavailable',
+    message: /the stream netref_taken cannot be created: subjects overlap/
+  })
   await manager.streams.add({ name: 'netref_other', subjects: ['netref.q.other.job'] })
   t.match(await rejectionOf(bus.queue<Mailer>('other').call.note(1)), {
     code: 'unavailable',
