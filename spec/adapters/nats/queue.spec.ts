@@ -29,6 +29,7 @@ import {
 import { useFakeClock } from '../../support/fake-clock.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
 import { type NatsServer, skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
+import { collectGarbage } from '../../support/wire.js'
 
 const options = { skip: skipWithoutNats }
 // biome-ignore lint/suspicious/noExplicitAny: specs of what types forbid
@@ -180,6 +181,18 @@ t.test('calls are stored, and run once by a worker without a caller', options, a
   await worker.close()
   t.same(await lettersOf(mail), [])
   t.same(errors, [])
+})
+
+t.test('a bus does not keep queues that nobody uses', options, async t => {
+  const { bus } = await start(t)
+  const call = async () => {
+    const queue = bus.queue<Mailer>('mail', SHORT)
+    await queue.call.note(1)
+    return new WeakRef(queue.call)
+  }
+  const queue = await call()
+  await collectGarbage(() => queue.deref() === undefined)
+  t.equal(queue.deref(), undefined)
 })
 
 t.test('a key is stored once, and runs once also after it is stored again', options, async t => {

@@ -19,7 +19,6 @@ export class Producer extends ForeignPeer<undefined> {
     const { session } = pair(Nobody, { onError: error => connection.report(error) })
     super(session)
     this.calls = this.rootNetref(undefined, storage.name)
-    connection.events.on('closed', () => void session.close())
   }
 
   /* c8 ignore next 2: the root is not released. */
