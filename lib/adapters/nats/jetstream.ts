@@ -3,6 +3,7 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { NetrefError } from '../../errors.js'
 import { clock } from '../../util/clock.js'
 import type { BusConnection } from './bus-connection.js'
+import { isForbidden, toBusError } from './nats-error.js'
 import { loadJetStream } from './packages.js'
 import { unlessLost } from './unless-lost.js'
 
@@ -50,7 +51,8 @@ export class JetStream {
    * performed more often than it says.
    *
    * @param signal ends the repetitions: the promise rejects with its reason
-   * @throws NetrefError `closed` if the bus is closed, and `unreachable` if it has never been connected
+   * @throws NetrefError `closed` if the bus is closed, `unreachable` if it has never been connected, and `unauthorized` if
+   * NATS does not allow the operation
    */
   async persist<T>(perform: (access: JetStreamAccess) => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(2 * delayMs, MAX_DELAY_MS)) {
@@ -61,6 +63,7 @@ export class JetStream {
       } catch (error) {
         signal?.throwIfAborted()
         if (CLOSED_ERRORS.has((error as Error).name)) throw closedError(error as Error)
+        if (isForbidden(error as Error)) throw toBusError(this.call, error)
         if (!isTransient(error)) throw error
       }
       await new Promise(resolve => clock.setTimeout(resolve, delayMs))

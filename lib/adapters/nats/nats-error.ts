@@ -9,6 +9,10 @@ export const unreachable = (call: string, cause?: unknown): NetrefError =>
 export const connectionEnded = (cause: Error): NetrefError =>
   new NetrefError('connection-lost', `the connection to NATS has ended: ${cause.message}`, { cause })
 
+/** NATS does not allow the user the request: repeating it is of no use. */
+export const isForbidden = (error: Error): boolean =>
+  [error.name, (error.cause as Error | undefined)?.name].includes('PermissionViolationError')
+
 /**
  * The error of a call for what its request to NATS failed with: `unauthorized`, `unavailable` without JetStream or if it
  * refuses, and `connection-lost` if there is no answer.
@@ -17,8 +21,7 @@ export function toBusError(call: string, error: unknown): NetrefError {
   if (error instanceof NetrefError) return error
   const cause = error as Error
   const { name, message } = cause
-  if ([name, (cause.cause as Error | undefined)?.name].includes('PermissionViolationError'))
-    return new NetrefError('unauthorized', `${call}: ${message}`, { cause })
+  if (isForbidden(cause)) return new NetrefError('unauthorized', `${call}: ${message}`, { cause })
   if (name === 'JetStreamNotEnabled')
     return new NetrefError('unavailable', `${call}: NATS has no JetStream; start nats-server with \`-js\``, {
       cause

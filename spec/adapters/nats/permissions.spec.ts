@@ -238,3 +238,30 @@ t.test('the permissions for topics and queues suffice', { skip }, async t => {
   t.equal(letters, 1)
   t.same(errors, [])
 })
+
+t.test('a queue, a dead letter and a store that NATS does not allow are told at once', { skip }, async t => {
+  const natsServer = await startNatsServer(t, { config: JETSTREAM_CONFIG! })
+  const onError = () => {}
+  const producer = { servers: natsServer.url, user: 'producer', pass: 'd', inboxPrefix: '_INBOX.producer' }
+  await using bus = nats(producer, { onError })
+  const refused = (call: string, subject: string) => ({
+    name: 'NetrefError',
+    code: 'unauthorized',
+    message: `${call}: Permissions Violation for Publish to "${subject}"`
+  })
+  const other = bus.queue<Mailer>('other')
+  const create = refused('bus.queue', '$JS.API.STREAM.CREATE.netref_other')
+  t.match(await rejectionOf(other.call.send('ada')), create)
+  t.match(await rejectionOf(other.work(Mailer)), create)
+  const letters = bus.queue<Mailer>('mail').deadLetters()
+  const read = refused('bus.queue', '$JS.API.STREAM.MSG.GET.netref-dead_mail')
+  t.match(await rejectionOf(letters.next()), read)
+  const store = bus.idempotencyStore('shop')
+  const bucket = refused('bus.idempotencyStore', '$JS.API.STREAM.CREATE.KV_netref_i_shop')
+  t.match(await rejectionOf(Promise.resolve(store.get('a'))), bucket)
+  await using unprefixed = nats({ ...producer, inboxPrefix: '_INBOX.wrong' }, { onError })
+  t.match(await rejectionOf(unprefixed.queue<Mailer>('mail').call.send('ada')), {
+    code: 'unauthorized',
+    message: /^bus\.queue: Permissions Violation for Subscription to "_INBOX\.wrong\./
+  })
+})
