@@ -46,6 +46,10 @@ export async function* find(bus: BusConnection, name?: string): AsyncGenerator<S
   })
   try {
     if (isReached) yield* findOn(connection, name)
+  } catch (error) {
+    // A closed bus says so.
+    await bus.open()
+    throw error
   } finally {
     removeListener()
   }

@@ -62,7 +62,7 @@ export class TransportTable implements Publisher {
   /**
    * The connection, once this process receives the messages of its transports.
    *
-   * @throws NetrefError `unauthorized` if NATS does not allow it, and `limit` if its messages are too small
+   * @throws NetrefError `unauthorized` if NATS does not allow it, `limit` if its messages are too small, and `closed`
    */
   async open(): Promise<NatsConnection> {
     const connection = await this.connection.open()
@@ -76,7 +76,8 @@ export class TransportTable implements Publisher {
     this.#subscribing ??= this.#subscribe(connection)
     const refusal = await this.#subscribing
     if (refusal) throw new NetrefError('unauthorized', refusal)
-    return connection
+    // It may have been closed meanwhile.
+    return this.connection.open()
   }
 
   /** @returns why NATS refuses it */

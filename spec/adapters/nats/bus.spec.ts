@@ -1,6 +1,7 @@
 // Tests the connection of a bus: to a NATS server that does not answer, of another owner, and one that ends for good.
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { connect as connectToNats } from '@nats-io/transport-node'
 import t from 'tap'
@@ -50,6 +51,16 @@ t.test('neither a log nor an error shows the password of a bus', async t => {
   })
   for (const logged of [bus, endpoint, bus.topic('x'), error.message])
     t.notMatch(inspect(logged, { depth: Infinity }), password)
+})
+
+t.test('a bus that is closed while it begins to serve rejects it', { skip }, async t => {
+  const { url } = await startNatsServer(t, { jetstream: false })
+  const bus = nats(url)
+  await bus.topic<number>('any').publish(1)
+  const serving = rejectionOf(serve({}, { endpoint: bus.service('Nothing') }))
+  await turn()
+  await bus.close()
+  t.match(await serving, { name: 'NetrefError', code: 'closed' })
 })
 
 t.test('a closed bus leaves nothing on the connection of another owner', { skip }, async t => {
