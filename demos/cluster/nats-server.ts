@@ -3,10 +3,13 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { endWithParent, tellParent } from './parent.js'
 
-const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', '-1'], { stdio: ['ignore', 'ignore', 'pipe'] })
-endWithParent(() => server.kill())
-// Ctrl-C of a terminal reaches all processes; this one ends after the others.
+// Ctrl-C of a terminal reaches all processes of its group. This one and nats-server end after the others.
+const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', '-1'], {
+  stdio: ['ignore', 'ignore', 'pipe'],
+  detached: true
+})
 process.on('SIGINT', () => {})
+endWithParent(() => server.kill())
 
 createInterface(server.stderr).on('line', line => {
   const [, port] = /Listening for client connections on \S+:(\d+)/.exec(line) ?? []

@@ -8,7 +8,7 @@ import type {
   TransportOpener
 } from '../../transport/network-endpoint.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
-import { describeValue } from '../../util/describe.js'
+import { describeValue, safeString } from '../../util/describe.js'
 import { ServiceAcceptor } from './acceptor.js'
 import { DiallingTransport } from './dialling-transport.js'
 import { findInstances, type ServiceInstance } from './find.js'
@@ -82,7 +82,11 @@ export class ServiceEndpoint implements NetworkEndpoint {
     const { instance, pick } = this.options
     if (!pick) return instance
     const found = await findInstances(this.table.connection, this.serviceName)
-    const picked = await pick(found)
+    const picked = await Promise.resolve(found)
+      .then(pick)
+      .catch(cause => {
+        throw new NetrefError('unreachable', `\`pick\` failed: ${safeString(cause)}`, { cause })
+      })
     if (isName(picked?.id)) return picked.id
     if (picked !== undefined)
       throw new TypeError(

@@ -114,9 +114,9 @@ t.test('`instance` and `pick` choose the instance', { skip }, async t => {
   })
   t.match(await rejectionOf(picksWrong.root.next()), {
     code: 'unreachable',
-    message: /cannot reach Counter: no zone is known$/
+    message: /cannot reach Counter: `pick` failed: Error: no zone is known$/
   })
-  t.match(await picksWrong.closed, { cause: { message: 'no zone is known' } })
+  t.match(await picksWrong.closed, { cause: { cause: { message: 'no zone is known' } } })
   await endClean(t, conn, eu, us)
 })
 
