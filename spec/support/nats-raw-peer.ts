@@ -1,8 +1,8 @@
 /* c8 ignore start: this is a tool of specs: each of them uses a part of it. */
 // A hand-written end of a transport over NATS, as a client or an instance: it sends arbitrary messages.
 import type { NatsConnection, Subscription } from '@nats-io/transport-node'
+import { HEADER_BYTES, Kind, MAX_WINDOW_BYTES } from '../../lib/adapters/nats/sessions/wire.js'
 import { createId, createToken, processOf, serviceSubject } from '../../lib/adapters/nats/subjects.js'
-import { HEADER_BYTES, Kind, MAX_WINDOW_BYTES } from '../../lib/adapters/nats/wire.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { waitUntil } from './helpers.js'
 import { hello } from './raw-peer.js'

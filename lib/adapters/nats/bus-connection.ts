@@ -3,7 +3,7 @@ import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { NetrefError } from '../../errors.js'
 import { Emitter } from '../../util/emitter.js'
 import { redactCredentials } from '../../util/printable.js'
-import { connectionEnded } from './nats-error.js'
+import { connectionEnded } from './jetstream/nats-error.js'
 import { loadTransport } from './packages.js'
 import { unlessLost } from './unless-lost.js'
 

@@ -3,9 +3,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { BusConnection } from '../../../lib/adapters/nats/bus-connection.js'
-import { ProcessWindow, ReceiveWindow, SendWindow } from '../../../lib/adapters/nats/credit.js'
-import { ServiceEndpoint } from '../../../lib/adapters/nats/service.js'
-import { TransportTable } from '../../../lib/adapters/nats/transport-table.js'
+import { ProcessWindow, ReceiveWindow, SendWindow } from '../../../lib/adapters/nats/sessions/credit.js'
+import { ServiceEndpoint } from '../../../lib/adapters/nats/sessions/service.js'
+import { TransportTable } from '../../../lib/adapters/nats/sessions/transport-table.js'
 import {
   HEADER_BYTES,
   Kind,
@@ -14,7 +14,7 @@ import {
   parseCredit,
   parseDial,
   parseHello
-} from '../../../lib/adapters/nats/wire.js'
+} from '../../../lib/adapters/nats/sessions/wire.js'
 import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
 import type { Transport } from '../../../lib/transport/transport.js'
 import { random } from '../../support/chaos-proxy.js'

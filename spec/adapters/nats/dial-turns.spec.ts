@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DialTurns } from '../../../lib/adapters/nats/dial-turns.js'
+import { DialTurns } from '../../../lib/adapters/nats/sessions/dial-turns.js'
 
 const MOST = 256
 

@@ -1,7 +1,7 @@
 import { Kvm } from '@nats-io/kv'
 import { connect as connectNats } from '@nats-io/transport-node'
 import t from 'tap'
-import { OwnerShares } from '../../../lib/adapters/nats/owner-shares.js'
+import { OwnerShares } from '../../../lib/adapters/nats/jetstream/owner-shares.js'
 import { nats } from '../../../lib/adapters/nats.js'
 import {
   connect,

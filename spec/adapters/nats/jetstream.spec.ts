@@ -1,8 +1,8 @@
 import { connect } from '@nats-io/transport-node'
 import t from 'tap'
 import { BusConnection } from '../../../lib/adapters/nats/bus-connection.js'
-import { explainRefusal } from '../../../lib/adapters/nats/create-stream.js'
-import { JetStream, withinTime } from '../../../lib/adapters/nats/jetstream.js'
+import { explainRefusal } from '../../../lib/adapters/nats/jetstream/create-stream.js'
+import { JetStream, withinTime } from '../../../lib/adapters/nats/jetstream/jetstream.js'
 import { rejectionOf } from '../../support/helpers.js'
 import { skipWithoutNats, startNatsServer } from '../../support/nats-server.js'
 

@@ -3,8 +3,8 @@
 import { headers as newHeaders } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import t from 'tap'
-import { KeptOrder } from '../../../lib/adapters/nats/kept-order.js'
 import { sequenceIn } from '../../../lib/adapters/nats/message-headers.js'
+import { KeptOrder } from '../../../lib/adapters/nats/topics/kept-order.js'
 
 t.test('each message is new once, in order, however reading overtakes publishing', async t => {
   // Each step stores a message, delivers the next one stored, asks for the latest one, or gets the answer.

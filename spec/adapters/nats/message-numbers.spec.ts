@@ -2,7 +2,7 @@
 import { headers as newHeaders } from '@nats-io/transport-node'
 import t from 'tap'
 import { NUMBER_HEADER } from '../../../lib/adapters/nats/message-headers.js'
-import { MessageNumbers, MissedMessages } from '../../../lib/adapters/nats/message-numbers.js'
+import { MessageNumbers, MissedMessages } from '../../../lib/adapters/nats/topics/message-numbers.js'
 
 const withNumber = (text: string) => {
   const headers = newHeaders()

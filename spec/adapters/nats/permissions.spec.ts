@@ -2,7 +2,7 @@
 // other users can neither read nor disturb a session.
 import { connect as connectToNats } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
-import { Kind } from '../../../lib/adapters/nats/wire.js'
+import { Kind } from '../../../lib/adapters/nats/sessions/wire.js'
 import { nats } from '../../../lib/adapters/nats.js'
 import { type Connection, connect, Netref, Service, serve } from '../../../lib/index.js'
 import { read } from '../../support/documentation.js'

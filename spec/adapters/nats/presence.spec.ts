@@ -1,7 +1,7 @@
 // How often other processes are probed.
 import { mock } from 'node:test'
 import t from 'tap'
-import { Presence, type WatchedTransport } from '../../../lib/adapters/nats/presence.js'
+import { Presence, type WatchedTransport } from '../../../lib/adapters/nats/sessions/presence.js'
 import { useFakeClock } from '../../support/fake-clock.js'
 
 const PROCESSES = 120

@@ -5,7 +5,7 @@ import { type KV, Kvm } from '@nats-io/kv'
 import { connect, headers } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
 import { z } from 'zod'
-import { JetStream } from '../../../lib/adapters/nats/jetstream.js'
+import { JetStream } from '../../../lib/adapters/nats/jetstream/jetstream.js'
 import { digestOf, type JobRecord, JobRecords } from '../../../lib/adapters/nats/queue/job-records.js'
 import {
   type Bus,

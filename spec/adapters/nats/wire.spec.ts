@@ -1,7 +1,6 @@
 // Properties of the parsers of the messages between two ends, and of the subjects.
 import fc from 'fast-check'
 import t from 'tap'
-import { checkInboxPrefix, createId, createToken, processOf } from '../../../lib/adapters/nats/subjects.js'
 import {
   formatCredit,
   formatDial,
@@ -13,7 +12,8 @@ import {
   parseCredit,
   parseDial,
   parseHello
-} from '../../../lib/adapters/nats/wire.js'
+} from '../../../lib/adapters/nats/sessions/wire.js'
+import { checkInboxPrefix, createId, createToken, processOf } from '../../../lib/adapters/nats/subjects.js'
 
 const windows = fc.integer({ min: MIN_WINDOW_BYTES, max: MAX_WINDOW_BYTES })
 const subjects = fc

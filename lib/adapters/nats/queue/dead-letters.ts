@@ -2,7 +2,7 @@
 // back or removed.
 import type { StoredMsg } from '@nats-io/jetstream'
 import type { MsgHdrs } from '@nats-io/transport-node'
-import { deleteMessage, storedMessages } from '../stored-messages.js'
+import { deleteMessage, storedMessages } from '../jetstream/stored-messages.js'
 import { createHeaders, type JobCall, keyOfJob, PATH_HEADER, readCall } from './job.js'
 import { type DeadLetterReason, digestOf } from './job-records.js'
 import type { QueueStorage } from './queue-storage.js'

@@ -2,8 +2,8 @@
 // state that its writer has seen. So of two workers that get the same job, one runs it.
 import { createHash } from 'node:crypto'
 import type { KV } from '@nats-io/kv'
-import { isConflict } from '../bucket.js'
-import type { JetStream } from '../jetstream.js'
+import { isConflict } from '../jetstream/bucket.js'
+import type { JetStream } from '../jetstream/jetstream.js'
 
 /** Why a job is no longer tried. */
 export interface DeadLetterReason {

@@ -5,9 +5,9 @@ import type { KV } from '@nats-io/kv'
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { LimitError } from '../../../errors.js'
 import { checkOptions, type OptionTypes } from '../../../util/check-options.js'
-import { openBucket } from '../bucket.js'
 import type { BusConnection } from '../bus-connection.js'
-import { createStream, explainRefusal, requireSame, toNanos } from '../create-stream.js'
+import { openBucket } from '../jetstream/bucket.js'
+import { createStream, explainRefusal, requireSame, toNanos } from '../jetstream/create-stream.js'
 import {
   apiErrorCode,
   JetStream,
@@ -15,7 +15,7 @@ import {
   STREAM_FULL,
   unlessAborted,
   withinTime
-} from '../jetstream.js'
+} from '../jetstream/jetstream.js'
 import { checkCount, checkTime } from '../option-checks.js'
 import { loadJetStream } from '../packages.js'
 

@@ -1,5 +1,5 @@
 // Deletes settled jobs that a killed NATS has forgotten to have deleted. It delivers them no more, but they take up space.
-import { deleteMessage, storedMessages } from '../stored-messages.js'
+import { deleteMessage, storedMessages } from '../jetstream/stored-messages.js'
 import { ID_HEADER } from './job.js'
 import { digestOf, type JobRecords } from './job-records.js'
 import { CONSUMER, type QueueStorage } from './queue-storage.js'

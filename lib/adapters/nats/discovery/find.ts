@@ -1,11 +1,11 @@
 // Finds the instances of services by the discovery of NATS's micro services (ADR-32).
 import type { NatsConnection } from '@nats-io/transport-node'
-import { NetrefError } from '../../errors.js'
-import type { ServerMetrics } from '../../index.js'
+import { NetrefError } from '../../../errors.js'
+import type { ServerMetrics } from '../../../index.js'
+import type { BusConnection } from '../bus-connection.js'
+import { isName, serviceSubject } from '../subjects.js'
 import { ENDPOINT_NAME, STATS_TYPE } from './announcement.js'
-import type { BusConnection } from './bus-connection.js'
 import { isMetadata, isVersion } from './service-facts.js'
-import { isName, serviceSubject } from './subjects.js'
 
 /** The metrics of an instance, as `server.metrics` has them. */
 export type InstanceMetrics = Omit<ServerMetrics, 'gateways'>

@@ -1,15 +1,15 @@
 // Publishes the values of a topic, and waits until NATS has them.
 import type { NatsConnection } from '@nats-io/transport-node'
-import { encodeBytes } from '../../codec/data-bytes.js'
-import { LimitError } from '../../errors.js'
-import { runAfterMicrotasks } from '../../util/scheduler.js'
-import type { BusConnection } from './bus-connection.js'
+import { encodeBytes } from '../../../codec/data-bytes.js'
+import { LimitError } from '../../../errors.js'
+import { runAfterMicrotasks } from '../../../util/scheduler.js'
+import type { BusConnection } from '../bus-connection.js'
+import { toBusError, unreachable } from '../jetstream/nats-error.js'
+import { NUMBER_HEADER } from '../message-headers.js'
+import { loadTransport } from '../packages.js'
+import { unlessLost } from '../unless-lost.js'
 import type { KeptValue } from './kept-value.js'
-import { NUMBER_HEADER } from './message-headers.js'
 import { MessageNumbers, NUMBER_HEADER_BYTES } from './message-numbers.js'
-import { toBusError, unreachable } from './nats-error.js'
-import { loadTransport } from './packages.js'
-import { unlessLost } from './unless-lost.js'
 
 const CALL = 'topic.publish'
 

@@ -1,12 +1,12 @@
 // The store of a bus for the outcomes of calls with an idempotency key, in a bucket that several servers share.
 import type { KV } from '@nats-io/kv'
-import { LimitError } from '../../errors.js'
-import type { IdempotencyRecord, IdempotencyStore } from '../../index.js'
-import { checkOptions, type OptionTypes } from '../../util/check-options.js'
+import { LimitError } from '../../../errors.js'
+import type { IdempotencyRecord, IdempotencyStore } from '../../../index.js'
+import { checkOptions, type OptionTypes } from '../../../util/check-options.js'
+import type { BusConnection } from '../bus-connection.js'
+import { checkCount, checkTime } from '../option-checks.js'
 import { isConflict, openBucket } from './bucket.js'
-import type { BusConnection } from './bus-connection.js'
 import { apiErrorCode, JetStream, STREAM_FULL, unlessAborted, withinTime } from './jetstream.js'
-import { checkCount, checkTime } from './option-checks.js'
 import { OwnerShares } from './owner-shares.js'
 
 /** Options of `bus.idempotencyStore`. All servers must pass the same ones. */

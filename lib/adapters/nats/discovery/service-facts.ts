@@ -1,5 +1,5 @@
 // What an instance of a service tells of itself: version, description and metadata, as ADR-32 of NATS has them.
-import { describeValue, quote } from '../../util/describe.js'
+import { describeValue, quote } from '../../../util/describe.js'
 
 /** What an instance of a service tells of itself. */
 export interface ServiceFacts {

@@ -1,12 +1,12 @@
 // The transports of a process over one connection to NATS. One subscription receives the messages of all of them.
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
-import { NetrefError } from '../../errors.js'
-import { clock } from '../../util/clock.js'
-import type { BusConnection } from './bus-connection.js'
+import { NetrefError } from '../../../errors.js'
+import { clock } from '../../../util/clock.js'
+import type { BusConnection } from '../bus-connection.js'
+import { createId, processOf } from '../subjects.js'
 import { ProcessWindow } from './credit.js'
 import { DialTurns } from './dial-turns.js'
 import { Presence, type Publisher, type WatchedTransport } from './presence.js'
-import { createId, processOf } from './subjects.js'
 import { allocateMessage, Kind } from './wire.js'
 
 const LOST = allocateMessage(Kind.lost, 0, 0)

@@ -1,8 +1,8 @@
 // Opens key-value buckets with limits. A bucket that exists with other limits is refused.
 import type { KV } from '@nats-io/kv'
+import { loadKeyValue } from '../packages.js'
 import { createStream } from './create-stream.js'
 import { apiErrorCode, type JetStreamAccess, WRONG_LAST_SEQUENCE } from './jetstream.js'
-import { loadKeyValue } from './packages.js'
 
 /** The limits of a bucket. */
 export interface BucketLimits {

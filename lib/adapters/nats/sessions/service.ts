@@ -1,19 +1,19 @@
 // Defines the endpoint of a service on the bus: `connect` finds an instance of it, and `serve` adds one.
-import { NetrefError } from '../../errors.js'
+import { NetrefError } from '../../../errors.js'
 import type {
   AcceptorSetup,
   NetworkEndpoint,
   OpenerSetup,
   TransportAcceptor,
   TransportOpener
-} from '../../transport/network-endpoint.js'
-import { checkOptions, type OptionTypes } from '../../util/check-options.js'
-import { describeValue, safeString } from '../../util/describe.js'
+} from '../../../transport/network-endpoint.js'
+import { checkOptions, type OptionTypes } from '../../../util/check-options.js'
+import { describeValue, safeString } from '../../../util/describe.js'
+import { findInstances, type ServiceInstance } from '../discovery/find.js'
+import { checkServiceFacts, type ServiceFacts } from '../discovery/service-facts.js'
+import { checkName, isName } from '../subjects.js'
 import { ServiceAcceptor } from './acceptor.js'
 import { DiallingTransport } from './dialling-transport.js'
-import { findInstances, type ServiceInstance } from './find.js'
-import { checkServiceFacts, type ServiceFacts } from './service-facts.js'
-import { checkName, isName } from './subjects.js'
 import type { TransportTable } from './transport-table.js'
 
 /** Options of `bus.service`. `serve` uses the facts, and `connect` the others. */

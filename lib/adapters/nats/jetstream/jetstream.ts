@@ -1,11 +1,11 @@
 // JetStream on the connection of a bus. Operations are repeated until NATS has answered them.
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
-import { NetrefError } from '../../errors.js'
-import { clock } from '../../util/clock.js'
-import type { BusConnection } from './bus-connection.js'
+import { NetrefError } from '../../../errors.js'
+import { clock } from '../../../util/clock.js'
+import type { BusConnection } from '../bus-connection.js'
+import { loadJetStream } from '../packages.js'
+import { unlessLost } from '../unless-lost.js'
 import { isForbidden, toBusError } from './nats-error.js'
-import { loadJetStream } from './packages.js'
-import { unlessLost } from './unless-lost.js'
 
 /** Codes of errors of JetStream's API. */
 export const STREAM_FULL = 10_077

@@ -11,9 +11,9 @@
 //   6 hello            the answer to a dial, as JSON: { "to": subject, "window", "id", "version", "metadata" }
 // A dial is not framed: it is a message with JSON, { "window" }, whose reply subject is that of the client's end.
 import { isUtf8 } from 'node:buffer'
-import type { PeerInstance } from '../../types/session.js'
-import { isMetadata, isVersion } from './service-facts.js'
-import { isName, processOf } from './subjects.js'
+import type { PeerInstance } from '../../../types/session.js'
+import { isMetadata, isVersion } from '../discovery/service-facts.js'
+import { isName, processOf } from '../subjects.js'
 
 export const Kind = { text: 0, binary: 1, part: 2, credit: 3, bye: 4, lost: 5, hello: 6 } as const
 

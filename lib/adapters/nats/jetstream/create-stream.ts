@@ -1,9 +1,9 @@
 // Creates streams with limits. A stream that exists with other limits is refused.
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
-import { NetrefError } from '../../errors.js'
-import { clock } from '../../util/clock.js'
+import { NetrefError } from '../../../errors.js'
+import { clock } from '../../../util/clock.js'
+import { loadJetStream } from '../packages.js'
 import { apiErrorCode, isTransient } from './jetstream.js'
-import { loadJetStream } from './packages.js'
 
 /** Code of the creation of a stream that exists with other options. */
 const STREAM_DIFFERS = 10_058

@@ -1,5 +1,5 @@
 // Counts what each owner has written within a time, so that none uses up what all share.
-import { clock } from '../../util/clock.js'
+import { clock } from '../../../util/clock.js'
 
 /** Writes are counted together in this many parts of the time. */
 const PARTS = 8

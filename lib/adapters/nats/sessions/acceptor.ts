@@ -1,13 +1,17 @@
 // An instance of a service: it answers those who dial the service, or the instance.
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import { NetrefError } from '../../errors.js'
-import type { Limits } from '../../protocol/limits.js'
-import type { AcceptedTransport, AcceptorSetup, TransportAcceptor } from '../../transport/network-endpoint.js'
-import type { PeerInstance } from '../../types/session.js'
-import type { ReportError } from '../../util/emitter.js'
-import { runInMicrotask } from '../../util/scheduler.js'
-import { Announcement } from './announcement.js'
-import { DEFAULT_VERSION, type ServiceFacts } from './service-facts.js'
+import { NetrefError } from '../../../errors.js'
+import type { Limits } from '../../../protocol/limits.js'
+import type {
+  AcceptedTransport,
+  AcceptorSetup,
+  TransportAcceptor
+} from '../../../transport/network-endpoint.js'
+import type { PeerInstance } from '../../../types/session.js'
+import type { ReportError } from '../../../util/emitter.js'
+import { runInMicrotask } from '../../../util/scheduler.js'
+import { Announcement } from '../discovery/announcement.js'
+import { DEFAULT_VERSION, type ServiceFacts } from '../discovery/service-facts.js'
 import {
   createId,
   createToken,
@@ -15,7 +19,7 @@ import {
   instanceSubject,
   processOf,
   serviceSubject
-} from './subjects.js'
+} from '../subjects.js'
 import { NatsTransport } from './transport.js'
 import type { TransportTable } from './transport-table.js'
 import { formatHello, parseDial } from './wire.js'

@@ -1,6 +1,6 @@
 // Finds out soon that the process at the other end of a transport has gone, even while nothing is sent.
-import { clock, type Timer, unref } from '../../util/clock.js'
-import { createToken, processOf } from './subjects.js'
+import { clock, type Timer, unref } from '../../../util/clock.js'
+import { createToken, processOf } from '../subjects.js'
 
 /** Interval between two probes of a process, in ms. With more processes than are probed at a time it is longer. */
 const PROBE_MS = 250

@@ -1,5 +1,5 @@
 // The messages of a subscription that its reader has not read. There is a bound, beyond which the oldest are dropped.
-import { Queue } from '../../util/queue.js'
+import { Queue } from '../../../util/queue.js'
 
 /** Most messages, and most bytes of them, that wait for the reader. */
 const MAX_MESSAGES = 1024

@@ -1,7 +1,7 @@
 // Answers the discovery of NATS's micro services (ADR-32) for one instance of a service: PING, INFO and STATS.
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import { INSTANCE_QUEUE, serviceSubject } from '../subjects.js'
 import { DEFAULT_VERSION, type ServiceFacts } from './service-facts.js'
-import { INSTANCE_QUEUE, serviceSubject } from './subjects.js'
 
 /** The endpoint that is announced: where clients dial the service. */
 export const ENDPOINT_NAME = 'connect'

@@ -1,10 +1,10 @@
 // The latest value of a topic, kept in a key-value bucket of NATS. What is stored there NATS publishes to the topic.
 import type { JetStreamClient, StoredMsg } from '@nats-io/jetstream'
 import type { MsgHdrs } from '@nats-io/transport-node'
-import { NetrefError } from '../../errors.js'
-import type { BusConnection } from './bus-connection.js'
-import { loadJetStream, loadKeyValue } from './packages.js'
-import { topicBucket, topicSubject } from './subjects.js'
+import { NetrefError } from '../../../errors.js'
+import type { BusConnection } from '../bus-connection.js'
+import { loadJetStream, loadKeyValue } from '../packages.js'
+import { topicBucket, topicSubject } from '../subjects.js'
 
 const CALL = 'bus.topic'
 

@@ -1,7 +1,7 @@
 // Numbers of published messages: each publisher counts its messages, so that subscribers see how many they missed.
 import type { MsgHdrs } from '@nats-io/transport-node'
-import { numberIn } from './message-headers.js'
-import { createId } from './subjects.js'
+import { numberIn } from '../message-headers.js'
+import { createId } from '../subjects.js'
 
 const NUMBER = /^([\w-]{1,22}) ([1-9]\d{0,14})$/
 /** Most bytes that the header adds to a message. */

@@ -1,10 +1,10 @@
 // A topic: values that anybody publishes, and that all who subscribe get.
-import type { DataOnly, Received } from '../../types/netref.js'
-import { checkOptions, type OptionTypes } from '../../util/check-options.js'
-import type { BusConnection } from './bus-connection.js'
+import type { DataOnly, Received } from '../../../types/netref.js'
+import { checkOptions, type OptionTypes } from '../../../util/check-options.js'
+import type { BusConnection } from '../bus-connection.js'
+import { unreachable } from '../jetstream/nats-error.js'
+import { topicSubject } from '../subjects.js'
 import { KeptValue } from './kept-value.js'
-import { unreachable } from './nats-error.js'
-import { topicSubject } from './subjects.js'
 import { TopicPublisher } from './topic-publisher.js'
 import { type SubscribeOptions, TopicSubscription } from './topic-subscription.js'
 

@@ -1,15 +1,15 @@
 // The transport over NATS: both ends publish the parts of their frames to a subject of the other end.
 import { isUtf8 } from 'node:buffer'
 import type { Msg } from '@nats-io/transport-node'
-import { isTransportLoss, type Reason, type ReasonCode } from '../../errors.js'
-import { type Limits, maxPayloadBytes } from '../../protocol/limits.js'
-import { BaseTransport } from '../../transport/base-transport.js'
-import { formatCloseReason, parseCloseReason } from '../../transport/close-reason.js'
-import { clock, type Timer, unref } from '../../util/clock.js'
-import { Queue } from '../../util/queue.js'
-import { runInMicrotask } from '../../util/scheduler.js'
+import { isTransportLoss, type Reason, type ReasonCode } from '../../../errors.js'
+import { type Limits, maxPayloadBytes } from '../../../protocol/limits.js'
+import { BaseTransport } from '../../../transport/base-transport.js'
+import { formatCloseReason, parseCloseReason } from '../../../transport/close-reason.js'
+import { clock, type Timer, unref } from '../../../util/clock.js'
+import { Queue } from '../../../util/queue.js'
+import { runInMicrotask } from '../../../util/scheduler.js'
+import { tryHeaders } from '../message-headers.js'
 import { ReceiveWindow, SendWindow } from './credit.js'
-import { tryHeaders } from './message-headers.js'
 import type { TransportTable } from './transport-table.js'
 import {
   allocateMessage,
