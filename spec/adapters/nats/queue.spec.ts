@@ -12,6 +12,7 @@ import {
   type DeadLetter,
   nats,
   type Queue,
+  type QueuedMembers,
   type QueueOptions,
   type Worker,
   type WorkOptions
@@ -221,6 +222,22 @@ t.test('calls have the types of the service', options, async t => {
   await mail.call.lists.add('news')
   // @ts-expect-error: the wrong type
   await mail.call.send(5)
+  interface Printer {
+    print(page: [name: string, copies: number], at?: Date, ...labels: string[]): void
+    watch(onDone: () => void): void
+    report(job: { name: string; done: { tell(): void } }): void
+  }
+  type Calls = QueuedMembers<Printer>
+  type Parameters = Calls extends Record<'print', (...args: infer A) => unknown> ? A : never
+  const parameters: Parameters = [['a', 1], new Date(), 'x']
+  // @ts-expect-error: a tuple stays one
+  const swapped: Parameters = [[1, 'a']]
+  t.ok([parameters, swapped])
+  const untyped = mail as unknown as Queue<Printer>
+  // @ts-expect-error: a function is no data
+  t.match(await rejectionOf(untyped.call.watch(() => {})), { code: 'unsendable' })
+  // @ts-expect-error: nor is an object with one
+  t.match(await rejectionOf(untyped.call.report({ name: '', done: { tell() {} } })), { code: 'unsendable' })
   // @ts-expect-error: not exposed
   t.ok(mail.call.onConnect)
   // @ts-expect-error: a service of another kind

@@ -1,5 +1,6 @@
 // Defines the class of queues, which `bus.queue` returns.
 import type { ExposedKey, ExposedMember, RemoteHandle, ServiceSource } from '../../../index.js'
+import type { DataOnly } from '../../../types/netref.js'
 import type { BusConnection } from '../bus-connection.js'
 import { type DeadLetter, listDeadLetters } from './dead-letters.js'
 import { Producer } from './producer.js'
@@ -10,10 +11,15 @@ import { Worker, type WorkOptions } from './worker.js'
 export type QueuedMethod<Args extends readonly unknown[]> = RemoteHandle<unknown> &
   ((...args: Args) => Promise<void>)
 
+/** Arguments that are stored: in place of one that has behaviour there is an `Unserializable`, so that it does not compile. */
+type StoredArguments<Args extends readonly unknown[]> = {
+  [I in keyof Args]: Args[I] extends DataOnly<Args[I]> ? Args[I] : DataOnly<Args[I]>
+}
+
 /** The methods of a service that is reached through a queue: their calls resolve when they are stored. */
 export type QueuedMembers<T> = RemoteHandle<T> & {
   readonly [K in ExposedKey<T> & string]: ExposedMember<T, K> extends (...args: infer Args) => unknown
-    ? QueuedMethod<Args>
+    ? QueuedMethod<StoredArguments<Args>>
     : QueuedMembers<ExposedMember<T, K>>
 }
 
