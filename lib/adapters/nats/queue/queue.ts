@@ -7,19 +7,16 @@ import { Producer } from './producer.js'
 import { type QueueOptions, QueueStorage } from './queue-storage.js'
 import { Worker, type WorkOptions } from './worker.js'
 
-/** A method whose calls are stored. It resolves when the call is stored. */
+/** A method whose calls are stored. It resolves when the call is stored. An argument that has behaviour does not compile. */
 export type QueuedMethod<Args extends readonly unknown[]> = RemoteHandle<unknown> &
-  ((...args: Args) => Promise<void>)
-
-/** Arguments that are stored: in place of one that has behaviour there is an `Unserializable`, so that it does not compile. */
-type StoredArguments<Args extends readonly unknown[]> = {
-  [I in keyof Args]: Args[I] extends DataOnly<Args[I]> ? Args[I] : DataOnly<Args[I]>
-}
+  ((
+    ...args: { [I in keyof Args]: Args[I] extends DataOnly<Args[I]> ? Args[I] : DataOnly<Args[I]> }
+  ) => Promise<void>)
 
 /** The methods of a service that is reached through a queue: their calls resolve when they are stored. */
 export type QueuedMembers<T> = RemoteHandle<T> & {
   readonly [K in ExposedKey<T> & string]: ExposedMember<T, K> extends (...args: infer Args) => unknown
-    ? QueuedMethod<StoredArguments<Args>>
+    ? QueuedMethod<Args>
     : QueuedMembers<ExposedMember<T, K>>
 }
 
