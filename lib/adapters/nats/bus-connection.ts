@@ -56,7 +56,7 @@ export class BusConnection {
     this.events = new Emitter(['disconnected', 'reconnected', 'error', 'closing', 'closed'], report)
   }
 
-  /** The connection. It may be disconnected. @throws NetrefError `unreachable`, and `closed` if the bus is closed */
+  /** The connection. It may be disconnected. @throws NetrefError `unreachable`, `unauthorized` for wrong credentials, and `closed` for a closed bus */
   open(): Promise<NatsConnection> {
     if (this.#isClosed)
       return Promise.reject(new NetrefError('closed', `${this.#whyClosed}; create another bus`))
@@ -64,8 +64,9 @@ export class BusConnection {
       this.#opening = undefined
       if (this.#isClosed)
         throw new NetrefError('closed', 'the bus was closed before NATS was reached', { cause })
-      const message = `cannot reach NATS at ${this.#servers}: ${(cause as Error).message}`
-      throw new NetrefError('unreachable', message, { cause })
+      const { name, message } = cause as Error
+      const code = name === 'AuthorizationError' ? 'unauthorized' : 'unreachable'
+      throw new NetrefError(code, `cannot reach NATS at ${this.#servers}: ${message}`, { cause })
     })
     return this.#opening
   }

@@ -36,7 +36,7 @@ t.test('NATS checks the credentials', { skip }, async t => {
   }
   const refused = {
     name: 'NetrefError',
-    code: 'unreachable',
+    code: 'unauthorized',
     message: /^cannot reach NATS at 127\.0\.0\.1:\d+: Authorization/i
   }
   const byUser = await startNatsServer(t, {

@@ -130,7 +130,7 @@ t.test('a program that lacks a permission is told', { skip }, async t => {
   })
   await using stranger = nats({ servers: natsServer.url, user: 'client', pass: 'wrong' })
   t.match(await rejectionOf(connect<LineCounter>(stranger.service('LineCounter')).root.count('')), {
-    code: 'unreachable',
+    code: 'unauthorized',
     message: /cannot reach NATS at nats:\/\/127\.0\.0\.1:\d+: .*[Aa]uthorization/
   })
 })
