@@ -159,4 +159,5 @@ export class NetworkListener implements ResumingListener {
 }
 
 const UNAVAILABLE_STATUS = 503
+/* c8 ignore next: the transport of a pending client is open. */
 const nothing = () => {}

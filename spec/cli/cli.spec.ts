@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
+import { checkUsage } from '../../lib/cli/command.js'
 import { formatJSON } from '../../lib/cli/json.js'
 import { parsePath } from '../../lib/cli/path.js'
 import { connect, type Server, serve } from '../../lib/index.js'
@@ -22,6 +23,18 @@ async function withCalculator(t: Test, use: (url: string, server: Server) => Pro
   await assertClean(t, ...server.sessions)
   t.match(server.metrics, { sessions: 0, exports: 0, imports: 0, pending: 0 })
 }
+
+t.test('an error of the program is no error of the command line', t => {
+  const failure = new RangeError('out of range')
+  t.throws(
+    () =>
+      checkUsage(() => {
+        throw failure
+      }),
+    failure
+  )
+  t.end()
+})
 
 t.test('help, version and unknown commands', async t => {
   const { code, stdout } = await netref(['--help'])

@@ -101,6 +101,7 @@ async function overForeign(t: Test, use: (conn: Connection<Any>, peer: () => Loc
   t.equal(peer.pendingRequests, 0)
   await conn.close()
   t.equal(peer.held, 0)
+  t.equal(peer.peer, undefined)
 }
 
 t.test('foreign objects are used like any other', async t => {

@@ -4,6 +4,7 @@ import { pair } from '../../lib/client/pair.js'
 import { type Connection, connect, Netref, type NetrefError, Service } from '../../lib/lite.js'
 import { Op } from '../../lib/protocol/messages.js'
 import { handlerOf } from '../../lib/remote/proxy.js'
+import { MemoryNetwork } from '../support/memory-network.js'
 import { loadOtherCopy } from '../support/other-copy.js'
 import type { Untyped } from '../support/wire.js'
 
@@ -64,6 +65,7 @@ const messageOf = (run: () => unknown): string => {
 const { port1 } = new MessageChannel()
 const refusals = [
   messageOf(() => connect(port1)),
+  messageOf(() => connect(new MemoryNetwork())),
   messageOf(() => connect(server.url, { reconnect: {} })),
   messageOf(() => connect(server.url, { renew: true }))
 ]
@@ -74,7 +76,7 @@ const { assertClean, rejectionOf, waitUntil } = await import('../support/helpers
 t.test('what lite lacks throws', async t => {
   t.same(
     refusals,
-    ['a session over an endpoint', '`reconnect`', '`renew`'].map(
+    ['a session over an endpoint', 'a session over an endpoint', '`reconnect`', '`renew`'].map(
       what => `TypeError: connect: ${what} is not part of 'netref/lite'; import 'netref'`
     )
   )
