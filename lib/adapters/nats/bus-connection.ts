@@ -3,7 +3,7 @@ import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node'
 import { NetrefError } from '../../errors.js'
 import { Emitter } from '../../util/emitter.js'
 import { redactCredentials } from '../../util/printable.js'
-import { connectionEnded } from './jetstream/nats-error.js'
+import { connectionEnded } from './nats-error.js'
 import { loadTransport } from './packages.js'
 import { unlessLost } from './unless-lost.js'
 
@@ -11,7 +11,7 @@ import { unlessLost } from './unless-lost.js'
 export interface BusConnectionEvents {
   /** NATS cannot be reached; the package of NATS tries to reconnect. What was not written is lost. */
   disconnected: undefined
-  /** NATS is reached again, and all subscriptions hold. */
+  /** NATS is reached again. The subscriptions are sent to it, but it may not have read them. */
   reconnected: undefined
   /** NATS reports an error, such as that it does not allow a subject. It has been reported. */
   error: Error
@@ -56,7 +56,11 @@ export class BusConnection {
     this.events = new Emitter(['disconnected', 'reconnected', 'error', 'closing', 'closed'], report)
   }
 
-  /** The connection. It may be disconnected. @throws NetrefError `unreachable`, `unauthorized` for wrong credentials, and `closed` for a closed bus */
+  /**
+   * The connection. It may be disconnected.
+   *
+   * @throws NetrefError `unreachable`, `unauthorized` for wrong credentials, and `closed` for a closed bus
+   */
   open(): Promise<NatsConnection> {
     if (this.#isClosed)
       return Promise.reject(new NetrefError('closed', `${this.#whyClosed}; create another bus`))

@@ -451,7 +451,7 @@ t.test('a worker that counts as dead is told', options, async t => {
   await waitUntil(() => Mailer.log.length === 3)
   t.same(Mailer.log, ['start lost', 'may-have-run', 'end lost'])
   await waitUntil(() => errors.length === 1)
-  t.match(errors, [{ code: 'may-have-run', message: /job key: this worker was silent/ }])
+  t.match(errors, [{ code: 'may-have-run', message: /job key: this worker sent no heartbeat/ }])
   await waitUntil(() => worker.running === 0)
 })
 

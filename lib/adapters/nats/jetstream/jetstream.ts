@@ -3,9 +3,9 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { NetrefError } from '../../../errors.js'
 import { clock } from '../../../util/clock.js'
 import type { BusConnection } from '../bus-connection.js'
+import { isForbidden, toBusError } from '../nats-error.js'
 import { loadJetStream } from '../packages.js'
 import { unlessLost } from '../unless-lost.js'
-import { isForbidden, toBusError } from './nats-error.js'
 
 /** Codes of errors of JetStream's API. */
 export const STREAM_FULL = 10_077
@@ -123,6 +123,7 @@ export async function withinTime<T>(
   run: (signal: AbortSignal) => Promise<T>,
   signal?: AbortSignal
 ): Promise<T> {
+  signal?.throwIfAborted()
   const aborter = new AbortController()
   const abort = () => aborter.abort(signal!.reason)
   signal?.addEventListener('abort', abort)

@@ -1,18 +1,20 @@
 // One delivery of a job to a worker: decides by the record of the job whether its method runs, and notes what comes of it.
 import type { JsMsg } from '@nats-io/jetstream'
 import type { QueuedCall, QueuedCalls, QueuedOutcome } from '../../../client/queued-calls.js'
-import { NetrefError } from '../../../errors.js'
+import type { NetrefError } from '../../../errors.js'
 import { checkMs } from '../../../util/check-options.js'
 import { clock } from '../../../util/clock.js'
 import { safeString } from '../../../util/describe.js'
 import { unlessLost } from '../unless-lost.js'
 import { keepDeadLetter } from './dead-letters.js'
+import { HEARTBEATS_PER_ACK_WAIT, Heartbeat, lateError } from './heartbeat.js'
 import { ID_HEADER, type JobCall, readCall } from './job.js'
 import {
   type DeadLetterReason,
   digestOf,
   type JobRecord,
   type JobRecords,
+  type RunningRecord,
   type StoredRecord
 } from './job-records.js'
 import type { QueueStorage } from './queue-storage.js'
@@ -27,19 +29,15 @@ export interface DeliveryContext {
   readonly report: (error: unknown) => void
 }
 
-/** A worker speaks this often within `ackWait`. */
-const BEATS_PER_ACK_WAIT = 3
-/** How often it is looked whether the worker of a job speaks, within `ackWait`. */
-const LOOKS_PER_ACK_WAIT = 4
+/** Number of checks for the heartbeat of another worker within `ackWait`. */
+const CHECKS_PER_ACK_WAIT = 4
 /** Delay after which a job is delivered again that could not be handled, in ms. */
-const TROUBLE_DELAY_MS = 5000
+const REDELIVERY_DELAY_MS = 5000
 
 const GIVEN_UP: DeadLetterReason = {
   code: 'may-have-run',
   message: 'its worker died at the last attempt, while the method ran'
 }
-
-type RunningRecord = JobRecord & { readonly state: 'running' }
 
 export class Delivery {
   readonly #id: string
@@ -47,8 +45,8 @@ export class Delivery {
   /** Names what this delivery writes. */
   readonly #run = crypto.randomUUID()
   #call: QueuedCall | undefined
-  #heart: Heart | undefined
-  readonly #beats: ReturnType<typeof clock.setInterval>
+  #heartbeat: Heartbeat | undefined
+  readonly #workingTimer: ReturnType<typeof clock.setInterval>
 
   constructor(
     private readonly message: JsMsg,
@@ -56,13 +54,16 @@ export class Delivery {
   ) {
     this.#id = message.headers?.get(ID_HEADER) || `message-${message.seq}`
     this.#digest = digestOf(this.#id)
-    this.#beats = clock.setInterval(() => message.working(), context.storage.ackWaitMs / BEATS_PER_ACK_WAIT)
+    this.#workingTimer = clock.setInterval(
+      () => message.working(),
+      context.storage.ackWaitMs / HEARTBEATS_PER_ACK_WAIT
+    )
   }
 
   /** Aborts `callSignal()` of the method, if it runs, and lets the job go: others count its worker as dead. */
   abort(reason: unknown): void {
-    clock.clearInterval(this.#beats)
-    void this.#heart?.stop()
+    clock.clearInterval(this.#workingTimer)
+    void this.#heartbeat?.stop()
     this.#call?.abort(reason)
   }
 
@@ -75,9 +76,9 @@ export class Delivery {
       else message.nak(retryDelayMs)
     } catch (error) {
       context.report(error)
-      message.nak(TROUBLE_DELAY_MS)
+      message.nak(REDELIVERY_DELAY_MS)
     } finally {
-      clock.clearInterval(this.#beats)
+      clock.clearInterval(this.#workingTimer)
     }
   }
 
@@ -125,19 +126,19 @@ export class Delivery {
   /**
    * Another worker has started the job. NATS delivers it again if that worker is dead, but also if NATS itself was away.
    *
-   * @returns the record once it has changed, or the same one if the worker has not spoken for `ackWait`
+   * @returns the record once it has changed, or the same one if the worker has sent no heartbeat for `ackWait`
    */
   async #awaitWorker(revision: number): Promise<StoredRecord | undefined> {
     const { storage, records } = this.context
     const { connection } = storage.jetstream
-    let looks = 0
-    // While NATS is away, the other worker cannot speak.
-    const off = connection.events.on('disconnected', () => (looks = 0))
+    let checks = 0
+    // While NATS is away, the other worker can send no heartbeat.
+    const off = connection.events.on('disconnected', () => (checks = 0))
     try {
       for (;;) {
-        await new Promise(resolve => clock.setTimeout(resolve, storage.ackWaitMs / LOOKS_PER_ACK_WAIT))
+        await new Promise(resolve => clock.setTimeout(resolve, storage.ackWaitMs / CHECKS_PER_ACK_WAIT))
         const found = await records.get(this.#digest)
-        if (found?.revision !== revision || ++looks >= LOOKS_PER_ACK_WAIT) return found
+        if (found?.revision !== revision || ++checks >= CHECKS_PER_ACK_WAIT) return found
       }
     } finally {
       off()
@@ -150,10 +151,12 @@ export class Delivery {
     mayHaveRun: boolean
   ): Promise<number | undefined> {
     const { records, attempts: maxAttempts, backoff } = this.context
-    const heart = new Heart(this.context, this.#digest, started, startRevision, error => this.abort(error))
-    this.#heart = heart
+    const heartbeat = new Heartbeat(this.context, this.#digest, started, startRevision, error =>
+      this.abort(error)
+    )
+    this.#heartbeat = heartbeat
     const outcome = await this.#runMethod(mayHaveRun)
-    const revision = await heart.stop()
+    const revision = await heartbeat.stop()
     const { attempts } = started
     const next = this.#recordOf(outcome, attempts, maxAttempts)
     const noted = revision && (await records.replace(this.#digest, next, revision))
@@ -203,51 +206,5 @@ export class Delivery {
     const { headers, data } = this.message
     await keepDeadLetter(storage, { id: this.#id, headers, data }, reason, attempts)
     await records.replace(this.#digest, this.#settled, revision)
-  }
-}
-
-const lateError = (id: string) =>
-  new NetrefError(
-    'may-have-run',
-    `bus.queue: job ${id}: this worker was silent for longer than ackWait while its method ran, so others count it as dead`
-  )
-
-/** Changes the record of a job from time to time while its method runs, so that others know that the worker lives. */
-class Heart {
-  readonly #timer: ReturnType<typeof clock.setInterval>
-  #revision: number | undefined
-  #beat = 0
-  #writing: Promise<void> | undefined
-
-  /** @param onLost called if others count the worker as dead */
-  constructor(
-    { storage, records, report }: DeliveryContext,
-    digest: string,
-    record: RunningRecord,
-    revision: number,
-    onLost: (error: Error) => void
-  ) {
-    this.#revision = revision
-    const write = async () => {
-      try {
-        this.#revision = await records.replace(digest, { ...record, beat: ++this.#beat }, this.#revision!)
-        if (this.#revision !== undefined) return
-        clock.clearInterval(this.#timer)
-        onLost(lateError(digest))
-      } catch (error) {
-        if ((error as NetrefError).code === 'closed') clock.clearInterval(this.#timer)
-        report(error)
-      }
-    }
-    this.#timer = clock.setInterval(() => {
-      this.#writing ??= write().finally(() => (this.#writing = undefined))
-    }, storage.ackWaitMs / BEATS_PER_ACK_WAIT)
-  }
-
-  /** @returns the revision of the record; undefined if others have changed it */
-  async stop(): Promise<number | undefined> {
-    clock.clearInterval(this.#timer)
-    await this.#writing
-    return this.#revision
   }
 }

@@ -38,6 +38,9 @@ export type JobRecord =
     }
   | { readonly state: 'settled'; readonly run: string }
 
+/** The record of a job whose method runs. */
+export type RunningRecord = JobRecord & { readonly state: 'running' }
+
 /** A record, and its revision. */
 export interface StoredRecord {
   readonly record: JobRecord

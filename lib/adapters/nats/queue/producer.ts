@@ -7,7 +7,7 @@ import { ForeignPeer, type ForeignRequest } from '../../../remote/foreign.js'
 import { createHeaders, HEADER_BYTES, toJobId } from './job.js'
 import type { QueueStorage } from './queue-storage.js'
 
-class Nobody extends Service {}
+class NoService extends Service {}
 
 /** The peer of `queue.call`, which stores what it is asked for. */
 export class Producer extends ForeignPeer<undefined> {
@@ -16,7 +16,7 @@ export class Producer extends ForeignPeer<undefined> {
 
   constructor(private readonly storage: QueueStorage) {
     const { connection } = storage.jetstream
-    const { session } = pair(Nobody, { onError: error => connection.report(error) })
+    const { session } = pair(NoService, { onError: error => connection.report(error) })
     super(session)
     this.calls = this.rootNetref(undefined, storage.name)
   }

@@ -29,8 +29,8 @@ export interface QueueOptions {
    */
   readonly maxJobs?: number | undefined
   /**
-   * Time in ms after which a worker counts as dead if it says nothing of a job that it runs. It speaks three times as
-   * often. Nobody else runs the job before.
+   * Time in ms without a heartbeat after which the worker of a job counts as dead. Heartbeats are three times as frequent.
+   * No other worker runs the job before.
    *
    * @default 30 000
    */

@@ -324,7 +324,11 @@ export abstract class NatsTransport extends BaseTransport {
     this.destroyed = true
     clock.clearTimeout(this.#closeTimer)
     this.table.remove(this)
+    // A session that waits for the next transport keeps this one.
+    this.#queue.clear()
+    this.#unread.clear()
     this.#parts = []
+    this.bufferedAmount = 0
     runInMicrotask(() => {
       this.emitClose(reason)
       for (const listener of this.#closeListeners) listener()

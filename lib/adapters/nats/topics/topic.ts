@@ -2,7 +2,7 @@
 import type { DataOnly, Received } from '../../../types/netref.js'
 import { checkOptions, type OptionTypes } from '../../../util/check-options.js'
 import type { BusConnection } from '../bus-connection.js'
-import { unreachable } from '../jetstream/nats-error.js'
+import { unreachable } from '../nats-error.js'
 import { topicSubject } from '../subjects.js'
 import { KeptValue } from './kept-value.js'
 import { TopicPublisher } from './topic-publisher.js'

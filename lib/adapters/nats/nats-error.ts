@@ -1,5 +1,5 @@
 // The errors of the bus for those of NATS's packages. Names tell those apart: there may be several copies of a package.
-import { NetrefError } from '../../../errors.js'
+import { NetrefError } from '../../errors.js'
 
 /** NATS is not reached at present: nothing was done. */
 export const unreachable = (call: string, cause?: unknown): NetrefError =>
