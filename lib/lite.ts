@@ -38,6 +38,7 @@ export type { ByteEndpoint, Endpoint, MessageEndpoint } from './transport/endpoi
 export type { NetworkEndpoint } from './transport/network-endpoint.js'
 export type { Token } from './transport/token.js'
 export type { Description } from './types/description.js'
+export type { JsonSchema } from './types/json-schema.js'
 export type {
   DataOnly,
   Exposed,

@@ -13,6 +13,7 @@ import { className, describeValue, truncateName } from '../util/describe.js'
 import { isThenable } from '../util/promises.js'
 import { isInstanceOf } from '../util/realms.js'
 import { startingSession } from './call-context.js'
+import type { MemberDetails } from './describe.js'
 import {
   conditionOf,
   DEFAULT_PREFIX,
@@ -56,6 +57,13 @@ export interface ExposureOptions {
    * @default true
    */
   readonly describe?: boolean | undefined
+  /**
+   * Whether results are checked by the option `returns` of their methods. The caller then gets the output of the schema. A
+   * result that does not match rejects the call.
+   *
+   * @default false
+   */
+  readonly checkResults?: boolean | undefined
 }
 
 /** The options with their defaults, the `before` hook, and the limits of what a peer can list or obtain. */
@@ -68,6 +76,7 @@ export const DEFAULT_EXPOSURE: ExposureSettings = {
   allowSetAttrs: false,
   allowDeleteAttrs: false,
   describe: true,
+  checkResults: false,
   limits: DEFAULT_LIMITS
 }
 
@@ -240,10 +249,15 @@ export function isReadableCollection(object: object, { byReference }: CallTarget
   )
 }
 
-/** The help text of a member: from its class, from `expose()` of its object, or from the class of its service. */
-export function helpOf(object: object, member: MemberName, name: string): string | undefined {
-  const declared = findExposedMetadata(object, member)?.help ?? grantOf(object)?.help.get(name)
-  if (declared !== undefined || !isService(object)) return declared
+/** What the owner of a member says of it: in its class, by `expose()` of its object, or in the class of its service. */
+export function detailsOf(object: object, member: MemberName, name: string): MemberDetails {
+  const metadata = findExposedMetadata(object, member)
+  const help = metadata?.help ?? grantOf(object)?.help.get(name) ?? helpOfService(object, name)
+  return { ...metadata?.describeTypes?.(), ...(help !== undefined && { help }) }
+}
+
+function helpOfService(object: object, name: string): string | undefined {
+  if (!isService(object)) return undefined
   const { help = {} } = object.constructor as typeof Service
   return Object.hasOwn(help, name) ? help[name] : undefined
 }

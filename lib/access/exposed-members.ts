@@ -6,7 +6,9 @@ import type { Session } from '../types/session.js'
 import type { StandardSchema } from '../types/standard-schema.js'
 import type { OptionTypes } from '../util/check-options.js'
 import { sharedInRealm } from '../util/library-copies.js'
-import { checkArguments } from './schema.js'
+import type { MemberTypes } from './describe.js'
+import { toJsonSchema } from './json-schema.js'
+import { checkArguments, checkResult } from './schema.js'
 
 /** Options of a member, for `@exposed` and `exposes`. */
 export interface ExposedOptions {
@@ -19,6 +21,11 @@ export interface ExposedOptions {
   if?(session: Session): boolean
   /** A Standard Schema for the list of arguments. The method receives the output of the schema. */
   readonly schema?: StandardSchema | undefined
+  /**
+   * A Standard Schema for the result, or for what the promise of the method resolves with. `Netref.describe` tells it as JSON
+   * Schema. Results are checked by it only if the option `checkResults` of `serve` or `connect` is set.
+   */
+  readonly returns?: StandardSchema | undefined
   /**
    * Whether two runs of the method have the same effect as one. A client that renews its session repeats those calls of
    * the method whose replies were lost with the previous session.
@@ -33,6 +40,7 @@ export interface ExposedOptions {
 export const EXPOSED_OPTIONS: OptionTypes<ExposedOptions> = {
   if: 'a function',
   schema: '',
+  returns: '',
   idempotent: 'a boolean',
   help: 'a string'
 }
@@ -41,9 +49,14 @@ export const EXPOSED_OPTIONS: OptionTypes<ExposedOptions> = {
 export interface ExposedCondition extends Pick<ExposedOptions, 'if'> {
   /** Returns the arguments for the method. It is part of the condition, so that only users of schemas load the checks. */
   check?(name: MemberName | undefined, args: unknown[]): unknown[]
+  /** Returns what the caller gets for a result, which may be a promise. `args` are for error texts. */
+  checkResult?(name: MemberName | undefined, args: unknown[], result: unknown): unknown
 }
 /** The metadata of an exposed member. */
-export interface ExposedMetadata extends ExposedCondition, Pick<ExposedOptions, 'help' | 'idempotent'> {}
+export interface ExposedMetadata extends ExposedCondition, Pick<ExposedOptions, 'help' | 'idempotent'> {
+  /** The JSON Schemas of its arguments and its result. */
+  describeTypes?(): MemberTypes
+}
 
 /** The prefix of members that are exposed without a declaration. A session may use another one. */
 export const DEFAULT_PREFIX = 'exposed_'
@@ -98,7 +111,7 @@ export function exposeMember(
   member: object,
   options: ExposedOptions
 ): void {
-  for (const option of ['schema', 'idempotent'] as const) {
+  for (const option of ['schema', 'returns', 'idempotent'] as const) {
     if (options[option] && kind !== 'method')
       throw new TypeError(`${label}: only a method can have \`${option}\``)
   }
@@ -123,15 +136,24 @@ export function exposeFields(
 function metadataOf(name: MemberName, options: ExposedOptions): ExposedMetadata {
   registerSymbol(name)
   exposedNames.add(name)
-  const { schema } = options
-  const metadata: ExposedMetadata = schema
-    ? { ...options, check: (...call) => checkArguments(schema, ...call) }
-    : options
+  const { schema, returns } = options
+  const metadata: ExposedMetadata = {
+    ...options,
+    ...(schema && { check: (...call) => checkArguments(schema, ...call) }),
+    ...(returns && { checkResult: (...call) => checkResult(returns, ...call) }),
+    ...((schema ?? returns) && {
+      describeTypes: () => ({
+        ...(schema && { input: toJsonSchema(schema, 'input') }),
+        ...(returns && { output: toJsonSchema(returns, 'output') })
+      })
+    })
+  }
   if (isConditional(metadata)) namesWithConditions.add(name)
   return metadata
 }
 
-const isConditional = (metadata: ExposedMetadata) => Boolean(metadata.if ?? metadata.check)
+const isConditional = (metadata: ExposedMetadata) =>
+  Boolean(metadata.if ?? metadata.check ?? metadata.checkResult)
 
 /** The checks of classes. Only users of `@exposed` and `exposes` load them. */
 export interface ClassChecks {

@@ -5,7 +5,7 @@ import type { StandardSchema } from '../types/standard-schema.js'
 import { checkOptions } from '../util/check-options.js'
 import { checkClasses, checkFields } from './class-checks.js'
 import { EXPOSED_OPTIONS, type ExposedOptions, exposeMember, useClassChecks } from './exposed-members.js'
-import { isSchema, type SchemaDecorator } from './schema.js'
+import { isSchema, type ResultDecorator, type SchemaDecorator } from './schema.js'
 
 type MemberContext<This = unknown> =
   | ClassMethodDecoratorContext<This>
@@ -32,18 +32,28 @@ type Seen<This, Name extends PropertyKey> = { readonly name: Name } & SeenByType
  * class Clock extends Service {
  *   @exposed now() { return new Date() }
  *   @exposed(z.tuple([z.date()])) alarm(at: Date) { return at.getTime() }
+ *   @exposed({ schema: z.tuple([z.int()]), returns: z.string() }) zone(offset: number) { return `UTC+${offset}` }
  *   @exposed({ if: session => session.identity === 'ada', help: 'Stops the clock' }) stop() {}
  * }
  * ```
  */
 export function exposed<S extends StandardSchema>(schema: S): SchemaDecorator<S>
+export function exposed<R extends StandardSchema, S extends StandardSchema | undefined = undefined>(
+  options: Omit<ExposedOptions, 'schema' | 'returns'> & { readonly schema?: S; readonly returns: R }
+): ResultDecorator<S, R>
 export function exposed<S extends StandardSchema>(
-  options: ExposedOptions & { readonly schema: S }
+  options: Omit<ExposedOptions, 'schema' | 'returns'> & { readonly schema: S; readonly returns?: undefined }
 ): SchemaDecorator<S>
 export function exposed(
-  options: ExposedOptions & { readonly schema?: undefined; readonly idempotent: true }
+  options: ExposedOptions & {
+    readonly schema?: undefined
+    readonly returns?: undefined
+    readonly idempotent: true
+  }
 ): MethodDecorator
-export function exposed(options: ExposedOptions & { readonly schema?: undefined }): MemberDecorator
+export function exposed(
+  options: ExposedOptions & { readonly schema?: undefined; readonly returns?: undefined }
+): MemberDecorator
 export function exposed<This, Name extends PropertyKey>(
   target: unknown,
   context: MemberContext<This> & Seen<This, Name>

@@ -3,7 +3,6 @@
 import type { MemberName } from '../protocol/path.js'
 import type { ListedMembers } from '../types/netref.js'
 import type { StandardSchema } from '../types/standard-schema.js'
-import type { Any } from '../util/any.js'
 import { checkOptions } from '../util/check-options.js'
 import { describeValue } from '../util/describe.js'
 import { prototypeChain } from '../util/realms.js'
@@ -16,7 +15,7 @@ import {
   fieldsOf,
   useClassChecks
 } from './exposed-members.js'
-import type { MatchesSchema } from './schema.js'
+import type { MatchesResult, MatchesSchema } from './schema.js'
 import type { Service } from './service.js'
 
 /** What `exposes` takes for a member: `true`, or its options. */
@@ -26,15 +25,22 @@ export type MemberOptions = true | ExposedOptions
 type MatchingOptions<T, M> = {
   readonly [K in keyof M]: K extends keyof T ? MatchingMember<T[K], M[K]> : NotAPublicMember<T>
 }
-type MatchingMember<Member, Options> = Options extends { readonly schema: infer S extends StandardSchema }
-  ? NonNullable<Member> extends (...args: infer A) => Any
-    ? { readonly schema: MatchesSchema<S, A> }
+type MatchingMember<Member, Options> = Options extends
+  | { readonly schema: StandardSchema }
+  | { readonly returns: StandardSchema }
+  | { readonly idempotent: true }
+  ? NonNullable<Member> extends (...args: infer A) => infer R
+    ? MatchingMethod<A, R, Options>
     : OnlyForMethods
-  : Options extends { readonly idempotent: true }
-    ? NonNullable<Member> extends (...args: Any) => Any
-      ? unknown
-      : OnlyForMethods
-    : unknown
+  : unknown
+type MatchingMethod<A extends readonly unknown[], R, Options> = (Options extends {
+  readonly schema: infer S extends StandardSchema
+}
+  ? { readonly schema: MatchesSchema<S, A> }
+  : unknown) &
+  (Options extends { readonly returns: infer S extends StandardSchema }
+    ? { readonly returns: MatchesResult<S, R> }
+    : unknown)
 /** No options have these types. Their names explain the compile error. */
 interface NotAPublicMember<out T> {
   readonly of: T

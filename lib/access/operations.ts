@@ -19,8 +19,8 @@ import { isInstanceOf } from '../util/realms.js'
 import {
   type CallTarget,
   checkCollectionSize,
+  detailsOf,
   type ExposureSettings,
-  helpOf,
   isReadableCollection,
   listMembers,
   type MembersByName,
@@ -198,7 +198,9 @@ function callFunction(
   const checkedArgs = condition?.check ? condition.check(name, args) : args
   callTarget.received?.markPassedToUser()
   const original = self && originalOf(self)
-  const result: unknown = Reflect.apply(fn, original ?? self, checkedArgs)
+  const returned: unknown = Reflect.apply(fn, original ?? self, checkedArgs)
+  const result =
+    exposure.checkResults && condition?.checkResult ? condition.checkResult(name, args, returned) : returned
   return original ? hideOriginal(result, original, self) : result
 }
 
@@ -283,7 +285,7 @@ function listOrDescribe(
   return [...members].map(([name, member]) => {
     const definedOn = findPropertyHolder(object, member)
     const descriptor = definedOn === null ? undefined : Object.getOwnPropertyDescriptor(definedOn, member)
-    return describeMember(name, descriptor, helpOf(object, member, name))
+    return describeMember(name, descriptor, detailsOf(object, member, name))
   })
 }
 

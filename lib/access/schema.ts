@@ -1,11 +1,12 @@
-// Checks arguments with any library that supports Standard Schema (https://standardschema.dev): zod, valibot, arktype…
+// Checks arguments and results with any library that supports Standard Schema (https://standardschema.dev): zod, valibot, arktype…
 
+import { ignoreRejections } from '../codec/dispose.js'
 import { ArgumentsError, type Issue } from '../errors.js'
 import { formatCall, formatJsonPath } from '../protocol/format.js'
 import { Op } from '../protocol/messages.js'
 import type { MemberName } from '../protocol/path.js'
 import type { SeenByTypes } from '../types/netref.js'
-import type { StandardIssue, StandardSchema } from '../types/standard-schema.js'
+import type { StandardIssue, StandardResult, StandardSchema } from '../types/standard-schema.js'
 import { describeValue } from '../util/describe.js'
 import { ignoreRejection, isThenable } from '../util/promises.js'
 
@@ -25,6 +26,18 @@ interface SchemaMismatch<Parameters, Schema> {
   readonly parameters: Parameters
   readonly schema: Schema
 }
+/** The constraint on a method: the schema of its result must accept the result, and callers must get what the method returns. */
+export type MatchesResult<S extends StandardSchema, R> =
+  Awaited<R> extends InputOf<S>
+    ? OutputOf<S> extends Awaited<R>
+      ? unknown
+      : ResultMismatch<Awaited<R>, OutputOf<S>>
+    : ResultMismatch<Awaited<R>, InputOf<S>>
+/** No method has this type. Its name explains the compile error. */
+interface ResultMismatch<Result, Schema> {
+  readonly result: Result
+  readonly returns: Schema
+}
 /** The decorator of a method whose arguments are checked by a schema. */
 export type SchemaDecorator<S extends StandardSchema> = <
   This,
@@ -34,6 +47,21 @@ export type SchemaDecorator<S extends StandardSchema> = <
 >(
   method: ((this: This, ...args: A) => R) & MatchesSchema<S, A>,
   context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R> & {
+    readonly name: Name
+  } & SeenByTypes<This, Name>
+) => void
+
+/** The decorator of a method whose result has a schema, and whose arguments may have one. */
+export type ResultDecorator<S extends StandardSchema | undefined, R extends StandardSchema> = <
+  This,
+  A extends readonly unknown[],
+  Result,
+  Name extends PropertyKey
+>(
+  method: ((this: This, ...args: A) => Result) &
+    (S extends StandardSchema ? MatchesSchema<S, A> : unknown) &
+    MatchesResult<R, Result>,
+  context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => Result> & {
     readonly name: Name
   } & SeenByTypes<This, Name>
 ) => void
@@ -75,6 +103,34 @@ export function checkArguments(
   throw new TypeError(
     `${callLabel(name, args)}: its schema must return a list of arguments, not ${describeValue(result.value)}`
   )
+}
+
+/**
+ * Returns the schema's output for a result, or a promise of it.
+ *
+ * @param args of the call, for error texts
+ * @throws TypeError if the schema does not accept it, also as a rejection
+ */
+export function checkResult(
+  schema: StandardSchema,
+  name: MemberName | undefined,
+  args: unknown[],
+  result: unknown
+): unknown {
+  if (isThenable(result)) return Promise.resolve(result).then(value => checkResult(schema, name, args, value))
+  const outcomeOf = (validated: StandardResult<unknown>) => {
+    if (!validated.issues) return validated.value
+    ignoreRejections(result)
+    const lines = Array.from(
+      [...validated.issues].slice(0, MAX_ISSUES_IN_MESSAGE).map(toIssue),
+      ({ path, message }) => `${formatJsonPath('result', path)}: ${message}`
+    )
+    throw new TypeError(
+      `${callLabel(name, args)}: its result does not match \`returns\`: ${lines.join('; ')}`
+    )
+  }
+  const validated = schema['~standard'].validate(result)
+  return isThenable(validated) ? Promise.resolve(validated).then(outcomeOf) : outcomeOf(validated)
 }
 
 const callLabel = (name: MemberName | undefined, args: unknown[]) =>

@@ -79,6 +79,7 @@ export const COMMON_OPTIONS: OptionTypes<CommonOptions> = {
   allowSetAttrs: 'a boolean',
   allowDeleteAttrs: 'a boolean',
   describe: 'a boolean',
+  checkResults: 'a boolean',
   limits: 'an object',
   before: 'a function',
   exposeStacks: 'a boolean',
@@ -147,7 +148,8 @@ export function settingsOf(options: CommonOptions, call: string): Settings {
     allowPublicAttrs = DEFAULT_EXPOSURE.allowPublicAttrs,
     allowSetAttrs = DEFAULT_EXPOSURE.allowSetAttrs,
     allowDeleteAttrs = DEFAULT_EXPOSURE.allowDeleteAttrs,
-    describe = DEFAULT_EXPOSURE.describe
+    describe = DEFAULT_EXPOSURE.describe,
+    checkResults = DEFAULT_EXPOSURE.checkResults
   } = options
   if (typeof exposedPrefix !== 'string' || exposedPrefix === '') {
     throw new TypeError(
@@ -168,6 +170,7 @@ export function settingsOf(options: CommonOptions, call: string): Settings {
       allowSetAttrs,
       allowDeleteAttrs,
       describe,
+      checkResults,
       before,
       limits: filledIn
     },

@@ -1,5 +1,7 @@
 // The description of a member, as `Netref.describe` returns it.
 
+import type { JsonSchema } from './json-schema.js'
+
 /** Describes one member that the peer may use. */
 export interface Description {
   /** The name as the peer writes it: `add` for `exposed_add`. */
@@ -13,4 +15,11 @@ export interface Description {
   readonly parameters?: readonly string[]
   /** The help text of its owner: `@exposed({ help })`, `expose(object, { help })`, or `static help` of a Service. */
   readonly help?: string
+  /**
+   * The JSON Schema of the list of arguments, by the option `schema` of the member: `prefixItems` has those of the single
+   * arguments. What JSON Schema cannot say is left open. Undefined without a schema, and if its library cannot tell.
+   */
+  readonly input?: JsonSchema
+  /** The JSON Schema of the result, by the option `returns` of the member. Undefined as `input`. */
+  readonly output?: JsonSchema
 }

@@ -1,3 +1,4 @@
+import { toStandardJsonSchema } from '@valibot/to-json-schema'
 import { type } from 'arktype'
 import t from 'tap'
 import * as v from 'valibot'
@@ -267,4 +268,165 @@ t.test('@exposed throws for a schema on a getter, and for a field', async t => {
       },
     /@exposed size: only public methods/
   )
+})
+
+type Point = { x: number; label?: string }
+const point = z.object({ x: z.number(), label: z.string().optional() })
+/** Methods whose results may be wrong at run time. */
+class Reporting extends Service {
+  @exposed({ returns: z.number() }) count(): number {
+    return 'many' as never
+  }
+  @exposed({ schema: z.tuple([z.number()]), returns: point }) async at(x: number): Promise<Point> {
+    await nothing()
+    return (x < 0 ? { x: 'left' } : { x, secret: 'not told' }) as never
+  }
+  @exposed({ returns: z.string().refine(async text => text !== '') }) name(): string {
+    return ''
+  }
+  @exposed({ returns: v.pipe(v.string(), v.minLength(1)) }) title(): string {
+    return 'fine'
+  }
+  @exposed({ returns: type('string[]') }) lines(): string[] {
+    return [1, 2, 3, 4, 5] as never
+  }
+}
+const nothing = () => new Promise<void>(resolve => setImmediate(resolve))
+
+t.test('results are checked by `returns` only if `checkResults` is set', async t => {
+  await overMemory(t, Reporting, async ({ root }) => {
+    t.equal(await root.count(), 'many')
+    t.same(await root.at(-1), { x: 'left' })
+    t.same(await root.at(1), { x: 1, secret: 'not told' })
+  })
+  const errors: unknown[] = []
+  const serving = { checkResults: true, onCallError: (error: unknown) => void errors.push(error) }
+  await overMemory(
+    t,
+    Reporting,
+    async ({ root }) => {
+      t.match(await rejectionOf(root.count()), {
+        name: 'TypeError',
+        message: /^count\(\): its result does not match `returns`: result: .*number/
+      })
+      t.match(await rejectionOf(root.at(-1)), {
+        message: /^at\(-1\): its result does not match `returns`: result\.x: .*number/
+      })
+      t.same(await root.at(1), { x: 1 }, 'the caller gets the output of the schema')
+      t.match(await rejectionOf(root.name()), { message: /^name\(\): its result does not match/ })
+      t.equal(await root.title(), 'fine')
+      t.match(
+        (await rejectionOf(root.lines())).message,
+        /result\[0\].*result\[1\].*result\[2\](?!.*result\[3\])/
+      )
+      using count = await root.count
+      t.match(await rejectionOf(count()), { message: /^it\(\): its result does not match/ })
+      t.match(await rejectionOf(root.at('1' as never)), { code: 'invalid-arguments' })
+      t.equal(errors.length, 5, 'a wrong result is a failure of the method, wrong arguments are not')
+    },
+    { serving }
+  )
+})
+
+t.test('a wrong result that is not sent leaves no rejection unhandled', async t => {
+  class Late extends Service {
+    @exposed({ returns: z.number() }) pending(): number {
+      return [Promise.reject(new Error('never told'))] as never
+    }
+  }
+  await overMemory(
+    t,
+    Late,
+    async ({ root }) => {
+      t.match(await rejectionOf(root.pending()), { message: /does not match `returns`/ })
+      await nothing()
+    },
+    { serving: { checkResults: true } }
+  )
+})
+
+t.test('only a method has `returns`', t => {
+  t.throws(
+    () =>
+      class {
+        @(exposed({ returns: z.number() }) as Untyped) get size() {
+          return 1
+        }
+      },
+    /@exposed size: only a method can have `returns`/
+  )
+  t.end()
+})
+
+/** A schema whose library fails. */
+const throwing: StandardSchema<[]> = {
+  '~standard': {
+    version: 1,
+    vendor: 'spec',
+    validate: () => ({ value: [] }),
+    jsonSchema: {
+      input() {
+        throw new Error('cannot tell')
+      }
+    }
+  } as StandardSchema<[]>['~standard']
+}
+
+const numberSchema: StandardSchema<number> = {
+  '~standard': { version: 1, vendor: 'spec', validate: value => ({ value: value as number }) }
+}
+
+t.test('describe tells the JSON Schema of arguments and results, of any library', async t => {
+  const tuple = v.tuple([v.number(), v.date()])
+  class Told extends Service {
+    @exposed({
+      schema: z.tuple([z.int(), z.date(), z.string().default('a')]).rest(z.bigint()),
+      returns: z.object({ sum: z.number(), at: z.date() })
+    })
+    zod(_a: number, at: Date, _b?: string, ..._rest: bigint[]) {
+      return { sum: 1, at }
+    }
+    @exposed({ schema: type(['number.integer', 'Date']), returns: type({ a: 'string', 'b?': 'number' }) })
+    arktype(a: number, _at: Date): { a: string; b?: number } {
+      return { a: `${a}` }
+    }
+    @exposed({ schema: toStandardJsonSchema(tuple), returns: toStandardJsonSchema(v.nullable(v.string())) })
+    valibot(_a: number, _at: Date): string | null {
+      return null
+    }
+    @exposed({ schema: tuple, returns: numberSchema }) untold(a: number, _at: Date) {
+      return a
+    }
+    @exposed(type(['string', Netref.schema<Listener>()])) listen(_text: string, _to: Netref<Listener>) {}
+    @exposed(throwing) odd() {}
+    @exposed plain() {}
+  }
+  await overMemory(t, Told, async ({ root }) => {
+    const told = new Map((await Netref.describe(root)).map(member => [member.name, member]))
+    t.match(told.get('zod')!.input, {
+      type: 'array',
+      prefixItems: [{ type: 'integer' }, {}, { type: 'string', default: 'a' }],
+      items: {}
+    })
+    t.match(told.get('zod')!.output, {
+      type: 'object',
+      properties: { sum: { type: 'number' }, at: {} },
+      required: ['sum', 'at']
+    })
+    t.match(told.get('arktype')!.input, { type: 'array', prefixItems: [{ type: 'integer' }, {}] })
+    t.match(told.get('arktype')!.output, {
+      properties: { a: { type: 'string' }, b: { type: 'number' } },
+      required: ['a']
+    })
+    t.match(told.get('valibot')!.input, { type: 'array', prefixItems: [{ type: 'number' }, {}] })
+    t.match(told.get('valibot')!.output, { anyOf: [{ type: 'string' }, { type: 'null' }] })
+    t.match(told.get('listen')!.input, { prefixItems: [{ type: 'string' }, {}] })
+    for (const name of ['untold', 'odd', 'plain'])
+      t.same(
+        Object.keys(told.get(name)!).filter(key => key === 'input' || key === 'output'),
+        [],
+        `${name}: nothing is known`
+      )
+    t.same(await Netref.describe(root), [...told.values()])
+  })
 })

@@ -120,6 +120,13 @@ compiles('exposes: what does not compile', () => {
     static {
       // @ts-expect-error the schema has other parameters
       exposes(Schemas, { add: { schema: z.tuple([z.string()]) }, size: true })
+      // @ts-expect-error the result is another
+      exposes(Schemas, { add: { returns: z.string() }, size: true })
+      // @ts-expect-error the result is another
+      exposes(Schemas, { add: { schema: numbers, returns: z.string() }, size: true })
+      // @ts-expect-error only a method has a result
+      exposes(Schemas, { add: true, size: { returns: z.number() } })
+      exposes(Schemas, { add: { schema: numbers, returns: z.void() }, size: true })
       // @ts-expect-error only a method has a schema
       exposes(Schemas, { add: true, size: { schema: numbers } })
       // @ts-expect-error only a method is idempotent

@@ -1176,8 +1176,35 @@ compiles(
       @exposed({ if: (session: Session<object, { admin: boolean }>) => session.identity.admin }) get some() {
         return 1
       }
+      @exposed({ returns: z.number() }) result() {
+        return 1
+      }
+      @exposed({ schema: z.tuple([z.number()]), returns: z.array(z.string()), idempotent: true }) async both2(
+        a: number
+      ) {
+        return [`${a}`]
+      }
+      @exposed({ returns: z.string().default('none') }) defaulted(): string {
+        return 'a'
+      }
     }
     class Disagreeing {
+      // @ts-expect-error the result is no string
+      @exposed({ returns: z.string() }) result() {
+        return 1
+      }
+      // @ts-expect-error callers would get a string where the method says number
+      @exposed({ returns: z.number().transform(String) }) converted() {
+        return 1
+      }
+      // @ts-expect-error the arguments disagree
+      @exposed({ schema: z.tuple([z.string()]), returns: z.number() }) argument(a: number) {
+        return a
+      }
+      // @ts-expect-error a getter has no result schema
+      @exposed({ returns: z.number() }) get got() {
+        return 1
+      }
       // @ts-expect-error
       @exposed(z.tuple([z.number(), z.string()])) otherTypes(a: string, b: string) {
         return [a, b]

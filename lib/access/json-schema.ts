@@ -1,0 +1,51 @@
+// Converts the schemas of any library that supports Standard JSON Schema to JSON Schema: zod, arktype, valibot's converter…
+
+import type { JsonSchema } from '../types/json-schema.js'
+import type { StandardSchema } from '../types/standard-schema.js'
+
+/** The two types of a schema: what is passed to it, and what it returns. */
+type Side = 'input' | 'output'
+/** What Standard JSON Schema adds to a schema. */
+interface Converter {
+  readonly jsonSchema?: Readonly<Record<Side, (options: object) => unknown>>
+}
+
+/** The options by which each library leaves open what JSON Schema cannot say, instead of throwing. */
+const OPTIONS = {
+  target: 'draft-2020-12',
+  libraryOptions: {
+    // zod
+    unrepresentable: 'any',
+    // arktype: the JSON Schema of the closest type that has one
+    fallback: ({ base }: { readonly base?: unknown }) => base ?? {},
+    // valibot
+    errorMode: 'ignore'
+  }
+}
+
+/** By schema. A schema does not change. */
+const conversions: Readonly<Record<Side, WeakMap<StandardSchema, JsonSchema | undefined>>> = {
+  input: new WeakMap(),
+  output: new WeakMap()
+}
+
+/**
+ * The JSON Schema of a schema's input or output, as plain data.
+ *
+ * @returns undefined if its library cannot tell
+ */
+export function toJsonSchema(schema: StandardSchema, side: Side): JsonSchema | undefined {
+  const converted = conversions[side]
+  if (!converted.has(schema)) converted.set(schema, convert(schema, side))
+  return converted.get(schema)
+}
+
+function convert(schema: StandardSchema, side: Side): JsonSchema | undefined {
+  try {
+    const json = (schema['~standard'] as Converter).jsonSchema?.[side](OPTIONS)
+    return JSON.parse(JSON.stringify(json))
+  } catch {
+    // The library throws for what it cannot convert, or there is nothing to parse.
+    return undefined
+  }
+}
