@@ -8,11 +8,14 @@ import type { Gateway } from './gateway.js'
 /** Content types that a page may send to any server without asking it. */
 const UNASKED_CONTENT_TYPES = /^(|text\/plain|application\/x-www-form-urlencoded|multipart\/form-data)$/
 /** The answer to a page that asks whether it may send a request. */
-const PREFLIGHT_HEADERS = {
+const preflightHeaders = (gateways: readonly Gateway[]) => ({
   'access-control-allow-methods': 'POST',
-  'access-control-allow-headers': 'content-type, authorization, traceparent',
+  'access-control-allow-headers': [
+    ...['content-type', 'authorization', 'traceparent'],
+    ...gateways.flatMap(({ requests }) => requests!.headers ?? [])
+  ].join(', '),
   'access-control-max-age': '600'
-}
+})
 
 const pathOf = ({ url }: IncomingMessage) => url!.split('?', 1)[0]!
 
@@ -45,7 +48,7 @@ export function routeRequest(
     response.setHeader('access-control-allow-origin', origin)
     response.setHeader('vary', 'origin')
     if (request.method === 'OPTIONS') {
-      response.writeHead(204, PREFLIGHT_HEADERS).end()
+      response.writeHead(204, preflightHeaders(gateways)).end()
       return undefined
     }
   }

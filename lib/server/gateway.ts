@@ -43,6 +43,8 @@ export interface GatewayRequests {
   readonly path?: string | undefined
   /** Media types of the requests, without parameters; the empty one stands for none. */
   readonly contentTypes: readonly string[]
+  /** Further headers of its protocol, which pages of allowed origins may send. @default none */
+  readonly headers?: readonly string[] | undefined
 }
 
 /**
