@@ -1,8 +1,8 @@
 // Writes the answers of JSON-RPC 1.0, 1.1 and 2.0.
 
 import type { CallFailure, FailureKind } from '../support/call-failure.js'
+import { type TextLimits, toJsonText } from '../support/json-value.js'
 import type { MessageHead } from './requests.js'
-import { type TextLimits, toJsonText } from './value-text.js'
 
 /** The error codes of JSON-RPC, and of this gateway. */
 export const ErrorCode = {
@@ -69,7 +69,7 @@ export function errorOf(failure: CallFailure, exposeStacks: boolean): AnswerErro
 function dataText(data: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(data).flatMap(([key, value]) => {
     try {
-      return [`${JSON.stringify(key)}:${toJsonText(value, ['data'], DATA_LIMITS)}`]
+      return [`${JSON.stringify(key)}:${toJsonText(value, ['data'], DATA_LIMITS, 'JSON-RPC')}`]
     } catch {
       return []
     }

@@ -2,10 +2,10 @@
 
 import type { Reason } from '../../errors.js'
 import type { Session } from '../../types/session.js'
+import { type TextLimits, toJsonText } from '../support/json-value.js'
 import { type MethodDetails, MethodPeer } from '../support/method-peer.js'
 import type { Channel } from './channel.js'
 import { JsonRpcError } from './remote-error.js'
-import { type TextLimits, toJsonText } from './value-text.js'
 
 /** Maximum number of help texts that are asked for at once. */
 const MAX_HELP_TEXTS = 100
@@ -34,7 +34,7 @@ export class RemoteService extends MethodPeer {
     signal: AbortSignal | undefined,
     isNotification = false
   ): Promise<unknown> {
-    const params = args.map((arg, i) => toJsonText(arg, ['args', i], this.limits))
+    const params = args.map((arg, i) => toJsonText(arg, ['args', i], this.limits, 'JSON-RPC'))
     return this.channel.send({ method, params: `[${params.join(',')}]`, isNotification, signal })
   }
 

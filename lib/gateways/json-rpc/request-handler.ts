@@ -4,13 +4,13 @@ import type { GatewayClient } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
 import { callFailureOf } from '../support/call-failure.js'
 import { giveBack } from '../support/give-back.js'
+import { toJsonText } from '../support/json-value.js'
 import { type MethodPath, methodAt } from '../support/methods.js'
 import { namedArguments } from '../support/named-arguments.js'
 import { callSystemMethod } from '../support/system-methods.js'
 import { ErrorCode, errorAnswer, errorOf, resultAnswer } from './answers.js'
 import { discover } from './open-rpc.js'
 import { type CallRequest, type MessageHead, parseText, readRequest } from './requests.js'
-import { toJsonText } from './value-text.js'
 
 /** Maximum number of requests in a batch. */
 const MAX_BATCH = 1000
@@ -86,7 +86,7 @@ export class RequestHandler {
   /** @throws NoFormError. The references in the result are then given back; other results have none. */
   #resultText({ version }: CallRequest, result: unknown): string {
     try {
-      const text = toJsonText(result, ['result'], this.client.limits)
+      const text = toJsonText(result, ['result'], this.client.limits, 'JSON-RPC')
       return text === 'null' && version === '1.0' ? this.options.nullResult : text
     } catch (error) {
       giveBack(result)

@@ -1,7 +1,7 @@
 // Reads the requests of JSON-RPC 1.0, 1.1 and 2.0, which each message tells apart by itself.
 
-import { isTextDeeper } from '../../protocol/json-depth.js'
 import type { Limits } from '../../protocol/limits.js'
+import { parseJson } from '../support/json-text.js'
 import { MESSAGE_LEVELS } from './text-cutter.js'
 
 /** The versions of JSON-RPC. */
@@ -32,21 +32,8 @@ export interface InvalidRequest extends MessageHead {
  *
  * @throws SyntaxError
  */
-export function parseText(bytes: Uint8Array, { depth }: Pick<Limits, 'depth'>): unknown {
-  const text = decodeUtf8(bytes)
-  if (isTextDeeper(text, depth + MESSAGE_LEVELS))
-    throw new SyntaxError(`a value is nested deeper than ${depth + MESSAGE_LEVELS} levels (limits.depth)`)
-  return JSON.parse(text)
-}
-
-function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return UTF_8.decode(bytes)
-  } catch {
-    throw new SyntaxError('the text is not UTF-8')
-  }
-}
-const UTF_8 = new TextDecoder('utf-8', { fatal: true })
+export const parseText = (bytes: Uint8Array, { depth }: Pick<Limits, 'depth'>): unknown =>
+  parseJson(bytes, depth + MESSAGE_LEVELS)
 
 /** Reads one message. */
 export function readRequest(message: unknown): CallRequest | InvalidRequest {

@@ -2,8 +2,8 @@
 
 import { Netref } from '../../index.js'
 import type { Limits } from '../../protocol/limits.js'
-import { SizeBudget, type SizeLimits } from '../support/size-budget.js'
-import { NoFormError, nounOf } from '../support/value-path.js'
+import { SizeBudget, type SizeLimits } from './size-budget.js'
+import { NoFormError, nounOf } from './value-path.js'
 
 /** Classes whose bytes are written as base64. Other typed arrays are lists of numbers. */
 const BYTE_CLASSES = [Uint8Array, Uint8ClampedArray, ArrayBuffer, DataView] as const
@@ -13,11 +13,17 @@ const BYTE_CLASSES = [Uint8Array, Uint8ClampedArray, ArrayBuffer, DataView] as c
  * a bigint as a number. A member that is undefined is left out; elsewhere undefined is `null`.
  *
  * @param path names the value in errors, e.g. `['result']`
+ * @param system the name of the other system, for errors
  * @throws NoFormError for references, streams, NaN, Infinity, and other values without a form
  * @throws LimitError for a value whose text is much longer than a message of a session may be
  */
-export const toJsonText = (value: unknown, path: readonly (string | number)[], limits: TextLimits): string =>
-  new ValueWriter([...path], path.length + limits.depth, new SizeBudget(limits)).write(value)
+export const toJsonText = (
+  value: unknown,
+  path: readonly (string | number)[],
+  limits: TextLimits,
+  system: string
+): string =>
+  new ValueWriter([...path], path.length + limits.depth, new SizeBudget(limits), system).write(value)
 
 export type TextLimits = SizeLimits & Pick<Limits, 'depth'>
 
@@ -25,7 +31,8 @@ class ValueWriter {
   constructor(
     private readonly path: (string | number)[],
     private readonly maxPath: number,
-    private readonly budget: SizeBudget
+    private readonly budget: SizeBudget,
+    private readonly system: string
   ) {}
 
   write(value: unknown): string {
@@ -104,7 +111,7 @@ class ValueWriter {
   }
 
   #noForm(what: string): NoFormError {
-    return new NoFormError(this.path, what, 'JSON-RPC')
+    return new NoFormError(this.path, what, this.system)
   }
 }
 

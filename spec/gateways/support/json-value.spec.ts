@@ -1,12 +1,13 @@
 // Specs of the JSON of values.
 import t from 'tap'
-import { toJsonText } from '../../../lib/gateways/json-rpc/value-text.js'
+import { toJsonText } from '../../../lib/gateways/support/json-value.js'
 import { expose, Service } from '../../../lib/index.js'
 import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
 import { overMemory } from '../../support/helpers.js'
 import type { Untyped } from '../../support/wire.js'
 
-const text = (value: unknown, depth = 200) => toJsonText(value, ['result'], { ...DEFAULT_LIMITS, depth })
+const text = (value: unknown, depth = 200) =>
+  toJsonText(value, ['result'], { ...DEFAULT_LIMITS, depth }, 'JSON-RPC')
 const cycle: unknown[] = []
 cycle.push({ cycle })
 
