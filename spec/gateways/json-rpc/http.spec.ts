@@ -1,4 +1,6 @@
 // Specs of JSON-RPC over HTTP, with the examples of the specification of JSON-RPC 2.0.
+import { createConnection } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
 import {
@@ -424,4 +426,32 @@ t.test('options are checked', async t => {
     /must begin with/
   )
   t.notOk(jsonRpc({ tcp: false }).handleSocket)
+})
+
+t.test('a client of plain HTTP with JSON, such as an interface of Feign', async t => {
+  await withJsonRpc(t, Examples, async ({ port }) => {
+    // What this interface sends by Java's own client of HTTP:
+    //   @RequestLine("POST /calculator") @Headers("Content-Type: application/json")
+    //   @Body("%7B\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subtract\",\"params\":[{a},{b}]%7D")
+    //   Answer subtract(@Param("a") int a, @Param("b") int b);
+    const body = '{"jsonrpc":"2.0","id":1,"method":"subtract","params":[42,23]}'
+    const socket = createConnection(port, '127.0.0.1')
+    socket.write(
+      [
+        'POST /calculator HTTP/1.1',
+        'Content-Type: application/json',
+        'Accept: */*',
+        'User-Agent: Java/17.0.13',
+        `Host: 127.0.0.1:${port}`,
+        'Connection: close',
+        `Content-Length: ${body.length}`,
+        '',
+        body
+      ].join('\r\n')
+    )
+    const [head, answer] = (await text(socket)).split('\r\n\r\n')
+    t.match(head, /^HTTP\/1\.1 200 /)
+    t.match(head, /^content-type: application\/json/im)
+    t.same(JSON.parse(answer!), { jsonrpc: '2.0', id: 1, result: 19 })
+  })
 })
