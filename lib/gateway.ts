@@ -1,2 +1,9 @@
 // The entry `netref/gateway`: the types for gateways of one's own.
-export type { Gateway, GatewayClient, GatewayOptions, GatewayRequests } from './server/gateway.js'
+export type {
+  Gateway,
+  GatewayClient,
+  GatewayConnection,
+  GatewayOptions,
+  GatewayRequests,
+  MultiplexedRequest
+} from './server/gateway.js'

@@ -30,18 +30,22 @@ export function checkGateways(gateways: readonly Gateway[], ownsServer: boolean)
 }
 
 function checkGateway(gateway: Gateway, label: string): void {
-  const { name, handleSocket, handleRequest, detect, requests, port, tls } = Object(gateway) as Gateway
+  const { name, handleRequest, detect, requests, port, tls, ...handlers } = Object(gateway) as Gateway
+  const { handleSocket, handleConnection } = handlers
   if (typeof gateway === 'function')
     throw new TypeError(`${label}: a function is not a gateway; call it, as in [rpyc()]`)
   if (typeof name !== 'string' || !/^[a-z][a-z\d-]*$/.test(name))
     throw new TypeError(
       `${label}: ${describeValue(gateway)} is not a gateway; pass what rpyc(), say, returns`
     )
-  if ((handleSocket === undefined) !== (detect === undefined))
-    throw new TypeError(`${label}: "${name}" must have both \`detect\` and \`handleSocket\`, or neither`)
+  if (handleSocket && handleConnection)
+    throw new TypeError(`${label}: "${name}" must have \`handleSocket\` or \`handleConnection\`, not both`)
+  const handler = handleConnection ? 'handleConnection' : 'handleSocket'
+  if ((handlers[handler] === undefined) !== (detect === undefined))
+    throw new TypeError(`${label}: "${name}" must have both \`detect\` and \`${handler}\`, or neither`)
   if ((handleRequest === undefined) !== (requests === undefined))
     throw new TypeError(`${label}: "${name}" must have both \`requests\` and \`handleRequest\`, or neither`)
-  if (!handleSocket && !handleRequest)
+  if (!detect && !handleRequest)
     throw new TypeError(`${label}: "${name}" serves neither connections nor requests`)
   if (requests?.path !== undefined && !/^\/[^?#\s]*$/.test(requests.path))
     throw new TypeError(

@@ -11,7 +11,7 @@ import type { OnClientRefused } from '../transport/transport.js'
 import { clock } from '../util/clock.js'
 import { runHook } from '../util/emitter.js'
 import type { ClosableClient } from './authentication.js'
-import type { Gateway } from './gateway.js'
+import type { Gateway, GatewayClient, MultiplexedRequest } from './gateway.js'
 import { checkGateways } from './gateway-checks.js'
 import {
   closeWithConnection,
@@ -21,6 +21,7 @@ import {
   routeRequest
 } from './gateway-requests.js'
 import { ConnectedClient, type GatewayServer, RefusalError } from './gateway-sessions.js'
+import { MultiplexedConnection } from './multiplexed-connection.js'
 import { networkOf } from './network.js'
 import type { OriginPolicy } from './origin-check.js'
 import { ProtocolDetection } from './protocol-detection.js'
@@ -55,6 +56,9 @@ export class GatewayHost {
   readonly #servers = new Map<Gateway, Server>()
   readonly #sockets = new Set<Socket>()
   readonly #responses = new Set<ServerResponse>()
+  readonly #multiplexed = new Map<Socket, MultiplexedConnection>()
+  /** Requests of multiplexed connections. */
+  readonly #scopes = new Set<ClosableClient>()
   readonly #removeHandlers: (() => void)[] = []
   readonly #server: GatewayServer
   #refusesClients = false
@@ -63,7 +67,7 @@ export class GatewayHost {
   private constructor(private readonly setup: GatewayHostSetup) {
     this.#server = {
       ...setup,
-      requestCount: () => this.#responses.size,
+      requestCount: () => this.#responses.size + this.#scopes.size,
       refusesClients: () => this.#refusesClients
     }
     for (const { name } of setup.gateways)
@@ -116,8 +120,10 @@ export class GatewayHost {
 
   /** Further clients are refused. */
   refuseClients(): void {
+    if (this.#refusesClients) return
     this.#refusesClients = true
     for (const server of this.#servers.values()) server.close()
+    for (const connection of this.#multiplexed.values()) connection.leave()
   }
 
   /** Resolves when all connections are closed. Their sessions must end meanwhile. */
@@ -125,10 +131,15 @@ export class GatewayHost {
     this.refuseClients()
     for (const remove of this.#removeHandlers) remove()
     for (const detection of this.#detections) detection.close()
-    for (const socket of this.#sockets) if (!this.setup.openConnections.has(socket)) socket.destroy()
+    for (const socket of this.#sockets) if (!this.#isInUse(socket)) socket.destroy()
     await Promise.all([...this.#sockets, ...this.#responses].map(closedWhenFlushed))
     for (const server of this.#servers.values()) server.closeAllConnections()
     for (const gateway of this.setup.gateways) await runHook(() => gateway.closed?.(), this.setup.report)
+  }
+
+  /** Whether a connection has a session, or requests under way. */
+  #isInUse(socket: Socket): boolean {
+    return this.setup.openConnections.has(socket) || this.#multiplexed.get(socket)?.isBusy === true
   }
 
   /** Serves the gateways that have no port of their own. */
@@ -182,22 +193,67 @@ export class GatewayHost {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     if (!this.#keepsAlive) socket.unref()
-    const message = { headers: {}, socket, url: '/' } as unknown as IncomingMessage
-    const request = this.#requestOf(message, gateway)
-    const client = this.#client(gateway, socket, request, false)
-    const { refusal } = client
-    if (refusal) {
-      this.#onRefused(gateway, request, refusal)
-      return void socket.destroy()
-    }
+    const serve = gateway.handleConnection
+      ? this.#acceptMultiplexed(gateway, socket)
+      : this.#acceptClient(gateway, socket)
+    if (!serve) return void socket.destroy()
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    this.#begin(gateway, socket, client)
     const onError = (error: unknown) => {
       if (!socket.destroyed && !(error instanceof RefusalError)) this.setup.report(error)
       socket.destroy()
     }
-    void runHook(() => gateway.handleSocket!(socket, client), onError)
+    void runHook(serve, onError)
+  }
+
+  /** @returns a function that serves the connection, or undefined if it is refused */
+  #acceptClient(gateway: Gateway, socket: Socket): (() => unknown) | undefined {
+    const request = this.#requestOf(messageOf(socket, { path: '/', headers: {} }), gateway)
+    const client = this.#client(gateway, socket, request, false)
+    const { refusal } = client
+    if (refusal) return void this.#onRefused(gateway, request, refusal)
+    this.#begin(gateway, socket, client)
+    return () => gateway.handleSocket!(socket, client)
+  }
+
+  /** @returns a function that serves the connection, or undefined if it is refused */
+  #acceptMultiplexed(gateway: Gateway, socket: Socket): (() => unknown) | undefined {
+    if (this.#refusesClients) return undefined
+    const { settings, report } = this.setup
+    const connection = new MultiplexedConnection(socket, settings, report, (request, scope, serve) =>
+      this.#serveMultiplexed(gateway, messageOf(socket, request), scope, serve)
+    )
+    this.#multiplexed.set(socket, connection)
+    socket.once('close', () => this.#multiplexed.delete(socket))
+    return () => gateway.handleConnection!(socket, connection)
+  }
+
+  async #serveMultiplexed(
+    gateway: Gateway,
+    message: IncomingMessage,
+    scope: ClosableClient,
+    serve: (client: GatewayClient) => unknown
+  ): Promise<void> {
+    const request = this.#requestOf(message, gateway)
+    const client = this.#client(gateway, scope, request, true)
+    const refusal = this.#originRefusal(request) ?? client.refusal
+    if (refusal) {
+      this.#onRefused(gateway, request, refusal)
+      throw new RefusalError(refusal)
+    }
+    this.#scopes.add(scope)
+    scope.once('close', () => this.#scopes.delete(scope))
+    this.#begin(gateway, scope, client)
+    await inSpanOf(message, async () => serve(client))
+  }
+
+  /** Why a request is refused that is of a page, or to a host, that is not allowed. */
+  #originRefusal(request: UpgradeRequest): Reason | undefined {
+    const { originPolicy, refusalReports } = this.setup
+    const message = originPolicy(request)
+    if (message === undefined) return undefined
+    refusalReports.origin(message)
+    return { code: 'unauthorized', message }
   }
 
   async #onRequest(
@@ -207,13 +263,11 @@ export class GatewayHost {
   ): Promise<void> {
     const candidates = gatewaysAtPath(message, gateways)
     if (candidates.length === 0) return respond(response, 404, 'no gateway serves this path')
-    const { originPolicy, refusalReports, report } = this.setup
     const anyRequest = this.#requestOf(message, candidates[0]!)
-    const refusedOrigin = originPolicy(anyRequest)
-    if (refusedOrigin !== undefined) {
-      refusalReports.origin(refusedOrigin)
-      this.#onRefused(candidates[0]!, anyRequest, { code: 'unauthorized', message: refusedOrigin })
-      return respond(response, 403, refusedOrigin)
+    const refusedOrigin = this.#originRefusal(anyRequest)
+    if (refusedOrigin) {
+      this.#onRefused(candidates[0]!, anyRequest, refusedOrigin)
+      return respond(response, 403, refusedOrigin.message)
     }
     const gateway = routeRequest(message, response, candidates, anyRequest.origin)
     if (!gateway) return
@@ -236,7 +290,7 @@ export class GatewayHost {
       await inSpanOf(message, handle)
     } catch (error) {
       if (error instanceof RefusalError) return respond(response, error.status, error.message)
-      if (!response.destroyed) report(error)
+      if (!response.destroyed) this.setup.report(error)
       respond(response, 500, 'internal error')
     }
   }
@@ -248,7 +302,7 @@ export class GatewayHost {
 
   #client(
     gateway: Gateway,
-    connection: Socket | ServerResponse,
+    connection: ClosableClient,
     request: UpgradeRequest,
     isRequest: boolean
   ): ConnectedClient {
@@ -271,6 +325,10 @@ export class GatewayHost {
     client.begin()
   }
 }
+
+/** A request of a connection as an HTTP message. */
+const messageOf = (socket: Socket, { path, headers }: MultiplexedRequest) =>
+  ({ headers, socket, url: path }) as IncomingMessage
 
 /** Runs a function in the span that a request names. */
 function inSpanOf<T>({ headers: { traceparent } }: IncomingMessage, run: () => T): T {

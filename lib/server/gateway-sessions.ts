@@ -33,7 +33,7 @@ export interface GatewayServer {
   readonly refusalReports: RefusalReports
   /** Connections of gateways that have a session. */
   readonly openConnections: Set<ClosableClient>
-  /** Number of HTTP requests that are being served. */
+  /** Number of requests that are being served. */
   readonly requestCount: () => number
   /** Whether further clients are refused. */
   readonly refusesClients: () => boolean
@@ -55,7 +55,7 @@ export class RefusalError extends NetrefError {
 
 const nothing = () => undefined
 
-/** A connection, or an HTTP request. */
+/** A connection, or a request. */
 export class ConnectedClient implements GatewayClient {
   readonly limits: Limits
   readonly exposeStacks: boolean
@@ -65,7 +65,7 @@ export class ConnectedClient implements GatewayClient {
   constructor(
     private readonly server: GatewayServer,
     private readonly gateway: Gateway,
-    /** Its socket, or the response to its request. */
+    /** Its socket, the response to its request, or the scope of its request. */
     private readonly connection: ClosableClient,
     private readonly request: UpgradeRequest,
     /** Its network. */

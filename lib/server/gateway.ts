@@ -1,6 +1,6 @@
 // The interface of gateways: a gateway lets the clients of another system call a service.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import type { Limits } from '../protocol/limits.js'
@@ -76,6 +76,11 @@ export interface Gateway extends GatewayOptions {
    * destroyed.
    */
   handleSocket?(socket: Duplex, client: GatewayClient): void | Promise<void>
+  /**
+   * Serves, in place of `handleSocket`, a connection that carries many requests at once, each with headers of its own, as in
+   * HTTP/2. It must end the socket once the server leaves and no request is under way. Errors are those of `handleSocket`.
+   */
+  handleConnection?(socket: Duplex, connection: GatewayConnection): void | Promise<void>
   /** The HTTP POST requests that `handleRequest` serves. */
   readonly requests?: GatewayRequests | undefined
   /** Serves an HTTP request. If it throws or rejects, `onError` gets the error, and the client the status 500. */
@@ -105,6 +110,34 @@ export interface GatewayClient {
   readonly exposeStacks: boolean
   /** Passes an error to `onError` of the server. */
   report(error: unknown): void
+}
+
+/** A request of a connection that carries many. */
+export interface MultiplexedRequest {
+  /** Its path, with the query if it has one. */
+  readonly path: string
+  /** Its headers by lower-case name. `host` is the authority that the client asks. */
+  readonly headers: Readonly<IncomingHttpHeaders>
+}
+
+/**
+ * A connection that carries many requests. The connection itself shows nobody: `authenticate` is asked about each request,
+ * and each counts as a client, as HTTP requests do.
+ */
+export interface GatewayConnection extends Pick<GatewayClient, 'limits' | 'exposeStacks' | 'report'> {
+  /**
+   * Serves a request. The sessions that its client opens end when `serve` has settled, or with the connection. `serve` runs
+   * in the span that the header `traceparent` names.
+   *
+   * @throws NetrefError `unauthorized` if the request is of a page that may not call the service, `unavailable` if the
+   * server is full or goes away; otherwise what `serve` throws
+   */
+  serveRequest(
+    request: MultiplexedRequest,
+    serve: (client: GatewayClient) => void | Promise<void>
+  ): Promise<void>
+  /** Calls `listener` when the server leaves: it accepts no further requests, and those under way may finish. */
+  onLeaving(listener: () => void): void
 }
 
 /** What a listener tells of its gateways. */

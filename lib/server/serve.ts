@@ -342,7 +342,10 @@ export class Server {
   /** Announces to all clients that the server goes away, and ends each session once no call is under way in it. */
   async #drain(end: number): Promise<void> {
     this.#listener.leave?.()
-    const departures = [...this.#startedSessions].map(session => new Departure(session))
+    // The session of a request ends with it, and is not told: the request may need further calls.
+    const departures = [...this.#startedSessions]
+      .filter(session => !this.#requestSessions.has(session))
+      .map(session => new Departure(session))
     let refuses = false
     for (let ms = end - clock.now(); ms > 0; ms = end - clock.now()) {
       // A client that is to get a reply, and has lost its socket, may still come back.

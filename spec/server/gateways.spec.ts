@@ -20,7 +20,7 @@ import {
 import { metricsText } from '../../lib/operate.js'
 import { certificates } from '../support/certificates.js'
 import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
-import { LineClient, lines, post, requests } from '../support/test-gateways.js'
+import { LineClient, lines, multiplexed, post, requests } from '../support/test-gateways.js'
 
 let finishSlow: () => void
 
@@ -257,6 +257,8 @@ t.test('gateways are checked at the start', async t => {
     [[{ name: 'A' }], 'is not a gateway'],
     [[{ name: 'a' }], 'serve: gateways[0]: "a" serves neither connections nor requests'],
     [[{ ...lines(), detect: undefined }], '"lines" must have both `detect` and `handleSocket`, or neither'],
+    [[{ ...multiplexed(), detect: undefined }], 'must have both `detect` and `handleConnection`, or neither'],
+    [[{ ...lines(), ...multiplexed() }], 'must have `handleSocket` or `handleConnection`, not both'],
     [[{ ...requests(), requests: undefined }], 'must have both `requests` and `handleRequest`, or neither'],
     [[requests({ path: 'rpc', contentTypes })], 'path "rpc" must begin with "/" and have no query'],
     [[lines({ port: 1.5 })], 'port 1.5 is not a whole number from 0 to 65535'],

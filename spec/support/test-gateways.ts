@@ -1,9 +1,9 @@
-// Two gateways for specs: lines over TCP that begin with ">", and texts over HTTP.
+// Gateways for specs: lines over TCP that begin with ">", texts over HTTP, and requests that share a connection.
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import type { Gateway, GatewayOptions, GatewayRequests } from '../../lib/gateway.js'
+import type { Gateway, GatewayOptions, GatewayRequests, MultiplexedRequest } from '../../lib/gateway.js'
 import type { Session } from '../../lib/index.js'
 
 /** The root that both gateways call. */
@@ -42,6 +42,41 @@ export const requests = (
   }
 })
 
+/** A request of `multiplexed`, which is a line of JSON. */
+export interface LineRequest extends Partial<MultiplexedRequest> {
+  readonly line: string
+}
+
+/** Each line is a request with headers of its own. It is answered by a line when its call settles. */
+export const multiplexed = (options: GatewayOptions = {}): Gateway => ({
+  ...options,
+  name: 'multiplexed',
+  detect: ([first]) => first === 0x7b,
+  async handleConnection(socket, connection) {
+    let pending = 0
+    let leaves = false
+    const finish = () => leaves && pending === 0 && socket.end()
+    connection.onLeaving(() => {
+      leaves = true
+      finish()
+    })
+    for await (const text of createInterface(socket)) {
+      const { line, path = '/', headers = {} }: LineRequest = JSON.parse(text)
+      pending++
+      connection
+        .serveRequest({ path, headers: { host: 'localhost', ...headers } }, async client => {
+          const session = await client.openSession()
+          socket.write(`${await lineOf(session, line)}\n`)
+        })
+        .catch(error => socket.write(`${error}\n`))
+        .finally(() => {
+          pending--
+          finish()
+        })
+    }
+  }
+})
+
 /** A client of `lines`. */
 export class LineClient {
   readonly closed: Promise<unknown>
@@ -55,6 +90,11 @@ export class LineClient {
 
   static to(port: number): LineClient {
     return new LineClient(net.connect(port, '127.0.0.1'))
+  }
+
+  /** Sends a request of `multiplexed`. */
+  request(line: string, headers: MultiplexedRequest['headers'] = {}, path?: string): void {
+    this.socket.write(`${JSON.stringify({ line, headers, path } satisfies LineRequest)}\n`)
   }
 
   ask(line: string): Promise<string | undefined> {
