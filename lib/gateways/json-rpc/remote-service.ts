@@ -5,6 +5,7 @@ import type { Session } from '../../types/session.js'
 import { type TextLimits, toJsonText } from '../support/json-value.js'
 import { type MethodDetails, MethodPeer } from '../support/method-peer.js'
 import type { Channel } from './channel.js'
+import { readOpenRpc } from './open-rpc-reader.js'
 import { JsonRpcError } from './remote-error.js'
 
 /** Maximum number of help texts that are asked for at once. */
@@ -74,31 +75,11 @@ export class RemoteService extends MethodPeer {
   async #discover(signal: AbortSignal | undefined): Promise<Map<string, MethodDetails> | undefined> {
     const document = await this.callMethod('rpc.discover', [], signal).catch(ignoreAnswer)
     if (document === undefined) return undefined
-    return new Map(
-      (document as OpenRpcDocument).methods.map(method => [String(method.name), detailsOf(method)])
-    )
+    return readOpenRpc(document)
   }
 }
 
 /** A server that answers with an error does not have the method. */
 function ignoreAnswer(error: unknown): undefined {
   if (!(error instanceof JsonRpcError)) throw error
-}
-
-/** What is read of a document of OpenRPC. */
-interface OpenRpcDocument {
-  readonly methods: readonly {
-    readonly name: string
-    readonly summary?: string
-    readonly description?: string
-    readonly params?: readonly { readonly name: string; readonly required?: boolean }[]
-  }[]
-}
-
-function detailsOf(method: OpenRpcDocument['methods'][number]): MethodDetails {
-  const { params = [], summary, description: help = summary } = method
-  const parameters = params.map(({ name, required }) =>
-    required || name.startsWith('...') ? name : `${name}?`
-  )
-  return { parameters, ...(help !== undefined && { help }) }
 }

@@ -9,7 +9,7 @@ import { type MethodPath, methodAt } from '../support/methods.js'
 import { namedArguments } from '../support/named-arguments.js'
 import { callSystemMethod } from '../support/system-methods.js'
 import { ErrorCode, errorAnswer, errorOf, resultAnswer } from './answers.js'
-import { discover } from './open-rpc.js'
+import { describeByOpenRpc } from './open-rpc.js'
 import { type CallRequest, type MessageHead, parseText, readRequest } from './requests.js'
 
 /** Maximum number of requests in a batch. */
@@ -98,7 +98,7 @@ export class RequestHandler {
   #call({ method, params }: CallRequest): Promise<unknown> {
     if (this.options.discover) {
       const args = isList(params) ? params : Object.values(params)
-      if (method === DISCOVER) return discover(this.root)
+      if (method === DISCOVER) return describeByOpenRpc(this.root)
       const called = callSystemMethod(this.root, method, args, [DISCOVER])
       if (called) return called
     }

@@ -4,11 +4,10 @@ import { ExposureError, LimitError } from '../../errors.js'
 import { Netref } from '../../index.js'
 import type { Description } from '../../types/description.js'
 import type { RemoteHandle } from '../../types/netref.js'
+import { describeTree } from '../../util/object-tree.js'
 
 /** Maximum number of names in the dotted name of a listed method. */
 const MAX_NAMES = 8
-/** Maximum number of objects that one list describes. */
-const MAX_OBJECTS = 256
 /** Maximum number of methods in one list. */
 const MAX_METHODS = 10_000
 
@@ -25,36 +24,22 @@ export interface MethodDescription extends Description {
  * @throws ExposureError if the service sets `describe: false`
  */
 export async function listMethods(root: RemoteHandle<unknown>): Promise<MethodDescription[]> {
-  const methods: MethodDescription[] = []
-  const objects: ListedObject[] = [{ object: root, prefix: '', depth: 1, containers: new Set() }]
-  // The loop also visits the objects that it adds.
-  for (const { object, prefix, depth, containers } of objects) {
-    const members = await describeIfExposed(object, prefix === '')
-    const shape = JSON.stringify(members)
-    if (containers.has(shape)) continue
-    for (const member of members) {
-      const name = prefix + member.name
-      if (member.name.includes('.') || member.name === '') continue
-      if (member.kind === 'function' && methods.length < MAX_METHODS) methods.push({ ...member, name })
-      if (member.kind === 'object' && depth < MAX_NAMES && objects.length < MAX_OBJECTS)
-        objects.push({
-          object: Netref.get(object, member.name),
-          prefix: `${name}.`,
-          depth: depth + 1,
-          containers: new Set(containers).add(shape)
-        })
-    }
-  }
-  return methods.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const objects = await describeTree<RemoteHandle<unknown>, Description>(root, {
+    describe: describeIfExposed,
+    memberOf: Netref.get
+  })
+  const methods = objects
+    .filter(({ path }) => path.every(isPlainName))
+    .flatMap(({ path, members }) =>
+      members
+        .filter(({ name, kind }) => kind === 'function' && isPlainName(name))
+        .map(member => ({ ...member, name: [...path, member.name].join('.') }))
+    )
+  return methods.slice(0, MAX_METHODS).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-interface ListedObject {
-  readonly object: RemoteHandle<unknown>
-  readonly prefix: string
-  readonly depth: number
-  /** The descriptions of the objects that contain it, as JSON. */
-  readonly containers: ReadonlySet<string>
-}
+/** Whether a name can be a part of a dotted name. */
+const isPlainName = (name: string): boolean => name !== '' && !name.includes('.')
 
 /**
  * Describes one method.

@@ -9,7 +9,7 @@ import type { Session } from '../../types/session.js'
 import { giveBack } from './give-back.js'
 
 /** What a server says of a method beside its name. */
-export type MethodDetails = Pick<Description, 'parameters' | 'help'>
+export type MethodDetails = Pick<Description, 'parameters' | 'help' | 'input' | 'output'>
 
 interface Member {
   readonly kind: 'function' | 'object'

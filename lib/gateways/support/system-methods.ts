@@ -3,17 +3,23 @@
 import type { RemoteHandle } from '../../types/netref.js'
 import { RefusedCallError } from './call-failure.js'
 import { describeMethod, listMethods } from './introspection.js'
+import { methodSignatures } from './method-signatures.js'
 
 type SystemMethod = (root: RemoteHandle<unknown>, name: string) => Promise<unknown>
 
-/** What `system.methodSignature` returns, as Python's servers do: types are not known. */
+/** What `system.methodSignature` returns, as Python's servers do, if types are not known. */
 const NO_SIGNATURE = 'signatures not supported'
 
 const SYSTEM_METHODS: ReadonlyMap<string, SystemMethod> = new Map<string, SystemMethod>([
   ['system.methodHelp', async (root, name) => (await describeMethod(root, name))?.help ?? ''],
-  ['system.methodSignature', async () => NO_SIGNATURE]
+  ['system.methodSignature', signaturesOf]
 ])
 const LIST_METHODS = 'system.listMethods'
+
+async function signaturesOf(root: RemoteHandle<unknown>, name: string): Promise<unknown> {
+  const description = await describeMethod(root, name)
+  return (description && methodSignatures(description)) ?? NO_SIGNATURE
+}
 
 /**
  * Calls an introspection method.

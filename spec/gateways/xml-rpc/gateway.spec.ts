@@ -23,7 +23,10 @@ class Counter {
 }
 
 class Halves {
-  @exposed(z.tuple([z.number()])) half(x: number) {
+  @exposed({ schema: z.tuple([z.number(), z.int().optional()]), returns: z.number() }) half(
+    x: number,
+    _digits?: number
+  ) {
     return x / 2
   }
 }
@@ -199,6 +202,10 @@ t.test('methods are listed and described', t =>
     t.equal(await call('system.methodHelp', 'sum'), 'Adds two numbers')
     t.equal(await call('system.methodHelp', 'fail'), '')
     t.equal(await call('system.methodSignature', 'sum'), 'signatures not supported')
+    t.same(await call('system.methodSignature', 'halves.half'), [
+      ['double', 'double'],
+      ['double', 'double', 'int']
+    ])
     t.match(await call('system.methodHelp'), { faultCode: -32602 })
     t.match(await call('system.nothing'), { faultCode: -32601 })
   })
