@@ -7,7 +7,8 @@ import { UsageError } from './command.js'
 const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
   rpyc: async () => (await import('../gateways/rpyc.js')).rpyc(),
   'json-rpc': async () => (await import('../gateways/json-rpc.js')).jsonRpc(),
-  'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc()
+  'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc(),
+  zerorpc: async () => (await import('../gateways/zerorpc.js')).zeroRpc()
 }
 
 export const GATEWAY_NAMES = Object.keys(GATEWAYS)

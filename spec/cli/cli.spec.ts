@@ -401,14 +401,16 @@ t.test('serve serves the export of a module', async t => {
 })
 
 t.test('serve --gateway lets the clients of other systems in', async t => {
-  const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', 'rpyc,json-rpc,xml-rpc,rpyc'])
-  await running.says(/xml-rpc at/)
+  const gateways = 'rpyc,json-rpc,xml-rpc,zerorpc,rpyc'
+  const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', gateways])
+  await running.says(/zerorpc at/)
   const [, host] = /^listening at ws:\/\/(.*)$/m.exec(running.stdout)!
   t.same(running.stdout.split('\n'), [
     `listening at ws://${host}`,
     `rpyc at tcp://${host}`,
     `json-rpc at http://${host} and tcp://${host}`,
     `xml-rpc at http://${host}`,
+    `zerorpc at tcp://${host}`,
     ''
   ])
   const int = (value: number) => `<param><value><int>${value}</int></value></param>`

@@ -68,6 +68,8 @@ const idOf = (id: string | Uint8Array): string => Buffer.from(id as string).toSt
 abstract class ZeroRpcClient {
   /** All events so far. */
   readonly events: ClientEvent[] = []
+  /** Those without heartbeats, by channel. */
+  readonly #byChannel = new Map<string, ClientEvent[]>()
   #callCount = 0
 
   /** Sends an event. */
@@ -75,7 +77,10 @@ abstract class ZeroRpcClient {
 
   protected onPayload(payload: Uint8Array): void {
     const [header, name, args] = decode(payload, { useBigInt64: true }) as [Untyped, string, Untyped]
-    this.events.push({ header, name, args })
+    const event = { header, name, args }
+    this.events.push(event)
+    const channel = idOf(header.response_to)
+    if (name !== '_zpc_hb') this.#byChannel.set(channel, [...(this.#byChannel.get(channel) ?? []), event])
   }
 
   /** Opens a channel. @returns its id */
@@ -92,9 +97,7 @@ abstract class ZeroRpcClient {
 
   /** The events of a channel so far, without heartbeats. */
   of(channel: string | Uint8Array): ClientEvent[] {
-    return this.events.filter(
-      ({ header, name }) => name !== '_zpc_hb' && idOf(header.response_to) === idOf(channel)
-    )
+    return this.#byChannel.get(idOf(channel)) ?? []
   }
 
   /** Waits for a number of events of a channel. */

@@ -1,8 +1,10 @@
 // Specs of calls through the ZeroRPC gateway, by a client of ZeroMQ.
+import { type } from 'arktype'
 import t from 'tap'
+import { Dealer, Router, Proxy as ZeroMqProxy } from 'zeromq'
 import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
 import { zeroRpc } from '../../../lib/gateways/zerorpc.js'
-import { callSession, callSignal, expose, Service, serve } from '../../../lib/index.js'
+import { callSession, callSignal, expose, exposed, Service, serve } from '../../../lib/index.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
 import { post } from '../../support/json-rpc.js'
 import type { Untyped } from '../../support/wire.js'
@@ -156,6 +158,38 @@ t.test('errors have a name, a message, and a traceback if stacks are exposed', a
     },
     { exposeStacks: true }
   )
+})
+
+t.test('arguments that do not match the schema are a TypeError', async t => {
+  class Checked extends Service {
+    @exposed(type(['number']))
+    half(x: number) {
+      return x / 2
+    }
+  }
+  await withZeroRpc(t, Checked, async ({ port }) => {
+    const client = new DealerClient(port)
+    t.equal(await client.call('half', 5), 2.5)
+    t.match(await rejectionOf(client.call('half', '5')), { name: 'TypeError', message: /number/ })
+    client.close()
+  })
+})
+
+t.test('clients behind a proxy of ZeroMQ', async t => {
+  await withZeroRpc(t, Tutorial, async ({ port, server }) => {
+    const [front, back] = [new Router({ linger: 0 }), new Dealer({ linger: 0 })]
+    await front.bind('tcp://127.0.0.1:*')
+    back.connect(`tcp://127.0.0.1:${port}`)
+    const proxy = new ZeroMqProxy(front, back)
+    const running = proxy.run()
+    const frontPort = Number(new URL(front.lastEndpoint!).port)
+    const clients = [new DealerClient(frontPort), new DealerClient(frontPort)]
+    t.same(await Promise.all(clients.map((client, i) => client.call('add', i, 10))), [10, 11])
+    t.equal(server.sessions.size, 1)
+    for (const client of clients) client.close()
+    proxy.terminate()
+    await running
+  })
 })
 
 t.test('every server of ZeroRPC has methods that describe it', async t => {
