@@ -1,8 +1,7 @@
 // Exceptions of Python as errors of JavaScript, and errors as exceptions.
 
-import { ArgumentsError, ExposureError, ReleasedError, SessionEndedError } from '../../errors.js'
 import { safeString } from '../../util/describe.js'
-import { RefusedCallError } from '../support/call-failure.js'
+import { builtInExceptionOf, isExceptionAttribute } from '../support/python-exceptions.js'
 import { type BrineValue, isBrine } from './brine.js'
 import type { RpycVersion } from './channel.js'
 import { isTuple, RpycProtocolError } from './protocol.js'
@@ -26,41 +25,10 @@ export interface PythonError extends Error {
 export const pythonError = (name: string, ...args: unknown[]): PythonError =>
   Object.assign(new Error(safeString(args[0] ?? '')), { name, module: 'builtins', args })
 
-/** Exceptions of Python's `builtins` that an error of the same name becomes. */
-const BUILT_IN_EXCEPTIONS: ReadonlySet<string> = new Set(
-  (
-    'Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError ' +
-    'ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError EOFError ' +
-    'FileExistsError FileNotFoundError FloatingPointError IOError ImportError IndentationError IndexError InterruptedError ' +
-    'IsADirectoryError KeyError LookupError MemoryError ModuleNotFoundError NameError NotADirectoryError ' +
-    'NotImplementedError OSError OverflowError PermissionError ProcessLookupError RecursionError RuntimeError ' +
-    'StopAsyncIteration StopIteration TimeoutError TypeError UnboundLocalError ValueError Warning ZeroDivisionError'
-  ).split(' ')
-)
-
-/** The exceptions that errors of JavaScript and netref become, by name. */
-const EXCEPTIONS_BY_NAME: Readonly<Record<string, string>> = {
-  Error: 'Exception',
-  AggregateError: 'Exception',
-  RangeError: 'ValueError',
-  SyntaxError: 'ValueError',
-  URIError: 'ValueError',
-  ReferenceError: 'NameError',
-  AbortError: 'TimeoutError',
-  UnsendableError: 'TypeError',
-  NoFormError: 'TypeError',
+/** Errors of this gateway, by name. */
+const OWN_EXCEPTIONS: Readonly<Record<string, string>> = {
   UnboxableError: 'TypeError',
   BrineError: 'ValueError'
-}
-
-/** The exceptions that errors of netref become, by class. */
-function builtInExceptionOf(error: unknown, name: string): string | undefined {
-  if (error instanceof ExposureError) return error.code === 'not-callable' ? 'TypeError' : 'AttributeError'
-  if (error instanceof ArgumentsError || error instanceof RefusedCallError) return 'TypeError'
-  if (error instanceof ReleasedError) return 'ReferenceError'
-  if (error instanceof SessionEndedError) return 'ConnectionError'
-  if (BUILT_IN_EXCEPTIONS.has(name)) return name
-  return Object.hasOwn(EXCEPTIONS_BY_NAME, name) ? EXCEPTIONS_BY_NAME[name] : undefined
 }
 
 /** Classes whose exceptions Python cannot make from a record, so that it loses the whole reply. */
@@ -83,7 +51,7 @@ export function encodeException(error: unknown, version: RpycVersion, exposeStac
   const room = { values: MAX_VALUES }
   const isData = (value: unknown): value is BrineValue | undefined => isBrine(value, MAX_DEPTH, room)
   const attrs = Object.entries(attributes)
-    .filter(([key, value]) => isAttribute(key) && isData(value))
+    .filter(([key, value]) => isExceptionAttribute(key) && isData(value))
     .map(([key, value]) => [key, toWellFormed(value)])
   return [
     [module, name].map(toWellFormed),
@@ -94,9 +62,6 @@ export function encodeException(error: unknown, version: RpycVersion, exposeStac
 }
 
 const withoutLoneSurrogates = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd')
-
-const isAttribute = (name: string): boolean =>
-  /^[A-Za-z]\w*$/.test(name) && name !== 'args' && name !== 'with_traceback' && name !== 'add_note'
 
 const toWellFormed = (value: unknown): unknown => {
   if (typeof value === 'string') return withoutLoneSurrogates(value)
@@ -125,7 +90,7 @@ function exceptionRecord(error: unknown): ExceptionRecord {
       attributes: isRecord ? (attributes as Record<string, unknown>) : {}
     }
   }
-  const builtIn = builtInExceptionOf(error, name)
+  const builtIn = Object.hasOwn(OWN_EXCEPTIONS, name) ? OWN_EXCEPTIONS[name] : builtInExceptionOf(error, name)
   return {
     module: builtIn ? 'builtins' : 'netref',
     name: builtIn ?? name,
@@ -155,7 +120,7 @@ export function decodeException(record: BrineValue, withTraceback: boolean): Err
   const attributes = Object.fromEntries(
     attrs.filter(
       (attr): attr is [string, BrineValue] =>
-        isTuple(attr, 2) && typeof attr[0] === 'string' && isAttribute(attr[0])
+        isTuple(attr, 2) && typeof attr[0] === 'string' && isExceptionAttribute(attr[0])
     )
   )
   return Object.assign(error, {

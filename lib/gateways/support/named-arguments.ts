@@ -8,19 +8,22 @@ import { describeMethod } from './introspection.js'
 import { noSuchMethod } from './methods.js'
 
 /**
- * The arguments of a method in order.
+ * The named arguments of a method in order.
  *
+ * @param positionCount number of arguments that the client passes by position, before the named ones
+ * @returns the arguments after those
  * @throws RefusedCallError as `orderArguments`, and if there is no such method
  */
 export async function namedArguments(
   root: RemoteHandle<unknown>,
   method: string,
-  named: Readonly<Record<string, unknown>>
+  named: Readonly<Record<string, unknown>>,
+  positionCount = 0
 ): Promise<unknown[]> {
   if (Object.keys(named).length === 0) return []
   const description = await describeMethod(root, method)
   if (!description && !(await hasMember(root, method))) throw noSuchMethod(method)
-  return orderArguments(method, description?.parameters, named)
+  return orderArguments(method, description?.parameters, named, positionCount)
 }
 
 function hasMember(root: RemoteHandle<unknown>, method: string): Promise<boolean> {
