@@ -1,5 +1,6 @@
 // Opens sessions with the service for the clients of gateways, by the rules for all clients of the server.
 
+import type { IncomingMessage } from 'node:http'
 import { DEFAULT_EXPOSURE } from '../access/access-control.js'
 import { Service } from '../access/service.js'
 import { NetrefError, type Reason } from '../errors.js'
@@ -22,7 +23,7 @@ import type { Gateway, GatewayClient } from './gateway.js'
 import type { RefusalReports } from './refusal-reports.js'
 import { GOING_AWAY } from './refusals.js'
 import type { ClientWithReservation } from './resume-tokens.js'
-import type { UpgradeRequest } from './upgrade-request.js'
+import { UpgradeRequest } from './upgrade-request.js'
 
 /** What the clients of gateways need of their server. */
 export interface GatewayServer {
@@ -89,7 +90,8 @@ export class ConnectedClient implements GatewayClient {
     }
     if (this.isRequest)
       return server.requestCount() < this.limits.sessions ? undefined : SESSION_LIMIT_REACHED
-    if (!server.authenticate || gateway.authenticate || request.certificate) return undefined
+    const showsWho = gateway.passesTokens || request.certificate
+    if (!server.authenticate || gateway.authenticate || showsWho) return undefined
     server.refusalReports.unidentified(gateway.name)
     return { code: 'unauthorized', message: `clients of ${gateway.name} cannot show who they are` }
   }
@@ -102,9 +104,9 @@ export class ConnectedClient implements GatewayClient {
     })
   }
 
-  async openSession(): Promise<Session<Any>> {
+  async openSession(token?: string): Promise<Session<Any>> {
     const { server, connection, gateway, address, request, isRequest } = this
-    const admitted = await this.#admit()
+    const admitted = await this.#admit(token === undefined ? request : this.#withToken(token))
     const [own, transport] = MemoryTransport.pair()
     server.accept({ ...admitted, transport, address, ip: request.address, gateway: gateway.name, isRequest })
     const session = new SessionImpl<Any>(own, gatewayEnd(server.settings))
@@ -123,11 +125,11 @@ export class ConnectedClient implements GatewayClient {
   }
 
   /** Identifies the client, and takes a slot for its session. @throws RefusalError */
-  async #admit(): Promise<Pick<ClientWithReservation, 'identity' | 'reservation'>> {
-    const { server, connection, address, request, isRequest } = this
+  async #admit(request: UpgradeRequest): Promise<Pick<ClientWithReservation, 'identity' | 'reservation'>> {
+    const { server, connection, address, isRequest } = this
     const { admission, report, refusalReports } = server
     if (server.refusesClients()) throw this.#refuse(GOING_AWAY)
-    const identity = await this.#authenticate()
+    const identity = await this.#authenticate(request)
     if (isRequest || server.openConnections.has(connection)) return { identity }
     const slot = admission.takeSlot({ socket: connection, address, ip: request.address, identity }, report)
     if (slot) return { identity, reservation: slot.reservation }
@@ -135,8 +137,13 @@ export class ConnectedClient implements GatewayClient {
     throw this.#refuse(SESSION_LIMIT_REACHED)
   }
 
-  async #authenticate(): Promise<unknown> {
-    const { server, gateway, connection, address, request } = this
+  #withToken(token: string): UpgradeRequest {
+    const message = this.request.message as IncomingMessage
+    return new UpgradeRequest(message, this.server.trustProxy, async () => token, this.gateway.name)
+  }
+
+  async #authenticate(request: UpgradeRequest): Promise<unknown> {
+    const { server, gateway, connection, address } = this
     const { admission, report, refusalReports } = server
     const authenticate = gateway.authenticate ?? server.authenticate
     if (!authenticate) return undefined

@@ -20,7 +20,8 @@ export interface GatewayOptions {
   readonly tls?: TlsOptions | undefined
   /**
    * Identifies its clients, in place of the server's `authenticate`. A server with `authenticate` accepts the clients of a
-   * gateway that cannot show who comes (a byte stream without a TLS certificate) only if the gateway has this option.
+   * gateway that cannot show who comes (a byte stream without a TLS certificate or a token) only if the gateway has this
+   * option.
    *
    * @default the `authenticate` of the server
    * @example
@@ -81,6 +82,11 @@ export interface Gateway extends GatewayOptions {
    * HTTP/2. It must end the socket once the server leaves and no request is under way. Errors are those of `handleSocket`.
    */
   handleConnection?(socket: Duplex, connection: GatewayConnection): void | Promise<void>
+  /**
+   * Whether clients can show a token on its connections, which it passes to `openSession`. `authenticate` is then asked
+   * about those without a TLS certificate, too.
+   */
+  readonly passesTokens?: boolean | undefined
   /** The HTTP POST requests that `handleRequest` serves. */
   readonly requests?: GatewayRequests | undefined
   /** Serves an HTTP request. If it throws or rejects, `onError` gets the error, and the client the status 500. */
@@ -101,9 +107,11 @@ export interface GatewayClient {
    * Identifies the client by `authenticate`, and opens a session with the service for it. The session ends with the
    * connection, or with the response. It may be called more than once. `root` is untyped: gateways are for any service.
    *
+   * @param token what the client shows on a connection: `token()` of the request that `authenticate` gets. The gateway needs
+   * `passesTokens`
    * @throws NetrefError `unauthorized` if the client is rejected, `unavailable` if the server is full or goes away
    */
-  openSession(): Promise<Session<Any>>
+  openSession(token?: string): Promise<Session<Any>>
   /** Limits of the server. `jsonBytes` bounds a text, `frameBytes` other messages, and `helloMs` the wait for the rest of one. */
   readonly limits: Limits
   /** Whether errors are sent with their stacks. */

@@ -48,7 +48,7 @@ export class UpgradeRequest {
    * Returns the token given to `connect`, which the client sends as the first message on its socket; undefined if it
    * gave none. The call opens the socket: a client rejected later learns it from the end of its session
    * (`unauthorized` or `unavailable`), not by HTTP. Other frames of the client wait. For an HTTP request to a gateway it is
-   * the bearer token in `Authorization`.
+   * the bearer token in `Authorization`; for a client of Pyro, the text of its handshake.
    *
    * @example
    * await serve(Shop, { authenticate: async request => users.byToken(await request.token()) })

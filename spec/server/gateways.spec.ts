@@ -20,7 +20,7 @@ import {
 import { metricsText } from '../../lib/operate.js'
 import { certificates } from '../support/certificates.js'
 import { assertClean, rejectionOf, waitUntil } from '../support/helpers.js'
-import { LineClient, lines, multiplexed, post, requests } from '../support/test-gateways.js'
+import { LineClient, lines, linesWithToken, multiplexed, post, requests } from '../support/test-gateways.js'
 
 let finishSlow: () => void
 
@@ -357,7 +357,11 @@ t.test('authentication', async t => {
       if (bearer === 'broken') throw new Error('the database is down')
       return bearer ?? (headers.authorization ? { gateway, credentials: headers.authorization } : null)
     },
-    gateways: [requests(), lines({ authenticate: ({ address }) => (address ? `at ${address}` : false) })]
+    gateways: [
+      requests(),
+      lines({ authenticate: ({ address }) => (address ? `at ${address}` : false) }),
+      linesWithToken()
+    ]
   })
   const asked = (authorization?: string) =>
     post(urlOf(server), 'who', authorization === undefined ? {} : { authorization })
@@ -368,8 +372,16 @@ t.test('authentication', async t => {
   t.match(await asked('Bearer slow'), { status: 503 })
   const client = LineClient.to(server.port)
   t.equal(await client.ask('who'), 'lines "at 127.0.0.1"')
+  const shown = LineClient.to(server.port)
+  shown.socket.write('<abc\nwho\n')
+  t.equal(await shown.answer(), 'lines-with-token "abc"')
+  const hidden = LineClient.to(server.port)
+  hidden.socket.write('<\nwho\n')
+  await hidden.closed
+  t.match(server.metrics.gateways, { 'lines-with-token': { clients: 1, clientsRefused: 1 } })
   t.match(errors, ['Error: the database is down', /`authenticate` did not settle within 200 ms/])
   client.socket.destroy()
+  shown.socket.destroy()
   await ends(t, server)
   const closed = await serveLines({
     authenticate: () => true,

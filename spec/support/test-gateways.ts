@@ -27,6 +27,20 @@ export const lines = (options: GatewayOptions = {}): Gateway => ({
   }
 })
 
+/** The same, for connections that begin with `<`, and with a line that is a token: none if it is empty. */
+export const linesWithToken = (): Gateway => ({
+  name: 'lines-with-token',
+  detect: ([first]) => first === 0x3c,
+  passesTokens: true,
+  async handleSocket(socket, client) {
+    let session: Session | undefined
+    for await (const line of createInterface(socket)) {
+      if (session) socket.write(`${await lineOf(session, line)}\n`)
+      else session = await client.openSession(line.slice(1) || undefined)
+    }
+  }
+})
+
 /** A body of the type `application/x-line` calls `line(body)`. */
 export const requests = (
   filter: GatewayRequests = { contentTypes: ['application/x-line'] },
