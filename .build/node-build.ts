@@ -15,6 +15,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateways/rpyc',
   'gateways/json-rpc',
   'gateways/xml-rpc',
+  'gateways/pyro',
   'gateways/zerorpc',
   'adapters/nats',
   'cli/main'

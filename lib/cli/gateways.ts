@@ -8,7 +8,8 @@ const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
   rpyc: async () => (await import('../gateways/rpyc.js')).rpyc(),
   'json-rpc': async () => (await import('../gateways/json-rpc.js')).jsonRpc(),
   'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc(),
-  zerorpc: async () => (await import('../gateways/zerorpc.js')).zeroRpc()
+  zerorpc: async () => (await import('../gateways/zerorpc.js')).zeroRpc(),
+  pyro: async () => (await import('../gateways/pyro.js')).pyro()
 }
 
 export const GATEWAY_NAMES = Object.keys(GATEWAYS)

@@ -401,9 +401,9 @@ t.test('serve serves the export of a module', async t => {
 })
 
 t.test('serve --gateway lets the clients of other systems in', async t => {
-  const gateways = 'rpyc,json-rpc,xml-rpc,zerorpc,rpyc'
+  const gateways = 'rpyc,json-rpc,xml-rpc,zerorpc,pyro,rpyc'
   const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', gateways])
-  await running.says(/zerorpc at/)
+  await running.says(/pyro at/)
   const [, host] = /^listening at ws:\/\/(.*)$/m.exec(running.stdout)!
   t.same(running.stdout.split('\n'), [
     `listening at ws://${host}`,
@@ -411,6 +411,7 @@ t.test('serve --gateway lets the clients of other systems in', async t => {
     `json-rpc at http://${host} and tcp://${host}`,
     `xml-rpc at http://${host}`,
     `zerorpc at tcp://${host}`,
+    `pyro at tcp://${host}`,
     ''
   ])
   const int = (value: number) => `<param><value><int>${value}</int></value></param>`

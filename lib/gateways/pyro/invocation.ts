@@ -1,0 +1,58 @@
+// Reads the requests of clients, and makes their calls.
+
+import { RefusedCallError } from '../support/call-failure.js'
+import type { MethodCall, PyroObject } from './pyro-object.js'
+
+/** A request for a call, or for the calls of a batch. */
+export interface Invocation {
+  readonly objectId: string
+  readonly calls: readonly MethodCall[]
+}
+
+/**
+ * Reads the parts of a request.
+ *
+ * @throws RefusedCallError if they are not those of one
+ */
+export function readInvocation(parts: readonly unknown[], isBatch: boolean): Invocation {
+  const [objectId, ...call] = parts
+  if (typeof objectId !== 'string' || parts.length !== 4)
+    throw new RefusedCallError(
+      'bad-params',
+      'a request has an object, a method, arguments and keyword arguments'
+    )
+  if (!isBatch) return { objectId, calls: [readCall(call)] }
+  const calls = call[1]
+  if (!Array.isArray(calls)) throw new RefusedCallError('bad-params', 'a batch is a list of calls')
+  return { objectId, calls: calls.map(readCall) }
+}
+
+function readCall(parts: unknown): MethodCall {
+  const [method, args, named = null] = Array.isArray(parts) ? parts : []
+  if (typeof method !== 'string' || !Array.isArray(args) || !(named === null || isRecord(named)))
+    throw new RefusedCallError(
+      'bad-params',
+      'a call has the name of a method, a list of arguments, and named ones'
+    )
+  return { method, args, named: named ?? {} }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+/** The outcome of a call in a batch. */
+export type Outcome = { readonly result: unknown } | { readonly error: unknown }
+
+/** Makes calls one after another, until one fails. */
+export async function performBatch(object: PyroObject, calls: readonly MethodCall[]): Promise<Outcome[]> {
+  const outcomes: Outcome[] = []
+  for (const call of calls) {
+    try {
+      outcomes.push({ result: await (await object.prepare(call))() })
+    } catch (error) {
+      outcomes.push({ error })
+      break
+    }
+  }
+  return outcomes
+}

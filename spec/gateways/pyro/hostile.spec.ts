@@ -1,0 +1,230 @@
+// Specs of hostile clients of the Pyro gateway: each ends its own connection or fails its own call, and nothing stays.
+import { deflateSync } from 'node:zlib'
+import t from 'tap'
+import { callSignal, Service } from '../../../lib/index.js'
+import { waitUntil } from '../../support/helpers.js'
+import { pyroMessage, RawPyro, SERPENT, Type, VERSIONS, withPyro } from '../../support/pyro.js'
+
+const gates = new Map<number, (value: unknown) => void>()
+let cancelled = 0
+
+class Target extends Service {
+  exposed_echo = (value: unknown) => value
+  exposed_text = (length: number) => 'x'.repeat(length)
+  exposed_wait(id: number) {
+    callSignal()?.addEventListener('abort', () => cancelled++)
+    return new Promise(resolve => gates.set(id, resolve))
+  }
+}
+
+const ECHO = "('x','echo',(1,),{})"
+
+for (const version of VERSIONS) {
+  const other = version === 4 ? 5 : 4
+
+  t.test(`Pyro${version}: bytes that are no message end the connection`, async t => {
+    await withPyro(t, Target, async ({ port }) => {
+      const message = (fields: Parameters<typeof pyroMessage>[1]) => pyroMessage(version, fields)
+      const cases: readonly [what: string, bytes: Uint8Array][] = [
+        ['other bytes', Buffer.from('POST / HTTP/1.1\r\n\r\n'.padEnd(50))],
+        ['another version of Pyro', pyroMessage(other, { data: SERPENT + ECHO })],
+        ['an unknown version', Buffer.from('PYRO\0\x01'.padEnd(50))],
+        ['a wrong checksum', message({ data: SERPENT + ECHO, check: 1 })],
+        ['another type', message({ type: 9, data: SERPENT + ECHO })],
+        ['a second handshake', message({ type: Type.connect, data: `${SERPENT}{'object':'x'}` })],
+        ['too much data', message({ dataBytes: 0x7fffffff })]
+      ]
+      for (const [what, bytes] of cases) {
+        const client = await RawPyro.connect(port, version)
+        await client.send(Buffer.concat([bytes, message({ seq: 9, data: SERPENT + ECHO })]))
+        await client.closed
+        t.equal(client.received.length, 1, what)
+      }
+    })
+  })
+
+  t.test(`Pyro${version}: a handshake of another form is refused`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async ({ port, server }) => {
+        for (const [literal, fields, text] of [
+          ["{'object':", {}, /the data of a message cannot be read/],
+          ["{'object':'x'}", { serializer: 9 }, /the serializer 9 is not accepted/],
+          ["{'object':'Pyro.NameServer'}", {}, /unknown object/],
+          ["{'object':'x'}", { flags: 16 | 2 }, /cannot be read: incorrect header/],
+          ['', { flags: 16 | 2, data: deflateSync(Buffer.alloc(1 << 20)) }, /cannot be read: Cannot create/]
+        ] as const) {
+          const client = await RawPyro.dial(port, version)
+          const [answer] = await client.shakeHands(literal, { seq: 3, ...fields })
+          t.match(answer, { type: Type.fail, seq: 3, serializer: 1, text })
+          await client.closed
+        }
+        for (const fields of [
+          { type: Type.invoke, data: SERPENT + ECHO },
+          { type: Type.ping },
+          { type: Type.connect, data: 'x'.repeat((1 << 16) + 1) }
+        ]) {
+          const client = await RawPyro.dial(port, version)
+          await client.send(fields)
+          await client.closed
+          t.same(client.received, [])
+        }
+        const tolerant = await RawPyro.dial(port, version)
+        t.match(await tolerant.shakeHands('1'), [{ type: Type.ok }], 'the object `undefined` is the root')
+        await tolerant.end()
+        t.equal(server.metrics.gateways.pyro!.clientsRefused, 0)
+      },
+      { onError: () => {} }
+    )
+  })
+
+  t.test(`Pyro${version}: a client that stops in a message is cut`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async ({ port }) => {
+        const client = await RawPyro.connect(port, version)
+        await new Promise(resolve => setTimeout(resolve, 300))
+        t.equal((await client.request(ECHO)).text, `${SERPENT}1`, 'between messages there is no limit')
+        const bytes = pyroMessage(version, { data: SERPENT + ECHO })
+        await client.send(bytes.subarray(0, 50))
+        await new Promise(resolve => setTimeout(resolve, 60))
+        await client.send(bytes.subarray(50, 55))
+        await client.closed
+        t.equal(client.received.length, 2)
+
+        const silent = await RawPyro.dial(port, version)
+        await silent.send(bytes.subarray(0, 6))
+        const dripping = setInterval(() => silent.socket.write('\0'), 20)
+        await silent.closed
+        clearInterval(dripping)
+        t.same(silent.received, [], 'the first message must arrive in time as a whole')
+      },
+      { limits: { helloMs: 200 } }
+    )
+  })
+
+  t.test(`Pyro${version}: data beyond the limits fails its call`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async served => {
+        const client = await RawPyro.connect(served.port, version)
+        const bomb = deflateSync(Buffer.alloc(1 << 24, SERPENT))
+        t.ok(bomb.length < 1 << 17)
+        const compressed = { flags: 2 }
+        for (const [data, message] of [
+          [bomb, /ValueError.*cannot be read: Cannot create a Buffer larger/],
+          [Buffer.from('no zlib'), /ValueError.*cannot be read: incorrect header/],
+          [deflateSync(ECHO).subarray(0, 20), /ValueError.*cannot be read: unexpected end/]
+        ] as const)
+          t.match((await client.request('', { ...compressed, data })).text, message)
+        const nested = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
+        const echo = (literal: string) => client.call('echo', `[${literal}]`)
+        t.equal(await echo(nested(190)), nested(190))
+        for (const levels of [199, 200, 201, 250, 10_000])
+          t.match(await echo(nested(levels)), /__exception__/, `${levels} levels`)
+        t.match(await echo('9'.repeat(20_000)), /ValueError.*bigintDigits/)
+        t.match(await echo('[],'.repeat(150_000)), /ValueError.*jsonBytes/)
+        t.match(await client.call('echo', `(${'0,'.repeat(190_000)})`), /^0$|__exception__/)
+        for (const name of ['__proto__', 'constructor', 'then', 'toJSON'])
+          t.equal(await echo(`{'${name}':{'x':1}}`), `{"${name}":{"x":1}}`)
+        t.match(await client.call('__getattr__', "('__proto__',)"), /AttributeError/)
+        t.match(await client.call('constructor'), /AttributeError/)
+        t.match(await client.call('echo', '(1,)', "{'__proto__':1}"), /TypeError/)
+        await client.endClean(t, served)
+      },
+      { limits: { jsonBytes: 400_000, frameBytes: 1 << 20 } }
+    )
+  })
+
+  t.test(`Pyro${version}: a client that never reads is cut`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async ({ port, server }) => {
+        const client = await RawPyro.connect(port, version)
+        client.socket.pause()
+        for (let i = 0; i < 100; i++) void client.send({ data: `${SERPENT}('x','text',(1000000,),{})` })
+        await waitUntil(() => server.sessions.size === 0, 'the end of the session')
+        client.socket.destroy()
+      },
+      { limits: { pauseMs: 100 } }
+    )
+  })
+
+  t.test(`Pyro${version}: a client that reads slowly is answered as it reads`, async t => {
+    await withPyro(t, Target, async served => {
+      const client = await RawPyro.connect(served.port, version)
+      client.socket.pause()
+      const count = 200
+      for (let seq = 1; seq <= count; seq++)
+        void client.send({ seq, data: `${SERPENT}('x','text',(100000,),{})` })
+      await new Promise(setImmediate)
+      client.socket.resume()
+      t.equal((await client.messages(count + 1)).length, count + 1)
+      await client.endClean(t, served)
+    })
+  })
+
+  t.test(`Pyro${version}: requests that wait do not pile up`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async served => {
+        const client = await RawPyro.connect(served.port, version)
+        gates.clear()
+        await client.send({ flags: 8, seq: 1, data: `${SERPENT}('x','<batch>',[('wait',(1,),{})],{})` })
+        await waitUntil(() => gates.has(1), 'the call of the batch')
+        const count = 4000
+        const request = (seq: number) =>
+          pyroMessage(version, { seq, data: `${SERPENT}('x','echo',('${'x'.repeat(5000)}',),{})` })
+        let sent = 0
+        for (let seq = 2; seq < count + 2; seq++) client.socket.write(request(seq), () => sent++)
+        await new Promise(resolve => setTimeout(resolve, 200))
+        t.ok(sent < count, `${sent} of ${count} requests were taken`)
+        gates.get(1)!('go on')
+        await client.messages(count + 2)
+        t.equal(client.received.length, count + 2)
+        await client.endClean(t, served)
+      },
+      { limits: { bufferedBytes: 100_000 } }
+    )
+  })
+
+  t.test(`Pyro${version}: the end of a connection cancels its calls`, async t => {
+    await withPyro(t, Target, async ({ port }) => {
+      const client = await RawPyro.connect(port, version)
+      gates.clear()
+      cancelled = 0
+      await client.send({ data: `${SERPENT}('x','wait',(5,),{})` })
+      await client.send({
+        flags: 8,
+        data: `${SERPENT}('x','<batch>',[('wait',(6,),{}),('wait',(7,),{})],{})`
+      })
+      await waitUntil(() => gates.size === 2)
+      client.socket.resetAndDestroy()
+      await waitUntil(() => cancelled === 2, 'the cancellation')
+      t.equal(gates.size, 2, 'the rest of a batch is not called')
+    })
+  })
+
+  t.test(`Pyro${version}: a server that closes lets calls finish, and answers the others`, async t => {
+    await withPyro(t, Target, async ({ port, server }) => {
+      const clients = await Promise.all([1, 2, 3].map(() => RawPyro.connect(port, version)))
+      const [client, stuck, idle] = clients as [RawPyro, RawPyro, RawPyro]
+      const connecting = await RawPyro.dial(port, version)
+      gates.clear()
+      await client.send({ seq: 1, data: `${SERPENT}('x','wait',(6,),{})` })
+      await stuck.send({ seq: 1, data: `${SERPENT}('x','wait',(7,),{})` })
+      await waitUntil(() => gates.size === 2)
+      const closing = server.close({ drain: 500 })
+      gates.get(6)!('drained')
+      await Promise.all([closing, ...[...clients, connecting].map(({ closed }) => closed)])
+      t.match(client.received[1], { seq: 1, text: `${SERPENT}"drained"` })
+      t.match(stuck.received[1], { seq: 1, text: /builtins\.ConnectionError.*the session has ended/ })
+      t.equal(idle.received.length, 1)
+    })
+  })
+}
