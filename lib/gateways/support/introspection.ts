@@ -50,13 +50,36 @@ export async function describeMethod(
   root: RemoteHandle<unknown>,
   name: string
 ): Promise<MethodDescription | undefined> {
-  const names = name.split('.', MAX_NAMES + 1)
-  const last = names.pop()
-  if (names.length >= MAX_NAMES) return undefined
-  const owner = names.reduce((object, key) => Netref.get(object, key), root)
-  const members = await describeIfExposed(owner, false)
-  const member = members.find(one => one.kind === 'function' && one.name === last)
-  return member && { ...member, name }
+  const [description] = await describeMethods(root, [name])
+  return description
+}
+
+/**
+ * Describes methods. An object that owns several of them is asked once.
+ *
+ * @returns for each name its description, or undefined as `describeMethod`
+ */
+export function describeMethods(
+  root: RemoteHandle<unknown>,
+  names: readonly string[]
+): Promise<(MethodDescription | undefined)[]> {
+  const descriptions = new Map<string, Promise<Description[]>>()
+  return Promise.all(
+    names.map(async name => {
+      const keys = name.split('.', MAX_NAMES + 1)
+      const last = keys.pop()
+      if (keys.length >= MAX_NAMES) return undefined
+      const owner = keys.join('.')
+      let members = descriptions.get(owner)
+      if (!members) {
+        const object = keys.reduce((object, key) => Netref.get(object, key), root)
+        members = describeIfExposed(object, false)
+        descriptions.set(owner, members)
+      }
+      const member = (await members).find(one => one.kind === 'function' && one.name === last)
+      return member && { ...member, name }
+    })
+  )
 }
 
 /** @returns an empty list if the object is not `required`, and is not exposed or has too many members */

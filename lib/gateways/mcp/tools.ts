@@ -1,0 +1,71 @@
+// Finds the tools of a service: methods that were named, and that have a schema.
+
+import type { JsonSchema } from '../../types/json-schema.js'
+import type { RemoteHandle } from '../../types/netref.js'
+import { quote } from '../../util/describe.js'
+import { describeMethods, type MethodDescription } from '../support/introspection.js'
+import { type ToolParameters, toolParametersOf } from './parameters.js'
+import type { ToolMembers } from './tool-names.js'
+
+/** A method as a tool. */
+export interface Tool {
+  readonly name: string
+  /** Member names, joined by dots. */
+  readonly member: string
+  readonly description: string | undefined
+  readonly parameters: ToolParameters
+  /** The JSON Schema of its result. */
+  readonly output: JsonSchema | undefined
+}
+
+export class ToolBox {
+  /** Members that are a tool for some client, and those that were reported. */
+  readonly #settled = new Set<string>()
+
+  constructor(private readonly members: ToolMembers) {}
+
+  /**
+   * The tools for a client, in the order in which their members were named. A member that the client may not use is left
+   * out.
+   *
+   * @param report is told once of a member that is no tool
+   */
+  async list(root: RemoteHandle<unknown>, report: Report): Promise<Tool[]> {
+    const descriptions = await describeMethods(root, [...this.members.values()])
+    return [...this.members].flatMap(
+      ([name, member], i) => this.#toolOf(name, member, descriptions[i], report) ?? []
+    )
+  }
+
+  /** One tool for a client. `report` as in `list`. */
+  async find(root: RemoteHandle<unknown>, name: string, report: Report): Promise<Tool | undefined> {
+    const member = this.members.get(name)
+    if (member === undefined) return undefined
+    const [description] = await describeMethods(root, [member])
+    return this.#toolOf(name, member, description, report)
+  }
+
+  #toolOf(
+    name: string,
+    member: string,
+    found: MethodDescription | undefined,
+    report: Report
+  ): Tool | undefined {
+    if (!found?.input) {
+      if (!this.#settled.has(member))
+        report(new Error(`mcp: ${quote(member)} is no tool: ${found ? NO_SCHEMA : MISSING}`))
+      this.#settled.add(member)
+      return undefined
+    }
+    this.#settled.add(member)
+    const { help: description, parameters, input, output } = found
+    return { name, member, description, parameters: toolParametersOf(input, parameters), output }
+  }
+}
+
+type Report = (error: Error) => void
+
+const NO_SCHEMA =
+  'it has no schema, or one that is not told as JSON Schema; give it one, as in @exposed({ schema }), with valibot toStandardJsonSchema(schema)'
+const MISSING =
+  'this client may not use such a method, or there is none; expose it, check the name, or remove it from `tools`'
