@@ -10,6 +10,7 @@ import { coloursFor, print, type Terminal, write } from './terminal.js'
 /** The commands by name, in the order of the help. Each is loaded when it is used: `call` does not wait for the others. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).serve,
+  mcp: async () => (await import('./mcp.js')).mcp,
   ls: async () => (await import('./ls.js')).ls,
   call: async () => (await import('./call.js')).call,
   repl: async () => (await import('./repl.js')).repl,

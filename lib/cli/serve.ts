@@ -1,15 +1,12 @@
 // `netref serve`: serves a service from a file.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access } from 'node:fs/promises'
-import { parse, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { parse } from 'node:path'
 import type { Gateway } from '../gateway.js'
 import {
   type CallErrorContext,
   type ServeOptions,
   type Server,
-  Service,
   type ServiceSource,
   serve as serveSource
 } from '../index.js'
@@ -28,6 +25,7 @@ import {
 import { formatFailedCall } from './failed-call.js'
 import { addressesOf, GATEWAY_NAMES, loadGateways } from './gateways.js'
 import { type NatsAddress, parseNatsAddress, withBus } from './nats.js'
+import { isService, loaderHelp, loadService } from './service-file.js'
 import { onInterruption, print, type Terminal, write } from './terminal.js'
 
 /** How long calls may take to finish at the end, in ms. Docker kills a process after 10 s. */
@@ -42,8 +40,7 @@ export const serve: Command = {
   summary: 'Serves the default export of a module, or its only service',
   details: [
     'SIGTERM and Ctrl-C let calls finish for up to 8 s; a second one ends the process at once.',
-    'Node loads the module. For TypeScript that Node does not support, use a loader:',
-    '  NODE_OPTIONS="--import tsx" netref serve calculator.ts'
+    ...loaderHelp('serve')
   ].join('\n'),
   options: {
     port: {
@@ -83,7 +80,7 @@ export const serve: Command = {
     const [file] = requireArguments(parsed, 'FILE')
     const port = numberOption(parsed, 'port', 18861)
     if (parsed.values.watch) return runInWatchMode(argv, terminal)
-    const source = serviceOf(await loadModule(file!), file!)
+    const source = await loadService(file!, 'serve')
     const { host, gateway, nats } = parsed.values as { host?: string; gateway?: string; nats?: string }
     const log = (line: string) => void write(terminal.stderr, `${line}\n`).catch(() => {})
     const onCallError = (error: unknown, { call }: CallErrorContext) => log(formatFailedCall(error, call))
@@ -155,37 +152,4 @@ async function runInWatchMode(
   onInterruption(signal, () => child.kill())
   await once(child, 'close')
   return EXIT.ok
-}
-
-async function loadModule(file: string): Promise<Record<string, unknown>> {
-  const path = resolve(file)
-  await access(path).catch(() => {
-    throw new UsageError(`there is no file ${file}`)
-  })
-  try {
-    return await import(pathToFileURL(path).href)
-  } catch (error) {
-    if (!/\.[cm]?tsx?$/.test(path)) throw error
-    const message = (error as Error).message
-    const suggestion = `NODE_OPTIONS="--import tsx" netref serve ${file}`
-    throw new Error(
-      `${file} cannot be loaded: ${message}\nIf Node does not support its syntax, use a loader: ${suggestion}`
-    )
-  }
-}
-
-const isService = (value: unknown) => typeof value === 'function' && value.prototype instanceof Service
-const isServiceSource = (value: unknown) =>
-  typeof value === 'function' || (typeof value === 'object' && value !== null)
-
-/** Returns the default export, else the only service, else the only export that can be served. */
-function serviceOf(module: Record<string, unknown>, file: string): ServiceSource {
-  if (isServiceSource(module.default)) return module.default as ServiceSource
-  for (const predicate of [isService, isServiceSource]) {
-    const found = Object.keys(module).filter(name => predicate(module[name]))
-    if (found.length === 1) return module[found[0]!] as ServiceSource
-    if (found.length > 1)
-      throw new UsageError(`${file} exports ${found.join(', ')}: make one its default export`)
-  }
-  throw new UsageError(`${file} exports no service: a class that extends Service, an object or a function`)
 }
