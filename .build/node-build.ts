@@ -17,6 +17,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateways/xml-rpc',
   'gateways/pyro',
   'gateways/zerorpc',
+  'gateways/mcp',
   'adapters/nats',
   'cli/main'
 ]

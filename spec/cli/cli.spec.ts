@@ -39,7 +39,15 @@ t.test('an error of the program is no error of the command line', t => {
 t.test('help, version and unknown commands', async t => {
   const { code, stdout } = await netref(['--help'])
   t.equal(code, 0)
-  for (const command of ['serve FILE', 'ls URL', 'call URL path', 'repl URL', 'ping URL', 'bench URL path']) {
+  for (const command of [
+    'serve FILE',
+    'mcp FILE',
+    'ls URL',
+    'call URL path',
+    'repl URL',
+    'ping URL',
+    'bench URL path'
+  ]) {
     t.match(stdout, `  ${command}`)
   }
   t.notMatch(stdout, '\x1b')
@@ -49,7 +57,7 @@ t.test('help, version and unknown commands', async t => {
     'colours are used on terminals only'
   )
   t.notMatch((await netref(['-h'], { tty: true, env: { NO_COLOR: '1' } })).stdout, '\x1b')
-  for (const command of ['serve', 'ls', 'call', 'repl', 'ping', 'bench']) {
+  for (const command of ['serve', 'mcp', 'ls', 'call', 'repl', 'ping', 'bench']) {
     const help = await netref([command, '--help'])
     t.match(help, {
       code: 0,
@@ -62,10 +70,10 @@ t.test('help, version and unknown commands', async t => {
     t,
     [],
     2,
-    'netref: a command is missing: serve, ls, call, repl, ping, bench\nSee netref --help\n'
+    'netref: a command is missing: serve, mcp, ls, call, repl, ping, bench\nSee netref --help\n'
   )
   await fails(t, ['pong'], 2, 'netref: there is no command pong: did you mean ping?\nSee netref --help\n')
-  await fails(t, ['xyz'], 2, /there is no command xyz: serve, ls/)
+  await fails(t, ['xyz'], 2, /there is no command xyz: serve, mcp, ls/)
 })
 
 t.test('ls lists the exposed members as a table', t =>
