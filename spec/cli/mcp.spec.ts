@@ -5,7 +5,7 @@ import { StdioClientTransport as StdioClientTransportV1 } from '@modelcontextpro
 import t from 'tap'
 import { fails, program, Running } from '../support/command-line.js'
 import { waitUntil } from '../support/helpers.js'
-import { CLIENTS, callMessage, textOf } from '../support/mcp.js'
+import { callMessage, MCP_CLIENT_NAMES, MCP_CLIENTS, textOf } from '../support/mcp-clients.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`../support/fixtures/cli/${name}`, import.meta.url))
 const TOOLS = fixture('tools.ts')
@@ -41,7 +41,7 @@ t.test('what cannot be served', async t => {
 
 t.test('clients start it, and get nothing but MCP from its standard output', async t => {
   const [command, ...args] = [process.execPath, ...program, 'mcp', TOOLS]
-  for (const [name, connect] of Object.entries(CLIENTS)) {
+  for (const name of MCP_CLIENT_NAMES) {
     const Transport = name.startsWith('SDK 1') ? StdioClientTransportV1 : StdioClientTransport
     const transport = new Transport({ command, args, stderr: 'pipe' })
     let stderr = ''
@@ -49,7 +49,7 @@ t.test('clients start it, and get nothing but MCP from its standard output', asy
       stderr += text
     })
     const errors: Error[] = []
-    const client = await connect(transport)
+    const client = await MCP_CLIENTS[name](transport)
     transport.onerror = error => errors.push(error)
     t.match(await client.list(), [{ name: 'fail' }, { name: 'sum', description: 'Adds two numbers' }])
     t.equal(textOf(await client.call('sum', { a: 1, b: 2 })), '3')

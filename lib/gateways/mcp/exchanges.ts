@@ -36,11 +36,6 @@ export class Exchanges {
     })
     return undefined
   }
-
-  /** Number of requests that can be cancelled. */
-  get size(): number {
-    return this.#open.size
-  }
 }
 
 const keyOf = (client: string, id: unknown): string => `${client} ${JSON.stringify(id)}`

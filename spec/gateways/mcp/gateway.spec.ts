@@ -3,7 +3,8 @@ import t from 'tap'
 import { z } from 'zod'
 import { mcp } from '../../../lib/gateways/mcp.js'
 import { exposes, Service, type Session } from '../../../lib/index.js'
-import { CLIENTS, textOf, withMcp } from '../../support/mcp.js'
+import { connectHttp, withMcp } from '../../support/mcp.js'
+import { MCP_CLIENT_NAMES, textOf } from '../../support/mcp-clients.js'
 
 t.test('invalid options', async t => {
   const refused = (options: object, message: string | RegExp) =>
@@ -58,8 +59,8 @@ class Guarded extends Service {
 t.test('a named member that gives no tool is reported once, by name and reason', async t => {
   const tools = ['open', 'untyped', 'missing', 'value', 'deep.missing', '_.hidden']
   await withMcp(t, Guarded, { tools }, async ({ url, errors }) => {
-    for (const connect of Object.values(CLIENTS)) {
-      const client = await connect(url)
+    for (const name of MCP_CLIENT_NAMES) {
+      const client = await connectHttp(name, url)
       t.same(
         (await client.list()).map(({ name }) => name),
         ['open']
@@ -87,14 +88,14 @@ t.test('each client gets the tools that it may use', async t => {
     authenticate: async ({ token }: { token(): Promise<string | undefined> }) => (await token()) ?? 'guest'
   }
   await withMcp(t, Guarded, options, async ({ url, errors }) => {
-    for (const connect of Object.values(CLIENTS)) {
-      const admin = await connect(url, { authorization: 'Bearer admin' })
+    for (const name of MCP_CLIENT_NAMES) {
+      const admin = await connectHttp(name, url, { authorization: 'Bearer admin' })
       t.same(
         (await admin.list()).map(({ name }) => name),
         ['open', 'guarded']
       )
       t.equal(textOf(await admin.call('guarded')), '2')
-      const guest = await connect(url)
+      const guest = await connectHttp(name, url)
       t.same(
         (await guest.list()).map(({ name }) => name),
         ['open']
@@ -109,7 +110,7 @@ t.test('each client gets the tools that it may use', async t => {
 
 t.test('a service that does not describe itself has no tools', async t => {
   await withMcp(t, Guarded, { tools: ['open'], describe: false }, async ({ url, errors }) => {
-    const client = await CLIENTS['SDK 1, 2025-11-25']!(url)
+    const client = await connectHttp('SDK 1, 2025-11-25', url)
     t.same(await client.list(), [])
     t.match(errors, [{ message: /"open" is no tool/ }])
     await client.close()

@@ -8,7 +8,8 @@ import { jsonRpc } from '../../../lib/gateways/json-rpc.js'
 import { mcp } from '../../../lib/gateways/mcp.js'
 import { callSession, callSignal, exposed, Service } from '../../../lib/index.js'
 import { waitUntil } from '../../support/helpers.js'
-import { CLIENTS, callMessage, post, textOf, withMcp } from '../../support/mcp.js'
+import { connectHttp, post, withMcp } from '../../support/mcp.js'
+import { callMessage, MCP_CLIENT_NAMES, textOf } from '../../support/mcp-clients.js'
 
 const NONE = z.tuple([])
 const calls: string[] = []
@@ -134,9 +135,9 @@ t.test('authentication is asked for each request, before its body is read', asyn
     t.match(await post(url, callMessage('who'), { headers: { authorization: 'Bearer wrong' } }), {
       status: 401
     })
-    for (const connect of Object.values(CLIENTS)) {
-      await t.rejects(connect(url), /HTTP 401|authentication failed/)
-      const client = await connect(url, { authorization: 'Bearer secret' })
+    for (const name of MCP_CLIENT_NAMES) {
+      await t.rejects(connectHttp(name, url), /HTTP 401|authentication failed/)
+      const client = await connectHttp(name, url, { authorization: 'Bearer secret' })
       t.match(await client.call('who'), { structuredContent: { identity: 'ada', gateway: 'mcp' } })
       await client.close()
     }

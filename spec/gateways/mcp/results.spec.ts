@@ -5,7 +5,8 @@ import t from 'tap'
 import { z } from 'zod'
 import { callSignal, expose, exposed, Service } from '../../../lib/index.js'
 import { waitUntil } from '../../support/helpers.js'
-import { CLIENTS, callMessage, post, textOf, withEachClient, withMcp } from '../../support/mcp.js'
+import { connectHttp, post, withEachClient, withMcp } from '../../support/mcp.js'
+import { callMessage, MCP_CLIENT_NAMES, textOf } from '../../support/mcp-clients.js'
 
 const NONE = z.tuple([])
 /** What has happened, by the names of methods. */
@@ -90,77 +91,65 @@ const TOOLS = [
 t.test('an iterator becomes a list, within the limits', async t => {
   const limits = { jsonBytes: 20_000 }
   await withMcp(t, Results, { tools: TOOLS, limits }, async ({ url }) => {
-    await withEachClient(
-      t,
-      () => url,
-      async (t, client) => {
-        t.equal(textOf(await client.call('count', { to: 3 })), '[{"n":1},{"n":2},{"n":3}]')
-        t.equal(textOf(await client.call('count', { to: 0 })), '[]')
-        t.equal(textOf(await client.call('stream')), '["a","b"]')
-        events.length = 0
-        const result = await client.call('count', { to: 1e9 })
-        t.equal(result.isError, true)
-        t.match(
-          textOf(result),
-          /the list is longer than 20000 characters \(limits.jsonBytes\), after 1\d{3} items/
-        )
-        await waitUntil(() => events.includes('count left'))
-        t.match(await client.call('broken'), {
-          isError: true,
-          content: [{ text: 'RangeError: no second item' }]
-        })
-        t.match(await client.call('references'), {
-          isError: true,
-          content: [{ text: /result\[1\].close is a reference, and MCP has none/ }]
-        })
-      }
-    )
+    await withEachClient(t, url, async (t, client) => {
+      t.equal(textOf(await client.call('count', { to: 3 })), '[{"n":1},{"n":2},{"n":3}]')
+      t.equal(textOf(await client.call('count', { to: 0 })), '[]')
+      t.equal(textOf(await client.call('stream')), '["a","b"]')
+      events.length = 0
+      const result = await client.call('count', { to: 1e9 })
+      t.equal(result.isError, true)
+      t.match(
+        textOf(result),
+        /the list is longer than 20000 characters \(limits.jsonBytes\), after 1\d{3} items/
+      )
+      await waitUntil(() => events.includes('count left'))
+      t.match(await client.call('broken'), {
+        isError: true,
+        content: [{ text: 'RangeError: no second item' }]
+      })
+      t.match(await client.call('references'), {
+        isError: true,
+        content: [{ text: /result\[1\].close is a reference, and MCP has none/ }]
+      })
+    })
   })
 })
 
 t.test('a reference has no form', async t => {
   await withMcp(t, Results, { tools: TOOLS }, async ({ url, server }) => {
-    await withEachClient(
-      t,
-      () => url,
-      async (t, client) => {
-        t.match(await client.call('reference'), {
-          isError: true,
-          content: [{ text: /^NoFormError: result.file is a reference, and MCP has none; pass plain data/ }]
-        })
-        t.match(await client.call('itself'), { isError: true, content: [{ text: /result is a reference/ }] })
-        t.match(await client.call('echo', { value: { deep: [[1]] } }), { structuredContent: { deep: [[1]] } })
-        t.match(server.metrics, { exports: 0, imports: 0 })
-      }
-    )
+    await withEachClient(t, url, async (t, client) => {
+      t.match(await client.call('reference'), {
+        isError: true,
+        content: [{ text: /^NoFormError: result.file is a reference, and MCP has none; pass plain data/ }]
+      })
+      t.match(await client.call('itself'), { isError: true, content: [{ text: /result is a reference/ }] })
+      t.match(await client.call('echo', { value: { deep: [[1]] } }), { structuredContent: { deep: [[1]] } })
+      t.match(server.metrics, { exports: 0, imports: 0 })
+    })
   })
 })
 
 t.test('a client that cancels its call cancels it in the service', async t => {
   await withMcp(t, Results, { tools: TOOLS }, async ({ url, server }) => {
-    await withEachClient(
-      t,
-      () => url,
-      async (t, client) => {
-        events.length = 0
-        const abort = new AbortController()
-        const call = client.call('slow', {}, abort.signal)
-        await waitUntil(() => events.includes('slow begins'))
-        abort.abort(new Error('no longer wanted'))
-        await t.rejects(call, /no longer wanted/)
-        await waitUntil(() => events.includes('slow is cancelled'))
-        await waitUntil(() => server.sessions.size === 0)
-        t.equal(textOf(await client.call('count', { to: 1 })), '[{"n":1}]', 'the client goes on')
-      }
-    )
+    await withEachClient(t, url, async (t, client) => {
+      events.length = 0
+      const abort = new AbortController()
+      const call = client.call('slow', {}, abort)
+      await waitUntil(() => events.includes('slow begins'))
+      abort.abort(new Error('no longer wanted'))
+      await t.rejects(call, /no longer wanted/)
+      await waitUntil(() => events.includes('slow is cancelled'))
+      await waitUntil(() => server.sessions.size === 0)
+      t.equal(textOf(await client.call('count', { to: 1 })), '[{"n":1}]', 'the client goes on')
+    })
   })
 })
 
 t.test('a client that goes away cancels its calls', async t => {
   await withMcp(t, Results, { tools: TOOLS }, async ({ url }) => {
-    for (const connect of Object.values(CLIENTS)) {
+    for (const name of MCP_CLIENT_NAMES) {
       events.length = 0
-      const client = await connect(url)
+      const client = await connectHttp(name, url)
       const call = t.rejects(client.call('slow'))
       await waitUntil(() => events.includes('slow begins'))
       await client.close()
@@ -173,7 +162,7 @@ t.test('a client that goes away cancels its calls', async t => {
 t.test('stacks are told only if the server exposes them', async t => {
   for (const exposeStacks of [false, true])
     await withMcp(t, Results, { tools: TOOLS, exposeStacks }, async ({ url }) => {
-      const client = await CLIENTS['SDK 2, 2026-07-28']!(url)
+      const client = await connectHttp('SDK 2, 2026-07-28', url)
       const text = textOf(await client.call('fail'))
       t.match(text, /^Error: on purpose/)
       t.equal(/results.spec/.test(text), exposeStacks)

@@ -6,16 +6,16 @@ import { StdioServerTransport as StreamsV2 } from '@modelcontextprotocol/server/
 import t, { type Test } from 'tap'
 import { z } from 'zod'
 import { type McpServing, type ServeMcpOptions, serveMcp } from '../../../lib/gateways/mcp.js'
-import {
-  callSession,
-  callSignal,
-  exposed,
-  Service,
-  type ServiceSource,
-  type Session
-} from '../../../lib/index.js'
+import { callSession, callSignal, exposed, Service, type Session } from '../../../lib/index.js'
 import { assertClean, waitUntil } from '../../support/helpers.js'
-import { CLIENTS, callMessage, type McpClient, textOf } from '../../support/mcp.js'
+import {
+  callMessage,
+  MCP_CLIENT_NAMES,
+  MCP_CLIENTS,
+  type McpClient,
+  type McpClientName,
+  textOf
+} from '../../support/mcp-clients.js'
 
 const NONE = z.tuple([])
 const events: string[] = []
@@ -62,27 +62,27 @@ class Target extends Service {
 async function withStreams(
   t: Test,
   options: Omit<ServeMcpOptions, 'input' | 'output'>,
-  use: (toServer: PassThrough, fromServer: PassThrough, serving: McpServing) => Promise<void>,
-  service: ServiceSource = Target
+  use: (toServer: PassThrough, fromServer: PassThrough, serving: McpServing) => Promise<void>
 ) {
   const [input, output] = [new PassThrough(), new PassThrough()]
-  const serving = await serveMcp(service, { ...options, input, output })
-  events.length = 0
-  await use(input, output, serving)
-  await serving.close()
+  {
+    await using serving = await serveMcp(Target, { ...options, input, output })
+    events.length = 0
+    await use(input, output, serving)
+  }
   t.ok(events.includes('disconnected'))
   await assertClean(t, session!)
 }
 
 /** Connects a client to the other ends of the streams. */
-function connect(name: string, toServer: Writable, fromServer: Readable): Promise<McpClient> {
+function connect(name: McpClientName, toServer: Writable, fromServer: Readable): Promise<McpClient> {
   // The transport of servers is that of clients, too, with the streams exchanged.
   const Transport = name.startsWith('SDK 1') ? StreamsV1 : StreamsV2
-  return CLIENTS[name]!(new Transport(fromServer, toServer))
+  return MCP_CLIENTS[name](new Transport(fromServer, toServer))
 }
 
 t.test('each kind of client has one session', async t => {
-  for (const name of Object.keys(CLIENTS))
+  for (const name of MCP_CLIENT_NAMES)
     await withStreams(t, {}, async (toServer, fromServer, serving) => {
       t.same(serving.tools, ['count', 'echo', 'fail', 'leave', 'slow'], 'all that have a schema')
       const client = await connect(name, toServer, fromServer)
@@ -94,7 +94,7 @@ t.test('each kind of client has one session', async t => {
       await t.rejects(client.call('untyped'), { code: -32602 })
       events.length = 0
       const abort = new AbortController()
-      const call = client.call('slow', {}, abort.signal)
+      const call = client.call('slow', {}, abort)
       await waitUntil(() => events.includes('slow begins'))
       abort.abort(new Error('no longer wanted'))
       await t.rejects(call, /no longer wanted/)
