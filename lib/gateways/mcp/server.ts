@@ -58,7 +58,7 @@ async function call(
   { limits, exposeStacks }: ToolClient
 ): Promise<CallToolResult> {
   try {
-    const args = toArguments(tool.name, tool.parameters, named)
+    const args = toArguments(tool.name, tool.parameters.list, named)
     const method = Netref.with(methodAt(root, tool.member, limits.depth), { signal })
     return await toToolResult(await method(...args), tool.output, limits)
   } catch (error) {

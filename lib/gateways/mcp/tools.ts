@@ -58,8 +58,8 @@ export class ToolBox {
       return undefined
     }
     this.#settled.add(member)
-    const { help: description, parameters, input, output } = found
-    return { name, member, description, parameters: toolParametersOf(input, parameters), output }
+    const { help: description, output } = found
+    return { name, member, description, parameters: toolParametersOf(found), output }
   }
 }
 
