@@ -12,7 +12,7 @@ import { type Message, MessageType, type OutgoingMessage } from './protocol.js'
 import { RequestHandler } from './request-handler.js'
 import { Serializers } from './serializers.js'
 
-/** Maximum length of the first message, whose sender is not known yet. */
+/** Maximum length of a message while its sender is not known yet. */
 const MAX_HANDSHAKE_BYTES = 1 << 16
 /** The handshake of clients that set none, and the answer to all. */
 const GREETING = 'hello'
@@ -32,7 +32,7 @@ export class PyroConnection {
   /** Whether no more requests are performed: the connection ends with the last reply. */
   #isFinishing = false
   /** Owns the iterators of the client. */
-  readonly #owner: StreamOwner = new Set()
+  readonly #owner: StreamOwner = { ids: new Set(), hasEnded: false }
 
   /** @param streams the iterators of all connections of the gateway */
   constructor(
@@ -47,7 +47,7 @@ export class PyroConnection {
       .once('close', () => {
         this.#isFinishing = true
         this.#deadline?.stop()
-        this.streams.forgetAll(this.#owner)
+        this.streams.endAll(this.#owner)
       })
   }
 

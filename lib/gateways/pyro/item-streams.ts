@@ -3,8 +3,12 @@
 import { randomUUID } from 'node:crypto'
 import { PythonRaise } from './python-exception.js'
 
-/** The ids of the iterators of one connection. They end with its session. */
-export type StreamOwner = Set<string>
+/** A connection whose client has iterators. They end with its session. */
+export interface StreamOwner {
+  /** The ids of its iterators. */
+  readonly ids: Set<string>
+  hasEnded: boolean
+}
 
 interface ItemStream {
   readonly iterator: AsyncIterator<unknown>
@@ -15,11 +19,12 @@ interface ItemStream {
 export class ItemStreams {
   readonly #streams = new Map<string, ItemStream>()
 
-  /** @returns the id */
+  /** @returns the id; nobody learns it if the connection has ended meanwhile */
   open(iterator: AsyncIterator<unknown>, owner: StreamOwner): string {
     const id = randomUUID()
+    if (owner.hasEnded) return id
     this.#streams.set(id, { iterator, owner })
-    owner.add(id)
+    owner.ids.add(id)
     return id
   }
 
@@ -47,12 +52,13 @@ export class ItemStreams {
   }
 
   /** The connection has ended, and its iterators with it. */
-  forgetAll(owner: StreamOwner): void {
-    for (const id of owner) this.#streams.delete(id)
+  endAll(owner: StreamOwner): void {
+    owner.hasEnded = true
+    for (const id of owner.ids) this.#streams.delete(id)
   }
 
   #forget(id: string, { owner }: ItemStream): void {
     this.#streams.delete(id)
-    owner.delete(id)
+    owner.ids.delete(id)
   }
 }

@@ -9,7 +9,7 @@
 export function fromPythonDict(
   entries: readonly (readonly [key: unknown, value: unknown])[],
   noForm: (what: string) => Error
-): unknown {
+): object | number {
   if (!entries.every(isNamed)) return new Map(entries)
   // It defines members, so that `__proto__` is a member like others.
   const dict: Readonly<Record<string, unknown>> = Object.fromEntries(entries)
@@ -23,7 +23,10 @@ const isNamed = (entry: readonly [key: unknown, value: unknown]): entry is reado
 /** Classes that nothing here can stand for: the proxy of an object of the client, which cannot be called. */
 const PROXY_CLASSES: ReadonlySet<unknown> = new Set(['Pyro4.core.Proxy', 'Pyro5.client.Proxy'])
 
-function fromClassDict(dict: Readonly<Record<string, unknown>>, noForm: (what: string) => Error): unknown {
+function fromClassDict(
+  dict: Readonly<Record<string, unknown>>,
+  noForm: (what: string) => Error
+): object | number {
   const { __class__: name } = dict
   if (name === 'float' && Object.hasOwn(dict, 'value')) return Number(dict.value)
   if (name === 'complex') throw noForm('a complex number')

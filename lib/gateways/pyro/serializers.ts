@@ -7,7 +7,7 @@ import type { Protocol } from './protocol.js'
 import { readSerpent } from './serpent-reader.js'
 import { toSerpent } from './serpent-writer.js'
 
-export type SerializerLimits = Pick<Limits, 'depth' | 'jsonBytes' | 'frameBytes' | 'bigintDigits'>
+export type SerializerLimits = Pick<Limits, 'depth' | 'jsonBytes' | 'frameBytes' | 'bigintDigits' | 'values'>
 
 /** Reads and writes the data of messages. */
 export interface Serializer {
@@ -35,7 +35,10 @@ const SERPENT: Serializer = {
 
 const jsonSerializer = (id: number): Serializer => ({
   id,
-  read: (data, { depth }) => parseJson(data, depth + CALL_LEVELS),
+  read: (data, { depth, jsonBytes }) => {
+    if (data.length > jsonBytes) throw new SyntaxError('the text is too long (limits.jsonBytes)')
+    return parseJson(data, depth + CALL_LEVELS)
+  },
   partsOfCall: data => {
     const { object, method, params, kwargs } = Object(data)
     return [object, method, params, kwargs]

@@ -4,7 +4,7 @@ import type { Limits } from '../../protocol/limits.js'
 import { quote } from '../../util/describe.js'
 import { fromPythonDict } from './python-dict.js'
 
-export type ReadLimits = Pick<Limits, 'jsonBytes' | 'bigintDigits'>
+export type ReadLimits = Pick<Limits, 'jsonBytes' | 'bigintDigits' | 'values'>
 
 /** A text is no literal that has a form here. */
 export class SerpentError extends Error {
@@ -62,6 +62,8 @@ class LiteralReader {
   #depth = 0
   /** Characters within strings, which the limit of the structure leaves out. */
   #stringCharacters = 0
+  /** Values that are not plain JSON, which take more memory than text. */
+  #heavyValues = 0
   /** Place of the next backslash, if that is not before `#at`. */
   #backslashAt = -1
 
@@ -131,9 +133,9 @@ class LiteralReader {
     if (this.#skip('}')) return {}
     const first = this.#readValue()
     if (this.#skip(':')) return this.#readDict(first)
-    if (this.#skip(',')) return new Set(this.#readItems([first], '}'))
+    if (this.#skip(',')) return this.#count(new Set(this.#readItems([first], '}')))
     this.#require('}')
-    return new Set([first])
+    return this.#count(new Set([first]))
   }
 
   #readDict(firstKey: unknown): unknown {
@@ -145,8 +147,8 @@ class LiteralReader {
       this.#require(':')
       entries.push([key, this.#readValue()])
     }
-    const place = this.#at
-    return fromPythonDict(entries, what => this.#error(`${what} has no form in netref`, place))
+    const value = fromPythonDict(entries, what => this.#error(`${what} has no form in netref`))
+    return Object.getPrototypeOf(value) === Object.prototype ? value : this.#count(value)
   }
 
   #readNumber(): number | bigint | undefined {
@@ -159,7 +161,7 @@ class LiteralReader {
     if (!isExact && digits.length > this.limits.bigintDigits)
       throw this.#error('an int has too many digits (limits.bigintDigits)')
     this.#at = end
-    return isExact ? number : BigInt(digits)
+    return isExact ? number : this.#count(BigInt(digits))
   }
 
   #readName(): unknown {
@@ -171,7 +173,7 @@ class LiteralReader {
     }
     if (/^[bB]$/.test(name) && isQuote(next)) {
       this.#at++
-      return new Uint8Array(Buffer.from(this.#readString(true), 'latin1'))
+      return this.#count(new Uint8Array(Buffer.from(this.#readString(true), 'latin1')))
     }
     if (!CONSTANTS.has(name)) throw this.#unexpected('a value')
     this.#at += name.length
@@ -257,14 +259,21 @@ class LiteralReader {
 
   /** Skips blanks, line ends and comments. */
   #skipBlanks(): void {
-    for (;;) {
-      const character = this.text[this.#at]
-      if (character === '#') {
-        const end = this.text.indexOf('\n', this.#at)
-        this.#at = end < 0 ? this.text.length : end
-      } else if (character === undefined || !BLANKS.has(character)) return
-      else this.#at++
+    const { text } = this
+    for (let code = text.charCodeAt(this.#at); code <= HASH; code = text.charCodeAt(this.#at)) {
+      if (code === HASH) {
+        const end = text.indexOf('\n', this.#at)
+        this.#at = end < 0 ? text.length : end
+      } else if (code === SPACE || (code >= TAB && code <= CARRIAGE_RETURN)) this.#at++
+      else return
     }
+  }
+
+  /** Counts a value that is not plain JSON. */
+  #count<T>(value: T): T {
+    if (++this.#heavyValues > this.limits.values)
+      throw this.#error('too many values that are not plain JSON (limits.values)')
+    return value
   }
 
   #unexpected(expected: string): SerpentError {
@@ -272,11 +281,14 @@ class LiteralReader {
     return this.#error(`${found === '' ? 'the end' : quote(found)} in the place of ${expected}`)
   }
 
-  #error(what: string, place = this.#at): SerpentError {
-    return new SerpentError(`character ${place} of a literal: ${what}`)
+  #error(what: string): SerpentError {
+    return new SerpentError(`character ${this.#at} of a literal: ${what}`)
   }
 }
 
-const BLANKS: ReadonlySet<string> = new Set(' \t\r\n\f')
+const HASH = 0x23
+const SPACE = 0x20
+const TAB = 0x09
+const CARRIAGE_RETURN = 0x0d
 const SHOWN_CHARACTERS = 12
 const isQuote = (character: string | undefined): boolean => character === "'" || character === '"'

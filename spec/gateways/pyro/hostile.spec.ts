@@ -128,6 +128,10 @@ for (const version of VERSIONS) {
         t.match(await echo('9'.repeat(20_000)), /ValueError.*bigintDigits/)
         t.match(await echo('[],'.repeat(150_000)), /ValueError.*jsonBytes/)
         t.match(await client.call('echo', `(${'0,'.repeat(190_000)})`), /^0$|__exception__/)
+        t.match(await echo("b'',".repeat(10_001)), /ValueError.*limits\.values/)
+        const serializer = version === 4 ? 2 : 3
+        const text = JSON.stringify({ object: 'x', method: 'echo', params: ['x'.repeat(400_000)] })
+        t.match((await client.request(text, { serializer })).text, /ValueError.*limits\.jsonBytes/)
         for (const name of ['__proto__', 'constructor', 'then', 'toJSON'])
           t.equal(await echo(`{'${name}':{'x':1}}`), `{"${name}":{"x":1}}`)
         t.match(await client.call('__getattr__', "('__proto__',)"), /AttributeError/)

@@ -5,7 +5,7 @@ import { toSerpent } from '../../../lib/gateways/pyro/serpent-writer.js'
 import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
 import { SERPENT } from '../../support/pyro.js'
 
-const LIMITS = { ...DEFAULT_LIMITS, jsonBytes: 1000, bigintDigits: 50 }
+const LIMITS = { ...DEFAULT_LIMITS, jsonBytes: 1000, bigintDigits: 50, values: 10 }
 const read = (text: string) => readSerpent(Buffer.from(text), 10, LIMITS)
 const write = (value: unknown, limits = DEFAULT_LIMITS) =>
   toSerpent(value, ['result'], limits).replace(SERPENT, '')
@@ -123,7 +123,11 @@ t.test('what is no literal is refused, with its place', async t => {
     [`${'['.repeat(11)}${']'.repeat(11)}`, /too deep \(limits\.depth\)/],
     ['9'.repeat(51), /too many digits \(limits\.bigintDigits\)/],
     [`[${'0,'.repeat(501)}]`, /too long \(limits\.jsonBytes\)/],
-    ['\0', /in the place of a value/]
+    ['\0', /in the place of a value/],
+    ['!', /in the place of a value/],
+    ...['{1}', '{1:2}', "b''", '9'.repeat(30), "{'data':'','encoding':'base64'}"].map(
+      (heavy): [string, RegExp] => [`[${`${heavy},`.repeat(11)}]`, /too many values .*\(limits\.values\)/]
+    )
   ]
   for (const [text, message] of cases) t.throws(() => read(text), { name: 'SerpentError', message }, text)
   t.throws(() => readSerpent(Uint8Array.of(0x27, 0xff, 0x27), 10, LIMITS), SerpentError, 'not UTF-8')

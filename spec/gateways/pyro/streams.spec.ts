@@ -1,5 +1,6 @@
 // Specs of item streams: iterators of the service that clients of Pyro read item by item.
 import t from 'tap'
+import { ItemStreams } from '../../../lib/gateways/pyro/item-streams.js'
 import { expose, Service } from '../../../lib/index.js'
 import { waitUntil } from '../../support/helpers.js'
 import { RawPyro, SERPENT, VERSIONS, type Version, withPyro } from '../../support/pyro.js'
@@ -132,3 +133,22 @@ for (const version of VERSIONS) {
     })
   })
 }
+
+t.test('an iterator that arrives after the end of its connection is not kept', async t => {
+  const streams = new ItemStreams()
+  const owner = { ids: new Set<string>(), hasEnded: false }
+  const iterator = () => ({ next: async () => ({ done: false, value: 1 }) })
+  const kept = streams.open(iterator(), owner)
+  t.equal(await streams.next(kept), 1)
+  streams.endAll(owner)
+  const late = streams.open(iterator(), owner)
+  for (const id of [kept, late]) await t.rejects(streams.next(id), { message: 'item stream terminated' })
+})
+
+t.test('an iterator without a return ends, too', async t => {
+  const streams = new ItemStreams()
+  const owner = { ids: new Set<string>(), hasEnded: false }
+  const id = streams.open({ next: async () => ({ done: false, value: 1 }) }, owner)
+  streams.close(id)
+  t.equal(owner.ids.size, 0)
+})
