@@ -18,6 +18,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateways/pyro',
   'gateways/zerorpc',
   'gateways/mcp',
+  'gateways/grpc',
   'adapters/nats',
   'cli/main'
 ]

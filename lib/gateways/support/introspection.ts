@@ -82,8 +82,11 @@ export function describeMethods(
   )
 }
 
-/** @returns an empty list if the object is not `required`, and is not exposed or has too many members */
-async function describeIfExposed(object: RemoteHandle<unknown>, required: boolean): Promise<Description[]> {
+/** Describes an object. @returns an empty list if it is not `required`, and is not exposed or has too many members */
+export async function describeIfExposed(
+  object: RemoteHandle<unknown>,
+  required: boolean
+): Promise<Description[]> {
   try {
     return await Netref.describe(object)
   } catch (error) {

@@ -1,0 +1,147 @@
+// Serves the calls of clients, each by a session of its own.
+
+import { Netref } from '../../index.js'
+import type { GatewayClient, GatewayConnection, MultiplexedRequest } from '../../server/gateway.js'
+import type { RemoteHandle } from '../../types/netref.js'
+import { describeValue } from '../../util/describe.js'
+import { giveBack } from '../support/give-back.js'
+import { describeIfExposed } from '../support/introspection.js'
+import { formatValuePath } from '../support/value-path.js'
+import type { Rpc } from './definition.js'
+import type { IncomingCall } from './incoming-call.js'
+import { argumentsOf, memberNamesOf, memberOf, ownerOf } from './methods.js'
+import { OK, StatusError, statusOf } from './status.js'
+
+export class CallServer {
+  readonly #rpcs: ReadonlyMap<string, Rpc>
+  #hasChecked = false
+
+  constructor(rpcs: readonly Rpc[]) {
+    this.#rpcs = new Map(rpcs.map(rpc => [rpc.path, rpc]))
+  }
+
+  /** The paths of the methods. */
+  get paths(): Iterable<string> {
+    return this.#rpcs.keys()
+  }
+
+  has(path: string): boolean {
+    return this.#rpcs.has(path)
+  }
+
+  /** Serves a call until it has ended. */
+  serve(call: IncomingCall, request: MultiplexedRequest, connection: GatewayConnection): void {
+    const rpc = this.#rpcs.get(request.path)!
+    connection
+      .serveRequest(request, client => untilAborted(this.#serve(rpc, call, client), call.signal))
+      .then(
+        () => call.finish(OK),
+        error => call.finish(statusOf(error, connection.exposeStacks))
+      )
+  }
+
+  async #serve(rpc: Rpc, call: IncomingCall, client: GatewayClient): Promise<void> {
+    const { root } = await client.openSession()
+    const request = new Request(rpc, call, client)
+    if (!this.#hasChecked) await this.#check(root, client)
+    const { method, parameters } = await memberOf(root, rpc)
+    const args = rpc.requestStream
+      ? [request.messages()]
+      : argumentsOf(parameters, rpc.request.type, await request.onlyMessage())
+    const result = await Netref.with(method, { signal: call.signal })(...args).catch(error => {
+      throw request.failure ?? error
+    })
+    try {
+      if (!rpc.responseStream) return await call.send(encode(rpc, result, 'result'))
+      let index = 0
+      for await (const item of iterableOf(result)) await call.send(encode(rpc, item, 'result', index++))
+    } catch (error) {
+      throw request.failure ?? error
+    } finally {
+      giveBack(result)
+    }
+  }
+
+  /** Reports the methods that have no member in the service, once. */
+  async #check(root: RemoteHandle<unknown>, client: GatewayClient): Promise<void> {
+    this.#hasChecked = true
+    const missing: Rpc[] = []
+    for (const rpc of this.#rpcs.values()) {
+      const members = await describeIfExposed(ownerOf(root, rpc), false)
+      const names = members.map(({ name }) => name)
+      if (!memberNamesOf(rpc).some(name => names.includes(name))) missing.push(rpc)
+    }
+    // A service that does not describe itself may have them all.
+    if (missing.length === 0 || missing.length === this.#rpcs.size) return
+    const list = missing.map(({ path, names }) => `\`${names.join('.')}\` (${path})`).join(', ')
+    client.report(new TypeError(`grpc: the service exposes no member ${list}: calls of it get UNIMPLEMENTED`))
+  }
+}
+
+/** A request: its messages, and why they cannot be read. */
+class Request {
+  /** Set if a message cannot be read. */
+  failure: unknown
+
+  constructor(
+    private readonly rpc: Rpc,
+    private readonly call: IncomingCall,
+    private readonly client: GatewayClient
+  ) {}
+
+  /** The message of a method that takes one. */
+  async onlyMessage(): Promise<Record<string, unknown>> {
+    const message = await this.call.read()
+    const second = message && (await this.call.read())
+    if (!message || second)
+      throw new StatusError(
+        'UNIMPLEMENTED',
+        `${this.rpc.path} takes one message, not ${second ? 'more' : 'none'}`
+      )
+    return this.#decode(message)
+  }
+
+  /** The messages of a stream. */
+  async *messages(): AsyncGenerator<Record<string, unknown>, void> {
+    try {
+      for (let message = await this.call.read(); message; message = await this.call.read())
+        yield this.#decode(message)
+    } catch (error) {
+      this.failure = error
+      throw error
+    }
+  }
+
+  #decode(message: Buffer): Record<string, unknown> {
+    return this.rpc.request.decode(message, this.client.limits)
+  }
+}
+
+/** @throws StatusError for a value that is no message of the type */
+function encode({ reply }: Rpc, value: unknown, ...path: (string | number)[]): Buffer {
+  try {
+    return reply.encode(value, path)
+  } catch (error) {
+    throw new StatusError('INTERNAL', (error as Error).message)
+  }
+}
+
+/** @throws StatusError for a value that cannot be iterated over */
+function iterableOf(value: unknown): Iterable<unknown> | AsyncIterable<unknown> {
+  const object = Object(value)
+  if (typeof value === 'object' && (Symbol.asyncIterator in object || Symbol.iterator in object))
+    return object
+  throw new StatusError(
+    'INTERNAL',
+    `${formatValuePath(['result'])} is ${describeValue(value)}; a stream needs an iterator, a list or a ReadableStream`
+  )
+}
+
+/** A promise that rejects when a signal aborts. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

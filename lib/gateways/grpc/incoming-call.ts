@@ -1,0 +1,81 @@
+// A call of a client: its messages are read one by one, and sent at the pace at which the client reads.
+
+import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { MultiplexedRequest } from '../../server/gateway.js'
+import { requestOf } from './metadata.js'
+import type { Status } from './status.js'
+
+/** A read or a write under way. */
+interface Waiting<T> {
+  resolve(value: T): void
+  reject(reason: unknown): void
+}
+
+export class IncomingCall {
+  readonly #cancellation = new AbortController()
+  #reading: Waiting<Buffer | undefined> | undefined
+  #sending: Waiting<void> | undefined
+  #hasFinished = false
+
+  /** @param onStarted called when the headers of the call have arrived */
+  constructor(
+    private readonly call: ServerInterceptingCallInterface,
+    path: string,
+    onStarted: (call: IncomingCall, request: MultiplexedRequest) => void
+  ) {
+    call.start({
+      onReceiveMetadata: metadata => onStarted(this, requestOf(path, metadata, call)),
+      onReceiveMessage: (message: Buffer) => this.#settleReading(message),
+      onReceiveHalfClose: () => this.#settleReading(undefined),
+      onCancel: () => this.#onCancel()
+    })
+  }
+
+  /** Aborts if the client cancels the call or leaves (AbortError), or its deadline expires (TimeoutError). */
+  get signal(): AbortSignal {
+    return this.#cancellation.signal
+  }
+
+  /** Reads the next message; one at a time. @returns undefined after the last one @throws the reason of `signal` */
+  read(): Promise<Buffer | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.signal.aborted) return reject(this.signal.reason)
+      this.#reading = { resolve, reject }
+      this.call.startRead()
+    })
+  }
+
+  /** Sends a message; one at a time. Resolves when the client may read it. @throws the reason of `signal` */
+  send(message: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.signal.aborted) return reject(this.signal.reason)
+      this.#sending = { resolve, reject }
+      this.call.sendMessage(message, resolve)
+    })
+  }
+
+  /** Ends the call, for the first status. */
+  finish(status: Status): void {
+    if (this.#hasFinished) return
+    this.#hasFinished = true
+    this.call.sendStatus(status)
+  }
+
+  #settleReading(message: Buffer | undefined): void {
+    this.#reading?.resolve(message)
+    this.#reading = undefined
+  }
+
+  /** Called at the end of every call. */
+  #onCancel(): void {
+    if (this.#hasFinished) return
+    this.#hasFinished = true
+    const isLate = Number(this.call.getDeadline()) <= Date.now()
+    const reason = isLate
+      ? new DOMException('the deadline of the client has expired', 'TimeoutError')
+      : new DOMException('the client has cancelled the call', 'AbortError')
+    this.#reading?.reject(reason)
+    this.#sending?.reject(reason)
+    this.#cancellation.abort(reason)
+  }
+}
