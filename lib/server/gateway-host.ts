@@ -137,9 +137,9 @@ export class GatewayHost {
     for (const gateway of this.setup.gateways) await runHook(() => gateway.closed?.(), this.setup.report)
   }
 
-  /** Whether a connection has a session, or requests under way. */
+  /** Whether a connection has a session, or is ended by its gateway: it may still owe a response. */
   #isInUse(socket: Socket): boolean {
-    return this.setup.openConnections.has(socket) || this.#multiplexed.get(socket)?.isBusy === true
+    return this.setup.openConnections.has(socket) || this.#multiplexed.has(socket)
   }
 
   /** Serves the gateways that have no port of their own. */

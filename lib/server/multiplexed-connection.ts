@@ -51,11 +51,6 @@ export class MultiplexedConnection implements GatewayConnection {
     })
   }
 
-  /** Whether requests are under way. */
-  get isBusy(): boolean {
-    return this.#scopes.size > 0
-  }
-
   async serveRequest(
     request: MultiplexedRequest,
     serve: (client: GatewayClient) => void | Promise<void>

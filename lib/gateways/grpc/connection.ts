@@ -49,8 +49,8 @@ export function serveConnection(
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.max_connection_idle_ms': IDLE_MS,
-    // A client that reads nothing does not answer.
-    'grpc.keepalive_time_ms': limits.pauseMs,
+    // A client that reads nothing does not answer, nor does one that has broken the protocol: Node keeps its socket.
+    'grpc.keepalive_time_ms': limits.helloMs,
     'grpc.keepalive_timeout_ms': limits.pauseMs,
     interceptors: [takeCalls]
   })

@@ -62,6 +62,9 @@ export function readRpcs(file: string, { service, includeDirs }: ServiceSelectio
   })
 }
 
+/** Longest path in error texts. */
+const MAX_FILE_CHARACTERS = 200
+
 function readFile(
   protobuf: Protobuf,
   file: string,
@@ -74,7 +77,9 @@ function readFile(
   try {
     return root.loadSync(file, { keepCase: true, alternateCommentMode: true }).resolveAll() as Root
   } catch (cause) {
-    throw new Error(`${call}: cannot read ${quote(file)}: ${(cause as Error).message}`, { cause })
+    throw new Error(`${call}: cannot read ${quote(file, MAX_FILE_CHARACTERS)}: ${(cause as Error).message}`, {
+      cause
+    })
   }
 }
 
@@ -105,7 +110,9 @@ function noSuchService(file: string, name: unknown, services: readonly Service[]
   const names = services.map(({ fullName }) => fullName.slice(1))
   const known = names.length > 0 ? `; it has ${names.map(name => quote(name)).join(', ')}` : ''
   const hint = didYouMean(String(name), names, '"') || known
-  return new TypeError(`${call}: ${quote(file)} has no service ${describeValue(name)}${hint}`)
+  return new TypeError(
+    `${call}: ${quote(file, MAX_FILE_CHARACTERS)} has no service ${describeValue(name)}${hint}`
+  )
 }
 
 function rpcOf(method: Method, service: Service, prefix: readonly string[], types: MessageTypes): Rpc {
