@@ -82,11 +82,20 @@ function decodeRange(
   { start, end, hasLargeIntegers }: ValueRange
 ): unknown {
   try {
-    const value = messagePack.decode(bytes.subarray(start, end), { useBigInt64: hasLargeIntegers })
+    // Not a Buffer: bytes in it would be Buffers, too.
+    const range = new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
+    const value = messagePack.decode(range, { useBigInt64: hasLargeIntegers, mapKeyConverter: keyOf })
     return hasLargeIntegers ? narrowIntegers(value) : value
   } catch (cause) {
     throw new ProtocolError(`the message cannot be decoded: ${(cause as Error).message}`, { cause })
   }
+}
+
+/** @throws TypeError */
+function keyOf(key: unknown): string | number {
+  if (typeof key === 'string' || typeof key === 'number') return key
+  if (typeof key === 'bigint') return String(key)
+  throw new TypeError('a key of a map is neither a text nor a number')
 }
 
 /** Makes numbers of the bigints that a number has exactly. */

@@ -9,7 +9,11 @@ import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
 import type { Untyped } from '../../support/wire.js'
 import { ByteClient, DealerClient, withZeroRpc } from '../../support/zerorpc.js'
 
-const service = { echo: (value: unknown) => value, kind: (value: unknown) => typeof value }
+const service = {
+  echo: (value: unknown) => value,
+  kind: (value: unknown) => typeof value,
+  nameOf: (value: object) => value.constructor.name
+}
 
 class Money {
   constructor(readonly cents: number) {}
@@ -48,6 +52,7 @@ t.test('values go there and back', async t => {
     t.ok(Number.isNaN(await client.call('echo', Number.NaN)))
     for (const bytes of [Uint8Array.of(), Uint8Array.of(0, 255), new Uint8Array(100_000).fill(7)])
       t.same(await client.call('echo', bytes), Buffer.from(bytes))
+    t.equal(await client.call('nameOf', Uint8Array.of(1)), 'Uint8Array')
     t.same(await client.call('echo', { list: [Uint8Array.of(1, 2)] }), { list: [Uint8Array.of(1, 2)] })
     client.close()
   })
@@ -68,6 +73,19 @@ t.test('whole numbers keep their value', async t => {
       2n ** 40n,
       { a: 2n ** 60n, b: [2n ** 33n], c: new Date(5) }
     ])
+    const large = Buffer.from([0xcf, 0xff, 0, 0, 0, 0, 0, 0, 1])
+    const map = Buffer.concat([
+      Uint8Array.of(0x82),
+      large,
+      large,
+      Uint8Array.of(0xd3, 0, 0, 0, 0, 0, 0, 0, 5, 6)
+    ])
+    const raw = await ByteClient.connect(port)
+    const head = messagePack.encode([{ message_id: 'keys', v: 3 }, 'echo', []])
+    await raw.payload(Buffer.concat([head.subarray(0, -1), Uint8Array.of(0x91), map]))
+    const [event] = await raw.wait('keys')
+    t.match(event, { name: 'OK', args: [{ 5: 6, '18374686479671623681': 18374686479671623681n }] })
+    await raw.close()
     client.close()
   })
 })
@@ -126,7 +144,12 @@ t.test('results take the forms of MessagePack', t => {
     t.throws(() => form(value), { name: 'NoFormError', message })
   let wide: unknown[] = [1]
   for (let i = 0; i < 30; i++) wide = [wide, wide]
-  t.throws(() => form(wide), { name: 'LimitError' }, 'a short message stands for a value without end')
+  const small = { ...DEFAULT_LIMITS, jsonBytes: 10_000, frameBytes: 10_000 }
+  t.throws(
+    () => toMessagePack(wide, ['result'], small),
+    { name: 'LimitError' },
+    'a short message stands for a value without end'
+  )
   t.end()
 })
 
@@ -168,9 +191,9 @@ t.test('arguments without a form fail their call', async t => {
         [[0x91, 0xc7, 1, 0xff, 0], /timestamp/],
         [[0x91, 0xd4, 5, 0], /the extension type 5/],
         [[0x91, 0xc9, 0, 0, 0, 1, 0x80, 0], /the extension type -128/],
-        [[0x91, 0x81, 0xc4, 1, 97, 1], /key must be string or number/],
+        [[0x91, 0x81, 0xc4, 1, 97, 1], /neither a text nor a number/],
         [[0x91, 0x81, 0xa9, ...Buffer.from('__proto__'), 1], /__proto__/],
-        [[0x91, 0x81, 0x90, 1], /key must be string or number/],
+        [[0x91, 0x81, 0x90, 1], /neither a text nor a number/],
         [[0x90, 0x90], /bytes follow/],
         [nested(12), /deeper than 11 \(limits\.depth\)/],
         [nested(5000), /deeper than 11 \(limits\.depth\)/]
