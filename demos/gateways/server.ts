@@ -5,6 +5,7 @@ import { serve } from 'netref'
 import { jsonRpc } from 'netref/json-rpc'
 import { rpyc } from 'netref/rpyc'
 import { xmlRpc } from 'netref/xml-rpc'
+import { zeroRpc } from 'netref/zerorpc'
 import protobuf from 'protobufjs'
 import { bold, dim, logFailedCall, main } from '../terminal.js'
 import { protobufChannel } from './protobuf-channel.js'
@@ -24,7 +25,7 @@ await main(async () => {
   })
   const server = await serve(Tutorial, {
     port: Number(values.port),
-    gateways: [rpyc(), jsonRpc(), xmlRpc(), stub(), channel],
+    gateways: [rpyc(), jsonRpc(), xmlRpc(), zeroRpc(), stub(), channel],
     onCallError: logFailedCall
   })
 
@@ -37,6 +38,7 @@ await main(async () => {
     'JSON-RPC, from curl': `curl -s -H 'content-type: application/json' -d '{"jsonrpc": "2.0", "method": "sum", "params": {"x": 1, "y": 2}, "id": 1}' http://${host}:${port}`,
     'JSON-RPC, from Python (python3-jsonrpclib-pelix; or pip install jsonrpclib-pelix)': `${python}/jsonrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
+    'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
     "Protobuf's stubs, from Python (python3-protobuf and protobuf-compiler)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }

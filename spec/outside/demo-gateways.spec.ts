@@ -89,6 +89,18 @@ const CLIENTS: Client[] = [
     prints: 'Hello Ada\n17 / 5 = 3 remainder 2\n1 / 0: RangeError: 1 cannot be divided by 0\n'
   },
   {
+    program: 'zerorpc_client.py',
+    modules: ['zerorpc'],
+    prints: [
+      'The server has count, divide, get_time, greet, line_counter, sum',
+      'sum: Adds two numbers.',
+      '1 + 2 = 3',
+      'Hello Ada',
+      'It counts itself, too: [1, 2, 3]',
+      '1 / 0: RangeError: 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
+  {
     program: 'stub_client.py',
     modules: ['socket'],
     prints:

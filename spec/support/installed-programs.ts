@@ -1,5 +1,6 @@
 // Finds the programs that some specs need; those specs are skipped without them.
 import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 /** Why a spec that needs these programs is skipped; false if all are installed. */
 export function skipUnlessInstalled(...programs: string[]): string | false {
@@ -9,9 +10,14 @@ export function skipUnlessInstalled(...programs: string[]): string | false {
 }
 
 /* c8 ignore start: specs without coverage use it. */
-/** A Python that has these modules: Debian's, or the first of the path. Undefined if neither has them. */
+/** The Python of the environment for ZeroRPC, which `.ci/run` makes. */
+export const ZERORPC_PYTHON = fileURLToPath(
+  new URL('../../node_modules/.cache/zerorpc/bin/python', import.meta.url)
+)
+
+/** A Python that has these modules: Debian's, the first of the path, or that for ZeroRPC. Undefined if none has them. */
 export const pythonWith = (...modules: string[]): string | undefined =>
-  ['/usr/bin/python3', 'python3'].find(
+  ['/usr/bin/python3', 'python3', ZERORPC_PYTHON].find(
     python => spawnSync(python, ['-c', `import ${modules.join(', ')}`]).status === 0
   )
 /* c8 ignore stop */
