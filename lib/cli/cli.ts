@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).serve,
   mcp: async () => (await import('./mcp.js')).mcp,
   ls: async () => (await import('./ls.js')).ls,
+  describe: async () => (await import('./describe.js')).describe,
   call: async () => (await import('./call.js')).call,
   repl: async () => (await import('./repl.js')).repl,
   ping: async () => (await import('./ping.js')).ping,

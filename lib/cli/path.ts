@@ -5,6 +5,7 @@ import { type Description, Netref } from '../index.js'
 import { UsageError } from './command.js'
 
 const PATH_SEGMENT = /\.?([^.[\]"]+)|\[(\d+|"(?:\\.|[^"\\])*")\]/y
+const PLAIN_NAME = /^[^.[\]"\s]+$/
 
 /** Parses a path such as `files[0]["first name"].read` into names. @throws UsageError for an invalid path */
 export function parsePath(path: string): string[] {
@@ -22,6 +23,13 @@ export function parsePath(path: string): string[] {
   }
   return names
 }
+
+/** The path as `parsePath` parses it. */
+export const formatPath = (names: readonly string[]): string =>
+  names
+    .map(name => (PLAIN_NAME.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`))
+    .join('')
+    .replace(/^\./, '')
 
 /** The remote reference at a path. It sends nothing. */
 export const refAtPath = (root: RemoteHandle<unknown>, names: readonly string[]): RemoteHandle<unknown> =>

@@ -57,7 +57,7 @@ t.test('help, version and unknown commands', async t => {
     'colours are used on terminals only'
   )
   t.notMatch((await netref(['-h'], { tty: true, env: { NO_COLOR: '1' } })).stdout, '\x1b')
-  for (const command of ['serve', 'mcp', 'ls', 'call', 'repl', 'ping', 'bench']) {
+  for (const command of ['serve', 'mcp', 'ls', 'describe', 'call', 'repl', 'ping', 'bench']) {
     const help = await netref([command, '--help'])
     t.match(help, {
       code: 0,
@@ -70,7 +70,7 @@ t.test('help, version and unknown commands', async t => {
     t,
     [],
     2,
-    'netref: a command is missing: serve, mcp, ls, call, repl, ping, bench\nSee netref --help\n'
+    'netref: a command is missing: serve, mcp, ls, describe, call, repl, ping, bench\nSee netref --help\n'
   )
   await fails(t, ['pong'], 2, 'netref: there is no command pong: did you mean ping?\nSee netref --help\n')
   await fails(t, ['xyz'], 2, /there is no command xyz: serve, mcp, ls/)

@@ -34,9 +34,9 @@ const sessions = [...commandLine.matchAll(/^```console\n(.*?)^```$/gms)].flatMap
 )
 
 t.test('the command line behaves as the guide shows', async t => {
-  const [, service] = /^```js\n(\/\/ calculator\.js\n.*?)^```$/ms.exec(commandLine)!
+  const services = [...commandLine.matchAll(/^```js\n(\/\/ (\w+\.js)\n.*?)^```$/gms)]
   const dir = t.testdir({
-    'calculator.js': service!,
+    ...Object.fromEntries(services.map(([, text, name]) => [name!, text!])),
     'tsconfig.json': JSON.stringify({
       compilerOptions: {
         allowJs: true,
@@ -47,18 +47,22 @@ t.test('the command line behaves as the guide shows', async t => {
   })
   const env = { ...CHILD_ENV, TSX_TSCONFIG_PATH: join(dir, 'tsconfig.json') }
   const netref = `${process.execPath} --import ${import.meta.resolve('tsx')} ${join(root, 'lib/cli/main.ts')}`
-  const [serve, ...others] = sessions
-  t.equal(serve, 'npx netref serve calculator.js\nlistening at ws://127.0.0.1:18861\n')
   const [, ...program] = netref.split(' ')
-  const serving = spawn(process.execPath, [...program, 'serve', 'calculator.js', '--port', '0'], {
-    cwd: dir,
-    env
-  })
-  t.teardown(() => serving.kill())
-  serving.stderr.pipe(process.stderr)
-  const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
-  const url = /listening at (\S+)/.exec(String(line))![1]!
-  for (const session of others) {
+  /** Serves a file until the end of the test. @returns the address */
+  async function serveFile(file: string): Promise<string> {
+    const serving = spawn(process.execPath, [...program, 'serve', file, '--port', '0'], { cwd: dir, env })
+    t.teardown(() => serving.kill())
+    serving.stderr.pipe(process.stderr)
+    const [line] = await once(serving.stdout.setEncoding('utf8'), 'data')
+    return /listening at (\S+)/.exec(String(line))![1]!
+  }
+  let url = ''
+  for (const session of sessions) {
+    const [, served] = /^npx netref serve (\S+)\nlistening at ws:\/\/127.0.0.1:18861\n$/.exec(session) ?? []
+    if (served) {
+      url = await serveFile(served)
+      continue
+    }
     const [command, ...said] = session.replaceAll('ws://localhost:18861', url).split('\n')
     const shell = `${command!.replace('npx netref', netref)} 2>&1`
     const { stdout } = await run('sh', ['-c', shell], { cwd: dir, env }).catch(error => error)

@@ -33,6 +33,7 @@ t.test('serve --nats serves a module, and all commands find it by its name', { s
     /^config +object\n[\s\S]*add\(a, b\) +function +Adds two numbers\n/
   )
   await prints(t, ['ls', url, 'config'], 'name       value\ntags       object\ntwo words  value\n')
+  t.match((await netref(['describe', url])).stdout, /^add\(a, b\)\n {4}Adds two numbers\n/m)
   await prints(t, ['call', url, 'add', '1', '2'], '3\n')
   await prints(t, ['call', url, 'count', '2', '--on-each'], '{"each":[1]}\n{"each":[2]}\n2\n')
   await prints(t, ['repl', url], '7\n', { input: 'await root.add(3, 4)\n' })
