@@ -89,7 +89,7 @@ export class Channel {
     } catch {
       return
     }
-    if (typeof count === 'number' && count > 0) this.#slots = Math.min(this.#slots + count, MAX_SLOTS)
+    if (isSlotCount(count)) this.#slots = Math.min(this.#slots + count, MAX_SLOTS)
     this.#onSlot?.()
   }
 
@@ -132,6 +132,8 @@ export class Channel {
     }
   }
 }
+
+const isSlotCount = (count: unknown): count is number => Number.isSafeInteger(count) && Number(count) > 0
 
 /** Whether a result is an iterator or a stream. */
 const isStream = (value: unknown): value is AsyncIterable<unknown> =>

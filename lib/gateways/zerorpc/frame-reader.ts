@@ -105,7 +105,7 @@ export class FrameReader {
   #keep(bytes: Buffer): void {
     const length = this.#partialLength + bytes.length
     if (length > this.#partial.length) {
-      const grown = Buffer.allocUnsafe(2 * length)
+      const grown = Buffer.allocUnsafe(Math.max(length, Math.min(2 * length, this.#needed)))
       grown.set(this.#partial.subarray(0, this.#partialLength))
       this.#partial = grown
     }

@@ -129,6 +129,23 @@ t.test('an event that opens an open channel again is ignored', async t => {
   })
 })
 
+t.test('a page cannot reach the gateway', async t => {
+  await withZeroRpc(
+    t,
+    Target,
+    async ({ port, server }) => {
+      t.not(port, server.port)
+      const body = Buffer.concat([greeting(), READY, formatMessage([Buffer.alloc(0), PING])])
+      const head = `POST / HTTP/1.1\r\nHost: a\r\nOrigin: http://evil.example\r\nContent-Length: ${body.length}\r\n\r\n`
+      const client = await ByteClient.connect(port, Buffer.concat([Buffer.from(head), body]))
+      await client.closed
+      t.same([client.commands, client.events], [[], []])
+      t.equal(server.metrics.gateways.zerorpc!.clientsTotal, 0)
+    },
+    { gateway: { port: 0 } }
+  )
+})
+
 t.test('a PING is answered', async t => {
   await withZeroRpc(t, Target, async ({ port }) => {
     const client = await ByteClient.connect(port)

@@ -70,7 +70,7 @@ t.test('a stream sends as many items as the client has slots for', async t => {
     await client.wait(channel, 100)
     await client.call('_zerorpc_ping')
     t.equal(client.of(channel).length, 100)
-    for (const args of [[-5], [0], ['9'], [], null, 7, [Number.NaN], [{}]])
+    for (const args of [[-5], [0], ['9'], [], null, 7, [Number.NaN], [0.5], [{}]])
       client.on(channel, '_zpc_more', args)
     client.on(channel, 'other', [1])
     await client.call('_zerorpc_ping')
