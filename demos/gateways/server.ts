@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
 import { jsonRpc } from 'netref/json-rpc'
+import { mcp } from 'netref/mcp'
 import { rpyc } from 'netref/rpyc'
 import { xmlRpc } from 'netref/xml-rpc'
 import { zeroRpc } from 'netref/zerorpc'
@@ -25,7 +26,7 @@ await main(async () => {
   })
   const server = await serve(Tutorial, {
     port: Number(values.port),
-    gateways: [rpyc(), jsonRpc(), xmlRpc(), zeroRpc(), stub(), channel],
+    gateways: [rpyc(), jsonRpc(), xmlRpc(), zeroRpc(), mcp({ tools: ['sum', 'divide'] }), stub(), channel],
     onCallError: logFailedCall
   })
 
@@ -39,6 +40,7 @@ await main(async () => {
     'JSON-RPC, from Python (python3-jsonrpclib-pelix; or pip install jsonrpclib-pelix)': `${python}/jsonrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
     'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
+    'MCP, from Node: a host of a language model': `npx tsx demos/gateways/clients/mcp_client.ts ${server.url.replace('ws:', 'http:')}/mcp`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
     "Protobuf's stubs, from Python (python3-protobuf and protobuf-compiler)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }

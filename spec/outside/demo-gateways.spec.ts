@@ -70,6 +70,16 @@ const CLIENTS: Client[] = [
       '1 / 0: RangeError: 1 cannot be divided by 0\n'
     ].join('\n')
   },
+  {
+    program: 'mcp_client.ts',
+    prints: [
+      'sum(x, y): Adds two numbers.',
+      'divide(dividend, divisor): Divides integers: quotient and remainder.',
+      'sum: 3',
+      'divide: {"quotient":2,"remainder":1}',
+      'divide: RangeError: 7 cannot be divided by 0\n'
+    ].join('\n')
+  },
   { program: 'curl', programs: ['curl'], prints: '{"jsonrpc":"2.0","id":1,"result":3}' },
   {
     program: 'jsonrpc_client.py',
@@ -104,7 +114,7 @@ const CLIENTS: Client[] = [
     program: 'stub_client.py',
     modules: ['socket'],
     prints:
-      /^1 \+ 2 = 3\n1\.5 \+ 2 = 3\.5\ntext \+ text = netref\nThe server's time is \w{3} .*\nmissing: .*not exposed.*\n$/
+      /^1 \+ 2 = 3\n1\.5 \+ 2 = 3\.5\nThe server's time is \w{3} .*\nsum: sum\(.*\): args\[0\]: .*number.*\nmissing: .*not exposed.*\n$/
   },
   {
     program: 'protobuf_client.py',

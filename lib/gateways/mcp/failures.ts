@@ -4,6 +4,7 @@ import type { CallToolResult } from '@modelcontextprotocol/server'
 import { ArgumentsError, type Issue } from '../../errors.js'
 import { callFailureOf } from '../support/call-failure.js'
 import { formatValuePath } from '../support/value-path.js'
+import type { ToolParameters } from './parameters.js'
 import type { Tool } from './tools.js'
 
 /** The result of a call that failed. */
@@ -26,7 +27,8 @@ function argumentsText(issues: readonly Issue[], { name, parameters: { list } }:
 }
 
 /** `count: ` for the second of the parameters (name, count), `tags[0]: ` for the first of (...tags). */
-function formatIssuePath([index, ...keys]: Issue['path'], list: readonly string[]): string {
+function formatIssuePath([index, ...keys]: Issue['path'], list: ToolParameters['list']): string {
+  if (!list) return keys.length > 0 ? `${formatValuePath([String(keys[0]), ...keys.slice(1)])}: ` : ''
   if (typeof index !== 'number') return ''
   const rest = list.findIndex(parameter => parameter.startsWith('...'))
   const isRest = rest >= 0 && index >= rest

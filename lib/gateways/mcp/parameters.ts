@@ -13,17 +13,26 @@ const REST = '...'
 
 /** The parameters of a tool. */
 export interface ToolParameters {
-  /** As in a `Description`: `name`, `name?` if it may be omitted, `...name`. */
-  readonly list: readonly string[]
+  /**
+   * As in a `Description`: `name`, `name?` if it may be omitted, `...name`. Undefined if the method takes one object: the
+   * arguments by name are that object.
+   */
+  readonly list: readonly string[] | undefined
   /** The JSON Schema of the arguments by name. */
   readonly schema: JsonSchema
 }
 
-/** The parameters of a method that has a schema. A rest parameter is a list. */
+/**
+ * The parameters of a method that has a schema. A rest parameter is a list. Those of `({ x, y }) => …` are the members of
+ * its object.
+ */
 export function toolParametersOf(method: DescribedFunction): ToolParameters {
   const { parameters = [], input } = signatureOf(method)
+  const definitions = definitionsOf(input)
+  const [first, ...others] = parameters
+  if (first && others.length === 0 && isDestructuredObject(first))
+    return { list: undefined, schema: { ...(first.schema as JsonSchema), ...definitions } }
   const required = parameters.filter(({ isRequired }) => isRequired).map(({ name }) => name)
-  const definitions = isSchemaObject(input) ? DEFINITIONS.filter(key => key in input) : []
   return {
     list: parameters.map(labelOf),
     schema: {
@@ -31,11 +40,19 @@ export function toolParametersOf(method: DescribedFunction): ToolParameters {
       properties: Object.fromEntries(parameters.map(parameter => [parameter.name, propertyOf(parameter)])),
       ...(required.length > 0 && { required }),
       additionalProperties: false,
-      // References name them from the root.
-      ...Object.fromEntries(definitions.map(key => [key, (input as JsonSchema)[key]]))
+      ...definitions
     }
   }
 }
+
+/** References name them from the root. */
+function definitionsOf(input: Schema): JsonSchema {
+  const keys = isSchemaObject(input) ? DEFINITIONS.filter(key => key in input) : []
+  return Object.fromEntries(keys.map(key => [key, (input as JsonSchema)[key]]))
+}
+
+const isDestructuredObject = ({ name, schema, isRest }: Parameter): boolean =>
+  name === 'arg0' && !isRest && isSchemaObject(schema) && schema.type === 'object'
 
 const labelOf = ({ name, isRequired, isRest }: Parameter): string =>
   isRest ? `${REST}${name}` : isRequired ? name : `${name}?`
@@ -57,6 +74,7 @@ export function toArguments(
   list: ToolParameters['list'],
   named: Readonly<Record<string, unknown>>
 ): unknown[] {
+  if (!list) return [named]
   const restName = list.find(label => label.startsWith(REST))?.slice(REST.length)
   if (restName === undefined || !Object.hasOwn(named, restName)) return orderArguments(tool, list, named)
   const { [restName]: rest, ...others } = named

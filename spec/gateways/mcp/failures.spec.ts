@@ -5,7 +5,7 @@ import { ArgumentsError, type Issue } from '../../../lib/index.js'
 import { textOf } from '../../support/mcp-clients.js'
 
 t.test('issues name the parameters', async t => {
-  const told = (list: string[], path: Issue['path']) => {
+  const told = (list: string[] | undefined, path: Issue['path']) => {
     const parameters = { list, schema: {} }
     const tool = { name: 'tool', member: 'tool', description: undefined, output: undefined, parameters }
     return textOf(toFailure(new ArgumentsError('wrong', [{ path, message: 'is wrong' }]), tool, false))
@@ -17,4 +17,6 @@ t.test('issues name the parameters', async t => {
   t.equal(told(['a'], [2]), `${begins}arg2: is wrong`, 'one that has no name')
   t.equal(told(['a'], []), `${begins}is wrong`, 'an issue of all arguments together')
   t.equal(told(['a'], ['x']), `${begins}is wrong`)
+  t.equal(told(undefined, [0, 'rows', 1]), `${begins}rows[1]: is wrong`, 'a member of the one object')
+  t.equal(told(undefined, [0]), `${begins}is wrong`)
 })

@@ -40,6 +40,20 @@ t.test('a rest parameter is a list', async t => {
   })
 })
 
+t.test('the members of one object without a name are the parameters', async t => {
+  const point = { type: 'object', properties: { x: NUMBER }, required: ['x'] }
+  const input = { prefixItems: [point], minItems: 1, $defs: {} }
+  t.same(toolParametersOf({ input, parameters: ['arg0'] }), {
+    list: undefined,
+    schema: { ...point, $defs: {} }
+  })
+  t.same(toArguments('tool', undefined, { x: 1 }), [{ x: 1 }])
+  t.same(toolParametersOf({ input, parameters: ['point'] }).list, ['point'])
+  t.same(toolParametersOf({ input: { prefixItems: [NUMBER] }, parameters: ['arg0'] }).list, ['arg0?'])
+  t.same(toolParametersOf({ input: { prefixItems: [true] }, parameters: ['arg0'] }).list, ['arg0?'])
+  t.same(toolParametersOf({ input: { items: point }, parameters: ['...arg0'] }).list, ['...arg0'])
+})
+
 t.test('a schema that is not a list of known types leaves the types open', async t => {
   for (const input of [
     {},

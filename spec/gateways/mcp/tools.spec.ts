@@ -136,7 +136,11 @@ t.test('tools are described by help, parameter names and schemas', async t => {
       )
       t.same(input('nothing'), object({}))
       t.match(input('unnamed').properties, { arg0: { type: 'object' }, arg1: { type: 'array' } })
-      t.same(input('ServiceA_Add').required, ['arg0'])
+      t.match(input('ServiceA_Add'), {
+        type: 'object',
+        required: ['X', 'Y'],
+        properties: { X: { type: 'number' } }
+      })
       t.match(named.person.outputSchema, {
         type: 'object',
         properties: { name: { type: 'string' }, born: {} },
@@ -174,7 +178,7 @@ t.test('calls pass arguments by name, and give text and structured content', asy
       t.equal(list.structuredContent, undefined, 'only objects are, unless the type is known')
       t.equal(await said('when'), '"1970-01-01T00:00:00.000Z"')
       t.equal(await said('unnamed', { arg0: { x: 1 }, arg1: [2] }), '3')
-      t.equal(await said('ServiceA_Add', { arg0: { X: 10, Y: 50 } }), '60')
+      t.equal(await said('ServiceA_Add', { X: 10, Y: 50 }), '60')
     })
     t.same(errors, [])
   })
@@ -211,6 +215,11 @@ t.test('a failed call is told to the model', async t => {
         'unnamed',
         { arg0: { x: '1' }, arg1: [] },
         'the arguments of unnamed are wrong:\n- arg0.x: Invalid input: expected number, received string'
+      )
+      await fails(
+        'ServiceA_Add',
+        { X: 10 },
+        'the arguments of ServiceA_Add are wrong:\n- Y: Invalid input: expected number, received undefined'
       )
       await fails(
         'whole',
