@@ -10,7 +10,7 @@ import { MessageReader } from './message-reader.js'
 import { ObjectDirectory } from './object-directory.js'
 import { type Message, MessageType, type OutgoingMessage } from './protocol.js'
 import { RequestHandler } from './request-handler.js'
-import { Serializers } from './serializers.js'
+import { OWN_LIMITS, Serializers } from './serializers.js'
 
 /** Maximum length of a message while its sender is not known yet. */
 const MAX_HANDSHAKE_BYTES = 1 << 16
@@ -114,7 +114,7 @@ export class PyroConnection {
     const serializers = new Serializers(protocol)
     const serializer = serializers.get(message.serializer) ?? serializers.standard
     const answer = (type: number, flags: number, value: unknown) => {
-      const data = serializer.write(value, ['handshake'], limits)
+      const data = serializer.write(value, ['handshake'], OWN_LIMITS)
       const { seq, correlationId } = message
       this.#write({ type, flags, seq, correlationId, serializer: serializer.id, data })
     }

@@ -28,15 +28,12 @@ export interface ExceptionDict {
 export interface RaiseOptions {
   readonly pyro: 'Pyro4' | 'Pyro5'
   readonly exposeStacks: boolean
-  /** Whether a value can be sent; other attributes are left out. */
-  hasForm(value: unknown): boolean
+  /** Whether an attribute can be sent with those before; others are left out. */
+  fits(value: unknown): boolean
 }
 
 /** The exception of a failed call. Pyro shows `_pyroTraceback` as the traceback of the server. */
-export function raisedException(
-  error: unknown,
-  { pyro, exposeStacks, hasForm }: RaiseOptions
-): ExceptionDict {
+export function raisedException(error: unknown, { pyro, exposeStacks, fits }: RaiseOptions): ExceptionDict {
   if (error instanceof PythonRaise) {
     const module = error.module === 'errors' ? `${pyro}.errors` : error.module
     return exceptionDict(`${module}.${error.className}`, error.args, {
@@ -47,7 +44,7 @@ export function raisedException(
   const attributes = Object.entries({ ...(code !== undefined && { code }), ...data })
   const exception = exceptionOf(
     error,
-    attributes.filter(([, value]) => hasForm(value))
+    attributes.filter(([, value]) => fits(value))
   )
   const { __class__, args } = exception
   const text = exposeStacks && stack !== undefined ? stack : `${__class__.slice(BUILTINS.length)}: ${args[0]}`

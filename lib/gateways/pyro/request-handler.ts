@@ -10,10 +10,10 @@ import { readData, unknownSerializer } from './message-data.js'
 import { Flag, type Message, MessageType, type OutgoingMessage, type Protocol } from './protocol.js'
 import type { PyroObjects } from './pyro-object.js'
 import { type ExceptionDict, PythonRaise, raisedException } from './python-exception.js'
-import type { Serializer, Serializers } from './serializers.js'
+import { OWN_LIMITS, type Serializer, type Serializers } from './serializers.js'
 
-/** Bounds of an attribute of an exception. */
-const ATTRIBUTE_BYTES = 1 << 20
+/** Maximum length of the text of all attributes of an exception, and their maximum depth. */
+const ATTRIBUTES_LENGTH = 1 << 20
 const ATTRIBUTE_DEPTH = 20
 
 export interface RequestHandlerSetup {
@@ -130,25 +130,22 @@ export class RequestHandler {
   }
 
   #exceptionData(error: unknown, serializer: Serializer): string {
-    return serializer.write(this.#exception(error, serializer), ['exception'], this.setup.client.limits)
+    return serializer.write(this.#exception(error, serializer), ['exception'], OWN_LIMITS)
   }
 
   #exception(error: unknown, serializer: Serializer): ExceptionDict {
     const { client, protocol } = this.setup
-    const limits = {
-      ...client.limits,
-      depth: ATTRIBUTE_DEPTH,
-      jsonBytes: ATTRIBUTE_BYTES,
-      frameBytes: ATTRIBUTE_BYTES
-    }
-    const hasForm = (value: unknown): boolean => {
+    let room = ATTRIBUTES_LENGTH
+    const fits = (value: unknown): boolean => {
       try {
-        return serializer.write(value, ['attribute'], limits) !== ''
+        const limits = { depth: ATTRIBUTE_DEPTH, jsonBytes: room, frameBytes: 0 }
+        room -= serializer.write(value, ['attribute'], limits).length
+        return room >= 0
       } catch {
         return false
       }
     }
-    return raisedException(error, { pyro: protocol.pyro, exposeStacks: client.exposeStacks, hasForm })
+    return raisedException(error, { pyro: protocol.pyro, exposeStacks: client.exposeStacks, fits })
   }
 }
 

@@ -5,7 +5,7 @@ import { parseJson } from '../support/json-text.js'
 import { toJsonText } from '../support/json-value.js'
 import type { Protocol } from './protocol.js'
 import { readSerpent } from './serpent-reader.js'
-import { toSerpent } from './serpent-writer.js'
+import { toSerpent, type WriteLimits } from './serpent-writer.js'
 
 export type SerializerLimits = Pick<Limits, 'depth' | 'jsonBytes' | 'frameBytes' | 'bigintDigits' | 'values'>
 
@@ -20,7 +20,14 @@ export interface Serializer {
    * @param path names the value in errors
    * @throws NoFormError, LimitError
    */
-  write(value: unknown, path: readonly (string | number)[], limits: SerializerLimits): string
+  write(value: unknown, path: readonly (string | number)[], limits: WriteLimits): string
+}
+
+/** Limits of what the gateway itself says, which is bounded elsewhere: it must have a form whatever the limits of the server. */
+export const OWN_LIMITS: WriteLimits = {
+  depth: 32,
+  jsonBytes: Number.MAX_SAFE_INTEGER,
+  frameBytes: 0
 }
 
 /** Depth of the arguments in a batch. */

@@ -347,6 +347,43 @@ t.test('a service that does not describe itself refuses clients that ask', async
   )
 })
 
+t.test('an exception is sent whatever the limits of the server', async t => {
+  class Failing extends Service {
+    exposed_long(): never {
+      throw Object.assign(new Error('x'.repeat(1000)), { field: 'y'.repeat(500) })
+    }
+    exposed_many(): never {
+      const fields = Array.from({ length: 12 }, (_, i) => [
+        `field${i}`,
+        i > 10 ? 'small' : 'z'.repeat(200_000)
+      ])
+      throw Object.assign(new Error('many'), Object.fromEntries(fields))
+    }
+  }
+  await withPyro(
+    t,
+    Failing,
+    async served => {
+      const client = await RawPyro.connect(served.port, 5)
+      t.match(
+        await client.call('long'),
+        /"args":\["x{1000}"\],"attributes":\{"field":"y{500}","_pyroTraceback"/
+      )
+      const { text } = await client.request("('x','<batch>',[('long',(),{})],{})", { flags: 8 })
+      t.match(text, /__exception__/)
+      await client.endClean(t, served)
+    },
+    { exposeStacks: true, limits: { jsonBytes: 4096, frameBytes: 4096, depth: 3 } }
+  )
+  await withPyro(t, Failing, async served => {
+    const client = await RawPyro.connect(served.port, 5)
+    const text = await client.call('many')
+    t.match(text, /"field0":.*"field11":"small"/)
+    t.ok(text.length < 2 << 20, `${text.length} characters`)
+    await client.endClean(t, served)
+  })
+})
+
 t.test('stacks are sent with exposeStacks', async t => {
   await withPyro(
     t,
