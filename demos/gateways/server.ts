@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { serve } from 'netref'
 import { jsonRpc } from 'netref/json-rpc'
 import { mcp } from 'netref/mcp'
+import { pyro } from 'netref/pyro'
 import { rpyc } from 'netref/rpyc'
 import { xmlRpc } from 'netref/xml-rpc'
 import { zeroRpc } from 'netref/zerorpc'
@@ -26,7 +27,16 @@ await main(async () => {
   })
   const server = await serve(Tutorial, {
     port: Number(values.port),
-    gateways: [rpyc(), jsonRpc(), xmlRpc(), zeroRpc(), mcp({ tools: ['sum', 'divide'] }), stub(), channel],
+    gateways: [
+      rpyc(),
+      jsonRpc(),
+      xmlRpc(),
+      zeroRpc(),
+      pyro(),
+      mcp({ tools: ['sum', 'divide'] }),
+      stub(),
+      channel
+    ],
     onCallError: logFailedCall
   })
 
@@ -39,6 +49,7 @@ await main(async () => {
     'JSON-RPC, from curl': `curl -s -H 'content-type: application/json' -d '{"jsonrpc": "2.0", "method": "sum", "params": {"x": 1, "y": 2}, "id": 1}' http://${host}:${port}`,
     'JSON-RPC, from Python (python3-jsonrpclib-pelix; or pip install jsonrpclib-pelix)': `${python}/jsonrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
+    'Pyro, from Python (Debian: python3-pyro4; or pip install Pyro5)': `${python}/pyro_client.py ${host} ${port}`,
     'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
     'MCP, from Node: a host of a language model': `npx tsx demos/gateways/clients/mcp_client.ts ${server.url.replace('ws:', 'http:')}/mcp`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,

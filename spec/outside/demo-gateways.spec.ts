@@ -111,6 +111,18 @@ const CLIENTS: Client[] = [
     ].join('\n')
   },
   {
+    program: 'pyro_client.py',
+    modules: ['Pyro4'],
+    prints: [
+      'The server has count, divide, get_time, greet, line_counter, sum',
+      '1 + 2 = 3',
+      'Hello Ada',
+      'It counts itself, too: [1, 2, 3]',
+      'A batch: [7, 11]',
+      '1 / 0: 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
+  {
     program: 'stub_client.py',
     modules: ['socket'],
     prints:

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { jsonRpc } from '../../lib/gateways/json-rpc.js'
+import { pyro } from '../../lib/gateways/pyro.js'
 import { rpyc } from '../../lib/gateways/rpyc.js'
 import { xmlRpc } from '../../lib/gateways/xml-rpc.js'
 import { type ServeOptions, type Server, serve } from '../../lib/index.js'
@@ -41,8 +42,10 @@ async function serveTarget(options: ServeOptions = {}) {
         rpyc(),
         jsonRpc(),
         xmlRpc(),
+        pyro(),
         { ...rpyc(own), name: 'rpyc-alone' },
-        { ...jsonRpc(own), name: 'json-rpc-alone' }
+        { ...jsonRpc(own), name: 'json-rpc-alone' },
+        { ...pyro(own), name: 'pyro-alone' }
       ],
       onError: error => errors.push(error),
       ...options
@@ -98,7 +101,8 @@ const sendByScripts = (page: Page, url: string) =>
           await attempt(`${label}, keepalive`, () => post(bytes, { mode, keepalive: true }))
           await attempt(`${label}, credentials`, () => post(bytes, { mode, credentials: 'include' }))
         }
-        await attempt(`${type}, PUT`, () => post(text, { method: 'PUT' }))
+        for (const method of ['PUT', 'PYRO'])
+          await attempt(`${type}, ${method}`, () => post(text, { method }))
         for (const body of [text, bytes, new Blob([text]), new Blob([text], { type })])
           navigator.sendBeacon(url, body)
       }
@@ -157,7 +161,7 @@ t.test('a page of another origin, by scripts and by forms', options, async t => 
   await page.close()
   t.same(hits, [], 'no method ran')
   const refused = Object.values(server.metrics.gateways).map(({ clientsRefused }) => clientsRefused)
-  t.ok(refused[1]! + refused[2]! > 50 && refused[4]! > 50, 'the requests arrived')
+  t.ok(refused[1]! + refused[2]! > 50 && refused[5]! > 50, 'the requests arrived')
   t.match(errors.join('\n'), /Origin "http:\/\/localhost:\d+" is neither/, 'the reason is reported')
   t.equal(errors.length, 1, 'once, not for each request')
   await ends(t, server)
