@@ -22,6 +22,8 @@ const LOADED = loadSync(PROTO, { keepCase: true, longs: String, enums: String, d
 type Loaded = grpcJs.GrpcObject & {
   netref: { spec: { Library: grpcJs.ServiceClientConstructor; Other: grpcJs.ServiceClientConstructor } }
 }
+/** The definition of the service, for servers of grpc-js. */
+export const LIBRARY = LOADED['netref.spec.Library'] as grpcJs.ServiceDefinition
 const { Library, Other } = (grpcJs.loadPackageDefinition(LOADED) as Loaded).netref.spec
 
 /** What happens to the calls of `Lab`, in order. */

@@ -3,12 +3,11 @@
 import { Netref } from '../../index.js'
 import type { GatewayClient, GatewayConnection, MultiplexedRequest } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
-import { describeValue } from '../../util/describe.js'
 import { giveBack } from '../support/give-back.js'
 import { describeIfExposed } from '../support/introspection.js'
-import { formatValuePath } from '../support/value-path.js'
 import type { Rpc } from './definition.js'
 import type { IncomingCall } from './incoming-call.js'
+import { iterableOf } from './iterable.js'
 import { argumentsOf, memberNamesOf, memberOf, ownerOf } from './methods.js'
 import { OK, StatusError, statusOf } from './status.js'
 
@@ -52,9 +51,12 @@ export class CallServer {
       throw request.failure ?? error
     })
     try {
-      if (!rpc.responseStream) return await call.send(encode(rpc, result, 'result'))
+      const encode = (value: unknown, ...path: (string | number)[]) =>
+        fitted(() => rpc.reply.encode(value, path))
+      if (!rpc.responseStream) return await call.send(encode(result, 'result'))
       let index = 0
-      for await (const item of iterableOf(result)) await call.send(encode(rpc, item, 'result', index++))
+      for await (const item of fitted(() => iterableOf(result, 'result')))
+        await call.send(encode(item, 'result', index++))
     } catch (error) {
       throw request.failure ?? error
     } finally {
@@ -117,24 +119,13 @@ class Request {
   }
 }
 
-/** @throws StatusError for a value that is no message of the type */
-function encode({ reply }: Rpc, value: unknown, ...path: (string | number)[]): Buffer {
+/** Makes what a method has returned fit for the client. @throws StatusError for a value that does not fit */
+function fitted<T>(fit: () => T): T {
   try {
-    return reply.encode(value, path)
+    return fit()
   } catch (error) {
     throw new StatusError('INTERNAL', (error as Error).message)
   }
-}
-
-/** @throws StatusError for a value that cannot be iterated over */
-function iterableOf(value: unknown): Iterable<unknown> | AsyncIterable<unknown> {
-  const object = Object(value)
-  if (typeof value === 'object' && (Symbol.asyncIterator in object || Symbol.iterator in object))
-    return object
-  throw new StatusError(
-    'INTERNAL',
-    `${formatValuePath(['result'])} is ${describeValue(value)}; a stream needs an iterator, a list or a ReadableStream`
-  )
 }
 
 /** A promise that rejects when a signal aborts. */

@@ -59,6 +59,11 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
     signal: AbortSignal | undefined
   ): Promise<readonly MethodDetails[]>
 
+  /** Gives back what is in the arguments of a method that was called. Systems with streams in arguments keep those. */
+  protected giveBackArguments(_name: string, args: unknown): void {
+    giveBack(args)
+  }
+
   /* c8 ignore next 2: `methods` is held as long as this peer. */
   /** The server does not know that it is held. */
   protected onReleased(): void {}
@@ -81,7 +86,7 @@ export abstract class MethodPeer extends ForeignPeer<'root'> {
           throw this.#refusal(label)
       }
     } finally {
-      giveBack(operand)
+      this.giveBackArguments(path.map(String).join('.'), operand)
     }
   }
 
