@@ -14,7 +14,7 @@
 //
 // The encoder chooses the shortest form. The decoder accepts any, and ignores bytes after the value.
 import { isUtf8 } from 'node:buffer'
-import { ByteWriter } from './byte-writer.js'
+import { ByteWriter } from '../support/byte-writer.js'
 
 export const NOT_IMPLEMENTED = Symbol('NotImplemented')
 export const ELLIPSIS = Symbol('Ellipsis')

@@ -11,8 +11,9 @@
 //
 // An array that is a key of a Map or an item of a Set becomes a tuple, as Python hashes no lists. An object that occurs twice,
 // or contains itself, does so in Python, too.
+
+import { ByteWriter } from '../support/byte-writer.js'
 import { NoFormError, nounOf } from '../support/value-path.js'
-import { ByteWriter } from './byte-writer.js'
 
 const PROTOCOL_3 = [0x80, 3]
 const STOP = 0x2e

@@ -9,6 +9,10 @@ export class ByteWriter {
   /** Number of bytes written. */
   length = 0
 
+  get lastByte(): number | undefined {
+    return this.#buffer[this.length - 1]
+  }
+
   writeByte(byte: number): void {
     this.#reserve(1)
     this.#buffer[this.length++] = byte

@@ -1,0 +1,34 @@
+// The headers of Go's net/rpc: each call is a `Request` and its argument, each answer a `Response` and its result.
+
+import { STRING, UINT } from './gob/basic-types.js'
+import { StructType } from './gob/composite-types.js'
+import type { GobValue } from './gob/decoder.js'
+import { GobError } from './gob/gob-error.js'
+
+const METHOD = { name: 'ServiceMethod', type: STRING }
+const SEQUENCE = { name: 'Seq', type: UINT }
+
+export const REQUEST = new StructType('Request', [METHOD, SEQUENCE])
+export const RESPONSE = new StructType('Response', [METHOD, SEQUENCE, { name: 'Error', type: STRING }])
+
+export interface RequestHeader {
+  readonly ServiceMethod: string
+  /** The number of the call, which its answer repeats. */
+  readonly Seq: number | bigint
+}
+
+export interface ResponseHeader extends RequestHeader {
+  /** Empty for a call that did not fail. */
+  readonly Error: string
+}
+
+/** @throws GobError if the value is no header. Fields that its type does not have are zero */
+export function readHeader({ value }: GobValue): ResponseHeader {
+  const { ServiceMethod = '', Seq = 0, Error: error = '' } = Object(value) as Partial<ResponseHeader>
+  if (typeof ServiceMethod === 'string' && typeof error === 'string' && isNumber(Seq))
+    return { ServiceMethod, Seq, Error: error }
+  throw new GobError('a value that is no header of net/rpc')
+}
+
+const isNumber = (value: unknown): value is number | bigint =>
+  typeof value === 'number' || typeof value === 'bigint'

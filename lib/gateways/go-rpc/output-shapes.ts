@@ -1,0 +1,27 @@
+// The types of results by the schemas of their members, as the service describes them.
+
+import type { RemoteHandle } from '../../types/netref.js'
+import { describeMethod } from '../support/introspection.js'
+import { schemaShape } from './schema-shape.js'
+import { type Shape, UNKNOWN } from './shape.js'
+
+/** Maximum number of methods that are remembered. */
+const MAX_METHODS = 1000
+
+export class OutputShapes {
+  readonly #shapes = new Map<string, Shape>()
+
+  constructor(private readonly root: RemoteHandle<unknown>) {}
+
+  /** What the schema of a method says of its result. Asks the service once for each method. */
+  shapeOf(method: string): Shape | Promise<Shape> {
+    return this.#shapes.get(method) ?? this.#ask(method)
+  }
+
+  async #ask(method: string): Promise<Shape> {
+    const { output } = (await describeMethod(this.root, method)) ?? {}
+    const shape = output ? schemaShape(output) : UNKNOWN
+    if (this.#shapes.size < MAX_METHODS) this.#shapes.set(method, shape)
+    return shape
+  }
+}
