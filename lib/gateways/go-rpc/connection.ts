@@ -10,7 +10,7 @@ import { methodAt } from '../support/methods.js'
 import { PacedWriter } from '../support/paced-writer.js'
 import type { DeclaredTypes } from './declared-types.js'
 import { errorText } from './error-text.js'
-import { StructType } from './gob/composite-types.js'
+import { isNothing } from './gob/composite-types.js'
 import type { GobValue } from './gob/decoder.js'
 import { GobEncoder } from './gob/encoder.js'
 import type { GobType } from './gob/gob-type.js'
@@ -58,9 +58,7 @@ class GoRpcConnection {
     this.#writer = new PacedWriter(socket, limits)
     this.#types = new SentTypes(declared, limits)
     this.#outputs = new OutputShapes(root)
-    this.#encoder = new GobEncoder(limits, (value, writer) =>
-      this.#types.registeredType(value, (part, type) => writer.refuse(part, type))
-    )
+    this.#encoder = new GobEncoder(limits, (value, writer) => this.#types.registeredType(value, writer))
     this.#encoder.define(RESPONSE)
     this.#reader = new PairReader(limits, this.#types.known)
   }
@@ -154,6 +152,3 @@ class GoRpcConnection {
     this.#writer.write(Buffer.concat([...this.#encoder.takeDefinitions(), header, result]))
   }
 }
-
-/** A struct without fields stands for no argument. */
-const isNothing = (type: GobType): boolean => type instanceof StructType && type.fields.length === 0

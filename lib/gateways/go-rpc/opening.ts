@@ -5,6 +5,9 @@ export const CONNECT_REQUEST = 'CONNECT /_goRPC_ HTTP/1.0\n\n'
 /** The answer to it, as Go's server gives it. */
 export const CONNECT_RESPONSE = 'HTTP/1.0 200 Connected to Go RPC\n\n'
 
+/** Whether a server accepts the request. @param status the first line of its answer */
+export const isConnected = (status: string): boolean => /^HTTP\/1\.\d 200 Connected to Go RPC$/.test(status)
+
 const CONNECT_START = Buffer.from('CONNECT /_goRPC_ ')
 /** Maximum length of the head of a request or a response. */
 const MAX_HEAD_BYTES = 8192

@@ -6,10 +6,12 @@ import { STRING } from './gob/basic-types.js'
 import { StructType } from './gob/composite-types.js'
 import type { RegisteredType } from './gob/encoder.js'
 import type { GobType } from './gob/gob-type.js'
+import { INTERFACE } from './gob/interface-type.js'
 import { MAX_TYPES } from './gob/received-types.js'
-import { InferredTypes, UnknownTypeError } from './inferred-types.js'
+import type { ValueWriter } from './gob/value-writer.js'
+import { InferredTypes } from './inferred-types.js'
 import { KnownTypes } from './known-types.js'
-import { ANY, overlay, type Shape, shapeOf, UNKNOWN, unify } from './shape.js'
+import { ANY, inherit, overlay, type Shape, shapeOf, UNKNOWN } from './shape.js'
 import { type ShapeLimits, shapeOfValue } from './value-shape.js'
 
 /** The type of nothing, of which any struct of Go may be read. */
@@ -48,49 +50,44 @@ export class SentTypes {
   /**
    * The type of a value: that of the options, or of the schema, or of a struct that the Go program has sent, or by the value.
    *
-   * @throws UnknownTypeError for an empty value of which nothing else is known
+   * @throws TypeError for an empty value of which nothing else is known
    */
   typeOf({ method, value, declared = UNKNOWN, received }: SentValue): GobType {
     const type = this.declared.types.get(method)
     if (type) return type
-    const shape = overlay(declared, shapeOfValue(value, this.known, received, this.limits))
-    if (shape.kind === 'nil') return EMPTY_STRUCT
-    const united = declared === UNKNOWN ? unify(this.#earlier.get(method) ?? UNKNOWN, shape) : shape
-    const chosen = united === ANY ? shape : united
-    if (this.#earlier.size < MAX_TYPES) this.#earlier.set(method, chosen)
-    try {
-      return this.#inferred.typeOf(chosen)
-    } catch (error) {
-      if (!(error instanceof UnknownTypeError)) throw error
-      throw new UnknownTypeError(
-        `an empty list or object tells no type of Go; declare the type: types: { ${quote(method)}: "[]string" }`
-      )
-    }
+    const found = shapeOfValue(value, this.known, received, this.limits)
+    const shape = inherit(this.#earlier.get(method) ?? UNKNOWN, overlay(declared, found))
+    if (shape.kind === 'unknown' && found.kind === 'nil') return EMPTY_STRUCT
+    if (this.#earlier.size < MAX_TYPES) this.#earlier.set(method, shape)
+    const inferred = this.#inferred.typeOf(shape)
+    if (inferred) return inferred
+    throw new TypeError(
+      `an empty list or object tells no type of Go; declare the type: types: { ${quote(method)}: "[]string" }`
+    )
   }
 
   /** The type of a value in an interface, by the name that the Go program knows. @throws TypeError if it is not known to have one */
-  registeredType(value: unknown, refuse: (value: unknown, type: string) => never): RegisteredType {
+  registeredType(value: unknown, writer: ValueWriter): RegisteredType {
     const shape = shapeOfValue(value, this.known, undefined, this.limits)
-    if (shape.kind === 'struct' || (shape.kind === 'type' && shape.type.resolved instanceof StructType)) {
-      const names = Object.keys(value as object)
-      return this.known.registeredStruct(names) ?? refuse(value, `struct that is registered ${ADVICE}`)
-    }
+    if (shape === ANY) return writer.refuse(value, INTERFACE.name)
+    if (shape.kind === 'struct' || (shape.kind === 'type' && shape.type.resolved instanceof StructType))
+      return this.known.registeredStruct(Object.keys(value as object)) ?? writer.fail(NOT_REGISTERED)
     for (const candidate of candidatesFor(shape)) {
       const type = this.#inferred.typeOf(candidate)
-      const name = this.known.registeredName(type)
-      if (name !== undefined) return { name, type }
+      const name = type && this.known.registeredName(type)
+      if (name !== undefined) return { name, type: type! }
     }
-    return refuse(value, `type that is registered ${ADVICE}`)
+    return writer.fail(NOT_REGISTERED)
   }
 }
 
-const ADVICE = '(option `registered`)'
+const NOT_REGISTERED =
+  'is in an interface of Go, and its type is not known there; declare what gob.Register has: registered: { "main.T": "struct { … }" }'
 const ANY_LIST: Shape = { kind: 'list', item: ANY }
 const ANY_MAP: Shape = { kind: 'map', key: shapeOf(STRING), item: ANY }
 
 /** The types by which a value in an interface may be sent, the best first. */
 function candidatesFor(shape: Shape): Shape[] {
-  if (shape === ANY) return []
   if (shape.kind === 'empty') return [ANY_MAP]
   if (shape.kind === 'map') return [shape, ANY_MAP]
   if (shape.kind !== 'list') return [shape]

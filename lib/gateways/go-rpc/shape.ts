@@ -62,6 +62,20 @@ export function overlay(declared: Shape, found: Shape): Shape {
   return declared
 }
 
+/** The shape of a value whose method has had another value before: what is not known of it is as it was, and floats stay floats. */
+export function inherit(earlier: Shape, shape: Shape): Shape {
+  if (shape.kind === 'unknown' || shape.kind === 'nil') return earlier
+  if (shape.kind === 'empty') return hasMembers(earlier) ? earlier : shape
+  if (earlier === shapeOf(FLOAT) && shape === shapeOf(INT)) return earlier
+  if (earlier.kind === 'list' && shape.kind === 'list')
+    return { kind: 'list', item: inherit(earlier.item, shape.item) }
+  if (earlier.kind === 'map' && shape.kind === 'map')
+    return { kind: 'map', key: shape.key, item: inherit(earlier.item, shape.item) }
+  if (earlier.kind === 'struct' && shape.kind === 'struct')
+    return combineFields(earlier.fields, shape.fields, inherit)
+  return shape
+}
+
 const hasMembers = (shape: Shape): boolean =>
   shape.kind === 'map' ||
   shape.kind === 'struct' ||

@@ -15,6 +15,7 @@ import type { Any } from '../../util/any.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { type Deadline, startDeadline } from '../../util/deadline.js'
 import { describeValue, quote } from '../../util/describe.js'
+import { isPort, parseHostPort } from '../support/host-port.js'
 import { type BridgeSettings, RpycBridge } from './bridge.js'
 import type { RpycVersion } from './channel.js'
 import type { RpycAddress } from './registry.js'
@@ -93,16 +94,14 @@ export function connectRpyc<T = Any>(
 
 function parseAddress(address: unknown): RpycAddress {
   const { host, port } = (typeof address === 'string' ? parseText(address) : address) as Partial<RpycAddress>
-  if (typeof host === 'string' && host !== '' && Number.isInteger(port) && port! > 0 && port! < 1 << 16)
-    return { host, port: port! }
+  if (typeof host === 'string' && host !== '' && isPort(port)) return { host, port }
   throw invalidAddress(address)
 }
 
 function parseText(text: string): RpycAddress {
-  const match = /^(?:\[([\da-f:.]+)\]|([^\s/?#@:[\]]+))(?::(\d{1,5}))?$/i.exec(text)
-  if (!match) throw invalidAddress(text)
-  const [, ipv6, name, port] = match
-  return { host: (ipv6 ?? name)!, port: Number(port ?? DEFAULT_PORT) }
+  const parsed = parseHostPort(text)
+  if (!parsed) throw invalidAddress(text)
+  return { host: parsed.host, port: parsed.port ?? DEFAULT_PORT }
 }
 
 const invalidAddress = (address: unknown) =>

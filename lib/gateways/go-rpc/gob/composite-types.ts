@@ -180,6 +180,7 @@ export interface Field {
 export class StructType extends GobType {
   /** The types whose zeros are in the zero of this type. */
   #zeroTypes: ReadonlySet<GobType> | undefined
+  readonly #names: ReadonlySet<string>
 
   constructor(
     name: string,
@@ -188,6 +189,7 @@ export class StructType extends GobType {
     private readonly definedName = name
   ) {
     super(name)
+    this.#names = new Set(fields.map(field => field.name))
   }
 
   override get parts(): readonly GobType[] {
@@ -232,23 +234,23 @@ export class StructType extends GobType {
   /** Fields that are zero are left out. */
   write(writer: ValueWriter, value: unknown): void {
     if (!isRecord(value)) writer.refuse(value, this.name)
-    let written = 0
+    for (const key of Object.keys(value))
+      if (!this.#names.has(key)) this.#refuseField(writer, key, value[key])
     let previous = -1
-    this.fields.forEach(({ name, type }, index) => {
+    for (const [index, { name, type }] of this.fields.entries()) {
       const field = Object.hasOwn(value, name) ? value[name] : undefined
-      if (field !== undefined) written++
-      if ((field ?? null) === null) return
+      if ((field ?? null) === null) continue
       const start = writer.length
       writer.writeUint(index - previous)
       const valueStart = writer.length
       writer.enter(name)
       type.write(writer, field)
       writer.leave()
-      if (writer.length === valueStart + 1 && writer.lastByte === 0) writer.length = start
+      const isZero = writer.length === valueStart + 1 && writer.lastByte === 0
+      if (isZero && !this.#isPointer(type)) writer.length = start
       else previous = index
-    })
+    }
     writer.writeByte(0)
-    if (written < countMembers(value)) this.#refuseUnknown(writer, value)
   }
 
   zero(reader: ValueReader): object {
@@ -289,12 +291,16 @@ export class StructType extends GobType {
     value[name] = type.read(reader)
   }
 
-  /** A struct inside its own type is a pointer in Go, which is nil. */
+  /** A pointer that was not sent is nil. */
   #addZero(value: Record<string, unknown>, index: number, reader: ValueReader): void {
     const { name, type } = this.fields[index]!
     reader.take(name.length)
-    const { resolved } = type
-    value[name] = resolved instanceof StructType && resolved.#hasZeroOf(this) ? null : resolved.zero(reader)
+    value[name] = this.#isPointer(type) ? null : type.zero(reader)
+  }
+
+  /** Whether a field of this type must be a pointer in Go: its type has this one as a part. */
+  #isPointer({ resolved: type }: GobType): boolean {
+    return type instanceof StructType && type.#hasZeroOf(this)
   }
 
   #hasZeroOf(type: GobType): boolean {
@@ -302,22 +308,29 @@ export class StructType extends GobType {
     return this.#zeroTypes.has(type)
   }
 
-  #refuseUnknown(writer: ValueWriter, value: Readonly<Record<string, unknown>>): never {
-    const names = new Set(this.fields.map(({ name }) => name))
-    const unknown = Object.keys(value).find(key => value[key] !== undefined && !names.has(key))!
-    writer.enter(unknown)
-    return writer.refuse(value[unknown], `field of ${this.name}`)
+  /** A member that has nothing in it may be one that the type leaves out. */
+  #refuseField(writer: ValueWriter, name: string, value: unknown): void {
+    if (isEmpty(value)) return
+    writer.enter(name)
+    writer.fail(`is not a field of ${this.name}`)
   }
 }
+
+/** Whether a value is `undefined` or `null`, or has no members. */
+function isEmpty(value: unknown): boolean {
+  if ((value ?? null) === null) return true
+  if (value instanceof Map || value instanceof Set) return value.size === 0
+  return (Array.isArray(value) || isRecord(value)) && Object.keys(value).length === 0
+}
+
+/** Whether a type is a struct without fields: it stands for no argument, and for no result. */
+export const isNothing = (type: GobType): boolean => type instanceof StructType && type.fields.length === 0
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
-
-const countMembers = (value: Readonly<Record<string, unknown>>): number =>
-  Object.values(value).reduce<number>((count, member) => (member === undefined ? count : count + 1), 0)
 
 /** `[]elem` */
 export const sliceOf = (elem: GobType): SliceType => new SliceType(`[]${elem.name}`, elem)

@@ -48,7 +48,7 @@ class TimeType extends OpaqueType {
 
   override write(writer: ValueWriter, value: unknown): void {
     if (!(value instanceof Date)) return super.write(writer, value)
-    super.write(writer, encodeTime(value) ?? writer.refuse(value, 'time.Time'))
+    super.write(writer, encodeTime(value) ?? writer.fail('is an invalid Date'))
   }
 
   override zero(reader: ValueReader): unknown {

@@ -58,12 +58,17 @@ export class ValueWriter extends ByteWriter {
     this.#path.pop()
   }
 
-  /** @throws TypeError that names the place of the value. `type` is the Go type that it should have */
+  /** @throws TypeError for a value that is not of a type of Go */
   refuse(value: unknown, type: string): never {
     if (typeof value === 'function' || isNetref(value))
       throw new NoFormError(this.#path, 'a reference', 'gob')
-    if (isForeign(value)) throw new NoFormError(this.#path, nounOf(value), `Go's type ${type}`)
-    throw new TypeError(`${formatValuePath(this.#path)} is ${describeValue(value)}, not a ${type} of Go`)
+    if (isForeign(value)) throw new NoFormError(this.#path, nounOf(value), `the Go type ${type}`)
+    return this.fail(`is ${describeValue(value)}: its Go type should be ${type}`)
+  }
+
+  /** @throws TypeError that names the place of the present part */
+  fail(message: string): never {
+    throw new TypeError(`${formatValuePath(this.#path)} ${message}`)
   }
 
   /** @param value 0 … 2⁶⁴ − 1 */

@@ -1,0 +1,28 @@
+// The error of a call that a server of Go's net/rpc answered with an error.
+
+import { registerError } from '../../index.js'
+
+/**
+ * A server of Go's net/rpc answered a call with an error. Go sends its text and nothing else.
+ *
+ * @example
+ * try {
+ *   await conn.root.Shop.Buy({ Article: 'tea' })
+ * } catch (error) {
+ *   if (error instanceof GoRpcError && error.message === 'sold out') console.log('come back tomorrow')
+ * }
+ */
+export class GoRpcError extends Error {
+  /** Name of the class. */
+  override name = 'GoRpcError'
+}
+registerError(GoRpcError, { name: 'netref.GoRpcError' })
+
+/** What Go's server says of an argument that is not of the type of the method. The method did not run. */
+const WRONG_TYPE = /^gob: (?:decoding into local type|wrong type|type mismatch)/
+
+/** @param method whose call was answered with this text */
+export function remoteError(text: string, method: string): GoRpcError {
+  const advice = `; declare the type of the argument: types: { ${JSON.stringify(method)}: "float64" }`
+  return new GoRpcError(WRONG_TYPE.test(text) ? text + advice : text)
+}
