@@ -19,6 +19,7 @@ export const NODE_ENTRIES: readonly string[] = [
   'gateways/zerorpc',
   'gateways/mcp',
   'gateways/grpc',
+  'gateways/go-rpc',
   'adapters/nats',
   'cli/main'
 ]

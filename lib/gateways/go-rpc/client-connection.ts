@@ -52,7 +52,7 @@ export class ClientConnection {
       const type = this.types.typeOf({ method, value: argument })
       const body = this.#encoder.encode(type, argument, 'args[0]')
       const sequence = this.#nextSequence++
-      const header = this.#encoder.encode(REQUEST, { ServiceMethod: method, Seq: sequence }, 'request')
+      const header = this.#encoder.encodeOwn(REQUEST, { ServiceMethod: method, Seq: sequence })
       socket.write(Buffer.concat([...this.#encoder.takeDefinitions(), header, body]))
       this.#pending.set(sequence, { method, resolve, reject })
     })

@@ -59,7 +59,9 @@ class GoRpcConnection {
     this.#types = new SentTypes(declared, limits)
     this.#outputs = new OutputShapes(root)
     this.#encoder = new GobEncoder(limits, (value, writer) => this.#types.registeredType(value, writer))
+    // An error can be answered in any case: no limit is between.
     this.#encoder.define(RESPONSE)
+    this.#encoder.define(EMPTY_STRUCT)
     this.#reader = new PairReader(limits, this.#types.known)
   }
 
@@ -125,7 +127,7 @@ class GoRpcConnection {
       this.#send(header, '', await this.#encode(header.ServiceMethod, result, body.type))
     } catch (error) {
       const text = errorText(error, header.ServiceMethod, this.client.exposeStacks)
-      this.#send(header, text, this.#encoder.encode(EMPTY_STRUCT, undefined, 'result'))
+      this.#send(header, text, this.#encoder.encodeOwn(EMPTY_STRUCT, undefined))
     }
     if (--this.#pendingAnswers === 0 && this.#isFinishing) this.#writer.end()
   }
@@ -148,7 +150,7 @@ class GoRpcConnection {
 
   /** A result follows an error, too. */
   #send({ ServiceMethod, Seq }: RequestHeader, error: string, result: Buffer): void {
-    const header = this.#encoder.encode(RESPONSE, { ServiceMethod, Seq, Error: error }, 'response')
+    const header = this.#encoder.encodeOwn(RESPONSE, { ServiceMethod, Seq, Error: error })
     this.#writer.write(Buffer.concat([...this.#encoder.takeDefinitions(), header, result]))
   }
 }

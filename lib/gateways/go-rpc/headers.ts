@@ -22,12 +22,17 @@ export interface ResponseHeader extends RequestHeader {
   readonly Error: string
 }
 
-/** @throws GobError if the value is no header. Fields that its type does not have are zero */
+const MAX_METHOD_CHARACTERS = 1000
+
+/** @throws GobError if the value is no header */
 export function readHeader({ value }: GobValue): ResponseHeader {
-  const { ServiceMethod = '', Seq = 0, Error: error = '' } = Object(value) as Partial<ResponseHeader>
-  if (typeof ServiceMethod === 'string' && typeof error === 'string' && isNumber(Seq))
-    return { ServiceMethod, Seq, Error: error }
-  throw new GobError('a value that is no header of net/rpc')
+  const { ServiceMethod, Seq, Error: error = '' } = Object(value) as Partial<ResponseHeader>
+  if (typeof ServiceMethod !== 'string' || typeof error !== 'string' || !isNumber(Seq))
+    throw new GobError('a value that is no header of net/rpc')
+  // An answer repeats it.
+  if (ServiceMethod.length > MAX_METHOD_CHARACTERS)
+    throw new GobError('the name of a method that is too long')
+  return { ServiceMethod, Seq, Error: error }
 }
 
 const isNumber = (value: unknown): value is number | bigint =>

@@ -9,19 +9,28 @@ import { type Shape, UNKNOWN } from './shape.js'
 const MAX_METHODS = 1000
 
 export class OutputShapes {
-  readonly #shapes = new Map<string, Shape>()
+  /** By method. A promise is replaced by its value, which needs no waiting. */
+  readonly #shapes = new Map<string, Shape | Promise<Shape>>()
 
   constructor(private readonly root: RemoteHandle<unknown>) {}
 
   /** What the schema of a method says of its result. Asks the service once for each method. */
   shapeOf(method: string): Shape | Promise<Shape> {
-    return this.#shapes.get(method) ?? this.#ask(method)
+    const known = this.#shapes.get(method)
+    if (known) return known
+    const asked = this.#ask(method)
+    if (this.#shapes.size < MAX_METHODS) {
+      this.#shapes.set(method, asked)
+      asked.then(
+        shape => this.#shapes.set(method, shape),
+        () => this.#shapes.delete(method)
+      )
+    }
+    return asked
   }
 
   async #ask(method: string): Promise<Shape> {
     const { output } = (await describeMethod(this.root, method)) ?? {}
-    const shape = output ? schemaShape(output) : UNKNOWN
-    if (this.#shapes.size < MAX_METHODS) this.#shapes.set(method, shape)
-    return shape
+    return output ? schemaShape(output) : UNKNOWN
   }
 }

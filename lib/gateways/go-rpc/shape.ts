@@ -71,9 +71,12 @@ export function inherit(earlier: Shape, shape: Shape): Shape {
     return { kind: 'list', item: inherit(earlier.item, shape.item) }
   if (earlier.kind === 'map' && shape.kind === 'map')
     return { kind: 'map', key: shape.key, item: inherit(earlier.item, shape.item) }
-  if (earlier.kind === 'struct' && shape.kind === 'struct')
-    return combineFields(earlier.fields, shape.fields, inherit)
-  return shape
+  if (earlier.kind !== 'struct' || shape.kind !== 'struct') return shape
+  const fields = [...shape.fields].map(([name, field]): [string, Shape] => [
+    name,
+    inherit(earlier.fields.get(name) ?? UNKNOWN, field)
+  ])
+  return { kind: 'struct', fields: new Map(fields) }
 }
 
 const hasMembers = (shape: Shape): boolean =>

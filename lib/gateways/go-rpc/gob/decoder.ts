@@ -21,10 +21,12 @@ export interface DecoderListener {
 
 export class GobDecoder {
   readonly #types = new ReceivedTypes()
-  /** The messages of a value that is not whole: definitions of types, and parts of the value, as Go splits it to define more. */
+  /** The messages of a value that is not whole. Go splits a value to define types of values in interfaces. */
   #messages: Buffer[] = []
   /** Number of bytes read for the present value. A value that goes on is read from its start again. */
   #readBytes = 0
+  /** Whether types were defined for a value that is still to come. */
+  #expectsValue = false
 
   constructor(
     private readonly limits: ReadLimits,
@@ -33,7 +35,7 @@ export class GobDecoder {
 
   /** Whether a value has begun, and is not whole. */
   get isWithinValue(): boolean {
-    return this.#messages.length > 0
+    return this.#expectsValue || this.#messages.length > 0
   }
 
   /**
@@ -43,8 +45,10 @@ export class GobDecoder {
    * @throws LimitError for a value that exceeds a limit; the next one can be read
    */
   decode(message: Buffer): GobValue | undefined {
+    const definesTypes = isDefinition(message)
+    if (definesTypes && this.#messages.length === 0) return this.#define(message)
     this.#messages.push(message)
-    if (isDefinition(message)) return this.#expectMore(message.length)
+    if (definesTypes) return this.#expectMore(message.length)
     try {
       const value = this.#read()
       this.#finish()
@@ -68,22 +72,31 @@ export class GobDecoder {
   #finish(): void {
     this.#messages = []
     this.#readBytes = 0
+    this.#expectsValue = false
+    this.listener?.onTypes(this.#types.keep())
+  }
+
+  #define(message: Buffer): undefined {
+    const reader = this.#readerOf([message])
+    this.#types.define(-reader.readTypeId(), reader)
+    reader.expectEnd()
+    this.#expectsValue = true
     this.listener?.onTypes(this.#types.keep())
   }
 
   #read(): GobValue {
-    const reader: ValueReader = new ValueReader(this.#messages, this.limits, name =>
-      this.#readDynamic(name, reader)
-    )
-    let id = reader.readTypeId()
-    for (; id < 0; id = reader.readTypeId()) {
-      this.#types.define(-id, reader)
-      reader.nextMessage()
-    }
-    const type = this.#types.typeAt(id).resolved
+    const reader = this.#readerOf(this.#messages)
+    const type = this.#types.typeAt(reader.readTypeId()).resolved
     const value = type.readAlone(reader)
     reader.expectEnd()
     return { type, value }
+  }
+
+  #readerOf(messages: readonly Buffer[]): ValueReader {
+    const reader: ValueReader = new ValueReader(messages, this.limits, name =>
+      this.#readDynamic(name, reader)
+    )
+    return reader
   }
 
   /** Reads a value in an interface: definitions of types, its type, its length, and the value itself. */

@@ -4,19 +4,12 @@ import { LimitError } from '../../../errors.js'
 import { MIN_TYPE_ID, WIRE_TYPE } from './definitions.js'
 import { type GobType, typesFrom } from './gob-type.js'
 import { MAX_TYPES } from './received-types.js'
-import { ValueWriter, type WriteLimits } from './value-writer.js'
+import { NO_LIMITS, ValueWriter, type WriteLimits } from './value-writer.js'
 
 /** The type of a value in an interface, and the name by which the Go program has registered it. */
 export interface RegisteredType {
   readonly name: string
   readonly type: GobType
-}
-
-/** Definitions are bounded by their number. */
-const DEFINITION_LIMITS: WriteLimits = {
-  depth: 10,
-  jsonBytes: Number.MAX_SAFE_INTEGER,
-  frameBytes: Number.MAX_SAFE_INTEGER
 }
 
 export class GobEncoder {
@@ -29,14 +22,17 @@ export class GobEncoder {
   readonly #definitions: Buffer[] = []
 
   /** @param registeredType finds the type of a value in an interface. @throws TypeError if there is none */
-  constructor(limits: WriteLimits, registeredType: (value: unknown, writer: ValueWriter) => RegisteredType) {
-    this.#writer = new ValueWriter(limits, value => {
+  constructor(
+    private readonly limits: WriteLimits,
+    registeredType: (value: unknown, writer: ValueWriter) => RegisteredType
+  ) {
+    this.#writer = new ValueWriter(value => {
       const { name, type } = registeredType(value, this.#writer)
       this.#writer.writeCountedText(name)
       this.#writer.writeInt(this.define(type))
       this.#writer.writeMeasured(() => type.writeAlone(this.#writer, value))
     })
-    this.#definitionWriter = new ValueWriter(DEFINITION_LIMITS, () => {})
+    this.#definitionWriter = new ValueWriter(() => {})
   }
 
   /**
@@ -47,8 +43,17 @@ export class GobEncoder {
    * @throws TypeError for a value that the type does not have, LimitError if it is too large, or the types are too many
    */
   encode(type: GobType, value: unknown, whole: string): Buffer {
+    return this.#encode(type, value, whole, this.limits)
+  }
+
+  /** Encodes a value that this side makes itself, as `encode` does, but without limits. Its type must be defined. */
+  encodeOwn(type: GobType, value: unknown): Buffer {
+    return this.#encode(type, value, '', NO_LIMITS)
+  }
+
+  #encode(type: GobType, value: unknown, whole: string, limits: WriteLimits): Buffer {
     const writer = this.#writer
-    writer.begin(whole)
+    writer.begin(whole, limits)
     writer.writeInt(this.define(type))
     if ((value ?? null) === null) type.resolved.writeZeroAlone(writer)
     else type.resolved.writeAlone(writer, value)
@@ -95,7 +100,7 @@ export class GobEncoder {
     if (!types.delete(type)) return
     const id = this.#ids.get(type)!
     const writer = this.#definitionWriter
-    writer.begin('')
+    writer.begin('', NO_LIMITS)
     writer.writeInt(-id)
     WIRE_TYPE.write(
       writer,
@@ -113,4 +118,4 @@ function withLength(writer: ValueWriter): Buffer {
   return Buffer.concat([lengthWriter.take(), writer.take()])
 }
 
-const lengthWriter = new ValueWriter(DEFINITION_LIMITS, () => {})
+const lengthWriter = new ValueWriter(() => {})

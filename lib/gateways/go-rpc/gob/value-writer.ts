@@ -10,6 +10,13 @@ import { formatValuePath, NoFormError, nounOf } from '../../support/value-path.j
 
 export type WriteLimits = SizeLimits & Pick<Limits, 'depth'>
 
+/** For values that this side makes itself. */
+export const NO_LIMITS: WriteLimits = {
+  depth: Number.MAX_SAFE_INTEGER,
+  jsonBytes: Number.MAX_SAFE_INTEGER,
+  frameBytes: Number.MAX_SAFE_INTEGER
+}
+
 const MAX_UINT_BYTES = 8
 /** Most bytes of a number that shifts of 32 bits write. */
 const MAX_SHIFT_BYTES = 4
@@ -23,24 +30,20 @@ export class ValueWriter extends ByteWriter {
   /** What the value is, `result`, and the keys that lead to the present part of it. */
   #path: (string | number)[] = []
   #maxPath = 0
-  #budget: SizeBudget
+  #budget = new SizeBudget(NO_LIMITS)
   readonly #scratch = Buffer.alloc(MAX_UINT_BYTES)
 
-  constructor(
-    private readonly limits: WriteLimits,
-    /** Writes a value in an interface, with its type. */
-    readonly writeDynamic: (value: unknown) => void
-  ) {
+  /** @param writeDynamic writes a value in an interface, with its type */
+  constructor(readonly writeDynamic: (value: unknown) => void) {
     super()
-    this.#budget = new SizeBudget(limits)
   }
 
   /** Begins a value. @param whole what it is, for error texts: `result` */
-  begin(whole: string): void {
+  begin(whole: string, limits: WriteLimits): void {
     this.reset()
     this.#path = [whole]
-    this.#maxPath = this.limits.depth + 1
-    this.#budget = new SizeBudget(this.limits)
+    this.#maxPath = limits.depth + 1
+    this.#budget = new SizeBudget(limits)
   }
 
   /** Enters a part of the present value. @throws LimitError if it is too deep, or the value too large */
