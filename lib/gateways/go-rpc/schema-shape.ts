@@ -1,6 +1,7 @@
 // The Go type of a value by its JSON Schema.
 
 import type { JsonSchema } from '../../types/json-schema.js'
+import { resolveReference } from '../../util/json-schema.js'
 import { BOOL, FLOAT, INT, STRING } from './gob/basic-types.js'
 import { NIL, type Shape, shapeOf, UNKNOWN, unify } from './shape.js'
 
@@ -22,7 +23,7 @@ function shapeAt(schema: unknown, root: JsonSchema, depth: number): Shape {
   if (typeof schema !== 'object' || schema === null || depth > MAX_DEPTH) return UNKNOWN
   const { $ref, type, anyOf, oneOf, enum: values, const: value } = schema as JsonSchema
   const at = (inner: unknown) => shapeAt(inner, root, depth + 1)
-  if (typeof $ref === 'string') return at(resolve($ref, root))
+  if (typeof $ref === 'string') return at(resolveReference(root, $ref))
   const choices = anyOf ?? oneOf
   if (Array.isArray(choices)) return common(choices.map(at))
   if (Array.isArray(type)) return common(type.map(one => at({ ...schema, type: one })))
@@ -50,14 +51,4 @@ function shapeOfObject(
   const shapes = [...members.map(([, schema]) => at(schema)), ...others]
   if (shapes.length === 0) return UNKNOWN
   return { kind: 'map', key: TYPES.string!, item: shapes.includes(UNKNOWN) ? UNKNOWN : shapes.reduce(unify) }
-}
-
-/** The schema that a reference within the document names: `#/$defs/Node`. */
-function resolve(reference: string, root: JsonSchema): unknown {
-  if (!/^#(\/|$)/.test(reference)) return undefined
-  const keys = reference
-    .split('/')
-    .slice(1)
-    .map(key => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-  return keys.reduce<unknown>((value, key) => (Object(value) as Record<string, unknown>)[key], root)
 }
