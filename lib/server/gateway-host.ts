@@ -48,6 +48,7 @@ type GatewayCounters = { -readonly [K in keyof GatewayMetrics]: GatewayMetrics[K
 /** How long a client may take to read what it is owed when the server closes, in ms. */
 const FLUSH_MS = 1000
 const KEEP_ALIVE_MS = 15_000
+const MAX_LISTENERS = 20
 
 export class GatewayHost {
   readonly #counters = new Map<string, GatewayCounters>()
@@ -191,6 +192,8 @@ export class GatewayHost {
   #onConnection(gateway: Gateway, socket: Socket): void {
     socket.allowHalfOpen = false
     socket.setNoDelay(true)
+    // The server and the gateway have several listeners to its end.
+    socket.setMaxListeners(MAX_LISTENERS)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     if (!this.#keepsAlive) socket.unref()
     const serve = gateway.handleConnection

@@ -241,6 +241,8 @@ t.test('a server that closes lets calls finish, and answers the others', async t
     await waitUntil(() => gates.size === 2)
     const closing = server.close({ drain: 500 })
     await idle!.closed
+    const late = client!.encode('Push', goType('int'), 1)
+    await new Promise<void>(sent => client!.socket.write(late, () => sent()))
     gates.get(6)!('drained')
     await Promise.all([closing, client!.closed, stuck!.closed])
     t.equal((await client!.answer(call)).value, 'drained')

@@ -55,6 +55,7 @@ const HOSTILE: Record<string, readonly string[]> = {
   'a message that ends within a number': ['04 00 fe01'],
   'a message with bytes behind its value': ['04 00 02 00'],
   'an empty message': [''],
+  'a message that ends within the number of its type': ['ff'],
   'a value that is no header': ['04 00 02'],
   'a header without its fields': ['ff91 03 01 02ff92 00 01 01 01 01 41 01 04 00 00 00', 'ff92 00'],
   'a singleton that does not begin with 0': ['04 01 02'],

@@ -59,6 +59,26 @@ t.test('the bytes are those of Go', async t => {
   t.equal(bytesOfValue(new StructType('struct {}', [], ''), undefined), '0aff81030102ff8200000003ff8200')
 })
 
+t.test('interfaces in interfaces define their types between the parts of the value', async t => {
+  // Box{Box{Box{Circle{4}, "c"}, "b"}, "a"} and Box{[]int{5}, "x"}, as Go encodes them.
+  const stream = hex(
+    '26ff8103010103426f7801ff820001020106496e7369646501100001054c6162656c010c0000005dff8201086d61696e2e426f78ff824a01086d61696e2e426f78ff822c010b6d61696e2e436972636c65ff8303010106436972636c6501ff84000101010652616469757301080000000cff840501fe10400001016300010162000101610015ff8201055b5d696e74ff85020102ff8600010400000aff860300010a01017800'
+  )
+  const registered: string[] = []
+  const decoder = new GobDecoder(DEFAULT_LIMITS, {
+    onTypes() {},
+    onRegistered: name => void registered.push(name)
+  })
+  t.same(
+    decode(stream, DEFAULT_LIMITS, decoder).map(({ value }) => value),
+    [
+      { Inside: { Inside: { Inside: { Radius: 4 }, Label: 'c' }, Label: 'b' }, Label: 'a' },
+      { Inside: [5], Label: 'x' }
+    ]
+  )
+  t.same(registered, ['main.Circle', 'main.Box', 'main.Box', '[]int'])
+})
+
 const ROUND_TRIPS: readonly (readonly [type: string, value: unknown])[] = [
   ...[0, 1, -1, 63, 64, -64, -65, 127, 128, 2 ** 31, 2 ** 53 - 1, -(2 ** 53) + 1].map(
     n => ['int', n] as const
@@ -199,6 +219,7 @@ t.test('fields that were not sent are zero', async t => {
       ...{ A: [0, 0], B: { C: 0 }, D: { real: 0, imag: 0 }, E: null, F: new Uint8Array() }
     }
   )
+  t.same(zeroOf('struct { A struct { B [1]struct { C int } } }'), { A: { B: [{ C: 0 }] } })
   t.same(zeroOf('struct { A time.Time }'), { A: new Date('0001-01-01T00:00:00Z') })
 
   function zeroOf(type: string) {
@@ -221,6 +242,7 @@ t.test('nothing is the zero of the type', async t => {
   ])
     for (const nothing of [undefined, null]) t.same(decode(encode([[goType(type), nothing]])).length, 1, type)
   t.same(decode(encode([[goType('[2]int'), null]]))[0]!.value, [0, 0])
+  t.same(decode(encode([[goType('[1]List'), null]]))[0]!.value, [{ Value: 0, Next: null }])
   t.same(
     decode(
       encode([[goType('struct { A *int; B []int; C []byte; D map[string]int }'), { A: null, B: null }]])
