@@ -200,6 +200,12 @@ t.test(
       { code: 1, stderr: /^Error: xmlRpc: the package `sax` is not installed; run `npm install sax`$/m },
       'a package that a gateway needs is named'
     )
+    const tools = run('npx', ['netref', 'mcp', 'service.js'], { cwd: dir, env: CHILD_ENV })
+    t.match(await tools.catch(error => error), {
+      code: 1,
+      stdout: '',
+      stderr: /serveMcp: the package `@modelcontextprotocol\/server` is not installed; run `npm install/
+    })
     const listing = run('npx', ['netref', 'ls', 'nats://127.0.0.1:1'], { cwd: dir, env: CHILD_ENV })
     const install = 'run `npm install @nats-io/transport-node`'
     t.match(
