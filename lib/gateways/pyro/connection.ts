@@ -13,7 +13,7 @@ import { RequestHandler } from './request-handler.js'
 import { OWN_LIMITS, Serializers } from './serializers.js'
 
 /** Maximum length of a message while its sender is not known yet. */
-const MAX_HANDSHAKE_BYTES = 1 << 16
+const MAX_HANDSHAKE_BYTES = 1 << 14
 /** The handshake of clients that set none, and the answer to all. */
 const GREETING = 'hello'
 

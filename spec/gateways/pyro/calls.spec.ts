@@ -219,6 +219,25 @@ for (const version of VERSIONS) {
     })
   })
 
+  t.test(`Pyro${version}: a thousand calls in flight are made in order`, async t => {
+    await withPyro(t, Tutorial, async served => {
+      const client = await RawPyro.connect(served.port, version)
+      const numbers = Array.from({ length: 1000 }, (_, i) => i)
+      const requests = numbers.flatMap(i => [
+        pyroMessage(version, { flags: 4, data: `('x','push',(${i},),{})` }),
+        pyroMessage(version, { seq: i + 2000, data: `('x','echo',(${i},),None)` })
+      ])
+      await client.send(Buffer.concat(requests))
+      await client.messages(1001)
+      t.same(
+        client.received.slice(1).map(({ seq, text }) => [seq, text]),
+        numbers.map(i => [i + 2000, `${SERPENT}${i}`])
+      )
+      t.equal(await client.call('pushed'), `[${numbers}]`)
+      await client.endClean(t, served)
+    })
+  })
+
   t.test(`Pyro${version}: compressed data, annotations, correlation and pings`, async t => {
     await withPyro(t, Tutorial, async served => {
       const client = await RawPyro.connect(served.port, version)

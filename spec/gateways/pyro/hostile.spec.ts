@@ -63,7 +63,7 @@ for (const version of VERSIONS) {
         for (const fields of [
           { type: Type.invoke, data: SERPENT + ECHO },
           { type: Type.ping },
-          { type: Type.connect, data: 'x'.repeat((1 << 16) + 1) }
+          { type: Type.connect, data: 'x'.repeat((1 << 14) + 1) }
         ]) {
           const client = await RawPyro.dial(port, version)
           await client.send(fields)
