@@ -2,15 +2,13 @@
 
 import {
   isSchemaObject,
-  keysOfReference,
   listSchemaOf,
-  referenceIdentity,
   referencesIn,
-  resolveReference,
   type Schema,
   type SchemaObject,
   toSchema
 } from '../../util/json-schema.js'
+import { ReferencedSchemas } from '../../util/referenced-schemas.js'
 import type { UniqueNames } from './names.js'
 import {
   comment,
@@ -27,8 +25,8 @@ import {
   union
 } from './type-text.js'
 
-/** Maximum number of declarations that are one type by reference alone. */
-const MAX_ALIASES = 50
+/** Maximum depth of schemas in schemas. It is more than a session passes: a reference goes deeper. */
+const MAX_DEPTH = 600
 
 /** What an identity has for objects without further properties. TypeScript has one type for them and others. */
 const CLOSED = /,?\\"additionalProperties\\":false/g
@@ -53,10 +51,8 @@ interface Place {
 
 export class SchemaTypes {
   readonly #declarations: Declaration[] = []
-  /** By identity. */
-  readonly #byIdentity = new Map<string, Declaration>()
-  /** Those without an identity, by the root and the reference. */
-  readonly #byReference = new Map<Schema, Map<string, Declaration>>()
+  readonly #referenced = new ReferencedSchemas<Declaration>(CLOSED)
+  #depth = 0
 
   constructor(private readonly names: UniqueNames) {}
 
@@ -88,7 +84,14 @@ export class SchemaTypes {
   }
 
   #type(schema: Schema, place: Place): TypeText {
-    if (!isSchemaObject(schema)) return schema ? UNKNOWN : NEVER
+    if (this.#depth >= MAX_DEPTH) return UNKNOWN
+    this.#depth++
+    const type = isSchemaObject(schema) ? this.#typeOfKeywords(schema, place) : schema ? UNKNOWN : NEVER
+    this.#depth--
+    return type
+  }
+
+  #typeOfKeywords(schema: SchemaObject, place: Place): TypeText {
     const { $ref, anyOf, oneOf, allOf, not, nullable } = schema
     const parts: TypeText[] = []
     if (typeof $ref === 'string') parts.push(this.#reference($ref, place))
@@ -173,7 +176,7 @@ export class SchemaTypes {
     if (!declaration) return UNKNOWN
     const { within } = place
     if (within.length > 0) {
-      if (within.includes(declaration) || within.length > MAX_ALIASES) return UNKNOWN
+      if (within.includes(declaration)) return UNKNOWN
       this.#complete(declaration, within)
     }
     return simple(declaration.name)
@@ -187,20 +190,12 @@ export class SchemaTypes {
 
   /** The declaration for a reference; undefined if the reference names nothing. */
   #declare(reference: string, { root, title }: Place): Declaration | undefined {
-    const schema = resolveReference(root, reference)
-    if (schema === undefined) return undefined
-    const identity = referenceIdentity(root, reference)?.replace(CLOSED, '')
-    const byReference = this.#byReference.get(root) ?? new Map<string, Declaration>()
-    this.#byReference.set(root, byReference)
-    let declaration = identity === undefined ? byReference.get(reference) : this.#byIdentity.get(identity)
-    if (!declaration) {
-      const name = this.names.claimType(keysOfReference(reference)?.at(-1) ?? title)
-      declaration = { name, schema, place: { root, title, within: [] } }
+    return this.#referenced.get(root, reference, (schema, wanted = title) => {
+      const place = { root, title, within: [] }
+      const declaration: Declaration = { name: this.names.claimType(wanted), schema, place }
       this.#declarations.push(declaration)
-      if (identity === undefined) byReference.set(reference, declaration)
-      else this.#byIdentity.set(identity, declaration)
-    }
-    return declaration
+      return declaration
+    })
   }
 }
 

@@ -1,14 +1,7 @@
 // The schemas of an OpenRPC document: JSON Schema of draft 7, whose references name the components of the document.
 
-import {
-  isSchemaObject,
-  keysOfReference,
-  referenceIdentity,
-  resolveReference,
-  type Schema,
-  type SchemaObject,
-  toSchema
-} from '../../util/json-schema.js'
+import { isSchemaObject, type Schema, type SchemaObject, toSchema } from '../../util/json-schema.js'
+import { ReferencedSchemas } from '../../util/referenced-schemas.js'
 
 const COMPONENTS = '#/components/schemas/'
 
@@ -39,11 +32,9 @@ interface Component {
 
 export class ComponentSchemas {
   readonly #components: Component[] = []
-  /** By identity. */
-  readonly #byIdentity = new Map<string, Component>()
-  /** Those without an identity, by the root and the reference. */
-  readonly #byReference = new Map<Schema, Map<string, Component>>()
-  readonly #names = new Set<string>()
+  readonly #referenced = new ReferencedSchemas<Component>()
+  /** How often a name was asked for. */
+  readonly #names = new Map<string, number>()
 
   /**
    * A schema for the document.
@@ -83,27 +74,23 @@ export class ComponentSchemas {
   }
 
   #refer(reference: string, root: Schema, title: string): SchemaObject | undefined {
-    const schema = resolveReference(root, reference)
-    if (schema === undefined) return undefined
-    const identity = referenceIdentity(root, reference)
-    const byReference = this.#byReference.get(root) ?? new Map<string, Component>()
-    this.#byReference.set(root, byReference)
-    let component = identity === undefined ? byReference.get(reference) : this.#byIdentity.get(identity)
-    if (!component) {
-      const name = this.#unusedName(keysOfReference(reference)?.at(-1) ?? title)
-      component = { name, schema, root, title }
-      this.#components.push(component)
-      if (identity === undefined) byReference.set(reference, component)
-      else this.#byIdentity.set(identity, component)
-    }
-    return { $ref: COMPONENTS + component.name }
+    const component = this.#referenced.get(root, reference, (schema, wanted = title) => {
+      const created = { name: this.#unusedName(wanted), schema, root, title }
+      this.#components.push(created)
+      return created
+    })
+    return component && { $ref: COMPONENTS + component.name }
   }
 
   #unusedName(wanted: string): string {
     const base = wanted.replace(/[^\w.-]/g, '_') || '_'
     let name = base
-    for (let i = 2; this.#names.has(name); i++) name = `${base}_${i}`
-    this.#names.add(name)
+    while (this.#names.has(name)) {
+      const count = this.#names.get(base)! + 1
+      this.#names.set(base, count)
+      name = `${base}_${count}`
+    }
+    this.#names.set(name, 1)
     return name
   }
 }

@@ -156,16 +156,10 @@ t.test('a type that would be itself is not known', t => {
     ['A', 'type A = B | string', 'type B = C & { a?: A }', 'type C = unknown'].slice(0, 4)
   )
   const chain = Object.fromEntries(
-    Array.from({ length: 200 }, (_, i) => [`D${i}`, { $ref: `#/$defs/D${i + 1}` }])
+    Array.from({ length: 2000 }, (_, i) => [`D${i}`, { $ref: `#/$defs/D${i + 1}` }])
   )
-  t.same(
-    diagnosticsOfTypes(
-      typesOf({ $defs: { ...chain, D200: {} }, $ref: '#/$defs/D0' })
-        .slice(1)
-        .join('\n')
-    ),
-    []
-  )
+  const [, ...declarations] = typesOf({ $defs: { ...chain, D2000: {} }, $ref: '#/$defs/D0' })
+  t.same(diagnosticsOfTypes(declarations.join('\n')), [], 'a chain of references ends')
   t.end()
 })
 
