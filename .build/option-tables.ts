@@ -56,7 +56,7 @@ const TABLES: readonly Table[] = [
   {
     title: 'Options of each gateway',
     interfaceName: 'GatewayOptions',
-    text: 'For `rpyc`, `jsonRpc`, `xmlRpc`, and for gateways of your own that take them.'
+    text: 'For all gateways of netref, and for gateways of your own that take them.'
   },
   {
     title: '`limits`',
