@@ -4,6 +4,7 @@ import { STRING, UINT } from './gob/basic-types.js'
 import { StructType } from './gob/composite-types.js'
 import type { GobValue } from './gob/decoder.js'
 import { GobError } from './gob/gob-error.js'
+import { isUint64 } from './gob/value-writer.js'
 
 const METHOD = { name: 'ServiceMethod', type: STRING }
 const SEQUENCE = { name: 'Seq', type: UINT }
@@ -27,13 +28,11 @@ const MAX_METHOD_CHARACTERS = 1000
 /** @throws GobError if the value is no header */
 export function readHeader({ value }: GobValue): ResponseHeader {
   const { ServiceMethod, Seq, Error: error = '' } = Object(value) as Partial<ResponseHeader>
-  if (typeof ServiceMethod !== 'string' || typeof error !== 'string' || !isNumber(Seq))
+  // The types are those that the peer defined: of a float, say, no answer could repeat the number.
+  if (typeof ServiceMethod !== 'string' || typeof error !== 'string' || !isUint64(Seq))
     throw new GobError('a value that is no header of net/rpc')
   // An answer repeats it.
   if (ServiceMethod.length > MAX_METHOD_CHARACTERS)
     throw new GobError('the name of a method that is too long')
   return { ServiceMethod, Seq, Error: error }
 }
-
-const isNumber = (value: unknown): value is number | bigint =>
-  typeof value === 'number' || typeof value === 'bigint'

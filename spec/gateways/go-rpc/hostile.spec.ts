@@ -58,6 +58,14 @@ const HOSTILE: Record<string, readonly string[]> = {
   'a message that ends within the number of its type': ['ff'],
   'a value that is no header': ['04 00 02'],
   'a header without its fields': ['ff91 03 01 02ff92 00 01 01 01 01 41 01 04 00 00 00', 'ff92 00'],
+  'a header whose number is below 0': [
+    'ff91 03 01 02ff92 00 01 02 01 0d 536572766963654d6574686f64 01 0c 00 01 03 536571 01 04 00 00 00',
+    'ff92 01 04 4563686f 01 01 00'
+  ],
+  'a header whose number is a fraction': [
+    'ff91 03 01 02ff92 00 01 02 01 0d 536572766963654d6574686f64 01 0c 00 01 03 536571 01 08 00 00 00',
+    'ff92 01 04 4563686f 01 fef83f 00'
+  ],
   'a singleton that does not begin with 0': ['04 01 02'],
   'a text longer than its message': ['0c 00 05 41'],
   'a field that a struct does not have': ['ff82 09 01 00'],
