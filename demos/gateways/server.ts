@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
+import { grpc } from 'netref/grpc'
 import { jsonRpc } from 'netref/json-rpc'
 import { mcp } from 'netref/mcp'
 import { pyro } from 'netref/pyro'
@@ -21,8 +22,8 @@ await main(async () => {
       'protobuf-port': { type: 'string', default: '18862' }
     }
   })
-  const proto = await protobuf.load(fileURLToPath(new URL('tutorial.proto', import.meta.url)))
-  const channel = protobufChannel(proto.lookupService('tutorial.Tutorial'), {
+  const proto = fileURLToPath(new URL('tutorial.proto', import.meta.url))
+  const channel = protobufChannel((await protobuf.load(proto)).lookupService('tutorial.Tutorial'), {
     port: Number(values['protobuf-port'])
   })
   const server = await serve(Tutorial, {
@@ -33,6 +34,7 @@ await main(async () => {
       xmlRpc(),
       zeroRpc(),
       pyro(),
+      grpc(proto, { service: 'tutorial.Tutorial' }),
       mcp({ tools: ['sum', 'divide'] }),
       stub(),
       channel
@@ -51,6 +53,7 @@ await main(async () => {
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
     'Pyro, from Python (Debian: python3-pyro4; or pip install Pyro5)': `${python}/pyro_client.py ${host} ${port}`,
     'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
+    'gRPC, from Python (Debian: python3-grpcio, protobuf-compiler-grpc)': `${python}/grpc_client.py ${host}:${port}`,
     'MCP, from Node: a host of a language model': `npx tsx demos/gateways/clients/mcp_client.ts ${server.url.replace('ws:', 'http:')}/mcp`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
     "Protobuf's stubs, from Python (python3-protobuf and protobuf-compiler)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`

@@ -123,6 +123,18 @@ const CLIENTS: Client[] = [
     ].join('\n')
   },
   {
+    program: 'grpc_client.py',
+    modules: ['grpc', 'google.protobuf'],
+    programs: ['protoc', 'grpc_python_plugin'],
+    prints: [
+      '1 + 2 = 3.0',
+      'Hello Ada',
+      'It counts: [1.0, 2.0, 3.0]',
+      '17 / 5 = 3 remainder 2',
+      '1 / 0: UNKNOWN 1 cannot be divided by 0\n'
+    ].join('\n')
+  },
+  {
     program: 'stub_client.py',
     modules: ['socket'],
     prints:
@@ -136,7 +148,7 @@ const CLIENTS: Client[] = [
   }
 ]
 
-const isInstalled = (program: string) => spawnSync(program, ['--version']).error === undefined
+const isInstalled = (program: string) => spawnSync(program, ['--version'], { input: '' }).error === undefined
 
 t.test('one service, and the client of each system', async t => {
   const { commands, stop } = await startDemo(t)

@@ -44,6 +44,7 @@ export class Programs {
       ...files,
       'key.pem': fixture('key'),
       'cert.pem': fixture('cert'),
+      'tutorial.proto': readFileSync(join(root, 'demos/gateways/tutorial.proto')),
       'tsconfig.json': JSON.stringify({
         extends: join(root, 'tsconfig.json'),
         compilerOptions: { paths: PATHS },
