@@ -41,7 +41,10 @@ export function toJsonSchema(schema: StandardSchema, side: Side): JsonSchema | u
 function convert(schema: StandardSchema, side: Side): JsonSchema | undefined {
   try {
     const json = (schema['~standard'] as Converter).jsonSchema?.[side](OPTIONS)
-    return JSON.parse(JSON.stringify(json))
+    const plain: unknown = JSON.parse(JSON.stringify(json))
+    // A boolean is a schema, too: for any value, or for none.
+    if (typeof plain === 'boolean') return plain ? {} : { not: {} }
+    return typeof plain === 'object' && plain !== null ? (plain as JsonSchema) : undefined
   } catch {
     // The library throws for what it cannot convert, or there is nothing to parse.
     return undefined

@@ -91,7 +91,9 @@ export function operate(
         )
       }
     case Op.construct:
-      return { value: construct(propertyOf(object, member), name, operand as unknown[], callTarget) }
+      return {
+        value: construct(propertyOf(object, member), name, operand as unknown[], exposure, callTarget)
+      }
     case Op.set:
     case Op.delete:
       return { value: writeMember(op, object, member, name, operand, exposure, callTarget) }
@@ -150,7 +152,7 @@ function operateOnTarget(
         value: callFunction(target, callTarget.self, undefined, operand as unknown[], exposure, callTarget)
       }
     case Op.construct:
-      return { value: construct(target, undefined, operand as unknown[], callTarget) }
+      return { value: construct(target, undefined, operand as unknown[], exposure, callTarget) }
     default:
       throw new CallRejection('not-exposed', 'the operation requires the name of a member')
   }
@@ -208,6 +210,7 @@ function construct(
   type: unknown,
   name: MemberName | undefined,
   args: unknown[],
+  exposure: ExposureSettings,
   callTarget: CallTarget
 ): unknown {
   if (isNetref(type)) return forwardToOwner(type, Op.construct, [], args, callTarget)
@@ -215,8 +218,11 @@ function construct(
     ignoreRejections(type)
     throw new CallRejection('not-callable', `${memberLabel(name)} is not a class`)
   }
+  // A method that is a plain function may be constructed, too.
+  const condition = requireCallable(type, name, exposure)
+  const checkedArgs = condition?.check ? condition.check(name, args) : args
   callTarget.received?.markPassedToUser()
-  return Reflect.construct(type, args)
+  return Reflect.construct(type, checkedArgs)
 }
 
 /**

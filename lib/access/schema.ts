@@ -118,9 +118,10 @@ export function checkResult(
   result: unknown
 ): unknown {
   if (isThenable(result)) return Promise.resolve(result).then(value => checkResult(schema, name, args, value))
+  // The schema may refuse the result, or leave out a part of it: nobody else handles the promises in there.
+  ignoreRejections(result)
   const outcomeOf = (validated: StandardResult<unknown>) => {
     if (!validated.issues) return validated.value
-    ignoreRejections(result)
     const lines = Array.from(
       [...validated.issues].slice(0, MAX_ISSUES_IN_MESSAGE).map(toIssue),
       ({ path, message }) => `${formatJsonPath('result', path)}: ${message}`

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import {
   ArgumentsError,
   exposed,
+  exposes,
   Netref,
   pair,
   Service,
@@ -328,21 +329,75 @@ t.test('results are checked by `returns` only if `checkResults` is set', async t
   )
 })
 
-t.test('a wrong result that is not sent leaves no rejection unhandled', async t => {
+t.test('what is not sent of a result leaves no rejection unhandled', async t => {
+  const promise = () => Promise.reject(new Error('never told'))
+  const failing = (validate: () => never): StandardSchema<number> => ({
+    '~standard': { version: 1, vendor: 'spec', validate }
+  })
   class Late extends Service {
-    @exposed({ returns: z.number() }) pending(): number {
-      return [Promise.reject(new Error('never told'))] as never
+    @exposed({ returns: z.number() }) refused(): number {
+      return [promise()] as never
+    }
+    @exposed({ returns: z.object({ a: z.number() }) }) leftOut(): { a: number } {
+      return { a: 1, b: promise() } as { a: number }
+    }
+    @exposed({ returns: z.object({ a: z.number() }) }) async leftOutLater(): Promise<{ a: number }> {
+      return { a: 1, b: promise() } as { a: number }
+    }
+    @exposed({
+      returns: failing(() => {
+        throw new Error('the schema fails')
+      })
+    })
+    throwing(): number {
+      return [promise()] as never
+    }
+    @exposed({ returns: failing(() => Promise.reject(new Error('the schema fails')) as never) })
+    rejecting(): number {
+      return [promise()] as never
     }
   }
   await overMemory(
     t,
     Late,
     async ({ root }) => {
-      t.match(await rejectionOf(root.pending()), { message: /does not match `returns`/ })
+      t.match(await rejectionOf(root.refused()), { message: /does not match `returns`/ })
+      t.same(await root.leftOut(), { a: 1 })
+      t.same(await root.leftOutLater(), { a: 1 })
+      t.match(await rejectionOf(root.throwing()), { message: 'the schema fails' })
+      t.match(await rejectionOf(root.rejecting()), { message: 'the schema fails' })
       await nothing()
     },
     { serving: { checkResults: true } }
   )
+})
+
+t.test('a method that is a plain function is constructed under its condition only', async t => {
+  let isAllowed = true
+  const made: unknown[] = []
+  class Counter extends Service {
+    declare add: new (
+      count: number
+    ) => object
+  }
+  Object.defineProperty(Counter.prototype, 'add', {
+    value: function add(count: unknown) {
+      made.push(count)
+    }
+  })
+  const options = { schema: z.tuple([z.number()]), if: () => isAllowed }
+  exposes(Counter as Untyped, { add: options } as Untyped)
+  await overMemory(t, Counter, async ({ root }) => {
+    const Add = root.add as Untyped
+    t.match(await rejectionOf(new Add('one')), { code: 'invalid-arguments' })
+    using made1 = await new Add(1)
+    t.ok(Netref.is(made1))
+    using Held = await Add
+    t.match(await rejectionOf(new Held('one')), { code: 'invalid-arguments' })
+    isAllowed = false
+    t.match(await rejectionOf(new Held(1)), { code: 'not-exposed' })
+    t.same(made, [1])
+  })
 })
 
 t.test('only a method has `returns`', t => {
@@ -372,6 +427,16 @@ const throwing: StandardSchema<[]> = {
   } as StandardSchema<[]>['~standard']
 }
 
+/** A schema whose JSON Schema is this value. */
+const tellingOf = (json: unknown): StandardSchema<Untyped> => ({
+  '~standard': {
+    version: 1,
+    vendor: 'spec',
+    validate: value => ({ value }),
+    jsonSchema: { input: () => json, output: () => json }
+  } as StandardSchema<Untyped>['~standard']
+})
+
 const numberSchema: StandardSchema<number> = {
   '~standard': { version: 1, vendor: 'spec', validate: value => ({ value: value as number }) }
 }
@@ -399,6 +464,8 @@ t.test('describe tells the JSON Schema of arguments and results, of any library'
     }
     @exposed(type(['string', Netref.schema<Listener>()])) listen(_text: string, _to: Netref<Listener>) {}
     @exposed(throwing) odd() {}
+    @exposed({ schema: tellingOf(true), returns: tellingOf(false) }) booleans(): undefined {}
+    @exposed({ schema: tellingOf('text'), returns: tellingOf(null) }) none(): undefined {}
     @exposed plain() {}
   }
   await overMemory(t, Told, async ({ root }) => {
@@ -421,7 +488,8 @@ t.test('describe tells the JSON Schema of arguments and results, of any library'
     t.match(told.get('valibot')!.input, { type: 'array', prefixItems: [{ type: 'number' }, {}] })
     t.match(told.get('valibot')!.output, { anyOf: [{ type: 'string' }, { type: 'null' }] })
     t.match(told.get('listen')!.input, { prefixItems: [{ type: 'string' }, {}] })
-    for (const name of ['untold', 'odd', 'plain'])
+    t.match(told.get('booleans'), { input: {}, output: { not: {} } }, 'true and false as objects')
+    for (const name of ['untold', 'odd', 'none', 'plain'])
       t.same(
         Object.keys(told.get(name)!).filter(key => key === 'input' || key === 'output'),
         [],
