@@ -79,7 +79,8 @@ t.test('exposes: the options of @exposed', async t => {
   identity.admin = false
   t.match(await rejectionOf(stop()), { code: 'not-exposed' }, 'a netref to the method has the condition')
   const [add] = await Netref.describe(root).then(all => all.filter(({ name }) => name === 'add'))
-  t.same(add, { name: 'add', kind: 'function', parameters: ['a', 'b'], help: 'Adds two numbers' })
+  t.match(add, { name: 'add', kind: 'function', parameters: ['a', 'b'], help: 'Adds two numbers' })
+  t.match(add!.input, { prefixItems: [{ type: 'number' }, { type: 'number' }] })
   for (const ref of [stop, ...((await Promise.all([root.square])) as object[])]) Netref.release(ref as never)
   await assertClean(t, conn.session, conn.served)
 })

@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream'
 import type { GatewayClient } from '../../server/gateway.js'
 import { type Deadline, startDeadline } from '../../util/deadline.js'
+import { Queue } from '../../util/queue.js'
 import { PacedWriter } from '../support/paced-writer.js'
 import type { ItemStreams, StreamOwner } from './item-streams.js'
 import { readData, unknownSerializer } from './message-data.js'
@@ -14,6 +15,8 @@ import { OWN_LIMITS, Serializers } from './serializers.js'
 
 /** Maximum length of a message while its sender is not known yet. */
 const MAX_HANDSHAKE_BYTES = 1 << 14
+/** What a message that waits takes besides the bytes that it has, in bytes. */
+const MESSAGE_OVERHEAD_BYTES = 512
 /** The handshake of clients that set none, and the answer to all. */
 const GREETING = 'hello'
 
@@ -25,9 +28,11 @@ export class PyroConnection {
   /** Undefined until the client has a session. */
   #handler: RequestHandler | undefined
   /** Messages whose calls are not made yet: they are made one after another. */
-  readonly #waiting: Message[] = []
+  readonly #waiting = new Queue<Message>()
   #waitingBytes = 0
   #isWorking = false
+  /** For the call that messages wait for. Meanwhile no more are read, so that the end of the connection is not noticed. */
+  #patience: Deadline | undefined
   #pendingReplies = 0
   /** Whether no more requests are performed: the connection ends with the last reply. */
   #isFinishing = false
@@ -47,6 +52,7 @@ export class PyroConnection {
       .once('close', () => {
         this.#isFinishing = true
         this.#deadline?.stop()
+        this.#patience?.stop()
         this.streams.endAll(this.#owner)
       })
   }
@@ -63,8 +69,11 @@ export class PyroConnection {
       this.#deadline?.stop()
       if (this.#reader.isWithinMessage) this.#startDeadline()
     }
-    const mayWait = this.#handler ? this.client.limits.bufferedBytes : 0
-    if (this.#isWorking && this.#waitingBytes >= mayWait) this.socket.pause()
+    const { bufferedBytes, pauseMs } = this.client.limits
+    const mayWait = this.#handler ? bufferedBytes : 0
+    if (!this.#isWorking || this.#waitingBytes < mayWait) return
+    this.socket.pause()
+    this.#patience ??= startDeadline(pauseMs, () => this.socket.destroy()).unref()
   }
 
   #startDeadline(): void {
@@ -78,7 +87,7 @@ export class PyroConnection {
 
   #onMessage(message: Message): void {
     this.#waiting.push(message)
-    this.#waitingBytes += message.data.length
+    this.#waitingBytes += sizeOf(message)
     if (!this.#isWorking) void this.#work()
   }
 
@@ -86,10 +95,13 @@ export class PyroConnection {
   async #work(): Promise<void> {
     this.#isWorking = true
     for (let message = this.#waiting.shift(); message; message = this.#waiting.shift()) {
-      this.#waitingBytes -= message.data.length
+      this.#waitingBytes -= sizeOf(message)
       if (!this.#isFinishing) await this.#handle(message)
+      if (this.#patience?.isRunning) this.#patience.start()
     }
     this.#isWorking = false
+    this.#patience?.stop()
+    this.#patience = undefined
     if (this.socket.isPaused() && !this.socket.writableNeedDrain) this.socket.resume()
   }
 
@@ -98,9 +110,11 @@ export class PyroConnection {
     if (!this.#handler) return this.#connect(message)
     if (message.type === MessageType.ping) return this.#answerPing(message)
     if (message.type !== MessageType.invoke) return this.#abort()
+    const onReply = (reply: OutgoingMessage | undefined) => reply && this.#write(reply)
+    if (this.#pendingReplies >= this.client.limits.pendingCalls) return onReply(this.#handler.refuse(message))
     this.#pendingReplies++
     await this.#handler.begin(message, reply => {
-      if (reply) this.#write(reply)
+      onReply(reply)
       if (--this.#pendingReplies === 0 && this.#isFinishing) this.#writer.end()
     })
   }
@@ -168,6 +182,9 @@ export class PyroConnection {
     this.#writer.end()
   }
 }
+
+const sizeOf = ({ annotationBytes, dataBytes }: Message): number =>
+  annotationBytes + dataBytes + MESSAGE_OVERHEAD_BYTES
 
 /** What a client shows who it is by. */
 const tokenOf = (handshake: unknown): string | undefined =>

@@ -1,7 +1,7 @@
-// Reads the requests of clients, and makes their calls.
+// Reads the requests of clients.
 
 import { RefusedCallError } from '../support/call-failure.js'
-import type { MethodCall, PyroObject } from './pyro-object.js'
+import type { MethodCall } from './pyro-object.js'
 
 /** A request for a call, or for the calls of a batch. */
 export interface Invocation {
@@ -39,20 +39,3 @@ function readCall(parts: unknown): MethodCall {
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-
-/** The outcome of a call in a batch. */
-export type Outcome = { readonly result: unknown } | { readonly error: unknown }
-
-/** Makes calls one after another, until one fails. */
-export async function performBatch(object: PyroObject, calls: readonly MethodCall[]): Promise<Outcome[]> {
-  const outcomes: Outcome[] = []
-  for (const call of calls) {
-    try {
-      outcomes.push({ result: await (await object.prepare(call))() })
-    } catch (error) {
-      outcomes.push({ error })
-      break
-    }
-  }
-  return outcomes
-}

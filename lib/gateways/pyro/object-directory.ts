@@ -14,6 +14,8 @@ import { ServiceObject } from './service-object.js'
 const RESERVED_PREFIX = 'Pyro.'
 /** Number of ids whose objects are remembered. */
 const MAX_REMEMBERED = 16
+/** Maximum length of a remembered id. */
+const MAX_REMEMBERED_CHARACTERS = 1024
 
 /**
  * The objects of a service. An id that is the path of an exposed object is that object: `store` is `root.store`. Any other
@@ -34,6 +36,7 @@ export class ObjectDirectory implements PyroObjects {
   async find(id: string): Promise<PyroObject> {
     if (id === DAEMON_ID) return this.#daemon
     if (id.startsWith(RESERVED_PREFIX)) throw new PythonRaise('errors', 'DaemonError', ['unknown object'])
+    if (id.length > MAX_REMEMBERED_CHARACTERS) return this.#locate(id)
     let found = this.#found.get(id)
     if (!found) {
       if (this.#found.size >= MAX_REMEMBERED) this.#found.clear()

@@ -1,14 +1,22 @@
 // Performs the requests of a client of Pyro on the objects of a session, and makes the replies.
 
+import { LimitError } from '../../errors.js'
 import { Netref } from '../../index.js'
 import type { GatewayClient } from '../../server/gateway.js'
 import { callFailureOf, RefusedCallError } from '../support/call-failure.js'
 import { giveBack } from '../support/give-back.js'
-import { type Outcome, performBatch, readInvocation } from './invocation.js'
+import { readInvocation } from './invocation.js'
 import type { ItemStreams, StreamOwner } from './item-streams.js'
 import { readData, unknownSerializer } from './message-data.js'
-import { Flag, type Message, MessageType, type OutgoingMessage, type Protocol } from './protocol.js'
-import type { PyroObjects } from './pyro-object.js'
+import {
+  Flag,
+  type Message,
+  type MessageHeader,
+  MessageType,
+  type OutgoingMessage,
+  type Protocol
+} from './protocol.js'
+import type { MethodCall, PyroObject, PyroObjects } from './pyro-object.js'
 import { type ExceptionDict, PythonRaise, raisedException } from './python-exception.js'
 import { OWN_LIMITS, type Serializer, type Serializers } from './serializers.js'
 
@@ -37,20 +45,33 @@ export class RequestHandler {
    * once, when they have settled.
    */
   async begin(message: Message, onReply: OnReply): Promise<void> {
-    const { serializers } = this.setup
-    const serializer = serializers.get(message.serializer) ?? serializers.standard
+    // The data is not kept while a call is under way.
+    const { data, ...header } = message
+    const serializer = this.#serializerFor(header)
     try {
-      if (serializer.id !== message.serializer) throw unknownSerializer(message.serializer)
+      if (serializer.id !== header.serializer) throw unknownSerializer(header.serializer)
       const perform = await this.#prepare(message, serializer)
       const result = perform()
-      void this.#reply(message, serializer, result).then(onReply)
-      if (message.flags & Flag.batch) await result
+      void this.#reply(header, serializer, result).then(onReply)
+      if (header.flags & Flag.batch) await result
     } catch (error) {
-      onReply(this.#failure(message, serializer, error))
+      onReply(this.#failure(header, serializer, error))
     }
   }
 
-  /** @returns makes the calls */
+  /** @returns the reply to a request that is not performed, as too many are under way */
+  refuse(header: MessageHeader): OutgoingMessage | undefined {
+    const { pendingCalls } = this.setup.client.limits
+    const error = new LimitError('limit', `${pendingCalls} requests are under way (limits.pendingCalls)`)
+    return this.#failure(header, this.#serializerFor(header), error)
+  }
+
+  #serializerFor({ serializer }: MessageHeader): Serializer {
+    const { serializers } = this.setup
+    return serializers.get(serializer) ?? serializers.standard
+  }
+
+  /** @returns makes the calls, and resolves with the result, or for a batch with the data of the reply */
   async #prepare(message: Message, serializer: Serializer): Promise<() => Promise<unknown>> {
     const { client, objects, protocol } = this.setup
     if (message.flags & protocol.keepSerializedFlag)
@@ -59,68 +80,97 @@ export class RequestHandler {
     const isBatch = (message.flags & Flag.batch) !== 0
     const { objectId, calls } = readInvocation(serializer.partsOfCall(data), isBatch)
     const object = await objects.find(objectId)
-    return isBatch ? () => performBatch(object, calls) : object.prepare(calls[0]!)
+    if (!isBatch) return object.prepare(calls[0]!)
+    const isOneway = (message.flags & Flag.oneway) !== 0
+    return () => this.#performBatch(object, calls, isOneway, serializer)
+  }
+
+  /**
+   * Makes calls one after another, until one fails. Their results are kept as texts, so that they can be bounded.
+   *
+   * @returns the data of the reply
+   */
+  async #performBatch(
+    object: PyroObject,
+    calls: readonly MethodCall[],
+    isOneway: boolean,
+    serializer: Serializer
+  ): Promise<string> {
+    const { protocol, client } = this.setup
+    const { frameBytes } = client.limits
+    const texts: string[] = []
+    let length = 0
+    for (const call of calls) {
+      try {
+        const value = await (await object.prepare(call))()
+        if (isOneway) {
+          giveBack(value)
+          continue
+        }
+        const text = this.#textOf(value, ['results', texts.length], serializer)
+        length += text.length
+        if (length > frameBytes)
+          throw new LimitError('limit', `the results of the batch are too long (limits.frameBytes)`)
+        texts.push(text)
+      } catch (error) {
+        if (isOneway) this.#report(error)
+        else {
+          const exception = this.#exception(error, serializer)
+          const wrapper = { __class__: protocol.exceptionWrapper, exception }
+          texts.push(serializer.write(wrapper, ['exception'], OWN_LIMITS))
+        }
+        break
+      }
+    }
+    return serializer.writeList(texts)
   }
 
   /** The reply to calls that are made. Never rejects. */
   async #reply(
-    message: Message,
+    header: MessageHeader,
     serializer: Serializer,
     result: Promise<unknown>
   ): Promise<OutgoingMessage | undefined> {
     try {
       const value = await result
-      const isBatch = (message.flags & Flag.batch) !== 0
-      if (message.flags & Flag.oneway) return this.#discard(value, isBatch)
-      if (isBatch) return this.#batchReply(message, serializer, value as Outcome[])
-      if (isIterator(value)) return this.#streamReply(message, serializer, value)
-      return this.#result(message, serializer, value, 'result')
+      if (header.flags & Flag.oneway) return void giveBack(value)
+      if (header.flags & Flag.batch)
+        return replyTo(header, serializer, { flags: Flag.batch, data: value as string })
+      if (isIterator(value)) return this.#streamReply(header, serializer, value)
+      return replyTo(header, serializer, { flags: 0, data: this.#textOf(value, ['result'], serializer) })
     } catch (error) {
-      return this.#failure(message, serializer, error)
+      return this.#failure(header, serializer, error)
     }
   }
 
   /** @throws NoFormError, LimitError. The references in the value are then given back; other values have none. */
-  #result(message: Message, serializer: Serializer, value: unknown, name: string): OutgoingMessage {
+  #textOf(value: unknown, path: readonly (string | number)[], serializer: Serializer): string {
     try {
-      const data = serializer.write(value, [name], this.setup.client.limits)
-      return replyTo(message, serializer, { flags: message.flags & Flag.batch, data })
+      return serializer.write(value, path, this.setup.client.limits)
     } catch (error) {
       giveBack(value)
       throw error
     }
   }
 
-  #batchReply(message: Message, serializer: Serializer, outcomes: readonly Outcome[]): OutgoingMessage {
-    const { exceptionWrapper } = this.setup.protocol
-    const results = outcomes.map(outcome =>
-      'error' in outcome
-        ? { __class__: exceptionWrapper, exception: this.#exception(outcome.error, serializer) }
-        : outcome.result
-    )
-    return this.#result(message, serializer, results, 'results')
-  }
-
   /** Clients that know no streams see an exception. */
-  #streamReply(message: Message, serializer: Serializer, iterable: AsyncIterable<unknown>): OutgoingMessage {
+  #streamReply(
+    header: MessageHeader,
+    serializer: Serializer,
+    iterable: AsyncIterable<unknown>
+  ): OutgoingMessage {
     const { streams, owner, protocol } = this.setup
     const streamId = streams.open(iterable[Symbol.asyncIterator](), owner)
     const error = new PythonRaise('errors', 'ProtocolError', ['result of call is an iterator'])
     const flags = Flag.exception | protocol.itemStreamFlag
     const data = this.#exceptionData(error, serializer)
-    return replyTo(message, serializer, { flags, data, streamId })
+    return replyTo(header, serializer, { flags, data, streamId })
   }
 
-  #discard(value: unknown, isBatch: boolean): undefined {
-    giveBack(value)
-    if (!isBatch) return
-    for (const outcome of value as Outcome[]) if ('error' in outcome) this.#report(outcome.error)
-  }
-
-  #failure(message: Message, serializer: Serializer, error: unknown): OutgoingMessage | undefined {
-    if (message.flags & Flag.oneway) return void this.#report(error)
+  #failure(header: MessageHeader, serializer: Serializer, error: unknown): OutgoingMessage | undefined {
+    if (header.flags & Flag.oneway) return void this.#report(error)
     const data = this.#exceptionData(error, serializer)
-    return replyTo(message, serializer, { flags: Flag.exception, data })
+    return replyTo(header, serializer, { flags: Flag.exception, data })
   }
 
   /** Nobody else learns that a one-way call failed. */
@@ -151,7 +201,7 @@ export class RequestHandler {
 
 /** The reply to a request. */
 const replyTo = (
-  { seq, correlationId }: Message,
+  { seq, correlationId }: MessageHeader,
   { id }: Serializer,
   reply: Pick<OutgoingMessage, 'flags' | 'data' | 'streamId'>
 ): OutgoingMessage => ({ type: MessageType.result, seq, correlationId, serializer: id, ...reply })

@@ -5,7 +5,7 @@ import { parseJson } from '../support/json-text.js'
 import { toJsonText } from '../support/json-value.js'
 import type { Protocol } from './protocol.js'
 import { readSerpent } from './serpent-reader.js'
-import { toSerpent, type WriteLimits } from './serpent-writer.js'
+import { toSerpent, toSerpentList, type WriteLimits } from './serpent-writer.js'
 
 export type SerializerLimits = Pick<Limits, 'depth' | 'jsonBytes' | 'frameBytes' | 'bigintDigits' | 'values'>
 
@@ -21,6 +21,8 @@ export interface Serializer {
    * @throws NoFormError, LimitError
    */
   write(value: unknown, path: readonly (string | number)[], limits: WriteLimits): string
+  /** The list of values that were written. */
+  writeList(texts: readonly string[]): string
 }
 
 /** Limits of what the gateway itself says, which is bounded elsewhere: it must have a form whatever the limits of the server. */
@@ -37,7 +39,8 @@ const SERPENT: Serializer = {
   id: 1,
   read: (data, limits) => readSerpent(data, limits.depth + CALL_LEVELS, limits),
   partsOfCall: data => (Array.isArray(data) ? data : []),
-  write: toSerpent
+  write: toSerpent,
+  writeList: toSerpentList
 }
 
 const jsonSerializer = (id: number): Serializer => ({
@@ -50,7 +53,8 @@ const jsonSerializer = (id: number): Serializer => ({
     const { object, method, params, kwargs } = Object(data)
     return [object, method, params, kwargs]
   },
-  write: (value, path, limits) => toJsonText(value, path, limits, 'JSON')
+  write: (value, path, limits) => toJsonText(value, path, limits, 'JSON'),
+  writeList: texts => `[${texts.join(',')}]`
 })
 
 /** By the ids of a version. Data that no serializer can be found for is answered by serpent, which each client has. */

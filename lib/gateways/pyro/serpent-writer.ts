@@ -27,6 +27,10 @@ export function toSerpent(value: unknown, path: readonly (string | number)[], li
   return HEADER + new LiteralWriter([...path], maxPath, new SizeBudget(limits)).write(value)
 }
 
+/** The literal of a list of values, whose literals these are. */
+export const toSerpentList = (literals: readonly string[]): string =>
+  `${HEADER}[${literals.map(literal => literal.slice(HEADER.length)).join(',')}]`
+
 class LiteralWriter {
   constructor(
     /** The keys that lead to the present value. */

@@ -1,4 +1,6 @@
 // Specs of hostile clients of the Pyro gateway: each ends its own connection or fails its own call, and nothing stays.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { deflateSync } from 'node:zlib'
 import t from 'tap'
 import { callSignal, Service } from '../../../lib/index.js'
@@ -7,10 +9,27 @@ import { pyroMessage, RawPyro, SERPENT, Type, VERSIONS, withPyro } from '../../s
 
 const gates = new Map<number, (value: unknown) => void>()
 let cancelled = 0
+let made = 0
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+/** Bytes of values and buffers that cannot be freed. */
+function heldBytes(): number {
+  collectGarbage()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
 
 class Target extends Service {
   exposed_echo = (value: unknown) => value
-  exposed_text = (length: number) => 'x'.repeat(length)
+  exposed_text(length: number) {
+    made++
+    return 'x'.repeat(length)
+  }
+  async *exposed_endless() {
+    yield await new Promise<number>(() => {})
+  }
   exposed_wait(id: number) {
     callSignal()?.addEventListener('abort', () => cancelled++)
     return new Promise(resolve => gates.set(id, resolve))
@@ -195,6 +214,112 @@ for (const version of VERSIONS) {
       },
       { limits: { bufferedBytes: 100_000 } }
     )
+  })
+
+  t.test(`Pyro${version}: messages without data that wait do not pile up`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async served => {
+        const client = await RawPyro.connect(served.port, version)
+        gates.clear()
+        await client.send({ flags: 8, seq: 1, data: `${SERPENT}('x','<batch>',[('wait',(1,),{})],{})` })
+        await waitUntil(() => gates.has(1), 'the call of the batch')
+        const ping = pyroMessage(version, { type: Type.ping })
+        const pings = 2000
+        const blocks = 500
+        let sent = 0
+        for (let i = 0; i < blocks; i++)
+          client.socket.write(Buffer.alloc(ping.length * pings, ping), () => sent++)
+        for (let before = -1; sent > before; ) {
+          before = sent
+          await new Promise(resolve => setTimeout(resolve, 300))
+        }
+        t.ok(sent < blocks, `${sent} of ${blocks} blocks were taken`)
+        gates.get(1)!('go on')
+        client.socket.destroy()
+      },
+      { limits: { bufferedBytes: 100_000 } }
+    )
+  })
+
+  t.test(`Pyro${version}: a client that leaves while its messages wait is noticed`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async ({ port, server }) => {
+        const client = await RawPyro.connect(port, version)
+        gates.clear()
+        cancelled = 0
+        await client.send({ flags: 8, seq: 1, data: `${SERPENT}('x','<batch>',[('wait',(1,),{})],{})` })
+        await waitUntil(() => gates.has(1), 'the call of the batch')
+        const ping = pyroMessage(version, { type: Type.ping })
+        await client.send(Buffer.alloc(ping.length * 20_000, ping))
+        client.socket.destroy()
+        await waitUntil(() => cancelled === 1, 'the cancellation')
+        await waitUntil(() => server.sessions.size === 0, 'the end of the session')
+      },
+      { limits: { bufferedBytes: 100_000, pauseMs: 300 } }
+    )
+  })
+
+  t.test(`Pyro${version}: requests under way have a maximum`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async served => {
+        const client = await RawPyro.connect(served.port, version)
+        const stream = (await client.request("('x','endless',(),{})")).annotations.STRM
+        const next = `${SERPENT}('Pyro.Daemon','get_next_stream_item',('${stream}',),{})`
+        for (let seq = 100; seq < 112; seq++) await client.send({ seq, data: next })
+        const replies = await client.messages(4)
+        t.match(replies.slice(2), [
+          { seq: 110, text: /LimitError: 10 requests are under way \(limits\.pendingCalls\)/ },
+          { seq: 111, text: /LimitError/ }
+        ])
+        await client.end()
+      },
+      { limits: { pendingCalls: 10 } }
+    )
+  })
+
+  t.test(`Pyro${version}: the results of a batch have a bound`, async t => {
+    await withPyro(
+      t,
+      Target,
+      async served => {
+        const client = await RawPyro.connect(served.port, version)
+        made = 0
+        const calls = "('text',(1000,),{}),".repeat(50)
+        const { flags, text } = await client.request(`('x','<batch>',[${calls}],{})`, { flags: 8 })
+        t.equal(flags, 8)
+        t.equal(made, 20, 'the calls after it are not made')
+        t.match(text, /"x{1000}",\{"__class__":.*LimitError: the results of the batch are too long/)
+        const batch = { object: 'x', method: '<batch>', params: [['echo', [1], {}]], kwargs: {} }
+        const serializer = version === 4 ? 2 : 3
+        t.equal((await client.request(JSON.stringify(batch), { flags: 8, serializer })).text, '[1]')
+        await client.endClean(t, served)
+      },
+      { limits: { frameBytes: 20_000 } }
+    )
+  })
+
+  t.test(`Pyro${version}: long ids and the bytes around arguments are not kept`, async t => {
+    await withPyro(t, Target, async served => {
+      const client = await RawPyro.connect(served.port, version)
+      gates.clear()
+      const before = heldBytes()
+      const long = 'x'.repeat(4_000_000)
+      const annotations = { NONE: Buffer.alloc(version === 4 ? 65_000 : 4_000_000) }
+      for (let i = 0; i < 10; i++) {
+        t.match((await client.request(`('${long}${i}','echo',(${i},),{})`)).text, String(i))
+        await client.send({ seq: 100 + i, annotations, data: `${SERPENT}('x','wait',(${i},),{})` })
+      }
+      await waitUntil(() => gates.size === 10)
+      const held = heldBytes() - before
+      t.ok(held < 20e6, `${held} bytes are held`)
+      await client.end()
+    })
   })
 
   t.test(`Pyro${version}: the end of a connection cancels its calls`, async t => {
