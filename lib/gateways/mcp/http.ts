@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NetrefError } from '../../errors.js'
+import type { Limits } from '../../protocol/limits.js'
 import type { GatewayClient } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
 import { answer, answerRefusal, readBody } from '../support/http.js'
@@ -52,7 +53,7 @@ export async function serveRequest(
     response.setHeader('access-control-expose-headers', SESSION_HEADER)
     const handler = sdk.createMcpHandler(() => createServer(sdk, tools, root, client))
     const reply = await handler.fetch(toWebRequest(request, abort.signal), { parsedBody: message })
-    await send(reply, response, client)
+    await send(reply, response, client.limits, abort.signal)
   } catch (error) {
     if (!answerRefusal(response, error)) throw error
   }
@@ -94,18 +95,19 @@ function toWebRequest(request: IncomingMessage, signal: AbortSignal): Request {
 const headerOf = ({ headers }: IncomingMessage, name: string): string | undefined =>
   headers[name] as string | undefined
 
-/** Sends a reply, whose body may be a stream of events. */
+/** Sends a reply, whose body may be a stream of events, until the signal aborts. */
 async function send(
   { status, headers, body }: Response,
   response: ServerResponse,
-  { limits }: GatewayClient
+  { pauseMs }: Limits,
+  signal: AbortSignal
 ): Promise<void> {
   response.writeHead(status, Object.fromEntries(headers))
   for await (const chunk of body ?? []) {
-    if (response.write(chunk) || response.destroyed) continue
+    if (response.write(chunk)) continue
     // A client that does not read is cut off.
-    response.setTimeout(limits.pauseMs)
-    await Promise.race([once(response, 'drain'), once(response, 'close')])
+    response.setTimeout(pauseMs)
+    await once(response, 'drain', { signal }).catch(() => {})
     response.setTimeout(0)
   }
   response.end()

@@ -64,7 +64,7 @@ export async function serveMcp(service: ServiceSource, options: ServeMcpOptions 
     const toolBox = new ToolBox(nameTools('serveMcp', tools ?? (await methodsWithSchema(root))))
     const { onError = logError } = serving
     const client: ToolClient = {
-      limits: { ...DEFAULT_LIMITS, ...(serving.limits as Partial<Limits>) },
+      limits: { ...DEFAULT_LIMITS, ...givenLimits(serving) },
       exposeStacks: serving.exposeStacks ?? false,
       report: error => onError(error, { session: conn.served })
     }
@@ -118,5 +118,9 @@ async function methodsWithSchema(root: RemoteHandle<unknown>): Promise<string[]>
     'serveMcp: no method of the service has a schema; give one to those that shall be tools, as in @exposed({ schema })'
   )
 }
+
+/** A limit that is undefined counts as not given. */
+const givenLimits = ({ limits = {} }: CommonOptions): Partial<Limits> =>
+  Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined))
 
 const logError = (error: unknown) => console.error(`netref: ${safeString(error)}`)

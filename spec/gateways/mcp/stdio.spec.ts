@@ -165,7 +165,7 @@ t.test('options of the session hold', async t => {
 })
 
 t.test('hostile input', async t => {
-  const limits = { jsonBytes: 100_000 }
+  const limits = { jsonBytes: 100_000, depth: undefined }
   await withStreams(t, { limits }, async (toServer, fromServer, serving) => {
     const lines: string[] = []
     fromServer.setEncoding('utf8').on('data', text => lines.push(...text.trim().split('\n')))
