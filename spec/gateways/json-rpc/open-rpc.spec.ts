@@ -1,5 +1,8 @@
 // Specs of OpenRPC documents: written with types for `rpc.discover`, and read by `connectJsonRpc`.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
 import { Ajv } from 'ajv'
 import { scope } from 'arktype'
 import fc from 'fast-check'
@@ -8,9 +11,11 @@ import { z } from 'zod'
 import { ComponentSchemas } from '../../../lib/gateways/json-rpc/component-schemas.js'
 import { readOpenRpc } from '../../../lib/gateways/json-rpc/open-rpc-reader.js'
 import { connectJsonRpc, describeByOpenRpc, type OpenRpcMethod } from '../../../lib/gateways/json-rpc.js'
-import { exposed, Netref, Service } from '../../../lib/index.js'
+import { expose, exposed, Netref, Service, serve } from '../../../lib/index.js'
+import { netref } from '../../support/command-line.js'
 import { overMemory } from '../../support/helpers.js'
 import { post, withJsonRpc } from '../../support/json-rpc.js'
+import { diagnosticsOfTypes } from '../../support/type-check.js'
 import type { Untyped } from '../../support/wire.js'
 
 interface Branch {
@@ -296,3 +301,51 @@ t.test('documents of other servers', t => {
   t.end()
 })
 const REFERENCE = { $ref: '#/components/schemas/A' }
+
+t.test('netref describe writes the types of a foreign server that another server passes on', async t => {
+  const document = {
+    methods: [
+      {
+        name: 'maths.add',
+        description: 'Adds */ export const x = 1 /*\nnumbers',
+        params: [
+          { name: 'a b', required: true, schema: { $ref: '#/components/schemas/*~1' } },
+          { name: '...new', schema: { items: [{ type: 'string' }] } }
+        ],
+        result: { name: 'sum', schema: { $ref: '#/components/schemas/*~1' } }
+      },
+      { name: 'new', result: { schema: { const: '"; export const y = 2' } } }
+    ],
+    components: {
+      schemas: { '*/': { type: 'object', properties: { '*/': { $ref: '#/components/schemas/*~1' } } } }
+    }
+  }
+  const foreign = createServer((_, response) => response.end(JSON.stringify({ result: document })))
+  foreign.listen(0, '127.0.0.1')
+  await once(foreign, 'listening')
+  const { port } = foreign.address() as AddressInfo
+  await using conn = connectJsonRpc(`http://127.0.0.1:${port}`)
+  await using hub = await serve(() => expose({ foreign: conn.root }), { port: 0 })
+  const { code, stdout } = await netref(['describe', hub.url, 'foreign', '--types'])
+  t.same([code, diagnosticsOfTypes(stdout)], [0, []])
+  t.equal(
+    stdout.split('\n').slice(2).join('\n'),
+    `export interface Foreign {
+  readonly maths: Maths
+  "new"(): "\\"; export const y = 2"
+}
+
+export interface Maths {
+  /**
+   * Adds *\\/ export const x = 1 /*
+   * numbers
+   */
+  add(arg0: Type, ...arg1: [string?][]): Type
+}
+
+export type Type = { "*/"?: Type }
+`
+  )
+  await conn.close()
+  foreign.close()
+})
