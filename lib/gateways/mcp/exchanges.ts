@@ -28,7 +28,7 @@ export class Exchanges {
     if (method === 'initialize') return randomUUID()
     if (client === undefined) return undefined
     if (method === 'notifications/cancelled') this.#open.get(keyOf(client, Object(params).requestId))?.abort()
-    if (method !== 'tools/call') return undefined
+    if (method !== 'tools/call' || abort.signal.aborted) return undefined
     const key = keyOf(client, id)
     this.#open.set(key, abort)
     abort.signal.addEventListener('abort', () => {

@@ -17,10 +17,7 @@ import type { ToolBox } from './tools.js'
 const MESSAGE_LEVELS = 4
 const SESSION_HEADER = 'mcp-session-id'
 /** The headers of MCP, which pages may send. */
-export const MCP_HEADERS = [
-  ...[SESSION_HEADER, 'mcp-protocol-version', 'mcp-method', 'mcp-name'],
-  'last-event-id'
-] as const
+export const MCP_HEADERS = [SESSION_HEADER, 'mcp-protocol-version', 'mcp-method', 'mcp-name', 'last-event-id']
 /** Headers that the SDK reads. */
 const PASSED_HEADERS = ['accept', 'content-type', ...MCP_HEADERS]
 /** The SDK asks for a URL. */
@@ -40,14 +37,14 @@ export async function serveRequest(
   response: ServerResponse,
   client: GatewayClient
 ): Promise<void> {
+  const abort = new AbortController()
+  response.once('close', () => abort.abort())
   try {
     // The client is identified before its text is read, which takes memory.
     const root = await openRoot(response, client)
     const body = await readBody(request, client.limits)
     const message = parse(body, client.limits.depth)
     if (message instanceof SyntaxError) return answerMalformed(response, message)
-    const abort = new AbortController()
-    response.once('close', () => abort.abort())
     const name = exchanges.begin(message, headerOf(request, SESSION_HEADER), abort)
     if (name !== undefined) response.setHeader(SESSION_HEADER, name)
     response.setHeader('access-control-expose-headers', SESSION_HEADER)
