@@ -1,8 +1,10 @@
 // Makes the Go types of shapes: the same type for equal shapes, as a stream defines each type once.
 
+import { LimitError } from '../../errors.js'
 import { type Field, mapOf, sliceOf, structOf } from './gob/composite-types.js'
 import type { GobType } from './gob/gob-type.js'
 import { INTERFACE } from './gob/interface-type.js'
+import { MAX_NAME_CHARACTERS, MAX_TYPES } from './gob/received-types.js'
 import type { Shape } from './shape.js'
 
 export class InferredTypes {
@@ -10,8 +12,13 @@ export class InferredTypes {
   readonly #types = new Map<string, GobType>()
   /** Numbers types, for the keys of those that have them as parts. */
   readonly #numbers = new Map<GobType, number>()
+  #nameCharacters = 0
 
-  /** The type of a shape; undefined for a list or an object that is empty and of which nothing else is known. */
+  /**
+   * The type of a shape; undefined for a list or an object that is empty and of which nothing else is known.
+   *
+   * @throws LimitError for too many types: they are kept as long as the connection
+   */
   typeOf(shape: Shape): GobType | undefined {
     switch (shape.kind) {
       case 'type':
@@ -51,8 +58,13 @@ export class InferredTypes {
       types.push(type)
     }
     const key = `${kind} ${types.map(type => this.#numberOf(type)).join()}`
-    let made = this.#types.get(key)
-    if (!made) this.#types.set(key, (made = make(types)))
+    const known = this.#types.get(key)
+    if (known) return known
+    this.#nameCharacters += key.length
+    if (this.#types.size >= MAX_TYPES || this.#nameCharacters > MAX_NAME_CHARACTERS)
+      throw new LimitError('limit', `gob: values of more than ${MAX_TYPES} types on one connection`)
+    const made = make(types)
+    this.#types.set(key, made)
     return made
   }
 

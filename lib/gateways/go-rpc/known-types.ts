@@ -23,6 +23,8 @@ export class KnownTypes implements DecoderListener {
   /** Structs by the names of their fields: the last one of those with the same. */
   readonly #structs = new Map<string, StructType>()
   readonly #registered: Map<string, GobType>
+  /** By the names of their fields: the first one of those with the same. Found again when a name is registered. */
+  #registeredStructs: ReadonlyMap<string, RegisteredStruct> | undefined
 
   /** @param registered types that are declared, by name */
   constructor(registered: ReadonlyMap<string, GobType>) {
@@ -36,7 +38,9 @@ export class KnownTypes implements DecoderListener {
   }
 
   onRegistered(name: string, type: GobType): void {
-    if (this.#registered.size < MAX_TYPES) this.#registered.set(name, type)
+    if (this.#registered.size >= MAX_TYPES || this.#registered.get(name) === type) return
+    this.#registered.set(name, type)
+    this.#registeredStructs = undefined
   }
 
   /** The struct with these fields. */
@@ -46,10 +50,17 @@ export class KnownTypes implements DecoderListener {
 
   /** The registered struct with these fields. */
   registeredStruct(names: readonly string[]): RegisteredStruct | undefined {
-    const key = fieldsKey(names)
-    for (const [name, { resolved: type }] of this.#registered)
-      if (type instanceof StructType && fieldsKey(namesOf(type)) === key) return { name, type }
-    return undefined
+    this.#registeredStructs ??= this.#findRegisteredStructs()
+    return this.#registeredStructs.get(fieldsKey(names))
+  }
+
+  #findRegisteredStructs(): ReadonlyMap<string, RegisteredStruct> {
+    const found = new Map<string, RegisteredStruct>()
+    for (const [name, { resolved: type }] of this.#registered) {
+      const key = type instanceof StructType ? fieldsKey(namesOf(type)) : undefined
+      if (key !== undefined && !found.has(key)) found.set(key, { name, type: type as StructType })
+    }
+    return found
   }
 
   /** The name by which the Go program has registered a type that is no struct; undefined if it is not known to have. */
@@ -60,27 +71,45 @@ export class KnownTypes implements DecoderListener {
   }
 }
 
-/** The structs of a type and its parts. */
+/** The structs of a type and its parts. A value may have very many objects: none of them looks at all structs. */
 export class NearStructs {
-  readonly #structs: readonly StructType[]
+  /** By the names of their fields: the first one of those with the same. */
+  readonly #structs = new Map<string, StructType>()
+  /** By each of the names. */
+  readonly #byName = new Map<string, NamedFields[]>()
 
   constructor(type: GobType | undefined) {
-    this.#structs = type ? [...typesFrom(type)].filter(one => one instanceof StructType) : []
+    for (const one of type ? typesFrom(type) : []) if (one instanceof StructType) this.#add(one)
+  }
+
+  #add(type: StructType): void {
+    const names = namesOf(type)
+    const key = fieldsKey(names)
+    if (this.#structs.has(key)) return
+    this.#structs.set(key, type)
+    const struct = { type, names: new Set(names) }
+    for (const name of names) {
+      const structs = this.#byName.get(name)
+      if (structs) structs.push(struct)
+      else this.#byName.set(name, [struct])
+    }
   }
 
   /** The struct with these fields. */
   exact(names: readonly string[]): StructType | undefined {
-    const key = fieldsKey(names)
-    return this.#structs.find(type => fieldsKey(namesOf(type)) === key)
+    return this.#structs.get(fieldsKey(names))
   }
 
-  /** A struct with these fields and others. */
+  /** A struct with these fields, one at least, and others. */
   wider(names: readonly string[]): StructType | undefined {
-    return this.#structs.find(({ fields }) => {
-      const own = new Set(fields.map(({ name }) => name))
-      return names.every(name => own.has(name))
-    })
+    const structs = this.#byName.get(names[0]!)
+    return structs?.find(struct => names.every(name => struct.names.has(name)))?.type
   }
+}
+
+interface NamedFields {
+  readonly type: StructType
+  readonly names: ReadonlySet<string>
 }
 
 const namesOf = ({ fields }: StructType): string[] => fields.map(({ name }) => name)

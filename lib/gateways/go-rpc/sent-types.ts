@@ -58,8 +58,8 @@ export class SentTypes {
     const found = shapeOfValue(value, this.known, received, this.limits)
     const shape = inherit(this.#earlier.get(method) ?? UNKNOWN, overlay(declared, found))
     if (shape.kind === 'unknown' && found.kind === 'nil') return EMPTY_STRUCT
-    if (this.#earlier.size < MAX_TYPES) this.#earlier.set(method, shape)
     const inferred = this.#inferred.typeOf(shape)
+    if (this.#earlier.size < MAX_TYPES) this.#earlier.set(method, shape)
     if (inferred) return inferred
     throw new TypeError(
       `an empty list or object tells no type of Go; declare the type: types: { ${quote(method)}: "[]string" }`

@@ -1,6 +1,6 @@
 // Specs of hostile clients of the gateway for Go's net/rpc: each ends its own connection or fails its own call, and nothing stays.
 import t from 'tap'
-import { StructType } from '../../../lib/gateways/go-rpc/gob/composite-types.js'
+import { mapOf, StructType, sliceOf, structOf } from '../../../lib/gateways/go-rpc/gob/composite-types.js'
 import { GobDecoder } from '../../../lib/gateways/go-rpc/gob/decoder.js'
 import { Service } from '../../../lib/index.js'
 import { DEFAULT_LIMITS } from '../../../lib/protocol/limits.js'
@@ -270,6 +270,40 @@ t.test('results of ever other types are bounded', async t => {
     const errors = new Set<string>()
     for (let i = 0; i < 1100; i++) errors.add((await client.call(`Next`, NOTHING, {})).error)
     t.ok([...errors].some(error => /more than 1000 types/.test(error)) || errors.size === 1)
+    await client.end()
+  })
+})
+
+t.test('names of types are bounded in all: those of results, and those that a client defines', async t => {
+  await withGoRpc(t, Target, async ({ port }) => {
+    const client = await RawGoClient.connect(port)
+    const echo = (i: number) =>
+      client.result('Echo', 'map[string]int', { [`Field${i}${'x'.repeat(50_000)}`]: 1 })
+    for (let i = 0; i < 19; i++) t.match(await echo(i), [/^struct/])
+    t.match(await echo(20), /more than 1000 types/)
+    t.same(await client.result('Echo', 'int', 1), ['int', 1], 'the connection goes on')
+    await client.end()
+
+    const other = await RawGoClient.connect(port)
+    for (let i = 0; i < 25; i++)
+      other.send('Echo', structOf([{ name: `Field${i}${'x'.repeat(50_000)}`, type: goType('int') }]), {})
+    await other.closed
+    t.ok(other.answers.length < 20)
+  })
+})
+
+t.test('a list of very many objects is typed at once, beside very many types', async t => {
+  await withGoRpc(t, Target, async ({ port }) => {
+    const client = await RawGoClient.connect(port)
+    const names = Array.from({ length: 450 }, (_, i) => `Field${i}`)
+    const parts = names.map(name => goType(`[]struct { ${name}, Other${name} int }`))
+    const wide = structOf(names.map((name, i) => ({ name, type: parts[i]! })))
+    const item = goType('struct { Last, Least int }')
+    const type = mapOf(wide, [1, 2, 3, 4].reduce(sliceOf, item))
+    const list = [[[Array.from({ length: 30_000 }, () => ({ Last: 1, Least: 2 }))]]]
+    const started = performance.now()
+    t.equal((await client.call('Echo', type, new Map([[{}, list]]))).error, '')
+    t.ok(performance.now() - started < 5000, `after ${performance.now() - started} ms`)
     await client.end()
   })
 })

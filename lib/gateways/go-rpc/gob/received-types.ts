@@ -10,6 +10,8 @@ import type { ValueReader } from './value-reader.js'
 export const MAX_TYPES = 1000
 /** Maximum number of fields of all its structs. */
 const MAX_FIELDS = 5000
+/** Maximum number of characters in the names of all types and fields. */
+export const MAX_NAME_CHARACTERS = 1_000_000
 
 export class ReceivedTypes {
   readonly #types = new Map<number, TypeReference>()
@@ -17,6 +19,7 @@ export class ReceivedTypes {
   readonly #recent: TypeReference[] = []
   #typeCount = 0
   #fieldCount = 0
+  #nameCharacters = 0
 
   /** The type with a number. Its definition may come later. */
   typeAt(id: unknown): GobType {
@@ -38,6 +41,8 @@ export class ReceivedTypes {
     this.#count(type, 1)
     if (this.#typeCount > MAX_TYPES || this.#fieldCount > MAX_FIELDS)
       throw new GobError(`more than ${MAX_TYPES} types, or than ${MAX_FIELDS} fields`)
+    if (this.#nameCharacters > MAX_NAME_CHARACTERS)
+      throw new GobError(`names of more than ${MAX_NAME_CHARACTERS} characters`)
     reference.definition = type
     this.#recent.push(reference)
   }
@@ -57,6 +62,9 @@ export class ReceivedTypes {
 
   #count(type: GobType, sign: 1 | -1): void {
     this.#typeCount += sign
-    if (type instanceof StructType) this.#fieldCount += sign * type.fields.length
+    this.#nameCharacters += sign * type.name.length
+    if (!(type instanceof StructType)) return
+    this.#fieldCount += sign * type.fields.length
+    for (const { name } of type.fields) this.#nameCharacters += sign * name.length
   }
 }
