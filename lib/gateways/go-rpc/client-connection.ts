@@ -7,7 +7,7 @@ import { isNothing } from './gob/composite-types.js'
 import { GobEncoder } from './gob/encoder.js'
 import { REQUEST } from './headers.js'
 import { type MessagePair, PairReader } from './message-pairs.js'
-import { remoteError } from './remote-error.js'
+import { isWrongType, remoteError } from './remote-error.js'
 import type { SentTypes } from './sent-types.js'
 
 type ConnectionLimits = Pick<Limits, 'frameBytes' | 'jsonBytes' | 'depth' | 'bufferedBytes'>
@@ -75,10 +75,13 @@ export class ClientConnection {
 
   #onAnswer({ header, body }: MessagePair): void {
     const call = this.#pending.get(header.Seq)
+    if (!call) return
     this.#pending.delete(header.Seq)
-    if (header.Error !== '') call?.reject(remoteError(header.Error, call.method))
-    else if (body instanceof LimitError) call?.reject(body)
-    else call?.resolve(isNothing(body.type) ? undefined : body.value)
+    if (header.Error !== '') {
+      if (isWrongType(header.Error)) this.types.forget(call.method)
+      call.reject(remoteError(header.Error, call.method))
+    } else if (body instanceof LimitError) call.reject(body)
+    else call.resolve(isNothing(body.type) ? undefined : body.value)
   }
 
   #lose(reason: Reason): void {

@@ -21,8 +21,10 @@ registerError(GoRpcError, { name: 'netref.GoRpcError' })
 /** What Go's server says of an argument that is not of the type of the method. The method did not run. */
 const WRONG_TYPE = /^gob: (?:decoding into local type|wrong type|type mismatch)/
 
+export const isWrongType = (text: string): boolean => WRONG_TYPE.test(text)
+
 /** @param method whose call was answered with this text */
 export function remoteError(text: string, method: string): GoRpcError {
   const advice = `; declare the type of the argument: types: { ${JSON.stringify(method)}: "float64" }`
-  return new GoRpcError(WRONG_TYPE.test(text) ? text + advice : text)
+  return new GoRpcError(isWrongType(text) ? text + advice : text)
 }

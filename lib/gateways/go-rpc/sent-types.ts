@@ -66,6 +66,11 @@ export class SentTypes {
     )
   }
 
+  /** The type of the value sent before was wrong: later ones do not have it. */
+  forget(method: string): void {
+    this.#earlier.delete(method)
+  }
+
   /** The type of a value in an interface, by the name that the Go program knows. @throws TypeError if it is not known to have one */
   registeredType(value: unknown, writer: ValueWriter): RegisteredType {
     const shape = shapeOfValue(value, this.known, undefined, this.limits)

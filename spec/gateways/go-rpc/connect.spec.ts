@@ -161,6 +161,22 @@ t.test('what Go says of a wrong type has an advice behind', async t => {
   })
 })
 
+t.test('a type that was wrong is not that of later arguments', async t => {
+  await withGoRpc(t, Shop, async ({ port }) => {
+    await using conn = connectGoRpc(`127.0.0.1:${port}`)
+    t.match(await rejectionOf(conn.root.Shop.Fail(2.5)), { message: '2.5' })
+    t.match(await rejectionOf(conn.root.Shop.Fail(2)), { message: '2' })
+    t.match(await rejectionOf(conn.root.Shop.Fail('gob: wrong type (string) for received field A.B')), {
+      message: /declare the type/
+    })
+    t.match(
+      await rejectionOf(conn.root.Shop.Fail([])),
+      { message: /an empty list/ },
+      'nothing is known any more'
+    )
+  })
+})
+
 t.test('a result beyond the limits rejects, and the connection goes on', async t => {
   await withGoRpc(
     t,
