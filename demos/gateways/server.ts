@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serve } from 'netref'
+import { goRpc } from 'netref/go-rpc'
 import { grpc } from 'netref/grpc'
 import { jsonRpc } from 'netref/json-rpc'
 import { mcp } from 'netref/mcp'
@@ -32,6 +33,7 @@ await main(async () => {
       rpyc(),
       jsonRpc(),
       xmlRpc(),
+      goRpc(),
       zeroRpc(),
       pyro(),
       grpc(proto, { service: 'tutorial.Tutorial' }),
@@ -51,6 +53,7 @@ await main(async () => {
     'JSON-RPC, from curl': `curl -s -H 'content-type: application/json' -d '{"jsonrpc": "2.0", "method": "sum", "params": {"x": 1, "y": 2}, "id": 1}' http://${host}:${port}`,
     'JSON-RPC, from Python (python3-jsonrpclib-pelix; or pip install jsonrpclib-pelix)': `${python}/jsonrpc_client.py http://${host}:${port}`,
     'JSON-RPC, from Go': `go run demos/gateways/clients/jsonrpc_client.go ${host}:${port}`,
+    "Go's net/rpc": `go run demos/gateways/clients/gorpc_client.go ${host}:${port}`,
     'Pyro, from Python (Debian: python3-pyro4; or pip install Pyro5)': `${python}/pyro_client.py ${host} ${port}`,
     'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
     'gRPC, from Python (Debian: python3-grpcio, protobuf-compiler-grpc)': `${python}/grpc_client.py ${host}:${port}`,

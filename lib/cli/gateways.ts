@@ -8,6 +8,7 @@ const GATEWAYS: Readonly<Record<string, () => Promise<Gateway>>> = {
   rpyc: async () => (await import('../gateways/rpyc.js')).rpyc(),
   'json-rpc': async () => (await import('../gateways/json-rpc.js')).jsonRpc(),
   'xml-rpc': async () => (await import('../gateways/xml-rpc.js')).xmlRpc(),
+  'go-rpc': async () => (await import('../gateways/go-rpc.js')).goRpc(),
   zerorpc: async () => (await import('../gateways/zerorpc.js')).zeroRpc(),
   pyro: async () => (await import('../gateways/pyro.js')).pyro()
 }

@@ -409,7 +409,7 @@ t.test('serve serves the export of a module', async t => {
 })
 
 t.test('serve --gateway lets the clients of other systems in', async t => {
-  const gateways = 'rpyc,json-rpc,xml-rpc,zerorpc,pyro,rpyc'
+  const gateways = 'rpyc,json-rpc,xml-rpc,go-rpc,zerorpc,pyro,rpyc'
   const running = new Running(['serve', FIXTURE, '--port', '0', '--gateway', gateways])
   await running.says(/pyro at/)
   const [, host] = /^listening at ws:\/\/(.*)$/m.exec(running.stdout)!
@@ -418,6 +418,7 @@ t.test('serve --gateway lets the clients of other systems in', async t => {
     `rpyc at tcp://${host}`,
     `json-rpc at http://${host} and tcp://${host}`,
     `xml-rpc at http://${host}`,
+    `go-rpc at tcp://${host}`,
     `zerorpc at tcp://${host}`,
     `pyro at tcp://${host}`,
     ''

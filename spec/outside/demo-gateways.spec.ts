@@ -135,6 +135,11 @@ const CLIENTS: Client[] = [
     ].join('\n')
   },
   {
+    program: 'gorpc_client.go',
+    programs: ['go'],
+    prints: 'Hello Ada\n17 / 5 = 3 remainder 2\n1 / 0: 1 cannot be divided by 0\n'
+  },
+  {
     program: 'stub_client.py',
     modules: ['socket'],
     prints:

@@ -82,21 +82,29 @@ export const inProgram = (program: LineProgram): Contestant => ({
   measure: async (work, seconds) => Number(await program.ask(`${seconds} ${work}`))
 })
 
-/** Starts the netref server, the program of another server in Python, and a client of each. A server prints its port. */
-export async function startInPython(
-  python: string,
-  serverProgram: string,
-  clientProgram: string
+/** A program, and its arguments. */
+export type Command = readonly [program: string, ...args: string[]]
+
+/** Starts the netref server, another server, and a client of each. A server prints its port. */
+export async function startContestants(
+  otherServer: Command,
+  client: (port: string) => Command
 ): ReturnType<Contest['start']> {
-  const servers = [
-    new LineProgram(process.execPath, [SERVER]),
-    new LineProgram(python, [here(serverProgram)])
-  ]
+  const start = ([program, ...args]: Command) => new LineProgram(program, args)
+  const servers = [start([process.execPath, SERVER]), start(otherServer)]
   const ports = await Promise.all(servers.map(server => server.readLine()))
-  const [netref, other] = ports.map(port => new LineProgram(python, [here(clientProgram), port]))
+  const [netref, other] = ports.map(port => start(client(port)))
   const stop = () => void Promise.all([netref!, other!, ...servers].map(program => program.stop()))
   return { netref: inProgram(netref!), other: inProgram(other!), stop }
 }
+
+/** As `startContestants`, with programs in Python. */
+export const startInPython = (
+  python: string,
+  serverProgram: string,
+  clientProgram: string
+): ReturnType<Contest['start']> =>
+  startContestants([python, here(serverProgram)], port => [python, here(clientProgram), port])
 
 export interface Result {
   readonly work: Work

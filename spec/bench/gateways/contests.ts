@@ -2,11 +2,12 @@
 
 import { median } from '../rounds.js'
 import { buildNetrefServer, type Contest, measureContest, ratioOf } from './contest.js'
+import { goRpcContest } from './go-rpc.js'
 import { jsonRpcContest } from './json-rpc.js'
 import { rpycContest } from './rpyc.js'
 import { xmlRpcContest } from './xml-rpc.js'
 
-const CONTESTS: readonly Contest[] = [rpycContest, jsonRpcContest, xmlRpcContest]
+const CONTESTS: readonly Contest[] = [rpycContest, jsonRpcContest, xmlRpcContest, goRpcContest]
 
 /** Measures what can run here, and prints tables. @returns whether netref reaches all targets */
 export async function reportContests(rounds: number, seconds: number): Promise<boolean> {
