@@ -38,13 +38,18 @@ export class Channel {
   constructor(private readonly port: ChannelPort) {}
 
   /** Performs the call. It has been made, in order with others, when this returns. Never rejects. */
-  async serve(call: ReceivedEvent): Promise<void> {
+  serve(call: ReceivedEvent): Promise<void> {
+    // The bytes of the event are not kept while its call is under way.
+    return this.#answer(call.name, this.#call(call))
+  }
+
+  async #answer(name: string, call: Promise<unknown>): Promise<void> {
     try {
-      const result = await this.#call(call)
+      const result = await call
       if (isStream(result)) await this.#sendStream(result)
       else await this.#send('OK', [this.#formOf(result, 'result')])
     } catch (error) {
-      await this.#send('ERR', callErrorOf(error, call.name, this.port.client.exposeStacks))
+      await this.#send('ERR', callErrorOf(error, name, this.port.client.exposeStacks))
     }
     this.#hasEnded = true
     this.port.onEnded()
@@ -93,7 +98,7 @@ export class Channel {
     this.#onSlot?.()
   }
 
-  #call({ name, ...event }: ReceivedEvent): Promise<unknown> {
+  async #call({ name, ...event }: ReceivedEvent): Promise<unknown> {
     const { root, client } = this.port
     const args = event.args()
     if (!Array.isArray(args))

@@ -132,11 +132,12 @@ class ZeroRpcConnection {
   }
 
   #openChannel(event: ReceivedEvent, addresses: readonly Buffer[]): void {
-    const key = keyOf(addresses, event.id)
+    const { id } = event
+    const key = keyOf(addresses, id)
     if (this.#channels.has(key)) return
     // The chunks in which they arrived are not kept.
     const ownAddresses = addresses.map(address => Buffer.from(address))
-    const send = (name: string, args: unknown) => this.#send(ownAddresses, event.id, name, args)
+    const send = (name: string, args: unknown) => this.#send(ownAddresses, id, name, args)
     const { limits } = this.client
     if (this.#channels.size >= limits.pendingCalls) {
       const message = `${limits.pendingCalls} calls and streams are under way (limits.pendingCalls)`

@@ -1,5 +1,6 @@
 // Specs of hostile MCP clients over HTTP: each request is refused or fails by itself, and nothing stays. NETREF_FUZZ is the
 // number of mutated requests, NETREF_FUZZ_SEED their seed.
+import { once } from 'node:events'
 import http from 'node:http'
 import t from 'tap'
 import { z } from 'zod'
@@ -115,6 +116,30 @@ t.test('arguments that are none', async t => {
     })
     const meta = '{"name":"echo","arguments":{"value":1},"_meta":{"progressToken":1,"a":{"b":1}}}'
     t.equal(textOf((await called(meta)).result), '1')
+  })
+})
+
+t.test('a client that stops reading again and again adds no listeners', async t => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => void warnings.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  await withMcp(t, Target, TOOLS, async ({ url }) => {
+    const value = 'x'.repeat(150_000)
+    const batch = Array.from({ length: 20 }, (_, id) => ({ ...callMessage('echo', { value }), id: id + 1 }))
+    const request = http.request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
+    })
+    request.end(JSON.stringify(batch))
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    let length = 0
+    for await (const chunk of response) {
+      length += (chunk as Buffer).length
+      await new Promise(setImmediate)
+    }
+    t.ok(length > 3_000_000)
+    t.same(warnings, [])
   })
 })
 

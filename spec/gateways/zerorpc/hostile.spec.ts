@@ -3,7 +3,7 @@ import { encode } from '@msgpack/msgpack'
 import t from 'tap'
 import { formatCommand, formatMessage } from '../../../lib/gateways/zerorpc/zmtp.js'
 import { Service } from '../../../lib/index.js'
-import { waitUntil } from '../../support/helpers.js'
+import { heldBytes, waitUntil } from '../../support/helpers.js'
 import { ByteClient, greeting, READY, withZeroRpc } from '../../support/zerorpc.js'
 
 class Target extends Service {
@@ -224,6 +224,24 @@ t.test('counts beyond the message, and many slots, take no memory', async t => {
       { name: 'ERR', args: ['ProtocolError', /cut|deeper/] }
     ])
     t.ok(process.memoryUsage().rss - before < 200e6, 'as a decoder without bounds would need 100 GB')
+    await client.close()
+  })
+})
+
+t.test('the bytes of an event are not kept while its call is under way', async t => {
+  let called = 0
+  const wait = () => {
+    called++
+    return new Promise(() => {})
+  }
+  await withZeroRpc(t, { wait }, async ({ port }) => {
+    const client = await ByteClient.connect(port)
+    const before = heldBytes()
+    for (let i = 0; i < 10; i++)
+      client.send({ message_id: `m${i}`, v: 3, more: new Uint8Array(4_000_000) }, 'wait', [])
+    await waitUntil(() => called === 10)
+    await waitUntil(() => heldBytes() - before < 20e6, 'the end of the bytes')
+    t.equal(client.events.length, 0, 'no call is answered')
     await client.close()
   })
 })
