@@ -3,6 +3,7 @@
 import { Netref } from '../../index.js'
 import type { GatewayClient, GatewayConnection, MultiplexedRequest } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
+import { startDeadline } from '../../util/deadline.js'
 import { giveBack } from '../support/give-back.js'
 import { describeIfExposed } from '../support/introspection.js'
 import type { Rpc } from './definition.js'
@@ -93,8 +94,17 @@ class Request {
 
   /** The message of a method that takes one. */
   async onlyMessage(): Promise<Record<string, unknown>> {
-    const message = await this.call.read()
-    const second = message && (await this.call.read())
+    const { call, client } = this
+    const { pauseMs } = client.limits
+    const deadline = startDeadline(pauseMs, () =>
+      call.abort(
+        new StatusError('DEADLINE_EXCEEDED', `the message took longer than ${pauseMs} ms (limits.pauseMs)`)
+      )
+    )
+    call.signal.addEventListener('abort', () => deadline.stop())
+    const message = await call.read()
+    const second = message && (await call.read())
+    deadline.stop()
     if (!message || second)
       throw new StatusError(
         'UNIMPLEMENTED',

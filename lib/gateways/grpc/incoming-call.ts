@@ -31,24 +31,31 @@ export class IncomingCall {
     })
   }
 
-  /** Aborts if the client cancels the call or leaves (AbortError), or its deadline expires (TimeoutError). */
+  /** Aborts if the client cancels the call or leaves (AbortError), its deadline expires (TimeoutError), or by `abort`. */
   get signal(): AbortSignal {
     return this.#cancellation.signal
   }
 
-  /** Reads the next message; one at a time. @returns undefined after the last one @throws the reason of `signal` */
+  /**
+   * Reads the next message; one at a time. It stays pending if the call has ended before.
+   *
+   * @returns undefined after the last one
+   * @throws the reason of `signal`
+   */
   read(): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
-      if (this.signal.aborted) return reject(this.signal.reason)
       this.#reading = { resolve, reject }
       this.call.startRead()
     })
   }
 
-  /** Sends a message; one at a time. Resolves when the client may read it. @throws the reason of `signal` */
+  /**
+   * Sends a message; one at a time. Resolves when the client may read it. It stays pending if the call has ended before.
+   *
+   * @throws the reason of `signal`
+   */
   send(message: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.signal.aborted) return reject(this.signal.reason)
       this.#sending = { resolve, reject }
       this.call.sendMessage(message, resolve)
     })
@@ -71,9 +78,15 @@ export class IncomingCall {
     if (this.#hasFinished) return
     this.#hasFinished = true
     const isLate = Number(this.call.getDeadline()) <= Date.now()
-    const reason = isLate
-      ? new DOMException('the deadline of the client has expired', 'TimeoutError')
-      : new DOMException('the client has cancelled the call', 'AbortError')
+    this.abort(
+      isLate
+        ? new DOMException('the deadline of the client has expired', 'TimeoutError')
+        : new DOMException('the client has cancelled the call', 'AbortError')
+    )
+  }
+
+  /** Gives the call up. */
+  abort(reason: unknown): void {
     this.#reading?.reject(reason)
     this.#sending?.reject(reason)
     this.#cancellation.abort(reason)

@@ -4,7 +4,9 @@ import type { Client, ClientWritableStream, Metadata, ServiceError } from '@grpc
 import type { Limits } from '../../protocol/limits.js'
 import { giveBack } from '../support/give-back.js'
 import type { Rpc } from './definition.js'
-import { receivedError } from './grpc-error.js'
+import { GrpcError, receivedError } from './grpc-error.js'
+import { codeOf } from './status.js'
+import { MalformedMessageError } from './wire-scanner.js'
 
 type Messages = Iterable<unknown> | AsyncIterable<unknown>
 /** A call that takes messages, with or without a stream in return. */
@@ -108,8 +110,14 @@ export class OutgoingCall {
     }
   }
 
+  /** @throws GrpcError for an answer that is no message, LimitError for one that takes too much memory */
   #decode(reply: Buffer): unknown {
-    return this.rpc.reply.decode(reply, this.setup.limits)
+    try {
+      return this.rpc.reply.decode(reply, this.setup.limits)
+    } catch (error) {
+      if (!(error instanceof MalformedMessageError)) throw error
+      throw new GrpcError(codeOf('INTERNAL'), `the answer is no message of the type: ${error.message}`)
+    }
   }
 }
 

@@ -218,6 +218,26 @@ t.test('a server that does not read its stream to the end', t =>
   })
 )
 
+t.test('an answer that is no message, or that is too large', t =>
+  overConnection(
+    t,
+    async (root, _, server) => {
+      const path = '/netref.spec.Library/absent'
+      let answer = Buffer.from([0x0f])
+      const identity = (bytes: Buffer) => bytes
+      server.unregister(path)
+      server.register(path, (_: Call, done: Call) => done(null, answer), identity, identity, 'unary')
+      t.match(await rejectionOf(root.absent()), {
+        status: 'INTERNAL',
+        details: 'the answer is no message of the type: a field of the wire type 7'
+      })
+      answer = Buffer.alloc(10_000, Buffer.from([0x0a, 0]))
+      t.match(await rejectionOf(root.absent()), { name: 'LimitError' })
+    },
+    { limits: { jsonBytes: 4096 } }
+  )
+)
+
 t.test('timeouts and signals cancel calls, and a stream that is left is cancelled', t =>
   overConnection(t, async (root, events) => {
     await root.nothing()

@@ -75,12 +75,13 @@ t.test('`authenticate` of the gateway, and binary metadata', async t => {
   const metadata = metadataOf({ many: 'a' })
   metadata.add('many', 'b')
   metadata.set('key-bin', Buffer.from([1, 2, 3]))
+  metadata.add('key-bin', Buffer.from([4]))
   const reply = await new Promise((resolve, reject) =>
     client.stub.who!({}, metadata, (error: Error | null, reply: unknown) =>
       error ? reject(error) : resolve(reply)
     )
   )
-  t.same(reply, { text: 'grpc {"key":"AQID","many":"a, b"}' })
+  t.same(reply, { text: 'grpc {"key":["AQID","BA=="],"many":"a, b"}' })
   client.close()
   await server.close()
 })
@@ -305,6 +306,7 @@ t.test('options and files are checked', t => {
   const main = join(dir, 'main.proto')
   t.match(message(main, { service: 'S' }), 'ENOENT')
   t.equal(message(main, { service: 'S', includeDirs: [dir, join(dir, 'elsewhere')] }), undefined)
+  t.equal(message(main, { service: 'S', includeDirs: [join(dir, 'elsewhere')], reflection: true }), undefined)
   t.match(message(join(dir, 'bad.proto')), "illegal service name '{'")
   t.match(message(join(dir, 'empty.proto')), /has no service "netref.spec.Library"$/)
   t.end()

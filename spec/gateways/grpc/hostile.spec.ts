@@ -42,7 +42,9 @@ const attacked = (
       await use(server)
       t.same(await client.unary('add', { x: 1, y: 2 }), { value: 3 }, 'it still serves')
       await waitUntil(() => server.sessions.size === 0)
-      t.same(errors, [], 'nothing is reported')
+      // A mutated request may name another host.
+      const others = errors.filter(error => !/is not in allowedHosts/.test(String(error)))
+      t.same(others, [], 'nothing is reported')
       t.same(faults, [])
     },
     options
@@ -274,14 +276,26 @@ t.test('headers of an odd form reach `authenticate` as they are, or not at all',
   )
 )
 
-t.test('a client that stops within a message holds a call, until it leaves', t =>
-  attacked(t, server =>
-    overHttp2(server, async session => {
-      const stream = session.request({ ':method': 'POST', ':path': ADD, 'content-type': 'application/grpc' })
-      stream.on('error', () => {})
-      stream.write(Buffer.from([0, 0, 1, 0, 0, 1, 2, 3]))
-      await waitUntil(() => server.sessions.size === 1)
-    })
+t.test('a client that stops within a message, or before it, loses its call', t =>
+  attacked(
+    t,
+    server =>
+      overHttp2(server, async session => {
+        const statuses: unknown[] = []
+        for (const bytes of [Buffer.alloc(0), Buffer.from([0, 0, 1, 0, 0, 1, 2, 3])]) {
+          const stream = session.request({
+            ':method': 'POST',
+            ':path': ADD,
+            'content-type': 'application/grpc'
+          })
+          stream.on('error', () => {})
+          if (bytes.length > 0) stream.write(bytes)
+          const [headers] = await once(stream, 'response')
+          statuses.push(headers['grpc-status'], decodeURI(headers['grpc-message']))
+        }
+        t.same(statuses, Array(2).fill(['4', 'the message took longer than 300 ms (limits.pauseMs)']).flat())
+      }),
+    { limits: { pauseMs: 300 } }
   )
 )
 
