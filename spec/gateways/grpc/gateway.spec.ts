@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { status } from '@grpc/grpc-js'
 import t from 'tap'
-import { log, overGrpc } from '../../support/grpc.js'
+import { serve } from '../../../lib/index.js'
+import { Client, library, log, overGrpc } from '../../support/grpc.js'
 import { rejectionOf, waitUntil } from '../../support/helpers.js'
 
 t.test('methods of all four kinds', t =>
@@ -160,3 +161,16 @@ t.test('a method that does not read its stream to the end answers at once', t =>
     t.same(await reply, { value: 105 })
   })
 )
+
+t.test('a service that has none of the methods', async t => {
+  const errors: unknown[] = []
+  const server = await serve(
+    { other: () => 1 },
+    { port: 0, onError: error => void errors.push(error), gateways: [library()] }
+  )
+  const client = new Client(`127.0.0.1:${server.port}`)
+  t.match(await rejectionOf(client.unary('add')), { code: status.UNIMPLEMENTED })
+  t.match(errors, [/no member `add` \(\/netref.spec.Library\/add\), `sum`/])
+  client.close()
+  await server.close()
+})
