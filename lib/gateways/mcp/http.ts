@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { NetrefError } from '../../errors.js'
+import { LimitError, NetrefError } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
 import type { GatewayClient } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
@@ -48,11 +48,23 @@ export async function serveRequest(
     const name = exchanges.begin(message, headerOf(request, SESSION_HEADER), abort)
     if (name !== undefined) response.setHeader(SESSION_HEADER, name)
     response.setHeader('access-control-expose-headers', SESSION_HEADER)
-    const handler = sdk.createMcpHandler(() => createServer(sdk, tools, root, client))
+    const { limits, exposeStacks, report } = client
+    const toolClient = { limits, exposeStacks, report, takeRoom: roomOf(limits) }
+    const handler = sdk.createMcpHandler(() => createServer(sdk, tools, root, toolClient))
     const reply = await handler.fetch(toWebRequest(request, abort.signal), { parsedBody: message })
-    await send(reply, response, client.limits, abort.signal)
+    await send(reply, response, limits, abort.signal)
   } catch (error) {
     if (!answerRefusal(response, error)) throw error
+  }
+}
+
+/** Bounds the results of a batch: they wait for the client, which may ask for them by few bytes. One result has its own bound. */
+function roomOf({ frameBytes }: Limits): (length: number) => void {
+  let taken = 0
+  return length => {
+    if (taken > 0 && taken + length > frameBytes)
+      throw new LimitError('limit', 'the results of the batch are too long (limits.frameBytes)')
+    taken += length
   }
 }
 

@@ -17,7 +17,10 @@ import type { Tool, ToolBox } from './tools.js'
 const SERVER_INFO = { name: 'netref', version: PACKAGE_VERSION }
 
 /** What a client's server depends on besides its session. */
-export type ToolClient = Pick<GatewayClient, 'limits' | 'exposeStacks' | 'report'>
+export interface ToolClient extends Pick<GatewayClient, 'limits' | 'exposeStacks' | 'report'> {
+  /** Counts the characters of a result. @throws LimitError if those of one HTTP request are too many */
+  readonly takeRoom?: (length: number) => void
+}
 
 /** A server for a client whose session has this root. */
 export function createServer(
@@ -55,12 +58,14 @@ async function call(
   tool: Tool,
   named: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
-  { limits, exposeStacks }: ToolClient
+  { limits, exposeStacks, takeRoom }: ToolClient
 ): Promise<CallToolResult> {
   try {
     const args = toArguments(tool.name, tool.parameters.list, named)
     const method = Netref.with(methodAt(root, tool.member, limits.depth), { signal })
-    return await toToolResult(await method(...args), tool.output, limits)
+    const result = await toToolResult(await method(...args), tool.output, limits)
+    for (const part of result.content) if (part.type === 'text') takeRoom?.(part.text.length)
+    return result
   } catch (error) {
     return toFailure(error, tool, exposeStacks)
   }

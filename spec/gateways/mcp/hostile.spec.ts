@@ -143,6 +143,18 @@ t.test('a client that stops reading again and again adds no listeners', async t 
   })
 })
 
+t.test('the results of a batch have a bound', async t => {
+  await withMcp(t, Target, { ...TOOLS, limits: { frameBytes: 200_000 } }, async ({ url }) => {
+    const value = 'x'.repeat(50_000)
+    const batch = Array.from({ length: 10 }, (_, id) => ({ ...callMessage('echo', { value }), id: id + 1 }))
+    const { text } = await post(url, batch)
+    const answers = [...text.matchAll(/^data: (.+)$/gm)].map(([, json]) => JSON.parse(json!))
+    const errors = answers.filter(({ result }) => result.isError).map(({ result }) => textOf(result))
+    t.equal(answers.length, 10)
+    t.same(errors, Array(6).fill('the results of the batch are too long (limits.frameBytes)'))
+  })
+})
+
 const SEEDS = [
   JSON.stringify(callMessage('echo', { value: { a: [1, '}"', null] } })),
   JSON.stringify(callMessage('add', { first: 1, others: [2, 3] }, 'x')),
