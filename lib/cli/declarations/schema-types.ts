@@ -27,6 +27,8 @@ import {
 
 /** Maximum depth of schemas in schemas. It is more than a session passes: a reference goes deeper. */
 const MAX_DEPTH = 600
+/** Longest type without a name. TypeScript repeats parts that a schema has once: a short schema may have a type without end. */
+const MAX_TYPE_CHARACTERS = 100_000
 
 /** What an identity has for objects without further properties. TypeScript has one type for them and others. */
 const CLOSED = /,?\\"additionalProperties\\":false/g
@@ -52,6 +54,8 @@ interface Place {
 export class SchemaTypes {
   readonly #declarations: Declaration[] = []
   readonly #referenced = new ReferencedSchemas<Declaration>(CLOSED)
+  /** Those that are part of no declaration. */
+  readonly #types = new Map<SchemaObject, TypeText>()
   #depth = 0
 
   constructor(private readonly names: UniqueNames) {}
@@ -84,11 +88,17 @@ export class SchemaTypes {
   }
 
   #type(schema: Schema, place: Place): TypeText {
+    if (!isSchemaObject(schema)) return schema ? UNKNOWN : NEVER
+    const isPlain = place.within.length === 0
+    const known = isPlain ? this.#types.get(schema) : undefined
+    if (known) return known
     if (this.#depth >= MAX_DEPTH) return UNKNOWN
     this.#depth++
-    const type = isSchemaObject(schema) ? this.#typeOfKeywords(schema, place) : schema ? UNKNOWN : NEVER
+    const type = this.#typeOfKeywords(schema, place)
     this.#depth--
-    return type
+    const written = type.text.length > MAX_TYPE_CHARACTERS ? UNKNOWN : type
+    if (isPlain) this.#types.set(schema, written)
+    return written
   }
 
   #typeOfKeywords(schema: SchemaObject, place: Place): TypeText {
@@ -96,15 +106,15 @@ export class SchemaTypes {
     const parts: TypeText[] = []
     if (typeof $ref === 'string') parts.push(this.#reference($ref, place))
     for (const alternatives of [anyOf, oneOf]) {
-      if (Array.isArray(alternatives)) parts.push(union(this.#types(alternatives, place)))
+      if (Array.isArray(alternatives)) parts.push(union(this.#typesOf(alternatives, place)))
     }
-    if (Array.isArray(allOf)) parts.push(...this.#types(allOf, place))
+    if (Array.isArray(allOf)) parts.push(...this.#typesOf(allOf, place))
     if (not === true || (isSchemaObject(not) && Object.keys(not).length === 0)) parts.push(NEVER)
     parts.unshift(this.#ownType(schema, parts.length > 0, { ...place, within: [] }))
     return nullable === true ? union([intersection(parts), simple('null')]) : intersection(parts)
   }
 
-  #types(schemas: readonly unknown[], place: Place): TypeText[] {
+  #typesOf(schemas: readonly unknown[], place: Place): TypeText[] {
     return schemas.map(schema => this.#type(toSchema(schema), place))
   }
 
@@ -112,7 +122,7 @@ export class SchemaTypes {
   #ownType(schema: SchemaObject, hasParts: boolean, place: Place): TypeText {
     if ('const' in schema) return literal(schema.const)
     if (Array.isArray(schema.enum)) return union(schema.enum.map(literal))
-    const names = typeNamesOf(schema)
+    const names = [...new Set(typeNamesOf(schema))]
     if (names.length === 0) return UNKNOWN
     return union(names.map(name => this.#typeOfName(name, schema, hasParts, place)))
   }
@@ -139,7 +149,7 @@ export class SchemaTypes {
   #list(schema: SchemaObject, place: Place): TypeText {
     const { prefix, items, minItems = 0 } = listSchemaOf(schema)
     const rest = items === false ? undefined : this.#type(items, place)
-    return prefix.length === 0 && rest ? listOf(rest) : tuple(this.#types(prefix, place), minItems, rest)
+    return prefix.length === 0 && rest ? listOf(rest) : tuple(this.#typesOf(prefix, place), minItems, rest)
   }
 
   #object(schema: SchemaObject, place: Place): TypeText {
@@ -167,7 +177,7 @@ export class SchemaTypes {
     place: Place
   ): TypeText | undefined {
     if (others.length === 0) return properties.length > 0 ? undefined : UNKNOWN
-    const types = [...this.#types(others, place), ...properties.map(({ type }) => type)]
+    const types = [...this.#typesOf(others, place), ...properties.map(({ type }) => type)]
     return union(properties.some(({ isOptional }) => isOptional) ? [...types, simple('undefined')] : types)
   }
 

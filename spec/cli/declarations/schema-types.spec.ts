@@ -209,6 +209,22 @@ const { schema: arbitrarySchema } = fc.letrec(tie => {
   }
 })
 
+t.test('a short schema has no type without end', t => {
+  const nested = (wrap: (schema: object) => object, depth = 40): object =>
+    depth === 0 ? { type: 'string' } : wrap(nested(wrap, depth - 1))
+  const wraps: ((schema: object) => object)[] = [
+    schema => ({ type: ['object', 'object'], properties: { a: schema } }),
+    schema => ({ propertyNames: { enum: ['a', 'b'] }, additionalProperties: schema }),
+    schema => ({ properties: { a: schema }, additionalProperties: { type: 'number' } })
+  ]
+  for (const wrap of wraps) {
+    const started = performance.now()
+    t.ok(typesOf(nested(wrap)).join().length < 200_000)
+    t.ok(performance.now() - started < 2000)
+  }
+  t.end()
+})
+
 t.test('any schema gives types that the compiler takes', t => {
   fc.assert(
     fc.property(arbitrarySchema, schema => {
