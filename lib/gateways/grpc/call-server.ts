@@ -1,5 +1,6 @@
 // Serves the calls of clients, each by a session of its own.
 
+import { LimitError } from '../../errors.js'
 import { Netref } from '../../index.js'
 import type { GatewayClient, GatewayConnection, MultiplexedRequest } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
@@ -53,7 +54,7 @@ export class CallServer {
     })
     try {
       const encode = (value: unknown, ...path: (string | number)[]) =>
-        fitted(() => rpc.reply.encode(value, path))
+        fitted(() => rpc.reply.encode(value, path, client.limits))
       if (!rpc.responseStream) return await call.send(encode(result, 'result'))
       let index = 0
       for await (const item of fitted(() => iterableOf(result, 'result')))
@@ -130,11 +131,12 @@ class Request {
   }
 }
 
-/** Makes what a method has returned fit for the client. @throws StatusError for a value that does not fit */
+/** Makes what a method has returned fit for the client. @throws StatusError for a value that does not fit, LimitError for one that is too large */
 function fitted<T>(fit: () => T): T {
   try {
     return fit()
   } catch (error) {
+    if (error instanceof LimitError) throw error
     throw new StatusError('INTERNAL', (error as Error).message)
   }
 }

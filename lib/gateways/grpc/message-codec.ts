@@ -1,5 +1,6 @@
 // Reads and writes messages of one type.
 
+import { SizeBudget, type SizeLimits } from '../support/size-budget.js'
 import { readMessage } from './message-reader.js'
 import type { MessageType } from './message-types.js'
 import { isPlainObject, writeMessage } from './message-writer.js'
@@ -26,11 +27,12 @@ export class MessageCodec {
    * Encodes a value. What is no object is the value of the only field; `undefined` is a message without fields.
    *
    * @param path names the value in error texts: `result`
-   * @throws TypeError that names what does not fit
+   * @throws TypeError that names what does not fit, LimitError for a value that is too large
    */
-  encode(value: unknown, path: readonly (string | number)[]): Buffer {
+  encode(value: unknown, path: readonly (string | number)[], limits: SizeLimits): Buffer {
     const { protobuf } = this.type
-    return protobuf.encode(writeMessage(this.type, this.#asMessage(value), path)).finish() as Buffer
+    const message = writeMessage(this.type, this.#asMessage(value), path, new SizeBudget(limits))
+    return protobuf.encode(message).finish() as Buffer
   }
 
   #asMessage(value: unknown): unknown {

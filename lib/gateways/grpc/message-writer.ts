@@ -2,6 +2,7 @@
 
 import { Netref } from '../../index.js'
 import { describeValue, quote } from '../../util/describe.js'
+import type { SizeBudget } from '../support/size-budget.js'
 import { formatValuePath, NoFormError, nounOf } from '../support/value-path.js'
 import { toLong } from './integers.js'
 import type { FieldType, MessageType, Scalar, ValueType } from './message-types.js'
@@ -13,14 +14,23 @@ const SYSTEM = 'gRPC'
 /**
  * Makes a message of an object.
  *
- * @throws NoFormError for a reference, TypeError for a value that does not fit, and for a field that the type does not have
+ * @param budget bounds the values, as those that a value has many times are written as many times
+ * @throws NoFormError for a reference, TypeError for a value that does not fit, and for a field that the type does not have;
+ * LimitError for too many values
  */
-export function writeMessage(type: MessageType, value: unknown, path: Path): Record<string, unknown> {
+export function writeMessage(
+  type: MessageType,
+  value: unknown,
+  path: Path,
+  budget: SizeBudget
+): Record<string, unknown> {
   if (!isPlainObject(value)) throw unfitting(path, value, `a message ${type.name}`)
   const message: Record<string, unknown> = {}
   for (const [name, item] of Object.entries(value)) {
     const field = type.fields.get(name)
-    if (field && item !== undefined && item !== null) message[name] = writeField(field, item, [...path, name])
+    budget.take(name)
+    if (field && item !== undefined && item !== null)
+      message[name] = writeField(field, item, [...path, name], budget)
     else if (!field && item !== undefined && !type.oneofs.has(name)) throw noSuchField(type, [...path, name])
   }
   for (const { name, isRequired } of type.fields.values())
@@ -35,19 +45,25 @@ function noSuchField(type: MessageType, path: Path): TypeError {
   return new TypeError(`${formatValuePath(path)} is no field of ${type.name}: ${has}`)
 }
 
-function writeField({ cardinality, value, key }: FieldType, field: unknown, path: Path): unknown {
-  if (cardinality === 'single') return writeValue(value, field, path)
+function writeField(
+  { cardinality, value, key }: FieldType,
+  field: unknown,
+  path: Path,
+  budget: SizeBudget
+): unknown {
+  if (cardinality === 'single') return writeValue(value, field, path, budget)
   if (cardinality === 'list') {
     if (!Array.isArray(field) && !(ArrayBuffer.isView(field) && Symbol.iterator in field))
       throw unfitting(path, field, 'a list')
-    return Array.from(field as Iterable<unknown>, (item, i) => writeValue(value, item, [...path, i]))
+    return Array.from(field as Iterable<unknown>, (item, i) => writeValue(value, item, [...path, i], budget))
   }
   const entries = field instanceof Map ? [...field] : isPlainObject(field) ? Object.entries(field) : undefined
   if (!entries) throw unfitting(path, field, 'an object, or a Map')
   const map: Record<string, unknown> = Object.create(null)
   for (const [name, item] of entries) {
+    budget.take(name)
     const itemPath = [...path, String(name)]
-    map[writeKey(key!, name, itemPath)] = writeValue(value, item, itemPath)
+    map[writeKey(key!, name, itemPath)] = writeValue(value, item, itemPath, budget)
   }
   return map
 }
@@ -63,8 +79,9 @@ function writeKey(type: Scalar, key: unknown, path: Path): string {
   return text
 }
 
-function writeValue(type: ValueType, value: unknown, path: Path): unknown {
-  if (type.kind === 'message') return writeMessage(type.type, value, path)
+function writeValue(type: ValueType, value: unknown, path: Path, budget: SizeBudget): unknown {
+  budget.take(value)
+  if (type.kind === 'message') return writeMessage(type.type, value, path, budget)
   if (type.kind === 'scalar') return writeScalar(type.scalar, value, path)
   const { values, valuesById, name } = type.values
   const number =

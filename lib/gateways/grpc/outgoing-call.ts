@@ -99,7 +99,7 @@ export class OutgoingCall {
       let index = 0
       for await (const message of messages) {
         if (hasEnded) break
-        await written(call, this.rpc.request.encode(message, ['args', 0, index++]))
+        await written(call, this.rpc.request.encode(message, ['args', 0, index++], this.setup.limits))
       }
       call.end()
     } catch (error) {

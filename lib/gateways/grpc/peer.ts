@@ -40,7 +40,7 @@ export class GrpcPeer extends MethodPeer {
       const messages = iterableOf(argument, 'args[0]')
       return rpc.responseStream ? call.stream(messages) : await call.clientStream(messages)
     }
-    const message = rpc.request.encode(argument, ['args[0]'])
+    const message = rpc.request.encode(argument, ['args[0]'], this.setup.limits)
     return rpc.responseStream ? call.stream(message) : await call.unary(message)
   }
 

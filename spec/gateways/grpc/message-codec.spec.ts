@@ -6,11 +6,11 @@ import type { MessageCodec } from '../../../lib/gateways/grpc/message-codec.js'
 import { expose, pair } from '../../../lib/index.js'
 import { PROTO } from '../../support/grpc.js'
 
-const limits = { depth: 20, jsonBytes: 1 << 20 }
+const limits = { depth: 20, jsonBytes: 1 << 20, frameBytes: 1 << 20 }
 const codecOf = (path: string): MessageCodec =>
   readRpcs(PROTO, { service: 'netref.spec.Library' }, 'grpc').find(rpc => rpc.names[0] === path)!.request
 const values = codecOf('echo')
-const roundTrip = (value: unknown) => values.decode(values.encode(value, ['result']), limits)
+const roundTrip = (value: unknown) => values.decode(values.encode(value, ['result'], limits), limits)
 const EMPTY = roundTrip({})
 
 t.test('an empty message has defaults, but neither messages nor what is optional', async t => {
@@ -76,7 +76,7 @@ t.test('other values that fit', async t => {
   t.match(Object.entries(roundTrip({ map: evil }).map as object), [], 'protobufjs skips this name')
   t.equal(({} as { string?: unknown }).string, undefined)
   const number = codecOf('total')
-  t.same(number.decode(number.encode(5, ['x']), limits), { value: 5 }, 'the value of the only field')
+  t.same(number.decode(number.encode(5, ['x'], limits), limits), { value: 5 }, 'the value of the only field')
 })
 
 t.test('values that do not fit are named', async t => {
@@ -113,12 +113,16 @@ t.test('values that do not fit are named', async t => {
     [{ string: () => 1 }, 'result.string is a reference, and gRPC has none; pass plain data']
   ]
   for (const [value, message] of cases)
-    t.throws(() => values.encode(value, ['result']), { name: /^(TypeError|NoFormError)$/, message })
+    t.throws(() => values.encode(value, ['result'], limits), { name: /^(TypeError|NoFormError)$/, message })
   const nothing = codecOf('nothing')
-  t.throws(() => nothing.encode({ x: 1 }, ['result']), { message: 'netref.spec.Nothing: it has no fields' })
+  t.throws(() => nothing.encode({ x: 1 }, ['result'], limits), {
+    message: 'netref.spec.Nothing: it has no fields'
+  })
   await using joined = pair({ give: () => expose({}) })
   const netref = await joined.root.give()
-  t.throws(() => values.encode({ inner: netref }, ['result']), { message: 'result.inner is a reference' })
+  t.throws(() => values.encode({ inner: netref }, ['result'], limits), {
+    message: 'result.inner is a reference'
+  })
 })
 
 t.test('fields that proto2 requires', async t => {
@@ -127,7 +131,7 @@ t.test('fields that proto2 requires', async t => {
       'syntax = "proto2"; message Point { required int32 x = 1; optional int32 y = 2 [default = 5]; } service S { rpc go(Point) returns (Point); }'
   })
   const [rpc] = readRpcs(`${dir}/old.proto`, { service: 'S' }, 'grpc')
-  const point = (value: object) => rpc!.request.decode(rpc!.request.encode(value, ['result']), limits)
+  const point = (value: object) => rpc!.request.decode(rpc!.request.encode(value, ['result'], limits), limits)
   t.same(point({ x: 1 }), { x: 1, y: 5 })
   t.throws(() => point({}), { message: 'result.x is missing, and Point requires it' })
   t.throws(() => rpc!.request.decode(new Uint8Array(), limits), {
@@ -173,15 +177,19 @@ t.test('bytes that are no message, and messages that take too much memory', asyn
   t.equal((values.decode(many.subarray(0, 30_000), limits).inners as unknown[]).length, 10_000)
 })
 
+t.test('a value that has a part very many times is too large', async t => {
+  const shared = Array.from({ length: 60 }).reduce<object>(inner => ({ inners: [inner, inner] }), {})
+  t.throws(() => values.encode(shared, ['result'], limits), { name: 'LimitError' })
+})
+
 t.test('any bytes are a message or an error', async t => {
-  const seeded = values.encode({ string: 'x', list: [1, 2, 3], inners: [{ map: { a: { bool: true } } }] }, [
-    'result'
-  ])
+  const value = { string: 'x', list: [1, 2, 3], inners: [{ map: { a: { bool: true } } }] }
+  const seeded = values.encode(value, ['result'], limits)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(seeded.length), (bytes, at) => {
       for (const message of [bytes, Buffer.concat([seeded.subarray(0, at), bytes, seeded.subarray(at)])]) {
         try {
-          values.encode(values.decode(message, limits), ['result'])
+          values.encode(values.decode(message, limits), ['result'], limits)
         } catch (error) {
           if (!/^(MalformedMessageError|LimitError|TypeError)$/.test((error as Error).name)) throw error
         }
