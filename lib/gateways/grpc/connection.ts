@@ -13,6 +13,7 @@ import { IncomingCall } from './incoming-call.js'
 import { requestOf } from './metadata.js'
 import type { Grpc } from './packages.js'
 import { statusOf } from './status.js'
+import { UnreadMessages } from './unread-messages.js'
 
 /** A service that grpc-js serves by itself, such as reflection. */
 export interface BuiltInService {
@@ -34,12 +35,13 @@ export function serveConnection(
   builtInServices: readonly BuiltInService[]
 ): void {
   const { limits } = connection
+  const unread = new UnreadMessages(socket, limits)
   const takeCalls: ServerInterceptor = ({ path }, call) =>
     new grpc.ServerInterceptingCall(call, {
       start: next => {
         // The call does not go on to the handler: it is served by its messages, one by one.
         if (calls.has(path))
-          new IncomingCall(call, path, (call, request) => calls.serve(call, request, connection))
+          new IncomingCall(call, path, unread, (call, request) => calls.serve(call, request, connection))
         else next(admission(call, path, connection))
       }
     })

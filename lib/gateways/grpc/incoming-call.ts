@@ -4,6 +4,7 @@ import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { MultiplexedRequest } from '../../server/gateway.js'
 import { requestOf } from './metadata.js'
 import type { Status } from './status.js'
+import type { UnreadMessages } from './unread-messages.js'
 
 /** A read or a write under way. */
 interface Waiting<T> {
@@ -21,6 +22,7 @@ export class IncomingCall {
   constructor(
     private readonly call: ServerInterceptingCallInterface,
     path: string,
+    private readonly unread: UnreadMessages,
     onStarted: (call: IncomingCall, request: MultiplexedRequest) => void
   ) {
     call.start({
@@ -49,16 +51,18 @@ export class IncomingCall {
     })
   }
 
-  /**
-   * Sends a message; one at a time. Resolves when the client may read it. It stays pending if the call has ended before.
-   *
-   * @throws the reason of `signal`
-   */
-  send(message: Buffer): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#sending = { resolve, reject }
-      this.call.sendMessage(message, resolve)
-    })
+  /** Sends a message; one at a time. Resolves when the client may read it. @throws the reason of `signal` */
+  async send(message: Buffer): Promise<void> {
+    this.signal.throwIfAborted()
+    this.unread.add(message.length)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#sending = { resolve, reject }
+        this.call.sendMessage(message, resolve)
+      })
+    } finally {
+      this.unread.remove(message.length)
+    }
   }
 
   /** Ends the call, for the first status. */

@@ -276,6 +276,29 @@ t.test('headers of an odd form reach `authenticate` as they are, or not at all',
   )
 )
 
+t.test('a client that stays, and reads none of its replies, is cut', t =>
+  attacked(
+    t,
+    async ({ port }) => {
+      const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } })
+      const closed = closeOf(session.on('error', () => {}))
+      await once(session, 'remoteSettings')
+      const data = Buffer.concat([Buffer.from([0x7a, 0x80, 0x80, 0x04]), Buffer.alloc(1 << 16)])
+      for (let i = 0; i < 4; i++)
+        session
+          .request({
+            ':method': 'POST',
+            ':path': '/netref.spec.Library/echo',
+            'content-type': 'application/grpc'
+          })
+          .on('error', () => {})
+          .end(messageOf(data))
+      await closed
+    },
+    { limits: { helloMs: 100, pauseMs: 100, bufferedBytes: 1 << 16 } }
+  )
+)
+
 t.test('a client that stops within a message, or before it, loses its call', t =>
   attacked(
     t,
