@@ -207,7 +207,7 @@ t.test('an argument beyond a limit fails its call only', async t => {
       )
       t.match((await client.call('Deep', 'int', 50)).error, /deep/)
       const wide = `struct { ${Array.from({ length: 1000 }, (_, i) => `Field${i} int`).join('; ')} }`
-      t.match((await client.call('Echo', `[]${wide}`, Array(500).fill({}))).error, /too many values/)
+      t.match((await client.call('Echo', `[]${wide}`, Array(5000).fill({}))).error, /too many values/)
       t.equal((await client.call('Echo', 'int', 1)).value, 1)
       await client.end()
     },
@@ -334,6 +334,29 @@ t.test('odd names of members are data', async t => {
     t.equal(({} as { x?: unknown }).x, undefined)
     await client.end()
   })
+})
+
+t.test('neither short messages nor the parts of a value stand for many values', async t => {
+  const short = new GobDecoder(DEFAULT_LIMITS)
+  // An array of 10 000 numbers, in a struct that has none of them.
+  short.decode(hex('ff83 01 01 02ff84 00 01 04 01 fe4e20 00 00'))
+  short.decode(hex('ff81 03 01 02ff82 00 01 01 01 01 41 01 ff84 00 00 00'))
+  const readStruct = () => short.decode(hex('ff82 00'))
+  t.same((readStruct()!.value as { A: unknown[] }).A.length, 10_000)
+  t.throws(() => Array.from({ length: 100 }, readStruct), { message: /too many values/ })
+
+  const split = new GobDecoder(DEFAULT_LIMITS)
+  split.decode(hex('ff83 01 01 02ff84 00 01 04 01 fe4e20 00 00'))
+  split.decode(hex('ff85 02 01 02ff86 00 01 10 00 00'))
+  split.decode(
+    hex('ff81 03 01 02ff82 00 01 03 01 01 41 01 ff84 00 01 01 42 01 04 00 01 01 43 01 ff86 00 00 00')
+  )
+  // Behind the array comes a list of interfaces, which is read again with each definition in it.
+  const define = (id: number) => `0141 fe${(2 * id - 1).toString(16).padStart(4, '0')} 02 01 00 01 04 00 00`
+  t.equal(split.decode(hex(`ff82 02 02 01 7f ${define(1000)}`)), undefined)
+  const goOn = (_: unknown, i: number) =>
+    split.decode(hex(`fe${(2 * (1000 + i)).toString(16).padStart(4, '0')} 02 00 00 ${define(1001 + i)}`))
+  t.throws(() => Array.from({ length: 100 }, goOn), { message: /too many values/ })
 })
 
 t.test('a value that goes on without end is bounded', async t => {

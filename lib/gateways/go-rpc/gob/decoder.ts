@@ -3,7 +3,7 @@
 import { GobError } from './gob-error.js'
 import type { GobType } from './gob-type.js'
 import { ReceivedTypes } from './received-types.js'
-import { INCOMPLETE, type ReadLimits, ValueReader } from './value-reader.js'
+import { INCOMPLETE, type ReadLimits, StreamRoom, ValueReader } from './value-reader.js'
 
 /** A value and its type. */
 export interface GobValue {
@@ -21,6 +21,7 @@ export interface DecoderListener {
 
 export class GobDecoder {
   readonly #types = new ReceivedTypes()
+  readonly #room = new StreamRoom()
   /** The messages of a value that is not whole. Go splits a value to define types of values in interfaces. */
   #messages: Buffer[] = []
   /** Number of bytes read for the present value. A value that goes on is read from its start again. */
@@ -45,6 +46,7 @@ export class GobDecoder {
    * @throws LimitError for a value that exceeds a limit; the next one can be read
    */
   decode(message: Buffer): GobValue | undefined {
+    this.#room.add(message.length)
     const definesTypes = isDefinition(message)
     if (definesTypes && this.#messages.length === 0) return this.#define(message)
     this.#messages.push(message)
@@ -73,7 +75,12 @@ export class GobDecoder {
     this.#messages = []
     this.#readBytes = 0
     this.#expectsValue = false
-    this.listener?.onTypes(this.#types.keep())
+    this.#keepTypes()
+  }
+
+  #keepTypes(): void {
+    const types = this.#types.keep()
+    this.listener?.onTypes(types)
   }
 
   #define(message: Buffer): undefined {
@@ -81,7 +88,7 @@ export class GobDecoder {
     this.#types.define(-reader.readTypeId(), reader)
     reader.expectEnd()
     this.#expectsValue = true
-    this.listener?.onTypes(this.#types.keep())
+    this.#keepTypes()
   }
 
   #read(): GobValue {
@@ -93,7 +100,7 @@ export class GobDecoder {
   }
 
   #readerOf(messages: readonly Buffer[]): ValueReader {
-    const reader: ValueReader = new ValueReader(messages, this.limits, name =>
+    const reader: ValueReader = new ValueReader(messages, this.limits, this.#room, name =>
       this.#readDynamic(name, reader)
     )
     return reader

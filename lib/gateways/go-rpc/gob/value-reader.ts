@@ -9,10 +9,10 @@ export type ReadLimits = Pick<Limits, 'frameBytes' | 'jsonBytes' | 'depth'>
 /** A value goes on in a message that has not arrived. It is no Error, as it needs no stack. */
 export const INCOMPLETE = Symbol('incomplete')
 
-/** Values that a message of any length may stand for, as `take` counts them. */
+/** Values that a stream may stand for whatever its length, as `take` counts them. */
 const MIN_ROOM = 1 << 16
 /** The same for each byte. Fields that are zero are not sent: a byte may stand for a struct with many of them. */
-const ROOM_PER_BYTE = 1024
+const ROOM_PER_BYTE = 256
 /** A value and the comma behind it, in the text that a session makes of it. */
 const MIN_SIZE = 2
 
@@ -20,6 +20,25 @@ const MAX_UINT_BYTES = 8
 /** Most bytes that `Buffer.readUIntBE` reads. */
 const MAX_NUMBER_BYTES = 6
 const SINGLE_BYTE_END = 0x80
+
+/**
+ * What the values of a stream may take, as `take` counts them. Neither many short messages nor a value that is read again and
+ * again, as it goes on, take more time than their bytes allow.
+ */
+export class StreamRoom {
+  #left = MIN_ROOM
+
+  /** Bytes have arrived. */
+  add(bytes: number): void {
+    this.#left += ROOM_PER_BYTE * bytes
+  }
+
+  /** @returns whether there was enough */
+  take(size: number): boolean {
+    this.#left = Math.max(this.#left - size, 0)
+    return this.#left > 0
+  }
+}
 
 /** Reads a value, which is in one message or goes on in further ones. Methods throw a GobError at the end of a message. */
 export class ValueReader {
@@ -33,12 +52,12 @@ export class ValueReader {
   constructor(
     private readonly messages: readonly Buffer[],
     private readonly limits: ReadLimits,
+    private readonly streamRoom: StreamRoom,
     /** Reads the value in an interface, behind the name of its type. */
     readonly readDynamic: (name: string) => unknown
   ) {
     this.#bytes = messages[0]!
-    const length = messages.reduce((sum, message) => sum + message.length, 0)
-    this.#room = Math.min(MIN_ROOM + ROOM_PER_BYTE * length, limits.jsonBytes + limits.frameBytes)
+    this.#room = limits.jsonBytes + limits.frameBytes
   }
 
   /** Number of bytes left in the present message. */
@@ -70,8 +89,10 @@ export class ValueReader {
 
   /** Counts a value whose text has some characters. @throws LimitError if the values are too many for their bytes */
   take(characters = 0): void {
-    this.#room -= MIN_SIZE + characters
-    if (this.#room < 0) throw new LimitError('limit', 'a message stands for too many values')
+    const size = MIN_SIZE + characters
+    this.#room -= size
+    if (this.#room < 0 || !this.streamRoom.take(size))
+      throw new LimitError('limit', 'a message stands for too many values')
   }
 
   readUint(): number | bigint {
