@@ -88,12 +88,12 @@ async function openSocket(socket: Socket, http: boolean, bridge: Bridge, helloMs
   try {
     await once(socket.setNoDelay(true), 'connect', { signal })
     if (http) await askForGob(socket, signal)
+    deadline.stop()
     return socket
   } catch (error) {
+    deadline.stop()
     socket.on('error', () => {}).destroy()
     throw signal.aborted ? signal.reason : error
-  } finally {
-    deadline.stop()
   }
 }
 

@@ -45,7 +45,7 @@ class GoRpcConnection {
   /** For the rest of a call, or for the answers that a client without further calls waits for. */
   #deadline: Deadline | undefined
   #pendingAnswers = 0
-  /** Whether no more calls are read: the connection ends with the last answer. */
+  /** Whether the connection ends with the last answer. */
   #isFinishing = false
 
   constructor(
@@ -75,7 +75,7 @@ class GoRpcConnection {
       .once('close', () => this.#deadline?.stop())
   }
 
-  /** Reads no more. Ends the connection when all calls are answered. */
+  /** Ends the connection when all calls are answered. */
   finish(): void {
     this.#isFinishing = true
     if (this.#pendingAnswers === 0) this.#writer.end()
@@ -89,7 +89,6 @@ class GoRpcConnection {
   }
 
   #onData(chunk: Buffer): void {
-    if (this.#isFinishing) return
     try {
       this.#read(chunk)
     } catch {

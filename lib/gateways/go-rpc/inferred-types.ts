@@ -3,7 +3,6 @@
 import { LimitError } from '../../errors.js'
 import { type Field, mapOf, sliceOf, structOf } from './gob/composite-types.js'
 import type { GobType } from './gob/gob-type.js'
-import { INTERFACE } from './gob/interface-type.js'
 import { MAX_NAME_CHARACTERS, MAX_TYPES } from './gob/received-types.js'
 import type { Shape } from './shape.js'
 
@@ -29,8 +28,6 @@ export class InferredTypes {
         return this.#make('map', [shape.key, shape.item], ([key, elem]) => mapOf(key!, elem!))
       case 'struct':
         return this.#structOf(shape.fields)
-      case 'nil':
-        return INTERFACE
       default:
         return undefined
     }

@@ -60,7 +60,7 @@ class ShapeFinder {
       case 'number':
         return shapeOf(this.#numberType(value))
       case 'bigint':
-        return shapeOf(value < INT64_END && this.#wholeNumber !== UINT ? INT : UINT)
+        return shapeOf(value >= INT64_END || (value >= 0n && this.#wholeNumber === UINT) ? UINT : INT)
       case 'string':
         return shapeOf(STRING)
       case 'object':

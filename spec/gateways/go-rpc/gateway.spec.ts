@@ -99,6 +99,18 @@ t.test('over HTTP, with lines that end with a line feed or a carriage return, to
   })
 })
 
+t.test('the first call may be torn', async t => {
+  await withGoRpc(t, Tutorial, async ({ port }) => {
+    const client = await RawGoClient.connect(port)
+    for (const byte of client.encode('ServiceA.Add', goType(ARGS), { X: 1, Y: 2 })) {
+      client.socket.write(Buffer.of(byte))
+      await new Promise(setImmediate)
+    }
+    t.equal((await client.answer(0)).value, 3)
+    await client.end()
+  })
+})
+
 t.test('a program that has many types has others before the request', async t => {
   await withGoRpc(t, Tutorial, async ({ port }) => {
     for (const id of ['7f', 'ff81', 'fe0fff', 'fc7fffffff']) {

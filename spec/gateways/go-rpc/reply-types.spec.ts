@@ -198,6 +198,47 @@ t.test('else the type is as the value looks', async t => {
   })
 })
 
+t.test('values in lists have one type', async t => {
+  for (const [value, expected] of [
+    [[2n ** 63n, 1], '[]uint'],
+    [[{}, { a: 1 }], '[]map[string]int'],
+    [[{ a: 1 }, {}, { b: 'x' }], '[]map[string]interface {}'],
+    [[{ A: 1 }, {}], '[]struct'],
+    [[{}, { A: 1 }], '[]struct'],
+    [[new Map([[1, 'a']]), new Map([[2, 'b']])], '[]map[int]string'],
+    [[null], /^an empty list or object tells no type of Go/],
+    [[['a'], [], null], '[][]string'],
+    [{ A: 1, B: new Map(), C: new Set(), D: null }, 'struct'],
+    [[null, 'a'], 'result[0] is null: its Go type should be string'],
+    [[{}, 5], /^result\[0\] is in an interface of Go/]
+  ] as const)
+    await withClient(t, async (_, get) => {
+      const result = await get(value)
+      t.match(Array.isArray(result) ? result[0] : result, expected)
+    })
+  await withClient(t, async (client, get) => {
+    const cycle: Untyped = { a: 1 }
+    cycle.self = cycle
+    t.equal(await get(cycle), 'the value is too deep (limits.depth), or in a cycle')
+    next = -(2n ** 60n)
+    t.same(await client.result('Get.Value', 'uint64', 1), ['int', next])
+  })
+})
+
+t.test('a service that does not describe itself has the types of values', async t => {
+  await withGoRpc(
+    t,
+    Source,
+    async ({ port }) => {
+      const client = await RawGoClient.connect(port)
+      next = 5
+      t.same(await client.result('Shop.Price', NOTHING, {}), ['int', 5])
+      await client.end()
+    },
+    { describe: false }
+  )
+})
+
 t.test('nothing is a struct without fields, which Go reads as any struct', async t => {
   await withClient(t, async (_, get) => {
     for (const nothing of [undefined, null]) t.same(await get(nothing), ['struct', {}])

@@ -101,5 +101,8 @@ t.test('types of JSON Schemas', async t => {
   t.equal(nameOf({ $ref: 'http://elsewhere' }), undefined)
   t.equal(nameOf({ $ref: '#' }), undefined, 'a schema that is only itself')
   t.equal(nameOf({ type: 'money' }), undefined)
+  t.equal(nameOf({ enum: ['a', 'b'] }), 'string')
+  t.equal(nameOf({ enum: ['a', 1] }), undefined)
+  t.equal(nameOf({ const: 'a' }), 'string')
   t.equal(nameOf({ type: 'array', items: true }), undefined)
 })

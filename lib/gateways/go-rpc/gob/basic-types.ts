@@ -6,7 +6,9 @@ import { isInt64, isUint64, type ValueWriter } from './value-writer.js'
 
 /** A complex number of Go. */
 export interface GoComplex {
+  /** The real part. */
   readonly real: number
+  /** The imaginary part. */
   readonly imag: number
 }
 

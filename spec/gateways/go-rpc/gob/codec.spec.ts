@@ -119,6 +119,37 @@ const ROUND_TRIPS: readonly (readonly [type: string, value: unknown])[] = [
   ['any', null]
 ]
 
+t.test('types may have no names', async t => {
+  const bodies = [
+    ...['ff83 04 01 02ff84 00 01 0c 01 04 00 00', 'ff84 00 01 01 61 02'],
+    ...['ff85 02 01 02ff86 00 01 04 00 00', 'ff86 00 01 02'],
+    ...['ff87 01 01 02ff88 00 01 04 01 02 00 00', 'ff88 00 01 02'],
+    ...['ff89 03 01 02ff8a 00 01 01 01 01 41 01 04 00 00 00', 'ff8a 01 02 00']
+  ]
+  const stream = Buffer.concat(bodies.map(hex).flatMap(body => [Buffer.of(body.length), body]))
+  t.same(
+    decode(stream).map(({ value }) => value),
+    [{ a: 1 }, [1], [1], { A: 1 }]
+  )
+})
+
+t.test('times that a Date does not have, and other bytes, are bytes', async t => {
+  const seconds = Buffer.from('010f000000000000000000000000ffff', 'hex')
+  for (const bytes of [
+    seconds.subarray(0, 15),
+    Buffer.from('03', 'hex'),
+    Buffer.from('02', 'hex'),
+    Buffer.alloc(0)
+  ]) {
+    const [{ value }] = decode(encode([[goType('time.Time'), new Uint8Array(bytes)]])) as [GobValue]
+    t.same(value, new Uint8Array(bytes))
+  }
+  // With the seconds of the zone.
+  const zone = new Uint8Array(Buffer.from('020000000edd7fa94800000000ffff05', 'hex'))
+  const [{ value }] = decode(encode([[goType('time.Time'), zone]])) as [GobValue]
+  t.ok(value instanceof Date)
+})
+
 t.test('values of each type return', async t => {
   const stream = encode(ROUND_TRIPS.map(([type, value]) => [goType(type), value]))
   const values = decode(stream).map(({ value }) => value)
