@@ -14,16 +14,19 @@ const SYSTEM = 'MCP'
  * Schema of the result, any value is. An iterator is read to its end, and becomes a list.
  *
  * @param output the JSON Schema of the result
+ * @param takeRoom gets the length of the text, and may throw
  * @throws NoFormError for a reference, or a value that holds one; all references are then given back
  * @throws LimitError for a result whose text is much longer than a message of a session may be
  */
 export async function toToolResult(
   result: unknown,
   output: JsonSchema | undefined,
-  limits: TextLimits
+  limits: TextLimits,
+  takeRoom?: (length: number) => void
 ): Promise<CallToolResult> {
   const json = isAsyncIterable(result) ? await collect(result, limits) : toJson(result, ['result'], limits)
   const text = typeof result === 'string' ? result : json
+  takeRoom?.(text.length)
   return {
     content: result === undefined ? [] : [{ type: 'text', text }],
     ...((output || json.startsWith('{')) && { structuredContent: JSON.parse(json) })

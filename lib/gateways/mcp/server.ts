@@ -63,9 +63,7 @@ async function call(
   try {
     const args = toArguments(tool.name, tool.parameters.list, named)
     const method = Netref.with(methodAt(root, tool.member, limits.depth), { signal })
-    const result = await toToolResult(await method(...args), tool.output, limits)
-    for (const part of result.content) if (part.type === 'text') takeRoom?.(part.text.length)
-    return result
+    return await toToolResult(await method(...args), tool.output, limits, takeRoom)
   } catch (error) {
     return toFailure(error, tool, exposeStacks)
   }
