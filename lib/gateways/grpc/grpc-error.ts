@@ -5,8 +5,7 @@ import { registerError } from '../../index.js'
 import { STATUS_NAMES } from './status.js'
 
 /** Metadata: texts by name, and bytes for names that end with `-bin`. A name that occurs several times has a list. */
-export type GrpcMetadata = Readonly<Record<string, GrpcMetadataValue | readonly GrpcMetadataValue[]>>
-type GrpcMetadataValue = string | Uint8Array
+export type GrpcMetadata = Readonly<Record<string, string | Uint8Array | readonly (string | Uint8Array)[]>>
 
 /**
  * A server of gRPC ended a call with a status other than OK.

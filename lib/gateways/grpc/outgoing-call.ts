@@ -133,4 +133,4 @@ const written = (call: WritableCall, message: Buffer): Promise<void> =>
   })
 
 const isServiceError = (error: unknown): error is ServiceError =>
-  error instanceof Error && 'metadata' in error && 'details' in error
+  error instanceof Error && 'metadata' in error && !(error instanceof GrpcError)

@@ -233,6 +233,17 @@ t.test('an answer that is no message, or that is too large', t =>
       })
       answer = Buffer.alloc(10_000, Buffer.from([0x0a, 0]))
       t.match(await rejectionOf(root.absent()), { name: 'LimitError' })
+      const stream = '/netref.spec.Library/iterate'
+      server.unregister(stream)
+      server.register(
+        stream,
+        (call: Call) => call.write(Buffer.from([0x0f])),
+        identity,
+        identity,
+        'serverStream'
+      )
+      const items = await root.iterate({ text: '' })
+      t.match(await rejectionOf(items.next()), { status: 'INTERNAL' })
     },
     { limits: { jsonBytes: 4096 } }
   )
