@@ -3,14 +3,14 @@ import { type Readable, Writable } from 'node:stream'
 import type { CallErrorContext } from '../index.js'
 import { safeString } from '../util/describe.js'
 import { toPrintable } from '../util/printable.js'
-import { type Command, checkUsage, EXIT, parseCommandLine, requireArguments } from './command.js'
+import { type Command, checkUsage, EXIT, parseCommandLine, requireArguments, UsageError } from './command.js'
 import { formatFailedCall } from './failed-call.js'
 import { loaderHelp, loadService } from './service-file.js'
 import { type Output, onInterruption, type Terminal, write } from './terminal.js'
 
 export const mcp: Command = {
   name: 'mcp',
-  usage: 'FILE',
+  usage: 'FILE --tools NAMES',
   summary: 'Serves a module as tools of an MCP host, over the standard streams',
   details: [
     'The host starts this command. What the service prints goes to the standard error.',
@@ -21,19 +21,23 @@ export const mcp: Command = {
       type: 'string',
       short: 't',
       value: 'NAMES',
-      help: 'methods that become tools, as in sum,ServiceA.Add (default: all that have a schema)'
+      help: 'methods that become tools, as in sum,ServiceA.Add ; each must have a schema'
     }
   },
   async run(argv, terminal) {
     const parsed = parseCommandLine(argv, mcp)
     const [file] = requireArguments(parsed, 'FILE')
     const { tools } = parsed.values as { tools?: string }
+    if (tools === undefined)
+      throw new UsageError(
+        'no tools are named; name the methods that the model may call, as in --tools sum,ServiceA.Add'
+      )
     const { serveMcp } = await import('../gateways/mcp.js')
     const log = (line: string) => void write(terminal.stderr, `${line}\n`).catch(() => {})
     // Before the module is loaded, which may print.
     const output = divertOutput(terminal)
     const serving = await serveMcp(await loadService(file!, 'mcp'), {
-      tools: tools?.split(',').map(name => name.trim()),
+      tools: tools.split(',').map(name => name.trim()),
       input: terminal.stdin as Readable,
       output,
       onError: error => log(toPrintable(safeString(error))),

@@ -10,8 +10,8 @@ import { callMessage, MCP_CLIENT_NAMES, MCP_CLIENTS, textOf } from '../support/m
 const fixture = (name: string) => fileURLToPath(new URL(`../support/fixtures/cli/${name}`, import.meta.url))
 const TOOLS = fixture('tools.ts')
 
-t.test('netref mcp serves the methods with a schema', async t => {
-  const running = new Running(['mcp', TOOLS])
+t.test('netref mcp serves the named methods as tools', async t => {
+  const running = new Running(['mcp', TOOLS, '--tools', 'fail,sum'])
   await waitUntil(() => /tools/.test(running.stderr))
   t.equal(running.stderr, 'tools: fail, sum\n', 'its output is for MCP alone')
   running.stdin.write(`${JSON.stringify(callMessage('fail'))}\n`)
@@ -24,7 +24,7 @@ t.test('netref mcp serves the methods with a schema', async t => {
   t.equal(await running.ended, 0, 'it ends with its input')
 })
 
-t.test('netref mcp --tools serves those methods', async t => {
+t.test('netref mcp tells of a named method that has no schema', async t => {
   const running = new Running(['mcp', TOOLS, '--tools', 'sum, untyped'])
   await waitUntil(() => /tools:/.test(running.stderr))
   t.match(running.stderr, /^Error: mcp: "untyped" is no tool: it has no schema.*\ntools: sum\n$/)
@@ -34,13 +34,13 @@ t.test('netref mcp --tools serves those methods', async t => {
 
 t.test('what cannot be served', async t => {
   await fails(t, ['mcp'], 2, 'netref mcp: FILE is missing\nSee netref mcp --help\n')
-  await fails(t, ['mcp', 'nowhere.js'], 2, /there is no file nowhere.js/)
-  await fails(t, ['mcp', fixture('calculator.ts')], 2, /no method of the service has a schema/)
+  await fails(t, ['mcp', TOOLS], 2, /netref mcp: no tools are named; .*--tools sum,ServiceA.Add\n/)
+  await fails(t, ['mcp', 'nowhere.js', '--tools', 'a'], 2, /there is no file nowhere.js/)
   await fails(t, ['mcp', TOOLS, '--tools', 'a.b,a_b'], 2, /netref mcp: "a.b" and "a_b" in `tools` both give/)
 })
 
 t.test('clients start it, and get nothing but MCP from its standard output', async t => {
-  const [command, ...args] = [process.execPath, ...program, 'mcp', TOOLS]
+  const [command, ...args] = [process.execPath, ...program, 'mcp', TOOLS, '--tools', 'fail,sum']
   for (const name of MCP_CLIENT_NAMES) {
     const Transport = name.startsWith('SDK 1') ? StdioClientTransportV1 : StdioClientTransport
     const transport = new Transport({ command, args, stderr: 'pipe' })

@@ -200,7 +200,7 @@ t.test(
       { code: 1, stderr: /^Error: xmlRpc: the package `sax` is not installed; run `npm install sax`$/m },
       'a package that a gateway needs is named'
     )
-    const tools = run('npx', ['netref', 'mcp', 'service.js'], { cwd: dir, env: CHILD_ENV })
+    const tools = run('npx', ['netref', 'mcp', 'service.js', '--tools', 'add'], { cwd: dir, env: CHILD_ENV })
     t.match(await tools.catch(error => error), {
       code: 1,
       stdout: '',

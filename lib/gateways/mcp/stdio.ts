@@ -7,20 +7,15 @@ import { DEFAULT_LIMITS, type Limits } from '../../protocol/limits.js'
 import type { RemoteHandle } from '../../types/netref.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { safeString } from '../../util/describe.js'
-import { listMethods } from '../support/introspection.js'
 import { loadSdk, loadStdioSdk } from './sdk.js'
 import { createServer, type ToolClient } from './server.js'
-import { isToolMember, nameTools } from './tool-names.js'
+import { nameTools } from './tool-names.js'
 import { ToolBox } from './tools.js'
 
 /** Options of `serveMcp`: its own, and those of the session with the service. */
 export interface ServeMcpOptions extends CommonOptions {
-  /**
-   * The methods that become tools, as in `mcp`. Each must have a schema.
-   *
-   * @default all methods that have a schema
-   */
-  readonly tools?: readonly string[] | undefined
+  /** The methods that become tools, as in `mcp`. Each must have a schema. */
+  readonly tools: readonly string[]
   /** What the client writes. @default process.stdin */
   readonly input?: Readable | undefined
   /** What the client reads. Nothing else may be written to it. @default process.stdout */
@@ -47,21 +42,21 @@ export interface McpServing extends AsyncDisposable {
  * Serves a service to one MCP client over streams: to the host of a language model that has started this process. The client
  * is not authenticated; it has one session until it closes a stream.
  *
- * @throws TypeError for invalid options, and for a service without a method that has a schema
+ * @throws TypeError for invalid options
  * @throws Error if the package `@modelcontextprotocol/server` is not installed
  * @example
  * const serving = await serveMcp(Calculator, { tools: ['sum'] })
  * await serving.closed
  */
-export async function serveMcp(service: ServiceSource, options: ServeMcpOptions = {}): Promise<McpServing> {
+export async function serveMcp(service: ServiceSource, options: ServeMcpOptions): Promise<McpServing> {
   checkOptions('serveMcp', options, SERVE_MCP_OPTIONS, true)
   const { tools, input = process.stdin, output = process.stdout, ...serving } = options
+  const toolBox = new ToolBox(nameTools('serveMcp', tools))
   const sdk = loadSdk('serveMcp')
   const stdio = loadStdioSdk('serveMcp')
   const conn = pair(service, { serving })
   try {
     const root = conn.root as RemoteHandle<unknown>
-    const toolBox = new ToolBox(nameTools('serveMcp', tools ?? (await methodsWithSchema(root))))
     const { onError = logError } = serving
     const client: ToolClient = {
       limits: { ...DEFAULT_LIMITS, ...givenLimits(serving) },
@@ -107,16 +102,6 @@ class Serving implements McpServing {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
-}
-
-/** @throws TypeError if there are none */
-async function methodsWithSchema(root: RemoteHandle<unknown>): Promise<string[]> {
-  const methods = await listMethods(root)
-  const members = methods.filter(({ input, name }) => input && isToolMember(name)).map(({ name }) => name)
-  if (members.length > 0) return members
-  throw new TypeError(
-    'serveMcp: no method of the service has a schema; give one to those that shall be tools, as in @exposed({ schema })'
-  )
 }
 
 /** A limit that is undefined counts as not given. */

@@ -11,9 +11,6 @@ const TOOL_NAME = /^[\w-]{1,64}$/
 /** The members that tools stand for, as paths joined by dots, by the names of the tools. */
 export type ToolMembers = ReadonlyMap<string, string>
 
-/** Whether a tool may have the name that a member gives it. */
-export const isToolMember = (member: string): boolean => TOOL_NAME.test(toolNameOf(member))
-
 /**
  * Names the tools of members.
  *

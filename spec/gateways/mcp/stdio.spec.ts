@@ -54,19 +54,19 @@ class Target extends Service {
   }
   @exposed
   untyped() {}
-  @exposed({ schema: NONE })
-  $dollar() {}
 }
+
+const TOOLS = ['count', 'echo', 'fail', 'leave', 'slow']
 
 /** Serves over two streams, whose other ends `use` gets; then asserts that nothing is left. */
 async function withStreams(
   t: Test,
-  options: Omit<ServeMcpOptions, 'input' | 'output'>,
+  options: Partial<ServeMcpOptions>,
   use: (toServer: PassThrough, fromServer: PassThrough, serving: McpServing) => Promise<void>
 ) {
   const [input, output] = [new PassThrough(), new PassThrough()]
   {
-    await using serving = await serveMcp(Target, { ...options, input, output })
+    await using serving = await serveMcp(Target, { tools: TOOLS, ...options, input, output })
     events.length = 0
     await use(input, output, serving)
   }
@@ -84,7 +84,7 @@ function connect(name: McpClientName, toServer: Writable, fromServer: Readable):
 t.test('each kind of client has one session', async t => {
   for (const name of MCP_CLIENT_NAMES)
     await withStreams(t, {}, async (toServer, fromServer, serving) => {
-      t.same(serving.tools, ['count', 'echo', 'fail', 'leave', 'slow'], 'all that have a schema')
+      t.same(serving.tools, TOOLS)
       const client = await connect(name, toServer, fromServer)
       t.same(
         (await client.list()).map(({ name }) => name),
@@ -147,13 +147,12 @@ t.test('named tools, and what is wrong with them', async t => {
   console.error = error
   t.match(printed, [/^netref: Error: mcp: "missing" is no tool/])
   await t.rejects(serveMcp(Target, { tools: [] }), { message: /serveMcp: `tools` takes the names/ })
-  await t.rejects(serveMcp({ plain: () => 1 }), {
-    name: 'TypeError',
-    message: /no method of the service has a schema/
-  })
-  await t.rejects(serveMcp(7 as never), { name: 'TypeError' })
+  await t.rejects(serveMcp(Target, {} as never), { message: /serveMcp: `tools` takes .*not undefined/ })
+  await t.rejects(serveMcp(7 as never, { tools: TOOLS }), { name: 'TypeError' })
   await t.rejects(serveMcp(Target, { inputs: 1 } as never), { message: /did you mean `input`/ })
-  await t.rejects(serveMcp(Target, { limits: { jsonByte: 1 } } as never), { message: /jsonByte/ })
+  await t.rejects(serveMcp(Target, { tools: TOOLS, limits: { jsonByte: 1 } } as never), {
+    message: /jsonByte/
+  })
 })
 
 t.test('options of the session hold', async t => {
