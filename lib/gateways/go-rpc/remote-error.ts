@@ -7,9 +7,9 @@ import { registerError } from '../../index.js'
  *
  * @example
  * try {
- *   await conn.root.Shop.Buy({ Article: 'tea' })
+ *   await conn.root.secret()
  * } catch (error) {
- *   if (error instanceof GoRpcError && error.message === 'sold out') console.log('come back tomorrow')
+ *   if (error instanceof GoRpcError && /can't find/.test(error.message)) console.log('no such method')
  * }
  */
 export class GoRpcError extends Error {

@@ -131,6 +131,10 @@ t.test('of several structs with the same fields, that of the argument is the typ
     next = { X: 1 }
     const { type } = await client.call('Get.Value', floats, { X: 1 })
     t.equal(type.parts.length, 2, 'it may have more fields')
+    next = { Z: 1 }
+    const two = 'struct { A struct { Z uint }; B struct { Z float64 } }'
+    const { type: first } = await client.call('Get.Other', two, {})
+    t.equal(first.parts[0]!.resolved.name, 'uint', 'of two in the argument, the first')
   })
 })
 
