@@ -15,7 +15,7 @@ import {
   fieldsOf,
   useClassChecks
 } from './exposed-members.js'
-import type { MatchesResult, MatchesSchema } from './schema.js'
+import { isSchema, type MatchesResult, type MatchesSchema } from './schema.js'
 import type { Service } from './service.js'
 
 /** What `exposes` takes for a member: `true`, or its options. */
@@ -103,6 +103,8 @@ function optionsOf(label: string, given: unknown): ExposedOptions {
   if (given === true) return {}
   if (Object(given) !== given)
     throw new TypeError(`${label} takes \`true\` or options, not ${describeValue(given)}`)
+  if (isSchema(given))
+    throw new TypeError(`${label} takes \`true\` or options: pass the schema as { schema }`)
   checkOptions(label, given, EXPOSED_OPTIONS)
   return given as ExposedOptions
 }

@@ -184,6 +184,7 @@ t.test('exposes: what it cannot expose throws, by class and name', async t => {
     [[undefined, {}], 'exposes: undefined is not a class'],
     [[{}, {}], 'exposes: {…} is not a class'],
     [[Sub, undefined], 'exposes(Sub) takes an object, such as { add: true }, not undefined'],
+    [[Sub, { add: z.tuple([]) }], 'exposes(Sub): add takes `true` or options: pass the schema as { schema }'],
     [[Sub, { add: false }], 'exposes(Sub): add takes `true` or options, not false'],
     [[Sub, { add: { iff: true } }], 'exposes(Sub): add: there is no option `iff`: did you mean `if`?'],
     [[Sub, { size: { schema: z.tuple([]) } }], 'exposes(Sub): size: only a method can have `schema`'],

@@ -84,7 +84,7 @@ class GoRpcConnection {
   /** The client sends no more, or is gone: which of them cannot be known. */
   #onEnd(): void {
     this.#deadline?.stop()
-    this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy())
+    this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy()).unref()
     this.finish()
   }
 
@@ -98,7 +98,7 @@ class GoRpcConnection {
     }
     this.#deadline?.stop()
     if (this.#head || this.#reader.isWithinPair)
-      this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy())
+      this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy()).unref()
   }
 
   #read(chunk: Buffer): void {

@@ -52,7 +52,7 @@ class JsonRpcConnection {
   /** The client sends no more, or is gone: which of them cannot be known. */
   #onEnd(): void {
     this.#deadline?.stop()
-    this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy())
+    this.#deadline = startDeadline(this.client.limits.helloMs, () => this.socket.destroy()).unref()
     this.finish()
   }
 

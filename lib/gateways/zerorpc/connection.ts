@@ -87,7 +87,7 @@ class ZeroRpcConnection {
       // The client is not late while its bytes are not read.
       if (this.socket.isPaused()) this.#startDeadline()
       else this.socket.destroy()
-    })
+    }).unref()
   }
 
   #onData(chunk: Buffer): void {
