@@ -49,8 +49,9 @@ export class Lab extends Service {
   exposed_greet(firstName: string, lastName = 'Unknown', punctuation = '!') {
     return `Hello ${firstName} ${lastName}${punctuation}`
   }
-  exposed_echo(values: object) {
-    return values
+  exposed_echo(values: { readonly text?: string }) {
+    if (values.text !== 'many') return values
+    return Array.from({ length: 60 }).reduce<object>(inner => ({ inners: [inner, inner] }), {})
   }
   exposed_answer({ text }: { text: string }) {
     const answers: Record<string, unknown> = {

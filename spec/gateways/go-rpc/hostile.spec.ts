@@ -297,7 +297,8 @@ t.test('a list of very many objects is typed at once, beside very many types', a
     const client = await RawGoClient.connect(port)
     const names = Array.from({ length: 450 }, (_, i) => `Field${i}`)
     const parts = names.map(name => goType(`[]struct { ${name}, Other${name} int }`))
-    const wide = structOf(names.map((name, i) => ({ name, type: parts[i]! })))
+    const again = { name: 'Again', type: goType('[]struct { Field0, OtherField0 string }') }
+    const wide = structOf([...names.map((name, i) => ({ name, type: parts[i]! })), again])
     const item = goType('struct { Last, Least int }')
     const type = mapOf(wide, [1, 2, 3, 4].reduce(sliceOf, item))
     const list = [[[Array.from({ length: 30_000 }, () => ({ Last: 1, Least: 2 }))]]]

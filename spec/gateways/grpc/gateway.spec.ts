@@ -55,6 +55,7 @@ t.test('results become messages, or an error that names what does not fit', t =>
     }
     for (const [name, details] of Object.entries(failures))
       t.match(await rejectionOf(answer(name)), { code: status.INTERNAL, details })
+    t.match(await rejectionOf(client.unary('echo', { text: 'many' })), { code: status.RESOURCE_EXHAUSTED })
   })
 )
 
