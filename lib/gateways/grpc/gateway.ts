@@ -37,9 +37,9 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
  * @throws TypeError for invalid options, and for a service that the file does not have
  * @throws Error for a file that cannot be read, and if `@grpc/grpc-js` or `@grpc/proto-loader` is not installed
  * @example
- * const server = await serve(Tutorial, {
+ * const server = await serve(Calculator, {
  *   port: 18861,
- *   gateways: [grpc('tutorial.proto', { service: 'tutorial.Tutorial' })]
+ *   gateways: [grpc('calculator.proto', { service: 'example.Calculator' })]
  * })
  */
 export function grpc(file: string, options: GrpcOptions): Gateway {

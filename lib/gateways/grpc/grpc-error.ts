@@ -12,7 +12,7 @@ export type GrpcMetadata = Readonly<Record<string, string | Uint8Array | readonl
  *
  * @example
  * try {
- *   await conn.root.find({ name: 'x' })
+ *   await conn.root.search('x')
  * } catch (error) {
  *   if (error instanceof GrpcError && error.status === 'NOT_FOUND') console.log('there is none')
  * }
