@@ -47,6 +47,10 @@ export const mcp: Command = {
         throw error
       })
     )
+    if (serving.tools.length === 0) {
+      await serving.close()
+      throw new UsageError('none of the named methods is a tool')
+    }
     log(`tools: ${serving.tools.join(', ')}`)
     onInterruption(terminal.signal, () => void serving.close())
     await serving.closed

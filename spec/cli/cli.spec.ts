@@ -436,6 +436,8 @@ t.test('serve --gateway lets the clients of other systems in', async t => {
   const fail = (names: string, why: RegExp) => fails(t, ['serve', FIXTURE, '-g', names], 2, why)
   await fail('xml-rpc,xmlrpc', /there is no gateway xmlrpc: did you mean xml-rpc\?/)
   await fail('soap', /there is no gateway soap: .*xml-rpc/)
+  await fail('grpc', /grpc needs a .proto file: use serve\(\) of netref/)
+  await fail('rpyc,mcp', /use netref mcp FILE --tools NAMES/)
   await fail('xml-rpc,', /there is no gateway "": .*xml-rpc/)
 })
 

@@ -37,6 +37,12 @@ t.test('what cannot be served', async t => {
   await fails(t, ['mcp', TOOLS], 2, /netref mcp: no tools are named; .*--tools sum,ServiceA.Add\n/)
   await fails(t, ['mcp', 'nowhere.js', '--tools', 'a'], 2, /there is no file nowhere.js/)
   await fails(t, ['mcp', TOOLS, '--tools', 'a.b,a_b'], 2, /netref mcp: "a.b" and "a_b" in `tools` both give/)
+  await fails(
+    t,
+    ['mcp', TOOLS, '--tools', 'fnd,untyped'],
+    2,
+    /^Error: mcp: "fnd" is no tool: .*\nError: mcp: "untyped" is no tool: .*\nnetref mcp: none of the named methods is a tool\n/
+  )
 })
 
 t.test('clients start it, and get nothing but MCP from its standard output', async t => {

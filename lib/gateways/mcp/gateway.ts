@@ -42,8 +42,10 @@ const CONTENT_TYPES = ['application/json']
  * const server = await serve(Calculator, { port: 18861, gateways: [mcp({ tools: ['sum'] })] })
  */
 export function mcp(options: McpOptions): Gateway {
-  checkOptions('mcp', options, MCP_OPTIONS)
-  const { tools, path = '/mcp', ...gatewayOptions } = options
+  // Without types, the options may be missing: the error is then about `tools`.
+  const given = options ?? {}
+  checkOptions('mcp', given, MCP_OPTIONS)
+  const { tools, path = '/mcp', ...gatewayOptions } = given
   const members = nameTools('mcp', tools)
   const serving = { sdk: loadSdk('mcp'), tools: new ToolBox(members), exchanges: new Exchanges() }
   return {

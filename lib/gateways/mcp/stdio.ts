@@ -49,8 +49,10 @@ export interface McpServing extends AsyncDisposable {
  * await serving.closed
  */
 export async function serveMcp(service: ServiceSource, options: ServeMcpOptions): Promise<McpServing> {
-  checkOptions('serveMcp', options, SERVE_MCP_OPTIONS, true)
-  const { tools, input = process.stdin, output = process.stdout, ...serving } = options
+  // Without types, the options may be missing: the error is then about `tools`.
+  const given = options ?? {}
+  checkOptions('serveMcp', given, SERVE_MCP_OPTIONS, true)
+  const { tools, input = process.stdin, output = process.stdout, ...serving } = given
   const toolBox = new ToolBox(nameTools('serveMcp', tools))
   const sdk = loadSdk('serveMcp')
   const stdio = loadStdioSdk('serveMcp')

@@ -20,7 +20,7 @@ export type ToolMembers = ReadonlyMap<string, string>
 export function nameTools(call: string, members: unknown): ToolMembers {
   if (!Array.isArray(members) || members.length === 0)
     throw new TypeError(
-      `${call}: \`tools\` takes the names of the methods that become tools, as in ["sum"], not ${describeValue(members)}`
+      `${call}: \`tools\` takes the names of the methods that become tools, as in { tools: ["sum"] }, not ${Array.isArray(members) ? 'an empty list' : describeValue(members)}`
     )
   const tools = new Map<string, string>()
   for (const member of members as readonly unknown[]) {

@@ -51,13 +51,11 @@ export class ToolBox {
     found: MethodDescription | undefined,
     report: Report
   ): Tool | undefined {
-    if (!found?.input) {
-      if (!this.#settled.has(member))
-        report(new Error(`mcp: ${quote(member)} is no tool: ${found ? NO_SCHEMA : MISSING}`))
-      this.#settled.add(member)
-      return undefined
-    }
+    const obstacle = obstacleOf(found)
+    if (obstacle !== undefined && !this.#settled.has(member))
+      report(new Error(`mcp: ${quote(member)} is no tool: ${obstacle}`))
     this.#settled.add(member)
+    if (!found || obstacle !== undefined) return undefined
     const { help: description, output } = found
     return { name, member, description, parameters: toolParametersOf(found), output }
   }
@@ -65,7 +63,18 @@ export class ToolBox {
 
 type Report = (error: Error) => void
 
+/** @returns why a method is no tool */
+function obstacleOf(method: MethodDescription | undefined): string | undefined {
+  if (!method) return MISSING
+  if (!method.input) return NO_SCHEMA
+  return mayBeList(method.input) ? undefined : NO_LIST
+}
+
+/** Whether the schema accepts a list, or does not say. */
+const mayBeList = ({ type }: JsonSchema): boolean => type === undefined || [type].flat().includes('array')
+
 const NO_SCHEMA =
   'it has no schema, or one that is not told as JSON Schema; give it one, as in @exposed({ schema }), with valibot toStandardJsonSchema(schema)'
+const NO_LIST = 'a schema is for the list of arguments, as in z.tuple([…]); put it into one'
 const MISSING =
   'this client may not use such a method, or there is none; expose it, check the name, or remove it from `tools`'

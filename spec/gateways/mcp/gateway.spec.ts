@@ -9,8 +9,11 @@ import { MCP_CLIENT_NAMES, textOf } from '../../support/mcp-clients.js'
 t.test('invalid options', async t => {
   const refused = (options: object, message: string | RegExp) =>
     t.throws(() => mcp(options as never), { name: 'TypeError', message })
-  refused({}, 'mcp: `tools` takes the names of the methods that become tools, as in ["sum"], not undefined')
-  refused({ tools: [] }, /names of the methods/)
+  const noTools =
+    'mcp: `tools` takes the names of the methods that become tools, as in { tools: ["sum"] }, not undefined'
+  refused({}, noTools)
+  t.throws(() => (mcp as () => void)(), { name: 'TypeError', message: noTools })
+  refused({ tools: [] }, /names of the methods .*, not an empty list$/)
   refused({ tools: 'sum' }, /not "sum"/)
   refused(
     { tools: ['sum', 7] },
@@ -43,6 +46,12 @@ class Guarded extends Service {
   unlisted() {
     return 4
   }
+  object({ text }: { text: string }) {
+    return text
+  }
+  string(text: string) {
+    return text
+  }
   value = 5
   static {
     const schema = z.tuple([])
@@ -50,6 +59,8 @@ class Guarded extends Service {
       open: { schema },
       guarded: { schema, if: ({ identity }: Session) => identity === 'admin' },
       untyped: true,
+      object: { schema: z.object({ text: z.string() }) as never },
+      string: { schema: z.string() as never },
       unlisted: { schema },
       value: true
     })
@@ -57,7 +68,7 @@ class Guarded extends Service {
 }
 
 t.test('a named member that gives no tool is reported once, by name and reason', async t => {
-  const tools = ['open', 'untyped', 'missing', 'value', 'deep.missing', '_.hidden']
+  const tools = ['open', 'untyped', 'object', 'string', 'missing', 'value', 'deep.missing', '_.hidden']
   await withMcp(t, Guarded, { tools }, async ({ url, errors }) => {
     for (const name of MCP_CLIENT_NAMES) {
       const client = await connectHttp(name, url)
@@ -76,6 +87,10 @@ t.test('a named member that gives no tool is reported once, by name and reason',
       errors.map(({ message }) => message.split(' from')[0]),
       [
         'mcp: "untyped" is no tool: it has no schema, or one that is not told as JSON Schema; give it one, as in @exposed({ schema }), with valibot toStandardJsonSchema(schema)',
+        ...['object', 'string'].map(
+          name =>
+            `mcp: "${name}" is no tool: a schema is for the list of arguments, as in z.tuple([…]); put it into one`
+        ),
         ...['missing', 'value', 'deep.missing', '_.hidden'].map(name => `mcp: "${name}" is no tool: ${why}`)
       ]
     )

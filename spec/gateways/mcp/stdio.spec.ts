@@ -147,6 +147,9 @@ t.test('named tools, and what is wrong with them', async t => {
   console.error = error
   t.match(printed, [/^netref: Error: mcp: "missing" is no tool/])
   await t.rejects(serveMcp(Target, { tools: [] }), { message: /serveMcp: `tools` takes the names/ })
+  await t.rejects(serveMcp(Target, undefined as never), {
+    message: /serveMcp: `tools` takes .*not undefined/
+  })
   await t.rejects(serveMcp(Target, {} as never), { message: /serveMcp: `tools` takes .*not undefined/ })
   await t.rejects(serveMcp(7 as never, { tools: TOOLS }), { name: 'TypeError' })
   await t.rejects(serveMcp(Target, { inputs: 1 } as never), { message: /did you mean `input`/ })
