@@ -12,7 +12,7 @@ t.test('invalid options', async t => {
   const noTools =
     'mcp: `tools` takes the names of the methods that become tools, as in { tools: ["sum"] }, not undefined'
   refused({}, noTools)
-  t.throws(() => (mcp as () => void)(), { name: 'TypeError', message: noTools })
+  t.throws(() => mcp(undefined as never), { name: 'TypeError', message: noTools })
   refused({ tools: [] }, /names of the methods .*, not an empty list$/)
   refused({ tools: 'sum' }, /not "sum"/)
   refused(
