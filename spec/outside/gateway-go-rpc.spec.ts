@@ -163,7 +163,8 @@ async function callServer(t: Test, program: string, http: boolean): Promise<void
   t.equal((failure as Error).message, 'sold out')
   t.match(await rejectionOf(Shop.Missing()), { message: "rpc: can't find method Shop.Missing" })
   t.match(await rejectionOf(Arith.Add({ X: 1.5, Y: 2 })), {
-    message: /^gob: wrong type .*; declare the type of the argument: types: { "Arith.Add": "float64" }/
+    message:
+      /^gob: wrong type .*; declare the type of the argument: types: { "Arith.Add": "struct { X int; Y int }" }/
   })
   const finished: number[] = []
   await Promise.all([200, 1].map(async ms => finished.push(await Shop.Slow(ms))))

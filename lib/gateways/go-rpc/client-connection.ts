@@ -3,8 +3,9 @@
 import type { Socket } from 'node:net'
 import { LimitError, type Reason } from '../../errors.js'
 import type { Limits } from '../../protocol/limits.js'
-import { isNothing } from './gob/composite-types.js'
+import { isNothing, StructType } from './gob/composite-types.js'
 import { GobEncoder } from './gob/encoder.js'
+import type { GobType } from './gob/gob-type.js'
 import { REQUEST } from './headers.js'
 import { type MessagePair, PairReader } from './message-pairs.js'
 import { isWrongType, remoteError } from './remote-error.js'
@@ -12,8 +13,17 @@ import type { SentTypes } from './sent-types.js'
 
 type ConnectionLimits = Pick<Limits, 'frameBytes' | 'jsonBytes' | 'depth' | 'bufferedBytes'>
 
+/**
+ * A type that is defined before the first call, and is that of no value. Its name ends the line that a server of HTTP waits for:
+ * it answers that this is no request. Without it, the first call would wait for ever.
+ */
+const LINE_END = new StructType('struct {}', [], '\n')
+const HTTP_START = 'HTTP/'
+
 interface PendingCall {
   readonly method: string
+  /** Of the argument. */
+  readonly type: GobType
   resolve(result: unknown): void
   reject(error: unknown): void
 }
@@ -24,6 +34,7 @@ export class ClientConnection {
   /** The calls without an answer, those that their callers have given up included: net/rpc cannot cancel. */
   readonly #pending = new Map<number | bigint, PendingCall>()
   #nextSequence = 0
+  #hasAnswered = false
 
   /** @param onLost called when the connection is lost */
   constructor(
@@ -34,6 +45,7 @@ export class ClientConnection {
   ) {
     this.#encoder = new GobEncoder(limits, (value, writer) => types.registeredType(value, writer))
     this.#encoder.define(REQUEST)
+    this.#encoder.define(LINE_END)
     this.#reader = new PairReader(limits, types.known)
     socket
       .on('data', chunk => this.#onData(chunk))
@@ -54,7 +66,7 @@ export class ClientConnection {
       const sequence = this.#nextSequence++
       const header = this.#encoder.encodeOwn(REQUEST, { ServiceMethod: method, Seq: sequence })
       socket.write(Buffer.concat([...this.#encoder.takeDefinitions(), header, body]))
-      this.#pending.set(sequence, { method, resolve, reject })
+      this.#pending.set(sequence, { method, type, resolve, reject })
     })
   }
 
@@ -65,7 +77,10 @@ export class ClientConnection {
   }
 
   #onData(chunk: Buffer): void {
+    const isHttp = !this.#hasAnswered && chunk.toString('latin1', 0, HTTP_START.length) === HTTP_START
+    this.#hasAnswered = true
     try {
+      if (isHttp) throw new Error('the server speaks HTTP; set `http: true`')
       for (const pair of this.#reader.read(chunk)) this.#onAnswer(pair)
     } catch (error) {
       this.#lose({ code: 'protocol', message: `its answer is not of net/rpc: ${(error as Error).message}` })
@@ -79,7 +94,7 @@ export class ClientConnection {
     this.#pending.delete(header.Seq)
     if (header.Error !== '') {
       if (isWrongType(header.Error)) this.types.forget(call.method)
-      call.reject(remoteError(header.Error, call.method))
+      call.reject(remoteError(header.Error, call.method, call.type))
     } else if (body instanceof LimitError) call.reject(body)
     else call.resolve(isNothing(body.type) ? undefined : body.value)
   }

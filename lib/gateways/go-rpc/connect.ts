@@ -79,15 +79,19 @@ function parseAddress(address: unknown): { readonly host: string; readonly port:
 async function openSocket(socket: Socket, http: boolean, bridge: Bridge, helloMs: number): Promise<Socket> {
   const abort = new AbortController()
   const { signal } = abort
+  let hint = ''
   const deadline = startDeadline(helloMs, () =>
-    abort.abort(new Error(`the server did not answer within ${helloMs} ms (limits.helloMs)`))
+    abort.abort(new Error(`the server did not answer within ${helloMs} ms (limits.helloMs)${hint}`))
   )
   void bridge.closed.then(() =>
     abort.abort(new Error('the connection was closed before the server answered'))
   )
   try {
     await once(socket.setNoDelay(true), 'connect', { signal })
-    if (http) await askForGob(socket, signal)
+    if (http) {
+      hint = '; not HTTP? leave out `http: true`'
+      await askForGob(socket, signal)
+    }
     deadline.stop()
     return socket
   } catch (error) {

@@ -77,7 +77,9 @@ class TypeParser {
       default: {
         const type = NAMED_TYPES.get(token) ?? this.typeNamed(token)
         if (type) return type
-        throw new Error(`${quote(token)} is not a type of Go that is known here`)
+        throw new Error(
+          `${quote(token)} is not a type of Go that is known here; declare it in \`types\`, too`
+        )
       }
     }
   }

@@ -152,13 +152,53 @@ function answerBytes(sequence: number, error: string, type: string, value: unkno
 }
 
 t.test('what Go says of a wrong type has an advice behind', async t => {
-  const text = 'gob: wrong type (float64) for received field Args.X'
-  const address = await serveBytes(t, socket => socket.write(answerBytes(0, text, 'struct {}', {})))
-  await using conn = connectGoRpc(address)
-  t.match(await rejectionOf(conn.root.A.B({ X: 1 })), {
-    name: 'GoRpcError',
-    message: `${text}; declare the type of the argument: types: { "A.B": "float64" }`
-  })
+  const declare = (type: string) => `declare the type of the argument: types: { "A.B": "${type}" }`
+  const noStruct = 'gob: type mismatch in decoder: want struct type main.Args; got non-struct'
+  const local = (type: string, remote: string) =>
+    `gob: decoding into local type *${type}, received remote type ${remote}`
+  for (const [text, argument, advice] of [
+    [
+      'gob: wrong type (float64) for received field Args.X',
+      { X: 1, Name: 'x', In: { Y: 1 } },
+      declare('struct { X float64; Name string; In struct { … } }')
+    ],
+    ['gob: wrong type (float64) for received field .X', { X: 1 }, declare('struct { X float64 }')],
+    ['gob: wrong type (float64) for received field Item.X', [{ X: 1 }], declare('struct { … }')],
+    ['gob: type mismatch: another', { X: 1 }, declare('struct { X int }')],
+    [
+      'gob: type mismatch: no fields matched compiling decoder for Args',
+      { Z: 1 },
+      'no name of the object is'
+    ],
+    [noStruct, { x: 1 }, "names of the fields of Go's structs begin with a capital letter"],
+    [noStruct, 5, 'pass an object with the names of the fields'],
+    [local('float64', 'int'), 5, declare('float64')],
+    [local('map[string]main.Item', 'map[string]int'), { a: 1 }, declare('map[string]struct { … }')],
+    [local('float64', 'string'), 'x', "pass a value of Go's float64"],
+    [local('[]string', 'int'), 5, "pass a value of Go's []string"],
+    ['gob: wrong type (float64) for received field .X', { X: 'x' }, "pass a value of Go's float64 as X"]
+  ] as const) {
+    const address = await serveBytes(t, socket => socket.write(answerBytes(0, text, 'struct {}', {})))
+    await using conn = connectGoRpc(address)
+    const failure = await rejectionOf(conn.root.A.B(argument))
+    t.match(failure, { name: 'GoRpcError' })
+    t.ok((failure as Error).message.startsWith(`${text}; ${advice}`), (failure as Error).message)
+  }
+})
+
+t.test('a server of HTTP answers the first line at once: the first call rejects', async t => {
+  const server = createServer(socket => {
+    socket
+      .on('error', () => {})
+      .on('data', chunk => {
+        if (chunk.includes('\n')) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')
+      })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  await using conn = connectGoRpc(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+  t.match(await rejectionOf(conn.root.A.B(1)), { name: 'SessionEndedError', code: 'protocol' })
+  t.match(await conn.closed, { message: /the server speaks HTTP; set `http: true`/ })
 })
 
 t.test('a type that was wrong is not that of later arguments', async t => {
@@ -167,7 +207,7 @@ t.test('a type that was wrong is not that of later arguments', async t => {
     t.match(await rejectionOf(conn.root.Shop.Fail(2.5)), { message: '2.5' })
     t.match(await rejectionOf(conn.root.Shop.Fail(2)), { message: '2' })
     t.match(await rejectionOf(conn.root.Shop.Fail('gob: wrong type (string) for received field A.B')), {
-      message: /declare the type/
+      message: /declare the type of the argument: types: { "Shop.Fail": "struct { … }" }/
     })
     t.match(
       await rejectionOf(conn.root.Shop.Fail([])),
@@ -236,7 +276,7 @@ t.test('a server that cannot be reached, or does not answer', async t => {
   await using waiting = connectGoRpc(silent, { http: true, limits })
   t.match(await waiting.closed, {
     code: 'unreachable',
-    message: /did not answer within 100 ms \(limits.helloMs\)/
+    message: /did not answer within 100 ms \(limits.helloMs\); not HTTP\? leave out `http: true`/
   })
   const closed = connectGoRpc(silent, { http: true })
   await closed.close()
@@ -307,6 +347,8 @@ t.test('addresses and options are checked', async t => {
       message: /^connectGoRpc: .* is not an address; pass one such as "localhost:9000"/
     })
   t.throws(() => connectGoRpc('a:1', { https: true } as never), { message: /did you mean `http`/ })
-  t.throws(() => connectGoRpc('a:1', { types: { A: 'x' } }), { message: /connectGoRpc: types\["A"\]/ })
+  t.throws(() => connectGoRpc('a:1', { types: { A: 'Item' } }), {
+    message: /connectGoRpc: types\["A"\] .*: "Item" is not a type .*; declare it in `types`, too/
+  })
   t.throws(() => connectGoRpc('a:1', { service: {} } as never), { name: 'TypeError' })
 })
