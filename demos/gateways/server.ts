@@ -56,10 +56,10 @@ await main(async () => {
     "Go's net/rpc": `go run demos/gateways/clients/gorpc_client.go ${host}:${port}`,
     'Pyro, from Python (Debian: python3-pyro4; or pip install Pyro5)': `${python}/pyro_client.py ${host} ${port}`,
     'ZeroRPC, from Python (pip install zerorpc)': `${python}/zerorpc_client.py tcp://${host}:${port}`,
-    'gRPC, from Python (Debian: python3-grpcio, protobuf-compiler-grpc)': `${python}/grpc_client.py ${host}:${port}`,
+    'gRPC, from Python (Debian: python3-grpcio, protobuf-compiler-grpc; or pip install grpcio-tools)': `${python}/grpc_client.py ${host}:${port}`,
     'MCP, from Node: a host of a language model': `npx tsx demos/gateways/clients/mcp_client.ts ${server.url.replace('ws:', 'http:')}/mcp`,
     'A text protocol, from Python': `${python}/stub_client.py ${host} ${port}`,
-    "Protobuf's stubs, from Python (python3-protobuf and protobuf-compiler)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
+    "Protobuf's stubs, from Python (Debian: python3-protobuf, protobuf-compiler; newer ones of pip have no services)": `${python}/protobuf_client.py ${host} ${server.gatewayPorts[channel.name]}`
   }
   console.log(
     `One service at ${server.url}. Start its clients in another terminal, in the folder of netref:\n`

@@ -1,6 +1,6 @@
 // `netref describe`: describes a service, in words, by OpenRPC, or as types of TypeScript.
 
-import type { RemoteHandle } from '../index.js'
+import { ExposureError, type RemoteHandle } from '../index.js'
 import { toPrintable, toPrintableLines } from '../util/printable.js'
 import { withConnection, withMemberHints } from './client.js'
 import { type Command, EXIT, parseCommandLine, requireArguments, UsageError } from './command.js'
@@ -8,7 +8,7 @@ import { UniqueNames } from './declarations/names.js'
 import { SchemaTypes } from './declarations/schema-types.js'
 import { serviceDeclarations, signatureText } from './declarations/service-types.js'
 import { listOf, type TypeText, UNKNOWN } from './declarations/type-text.js'
-import { describeService, type Member, type ServiceObject } from './described-service.js'
+import { describePath, isCallable, type Member, type ServiceObject } from './described-service.js'
 import { formatJSON } from './json.js'
 import { formatPath, parsePath, refAtPath } from './path.js'
 import { type Colours, coloursFor, type Terminal, write } from './terminal.js'
@@ -33,16 +33,21 @@ export const describe: Command = {
     const names = parsePath(path)
     const text = await withConnection(url!, terminal, conn =>
       withMemberHints(conn, names, async () => {
-        const root = refAtPath(conn.root, names)
-        if (openrpc) return openRpcText(root)
-        const objects = await describeService(root)
+        if (openrpc) return openRpcText(refAtPath(conn.root, names))
+        const objects = await describePath(conn.root, names)
         return types ? moduleText(objects, names.at(-1) ?? 'Service') : overview(objects, terminal)
       })
-    )
+    ).catch(error => {
+      throw isCopied(error) ? new Error(`${path} is data: netref call URL ${path} prints it`) : error
+    })
     await write(terminal.stdout, text)
     return EXIT.ok
   }
 }
+
+/** Whether what was to be described is sent as a copy. The peer says so in words only. */
+const isCopied = (error: unknown): boolean =>
+  error instanceof ExposureError && / "keys" cannot be read from .* is sent as a copy/.test(error.message)
 
 async function openRpcText(root: RemoteHandle<unknown>): Promise<string> {
   // Loaded when it is used: few commands need it.
@@ -79,8 +84,7 @@ const annotateKnown = ({ text }: TypeText): string =>
 
 function memberLines(name: string, member: Member, types: SchemaTypes, { bold, dim }: Colours): string[] {
   const { kind, help, signature } = member
-  const isCallable = kind === 'function' || kind === 'class'
-  const text = isCallable ? signatureText(member.name, signature, types, annotateKnown) : ''
+  const text = isCallable(member) ? signatureText(member.name, signature, types, annotateKnown) : ''
   const line = `${bold(toPrintable(name))}${toPrintableLines(text)}${kind === 'function' ? '' : dim(`  ${toPrintable(kind)}`)}`
   return [line, ...(help === '' ? [] : help.split('\n').map(one => `    ${toPrintable(one)}`))]
 }

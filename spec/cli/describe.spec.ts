@@ -67,6 +67,9 @@ class Shed extends Service {
     return 1
   }
   exposed_list = [1, 2]
+  exposed_none: unknown[] = []
+  exposed_blank = {}
+  exposed_rope = { length: 5 }
   exposed_now = new Date()
   exposed_many = Object.fromEntries(Array.from({ length: 11_000 }, (_, i) => [`m${i}`, () => i]))
 }
@@ -119,7 +122,10 @@ t.test('it prints a line for each member, with types and help texts', async t =>
       '["a.b"]()',
       'max(...args)',
       '_hidden()',
-      'list.length  value',
+      'list  list',
+      'none  list',
+      'blank  object',
+      'rope.length  value',
       'now  object',
       'many  object',
       'tools.count  value',
@@ -128,6 +134,11 @@ t.test('it prints a line for each member, with types and help texts', async t =>
     ]
     t.same((await netref(['describe', url])).stdout.split('\n').sort(), ['', ...members].sort())
     await prints(t, ['describe', url, 'nested.deep'], 'run(to)\n')
+    await prints(t, ['describe', url, 'nested.deep.run'], 'run(to)\n')
+    await prints(t, ['describe', url, 'Garden'], 'Garden()  class\n')
+    await prints(t, ['describe', url, 'blank'], '')
+    await fails(t, ['describe', url, 'now'], 1, 'Error: now is data: netref call URL now prints it\n')
+    await fails(t, ['describe', url, 'now.then'], 1, /"then" cannot be read from Date/)
     t.match((await netref(['describe', url, 'nested.deep'], { tty: true })).stdout, '\x1b[1mrun\x1b[0m(to)\n')
   })
 })
@@ -232,14 +243,16 @@ await root['a.b']()
 const hidden: unknown = await root._hidden()
 const max: unknown = await root.max(1, 2, 3)
 const made = await new root.Garden()
-const list: unknown = await root.list
+const list: readonly unknown[] = await root.list
+const none: readonly unknown[] = await root.none
+const length: unknown = await root.rope.length
 const deep = await root.nested.deep
 const again: unknown = await deep.run('y')
 // @ts-expect-error: it is no member
 root.nested.deeper
 // @ts-expect-error: the prefix is not of the name
 root.exposed__hidden
-void [ran, raked, count, open, hidden, max, Netref.get(made, 'x'), list, again]
+void [ran, raked, count, open, hidden, max, Netref.get(made, 'x'), list, none, length, again]
 `
     t.same(diagnosticsOf({ 'service.ts': stdout, 'user.ts': user }), [])
     const nested = (await netref(['describe', url, 'nested', '--types'])).stdout

@@ -1,4 +1,5 @@
-"""Calls the gateway of gRPC by the stub that protoc writes (Debian: python3-grpcio, protobuf-compiler-grpc).
+"""Calls the gateway of gRPC by the stub that protoc writes (Debian: python3-grpcio, protobuf-compiler-grpc;
+or pip install grpcio-tools).
 usage: grpc_client.py HOST:PORT"""
 import pathlib
 import shutil
@@ -10,11 +11,13 @@ import grpc
 
 FOLDER = pathlib.Path(__file__).parent.parent
 PLUGIN = shutil.which("grpc_python_plugin")
+# grpcio-tools has both: the compiler and its plugin.
+COMPILER = ["protoc", f"--plugin=protoc-gen-grpc_python={PLUGIN}"] if PLUGIN else [sys.executable, "-m", "grpc_tools.protoc"]
 
 with tempfile.TemporaryDirectory() as compiled:
     subprocess.run(
-        ["protoc", f"-I{FOLDER}", f"--python_out={compiled}", f"--grpc_out={compiled}",
-         f"--plugin=protoc-gen-grpc={PLUGIN}", "tutorial.proto"], check=True)
+        [*COMPILER, f"-I{FOLDER}", f"--python_out={compiled}", f"--grpc_python_out={compiled}", "tutorial.proto"],
+        check=True)
     sys.path.insert(0, compiled)
     import tutorial_pb2 as tutorial
     import tutorial_pb2_grpc as services

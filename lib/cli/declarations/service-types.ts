@@ -54,6 +54,8 @@ function declarationOf(
       const parameters = parametersText(name, signature, types, annotate)
       return `${functionComment(help, signature)}readonly ${key}: new (${parameters}) => unknown`
     }
+    case 'list':
+      return `${comment(help)}readonly ${key}: readonly ${listOf(UNKNOWN).text}`
     default:
       return `${comment(help)}readonly ${key}: ${typeName ?? UNKNOWN.text}`
   }
