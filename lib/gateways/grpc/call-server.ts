@@ -79,7 +79,11 @@ export class CallServer {
     }
     if (missing.length === 0) return
     const list = missing.map(({ path, names }) => `\`${names.join('.')}\` (${path})`).join(', ')
-    client.report(new TypeError(`grpc: the service exposes no member ${list}: calls of it get UNIMPLEMENTED`))
+    client.report(
+      new TypeError(
+        `grpc: the service exposes no member ${list}: calls of it get UNIMPLEMENTED; expose it, or remove the rpc`
+      )
+    )
   }
 }
 

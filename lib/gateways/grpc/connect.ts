@@ -6,8 +6,8 @@ import { connectForeign, FOREIGN_CONNECT_OPTIONS } from '../../client/foreign.js
 import type { CommonOptions, Connection } from '../../index.js'
 import type { Any } from '../../util/any.js'
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
-import { describeValue } from '../../util/describe.js'
-import { readRpcs, type ServiceSelection } from './definition.js'
+import { describeValue, quote } from '../../util/describe.js'
+import { checkSelection, readRpcs, type ServiceSelection } from './definition.js'
 import type { GrpcMetadata } from './grpc-error.js'
 import { type Grpc, loadGrpc } from './packages.js'
 import { GrpcPeer } from './peer.js'
@@ -55,11 +55,15 @@ export function connectGrpc<T extends object = Any>(
   options: GrpcConnectOptions
 ): Connection<T> {
   const call = 'connectGrpc'
+  checkSelection(call, options)
   checkOptions(call, options, GRPC_CONNECT_OPTIONS)
   const { service, includeDirs, address, metadata = {}, tls = false, ...common } = options
   const rpcs = readRpcs(file, { service, includeDirs }, call)
-  if (!address || /^https?:/i.test(address))
-    throw new TypeError(`${call}: ${describeValue(address)} is not an address: "localhost:50051"`)
+  const [scheme] = /^(?:http|ws)s?:(?:\/\/)?/i.exec(address) ?? []
+  if (!address || scheme !== undefined)
+    throw new TypeError(
+      `${call}: ${describeValue(address)} is not an address: ${scheme ? `leave out ${quote(scheme)}` : 'pass "localhost:50051"'}`
+    )
   const grpc = loadGrpc(call)
   const credentials = credentialsOf(grpc, tls)
   const sent = metadataOf(grpc, metadata)

@@ -43,9 +43,9 @@ export interface Rpc {
  * @throws TypeError for a service that is not there, Error for a file that cannot be read or parsed
  */
 export function readRpcs(file: string, { service, includeDirs }: ServiceSelection, call: string): Rpc[] {
-  if (typeof file !== 'string')
+  if (typeof file !== 'string' || /^file:/i.test(file))
     throw new TypeError(
-      `${call}: the first argument is the path of a .proto file, not ${describeValue(file)}`
+      `${call}: the first argument is the path of a .proto file, not ${describeValue(file)}; of a file: URL, fileURLToPath(url)`
     )
   if (includeDirs !== undefined && !Array.isArray(includeDirs))
     throw new TypeError(`${call}: \`includeDirs\` takes a list, not ${describeValue(includeDirs)}`)
@@ -62,6 +62,12 @@ export function readRpcs(file: string, { service, includeDirs }: ServiceSelectio
   })
 }
 
+/** @throws TypeError if there are no options at all: a file has services, and one must be named */
+export function checkSelection(call: string, options: unknown): void {
+  if (options === undefined)
+    throw new TypeError(`${call}: name the service of the file: { service: 'package.Service' }`)
+}
+
 /** Longest path in error texts. */
 const MAX_FILE_CHARACTERS = 200
 
@@ -73,13 +79,20 @@ function readFile(
 ): Root {
   const root = new protobuf.Root()
   const resolvePath = root.resolvePath.bind(root)
-  root.resolvePath = (origin, target) => findFile(target, includeDirs) ?? resolvePath(origin, target)
+  let isImport = false
+  root.resolvePath = (origin, target) => {
+    isImport = origin !== ''
+    return findFile(target, includeDirs) ?? resolvePath(origin, target)
+  }
   try {
     return root.loadSync(file, { keepCase: true, alternateCommentMode: true }).resolveAll() as Root
   } catch (cause) {
-    throw new Error(`${call}: cannot read ${quote(file, MAX_FILE_CHARACTERS)}: ${(cause as Error).message}`, {
-      cause
-    })
+    const { message, code } = cause as NodeJS.ErrnoException
+    const hint =
+      isImport && code === 'ENOENT'
+        ? '; `includeDirs` takes the directories of the files that it imports'
+        : ''
+    throw new Error(`${call}: cannot read ${quote(file, MAX_FILE_CHARACTERS)}: ${message}${hint}`, { cause })
   }
 }
 

@@ -5,7 +5,7 @@ import { GATEWAY_OPTIONS, type Gateway, type GatewayOptions } from '../../server
 import { checkOptions, type OptionTypes } from '../../util/check-options.js'
 import { CallServer } from './call-server.js'
 import { type BuiltInService, serveConnection } from './connection.js'
-import { readRpcs, type ServiceSelection } from './definition.js'
+import { checkSelection, readRpcs, type ServiceSelection } from './definition.js'
 import { loadGrpc, loadProtoLoader, loadReflection } from './packages.js'
 
 /** Options of `grpc`. */
@@ -43,6 +43,7 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
  * })
  */
 export function grpc(file: string, options: GrpcOptions): Gateway {
+  checkSelection('grpc', options)
   checkOptions('grpc', options, GRPC_OPTIONS)
   const { service, includeDirs, reflection = false, ...gatewayOptions } = options
   const { tls } = gatewayOptions

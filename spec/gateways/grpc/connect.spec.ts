@@ -366,9 +366,10 @@ t.test('options are checked', t => {
   }
   t.match(
     failure({ address: 'http://localhost:1' }),
-    'connectGrpc: "http://localhost:1" is not an address: "localhost:50051"'
+    'connectGrpc: "http://localhost:1" is not an address: leave out "http://"'
   )
-  t.match(failure({ address: '' }), 'is not an address')
+  t.match(failure({ address: 'ws://localhost:1' }), 'leave out "ws://"')
+  t.match(failure({ address: '' }), 'is not an address: pass "localhost:50051"')
   t.match(failure({ adress: 'x' }), '`adress`')
   t.match(failure({ service: 'x' }), 'connectGrpc: ')
   t.match(

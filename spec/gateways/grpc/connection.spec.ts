@@ -291,7 +291,11 @@ t.test('options and files are checked', t => {
     }
   }
   t.match(message(5), 'grpc: the first argument is the path of a .proto file, not 5')
-  t.match(message('no.proto'), 'grpc: cannot read "no.proto": ENOENT')
+  t.match(message('file:///a.proto'), 'not "file:///a.proto"; of a file: URL, fileURLToPath(url)')
+  t.match(message('no.proto'), /^grpc: cannot read "no.proto": ENOENT[^;]*$/)
+  t.throws(() => (grpc as (file: string) => unknown)(PROTO), {
+    message: "grpc: name the service of the file: { service: 'package.Service' }"
+  })
   t.match(message(PROTO, { service: 'netref.spec.Librari' }), 'did you mean "netref.spec.Library"?')
   t.match(message(PROTO, {}), 'has no service undefined; it has "netref.spec.Library", "netref.spec.Other"')
   t.match(message(PROTO, { ...options, reflexion: true }), '`reflexion`')
@@ -304,7 +308,7 @@ t.test('options and files are checked', t => {
     'empty.proto': 'syntax = "proto3";'
   })
   const main = join(dir, 'main.proto')
-  t.match(message(main, { service: 'S' }), 'ENOENT')
+  t.match(message(main, { service: 'S' }), /ENOENT.*; `includeDirs` takes the directories of the files/)
   t.equal(message(main, { service: 'S', includeDirs: [dir, join(dir, 'elsewhere')] }), undefined)
   t.equal(message(main, { service: 'S', includeDirs: [join(dir, 'elsewhere')], reflection: true }), undefined)
   t.match(message(join(dir, 'bad.proto')), "illegal service name '{'")

@@ -105,7 +105,7 @@ t.test('a method without a member is reported once', t =>
       {
         name: 'TypeError',
         message:
-          'grpc: the service exposes no member `absent` (/netref.spec.Library/absent): calls of it get UNIMPLEMENTED'
+          'grpc: the service exposes no member `absent` (/netref.spec.Library/absent): calls of it get UNIMPLEMENTED; expose it, or remove the rpc'
       }
     ])
     t.equal(errors.length, 1)
