@@ -151,7 +151,12 @@ t.test('named tools, and what is wrong with them', async t => {
     message: /serveMcp: `tools` takes .*not undefined/
   })
   await t.rejects(serveMcp(Target, {} as never), { message: /serveMcp: `tools` takes .*not undefined/ })
-  await t.rejects(serveMcp(Target, { tools: TOOLS, describe: false }), { code: 'not-exposed' })
+  class Closed extends Service {
+    override onConnect(opened: Session) {
+      void opened.close()
+    }
+  }
+  await t.rejects(serveMcp(Closed, { tools: TOOLS }), { name: 'SessionEndedError' })
   await t.rejects(serveMcp(7 as never, { tools: TOOLS }), { name: 'TypeError' })
   await t.rejects(serveMcp(Target, { inputs: 1 } as never), { message: /did you mean `input`/ })
   await t.rejects(serveMcp(Target, { tools: TOOLS, limits: { jsonByte: 1 } } as never), {
