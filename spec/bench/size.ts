@@ -26,9 +26,9 @@ async function bundled(source: string): Promise<string> {
 
 /** What a page imports, and what that may weigh. The guide states the figures (pages.md); the aim is 38 kB for `netref`, 28 for lite. */
 const SIZES: readonly (readonly [what: string, source: string, most: number])[] = [
-  ['netref, all exports', `export * from ${INDEX}`, 68_850],
+  ['netref, all exports', `export * from ${INDEX}`, 68_900],
   ['netref, connect', `export { connect } from ${INDEX}`, 58_550],
-  ['netref/lite, all exports', `export * from ${LITE}`, 54_550],
+  ['netref/lite, all exports', `export * from ${LITE}`, 54_600],
   ['netref/lite, connect', `export { connect } from ${LITE}`, 49_250],
   ['netref/lite + streams, connect', `import ${STREAMS}; export { connect } from ${LITE}`, 55_980]
 ]
