@@ -9,9 +9,9 @@ import type { GobType } from './gob/gob-type.js'
  *
  * @example
  * try {
- *   await conn.root.Shop.Buy({ Article: 'tea' })
+ *   await conn.root.pay(10)
  * } catch (error) {
- *   if (error instanceof GoRpcError && error.message === 'sold out') console.log('come back tomorrow')
+ *   if (error instanceof GoRpcError && error.message === 'no credit') console.log('pay in first')
  * }
  */
 export class GoRpcError extends Error {
