@@ -4,7 +4,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { StdioClientTransport as StdioClientTransportV1 } from '@modelcontextprotocol/sdk/client/stdio.js'
 import t from 'tap'
 import { fails, program, Running } from '../support/command-line.js'
-import { waitUntil } from '../support/helpers.js'
+import { CHILD_ENV, waitUntil } from '../support/helpers.js'
 import { callMessage, MCP_CLIENT_NAMES, MCP_CLIENTS, textOf } from '../support/mcp-clients.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`../support/fixtures/cli/${name}`, import.meta.url))
@@ -49,7 +49,12 @@ t.test('clients start it, and get nothing but MCP from its standard output', asy
   const [command, ...args] = [process.execPath, ...program, 'mcp', TOOLS, '--tools', 'fail,sum']
   for (const name of MCP_CLIENT_NAMES) {
     const Transport = name.startsWith('SDK 1') ? StdioClientTransportV1 : StdioClientTransport
-    const transport = new Transport({ command, args, stderr: 'pipe' })
+    const transport = new Transport({
+      command,
+      args,
+      env: CHILD_ENV as Record<string, string>,
+      stderr: 'pipe'
+    })
     let stderr = ''
     transport.stderr!.on('data', text => {
       stderr += text

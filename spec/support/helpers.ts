@@ -3,8 +3,6 @@
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Test } from 'tap'
 import {
   type Connection,
@@ -174,11 +172,3 @@ export async function overMemoryAndSocket(
 
 /** The class behind a session: for specs that look at what users cannot see. */
 export const implOf = (session: Session): SessionImpl => session as SessionImpl
-
-/** Bytes of values and buffers that cannot be freed. */
-export function heldBytes(): number {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}

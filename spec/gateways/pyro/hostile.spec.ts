@@ -2,7 +2,8 @@
 import { deflateSync } from 'node:zlib'
 import t from 'tap'
 import { callSignal, Service } from '../../../lib/index.js'
-import { heldBytes, waitUntil } from '../../support/helpers.js'
+import { heldBytes } from '../../support/held-bytes.js'
+import { waitUntil } from '../../support/helpers.js'
 import { pyroMessage, RawPyro, SERPENT, Type, VERSIONS, withPyro } from '../../support/pyro.js'
 
 const gates = new Map<number, (value: unknown) => void>()

@@ -3,7 +3,8 @@ import { encode } from '@msgpack/msgpack'
 import t from 'tap'
 import { formatCommand, formatMessage } from '../../../lib/gateways/zerorpc/zmtp.js'
 import { Service } from '../../../lib/index.js'
-import { heldBytes, waitUntil } from '../../support/helpers.js'
+import { heldBytes } from '../../support/held-bytes.js'
+import { waitUntil } from '../../support/helpers.js'
 import { ByteClient, greeting, READY, withZeroRpc } from '../../support/zerorpc.js'
 
 class Target extends Service {
