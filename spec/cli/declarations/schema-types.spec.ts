@@ -233,7 +233,7 @@ t.test('any schema gives types that the compiler takes', t => {
       if (diagnostics.length > 0)
         throw new Error(`${diagnostics.join('; ')} in ${declarations.join('\n')}\n${type}`)
     }),
-    { numRuns: 300 }
+    { numRuns: 60 }
   )
   t.end()
 })

@@ -96,7 +96,7 @@ t.test('no word of a service is anything but a name, a comment or a literal', t 
       for (const [i, { members }] of shown.entries())
         if (interfaces[i]!.members.length !== members.length) throw new Error(`another member in\n${text}`)
     }),
-    { numRuns: 300 }
+    { numRuns: 60 }
   )
   t.end()
 })
