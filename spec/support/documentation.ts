@@ -11,9 +11,10 @@ export const run = promisify(execFile)
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 export const read = (file: string) => readFileSync(join(root, file), 'utf8')
 
-/** The pages of the guide. The blocks of the pages about NATS need a nats-server. */
+/** The pages of the guide. The blocks of those about NATS need a nats-server, and gateways have a test command of their own. */
 export const PAGES = readdirSync(join(root, 'demos/guide')).sort()
 export const isNatsPage = (page: string) => /^nats\b/.test(page)
+export const isGatewayPage = (page: string) => /^gateway-/.test(page)
 
 export const blocksOf = (text: string) => [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
 

@@ -8,6 +8,7 @@ import {
   blocksOf,
   blocksOfPages,
   filesOf,
+  isGatewayPage,
   isNatsPage,
   PAGES,
   PATHS,
@@ -24,7 +25,7 @@ const [server, client, ...ofReadme] = blocksOf(readme)
 /** The blocks by the names of their files: those of README, without the first two, and those of the guide. */
 const blocks = new Map([
   ...ofReadme.map((code, i) => [`README-${i + 3}`, code] as const),
-  ...blocksOfPages(PAGES.filter(page => !isNatsPage(page)))
+  ...blocksOfPages(PAGES.filter(page => !isNatsPage(page) && !isGatewayPage(page)))
 ])
 
 /** The commands of the command line, and their output. */
