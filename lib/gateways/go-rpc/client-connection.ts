@@ -11,7 +11,7 @@ import { type MessagePair, PairReader } from './message-pairs.js'
 import { isWrongType, remoteError } from './remote-error.js'
 import type { SentTypes } from './sent-types.js'
 
-type ConnectionLimits = Pick<Limits, 'frameBytes' | 'jsonBytes' | 'depth' | 'bufferedBytes'>
+type ConnectionLimits = Pick<Limits, 'frameBytes' | 'jsonBytes' | 'depth' | 'bufferedBytes' | 'pendingCalls'>
 
 /**
  * A type that is defined before the first call, and is that of no value. Its name ends the line that a server of HTTP waits for:
@@ -61,6 +61,11 @@ export class ClientConnection {
     return new Promise((resolve, reject) => {
       if (socket.writableLength > limits.bufferedBytes)
         throw new LimitError('limit', 'the server reads too slowly (limits.bufferedBytes)')
+      if (this.#pending.size >= limits.pendingCalls)
+        throw new LimitError(
+          'limit',
+          `the server has not answered ${limits.pendingCalls} calls, those that were given up included (limits.pendingCalls)`
+        )
       const type = this.types.typeOf({ method, value: argument })
       const body = this.#encoder.encode(type, argument, 'args[0]')
       const sequence = this.#nextSequence++

@@ -8,6 +8,7 @@ import { type Limits, MAX_BUFFERED_FACTOR } from '../../protocol/limits.js'
 import { clock, unref } from '../../util/clock.js'
 import { Deadline } from '../../util/deadline.js'
 import { runAfterMicrotasks } from '../../util/scheduler.js'
+import { PartialBytes } from '../support/partial-bytes.js'
 import { type BrineValue, type BrineWriter, decodeBrine, writeBrine } from './brine.js'
 
 /** The major versions of RPyC whose messages differ. */
@@ -36,7 +37,6 @@ const NEWLINE = 0x0a
 /** The tag of a tuple of 3 items: the first byte of each message of RPyC 5. */
 const TUPLE_OF_3 = 0x12
 const TUPLE_OF_2 = 0x11
-const NO_BYTES = Buffer.alloc(0)
 
 /** Bytes received that are no messages, or a peer that stopped in a frame or does not read. It ends the channel. */
 export class ChannelError extends Error {
@@ -48,9 +48,8 @@ const CLOSE_TIMEOUT_MS = 2000
 
 export class Channel {
   #version: RpycVersion | undefined
-  /** Received bytes of a frame that is not whole, in a buffer that grows as they arrive. */
-  #partial = NO_BYTES
-  #partialLength = 0
+  /** Received bytes of a frame that is not whole. */
+  readonly #partial = new PartialBytes()
   /** Bytes of `#partial` before which no frame is whole. */
   #needed = HEADER_BYTES
   /** Whether the next byte is the newline of a frame that was read: a message does not wait for it. */
@@ -93,7 +92,7 @@ export class Channel {
       this.#error ??= error
     })
     stream.on('end', () => {
-      if (this.#partialLength > 0) this.#fail('the stream ended within a frame')
+      if (this.#partial.length > 0) this.#fail('the stream ended within a frame')
       else this.end()
     })
     stream.on('close', () => this.#onClosed())
@@ -146,7 +145,7 @@ export class Channel {
   #stop(): void {
     this.#ended = true
     this.#frames = []
-    this.#takePartial()
+    this.#partial.take()
     this.#frameDeadline.stop()
     this.#writeDeadline.stop()
   }
@@ -187,10 +186,10 @@ export class Channel {
   #onData(chunk: Buffer): void {
     if (this.#ended) return
     this.#receivedBytes += chunk.length
-    if (this.#partialLength > 0) {
-      this.#keep(chunk)
-      if (this.#partialLength < this.#needed) return
-      chunk = this.#takePartial()
+    if (this.#partial.length > 0) {
+      this.#partial.add(chunk, this.#needed)
+      if (this.#partial.length < this.#needed) return
+      chunk = this.#partial.take()
     }
     this.#readFrames(chunk)
   }
@@ -227,28 +226,9 @@ export class Channel {
       if (this.#ended) return
     }
     if (start < chunk.length) {
-      this.#keep(chunk.subarray(start))
+      this.#partial.add(chunk.subarray(start), this.#needed)
       this.#frameDeadline.begin()
     } else this.#frameDeadline.stop()
-  }
-
-  #keep(chunk: Buffer): void {
-    const length = this.#partialLength + chunk.length
-    if (length > this.#partial.length) {
-      const capacity = Math.max(length, Math.min(2 * this.#partial.length, this.#needed))
-      const partial = Buffer.allocUnsafe(capacity)
-      this.#partial.copy(partial, 0, 0, this.#partialLength)
-      this.#partial = partial
-    }
-    chunk.copy(this.#partial, this.#partialLength)
-    this.#partialLength = length
-  }
-
-  #takePartial(): Buffer {
-    const bytes = this.#partial.subarray(0, this.#partialLength)
-    this.#partial = NO_BYTES
-    this.#partialLength = 0
-    return bytes
   }
 
   /** Inflates a body in another thread, as few bytes may become many. Nothing is read meanwhile. */

@@ -1,5 +1,6 @@
 // Cuts the bytes of a ZMTP connection into commands and messages.
 
+import { PartialBytes } from '../support/partial-bytes.js'
 import { ProtocolError } from './protocol-error.js'
 import { type Command, checkGreeting, Flag, GREETING_BYTES, LONG_LENGTH_BYTES, parseCommand } from './zmtp.js'
 
@@ -10,15 +11,13 @@ const MAX_ADDRESS_BYTES = 255
 /** Maximum length of a command. */
 const MAX_COMMAND_BYTES = 8192
 const ALL_FLAGS = Flag.more | Flag.long | Flag.command
-const NO_BYTES = Buffer.alloc(0)
 
 /** The frames of a message. The last one is its content. */
 export type Message = readonly Buffer[]
 
 export class FrameReader {
-  /** Received bytes of a frame that is not whole, in a buffer that grows as they arrive. */
-  #partial = NO_BYTES
-  #partialLength = 0
+  /** Received bytes of a frame that is not whole. */
+  readonly #partial = new PartialBytes()
   /** Number of bytes that the next step needs. */
   #needed = GREETING_BYTES
   #hasGreeting = false
@@ -30,7 +29,7 @@ export class FrameReader {
 
   /** Whether the rest of the greeting, of a frame or of a message is to come. */
   get isWithinMessage(): boolean {
-    return this.#partialLength > 0 || this.#frames.length > 0
+    return this.#partial.length > 0 || this.#frames.length > 0
   }
 
   /**
@@ -39,12 +38,10 @@ export class FrameReader {
    * @throws ProtocolError
    */
   *read(chunk: Buffer): Generator<Command | Message> {
-    if (this.#partialLength > 0) {
-      this.#keep(chunk)
-      if (this.#partialLength < this.#needed) return
-      chunk = this.#partial.subarray(0, this.#partialLength)
-      this.#partial = NO_BYTES
-      this.#partialLength = 0
+    if (this.#partial.length > 0) {
+      this.#partial.add(chunk, this.#needed)
+      if (this.#partial.length < this.#needed) return
+      chunk = this.#partial.take()
     }
     let start = 0
     if (!this.#hasGreeting && chunk.length >= GREETING_BYTES) {
@@ -65,7 +62,7 @@ export class FrameReader {
       else if ((frame.flags & Flag.more) !== 0) this.#frames.push(body)
       else yield this.#takeMessage(body)
     }
-    if (start < chunk.length) this.#keep(chunk.subarray(start))
+    if (start < chunk.length) this.#partial.add(chunk.subarray(start), this.#needed)
   }
 
   #readHead(
@@ -100,16 +97,5 @@ export class FrameReader {
     const message = [...this.#frames, last]
     this.#frames = []
     return message
-  }
-
-  #keep(bytes: Buffer): void {
-    const length = this.#partialLength + bytes.length
-    if (length > this.#partial.length) {
-      const grown = Buffer.allocUnsafe(Math.max(length, Math.min(2 * length, this.#needed)))
-      grown.set(this.#partial.subarray(0, this.#partialLength))
-      this.#partial = grown
-    }
-    this.#partial.set(bytes, this.#partialLength)
-    this.#partialLength = length
   }
 }

@@ -315,6 +315,17 @@ t.test('the answer of HTTP may be torn, and the first answer be glued to it', as
   )
 })
 
+t.test('calls that were given up count until the server answers them', async t => {
+  const address = await serveBytes(t, socket => socket.resume())
+  await using conn = connectGoRpc(address, { limits: { pendingCalls: 3 } })
+  for (let i = 0; i < 3; i++)
+    t.match(await rejectionOf(Netref.with(conn.root.A.B, { timeout: 1 })(i)), { name: 'TimeoutError' })
+  t.match(await rejectionOf(conn.root.A.B(3)), {
+    code: 'limit',
+    message: /the server has not answered 3 calls, those that were given up included \(limits.pendingCalls\)/
+  })
+})
+
 t.test('a server that does not read makes calls reject', async t => {
   const errors: Error[] = []
   const address = await serveBytes(t, socket => socket.pause())

@@ -1,5 +1,6 @@
 // Cuts a byte stream into the messages of gob, each of which is preceded by its length.
 
+import { PartialBytes } from '../../support/partial-bytes.js'
 import { GobError } from './gob-error.js'
 
 const SINGLE_BYTE_END = 0x80
@@ -7,9 +8,8 @@ const SINGLE_BYTE_END = 0x80
 const MAX_LENGTH_BYTES = 6
 
 export class MessageCutter {
-  /** Received bytes of a message that is not whole, in a buffer that grows as they arrive. */
-  #partial = Buffer.alloc(0)
-  #partialLength = 0
+  /** Received bytes of a message that is not whole. */
+  readonly #partial = new PartialBytes()
   /** Number of bytes without which the message cannot go on. */
   #needed = 1
 
@@ -18,15 +18,15 @@ export class MessageCutter {
 
   /** Whether a message has begun, and is not whole. */
   get isWithinMessage(): boolean {
-    return this.#partialLength > 0
+    return this.#partial.length > 0
   }
 
   /** Cuts what has arrived. @returns the whole messages, without their lengths. @throws GobError for one that is too long */
   *cut(chunk: Buffer): Generator<Buffer> {
-    if (this.#partialLength > 0) {
-      this.#keep(chunk)
-      if (this.#partialLength < this.#needed) return
-      chunk = this.#takePartial()
+    if (this.#partial.length > 0) {
+      this.#partial.add(chunk, this.#needed)
+      if (this.#partial.length < this.#needed) return
+      chunk = this.#partial.take()
     }
     let start = 0
     for (;;) {
@@ -36,7 +36,7 @@ export class MessageCutter {
       yield chunk.subarray(bodyStart, end)
       start = end
     }
-    if (start < chunk.length) this.#keep(chunk.subarray(start))
+    if (start < chunk.length) this.#partial.add(chunk.subarray(start), this.#needed)
   }
 
   /** Where the message begins behind its length, and where it ends at least. */
@@ -52,24 +52,5 @@ export class MessageCutter {
     if (length > this.maxBytes)
       throw new GobError(`a message of ${length} bytes (limits.frameBytes is ${this.maxBytes})`)
     return [bodyStart, bodyStart + length]
-  }
-
-  #keep(chunk: Buffer): void {
-    const length = this.#partialLength + chunk.length
-    if (length > this.#partial.length) {
-      const capacity = Math.max(length, Math.min(2 * this.#partial.length, this.#needed))
-      const partial = Buffer.allocUnsafe(capacity)
-      this.#partial.copy(partial, 0, 0, this.#partialLength)
-      this.#partial = partial
-    }
-    chunk.copy(this.#partial, this.#partialLength)
-    this.#partialLength = length
-  }
-
-  #takePartial(): Buffer {
-    const bytes = this.#partial.subarray(0, this.#partialLength)
-    this.#partial = Buffer.alloc(0)
-    this.#partialLength = 0
-    return bytes
   }
 }
