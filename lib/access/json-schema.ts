@@ -2,6 +2,7 @@
 
 import type { JsonSchema } from '../types/json-schema.js'
 import type { StandardSchema } from '../types/standard-schema.js'
+import { toPlainSchema } from '../util/json-schema.js'
 
 /** The two types of a schema: what is passed to it, and what it returns. */
 type Side = 'input' | 'output'
@@ -40,13 +41,11 @@ export function toJsonSchema(schema: StandardSchema, side: Side): JsonSchema | u
 
 function convert(schema: StandardSchema, side: Side): JsonSchema | undefined {
   try {
-    const json = (schema['~standard'] as Converter).jsonSchema?.[side](OPTIONS)
-    const plain: unknown = JSON.parse(JSON.stringify(json))
+    const json = toPlainSchema((schema['~standard'] as Converter).jsonSchema?.[side](OPTIONS))
     // A boolean is a schema, too: for any value, or for none.
-    if (typeof plain === 'boolean') return plain ? {} : { not: {} }
-    return typeof plain === 'object' && plain !== null ? (plain as JsonSchema) : undefined
+    return typeof json === 'boolean' ? (json ? {} : { not: {} }) : json
   } catch {
-    // The library throws for what it cannot convert, or there is nothing to parse.
+    // The library throws for what it cannot convert.
     return undefined
   }
 }

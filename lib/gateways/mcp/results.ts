@@ -2,9 +2,9 @@
 
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { LimitError } from '../../errors.js'
-import { Netref } from '../../index.js'
 import type { JsonSchema } from '../../types/json-schema.js'
 import { giveBack } from '../support/give-back.js'
+import { isIterator } from '../support/iterator.js'
 import { type TextLimits, toJsonText } from '../support/json-value.js'
 
 const SYSTEM = 'MCP'
@@ -24,7 +24,7 @@ export async function toToolResult(
   limits: TextLimits,
   takeRoom?: (length: number) => void
 ): Promise<CallToolResult> {
-  const json = isAsyncIterable(result) ? await collect(result, limits) : toJson(result, ['result'], limits)
+  const json = isIterator(result) ? await collect(result, limits) : toJson(result, ['result'], limits)
   const text = typeof result === 'string' ? result : json
   takeRoom?.(text.length)
   return {
@@ -59,6 +59,3 @@ async function collect(items: AsyncIterable<unknown>, limits: TextLimits): Promi
   }
   return `[${texts.join(',')}]`
 }
-
-const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && !Netref.is(value) && Symbol.asyncIterator in value

@@ -1,9 +1,8 @@
 // Finds the objects that the clients of a connection name by their ids.
 
 import { Netref } from '../../index.js'
-import type { Description } from '../../types/description.js'
 import type { RemoteHandle } from '../../types/netref.js'
-import { listMethods } from '../support/introspection.js'
+import { describeIfExposed, listMethods } from '../support/introspection.js'
 import { DAEMON_ID, DaemonObject } from './daemon-object.js'
 import type { ItemStreams } from './item-streams.js'
 import type { PyroObject, PyroObjects } from './pyro-object.js'
@@ -55,7 +54,7 @@ export class ObjectDirectory implements PyroObjects {
     const names = id.split('.', this.maxNames)
     let object = this.root
     for (const name of names) {
-      const members = await describe(object)
+      const members = await describeIfExposed(object, false)
       if (!members.some(member => member.name === name && member.kind === 'object'))
         return new ServiceObject(this.root, this.maxNames)
       object = Netref.get(object, name as never)
@@ -63,7 +62,3 @@ export class ObjectDirectory implements PyroObjects {
     return new ServiceObject(object, this.maxNames)
   }
 }
-
-/** The members of an object; none if it does not describe itself. */
-const describe = (object: RemoteHandle<unknown>): Promise<readonly Description[]> =>
-  Netref.describe(object).catch(() => [])

@@ -1,10 +1,10 @@
 // Performs the requests of a client of Pyro on the objects of a session, and makes the replies.
 
 import { LimitError } from '../../errors.js'
-import { Netref } from '../../index.js'
 import type { GatewayClient } from '../../server/gateway.js'
 import { callFailureOf, RefusedCallError } from '../support/call-failure.js'
 import { giveBack } from '../support/give-back.js'
+import { isIterator } from '../support/iterator.js'
 import { readInvocation } from './invocation.js'
 import type { ItemStreams, StreamOwner } from './item-streams.js'
 import { readData, unknownSerializer } from './message-data.js'
@@ -205,7 +205,3 @@ const replyTo = (
   { id }: Serializer,
   reply: Pick<OutgoingMessage, 'flags' | 'data' | 'streamId'>
 ): OutgoingMessage => ({ type: MessageType.result, seq, correlationId, serializer: id, ...reply })
-
-/** Whether a value is an iterator or a stream of the service, which arrives as one. */
-const isIterator = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && !Netref.is(value) && Symbol.asyncIterator in value

@@ -5,6 +5,7 @@ import type { GatewayClient } from '../../server/gateway.js'
 import type { RemoteHandle } from '../../types/netref.js'
 import { RefusedCallError } from '../support/call-failure.js'
 import { giveBack } from '../support/give-back.js'
+import { isIterator } from '../support/iterator.js'
 import { methodAt } from '../support/methods.js'
 import { callBuiltin } from './builtins.js'
 import { callErrorOf } from './call-error.js'
@@ -46,7 +47,7 @@ export class Channel {
   async #answer(name: string, call: Promise<unknown>): Promise<void> {
     try {
       const result = await call
-      if (isStream(result)) await this.#sendStream(result)
+      if (isIterator(result)) await this.#sendStream(result)
       else await this.#send('OK', [this.#formOf(result, 'result')])
     } catch (error) {
       await this.#send('ERR', callErrorOf(error, name, this.port.client.exposeStacks))
@@ -139,7 +140,3 @@ export class Channel {
 }
 
 const isSlotCount = (count: unknown): count is number => Number.isSafeInteger(count) && Number(count) > 0
-
-/** Whether a result is an iterator or a stream. */
-const isStream = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && !Netref.is(value) && Symbol.asyncIterator in value
